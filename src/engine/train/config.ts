@@ -1,0 +1,56 @@
+/** How a model is trained: everything a run needs besides the model and the data. */
+
+export type Optimizer = {
+  readonly kind: "adam" | "adamw";
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly eps: number;
+  /** AdamW's decoupled decay, applied to matrices only: never to biases, norms or embeddings. */
+  readonly weightDecay: number;
+};
+
+export type Schedule =
+  | { readonly kind: "constant"; readonly lr: number }
+  | { readonly kind: "noam"; readonly factor: number; readonly warmup: number }
+  | { readonly kind: "step"; readonly lr: number; readonly stepSize: number; readonly gamma: number }
+  | { readonly kind: "cosine"; readonly lr: number; readonly minLr: number; readonly warmup: number };
+
+export interface TrainConfig {
+  readonly seed: number;
+  readonly steps: number;
+  readonly batchSize: number;
+  /** Tokens of a training sequence, at most the model's nCtx. */
+  readonly blockSize: number;
+  readonly dropout: number;
+  readonly init: "xavier" | "gpt2";
+  readonly optimizer: Optimizer;
+  readonly schedule: Schedule;
+  /** Gradients are scaled down to this L2 norm; 0 switches clipping off. */
+  readonly maxGradNorm: number;
+  readonly evalEvery: number;
+  readonly evalBatches: number;
+  readonly checkpointEvery: number;
+  readonly sampleEvery: number;
+}
+
+/** What one optimisation step says about itself. */
+export interface StepReport {
+  /** Counted from 1; a report of step n is made after n updates. */
+  readonly step: number;
+  /** Mean cross-entropy of the step's batch, in nats per token, before the update. */
+  readonly loss: number;
+  readonly lr: number;
+  /** L2 norm of all gradients before clipping. */
+  readonly gradNorm: number;
+  readonly tokensPerSecond: number;
+}
+
+export interface EvalReport {
+  readonly step: number;
+  /** Mean cross-entropy on the validation split, in nats per token. */
+  readonly loss: number;
+  readonly perplexity: number;
+  readonly tokens: number;
+  /** Share of task answers that are right in every token; task presets only. */
+  readonly accuracy?: number;
+}

@@ -1,0 +1,195 @@
+/**
+ * What the engine process serves and the extension host asks.
+ *
+ * Both sides import this file and nothing else of each other. Typed arrays cross as they are (structured clone).
+ */
+
+import type { DecoderConfig } from "../engine/nn/config";
+import type { EvalReport, StepReport, TrainConfig } from "../engine/train/config";
+import type { Method } from "./rpc";
+
+/** Served by the engine process. */
+export interface EngineApi {
+  devices: Method<Record<string, never>, DeviceInfo[]>;
+
+  /** Checks a model folder and answers what is in it; loads no weights. */
+  model: Method<{ dir: string }, ModelInfo>;
+  describe: Method<{ dir: string }, ModuleTree>;
+
+  /** Tokens of a short text, with the special tokens that the model puts around a prompt. */
+  tokenize: Method<{ dir: string; text: string }, TokenSpan[]>;
+  /**
+   * The token at a UTF-16 offset of a document. The engine keeps the document's text and its tokens by version;
+   * it answers "needText" when it does not have that version, and the caller sends the text once.
+   */
+  tokenAt: Method<{ dir: string; uri: string; version: number; text?: string; offset: number }, TokenAt>;
+  closeDocument: Method<{ uri: string }, null>;
+
+  generate: Method<GenerateParams, GenerateResult, GeneratedToken>;
+
+  /** Runs the model once over a text and keeps the trace; values are asked for by name. */
+  inspect: Method<{ dir: string; text: string; /** Keep only the last this many tokens. */ maxTokens?: number }, TraceInfo>;
+  traceTensor: Method<{ trace: number; name: string; /** Of an attention tensor: one head. */ head?: number }, TraceTensor>;
+  releaseTrace: Method<{ trace: number }, null>;
+
+  /** Trains until done or stopped. Cancelling the request stops the run as `stopRun` does: what was learned is kept. */
+  train: Method<TrainParams, TrainResult, TrainEvent>;
+  /** Goes on from a model folder's last checkpoint. */
+  resume: Method<{ dir: string; steps?: number; device?: DeviceChoice }, TrainResult, TrainEvent>;
+  pauseRun: Method<{ dir: string; paused: boolean }, null>;
+  stopRun: Method<{ dir: string }, null>;
+  presets: Method<Record<string, never>, PresetInfo[]>;
+}
+
+export type Device = "cpu" | "webgpu";
+/** "auto" measures both where a GPU is present and takes the faster. */
+export type DeviceChoice = Device | "auto";
+
+export interface DeviceInfo {
+  readonly device: Device;
+  readonly available: boolean;
+  /** Adapter or processor, or why it is not available. */
+  readonly detail: string;
+}
+
+export interface ModelInfo {
+  readonly dir: string;
+  readonly name: string;
+  readonly preset: string;
+  readonly parameters: number;
+  readonly config: DecoderConfig;
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number | null;
+  readonly valLoss: number | null;
+  readonly device: Device;
+  readonly tokenizer: "characters" | "words" | "bytePairs" | "fixed";
+  readonly createdAt: string;
+}
+
+/** A module as PyTorch would print it, with the parameters it holds itself. */
+export interface ModuleTree {
+  readonly name: string;
+  readonly kind: string;
+  readonly parameters: number;
+  readonly tensors: readonly { readonly name: string; readonly shape: readonly number[]; readonly dtype: string }[];
+  readonly children: readonly ModuleTree[];
+}
+
+export interface TokenSpan {
+  readonly id: number;
+  /** As the vocabulary writes it. */
+  readonly token: string;
+  /** UTF-16 offsets in the text; equal for special tokens that stand for no text. */
+  readonly start: number;
+  readonly end: number;
+  readonly special: boolean;
+  /** The token's bytes in UTF-8; a token can be part of a character. */
+  readonly bytes: Uint8Array;
+}
+
+export type TokenAt =
+  | { readonly kind: "needText" }
+  /** The offset is past the text, or the text there has no token. */
+  | { readonly kind: "none" }
+  | { readonly kind: "token"; readonly span: TokenSpan; /** Counted from 0 over the document. */ readonly index: number };
+
+export interface Sampling {
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** Keep the k most likely tokens; 0 keeps all. */
+  readonly topK: number;
+  /** Keep the smallest set of tokens with this probability mass; 1 keeps all. */
+  readonly topP: number;
+  readonly seed: number;
+}
+
+export interface GenerateParams extends Partial<Sampling> {
+  readonly dir: string;
+  readonly prompt: string;
+  readonly maxNewTokens: number;
+  /** Generation ends before the first of these strings. */
+  readonly stop?: readonly string[];
+}
+
+export interface GeneratedToken {
+  readonly id: number;
+  /** The text so far, without the prompt; a character whose bytes are not complete yet is held back. */
+  readonly text: string;
+  readonly probability: number;
+}
+
+export interface GenerateResult {
+  readonly ids: readonly number[];
+  readonly text: string;
+  readonly reason: "eos" | "length" | "stop" | "cancelled";
+  readonly promptTokens: number;
+  /** Prompt tokens whose keys and values were still in the cache. */
+  readonly reusedTokens: number;
+  readonly milliseconds: number;
+}
+
+export interface TraceInfo {
+  readonly trace: number;
+  readonly model: ModelInfo;
+  readonly tokens: readonly TokenSpan[];
+  /** Every value of the run, by its trace name, with its shape (batch first). */
+  readonly values: readonly { readonly name: string; readonly shape: readonly number[] }[];
+  /** L2 norm of the residual stream, [nLayers + 1, T]: before the first block and after each. */
+  readonly residualNorms: Float32Array;
+  /** Next-token probabilities after the last token, over the whole vocabulary, [V]. */
+  readonly nextToken: Float32Array;
+  /** The vocabulary as it is shown, [V]. */
+  readonly vocabulary: readonly string[];
+  readonly device: Device;
+  readonly milliseconds: number;
+}
+
+export interface TraceTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+export type TextSource =
+  | { readonly kind: "text"; readonly name: string; readonly text: string }
+  /** Files and folders on the engine's machine; folders are read recursively, text files only. */
+  | { readonly kind: "paths"; readonly paths: readonly string[] };
+
+export interface TrainParams {
+  readonly preset: string;
+  /** Task presets make their own data. */
+  readonly data?: TextSource;
+  /** The model folder to make; must not exist or be empty. */
+  readonly out: string;
+  readonly name: string;
+  readonly device: DeviceChoice;
+  /** Dotted settings that override the preset's, such as "model.nLayers" or "train.steps". */
+  readonly set?: Readonly<Record<string, string | number | boolean>>;
+}
+
+export type TrainEvent =
+  | { readonly kind: "prepare"; readonly message: string; readonly fraction: number | null }
+  | { readonly kind: "start"; readonly model: ModelInfo; readonly train: TrainConfig; readonly device: Device; readonly deviceReason: string }
+  | { readonly kind: "steps"; readonly reports: readonly StepReport[]; readonly secondsLeft: number }
+  | { readonly kind: "eval"; readonly report: EvalReport }
+  | { readonly kind: "sample"; readonly step: number; readonly text: string }
+  | { readonly kind: "checkpoint"; readonly step: number }
+  | { readonly kind: "paused"; readonly paused: boolean };
+
+export interface TrainResult {
+  readonly dir: string;
+  readonly step: number;
+  readonly reason: "done" | "stopped";
+  readonly eval: EvalReport | null;
+}
+
+export interface PresetInfo {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  /** Whether the user chooses a text to train on. */
+  readonly needsText: boolean;
+  /** Every setting with its default, by dotted name. */
+  readonly settings: Readonly<Record<string, string | number | boolean>>;
+}
