@@ -28,8 +28,14 @@ export interface EngineApi {
   generate: Method<GenerateParams, GenerateResult, GeneratedToken>;
 
   /** Runs the model once over a text and keeps the trace; values are asked for by name. */
-  inspect: Method<{ dir: string; text: string; /** Keep only the last this many tokens. */ maxTokens?: number }, TraceInfo>;
-  traceTensor: Method<{ trace: number; name: string; /** Of an attention tensor: one head. */ head?: number }, TraceTensor>;
+  inspect: Method<
+    { dir: string; text: string /** Keep only the last this many tokens. */; maxTokens?: number },
+    TraceInfo
+  >;
+  traceTensor: Method<
+    { trace: number; name: string /** Of an attention tensor: one head. */; head?: number },
+    TraceTensor
+  >;
   releaseTrace: Method<{ trace: number }, null>;
 
   /** Trains until done or stopped. Cancelling the request stops the run as `stopRun` does: what was learned is kept. */
@@ -92,7 +98,11 @@ export type TokenAt =
   | { readonly kind: "needText" }
   /** The offset is past the text, or the text there has no token. */
   | { readonly kind: "none" }
-  | { readonly kind: "token"; readonly span: TokenSpan; /** Counted from 0 over the document. */ readonly index: number };
+  | {
+      readonly kind: "token";
+      readonly span: TokenSpan /** Counted from 0 over the document. */;
+      readonly index: number;
+    };
 
 export interface Sampling {
   /** 0 is greedy. */
@@ -170,7 +180,13 @@ export interface TrainParams {
 
 export type TrainEvent =
   | { readonly kind: "prepare"; readonly message: string; readonly fraction: number | null }
-  | { readonly kind: "start"; readonly model: ModelInfo; readonly train: TrainConfig; readonly device: Device; readonly deviceReason: string }
+  | {
+      readonly kind: "start";
+      readonly model: ModelInfo;
+      readonly train: TrainConfig;
+      readonly device: Device;
+      readonly deviceReason: string;
+    }
   | { readonly kind: "steps"; readonly reports: readonly StepReport[]; readonly secondsLeft: number }
   | { readonly kind: "eval"; readonly report: EvalReport }
   | { readonly kind: "sample"; readonly step: number; readonly text: string }
