@@ -33,6 +33,14 @@ export interface InspectorHost {
   retry: Method<Empty, null>;
   /** The button of a `problem` or an `empty`. */
   act: Method<{ readonly action: HostAction }, null>;
+  save: Method<FileToSave, null>;
+}
+
+/** A picture or table to write where the user says: the host asks with a save dialog. Nothing happens if it is dismissed. */
+export interface FileToSave {
+  /** Without a folder, such as "attention-layer0-head1.csv". */
+  readonly name: string;
+  readonly data: Uint8Array;
 }
 
 export interface TensorParams {
@@ -73,6 +81,7 @@ export interface TrainingHost {
   /** Makes the run's model the active one, and shows it in the inspector if asked. */
   activate: Method<{ readonly inspect: boolean }, null>;
   act: Method<{ readonly action: HostAction }, null>;
+  save: Method<FileToSave, null>;
 }
 
 /** Told to the training view. */
