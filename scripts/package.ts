@@ -1,0 +1,82 @@
+/**
+ * Makes one VSIX per platform in out/vsix/, each with only its own native library.
+ *
+ *   node scripts/package.ts [--target linux-x64]…
+ *
+ * What ships is gathered in out/stage/<target>/ first: whatever is not named here stays out.
+ */
+
+import { cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { parseArgs } from "node:util";
+import { createVSIX } from "@vscode/vsce";
+import { build } from "./build.ts";
+import { Failure, inRoot, runAsScript } from "./paths.ts";
+import { type TargetName, targetNames, targets, vsixPath } from "./targets.ts";
+
+/** Folders and files of the repository that ship as they are; the optional ones where they exist. */
+const shipped = ["LICENSE", "README.md", "CHANGELOG.md", "media"];
+const shippedIfPresent = ["package.nls.json", "l10n", "models"];
+
+/** Builds once and packages each target. */
+export async function packageTargets(names: readonly TargetName[]): Promise<void> {
+  const bundle = inRoot("out", "stage", "dist");
+  await build({ outdir: bundle, release: true });
+  await mkdir(dirname(vsixPath("linux-x64")), { recursive: true });
+  for (const name of names) {
+    const stage = await stageTarget(name, bundle);
+    const packagePath = vsixPath(name);
+    await createVSIX({ cwd: stage, packagePath, target: name, dependencies: false, allowMissingRepository: true });
+    const { size } = await stat(packagePath);
+    console.log(`${name}: ${(size / 1e6).toFixed(1)} MB`);
+  }
+}
+
+async function stageTarget(name: TargetName, bundle: string): Promise<string> {
+  const stage = inRoot("out", "stage", name);
+  await rm(stage, { recursive: true, force: true });
+  await cp(bundle, join(stage, "dist"), { recursive: true, filter: (path) => !path.endsWith("cli.js") });
+  for (const path of shipped) await cp(inRoot(path), join(stage, path), { recursive: true });
+  for (const path of shippedIfPresent) {
+    await cp(inRoot(path), join(stage, path), { recursive: true }).catch(ignoreMissing);
+  }
+  await writeFile(join(stage, "package.json"), JSON.stringify(await shippedManifest(), null, 2));
+  await stageRuntime(name, join(stage, "dist", "node_modules"));
+  return stage;
+}
+
+/** The manifest without what only a checkout needs. */
+async function shippedManifest(): Promise<Record<string, unknown>> {
+  const manifest = JSON.parse(await readFile(inRoot("package.json"), "utf8"));
+  for (const key of ["scripts", "allowScripts", "dependencies", "devDependencies", "bin", "private"]) {
+    delete manifest[key];
+  }
+  return manifest;
+}
+
+/** onnxruntime-node and onnxruntime-common as packages beside the bundles: their scripts, and one platform's binaries. */
+async function stageRuntime(name: TargetName, nodeModules: string): Promise<void> {
+  const scriptsOnly = (path: string) => !/\.(map|d\.ts)$/.test(path);
+  const take = (path: string) =>
+    cp(inRoot("node_modules", path), join(nodeModules, path), { recursive: true, filter: scriptsOnly });
+  const { folder, ships } = targets[name];
+  await take("onnxruntime-common/package.json");
+  await take("onnxruntime-common/dist/cjs");
+  await take("onnxruntime-node/package.json");
+  await take("onnxruntime-node/dist");
+  for (const file of ships) await take(`onnxruntime-node/bin/${folder}/${file}`);
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ENOENT") throw error;
+}
+
+runAsScript(import.meta.url, async () => {
+  const { values } = parseArgs({ options: { target: { type: "string", multiple: true } } });
+  const asked = values.target ?? targetNames;
+  const names = targetNames.filter((name) => asked.includes(name));
+  if (names.length !== asked.length) {
+    throw new Failure(`package: unknown target in "${asked.join(", ")}". Targets: ${targetNames.join(", ")}.`);
+  }
+  await packageTargets(names);
+});
