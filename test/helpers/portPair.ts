@@ -1,0 +1,18 @@
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import type { Message, Port } from "../../src/protocol/rpc";
+
+/** Two ends of one channel. Messages are cloned as between processes, and arrive in order, later. */
+export function portPair(): [Port, Port] {
+  const { port1, port2 } = new MessageChannel();
+  return [end(port1), end(port2)];
+}
+
+const end = (port: MessagePort): Port => ({
+  post: (message) => port.postMessage(message),
+  onMessage: (listener) => {
+    port.removeAllListeners("message");
+    port.on("message", (message: Message) => listener(message));
+    // A test that ends must not be kept alive by an open channel.
+    port.unref();
+  },
+});
