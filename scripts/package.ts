@@ -6,10 +6,10 @@
  * What ships is gathered in out/stage/<target>/ first: whatever is not named here stays out.
  */
 
+import { execFile } from "node:child_process";
 import { cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { parseArgs } from "node:util";
-import { createVSIX } from "@vscode/vsce";
+import { parseArgs, promisify } from "node:util";
 import { build } from "./build.ts";
 import { Failure, inRoot, runAsScript } from "./paths.ts";
 import { type TargetName, targetNames, targets, vsixPath } from "./targets.ts";
@@ -23,13 +23,17 @@ export async function packageTargets(names: readonly TargetName[]): Promise<void
   const bundle = inRoot("out", "stage", "dist");
   await build({ outdir: bundle, release: true });
   await mkdir(dirname(vsixPath("linux-x64")), { recursive: true });
-  for (const name of names) {
-    const stage = await stageTarget(name, bundle);
-    const packagePath = vsixPath(name);
-    await createVSIX({ cwd: stage, packagePath, target: name, dependencies: false, allowMissingRepository: true });
-    const { size } = await stat(packagePath);
-    console.log(`${name}: ${(size / 1e6).toFixed(1)} MB`);
-  }
+  await Promise.all(names.map((name) => packageTarget(name, bundle)));
+}
+
+async function packageTarget(name: TargetName, bundle: string): Promise<void> {
+  const stage = await stageTarget(name, bundle);
+  const options = ["--target", name, "--out", vsixPath(name), "--no-dependencies", "--allow-missing-repository"];
+  await promisify(execFile)(process.execPath, [inRoot("node_modules/@vscode/vsce/vsce"), "package", ...options], {
+    cwd: stage,
+  });
+  const { size } = await stat(vsixPath(name));
+  console.log(`${name}: ${(size / 1e6).toFixed(1)} MB`);
 }
 
 async function stageTarget(name: TargetName, bundle: string): Promise<string> {
@@ -51,7 +55,7 @@ async function shippedManifest(): Promise<Record<string, unknown>> {
   for (const key of ["scripts", "allowScripts", "dependencies", "devDependencies", "bin", "private"]) {
     delete manifest[key];
   }
-  return manifest;
+  return { ...manifest, files: ["**"] };
 }
 
 /** onnxruntime-node and onnxruntime-common as packages beside the bundles: their scripts, and one platform's binaries. */
