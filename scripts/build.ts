@@ -26,7 +26,12 @@ function bundles(outdir: string, release: boolean): BuildOptions[] {
   const node = { ...shared, platform: "node", target: "node20" } satisfies BuildOptions;
   // onnxruntime-node finds its native library beside its own files, so it stays a package: that of the VSIX's
   // dist/node_modules, or the repository's.
-  const engine = { ...node, format: "esm", external: ["onnxruntime-node"], banner: { js: requireInEsm } } as const;
+  const engine = {
+    ...node,
+    format: "esm",
+    external: ["onnxruntime-node"],
+    banner: { js: requireInEsm },
+  } satisfies BuildOptions;
   return [
     // CommonJS: the extension host serves `vscode` to `require` without the detour of its ES module loader.
     {

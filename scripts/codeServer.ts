@@ -1,0 +1,179 @@
+/**
+ * A real VS Code without a display: `code-server`, from the npm registry, on 127.0.0.1.
+ *
+ * It is no devDependency because its install script refuses every Node but its own; it is installed without scripts
+ * into the user's cache folder when it is first needed. Some optional native modules are missing then: log lines.
+ */
+
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { access, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { Failure } from "./paths.ts";
+
+const run = promisify(execFile);
+
+const version = "4.139.1";
+
+const cacheRoot = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
+const installed = join(cacheRoot, "decoder-lab", `code-server-${version}`);
+const entry = join(installed, "node_modules", "code-server", "out", "node", "entry.js");
+
+/** Installs code-server unless this machine has it already. */
+export async function installCodeServer(log: (line: string) => void): Promise<void> {
+  if (process.platform === "win32") {
+    throw new Failure("code-server does not run on Windows; use Linux, macOS or the Windows Subsystem for Linux.");
+  }
+  if (await exists(entry)) return;
+  log(`Installing code-server ${version} into ${installed} (600 MB, once per machine) …`);
+  await mkdir(join(cacheRoot, "decoder-lab"), { recursive: true });
+  const partial = await mkdtemp(`${installed}-partial-`);
+  try {
+    const npm = (cwd: string, ...args: string[]) =>
+      run("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", ...args], { cwd });
+    await writeFile(join(partial, "package.json"), "{}");
+    await npm(partial, `code-server@${version}`);
+    await npm(join(partial, "node_modules", "code-server", "lib", "vscode"), "--omit=dev");
+    // Whoever finishes first wins: a folder is either whole or not there.
+    await rename(partial, installed).catch(async (error) => {
+      if (!(await exists(entry))) throw error;
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Failure(`code-server could not be installed from the npm registry: ${reason}`);
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+}
+
+export interface CodeServerOptions {
+  /** The folder that the window opens. */
+  readonly folder: string;
+  /** VSIX files to install first. */
+  readonly extensions: readonly string[];
+  /** User settings beside those that keep the window quiet. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Whether folders are trusted without asking. */
+  readonly trusted?: boolean;
+  /** Fixed port; any free one without it. */
+  readonly port?: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+export interface CodeServer {
+  readonly url: string;
+  readonly pid: number;
+  readonly extensionsDir: string;
+  readonly userDataDir: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Replaces the user's settings; the window applies them at once. */
+  writeSettings(settings: Readonly<Record<string, unknown>>): Promise<void>;
+  /** Ends the server and all that it started, and removes its folders. */
+  close(): Promise<void>;
+}
+
+// No questions, no network, no advertisement: what is left in the window is the editor and Decoder Lab.
+const quiet = {
+  "telemetry.telemetryLevel": "off",
+  "update.mode": "none",
+  "extensions.autoUpdate": false,
+  "extensions.autoCheckUpdates": false,
+  "extensions.ignoreRecommendations": true,
+  "workbench.startupEditor": "none",
+  "workbench.enableExperiments": false,
+  "workbench.settings.enableNaturalLanguageSearch": false,
+  "workbench.welcomePage.walkthroughs.openOnInstall": false,
+  "chat.disableAIFeatures": true,
+  "workbench.secondarySideBar.defaultVisibility": "hidden",
+  "git.openRepositoryInParentFolders": "never",
+};
+
+/** Starts a server with data folders of its own. */
+export async function startCodeServer(options: CodeServerOptions): Promise<CodeServer> {
+  // Short, because the server puts Unix sockets there, whose paths may have 107 characters.
+  const home = await mkdtemp(join(tmpdir(), "dlab-"));
+  const userDataDir = join(home, "user");
+  const extensionsDir = join(home, "ext");
+  const settings = { ...quiet, ...options.settings };
+  const writeSettings = (next: Readonly<Record<string, unknown>>) =>
+    writeFile(join(userDataDir, "User", "settings.json"), JSON.stringify(next, null, 2));
+  await mkdir(join(userDataDir, "User"), { recursive: true });
+  await writeSettings(settings);
+
+  const folders = ["--user-data-dir", userDataDir, "--extensions-dir", extensionsDir];
+  const env = serverEnvironment(home, options.env);
+  const installs = options.extensions.flatMap((vsix) => ["--install-extension", vsix]);
+  if (installs.length > 0) await run(process.execPath, [entry, ...folders, ...installs], { env });
+
+  const listen = ["--bind-addr", `127.0.0.1:${options.port ?? 0}`, "--auth", "none"];
+  const still = ["--disable-telemetry", "--disable-update-check", "--disable-proxy", "--ignore-last-opened"];
+  const trust = options.trusted === false ? [] : ["--disable-workspace-trust"];
+  // A window that is gone is not waited for: its extension host ends within seconds.
+  const grace = ["--reconnection-grace-time", "5"];
+  const child = spawn(process.execPath, [entry, ...folders, ...listen, ...still, ...trust, ...grace, options.folder], {
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
+  const close = async () => {
+    await endProcessGroup(child);
+    await rm(home, { recursive: true, force: true, maxRetries: 5 });
+  };
+  try {
+    const address = await listening(child);
+    const url = `${address}?folder=${encodeURIComponent(options.folder)}`;
+    return { url, pid: child.pid as number, extensionsDir, userDataDir, settings, writeSettings, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The environment without what another VS Code's terminal put there, and with the server's own folders. */
+function serverEnvironment(home: string, extra: CodeServerOptions["env"]): NodeJS.ProcessEnv {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(VSCODE_|npm_|NODE_OPTIONS$|PORT$)/.test(name));
+  const own = { XDG_CONFIG_HOME: join(home, "config"), XDG_DATA_HOME: join(home, "data") };
+  return { ...Object.fromEntries(inherited), ...own, ...extra };
+}
+
+function listening(child: ChildProcess): Promise<string> {
+  const output: string[] = [];
+  return new Promise((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      if (!stream) continue;
+      createInterface({ input: stream }).on("line", (line) => {
+        output.push(line);
+        const address = /listening on (http:\/\/\S+)/.exec(line)?.[1];
+        if (address) resolve(address);
+      });
+    }
+    child.once("exit", (code) => reject(new Failure(`code-server ended with code ${code}:\n${output.join("\n")}`)));
+  });
+}
+
+/** Asks the server to end, and kills what is left of its process group after three seconds. */
+async function endProcessGroup(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null) return;
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => killGroup(child.pid as number), 3000);
+  await ended;
+  clearTimeout(timer);
+  killGroup(child.pid);
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );

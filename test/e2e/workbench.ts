@@ -1,0 +1,230 @@
+/** The window of a real VS Code as a person uses it: palette, editors, hovers, ghost text, views. */
+
+import { type Browser, type BrowserContext, chromium, type Frame, type Locator, type Page } from "playwright-core";
+import type { CodeServer } from "../../scripts/codeServer.ts";
+
+const browserArguments = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** Starts a browser without a window; Playwright gives it a fresh profile. */
+export const launchBrowser = (executablePath: string): Promise<Browser> =>
+  chromium.launch({ executablePath, headless: true, args: browserArguments });
+
+export class Workbench {
+  readonly page: Page;
+  readonly server: CodeServer;
+  private readonly context: BrowserContext;
+
+  private constructor(page: Page, server: CodeServer, context: BrowserContext) {
+    this.page = page;
+    this.server = server;
+    this.context = context;
+  }
+
+  /** Opens a window on the server's folder and waits until extensions run. */
+  static async open(browser: Browser, server: CodeServer, size = { width: 1440, height: 900 }): Promise<Workbench> {
+    const context = await browser.newContext({ viewport: size });
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    const page = await context.newPage();
+    page.setDefaultTimeout(20_000);
+    await page.goto(server.url);
+    const workbench = new Workbench(page, server, context);
+    await page.locator(".monaco-workbench .statusbar").waitFor();
+    return workbench;
+  }
+
+  /** Closes the window, as a person closes the tab. */
+  async close(): Promise<void> {
+    await this.page.close({ runBeforeUnload: false });
+    await this.context.close();
+  }
+
+  // Commands and quick picks
+
+  /** Runs a command by its title in the palette, such as "Decoder Lab: Train Tiny GPT". */
+  async runCommand(title: string): Promise<void> {
+    await this.openPalette(title);
+    await this.page.keyboard.press("Enter");
+  }
+
+  /** Opens the palette with a title typed, and waits until its first row is that command. */
+  async openPalette(title: string): Promise<void> {
+    await this.page.keyboard.press("Escape");
+    await this.page.keyboard.press("F1");
+    await this.quickInput.fill(`>${title}`);
+    await this.quickRow(title).waitFor();
+  }
+
+  get quickInput(): Locator {
+    return this.page.locator(".quick-input-widget:visible input.input");
+  }
+
+  /** A row of the quick pick or palette whose label begins with `label`. */
+  quickRow(label: string): Locator {
+    const exact = new RegExp(`^${escapeRegExp(label)}`);
+    return this.page
+      .locator(".quick-input-widget:visible .quick-input-list .monaco-list-row")
+      .filter({ has: this.page.locator(".label-name").filter({ hasText: exact }) })
+      .first();
+  }
+
+  /** Chooses a row of the quick pick that is open. */
+  async pick(label: string): Promise<void> {
+    await this.quickRow(label).click();
+  }
+
+  /** Types into the input box that is open and accepts it. */
+  async answer(text: string): Promise<void> {
+    await this.quickInput.fill(text);
+    await this.page.keyboard.press("Enter");
+  }
+
+  // Editors
+
+  /** The editor that a person would say is the active one. */
+  get editor(): Locator {
+    return this.page.locator(".editor-group-container.active .monaco-editor").first();
+  }
+
+  /** Opens a file of the workspace by its name, in the active editor group. */
+  async openFile(name: string): Promise<void> {
+    await this.page.keyboard.press("Escape");
+    await this.page.keyboard.press("ControlOrMeta+P");
+    await this.quickInput.fill(name);
+    await this.quickRow(name).waitFor();
+    await this.page.keyboard.press("Enter");
+    await this.page.locator(`.editor-group-container.active .tab.active[data-resource-name="${name}"]`).waitFor();
+    await this.editor.locator(".view-line").first().waitFor();
+  }
+
+  /** Puts the cursor at a line and column, both counted from 1. */
+  async goTo(line: number, column: number): Promise<void> {
+    await this.page.keyboard.press("Escape");
+    await this.page.keyboard.press("Control+G");
+    await this.quickInput.fill(`:${line}:${column}`);
+    await this.page.keyboard.press("Enter");
+    await this.page
+      .locator(".quick-input-widget:visible")
+      .waitFor({ state: "detached" })
+      .catch(() => undefined);
+    await this.cursor.waitFor();
+  }
+
+  /** Types as a person does, a key at a time. */
+  async typeText(text: string, delay = 20): Promise<void> {
+    await this.page.keyboard.type(text, { delay });
+  }
+
+  /** Moves the mouse onto the character after a position (from 1) and answers what the hover says. */
+  async hoverAt(line: number, column: number): Promise<string> {
+    await this.goTo(line, column);
+    const box = await this.cursor.boundingBox();
+    if (!box) throw new Error(`hoverAt: the cursor at ${line}:${column} is not on the screen`);
+    const y = box.y + box.height / 2;
+    await this.page.mouse.move(box.x + 60, y + 120);
+    await this.page.mouse.move(box.x + 4, y, { steps: 4 });
+    const hover = this.hover;
+    await hover.waitFor();
+    await hover.filter({ hasNotText: "Loading..." }).waitFor();
+    return hover.innerText();
+  }
+
+  get hover(): Locator {
+    return this.page.locator(".monaco-hover:not(.hidden) .monaco-hover-content:visible").first();
+  }
+
+  /** The ghost text that is shown, or "" where there is none. */
+  async ghostText(): Promise<string> {
+    const parts = await this.ghost.allInnerTexts();
+    return parts.join("").replaceAll("\u00a0", " ");
+  }
+
+  get ghost(): Locator {
+    return this.editor.locator(
+      ".ghost-text-decoration, .ghost-text-decoration-preview, .suggest-preview-text .view-line",
+    );
+  }
+
+  /** The text of the line that the cursor is on, as drawn (without ghost text it is the document's). */
+  async visibleText(): Promise<string> {
+    const lines = await this.editor.locator(".view-line").allInnerTexts();
+    return lines.join("\n").replaceAll("\u00a0", " ");
+  }
+
+  private get cursor(): Locator {
+    return this.editor.locator(".cursor.monaco-mouse-cursor-text, .cursors-layer .cursor").first();
+  }
+
+  // Views, webviews, notifications, status bar
+
+  /** The document inside the webview whose page or tab has this title. */
+  async webview(title: string): Promise<Frame> {
+    return this.until(`a webview titled "${title}"`, async () => {
+      for (const frame of this.page.frames()) {
+        if (frame.name() !== "active-frame" && !frame.url().includes("fake.html")) continue;
+        const found = await frame.title().catch(() => "");
+        if (found === title) return frame;
+      }
+      return undefined;
+    });
+  }
+
+  /** Opens a view container by its title in the activity bar. */
+  async openContainer(title: string): Promise<void> {
+    const item = this.page.locator(`.activitybar .action-item:has(.action-label[aria-label^="${title}"])`).first();
+    if ((await item.getAttribute("aria-selected")) !== "true") await item.click();
+  }
+
+  /** The rows of the tree views in the side bar. */
+  get treeRows(): Locator {
+    return this.page.locator(".sidebar .monaco-list-row[role='treeitem']");
+  }
+
+  /** Text of the status bar items, from left to right. */
+  async statusBar(): Promise<string[]> {
+    return this.page.locator(".statusbar .statusbar-item:visible").allInnerTexts();
+  }
+
+  statusItem(text: string | RegExp): Locator {
+    return this.page.locator(".statusbar .statusbar-item").filter({ hasText: text }).first();
+  }
+
+  /** The notification that says `text`. */
+  notification(text: string | RegExp): Locator {
+    return this.page.locator(".notification-toast .notification-list-item").filter({ hasText: text }).first();
+  }
+
+  async clearNotifications(): Promise<void> {
+    await this.runCommand("Notifications: Clear All Notifications");
+    await this.page.locator(".notification-toast").first().waitFor({ state: "detached" });
+  }
+
+  /** Changes user settings beside those that the server started with. */
+  async setSettings(settings: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.server.writeSettings({ ...this.server.settings, ...settings });
+  }
+
+  async screenshot(path: string): Promise<void> {
+    await this.page.screenshot({ path });
+  }
+
+  /** Polls until `probe` answers something other than undefined or false. */
+  async until<T>(what: string, probe: () => Promise<T | undefined | false>, timeout = 20_000): Promise<T> {
+    const end = Date.now() + timeout;
+    for (;;) {
+      const value = await probe();
+      if (value !== undefined && value !== false) return value;
+      if (Date.now() > end) throw new Error(`waited ${timeout} ms in vain for ${what}`);
+      await this.page.waitForTimeout(50);
+    }
+  }
+}
+
+const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
