@@ -1,0 +1,154 @@
+/**
+ * The derivative of every op, as vector-Jacobian products.
+ *
+ * A rule is given `g`, the gradient of the loss with respect to the op's output `y`, and returns the gradient for each
+ * input, in order; `null` where an input is not differentiable. Rules build graph nodes.
+ */
+
+import {
+  concat,
+  constant,
+  inverseStd,
+  layerNorm,
+  type Node,
+  type Op,
+  type Ops,
+  oneHot,
+  ones,
+  rows,
+  scatterRows,
+  zeros,
+} from "../graph/node";
+import { type Shape, sameShape } from "../graph/shape";
+
+type Vjp<K extends Op> = (g: Node, y: Node<K>) => GradPerInput<Ops[K]["inputs"]>;
+type GradPerInput<Inputs extends readonly Node[]> = { [I in keyof Inputs]: Node | null };
+
+export const vjps: { readonly [K in Op]: Vjp<K> } = {
+  input: () => [],
+  constant: () => [],
+
+  add: (g, { inputs: [a, b] }) => [sumTo(g, a.shape), sumTo(g, b.shape)],
+  sub: (g, { inputs: [a, b] }) => [sumTo(g, a.shape), sumTo(g, b.shape).mul(-1)],
+  mul: (g, { inputs: [a, b] }) => [sumTo(g.mul(b), a.shape), sumTo(g.mul(a), b.shape)],
+  // y = a / b,  da = g / b,  db = -g * y / b
+  div: (g, y) => {
+    const [a, b] = y.inputs;
+    return [sumTo(g.div(b), a.shape), sumTo(g.mul(y as Node).div(b), b.shape).mul(-1)];
+  },
+
+  exp: (g, y) => [g.mul(y as Node)],
+  log: (g, { inputs: [x] }) => [g.div(x)],
+  sqrt: (g, y) => [g.div((y as Node).mul(2))],
+  tanh: (g, y) => [g.mul(constant(1).sub((y as Node).mul(y as Node)))],
+  // d erf(x) = 2 / sqrt(pi) * exp(-x²)
+  erf: (g, { inputs: [x] }) => [g.mul(gaussian(x))],
+  relu: (g, y) => [g.mul((y as Node).positive())],
+  positive: () => [null],
+  // y = x (1 + t) / 2 with t = tanh(c (x + k x³)),  dx = (1 + t) / 2 + x (1 - t²) / 2 * c (1 + 3 k x²)
+  geluTanh: (g, { inputs: [x] }) => {
+    const c = Math.sqrt(2 / Math.PI);
+    const k = 0.044715;
+    const square = x.mul(x);
+    const t = square
+      .mul(c * k)
+      .add(c)
+      .mul(x)
+      .tanh();
+    const slope = square
+      .mul(1.5 * c * k)
+      .add(0.5 * c)
+      .mul(x)
+      .mul(constant(1).sub(t.mul(t)));
+    return [g.mul(slope.add(t.mul(0.5)).add(0.5))];
+  },
+  // y = u * p,  p = 1 + erf(u): the whole derivative p + u * erf'(u) goes to u, none to p.
+  geluGate: (g, { inputs: [u, p] }) => [g.mul(p.add(u.mul(gaussian(u)))), null],
+
+  sum: (g, { inputs: [x], attrs: { axes } }) => [keepAxes(g, x.shape, axes).broadcast(x.shape)],
+  mean: (g, { inputs: [x], attrs: { axes } }) => {
+    const count = axes.reduce((n, axis) => n * (x.shape[axis] as number), 1);
+    return [keepAxes(g.mul(1 / count), x.shape, axes).broadcast(x.shape)];
+  },
+  sumSquares: (g, { inputs: [x] }) => [x.mul(g.mul(2))],
+  // y = log Σ exp(x),  dx = g * softmax(x)
+  logSumExp: (g, { inputs: [x] }) => [x.softmax().mul(g.reshape([...g.shape, 1]))],
+  // y = softmax(x),  dx = y * (g - Σ g*y)
+  softmax: (g, y) => [(y as Node).mul(g.sub(g.mul(y as Node).sum([-1], true)))],
+  argMax: () => [null],
+
+  // y = α a @ b,  da = α g @ bᵀ,  db = α aᵀ @ g; where an operand was transposed, so is its gradient.
+  matmul: (g, { inputs: [a, b], attrs: { transA, transB, alpha } }) => [
+    transA ? b.matmul(g, { transA: transB, transB: true, alpha }) : g.matmul(b, { transB: !transB, alpha }),
+    transB ? g.matmul(a, { transA: true, transB: transA, alpha }) : a.matmul(g, { transA: !transA, alpha }),
+  ],
+  // y = α x @ w + β b
+  linear: (g, { inputs: [x, w], attrs: { alpha, beta } }) => [
+    g.matmul(w, { transB: true, alpha }),
+    x.matmul(g, { transA: true, alpha }),
+    beta === 1 ? g.sum([0]) : g.sum([0]).mul(beta),
+  ],
+  // y = x̂ s + b with x̂ = (x - mean) / std.  With h = g s:  dx = (h - mean(h) - x̂ mean(h x̂)) / std.
+  // x̂ comes from the same kernel run without scale and bias, which is cheaper than subtracting and dividing again.
+  layerNorm: (g, { inputs: [x, scale], attrs: { eps } }) => {
+    const normalized = layerNorm(x, ones(scale.shape), zeros(scale.shape), eps);
+    const weighted = g.mul(normalized);
+    const h = g.mul(scale);
+    const projection = weighted.mul(scale).mean([-1], true);
+    const dx = h
+      .sub(h.mean([-1], true))
+      .sub(normalized.mul(projection))
+      .mul(inverseStd(x, eps));
+    return [dx, sumTo(weighted, scale.shape), sumTo(g, scale.shape)];
+  },
+  inverseStd: () => [notDifferentiable("inverseStd")],
+
+  // Each op that only moves or repeats elements is undone by its opposite.
+  reshape: (g, { inputs: [x] }) => [g.reshape(x.shape)],
+  transpose: (g, { attrs: { perm } }) => [g.transpose(...perm.map((_, i) => perm.indexOf(i)))],
+  broadcast: (g, { inputs: [x] }) => [sumTo(g, x.shape)],
+  slice: (g, { inputs: [x], attrs: { axis, start, end } }) => {
+    const padding = (size: number) => (size > 0 ? [zeros(x.shape.map((d, i) => (i === axis ? size : d)))] : []);
+    return [concat([...padding(start), g, ...padding((x.shape[axis] as number) - end)], axis)];
+  },
+  concat: (g, { inputs, attrs: { axis } }) => {
+    let start = 0;
+    return inputs.map((x) => {
+      const end = start + (x.shape[axis] as number);
+      const part = g.slice(axis, start, end);
+      start = end;
+      return part;
+    });
+  },
+
+  rows: (g, { inputs: [table, ids] }) => [scatterRows(g, ids, table.shape[0] as number), null],
+  scatterRows: (g, { inputs: [, ids] }) => [rows(g, ids), null],
+  pick: (g, { inputs: [x, ids] }) => [oneHot(ids, x.shape.at(-1) as number).mul(g.reshape([...g.shape, 1])), null],
+  oneHot: () => [null],
+  window: () => [null, null],
+
+  cachedAttention: () => [notDifferentiable("cachedAttention"), null, null, null, null, null, null],
+  presentOf: () => [null],
+};
+
+/** exp(-x²) * 2 / sqrt(π), with the factor inside the exponent. */
+const gaussian = (x: Node): Node =>
+  constant(Math.log(2 / Math.sqrt(Math.PI)))
+    .sub(x.mul(x))
+    .exp();
+
+/** The gradient of a broadcast: sums over the axes that were stretched. */
+function sumTo(g: Node, shape: Shape): Node {
+  if (sameShape(g.shape, shape)) return g;
+  const lead = g.shape.length - shape.length;
+  const stretched = g.shape.map((_, i) => i).filter((i) => i < lead || (shape[i - lead] === 1 && g.shape[i] !== 1));
+  return g.sum(stretched).reshape(shape);
+}
+
+/** Puts reduced axes back as 1. */
+const keepAxes = (g: Node, shape: Shape, axes: readonly number[]): Node =>
+  g.reshape(shape.map((d, i) => (axes.includes(i) ? 1 : d)));
+
+function notDifferentiable(op: Op): never {
+  throw new Error(`${op} has no derivative: it is used where nothing is trained`);
+}

@@ -1,0 +1,92 @@
+/**
+ * The parameters of a decoder: their names and shapes, how they are initialised, and how they are packed for training.
+ *
+ * D dModel   F dMlp   V vocabSize   C nCtx
+ */
+
+import type { Node } from "../graph/node";
+import { type Shape, sizeOf } from "../graph/shape";
+import { random } from "../random";
+import type { DecoderConfig } from "./config";
+
+export interface ParamSpec {
+  readonly name: string;
+  readonly shape: Shape;
+  /** What the parameter is for, which decides its initialisation and whether it decays. */
+  readonly role: "embedding" | "matrix" | "residualMatrix" | "bias" | "normScale" | "normBias";
+}
+
+/** Every parameter, in the order of the computation. Matrices are stored [in, out]. */
+export function paramSpecs(cfg: DecoderConfig): readonly ParamSpec[] {
+  const { dModel: D, dMlp: F, vocabSize: V, nCtx: C } = cfg;
+  const specs: ParamSpec[] = [];
+  const add = (name: string, role: ParamSpec["role"], ...shape: number[]) => specs.push({ name, role, shape });
+  const norm = (name: string) => {
+    add(`${name}.weight`, "normScale", D);
+    if (cfg.normBias) add(`${name}.bias`, "normBias", D);
+  };
+  const layer = (name: string, role: ParamSpec["role"], bias: boolean, rows: number, columns: number) => {
+    add(`${name}.weight`, role, rows, columns);
+    if (bias) add(`${name}.bias`, "bias", columns);
+  };
+
+  add("embed.tokens.weight", "embedding", V, D);
+  add("embed.positions.weight", "embedding", C, D);
+  for (let l = 0; l < cfg.nLayers; l++) {
+    const block = `blocks.${l}`;
+    norm(`${block}.ln1`);
+    for (const name of ["q", "k", "v"]) layer(`${block}.${name}`, "matrix", cfg.attentionBias, D, D);
+    layer(`${block}.o`, "residualMatrix", cfg.attentionBias, D, D);
+    norm(`${block}.ln2`);
+    layer(`${block}.fc`, "matrix", cfg.mlpBias, D, F);
+    layer(`${block}.proj`, "residualMatrix", cfg.mlpBias, F, D);
+  }
+  if (cfg.finalNorm) norm("lnFinal");
+  if (!cfg.tiedHead) add("head.weight", "matrix", D, V);
+  if (cfg.headBias) add("head.bias", "bias", V);
+  return specs;
+}
+
+/** Parameters with a tied head counted once. */
+export const countParameters = (cfg: DecoderConfig): number =>
+  paramSpecs(cfg).reduce((n, { shape }) => n + sizeOf(shape), 0);
+
+export type Params = ReadonlyMap<string, Float32Array>;
+/** The parameters inside a graph, by name. */
+export type ParamNodes = ((name: string) => Node) & { readonly has: (name: string) => boolean };
+
+export function paramNodes(nodes: ReadonlyMap<string, Node>): ParamNodes {
+  const get = (name: string): Node => {
+    const node = nodes.get(name);
+    if (!node) throw new Error(`the model has no parameter ${name}`);
+    return node;
+  };
+  return Object.assign(get, { has: (name: string) => nodes.has(name) });
+}
+
+/**
+ * Fresh parameters.
+ *
+ * "xavier": every matrix and embedding uniform in ±sqrt(6 / (rows + columns)) (Glorot and Bengio, 2010), as the
+ * Annotated Transformer does; biases as torch.nn.Linear leaves them, uniform in ±1 / sqrt(rows).
+ * "gpt2": normal with deviation 0.02, the projections into the residual stream 0.02 / sqrt(2 nLayers), biases 0.
+ */
+export function initParams(cfg: DecoderConfig, init: "xavier" | "gpt2", seed: number): Map<string, Float32Array> {
+  const params = new Map<string, Float32Array>();
+  let fanIn = 0;
+  for (const { name, shape, role } of paramSpecs(cfg)) {
+    const values = new Float32Array(sizeOf(shape));
+    const draws = random(seed, "init", name);
+    const uniform = (bound: number) => values.forEach((_, i) => (values[i] = (2 * draws.uniform() - 1) * bound));
+    const normal = (deviation: number) => values.forEach((_, i) => (values[i] = draws.normal() * deviation));
+    if (shape.length === 2) fanIn = shape[0] as number;
+
+    if (role === "normScale") values.fill(1);
+    else if (role === "bias" && init === "xavier") uniform(1 / Math.sqrt(fanIn));
+    else if (shape.length === 2 && init === "xavier")
+      uniform(Math.sqrt(6 / ((shape[0] as number) + (shape[1] as number))));
+    else if (shape.length === 2) normal(role === "residualMatrix" ? 0.02 / Math.sqrt(2 * cfg.nLayers) : 0.02);
+    params.set(name, values);
+  }
+  return params;
+}

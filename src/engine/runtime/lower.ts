@@ -1,0 +1,457 @@
+/**
+ * Graphs to ONNX, for one device.
+ *
+ * The rules stay inside the operators that onnxruntime's WebGPU provider has (int32 for ids, no LogSoftmax, OneHot,
+ * Where on bool, FusedMatMul …), so that nothing falls back to the CPU unseen; on the CPU a few fused operators replace
+ * what would be extra passes over memory.
+ */
+
+import { type DType, type Node, type Op, topoSort } from "../graph/node";
+import { type Shape, sizeOf } from "../graph/shape";
+import type { ElementType, OnnxAttribute, OnnxGraph, OnnxNode, OnnxTensor, OnnxValue } from "./onnx";
+
+export type LoweringTarget = "cpu" | "webgpu";
+
+/** Writes the graph of some named outputs. Inputs are the graph's own `input` nodes, by name. */
+export function lower(outputs: Readonly<Record<string, Node>>, target: LoweringTarget): OnnxGraph {
+  const writer = new GraphWriter(target, outputs);
+  return {
+    name: "decoder_lab",
+    inputs: writer.inputs,
+    outputs: Object.entries(outputs).map(([name, node]) => valueOf(name, node)),
+    initializers: writer.initializers,
+    nodes: writer.nodes,
+  };
+}
+
+/**
+ * The same graph run many times in one call, inside an ONNX Loop: a run that returns 10 MB costs more in copying than a
+ * small model's whole step. `state` maps each input to the output that replaces it in the next turn; `perTurn` inputs
+ * come stacked along a new first axis, one slice a turn; every other input stays the same. Outputs are the last state
+ * under its input names with "'" added, and all remaining outputs stacked by turn.
+ */
+export function lowerLoop(
+  outputs: Readonly<Record<string, Node>>,
+  { state, perTurn, turns }: { state: Readonly<Record<string, string>>; perTurn: readonly string[]; turns: number },
+): OnnxGraph {
+  const body = lower(outputs, "cpu");
+  const stateNames = Object.keys(state);
+  const reports = body.outputs.filter(({ name }) => !Object.values(state).includes(name));
+  const bodyInput = (name: string) => body.inputs.find((x) => x.name === name) as OnnxValue;
+  const stacked = perTurn.map(bodyInput);
+  const scalar = (name: string, type: ElementType): OnnxValue => ({ name, type, shape: [] });
+  const int64 = (name: string, value: number): OnnxTensor => ({
+    ...scalar(name, "int64"),
+    data: BigInt64Array.of(BigInt(value)),
+  });
+
+  const loopBody: OnnxGraph = {
+    name: "turn",
+    inputs: [scalar("turn", "int64"), scalar("goOn", "bool"), ...stateNames.map(bodyInput)],
+    outputs: [
+      scalar("goOnOut", "bool"),
+      ...stateNames.map((name) => body.outputs.find((x) => x.name === state[name]) as OnnxValue),
+      ...reports,
+    ],
+    initializers: body.initializers,
+    nodes: [
+      makeNode("Identity", ["goOn"], ["goOnOut"]),
+      ...stacked.map(({ name }) => makeNode("Gather", [`${name}[]`, "turn"], [name], { axis: 0 })),
+      ...body.nodes,
+    ],
+  };
+  const constants: OnnxTensor[] = [int64("turns", turns)];
+  const after = (x: OnnxValue): OnnxValue => ({ ...x, name: `${x.name}'` });
+  const loop = makeNode(
+    "Loop",
+    ["turns", "", ...stateNames],
+    [...stateNames.map((name) => `${name}'`), ...reports.map(({ name }) => name)],
+    { body: { graph: loopBody } },
+  );
+  return {
+    name: "decoder_lab_loop",
+    inputs: [
+      ...body.inputs.filter(({ name }) => !perTurn.includes(name)),
+      ...stacked.map((x) => ({ ...x, name: `${x.name}[]`, shape: [turns, ...x.shape] })),
+    ],
+    outputs: [
+      ...stateNames.map((name) => after(bodyInput(name))),
+      ...reports.map((x) => ({ ...x, shape: [turns, ...x.shape] })),
+    ],
+    initializers: constants,
+    nodes: [loop],
+  };
+}
+
+type Attributes = Readonly<Record<string, OnnxAttribute>>;
+
+/** Collects nodes and constants while rules are applied, inputs first. */
+class GraphWriter {
+  readonly nodes: OnnxNode[] = [];
+  readonly inputs: OnnxValue[] = [];
+  readonly initializers: OnnxTensor[] = [];
+  readonly #names = new Map<Node, string>();
+  readonly #outputNames = new Map<Node, string>();
+  readonly #users = new Map<Node, number>();
+  readonly #constants = new Map<string, string>();
+  readonly #readers = new Map<Node, Set<Op>>();
+  /** The names of the caches that each attention over a cache answers. */
+  readonly presents = new Map<Node, readonly [string, string]>();
+  /** The values whose `inverseStd` is needed, and where it was found. */
+  readonly inverseStds = new Map<Node, string | undefined>();
+  #count = 0;
+
+  constructor(
+    readonly target: LoweringTarget,
+    outputs: Readonly<Record<string, Node>>,
+  ) {
+    const order = topoSort(Object.values(outputs));
+    for (const node of order) {
+      for (const x of node.inputs as Node[]) {
+        this.#users.set(x, (this.#users.get(x) ?? 0) + 1);
+        this.#readers.set(x, (this.#readers.get(x) ?? new Set()).add(node.op));
+      }
+      if (node.op === "inverseStd") this.inverseStds.set(node.inputs[0] as Node, undefined);
+    }
+    for (const [name, node] of Object.entries(outputs)) {
+      this.#users.set(node, (this.#users.get(node) ?? 0) + 1);
+      if (node.op !== "input" && node.op !== "constant" && !this.#outputNames.has(node))
+        this.#outputNames.set(node, name);
+    }
+    // Inputs first; a node that its user may take into itself waits until somebody asks for its value.
+    for (const node of order) if (!this.#mayBeAbsorbed(node)) this.name(node);
+    for (const [name, node] of Object.entries(outputs)) {
+      const written = this.name(node);
+      if (written !== name) this.nodes.push(makeNode("Identity", [written], [name]));
+    }
+  }
+
+  /** The ONNX value that holds a node's result. */
+  name(node: Node): string {
+    const name = this.#names.get(node);
+    if (name !== undefined) return name;
+    const written = (rules[node.op] as Rule)(node, this);
+    this.#names.set(node, written);
+    return written;
+  }
+
+  hasOneUser(node: Node): boolean {
+    return this.#users.get(node) === 1;
+  }
+
+  isReadByProductsOnly(node: Node): boolean {
+    const readers = this.#readers.get(node);
+    return readers?.size === 1 && readers.has("matmul") && !this.#outputNames.has(node);
+  }
+
+  /** Emits an operator whose result is `node`'s value, or a step on the way there. */
+  emit(op: string, inputs: readonly string[], { attributes = {}, domain = "", as, outputs }: Emit = {}): string {
+    const names = outputs ?? [(as && this.#outputNames.get(as)) ?? this.fresh()];
+    this.nodes.push(makeNode(op, inputs, names, attributes, domain));
+    return names[0] as string;
+  }
+
+  fresh(): string {
+    return `v${this.#count++}`;
+  }
+
+  outputName(node: Node): string {
+    return this.#outputNames.get(node) ?? this.fresh();
+  }
+
+  constant(data: Float32Array | Int32Array | BigInt64Array, shape: Shape): string {
+    const type = data instanceof Float32Array ? "float32" : data instanceof Int32Array ? "int32" : "int64";
+    const key = data.length <= 64 ? `${type}:${shape}:${data.join()}` : undefined;
+    const known = key && this.#constants.get(key);
+    if (known) return known;
+    const name = `c${this.initializers.length}`;
+    this.initializers.push({ name, type, shape, data });
+    if (key) this.#constants.set(key, name);
+    return name;
+  }
+
+  float(value: number): string {
+    return this.constant(Float32Array.of(value), []);
+  }
+
+  int64s(...values: number[]): string {
+    return this.constant(BigInt64Array.from(values, BigInt), [values.length]);
+  }
+
+  /** Whether a node has been given an operator of its own. */
+  isWritten(node: Node): boolean {
+    return this.#names.has(node);
+  }
+
+  #mayBeAbsorbed(node: Node): boolean {
+    return isHeadsFirst(node, this) || (is(node, "matmul") && node.shape.length === 2 && this.hasOneUser(node));
+  }
+}
+
+interface Emit {
+  readonly attributes?: Attributes;
+  readonly domain?: "" | "com.microsoft";
+  /** The node whose value this operator produces; it then carries the output's own name. */
+  readonly as?: Node;
+  readonly outputs?: readonly string[];
+}
+
+type Rule<K extends Op = Op> = (node: Node<K>, w: GraphWriter) => string;
+
+/** How each op is written. A rule answers the name of the value it made. */
+const rules: { readonly [K in Op]: Rule<K> } = {
+  input: ({ attrs: { name }, shape, dtype }, w) => {
+    w.inputs.push({ name, type: ELEMENT[dtype], shape });
+    return name;
+  },
+  constant: ({ attrs: { data }, shape }, w) => w.constant(data, shape),
+
+  add: (node, w) => {
+    const fused = addedProduct(node as Node<"add">, w);
+    if (fused) return gemm(fused.product, w.name(fused.other), w, node as Node);
+    return simple("Add")(node, w);
+  },
+  sub: (node, w) => simple("Sub")(node, w),
+  mul: (node, w) => simple("Mul")(node, w),
+  div: (node, w) => simple("Div")(node, w),
+  exp: (node, w) => simple("Exp")(node, w),
+  log: (node, w) => simple("Log")(node, w),
+  sqrt: (node, w) => simple("Sqrt")(node, w),
+  tanh: (node, w) => simple("Tanh")(node, w),
+  erf: (node, w) => simple("Erf")(node, w),
+  relu: (node, w) => simple("Relu")(node, w),
+  positive: (node, w) => {
+    const greater = w.emit("Greater", [w.name(node.inputs[0]), w.float(0)]);
+    return w.emit("Cast", [greater], { attributes: { to: FLOAT }, as: node as Node });
+  },
+  geluTanh: (node, w) => simple("Gelu", { approximate: "tanh" })(node, w),
+  geluGate: (node, w) => simple("Mul")(node, w),
+
+  sum: (node, w) => reduction("ReduceSum", node, w),
+  mean: (node, w) => reduction("ReduceMean", node, w),
+  sumSquares: (node, w) => simple("ReduceSumSquare", { keepdims: 0 })(node, w),
+  // Written out because the WebGPU operator of this name overflows: it does not subtract the maximum first.
+  logSumExp: (node, w) => {
+    const x = w.name(node.inputs[0]);
+    const axes = w.int64s(node.inputs[0].shape.length - 1);
+    const max = w.emit("ReduceMax", [x, axes], { attributes: { keepdims: 1 } });
+    const exp = w.emit("Exp", [w.emit("Sub", [x, max])]);
+    const log = w.emit("Log", [w.emit("ReduceSum", [exp, axes], { attributes: { keepdims: 1 } })]);
+    return w.emit("Reshape", [w.emit("Add", [log, max]), w.int64s(...node.shape)], { as: node as Node });
+  },
+  softmax: (node, w) => simple("Softmax", { axis: -1 })(node, w),
+  argMax: (node, w) => simple("ArgMax", { axis: -1, keepdims: 0 })(node, w),
+
+  matmul: (node, w) => {
+    if (node.shape.length === 2) return gemm(node as Node<"matmul">, undefined, w, node as Node);
+    return w.target === "cpu" ? fusedMatMul(node, w) : plainMatMul(node, w);
+  },
+  linear: (node, w) => {
+    const { alpha, beta } = node.attrs;
+    const attributes = { alpha: { float: alpha }, beta: { float: beta } };
+    return w.emit(
+      "Gemm",
+      node.inputs.map((x) => w.name(x)),
+      { attributes, as: node as Node },
+    );
+  },
+  layerNorm: (node, w) => {
+    const [x] = node.inputs;
+    const attributes = { axis: -1, epsilon: { float: node.attrs.eps } };
+    const inputs = node.inputs.map((i) => w.name(i));
+    if (!w.inverseStds.has(x)) return w.emit("LayerNormalization", inputs, { attributes, as: node as Node });
+    const outputs = [w.outputName(node as Node), w.fresh(), w.fresh()];
+    w.inverseStds.set(x, outputs[2]);
+    return w.emit("LayerNormalization", inputs, { attributes, outputs });
+  },
+  // A by-product of the layer norm of the same value, which the same gradient always needs too.
+  inverseStd: (node, w) => {
+    const found = w.inverseStds.get(node.inputs[0]);
+    if (found === undefined) throw new Error("inverseStd: the graph has no layerNorm of the same value");
+    return found;
+  },
+
+  reshape: (node, w) => w.emit("Reshape", [w.name(node.inputs[0]), w.int64s(...node.shape)], { as: node as Node }),
+  transpose: (node, w) => simple("Transpose", { perm: node.attrs.perm })(node, w),
+  broadcast: (node, w) => w.emit("Expand", [w.name(node.inputs[0]), w.int64s(...node.shape)], { as: node as Node }),
+  slice: (node, w) => {
+    const { axis, start, end } = node.attrs;
+    const inputs = [w.name(node.inputs[0]), w.int64s(start), w.int64s(end), w.int64s(axis)];
+    return w.emit("Slice", inputs, { as: node as Node });
+  },
+  concat: (node, w) => {
+    // A WebGPU kernel binds at most 8 buffers: many operands are joined in a tree.
+    const most = w.target === "webgpu" ? 6 : 64;
+    let names = node.inputs.map((x) => w.name(x));
+    const attributes = { axis: node.attrs.axis };
+    while (names.length > most) {
+      const groups = Array.from({ length: Math.ceil(names.length / most) }, (_, i) =>
+        names.slice(i * most, (i + 1) * most),
+      );
+      names = groups.map((group) =>
+        group.length === 1 ? (group[0] as string) : w.emit("Concat", group, { attributes }),
+      );
+    }
+    return w.emit("Concat", names, { attributes, as: node as Node });
+  },
+
+  rows: (node, w) => simple("Gather", { axis: 0 })(node, w),
+  scatterRows: (node, w) => {
+    const [g, ids] = node.inputs;
+    const count = sizeOf(ids.shape);
+    const width = sizeOf(g.shape) / count;
+    const flat = w.emit("Reshape", [w.name(g), w.int64s(count, width)]);
+    const flatIds = w.emit("Reshape", [w.name(ids), w.int64s(count)]);
+    return node.attrs.rows <= ONE_HOT_ROWS
+      ? w.emit("Gemm", [oneHotOf(flatIds, node.attrs.rows, w), flat], { attributes: { transA: 1 }, as: node as Node })
+      : scatterAdd(flat, flatIds, node as Node<"scatterRows">, w);
+  },
+  pick: (node, w) => {
+    const [x, ids] = node.inputs;
+    const column = w.emit("Unsqueeze", [w.name(ids), w.int64s(ids.shape.length)]);
+    const picked = w.emit("GatherElements", [w.name(x), column], { attributes: { axis: -1 } });
+    return w.emit("Reshape", [picked, w.int64s(...node.shape)], { as: node as Node });
+  },
+  oneHot: (node, w) => oneHotOf(w.name(node.inputs[0]), node.attrs.depth, w, node as Node),
+  window: (node, w) => {
+    const [bank, offsets] = node.inputs.map((x) => w.name(x)) as [string, string];
+    const { index } = node.attrs;
+    const size = sizeOf(node.shape);
+    const start = w.emit("Gather", [offsets, w.constant(Int32Array.of(index), [1])], { attributes: { axis: 0 } });
+    let flat: string;
+    if (w.target === "cpu") {
+      const end = w.emit("Add", [start, w.constant(Int32Array.of(size), [1])]);
+      flat = w.emit("Slice", [bank, start, end, w.constant(Int32Array.of(0), [1])]);
+    } else {
+      // A slice's bounds would have to come from the CPU.
+      const range = w.constant(
+        Int32Array.from({ length: size }, (_, i) => i),
+        [size],
+      );
+      flat = w.emit("Gather", [bank, w.emit("Add", [range, start])], { attributes: { axis: 0 } });
+    }
+    return w.emit("Reshape", [flat, w.int64s(...node.shape)], { as: node as Node });
+  },
+
+  cachedAttention: (node, w) => {
+    const outputs = [w.outputName(node as Node), `${w.fresh()}k`, `${w.fresh()}v`];
+    const attributes = { num_heads: node.attrs.nHeads, kv_num_heads: node.attrs.nHeads };
+    w.presents.set(node as Node, [outputs[1] as string, outputs[2] as string]);
+    return w.emit(
+      "GroupQueryAttention",
+      node.inputs.map((x) => w.name(x)),
+      { attributes, domain: "com.microsoft", outputs },
+    );
+  },
+  presentOf: (node, w) => {
+    const attention = node.inputs[0];
+    w.name(attention);
+    return (w.presents.get(attention) as [string, string])[node.attrs.which];
+  },
+};
+
+/** Tables up to this many rows get their gradient from a product with one-hot rows; a scatter runs on one thread. */
+const ONE_HOT_ROWS = 1024;
+
+const FLOAT = 1;
+const ELEMENT = { f32: "float32", i32: "int32", i64: "int64" } as const satisfies Record<DType, ElementType>;
+
+const valueOf = (name: string, { shape, dtype }: Node): OnnxValue => ({ name, type: ELEMENT[dtype], shape });
+
+const makeNode = (
+  op: string,
+  inputs: readonly string[],
+  outputs: readonly string[],
+  attributes: Attributes = {},
+  domain: OnnxNode["domain"] = "",
+): OnnxNode => ({ op, domain, inputs, outputs, attributes });
+
+/** An operator that takes the node's inputs as they are. */
+const simple =
+  (op: string, attributes: Attributes = {}) =>
+  (node: Node, w: GraphWriter): string =>
+    w.emit(
+      op,
+      (node.inputs as Node[]).map((x) => w.name(x)),
+      { attributes, as: node },
+    );
+
+const is = <K extends Op>(node: Node, op: K): node is Node<K> => node.op === op;
+
+function reduction(op: string, node: Node<"sum"> | Node<"mean">, w: GraphWriter): string {
+  const { axes, keepDims } = node.attrs;
+  const attributes = { keepdims: keepDims ? 1 : 0 };
+  return w.emit(op, [w.name(node.inputs[0]), w.int64s(...axes)], { attributes, as: node as Node });
+}
+
+/** A 2-D product, with what is added to it. */
+function gemm(product: Node<"matmul">, addend: string | undefined, w: GraphWriter, as: Node): string {
+  const { transA, transB, alpha } = product.attrs;
+  const inputs = [...product.inputs.map((x) => w.name(x)), ...(addend === undefined ? [] : [addend])];
+  const attributes = { transA: +transA, transB: +transB, alpha: { float: alpha } };
+  return w.emit("Gemm", inputs, { attributes, as });
+}
+
+/** In `a @ b + c` with no other use of the product, one Gemm does both. */
+function addedProduct(node: Node<"add">, w: GraphWriter): { product: Node<"matmul">; other: Node } | undefined {
+  const [a, b] = node.inputs;
+  for (const [product, other] of [
+    [b, a],
+    [a, b],
+  ] as const) {
+    const whole = is(product, "matmul") && product.shape.length === 2 && w.hasOneUser(product) && !w.isWritten(product);
+    if (whole && sizeOf(other.shape) === sizeOf(product.shape) && other.shape.length === 2) return { product, other };
+  }
+  return undefined;
+}
+
+/** Whether a node brings [T, B, H, K] to [B, H, T, K]; FusedMatMul reads its operand so without a copy. */
+const isHeadsFirst = (node: Node, w: GraphWriter): node is Node<"transpose"> =>
+  w.target === "cpu" && is(node, "transpose") && node.attrs.perm.join() === "1,2,0,3" && w.isReadByProductsOnly(node);
+
+function fusedMatMul(node: Node<"matmul">, w: GraphWriter): string {
+  const { transA, transB, alpha } = node.attrs;
+  const read = (x: Node) =>
+    isHeadsFirst(x, w) ? { name: w.name(x.inputs[0]), batch: 1 } : { name: w.name(x), batch: 0 };
+  const [a, b] = node.inputs.map(read) as [ReturnType<typeof read>, ReturnType<typeof read>];
+  const attributes = {
+    transA: +transA,
+    transB: +transB,
+    transBatchA: a.batch,
+    transBatchB: b.batch,
+    alpha: { float: alpha },
+  };
+  return w.emit("FusedMatMul", [a.name, b.name], { attributes, domain: "com.microsoft", as: node as Node });
+}
+
+function plainMatMul(node: Node<"matmul">, w: GraphWriter): string {
+  const { transA, transB, alpha } = node.attrs;
+  const rank = node.shape.length;
+  const perm = node.shape.map((_, i) => (i === rank - 2 ? rank - 1 : i === rank - 1 ? rank - 2 : i));
+  const operand = (x: Node, transposed: boolean) =>
+    transposed ? w.emit("Transpose", [w.name(x)], { attributes: { perm } }) : w.name(x);
+  const inputs = [operand(node.inputs[0], transA), operand(node.inputs[1], transB)];
+  if (alpha === 1) return w.emit("MatMul", inputs, { as: node as Node });
+  return w.emit("Mul", [w.emit("MatMul", inputs), w.float(alpha)], { as: node as Node });
+}
+
+function oneHotOf(ids: string, depth: number, w: GraphWriter, as?: Node): string {
+  const range = w.constant(
+    Int32Array.from({ length: depth }, (_, i) => i),
+    [depth],
+  );
+  const column = w.emit("Unsqueeze", [ids, w.int64s(-1)]);
+  const equal = w.emit("Equal", [column, range]);
+  return w.emit("Cast", [equal], { attributes: { to: FLOAT }, ...(as && { as }) });
+}
+
+function scatterAdd(g: string, ids: string, node: Node<"scatterRows">, w: GraphWriter): string {
+  const shape = [node.attrs.rows, sizeOf(node.shape) / node.attrs.rows] as const;
+  const count = sizeOf(node.inputs[1].shape);
+  const zero = w.emit("Expand", [w.float(0), w.int64s(...shape)]);
+  const column = w.emit("Unsqueeze", [ids, w.int64s(1)]);
+  const indices = w.emit("Expand", [column, w.int64s(count, shape[1])]);
+  const attributes = { axis: 0, reduction: "add" };
+  const flat = w.emit("ScatterElements", [zero, indices, g], { attributes });
+  return w.emit("Reshape", [flat, w.int64s(...node.shape)], { as: node as Node });
+}

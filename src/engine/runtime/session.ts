@@ -1,0 +1,110 @@
+/**
+ * Running graphs: onnxruntime-node behind typed arrays.
+ *
+ * The shapes of a graph are known, so values go in and come out as bare typed arrays by name. `run` blocks the thread
+ * while it computes, whatever its promise suggests: work is cut into short runs by whoever calls this.
+ */
+
+import { InferenceSession, Tensor } from "onnxruntime-node";
+import { EngineError } from "../errors";
+import { type ElementType, encodeModel, type OnnxGraph, type OnnxValue } from "./onnx";
+
+export type Device = "cpu" | "webgpu";
+
+export type HostArray = Float32Array | Int32Array | BigInt64Array;
+/** A value that stays on the device between runs. It must be disposed of; nothing else frees its memory. */
+export type DeviceTensor = Tensor;
+
+export interface SessionOptions {
+  /** Threads that compute, the caller's included; the processor's cores by default. */
+  readonly threads?: number;
+  /** Waiting threads spin for the next operator: faster, but they burn a core while nothing runs. */
+  readonly spin?: boolean;
+  /** Leave results on the device (WebGPU only). */
+  readonly keepOnDevice?: boolean;
+  /** Fail where an operator would fall back from the GPU to the CPU; for tests. */
+  readonly forbidFallback?: boolean;
+  readonly profile?: string;
+}
+
+export class Session {
+  readonly #inputs: ReadonlyMap<string, OnnxValue>;
+
+  private constructor(
+    readonly session: InferenceSession,
+    graph: OnnxGraph,
+  ) {
+    this.#inputs = new Map(graph.inputs.map((value) => [value.name, value]));
+  }
+
+  /** Compiles a graph for a device. Blocks for as long as that takes: milliseconds to seconds. */
+  static async create(graph: OnnxGraph, device: Device, options: SessionOptions = {}): Promise<Session> {
+    const config: InferenceSession.SessionOptions = {
+      executionProviders: [device],
+      graphOptimizationLevel: "all",
+      executionMode: "sequential",
+      logSeverityLevel: 3,
+      extra: {
+        session: {
+          // Numbers too small for a normal float cost a hundred times the cycles and carry no information here.
+          set_denormal_as_zero: "1",
+          ...(options.forbidFallback && { disable_cpu_ep_fallback: "1" }),
+          intra_op: { allow_spinning: options.spin === false ? "0" : "1" },
+        },
+      },
+      ...(options.threads && { intraOpNumThreads: options.threads }),
+      ...(options.keepOnDevice && { preferredOutputLocation: "gpu-buffer" as const }),
+      ...(options.profile && { enableProfiling: true, profileFilePrefix: options.profile }),
+    };
+    try {
+      return new Session(await InferenceSession.create(encodeModel(graph), config), graph);
+    } catch (error) {
+      const cause = error instanceof Error ? error.message : String(error);
+      if (/WebGPU adapter|No supported adapters/i.test(cause)) {
+        throw new EngineError("device", "No GPU adapter was found for WebGPU; choose the device cpu.", {
+          cause: error,
+        });
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * Computes outputs from inputs. `fetches` maps an output to the tensor on the device that takes it, or to null to
+   * bring it to the host; without it every output is brought.
+   */
+  async run(
+    feeds: Readonly<Record<string, HostArray | DeviceTensor>>,
+    fetches?: Readonly<Record<string, DeviceTensor | null>>,
+  ): Promise<Record<string, Tensor>> {
+    const tensors: Record<string, Tensor> = {};
+    for (const [name, value] of this.#inputs) {
+      const given = feeds[name];
+      if (given === undefined) throw new Error(`run: the input ${name} is missing`);
+      tensors[name] = ArrayBuffer.isView(given) ? toTensor(given, value) : given;
+    }
+    return (await (fetches ? this.session.run(tensors, fetches) : this.session.run(tensors))) as Record<string, Tensor>;
+  }
+
+  /** `run`, with the float outputs as arrays. */
+  async compute(feeds: Readonly<Record<string, HostArray | DeviceTensor>>): Promise<Record<string, Float32Array>> {
+    const outputs = await this.run(feeds);
+    return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, tensor.data as Float32Array]));
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+}
+
+const ARRAYS: { readonly [T in ElementType]: new (...args: never[]) => HostArray | Uint8Array } = {
+  float32: Float32Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  bool: Uint8Array,
+};
+
+function toTensor(data: HostArray, { name, type, shape }: OnnxValue): Tensor {
+  if (!(data instanceof ARRAYS[type])) throw new Error(`run: the input ${name} must be ${type}`);
+  return new Tensor(type, data as Float32Array, shape);
+}

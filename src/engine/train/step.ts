@@ -1,0 +1,156 @@
+/**
+ * One optimisation step as a graph: forward, loss, backward, clipping, Adam.
+ *
+ * B batch   T position   N = T*B rows   V vocabSize   S segments   P dropout sites
+ */
+
+import { grad } from "../autodiff/grad";
+import { concat, constant, input, type Node, pick, windowOf } from "../graph/node";
+import { sizeOf } from "../graph/shape";
+import type { DecoderConfig } from "../nn/config";
+import { decoder, firstPositions, fullAttention } from "../nn/decoder";
+import { paramSpecs } from "../nn/params";
+import type { Optimizer } from "./config";
+import { packNodes, type Segment, segmentsOf, unpackNodes } from "./segments";
+
+export interface StepShape {
+  readonly batchSize: number;
+  readonly blockSize: number;
+  readonly dropout: number;
+  readonly optimizer: Optimizer;
+  readonly maxGradNorm: number;
+}
+
+/** Numbers of random values that dropout masks are cut from; see `docs/decisions` on dropout. */
+export const BANK_SIZE = 1 << 22;
+
+export interface StepGraph {
+  /** Per segment `{name}.p`, `.m`, `.v` and their successors with `'` added, then `loss` and `gradNorm`. */
+  readonly outputs: Readonly<Record<string, Node>>;
+  readonly segments: readonly Segment[];
+  /** Each state input and the output that replaces it. */
+  readonly state: Readonly<Record<string, string>>;
+  /** Elements that each dropout site takes from the bank. */
+  readonly dropoutSizes: readonly number[];
+}
+
+/** Inputs that differ from step to step. */
+export const STEP_INPUTS = ["ids", "labels", "labelWeights", "rates", "offsets"] as const;
+
+export function stepGraph(cfg: DecoderConfig, shape: StepShape): StepGraph {
+  const segments = segmentsOf(paramSpecs(cfg));
+  const part = (name: "p" | "m" | "v") => segments.map((s) => input(`${s.name}.${name}`, [s.size]));
+  const [p, m, v] = [part("p"), part("m"), part("v")];
+  const param = unpackNodes(segments, p);
+
+  const dropout = dropoutSites(shape.dropout);
+  const loss = lossOf(cfg, shape, param, dropout.apply);
+
+  const specs = segments.flatMap((segment) => segment.params);
+  const grads = new Map(
+    grad(
+      loss,
+      specs.map(({ name }) => param(name)),
+    ).map((g, i) => [specs[i]?.name ?? "", g] as const),
+  );
+  const flat = segments.map((segment) => packNodes(segment, (name) => grads.get(name) as Node));
+  const gradNorm = addAll(flat.map((g) => g.sumSquares())).sqrt();
+
+  const outputs: Record<string, Node> = {};
+  const state: Record<string, string> = {};
+  const update = adam(shape.optimizer, clipScale(gradNorm, shape.maxGradNorm));
+  segments.forEach(({ name, decays }, i) => {
+    const next = update(p[i] as Node, m[i] as Node, v[i] as Node, flat[i] as Node, decays);
+    for (const key of ["p", "m", "v"] as const) {
+      outputs[`${name}.${key}'`] = next[key];
+      state[`${name}.${key}`] = `${name}.${key}'`;
+    }
+  });
+  return { outputs: { ...outputs, loss, gradNorm }, segments, state, dropoutSizes: dropout.sizes };
+}
+
+/** Weighted cross-entropy of a batch; the weights of the labels say which count and add up to 1 (or a share of it). */
+export function lossOf(
+  cfg: DecoderConfig,
+  { batchSize: B, blockSize: T }: { readonly batchSize: number; readonly blockSize: number },
+  param: Parameters<typeof decoder>[1],
+  dropout: (x: Node) => Node = (x) => x,
+): Node {
+  const ids = input("ids", [T, B], "i32");
+  const labels = input("labels", [T * B], "i32");
+  const weights = input("labelWeights", [T * B]);
+  const size = { batch: B, length: T };
+  const logits = decoder(ids, param, cfg, {
+    ...size,
+    positions: firstPositions(T),
+    attend: fullAttention(cfg, size, causalMask(T), dropout),
+    probe: (_name, x) => x,
+    dropout,
+  }); // [N, V]
+  return logits.logSumExp().sub(pick(logits, labels)).mul(weights).sum();
+}
+
+/** [T (query), T (key)]: 0 where a position may look, -1e9 where it would see a later one; its softmax is exactly 0. */
+export function causalMask(T: number): Node {
+  const mask = new Float32Array(T * T);
+  for (let query = 0; query < T; query++) mask.fill(-1e9, query * T + query + 1, (query + 1) * T);
+  return constant(mask, [T, T]);
+}
+
+/** Each site multiplies with its own window of the bank, which holds 0 and 1 / (1 - rate). */
+function dropoutSites(rate: number): { apply: (x: Node) => Node; sizes: number[] } {
+  const sizes: number[] = [];
+  if (rate === 0) return { apply: (x) => x, sizes };
+  const bank = input("bank", [BANK_SIZE]);
+  // The number of sites is known only when the model is built; a graph has room for more offsets than it uses.
+  const offsets = input("offsets", [MAX_SITES], "i32");
+  const apply = (x: Node) => {
+    const site = sizes.push(sizeOf(x.shape)) - 1;
+    return x.mul(windowOf(bank, offsets, site, x.shape));
+  };
+  return { apply, sizes };
+}
+
+export const MAX_SITES = 1024;
+
+/** min(1, max / norm), as torch.nn.utils.clip_grad_norm_ has it; without a maximum, 1. */
+function clipScale(norm: Node, maxGradNorm: number): Node {
+  if (maxGradNorm === 0) return constant(1);
+  const ratio = constant(maxGradNorm).div(norm.add(1e-6));
+  return ratio.sub(ratio.sub(1).relu());
+}
+
+/**
+ * Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019), written with the fewest passes over memory:
+ *   m' = β1 m + (1 - β1) g,   v' = β2 v + (1 - β2) g²
+ *   p' = p (1 - lr decay) - lr / bias1 * m' / (sqrt(v' / bias2) + eps)
+ * where bias1 = 1 - β1^t and bias2 = 1 - β2^t. `rates` holds what changes from step to step, see `adamRates`.
+ */
+function adam({ kind, beta1, beta2, weightDecay }: Optimizer, clip: Node) {
+  const rates = input("rates", [3]);
+  const [stepSize, scaledEps, keep] = [0, 1, 2].map((i) => rates.slice(0, i, i + 1)) as [Node, Node, Node];
+  const gradToM = clip.mul(1 - beta1);
+  const gradToV = clip.mul(Math.sqrt(1 - beta2));
+  return (p: Node, m: Node, v: Node, g: Node, decays: boolean) => {
+    const nextM = m.mul(beta1).add(g.mul(gradToM));
+    const root = g.mul(gradToV);
+    const nextV = v.mul(beta2).add(root.mul(root));
+    const change = nextM.div(nextV.sqrt().add(scaledEps)).mul(stepSize);
+    const decayed = kind === "adamw" && weightDecay > 0 && decays ? p.mul(keep) : p;
+    return { p: decayed.sub(change), m: nextM, v: nextV };
+  };
+}
+
+/** The step's values of `rates` for step t (from 1): lr √bias2 / bias1, eps √bias2, 1 - lr decay. */
+export function adamRates({ beta1, beta2, eps, weightDecay }: Optimizer, lr: number, t: number): Float32Array {
+  const root = Math.sqrt(1 - beta2 ** t);
+  return Float32Array.of((lr * root) / (1 - beta1 ** t), eps * root, 1 - lr * weightDecay);
+}
+
+const addAll = (nodes: readonly Node[]): Node =>
+  nodes.length === 1
+    ? (nodes[0] as Node)
+    : concat(
+        nodes.map((x) => x.reshape([1])),
+        0,
+      ).sum();
