@@ -9,6 +9,11 @@
  *
  * After `ready` is answered the host tells everything it knows, so a webview that was hidden and is made again needs
  * no memory of its own.
+ *
+ * The page the host makes is `<html lang>`, a title, the style sheet, `<meta property="csp-nonce" content="NONCE">` and
+ * an empty body with the script, under `default-src 'none'; img-src CSPSOURCE blob: data:; font-src CSPSOURCE;
+ * style-src CSPSOURCE 'nonce-NONCE'; script-src 'nonce-NONCE'`. (The toolkit makes one empty style element, with the
+ * meta element's nonce, to find out whether focus rings can follow the keyboard.)
  */
 
 import type { EvalReport, StepReport, TrainConfig } from "../engine/train/config";

@@ -1,0 +1,105 @@
+/**
+ * The host's side of a webview, for a page that is opened in a browser: serves the protocol over window messages, as
+ * the extension does. Bundled and put before the page's own script; a test steers it through `window.lab`.
+ */
+
+import { type Message, type Port, serve } from "../../src/protocol/rpc";
+import type {
+  FileToSave,
+  InspectedSource,
+  InspectorEvents,
+  InspectorHost,
+  RunSnapshot,
+  TrainingEvents,
+  TrainingHost,
+} from "../../src/protocol/webviewApi";
+import { type TinyTrace, tinyTrace } from "./tinyTrace";
+
+export interface Lab {
+  /** What the page asked, in order. */
+  readonly asked: string[];
+  readonly saved: FileToSave[];
+  inspect(text: string, kind: InspectedSource["kind"], label: string): void;
+  tell(name: string, value: unknown): void;
+  run: RunSnapshot | null;
+  follow: boolean;
+  /** What the page remembers. */
+  state: unknown;
+}
+
+declare global {
+  interface Window {
+    lab: Lab;
+  }
+}
+
+let trace: TinyTrace | null = null;
+let answers: (message: Message) => void = () => undefined;
+
+const port: Port = {
+  // Messages are cloned on their way, as they are between processes.
+  post: (message) =>
+    void setTimeout(() => window.dispatchEvent(new MessageEvent("message", { data: structuredClone(message) }))),
+  onMessage: (listener) => {
+    answers = listener;
+  },
+};
+
+const lab: Lab = {
+  asked: [],
+  saved: [],
+  run: null,
+  follow: true,
+  state: JSON.parse(sessionStorage.getItem("state") ?? "null"),
+  inspect(text, kind, label) {
+    trace = tinyTrace(text, (trace?.info.trace ?? 0) + 1);
+    server.tell("trace", { trace: trace.info, source: { kind, label, text, truncated: false } });
+  },
+  tell: (name, value) => (server.tell as (name: string, value: unknown) => void)(name, value),
+};
+window.lab = lab;
+
+const noted =
+  <P, R>(name: string, answer: (params: P) => R) =>
+  (params: P): R => {
+    lab.asked.push(`${name} ${JSON.stringify(params)}`);
+    return answer(params);
+  };
+
+const shared = {
+  act: noted("act", () => null),
+  save: (file: FileToSave) => {
+    lab.saved.push(file);
+    return null;
+  },
+};
+
+const server = serve<InspectorHost & Omit<TrainingHost, "ready">, InspectorEvents & TrainingEvents>(port, {
+  ...shared,
+  ready: noted("ready", () => ({ strings: {}, follow: lab.follow, run: lab.run })),
+  inspectText: noted("inspectText", ({ text }) => {
+    lab.inspect(text, "typed", "typed text");
+    return null;
+  }),
+  follow: noted("follow", () => null),
+  tensor: ({ name, head }) => {
+    if (!trace) throw new Error("Nothing was inspected.");
+    return trace.tensor(name, head);
+  },
+  retry: noted("retry", () => null),
+  pause: noted("pause", () => null),
+  stop: noted("stop", () => null),
+  resume: noted("resume", () => null),
+  activate: noted("activate", () => null),
+});
+
+Object.assign(window, {
+  acquireVsCodeApi: () => ({
+    postMessage: (message: Message) => answers(structuredClone(message)),
+    getState: () => lab.state,
+    setState: (state: unknown) => {
+      lab.state = state;
+      sessionStorage.setItem("state", JSON.stringify(state));
+    },
+  }),
+});

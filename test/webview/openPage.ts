@@ -1,0 +1,86 @@
+/** Opens a bundled page in Chromium as VS Code would show it: strict content security policy, theme variables. */
+
+/// <reference types="node" />
+
+import { existsSync } from "node:fs";
+import { build } from "esbuild";
+import { type Browser, chromium, type Page } from "playwright-core";
+import { type ThemeKind, themes } from "./themes";
+
+export const chromiumPath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
+  existsSync,
+);
+
+export const launch = (): Promise<Browser> =>
+  chromium.launch({ ...(chromiumPath && { executablePath: chromiumPath }), args: ["--no-sandbox"] });
+
+export interface PageFiles {
+  readonly script: string;
+  readonly style: string;
+  readonly host: string;
+}
+
+/** Bundles `webview/NAME.ts` and the host's side in the page. */
+export async function bundlePage(name: "inspector" | "training"): Promise<PageFiles> {
+  const options = { bundle: true, write: false, format: "iife", outdir: "out", logLevel: "error" } as const;
+  const page = await build({ ...options, entryPoints: [`webview/${name}.ts`] });
+  const host = await build({ ...options, entryPoints: ["test/webview/hostInPage.ts"] });
+  const text = (files: typeof page.outputFiles, end: string) =>
+    files.find(({ path }) => path.endsWith(end))?.text ?? "";
+  return {
+    script: text(page.outputFiles, ".js"),
+    style: text(page.outputFiles, ".css"),
+    host: text(host.outputFiles, ".js"),
+  };
+}
+
+const ORIGIN = "http://webview.test";
+const CSP = `default-src 'none'; img-src ${ORIGIN} blob: data:; font-src ${ORIGIN}; style-src ${ORIGIN} 'nonce-test'; script-src 'nonce-test'`;
+
+/** A page that is loaded and mounted. What it logs as an error, the policy's refusals included, is in `errors`. */
+export async function openPage(
+  browser: Browser,
+  files: PageFiles,
+  theme: ThemeKind,
+  size: { width: number; height: number },
+  prepare = "",
+): Promise<{ page: Page; errors: string[] }> {
+  const page = await browser.newPage({ viewport: size });
+  const errors: string[] = [];
+  page.on("pageerror", (error) => errors.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() === "error") errors.push(message.text());
+  });
+  const { bodyClass } = themes[theme];
+  const html = `<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Decoder Lab</title>
+<meta property="csp-nonce" content="test">
+<meta http-equiv="Content-Security-Policy" content="${CSP}"><link rel="stylesheet" href="${ORIGIN}/page.css"></head>
+<body class="${bodyClass}"><script nonce="test" src="${ORIGIN}/host.js"></script>
+<script nonce="test" src="${ORIGIN}/prepare.js"></script><script nonce="test" src="${ORIGIN}/page.js"></script></body></html>`;
+  const served: Record<string, [type: string, body: string]> = {
+    "/": ["text/html", html],
+    "/page.css": ["text/css", files.style],
+    "/page.js": ["text/javascript", files.script],
+    "/host.js": ["text/javascript", files.host],
+    "/prepare.js": ["text/javascript", `${setTheme(theme)};${prepare}`],
+  };
+  await page.route(`${ORIGIN}/**`, (route) => {
+    const file = served[new URL(route.request().url()).pathname];
+    return file ? route.fulfill({ contentType: file[0], body: file[1] }) : route.fulfill({ status: 404 });
+  });
+  await page.goto(`${ORIGIN}/`);
+  await page.waitForSelector("main > *");
+  return { page, errors };
+}
+
+/** A script that sets a theme as VS Code does: variables on the root element, the kind on the body. */
+export function setTheme(theme: ThemeKind): string {
+  const { bodyClass, variables } = themes[theme];
+  return `(() => {
+    document.documentElement.removeAttribute("style");
+    for (const [name, value] of Object.entries(${JSON.stringify(variables)}))
+      document.documentElement.style.setProperty("--vscode-" + name, value);
+    const page = document.body.classList.contains("page-editor") ? " page-editor" : "";
+    document.body.className = ${JSON.stringify(bodyClass)} + page;
+  })()`;
+}

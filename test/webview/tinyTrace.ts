@@ -1,0 +1,181 @@
+/**
+ * A real forward pass of a tiny decoder, in plain arithmetic, as a trace: what the engine would tell an inspector.
+ *
+ * The pages are tested without the engine, so the numbers come from here; the weights are drawn from a seed.
+ */
+
+import { random as stream } from "../../src/engine/random";
+import type { ModelInfo, TokenSpan, TraceInfo, TraceTensor } from "../../src/protocol/engineApi";
+
+const [D, H, K, L, F] = [48, 4, 12, 3, 96];
+const SPECIAL = ["<BOS>", "<EOS>"];
+
+export interface TinyTrace {
+  readonly info: TraceInfo;
+  readonly tensor: (name: string, head?: number) => TraceTensor;
+}
+
+/** Runs the model over a text: a token per character, and per byte for what is not in the Basic Latin block. */
+export function tinyTrace(text: string, trace = 1): TinyTrace {
+  const tokens = tokenize(text);
+  const T = tokens.length;
+  const V = SPECIAL.length + 256;
+  const random = stream(7, "tinyTrace");
+  const weights = (rows: number, cols: number, scale: number) =>
+    Array.from({ length: rows }, () => Float32Array.from({ length: cols }, () => random.normal() * scale));
+  const embedding = weights(V, D, 0.6);
+  const positions = weights(512, D, 0.25);
+  const values = new Map<string, { shape: number[]; data: Float32Array }>();
+  const keep = (name: string, shape: number[], rows: readonly Float32Array[]) =>
+    void values.set(name, { shape, data: Float32Array.from(rows.flatMap((row) => [...row])) });
+
+  const embed = tokens.map(({ id }) => embedding[id] as Float32Array); // [T, D]
+  const posEmbed = tokens.map((_, i) => positions[i] as Float32Array); // [T, D]
+  keep("embed", [1, T, D], embed);
+  keep("posEmbed", [1, T, D], posEmbed);
+  let x = add(embed, posEmbed); // [T, D]
+  const norms = [x.map(norm)];
+
+  for (let l = 0; l < L; l++) {
+    const block = `blocks.${l}`;
+    keep(`${block}.residPre`, [1, T, D], x);
+    const normed = x.map(layerNorm);
+    const perHead = Array.from({ length: H }, () => {
+      const project = () => matmul(normed, weights(D, K, 0.35)); // [T, K]
+      const [q, k, v] = [project(), project(), project()];
+      const scores = q.map((qi) => Float32Array.from(k, (kj) => dot(qi, kj) / Math.sqrt(K))); // [T, T]
+      const pattern = scores.map((row, i) => softmax(row, i + 1)); // [T, T]
+      return { q, k, v, scores, pattern, z: matmul(pattern, v) };
+    });
+    for (const name of ["q", "k", "v", "z"] as const)
+      keep(
+        `${block}.attn.${name}`,
+        [1, H, T, K],
+        perHead.flatMap((head) => head[name]),
+      );
+    for (const name of ["scores", "pattern"] as const)
+      keep(
+        `${block}.attn.${name}`,
+        [1, H, T, T],
+        perHead.flatMap((head) => head[name]),
+      );
+    const z = x.map((_, i) => Float32Array.from(perHead.flatMap((head) => [...(head.z[i] as Float32Array)])));
+    const attnOut = matmul(z, weights(D, D, 0.15));
+    keep(`${block}.attnOut`, [1, T, D], attnOut);
+    x = add(x, attnOut);
+    keep(`${block}.residMid`, [1, T, D], x);
+    const hidden = matmul(x.map(layerNorm), weights(D, F, 0.2)).map((row) => row.map((y) => Math.max(0, y)));
+    const mlpOut = matmul(hidden, weights(F, D, 0.15));
+    keep(`${block}.mlpOut`, [1, T, D], mlpOut);
+    x = add(x, mlpOut);
+    keep(`${block}.residPost`, [1, T, D], x);
+    norms.push(x.map(norm));
+  }
+  const lnFinal = x.map(layerNorm);
+  keep("lnFinal", [1, T, D], lnFinal);
+  const logits = lnFinal.map((row) => Float32Array.from(embedding, (e) => dot(row, e) * 0.5));
+  keep("logits", [1, T, V], logits);
+
+  const info: TraceInfo = {
+    trace,
+    model,
+    tokens,
+    values: [...values].map(([name, { shape }]) => ({ name, shape })),
+    residualNorms: Float32Array.from(norms.flat()),
+    nextToken: softmax(logits.at(-1) as Float32Array, V),
+    vocabulary: Array.from({ length: V }, (_, id) => word(id)),
+    device: "cpu",
+    milliseconds: 3.2,
+  };
+  const tensor = (name: string, head?: number): TraceTensor => {
+    const value = values.get(name);
+    if (!value) throw new Error(`There is no value "${name}" in this trace.`);
+    if (head === undefined) return { name, ...value };
+    const [rows, cols] = value.shape.slice(2) as [number, number];
+    return { name, shape: [1, 1, rows, cols], data: value.data.slice(head * rows * cols, (head + 1) * rows * cols) };
+  };
+  return { info, tensor };
+}
+
+const model: ModelInfo = {
+  dir: "/models/tiny-stories",
+  name: "tiny-stories",
+  preset: "char",
+  parameters: 818_048,
+  config: {
+    vocabSize: 258,
+    nCtx: 512,
+    nLayers: L,
+    nHeads: H,
+    dModel: D,
+    dMlp: F,
+    norm: "pre",
+    finalNorm: true,
+    normEps: 1e-5,
+    normBias: false,
+    activation: "relu",
+    attentionBias: false,
+    mlpBias: false,
+    tiedHead: true,
+    headBias: false,
+  },
+  step: 2000,
+  steps: 2000,
+  loss: 1.21,
+  valLoss: 1.34,
+  device: "cpu",
+  tokenizer: "characters",
+  createdAt: "2026-11-21T12:00:00Z",
+};
+
+const word = (id: number): string => SPECIAL[id] ?? String.fromCharCode(id - SPECIAL.length);
+
+function tokenize(text: string): TokenSpan[] {
+  const tokens: TokenSpan[] = [{ id: 0, token: "<BOS>", start: 0, end: 0, special: true, bytes: new Uint8Array() }];
+  let start = 0;
+  for (const char of text) {
+    const end = start + char.length;
+    for (const byte of new TextEncoder().encode(char)) {
+      const id = byte + SPECIAL.length;
+      tokens.push({ id, token: word(id), start, end, special: false, bytes: Uint8Array.of(byte) });
+    }
+    start = end;
+  }
+  return tokens;
+}
+
+type Rows = readonly Float32Array[];
+
+const dot = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
+const norm = (x: Float32Array): number => Math.sqrt(dot(x, x));
+const add = (a: Rows, b: Rows): Float32Array[] =>
+  a.map((row, i) => row.map((x, j) => x + ((b[i] as Float32Array)[j] as number)));
+
+/** a [N, M] @ b [M, P] */
+function matmul(a: Rows, b: Rows): Float32Array[] {
+  return a.map((row) => {
+    const out = new Float32Array((b[0] as Float32Array).length);
+    for (let m = 0; m < row.length; m++) {
+      const weights = b[m] as Float32Array;
+      for (let p = 0; p < out.length; p++) out[p] = (out[p] as number) + (row[m] as number) * (weights[p] as number);
+    }
+    return out;
+  });
+}
+
+/** Of the first `count` values; the rest get 0, as masked positions do. */
+function softmax(x: Float32Array, count: number): Float32Array {
+  const seen = x.slice(0, count);
+  const top = Math.max(...seen);
+  const exps = seen.map((y) => Math.exp(y - top));
+  const total = exps.reduce((sum, y) => sum + y, 0);
+  const out = new Float32Array(x.length);
+  out.set(exps.map((y) => y / total));
+  return out;
+}
+
+function layerNorm(x: Float32Array): Float32Array {
+  const mean = x.reduce((sum, y) => sum + y, 0) / x.length;
+  const variance = x.reduce((sum, y) => sum + (y - mean) ** 2, 0) / x.length;
+  return x.map((y) => (y - mean) / Math.sqrt(variance + 1e-5));
+}

@@ -1,0 +1,414 @@
+/**
+ * A matrix as coloured cells on a canvas: told what to draw, and tells which cell the user points at.
+ *
+ * Only the cells in view are painted, so a thousand rows cost what a screenful costs. The labels stay while the cells
+ * scroll under them.
+ */
+
+import { el, setAttr } from "../dom";
+import { onThemeChange, readTheme, type Theme } from "../theme";
+import { type ColorScale, divergingScale, maxAbs, sequentialScale, toCss } from "./colorScale";
+import {
+  type Cell,
+  cellAt,
+  type Grid,
+  labelStep,
+  layoutGrid,
+  moveCell,
+  scrollToCell,
+  tickStep,
+  visibleCells,
+} from "./heatmapLayout";
+
+export interface HeatmapData {
+  /** Said by screen readers, such as "Attention of layer 0, head 1". */
+  readonly title: string;
+  readonly rows: number;
+  readonly cols: number;
+  /** Row by row, [rows, cols]. */
+  readonly values: Float32Array;
+  readonly scale: "sequential" | "diverging";
+  /** What the strongest colour stands for; by default the largest absolute value. */
+  readonly max?: number;
+  /** Cells that have no value: hatched, never the colour of zero. */
+  readonly masked?: (row: number, col: number) => boolean;
+  readonly rowLabels: readonly string[];
+  /** Names for the columns, or "numbers" for an axis that counts. */
+  readonly colLabels: readonly string[] | "numbers";
+  readonly rowHeight: number | "square";
+  /** What is known of a cell, such as "“the” → “cat”: 0.123456". */
+  readonly describe: (row: number, col: number) => string;
+}
+
+export interface Heatmap {
+  readonly node: HTMLElement;
+  readonly show: (data: HeatmapData) => void;
+  /** Marks a row as the selected one. */
+  readonly mark: (row: number | null) => void;
+  /** The whole picture, also what is scrolled out of view. */
+  readonly picture: () => HTMLCanvasElement | null;
+}
+
+const FONT_SIZE = 11;
+const MIN_CELL = 2;
+const MAX_SQUARE = 28;
+const MAX_WIDE = 16;
+const MAX_HEIGHT = 420;
+const LABEL_ROOM = 14;
+
+/** Makes an empty heatmap. `pick` is called for a row that is clicked or chosen with Enter. */
+export function createHeatmap(pick: (row: number) => void): Heatmap {
+  const canvas = el("canvas", { class: "heatmap-canvas" });
+  const spacer = el("div", { class: "heatmap-spacer" }, canvas);
+  const scroller = el(
+    "div",
+    { class: "heatmap-scroller", attrs: { tabindex: 0, role: "application", "aria-roledescription": "heatmap" } },
+    spacer,
+  );
+  const readout = el("div", { class: "readout", attrs: { "aria-hidden": "true" } });
+  const spoken = el("div", { class: "visually-hidden", attrs: { role: "status" } });
+  const legend = el("div", { class: "legend" });
+  const node = el("div", { class: "heatmap" }, scroller, readout, spoken, legend);
+
+  let data: HeatmapData | null = null;
+  let grid: Grid | null = null;
+  let base: HTMLCanvasElement | null = null;
+  let cell: Cell | null = null;
+  let marked: number | null = null;
+
+  const layout = () => {
+    if (!data || node.clientWidth === 0) return;
+    const theme = readTheme();
+    grid = layoutGrid(requestFor(data, node.clientWidth, theme));
+    spacer.style.width = `${grid.width}px`;
+    spacer.style.height = `${grid.height}px`;
+    scroller.style.width = `${grid.viewWidth}px`;
+    scroller.style.height = `${grid.viewHeight}px`;
+    drawLegend(legend, data, theme);
+    paint();
+  };
+
+  const paint = () => {
+    if (!data || !grid) return;
+    base = paintGrid(data, grid, scroller.scrollLeft, scroller.scrollTop, marked, readTheme());
+    overlay();
+  };
+
+  const overlay = () => {
+    if (!grid || !base) return;
+    if (canvas.width !== base.width || canvas.height !== base.height) {
+      canvas.width = base.width;
+      canvas.height = base.height;
+      canvas.style.width = `${grid.viewWidth}px`;
+      canvas.style.height = `${grid.viewHeight}px`;
+    }
+    const context = canvas.getContext("2d") as CanvasRenderingContext2D;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    context.drawImage(base, 0, 0);
+    if (cell) outlineCell(context, grid, cell, scroller.scrollLeft, scroller.scrollTop);
+  };
+
+  const point = (next: Cell | null, spokenToo: boolean) => {
+    cell = next;
+    const text = data && cell ? data.describe(cell.row, cell.col) : "";
+    readout.textContent = text;
+    if (spokenToo) spoken.textContent = text;
+    overlay();
+  };
+
+  scroller.addEventListener("scroll", () => requestAnimationFrame(paint));
+  scroller.addEventListener("pointermove", (event) => {
+    const box = scroller.getBoundingClientRect();
+    if (grid)
+      point(
+        cellAt(grid, event.clientX - box.left, event.clientY - box.top, scroller.scrollLeft, scroller.scrollTop),
+        false,
+      );
+  });
+  scroller.addEventListener("pointerleave", () => point(null, false));
+  scroller.addEventListener("click", () => cell && pick(cell.row));
+  scroller.addEventListener("focus", () => {
+    if (data && !cell && scroller.matches(":focus-visible")) point({ row: marked ?? 0, col: 0 }, true);
+  });
+  scroller.addEventListener("blur", () => point(null, false));
+  scroller.addEventListener("keydown", (event) => {
+    if (!data || !grid) return;
+    const from = cell ?? { row: marked ?? 0, col: 0 };
+    if (event.key === "Enter") return pick(from.row);
+    const to = moveCell(grid, from, event.key, event.ctrlKey || event.metaKey);
+    if (!to) return;
+    event.preventDefault();
+    scroller.scrollTo(...scrollToCell(grid, to, scroller.scrollLeft, scroller.scrollTop));
+    point(to, true);
+  });
+  new ResizeObserver(layout).observe(node);
+  onThemeChange(layout);
+
+  return {
+    node,
+    show(next) {
+      data = next;
+      cell = null;
+      readout.textContent = "";
+      setAttr(scroller, "aria-label", `${next.title}, ${next.rows} × ${next.cols}`);
+      layout();
+    },
+    mark(row) {
+      marked = row;
+      paint();
+    },
+    picture() {
+      if (!data || !grid) return null;
+      const whole = { ...grid, viewWidth: grid.width, viewHeight: grid.height };
+      return paintGrid(data, whole, 0, 0, null, readTheme());
+    },
+  };
+}
+
+function requestFor(data: HeatmapData, width: number, theme: Theme) {
+  const square = data.rowHeight === "square";
+  const left = gutter(data.rowLabels, theme, square ? 84 : 64);
+  return {
+    rows: data.rows,
+    cols: data.cols,
+    width,
+    maxHeight: MAX_HEIGHT,
+    left,
+    top: data.colLabels === "numbers" ? LABEL_ROOM + 2 : gutter(data.colLabels, theme, 72),
+    minCell: MIN_CELL,
+    maxCell: square ? MAX_SQUARE : MAX_WIDE,
+    rowHeight: data.rowHeight,
+  };
+}
+
+const labelFont = (theme: Theme) => `${FONT_SIZE}px ${theme.monoFamily}`;
+
+/** Room for the longest label, up to a limit. */
+function gutter(labels: readonly string[], theme: Theme, most: number): number {
+  const context = new OffscreenCanvas(1, 1).getContext("2d") as OffscreenCanvasRenderingContext2D;
+  context.font = labelFont(theme);
+  let widest = 0;
+  for (const label of labels) widest = Math.max(widest, context.measureText(label).width);
+  return labels.length === 0 ? 0 : Math.ceil(Math.min(most, widest + 10));
+}
+
+function scaleOf(data: HeatmapData, theme: Theme): ColorScale {
+  const max = data.max ?? maxAbs(data.values);
+  return data.scale === "sequential" ? sequentialScale(max, theme) : divergingScale(max, theme);
+}
+
+/** Paints cells and labels for one scroll position, at the screen's resolution. */
+function paintGrid(
+  data: HeatmapData,
+  grid: Grid,
+  scrollX: number,
+  scrollY: number,
+  marked: number | null,
+  theme: Theme,
+): HTMLCanvasElement {
+  const ratio = window.devicePixelRatio || 1;
+  const canvas = el("canvas");
+  canvas.width = Math.max(1, Math.round(grid.viewWidth * ratio));
+  canvas.height = Math.max(1, Math.round(grid.viewHeight * ratio));
+  const context = canvas.getContext("2d") as CanvasRenderingContext2D;
+  context.scale(ratio, ratio);
+  context.fillStyle = toCss(theme.background);
+  context.fillRect(0, 0, grid.viewWidth, grid.viewHeight);
+
+  context.save();
+  context.beginPath();
+  context.rect(grid.left, grid.top, grid.viewWidth - grid.left, grid.viewHeight - grid.top);
+  context.clip();
+  paintCells(context, data, grid, scrollX, scrollY, theme);
+  if (marked !== null) paintMark(context, grid, marked, scrollX, scrollY, theme);
+  context.restore();
+
+  paintRowLabels(context, data, grid, scrollY, marked, theme);
+  paintColLabels(context, data, grid, scrollX, theme);
+  context.strokeStyle = toCss(theme.border);
+  context.lineWidth = 1;
+  context.strokeRect(grid.left - 0.5, grid.top - 0.5, grid.viewWidth - grid.left, grid.viewHeight - grid.top);
+  return canvas;
+}
+
+function paintCells(
+  context: CanvasRenderingContext2D,
+  data: HeatmapData,
+  grid: Grid,
+  scrollX: number,
+  scrollY: number,
+  theme: Theme,
+): void {
+  const { firstRow, endRow, firstCol, endCol } = visibleCells(grid, scrollX, scrollY);
+  const [height, width] = [endRow - firstRow, endCol - firstCol];
+  if (height <= 0 || width <= 0) return;
+  const scale = scaleOf(data, theme);
+  const pixels = new ImageData(width, height);
+  const hatched = new Path2D();
+  const x = (col: number) => grid.left + col * grid.cellWidth - scrollX;
+  const y = (row: number) => grid.top + row * grid.cellHeight - scrollY;
+  let i = 0;
+  for (let row = firstRow; row < endRow; row++) {
+    for (let col = firstCol; col < endCol; col++, i += 4) {
+      if (data.masked?.(row, col)) {
+        hatched.rect(x(col), y(row), grid.cellWidth, grid.cellHeight);
+        continue;
+      }
+      const color = scale.colorAt(data.values[row * data.cols + col] as number);
+      pixels.data[i] = color[0];
+      pixels.data[i + 1] = color[1];
+      pixels.data[i + 2] = color[2];
+      pixels.data[i + 3] = 255;
+    }
+  }
+  const cells = new OffscreenCanvas(width, height);
+  (cells.getContext("2d") as OffscreenCanvasRenderingContext2D).putImageData(pixels, 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(cells, x(firstCol), y(firstRow), width * grid.cellWidth, height * grid.cellHeight);
+  context.fillStyle = hatch(context, theme);
+  context.fill(hatched);
+}
+
+/** Thin diagonal lines: a cell without a value. */
+function hatch(context: CanvasRenderingContext2D, theme: Theme): CanvasPattern {
+  const size = 6;
+  const ratio = window.devicePixelRatio || 1;
+  const tile = new OffscreenCanvas(size * ratio, size * ratio);
+  const pen = tile.getContext("2d") as OffscreenCanvasRenderingContext2D;
+  pen.scale(ratio, ratio);
+  pen.strokeStyle = toCss(theme.muted);
+  pen.globalAlpha = theme.highContrast ? 0.8 : 0.38;
+  pen.lineWidth = 1;
+  pen.beginPath();
+  for (const shift of [-size, 0, size]) {
+    pen.moveTo(shift, size);
+    pen.lineTo(shift + size, 0);
+  }
+  pen.stroke();
+  const pattern = context.createPattern(tile, "repeat") as CanvasPattern;
+  pattern.setTransform(new DOMMatrix().scale(1 / ratio));
+  return pattern;
+}
+
+function paintMark(
+  context: CanvasRenderingContext2D,
+  grid: Grid,
+  row: number,
+  scrollX: number,
+  scrollY: number,
+  theme: Theme,
+): void {
+  const y = grid.top + row * grid.cellHeight - scrollY;
+  context.strokeStyle = toCss(theme.focus);
+  context.lineWidth = 1.5;
+  context.strokeRect(grid.left - scrollX + 0.75, y + 0.75, grid.cols * grid.cellWidth - 1.5, grid.cellHeight - 1.5);
+}
+
+function paintRowLabels(
+  context: CanvasRenderingContext2D,
+  data: HeatmapData,
+  grid: Grid,
+  scrollY: number,
+  marked: number | null,
+  theme: Theme,
+): void {
+  const step = labelStep(grid.cellHeight, LABEL_ROOM);
+  context.save();
+  context.beginPath();
+  context.rect(0, grid.top, grid.left, grid.viewHeight - grid.top);
+  context.clip();
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  const { firstRow, endRow } = visibleCells(grid, 0, scrollY);
+  for (let row = firstRow; row < endRow; row++) {
+    // Labels keep clear of the marked one.
+    const clear = marked === null || row === marked || Math.abs(row - marked) >= step;
+    if (row !== marked && (row % step !== 0 || !clear)) continue;
+    context.font = row === marked ? `bold ${labelFont(theme)}` : labelFont(theme);
+    context.fillStyle = toCss(row === marked ? theme.foreground : theme.muted);
+    const y = grid.top + (row + 0.5) * grid.cellHeight - scrollY;
+    context.fillText(shorten(context, data.rowLabels[row] ?? "", grid.left - 8), grid.left - 5, y);
+  }
+  context.restore();
+}
+
+function paintColLabels(
+  context: CanvasRenderingContext2D,
+  data: HeatmapData,
+  grid: Grid,
+  scrollX: number,
+  theme: Theme,
+): void {
+  const numbers = data.colLabels === "numbers";
+  const step = numbers ? tickStep(grid.cellWidth, 34) : labelStep(grid.cellWidth, LABEL_ROOM);
+  context.save();
+  context.beginPath();
+  context.rect(grid.left - 4, 0, grid.viewWidth - grid.left + 4, grid.top);
+  context.clip();
+  context.font = labelFont(theme);
+  context.fillStyle = toCss(theme.muted);
+  context.textBaseline = "middle";
+  const { firstCol, endCol } = visibleCells(grid, scrollX, 0);
+  for (let col = Math.ceil(firstCol / step) * step; col < endCol; col += step) {
+    const x = grid.left + (col + 0.5) * grid.cellWidth - scrollX;
+    if (data.colLabels === "numbers") {
+      context.textAlign = col === 0 ? "left" : "center";
+      context.fillText(String(col), col === 0 ? grid.left : x, grid.top / 2);
+    } else {
+      context.save();
+      context.translate(x, grid.top - 5);
+      context.rotate(-Math.PI / 2);
+      context.textAlign = "left";
+      context.fillText(shorten(context, data.colLabels[col] ?? "", grid.top - 8), 0, 0);
+      context.restore();
+    }
+  }
+  context.restore();
+}
+
+function shorten(context: CanvasRenderingContext2D, text: string, room: number): string {
+  if (context.measureText(text).width <= room) return text;
+  const letters = [...text];
+  while (letters.length > 1 && context.measureText(`${letters.join("")}…`).width > room) letters.pop();
+  return `${letters.join("")}…`;
+}
+
+function outlineCell(
+  context: CanvasRenderingContext2D,
+  grid: Grid,
+  { row, col }: Cell,
+  scrollX: number,
+  scrollY: number,
+) {
+  const theme = readTheme();
+  const ratio = window.devicePixelRatio || 1;
+  const x = grid.left + col * grid.cellWidth - scrollX;
+  const y = grid.top + row * grid.cellHeight - scrollY;
+  const grow = Math.max(0, (6 - Math.min(grid.cellWidth, grid.cellHeight)) / 2);
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  for (const [color, width] of [
+    [theme.background, 4],
+    [theme.foreground, 2],
+  ] as const) {
+    context.strokeStyle = toCss(color);
+    context.lineWidth = width;
+    context.strokeRect(x - grow, y - grow, grid.cellWidth + 2 * grow, grid.cellHeight + 2 * grow);
+  }
+}
+
+function drawLegend(legend: HTMLElement, data: HeatmapData, theme: Theme): void {
+  const scale = scaleOf(data, theme);
+  const [low, high] = scale.domain;
+  const stops = Array.from({ length: 17 }, (_, i) => toCss(scale.colorAt(low + ((high - low) * i) / 16)));
+  const bar = el("span", { class: "legend-bar", attrs: { "aria-hidden": "true" } });
+  bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
+  legend.replaceChildren(
+    el("span", { class: "number" }, formatEnd(low)),
+    bar,
+    el("span", { class: "number" }, formatEnd(high)),
+    ...(data.masked ? [el("span", { class: "legend-hatch", attrs: { "aria-hidden": "true" } }), "masked"] : []),
+  );
+}
+
+const formatEnd = (x: number): string => (x === 0 ? "0" : String(Number(x.toPrecision(3))));

@@ -1,0 +1,50 @@
+/** How numbers are written: one place, so that a value reads the same in a picture, a table and a file. */
+
+/** A tensor's value to six significant digits; never rounds a number that is not zero to "0". */
+export function formatValue(x: number): string {
+  if (!Number.isFinite(x)) return String(x);
+  if (x === 0) return "0";
+  const size = Math.abs(x);
+  return size >= 1e6 || size < 1e-4 ? x.toExponential(5) : x.toPrecision(6);
+}
+
+/** A value for an axis or a legend, where room is short. */
+export function formatShort(x: number): string {
+  if (!Number.isFinite(x)) return String(x);
+  if (x === 0) return "0";
+  const size = Math.abs(x);
+  if (size >= 1e5 || size < 1e-3) return x.toExponential(1).replace("e+", "e");
+  return String(Number(x.toPrecision(3)));
+}
+
+/** A probability as a percentage, with enough digits that a rare token does not read as 0 %. */
+export function formatPercent(p: number): string {
+  if (p === 0) return "0 %";
+  const percent = p * 100;
+  if (percent < 0.01) return `${percent.toExponential(1)} %`;
+  return `${percent.toFixed(percent < 1 ? 3 : percent < 10 ? 2 : 1)} %`;
+}
+
+/** Reads as `[1, 12, 128]`. */
+export const formatShape = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
+
+/** 270226 reads as 270,226: the same for every locale, since the rest of the page is not translated. */
+export const formatCount = (n: number): string => n.toLocaleString("en-US");
+
+/** Parameters of a model: `270 k`, `10.8 M`. */
+export function formatParameters(n: number): string {
+  if (n < 1000) return String(n);
+  if (n < 1e6) return `${(n / 1e3).toFixed(n < 1e5 ? 1 : 0)} k`;
+  return `${(n / 1e6).toFixed(n < 1e8 ? 1 : 0)} M`;
+}
+
+export const formatMilliseconds = (ms: number): string =>
+  ms < 10 ? `${ms.toFixed(1)} ms` : `${formatCount(Math.round(ms))} ms`;
+
+/** Time that is left or was taken: `45 s`, `3 min 20 s`, `2 h 5 min`. */
+export function formatDuration(seconds: number): string {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`;
+}

@@ -1,0 +1,162 @@
+/** The Layer Inspector: one text, run through the active model once, and everything that happened inside. */
+
+import "./theme.css";
+import "./inspector.css";
+import type { InspectedSource, InspectorEvents, InspectorHost } from "../src/protocol/webviewApi";
+import { el, fill, setAttr } from "./dom";
+import { formatMilliseconds, formatParameters } from "./format";
+import { connectHost, remember, remembered } from "./host";
+import { createInspection, type Selection, type ViewContext } from "./inspection";
+import { createSection } from "./parts/section";
+import { createStore } from "./store";
+import { t, useStrings } from "./strings";
+import { button, checkbox, registerControls, textField } from "./toolkit";
+import { attentionSize } from "./views/attention/layout";
+import { createAttentionView } from "./views/attention/view";
+import { createTokensView } from "./views/tokens/view";
+
+/** Typing pauses this long before the text is inspected. */
+const TYPING_PAUSE = 350;
+
+registerControls();
+const host = connectHost<InspectorHost, InspectorEvents>();
+
+/** Kept while the view is hidden; `folded` names the sections that are closed. */
+const state = createStore(remembered({ typed: "", token: -1, layer: 0, head: 0, folded: "" }));
+state.subscribe((now) => remember(now));
+
+const main = el("main", { class: "inspector", attrs: { "aria-label": "Layer Inspector" } });
+document.body.append(main);
+void start();
+
+async function start(): Promise<void> {
+  // What the host tells right after it answered must find a listener.
+  const early: (() => void)[] = [];
+  let mounted: ReturnType<typeof mount> | null = null;
+  const whenMounted = (run: (page: ReturnType<typeof mount>) => void) => {
+    if (mounted) run(mounted);
+    else early.push(() => mounted && run(mounted));
+  };
+  host.on("trace", (event) => whenMounted((page) => page.trace(event)));
+  host.on("busy", ({ busy }) => whenMounted((page) => page.busy(busy)));
+  host.on("problem", (event) => whenMounted((page) => page.problem(event)));
+  host.on("empty", (event) => whenMounted((page) => page.empty(event)));
+
+  const { strings, follow } = await host.call("ready", {});
+  useStrings(strings);
+  mounted = mount(follow);
+  for (const run of early) run();
+}
+
+/** Builds the page and answers what the host's events do to it. */
+function mount(follows: boolean) {
+  const save = (name: string, data: Uint8Array) => void host.call("save", { name, data }).catch(() => undefined);
+  const selection = createStore<Selection>({ token: 0, layer: state.get().layer, head: state.get().head });
+  selection.subscribe((now) => state.set({ ...now }));
+  const context: ViewContext = { selection, save, section };
+  const views = [createTokensView(context), createAttentionView(context)];
+
+  const input = textField(t("Text to inspect"), t("Type text to look inside…"));
+  const follow = checkbox(t("Follow editor"), follows, (checked) => void host.call("follow", { follow: checked }));
+  let typing: ReturnType<typeof setTimeout> | undefined;
+  const inspectTyped = () => {
+    clearTimeout(typing);
+    follow.checked = false;
+    state.set({ typed: input.value });
+    void host
+      .call("inspectText", { text: input.value })
+      .catch((error: Error) => page.problem({ message: error.message, action: null }));
+  };
+  input.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(inspectTyped, TYPING_PAUSE);
+  });
+  input.addEventListener("keydown", ({ key }) => {
+    if (key === "Enter") inspectTyped();
+  });
+
+  const progress = el("div", {
+    class: "progress",
+    attrs: { role: "progressbar", "aria-label": t("Running the model") },
+  });
+  progress.hidden = true;
+  const source = el("p", { class: "source" });
+  const modelLine = el("p", { class: "model-line small muted" });
+  const notice = el("div", { class: "notice" });
+  const pictures = el("div", { class: "pictures" }, ...views.map(({ section: part }) => part.node));
+  pictures.hidden = true;
+  const spoken = el("p", { class: "visually-hidden", attrs: { role: "status" } });
+  main.append(
+    el("h1", { class: "visually-hidden" }, t("Layer Inspector")),
+    progress,
+    el("div", { class: "inputs" }, input, el("div", { class: "input-row" }, follow, source), modelLine),
+    notice,
+    spoken,
+    pictures,
+  );
+
+  const act = (action: InspectorEvents["problem"]["action"]) =>
+    action && button(action.label, () => void host.call("act", { action: action.id }), "primary");
+
+  const page = {
+    trace({ trace, source: from }: InspectorEvents["trace"]) {
+      const inspection = createInspection(trace, from, (params) => host.call("tensor", params));
+      fill(notice);
+      pictures.hidden = false;
+      source.textContent = sourceText(from);
+      source.title = from.label;
+      fill(
+        modelLine,
+        el("span", { class: "model-name" }, trace.model.name),
+        ` · ${t("{0} parameters", formatParameters(trace.model.parameters))} · ${trace.device} · ${formatMilliseconds(trace.milliseconds)}`,
+      );
+      if (from.kind === "typed" && document.activeElement !== input) input.value = from.text;
+      if (from.kind !== "typed") input.value = "";
+      follow.checked = from.kind !== "typed";
+
+      const { layers, heads } = attentionSize(trace);
+      const { layer, head } = selection.get();
+      // The last token is the one whose continuation is shown, so it is the first choice for a new text.
+      selection.set({
+        token: trace.tokens.length - 1,
+        layer: Math.min(layer, Math.max(0, layers - 1)),
+        head: Math.min(head, Math.max(0, heads - 1)),
+      });
+      for (const view of views) view.show(inspection);
+      spoken.textContent = t(
+        "{0} tokens inspected in {1}.",
+        trace.tokens.length,
+        formatMilliseconds(trace.milliseconds),
+      );
+    },
+    busy(busy: boolean) {
+      progress.hidden = !busy;
+      setAttr(main, "aria-busy", String(busy));
+    },
+    problem({ message, action }: InspectorEvents["problem"]) {
+      pictures.hidden = true;
+      const retry = button(t("Retry"), () => void host.call("retry", {}), action ? "secondary" : "primary");
+      const box = el("div", { class: "problem", attrs: { role: "alert" } }, el("p", {}, message));
+      fill(notice, box, el("div", { class: "buttons" }, act(action), retry));
+    },
+    empty({ reason, action }: InspectorEvents["empty"]) {
+      pictures.hidden = true;
+      source.textContent = "";
+      fill(modelLine);
+      fill(notice, el("div", { class: "empty" }, el("p", {}, reason), act(action)));
+    },
+  };
+  return page;
+}
+
+function section(title: string) {
+  const folded = new Set(state.get().folded.split("\n").filter(Boolean));
+  return createSection(title, !folded.has(title), (open) => {
+    const now = new Set(state.get().folded.split("\n").filter(Boolean));
+    if (open) now.delete(title);
+    else now.add(title);
+    state.set({ folded: [...now].join("\n") });
+  });
+}
+
+const sourceText = ({ label, truncated }: InspectedSource): string => (truncated ? t("{0} (its end)", label) : label);

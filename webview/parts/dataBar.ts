@@ -1,0 +1,107 @@
+/** The line under a picture: the table behind it, and ways to take its numbers and the picture along. */
+
+import { type TableData, toCsv } from "../charts/csv";
+import { el, fill, setAttr } from "../dom";
+import { formatCount, formatValue } from "../format";
+import { t } from "../strings";
+
+export type Save = (name: string, data: Uint8Array) => void;
+
+export interface DataSource {
+  /** Without an ending, such as "attention-layer0-head1". */
+  readonly fileName: () => string;
+  readonly table: () => TableData | null;
+  readonly picture?: () => HTMLCanvasElement | null;
+}
+
+export interface DataBar {
+  readonly node: HTMLElement;
+  /** The numbers are others now. */
+  readonly update: () => void;
+}
+
+const MAX_ROWS = 200;
+const MAX_COLUMNS = 66;
+
+export function createDataBar(source: DataSource, save: Save): DataBar {
+  const said = el("span", { class: "small muted", attrs: { role: "status" } });
+  const holder = el("div", { class: "data-holder" });
+  let open = false;
+
+  const csv = () => {
+    const table = source.table();
+    return table ? toCsv(table) : null;
+  };
+  const action = (label: string, press: () => void) =>
+    el("button", { class: "action", attrs: { type: "button" }, on: { click: press } }, label);
+
+  const toggle = action(t("Show table"), () => {
+    open = !open;
+    draw();
+  });
+  const draw = () => {
+    setAttr(toggle, "aria-expanded", String(open));
+    toggle.textContent = open ? t("Hide table") : t("Show table");
+    const table = open ? source.table() : null;
+    fill(holder, ...(table ? drawTable(table) : []));
+  };
+  draw();
+
+  const bar = el(
+    "div",
+    { class: "data-bar" },
+    toggle,
+    action(t("Copy CSV"), async () => {
+      const text = csv();
+      if (text === null) return;
+      await navigator.clipboard.writeText(text);
+      said.textContent = t("Copied.");
+      setTimeout(() => {
+        said.textContent = "";
+      }, 2000);
+    }),
+    action(t("Save CSV"), () => {
+      const text = csv();
+      if (text !== null) save(`${source.fileName()}.csv`, new TextEncoder().encode(text));
+    }),
+    source.picture &&
+      action(t("Save PNG"), async () => {
+        const picture = source.picture?.();
+        const blob = picture && (await new Promise<Blob | null>((resolve) => picture.toBlob(resolve, "image/png")));
+        if (blob) save(`${source.fileName()}.png`, new Uint8Array(await blob.arrayBuffer()));
+      }),
+    said,
+  );
+  return { node: el("div", { class: "data" }, bar, holder), update: draw };
+}
+
+function drawTable(table: TableData): HTMLElement[] {
+  const rows = Math.min(table.rows, MAX_ROWS);
+  const cols = Math.min(table.columns.length, MAX_COLUMNS);
+  const head = el("tr", {}, ...table.columns.slice(0, cols).map((name) => el("th", { attrs: { scope: "col" } }, name)));
+  const body = Array.from({ length: rows }, (_, i) => {
+    const [first, ...rest] = table.row(i).slice(0, cols);
+    return el("tr", {}, el("th", { attrs: { scope: "row" } }, cellText(first ?? "")), ...rest.map(drawCell));
+  });
+  const note = [
+    rows < table.rows && t("the first {0} of {1} rows", formatCount(rows), formatCount(table.rows)),
+    cols < table.columns.length &&
+      t("the first {0} of {1} columns", formatCount(cols), formatCount(table.columns.length)),
+  ].filter((part) => part !== false);
+  return [
+    el(
+      "div",
+      { class: "data-table", attrs: { tabindex: 0, role: "region", "aria-label": table.title } },
+      el("table", {}, el("caption", {}, table.title), el("thead", {}, head), el("tbody", {}, ...body)),
+    ),
+    ...(note.length > 0
+      ? [el("p", { class: "small muted" }, t("Shown here: {0}. The CSV has everything.", note.join(", ")))]
+      : []),
+  ];
+}
+
+const cellText = (value: string | number): string =>
+  typeof value === "string" ? value : Number.isInteger(value) ? String(value) : formatValue(value);
+
+const drawCell = (value: string | number): HTMLElement =>
+  el("td", typeof value === "string" ? { class: "text" } : {}, cellText(value));

@@ -1,0 +1,24 @@
+/** A value that views follow: the selection, the trace, what the page remembers. */
+
+export interface Store<T extends object> {
+  get(): T;
+  /** Changes some fields and tells the listeners, once, if one of them is different now. */
+  set(change: Partial<T>): void;
+  subscribe(listener: (now: T, before: T) => void): void;
+}
+
+export function createStore<T extends object>(initial: T): Store<T> {
+  let value = initial;
+  const listeners: ((now: T, before: T) => void)[] = [];
+  return {
+    get: () => value,
+    set(change) {
+      const before = value;
+      const keys = Object.keys(change) as (keyof T)[];
+      if (keys.every((key) => Object.is(change[key], before[key]))) return;
+      value = { ...before, ...change };
+      for (const listener of listeners) listener(value, before);
+    },
+    subscribe: (listener) => void listeners.push(listener),
+  };
+}

@@ -1,0 +1,115 @@
+/**
+ * The ordinary controls, from VS Code's webview toolkit. No other file imports it: the toolkit is archived upstream,
+ * and docs/decisions/2026-11-21-webview-toolkit.md says what replaces it here when it must go.
+ */
+
+import {
+  type Badge,
+  type Button,
+  type Checkbox,
+  type Dropdown,
+  type ProgressRing,
+  provideVSCodeDesignSystem,
+  type TextField,
+  vsCodeBadge,
+  vsCodeButton,
+  vsCodeCheckbox,
+  vsCodeDropdown,
+  vsCodeOption,
+  vsCodeProgressRing,
+  vsCodeTextField,
+} from "@vscode/webview-ui-toolkit";
+import { el } from "./dom";
+
+export type { Badge, Button, Checkbox, Dropdown, TextField };
+
+/** Defines the custom elements; a page calls it once, before it mounts. */
+export function registerControls(): void {
+  provideVSCodeDesignSystem().register(
+    vsCodeBadge(),
+    vsCodeButton(),
+    vsCodeCheckbox(),
+    vsCodeDropdown(),
+    vsCodeOption(),
+    vsCodeProgressRing(),
+    vsCodeTextField(),
+  );
+}
+
+// The tag decides the class, which TypeScript cannot see for custom elements.
+const make = <T extends HTMLElement>(tag: string): T => document.createElement(tag) as T;
+
+export function button(label: string, press: () => void, appearance: "primary" | "secondary" = "secondary"): Button {
+  const node = make<Button>("vscode-button");
+  node.setAttribute("appearance", appearance);
+  node.append(label);
+  node.addEventListener("click", press);
+  return node;
+}
+
+export interface Choice {
+  readonly value: string;
+  readonly label: string;
+}
+
+export interface DropdownControl {
+  readonly node: Dropdown;
+  /** Replaces the choices and chooses one. */
+  readonly update: (choices: readonly Choice[], value: string) => void;
+}
+
+export function dropdown(name: string, choose: (value: string) => void): DropdownControl {
+  const node = make<Dropdown>("vscode-dropdown");
+  node.setAttribute("aria-label", name);
+  node.addEventListener("change", () => choose(node.value));
+  let shown = "";
+  return {
+    node,
+    update(choices, value) {
+      const key = JSON.stringify(choices);
+      if (key !== shown) {
+        shown = key;
+        node.replaceChildren(...choices.map((choice) => option(choice)));
+      }
+      // The options are upgraded in this turn; the dropdown reads them in the next.
+      queueMicrotask(() => {
+        node.value = value;
+      });
+    },
+  };
+}
+
+function option({ value, label }: Choice): HTMLElement {
+  const node = make<HTMLElement>("vscode-option");
+  node.setAttribute("value", value);
+  node.append(label);
+  return node;
+}
+
+export function checkbox(label: string, checked: boolean, change: (checked: boolean) => void): Checkbox {
+  const node = make<Checkbox>("vscode-checkbox");
+  node.append(label);
+  node.checked = checked;
+  node.addEventListener("change", () => change(node.checked));
+  return node;
+}
+
+export function textField(name: string, placeholder: string): TextField {
+  const node = make<TextField>("vscode-text-field");
+  node.setAttribute("aria-label", name);
+  node.placeholder = placeholder;
+  return node;
+}
+
+export function badge(text: string): Badge {
+  const node = make<Badge>("vscode-badge");
+  node.append(text);
+  return node;
+}
+
+/** Shown while something runs and its end is not known. */
+export function progressRing(label: string): HTMLElement {
+  const node = make<ProgressRing>("vscode-progress-ring");
+  node.setAttribute("aria-label", label);
+  return el("span", { class: "ring" }, node);
+}

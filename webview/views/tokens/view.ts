@@ -1,0 +1,121 @@
+/** The tokens of the inspected text, as chips in reading order; chooses the token that all views show. */
+
+import type { TokenSpan } from "../../../src/protocol/engineApi";
+import { el, fill, setAttr } from "../../dom";
+import { formatCount } from "../../format";
+import type { View, ViewContext } from "../../inspection";
+import { createDataBar } from "../../parts/dataBar";
+import { t } from "../../strings";
+import { hexBytes, type TokenChip, tokenChips, tokenLabel, tokenSpanText } from "./layout";
+
+export function createTokensView({ section: makeSection, selection, save }: ViewContext): View {
+  const section = makeSection(t("Tokens"));
+  const strip = el("div", {
+    class: "token-strip",
+    attrs: { role: "listbox", "aria-label": t("Tokens"), "aria-orientation": "horizontal" },
+  });
+  const details = el("dl", { class: "token-details" });
+  let tokens: readonly TokenSpan[] = [];
+  let chips: readonly HTMLElement[] = [];
+
+  const data = createDataBar({ fileName: () => "tokens", table: () => tokenTable(tokens) }, save);
+  section.body.append(strip, details, data.node);
+
+  const mark = (index: number) => {
+    chips.forEach((chip, i) => {
+      setAttr(chip, "aria-selected", String(i === index));
+      chip.tabIndex = i === index ? 0 : -1;
+    });
+    const token = tokens[index];
+    if (token) fill(details, ...detailsOf(token, index));
+  };
+  selection.subscribe((now, before) => {
+    if (now.token !== before.token) mark(now.token);
+  });
+
+  strip.addEventListener("keydown", (event) => {
+    const to = moveToken(event.key, selection.get().token, tokens.length);
+    if (to === null) return;
+    event.preventDefault();
+    selection.set({ token: to });
+    chips[to]?.focus();
+  });
+
+  return {
+    section,
+    show({ trace }) {
+      tokens = trace.tokens;
+      const laidOut = tokenChips(tokens);
+      chips = laidOut.map((chip) => drawChip(chip, () => selection.set({ token: chip.index })));
+      const lines = el("div", { class: "token-line" });
+      fill(strip, lines);
+      let line = lines;
+      laidOut.forEach((chip, i) => {
+        line.append(chips[i] as HTMLElement);
+        if (chip.breakAfter && i < laidOut.length - 1) {
+          line = el("div", { class: "token-line" });
+          strip.append(line);
+        }
+      });
+      section.summarize(tokens.length === 1 ? t("1 token") : t("{0} tokens", formatCount(tokens.length)));
+      mark(selection.get().token);
+      data.update();
+    },
+  };
+}
+
+function drawChip(chip: TokenChip, choose: () => void): HTMLElement {
+  const { index, id, label, kind, joined } = chip;
+  const node = el(
+    "div",
+    {
+      class: `token ${kind}${joined ? " joined" : ""}`,
+      title: t("Token {0}: “{1}”, id {2}", index, label, id),
+      attrs: { role: "option", "aria-label": t("{0}, id {1}, position {2}", label, id, index) },
+      on: { click: choose },
+    },
+    el("span", { class: "token-text" }, label),
+    el("span", { class: "token-id" }, id),
+  );
+  return node;
+}
+
+function detailsOf(token: TokenSpan, index: number): HTMLElement[] {
+  const span = tokenSpanText(token);
+  const fields: [name: string, value: string][] = [
+    [t("position"), String(index)],
+    [t("id"), String(token.id)],
+    [t("vocabulary"), JSON.stringify(token.token)],
+    [t("bytes"), token.bytes.length > 0 ? hexBytes(token.bytes) : "–"],
+    [t("characters"), span ?? t("none, a special token")],
+  ];
+  return fields.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", { class: "mono" }, value)));
+}
+
+/** The token that a key moves to; null for other keys. */
+export function moveToken(key: string, from: number, count: number): number | null {
+  const last = count - 1;
+  if (last < 0) return null;
+  if (key === "ArrowRight" || key === "ArrowDown") return Math.min(last, from + 1);
+  if (key === "ArrowLeft" || key === "ArrowUp") return Math.max(0, from - 1);
+  if (key === "Home") return 0;
+  return key === "End" ? last : null;
+}
+
+const tokenTable = (tokens: readonly TokenSpan[]) => ({
+  title: t("Tokens"),
+  columns: ["position", "token", "id", "kind", "bytes", "start", "end"],
+  rows: tokens.length,
+  row: (i: number) => {
+    const token = tokens[i] as TokenSpan;
+    return [
+      i,
+      tokenLabel(token),
+      token.id,
+      token.special ? "special" : "text",
+      hexBytes(token.bytes),
+      token.start,
+      token.end,
+    ];
+  },
+});
