@@ -1,0 +1,80 @@
+/** The ids that `package.json` and the code must agree on. A test compares them. */
+
+import type { Model } from "./models";
+
+/** Every command, with what it may be given when another place calls it. */
+export interface Commands {
+  "decoderLab.trainTinyGpt": () => Promise<void>;
+  "decoderLab.showTraining": () => Promise<void>;
+  "decoderLab.pauseTraining": () => Promise<void>;
+  "decoderLab.stopTraining": () => Promise<void>;
+  "decoderLab.resumeTraining": (model?: Model) => Promise<void>;
+  "decoderLab.chooseModel": () => Promise<void>;
+  "decoderLab.activateModel": (model?: Model) => Promise<void>;
+  "decoderLab.inspectModel": (model?: Model) => Promise<void>;
+  "decoderLab.renameModel": (model?: Model) => Promise<void>;
+  "decoderLab.deleteModel": (model?: Model) => Promise<void>;
+  "decoderLab.revealModel": (model?: Model) => Promise<void>;
+  "decoderLab.refreshModels": () => Promise<void>;
+  "decoderLab.inspectSelection": () => Promise<void>;
+  "decoderLab.toggleCompletions": () => Promise<void>;
+  "decoderLab.chooseDevice": () => Promise<void>;
+  "decoderLab.restartEngine": () => Promise<void>;
+  "decoderLab.showLog": () => Promise<void>;
+  "decoderLab.showMenu": () => Promise<void>;
+}
+
+/** The same ids at run time; one that is missing does not compile. */
+export const commandIds: { readonly [Id in keyof Commands]: true } = {
+  "decoderLab.trainTinyGpt": true,
+  "decoderLab.showTraining": true,
+  "decoderLab.pauseTraining": true,
+  "decoderLab.stopTraining": true,
+  "decoderLab.resumeTraining": true,
+  "decoderLab.chooseModel": true,
+  "decoderLab.activateModel": true,
+  "decoderLab.inspectModel": true,
+  "decoderLab.renameModel": true,
+  "decoderLab.deleteModel": true,
+  "decoderLab.revealModel": true,
+  "decoderLab.refreshModels": true,
+  "decoderLab.inspectSelection": true,
+  "decoderLab.toggleCompletions": true,
+  "decoderLab.chooseDevice": true,
+  "decoderLab.restartEngine": true,
+  "decoderLab.showLog": true,
+  "decoderLab.showMenu": true,
+};
+
+/** Every setting by its name after "decoderLab.", with its default: the one in `package.json` must be the same. */
+export const settingDefaults = {
+  "engine.device": "auto" as "auto" | "cpu" | "webgpu",
+  "engine.runtime": "",
+  "hover.enabled": true,
+  "hover.languages": { "*": true } as Readonly<Record<string, boolean>>,
+  "inspector.maxTokens": 128,
+  "completion.enabled": true,
+  "completion.languages": { "*": true } as Readonly<Record<string, boolean>>,
+  "completion.exclude": [] as readonly string[],
+  "completion.delay": 75,
+  "completion.maxNewTokens": 48,
+  "completion.temperature": 0,
+  "completion.topK": 0,
+  "completion.topP": 1,
+  "completion.seed": 0,
+};
+
+export type Settings = typeof settingDefaults;
+
+export const viewIds = {
+  models: "decoderLab.models",
+  inspector: "decoderLab.inspector",
+} as const;
+
+/** The type of the training panel, by which VS Code brings it back after a reload. */
+export const trainingPanelType = "decoderLab.training";
+
+export const contextKeys = {
+  /** A run is preparing, running or paused in this window. */
+  training: "decoderLab.training",
+} as const;

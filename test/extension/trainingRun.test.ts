@@ -1,0 +1,112 @@
+import { describe, expect, test } from "vitest";
+import { type Engine, TrainingRun } from "../../src/extension/trainingRun";
+import type { EngineApi, TrainEvent, TrainResult } from "../../src/protocol/engineApi";
+import { connect, type Handlers, serve } from "../../src/protocol/rpc";
+import type { RunState } from "../../src/protocol/webviewApi";
+import { portPair } from "../helpers/portPair";
+
+const request = { kind: "train", params: { preset: "char", out: "/m/fox", name: "Fox", device: "cpu" } } as const;
+const report = (step: number) => ({ step, loss: 4 - step / 100, lr: 1e-3, gradNorm: 1, tokensPerSecond: 1000 });
+const steps = (from: number, to: number): TrainEvent => ({
+  kind: "steps",
+  reports: Array.from({ length: to - from + 1 }, (_, i) => report(from + i)),
+  secondsLeft: 9,
+});
+const done: TrainResult = { dir: "/m/fox", step: 20, reason: "done", eval: null };
+
+/** A run over a real channel, with the engine that the test writes. */
+function run(train: Handlers<EngineApi>["train"]) {
+  const [ours, theirs] = portPair();
+  serve<Pick<EngineApi, "train">>(theirs, { train });
+  const client = connect<EngineApi>(ours);
+  const engine: Engine = { call: (method, params, options) => client.call(method, params, options) };
+  const states: RunState[] = [];
+  const events: TrainEvent[] = [];
+  const listener = { event: (event: TrainEvent) => events.push(event), state: (state: RunState) => states.push(state) };
+  return { run: new TrainingRun(engine, request, listener), states, events, client };
+}
+
+describe("a run", () => {
+  test("goes from preparing to running to done, and keeps what it reported", async () => {
+    const { run: fox, states } = run(async (_, { report: tell }) => {
+      tell({ kind: "prepare", message: "Reading", fraction: null });
+      tell({ kind: "paused", paused: false });
+      tell(steps(1, 20));
+      tell({ kind: "eval", report: { step: 20, loss: 3.9, perplexity: 49, tokens: 10 } });
+      tell({ kind: "sample", step: 20, text: "the" });
+      tell({ kind: "checkpoint", step: 20 });
+      return done;
+    });
+    await fox.go(request);
+    expect(states.map((state) => state.phase)).toEqual(["preparing", "running", "done"]);
+    expect(states[0]?.message).toBe("Reading");
+    const snapshot = fox.snapshot();
+    expect(snapshot.reports.map((r) => r.step)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+    expect(snapshot).toMatchObject({
+      checkpointStep: 20,
+      samples: [{ step: 20, text: "the" }],
+      state: { phase: "done" },
+    });
+    expect(fox.active).toBe(false);
+  });
+
+  test("stopped, is stopping until the engine has saved it", async () => {
+    const { run: fox, states } = run(
+      (_, { signal }) =>
+        new Promise((resolve) =>
+          signal.addEventListener("abort", () => resolve({ ...done, step: 7, reason: "stopped" })),
+        ),
+    );
+    const end = fox.go(request);
+    setTimeout(() => fox.stop(), 10);
+    expect(await end).toMatchObject({ reason: "stopped", step: 7 });
+    expect(states.map((state) => state.phase)).toEqual(["stopping", "stopped"]);
+    expect(fox.step).toBe(7);
+  });
+
+  test("whose engine crashes says what is kept", async () => {
+    const {
+      run: fox,
+      states,
+      client,
+    } = run((_, { report: tell }) => {
+      tell(steps(1, 12));
+      tell({ kind: "checkpoint", step: 10 });
+      return new Promise(() => {});
+    });
+    const end = fox.go(request);
+    setTimeout(() => client.close("The engine was killed."), 20);
+    await expect(end).rejects.toThrow("The engine was killed.");
+    expect(states.at(-1)).toEqual({
+      phase: "failed",
+      message: "The engine was killed. Step 10 is saved; Resume goes on from there.",
+      secondsLeft: null,
+    });
+  });
+
+  test("resumed, its curves go on from the checkpoint", async () => {
+    const first = run((_, { report: tell }) => {
+      tell(steps(1, 12));
+      tell({ kind: "checkpoint", step: 10 });
+      throw new Error("power cut");
+    });
+    await first.run.go(request).catch(() => {});
+    const { client } = first;
+    const resume = { kind: "resume", params: { dir: "/m/fox" }, name: "Fox", preset: "char" } as const;
+    const second = new TrainingRun(client, resume, { event() {}, state() {} }, first.run.snapshot());
+    expect(second.snapshot().reports.at(-1)?.step).toBe(10);
+  });
+
+  test("of a hundred thousand steps keeps a few thousand of them, evenly", async () => {
+    const { run: fox } = run(async (_, { report: tell }) => {
+      for (let from = 1; from < 100_000; from += 1000) tell(steps(from, from + 999));
+      return done;
+    });
+    await fox.go(request);
+    const kept = fox.snapshot().reports.map((r) => r.step);
+    expect(kept.length).toBeGreaterThan(1500);
+    expect(kept.length).toBeLessThanOrEqual(4000);
+    const gaps = new Set(kept.slice(1).map((step, i) => step - (kept[i] as number)));
+    expect(gaps.size).toBe(1);
+  });
+});
