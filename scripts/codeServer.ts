@@ -54,7 +54,7 @@ export interface CodeServerOptions {
   /** VSIX files to install first. */
   readonly extensions: readonly string[];
   /** User settings beside those that keep the window quiet. */
-  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly settings?: Settings;
   /** Whether folders are trusted without asking. */
   readonly trusted?: boolean;
   /** Fixed port; any free one without it. */
@@ -62,16 +62,27 @@ export interface CodeServerOptions {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+export type Settings = Readonly<Record<string, unknown>>;
+
+/** A running server, as plain data. */
 export interface CodeServer {
   readonly url: string;
   readonly pid: number;
   readonly extensionsDir: string;
   readonly userDataDir: string;
-  readonly settings: Readonly<Record<string, unknown>>;
-  /** Replaces the user's settings; the window applies them at once. */
-  writeSettings(settings: Readonly<Record<string, unknown>>): Promise<void>;
+  /** The user settings that it started with. */
+  readonly settings: Settings;
+}
+
+export interface StartedCodeServer {
+  readonly server: CodeServer;
   /** Ends the server and all that it started, and removes its folders. */
   close(): Promise<void>;
+}
+
+/** Replaces the user's settings; an open window applies them at once. */
+export function writeSettings(userDataDir: string, settings: Settings): Promise<void> {
+  return writeFile(join(userDataDir, "User", "settings.json"), JSON.stringify(settings, null, 2));
 }
 
 // No questions, no network, no advertisement: what is left in the window is the editor and Decoder Lab.
@@ -88,19 +99,19 @@ const quiet = {
   "chat.disableAIFeatures": true,
   "workbench.secondarySideBar.defaultVisibility": "hidden",
   "git.openRepositoryInParentFolders": "never",
+  // As on the desktop; a browser's default saves every keystroke.
+  "files.autoSave": "off",
 };
 
 /** Starts a server with data folders of its own. */
-export async function startCodeServer(options: CodeServerOptions): Promise<CodeServer> {
+export async function startCodeServer(options: CodeServerOptions): Promise<StartedCodeServer> {
   // Short, because the server puts Unix sockets there, whose paths may have 107 characters.
   const home = await mkdtemp(join(tmpdir(), "dlab-"));
   const userDataDir = join(home, "user");
   const extensionsDir = join(home, "ext");
   const settings = { ...quiet, ...options.settings };
-  const writeSettings = (next: Readonly<Record<string, unknown>>) =>
-    writeFile(join(userDataDir, "User", "settings.json"), JSON.stringify(next, null, 2));
   await mkdir(join(userDataDir, "User"), { recursive: true });
-  await writeSettings(settings);
+  await writeSettings(userDataDir, settings);
 
   const folders = ["--user-data-dir", userDataDir, "--extensions-dir", extensionsDir];
   const env = serverEnvironment(home, options.env);
@@ -124,7 +135,7 @@ export async function startCodeServer(options: CodeServerOptions): Promise<CodeS
   try {
     const address = await listening(child);
     const url = `${address}?folder=${encodeURIComponent(options.folder)}`;
-    return { url, pid: child.pid as number, extensionsDir, userDataDir, settings, writeSettings, close };
+    return { server: { url, pid: child.pid as number, extensionsDir, userDataDir, settings }, close };
   } catch (error) {
     await close();
     throw error;

@@ -1,7 +1,7 @@
 /** The window of a real VS Code as a person uses it: palette, editors, hovers, ghost text, views. */
 
 import { type Browser, type BrowserContext, chromium, type Frame, type Locator, type Page } from "playwright-core";
-import type { CodeServer } from "../../scripts/codeServer.ts";
+import { type CodeServer, type Settings, writeSettings } from "../../scripts/codeServer.ts";
 
 const browserArguments = [
   "--no-sandbox",
@@ -54,12 +54,15 @@ export class Workbench {
     await this.page.keyboard.press("Enter");
   }
 
-  /** Opens the palette with a title typed, and waits until its first row is that command. */
+  /** Opens the palette with a title typed, and waits until it offers that command. */
   async openPalette(title: string): Promise<void> {
-    await this.page.keyboard.press("Escape");
-    await this.page.keyboard.press("F1");
-    await this.quickInput.fill(`>${title}`);
-    await this.quickRow(title).waitFor();
+    // The palette lists the commands that exist when it opens, and a new window's extensions may still be on their way.
+    await this.until(`the command "${title}" in the palette`, async () => {
+      await this.page.keyboard.press("Escape");
+      await this.page.keyboard.press("F1");
+      await this.quickInput.fill(`>${title}`);
+      return appears(this.quickRow(title), 1500);
+    });
   }
 
   get quickInput(): Locator {
@@ -152,7 +155,7 @@ export class Workbench {
     );
   }
 
-  /** The text of the line that the cursor is on, as drawn (without ghost text it is the document's). */
+  /** The lines on the screen as drawn, ghost text included. */
   async visibleText(): Promise<string> {
     const lines = await this.editor.locator(".view-line").allInnerTexts();
     return lines.join("\n").replaceAll("\u00a0", " ");
@@ -164,13 +167,14 @@ export class Workbench {
 
   // Views, webviews, notifications, status bar
 
-  /** The document inside the webview whose page or tab has this title. */
+  /** The document inside the webview whose HTML has this `<title>`. */
   async webview(title: string): Promise<Frame> {
     return this.until(`a webview titled "${title}"`, async () => {
       for (const frame of this.page.frames()) {
-        if (frame.name() !== "active-frame" && !frame.url().includes("fake.html")) continue;
-        const found = await frame.title().catch(() => "");
-        if (found === title) return frame;
+        // Content that changes is loaded in a pending frame, which becomes the active one.
+        if (!["active-frame", "pending-frame"].includes(frame.name())) continue;
+        // A frame can go while it is asked.
+        if ((await frame.title().catch(() => "")) === title) return frame;
       }
       return undefined;
     });
@@ -207,8 +211,8 @@ export class Workbench {
   }
 
   /** Changes user settings beside those that the server started with. */
-  async setSettings(settings: Readonly<Record<string, unknown>>): Promise<void> {
-    await this.server.writeSettings({ ...this.server.settings, ...settings });
+  async setSettings(settings: Settings): Promise<void> {
+    await writeSettings(this.server.userDataDir, { ...this.server.settings, ...settings });
   }
 
   async screenshot(path: string): Promise<void> {
@@ -226,5 +230,11 @@ export class Workbench {
     }
   }
 }
+
+const appears = (locator: Locator, timeout: number): Promise<boolean> =>
+  locator.waitFor({ timeout }).then(
+    () => true,
+    () => false,
+  );
 
 const escapeRegExp = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");

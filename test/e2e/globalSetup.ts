@@ -1,0 +1,60 @@
+/** Starts the one VS Code that all end-to-end tests drive, with the packaged extension in it. */
+
+import { execFile } from "node:child_process";
+import { access, cp, mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { TestProject } from "vitest/node";
+import { chromium } from "../../scripts/chromium.ts";
+import { type CodeServer, installCodeServer, startCodeServer } from "../../scripts/codeServer.ts";
+import { inRoot } from "../../scripts/paths.ts";
+import { hostTarget, vsixPath } from "../../scripts/targets.ts";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    server: CodeServer;
+    chromium: string;
+    /** The folder that the window has open: a copy of samples/, for the tests to change. */
+    workspace: string;
+    probeReport: string;
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  if (!hostTarget) throw new Error(`There is no VSIX for ${process.platform}-${process.arch}.`);
+  const vsix = vsixPath(hostTarget);
+  await access(vsix).catch(() => {
+    throw new Error(`${vsix} is missing: run \`npm run e2e\`, which packages it first.`);
+  });
+  const browser = await chromium(console.log);
+  await installCodeServer(console.log);
+
+  const home = await realpath(await mkdtemp(join(tmpdir(), "dlab-e2e-")));
+  const workspace = join(home, "workspace");
+  const probeReport = join(home, "probe.json");
+  await cp(inRoot("samples"), workspace, { recursive: true });
+  const { server, close } = await startCodeServer({
+    folder: workspace,
+    extensions: [vsix, await packageProbe()],
+    env: { HOST_PROBE_REPORT: probeReport },
+  });
+  project.provide("server", server);
+  project.provide("chromium", browser);
+  project.provide("workspace", workspace);
+  project.provide("probeReport", probeReport);
+  return async () => {
+    await close();
+    await rm(home, { recursive: true, force: true });
+  };
+}
+
+async function packageProbe(): Promise<string> {
+  const out = inRoot("out", "stage", "host-probe.vsix");
+  await mkdir(inRoot("out", "stage"), { recursive: true });
+  const options = ["--out", out, "--no-dependencies", "--allow-missing-repository", "--skip-license"];
+  await promisify(execFile)(process.execPath, [inRoot("node_modules/@vscode/vsce/vsce"), "package", ...options], {
+    cwd: inRoot("test", "e2e", "probe"),
+  });
+  return out;
+}

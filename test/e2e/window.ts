@@ -1,0 +1,58 @@
+/** A test file's window on the VS Code that `globalSetup` started. */
+
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Browser } from "playwright-core";
+import { afterAll, afterEach, beforeAll, inject } from "vitest";
+import { inRoot } from "../../scripts/paths.ts";
+import { launchBrowser, Workbench } from "./workbench.ts";
+
+/** Opens a window for the tests of a file; answers a function because the window is there only once they run. */
+export function useWorkbench(): () => Workbench {
+  let browser: Browser | undefined;
+  let workbench: Workbench | undefined;
+
+  beforeAll(async () => {
+    browser = await launchBrowser(inject("chromium"));
+    workbench = await Workbench.open(browser, inject("server"));
+  });
+  afterAll(async () => {
+    await workbench?.close();
+    await browser?.close();
+  });
+  // What a failing test saw.
+  afterEach(async ({ task }) => {
+    if (task.result?.state !== "fail" || !workbench) return;
+    const folder = inRoot("out", "test");
+    await mkdir(folder, { recursive: true });
+    await workbench.screenshot(join(folder, `${task.name.replace(/\W+/g, "-")}.png`));
+  });
+
+  return () => {
+    if (!workbench) throw new Error("the window is open only while tests run");
+    return workbench;
+  };
+}
+
+export interface ProbeReport {
+  readonly time: number;
+  /** Process id of the extension host. */
+  readonly pid: number;
+  /** Longest time in milliseconds that the host's event loop stood still since the report before. */
+  readonly worstStall: number;
+  /** Native libraries that the host has loaded. */
+  readonly sharedObjects: readonly string[];
+  readonly extensionPath: string;
+  readonly active: boolean;
+}
+
+/** Asks the probe extension, which shares Decoder Lab's extension host. */
+export async function probeHost(workbench: Workbench): Promise<ProbeReport> {
+  const path = inject("probeReport");
+  await rm(path, { force: true });
+  await workbench.runCommand("Host Probe: Report");
+  return workbench.until("the probe's report", async () => {
+    const text = await readFile(path, "utf8").catch(() => undefined);
+    return text === undefined ? undefined : (JSON.parse(text) as ProbeReport);
+  });
+}
