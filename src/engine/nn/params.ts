@@ -77,8 +77,11 @@ export function initParams(cfg: DecoderConfig, init: "xavier" | "gpt2", seed: nu
   for (const { name, shape, role } of paramSpecs(cfg)) {
     const values = new Float32Array(sizeOf(shape));
     const draws = random(seed, "init", name);
-    const uniform = (bound: number) => values.forEach((_, i) => (values[i] = (2 * draws.uniform() - 1) * bound));
-    const normal = (deviation: number) => values.forEach((_, i) => (values[i] = draws.normal() * deviation));
+    const fill = (draw: () => number) => {
+      for (let i = 0; i < values.length; i++) values[i] = draw();
+    };
+    const uniform = (bound: number) => fill(() => (2 * draws.uniform() - 1) * bound);
+    const normal = (deviation: number) => fill(() => draws.normal() * deviation);
     if (shape.length === 2) fanIn = shape[0] as number;
 
     if (role === "normScale") values.fill(1);

@@ -8,7 +8,15 @@
 
 import { type DType, type Node, type Op, topoSort } from "../graph/node";
 import { type Shape, sizeOf } from "../graph/shape";
-import type { ElementType, OnnxAttribute, OnnxGraph, OnnxNode, OnnxTensor, OnnxValue } from "./onnx";
+import {
+  type ElementType,
+  type OnnxAttribute,
+  type OnnxGraph,
+  type OnnxNode,
+  type OnnxTensor,
+  type OnnxValue,
+  UNKNOWN,
+} from "./onnx";
 
 export type LoweringTarget = "cpu" | "webgpu";
 
@@ -18,7 +26,7 @@ export function lower(outputs: Readonly<Record<string, Node>>, target: LoweringT
   return {
     name: "decoder_lab",
     inputs: writer.inputs,
-    outputs: Object.entries(outputs).map(([name, node]) => valueOf(name, node)),
+    outputs: Object.entries(outputs).map(([name, node]) => describe(name, node)),
     initializers: writer.initializers,
     nodes: writer.nodes,
   };
@@ -27,12 +35,13 @@ export function lower(outputs: Readonly<Record<string, Node>>, target: LoweringT
 /**
  * The same graph run many times in one call, inside an ONNX Loop: a run that returns 10 MB costs more in copying than a
  * small model's whole step. `state` maps each input to the output that replaces it in the next turn; `perTurn` inputs
- * come stacked along a new first axis, one slice a turn; every other input stays the same. Outputs are the last state
- * under its input names with "'" added, and all remaining outputs stacked by turn.
+ * come stacked along a new first axis as `name[]`, one slice a turn; every other input stays the same; the input `turns`
+ * says how many there are. Outputs are the last state under its input names with "'" added, and all remaining outputs
+ * stacked by turn. For the CPU: the WebGPU provider has no Loop.
  */
 export function lowerLoop(
   outputs: Readonly<Record<string, Node>>,
-  { state, perTurn, turns }: { state: Readonly<Record<string, string>>; perTurn: readonly string[]; turns: number },
+  { state, perTurn }: { state: Readonly<Record<string, string>>; perTurn: readonly string[] },
 ): OnnxGraph {
   const body = lower(outputs, "cpu");
   const stateNames = Object.keys(state);
@@ -40,10 +49,6 @@ export function lowerLoop(
   const bodyInput = (name: string) => body.inputs.find((x) => x.name === name) as OnnxValue;
   const stacked = perTurn.map(bodyInput);
   const scalar = (name: string, type: ElementType): OnnxValue => ({ name, type, shape: [] });
-  const int64 = (name: string, value: number): OnnxTensor => ({
-    ...scalar(name, "int64"),
-    data: BigInt64Array.of(BigInt(value)),
-  });
 
   const loopBody: OnnxGraph = {
     name: "turn",
@@ -60,7 +65,6 @@ export function lowerLoop(
       ...body.nodes,
     ],
   };
-  const constants: OnnxTensor[] = [int64("turns", turns)];
   const after = (x: OnnxValue): OnnxValue => ({ ...x, name: `${x.name}'` });
   const loop = makeNode(
     "Loop",
@@ -71,14 +75,15 @@ export function lowerLoop(
   return {
     name: "decoder_lab_loop",
     inputs: [
+      scalar("turns", "int64"),
       ...body.inputs.filter(({ name }) => !perTurn.includes(name)),
-      ...stacked.map((x) => ({ ...x, name: `${x.name}[]`, shape: [turns, ...x.shape] })),
+      ...stacked.map((x) => ({ ...x, name: `${x.name}[]`, shape: [UNKNOWN, ...x.shape] })),
     ],
     outputs: [
       ...stateNames.map((name) => after(bodyInput(name))),
-      ...reports.map((x) => ({ ...x, shape: [turns, ...x.shape] })),
+      ...reports.map((x) => ({ ...x, shape: [UNKNOWN, ...x.shape] })),
     ],
-    initializers: constants,
+    initializers: [],
     nodes: [loop],
   };
 }
@@ -356,7 +361,7 @@ const ONE_HOT_ROWS = 1024;
 const FLOAT = 1;
 const ELEMENT = { f32: "float32", i32: "int32", i64: "int64" } as const satisfies Record<DType, ElementType>;
 
-const valueOf = (name: string, { shape, dtype }: Node): OnnxValue => ({ name, type: ELEMENT[dtype], shape });
+const describe = (name: string, { shape, dtype }: Node): OnnxValue => ({ name, type: ELEMENT[dtype], shape });
 
 const makeNode = (
   op: string,

@@ -7,6 +7,9 @@ import type { Shape } from "../graph/shape";
 
 export type ElementType = "float32" | "int32" | "int64" | "bool";
 
+/** A dimension that is known only when the model runs. */
+export const UNKNOWN = -1;
+
 export interface OnnxValue {
   readonly name: string;
   readonly type: ElementType;
@@ -97,7 +100,7 @@ function writeValue(w: Writer, { name, type, shape }: OnnxValue): void {
     t.message(1, (tensor) => {
       tensor.int(1, ELEMENT_TYPES[type]);
       tensor.message(2, (s) => {
-        for (const d of shape) s.message(1, (dim) => dim.int(1, d));
+        for (const d of shape) s.message(1, (dim) => (d === UNKNOWN ? dim.string(2, "unknown") : dim.int(1, d)));
       });
     }),
   );

@@ -7,7 +7,8 @@
 
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { EngineError } from "../errors";
-import { type ElementType, encodeModel, type OnnxGraph, type OnnxValue } from "./onnx";
+import type { Shape } from "../graph/shape";
+import { type ElementType, encodeModel, type OnnxGraph, type OnnxValue, UNKNOWN } from "./onnx";
 
 export type Device = "cpu" | "webgpu";
 
@@ -106,5 +107,42 @@ const ARRAYS: { readonly [T in ElementType]: new (...args: never[]) => HostArray
 
 function toTensor(data: HostArray, { name, type, shape }: OnnxValue): Tensor {
   if (!(data instanceof ARRAYS[type])) throw new Error(`run: the input ${name} must be ${type}`);
-  return new Tensor(type, data as Float32Array, shape);
+  const known = shape.reduce((n, d) => (d === UNKNOWN ? n : n * d), 1);
+  const dims = shape.map((d) => (d === UNKNOWN ? data.length / known : d));
+  return new Tensor(type, data as Float32Array, dims);
+}
+
+/**
+ * Moves values to a GPU and back. Only outputs of a session can be tensors on the device, so an upload is a graph that
+ * copies its input; reading such a tensor in place aborts the process, so a download is one too.
+ */
+export class DeviceMemory {
+  readonly #sessions = new Map<string, Promise<Session>>();
+
+  async upload(data: Float32Array, shape: Shape = [data.length]): Promise<DeviceTensor> {
+    const session = await this.#copier(shape, true);
+    return (await session.run({ x: data })).y as DeviceTensor;
+  }
+
+  async download(tensor: DeviceTensor): Promise<Float32Array> {
+    const session = await this.#copier(tensor.dims, false);
+    return ((await session.run({ x: tensor })).y as Tensor).data as Float32Array;
+  }
+
+  async release(): Promise<void> {
+    for (const session of this.#sessions.values()) await (await session).release();
+    this.#sessions.clear();
+  }
+
+  #copier(shape: Shape, keepOnDevice: boolean): Promise<Session> {
+    const key = `${keepOnDevice}:${shape}`;
+    const known = this.#sessions.get(key);
+    if (known) return known;
+    const value = (name: string): OnnxValue => ({ name, type: "float32", shape });
+    const copy = { op: "Identity", domain: "", inputs: ["x"], outputs: ["y"], attributes: {} } as const;
+    const graph = { name: "copy", inputs: [value("x")], outputs: [value("y")], initializers: [], nodes: [copy] };
+    const session = Session.create(graph, "webgpu", { keepOnDevice });
+    this.#sessions.set(key, session);
+    return session;
+  }
 }

@@ -69,6 +69,12 @@ export function stepGraph(cfg: DecoderConfig, shape: StepShape): StepGraph {
   return { outputs: { ...outputs, loss, gradNorm }, segments, state, dropoutSizes: dropout.sizes };
 }
 
+/** The loss alone, over the same packed parameters. */
+export function evalGraph(cfg: DecoderConfig, shape: StepShape, segments: readonly Segment[]): Record<string, Node> {
+  const p = segments.map((s) => input(`${s.name}.p`, [s.size]));
+  return { loss: lossOf(cfg, shape, unpackNodes(segments, p)) };
+}
+
 /** Weighted cross-entropy of a batch; the weights of the labels say which count and add up to 1 (or a share of it). */
 export function lossOf(
   cfg: DecoderConfig,
