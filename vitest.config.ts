@@ -1,4 +1,8 @@
+import { existsSync } from "node:fs";
 import { defineConfig } from "vitest/config";
+
+/** The software GPU that Debian's chromium brings: the GPU path is tested on machines without one. */
+const softwareGpu = "/usr/lib/chromium/vk_swiftshader_icd.json";
 
 export default defineConfig({
   test: {
@@ -7,8 +11,19 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**", "test/packaging/**"],
+          exclude: ["test/e2e/**", "test/packaging/**", "test/**/*.webgpu.test.ts"],
           testTimeout: 20_000,
+        },
+      },
+      // Runs graphs on WebGPU. The Vulkan loader reads its environment when the process starts.
+      {
+        test: {
+          name: "webgpu",
+          include: ["test/**/*.webgpu.test.ts"],
+          pool: "forks",
+          env: existsSync(softwareGpu) ? { VK_ICD_FILENAMES: softwareGpu, XDG_RUNTIME_DIR: "/tmp" } : {},
+          fileParallelism: false,
+          testTimeout: 60_000,
         },
       },
       // Needs the VSIX files of `npm run package`.
