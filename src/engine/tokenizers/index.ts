@@ -1,0 +1,13 @@
+export { adderTokenizer } from "./adder";
+export { DocumentTokens } from "./document";
+export { loadTokenizer, parseTokenizer, saveTokenizer, tokenizerFiles } from "./files";
+export type { TokenDecoder, Tokenizer, TokenizerKind, TokenSpan } from "./tokenizer";
+export { UNKNOWN } from "./tokenizer";
+export {
+  cutChunks,
+  type TextChunks,
+  type TrainTokenizerOptions,
+  trainBytePairs,
+  trainCharacters,
+  trainWords,
+} from "./training";

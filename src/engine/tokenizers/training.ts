@@ -1,0 +1,225 @@
+/** Vocabularies learned from a text. The text comes in chunks, so that a long one need not be held at once. */
+
+import { EngineError } from "../errors";
+import { BYTE_PAIR_CUT, BYTE_PAIR_PATTERN, bytePairModel } from "./bytePairs";
+import { BYTE_CHARACTERS } from "./bytes";
+import { cooperate } from "./cooperate";
+import { Heap } from "./heap";
+import { type Cuts, createTokenizer, type Merge, type Tokenizer, type TokenizerFrame } from "./tokenizer";
+import { characterModel, nextMatch, WORD_PATTERN, wordModel } from "./vocabulary";
+
+export type TextChunks = Iterable<string> | AsyncIterable<string>;
+
+export interface TrainTokenizerOptions {
+  readonly signal?: AbortSignal;
+  /** Told the share that is done, 0 to 1, of the merges to learn. */
+  readonly onProgress?: (fraction: number) => void;
+}
+
+/** The word that stands for all words the vocabulary lacks. */
+const UNKNOWN_WORD = "<unk>";
+
+const NO_SPECIAL_TOKENS: TokenizerFrame = {
+  added: [],
+  bosId: null,
+  eosId: null,
+  padId: null,
+  unkId: null,
+  addBos: false,
+};
+
+/** Every character of the text, in code point order, as nanoGPT's character models. */
+export async function trainCharacters(chunks: TextChunks, options: TrainTokenizerOptions = {}): Promise<Tokenizer> {
+  const seen = new Set<string>();
+  const pause = cooperate(options.signal);
+  for await (const chunk of cutChunks(chunks, characterModel("characters", [], null))) {
+    for (const character of chunk.replace(/\p{Surrogate}/gu, "\ufffd")) seen.add(character);
+    await pause();
+  }
+  if (seen.size === 0) throw nothingToLearn();
+  const byCodePoint = (a: string, b: string) => (a.codePointAt(0) as number) - (b.codePointAt(0) as number);
+  return createTokenizer(characterModel("characters", [...seen].sort(byCodePoint), null), NO_SPECIAL_TOKENS);
+}
+
+/** The most frequent words, at most `vocabSize` with `<unk>`, which is id 0. */
+export async function trainWords(
+  chunks: TextChunks,
+  options: TrainTokenizerOptions & { readonly vocabSize: number },
+): Promise<Tokenizer> {
+  const pattern = new RegExp(WORD_PATTERN, "gu");
+  const counts = await countWords(chunks, pattern, wordModel([], null), options);
+  const words = [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)).map(([word]) => word);
+  return wordTokenizer([UNKNOWN_WORD, ...words.slice(0, options.vocabSize - 1)]);
+}
+
+export function wordTokenizer(vocabulary: readonly string[]): Tokenizer {
+  const added = [{ id: 0, content: UNKNOWN_WORD, special: true }];
+  return createTokenizer(wordModel(vocabulary, 0), { ...NO_SPECIAL_TOKENS, added, unkId: 0 });
+}
+
+/**
+ * Byte-pair encoding of `vocabSize` tokens: the 256 bytes and as many merges as are left, fewer where no pair is left
+ * that occurs twice. The most frequent pair is merged first; of equally frequent ones that of the lower ids.
+ */
+export async function trainBytePairs(
+  chunks: TextChunks,
+  options: TrainTokenizerOptions & { readonly vocabSize: number },
+): Promise<Tokenizer> {
+  if (options.vocabSize < 256) {
+    throw new EngineError(
+      "tokenizer",
+      `A byte-pair vocabulary needs at least the 256 bytes, got ${options.vocabSize}; use 256 or more.`,
+    );
+  }
+  const cuts: Cuts = { next: (text, from) => nextMatch(BYTE_PAIR_CUT, text, from) };
+  const words = await countWords(chunks, BYTE_PAIR_PATTERN, cuts, options);
+  const { vocabulary, merges } = await learnMerges(words, options);
+  return createTokenizer(bytePairModel(vocabulary, merges), NO_SPECIAL_TOKENS);
+}
+
+/** The words of a text with how often each occurs. */
+async function countWords(
+  chunks: TextChunks,
+  pattern: RegExp,
+  cuts: Cuts,
+  { signal }: TrainTokenizerOptions,
+): Promise<Map<string, number>> {
+  const counts = new Map<string, number>();
+  const pause = cooperate(signal);
+  for await (const chunk of cutChunks(chunks, cuts)) {
+    for (const [word] of chunk.matchAll(pattern)) counts.set(word, (counts.get(word) ?? 0) + 1);
+    await pause();
+  }
+  if (counts.size === 0) throw nothingToLearn();
+  return counts;
+}
+
+interface Word {
+  readonly count: number;
+  ids: number[];
+}
+
+interface Pair {
+  readonly left: number;
+  readonly right: number;
+  count: number;
+  /** Words that had the pair when it was last seen there. */
+  readonly words: Set<Word>;
+}
+
+/** Counts are kept up to date merge by merge: only words that have the merged pair change. */
+async function learnMerges(
+  counts: ReadonlyMap<string, number>,
+  { vocabSize, signal, onProgress }: TrainTokenizerOptions & { readonly vocabSize: number },
+): Promise<{ vocabulary: readonly string[]; merges: readonly Merge[] }> {
+  const vocabulary = [...BYTE_CHARACTERS].sort();
+  const idOf = new Map(vocabulary.map((token, id) => [token, id]));
+  const merges: Merge[] = [];
+
+  const pairs = new Map<number, Pair>();
+  const grown = new Set<Pair>();
+  const pairOf = (left: number, right: number): Pair => {
+    const key = left * vocabSize + right;
+    const pair = pairs.get(key) ?? { left, right, count: 0, words: new Set() };
+    pairs.set(key, pair);
+    return pair;
+  };
+  const enter = (word: Word): void => {
+    for (const pair of neighbours(word, pairOf)) {
+      pair.count += word.count;
+      pair.words.add(word);
+      grown.add(pair);
+    }
+  };
+  const leave = (word: Word): void => {
+    for (const pair of neighbours(word, pairOf)) pair.count -= word.count;
+  };
+
+  // Counts that have fallen since an entry was made are looked at when it comes out.
+  const candidates = new Heap<{ pair: Pair; count: number }>((a, b) => {
+    if (a.count !== b.count) return a.count > b.count;
+    if (a.pair.left !== b.pair.left) return a.pair.left < b.pair.left;
+    return a.pair.right < b.pair.right;
+  });
+  const offerGrown = (): void => {
+    for (const pair of grown) candidates.push({ pair, count: pair.count });
+    grown.clear();
+  };
+
+  const pause = cooperate(signal);
+  const utf8 = new TextEncoder();
+  for (const [text, count] of counts) {
+    enter({ count, ids: Array.from(utf8.encode(text), (byte) => idOf.get(BYTE_CHARACTERS[byte] as string) as number) });
+    await pause();
+  }
+  offerGrown();
+
+  while (vocabulary.length < vocabSize) {
+    const top = candidates.pop();
+    if (!top) break;
+    const { pair } = top;
+    if (pair.count < 2) continue;
+    if (pair.count !== top.count) {
+      candidates.push({ pair, count: pair.count });
+      continue;
+    }
+
+    const [left, right] = [vocabulary[pair.left] as string, vocabulary[pair.right] as string];
+    merges.push([left, right]);
+    // Two different pairs can make the same token.
+    const id = idOf.get(left + right) ?? vocabulary.push(left + right) - 1;
+    idOf.set(left + right, id);
+    for (const word of pair.words) {
+      leave(word);
+      word.ids = mergePair(word.ids, pair, id);
+      enter(word);
+    }
+    offerGrown();
+
+    onProgress?.((vocabulary.length - 256) / (vocabSize - 256));
+    await pause();
+  }
+  return { vocabulary, merges };
+}
+
+function* neighbours({ ids }: Word, pairOf: (left: number, right: number) => Pair): Generator<Pair> {
+  for (let i = 1; i < ids.length; i++) yield pairOf(ids[i - 1] as number, ids[i] as number);
+}
+
+/** `[1, 2, 3, 1, 2]`, pair (1, 2) as 4 -> `[4, 3, 4]`. */
+function mergePair(ids: readonly number[], { left, right }: Pair, id: number): number[] {
+  const merged: number[] = [];
+  for (let i = 0; i < ids.length; i++) {
+    if (ids[i] === left && ids[i + 1] === right) {
+      merged.push(id);
+      i++;
+    } else merged.push(ids[i] as number);
+  }
+  return merged;
+}
+
+/** Moves the ends of chunks to places where no token goes across. */
+export async function* cutChunks(chunks: TextChunks, cuts: Cuts): AsyncGenerator<string> {
+  let rest = "";
+  for await (const chunk of chunks) {
+    rest += chunk;
+    if (rest.length <= CUT_WINDOW) continue;
+    // Near the end but not at it, because what comes next is not known.
+    const at = cuts.next(rest, rest.length - CUT_WINDOW);
+    if (at > rest.length - CUT_MARGIN) continue;
+    yield rest.slice(0, at);
+    rest = rest.slice(at);
+  }
+  if (rest) yield rest;
+}
+
+const CUT_WINDOW = 4096;
+/** Longer than any added token: one may begin in this chunk and end in the next. */
+const CUT_MARGIN = 256;
+
+function nothingToLearn(): EngineError {
+  return new EngineError(
+    "tokenizer",
+    "The text is empty, so there is no vocabulary to learn; choose a text with something in it.",
+  );
+}

@@ -1,0 +1,86 @@
+/** Files that are there whole or not at all. */
+
+import { randomUUID } from "node:crypto";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { EngineError } from "../errors";
+
+/** Marks what is being written; whoever finds such a name later may delete it. */
+const TEMPORARY = ".writing-";
+
+export function temporaryName(path: string): string {
+  return join(dirname(path), `${TEMPORARY}${basename(path)}-${randomUUID()}`);
+}
+
+export function isTemporary(name: string): boolean {
+  return name.startsWith(TEMPORARY);
+}
+
+/** Replaces a file: the new content is written beside it, flushed, and renamed over it. */
+export async function writeFileWhole(
+  path: string,
+  content: string | Uint8Array | ((file: FileHandle) => Promise<void>),
+): Promise<void> {
+  const temporary = temporaryName(path);
+  try {
+    await writeFlushed(temporary, content);
+    await rename(temporary, path);
+    await flushFolder(dirname(path));
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw storageError(error, path);
+  }
+}
+
+/** Writes a file and waits until it is on the disk. */
+export async function writeFlushed(
+  path: string,
+  content: string | Uint8Array | ((file: FileHandle) => Promise<void>),
+): Promise<void> {
+  const file = await open(path, "w");
+  try {
+    if (typeof content === "function") await content(file);
+    else await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Makes renames in a folder last. Windows has no such thing and needs none. */
+export async function flushFolder(dir: string): Promise<void> {
+  if (process.platform === "win32") return;
+  const folder = await open(dir, "r");
+  try {
+    await folder.sync();
+  } catch (error) {
+    // Some network and overlay file systems cannot flush a folder.
+    if (!["EINVAL", "ENOTSUP", "EPERM", "EBADF"].includes(codeOf(error))) throw error;
+  } finally {
+    await folder.close();
+  }
+}
+
+const STORAGE_PROBLEMS: Readonly<Record<string, string>> = {
+  ENOSPC: "there is no space left on the disk; free some and try again",
+  EDQUOT: "the disk quota is used up; free some space and try again",
+  EFBIG: "the file would be larger than allowed here; choose another folder",
+  EROFS: "the storage is read-only; choose a folder that can be written to",
+  EACCES: "the folder may not be written to; choose another, or change its permissions",
+  EPERM: "the folder may not be written to; choose another, or change its permissions",
+  ENOTDIR: "a part of the path is a file; choose another folder",
+  EIO: "the disk reports an error; choose another folder",
+};
+
+/** The error as the user is told it; what is not the storage's fault stays as it is. */
+export function storageError(error: unknown, path: string): unknown {
+  const problem = STORAGE_PROBLEMS[codeOf(error)];
+  if (problem === undefined || error instanceof EngineError) return error;
+  return new EngineError("storage", `${path} could not be written: ${problem}. What was saved before is untouched.`, {
+    cause: error,
+  });
+}
+
+export function codeOf(error: unknown): string {
+  return String((error as NodeJS.ErrnoException | null)?.code ?? "");
+}
