@@ -40,6 +40,8 @@ export interface ProbeReport {
   readonly pid: number;
   /** Longest time in milliseconds that the host's event loop stood still since the report before. */
   readonly worstStall: number;
+  /** Milliseconds that Decoder Lab took: to load its bundle, and from calling `activate` to its end. */
+  readonly activation: { readonly load: number; readonly activate: number };
   /** Native libraries that the host has loaded. */
   readonly sharedObjects: readonly string[];
   readonly extensionPath: string;
