@@ -1,0 +1,42 @@
+/**
+ * A real VS Code in the browser, with the packaged extension installed and samples/ open.
+ *
+ *   npm run demo [-- --port 8100]   until Ctrl-C
+ *   npm run demo -- --tour          drives it headlessly and writes screenshots to out/tour/
+ */
+
+import { parseArgs } from "node:util";
+import { installCodeServer, startCodeServer } from "./codeServer.ts";
+import { packageTargets } from "./package.ts";
+import { Failure, inRoot, runAsScript } from "./paths.ts";
+import { hostTarget, targetNames, vsixPath } from "./targets.ts";
+
+runAsScript(import.meta.url, async () => {
+  const { values } = parseArgs({ options: { port: { type: "string" }, tour: { type: "boolean", default: false } } });
+  if (!hostTarget) {
+    throw new Failure(
+      `Decoder Lab has no build for ${process.platform}-${process.arch}. It has: ${targetNames.join(", ")}.`,
+    );
+  }
+  await installCodeServer(console.log);
+  console.log("Building and packaging the extension …");
+  await packageTargets([hostTarget]);
+
+  const tour = values.tour ? await import("./tour.ts") : undefined;
+  if (tour) return tour.run(vsixPath(hostTarget));
+  await serve(vsixPath(hostTarget), Number(values.port ?? 0));
+});
+
+async function serve(vsix: string, port: number): Promise<void> {
+  const { server, close } = await startCodeServer({ folder: inRoot("samples"), extensions: [vsix], port });
+  console.log(`
+Decoder Lab is in a real VS Code at
+
+    ${server.url}
+
+Open it in a browser; press Ctrl-C here to end it. Models that you train in it go when it ends.`);
+  const asked = new Promise((resolve) => process.once("SIGINT", resolve).once("SIGTERM", resolve));
+  await asked;
+  console.log("\nEnding …");
+  await close();
+}

@@ -1,0 +1,236 @@
+/**
+ * Writes samples/stories.txt: simple English stories from a grammar, for a small model to learn.
+ *
+ * A story is a plot with two friends, a thing and a place. What happens has a cause and is answered by what comes after,
+ * and what was said of somebody stays true, so that a model which learns the text has learned to look back.
+ */
+
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { type Random, random } from "../src/engine/random";
+
+const SEED = 7;
+const LENGTH = 400_000;
+
+/** Somebody in a story. */
+interface Friend {
+  readonly name: string;
+  /** "fox", "boy": said once, when somebody comes in. */
+  readonly kind: string;
+  readonly he: "he" | "she";
+  readonly his: "his" | "her";
+  readonly him: "him" | "her";
+}
+
+interface Story {
+  readonly hero: Friend;
+  readonly friend: Friend;
+  /** One of some. */
+  readonly pick: <T>(options: readonly T[]) => T;
+}
+
+const BOYS = ["Tim", "Ben", "Sam", "Max", "Leo", "Finn", "Tom", "Jack", "Otto", "Will"];
+const GIRLS = ["Lily", "Mia", "Anna", "Sue", "Rose", "Ella", "Nora", "Ruby", "Ida", "May"];
+const KINDS = ["fox", "bear", "rabbit", "mouse", "cat", "dog", "duck", "frog", "hen", "pig"];
+const TRAITS = ["little", "kind", "brave", "shy", "happy", "quiet", "clever", "funny"];
+const COLOURS = ["red", "blue", "green", "yellow", "white", "brown"];
+const TOYS = ["ball", "kite", "boat", "drum", "hat", "book", "bell", "cup"];
+const FOODS = ["apple", "cake", "pear", "pie", "bun", "plum"];
+const PLACES = ["the park", "the garden", "the river", "the hill", "the forest", "the lake"];
+const TIMES = ["One day", "One morning", "One sunny day", "One afternoon", "One cold day", "On Sunday"];
+
+const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
+const a = (noun: string) => `${/^[aeiou]/.test(noun) ? "an" : "a"} ${noun}`;
+const paragraphs = (...texts: readonly string[]) => texts.join("\n");
+
+const opening = ({ hero, pick }: Story, trait = pick(TRAITS)) =>
+  pick([
+    `Once there was ${a(trait)} ${hero.kind} named ${hero.name}.`,
+    `There once was ${a(trait)} ${hero.kind}. ${capital(hero.his)} name was ${hero.name}.`,
+    `${hero.name} was ${a(trait)} ${hero.kind}.`,
+  ]);
+
+const meeting = ({ hero, friend, pick }: Story) =>
+  pick([
+    `${friend.name} the ${friend.kind} came by.`,
+    `Then ${hero.name} met ${hero.his} friend ${friend.name}, ${a(friend.kind)}.`,
+    `Just then ${friend.name} the ${friend.kind} walked along.`,
+  ]);
+
+const thanks = ({ hero, friend, pick }: Story) =>
+  pick([
+    `"Thank you, ${friend.name}!" said ${hero.name}.`,
+    `${hero.name} gave ${friend.name} a big hug. "Thank you!" ${hero.he} said.`,
+    `"You are a good friend, ${friend.name}," said ${hero.name}.`,
+  ]);
+
+const ending = ({ hero, friend, pick }: Story) =>
+  pick([
+    `${hero.name} and ${friend.name} were happy, and they went home together.`,
+    `From that day on, ${hero.name} and ${friend.name} were best friends.`,
+    `That night ${hero.name} slept well and had good dreams.`,
+    `They played until the sun went down.`,
+    `And they both smiled all the way home.`,
+  ]);
+
+/** A thing is lost, and is where the hero had been. */
+function lost(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [colour, toy, place] = [pick(COLOURS), pick(TOYS), pick(PLACES)];
+  const where = pick([
+    "under a tree",
+    "behind a big rock",
+    "in the tall grass",
+    "next to the old bridge",
+    "under a leaf",
+  ]);
+  return paragraphs(
+    `${opening(story)} ${capital(hero.he)} had a ${colour} ${toy} and took it everywhere.`,
+    `${pick(TIMES)}, ${hero.name} went to ${place} to play. When it was time to go home, ${hero.he} could not find the ${colour} ${toy}. ${hero.name} ${pick(["was very sad", "began to cry", "did not know what to do"])}.`,
+    `${meeting(story)} "Why are you sad?" asked ${friend.name}. "I lost my ${toy}," said ${hero.name}. "Let us look for it together," said ${friend.name}.`,
+    `They looked ${pick(["here and there", "up and down", "all around"])}. At last ${friend.name} looked ${where}. "Here is your ${colour} ${toy}!" ${friend.he} said. ${thanks(story)} ${ending(story)}`,
+  );
+}
+
+/** Somebody is hungry, and somebody shares. */
+function share(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [food, place] = [pick(FOODS), pick(PLACES)];
+  return paragraphs(
+    `${opening(story)} ${pick(TIMES)}, ${hero.name} sat by ${hero.his} house with ${a(pick(["big", "sweet", "round", "warm"]))} ${food}.`,
+    `${meeting(story)} ${friend.name} looked ${pick(["tired", "sad", "hungry"])}. "I walked all the way from ${place}, and I have had nothing to eat," said ${friend.name}.`,
+    pick([
+      `${hero.name} looked at the ${food}. ${capital(hero.he)} wanted to eat it all. But then ${hero.he} cut it in two. "Half for you and half for me," ${hero.he} said.`,
+      `"Then we will share my ${food}," said ${hero.name}. ${capital(hero.he)} gave ${friend.name} the bigger half.`,
+    ]),
+    `They ate the ${food} together, and it tasted better than ever. "${pick(["Next time I will share with you", "Tomorrow I will bring something for you"])}," said ${friend.name}. ${ending(story)}`,
+  );
+}
+
+/** A plan is spoiled by the weather, and another is made. */
+function weather(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [plan, change] = pick([
+    [`swim in the lake`, `they jumped in the puddles`],
+    [`fly a kite on the hill`, `they made a small boat and let it float down the street`],
+    [`have a picnic in the park`, `they had the picnic under the table`],
+    [`pick flowers in the garden`, `they drew flowers with red and yellow paint`],
+  ] as const);
+  return paragraphs(
+    `${opening(story)} ${pick(TIMES)}, ${hero.name} wanted to ${plan} with ${friend.name} the ${friend.kind}.`,
+    `But then the sky ${pick(["grew dark", "turned gray"])}, and it began to rain. It rained and rained. "Now we cannot ${plan}," said ${hero.name}. ${capital(hero.he)} was ${pick(["sad", "not happy at all"])}.`,
+    `${friend.name} thought for a while. "${pick(["I know what we can do", "I have an idea", "Rain can be fun too"])}," ${friend.he} said. So ${change}. They laughed and laughed.`,
+    `When the rain stopped, the sun came out. "${pick(["I am glad that it rained", "This was a good day", "That was even better"])}!" said ${hero.name}. ${ending(story)}`,
+  );
+}
+
+/** A thing is out of reach; the first try fails, the second does not. */
+function stuck(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [colour, toy] = [pick(COLOURS), pick(["ball", "kite", "hat"])];
+  const [tool, use] = pick([
+    ["a long stick", "pushed"],
+    ["a ladder", "climbed up and took"],
+    ["a rope", "pulled"],
+  ] as const);
+  return paragraphs(
+    `${opening(story)} ${pick(TIMES)}, ${hero.name} played with a ${colour} ${toy} in ${pick(["the garden", "the park", "the forest"])}. The wind blew, and the ${toy} flew up into a tall tree.`,
+    `${hero.name} jumped as high as ${hero.he} could, but the tree was too tall. ${pick([`"Oh no!" said ${hero.name}.`, `"What can I do?" said ${hero.name}.`])}`,
+    `${meeting(story)} "My ${toy} is stuck in the tree," said ${hero.name}. "${pick(["I can help you", "Do not worry"])}," said ${friend.name}, and ${friend.he} ran to get ${tool}.`,
+    `With ${tool}, ${friend.name} ${use} the ${toy} down. Now ${hero.name} had the ${colour} ${toy} again. ${thanks(story)} ${ending(story)}`,
+  );
+}
+
+/** Somebody is afraid of something that turns out to be small. */
+function afraid(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [sound, cause] = pick([
+    ["a tap, tap, tap at the window", "a branch of the old tree"],
+    ["a loud bang at the door", "a door that the wind had opened"],
+    ["a strange song in the garden", "a bird that could not sleep"],
+    ["a soft step on the stairs", "a small mouse that was looking for cheese"],
+  ] as const);
+  return paragraphs(
+    `${opening(story, pick(["little", "shy", "quiet"]))} ${capital(hero.he)} was afraid of the dark.`,
+    `One night ${hero.name} heard ${sound}. ${capital(hero.he)} hid under the bed. "${pick(["Who is there", "What is that"])}?" ${hero.he} asked, but nobody said a word.`,
+    `In the morning ${hero.name} told ${friend.name} the ${friend.kind} about it. "I will stay with you tonight," said ${friend.name}. That night they heard it again. ${friend.name} took a lamp, and they went to look together.`,
+    `It was only ${cause}! ${hero.name} laughed. "${pick(["Now I am not afraid", "The dark is not so bad with a friend", "I was afraid of nothing at all"])}," ${hero.he} said. ${ending(story)}`,
+  );
+}
+
+/** Something is made; it goes wrong for a reason, and then right. */
+function make(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [thing, problem, fix, result] = pick([
+    ["a boat", "water came in through a hole", "put a piece of wood over the hole", "the boat went across the lake"],
+    ["a cake", "it was too hard to eat", "used more milk and less flour", "the cake was soft and sweet"],
+    ["a house of sticks", "the wind blew it down", "used big stones for the walls", "the house stood in the wind"],
+    ["a kite", "it was too heavy to fly", "took thin paper for the kite", "the kite flew high in the sky"],
+  ] as const);
+  const first = `${pick(TIMES)}, ${hero.name} wanted to make ${thing}. ${capital(hero.he)} worked all day.`;
+  return paragraphs(
+    `${opening(story, pick(["clever", "happy", "brave"]))} ${first}`,
+    `But ${problem}. "${pick(["I will never make", "I cannot make"])} ${thing}," said ${hero.name}. ${capital(hero.he)} was ready to give up.`,
+    `${meeting(story)} "${pick(["Try again, and I will help you", "Nobody gets it right the first time"])}," said ${friend.name}. So they ${fix}.`,
+    `This time ${result}. "We did it!" said ${hero.name}. "${pick(["It is good to try again", "Two can do more than one"])}," said ${friend.name}. ${ending(story)}`,
+  );
+}
+
+/** Something is broken, and the truth is told. */
+function honest(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [colour, thing] = [pick(COLOURS), pick(["cup", "drum", "boat", "bell"])];
+  return paragraphs(
+    `${opening(story)} ${pick(TIMES)}, ${hero.name} went to see ${friend.name} the ${friend.kind}. ${friend.name} had a new ${colour} ${thing}.`,
+    `When ${friend.name} was in the kitchen, ${hero.name} picked up the ${thing}. It fell down and broke. ${hero.name} ${pick(["wanted to run away", "wanted to hide", "felt very bad"])}.`,
+    `When ${friend.name} came back, ${hero.name} said, "I broke your ${colour} ${thing}. I am sorry." ${friend.name} was sad at first. Then ${friend.he} said, "${pick(["Thank you for telling me", "It is good that you told me the truth"])}. We can ${pick(["fix it", "mend it"])} together."`,
+    `They ${pick(["used some glue and some paint", "worked on it all afternoon"])}, and soon the ${thing} was ${pick(["as good as new", "whole again"])}. ${ending(story)}`,
+  );
+}
+
+/** It is somebody's birthday, and nobody seems to know. */
+function birthday(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [colour, toy, food] = [pick(COLOURS), pick(TOYS), pick(["cake", "pie"])];
+  return paragraphs(
+    `It was ${hero.name}'s birthday. ${hero.name} was ${a(pick(TRAITS))} ${hero.kind}, and ${hero.he} woke up early. But nobody came, and nobody sang.`,
+    `${hero.name} went to see ${friend.name} the ${friend.kind}. "${pick(["I have no time today", "I am too busy to play"])}," said ${friend.name}, and ${friend.he} closed the door. ${hero.name} walked to ${pick(PLACES)} and sat there alone.`,
+    `When ${hero.name} came home, the house was dark. ${capital(hero.he)} opened the door. "Surprise!" said ${friend.name}. There was a big ${food}, and there was a ${colour} ${toy} for ${hero.name}.`,
+    `"You did not forget!" said ${hero.name}. "${pick(["I was busy with your", "I had no time because I made your"])} ${food}," said ${friend.name}. They ate the ${food} and played with the ${colour} ${toy}. ${ending(story)}`,
+  );
+}
+
+const PLOTS = [lost, share, weather, stuck, afraid, make, honest, birthday] as const;
+
+/** The whole text: the same for the same seed and length. */
+export function makeStories(seed: number = SEED, length: number = LENGTH): string {
+  const rng = random(seed, "stories");
+  const told = new Set<string>();
+  for (let written = 0; written < length; ) {
+    const story = tell(rng);
+    if (told.has(story)) continue;
+    told.add(story);
+    written += story.length + 2;
+  }
+  return `${[...told].join("\n\n")}\n`;
+}
+
+function tell(rng: Random): string {
+  const pick = <T>(options: readonly T[]): T => options[rng.below(options.length)] as T;
+  const somebody = (): Friend => {
+    const boy = rng.below(2) === 0;
+    const kind = rng.below(4) === 0 ? (boy ? "boy" : "girl") : pick(KINDS);
+    const name = pick(boy ? BOYS : GIRLS);
+    return boy ? { name, kind, he: "he", his: "his", him: "him" } : { name, kind, he: "she", his: "her", him: "her" };
+  };
+  const hero = somebody();
+  let friend = somebody();
+  while (friend.name === hero.name || friend.kind === hero.kind) friend = somebody();
+  return pick(PLOTS)({ hero, friend, pick });
+}
+
+if (process.argv[1] && /makeStories/.test(process.argv[1])) {
+  const path = resolve(process.argv[2] ?? "samples/stories.txt");
+  writeFileSync(path, makeStories());
+  console.log(`Wrote ${path}.`);
+}
