@@ -1,13 +1,15 @@
 /**
  * Writes samples/stories.txt: simple English stories from a grammar, for a small model to learn.
  *
+ *   node scripts/makeStories.ts
+ *
  * A story is a plot with two friends, a thing and a place. What happens has a cause and is answered by what comes after,
  * and what was said of somebody stays true, so that a model which learns the text has learned to look back.
  */
 
-import { writeFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { type Random, random } from "../src/engine/random";
+import { writeFile } from "node:fs/promises";
+import { type Random, random } from "../src/engine/random.ts";
+import { inRoot, runAsScript } from "./paths.ts";
 
 const SEED = 7;
 const LENGTH = 400_000;
@@ -31,13 +33,14 @@ interface Story {
 
 const BOYS = ["Tim", "Ben", "Sam", "Max", "Leo", "Finn", "Tom", "Jack", "Otto", "Will"];
 const GIRLS = ["Lily", "Mia", "Anna", "Sue", "Rose", "Ella", "Nora", "Ruby", "Ida", "May"];
-const KINDS = ["fox", "bear", "rabbit", "mouse", "cat", "dog", "duck", "frog", "hen", "pig"];
+const KINDS = ["fox", "bear", "rabbit", "mouse", "cat", "dog", "duck", "frog", "goat", "pig"];
 const TRAITS = ["little", "kind", "brave", "shy", "happy", "quiet", "clever", "funny"];
 const COLOURS = ["red", "blue", "green", "yellow", "white", "brown"];
 const TOYS = ["ball", "kite", "boat", "drum", "hat", "book", "bell", "cup"];
 const FOODS = ["apple", "cake", "pear", "pie", "bun", "plum"];
 const PLACES = ["the park", "the garden", "the river", "the hill", "the forest", "the lake"];
-const TIMES = ["One day", "One morning", "One sunny day", "One afternoon", "One cold day", "On Sunday"];
+const WARM_TIMES = ["One day", "One morning", "One sunny day", "One afternoon", "On Sunday"];
+const TIMES = [...WARM_TIMES, "One cold day"];
 
 const capital = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 const a = (noun: string) => `${/^[aeiou]/.test(noun) ? "an" : "a"} ${noun}`;
@@ -64,14 +67,24 @@ const thanks = ({ hero, friend, pick }: Story) =>
     `"You are a good friend, ${friend.name}," said ${hero.name}.`,
   ]);
 
-const ending = ({ hero, friend, pick }: Story) =>
+const friendship = ({ hero, friend, pick }: Story) =>
   pick([
-    `${hero.name} and ${friend.name} were happy, and they went home together.`,
     `From that day on, ${hero.name} and ${friend.name} were best friends.`,
+    `And ${hero.name} was glad to have a friend like ${friend.name}.`,
+    `And they were friends for a long, long time.`,
+  ]);
+
+/** The end of a day out; where a story ends at home or at night, `friendship` alone is right. */
+const goingHome = (story: Story) => {
+  const { hero, friend, pick } = story;
+  return pick([
+    `${hero.name} and ${friend.name} were happy, and they went home together.`,
     `That night ${hero.name} slept well and had good dreams.`,
     `They played until the sun went down.`,
     `And they both smiled all the way home.`,
+    friendship(story),
   ]);
+};
 
 /** A thing is lost, and is where the hero had been. */
 function lost(story: Story): string {
@@ -88,7 +101,7 @@ function lost(story: Story): string {
     `${opening(story)} ${capital(hero.he)} had a ${colour} ${toy} and took it everywhere.`,
     `${pick(TIMES)}, ${hero.name} went to ${place} to play. When it was time to go home, ${hero.he} could not find the ${colour} ${toy}. ${hero.name} ${pick(["was very sad", "began to cry", "did not know what to do"])}.`,
     `${meeting(story)} "Why are you sad?" asked ${friend.name}. "I lost my ${toy}," said ${hero.name}. "Let us look for it together," said ${friend.name}.`,
-    `They looked ${pick(["here and there", "up and down", "all around"])}. At last ${friend.name} looked ${where}. "Here is your ${colour} ${toy}!" ${friend.he} said. ${thanks(story)} ${ending(story)}`,
+    `They looked ${pick(["here and there", "up and down", "all around"])}. At last ${friend.name} looked ${where}. "Here is your ${colour} ${toy}!" ${friend.he} said. ${thanks(story)} ${goingHome(story)}`,
   );
 }
 
@@ -97,13 +110,13 @@ function share(story: Story): string {
   const { hero, friend, pick } = story;
   const [food, place] = [pick(FOODS), pick(PLACES)];
   return paragraphs(
-    `${opening(story)} ${pick(TIMES)}, ${hero.name} sat by ${hero.his} house with ${a(pick(["big", "sweet", "round", "warm"]))} ${food}.`,
+    `${opening(story)} ${pick(TIMES)}, ${hero.name} sat by ${hero.his} house with ${a(pick(["big", "sweet", "round", "fresh"]))} ${food}.`,
     `${meeting(story)} ${friend.name} looked ${pick(["tired", "sad", "hungry"])}. "I walked all the way from ${place}, and I have had nothing to eat," said ${friend.name}.`,
     pick([
       `${hero.name} looked at the ${food}. ${capital(hero.he)} wanted to eat it all. But then ${hero.he} cut it in two. "Half for you and half for me," ${hero.he} said.`,
       `"Then we will share my ${food}," said ${hero.name}. ${capital(hero.he)} gave ${friend.name} the bigger half.`,
     ]),
-    `They ate the ${food} together, and it tasted better than ever. "${pick(["Next time I will share with you", "Tomorrow I will bring something for you"])}," said ${friend.name}. ${ending(story)}`,
+    `They ate the ${food} together, and it tasted better than ever. "${pick(["Next time I will share with you", "Tomorrow I will bring something for you"])}," said ${friend.name}. ${friendship(story)}`,
   );
 }
 
@@ -117,10 +130,10 @@ function weather(story: Story): string {
     [`pick flowers in the garden`, `they drew flowers with red and yellow paint`],
   ] as const);
   return paragraphs(
-    `${opening(story)} ${pick(TIMES)}, ${hero.name} wanted to ${plan} with ${friend.name} the ${friend.kind}.`,
+    `${opening(story)} ${pick(WARM_TIMES)}, ${hero.name} wanted to ${plan} with ${friend.name} the ${friend.kind}.`,
     `But then the sky ${pick(["grew dark", "turned gray"])}, and it began to rain. It rained and rained. "Now we cannot ${plan}," said ${hero.name}. ${capital(hero.he)} was ${pick(["sad", "not happy at all"])}.`,
     `${friend.name} thought for a while. "${pick(["I know what we can do", "I have an idea", "Rain can be fun too"])}," ${friend.he} said. So ${change}. They laughed and laughed.`,
-    `When the rain stopped, the sun came out. "${pick(["I am glad that it rained", "This was a good day", "That was even better"])}!" said ${hero.name}. ${ending(story)}`,
+    `When the rain stopped, the sun came out. "${pick(["I am glad that it rained", "This was a good day", "That was even better"])}!" said ${hero.name}. ${goingHome(story)}`,
   );
 }
 
@@ -137,7 +150,7 @@ function stuck(story: Story): string {
     `${opening(story)} ${pick(TIMES)}, ${hero.name} played with a ${colour} ${toy} in ${pick(["the garden", "the park", "the forest"])}. The wind blew, and the ${toy} flew up into a tall tree.`,
     `${hero.name} jumped as high as ${hero.he} could, but the tree was too tall. ${pick([`"Oh no!" said ${hero.name}.`, `"What can I do?" said ${hero.name}.`])}`,
     `${meeting(story)} "My ${toy} is stuck in the tree," said ${hero.name}. "${pick(["I can help you", "Do not worry"])}," said ${friend.name}, and ${friend.he} ran to get ${tool}.`,
-    `With ${tool}, ${friend.name} ${use} the ${toy} down. Now ${hero.name} had the ${colour} ${toy} again. ${thanks(story)} ${ending(story)}`,
+    `With ${tool}, ${friend.name} ${use} the ${toy} down. Now ${hero.name} had the ${colour} ${toy} again. ${thanks(story)} ${goingHome(story)}`,
   );
 }
 
@@ -154,7 +167,7 @@ function afraid(story: Story): string {
     `${opening(story, pick(["little", "shy", "quiet"]))} ${capital(hero.he)} was afraid of the dark.`,
     `One night ${hero.name} heard ${sound}. ${capital(hero.he)} hid under the bed. "${pick(["Who is there", "What is that"])}?" ${hero.he} asked, but nobody said a word.`,
     `In the morning ${hero.name} told ${friend.name} the ${friend.kind} about it. "I will stay with you tonight," said ${friend.name}. That night they heard it again. ${friend.name} took a lamp, and they went to look together.`,
-    `It was only ${cause}! ${hero.name} laughed. "${pick(["Now I am not afraid", "The dark is not so bad with a friend", "I was afraid of nothing at all"])}," ${hero.he} said. ${ending(story)}`,
+    `It was only ${cause}! ${hero.name} laughed. "${pick(["Now I am not afraid", "The dark is not so bad with a friend", "I was afraid of nothing at all"])}," ${hero.he} said. ${friendship(story)}`,
   );
 }
 
@@ -172,7 +185,7 @@ function make(story: Story): string {
     `${opening(story, pick(["clever", "happy", "brave"]))} ${first}`,
     `But ${problem}. "${pick(["I will never make", "I cannot make"])} ${thing}," said ${hero.name}. ${capital(hero.he)} was ready to give up.`,
     `${meeting(story)} "${pick(["Try again, and I will help you", "Nobody gets it right the first time"])}," said ${friend.name}. So they ${fix}.`,
-    `This time ${result}. "We did it!" said ${hero.name}. "${pick(["It is good to try again", "Two can do more than one"])}," said ${friend.name}. ${ending(story)}`,
+    `This time ${result}. "We did it!" said ${hero.name}. "${pick(["It is good to try again", "Two can do more than one"])}," said ${friend.name}. ${goingHome(story)}`,
   );
 }
 
@@ -184,7 +197,7 @@ function honest(story: Story): string {
     `${opening(story)} ${pick(TIMES)}, ${hero.name} went to see ${friend.name} the ${friend.kind}. ${friend.name} had a new ${colour} ${thing}.`,
     `When ${friend.name} was in the kitchen, ${hero.name} picked up the ${thing}. It fell down and broke. ${hero.name} ${pick(["wanted to run away", "wanted to hide", "felt very bad"])}.`,
     `When ${friend.name} came back, ${hero.name} said, "I broke your ${colour} ${thing}. I am sorry." ${friend.name} was sad at first. Then ${friend.he} said, "${pick(["Thank you for telling me", "It is good that you told me the truth"])}. We can ${pick(["fix it", "mend it"])} together."`,
-    `They ${pick(["used some glue and some paint", "worked on it all afternoon"])}, and soon the ${thing} was ${pick(["as good as new", "whole again"])}. ${ending(story)}`,
+    `They ${pick(["used some glue and some paint", "worked on it all afternoon"])}, and soon the ${thing} was ${pick(["as good as new", "whole again"])}. ${friendship(story)}`,
   );
 }
 
@@ -196,11 +209,69 @@ function birthday(story: Story): string {
     `It was ${hero.name}'s birthday. ${hero.name} was ${a(pick(TRAITS))} ${hero.kind}, and ${hero.he} woke up early. But nobody came, and nobody sang.`,
     `${hero.name} went to see ${friend.name} the ${friend.kind}. "${pick(["I have no time today", "I am too busy to play"])}," said ${friend.name}, and ${friend.he} closed the door. ${hero.name} walked to ${pick(PLACES)} and sat there alone.`,
     `When ${hero.name} came home, the house was dark. ${capital(hero.he)} opened the door. "Surprise!" said ${friend.name}. There was a big ${food}, and there was a ${colour} ${toy} for ${hero.name}.`,
-    `"You did not forget!" said ${hero.name}. "${pick(["I was busy with your", "I had no time because I made your"])} ${food}," said ${friend.name}. They ate the ${food} and played with the ${colour} ${toy}. ${ending(story)}`,
+    `"You did not forget!" said ${hero.name}. "${pick(["I was busy with your", "I had no time because I made your"])} ${food}," said ${friend.name}. They ate the ${food} and played with the ${colour} ${toy}. ${friendship(story)}`,
   );
 }
 
-const PLOTS = [lost, share, weather, stuck, afraid, make, honest, birthday] as const;
+/** A seed needs time, and does not grow faster for being watched. */
+function plant(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [colour, plantName] = pick([
+    ["red", "a rose"],
+    ["yellow", "a sunflower"],
+    ["green", "a bean plant"],
+    ["white", "a lily"],
+  ] as const);
+  return paragraphs(
+    `${opening(story)} ${friend.name} the ${friend.kind} gave ${hero.him} a small seed. "Put it in the ground and give it water," said ${friend.name}.`,
+    `${hero.name} put the seed in the ground. The next day ${hero.he} went to look, but there was nothing to see. ${pick([`"It does not work," said ${hero.name}.`, `"Maybe it is a bad seed," said ${hero.name}.`])}`,
+    `"${pick(["Good things take time", "You have to wait", "Give it a little more time"])}," said ${friend.name}. So ${hero.name} gave the seed water every morning, and waited.`,
+    `${pick(["After many days", "When spring came", "At last"])} something ${colour} came out of the ground. It grew and grew, and it was ${plantName}. "${pick(["Now I know how to wait", "It was only sleeping", "You were right"])}!" said ${hero.name}. ${friendship(story)}`,
+  );
+}
+
+/** The fast one rests, the slow one does not. */
+function race(story: Story): string {
+  const { hero, friend, pick } = story;
+  const goal = pick(["the old bridge", "the big rock", "the tall tree", "the end of the road"]);
+  return paragraphs(
+    `${hero.name} the ${hero.kind} was fast, and ${hero.he} told everybody about it. ${friend.name} the ${friend.kind} was slow. ${pick(TIMES)}, ${hero.name} said, "Let us run to ${goal}!"`,
+    `One, two, three, go! ${hero.name} ran so fast that ${friend.name} was soon far behind. "I have a lot of time," said ${hero.name}, and ${hero.he} ${pick(["lay down under a tree and fell asleep", "stopped to eat some plums and fell asleep"])}.`,
+    `But ${friend.name} did not stop. ${capital(friend.he)} went on, step by step. When ${hero.name} woke up, ${friend.name} was already at ${goal}.`,
+    `"${pick(["You won", "You are faster than I am"])}!" said ${hero.name}. "No, I am slow," said ${friend.name}, "but I did not ${pick(["stop", "fall asleep"])}." ${pick([`They both laughed.`, `${hero.name} never made fun of slow friends again.`])} ${goingHome(story)}`,
+  );
+}
+
+/** Somebody is new and alone, and is asked to join. */
+function newcomer(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [place, game] = [pick(PLACES), pick(["hide and seek", "a game with a ball", "a game of tag"])];
+  return paragraphs(
+    `${opening({ ...story, hero: friend }, pick(["shy", "quiet", "little"]))} ${capital(friend.he)} was new in town and did not know anybody.`,
+    `${pick(TIMES)}, ${friend.name} stood near ${place} and looked at the others. They played ${game}. ${friend.name} wanted to play too, but ${friend.he} did not dare to ask.`,
+    `${hero.name} the ${hero.kind} saw ${friend.him}. ${capital(hero.he)} ran over and said, "${pick(["Hello! Do you want to play with us", "We need one more. Will you play with us"])}?" "${pick(["Yes, please", "I would love to"])}!" said ${friend.name}.`,
+    `They played ${game} all day. "${pick(["I was new once too", "Now you know all of us"])}," said ${hero.name}. ${goingHome(story)}`,
+  );
+}
+
+/** Somebody small has lost the way, and is taken home. */
+function rescue(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [baby, home] = pick([
+    ["duckling", "the lake"],
+    ["kitten", "the farm"],
+    ["puppy", "the mill"],
+    ["baby bird", "the nest in the old tree"],
+  ] as const);
+  return paragraphs(
+    `${opening(story, pick(["kind", "brave", "clever"]))} ${pick(TIMES)}, ${hero.name} walked home with ${friend.name} the ${friend.kind}. By the road they found a little ${baby}. It was all alone, and it was cold.`,
+    `"Where is your mother?" asked ${hero.name}. "${pick(["I do not know", "I went too far, and now I cannot find her"])}," said the ${baby}. "${pick(["Do not cry", "Do not be afraid"])}," said ${friend.name}. "We will take you home."`,
+    `${pick([`${hero.name} put the ${baby} in ${hero.his} hat to keep it warm.`, `${friend.name} put a warm scarf around the ${baby}.`])} They asked everybody on the way, and they walked until they came to ${home}.`,
+    `There was the mother, looking for her ${baby}! "${pick(["Thank you both", "You brought my little one back"])}!" she said. ${goingHome(story)}`,
+  );
+}
+
+const PLOTS = [lost, share, weather, stuck, afraid, make, honest, birthday, plant, race, newcomer, rescue] as const;
 
 /** The whole text: the same for the same seed and length. */
 export function makeStories(seed: number = SEED, length: number = LENGTH): string {
@@ -229,8 +300,4 @@ function tell(rng: Random): string {
   return pick(PLOTS)({ hero, friend, pick });
 }
 
-if (process.argv[1] && /makeStories/.test(process.argv[1])) {
-  const path = resolve(process.argv[2] ?? "samples/stories.txt");
-  writeFileSync(path, makeStories());
-  console.log(`Wrote ${path}.`);
-}
+runAsScript(import.meta.url, () => writeFile(inRoot("samples/stories.txt"), makeStories()));

@@ -1,0 +1,41 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { makeStories } from "../scripts/makeStories";
+import { inRoot } from "../scripts/paths";
+
+const stories = readFileSync(inRoot("samples/stories.txt"), "utf8");
+
+describe("the stories of the samples", () => {
+  test("are what their generator writes", () => {
+    expect(makeStories() === stories).toBe(true);
+  });
+
+  test("are different from each other, and from those of another seed", () => {
+    const all = stories.trim().split("\n\n");
+    expect(new Set(all).size).toBe(all.length);
+    expect(all.length).toBeGreaterThan(500);
+    expect(makeStories(8, 10_000)).not.toBe(makeStories(7, 10_000));
+  });
+
+  test("keep to a few characters and words, so that a small model can learn them", () => {
+    expect(new Set(stories).size).toBeLessThan(64);
+    expect(new Set(stories.match(/[A-Za-z']+/g)).size).toBeLessThan(600);
+  });
+
+  test("keep a friend's name and pronoun", () => {
+    for (const [, his, name] of stories.matchAll(/There once was an? \w+ \w+\. (His|Her) name was (\w+)\./g)) {
+      expect(his === "His" ? boys : girls).toContain(name);
+    }
+    expect(stories).not.toMatch(/undefined|\[object|\$\{| {2}/);
+  });
+});
+
+const boys = ["Tim", "Ben", "Sam", "Max", "Leo", "Finn", "Tom", "Jack", "Otto", "Will"];
+const girls = ["Lily", "Mia", "Anna", "Sue", "Rose", "Ella", "Nora", "Ruby", "Ida", "May"];
+
+test("the hover sample has CR LF, emoji, CJK and combining marks", () => {
+  const text = readFileSync(inRoot("samples/unicode.txt"), "utf8");
+  expect(text.split("\r\n").length).toBeGreaterThan(8);
+  expect(text.replaceAll("\r\n", "")).not.toMatch(/[\r\n]/);
+  for (const part of ["👩‍🚀", "世界", "e\u0301"]) expect(text).toContain(part);
+});
