@@ -7,7 +7,7 @@
  * In this order a head's [B, H, T, K] can be read out of [T, B, H, K] by a product without copying it first.
  */
 
-import { geluGate, layerNorm, linear, type Node, rows, zeros } from "../graph/node";
+import { constant, geluGate, layerNorm, linear, type Node, rows, zeros } from "../graph/node";
 import type { DecoderConfig } from "./config";
 import type { ParamNodes } from "./params";
 
@@ -25,6 +25,8 @@ export interface Context {
   readonly probe: Probe;
   /** Applied where dropout goes; the identity when nothing is trained. */
   readonly dropout: (x: Node) => Node;
+  /** The rows that logits are wanted for; all by default. */
+  readonly readout?: (x: Node) => Node;
 }
 
 /** Logits [N, V] of tokens ids [T, B]. */
@@ -42,6 +44,7 @@ export function decoder(ids: Node, param: ParamNodes, cfg: DecoderConfig, ctx: C
       .reshape([T * B, D]),
   ); // [N, D]
   for (let l = 0; l < cfg.nLayers; l++) x = block(x, l, param, cfg, ctx);
+  if (ctx.readout) x = ctx.readout(x);
   if (cfg.finalNorm) x = probe("lnFinal", norm(x, "lnFinal", param, cfg));
   return probe("logits", head(x, param, cfg));
 }
@@ -73,17 +76,14 @@ function attention(x: Node, l: number, param: ParamNodes, ctx: Context, probe: P
   return dense(z, `blocks.${l}.o`, param);
 }
 
-/**
- * Causal attention within the batch, every value by itself so that it can be looked at and derived.
- * `mask` is added to the scores: 0 where a query may look, very negative where not; it broadcasts over [B, H, T, T].
- */
+/** Causal attention within the batch, every value by itself so that it can be looked at and derived. */
 export function fullAttention(
   { nHeads: H, dModel: D }: DecoderConfig,
   { batch: B, length: T }: { readonly batch: number; readonly length: number },
-  mask: Node,
   dropout: (x: Node) => Node = (x) => x,
 ): Context["attend"] {
   const K = D / H;
+  const mask = causalMask(T);
   const heads = (x: Node) => x.reshape([T, B, H, K]).transpose(1, 2, 0, 3); // [B, H, T, K]
   return (qRows, kRows, vRows, _layer, probe) => {
     const q = probe("attn.q", heads(qRows));
@@ -94,6 +94,13 @@ export function fullAttention(
     const z = probe("attn.z", dropout(pattern).matmul(v)); // [B, H, T, K]
     return z.transpose(2, 0, 1, 3).reshape([T * B, D]);
   };
+}
+
+/** [T (query), T (key)]: 0 where a position may look, -1e9 where it would see a later one; its softmax is exactly 0. */
+function causalMask(T: number): Node {
+  const mask = new Float32Array(T * T);
+  for (let query = 0; query < T; query++) mask.fill(-1e9, query * T + query + 1, (query + 1) * T);
+  return constant(mask, [T, T]);
 }
 
 function mlp(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig): Node {

@@ -30,12 +30,14 @@ export interface SessionOptions {
 
 export class Session {
   readonly #inputs: ReadonlyMap<string, OnnxValue>;
+  readonly #outputs: ReadonlyMap<string, OnnxValue>;
 
   private constructor(
     readonly session: InferenceSession,
     graph: OnnxGraph,
   ) {
     this.#inputs = new Map(graph.inputs.map((value) => [value.name, value]));
+    this.#outputs = new Map(graph.outputs.map((value) => [value.name, value]));
   }
 
   /** Compiles a graph for a device. Blocks for as long as that takes: milliseconds to seconds. */
@@ -71,12 +73,12 @@ export class Session {
   }
 
   /**
-   * Computes outputs from inputs. `fetches` maps an output to the tensor on the device that takes it, or to null to
-   * bring it to the host; without it every output is brought.
+   * Computes outputs from inputs. `fetches` maps an output to the memory that takes it, or to null for fresh memory on
+   * the host; without it every output is brought to the host.
    */
   async run(
     feeds: Readonly<Record<string, HostArray | DeviceTensor>>,
-    fetches?: Readonly<Record<string, DeviceTensor | null>>,
+    fetches?: Readonly<Record<string, HostArray | DeviceTensor | null>>,
   ): Promise<Record<string, Tensor>> {
     const tensors: Record<string, Tensor> = {};
     for (const [name, value] of this.#inputs) {
@@ -84,7 +86,14 @@ export class Session {
       if (given === undefined) throw new Error(`run: the input ${name} is missing`);
       tensors[name] = ArrayBuffer.isView(given) ? toTensor(given, value) : given;
     }
-    return (await (fetches ? this.session.run(tensors, fetches) : this.session.run(tensors))) as Record<string, Tensor>;
+    if (!fetches) return (await this.session.run(tensors)) as Record<string, Tensor>;
+    const takers: Record<string, Tensor | null> = {};
+    for (const [name, value] of Object.entries(fetches)) {
+      const output = this.#outputs.get(name);
+      if (!output) throw new Error(`run: there is no output ${name}`);
+      takers[name] = value && (ArrayBuffer.isView(value) ? toTensor(value, output) : value);
+    }
+    return (await this.session.run(tensors, takers)) as Record<string, Tensor>;
   }
 
   /** `run`, with the float outputs as arrays. */

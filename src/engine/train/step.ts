@@ -89,18 +89,11 @@ export function lossOf(
   const logits = decoder(ids, param, cfg, {
     ...size,
     positions: firstPositions(T),
-    attend: fullAttention(cfg, size, causalMask(T), dropout),
+    attend: fullAttention(cfg, size, dropout),
     probe: (_name, x) => x,
     dropout,
   }); // [N, V]
   return logits.logSumExp().sub(pick(logits, labels)).mul(weights).sum();
-}
-
-/** [T (query), T (key)]: 0 where a position may look, -1e9 where it would see a later one; its softmax is exactly 0. */
-export function causalMask(T: number): Node {
-  const mask = new Float32Array(T * T);
-  for (let query = 0; query < T; query++) mask.fill(-1e9, query * T + query + 1, (query + 1) * T);
-  return constant(mask, [T, T]);
 }
 
 /** Each site multiplies with its own window of the bank, which holds 0 and 1 / (1 - rate). */
