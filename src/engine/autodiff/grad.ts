@@ -11,7 +11,8 @@ export function grad(loss: Node, wrt: readonly Node[]): Node[] {
   const grads = new Map<Node, Node>([[loss, constant(1)]]);
   for (const node of order.toReversed()) {
     const g = grads.get(node);
-    if (!g || !needed.has(node) || wrt.includes(node)) continue;
+    // A rule builds the gradients of all inputs; one whose inputs are not needed would build them for nothing.
+    if (!g || !(node.inputs as Node[]).some((x) => needed.has(x))) continue;
     backward(node, g).forEach((gi, i) => {
       const x = node.inputs[i] as Node;
       if (gi && needed.has(x)) grads.set(x, grads.get(x)?.add(gi) ?? gi);

@@ -1,0 +1,254 @@
+/** Graphs that reach every lowering rule, for each device to run. */
+
+import {
+  cachedAttention,
+  concat,
+  constant,
+  geluGate,
+  input,
+  inverseStd,
+  layerNorm,
+  linear,
+  type Node,
+  oneHot,
+  pick,
+  rows,
+  scatterRows,
+  topoSort,
+  windowOf,
+} from "../../../src/engine/graph/node";
+import { type Shape, sizeOf } from "../../../src/engine/graph/shape";
+import type { HostArray } from "../../../src/engine/runtime/session";
+import { normals } from "../../helpers/gradcheck";
+
+export interface LoweringCase {
+  readonly outputs: Readonly<Record<string, Node>>;
+  readonly feeds: Readonly<Record<string, HostArray>>;
+}
+
+/** Inputs a, b, c … of some shapes, filled with normal numbers. */
+function given(shapes: readonly Shape[], f: (...xs: Node[]) => Node | Record<string, Node>): LoweringCase {
+  const names = shapes.map((_, i) => "abcdefgh"[i] as string);
+  const y = f(...shapes.map((shape, i) => input(names[i] as string, shape)));
+  const values = shapes.map((shape, i) => [names[i] as string, normals(sizeOf(shape), "lowering", i)] as const);
+  return { outputs: isNode(y) ? { y } : y, feeds: Object.fromEntries(values) };
+}
+
+const isNode = (x: Node | Record<string, Node>): x is Node => "op" in x && typeof x.op === "string";
+
+/** The same with ids, which are an input so that nothing is computed before the run. */
+function givenIds(ids: readonly number[], shape: Shape, shapes: readonly Shape[], f: (ids: Node, x: Node) => Node) {
+  const { outputs, feeds } = given(shapes, (x) => f(input("ids", shape, "i32"), x as Node));
+  return { outputs, feeds: { ...feeds, ids: Int32Array.from(ids) } };
+}
+
+const manyIds = (count: number, below: number) => Array.from({ length: count }, (_, i) => (i * i * 7 + 3) % below);
+/** [T, B, H, K] to [B, H, T, K], which the CPU's product reads without a copy. */
+const headsFirst = (x: Node) => x.transpose(1, 2, 0, 3);
+
+function attentionOverCache(batch: number, length: number, lastIndex: readonly number[]): LoweringCase {
+  const [H, K, C] = [2, 8, 12];
+  const shapes = [...Array(3).fill([batch, length, H * K]), ...Array(2).fill([batch, H, C, K])] as Shape[];
+  const total = Math.max(...lastIndex) + 1;
+  const filled = Math.min(...lastIndex) + 1;
+  const { outputs, feeds } = given(shapes, (q, k, v, pastK, pastV) => {
+    const at = [input("lastIndex", [batch], "i32"), input("total", [], "i32")] as const;
+    const present = cachedAttention([q as Node, k as Node, v as Node, pastK as Node, pastV as Node, ...at], H);
+    // What lies beyond the filled part of a cache is not defined.
+    return { z: present.z, k: present.k.slice(2, 0, filled), v: present.v.slice(2, 0, filled) };
+  });
+  return { outputs, feeds: { ...feeds, lastIndex: Int32Array.from(lastIndex), total: Int32Array.of(total) } };
+}
+
+export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
+  "arithmetic that broadcasts": () =>
+    given([[2, 1, 3], [4, 1], []], (a, b, c) => ({
+      add: a.add(b),
+      sub: a.sub(b),
+      mul: a.mul(c),
+      div: a.div(b.mul(b).add(1)),
+      number: a.mul(2).sub(0.5),
+    })),
+  "functions of one element": () =>
+    given([[3, 7]], (x) => ({
+      exp: x.exp(),
+      log: x.mul(x).add(0.1).log(),
+      sqrt: x.mul(x).sqrt(),
+      tanh: x.mul(3).tanh(),
+      erf: x.mul(2).erf(),
+      relu: x.relu(),
+      positive: x.positive(),
+      geluTanh: x.mul(3).geluTanh(),
+      geluGate: geluGate(x.mul(2)),
+    })),
+  "a step function is 0 at 0": () => given([[3]], (x) => x.sub(x).positive()),
+
+  "sums and means": () =>
+    given([[2, 3, 4]], (x) => ({
+      all: x.sum(),
+      middle: x.sum([1]),
+      kept: x.sum([0, 2], true),
+      mean: x.mean([-1], true),
+      meanFirst: x.mean([0]),
+      squares: x.sumSquares(),
+    })),
+  "sum of many elements": () => given([[300, 200]], (x) => ({ sum: x.sum([0]), squares: x.sumSquares() })),
+  logSumExp: () => given([[2, 3, 40]], (x) => x.logSumExp()),
+  "logSumExp and softmax of numbers whose exponentials overflow": () =>
+    given([[5, 40]], (x) => ({ large: x.mul(1e4).logSumExp(), softmax: x.mul(1e4).softmax() })),
+  softmax: () => given([[2, 3, 40]], (x) => x.softmax()),
+  "softmax of masked scores": () =>
+    given([[2, 3, 4]], (x) => x.add(constant(Float32Array.of(0, 0, -1e9, -1e9), [4])).softmax()),
+  argMax: () => given([[4, 9]], (x) => x.argMax()),
+
+  "matmul of matrices": () =>
+    given(
+      [
+        [5, 4],
+        [4, 6],
+        [4, 5],
+        [6, 4],
+      ],
+      (a, b, at, bt) => ({
+        plain: a.matmul(b),
+        transA: at.matmul(b, { transA: true, alpha: 0.5 }),
+        transB: a.matmul(bt, { transB: true, alpha: -2 }),
+        both: at.matmul(bt, { transA: true, transB: true }),
+      }),
+    ),
+  "matmul in batches": () =>
+    given(
+      [
+        [2, 3, 5, 4],
+        [2, 3, 4, 6],
+        [2, 3, 4, 5],
+        [2, 3, 6, 4],
+      ],
+      (a, b, at, bt) => ({
+        plain: a.matmul(b),
+        scaled: a.matmul(b, { alpha: 0.5 }),
+        transA: at.matmul(b, { transA: true }),
+        transB: a.matmul(bt, { transB: true, alpha: -2 }),
+        both: at.matmul(bt, { transA: true, transB: true, alpha: 3 }),
+      }),
+    ),
+  "matmul of heads that are only read by products": () =>
+    given(
+      [
+        [5, 2, 3, 4],
+        [5, 2, 3, 4],
+        [5, 2, 3, 4],
+      ],
+      (q, k, v) => {
+        const scores = headsFirst(q).matmul(headsFirst(k), { transB: true, alpha: 0.5 });
+        return { scores, z: scores.matmul(headsFirst(v)), zt: scores.matmul(headsFirst(v), { transA: true }) };
+      },
+    ),
+  "matmul of heads that are read elsewhere too": () =>
+    given(
+      [
+        [5, 2, 3, 4],
+        [5, 2, 3, 4],
+      ],
+      (a, b) => {
+        const [q, k] = [headsFirst(a), headsFirst(b)];
+        return { scores: q.matmul(k, { transB: true }), q, squares: k.sumSquares() };
+      },
+    ),
+  "a product that is added to": () =>
+    given([[5, 4], [4, 6], [5, 6], [6]], (a, b, c, row) => {
+      const [used, seen] = [a.matmul(b, { alpha: 2 }), a.matmul(b, { alpha: 3 })];
+      return {
+        left: a.matmul(b).add(c),
+        right: c.add(a.matmul(b, { alpha: 0.5 })),
+        two: a.matmul(b).add(a.matmul(b, { alpha: 4 })),
+        chain: a.matmul(b).add(c.add(a.matmul(b, { alpha: 5 }))),
+        row: a.matmul(b).add(row),
+        twice: used.add(used),
+        again: used.mul(c),
+        seen,
+        sum: seen.add(c),
+      };
+    }),
+  "a product of one row that is added to many": () =>
+    given(
+      [
+        [1, 4],
+        [4, 6],
+        [5, 6],
+      ],
+      (a, b, c) => a.matmul(b).add(c),
+    ),
+  linear: () =>
+    given([[5, 4], [4, 6], [6]], (x, w, b) => ({
+      plain: linear(x, w, b),
+      scaled: linear(x, w, b, { alpha: 0.7, beta: -1.5 }),
+      none: linear(x, w, undefined, { alpha: 0.7 }),
+    })),
+  layerNorm: () => given([[3, 16], [16], [16]], (x, scale, bias) => layerNorm(x, scale, bias, 1e-5)),
+  "layerNorm with its inverseStd": () =>
+    given([[3, 16], [16], [16]], (x, scale, bias) => {
+      const y = layerNorm(x, scale, bias, 0.1);
+      return { y, weighted: y.mul(inverseStd(x, 0.1)) };
+    }),
+  "layerNorm in three axes": () => given([[2, 3, 16], [16], [16]], (x, scale, bias) => layerNorm(x, scale, bias, 1e-5)),
+
+  "reshape, transpose, broadcast": () =>
+    given([[2, 3, 4]], (x) => ({
+      reshape: x.mul(2).reshape([4, 6]),
+      twice: x.reshape([4, 6]).reshape([24]),
+      transpose: x.transpose(1, 2, 0),
+      broadcast: x.reshape([2, 3, 1, 4]).broadcast([2, 3, 5, 4]),
+    })),
+  slice: () =>
+    given([[4, 5, 6]], (x) => ({ first: x.slice(0, 0, 2), middle: x.slice(1, 1, 3), last: x.slice(2, 5, 6) })),
+  concat: () =>
+    given(
+      [
+        [2, 1, 3],
+        [2, 4, 3],
+      ],
+      (a, b) => concat([a, b], 1),
+    ),
+  "concat of more operands than a kernel binds": () =>
+    given([[2, 70]], (x) => ({
+      seven: concat(
+        Array.from({ length: 7 }, (_, i) => x.slice(1, i, i + 2)),
+        1,
+      ),
+      many: concat(
+        Array.from({ length: 70 }, (_, i) => x.slice(1, i, i + 1).mul(i)),
+        0,
+      ),
+    })),
+
+  rows: () => givenIds([3, 1, 3, 0, 2, 2], [2, 3], [[4, 5]], (ids, table) => rows(table, ids)),
+  "scatterRows into a small table": () => givenIds([3, 1, 3, 0], [4], [[4, 5]], (ids, g) => scatterRows(g, ids, 6)),
+  "scatterRows by ids in two axes": () =>
+    givenIds([3, 1, 3, 0], [2, 2], [[2, 2, 5]], (ids, g) => scatterRows(g, ids, 6)),
+  "scatterRows into a large table": () =>
+    givenIds(manyIds(60, 2000), [60], [[60, 5]], (ids, g) => scatterRows(g, ids, 2000)),
+  pick: () => givenIds([2, 0, 6], [3], [[3, 7]], (ids, x) => pick(x, ids)),
+  oneHot: () => givenIds([2, 0, 6], [3], [[3, 7]], (ids, x) => oneHot(ids, 7).mul(x)),
+  window: () => {
+    const { outputs, feeds } = given([[50], [2, 3]], (bank, x) => {
+      const offsets = input("offsets", [4], "i32");
+      return { first: windowOf(bank, offsets, 0, [2, 3]).mul(x), last: windowOf(bank, offsets, 3, [20]) };
+    });
+    return { outputs, feeds: { ...feeds, offsets: Int32Array.of(7, 0, 0, 30) } };
+  },
+
+  "an output that is an input, a constant, or has two names": () =>
+    given([[2, 3]], (x) => {
+      const y = x.mul(2);
+      return { x2: x, constant: constant(4), y, again: y };
+    }),
+
+  "attention over a cache: a prompt": () => attentionOverCache(1, 5, [4]),
+  "attention over a cache: one token after seven": () => attentionOverCache(1, 1, [7]),
+  "attention over a cache: three tokens after four": () => attentionOverCache(1, 3, [6]),
+  "attention over a cache: sequences of different length": () => attentionOverCache(3, 1, [7, 2, 11]),
+};
+
+export const opsOfCases = (): Set<string> =>
+  new Set(Object.values(loweringCases).flatMap((make) => topoSort(Object.values(make().outputs)).map(({ op }) => op)));
