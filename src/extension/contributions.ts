@@ -66,6 +66,19 @@ export const settingDefaults = {
 
 export type Settings = typeof settingDefaults;
 
+/** The limits of the settings that are numbers, as in `package.json`. */
+export const settingLimits: {
+  readonly [Name in keyof Settings as Settings[Name] extends number ? Name : never]: readonly [number, number];
+} = {
+  "inspector.maxTokens": [2, 2048],
+  "completion.delay": [0, 5000],
+  "completion.maxNewTokens": [1, 512],
+  "completion.temperature": [0, 5],
+  "completion.topK": [0, 1000],
+  "completion.topP": [0.01, 1],
+  "completion.seed": [0, 4294967295],
+};
+
 export const viewIds = {
   models: "decoderLab.models",
   inspector: "decoderLab.inspector",

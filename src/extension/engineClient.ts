@@ -24,7 +24,7 @@ export type EngineState =
   /** Not needed yet. */
   | { readonly kind: "idle" }
   | { readonly kind: "running" }
-  | { readonly kind: "restarting"; readonly message: string }
+  | { readonly kind: "restarting"; readonly message: string; /** From the GPU to the CPU. */ readonly fallsBack: boolean }
   /** Crashed too often, or could not be started; only `restart` brings it back. */
   | { readonly kind: "stopped"; readonly message: string };
 
@@ -177,8 +177,9 @@ export class EngineClient {
       this.#setState({ kind: "stopped", message: verdict.message });
       return;
     }
-    if (verdict.choice !== engine.choice) this.#fallback = verdict.choice;
-    this.#setState({ kind: "restarting", message: verdict.message });
+    const fallsBack = verdict.choice !== engine.choice;
+    if (fallsBack) this.#fallback = verdict.choice;
+    this.#setState({ kind: "restarting", message: verdict.message, fallsBack });
     this.#restart = setTimeout(() => {
       if (!this.#engine && !this.#disposed) this.#start();
     }, verdict.delay);

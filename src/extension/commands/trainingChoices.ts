@@ -1,0 +1,71 @@
+/** What is asked before a training starts, as far as it is pure: settings by name, and their values as typed. */
+
+import { l10n } from "../l10n";
+
+export type SettingValue = string | number | boolean;
+
+/** The settings a person is likely to change come first; the rest follow by name. */
+export function orderedSettings(settings: Readonly<Record<string, SettingValue>>): [string, SettingValue][] {
+  const rank = (name: string) => {
+    const index = FIRST.indexOf(name);
+    return index < 0 ? FIRST.length : index;
+  };
+  return Object.entries(settings).sort(([a], [b]) => rank(a) - rank(b) || a.localeCompare(b));
+}
+
+const FIRST = [
+  "train.steps",
+  "model.nLayers",
+  "model.nHeads",
+  "model.dModel",
+  "model.dMlp",
+  "model.nCtx",
+  "train.blockSize",
+  "train.batchSize",
+  "train.dropout",
+  "train.schedule.lr",
+  "train.seed",
+];
+
+/** A name in words, for the settings that have one; the others keep their own. */
+export function settingLabel(name: string): string {
+  switch (name) {
+    case "train.steps":
+      return l10n.t("Training steps");
+    case "model.nLayers":
+      return l10n.t("Layers");
+    case "model.nHeads":
+      return l10n.t("Attention heads");
+    case "model.dModel":
+      return l10n.t("Width (dModel)");
+    case "model.dMlp":
+      return l10n.t("MLP width");
+    case "model.nCtx":
+      return l10n.t("Context length");
+    case "train.blockSize":
+      return l10n.t("Tokens of a training sequence");
+    case "train.batchSize":
+      return l10n.t("Sequences of a batch");
+    case "train.dropout":
+      return l10n.t("Dropout");
+    case "train.seed":
+      return l10n.t("Seed");
+    default:
+      return name;
+  }
+}
+
+/** What was typed, as a value like the one it replaces; or what is wrong with it, in one sentence. */
+export function parseSetting(typed: string, like: SettingValue): { value: SettingValue } | { problem: string } {
+  const text = typed.trim();
+  if (typeof like === "string") return text === "" ? { problem: l10n.t("Type a value.") } : { value: text };
+  if (typeof like === "boolean") {
+    return text === "true" || text === "false"
+      ? { value: text === "true" }
+      : { problem: l10n.t("Type true or false.") };
+  }
+  const value = text === "" ? Number.NaN : Number(text);
+  if (!Number.isFinite(value) || value < 0)
+    return { problem: l10n.t("Type a number that is not negative, such as {0}.", like) };
+  return { value };
+}

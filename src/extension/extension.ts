@@ -1,0 +1,134 @@
+import { join } from "node:path";
+import * as vscode from "vscode";
+import { Activity } from "./activity";
+import { chooseDevice, restartEngine, showMenu, toggleCompletions } from "./commands/engineCommands";
+import {
+  activateModel,
+  chooseModel,
+  deleteModel,
+  inspectModel,
+  renameModel,
+  resumeTraining,
+  revealModel,
+} from "./commands/modelCommands";
+import { registerCommand } from "./commands/registerCommand";
+import { trainTinyGpt } from "./commands/trainTinyGpt";
+import { type Commands, trainingPanelType, viewIds } from "./contributions";
+import { EngineClient, type EngineState } from "./engineClient";
+import { l10n } from "./l10n";
+import type { Lab } from "./lab";
+import { ModelLibrary } from "./modelLibrary";
+import { InlineCompletion } from "./providers/inlineCompletion";
+import { TokenHover, textSchemes } from "./providers/tokenHover";
+import { setting } from "./settings";
+import { Trainings } from "./trainings";
+import { InspectorView } from "./views/inspectorView";
+import { ModelTree } from "./views/modelTree";
+import { StatusItem } from "./views/statusItem";
+import { TrainingPanel } from "./views/trainingPanel";
+
+let engine: EngineClient | undefined;
+
+/** Registers everything; starts nothing. The engine starts when it is first asked. */
+export function activate(context: vscode.ExtensionContext): void {
+  const began = performance.now();
+  l10n.use(vscode.l10n.t);
+  const log = vscode.window.createOutputChannel("Decoder Lab", { log: true });
+
+  engine = new EngineClient({
+    script: join(context.extensionPath, "dist", "engine.js"),
+    runtime: () => setting("engine.runtime").trim() || undefined,
+    device: () => setting("engine.device"),
+    log,
+    onState: (state) => {
+      status.update();
+      void tellState(state);
+    },
+  });
+  const models = new ModelLibrary(context);
+  const trainings = new Trainings(engine, models);
+  const activity = new Activity(() => status.update());
+  const lab: Lab = { extensionUri: context.extensionUri, log, engine, models, trainings, activity };
+
+  const status = new StatusItem(lab);
+  const tree = new ModelTree(lab);
+  const inspector = new InspectorView(lab);
+  const panel = new TrainingPanel(lab);
+  const hover = new TokenHover(lab);
+  const command = <Id extends keyof Commands>(id: Id, run: Commands[Id]) => registerCommand(id, run, log);
+
+  context.subscriptions.push(
+    log,
+    models,
+    trainings,
+    status,
+    tree,
+    inspector,
+    panel,
+    hover,
+    command("decoderLab.trainTinyGpt", trainTinyGpt(lab, panel)),
+    command("decoderLab.showTraining", async () => panel.show()),
+    command("decoderLab.pauseTraining", async () =>
+      trainings.current?.pause(trainings.current.state.phase !== "paused"),
+    ),
+    command("decoderLab.stopTraining", async () => trainings.current?.stop()),
+    command("decoderLab.resumeTraining", resumeTraining(lab, panel)),
+    command("decoderLab.chooseModel", chooseModel(lab)),
+    command("decoderLab.activateModel", activateModel(lab)),
+    command("decoderLab.inspectModel", inspectModel(lab, inspector)),
+    command("decoderLab.renameModel", renameModel(lab)),
+    command("decoderLab.deleteModel", deleteModel(lab)),
+    command("decoderLab.revealModel", revealModel(lab)),
+    command("decoderLab.refreshModels", () => models.refresh()),
+    command("decoderLab.inspectSelection", () => inspector.reveal()),
+    command("decoderLab.toggleCompletions", toggleCompletions()),
+    command("decoderLab.chooseDevice", chooseDevice(lab)),
+    command("decoderLab.restartEngine", restartEngine(lab)),
+    command("decoderLab.showLog", async () => log.show()),
+    command("decoderLab.showMenu", showMenu(lab)),
+    vscode.window.registerTreeDataProvider(viewIds.models, tree),
+    vscode.window.registerWebviewViewProvider(viewIds.inspector, inspector),
+    vscode.window.registerWebviewPanelSerializer(trainingPanelType, panel),
+    vscode.languages.registerHoverProvider(
+      textSchemes.map((scheme) => ({ scheme })),
+      hover,
+    ),
+    vscode.languages.registerInlineCompletionItemProvider({ pattern: "**" }, new InlineCompletion(lab)),
+    models.onDidChange(() => status.update()),
+    trainings.onDidReport(() => status.update()),
+    trainings.onDidChangeState(() => status.update()),
+    vscode.workspace.onDidChangeConfiguration((change) => {
+      if (change.affectsConfiguration("decoderLab.engine")) void restartWithSettings(lab);
+    }),
+  );
+  models.refresh().catch((error: unknown) => log.error(`models: ${error}`));
+  log.info(`activated in ${(performance.now() - began).toFixed(1)} ms`);
+}
+
+/** Waits until the engine has ended, so that no process is left behind. */
+export async function deactivate(): Promise<void> {
+  await engine?.dispose();
+}
+
+/** The new device or runtime is for the next start; a run that goes on is not interrupted for it. */
+async function restartWithSettings({ engine: running, trainings, activity }: Lab): Promise<void> {
+  if (running.state.kind === "idle") return;
+  if (trainings.current?.active) {
+    void vscode.window.showInformationMessage(
+      l10n.t("The new engine settings apply after “Restart Engine”; a model is training."),
+    );
+    return;
+  }
+  activity.device = null;
+  await running.restart();
+}
+
+/** A crash is told when something has changed for the user: another device, or no engine any more. */
+async function tellState(state: EngineState): Promise<void> {
+  if (state.kind === "restarting" && state.fallsBack) void vscode.window.showWarningMessage(state.message);
+  if (state.kind !== "stopped") return;
+  const [restart, showLog] = [l10n.t("Restart Engine"), l10n.t("Show Log")];
+  const chosen = await vscode.window.showErrorMessage(state.message, restart, showLog);
+  if (chosen === restart) await vscode.commands.executeCommand("decoderLab.restartEngine");
+  if (chosen === showLog) await vscode.commands.executeCommand("decoderLab.showLog");
+}

@@ -1,0 +1,15 @@
+import type * as vscode from "vscode";
+import type { Activity } from "./activity";
+import type { EngineClient } from "./engineClient";
+import type { ModelLibrary } from "./modelLibrary";
+import type { Trainings } from "./trainings";
+
+/** What commands, providers and views share. Made once, in `extension.ts`. */
+export interface Lab {
+  readonly extensionUri: vscode.Uri;
+  readonly log: vscode.LogOutputChannel;
+  readonly engine: EngineClient;
+  readonly models: ModelLibrary;
+  readonly trainings: Trainings;
+  readonly activity: Activity;
+}

@@ -1,0 +1,96 @@
+/** The models of this machine and which of them is active, kept up to date with the folders. */
+
+import { rm } from "node:fs/promises";
+import { basename, join } from "node:path";
+import * as vscode from "vscode";
+import { chooseActive, folderFor, listModels, type Model, nameFor, readModel, renameModel } from "./models";
+
+const ACTIVE = "activeModel";
+
+export class ModelLibrary implements vscode.Disposable {
+  readonly #state: vscode.Memento;
+  readonly #bundledDir: string;
+  readonly #changed = new vscode.EventEmitter<void>();
+  readonly #watcher: vscode.FileSystemWatcher;
+  #models: readonly Model[] = [];
+  #refreshing: Promise<void> | undefined;
+
+  /** Where trained models are. */
+  readonly dir: string;
+  readonly onDidChange = this.#changed.event;
+
+  constructor(context: vscode.ExtensionContext) {
+    this.#state = context.globalState;
+    this.#bundledDir = join(context.extensionPath, "media", "model");
+    this.dir = join(context.globalStorageUri.fsPath, "models");
+    // Other windows train and delete too.
+    const records = new vscode.RelativePattern(context.globalStorageUri, "models/*/training.json");
+    this.#watcher = vscode.workspace.createFileSystemWatcher(records);
+    const refresh = () => void this.refresh();
+    this.#watcher.onDidCreate(refresh);
+    this.#watcher.onDidChange(refresh);
+    this.#watcher.onDidDelete(refresh);
+  }
+
+  get models(): readonly Model[] {
+    return this.#models;
+  }
+
+  get active(): Model | undefined {
+    return chooseActive(this.#models, this.#state.get<string>(ACTIVE));
+  }
+
+  /** Reads the folders again. */
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#read().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  async activate(dir: string): Promise<void> {
+    await this.#state.update(ACTIVE, dir);
+    this.#changed.fire();
+  }
+
+  async rename(model: Model, name: string): Promise<void> {
+    await renameModel(model.dir, name);
+    await this.refresh();
+  }
+
+  async delete(model: Model): Promise<void> {
+    await rm(model.dir, { recursive: true, force: true });
+    await this.refresh();
+  }
+
+  /** A name and a folder that no model has yet. */
+  place(wanted: string): { name: string; dir: string } {
+    const trained = this.#models.filter((model) => !model.bundled);
+    const name = nameFor(
+      wanted,
+      trained.map((model) => model.name),
+    );
+    return {
+      name,
+      dir: join(
+        this.dir,
+        folderFor(
+          name,
+          trained.map((model) => basename(model.dir)),
+        ),
+      ),
+    };
+  }
+
+  dispose(): void {
+    this.#changed.dispose();
+    this.#watcher.dispose();
+  }
+
+  async #read(): Promise<void> {
+    const [trained, bundled] = await Promise.all([listModels(this.dir), readModel(this.#bundledDir, true)]);
+    // A source tree before its first build has no bundled model; that is not a broken one.
+    this.#models = bundled.createdAt === 0 ? trained : [...trained, bundled];
+    this.#changed.fire();
+  }
+}

@@ -1,0 +1,155 @@
+import { setTimeout as wait } from "node:timers/promises";
+import * as vscode from "vscode";
+import type { GenerateParams } from "../../protocol/engineApi";
+import { isCancelled } from "../../protocol/rpc";
+import type { Lab } from "../lab";
+import { setting } from "../settings";
+import { shape } from "./ghost/shape";
+import { type Place, restOf, type Suggestion } from "./ghost/suggestion";
+import { whyNot } from "./ghost/whether";
+import { promptStart, promptText } from "./ghost/window";
+
+/** Ghost text from the active model. What is decided, and how, is in `ghost/`; this asks the editor and the engine. */
+export class InlineCompletion implements vscode.InlineCompletionItemProvider {
+  readonly #lab: Lab;
+  readonly #told = new Set<string>();
+  #suggestion: Suggestion | undefined;
+
+  constructor(lab: Lab) {
+    this.#lab = lab;
+  }
+
+  async provideInlineCompletionItems(
+    document: vscode.TextDocument,
+    position: vscode.Position,
+    context: vscode.InlineCompletionContext,
+    token: vscode.CancellationToken,
+  ): Promise<vscode.InlineCompletionItem[]> {
+    const model = this.#lab.models.active;
+    const asked = context.triggerKind === vscode.InlineCompletionTriggerKind.Invoke;
+    const after = document.lineAt(position.line).text.slice(position.character);
+    if (!model || whyNot(situation(document, after))) return [];
+
+    // What the suggest widget has selected counts as typed; the ghost text must go on from it.
+    const selected = context.selectedCompletionInfo;
+    const place = placeOf(document, position, after, selected);
+    const params = request(document, model.dir, place, asked);
+    const source = JSON.stringify([model.dir, model.step, { ...params, prompt: "" }]);
+    const item = (text: string) => [
+      new vscode.InlineCompletionItem(
+        (selected?.text ?? "") + text,
+        selected?.range ?? new vscode.Range(position, position),
+      ),
+    ];
+
+    const rest = this.#suggestion && restOf(this.#suggestion, place, source);
+    if (rest) return item(rest);
+    // An empty document is no reason to write; being asked is.
+    if (!asked && place.before.trim() === "") return [];
+    if (!asked && !(await rested(setting("completion.delay", document), token))) return [];
+
+    const text = await this.#generate(params, token);
+    if (text === null) return [];
+    const shown = shape(text, { after, nextLine: nextLine(document, position.line), multiLine: asked });
+    // Kept even when the user typed on: what was typed may be its beginning.
+    this.#suggestion = { place, source, text: shown };
+    return shown === "" || token.isCancellationRequested ? [] : item(shown);
+  }
+
+  /** The model's text, or null when it was cancelled or failed. */
+  async #generate(params: GenerateParams, token: vscode.CancellationToken): Promise<string | null> {
+    const abort = new AbortController();
+    const subscription = token.onCancellationRequested(() => abort.abort());
+    const { engine, activity } = this.#lab;
+    try {
+      const result = await activity.during(engine.call("generate", params, { signal: abort.signal }));
+      activity.problem = null;
+      this.#lab.log.trace(
+        `completion: ${result.ids.length} tokens in ${result.milliseconds.toFixed(0)} ms (${result.reason}); prompt of ${result.promptTokens}, ${result.reusedTokens} reused`,
+      );
+      return result.reason === "cancelled" ? null : result.text;
+    } catch (error) {
+      if (!isCancelled(error) && !abort.signal.aborted) this.#report(error);
+      return null;
+    } finally {
+      subscription.dispose();
+    }
+  }
+
+  /** In the status item and, once for each message, in the log: nothing pops up while someone types. */
+  #report(error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#lab.activity.problem = message;
+    if (this.#told.has(message)) return;
+    this.#told.add(message);
+    this.#lab.log.warn(`completion: ${message}`);
+  }
+}
+
+function situation(document: vscode.TextDocument, after: string): Parameters<typeof whyNot>[0] {
+  const { uri, languageId } = document;
+  const editor = vscode.window.activeTextEditor;
+  const here = editor?.document === document ? editor : undefined;
+  const exclude = setting("completion.exclude", document);
+  return {
+    enabled: setting("completion.enabled", document),
+    languages: setting("completion.languages", document),
+    languageId,
+    path: uri.path,
+    excluded: exclude.some((pattern) => vscode.languages.match({ pattern: anywhere(pattern) }, document) > 0),
+    writable: isWritable(uri.scheme),
+    cursors: here?.selections.length ?? 1,
+    selectionEmpty: here?.selection.isEmpty ?? true,
+    after,
+  };
+}
+
+/** `*.md` is meant for every folder, and a pattern is compared with the whole path. */
+const anywhere = (pattern: string) => (/^(\/|\*\*\/)/.test(pattern) ? pattern : `**/${pattern}`);
+
+/** Outputs, input boxes and the old sides of diffs have schemes of their own, which no writable file system serves. */
+const isWritable = (scheme: string) =>
+  scheme === "untitled" ||
+  scheme === "vscode-notebook-cell" ||
+  vscode.workspace.fs.isWritableFileSystem(scheme) === true;
+
+function placeOf(
+  document: vscode.TextDocument,
+  position: vscode.Position,
+  after: string,
+  selected: vscode.SelectedCompletionInfo | undefined,
+): Place {
+  const cursor = selected?.range.start ?? position;
+  const offset = document.offsetAt(cursor);
+  const known = document.getText(new vscode.Range(document.positionAt(promptStart(offset)), cursor));
+  const typed = selected?.text ?? "";
+  return { uri: document.uri.toString(), offset: offset + typed.length, before: known + typed, after };
+}
+
+function request(document: vscode.TextDocument, dir: string, place: Place, multiLine: boolean): GenerateParams {
+  return {
+    dir,
+    prompt: promptText(place.before),
+    maxNewTokens: setting("completion.maxNewTokens", document),
+    temperature: setting("completion.temperature", document),
+    topK: setting("completion.topK", document),
+    topP: setting("completion.topP", document),
+    seed: setting("completion.seed", document),
+    ...(multiLine ? {} : { stop: ["\n"] }),
+  };
+}
+
+/** False when the user typed on meanwhile. */
+async function rested(milliseconds: number, token: vscode.CancellationToken): Promise<boolean> {
+  if (milliseconds > 0) await wait(milliseconds);
+  return !token.isCancellationRequested;
+}
+
+function nextLine(document: vscode.TextDocument, line: number): string {
+  const last = Math.min(document.lineCount - 1, line + 5);
+  for (let n = line + 1; n <= last; n++) {
+    const next = document.lineAt(n);
+    if (!next.isEmptyOrWhitespace) return next.text;
+  }
+  return "";
+}

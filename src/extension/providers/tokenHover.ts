@@ -1,0 +1,80 @@
+import * as vscode from "vscode";
+import { isCancelled } from "../../protocol/rpc";
+import { l10n } from "../l10n";
+import type { Lab } from "../lab";
+import { setting } from "../settings";
+import { isOnFor } from "./ghost/whether";
+import { hoverText } from "./hoverText";
+
+/** Text that a person reads or writes, on this machine or another. Not outputs, and not the boxes of other views. */
+export const textSchemes = [
+  "file",
+  "untitled",
+  "vscode-remote",
+  "vscode-vfs",
+  "vscode-notebook-cell",
+  "vscode-userdata",
+  "git",
+];
+
+/**
+ * The token under the pointer. The engine keeps the tokens by document version, so the text is sent once per version
+ * and nothing here goes through it.
+ */
+export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
+  readonly #lab: Lab;
+  /** Documents that the engine was given, by their address. */
+  readonly #sent = new Set<string>();
+  readonly #subscription: vscode.Disposable;
+
+  constructor(lab: Lab) {
+    this.#lab = lab;
+    this.#subscription = vscode.workspace.onDidCloseTextDocument(({ uri }) => this.#close(uri.toString()));
+  }
+
+  async provideHover(
+    document: vscode.TextDocument,
+    position: vscode.Position,
+    token: vscode.CancellationToken,
+  ): Promise<vscode.Hover | undefined> {
+    const model = this.#lab.models.active;
+    if (!model || !setting("hover.enabled", document)) return undefined;
+    if (!isOnFor(setting("hover.languages", document), document.languageId)) return undefined;
+    try {
+      const offset = document.offsetAt(position);
+      const found = await this.#tokenAt(document, model.dir, offset);
+      if (found.kind !== "token" || token.isCancellationRequested) return undefined;
+      const range = new vscode.Range(document.positionAt(found.span.start), document.positionAt(found.span.end));
+      const text = document.getText(range);
+      const { start, end } = range;
+      const markdown = new vscode.MarkdownString(
+        hoverText({ span: found.span, index: found.index, text, start, end, model: model.name }),
+      );
+      return new vscode.Hover(markdown, range);
+    } catch (error) {
+      // A hover is asked for all the time: a popup for each would be in the way.
+      if (!isCancelled(error)) this.#lab.log.warn(`hover: ${error instanceof Error ? error.message : error}`);
+      return undefined;
+    }
+  }
+
+  dispose(): void {
+    this.#subscription.dispose();
+  }
+
+  async #tokenAt(document: vscode.TextDocument, dir: string, offset: number) {
+    const { engine } = this.#lab;
+    const uri = document.uri.toString();
+    const params = { dir, uri, version: document.version, offset };
+    const found = await engine.call("tokenAt", params);
+    if (found.kind !== "needText") return found;
+    this.#sent.add(uri);
+    const again = await engine.call("tokenAt", { ...params, text: document.getText() });
+    if (again.kind === "needText") throw new Error(l10n.t("The engine did not keep the document."));
+    return again;
+  }
+
+  #close(uri: string): void {
+    if (this.#sent.delete(uri)) this.#lab.engine.call("closeDocument", { uri }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,30 @@
+/** What buttons in a webview may ask of the host. */
+
+import * as vscode from "vscode";
+import type { FileToSave, HostAction } from "../../protocol/webviewApi";
+import type { Commands } from "../contributions";
+import { l10n } from "../l10n";
+
+const COMMANDS: { readonly [A in HostAction]: keyof Commands } = {
+  chooseModel: "decoderLab.chooseModel",
+  trainModel: "decoderLab.trainTinyGpt",
+  restartEngine: "decoderLab.restartEngine",
+  showLog: "decoderLab.showLog",
+};
+
+/** Not waited for: the command may ask the user something, and shows its own errors. */
+export function act({ action }: { action: HostAction }): null {
+  void vscode.commands.executeCommand(COMMANDS[action]);
+  return null;
+}
+
+/** Asks where a picture or table goes, and writes it there. */
+export async function save({ name, data }: FileToSave): Promise<null> {
+  const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
+  const target = await vscode.window.showSaveDialog({
+    title: l10n.t("Save"),
+    ...(folder ? { defaultUri: vscode.Uri.joinPath(folder, name) } : {}),
+  });
+  if (target) await vscode.workspace.fs.writeFile(target, data);
+  return null;
+}

@@ -1,0 +1,215 @@
+/** The Layer Inspector's host side: which text is inspected, and the trace that is shown. */
+
+import * as vscode from "vscode";
+import type { TraceInfo } from "../../protocol/engineApi";
+import { isCancelled, RemoteError, type Server, serve } from "../../protocol/rpc";
+import type { HostAction, InspectedSource, InspectorEvents, InspectorHost } from "../../protocol/webviewApi";
+import { viewIds } from "../contributions";
+import { l10n } from "../l10n";
+import type { Lab } from "../lab";
+import { setting } from "../settings";
+import { inspectorChecks, MAX_INSPECTED } from "./checks";
+import { act, save } from "./hostActions";
+import { openPage, webviewPort } from "./webviewPage";
+
+/** How long the cursor rests before its line is inspected. */
+const REST = 250;
+
+export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposable {
+  readonly #lab: Lab;
+  readonly #subscriptions: vscode.Disposable;
+  #view: vscode.WebviewView | undefined;
+  #server: Server<InspectorEvents> | undefined;
+  #follow = true;
+  #typed: string | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #running: AbortController | undefined;
+  #trace: number | null = null;
+  /** What is shown: it is not inspected again. */
+  #shown: string | null = null;
+
+  constructor(lab: Lab) {
+    this.#lab = lab;
+    const moved = (document: vscode.TextDocument) => {
+      if (document === vscode.window.activeTextEditor?.document) this.#soon();
+    };
+    this.#subscriptions = vscode.Disposable.from(
+      vscode.window.onDidChangeActiveTextEditor(() => this.#soon()),
+      vscode.window.onDidChangeTextEditorSelection(({ textEditor }) => moved(textEditor.document)),
+      vscode.workspace.onDidChangeTextDocument(({ document }) => moved(document)),
+      lab.models.onDidChange(() => this.#soon(true)),
+      vscode.workspace.onDidChangeConfiguration((change) => {
+        if (change.affectsConfiguration("decoderLab.inspector")) this.#soon(true);
+      }),
+    );
+  }
+
+  resolveWebviewView(view: vscode.WebviewView): void {
+    this.#view = view;
+    const server = serve<InspectorHost, InspectorEvents>(webviewPort(view.webview), this.#handlers(), inspectorChecks);
+    this.#server = server;
+    view.onDidChangeVisibility(() => this.#soon());
+    view.onDidDispose(() => {
+      server.close();
+      this.#view = undefined;
+      this.#server = undefined;
+      this.#cancel();
+    });
+    openPage(view.webview, this.#lab.extensionUri, "inspector", l10n.t("Layer Inspector"));
+  }
+
+  /** Shows the view with the selection or line of the active editor. */
+  async reveal(): Promise<void> {
+    this.#follow = true;
+    this.#typed = null;
+    await vscode.commands.executeCommand(`${viewIds.inspector}.focus`);
+    this.#soon(true);
+  }
+
+  dispose(): void {
+    this.#cancel();
+    this.#subscriptions.dispose();
+  }
+
+  #handlers(): Parameters<typeof serve<InspectorHost, InspectorEvents>>[1] {
+    return {
+      ready: () => {
+        // After this answer, what the page needs is told.
+        setTimeout(() => this.#soon(true), 0);
+        return { strings: vscode.l10n.bundle ?? {}, follow: this.#follow };
+      },
+      inspectText: ({ text }) => {
+        this.#follow = false;
+        this.#typed = text;
+        void this.#inspect();
+        return null;
+      },
+      follow: ({ follow }) => {
+        this.#follow = follow;
+        if (follow) this.#typed = null;
+        this.#soon();
+        return null;
+      },
+      tensor: (params) => this.#lab.engine.call("traceTensor", params),
+      retry: () => {
+        this.#soon(true);
+        return null;
+      },
+      act,
+      save,
+    };
+  }
+
+  /** Inspects when the cursor has rested, if the view can be seen. */
+  #soon(again = false): void {
+    if (again) this.#shown = null;
+    if (!this.#view?.visible) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => void this.#inspect(), again ? 0 : REST);
+  }
+
+  #cancel(): void {
+    clearTimeout(this.#timer);
+    this.#running?.abort();
+  }
+
+  async #inspect(): Promise<void> {
+    const server = this.#server;
+    if (!server || !this.#view?.visible) return;
+    const model = this.#lab.models.active;
+    if (!model) {
+      const action = { id: "trainModel", label: l10n.t("Train Tiny GPT") } as const;
+      return this.#empty(l10n.t("There is no model yet."), action);
+    }
+    const source = this.#source();
+    if (source === "same") return;
+    if (!source) return this.#empty(l10n.t("Put the cursor on a line with text, or type some here."), null);
+
+    const key = JSON.stringify([model.dir, model.step, source]);
+    if (key === this.#shown) return;
+    this.#shown = key;
+    this.#running?.abort();
+    const abort = new AbortController();
+    this.#running = abort;
+    server.tell("busy", { busy: true });
+    try {
+      const maxTokens = setting("inspector.maxTokens");
+      const params = { dir: model.dir, text: source.text, maxTokens };
+      const trace = await this.#lab.engine.call("inspect", params, { signal: abort.signal });
+      this.#lab.engine.noteDevice(trace.device);
+      this.#lab.activity.device = trace.device;
+      if (abort.signal.aborted) return this.#release(trace.trace);
+      this.#showTrace(server, trace, source);
+    } catch (error) {
+      if (isCancelled(error) || abort.signal.aborted) return;
+      this.#shown = null;
+      this.#problem(server, error);
+    } finally {
+      if (this.#running === abort) server.tell("busy", { busy: false });
+    }
+  }
+
+  #showTrace(server: Server<InspectorEvents>, trace: TraceInfo, source: InspectedSource): void {
+    const before = this.#trace;
+    this.#trace = trace.trace;
+    server.tell("trace", { trace, source });
+    if (before !== null) this.#release(before);
+  }
+
+  #release(trace: number): void {
+    // An engine that has gone has let go of it too.
+    this.#lab.engine.call("releaseTrace", { trace }).catch(() => undefined);
+  }
+
+  #empty(reason: string, action: { id: HostAction; label: string } | null): void {
+    this.#running?.abort();
+    this.#running = undefined;
+    this.#shown = null;
+    this.#server?.tell("empty", { reason, action });
+    this.#server?.tell("busy", { busy: false });
+  }
+
+  #problem(server: Server<InspectorEvents>, error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    const gone = error instanceof RemoteError && error.code === "gone";
+    this.#lab.log.warn(`inspect: ${message}`);
+    const stopped = this.#lab.engine.state.kind === "stopped";
+    const action = stopped
+      ? ({ id: "restartEngine", label: l10n.t("Restart Engine") } as const)
+      : ({ id: "showLog", label: l10n.t("Show Log") } as const);
+    server.tell("problem", { message, action });
+    // The engine comes back by itself; what was looked at comes back with it, once.
+    if (gone && !stopped && this.#lab.engine.state.kind === "restarting") this.#trace = null;
+  }
+
+  /** The text to inspect; "same" where what is shown stays, such as when a view and not an editor is in front. */
+  #source(): InspectedSource | null | "same" {
+    if (this.#typed !== null) {
+      return this.#typed === "" ? null : sourceOf("typed", l10n.t("typed text"), this.#typed);
+    }
+    const editor = vscode.window.activeTextEditor;
+    if (!editor) return this.#shown ? "same" : null;
+    if (!this.#follow && this.#shown) return "same";
+    const { document, selection } = editor;
+    const name = document.uri.path.split("/").at(-1) || document.fileName;
+    if (!selection.isEmpty) {
+      const label = l10n.t("{0}, selection from line {1}", name, selection.start.line + 1);
+      return sourceOf("selection", label, textBefore(document, selection));
+    }
+    const line = document.lineAt(selection.active.line);
+    if (line.isEmptyOrWhitespace) return null;
+    return sourceOf("line", l10n.t("{0}, line {1}", name, line.lineNumber + 1), line.text);
+  }
+}
+
+/** The end of a range, without reading all of a large one. */
+function textBefore(document: vscode.TextDocument, range: vscode.Range): string {
+  const end = document.offsetAt(range.end);
+  const start = Math.max(document.offsetAt(range.start), end - MAX_INSPECTED - 1);
+  return document.getText(new vscode.Range(document.positionAt(start), range.end));
+}
+
+function sourceOf(kind: InspectedSource["kind"], label: string, text: string): InspectedSource {
+  const truncated = text.length > MAX_INSPECTED;
+  return { kind, label, text: truncated ? text.slice(-MAX_INSPECTED) : text, truncated };
+}

@@ -1,0 +1,46 @@
+import * as vscode from "vscode";
+import { l10n } from "../l10n";
+import type { Lab } from "../lab";
+import { statusText } from "./statusText";
+
+/** The one item in the status bar. Reports come many times a second; it is drawn a few times. */
+export class StatusItem implements vscode.Disposable {
+  readonly #item = vscode.window.createStatusBarItem("decoderLab.status", vscode.StatusBarAlignment.Right, 100);
+  readonly #lab: Lab;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(lab: Lab) {
+    this.#lab = lab;
+    this.#item.name = "Decoder Lab";
+    this.#item.command = "decoderLab.showMenu";
+    this.#draw();
+    this.#item.show();
+  }
+
+  update(): void {
+    this.#timer ??= setTimeout(() => this.#draw(), 100);
+  }
+
+  dispose(): void {
+    clearTimeout(this.#timer);
+    this.#item.dispose();
+  }
+
+  #draw(): void {
+    this.#timer = undefined;
+    const { engine, models, trainings, activity } = this.#lab;
+    const run = trainings.current;
+    const { text, tooltip, failed } = statusText({
+      model: models.active?.name ?? null,
+      device: activity.device ?? engine.deviceChoice,
+      engine: engine.state,
+      run: run ? { name: run.name, state: run.state, step: run.step, steps: run.steps, loss: run.loss } : null,
+      generating: activity.generating,
+      problem: activity.problem,
+    });
+    this.#item.text = text;
+    this.#item.tooltip = tooltip.join("\n");
+    this.#item.backgroundColor = failed ? new vscode.ThemeColor("statusBarItem.errorBackground") : undefined;
+    this.#item.accessibilityInformation = { label: l10n.t("Decoder Lab: {0}", tooltip.join(", ")) };
+  }
+}

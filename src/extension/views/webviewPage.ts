@@ -1,0 +1,62 @@
+/** A webview's page and its end of the channel, the same for every view. */
+
+import { randomBytes } from "node:crypto";
+import * as vscode from "vscode";
+import { isMessage, type Message, type Port } from "../../protocol/rpc";
+
+/** Fills the webview with a bundle of `dist/webview`. Nothing else than that bundle and its style may load or run. */
+export function openPage(
+  webview: vscode.Webview,
+  extensionUri: vscode.Uri,
+  page: "inspector" | "training",
+  title: string,
+): void {
+  const root = vscode.Uri.joinPath(extensionUri, "dist", "webview");
+  webview.options = { enableScripts: true, localResourceRoots: [root, vscode.Uri.joinPath(extensionUri, "media")] };
+  const file = (name: string) => webview.asWebviewUri(vscode.Uri.joinPath(root, name)).toString();
+  const nonce = randomBytes(16).toString("base64");
+  const source = webview.cspSource;
+  const policy = `default-src 'none'; script-src 'nonce-${nonce}'; style-src ${source}; font-src ${source}; img-src ${source} blob:`;
+  webview.html = `<!DOCTYPE html>
+<html lang="${vscode.env.language}">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title.replace(/[&<>]/g, "")}</title>
+<link rel="stylesheet" href="${file(`${page}.css`)}">
+</head>
+<body>
+<script nonce="${nonce}" src="${file(`${page}.js`)}"></script>
+</body>
+</html>`;
+}
+
+/** The host's end. Messages from the page are checked for their form here, and for what they carry by `serve`. */
+export const webviewPort = (webview: vscode.Webview): Port => ({
+  post: (message) => void webview.postMessage(ownBuffers(message)),
+  onMessage: (listener) => {
+    webview.onDidReceiveMessage((message: unknown) => {
+      if (isMessage(message)) listener(message);
+    });
+  },
+});
+
+/**
+ * Gives every typed array a buffer of its own. Arrays that came from the engine are windows into one large buffer,
+ * the whole of which would be sent with each of them.
+ */
+export function ownBuffers(message: Message): Message {
+  return copy(message) as Message;
+}
+
+function copy(value: unknown): unknown {
+  if (value instanceof Float32Array) return value.byteLength === value.buffer.byteLength ? value : value.slice();
+  // A Buffer is a Uint8Array whose slice() does not copy.
+  if (value instanceof Uint8Array) return value.byteLength === value.buffer.byteLength ? value : new Uint8Array(value);
+  if (Array.isArray(value)) return value.length > 0 && isPlain(value[0]) ? value : value.map(copy);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, copy(member)]));
+}
+
+const isPlain = (value: unknown) => typeof value !== "object";

@@ -1,0 +1,95 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { commandIds, settingDefaults, settingLimits, trainingPanelType, viewIds } from "../../src/extension/contributions";
+
+interface Property {
+  readonly default: unknown;
+  readonly scope: string;
+  readonly minimum?: number;
+  readonly maximum?: number;
+}
+const json = (file: string) => JSON.parse(readFileSync(file, "utf8"));
+const manifest = json("package.json");
+const { contributes } = manifest;
+const properties: Record<string, Property> = Object.assign(
+  {},
+  ...contributes.configuration.map((group: { properties: object }) => group.properties),
+);
+const named = (names: readonly string[]) => names.map((name) => `decoderLab.${name}`).sort();
+
+describe("package.json and the code agree on", () => {
+  test("the commands", () => {
+    const declared = contributes.commands.map((each: { command: string }) => each.command).sort();
+    expect(declared).toEqual(Object.keys(commandIds).sort());
+  });
+
+  test("the views", () => {
+    const declared = contributes.views.decoderLab.map((view: { id: string }) => view.id).sort();
+    expect(declared).toEqual(Object.values(viewIds).sort());
+  });
+
+  test("the settings and their defaults", () => {
+    expect(Object.keys(properties).sort()).toEqual(named(Object.keys(settingDefaults)));
+    for (const [name, value] of Object.entries(settingDefaults)) {
+      expect(properties[`decoderLab.${name}`]?.default, name).toEqual(value);
+    }
+  });
+
+  test("the limits of every number", () => {
+    const limits = Object.entries(settingLimits).map(([name, range]) => [`decoderLab.${name}`, range] as const);
+    for (const [name, [minimum, maximum]] of limits) expect(properties[name], name).toMatchObject({ minimum, maximum });
+    const numbers = Object.entries(properties).filter(([, { default: value }]) => typeof value === "number");
+    expect(numbers.map(([name]) => name).sort()).toEqual(limits.map(([name]) => name).sort());
+  });
+
+  test("the panel that VS Code brings back", () => {
+    expect(manifest.activationEvents).toContain(`onWebviewPanel:${trainingPanelType}`);
+  });
+});
+
+test("every command in a menu, a view or the walkthrough exists", () => {
+  const used = [...JSON.stringify(contributes).matchAll(/"command":"([^"]+)"/g)].map((match) => match[1]);
+  const linked = [...readFileSync("package.nls.json", "utf8").matchAll(/command:([\w.]+)/g)].map((match) => match[1]);
+  const events = [...JSON.stringify(contributes.walkthroughs).matchAll(/onCommand:([\w.]+)/g)].map((match) => match[1]);
+  for (const id of [...used, ...linked, ...events]) expect(Object.keys(commandIds)).toContain(id);
+});
+
+test("every text of package.json is in package.nls.json, and no other is", () => {
+  const used = [...JSON.stringify(manifest).matchAll(/"%([^"%]+)%"/g)].map((match) => match[1]);
+  expect(new Set(used)).toEqual(new Set(Object.keys(json("package.nls.json"))));
+});
+
+test("settings that choose a program or a device belong to the machine and are restricted where the workspace is not trusted", () => {
+  const restricted = manifest.capabilities.untrustedWorkspaces.restrictedConfigurations;
+  expect(restricted.sort()).toEqual(["decoderLab.engine.device", "decoderLab.engine.runtime"]);
+  for (const name of restricted) expect(properties[name]?.scope).toBe("machine");
+});
+
+describe("translations", () => {
+  const sources = readdirSync("src/extension", { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => readFileSync(join("src/extension", file), "utf8"));
+  const texts = sources.flatMap((source) =>
+    [...source.matchAll(/l10n\.t\(\s*"((?:[^"\\]|\\.)*)"/g)].map((match) => JSON.parse(`"${match[1]}"`) as string),
+  );
+
+  test("the bundle has every sentence of the extension", () => {
+    const bundle = json("l10n/bundle.l10n.json");
+    expect(texts.length).toBeGreaterThan(100);
+    expect(texts.filter((text) => !(text in bundle))).toEqual([]);
+  });
+
+  test("every call of l10n.t has a sentence that can be found", () => {
+    const calls = sources.flatMap((source) => [...source.matchAll(/l10n\.t\(/g)]).length;
+    expect(texts.length).toBe(calls);
+  });
+});
+
+test("only src/extension imports vscode, and its pure modules do not", () => {
+  const pure = ["models", "supervision", "engineClient", "trainingRun", "contributions", "format", "l10n"];
+  for (const name of pure) expect(readFileSync(`src/extension/${name}.ts`, "utf8"), name).not.toMatch(/from "vscode"/);
+  for (const name of readdirSync("src/extension/providers/ghost")) {
+    expect(readFileSync(`src/extension/providers/ghost/${name}`, "utf8"), name).not.toMatch(/from "vscode"/);
+  }
+});
