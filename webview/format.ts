@@ -17,11 +17,15 @@ export function formatShort(x: number): string {
   return String(Number(x.toPrecision(3)));
 }
 
+/** A norm beside its bar: three digits, also where the last is a 0. */
+export const formatNorm = (x: number): string => (x >= 1000 ? formatCount(Math.round(x)) : x.toPrecision(3));
+
 /** A probability as a percentage, with enough digits that a rare token does not read as 0 %. */
 export function formatPercent(p: number): string {
   if (p === 0) return "0 %";
   const percent = p * 100;
-  if (percent < 0.01) return `${percent.toExponential(1)} %`;
+  if (percent < 1e-4) return `${percent.toExponential(1)} %`;
+  if (percent < 0.01) return `${Number(percent.toPrecision(2))} %`;
   return `${percent.toFixed(percent < 1 ? 3 : percent < 10 ? 2 : 1)} %`;
 }
 

@@ -13,6 +13,9 @@ import { t, useStrings } from "./strings";
 import { button, checkbox, registerControls, textField } from "./toolkit";
 import { attentionSize } from "./views/attention/layout";
 import { createAttentionView } from "./views/attention/view";
+import { createEmbeddingView } from "./views/embedding/view";
+import { createLayersView } from "./views/layers/view";
+import { createNextTokenView } from "./views/nextToken/view";
 import { createTokensView } from "./views/tokens/view";
 
 /** Typing pauses this long before the text is inspected. */
@@ -54,7 +57,9 @@ function mount(follows: boolean) {
   const selection = createStore<Selection>({ token: 0, layer: state.get().layer, head: state.get().head });
   selection.subscribe((now) => state.set({ ...now }));
   const context: ViewContext = { selection, save, section };
-  const views = [createTokensView(context), createAttentionView(context)];
+  const views = [createTokensView, createEmbeddingView, createLayersView, createAttentionView, createNextTokenView].map(
+    (create) => create(context),
+  );
 
   const input = textField(t("Text to inspect"), t("Type text to look inside…"));
   const follow = checkbox(t("Follow editor"), follows, (checked) => void host.call("follow", { follow: checked }));

@@ -10,9 +10,11 @@ import type {
   InspectorEvents,
   InspectorHost,
   RunSnapshot,
+  RunState,
   TrainingEvents,
   TrainingHost,
 } from "../../src/protocol/webviewApi";
+import { tinyRun } from "./tinyRun";
 import { type TinyTrace, tinyTrace } from "./tinyTrace";
 
 export interface Lab {
@@ -21,6 +23,8 @@ export interface Lab {
   readonly saved: FileToSave[];
   inspect(text: string, kind: InspectedSource["kind"], label: string): void;
   tell(name: string, value: unknown): void;
+  /** Shows a run that has done this many of its steps. */
+  train(text: string, done: number, steps: number, phase: RunState["phase"], message?: string): void;
   run: RunSnapshot | null;
   follow: boolean;
   /** What the page remembers. */
@@ -54,6 +58,11 @@ const lab: Lab = {
   inspect(text, kind, label) {
     trace = tinyTrace(text, (trace?.info.trace ?? 0) + 1);
     server.tell("trace", { trace: trace.info, source: { kind, label, text, truncated: false } });
+  },
+  train(text, done, steps, phase, message) {
+    const state = { phase, message: message ?? null, secondsLeft: phase === "running" ? (steps - done) * 0.05 : null };
+    lab.run = tinyRun(text, done, steps, state);
+    server.tell("run", lab.run);
   },
   tell: (name, value) => (server.tell as (name: string, value: unknown) => void)(name, value),
 };

@@ -69,7 +69,7 @@ export async function openPage(
     return file ? route.fulfill({ contentType: file[0], body: file[1] }) : route.fulfill({ status: 404 });
   });
   await page.goto(`${ORIGIN}/`);
-  await page.waitForSelector("main > *");
+  await page.waitForSelector("main > *", { state: "attached" });
   return { page, errors };
 }
 

@@ -65,7 +65,7 @@ export const toCss = ([r, g, b]: Rgb): string => `rgb(${Math.round(r)} ${Math.ro
 /** Background -> hue -> hue mixed with the foreground, as a table of colours. */
 function branch(background: Rgb, hue: Rgb, foreground: Rgb): readonly Rgb[] {
   const [start, middle] = [toOklab(background), toOklab(hue)];
-  const end = mix(middle, toOklab(foreground), 0.55);
+  const end = mix(middle, toOklab(foreground), 0.4);
   return Array.from({ length: STEPS }, (_, i) => {
     const t = i / (STEPS - 1);
     return fromOklab(t < 0.6 ? mix(start, middle, t / 0.6) : mix(middle, end, (t - 0.6) / 0.4));

@@ -68,7 +68,7 @@ export function createHeatmap(pick: (row: number) => void): Heatmap {
   const readout = el("div", { class: "readout", attrs: { "aria-hidden": "true" } });
   const spoken = el("div", { class: "visually-hidden", attrs: { role: "status" } });
   const legend = el("div", { class: "legend" });
-  const node = el("div", { class: "heatmap" }, scroller, readout, spoken, legend);
+  const node = el("div", { class: "heatmap" }, scroller, el("div", { class: "heatmap-foot" }, legend, readout), spoken);
 
   let data: HeatmapData | null = null;
   let grid: Grid | null = null;
@@ -113,6 +113,8 @@ export function createHeatmap(pick: (row: number) => void): Heatmap {
     cell = next;
     const text = data && cell ? data.describe(cell.row, cell.col) : "";
     readout.textContent = text;
+    // One place for both, so that nothing moves while the pointer does.
+    legend.hidden = text !== "";
     if (spokenToo) spoken.textContent = text;
     overlay();
   };
@@ -149,8 +151,7 @@ export function createHeatmap(pick: (row: number) => void): Heatmap {
     node,
     show(next) {
       data = next;
-      cell = null;
-      readout.textContent = "";
+      point(null, false);
       setAttr(scroller, "aria-label", `${next.title}, ${next.rows} × ${next.cols}`);
       layout();
     },
@@ -168,7 +169,7 @@ export function createHeatmap(pick: (row: number) => void): Heatmap {
 
 function requestFor(data: HeatmapData, width: number, theme: Theme) {
   const square = data.rowHeight === "square";
-  const left = gutter(data.rowLabels, theme, square ? 84 : 64);
+  const left = gutter(data.rowLabels, theme, 84);
   return {
     rows: data.rows,
     cols: data.cols,
@@ -316,7 +317,7 @@ function paintRowLabels(
   const step = labelStep(grid.cellHeight, LABEL_ROOM);
   context.save();
   context.beginPath();
-  context.rect(0, grid.top, grid.left, grid.viewHeight - grid.top);
+  context.rect(0, grid.top - 6, grid.left, grid.viewHeight - grid.top + 6);
   context.clip();
   context.textAlign = "right";
   context.textBaseline = "middle";

@@ -1,0 +1,66 @@
+/** Points of a line, and what is done with them before they are drawn: pure, so that it can be tested. */
+
+export interface Points {
+  /** Ascending. */
+  readonly x: readonly number[];
+  readonly y: readonly number[];
+}
+
+/**
+ * At most two points for each of `buckets` stretches of x, its lowest and its highest, so that a line drawn from
+ * them looks as if drawn from all. Points that are not numbers are left out.
+ */
+export function decimate({ x, y }: Points, buckets: number): Points {
+  const valid = x.map((_, i) => i).filter((i) => Number.isFinite(y[i]));
+  if (valid.length <= 2 * buckets) return { x: valid.map((i) => x[i] as number), y: valid.map((i) => y[i] as number) };
+  const [first, last] = [x[valid[0] as number] as number, x[valid.at(-1) as number] as number];
+  const kept: number[] = [];
+  let bucket = -1;
+  let low = -1;
+  let high = -1;
+  const flush = () => {
+    if (low < 0) return;
+    kept.push(Math.min(low, high));
+    if (low !== high) kept.push(Math.max(low, high));
+  };
+  for (const i of valid) {
+    const at = Math.min(buckets - 1, Math.floor((((x[i] as number) - first) / (last - first)) * buckets));
+    if (at !== bucket) {
+      flush();
+      bucket = at;
+      low = high = i;
+    }
+    if ((y[i] as number) < (y[low] as number)) low = i;
+    if ((y[i] as number) > (y[high] as number)) high = i;
+  }
+  flush();
+  return { x: kept.map((i) => x[i] as number), y: kept.map((i) => y[i] as number) };
+}
+
+/** How many steps a curve of `count` steps is smoothed over. */
+export const smoothingWindow = (count: number): number => Math.max(1, Math.min(200, Math.round(count / 40)));
+
+/**
+ * Exponential moving average over about `window` steps. The window grows from one step at the start, where a loss
+ * falls fast, so that the curve does not lag behind it.
+ */
+export function smooth(y: readonly number[], window: number): number[] {
+  let mean = Number.NaN;
+  return y.map((value, i) => {
+    const share = 2 / (Math.min(window, 1 + i / 8) + 1);
+    if (Number.isFinite(value)) mean = Number.isNaN(mean) ? value : mean + share * (value - mean);
+    return mean;
+  });
+}
+
+/** The index of the last point at or before `x`; -1 when there is none. */
+export function indexAt({ x }: Points, at: number): number {
+  let low = 0;
+  let high = x.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((x[middle] as number) <= at) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}

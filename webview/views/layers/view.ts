@@ -1,0 +1,295 @@
+/** Every named value of the run: its shape, the selected token's norm along the layers, and the numbers on request. */
+
+import { createHeatmap } from "../../charts/heatmap";
+import { el, fill, setAttr } from "../../dom";
+import { formatNorm, formatShape, formatValue } from "../../format";
+import { type Inspection, matrixOf, type View, type ViewContext } from "../../inspection";
+import { createDataBar } from "../../parts/dataBar";
+import { matrixTable } from "../../parts/matrixTable";
+import { t } from "../../strings";
+import { isMasked } from "../attention/layout";
+import { norm, rowOf } from "../embedding/layout";
+import { tokenLabel } from "../tokens/layout";
+import { hasTokenVectors, isPerHead, residualNorm, type ValueGroup, type ValueRow, valueGroups } from "./layout";
+
+/** Larger values are not fetched whole: 4 million numbers are 16 MB. */
+const MAX_VALUES = 4_000_000;
+
+export function createLayersView({ section: makeSection, selection, save }: ViewContext): View {
+  const section = makeSection(t("Layers"));
+  const list = el("div", { class: "layer-list" });
+  const norms = new Map<string, number>();
+  let inspection: Inspection | null = null;
+  let groups: readonly ValueGroup[] = [];
+  let drawn: DrawnGroup[] = [];
+  /** The value whose numbers are shown under its group. */
+  let opened: ValueRow | null = null;
+  let shown: { row: ValueRow; labels: string[]; rows: number; cols: number; values: Float32Array } | null = null;
+
+  const heatmap = createHeatmap((token) => selection.set({ token }));
+  const valueTitle = el("h4", { class: "subheading" });
+  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
+  const valueData = createDataBar(
+    {
+      fileName: () => shown?.row.name ?? "value",
+      table: () => shown && matrixTable(shown.row.name, shown.labels, shown),
+      picture: heatmap.picture,
+    },
+    save,
+  );
+  const viewer = el("div", { class: "value-viewer" }, valueTitle, problem, heatmap.node, valueData.node);
+  const data = createDataBar({ fileName: () => "layers", table: () => shapeTable() }, save);
+  section.body.append(
+    el(
+      "p",
+      { class: "small muted" },
+      t(
+        "Shapes are [batch, position, dModel], per head [batch, head, position, dHead]. Norms are the selected token’s. Choose a value to see its numbers.",
+      ),
+    ),
+    list,
+    data.node,
+  );
+
+  const shapeTable = () => {
+    const rows = groups.flatMap(({ values }) => values);
+    return {
+      title: t("Values of the run"),
+      columns: ["value", "shape", "dimensions", "norm of the token"],
+      rows: rows.length,
+      row: (i: number) => {
+        const row = rows[i] as ValueRow;
+        return [row.name, formatShape(row.shape), row.dimensions.join(" × "), norms.get(row.name) ?? ""];
+      },
+    };
+  };
+
+  /** The norms of the selected token that are known or cheap: the stream's always, others of groups that are open. */
+  const updateNorms = async () => {
+    if (!inspection) return;
+    const { trace } = inspection;
+    const { token } = selection.get();
+    norms.clear();
+    for (const { block } of groups) {
+      if (block === null) continue;
+      norms.set(`blocks.${block}.residPre`, residualNorm(trace, block, token));
+      norms.set(`blocks.${block}.residPost`, residualNorm(trace, block + 1, token));
+    }
+    const asked = inspection;
+    const open = drawn.filter(({ isOpen }) => isOpen()).flatMap(({ group }) => group.values);
+    await Promise.all(
+      open
+        .filter((row) => hasTokenVectors(row) && !norms.has(row.name))
+        .map(async ({ name }) => {
+          const { cols, values } = matrixOf(await asked.tensor(name));
+          if (inspection === asked && selection.get().token === token)
+            norms.set(name, norm(rowOf(values, cols, token)));
+        }),
+    ).catch((error: Error) => {
+      problem.textContent = error.message;
+    });
+    if (inspection !== asked || selection.get().token !== token) return;
+    const largest = Math.max(...norms.values());
+    for (const group of drawn) group.showNorms(norms, largest);
+    data.update();
+  };
+
+  const drawValue = async () => {
+    if (!inspection || !opened) return;
+    const asked = inspection;
+    const row = opened;
+    const { head } = selection.get();
+    const perHead = isPerHead(row);
+    const size = row.shape.slice(-2).reduce((a, b) => a * b, 1);
+    fill(
+      valueTitle,
+      row.name,
+      el("span", { class: "number" }, formatShape(row.shape) + (perHead ? ` · ${t("head {0}", head)}` : "")),
+    );
+    const tooLarge = size > MAX_VALUES;
+    problem.textContent = tooLarge ? t("Too large to show here; inspect a shorter text.") : "";
+    heatmap.node.hidden = tooLarge;
+    valueData.node.hidden = tooLarge;
+    if (tooLarge) return;
+    try {
+      const heads = row.shape[1] ?? 1;
+      const kvHead =
+        row.dimensions[1] === "KV head" ? Math.floor((head * heads) / inspection.trace.model.config.nHeads) : head;
+      const tensor = await asked.tensor(row.name, perHead ? kvHead : undefined);
+      if (inspection !== asked || opened !== row || (perHead && selection.get().head !== head)) return;
+      const labels = asked.trace.tokens.map(tokenLabel);
+      const { rows, cols, values } = matrixOf(tensor);
+      shown = { row, labels, rows, cols, values };
+      const square = row.dimensions.at(-1) === "key";
+      const isPattern = row.name.endsWith(".pattern");
+      const index = perHead ? `0, ${kvHead}` : "0";
+      heatmap.show({
+        title: row.name,
+        rows,
+        cols,
+        values,
+        scale: isPattern ? "sequential" : "diverging",
+        ...(isPattern && { masked: isMasked }),
+        rowLabels: labels,
+        colLabels: square ? labels : "numbers",
+        rowHeight: square ? "square" : 10,
+        describe: (r, c) =>
+          `“${labels[r]}”  ${row.name}[${index}, ${r}, ${c}] = ${formatValue(values[r * cols + c] as number)}`,
+      });
+      heatmap.mark(selection.get().token);
+      valueData.update();
+    } catch (error) {
+      if (inspection === asked) problem.textContent = error instanceof Error ? error.message : String(error);
+    }
+  };
+
+  const open = (row: ValueRow, group: DrawnGroup) => {
+    opened = opened?.name === row.name ? null : row;
+    for (const each of drawn) each.markOpened(opened?.name ?? null);
+    if (opened) {
+      group.node.append(viewer);
+      void drawValue();
+    } else viewer.remove();
+  };
+
+  selection.subscribe((now, before) => {
+    if (now.token !== before.token) {
+      heatmap.mark(now.token);
+      void updateNorms();
+    }
+    if (now.head !== before.head && opened && isPerHead(opened)) void drawValue();
+  });
+
+  return {
+    section,
+    show(next) {
+      inspection = next;
+      groups = valueGroups(next.trace.values);
+      const blocks = groups.filter(({ block }) => block !== null).length;
+      section.summarize(blocks === 1 ? t("1 block") : t("{0} blocks", blocks));
+      const wasOpen = new Set(drawn.filter(({ isOpen }) => isOpen()).map(({ group }) => titleOf(group)));
+      const first = drawn.length === 0;
+      drawn = groups.map((group) =>
+        drawGroup(group, first ? group.block === 0 : wasOpen.has(titleOf(group)), open, () => void updateNorms()),
+      );
+      fill(list, ...drawn.map(({ node }) => node));
+      const again = opened && drawn.find(({ group }) => group.values.some(({ name }) => name === opened?.name));
+      opened = again?.group.values.find(({ name }) => name === opened?.name) ?? null;
+      if (opened && again) {
+        again.node.append(viewer);
+        again.markOpened(opened.name);
+        void drawValue();
+      } else viewer.remove();
+      void updateNorms();
+    },
+  };
+}
+
+interface DrawnGroup {
+  readonly group: ValueGroup;
+  readonly node: HTMLElement;
+  readonly isOpen: () => boolean;
+  readonly showNorms: (norms: ReadonlyMap<string, number>, largest: number) => void;
+  readonly markOpened: (name: string | null) => void;
+}
+
+const titleOf = ({ title, block }: ValueGroup): string => (block === null ? t(title) : t("Block {0}", block));
+
+function drawGroup(
+  group: ValueGroup,
+  startsOpen: boolean,
+  choose: (row: ValueRow, drawn: DrawnGroup) => void,
+  toggled: () => void,
+): DrawnGroup {
+  const title = titleOf(group);
+  const total = normBar();
+  const rows = group.values.map((row) => {
+    const name = el(
+      "button",
+      {
+        class: "value-name",
+        attrs: { type: "button", "aria-expanded": "false" },
+        on: { click: () => choose(row, drawn) },
+      },
+      row.label,
+    );
+    const bar = normBar();
+    const shape = el(
+      "td",
+      { class: "shape", title: row.shape.map((size, i) => `${row.dimensions[i]} ${size}`).join(", ") },
+      formatShape(row.shape),
+    );
+    return {
+      row,
+      name,
+      bar,
+      node: el(
+        "tr",
+        {},
+        el("th", { attrs: { scope: "row" } }, name),
+        shape,
+        el("td", { class: "norm-cell" }, bar.node),
+      ),
+    };
+  });
+  const table = el(
+    "table",
+    { class: "value-table" },
+    el("caption", { class: "visually-hidden" }, title),
+    el(
+      "thead",
+      { class: "visually-hidden" },
+      el("tr", {}, ...[t("Value"), t("Shape"), t("Norm")].map((name) => el("th", { attrs: { scope: "col" } }, name))),
+    ),
+    el("tbody", {}, ...rows.map(({ node }) => node)),
+  );
+  table.hidden = !startsOpen;
+  const toggle = el(
+    "button",
+    { class: "layer-toggle", attrs: { type: "button", "aria-expanded": String(startsOpen) } },
+    el("span", { class: "chevron", attrs: { "aria-hidden": "true" } }),
+    el("span", { class: "layer-title" }, title),
+    total.node,
+  );
+  toggle.addEventListener("click", () => {
+    table.hidden = !table.hidden;
+    setAttr(toggle, "aria-expanded", String(!table.hidden));
+    node.classList.toggle("closed", table.hidden);
+    toggled();
+  });
+  const node = el("div", { class: `layer-group${startsOpen ? "" : " closed"}` }, el("h3", {}, toggle), table);
+  const drawn: DrawnGroup = {
+    group,
+    node,
+    isOpen: () => !table.hidden,
+    showNorms(norms, largest) {
+      for (const { row, bar } of rows) bar.show(norms.get(row.name), largest);
+      total.show(group.block === null ? undefined : norms.get(`blocks.${group.block}.residPost`), largest);
+    },
+    markOpened(name) {
+      for (const each of rows) setAttr(each.name, "aria-expanded", String(each.row.name === name));
+    },
+  };
+  return drawn;
+}
+
+/** A norm as a number with a bar; empty where it is not known. */
+function normBar() {
+  const fillBar = el("span", { class: "norm-fill" });
+  const number = el("span", { class: "number" });
+  const node = el(
+    "span",
+    { class: "norm" },
+    el("span", { class: "norm-track", attrs: { "aria-hidden": "true" } }, fillBar),
+    number,
+  );
+  return {
+    node,
+    show(value: number | undefined, largest: number) {
+      node.style.visibility = value === undefined ? "hidden" : "visible";
+      fillBar.style.width = value === undefined ? "0" : `${(100 * value) / largest}%`;
+      number.textContent = value === undefined ? "" : formatNorm(value);
+      node.title = value === undefined ? "" : t("L2 norm {0}", formatValue(value));
+    },
+  };
+}
