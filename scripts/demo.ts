@@ -8,23 +8,19 @@
 import { parseArgs } from "node:util";
 import { installCodeServer, startCodeServer } from "./codeServer.ts";
 import { packageTargets } from "./package.ts";
-import { Failure, inRoot, runAsScript } from "./paths.ts";
-import { hostTarget, targetNames, vsixPath } from "./targets.ts";
+import { inRoot, runAsScript } from "./paths.ts";
+import { requireHostTarget, vsixPath } from "./targets.ts";
 
 runAsScript(import.meta.url, async () => {
   const { values } = parseArgs({ options: { port: { type: "string" }, tour: { type: "boolean", default: false } } });
-  if (!hostTarget) {
-    throw new Failure(
-      `Decoder Lab has no build for ${process.platform}-${process.arch}. It has: ${targetNames.join(", ")}.`,
-    );
-  }
+  const target = requireHostTarget();
   await installCodeServer(console.log);
   console.log("Building and packaging the extension …");
-  await packageTargets([hostTarget]);
+  await packageTargets([target]);
 
   const tour = values.tour ? await import("./tour.ts") : undefined;
-  if (tour) return tour.run(vsixPath(hostTarget));
-  await serve(vsixPath(hostTarget), Number(values.port ?? 0));
+  if (tour) return tour.run(vsixPath(target));
+  await serve(vsixPath(target), Number(values.port ?? 0));
 });
 
 async function serve(vsix: string, port: number): Promise<void> {

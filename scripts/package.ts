@@ -1,7 +1,7 @@
 /**
  * Makes one VSIX per platform in out/vsix/, each with only its own native library.
  *
- *   node scripts/package.ts [--target linux-x64]…
+ *   node scripts/package.ts [--target linux-x64]… [--host]
  *
  * What ships is gathered in out/stage/<target>/ first: whatever is not named here stays out.
  */
@@ -12,7 +12,7 @@ import { dirname, join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { build } from "./build.ts";
 import { Failure, inRoot, runAsScript } from "./paths.ts";
-import { type TargetName, targetNames, targets, vsixPath } from "./targets.ts";
+import { requireHostTarget, type TargetName, targetNames, targets, vsixPath } from "./targets.ts";
 
 /** Folders and files of the repository that ship as they are; the optional ones where they exist. */
 const shipped = ["LICENSE", "README.md", "CHANGELOG.md", "media"];
@@ -76,11 +76,14 @@ function ignoreMissing(error: NodeJS.ErrnoException): void {
 }
 
 runAsScript(import.meta.url, async () => {
-  const { values } = parseArgs({ options: { target: { type: "string", multiple: true } } });
-  const asked = values.target ?? targetNames;
-  const names = targetNames.filter((name) => asked.includes(name));
-  if (names.length !== asked.length) {
-    throw new Failure(`package: unknown target in "${asked.join(", ")}". Targets: ${targetNames.join(", ")}.`);
-  }
-  await packageTargets(names);
+  const { values } = parseArgs({
+    options: { target: { type: "string", multiple: true }, host: { type: "boolean", default: false } },
+  });
+  await packageTargets(values.host ? [requireHostTarget()] : (values.target ?? targetNames).map(parseTarget));
 });
+
+function parseTarget(name: string): TargetName {
+  const target = targetNames.find((known) => known === name);
+  if (!target) throw new Failure(`package: unknown target "${name}". Targets: ${targetNames.join(", ")}.`);
+  return target;
+}

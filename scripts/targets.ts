@@ -1,6 +1,6 @@
 /** What a VSIX of each platform takes of onnxruntime-node's binaries, which hold every platform (288 MB). */
 
-import { inRoot } from "./paths.ts";
+import { Failure, inRoot } from "./paths.ts";
 
 export interface Target {
   /** Folder of onnxruntime-node's binaries, below `bin/`. */
@@ -39,7 +39,12 @@ export type TargetName = keyof typeof targets;
 
 export const targetNames = Object.keys(targets) as TargetName[];
 
-/** The target of the machine this runs on, if there is one. */
-export const hostTarget = targetNames.find((name) => name === `${process.platform}-${process.arch}`);
+/** The target of the machine this runs on. */
+export function requireHostTarget(): TargetName {
+  const host = `${process.platform}-${process.arch}`;
+  const target = targetNames.find((name) => name === host);
+  if (!target) throw new Failure(`Decoder Lab has no build for ${host}. It has: ${targetNames.join(", ")}.`);
+  return target;
+}
 
 export const vsixPath = (target: TargetName): string => inRoot("out", "vsix", `decoder-lab-${target}.vsix`);

@@ -9,7 +9,7 @@ import type { TestProject } from "vitest/node";
 import { chromium } from "../../scripts/chromium.ts";
 import { type CodeServer, installCodeServer, startCodeServer } from "../../scripts/codeServer.ts";
 import { inRoot } from "../../scripts/paths.ts";
-import { hostTarget, vsixPath } from "../../scripts/targets.ts";
+import { requireHostTarget, vsixPath } from "../../scripts/targets.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -22,8 +22,7 @@ declare module "vitest" {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  if (!hostTarget) throw new Error(`There is no VSIX for ${process.platform}-${process.arch}.`);
-  const vsix = vsixPath(hostTarget);
+  const vsix = vsixPath(requireHostTarget());
   await access(vsix).catch(() => {
     throw new Error(`${vsix} is missing: run \`npm run e2e\`, which packages it first.`);
   });
