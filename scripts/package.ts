@@ -15,8 +15,8 @@ import { Failure, inRoot, runAsScript } from "./paths.ts";
 import { requireHostTarget, type TargetName, targetNames, targets, vsixPath } from "./targets.ts";
 
 /** Folders and files of the repository that ship as they are; the optional ones where they exist. */
-const shipped = ["LICENSE", "README.md", "CHANGELOG.md", "media"];
-const shippedIfPresent = ["package.nls.json", "l10n", "models"];
+const shipped = ["LICENSE", "README.md", "CHANGELOG.md", "media", "package.nls.json"];
+const shippedIfPresent = ["l10n"];
 
 /** Builds once and packages each target. */
 export async function packageTargets(names: readonly TargetName[]): Promise<void> {

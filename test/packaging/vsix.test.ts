@@ -33,7 +33,7 @@ describe.each(targetNames)("the VSIX for %s", (target) => {
     const own = names.filter((name) => name.startsWith("extension/dist/") && !name.startsWith(`${runtime}/`));
     expect(own.sort()).toEqual(bundles);
     const folders = new Set(names.map((name) => /^extension\/([^/]+)\//.exec(name)?.[1]).filter((name) => name));
-    expect([...folders].filter((name) => !["dist", "media", "l10n", "models"].includes(name as string))).toEqual([]);
+    expect([...folders].filter((name) => !["dist", "media", "l10n"].includes(name as string))).toEqual([]);
     expect(names.filter((name) => /\.(ts|map|tsbuildinfo)$/.test(name))).toEqual([]);
   });
 
@@ -63,9 +63,9 @@ const bundles = [
   "extension/dist/webview/training.js",
 ];
 
-/** Every string of the manifest that is a path into media/ or models/. */
+/** Every string of the manifest that is a path into media/. */
 function manifestPaths(value: unknown): string[] {
-  if (typeof value === "string") return /^(\.\/)?(media|models)\//.test(value) ? [value.replace(/^\.\//, "")] : [];
+  if (typeof value === "string") return /^(\.\/)?media\//.test(value) ? [value.replace(/^\.\//, "")] : [];
   if (typeof value !== "object" || value === null) return [];
   return Object.values(value).flatMap(manifestPaths);
 }
