@@ -17,6 +17,16 @@ const browserArguments = [
 export const launchBrowser = (executablePath: string): Promise<Browser> =>
   chromium.launch({ executablePath, headless: true, args: browserArguments });
 
+/** VS Code's own themes, with the class that its window has in them. */
+const themes = {
+  light: { name: "Default Light Modern", marker: ".vs" },
+  dark: { name: "Default Dark Modern", marker: ".vs-dark" },
+  "high contrast": { name: "Default High Contrast", marker: ".hc-black" },
+  "high contrast light": { name: "Default High Contrast Light", marker: ".hc-light" },
+} as const;
+
+export type Theme = keyof typeof themes;
+
 export class Workbench {
   readonly page: Page;
   readonly server: CodeServer;
@@ -71,7 +81,7 @@ export class Workbench {
 
   /** A row of the quick pick or palette whose label begins with `label`. */
   quickRow(label: string): Locator {
-    const exact = new RegExp(`^${escapeRegExp(label)}`);
+    const exact = new RegExp(`^\\s*${escapeRegExp(label)}`);
     return this.page
       .locator(".quick-input-widget:visible .quick-input-list .monaco-list-row")
       .filter({ has: this.page.locator(".label-name").filter({ hasText: exact }) })
@@ -167,14 +177,14 @@ export class Workbench {
 
   // Views, webviews, notifications, status bar
 
-  /** The document inside the webview whose HTML has this `<title>`. */
+  /** The document inside the webview whose HTML has a `<title>` that begins so. */
   async webview(title: string): Promise<Frame> {
     return this.until(`a webview titled "${title}"`, async () => {
       for (const frame of this.page.frames()) {
         // Content that changes is loaded in a pending frame, which becomes the active one.
         if (!["active-frame", "pending-frame"].includes(frame.name())) continue;
         // A frame can go while it is asked.
-        if ((await frame.title().catch(() => "")) === title) return frame;
+        if ((await frame.title().catch(() => "")).startsWith(title)) return frame;
       }
       return undefined;
     });
@@ -213,6 +223,12 @@ export class Workbench {
   /** Changes user settings beside those that the server started with. */
   async setSettings(settings: Settings): Promise<void> {
     await writeSettings(this.server.userDataDir, { ...this.server.settings, ...settings });
+  }
+
+  /** Changes the colour theme, and waits until the window has it. */
+  async setTheme(theme: Theme): Promise<void> {
+    await this.setSettings({ "workbench.colorTheme": themes[theme].name });
+    await this.page.locator(`.monaco-workbench${themes[theme].marker}`).waitFor();
   }
 
   async screenshot(path: string): Promise<void> {

@@ -1,0 +1,81 @@
+/** Drives the demo headlessly through everything a person would look at first, and photographs it in two themes. */
+
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  inspectorView,
+  lossAfter,
+  press,
+  startTraining,
+  tinyCharacters,
+  trainingView,
+} from "../test/e2e/decoderLab.ts";
+import { launchBrowser, type Theme, Workbench } from "../test/e2e/workbench.ts";
+import { chromium } from "./chromium.ts";
+import { startCodeServer } from "./codeServer.ts";
+import { inRoot } from "./paths.ts";
+
+const folder = inRoot("out", "tour");
+const themes: readonly Theme[] = ["light", "dark"];
+
+/** Writes out/tour/<theme>/<picture>.png with this VSIX installed. */
+export async function run(vsix: string): Promise<void> {
+  const browser = await launchBrowser(await chromium(console.log));
+  const { server, close } = await startCodeServer({ folder: inRoot("samples"), extensions: [vsix] });
+  try {
+    await rm(folder, { recursive: true, force: true });
+    const workbench = await Workbench.open(browser, server);
+    await tour(workbench);
+    await workbench.close();
+  } finally {
+    await browser.close();
+    await close();
+  }
+  console.log(`The pictures are in ${folder}`);
+}
+
+async function tour(workbench: Workbench): Promise<void> {
+  await workbench.openFile("stories.txt");
+  await photograph(workbench, "1-palette", () => workbench.openPalette("Decoder Lab: Train Tiny GPT"));
+
+  await startTraining(workbench, tinyCharacters);
+  const training = await trainingView(workbench);
+  await lossAfter(workbench, training, 400, 120_000);
+  await photograph(workbench, "2-training");
+  await press(training, "Stop");
+  await workbench.notification("was stopped").waitFor();
+  await workbench.clearNotifications();
+  await workbench.runCommand("View: Close Editors in Group");
+
+  await workbench.openFile("stories.txt");
+  await workbench.goTo(3, 40);
+  await photograph(workbench, "3-models", () => workbench.openContainer("Decoder Lab"));
+  await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
+  const inspector = await inspectorView(workbench);
+  await inspector.locator(".token").first().waitFor();
+  await photograph(workbench, "4-inspector", async () => {
+    await inspector.locator(".head-button").first().scrollIntoViewIfNeeded();
+  });
+  await photograph(workbench, "5-hover", async () => {
+    await workbench.hoverAt(3, 12);
+  });
+  await photograph(workbench, "6-ghost-text", async () => {
+    await workbench.goTo(1, 1);
+    await workbench.runCommand("Go to End of Line");
+    await workbench.typeText(" Tom");
+    await workbench.ghost.first().waitFor();
+  });
+}
+
+/** One picture in each theme, after `prepare` has set the scene in it. */
+async function photograph(workbench: Workbench, name: string, prepare?: () => Promise<void>): Promise<void> {
+  for (const theme of themes) {
+    await workbench.setTheme(theme);
+    await prepare?.();
+    // Webviews take the theme's colours a frame or two after the window.
+    await workbench.page.waitForTimeout(500);
+    await mkdir(join(folder, theme), { recursive: true });
+    await workbench.screenshot(join(folder, theme, `${name}.png`));
+    console.log(`${theme}: ${name}`);
+  }
+}
