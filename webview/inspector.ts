@@ -42,6 +42,7 @@ async function start(): Promise<void> {
   };
   host.on("trace", (event) => whenMounted((page) => page.trace(event)));
   host.on("busy", ({ busy }) => whenMounted((page) => page.busy(busy)));
+  host.on("follow", ({ follow }) => whenMounted((page) => page.follow(follow)));
   host.on("problem", (event) => whenMounted((page) => page.problem(event)));
   host.on("empty", (event) => whenMounted((page) => page.empty(event)));
 
@@ -63,6 +64,7 @@ function mount(follows: boolean) {
 
   const input = textField(t("Text to inspect"), t("Type text to look inside…"));
   const follow = checkbox(t("Follow editor"), follows, (checked) => void host.call("follow", { follow: checked }));
+  if (!follows) input.value = state.get().typed;
   let typing: ReturnType<typeof setTimeout> | undefined;
   const inspectTyped = () => {
     clearTimeout(typing);
@@ -103,6 +105,7 @@ function mount(follows: boolean) {
   const act = (action: InspectorEvents["problem"]["action"]) =>
     action && button(action.label, () => void host.call("act", { action: action.id }), "primary");
 
+  let shownKind: InspectedSource["kind"] | null = null;
   const page = {
     trace({ trace, source: from }: InspectorEvents["trace"]) {
       const inspection = createInspection(trace, from, (params) => host.call("tensor", params));
@@ -115,9 +118,17 @@ function mount(follows: boolean) {
         el("span", { class: "model-name" }, trace.model.name),
         ` · ${t("{0} parameters", formatParameters(trace.model.parameters))} · ${trace.device} · ${formatMilliseconds(trace.milliseconds)}`,
       );
-      if (from.kind === "typed" && document.activeElement !== input) input.value = from.text;
-      if (from.kind !== "typed") input.value = "";
-      follow.checked = from.kind !== "typed";
+      if (from.kind === "typed") {
+        // What the user is typing is newer than what comes back.
+        if (document.activeElement !== input) input.value = from.text;
+        follow.checked = false;
+      } else if (shownKind === "typed") {
+        // The host leaves typed text only to follow the editor again.
+        input.value = "";
+        state.set({ typed: "" });
+        follow.checked = true;
+      }
+      shownKind = from.kind;
 
       const { layers, heads } = attentionSize(trace);
       const { layer, head } = selection.get();
@@ -133,6 +144,9 @@ function mount(follows: boolean) {
         trace.tokens.length,
         formatMilliseconds(trace.milliseconds),
       );
+    },
+    follow(follows: boolean) {
+      follow.checked = follows;
     },
     busy(busy: boolean) {
       progress.hidden = !busy;

@@ -61,6 +61,8 @@ export type HostAction = "chooseModel" | "trainModel" | "restartEngine" | "showL
 export interface InspectorEvents {
   trace: { readonly trace: TraceInfo; readonly source: InspectedSource };
   busy: { readonly busy: boolean };
+  /** Whether the inspector follows the editor now: told when that changes other than by the page's own `follow`. */
+  follow: { readonly follow: boolean };
   problem: { readonly message: string; readonly action: { readonly id: HostAction; readonly label: string } | null };
   empty: { readonly reason: string; readonly action: { readonly id: HostAction; readonly label: string } | null };
 }

@@ -85,7 +85,7 @@ export function createCurvesView(save: Save): CurvesView {
         format: (lr) => String(Number(lr.toPrecision(4))),
       },
     ]),
-    panel("gradient-norm", t("Gradient norm"), 180, { formatAxis: formatShort }, ({ reports }) =>
+    panel("gradient-norm", t("Gradient norm before clipping"), 180, { formatAxis: formatShort }, ({ reports }) =>
       withTrend(
         t("before clipping"),
         pointsOf(reports, ({ gradNorm }) => gradNorm),
@@ -138,8 +138,8 @@ function lossLines({ reports, evals }: Run): Line[] {
 function withTrend(name: string, points: Points, format: Line["format"]): Line[] {
   const smoothed: Points = { x: points.x, y: smooth(points.y, smoothingWindow(points.y.length)) };
   return [
-    { name: t("{0}, each step", name), points, color: 0, style: "faint", format },
-    { name: t("{0}, smoothed", name), points: smoothed, color: 0, style: "line", format },
+    { name: name + t("each step"), points, color: 0, style: "faint", format },
+    { name: name + t("smoothed"), points: smoothed, color: 0, style: "line", format },
   ];
 }
 

@@ -1,0 +1,136 @@
+import { describe, expect, test } from "vitest";
+import { contrast, divergingScale, maxAbs, type Rgb, sequentialScale } from "../../webview/charts/colorScale";
+import { toCsv } from "../../webview/charts/csv";
+import { cellAt, layoutGrid, moveCell, scrollToCell, tickStep, visibleCells } from "../../webview/charts/heatmapLayout";
+import { decimate, indexAt, smooth } from "../../webview/charts/series";
+import { type ThemeKind, themes } from "./themes";
+
+const square = { left: 50, top: 40, minCell: 2, maxCell: 28, rowHeight: "square", maxHeight: 420 } as const;
+
+describe("the layout of a heatmap", () => {
+  test("a small matrix has large cells, up to the largest size", () => {
+    expect(layoutGrid({ ...square, rows: 3, cols: 3, width: 340 })).toMatchObject({
+      cellWidth: 28,
+      width: 134,
+      viewWidth: 134,
+    });
+  });
+
+  test("a large matrix keeps the smallest cell and scrolls", () => {
+    const grid = layoutGrid({ ...square, rows: 1024, cols: 1024, width: 340 });
+    expect(grid).toMatchObject({ cellWidth: 2, width: 2098, viewWidth: 340, viewHeight: 420 });
+    expect(visibleCells(grid, 0, 0)).toEqual({ firstRow: 0, endRow: 190, firstCol: 0, endCol: 145 });
+    expect(visibleCells(grid, 2098 - 340, 0).endCol).toBe(1024);
+  });
+
+  test("a point over a label is no cell, a point over a cell is that cell at any scroll position", () => {
+    const grid = layoutGrid({ ...square, rows: 12, cols: 12, width: 340 });
+    expect(cellAt(grid, 49, 60, 0, 0)).toBeNull();
+    expect(cellAt(grid, 60, 39, 0, 0)).toBeNull();
+    expect(cellAt(grid, 50, 40, 0, 0)).toEqual({ row: 0, col: 0 });
+    expect(cellAt(grid, 50, 40, 3 * grid.cellWidth, grid.cellHeight)).toEqual({ row: 1, col: 3 });
+    expect(cellAt(grid, 50 + 12 * grid.cellWidth, 40, 0, 0)).toBeNull();
+  });
+
+  test("keys stay inside and Control with Home and End reach the corners", () => {
+    const grid = layoutGrid({ ...square, rows: 5, cols: 7, width: 340 });
+    expect(moveCell(grid, { row: 0, col: 0 }, "ArrowUp", false)).toEqual({ row: 0, col: 0 });
+    expect(moveCell(grid, { row: 2, col: 2 }, "End", false)).toEqual({ row: 2, col: 6 });
+    expect(moveCell(grid, { row: 2, col: 2 }, "End", true)).toEqual({ row: 4, col: 6 });
+    expect(moveCell(grid, { row: 2, col: 2 }, "PageDown", false)).toEqual({ row: 4, col: 2 });
+    expect(moveCell(grid, { row: 2, col: 2 }, "a", false)).toBeNull();
+  });
+
+  test("scrolling to a cell moves no further than needed", () => {
+    const grid = layoutGrid({ ...square, rows: 1024, cols: 1024, width: 340 });
+    expect(scrollToCell(grid, { row: 0, col: 144 }, 0, 0)).toEqual([0, 0]);
+    expect(scrollToCell(grid, { row: 500, col: 0 }, 0, 0)).toEqual([0, 501 * 2 - (420 - 40)]);
+    expect(scrollToCell(grid, { row: 10, col: 0 }, 0, 300)).toEqual([0, 20]);
+  });
+
+  test("axis numbers go up in powers of two until they have room", () => {
+    expect(tickStep(16, 34)).toBe(4);
+    expect(tickStep(2, 34)).toBe(32);
+  });
+});
+
+const rgb = (hex: string): Rgb => {
+  const n = Number.parseInt(hex.slice(1), 16);
+  return [n >> 16, (n >> 8) & 255, n & 255];
+};
+const rampOf = (theme: ThemeKind, surface: string) => {
+  const { variables } = themes[theme];
+  return {
+    background: rgb(variables[surface] as string),
+    foreground: rgb(variables.foreground as string),
+    positive: rgb(variables["charts-blue"] as string),
+    negative: rgb(variables["charts-orange"] as string),
+  };
+};
+
+describe.each(["light", "dark", "hc-light", "hc-dark"] as const)("colours in the %s theme", (theme) => {
+  const colors = rampOf(theme, "sideBar-background");
+
+  test("zero is the background, and the strongest value stands out from it", () => {
+    const scale = divergingScale(2, colors);
+    expect(scale.colorAt(0).map(Math.round)).toEqual(colors.background);
+    expect(contrast(scale.colorAt(2), colors.background)).toBeGreaterThan(4.5);
+    expect(contrast(scale.colorAt(-2), colors.background)).toBeGreaterThan(4.5);
+  });
+
+  test("a larger value always has more contrast, so that lightness alone carries the order", () => {
+    const scale = sequentialScale(1, colors);
+    const ratios = Array.from({ length: 21 }, (_, i) => contrast(scale.colorAt(i / 20), colors.background));
+    for (let i = 1; i < ratios.length; i++) expect(ratios[i]).toBeGreaterThan(ratios[i - 1] as number);
+  });
+
+  test("the two signs differ in blue against yellow, which red-green blindness keeps apart", () => {
+    const scale = divergingScale(1, colors);
+    for (const size of [0.4, 0.7, 1]) {
+      const yellowness = ([r, g, b]: Rgb) => (r + g) / 2 - b;
+      expect(yellowness(scale.colorAt(-size)) - yellowness(scale.colorAt(size))).toBeGreaterThan(40);
+    }
+  });
+});
+
+test("the largest absolute value ignores what is not a number", () => {
+  expect(maxAbs([1, -3, Number.NaN, Number.NEGATIVE_INFINITY])).toBe(3);
+});
+
+describe("curves", () => {
+  test("decimation keeps the extremes of every stretch", () => {
+    const x = Array.from({ length: 10_000 }, (_, i) => i);
+    const y = x.map((i) => (i === 5003 ? 99 : i === 7001 ? -99 : Math.sin(i)));
+    const few = decimate({ x, y }, 300);
+    expect(few.x.length).toBeLessThanOrEqual(600);
+    expect(few.y).toContain(99);
+    expect(few.y).toContain(-99);
+    expect([...few.x].sort((a, b) => a - b)).toEqual(few.x);
+  });
+
+  test("few points are kept as they are, without those that are not numbers", () => {
+    expect(decimate({ x: [1, 2, 3], y: [5, Number.NaN, 7] }, 100)).toEqual({ x: [1, 3], y: [5, 7] });
+  });
+
+  test("smoothing keeps a constant and starts at the first value", () => {
+    expect(smooth([2, 2, 2, 2], 50)).toEqual([2, 2, 2, 2]);
+    expect(smooth([8, 0, 0], 50)[0]).toBe(8);
+  });
+
+  test("smoothing brings noise nearer to its mean", () => {
+    const noisy = Array.from({ length: 400 }, (_, i) => 1 + (i % 2 === 0 ? 0.5 : -0.5));
+    for (const value of smooth(noisy, 20).slice(200)) expect(Math.abs(value - 1)).toBeLessThan(0.06);
+  });
+
+  test("the value at a step is the last at or before it", () => {
+    const points = { x: [10, 20, 30], y: [1, 2, 3] };
+    expect([9, 10, 19, 30, 99].map((x) => indexAt(points, x))).toEqual([-1, 0, 0, 2, 2]);
+  });
+});
+
+test("CSV quotes what needs it, so that a token of a comma, a quote or a line break comes back whole", () => {
+  const row = () => [",", '"', "a\nb", " ", 0.1];
+  expect(toCsv({ title: "", columns: ["a", "b", "c", "d", "e"], rows: 1, row })).toBe(
+    'a,b,c,d,e\r\n",","""","a\nb"," ",0.1\r\n',
+  );
+});

@@ -1,0 +1,218 @@
+import { describe, expect, test } from "vitest";
+import type { RunState } from "../../src/protocol/webviewApi";
+import { formatPercent, formatShape, formatValue } from "../../webview/format";
+import { createInspection, matrixOf } from "../../webview/inspection";
+import { createStore } from "../../webview/store";
+import { attentionSize, describeCell, isMasked, strongestKeys } from "../../webview/views/attention/layout";
+import { actionsOf, afterEvent, fromSnapshot, pointsOf } from "../../webview/views/curves/layout";
+import { embeddingParts, stack } from "../../webview/views/embedding/layout";
+import { dimensionsOf, residualNorm, valueGroups } from "../../webview/views/layers/layout";
+import { distribution, findTokens, rankedIds } from "../../webview/views/nextToken/layout";
+import { tokenChips, tokenLabel, visibleText } from "../../webview/views/tokens/layout";
+import { tinyRun } from "./tinyRun";
+import { tinyTrace } from "./tinyTrace";
+
+describe("tokens", () => {
+  test("whitespace and control characters have glyphs, letters stay", () => {
+    expect(visibleText("a b\tc\r\n\u00a0é🐈\u0000\u200b")).toBe("a·b⇥c␍⏎⍽é🐈␀U+200B");
+  });
+
+  test("parts of a character are bytes and joined to the part before", () => {
+    const { tokens } = tinyTrace("a🐈").info;
+    expect(tokenChips(tokens).map(({ label, kind, joined }) => [label, kind, joined])).toEqual([
+      ["<BOS>", "special", false],
+      ["a", "text", false],
+      ["F0", "bytes", false],
+      ["9F", "bytes", true],
+      ["90", "bytes", true],
+      ["88", "bytes", true],
+    ]);
+  });
+
+  test("a line ends after its line break", () => {
+    const { tokens } = tinyTrace("a\nb").info;
+    expect(tokenChips(tokens).map(({ breakAfter }) => breakAfter)).toEqual([false, false, true, false]);
+  });
+});
+
+describe("attention", () => {
+  const { info, tensor } = tinyTrace("hello");
+
+  test("sizes come from the trace", () => expect(attentionSize(info)).toEqual({ layers: 3, heads: 4 }));
+
+  test("a cell names query, key and value to six digits; a later key is masked", () => {
+    expect(describeCell(["the", "cat"], 1, 0, 0.12345678)).toBe("“cat” → “the”: 0.123457");
+    expect(describeCell(["the", "cat"], 0, 1, 0)).toBe("“the” → “cat”: masked");
+    expect(isMasked(3, 3)).toBe(false);
+  });
+
+  test("the strongest keys of a query are in order and never masked", () => {
+    const { rows, values } = matrixOf(tensor("blocks.1.attn.pattern", 2));
+    const keys = strongestKeys(values, rows, 2, 3);
+    expect(keys).toHaveLength(3);
+    expect(keys.every(({ key }) => key <= 2)).toBe(true);
+    expect(keys.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(1, 5);
+    expect(keys[0]!.weight).toBeGreaterThanOrEqual(keys[1]!.weight);
+  });
+});
+
+describe("layers", () => {
+  const { info } = tinyTrace("hello");
+
+  test("values are grouped by block, in order", () => {
+    const groups = valueGroups(info.values);
+    expect(groups.map(({ title, block }) => [title, block])).toEqual([
+      ["Input", null],
+      ["Block", 0],
+      ["Block", 1],
+      ["Block", 2],
+      ["Output", null],
+    ]);
+    expect(groups[1]!.values.map(({ label }) => label)).toContain("attn.pattern");
+    expect(groups[4]!.values.map(({ name }) => name)).toEqual(["lnFinal", "logits"]);
+  });
+
+  test("block 10 comes after block 9", () => {
+    const groups = valueGroups([10, 9, 2].map((l) => ({ name: `blocks.${l}.residPre`, shape: [1, 2, 3] })));
+    expect(groups.map(({ block }) => block)).toEqual([2, 9, 10]);
+  });
+
+  test("dimensions have names", () => {
+    expect(dimensionsOf("blocks.0.residPre", [1, 6, 48])).toEqual(["batch", "position", "dModel"]);
+    expect(dimensionsOf("blocks.0.attn.k", [1, 4, 6, 12])).toEqual(["batch", "KV head", "position", "dHead"]);
+    expect(dimensionsOf("blocks.0.attn.pattern", [1, 4, 6, 6])).toEqual(["batch", "head", "query", "key"]);
+    expect(formatShape([1, 12, 128])).toBe("[1, 12, 128]");
+  });
+
+  test("a residual norm is the norm of that token's row", () => {
+    const { tensor } = tinyTrace("hello");
+    const { cols, values } = matrixOf(tensor("blocks.1.residPost"));
+    const row = values.subarray(3 * cols, 4 * cols);
+    expect(residualNorm(info, 2, 3)).toBeCloseTo(Math.hypot(...row), 4);
+  });
+});
+
+describe("embeddings", () => {
+  const has = (...names: string[]) => ({ has: (name: string) => names.includes(name) });
+
+  test("token and position and their sum", () => {
+    const parts = embeddingParts(has("embed", "posEmbed", "blocks.0.residPre"));
+    expect(parts.map(({ name }) => name)).toEqual(["embed", "posEmbed", "blocks.0.residPre"]);
+  });
+
+  test("without position vectors there is nothing to add", () => {
+    expect(embeddingParts(has("embed", "blocks.0.residPre")).map(({ name }) => name)).toEqual(["embed"]);
+  });
+
+  test("rows are stacked in order", () => {
+    expect([...stack([Float32Array.of(1, 2), Float32Array.of(3, 4)])]).toEqual([1, 2, 3, 4]);
+  });
+});
+
+describe("the next token", () => {
+  const p = Float32Array.of(0.5, 0.125, 0.25, 0.125);
+  const vocabulary = ["a", " b", "ab", "\n"];
+
+  test("the top and the rest are the whole vocabulary", () => {
+    const { top, rest, entropyBits, maxEntropyBits } = distribution(p, vocabulary, 2);
+    expect(top.map(({ id, label, rank }) => [id, label, rank])).toEqual([
+      [0, "a", 1],
+      [2, "ab", 2],
+    ]);
+    expect(rest).toEqual({ count: 2, probability: 0.25 });
+    expect(entropyBits).toBeCloseTo(1.75, 6);
+    expect(maxEntropyBits).toBe(2);
+  });
+
+  test("equally likely tokens are ranked by id", () => expect(rankedIds(p)).toEqual([0, 2, 1, 3]));
+
+  test("a token is found by text, by glyph and by id, exact matches first", () => {
+    const labels = (query: string) =>
+      findTokens(query, p, vocabulary, 5).found.map(({ label, rank }) => `${label} ${rank}`);
+    expect(labels("b")).toEqual(["ab 2", "·b 3"]);
+    expect(labels("ab")).toEqual(["ab 2"]);
+    expect(labels(" b")).toEqual(["·b 3"]);
+    expect(labels("·b")).toEqual(["·b 3"]);
+    expect(labels("#3")).toEqual(["⏎ 4"]);
+    expect(labels("zz")).toEqual([]);
+  });
+});
+
+describe("a run", () => {
+  const state: RunState = { phase: "running", message: null, secondsLeft: 9 };
+  const run = fromSnapshot(tinyRun("to be or not to be ".repeat(20), 300, 400, state));
+
+  test("reports are appended, and replaced when a run goes back to a checkpoint", () => {
+    const report = { ...run.reports.at(-1)!, loss: 1 };
+    const on = afterEvent(run, { kind: "steps", reports: [{ ...report, step: 301 }], secondsLeft: 5 });
+    expect(on.reports).toHaveLength(301);
+    expect(on.state.secondsLeft).toBe(5);
+    const back = afterEvent(run, { kind: "steps", reports: [{ ...report, step: 251 }], secondsLeft: 5 });
+    expect(back.reports.map(({ step }) => step).slice(-2)).toEqual([250, 251]);
+  });
+
+  test("accuracy has points only where a report has one", () => {
+    expect(pointsOf(run.evals, ({ accuracy }) => accuracy).x).toEqual([]);
+    expect(pointsOf(run.evals, ({ loss }) => loss).x).toEqual([100, 200, 300]);
+  });
+
+  test("buttons follow the phase: a failed run resumes only from a checkpoint", () => {
+    expect(actionsOf(run)).toMatchObject({ pause: true, stop: true, resume: false });
+    const failed = { ...run, state: { ...state, phase: "failed" as const } };
+    expect(actionsOf(failed)).toMatchObject({ pause: false, stop: false, resume: true, use: true });
+    expect(actionsOf({ ...failed, checkpointStep: null })).toMatchObject({ resume: false, use: false });
+  });
+});
+
+describe("numbers", () => {
+  test("values have six significant digits and never turn into 0", () => {
+    expect([0.123456789, -2, 1e-9, 1234567, 0].map(formatValue)).toEqual([
+      "0.123457",
+      "-2.00000",
+      "1.00000e-9",
+      "1.23457e+6",
+      "0",
+    ]);
+  });
+
+  test("a rare token is not 0 %", () => {
+    expect([0.5, 0.012, 0.0012, 0.00001, 1e-9, 0].map(formatPercent)).toEqual([
+      "50.0 %",
+      "1.20 %",
+      "0.120 %",
+      "0.001 %",
+      "1.0e-7 %",
+      "0 %",
+    ]);
+  });
+});
+
+test("a tensor is asked for once, and again after an error", async () => {
+  const { info, tensor } = tinyTrace("a");
+  let asked = 0;
+  const inspection = createInspection(
+    info,
+    { kind: "typed", label: "", text: "a", truncated: false },
+    ({ name, head }) => {
+      asked++;
+      return asked === 1 ? Promise.reject(new Error("gone")) : Promise.resolve(tensor(name, head));
+    },
+  );
+  await expect(inspection.tensor("embed")).rejects.toThrow("gone");
+  await inspection.tensor("embed");
+  await inspection.tensor("embed");
+  expect(asked).toBe(2);
+});
+
+test("a store tells only changes", () => {
+  const store = createStore({ token: 0, layer: 0 });
+  const told: unknown[] = [];
+  store.subscribe((now, before) => told.push([now.token, before.token]));
+  store.set({ token: 0 });
+  store.set({ token: 2 });
+  expect(told).toEqual([[2, 0]]);
+});
+
+test("labels of special tokens are their names", () => {
+  expect(tokenLabel(tinyTrace("").info.tokens[0]!)).toBe("<BOS>");
+});
