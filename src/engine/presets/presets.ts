@@ -1,0 +1,95 @@
+/** The set-ups that Decoder Lab trains by name: a model, how it is trained, and what it is trained on. */
+
+import type { DecoderConfig } from "../nn/config";
+import type { TrainConfig } from "../train/config";
+
+export interface Preset {
+  readonly name: string;
+  readonly title: string;
+  readonly description: string;
+  /** What the model learns: a text that the user chooses, or a task that makes its own data. */
+  readonly data: { readonly kind: "text"; readonly validationShare: number } | { readonly kind: "adder" };
+  /** The vocabulary comes from the data; for text the context is the block that is trained on. */
+  readonly model: Omit<DecoderConfig, "vocabSize" | "nCtx">;
+  readonly train: TrainConfig;
+}
+
+/** Two-digit addition as in the notebook that made it known; 28 batches of 256 cover its 7,000 equations once. */
+const ADDER_EPOCH = 28;
+
+const adder: Preset = {
+  name: "adder",
+  title: "Adder",
+  description: "Learns two-digit addition: 15+57=072. Exact answers after about 30 epochs; nothing to choose.",
+  data: { kind: "adder" },
+  model: {
+    nLayers: 2,
+    nHeads: 4,
+    dModel: 128,
+    dMlp: 256,
+    norm: "post",
+    finalNorm: true,
+    normEps: 1e-5,
+    normBias: true,
+    activation: "relu",
+    attentionBias: false,
+    mlpBias: true,
+    tiedHead: false,
+    headBias: true,
+  },
+  train: {
+    seed: 1,
+    steps: 30 * ADDER_EPOCH,
+    batchSize: 256,
+    blockSize: 10,
+    dropout: 0.1,
+    init: "xavier",
+    optimizer: { kind: "adam", beta1: 0.9, beta2: 0.98, eps: 1e-9, weightDecay: 0 },
+    schedule: { kind: "noam", factor: 0.2, warmup: 3 * ADDER_EPOCH },
+    maxGradNorm: 1,
+    evalEvery: ADDER_EPOCH,
+    evalBatches: 8,
+    checkpointEvery: 5 * ADDER_EPOCH,
+    sampleEvery: ADDER_EPOCH,
+  },
+};
+
+/** nanoGPT's configuration for a CPU (its README, "I only have a macbook"): character level, about 3 minutes there. */
+const char: Preset = {
+  name: "char",
+  title: "Character GPT",
+  description: "Learns to write like a text of yours, character by character (nanoGPT's CPU configuration).",
+  data: { kind: "text", validationShare: 0.1 },
+  model: {
+    nLayers: 4,
+    nHeads: 4,
+    dModel: 128,
+    dMlp: 512,
+    norm: "pre",
+    finalNorm: true,
+    normEps: 1e-5,
+    normBias: false,
+    activation: "gelu",
+    attentionBias: false,
+    mlpBias: false,
+    tiedHead: true,
+    headBias: false,
+  },
+  train: {
+    seed: 1,
+    steps: 2000,
+    batchSize: 12,
+    blockSize: 64,
+    dropout: 0,
+    init: "gpt2",
+    optimizer: { kind: "adamw", beta1: 0.9, beta2: 0.99, eps: 1e-8, weightDecay: 0.1 },
+    schedule: { kind: "cosine", lr: 1e-3, minLr: 1e-4, warmup: 100 },
+    maxGradNorm: 1,
+    evalEvery: 250,
+    evalBatches: 20,
+    checkpointEvery: 250,
+    sampleEvery: 250,
+  },
+};
+
+export const PRESETS: readonly Preset[] = [char, adder];

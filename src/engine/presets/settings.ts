@@ -1,0 +1,132 @@
+/** A preset's settings by dotted name ("model.nLayers", "train.schedule.lr"): listed, overridden, checked. */
+
+import { EngineError } from "../errors";
+import { requireHeadSize } from "../generate/decoding";
+import type { DecoderConfig } from "../nn/config";
+import type { TrainConfig } from "../train/config";
+import { PRESETS, type Preset } from "./presets";
+
+export type Setting = string | number | boolean;
+export type Settings = Readonly<Record<string, Setting>>;
+
+export function presetNamed(name: string): Preset {
+  const preset = PRESETS.find((p) => p.name === name);
+  if (preset) return preset;
+  throw new EngineError("config", `There is no preset "${name}"; choose one of ${PRESETS.map((p) => p.name).join(", ")}.`);
+}
+
+/** Every setting of a preset with its default. */
+export const settingsOf = ({ model, train }: Preset): Settings => flatten({ model, train });
+
+/** The preset with some settings changed. */
+export function withSettings(preset: Preset, changes: Settings): Preset {
+  const known = settingsOf(preset);
+  const values: Record<string, Setting> = { ...known };
+  for (const [name, given] of Object.entries(changes)) {
+    const value = alike(name, given, known[name]);
+    check(name, value);
+    values[name] = value;
+  }
+  // The first layer's width follows the model's unless it was set, as in every GPT.
+  if ("model.dModel" in changes && !("model.dMlp" in changes)) {
+    const ratio = preset.model.dMlp / preset.model.dModel;
+    values["model.dMlp"] = Math.round(ratio * (values["model.dModel"] as number));
+  }
+  const { model, train } = unflatten(values) as { model: Preset["model"]; train: TrainConfig };
+  const changed = { ...preset, model, train };
+  requireHeadSize(model);
+  return changed;
+}
+
+/** Reads "1e-3", "true" or "gelu" as the kind of value that the setting has. */
+function alike(name: string, given: Setting, now: Setting | undefined): Setting {
+  if (now === undefined) throw new EngineError("config", `There is no setting "${name}" in this preset; see its list of settings.`);
+  const value = typeof now === "number" ? Number(given) : typeof now === "boolean" ? asBoolean(given) : String(given);
+  if (value === undefined || Number.isNaN(value) || given === "") {
+    throw new EngineError("config", `${name} must be a ${typeof now}, got "${given}".`);
+  }
+  return value;
+}
+
+const asBoolean = (given: Setting) => ({ true: true, false: false })[String(given)];
+
+type Rule = { readonly min?: number; readonly max?: number; readonly whole?: boolean; readonly oneOf?: readonly string[] };
+const COUNT: Rule = { min: 1, max: 1e7, whole: true };
+const SHARE: Rule = { min: 0, max: 0.99 };
+const RULES: Readonly<Record<string, Rule>> = {
+  "model.nLayers": { min: 1, max: 100, whole: true },
+  "model.nHeads": { min: 1, max: 256, whole: true },
+  "model.dModel": { min: 8, max: 16384, whole: true },
+  "model.dMlp": { min: 1, max: 65536, whole: true },
+  "model.norm": { oneOf: ["pre", "post"] },
+  "model.activation": { oneOf: ["relu", "gelu", "geluTanh"] },
+  "model.normEps": { min: 0, max: 1 },
+  "train.seed": { min: 0, max: 2 ** 32 - 1, whole: true },
+  "train.steps": COUNT,
+  "train.batchSize": { min: 1, max: 65536, whole: true },
+  "train.blockSize": { min: 2, max: 65536, whole: true },
+  "train.dropout": SHARE,
+  "train.init": { oneOf: ["xavier", "gpt2"] },
+  "train.optimizer.kind": { oneOf: ["adam", "adamw"] },
+  "train.optimizer.beta1": { min: 0, max: 0.9999999 },
+  "train.optimizer.beta2": { min: 0, max: 0.9999999 },
+  "train.optimizer.eps": { min: 0, max: 1 },
+  "train.optimizer.weightDecay": { min: 0, max: 10 },
+  "train.schedule.lr": { min: 0, max: 100 },
+  "train.schedule.minLr": { min: 0, max: 100 },
+  "train.schedule.warmup": { min: 0, max: 1e7, whole: true },
+  "train.maxGradNorm": { min: 0, max: 1e6 },
+  "train.evalEvery": COUNT,
+  "train.evalBatches": COUNT,
+  "train.checkpointEvery": COUNT,
+  "train.sampleEvery": COUNT,
+};
+
+function check(name: string, value: Setting): void {
+  const rule = RULES[name];
+  if (!rule) return;
+  if (rule.oneOf && !rule.oneOf.includes(String(value))) {
+    throw new EngineError("config", `${name} must be one of ${rule.oneOf.join(", ")}, got "${value}".`);
+  }
+  if (typeof value !== "number") return;
+  const { min = -Infinity, max = Infinity, whole = false } = rule;
+  if (value < min || value > max || (whole && !Number.isInteger(value))) {
+    throw new EngineError("config", `${name} must be ${whole ? "a whole number" : "a number"} from ${min} to ${max}, got ${value}.`);
+  }
+}
+
+/** Bounds what a model may take before any memory is asked for. */
+export function checkSize(cfg: DecoderConfig, parameters: number, freeBytes: number): void {
+  // Parameters, gradients, two moments, and their successors while a step runs.
+  const needed = parameters * 4 * 8;
+  if (needed > freeBytes) {
+    throw new EngineError(
+      "config",
+      `Training ${(parameters / 1e6).toFixed(1)} million parameters needs about ${gigabytes(needed)} of memory and ${gigabytes(freeBytes)} are free; choose a smaller dModel (${cfg.dModel}) or fewer layers (${cfg.nLayers}).`,
+    );
+  }
+}
+
+const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GB`;
+
+type Tree = { readonly [name: string]: Setting | Tree };
+
+function flatten(tree: object, prefix = ""): Record<string, Setting> {
+  return Object.fromEntries(
+    Object.entries(tree).flatMap(([name, value]) =>
+      typeof value === "object" ? Object.entries(flatten(value, `${prefix}${name}.`)) : [[prefix + name, value as Setting]],
+    ),
+  );
+}
+
+function unflatten(values: Settings): Tree {
+  const root: Record<string, unknown> = {};
+  for (const [path, value] of Object.entries(values)) {
+    const names = path.split(".");
+    const last = names.pop() as string;
+    let at = root;
+    for (const name of names) at = (at[name] ??= {}) as Record<string, unknown>;
+    at[last] = value;
+  }
+  return root as Tree;
+}

@@ -1,0 +1,28 @@
+/** Learning rates over a run. Steps are counted from 1. */
+
+import type { Schedule } from "./config";
+
+/** The learning rate of a step. */
+export function learningRate(schedule: Schedule, { steps, dModel }: { steps: number; dModel: number }): (step: number) => number {
+  switch (schedule.kind) {
+    case "constant":
+      return () => schedule.lr;
+    // Vaswani et al. 2017, section 5.3, times a factor.
+    case "noam": {
+      const { factor, warmup } = schedule;
+      return (step) => factor * dModel ** -0.5 * Math.min(step ** -0.5, step * Math.max(1, warmup) ** -1.5);
+    }
+    // torch.optim.lr_scheduler.StepLR: the first `stepSize` steps run at lr.
+    case "step":
+      return (step) => schedule.lr * schedule.gamma ** Math.floor((step - 1) / schedule.stepSize);
+    // A straight line up to lr, then half a cosine down to minLr at the last step, as nanoGPT has it.
+    case "cosine": {
+      const { lr, minLr, warmup } = schedule;
+      return (step) => {
+        if (step <= warmup) return (lr * step) / (warmup + 1);
+        const progress = Math.min(1, (step - warmup) / Math.max(1, steps - warmup));
+        return minLr + 0.5 * (1 + Math.cos(Math.PI * progress)) * (lr - minLr);
+      };
+    }
+  }
+}
