@@ -30,15 +30,22 @@ const NO_SPECIAL_TOKENS: TokenizerFrame = {
 
 /** Every character of the text, in code point order, as nanoGPT's character models. */
 export async function trainCharacters(chunks: TextChunks, options: TrainTokenizerOptions = {}): Promise<Tokenizer> {
-  const seen = new Set<string>();
+  const seen = new Uint8Array(0x110000);
   const pause = cooperate(options.signal);
-  for await (const chunk of cutChunks(chunks, characterModel("characters", [], null))) {
-    for (const character of chunk.replace(/\p{Surrogate}/gu, "\ufffd")) seen.add(character);
+  for await (const chunk of chunks) {
+    const text = chunk.replace(/\p{Surrogate}/gu, "\ufffd");
+    for (let i = 0; i < text.length; i++) {
+      const code = text.codePointAt(i) as number;
+      seen[code] = 1;
+      if (code > 0xffff) i++;
+    }
     await pause();
   }
-  if (seen.size === 0) throw nothingToLearn();
-  const byCodePoint = (a: string, b: string) => (a.codePointAt(0) as number) - (b.codePointAt(0) as number);
-  return createTokenizer(characterModel("characters", [...seen].sort(byCodePoint), null), NO_SPECIAL_TOKENS);
+  const vocabulary = Array.from(seen.keys())
+    .filter((code) => seen[code])
+    .map((code) => String.fromCodePoint(code));
+  if (vocabulary.length === 0) throw nothingToLearn();
+  return createTokenizer(characterModel("characters", vocabulary, null), NO_SPECIAL_TOKENS);
 }
 
 /** The most frequent words, at most `vocabSize` with `<unk>`, which is id 0. */

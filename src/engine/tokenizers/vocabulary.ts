@@ -19,6 +19,8 @@ export function characterModel(
 ): TokenModel {
   const idOf = idTable(vocabulary);
   const unknown = unkId ?? UNKNOWN;
+  // Nearly all characters are one UTF-16 unit, and a table is several times as fast as a map.
+  const idOfUnit = Int32Array.from({ length: 0x10000 }, (_, unit) => idOf.get(String.fromCharCode(unit)) ?? unknown);
 
   return {
     kind,
@@ -26,7 +28,11 @@ export function characterModel(
     merges: [],
     bytes: (id) => utf8.encode(vocabulary[id] ?? ""),
     encode(text, ids) {
-      for (const character of text) ids.push(idOf.get(character) ?? unknown);
+      for (let i = 0; i < text.length; i++) {
+        const unit = text.charCodeAt(i);
+        if ((unit & 0xfc00) !== 0xd800) ids.push(idOfUnit[unit] as number);
+        else ids.push(idOf.get(text.slice(i, ++i + 1)) ?? unknown);
+      }
     },
     count(text) {
       let n = text.length;

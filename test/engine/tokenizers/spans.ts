@@ -17,7 +17,7 @@ export function expectSpansToCover(tokenizer: Tokenizer, text: string): void {
     expect(span.start).toBeLessThanOrEqual(end);
     expect(span.end).toBeGreaterThanOrEqual(end);
     expect(span.end).toBeGreaterThan(span.start);
-    expect(Buffer.from(utf8.encode(text.slice(span.start, span.end))).includes(span.bytes)).toBe(true);
+    expect(Buffer.from(utf8.encode(text.slice(span.start, span.end))).includes(Buffer.from(span.bytes))).toBe(true);
     all.push(...span.bytes);
     ({ start, end } = span);
   }

@@ -10,7 +10,7 @@ export const HARD_TEXTS: Readonly<Record<string, string>> = {
   "odd spaces": "a\u00a0b\u2003c\u3000d\u0085e\ufefff\u2028g\u200bh",
   "zero and control characters": "a\u0000b\u0007c\u001fd",
   "astral letters": "𝒽𝑒𝓁𝓁𝑜 𐍈𐍉 𠜎𠜱",
-  code: 'function f(x) {\n\treturn x?.y ?? `z$`; // ok\n}\n',
+  code: "function f(x) {\n\treturn x?.y ?? `z$`; // ok\n}\n",
 };
 
 /** UTF-16 that is not well formed: no bytes of UTF-8 stand for it. */

@@ -154,7 +154,7 @@ describe("files", () => {
       const tokenizer = await make[kind]();
       const { "tokenizer.json": json, "tokenizer_config.json": config } = tokenizerFiles(tokenizer);
       const reference = new Reference(JSON.parse(json), JSON.parse(config));
-      const text = kind === "fixed" ? "12+34=<EOS>9?" : HARD_TEXTS.code + HARD_TEXTS.emoji + HARD_TEXTS.CJK;
+      const text = kind === "fixed" ? "12+34=<EOS>9?" : `${HARD_TEXTS.code}${HARD_TEXTS.emoji}${HARD_TEXTS.CJK}`;
       expect(reference.encode(text).ids).toEqual(tokenizer.encodePrompt(text));
       const options = { skip_special_tokens: true };
       const known = text.replace(/\?/g, "");

@@ -1,0 +1,76 @@
+import { describe, expect, test } from "vitest";
+import {
+  ADDER_LENGTH,
+  adderBatch,
+  adderBatchesPerEpoch,
+  adderData,
+  adderEvaluationBatches,
+  type Batch,
+  type Equations,
+  IGNORE,
+} from "../../../src/engine/data";
+import { adderTokenizer } from "../../../src/engine/tokenizers";
+
+const data = adderData(1);
+const tokenizer = adderTokenizer();
+
+const written = ({ ids, count }: Equations) =>
+  Array.from({ length: count }, (_, i) => tokenizer.decode(ids.subarray(i * ADDER_LENGTH, (i + 1) * ADDER_LENGTH)));
+
+/** The sequences of a batch that have a label. */
+const learned = ({ ids, labels }: Batch) =>
+  Array.from({ length: ids.length / 10 }, (_, b) => ({
+    ids: [...ids.subarray(b * 10, b * 10 + 10)],
+    labels: [...labels.subarray(b * 10, b * 10 + 10)],
+  })).filter(({ labels }) => labels.some((label) => label !== IGNORE));
+
+test("every sum of two numbers below 100 is in one of the parts, once, and right", () => {
+  const all = [data.train, data.validation, data.test].flatMap(written);
+  expect(new Set(all).size).toBe(10_000);
+  for (const equation of all) {
+    const [, a, b, sum] = equation.match(/^(\d\d)\+(\d\d)=(\d\d\d)$/) ?? [];
+    expect(Number(a) + Number(b)).toBe(Number(sum));
+  }
+  expect([data.train.count, data.validation.count, data.test.count]).toEqual([7000, 2000, 1000]);
+});
+
+test("an equation starts with <BOS> and ends with <EOS>", () => {
+  for (const { ids, count } of Object.values(data) as Equations[]) {
+    for (let i = 0; i < count; i++) expect([ids[i * ADDER_LENGTH], ids[i * ADDER_LENGTH + 10]]).toEqual([15, 14]);
+  }
+});
+
+test("the parts depend on the seed", () => {
+  expect(adderData(1)).toEqual(data);
+  expect(written(adderData(2).test)).not.toEqual(written(data.test));
+});
+
+describe("batches", () => {
+  const options = { batchSize: 256, seed: 3 };
+
+  test("only the answer and <EOS> are to be learned", () => {
+    const [{ ids, labels } = { ids: [], labels: [] }] = learned(adderBatch(data.train, { ...options, step: 0 }));
+    expect(ids).toHaveLength(10);
+    expect(labels.slice(0, 6)).toEqual(new Array(6).fill(IGNORE));
+    expect(labels.slice(6)).toEqual([...ids.slice(7), 14]);
+  });
+
+  test("an epoch is 28 batches of 256 and has every equation once", () => {
+    expect(adderBatchesPerEpoch(data.train, 256)).toBe(28);
+    const rows = Array.from({ length: 28 }, (_, step) => adderBatch(data.train, { ...options, step }));
+    for (const { ids, labels } of rows) expect([ids.length, labels.length]).toEqual([2560, 2560]);
+    const seen = rows.flatMap(learned).map(({ ids }) => tokenizer.decode(ids));
+    expect(seen.sort()).toEqual(written(data.train).sort());
+  });
+
+  test("each epoch has an order of its own, the same whenever it is asked for", () => {
+    const at = (step: number) => adderBatch(data.train, { ...options, step });
+    expect(at(28)).not.toEqual(at(0));
+    expect(at(29)).toEqual(at(29));
+  });
+
+  test("to evaluate have every equation once", () => {
+    const seen = [...adderEvaluationBatches(data.test, 256)].flatMap(learned).map(({ ids }) => tokenizer.decode(ids));
+    expect(seen).toEqual(written(data.test));
+  });
+});

@@ -1,0 +1,110 @@
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openCorpus } from "../../../src/engine/data";
+
+let root: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "corpus-"));
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+async function write(name: string, content: string | Uint8Array): Promise<string> {
+  const path = join(root, name);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, content);
+  return path;
+}
+
+const open = (...paths: string[]) => openCorpus({ kind: "paths", paths });
+
+async function textOf(...paths: string[]): Promise<string> {
+  const chunks: string[] = [];
+  for await (const chunk of (await open(...paths)).chunks()) chunks.push(chunk);
+  return chunks.join("");
+}
+
+describe("reads", () => {
+  test("a file of many chunks as it is, with characters across their ends", async () => {
+    const text = "aé日😀".repeat(120_000);
+    expect((await textOf(await write("long.txt", text))) === text).toBe(true);
+  });
+
+  test("a file without its byte order mark", async () => {
+    expect(await textOf(await write("bom.txt", "\ufeffhello\ufeff"))).toBe("hello\ufeff");
+  });
+
+  test("a folder's text files by name, each on lines of its own", async () => {
+    await write("folder/b.txt", "second\n");
+    await write("folder/a.txt", "first");
+    await write("folder/c/d.md", "third");
+    await write("folder/e.txt", "");
+    await write("folder/.git/config", "hidden");
+    await write("folder/node_modules/x/index.js", "installed");
+    await write("folder/image.png", Uint8Array.of(0x89, 0x50, 0, 0));
+    await write("folder/latin1.txt", Uint8Array.of(0x61, 0xe9, 0x62));
+    await symlink(join(root, "folder"), join(root, "folder/loop"));
+    expect(await textOf(join(root, "folder"))).toBe("first\nsecond\nthird");
+  });
+
+  test("text that is held already, in chunks that split no character", async () => {
+    const text = `a${"😀".repeat(300_000)}`;
+    const corpus = await openCorpus({ kind: "text", name: "Untitled-1", text });
+    const chunks: string[] = [];
+    for await (const chunk of corpus.chunks()) chunks.push(chunk);
+    expect(chunks.join("") === text).toBe(true);
+    expect(chunks.length).toBeGreaterThan(1);
+    expect(chunks.every((chunk) => !/\p{Surrogate}/u.test(chunk))).toBe(true);
+  });
+
+  test("again, as often as asked, and not after it is cancelled", async () => {
+    const corpus = await open(await write("again.txt", "some text"));
+    for (let i = 0; i < 2; i++) for await (const chunk of corpus.chunks()) expect(["some text", ""]).toContain(chunk);
+    const cancelled = corpus.chunks(AbortSignal.abort());
+    await expect(cancelled.next()).rejects.toThrow(/abort/i);
+  });
+});
+
+describe("says in a sentence that", () => {
+  test.each([
+    ["empty.txt", "", /^empty\.txt is empty; choose a text to train on\.$/],
+    ["bom-only.txt", "\ufeff", /^bom-only\.txt is empty/],
+    ["space.txt", " \n\t\r\n ".repeat(100_000), /^space\.txt has only white space; choose/],
+    ["one.txt", "é", /^one\.txt has only one character, so there is nothing to predict; choose a longer text\.$/],
+    ["binary.bin", Uint8Array.of(1, 0, 2), /binary\.bin is a binary file; choose a text file\.$/],
+    ["utf16.txt", Uint8Array.of(0xff, 0xfe, 0x61, 0), /utf16\.txt is UTF-16; save it as UTF-8 first/],
+    ["latin1.txt", Uint8Array.of(0x61, 0xe9, 0x62), /latin1\.txt is not UTF-8 text; choose/],
+  ])("%s cannot be trained on", async (name, content, message) => {
+    await expect(open(await write(name, content))).rejects.toMatchObject({
+      code: "data",
+      message: expect.stringMatching(message),
+    });
+  });
+
+  test("a file stops being UTF-8 further on", async () => {
+    const bytes = Buffer.concat([Buffer.from("text ".repeat(100_000)), Uint8Array.of(0xe9, 0x62)]);
+    const corpus = await open(await write("late.txt", bytes));
+    await expect(async () => {
+      for await (const _ of corpus.chunks());
+    }).rejects.toThrow(/late\.txt is not UTF-8 text all the way through; save it as UTF-8 or leave it out\.$/);
+  });
+
+  test("a folder has no text, a path does not exist, nothing was chosen", async () => {
+    await write("pictures/a.png", Uint8Array.of(0, 1));
+    await expect(open(join(root, "pictures"))).rejects.toThrow(/pictures has no text files; choose one that has\.$/);
+    await expect(open(join(root, "nowhere"))).rejects.toThrow(
+      /nowhere does not exist; choose a file or a folder that does\.$/,
+    );
+    await expect(open()).rejects.toThrow("Nothing was chosen");
+  });
+
+  test.skipIf(process.getuid?.() === 0)(
+    "a file may not be read (skipped for root, who may read everything)",
+    async () => {
+      const path = await write("secret.txt", "text");
+      await chmod(path, 0);
+      await expect(open(path)).rejects.toThrow(/may not be read/);
+    },
+  );
+});

@@ -1,0 +1,133 @@
+import { appendFile, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import {
+  countEvaluationBatches,
+  evaluationBatches,
+  IGNORE,
+  openCorpus,
+  randomBatch,
+  readTokens,
+  requireContext,
+  splitTokens,
+} from "../../../src/engine/data";
+import { trainBytePairs, trainCharacters } from "../../../src/engine/tokenizers";
+import { bundleProgram, outputOf, startProgram } from "../../helpers/runProgram";
+
+const corpusOf = (text: string) => openCorpus({ kind: "text", name: "text", text });
+
+describe("reading tokens", () => {
+  const text = "Once there was a fox. It didn't run, 😀 日本\r\n".repeat(20_000);
+
+  test("gives the ids of the whole text, whatever the chunks", async () => {
+    const corpus = await corpusOf(text);
+    const tokenizer = await trainBytePairs(corpus.chunks(), { vocabSize: 300 });
+    const progress: number[] = [];
+    const tokens = await readTokens(corpus, tokenizer, { onProgress: (fraction) => progress.push(fraction) });
+    expect(tokens).toBeInstanceOf(Uint16Array);
+    expect(
+      Buffer.from(tokens.slice().buffer).equals(Buffer.from(Uint16Array.from(tokenizer.encode(text)).buffer)),
+    ).toBe(true);
+    expect(progress.length).toBeGreaterThan(2);
+    expect(progress.at(-1)).toBe(1);
+  });
+
+  test("grows where a character takes several tokens", async () => {
+    const corpus = await corpusOf("日本語".repeat(5000));
+    const bytes = await trainBytePairs(["x"], { vocabSize: 256 });
+    expect(await readTokens(corpus, bytes)).toHaveLength(45_000);
+  });
+
+  test("names characters that the tokenizer does not have", async () => {
+    await expect(readTokens(await corpusOf("abc!"), await trainCharacters(["abc"]))).rejects.toThrow('"!" (U+0021)');
+  });
+
+  test("a file is never held as text: 40 MB are read where the heap has 24", async () => {
+    const dir = await mkdtemp(join(tmpdir(), "corpus-"));
+    const path = join(dir, "big.txt");
+    const block = "All work and no play makes Jack a dull boy.\n".repeat(24_000);
+    const blocks = 40;
+    for (let i = 0; i < blocks; i++) await appendFile(path, block);
+
+    const program = await bundleProgram(join(import.meta.dirname, "readTokens.program.ts"));
+    const { stdout, stderr } = await outputOf(startProgram(program, [path], ["--max-old-space-size=24"]));
+    await rm(dir, { recursive: true });
+    expect(stderr).toBe("");
+    expect(Number(stdout)).toBe(blocks * block.length);
+  }, 60_000);
+});
+
+describe("splits", () => {
+  const tokens = Uint16Array.from({ length: 1000 }, (_, i) => i);
+
+  test("are by position, nine tenths to train on", () => {
+    const { train, validation, test: last } = splitTokens(tokens, { validation: 0.1 });
+    expect([train.length, validation.length, last.length]).toEqual([900, 100, 0]);
+    expect([train.at(-1), validation[0]]).toEqual([899, 900]);
+  });
+
+  test("have a test part where it is asked for", () => {
+    const { train, validation, test: last } = splitTokens(tokens, { validation: 0.1, test: 0.1 });
+    expect([train.length, validation.length, last.length]).toEqual([800, 100, 100]);
+    expect(last[0]).toBe(900);
+  });
+
+  test("a text shorter than the context says how many tokens there are and how many it takes", () => {
+    const shares = { validation: 0.1 };
+    expect(() => requireContext("a.txt", tokens.subarray(0, 1), shares, 64)).toThrow(
+      "a.txt has 1 token, but a context of 64 needs at least 651: choose a longer text or a shorter context (blockSize).",
+    );
+    for (let n = 1; n <= 1000; n++) {
+      const parts = splitTokens(tokens.subarray(0, n), shares);
+      let refused = false;
+      try {
+        requireContext("a.txt", tokens.subarray(0, n), shares, 64);
+      } catch {
+        refused = true;
+      }
+      if (!refused) expect(Math.min(parts.train.length, parts.validation.length)).toBeGreaterThan(64);
+    }
+    expect(() => requireContext("a.txt", tokens.subarray(0, 651), shares, 64)).not.toThrow();
+  });
+});
+
+describe("batches", () => {
+  const tokens = Uint16Array.from({ length: 500 }, (_, i) => i);
+  const shape = { batchSize: 4, blockSize: 8 };
+
+  test("a label is the next token", () => {
+    const { ids, labels } = randomBatch(tokens, { ...shape, seed: 1, step: 1 });
+    expect(ids).toHaveLength(32);
+    expect(Array.from(labels)).toEqual(Array.from(ids, (id) => id + 1));
+  });
+
+  test("depend on the seed and the step alone", () => {
+    const options = { ...shape, seed: 1, step: 7 };
+    expect(randomBatch(tokens, options)).toEqual(randomBatch(tokens, options));
+    expect(randomBatch(tokens, options)).not.toEqual(randomBatch(tokens, { ...options, step: 8 }));
+    expect(randomBatch(tokens, options)).not.toEqual(randomBatch(tokens, { ...options, seed: 2 }));
+  });
+
+  test("reach the first token and the last", () => {
+    const seen = new Set<number>();
+    for (let step = 0; step < 400; step++) {
+      const { ids, labels } = randomBatch(tokens, { ...shape, seed: 1, step });
+      for (const id of [...ids, ...labels]) seen.add(id);
+    }
+    expect(seen.size).toBe(500);
+  });
+
+  test("to evaluate have every token but the first as a label exactly once", () => {
+    for (const n of [2, 9, 32, 33, 34, 65, 500]) {
+      const batches = [...evaluationBatches(tokens.subarray(0, n), shape)];
+      const labels = batches.flatMap((batch) => [...batch.labels]).filter((label) => label !== IGNORE);
+      expect(labels).toEqual(Array.from({ length: n - 1 }, (_, i) => i + 1));
+      expect(batches.length).toBe(countEvaluationBatches(tokens.subarray(0, n), shape));
+      for (const { ids, labels } of batches) {
+        expect(ids).toHaveLength(32);
+        for (const [i, label] of labels.entries()) if (label !== IGNORE) expect(ids[i]).toBe(label - 1);
+      }
+    }
+  });
+});
