@@ -26,7 +26,7 @@ export function evaluate(outputs: readonly Node[], inputs: Feeds = {}): Float64A
 function given({ attrs: { name } }: Node<"input">, inputs: Feeds): Float64Array {
   const value = inputs[name];
   if (!value) throw new Error(`evaluate: the input ${name} is missing`);
-  return Float64Array.from(value as Numbers, Number);
+  return value instanceof BigInt64Array ? Float64Array.from(value, Number) : new Float64Array(value);
 }
 
 type Rule<K extends Op = Op> = (node: Node<K>, value: (x: Node) => Float64Array) => Float64Array;

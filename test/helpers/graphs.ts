@@ -1,0 +1,37 @@
+/** Whole graphs of a decoder, and what they compute on a device. */
+
+import { grad } from "../../src/engine/autodiff/grad";
+import { input, type Node } from "../../src/engine/graph/node";
+import type { DecoderConfig } from "../../src/engine/nn/config";
+import { decoder, firstPositions, fullAttention } from "../../src/engine/nn/decoder";
+import { paramNodes, paramSpecs } from "../../src/engine/nn/params";
+import { lossOf } from "../../src/engine/train/step";
+
+export const paramInputs = (cfg: DecoderConfig) =>
+  paramNodes(new Map(paramSpecs(cfg).map(({ name, shape }) => [name, input(name, shape)])));
+
+/** A forward pass with every value that has a name as an output. */
+export function probedForward(cfg: DecoderConfig, batch: number, length: number): Record<string, Node> {
+  const outputs: Record<string, Node> = {};
+  const size = { batch, length };
+  decoder(input("ids", [length, batch], "i32"), paramInputs(cfg), cfg, {
+    ...size,
+    positions: firstPositions(length),
+    attend: fullAttention(cfg, size),
+    probe: (name, x) => {
+      outputs[name] = x;
+      return x;
+    },
+    dropout: (x) => x,
+  });
+  return outputs;
+}
+
+/** The loss, and each parameter's gradient as `grad.{name}`. */
+export function lossAndGrads(cfg: DecoderConfig, batchSize: number, blockSize: number): Record<string, Node> {
+  const param = paramInputs(cfg);
+  const loss = lossOf(cfg, { batchSize, blockSize }, param);
+  const names = paramSpecs(cfg).map(({ name }) => name);
+  const grads = grad(loss, names.map(param));
+  return { loss, ...Object.fromEntries(names.map((name, i) => [`grad.${name}`, grads[i] as Node])) };
+}
