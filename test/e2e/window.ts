@@ -48,6 +48,13 @@ export interface ProbeReport {
   readonly active: boolean;
 }
 
+/** The probe's report once Decoder Lab is active. */
+export const whenActive = (workbench: Workbench): Promise<ProbeReport> =>
+  workbench.until("activation", async () => {
+    const report = await probeHost(workbench);
+    return report.active && report.activation.activate > 0 && report;
+  });
+
 /** Asks the probe extension, which shares Decoder Lab's extension host. */
 export async function probeHost(workbench: Workbench): Promise<ProbeReport> {
   const path = inject("probeReport");

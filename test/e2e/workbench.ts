@@ -38,16 +38,21 @@ export class Workbench {
     this.context = context;
   }
 
-  /** Opens a window on the server's folder and waits until extensions run. */
+  /** Opens a window on the server's folder. */
   static async open(browser: Browser, server: CodeServer, size = { width: 1440, height: 900 }): Promise<Workbench> {
     const context = await browser.newContext({ viewport: size });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     const page = await context.newPage();
     page.setDefaultTimeout(20_000);
-    await page.goto(server.url);
     const workbench = new Workbench(page, server, context);
-    await page.locator(".monaco-workbench .statusbar").waitFor();
+    await workbench.reload();
     return workbench;
+  }
+
+  /** Loads the window anew, with an extension host of its own. */
+  async reload(): Promise<void> {
+    await this.page.goto(this.server.url);
+    await this.page.locator(".monaco-workbench .statusbar").waitFor();
   }
 
   /** Closes the window, as a person closes the tab. */
@@ -165,6 +170,13 @@ export class Workbench {
     );
   }
 
+  /** Presses a key in the editor; answers the milliseconds until a frame with ghost text is drawn, measured in the page. */
+  async keyToGhost(key: string, timeout = 10_000): Promise<number> {
+    await this.page.evaluate(measureKeyToGhost, timeout);
+    await this.page.keyboard.press(key);
+    return this.page.evaluate(() => (globalThis as unknown as GhostMeasurement).ghostAfter);
+  }
+
   /** The lines on the screen as drawn, ghost text included. */
   async visibleText(): Promise<string> {
     const lines = await this.editor.locator(".view-line").allInnerTexts();
@@ -245,6 +257,39 @@ export class Workbench {
       await this.page.waitForTimeout(50);
     }
   }
+}
+
+interface GhostMeasurement {
+  ghostAfter: Promise<number>;
+}
+
+/** Runs in the page: from the next key until ghost text is on the screen, looked for in every frame. */
+function measureKeyToGhost(timeout: number): void {
+  const measurement = globalThis as unknown as GhostMeasurement;
+  const { document, requestAnimationFrame } = globalThis as unknown as PageGlobals;
+  measurement.ghostAfter = new Promise((resolve, reject) => {
+    const onKey = () => {
+      const start = performance.now();
+      const look = () => {
+        const time = performance.now() - start;
+        const ghost = document.querySelector(".ghost-text-decoration, .ghost-text-decoration-preview");
+        if (ghost?.textContent) resolve(time);
+        else if (time > timeout) reject(new Error(`no ghost text within ${timeout} ms`));
+        else requestAnimationFrame(look);
+      };
+      requestAnimationFrame(look);
+    };
+    document.addEventListener("keydown", onKey, { capture: true, once: true });
+  });
+}
+
+/** The little of the DOM that `measureKeyToGhost` uses; this folder is compiled without it. */
+interface PageGlobals {
+  readonly document: {
+    querySelector(selector: string): { readonly textContent: string | null } | null;
+    addEventListener(type: string, listener: () => void, options: object): void;
+  };
+  requestAnimationFrame(callback: () => void): void;
 }
 
 const appears = (locator: Locator, timeout: number): Promise<boolean> =>

@@ -1,0 +1,94 @@
+/** From nothing to a model that completes text, as the README tells it. */
+
+import { expect, test } from "vitest";
+import {
+  figure,
+  inspectorView,
+  lossAfter,
+  modelRows,
+  press,
+  startTraining,
+  tinyCharacters,
+  trainingView,
+} from "./decoderLab.ts";
+import { probeHost, useWorkbench, whenActive } from "./window.ts";
+
+const window = useWorkbench();
+const file = "stories.txt";
+
+test("training from the palette shows a falling loss, and the extension host never stalls", async () => {
+  const workbench = window();
+  await whenActive(workbench);
+  await workbench.openFile(file);
+  await startTraining(workbench, tinyCharacters);
+  const view = await trainingView(workbench);
+  const early = await lossAfter(workbench, view, 1);
+  await probeHost(workbench);
+  const late = await lossAfter(workbench, view, 300, 90_000);
+  const { worstStall } = await probeHost(workbench);
+
+  console.log(`loss ${early} -> ${late}; the host stood still for at most ${worstStall.toFixed(1)} ms`);
+  expect(late).toBeLessThan(early - 0.5);
+  expect(worstStall).toBeLessThan(50);
+  expect(await figure(view, "Speed")).toBeGreaterThan(0);
+  expect(await view.locator("canvas").count()).toBeGreaterThan(0);
+});
+
+test("stopping keeps what was learned, and the models view lists the model", async () => {
+  const workbench = window();
+  const view = await trainingView(workbench);
+  await press(view, "Stop");
+  await workbench.notification(/was stopped at step \d+; what it learned is saved/).waitFor();
+  await workbench.clearNotifications();
+  const row = (await modelRows(workbench)).filter({ hasText: file });
+  await row.waitFor();
+  expect(await row.innerText()).toMatch(/active.*loss \d+\.\d+/s);
+});
+
+test("the inspector shows tokens, shapes and attention of the current line", async () => {
+  const workbench = window();
+  await workbench.openFile(file);
+  await workbench.goTo(1, 5);
+  await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
+  const inspector = await inspectorView(workbench);
+  await inspector.locator(".token").first().waitFor();
+
+  const tokens = await inspector.locator(".token .token-text").allInnerTexts();
+  expect(tokens.join("")).toContain("Tom");
+  for (const id of await inspector.locator(".token .token-id").allInnerTexts()) expect(id).toMatch(/^\d+$/);
+  // 1 text, its tokens, width 64
+  await inspector
+    .getByText(new RegExp(`1\\s*[×,]\\s*${tokens.length}\\s*[×,]\\s*64`))
+    .first()
+    .waitFor();
+  await inspector.locator(".head-button").first().waitFor();
+  expect(await inspector.locator(".head-button").count()).toBe(2 * 2);
+});
+
+test("hovering a character shows its token's id and bytes", async () => {
+  const workbench = window();
+  await workbench.openFile(file);
+  const text = await workbench.hoverAt(1, 1);
+  expect(text).toMatch(/id \d+, token 0 of the document/);
+  expect(text).toContain("bytes 54"); // T
+  expect(text).toContain("line 1:1 to 1:2");
+});
+
+test("ghost text appears in the file that the model was trained on", async () => {
+  const workbench = window();
+  await workbench.openFile(file);
+  await workbench.goTo(2, 1);
+  await workbench.page.keyboard.press("End");
+  const times: number[] = [];
+  for (const key of " They went home and ") {
+    await workbench.page.keyboard.press("Escape");
+    times.push(await workbench.keyToGhost(key));
+  }
+  times.sort((a, b) => a - b);
+  const [median, worst] = [times[times.length >> 1] as number, times.at(-1) as number];
+  console.log(
+    `keystroke to ghost text: median ${median.toFixed(0)} ms, worst ${worst.toFixed(0)} ms of ${times.length}`,
+  );
+  expect(await workbench.ghostText()).not.toBe("");
+  expect(median).toBeLessThan(1000);
+});
