@@ -1,0 +1,27 @@
+export {
+  appendJsonLines,
+  type Checkpoint,
+  type LatestCheckpoint,
+  latestCheckpoint,
+  MODEL_FILES,
+  OPTIMIZER_FILE,
+  plainFileName,
+  pruneCheckpoints,
+  publish,
+  REPORTS_FILE,
+  readJson,
+  readJsonLines,
+  writeCheckpoint,
+} from "./checkpoint";
+export { storageError, writeFileWhole } from "./files";
+export {
+  type DType,
+  readHeader,
+  readTensor,
+  readTensors,
+  type SafetensorsHeader,
+  type Tensor,
+  type TensorInfo,
+  type TensorToWrite,
+  writeSafetensors,
+} from "./safetensors";

@@ -1,0 +1,301 @@
+/**
+ * The safetensors format: the length of a header (8 bytes), the header (JSON: of each tensor its type, shape and place),
+ * and the tensors' bytes, without gaps. https://github.com/huggingface/safetensors
+ *
+ * A file may come from anywhere: everything the header says is checked before it is believed.
+ */
+
+import { type FileHandle, open } from "node:fs/promises";
+import { EngineError } from "../errors";
+import { codeOf, writeFileWhole } from "./files";
+
+/** Bytes of one element. */
+const ELEMENT_BYTES = {
+  F64: 8,
+  I64: 8,
+  U64: 8,
+  F32: 4,
+  I32: 4,
+  U32: 4,
+  F16: 2,
+  BF16: 2,
+  I16: 2,
+  U16: 2,
+  I8: 1,
+  U8: 1,
+  BOOL: 1,
+};
+
+export type DType = keyof typeof ELEMENT_BYTES;
+
+export interface TensorInfo {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Where its bytes are in the file. */
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface SafetensorsHeader {
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+export interface Tensor {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+export interface TensorToWrite {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly data: ArrayBufferView;
+}
+
+const MOST_HEADER_BYTES = 100_000_000;
+
+/** Reads and checks a file's header. */
+export async function readHeader(path: string): Promise<SafetensorsHeader> {
+  return withFile(path, (file) => headerOf(file, path));
+}
+
+/** Reads one tensor as float32. */
+export async function readTensor(path: string, name: string): Promise<Tensor> {
+  const tensors = await readTensors(path, [name]);
+  return tensors.get(name) as Tensor;
+}
+
+/** Reads the named tensors, or all, as float32; half precision is converted. */
+export async function readTensors(path: string, names?: readonly string[]): Promise<Map<string, Tensor>> {
+  return withFile(path, async (file) => {
+    const { tensors } = await headerOf(file, path);
+    const read = new Map<string, Tensor>();
+    for (const name of names ?? tensors.keys()) {
+      const info = tensors.get(name);
+      if (!info) throw damaged(path, `it has no tensor ${JSON.stringify(name)}`);
+      read.set(name, { shape: info.shape, data: await readFloats(file, path, name, info) });
+    }
+    return read;
+  });
+}
+
+/** Writes a file, whole or not at all. Tensors are laid out as the reference implementation does. */
+export async function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, TensorToWrite>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  // Wide elements first, so that every tensor is aligned.
+  const sorted = [...tensors].sort(
+    ([a, x], [b, y]) => ELEMENT_BYTES[y.dtype] - ELEMENT_BYTES[x.dtype] || (a < b ? -1 : a > b ? 1 : 0),
+  );
+  const header = encodeHeader(sorted, metadata);
+  await writeFileWhole(path, async (file) => {
+    await file.writeFile(header);
+    for (const [, { data }] of sorted)
+      await file.writeFile(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  });
+}
+
+function encodeHeader(
+  tensors: readonly (readonly [string, TensorToWrite])[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
+  const entries: [string, unknown][] = Object.keys(metadata).length > 0 ? [["__metadata__", metadata]] : [];
+  let end = 0;
+  for (const [name, { dtype, shape, data }] of tensors) {
+    const bytes = sizeOf(shape) * ELEMENT_BYTES[dtype];
+    if (data.byteLength !== bytes) {
+      throw new Error(
+        `writeSafetensors: ${name} [${shape.join(", ")}] of ${dtype} must have ${bytes} bytes, got ${data.byteLength}`,
+      );
+    }
+    entries.push([name, { dtype, shape, data_offsets: [end, end + bytes] }]);
+    end += bytes;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
+  const length = Math.ceil(json.length / 8) * 8;
+  const header = new Uint8Array(8 + length).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
+  header.set(json, 8);
+  return header;
+}
+
+async function headerOf(file: FileHandle, path: string): Promise<SafetensorsHeader> {
+  const { size } = await file.stat();
+  if (size < 8) throw damaged(path, `it has only ${size} bytes`);
+  const prefix = await readBytes(file, path, 0, new Uint8Array(8));
+  const length = new DataView(prefix.buffer).getBigUint64(0, true);
+  if (length > MOST_HEADER_BYTES || Number(length) > size - 8)
+    throw damaged(path, `it has ${size} bytes and says that its header has ${length}`);
+
+  const bytes = await readBytes(file, path, 8, new Uint8Array(Number(length)));
+  const dataStart = 8 + bytes.length;
+  const entries = parseHeader(path, bytes);
+  const { __metadata__: metadata = {}, ...rest } = entries;
+  if (!isObject(metadata) || !Object.values(metadata).every((value) => typeof value === "string")) {
+    throw damaged(path, "its metadata is not text");
+  }
+  const tensors = new Map(
+    Object.entries(rest).map(([name, entry]) => [name, tensorInfo(path, name, entry, dataStart)]),
+  );
+  requireContiguous(path, tensors, dataStart, size);
+  return { tensors, metadata: metadata as Record<string, string> };
+}
+
+function parseHeader(path: string, bytes: Uint8Array): Record<string, unknown> {
+  let text: string;
+  let header: unknown;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    header = JSON.parse(text);
+  } catch (error) {
+    throw damaged(path, "its header is not JSON", error);
+  }
+  if (!text.startsWith("{") || !isObject(header)) throw damaged(path, "its header is not an object");
+  const twice = repeatedKey(text);
+  if (twice !== null) throw damaged(path, `its header has ${JSON.stringify(twice)} twice`);
+  return header;
+}
+
+function tensorInfo(path: string, name: string, entry: unknown, dataStart: number): TensorInfo {
+  const wrong = (problem: string) => damaged(path, `the tensor ${JSON.stringify(name)} ${problem}`);
+  if (!isObject(entry)) throw wrong("is not described");
+  const { dtype, shape, data_offsets: offsets } = entry;
+  if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_BYTES, dtype))
+    throw wrong(`is of the unknown type ${JSON.stringify(dtype)}`);
+  if (!isCounts(shape)) throw wrong(`has the shape ${JSON.stringify(shape)}`);
+  if (!isCounts(offsets) || offsets.length !== 2) throw wrong(`has the place ${JSON.stringify(offsets)}`);
+
+  const [start, end] = offsets as [number, number];
+  // Checked just now to be one of the types.
+  const type = dtype as DType;
+  const bytes = sizeOf(shape) * ELEMENT_BYTES[type];
+  if (!Number.isSafeInteger(bytes) || end - start !== bytes) {
+    throw wrong(`has the shape [${shape.join(", ")}] of ${type}, which does not take the ${end - start} bytes it has`);
+  }
+  return { dtype: type, shape, start: dataStart + start, end: dataStart + end };
+}
+
+/** Every byte after the header belongs to exactly one tensor. */
+function requireContiguous(
+  path: string,
+  tensors: ReadonlyMap<string, TensorInfo>,
+  dataStart: number,
+  size: number,
+): void {
+  const inOrder = [...tensors].sort(([, a], [, b]) => a.start - b.start || a.end - b.end);
+  let at = dataStart;
+  for (const [name, { start, end }] of inOrder) {
+    if (start !== at)
+      throw damaged(
+        path,
+        `the tensor ${JSON.stringify(name)} ${start < at ? "overlaps another" : "comes after a gap"}`,
+      );
+    at = end;
+  }
+  if (at !== size) throw damaged(path, `its tensors end at byte ${at}, but it has ${size}`);
+}
+
+async function readFloats(
+  file: FileHandle,
+  path: string,
+  name: string,
+  { dtype, start, end }: TensorInfo,
+): Promise<Float32Array> {
+  const bytes = await readBytes(file, path, start, new Uint8Array(end - start));
+  switch (dtype) {
+    case "F32":
+      return new Float32Array(bytes.buffer);
+    case "F64":
+      return Float32Array.from(new Float64Array(bytes.buffer));
+    case "BF16":
+      return bfloat16ToFloat32(new Uint16Array(bytes.buffer));
+    case "F16":
+      return float16ToFloat32(new Uint16Array(bytes.buffer));
+    default:
+      throw new EngineError(
+        "weights",
+        `${path}: the tensor ${JSON.stringify(name)} is of type ${dtype}, which holds no weights; use F32, F16 or BF16.`,
+      );
+  }
+}
+
+/** bfloat16 is the upper half of float32. */
+export function bfloat16ToFloat32(halves: Uint16Array): Float32Array {
+  return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
+}
+
+/** 1 bit of sign, 5 of exponent (bias 15), 10 of fraction. */
+export function float16ToFloat32(halves: Uint16Array): Float32Array {
+  return Float32Array.from(halves, (half) => {
+    const sign = half & 0x8000 ? -1 : 1;
+    const exponent = (half >> 10) & 0x1f;
+    const fraction = half & 0x3ff;
+    if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+    if (exponent === 0) return sign * fraction * 2 ** -24;
+    return sign * (1024 + fraction) * 2 ** (exponent - 25);
+  });
+}
+
+async function readBytes(
+  file: FileHandle,
+  path: string,
+  position: number,
+  into: Uint8Array<ArrayBuffer>,
+): Promise<Uint8Array<ArrayBuffer>> {
+  for (let done = 0; done < into.length; ) {
+    // A single read is at most 2 GB.
+    const { bytesRead } = await file.read(into, done, Math.min(into.length - done, 2 ** 30), position + done);
+    if (bytesRead === 0) throw damaged(path, "it ends too early");
+    done += bytesRead;
+  }
+  return into;
+}
+
+async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
+  const file = await open(path, "r").catch((error) => {
+    if (codeOf(error) === "ENOENT")
+      throw new EngineError("weights", `${path} does not exist; choose a model folder that has its weights.`, {
+        cause: error,
+      });
+    throw error;
+  });
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/** A key that an object of the JSON text has twice, which `JSON.parse` does not tell; null if there is none. */
+function repeatedKey(json: string): string | null {
+  const open: Set<string>[] = [];
+  // Strings, and what opens and closes objects; a string that is followed by a colon is a key.
+  for (const [token, key] of json.matchAll(/("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]/g)) {
+    if (token === "{") open.push(new Set());
+    else if (token === "}") open.pop();
+    else if (key !== undefined) {
+      const name = JSON.parse(key) as string;
+      const keys = open.at(-1);
+      if (keys?.has(name)) return name;
+      keys?.add(name);
+    }
+  }
+  return null;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isCounts(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
+}
+
+const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+
+function damaged(path: string, problem: string, cause?: unknown): EngineError {
+  const advice = "take it from its source again, or go back to an earlier checkpoint";
+  return new EngineError("weights", `${path} is damaged: ${problem}; ${advice}.`, { cause });
+}

@@ -1,0 +1,267 @@
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { random } from "../../../src/engine/random";
+import {
+  appendJsonLines,
+  latestCheckpoint,
+  MODEL_FILES,
+  OPTIMIZER_FILE,
+  plainFileName,
+  pruneCheckpoints,
+  publish,
+  readJson,
+  readJsonLines,
+  readTensor,
+  storageError,
+  writeCheckpoint,
+  writeFileWhole,
+  writeSafetensors,
+} from "../../../src/engine/weights";
+import { bundleProgram, outputOf, startProgram } from "../../helpers/runProgram";
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "model-"));
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+/** A small model's files, all of whose numbers are the step. */
+async function writeModel(folder: string, step: number): Promise<void> {
+  for (const name of MODEL_FILES.filter((file) => file.endsWith(".json")))
+    await writeFile(join(folder, name), JSON.stringify({ step }));
+  for (const name of ["model.safetensors", OPTIMIZER_FILE]) {
+    await writeSafetensors(
+      join(folder, name),
+      new Map([["w", { shape: [8], dtype: "F32", data: new Float32Array(8).fill(step) }]]),
+    );
+  }
+}
+
+const checkpoint = (step: number) => writeCheckpoint(dir, step, (folder) => writeModel(folder, step));
+const steps = async () => (await readdir(join(dir, "checkpoints"))).sort();
+
+describe("the latest checkpoint", () => {
+  test("is the one of the highest step", async () => {
+    expect(await latestCheckpoint(dir)).toEqual({ checkpoint: null, skipped: [] });
+    for (const step of [500, 1000, 20]) await checkpoint(step);
+    expect((await latestCheckpoint(dir)).checkpoint).toEqual({
+      path: join(dir, "checkpoints/step-00001000"),
+      step: 1000,
+    });
+  });
+
+  test("is the last whole one, and the broken ones are named with what is wrong", async () => {
+    for (const step of [1, 2, 3, 4]) await checkpoint(step);
+    const broken = (step: number, name: string) => join(dir, `checkpoints/step-0000000${step}`, name);
+    await truncate(broken(4, "model.safetensors"), 90);
+    await writeFile(broken(3, "training.json"), '{"step": 3');
+    await rm(broken(2, OPTIMIZER_FILE));
+    const { checkpoint: latest, skipped } = await latestCheckpoint(dir);
+    expect(latest?.step).toBe(1);
+    expect(skipped.map(({ problem }) => problem)).toEqual([
+      expect.stringMatching(/step-00000004\/model\.safetensors is damaged: .*go back to an earlier checkpoint\.$/),
+      expect.stringMatching(/step-00000003\/training\.json is damaged \(it is not JSON\)/),
+      expect.stringMatching(/step-00000002\/optimizer\.safetensors does not exist/),
+    ]);
+  });
+
+  test("is not one that is still being written", async () => {
+    await checkpoint(1);
+    await writeCheckpoint(dir, 2, async (folder) => {
+      await writeModel(folder, 2);
+      expect((await latestCheckpoint(dir)).checkpoint?.step).toBe(1);
+    });
+    expect((await latestCheckpoint(dir)).checkpoint?.step).toBe(2);
+  });
+
+  test("is the old one of a step where a process ended while it was replaced", async () => {
+    const path = await checkpoint(7);
+    await rm(join(dir, "checkpoints/.old-step-00000007"), { recursive: true, force: true });
+    const { rename } = await import("node:fs/promises");
+    await rename(path, join(dir, "checkpoints/.old-step-00000007"));
+    expect((await latestCheckpoint(dir)).checkpoint?.step).toBe(7);
+  });
+});
+
+describe("writing a checkpoint", () => {
+  test("of a step that is there replaces it", async () => {
+    await checkpoint(5);
+    const path = await writeCheckpoint(dir, 5, (folder) => writeModel(folder, 6));
+    expect((await readTensor(join(path, "model.safetensors"), "w")).data[0]).toBe(6);
+    expect(await steps()).toEqual(["step-00000005"]);
+  });
+
+  test("leaves nothing behind where it fails", async () => {
+    await checkpoint(1);
+    const failing = writeCheckpoint(dir, 2, async (folder) => {
+      await writeModel(folder, 2);
+      throw new Error("in the middle");
+    });
+    await expect(failing).rejects.toThrow("in the middle");
+    expect(await steps()).toEqual(["step-00000001"]);
+  });
+
+  test.skipIf(process.platform !== "linux")(
+    "says so where the disk is full (skipped where there is no /dev/full)",
+    async () => {
+      await checkpoint(1);
+      const full = writeCheckpoint(dir, 2, () => writeFile("/dev/full", "x".repeat(100_000)));
+      await expect(full).rejects.toMatchObject({
+        code: "storage",
+        message: expect.stringMatching(
+          /step-00000002 could not be written: there is no space left on the disk; free some and try again\. What was saved before is untouched\.$/,
+        ),
+      });
+      expect((await latestCheckpoint(dir)).checkpoint?.step).toBe(1);
+    },
+  );
+
+  test("says so where the folder cannot be one", async () => {
+    await writeFile(join(dir, "file"), "");
+    const blocked = writeCheckpoint(join(dir, "file"), 1, (folder) => writeModel(folder, 1));
+    await expect(blocked).rejects.toMatchObject({
+      code: "storage",
+      message: expect.stringContaining("a part of the path is a file"),
+    });
+  });
+
+  test.skipIf(process.getuid?.() === 0)(
+    "says so where the folder is read-only (skipped for root, who may write everywhere)",
+    async () => {
+      await checkpoint(1);
+      await chmod(join(dir, "checkpoints"), 0o555);
+      await expect(checkpoint(2)).rejects.toMatchObject({
+        code: "storage",
+        message: expect.stringContaining("may not be written to"),
+      });
+      await chmod(join(dir, "checkpoints"), 0o755);
+      expect((await latestCheckpoint(dir)).checkpoint?.step).toBe(1);
+    },
+  );
+
+  test("each storage problem is one sentence with what to do; other errors stay as they are", () => {
+    for (const code of ["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO"]) {
+      const told = storageError(Object.assign(new Error("native"), { code }), "/models/a");
+      expect(told).toMatchObject({
+        code: "storage",
+        message: expect.stringMatching(/^\/models\/a could not be written: .*; .*\. What was saved/),
+      });
+    }
+    const bug = new TypeError("x is undefined");
+    expect(storageError(bug, "/models/a")).toBe(bug);
+  });
+});
+
+describe("pruning", () => {
+  test("keeps the newest whole ones and removes what interrupted writes have left", async () => {
+    for (const step of [1, 2, 3, 4]) await checkpoint(step);
+    await truncate(join(dir, "checkpoints/step-00000004/model.safetensors"), 9);
+    await mkdir(join(dir, "checkpoints/.writing-step-00000005-x"));
+    await writeFile(join(dir, "checkpoints/notes.txt"), "mine");
+    await pruneCheckpoints(dir, 2);
+    expect(await steps()).toEqual(["notes.txt", "step-00000002", "step-00000003"]);
+  });
+});
+
+describe("publishing", () => {
+  test("makes a checkpoint's model the folder's, again and again", async () => {
+    for (const step of [1, 2, 2]) {
+      await publish(dir, { path: await checkpoint(step) });
+      expect((await readTensor(join(dir, "model.safetensors"), "w")).data[0]).toBe(step);
+      expect(await readJson(join(dir, "training.json"))).toEqual({ step });
+    }
+    expect((await readdir(dir)).sort()).toEqual([...MODEL_FILES, "checkpoints"].sort());
+  });
+
+  test("what is published stays when the checkpoint is deleted", async () => {
+    await publish(dir, { path: await checkpoint(1) });
+    await checkpoint(2);
+    await pruneCheckpoints(dir, 1);
+    expect((await readTensor(join(dir, "model.safetensors"), "w")).data[0]).toBe(1);
+  });
+});
+
+test("a process killed at any moment leaves the last whole checkpoint and a whole model", async () => {
+  const program = await bundleProgram(join(import.meta.dirname, "writeCheckpoints.program.ts"));
+  const { uniform } = random(11, "kills");
+  let kept = 0;
+  for (let round = 0; round < 25; round++) {
+    // Every third round begins at a step that is there already, which it replaces.
+    const child = startProgram(program, [dir, String(round % 3 ? kept + 1 : Math.max(kept, 1))]);
+    const output = outputOf(child);
+    await new Promise((started) => child.stdout?.once("data", started));
+    await setTimeout(uniform() * 60);
+    child.kill("SIGKILL");
+    const { stdout, stderr } = await output;
+    expect(stderr).toBe("");
+    const said = Number(stdout.trim().split("\n").at(-1));
+
+    const { checkpoint: latest, skipped } = await latestCheckpoint(dir);
+    expect(skipped).toEqual([]);
+    expect(latest?.step).toBeGreaterThanOrEqual(Math.max(said, kept));
+    kept = latest?.step ?? 0;
+    const path = latest?.path ?? "";
+    for (const [name, tensor] of [
+      ["model.safetensors", "w"],
+      [OPTIMIZER_FILE, "m"],
+    ] as const) {
+      const { data } = await readTensor(join(path, name), tensor);
+      expect(data.every((value) => value === kept)).toBe(true);
+    }
+    for (const name of MODEL_FILES.filter((file) => file.endsWith(".json")))
+      expect(await readJson(join(path, name))).toEqual({ step: kept });
+    const published = await readTensor(join(dir, "model.safetensors"), "w").catch((error) => {
+      // Killed before the first was published.
+      if (/does not exist/.test(error.message)) return null;
+      throw error;
+    });
+    if (published) expect(new Set(published.data).size).toBe(1);
+  }
+  await pruneCheckpoints(dir, 1);
+  expect(await steps()).toEqual([`step-${String(kept).padStart(8, "0")}`]);
+}, 120_000);
+
+describe("files", () => {
+  test("are replaced whole", async () => {
+    const path = join(dir, "a.json");
+    await writeFileWhole(path, "first");
+    await expect(
+      writeFileWhole(path, async (file) => {
+        await file.writeFile("half");
+        throw new Error("stopped");
+      }),
+    ).rejects.toThrow("stopped");
+    expect(await readFile(path, "utf8")).toBe("first");
+    expect(await readdir(dir)).toEqual(["a.json"]);
+  });
+
+  test("of lines take new ones after a line that was cut off", async () => {
+    const path = join(dir, "reports.jsonl");
+    expect(await readJsonLines(path)).toEqual([]);
+    await appendJsonLines(path, [{ step: 1 }, { step: 2 }]);
+    await truncate(path, (await readFile(path)).length - 4);
+    await appendJsonLines(path, [{ step: 3 }]);
+    expect(await readJsonLines(path)).toEqual([{ step: 1 }, { step: 3 }]);
+  });
+
+  test("that are missing or damaged are named with what to do", async () => {
+    await expect(readJson(join(dir, "config.json"))).rejects.toMatchObject({
+      code: "config",
+      message: expect.stringMatching(/config\.json does not exist; choose/),
+    });
+    await writeFile(join(dir, "config.json"), "{");
+    await expect(readJson(join(dir, "config.json"))).rejects.toThrow(
+      /config\.json is damaged \(it is not JSON\); copy it from the model's last checkpoint/,
+    );
+  });
+
+  test("that a file names stay in its folder", () => {
+    expect(plainFileName("model-00001-of-00002.safetensors", "index.json")).toBe("model-00001-of-00002.safetensors");
+    for (const name of ["../a", "/etc/passwd", "a/b", "a\\b", "..", ".", "", "C:a", "a\u0000b"]) {
+      expect(() => plainFileName(name, "index.json")).toThrow("index.json names the file");
+    }
+  });
+});
