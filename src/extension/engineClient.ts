@@ -24,7 +24,11 @@ export type EngineState =
   /** Not needed yet. */
   | { readonly kind: "idle" }
   | { readonly kind: "running" }
-  | { readonly kind: "restarting"; readonly message: string; /** From the GPU to the CPU. */ readonly fallsBack: boolean }
+  | {
+      readonly kind: "restarting";
+      readonly message: string /** From the GPU to the CPU. */;
+      readonly fallsBack: boolean;
+    }
   /** Crashed too often, or could not be started; only `restart` brings it back. */
   | { readonly kind: "stopped"; readonly message: string };
 

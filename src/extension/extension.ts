@@ -42,6 +42,7 @@ export function activate(context: vscode.ExtensionContext): void {
     log,
     onState: (state) => {
       status.update();
+      if (state.kind === "running") inspector.engineStarted();
       void tellState(state);
     },
   });

@@ -106,9 +106,9 @@ export class TrainingRun {
       this.#setState(result.reason, null);
       return result;
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#setState("failed", this.#withWhatIsKept(message));
-      throw error;
+      const message = this.#withWhatIsKept(error instanceof Error ? error.message : String(error));
+      this.#setState("failed", message);
+      throw new Error(message, { cause: error });
     }
   }
 

@@ -1,7 +1,13 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { commandIds, settingDefaults, settingLimits, trainingPanelType, viewIds } from "../../src/extension/contributions";
+import {
+  commandIds,
+  settingDefaults,
+  settingLimits,
+  trainingPanelType,
+  viewIds,
+} from "../../src/extension/contributions";
 
 interface Property {
   readonly default: unknown;

@@ -76,7 +76,7 @@ describe("a run", () => {
     });
     const end = fox.go(request);
     setTimeout(() => client.close("The engine was killed."), 20);
-    await expect(end).rejects.toThrow("The engine was killed.");
+    await expect(end).rejects.toThrow("The engine was killed. Step 10 is saved; Resume goes on from there.");
     expect(states.at(-1)).toEqual({
       phase: "failed",
       message: "The engine was killed. Step 10 is saved; Resume goes on from there.",

@@ -4,8 +4,21 @@ import { count, duration } from "../../src/extension/format";
 import { inspectorChecks, trainingChecks } from "../../src/extension/views/checks";
 import { type Status, statusText } from "../../src/extension/views/statusText";
 
-const idle: Status = { model: "Fox", device: "cpu", engine: { kind: "running" }, run: null, generating: false, problem: null };
-const run = { name: "Hare", step: 450, steps: 1000, loss: 2.5, state: { phase: "running", message: null, secondsLeft: 75 } } as const;
+const idle: Status = {
+  model: "Fox",
+  device: "cpu",
+  engine: { kind: "running" },
+  run: null,
+  generating: false,
+  problem: null,
+};
+const run = {
+  name: "Hare",
+  step: 450,
+  steps: 1000,
+  loss: 2.5,
+  state: { phase: "running", message: null, secondsLeft: 75 },
+} as const;
 
 describe("the status item", () => {
   test.each<[string, Partial<Status>, string]>([
@@ -57,7 +70,9 @@ describe("a setting that is typed", () => {
     ["", "gelu"],
   ])("%j in place of %j is refused", (typed, like) => expect(parseSetting(typed, like)).toHaveProperty("problem"));
   test("what is changed often comes first", () => {
-    const names = orderedSettings({ "train.seed": 1, "a.b": 2, "model.nLayers": 3, "train.steps": 4 }).map(([name]) => name);
+    const names = orderedSettings({ "train.seed": 1, "a.b": 2, "model.nLayers": 3, "train.steps": 4 }).map(
+      ([name]) => name,
+    );
     expect(names).toEqual(["train.steps", "model.nLayers", "train.seed", "a.b"]);
   });
 });
@@ -65,7 +80,11 @@ describe("a setting that is typed", () => {
 describe("a message from a webview", () => {
   test("that is as it must be passes", () => {
     expect(inspectorChecks.tensor({ trace: 1, name: "embed" })).toEqual({ trace: 1, name: "embed" });
-    expect(inspectorChecks.tensor({ trace: 1, name: "embed", head: 2, more: "x" })).toEqual({ trace: 1, name: "embed", head: 2 });
+    expect(inspectorChecks.tensor({ trace: 1, name: "embed", head: 2, more: "x" })).toEqual({
+      trace: 1,
+      name: "embed",
+      head: 2,
+    });
     expect(trainingChecks.pause({ paused: true })).toEqual({ paused: true });
     expect(inspectorChecks.save({ name: "attention-layer0.csv", data: new Uint8Array(1) })).toHaveProperty("name");
   });

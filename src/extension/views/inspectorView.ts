@@ -2,7 +2,7 @@
 
 import * as vscode from "vscode";
 import type { TraceInfo } from "../../protocol/engineApi";
-import { isCancelled, RemoteError, type Server, serve } from "../../protocol/rpc";
+import { isCancelled, type Server, serve } from "../../protocol/rpc";
 import type { HostAction, InspectedSource, InspectorEvents, InspectorHost } from "../../protocol/webviewApi";
 import { viewIds } from "../contributions";
 import { l10n } from "../l10n";
@@ -27,6 +27,8 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
   #trace: number | null = null;
   /** What is shown: it is not inspected again. */
   #shown: string | null = null;
+  /** Stays while a view and not a text is in front. */
+  #source: InspectedSource | null = null;
 
   constructor(lab: Lab) {
     this.#lab = lab;
@@ -37,7 +39,7 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
       vscode.window.onDidChangeActiveTextEditor(() => this.#soon()),
       vscode.window.onDidChangeTextEditorSelection(({ textEditor }) => moved(textEditor.document)),
       vscode.workspace.onDidChangeTextDocument(({ document }) => moved(document)),
-      lab.models.onDidChange(() => this.#soon(true)),
+      lab.models.onDidChange(() => this.#soon()),
       vscode.workspace.onDidChangeConfiguration((change) => {
         if (change.affectsConfiguration("decoderLab.inspector")) this.#soon(true);
       }),
@@ -62,7 +64,18 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
   async reveal(): Promise<void> {
     this.#follow = true;
     this.#typed = null;
+    this.#server?.tell("follow", { follow: true });
     await vscode.commands.executeCommand(`${viewIds.inspector}.focus`);
+    this.#soon(true);
+  }
+
+  /**
+   * A new engine knows nothing of the trace that is shown: it is made again. Not after a problem, which may be what
+   * ended the engine before.
+   */
+  engineStarted(): void {
+    if (this.#trace === null) return;
+    this.#trace = null;
     this.#soon(true);
   }
 
@@ -81,6 +94,7 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
       inspectText: ({ text }) => {
         this.#follow = false;
         this.#typed = text;
+        this.#server?.tell("follow", { follow: false });
         void this.#inspect();
         return null;
       },
@@ -121,11 +135,11 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
       const action = { id: "trainModel", label: l10n.t("Train Tiny GPT") } as const;
       return this.#empty(l10n.t("There is no model yet."), action);
     }
-    const source = this.#source();
-    if (source === "same") return;
+    this.#source = this.#findSource();
+    const source = this.#source;
     if (!source) return this.#empty(l10n.t("Put the cursor on a line with text, or type some here."), null);
 
-    const key = JSON.stringify([model.dir, model.step, source]);
+    const key = JSON.stringify([model.dir, model.name, model.step, source]);
     if (key === this.#shown) return;
     this.#shown = key;
     this.#running?.abort();
@@ -171,25 +185,22 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
 
   #problem(server: Server<InspectorEvents>, error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
-    const gone = error instanceof RemoteError && error.code === "gone";
     this.#lab.log.warn(`inspect: ${message}`);
     const stopped = this.#lab.engine.state.kind === "stopped";
     const action = stopped
       ? ({ id: "restartEngine", label: l10n.t("Restart Engine") } as const)
       : ({ id: "showLog", label: l10n.t("Show Log") } as const);
     server.tell("problem", { message, action });
-    // The engine comes back by itself; what was looked at comes back with it, once.
-    if (gone && !stopped && this.#lab.engine.state.kind === "restarting") this.#trace = null;
+    this.#trace = null;
   }
 
-  /** The text to inspect; "same" where what is shown stays, such as when a view and not an editor is in front. */
-  #source(): InspectedSource | null | "same" {
+  /** The text to inspect; what it was before, where no text is in front or the inspector does not follow. */
+  #findSource(): InspectedSource | null {
     if (this.#typed !== null) {
       return this.#typed === "" ? null : sourceOf("typed", l10n.t("typed text"), this.#typed);
     }
     const editor = vscode.window.activeTextEditor;
-    if (!editor) return this.#shown ? "same" : null;
-    if (!this.#follow && this.#shown) return "same";
+    if (!editor || (!this.#follow && this.#source)) return this.#source;
     const { document, selection } = editor;
     const name = document.uri.path.split("/").at(-1) || document.fileName;
     if (!selection.isEmpty) {

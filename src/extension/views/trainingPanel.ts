@@ -57,7 +57,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
       server.close();
       if (this.#panel === panel) this.#panel = undefined;
     });
-    openPage(panel.webview, extensionUri, "training", panel.title);
+    openPage(panel.webview, extensionUri, "training", l10n.t("Training"));
   }
 
   #setTitle(): void {
