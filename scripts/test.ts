@@ -1,5 +1,5 @@
 /**
- * All tests: types, lint, unit, WebGPU, packaging and end-to-end. Goes on after a failure, and ends with one line that sums
+ * All tests: types, lint, unit, WebGPU, pages, packaging and end-to-end. Goes on after a failure, and ends with one line that sums
  * up the runs: `N passed, N failed, N skipped`. A check that is no test run (types, lint, build) counts when it fails.
  */
 
@@ -21,6 +21,7 @@ runAsScript(import.meta.url, async () => {
   await check("lint", "npm", "run", "--silent", "lint");
   await runTests("unit");
   await runTests("webgpu");
+  await runTests("pages");
   if (await check("package", process.execPath, inRoot("scripts", "package.ts"))) {
     await runTests("packaging");
     await runTests("e2e");

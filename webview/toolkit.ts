@@ -93,7 +93,8 @@ export function checkbox(label: string, checked: boolean, change: (checked: bool
 
 export function textField(name: string, placeholder: string): TextField {
   const node = make<TextField>("vscode-text-field");
-  node.setAttribute("aria-label", name);
+  // When it is connected, later in this turn, a field without a visible label names itself "Text field".
+  setTimeout(() => node.setAttribute("aria-label", name));
   node.placeholder = placeholder;
   return node;
 }

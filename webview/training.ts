@@ -94,7 +94,11 @@ function mount(): (run: Run | null) => void {
   return (run) => {
     for (const part of [header, figures, curves.node, samples.node]) part.hidden = run === null;
     if (!run) {
-      fill(notice, el("p", { class: "muted" }, t("No run is shown. Start one with “Decoder Lab: Train Tiny GPT”.")));
+      fill(
+        notice,
+        el("h1", {}, t("Training")),
+        el("p", { class: "muted" }, t("No run is shown. Start one with “Decoder Lab: Train Tiny GPT”.")),
+      );
       return;
     }
     const { state, started } = run;

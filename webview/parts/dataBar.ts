@@ -91,7 +91,7 @@ function drawTable(table: TableData): HTMLElement[] {
   return [
     el(
       "div",
-      { class: "data-table", attrs: { tabindex: 0, role: "region", "aria-label": table.title } },
+      { class: "data-table", attrs: { tabindex: 0, role: "region", "aria-label": t("Table: {0}", table.title) } },
       el("table", {}, el("caption", {}, table.title), el("thead", {}, head), el("tbody", {}, ...body)),
     ),
     ...(note.length > 0

@@ -87,14 +87,14 @@ export function createCurvesView(save: Save): CurvesView {
     ]),
     panel("gradient-norm", t("Gradient norm before clipping"), 180, { formatAxis: formatShort }, ({ reports }) =>
       withTrend(
-        t("before clipping"),
+        [t("each step"), t("smoothed")],
         pointsOf(reports, ({ gradNorm }) => gradNorm),
         (norm) => norm.toPrecision(4),
       ),
     ),
     panel("speed", t("Tokens per second"), 180, { formatAxis: formatCount }, ({ reports }) =>
       withTrend(
-        t("tokens/s"),
+        [t("each step"), t("smoothed")],
         pointsOf(reports, ({ tokensPerSecond }) => tokensPerSecond),
         formatSpeed,
       ),
@@ -120,7 +120,7 @@ export function createCurvesView(save: Save): CurvesView {
 function lossLines({ reports, evals }: Run): Line[] {
   return [
     ...withTrend(
-      t("training"),
+      [t("training, each step"), t("training, smoothed")],
       pointsOf(reports, ({ loss }) => loss),
       formatLoss,
     ),
@@ -135,11 +135,11 @@ function lossLines({ reports, evals }: Run): Line[] {
 }
 
 /** A noisy value as it is, and smoothed in front of it. */
-function withTrend(name: string, points: Points, format: Line["format"]): Line[] {
+function withTrend([raw, trend]: readonly [string, string], points: Points, format: Line["format"]): Line[] {
   const smoothed: Points = { x: points.x, y: smooth(points.y, smoothingWindow(points.y.length)) };
   return [
-    { name: name + t("each step"), points, color: 0, style: "faint", format },
-    { name: name + t("smoothed"), points: smoothed, color: 0, style: "line", format },
+    { name: raw, points, color: 0, style: "faint", format },
+    { name: trend, points: smoothed, color: 0, style: "line", format },
   ];
 }
 

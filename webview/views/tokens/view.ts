@@ -71,11 +71,13 @@ function drawChip(chip: TokenChip, choose: () => void): HTMLElement {
     {
       class: `token ${kind}${joined ? " joined" : ""}`,
       title: t("Token {0}: “{1}”, id {2}", index, label, id),
-      attrs: { role: "option", "aria-label": t("{0}, id {1}, position {2}", label, id, index) },
+      attrs: { role: "option" },
       on: { click: choose },
     },
     el("span", { class: "token-text" }, label),
+    el("span", { class: "visually-hidden" }, t(", id ")),
     el("span", { class: "token-id" }, id),
+    el("span", { class: "visually-hidden" }, t(", position {0}", index)),
   );
   return node;
 }

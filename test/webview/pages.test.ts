@@ -1,0 +1,308 @@
+/**
+ * Both pages as VS Code would show them, in a real Chromium under the strict policy: no accessibility violations in
+ * any state and theme, and what they show and ask by keyboard.
+ */
+
+import axe from "axe-core";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { bundlePage, chromiumPath, launch, openPage, type PageFiles, setTheme } from "./openPage";
+import type { ThemeKind } from "./themes";
+import { tinyTrace } from "./tinyTrace";
+
+const TEXT = "a 🐈\n\tsat.";
+const THEMES: readonly ThemeKind[] = ["dark", "light", "hc-dark", "hc-light"];
+const SIDE_BAR = { width: 320, height: 900 };
+
+if (!chromiumPath) console.warn("Skipped: the pages' tests need Chromium (apt-get install chromium).");
+
+describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
+  let browser: Browser;
+  let inspector: PageFiles;
+  let training: PageFiles;
+  beforeAll(async () => {
+    [browser, inspector, training] = await Promise.all([launch(), bundlePage("inspector"), bundlePage("training")]);
+  });
+  afterAll(() => browser?.close());
+
+  describe("the inspector", () => {
+    let page: Page;
+    let errors: string[];
+    beforeAll(async () => {
+      ({ page, errors } = await openPage(browser, inspector, "dark", SIDE_BAR));
+    });
+    afterAll(() => page.close());
+
+    test("has no accessibility violations without a text, in any theme", async () => {
+      await page.evaluate(() =>
+        window.lab.tell("empty", {
+          reason: "Open a text file or type here.",
+          action: { id: "trainModel", label: "Train Tiny GPT" },
+        }),
+      );
+      await page.getByText("Open a text file").waitFor();
+      await expectAccessible(page);
+    });
+
+    test("has none with a problem, in any theme", async () => {
+      await page.evaluate(() =>
+        window.lab.tell("problem", {
+          message: "The engine has stopped.",
+          action: { id: "restartEngine", label: "Restart Engine" },
+        }),
+      );
+      await page.getByRole("alert").getByText("The engine has stopped.").waitFor();
+      await expectAccessible(page);
+      await page.getByRole("button", { name: "Retry" }).click();
+      expect(await page.evaluate(() => window.lab.asked)).toContain("retry {}");
+    });
+
+    test("has none with a trace, a value and tables open, in any theme", async () => {
+      await inspect(page, TEXT);
+      await page.evaluate(() => window.lab.tell("busy", { busy: true }));
+      await page.getByRole("button", { name: "attnOut" }).click();
+      const tables = page.getByRole("button", { name: "Show table" });
+      while ((await tables.count()) > 0) await tables.first().click();
+      await page.locator("table").last().waitFor();
+      await expectAccessible(page);
+    });
+
+    test("nothing is wider than a side bar of 300 pixels", async () => {
+      await page.setViewportSize({ width: 300, height: 900 });
+      await inspect(page, "A longer line, with several words in it, that must wrap.");
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(300);
+      await page.setViewportSize(SIDE_BAR);
+    });
+
+    test("arrow keys choose a token, and the choice is shown in every view", async () => {
+      await inspect(page, "hello");
+      await page.getByRole("option", { selected: true }).focus();
+      await page.keyboard.press("Home");
+      await page.keyboard.press("ArrowRight");
+      const chosen = page.getByRole("option", { selected: true });
+      expect(await chosen.innerText()).toMatch(/^h\b.*106/s);
+      expect(await chosen.evaluate((node) => node === document.activeElement)).toBe(true);
+      expect(await page.getByRole("heading", { name: /Token “h” at position 1/ }).count()).toBe(1);
+    });
+
+    test("the attention picture says by keyboard what the tensor holds", async () => {
+      await inspect(page, "hello");
+      await page.evaluate(() => document.querySelector<HTMLElement>('[data-head="1.2"]')?.click());
+      const picture = page.getByRole("application", { name: /Attention of layer 1, head 2/ });
+      await picture.focus();
+      await page.keyboard.press("Control+Home");
+      for (const key of ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight"]) await page.keyboard.press(key);
+      const { tensor } = tinyTrace("hello");
+      const weight = tensor("blocks.1.attn.pattern", 2).data[3 * 6 + 1] as number;
+      expect(weight).toBeGreaterThan(1e-4);
+      const said = page.getByRole("status").filter({ hasText: "→" });
+      expect(await said.textContent()).toBe(`“l” → “h”: ${weight.toPrecision(6)}\nblocks.1.attn.pattern[0, 2, 3, 1]`);
+      await page.keyboard.press("Control+End");
+      await page.keyboard.press("Home");
+      await page.keyboard.press("ArrowUp");
+      await page.keyboard.press("End");
+      expect(await said.textContent()).toContain("masked");
+    });
+
+    test("Enter on a row of a picture chooses that token", async () => {
+      await inspect(page, "hello");
+      const picture = page.getByRole("application", { name: /Attention of layer/ });
+      await picture.focus();
+      await page.keyboard.press("Control+Home");
+      await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("Enter");
+      expect(await page.getByRole("option", { selected: true }).innerText()).toMatch(/^h/);
+    });
+
+    test("the most likely tokens are those of the distribution, and any token's rank can be found", async () => {
+      await inspect(page, "hello");
+      const { nextToken } = tinyTrace("hello").info;
+      const best = nextToken.indexOf(Math.max(...nextToken));
+      const bars = page.getByRole("list", { name: "Most likely next tokens" }).getByRole("listitem");
+      expect(await bars.count()).toBe(11);
+      expect(await bars.first().innerText()).toContain(`#${best}`);
+      await page.getByRole("textbox", { name: "Rank of a token" }).fill(`#${best}`);
+      expect(await page.getByText("rank 1", { exact: true }).count()).toBe(1);
+    });
+
+    test("typed text is inspected after a pause and stops following the editor", async () => {
+      const input = page.getByRole("textbox", { name: "Text to inspect" });
+      await input.fill("abc");
+      await page.getByText("typed text").waitFor();
+      expect(await page.evaluate(() => window.lab.asked)).toContain('inspectText {"text":"abc"}');
+      expect(await page.getByRole("checkbox", { name: "Follow editor" }).getAttribute("aria-checked")).toBe("false");
+      expect(await page.evaluate(() => window.lab.state)).toMatchObject({ typed: "abc" });
+    });
+
+    test("text is text: markup in a prompt does not become markup", async () => {
+      await inspect(page, "<img src=x>");
+      expect(await page.locator("img").count()).toBe(0);
+    });
+
+    test("a table's file has every number of the picture", async () => {
+      await inspect(page, "hello");
+      await page.getByRole("region", { name: "Attention" }).getByRole("button", { name: "Save CSV" }).click();
+      const file = await page.evaluate(() => {
+        const { name, data } = window.lab.saved.at(-1)!;
+        return { name, text: new TextDecoder().decode(data) };
+      });
+      expect(file.name).toMatch(/^attention-layer\d-head\d\.csv$/);
+      const lines = file.text.trim().split("\r\n");
+      expect(lines).toHaveLength(7);
+      expect(lines[1]).toBe("0 <BOS>,1,masked,masked,masked,masked,masked");
+    });
+
+    test("a picture is saved as PNG", async () => {
+      await page.getByRole("region", { name: "Attention" }).getByRole("button", { name: "Save PNG" }).click();
+      await page.waitForFunction(() => window.lab.saved.at(-1)?.name.endsWith(".png"));
+      expect(await page.evaluate(() => [...window.lab.saved.at(-1)!.data.slice(1, 4)])).toEqual([0x50, 0x4e, 0x47]);
+    });
+
+    test("sections stay folded when the view is made again", async () => {
+      await page.getByRole("button", { name: /^Embeddings/i }).click();
+      await page.reload();
+      await inspect(page, "hello");
+      expect(await page.getByRole("button", { name: /^Embeddings/i }).getAttribute("aria-expanded")).toBe("false");
+    });
+
+    test("nothing was refused by the policy and nothing went wrong", () => expect(errors).toEqual([]));
+  });
+
+  describe("the training view", () => {
+    let page: Page;
+    let errors: string[];
+    beforeAll(async () => {
+      ({ page, errors } = await openPage(browser, training, "dark", { width: 900, height: 1000 }));
+    });
+    afterAll(() => page.close());
+    const corpus = "It was the best of times, it was the worst of times. ".repeat(30);
+    const train = (phase: string, message?: string) =>
+      page.evaluate(([text, at, why]) => window.lab.train(text as string, 520, 600, at as "running", why), [
+        corpus,
+        phase,
+        message,
+      ] as const);
+
+    test("says how to start when there is no run", async () => {
+      await page.getByText("No run is shown").waitFor();
+      await expectAccessible(page);
+    });
+
+    test.each([
+      ["running", ["Pause", "Stop"]],
+      ["paused", ["Go on", "Stop"]],
+      ["stopped", ["Resume from step 500", "Look inside", "Use this model"]],
+      ["done", ["Look inside", "Use this model"]],
+      ["failed", ["Resume from step 500", "Look inside", "Use this model"]],
+    ])(
+      "a run that is %s has its buttons and no accessibility violations, in any theme",
+      async (phase, buttons) => {
+        await train(
+          phase,
+          phase === "failed" ? "The loss is not a number at step 520; lower the learning rate." : undefined,
+        );
+        await page.locator(".badge").getByText(phase).waitFor();
+        const shown = await page.locator("header vscode-button:visible").allInnerTexts();
+        expect(shown.map((text) => text.trim()).sort()).toEqual([...buttons].sort());
+        await expectAccessible(page);
+      },
+      60_000,
+    );
+
+    test("a preparation shows how far it is", async () => {
+      await page.evaluate(() => {
+        const state = { phase: "preparing", message: null, secondsLeft: null };
+        window.lab.tell("run", {
+          ...window.lab.run,
+          state,
+          started: null,
+          reports: [],
+          evals: [],
+          samples: [],
+          checkpointStep: null,
+        });
+        window.lab.tell("train", { kind: "prepare", message: "Reading the text", fraction: 0.25 });
+      });
+      await page.getByText("Reading the text 25.0 %").waitFor();
+      await expectAccessible(page);
+    });
+
+    test("buttons ask the host", async () => {
+      await train("running");
+      await page.getByRole("button", { name: "Pause" }).click();
+      await page.getByRole("button", { name: "Stop" }).click();
+      const asked = await page.evaluate(() => window.lab.asked);
+      expect(asked).toContain('pause {"paused":true}');
+      expect(asked).toContain("stop {}");
+    });
+
+    test("curves are read by keyboard, and their table has every step", async () => {
+      await train("running");
+      await page.getByText("of 600").waitFor();
+      const chart = page.getByRole("application", { name: /^Loss/ });
+      await chart.focus();
+      await page.keyboard.press("Home");
+      const first = await page.evaluate(() => window.lab.run!.reports[0]!.loss.toFixed(4));
+      await expect
+        .poll(() => page.getByRole("region", { name: "Loss", exact: true }).getByRole("status").first().textContent())
+        .toContain(`step 1: training, each step ${first}`);
+      await page.getByRole("region", { name: "Loss", exact: true }).getByRole("button", { name: "Save CSV" }).click();
+      const rows = await page.evaluate(
+        () => new TextDecoder().decode(window.lab.saved.at(-1)!.data).trim().split("\r\n").length,
+      );
+      expect(rows).toBe(521);
+    });
+
+    test("new steps move the figures", async () => {
+      await page.evaluate(() => {
+        const last = window.lab.run!.reports.at(-1)!;
+        window.lab.tell("train", { kind: "steps", reports: [{ ...last, step: 521, loss: 1.875 }], secondsLeft: 3 });
+      });
+      await page.locator(".figure-value").getByText("1.875").waitFor();
+    });
+
+    test("samples keep their whitespace and the newest is first", async () => {
+      const samples = await page.locator(".sample").allInnerTexts();
+      expect(samples[0]).toContain("step 500");
+      expect(
+        await page
+          .locator("pre")
+          .first()
+          .evaluate((node) => getComputedStyle(node).whiteSpaceCollapse),
+      ).toBe("preserve");
+    });
+
+    test("nothing was refused by the policy and nothing went wrong", () => expect(errors).toEqual([]));
+  });
+});
+
+async function inspect(page: Page, text: string): Promise<void> {
+  await page.waitForSelector("main > *");
+  const before = await page.evaluate(() => document.querySelectorAll(".token").length);
+  await page.evaluate((typed) => window.lab.inspect(typed, "line", "story.txt, line 3"), text);
+  const count = tinyTrace(text).info.tokens.length;
+  await page.waitForFunction(
+    ([n, was]) => document.querySelectorAll(".token").length === n || was === n,
+    [count, before],
+  );
+  // The pictures follow in the turns after the tokens.
+  await page.waitForTimeout(100);
+}
+
+/** Runs axe-core in each theme; a violation is told with its rule, theme and element. */
+async function expectAccessible(page: Page): Promise<void> {
+  const found: string[] = [];
+  for (const theme of THEMES) {
+    await page.evaluate(setTheme(theme));
+    await page.evaluate(axe.source);
+    const violations = await page.evaluate(async () => {
+      const { violations } = await (window as unknown as { axe: typeof axe }).axe.run(document);
+      return violations.flatMap(({ id, nodes }) =>
+        nodes.map((node) => `${id}: ${node.target.join(" ")} ${node.any[0]?.message ?? node.failureSummary}`),
+      );
+    });
+    found.push(...violations.map((violation) => `${theme}: ${violation}`));
+  }
+  await page.evaluate(setTheme("dark"));
+  expect(found).toEqual([]);
+}
