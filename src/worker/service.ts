@@ -1,28 +1,277 @@
-/** Stands in for the engine until it is connected here: every request says that it is not built yet. */
+/** The engine behind the protocol: what each request of the extension does. */
 
-import { EngineError } from "../engine/errors";
-import type { EngineApi } from "../protocol/engineApi";
+import { statSync } from "node:fs";
+import { basename } from "node:path";
+import {
+  attentionOf,
+  type DeviceChoice,
+  DocumentTokens,
+  describeModel,
+  EngineError,
+  LoadedModel,
+  listDevices,
+  loadTokenizer,
+  openModel,
+  PRESETS,
+  type RunControl,
+  readConfig,
+  resume,
+  settingsOf,
+  type Tokenizer,
+  type Trace,
+  type TrainEvent,
+  type TrainResult,
+  train,
+} from "../engine";
+import type { EngineApi, TraceTensor } from "../protocol/engineApi";
 import type { Handlers } from "../protocol/rpc";
 
-export function engineService(): Handlers<EngineApi> {
-  const notBuilt = (): never => {
-    throw new EngineError("notFound", "The engine is not built yet, so nothing can run.");
-  };
+/** `device` is the choice of the settings; a run may ask for another. */
+export function engineService(device: DeviceChoice = deviceFromEnvironment()): Handlers<EngineApi> {
+  const models = new Models(device);
+  const documents = new Documents();
+  const traces = new Traces();
+  const runs = new Runs();
+
   return {
-    devices: notBuilt,
-    model: notBuilt,
-    describe: notBuilt,
-    tokenize: notBuilt,
-    tokenAt: notBuilt,
-    closeDocument: notBuilt,
-    generate: notBuilt,
-    inspect: notBuilt,
-    traceTensor: notBuilt,
-    releaseTrace: notBuilt,
-    train: notBuilt,
-    resume: notBuilt,
-    pauseRun: notBuilt,
-    stopRun: notBuilt,
-    presets: notBuilt,
+    devices: () => listDevices(),
+    presets: () =>
+      PRESETS.map((preset) => ({
+        name: preset.name,
+        title: preset.title,
+        description: preset.description,
+        needsText: preset.data.kind === "text",
+        settings: settingsOf(preset),
+      })),
+
+    model: async ({ dir }) => (await openModel(dir)).info,
+    describe: async ({ dir }) => describeModel(await readConfig(dir)),
+    tokenize: async ({ dir, text }) => [...(await models.tokenizer(dir)).promptSpans(text)],
+    tokenAt: async ({ dir, ...question }, { signal }) =>
+      documents.tokenAt(await models.tokenizer(dir), dir, question, signal),
+    closeDocument: ({ uri }) => documents.close(uri),
+
+    generate: async ({ dir, prompt, maxNewTokens, stop = [], ...sampling }, { signal, report }) => {
+      const loaded = await models.open(dir);
+      const ids = loaded.model.tokenizer.encodePrompt(prompt);
+      const options = { temperature: 0, topK: 0, topP: 1, seed: 0, ...sampling, maxNewTokens, stop, signal };
+      return loaded.generate(ids, options, report);
+    },
+
+    inspect: async ({ dir, text, maxTokens }) => {
+      const loaded = await models.open(dir);
+      const began = performance.now();
+      const { tokens, trace, nextToken, residualNorms } = await loaded.inspect(text, maxTokens);
+      return {
+        trace: traces.keep(trace),
+        model: loaded.model.info,
+        tokens,
+        values: traceValues(trace, loaded.model.cfg.nHeads),
+        residualNorms,
+        nextToken,
+        vocabulary: loaded.vocabulary,
+        device: loaded.weights.device,
+        milliseconds: performance.now() - began,
+      };
+    },
+    traceTensor: ({ trace, name, head }) => traceTensor(traces.get(trace), name, head),
+    releaseTrace: ({ trace }) => traces.release(trace),
+
+    train: (params, context) => runs.run(params.out, context, (control) => train(params, control)),
+    resume: ({ dir, steps, device }, context) =>
+      runs.run(dir, context, (control) => resume(dir, { steps, device }, control)),
+    pauseRun: ({ dir, paused }) => runs.pause(dir, paused),
+    stopRun: ({ dir }) => runs.stop(dir),
   };
 }
+
+function deviceFromEnvironment(): DeviceChoice {
+  const choice = process.env.DECODER_LAB_DEVICE ?? "auto";
+  if (choice === "auto" || choice === "cpu" || choice === "webgpu") return choice;
+  throw new EngineError("device", `There is no device "${choice}"; choose auto, cpu or webgpu.`);
+}
+
+/** Models in memory: the last few used, read again when their files have changed. */
+class Models {
+  readonly #loaded = new Map<string, { readonly version: number; readonly model: Promise<LoadedModel> }>();
+  readonly #tokenizers = new Map<string, { readonly version: number; readonly tokenizer: Promise<Tokenizer> }>();
+
+  constructor(readonly device: DeviceChoice) {}
+
+  open(dir: string): Promise<LoadedModel> {
+    const version = versionOf(dir, "model.safetensors");
+    const known = this.#loaded.get(dir);
+    if (known?.version === version) {
+      this.#loaded.delete(dir);
+      this.#loaded.set(dir, known);
+      return known.model;
+    }
+    if (known) this.#forget(dir);
+    const model = LoadedModel.open(dir, this.device);
+    model.catch(() => this.#loaded.delete(dir));
+    this.#loaded.set(dir, { version, model });
+    for (const oldest of [...this.#loaded.keys()].slice(0, -MODELS_KEPT)) this.#forget(oldest);
+    return model;
+  }
+
+  /** Needs no weights, and nothing native. */
+  tokenizer(dir: string): Promise<Tokenizer> {
+    const version = versionOf(dir, "tokenizer.json");
+    const known = this.#tokenizers.get(dir);
+    if (known?.version === version) return known.tokenizer;
+    const tokenizer = loadTokenizer(dir);
+    tokenizer.catch(() => this.#tokenizers.delete(dir));
+    this.#tokenizers.set(dir, { version, tokenizer });
+    return tokenizer;
+  }
+
+  #forget(dir: string): void {
+    const known = this.#loaded.get(dir);
+    this.#loaded.delete(dir);
+    known?.model.then((model) => model.release()).catch(() => undefined);
+  }
+}
+
+const MODELS_KEPT = 2;
+
+/** Changes with a file; 0 where there is none, so that opening it says what is wrong. */
+const versionOf = (dir: string, file: string): number =>
+  statSync(`${dir}/${file}`, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
+/** Documents that are hovered over, by URI: the tokens of their last version. */
+class Documents {
+  readonly #known = new Map<
+    string,
+    { readonly dir: string; readonly version: number; readonly tokens: DocumentTokens }
+  >();
+
+  async tokenAt(
+    tokenizer: Tokenizer,
+    dir: string,
+    { uri, version, text, offset }: { uri: string; version: number; text?: string; offset: number },
+    signal: AbortSignal,
+  ) {
+    const known = this.#known.get(uri);
+    const isSame = known?.dir === dir && known.version === version;
+    if (!isSame && text === undefined) return { kind: "needText" as const };
+    const previous = known?.dir === dir ? known.tokens : undefined;
+    const tokens = isSame ? known.tokens : new DocumentTokens(tokenizer, text as string, previous);
+    if (!isSame) {
+      this.#known.delete(uri);
+      this.#known.set(uri, { dir, version, tokens });
+      for (const oldest of [...this.#known.keys()].slice(0, -DOCUMENTS_KEPT)) this.#known.delete(oldest);
+    }
+    const found = await tokens.tokenAt(offset, signal);
+    return found ? { kind: "token" as const, ...found } : { kind: "none" as const };
+  }
+
+  close(uri: string): null {
+    this.#known.delete(uri);
+    return null;
+  }
+}
+
+const DOCUMENTS_KEPT = 8;
+
+/** Traces that a view may still ask about. */
+class Traces {
+  readonly #kept = new Map<number, Trace>();
+  #count = 0;
+
+  keep(trace: Trace): number {
+    const id = ++this.#count;
+    this.#kept.set(id, trace);
+    for (const oldest of [...this.#kept.keys()].slice(0, -TRACES_KEPT)) this.#kept.delete(oldest);
+    return id;
+  }
+
+  get(id: number): Trace {
+    const trace = this.#kept.get(id);
+    if (!trace) throw new EngineError("notFound", "These values are no longer kept; inspect the text again.");
+    return trace;
+  }
+
+  release(id: number): null {
+    this.#kept.delete(id);
+    return null;
+  }
+}
+
+const TRACES_KEPT = 4;
+
+/** The values of a trace with those that are computed when they are asked for. */
+function traceValues(trace: Trace, nHeads: number): { name: string; shape: readonly number[] }[] {
+  return [...trace].flatMap(([name, { shape }]) => {
+    const value = { name, shape };
+    if (!name.endsWith(".attn.v")) return [value];
+    const T = shape[2] as number;
+    const attention = (kind: string) => ({ name: name.replace(/v$/, kind), shape: [1, nHeads, T, T] });
+    return [value, attention("scores"), attention("pattern")];
+  });
+}
+
+/** One value of a trace; of those by head, the head asked for. */
+function traceTensor(trace: Trace, name: string, head = 0): TraceTensor {
+  const attention = /^blocks\.(\d+)\.attn\.(scores|pattern)$/.exec(name);
+  if (attention) {
+    const { [attention[2] as "scores" | "pattern"]: value } = attentionOf(trace, Number(attention[1]), head);
+    return { name, ...value };
+  }
+  const value = trace.get(name);
+  if (!value) throw new EngineError("notFound", `This run has no value "${name}"; inspect the text again.`);
+  const { shape, data } = value;
+  if (!/\.attn\.[qkvz]$/.test(name)) return { name, ...value };
+  const [, H, T, K] = shape as [number, number, number, number];
+  if (head >= H) throw new EngineError("notFound", `${name} has ${H} heads, not ${head + 1}.`);
+  return { name, shape: [1, T, K], data: data.slice(head * T * K, (head + 1) * T * K) };
+}
+
+/** Runs that are going on, by model folder. */
+class Runs {
+  readonly #running = new Map<string, { readonly stop: AbortController; paused: boolean; wake: () => void }>();
+
+  async run(
+    dir: string,
+    { signal, report }: { readonly signal: AbortSignal; readonly report: (event: TrainEvent | PausedEvent) => void },
+    work: (control: RunControl) => Promise<TrainResult>,
+  ): Promise<TrainResult> {
+    if (this.#running.has(dir)) {
+      throw new EngineError("config", `${basename(dir)} is being trained already; stop that run first.`);
+    }
+    const stop = new AbortController();
+    const run = { stop, paused: false, wake: () => {} };
+    this.#running.set(dir, run);
+    const onAbort = () => this.stop(dir);
+    signal.addEventListener("abort", onAbort);
+    const whilePaused = async () => {
+      if (!run.paused) return;
+      report({ kind: "paused", paused: true });
+      while (run.paused && !stop.signal.aborted) await new Promise<void>((resolve) => (run.wake = resolve));
+      report({ kind: "paused", paused: false });
+    };
+    try {
+      return await work({ signal: stop.signal, whilePaused, report });
+    } finally {
+      signal.removeEventListener("abort", onAbort);
+      this.#running.delete(dir);
+    }
+  }
+
+  pause(dir: string, paused: boolean): null {
+    const run = this.#running.get(dir);
+    if (run) {
+      run.paused = paused;
+      run.wake();
+    }
+    return null;
+  }
+
+  stop(dir: string): null {
+    const run = this.#running.get(dir);
+    run?.stop.abort();
+    run?.wake();
+    return null;
+  }
+}
+
+type PausedEvent = { readonly kind: "paused"; readonly paused: boolean };

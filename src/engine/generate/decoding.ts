@@ -165,7 +165,7 @@ export function decodeGraph(cfg: DecoderConfig, B: number, T: number): Record<st
 }
 
 /** The attention operator of the cache handles heads of whole vectors only. */
-export function requireHeadSize({ dModel, nHeads }: DecoderConfig): void {
+export function requireHeadSize({ dModel, nHeads }: Pick<DecoderConfig, "dModel" | "nHeads">): void {
   if (dModel % nHeads !== 0 || (dModel / nHeads) % 8 !== 0) {
     throw new EngineError(
       "config",

@@ -11,6 +11,8 @@ export interface GenerateOptions extends Sampling {
   readonly eosId: number | null;
   /** Heard before every token. */
   readonly signal?: AbortSignal | undefined;
+  /** Told, once the prompt is read, how many of its tokens were still in the cache. */
+  readonly onPrompt?: (reused: number) => void;
 }
 
 export interface GeneratedStep {
@@ -51,12 +53,13 @@ export class TokenCache {
 export async function* generate(
   cache: TokenCache,
   prompt: readonly number[],
-  { maxNewTokens, eosId, seed, signal, ...sampling }: GenerateOptions,
+  { maxNewTokens, eosId, seed, signal, onPrompt, ...sampling }: GenerateOptions,
 ): AsyncGenerator<GeneratedStep> {
   const draws = random(seed, "generate");
   const ids = [...prompt];
   for (let made = 0; made < maxNewTokens && !signal?.aborted; made++) {
-    const { logits } = await cache.logitsAfter(ids, signal);
+    const { logits, reused } = await cache.logitsAfter(ids, signal);
+    if (made === 0) onPrompt?.(reused);
     const step = choose(logits, sampling, draws);
     if (step.id === eosId) return;
     yield step;

@@ -38,7 +38,10 @@ const LARGEST = 1 << 24;
 /** Checks every field, so that what follows can trust the sizes. */
 export function parseConfigJson(json: unknown, file: string): DecoderConfig {
   const wrong = (problem: string) =>
-    new EngineError("config", `${file}: ${problem}; choose a model folder that Decoder Lab wrote, or train the model again.`);
+    new EngineError(
+      "config",
+      `${file}: ${problem}; choose a model folder that Decoder Lab wrote, or train the model again.`,
+    );
   if (typeof json !== "object" || json === null || Array.isArray(json)) throw wrong("it is not a JSON object");
   const values = json as Readonly<Record<string, unknown>>;
   if (values.model_type !== MODEL_TYPE) {

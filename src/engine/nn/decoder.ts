@@ -97,7 +97,7 @@ export function fullAttention(
 }
 
 /** [T (query), T (key)]: 0 where a position may look, -1e9 where it would see a later one; its softmax is exactly 0. */
-function causalMask(T: number): Node {
+export function causalMask(T: number): Node {
   const mask = new Float32Array(T * T);
   for (let query = 0; query < T; query++) mask.fill(-1e9, query * T + query + 1, (query + 1) * T);
   return constant(mask, [T, T]);

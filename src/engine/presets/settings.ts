@@ -12,7 +12,10 @@ export type Settings = Readonly<Record<string, Setting>>;
 export function presetNamed(name: string): Preset {
   const preset = PRESETS.find((p) => p.name === name);
   if (preset) return preset;
-  throw new EngineError("config", `There is no preset "${name}"; choose one of ${PRESETS.map((p) => p.name).join(", ")}.`);
+  throw new EngineError(
+    "config",
+    `There is no preset "${name}"; choose one of ${PRESETS.map((p) => p.name).join(", ")}.`,
+  );
 }
 
 /** Every setting of a preset with its default. */
@@ -32,7 +35,8 @@ export function withSettings(preset: Preset, changes: Settings): Preset {
     const ratio = preset.model.dMlp / preset.model.dModel;
     values["model.dMlp"] = Math.round(ratio * (values["model.dModel"] as number));
   }
-  const { model, train } = unflatten(values) as { model: Preset["model"]; train: TrainConfig };
+  // The tree has exactly the names that flatten found in the preset, each with a value of the same kind.
+  const { model, train } = unflatten(values) as unknown as { model: Preset["model"]; train: TrainConfig };
   const changed = { ...preset, model, train };
   requireHeadSize(model);
   return changed;
@@ -40,7 +44,8 @@ export function withSettings(preset: Preset, changes: Settings): Preset {
 
 /** Reads "1e-3", "true" or "gelu" as the kind of value that the setting has. */
 function alike(name: string, given: Setting, now: Setting | undefined): Setting {
-  if (now === undefined) throw new EngineError("config", `There is no setting "${name}" in this preset; see its list of settings.`);
+  if (now === undefined)
+    throw new EngineError("config", `There is no setting "${name}" in this preset; see its list of settings.`);
   const value = typeof now === "number" ? Number(given) : typeof now === "boolean" ? asBoolean(given) : String(given);
   if (value === undefined || Number.isNaN(value) || given === "") {
     throw new EngineError("config", `${name} must be a ${typeof now}, got "${given}".`);
@@ -50,7 +55,12 @@ function alike(name: string, given: Setting, now: Setting | undefined): Setting 
 
 const asBoolean = (given: Setting) => ({ true: true, false: false })[String(given)];
 
-type Rule = { readonly min?: number; readonly max?: number; readonly whole?: boolean; readonly oneOf?: readonly string[] };
+type Rule = {
+  readonly min?: number;
+  readonly max?: number;
+  readonly whole?: boolean;
+  readonly oneOf?: readonly string[];
+};
 const COUNT: Rule = { min: 1, max: 1e7, whole: true };
 const SHARE: Rule = { min: 0, max: 0.99 };
 const RULES: Readonly<Record<string, Rule>> = {
@@ -91,7 +101,10 @@ function check(name: string, value: Setting): void {
   if (typeof value !== "number") return;
   const { min = -Infinity, max = Infinity, whole = false } = rule;
   if (value < min || value > max || (whole && !Number.isInteger(value))) {
-    throw new EngineError("config", `${name} must be ${whole ? "a whole number" : "a number"} from ${min} to ${max}, got ${value}.`);
+    throw new EngineError(
+      "config",
+      `${name} must be ${whole ? "a whole number" : "a number"} from ${min} to ${max}, got ${value}.`,
+    );
   }
 }
 
@@ -114,7 +127,9 @@ type Tree = { readonly [name: string]: Setting | Tree };
 function flatten(tree: object, prefix = ""): Record<string, Setting> {
   return Object.fromEntries(
     Object.entries(tree).flatMap(([name, value]) =>
-      typeof value === "object" ? Object.entries(flatten(value, `${prefix}${name}.`)) : [[prefix + name, value as Setting]],
+      typeof value === "object"
+        ? Object.entries(flatten(value, `${prefix}${name}.`))
+        : [[prefix + name, value as Setting]],
     ),
   );
 }
@@ -125,7 +140,10 @@ function unflatten(values: Settings): Tree {
     const names = path.split(".");
     const last = names.pop() as string;
     let at = root;
-    for (const name of names) at = (at[name] ??= {}) as Record<string, unknown>;
+    for (const name of names) {
+      at[name] ??= {};
+      at = at[name] as Record<string, unknown>;
+    }
     at[last] = value;
   }
   return root as Tree;

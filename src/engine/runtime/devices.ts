@@ -17,7 +17,11 @@ export type DeviceChoice = Device | "auto";
 /** Tries every device with a product of two matrices. */
 export async function listDevices(): Promise<DeviceInfo[]> {
   const processors = cpus();
-  const cpu = { device: "cpu" as const, available: true, detail: `${processors.length} × ${processors[0]?.model.trim() ?? "processor"}` };
+  const cpu = {
+    device: "cpu" as const,
+    available: true,
+    detail: `${processors.length} × ${processors[0]?.model.trim() ?? "processor"}`,
+  };
   try {
     const milliseconds = await probe("webgpu");
     const ratio = (await probe("cpu")) / milliseconds;

@@ -32,7 +32,11 @@ export async function taskAccuracy(
   return right / examples.length;
 }
 
-async function answersRight(decoding: Decoding, batch: readonly TaskExample[], signal?: AbortSignal): Promise<boolean[]> {
+async function answersRight(
+  decoding: Decoding,
+  batch: readonly TaskExample[],
+  signal?: AbortSignal,
+): Promise<boolean[]> {
   const B = batch.length;
   const V = decoding.cfg.vocabSize;
   const right = batch.map(() => true);

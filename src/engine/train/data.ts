@@ -54,14 +54,21 @@ export function textData(splits: Splits, shape: BatchShape & { readonly seed: nu
       const count = countEvaluationBatches(tokens, shape);
       // Where not all are wanted they are spread over the split, so that each evaluation sees the same sample of it.
       const taken = Math.min(count, most);
-      for (let i = 0; i < taken; i++) yield toStepBatch(evaluationBatch(tokens, shape, Math.floor((i * count) / taken)), B);
+      for (let i = 0; i < taken; i++)
+        yield toStepBatch(evaluationBatch(tokens, shape, Math.floor((i * count) / taken)), B);
     },
     task: null,
   };
 }
 
 /** The addition task. */
-export function adderTrainingData({ batchSize: B, seed }: { readonly batchSize: number; readonly seed: number }): TrainingData {
+export function adderTrainingData({
+  batchSize: B,
+  seed,
+}: {
+  readonly batchSize: number;
+  readonly seed: number;
+}): TrainingData {
   const data = adderData(seed);
   return {
     tokensPerStep: B * ADDER_BLOCK_SIZE,

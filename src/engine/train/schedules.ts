@@ -3,7 +3,10 @@
 import type { Schedule } from "./config";
 
 /** The learning rate of a step. */
-export function learningRate(schedule: Schedule, { steps, dModel }: { steps: number; dModel: number }): (step: number) => number {
+export function learningRate(
+  schedule: Schedule,
+  { steps, dModel }: { steps: number; dModel: number },
+): (step: number) => number {
   switch (schedule.kind) {
     case "constant":
       return () => schedule.lr;

@@ -70,7 +70,11 @@ export function stepGraph(cfg: DecoderConfig, shape: StepShape): StepGraph {
 }
 
 /** The loss alone, over the same packed parameters. */
-export function evalGraph(cfg: DecoderConfig, shape: StepShape, segments: readonly Segment[]): Record<string, Node> {
+export function evalGraph(
+  cfg: DecoderConfig,
+  shape: Pick<StepShape, "batchSize" | "blockSize">,
+  segments: readonly Segment[],
+): Record<string, Node> {
   const p = segments.map((s) => input(`${s.name}.p`, [s.size]));
   return { loss: lossOf(cfg, shape, unpackNodes(segments, p)) };
 }

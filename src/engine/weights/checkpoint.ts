@@ -8,10 +8,10 @@
  * killing the process at any moment leaves the last one that was.
  */
 
-import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { copyFile, link, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { EngineError } from "../errors";
-import { codeOf, flushFolder, isTemporary, storageError, temporaryName } from "./files";
+import { codeOf, flushFolder, isTemporary, makeFolder, storageError, temporaryName } from "./files";
 import { readHeader } from "./safetensors";
 
 export const MODEL_FILES = [
@@ -50,7 +50,7 @@ export async function writeCheckpoint(
   const path = join(checkpointsOf(dir), nameOf(step));
   const folder = temporaryName(path);
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await write(folder);
     for (const name of await readdir(folder)) await flushFile(join(folder, name));
     await flushFolder(folder);

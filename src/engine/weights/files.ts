@@ -1,7 +1,7 @@
 /** Files that are there whole or not at all. */
 
 import { randomUUID } from "node:crypto";
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { EngineError } from "../errors";
 
@@ -44,6 +44,18 @@ export async function writeFlushed(
     await file.sync();
   } finally {
     await file.close();
+  }
+}
+
+/** Makes a folder and those above it. Node's own `recursive` reports read-only storage as a path that does not exist. */
+export async function makeFolder(dir: string): Promise<void> {
+  try {
+    await mkdir(dir);
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return;
+    if (codeOf(error) !== "ENOENT" || dirname(dir) === dir) throw storageError(error, dir);
+    await makeFolder(dirname(dir));
+    await mkdir(dir);
   }
 }
 

@@ -13,7 +13,7 @@ export {
   readJsonLines,
   writeCheckpoint,
 } from "./checkpoint";
-export { storageError, writeFileWhole } from "./files";
+export { makeFolder, storageError, writeFileWhole } from "./files";
 export {
   type DType,
   readHeader,

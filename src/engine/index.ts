@@ -1,0 +1,16 @@
+/** The engine's public API, in the order a newcomer needs it. Plain Node: no editor, no browser. */
+
+export type { TextSource } from "./data";
+export { EngineError, type ErrorCode } from "./errors";
+export { attentionOf, type Trace, type TraceValue } from "./inspect/trace";
+export { describeModel, type ModuleTree } from "./models/describe";
+export { type Model, type ModelInfo, openModel, readConfig } from "./models/folder";
+export { LoadedModel } from "./models/loaded";
+export { PRESETS, type Preset } from "./presets/presets";
+export { presetNamed, type Setting, type Settings, settingsOf } from "./presets/settings";
+export { type DeviceChoice, type DeviceInfo, listDevices } from "./runtime/devices";
+export type { Device } from "./runtime/session";
+export { DocumentTokens, loadTokenizer, type Tokenizer, type TokenSpan } from "./tokenizers";
+export type { EvalReport, StepReport, TrainConfig } from "./train/config";
+export { type Evaluation, evaluateModel } from "./train/evaluate";
+export { type NewRun, type RunControl, resume, type TrainEvent, type TrainResult, train } from "./train/run";

@@ -1,0 +1,155 @@
+/** A model in memory, ready to be looked at and to write: its weights on a device and what was compiled for them. */
+
+import { Decoding } from "../generate/decoding";
+import { type GeneratedStep, type GenerateOptions, generate, TokenCache } from "../generate/generate";
+import { softmax } from "../generate/sampling";
+import { type Trace, Tracer } from "../inspect/trace";
+import { chooseDevice, type DeviceChoice } from "../runtime/devices";
+import { type DeviceWeights, placeWeights } from "../runtime/weights";
+import type { TokenSpan } from "../tokenizers";
+import { type Model, openModel } from "./folder";
+
+export interface Inspection {
+  readonly tokens: readonly TokenSpan[];
+  readonly trace: Trace;
+  /** Next-token probabilities after the last token, [V]. */
+  readonly nextToken: Float32Array;
+  /** L2 norm of the residual stream before the first block and after each, [nLayers + 1, T]. */
+  readonly residualNorms: Float32Array;
+}
+
+export interface GenerateSummary {
+  readonly ids: readonly number[];
+  readonly text: string;
+  readonly reason: "eos" | "length" | "stop" | "cancelled";
+  readonly promptTokens: number;
+  readonly reusedTokens: number;
+  readonly milliseconds: number;
+}
+
+export class LoadedModel {
+  readonly #tracer: Tracer;
+  readonly #cache: TokenCache;
+  readonly #decoding: Decoding;
+  #last: Promise<unknown> = Promise.resolve();
+  #vocabulary: readonly string[] | undefined;
+
+  private constructor(
+    readonly model: Model,
+    readonly weights: DeviceWeights,
+    readonly deviceReason: string,
+  ) {
+    this.#tracer = new Tracer(model.cfg, weights);
+    this.#decoding = new Decoding(model.cfg, weights);
+    this.#cache = new TokenCache(this.#decoding);
+  }
+
+  static async open(dir: string, choice: DeviceChoice): Promise<LoadedModel> {
+    const model = await openModel(dir);
+    const { device, reason } = await chooseDevice(choice);
+    return new LoadedModel(model, await placeWeights(model.cfg, model.params, device), reason);
+  }
+
+  /** The vocabulary as it is written, [V]. */
+  get vocabulary(): readonly string[] {
+    const { tokenizer, cfg } = this.model;
+    this.#vocabulary ??= Array.from({ length: cfg.vocabSize }, (_, id) =>
+      id < tokenizer.vocabSize ? tokenizer.token(id) : `<${id}>`,
+    );
+    return this.#vocabulary;
+  }
+
+  /**
+   * Writes on from a prompt; `onToken` is told each token with the text so far. `stop` strings end the text before
+   * them. Prompts take turns: they share one cache.
+   */
+  generate(
+    prompt: readonly number[],
+    options: Omit<GenerateOptions, "eosId"> & { readonly stop?: readonly string[] },
+    onToken: (token: GeneratedStep & { readonly text: string }) => void = () => {},
+  ): Promise<GenerateSummary> {
+    return this.#inTurn(async () => {
+      const { tokenizer } = this.model;
+      const { stop = [], signal } = options;
+      const began = performance.now();
+      const decoder = tokenizer.decoder();
+      const ids: number[] = [];
+      let text = "";
+      let reusedTokens = 0;
+      const summary = (reason: GenerateSummary["reason"]): GenerateSummary => ({
+        ids,
+        text,
+        reason,
+        promptTokens: prompt.length,
+        reusedTokens,
+        milliseconds: performance.now() - began,
+      });
+      try {
+        const steps = generate(this.#cache, prompt, {
+          ...options,
+          eosId: tokenizer.eosId,
+          onPrompt: (n) => (reusedTokens = n),
+        });
+        for await (const step of steps) {
+          ids.push(step.id);
+          text += decoder.push(step.id);
+          const end = Math.min(...stop.map((s) => text.indexOf(s)).filter((at) => at >= 0));
+          if (Number.isFinite(end)) {
+            text = text.slice(0, end);
+            return summary("stop");
+          }
+          onToken({ ...step, text });
+        }
+      } catch (error) {
+        if (!signal?.aborted) throw error;
+      }
+      if (signal?.aborted) return summary("cancelled");
+      text += decoder.end();
+      return summary(ids.length < options.maxNewTokens ? "eos" : "length");
+    });
+  }
+
+  /** Everything a forward pass over a text computes, but for the attention of single heads: see `attentionOf`. */
+  inspect(text: string, maxTokens = Infinity): Promise<Inspection> {
+    return this.#inTurn(async () => {
+      const { tokenizer, cfg } = this.model;
+      const ids = tokenizer.encodePrompt(text);
+      const first = Math.max(0, ids.length - Math.min(cfg.nCtx, maxTokens));
+      const tokens = tokenizer.promptSpans(text).slice(first);
+      const trace = await this.#tracer.trace([ids.slice(first)], { light: true });
+      const logits = trace.get("logits")?.data.subarray(-cfg.vocabSize) as Float32Array;
+      return { tokens, trace, nextToken: softmax(logits), residualNorms: residualNorms(trace, cfg.nLayers) };
+    });
+  }
+
+  /** A trace of rows of ids with every value in it. */
+  trace(rows: readonly (readonly number[])[]): Promise<Trace> {
+    return this.#inTurn(() => this.#tracer.trace(rows));
+  }
+
+  async release(): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#tracer.release();
+      await this.#decoding.release();
+      await this.weights.release();
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work, work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+}
+
+function residualNorms(trace: Trace, nLayers: number): Float32Array {
+  const names = ["blocks.0.residPre", ...Array.from({ length: nLayers }, (_, l) => `blocks.${l}.residPost`)];
+  const rows = names.flatMap((name) => {
+    const { data, shape } = trace.get(name) as { data: Float32Array; shape: readonly number[] };
+    const [, T, D] = shape as [number, number, number];
+    return Array.from({ length: T }, (_, t) =>
+      Math.sqrt(data.subarray(t * D, (t + 1) * D).reduce((sum, x) => sum + x * x, 0)),
+    );
+  });
+  return Float32Array.from(rows);
+}

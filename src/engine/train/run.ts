@@ -1,0 +1,392 @@
+/**
+ * Runs: a preset, its data and a model folder, trained until done or stopped, and gone on with later.
+ *
+ * What is random in a run depends on its seed and the step alone, so a run that was resumed anywhere has the same losses
+ * as one that was not, bit for bit on the CPU.
+ */
+
+import { createHash } from "node:crypto";
+import { readdir } from "node:fs/promises";
+import { freemem } from "node:os";
+import {
+  ADDER_BLOCK_SIZE,
+  ADDER_LENGTH,
+  openCorpus,
+  readTokens,
+  requireContext,
+  splitTokens,
+  type TextSource,
+} from "../data";
+import { EngineError } from "../errors";
+import { Decoding } from "../generate/decoding";
+import { generate, TokenCache } from "../generate/generate";
+import type { ModelInfo } from "../models/folder";
+import { modelInfo } from "../models/folder";
+import type { DecoderConfig } from "../nn/config";
+import { countParameters, initParams } from "../nn/params";
+import type { Preset } from "../presets/presets";
+import { checkSize, presetNamed, type Settings, settingsOf, withSettings } from "../presets/settings";
+import { chooseDevice, type DeviceChoice } from "../runtime/devices";
+import type { Device } from "../runtime/session";
+import { placeWeights } from "../runtime/weights";
+import { adderTokenizer, type Tokenizer, trainCharacters } from "../tokenizers";
+import { taskAccuracy } from "./accuracy";
+import type { EvalReport, StepReport, TrainConfig } from "./config";
+import { adderTrainingData, type TrainingData, textData } from "./data";
+import { createRunFolder, openRunFolder, type RunFolder, type RunRecord, runSource } from "./runFolder";
+import { learningRate } from "./schedules";
+import { createStepper, type Stepper, type TrainState } from "./stepper";
+
+export interface NewRun {
+  readonly preset: string;
+  /** Task presets make their own data. */
+  readonly data?: TextSource;
+  /** The model folder to make. */
+  readonly out: string;
+  readonly name: string;
+  readonly device: DeviceChoice;
+  readonly set?: Settings;
+}
+
+export type TrainEvent =
+  | { readonly kind: "prepare"; readonly message: string; readonly fraction: number | null }
+  | {
+      readonly kind: "start";
+      readonly model: ModelInfo;
+      readonly train: TrainConfig;
+      readonly device: Device;
+      readonly deviceReason: string;
+    }
+  | { readonly kind: "steps"; readonly reports: readonly StepReport[]; readonly secondsLeft: number }
+  | { readonly kind: "eval"; readonly report: EvalReport }
+  | { readonly kind: "sample"; readonly step: number; readonly text: string }
+  | { readonly kind: "checkpoint"; readonly step: number };
+
+export interface RunControl {
+  /** Stops the run; what was learned is kept. */
+  readonly signal: AbortSignal;
+  /** Answers when the run may go on. */
+  readonly whilePaused: () => Promise<void>;
+  readonly report: (event: TrainEvent) => void;
+}
+
+export interface TrainResult {
+  readonly dir: string;
+  readonly step: number;
+  readonly reason: "done" | "stopped";
+  readonly eval: EvalReport | null;
+}
+
+/** Trains a new model into a new folder. */
+export async function train(run: NewRun, control: RunControl): Promise<TrainResult> {
+  const preset = withSettings(presetNamed(run.preset), run.set ?? {});
+  await requireEmpty(run.out);
+  const { device, reason } = await chooseDevice(run.device);
+  const material = await prepare(preset, run.data, control);
+  const { cfg, tokenizer, fingerprint } = material;
+  checkSize(cfg, countParameters(cfg), freemem());
+
+  const record: RunRecord = {
+    name: run.name,
+    preset: preset.name,
+    settings: settingsOf(preset),
+    data: run.data?.kind === "paths" ? { kind: "paths", paths: run.data.paths } : { kind: run.data ? "text" : "task" },
+    fingerprint,
+    device,
+    deviceReason: reason,
+    parameters: countParameters(cfg),
+    step: 0,
+    steps: preset.train.steps,
+    loss: null,
+    valLoss: null,
+    accuracy: null,
+    createdAt: new Date().toISOString(),
+  };
+  const text = run.data?.kind === "text" ? run.data.text : null;
+  const folder = await createRunFolder(run.out, cfg, tokenizer, text);
+  const params = initParams(cfg, preset.train.init, preset.train.seed);
+  const zero = new Map([...params].map(([name, values]) => [name, new Float32Array(values.length)]));
+  const start = { params, m: zero, v: zero };
+  await folder.checkpoint(record, start);
+  return loop({ folder, record, preset, cfg, tokenizer, data: material.data, start }, control);
+}
+
+/** Goes on from a folder's last checkpoint, to `steps` in all if that is given. */
+export async function resume(
+  dir: string,
+  { steps, device }: { readonly steps?: number | undefined; readonly device?: DeviceChoice | undefined },
+  control: RunControl,
+): Promise<TrainResult> {
+  const { folder, record: saved, state, cfg } = await openRunFolder(dir);
+  const set = { ...saved.settings, ...(steps !== undefined && { "train.steps": steps }) };
+  const preset = withSettings(presetNamed(saved.preset), set);
+  const chosen = device ? await chooseDevice(device) : { device: saved.device, reason: saved.deviceReason };
+  const record = {
+    ...saved,
+    settings: settingsOf(preset),
+    steps: preset.train.steps,
+    device: chosen.device,
+    deviceReason: chosen.reason,
+  };
+  const material = await prepare(preset, await runSource(dir, saved), control);
+  if (material.fingerprint !== saved.fingerprint) {
+    throw new EngineError(
+      "data",
+      `The text that ${saved.name} was trained on has changed since; put it back to resume this run, or train a new model on the new text.`,
+    );
+  }
+  if (saved.step >= record.steps) {
+    throw new EngineError(
+      "config",
+      `${saved.name} has done its ${saved.step} steps; ask for more steps to train it further.`,
+    );
+  }
+  return loop({ ...material, folder, record, preset, cfg, start: state }, control);
+}
+
+interface Material {
+  readonly cfg: DecoderConfig;
+  readonly tokenizer: Tokenizer;
+  readonly data: TrainingData;
+  /** Changes with what the model is trained on. */
+  readonly fingerprint: string;
+}
+
+/** The data of a preset, read and tokenized. */
+export async function prepare(
+  { name, data, model, train: config }: Preset,
+  source: TextSource | undefined,
+  { signal, report }: Pick<RunControl, "signal" | "report">,
+): Promise<Material> {
+  if (data.kind === "adder") {
+    if (config.blockSize !== ADDER_BLOCK_SIZE) {
+      throw new EngineError(
+        "config",
+        `train.blockSize of ${name} is ${ADDER_BLOCK_SIZE}, the length of an equation; leave it out.`,
+      );
+    }
+    const tokenizer = adderTokenizer();
+    const cfg = { ...model, vocabSize: tokenizer.vocabSize, nCtx: ADDER_LENGTH };
+    return { cfg, tokenizer, data: adderTrainingData(config), fingerprint: "adder" };
+  }
+  if (!source)
+    throw new EngineError("data", `The preset ${name} learns from a text; say which file or folder to train on.`);
+  const prepare = (message: string, fraction: number | null) => report({ kind: "prepare", message, fraction });
+  prepare("Reading the text", null);
+  const corpus = await openCorpus(source);
+  const tokenizer = await trainCharacters(corpus.chunks(signal), { signal });
+  const tokens = await readTokens(corpus, tokenizer, {
+    signal,
+    onProgress: (fraction) => prepare("Tokenizing the text", fraction),
+  });
+  const shares = { validation: data.validationShare };
+  requireContext(corpus.name, tokens, shares, config.blockSize);
+  return {
+    cfg: { ...model, vocabSize: tokenizer.vocabSize, nCtx: config.blockSize },
+    tokenizer,
+    data: textData(splitTokens(tokens, shares), config),
+    fingerprint: createHash("sha256")
+      .update(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength))
+      .digest("hex"),
+  };
+}
+
+interface Loop {
+  readonly folder: RunFolder;
+  readonly record: RunRecord;
+  readonly preset: Preset;
+  readonly cfg: DecoderConfig;
+  readonly tokenizer: Tokenizer;
+  readonly data: TrainingData;
+  readonly start: TrainState;
+}
+
+/** How long one call into the engine should take: others wait as long for their turn. */
+const TURN_SECONDS = 0.15;
+const MOST_TURNS = 32;
+/** A run that is killed loses no more than this. */
+const CHECKPOINT_SECONDS = 60;
+
+async function loop(
+  { folder, record, preset, cfg, tokenizer, data, start }: Loop,
+  control: RunControl,
+): Promise<TrainResult> {
+  const { train: config } = preset;
+  const { signal, report } = control;
+  report({
+    kind: "start",
+    model: modelInfo(folder.dir, record, cfg, tokenizer),
+    train: config,
+    device: record.device,
+    deviceReason: record.deviceReason,
+  });
+  const stepper = await createStepper(cfg, config, start, { device: record.device, seed: config.seed });
+  const lr = learningRate(config.schedule, { steps: config.steps, dModel: cfg.dModel });
+  const watch = divergenceWatch(cfg);
+  const clock = runClock();
+  let now = record;
+  let turns = 1;
+  let lastEval: EvalReport | null = null;
+  let saved = performance.now();
+
+  const save = async () => {
+    await folder.checkpoint(now, await stepper.state());
+    saved = performance.now();
+    report({ kind: "checkpoint", step: now.step });
+  };
+  const isDue = (every: number) => now.step % every === 0 || now.step === config.steps;
+
+  try {
+    while (now.step < config.steps && !signal.aborted) {
+      await clock.exclude(control.whilePaused());
+      if (signal.aborted) break;
+      const first = now.step + 1;
+      const count = Math.min(turns, stepsToNextEvent(now.step, config));
+      const began = performance.now();
+      const batches = Array.from({ length: count }, (_, i) => data.batch(first + i));
+      const results = await stepper.run(first, batches, lr);
+      const seconds = (performance.now() - began) / 1000;
+      turns = Math.max(1, Math.min(MOST_TURNS, Math.round((TURN_SECONDS * count) / seconds)));
+
+      const tokensPerSecond = (count * data.tokensPerStep) / seconds;
+      const reports = results.map((result, i) => ({ step: first + i, ...result, lr: lr(first + i), tokensPerSecond }));
+      for (const each of reports) watch(each);
+      now = { ...now, step: now.step + count, loss: reports.at(-1)?.loss ?? now.loss };
+      clock.count(count);
+      await folder.append(reports);
+      report({ kind: "steps", reports, secondsLeft: clock.secondsFor(config.steps - now.step) });
+
+      if (isDue(config.evalEvery)) {
+        lastEval = await evaluateRun(stepper, data, cfg, now.step, config, signal);
+        now = { ...now, valLoss: lastEval.loss, accuracy: lastEval.accuracy ?? null };
+        await folder.append([{ eval: lastEval }]);
+        report({ kind: "eval", report: lastEval });
+      }
+      if (isDue(config.sampleEvery)) {
+        report({ kind: "sample", step: now.step, text: await sampleText(stepper, data, cfg, tokenizer, config.seed) });
+      }
+      if (isDue(config.checkpointEvery) || performance.now() - saved > CHECKPOINT_SECONDS * 1000) await save();
+      // Other requests of this process get their turn.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    if (signal.aborted) await save();
+  } finally {
+    await stepper.release();
+  }
+  return { dir: folder.dir, step: now.step, reason: now.step < config.steps ? "stopped" : "done", eval: lastEval };
+}
+
+const stepsToNextEvent = (step: number, { steps, evalEvery, checkpointEvery, sampleEvery }: TrainConfig): number =>
+  Math.min(steps - step, ...[evalEvery, checkpointEvery, sampleEvery].map((every) => every - (step % every)));
+
+/** Time per step, without the time that the run was paused. */
+function runClock() {
+  let since = performance.now();
+  let steps = 0;
+  return {
+    count: (n: number) => {
+      steps += n;
+    },
+    exclude: async (pause: Promise<void>) => {
+      const began = performance.now();
+      await pause;
+      since += performance.now() - began;
+    },
+    secondsFor: (n: number) => ((performance.now() - since) / 1000 / steps) * n,
+  };
+}
+
+/** Throws when the loss is no longer a number, or has grown far above what guessing would give. */
+function divergenceWatch({ vocabSize }: DecoderConfig): (report: StepReport) => void {
+  const guessing = Math.log(vocabSize);
+  let smooth: number | undefined;
+  let last: StepReport | undefined;
+  return (report) => {
+    const { step, loss, gradNorm, lr } = report;
+    smooth = smooth === undefined ? loss : 0.9 * smooth + 0.1 * loss;
+    const diverged = smooth > 3 * guessing + 5;
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm) || diverged) {
+      const what = diverged ? `the loss rose to ${loss.toFixed(1)}` : "the loss is no longer a number";
+      const before = last
+        ? `, after a loss of ${last.loss.toFixed(2)} and a gradient norm of ${last.gradNorm.toPrecision(3)}`
+        : "";
+      throw new EngineError(
+        "diverged",
+        `Training diverged at step ${step}: ${what} at a learning rate of ${lr.toPrecision(3)}${before}; train again with a smaller learning rate or a smaller train.maxGradNorm (the last checkpoint is kept).`,
+      );
+    }
+    last = report;
+  };
+}
+
+async function evaluateRun(
+  stepper: Stepper,
+  data: TrainingData,
+  cfg: DecoderConfig,
+  step: number,
+  config: TrainConfig,
+  signal: AbortSignal,
+): Promise<EvalReport> {
+  const report = await heldOutLoss(stepper, data.heldOut("validation", config.evalBatches));
+  if (!data.task || signal.aborted) return { step, ...report };
+  const weights = await placeWeights(cfg, (await stepper.state()).params, "cpu");
+  const accuracy = await taskAccuracy(cfg, weights, data.task.examples("validation", 500));
+  return { step, ...report, accuracy };
+}
+
+/** Mean loss per label over some batches; between them other requests get their turn. */
+export async function heldOutLoss(
+  model: Pick<Stepper, "evaluate">,
+  batches: ReturnType<TrainingData["heldOut"]>,
+): Promise<{ loss: number; perplexity: number; tokens: number }> {
+  let sum = 0;
+  let tokens = 0;
+  for (const { batch, labels } of batches) {
+    sum += (await model.evaluate(batch)) * labels;
+    tokens += labels;
+    await new Promise<void>((resolve) => setImmediate(resolve));
+  }
+  const loss = sum / tokens;
+  return { loss, perplexity: Math.exp(loss), tokens };
+}
+
+const SAMPLE_TOKENS = 160;
+
+/** What the model writes by itself now; for a task, some of its answers. */
+async function sampleText(
+  stepper: Stepper,
+  data: TrainingData,
+  cfg: DecoderConfig,
+  tokenizer: Tokenizer,
+  seed: number,
+): Promise<string> {
+  const weights = await placeWeights(cfg, (await stepper.state()).params, "cpu");
+  const decoding = new Decoding(cfg, weights);
+  const cache = new TokenCache(decoding);
+  const write = async (prompt: readonly number[], temperature: number, maxNewTokens: number) => {
+    const ids: number[] = [];
+    const options = { temperature, topK: 0, topP: 1, seed, maxNewTokens, eosId: tokenizer.eosId };
+    for await (const { id } of generate(cache, prompt, options)) ids.push(id);
+    return tokenizer.decode(ids);
+  };
+  try {
+    if (!data.task) return await write(tokenizer.encodePrompt(""), 0.8, SAMPLE_TOKENS);
+    const lines: string[] = [];
+    for (const { prompt, answer } of data.task.examples("validation", 5)) {
+      lines.push(tokenizer.decode(prompt) + (await write(prompt, 0, answer.length)));
+    }
+    return lines.join("\n");
+  } finally {
+    await decoding.release();
+  }
+}
+
+async function requireEmpty(out: string): Promise<void> {
+  const entries = await readdir(out).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw new EngineError("storage", `${out} cannot be used for a model (${error.code}); choose another folder.`, {
+      cause: error,
+    });
+  });
+  if (entries.length > 0) throw new EngineError("storage", `${out} is not empty; choose a new folder for the model.`);
+}
