@@ -88,7 +88,9 @@ const STORAGE_PROBLEMS: Readonly<Record<string, string>> = {
 export function storageError(error: unknown, path: string): unknown {
   const problem = STORAGE_PROBLEMS[codeOf(error)];
   if (problem === undefined || error instanceof EngineError) return error;
-  return new EngineError("storage", `${path} could not be written: ${problem}. What was saved before is untouched.`, {
+  // The temporary name that was being written to says nothing to anybody.
+  const target = path.replace(/\.writing-(.+?)-[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/, "$1");
+  return new EngineError("storage", `${target} could not be written: ${problem}. What was saved before is untouched.`, {
     cause: error,
   });
 }

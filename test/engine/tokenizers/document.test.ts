@@ -78,11 +78,12 @@ describe.skipIf(!shakespeare)("a document of 5 MB (skipped without the test data
       kind === "characters"
         ? await trainCharacters([text])
         : await trainBytePairs([text.slice(0, 200_000)], { vocabSize: 1000 });
-    const started = performance.now();
+    const started = process.cpuUsage();
     const token = await new DocumentTokens(tokenizer, text).tokenAt(text.length - 1);
-    const took = performance.now() - started;
+    // Of the processor, not of the clock: other tests run beside this one.
+    const milliseconds = process.cpuUsage(started).user / 1000;
     expect(token?.span.end).toBe(text.length);
-    expect(took).toBeLessThan(kind === "characters" ? 500 : 2000);
+    expect(milliseconds).toBeLessThan(kind === "characters" ? 500 : 2000);
   });
 
   test("lets others run meanwhile, and can be cancelled", async () => {

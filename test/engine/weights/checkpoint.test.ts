@@ -8,6 +8,7 @@ import {
   appendJsonLines,
   latestCheckpoint,
   MODEL_FILES,
+  makeFolder,
   OPTIMIZER_FILE,
   plainFileName,
   pruneCheckpoints,
@@ -20,6 +21,7 @@ import {
   writeFileWhole,
   writeSafetensors,
 } from "../../../src/engine/weights";
+import { temporaryName } from "../../../src/engine/weights/files";
 import { bundleProgram, outputOf, startProgram } from "../../helpers/runProgram";
 
 let dir: string;
@@ -150,6 +152,11 @@ describe("writing a checkpoint", () => {
         message: expect.stringMatching(/^\/models\/a could not be written: .*; .*\. What was saved/),
       });
     }
+    const temporary = temporaryName("/models/a/checkpoints/step-00000002");
+    const told = storageError(Object.assign(new Error("native"), { code: "ENOSPC" }), `${temporary}/model.safetensors`);
+    expect(told).toMatchObject({
+      message: expect.stringMatching(/^\/models\/a\/checkpoints\/step-00000002\/model\.safetensors could/),
+    });
     const bug = new TypeError("x is undefined");
     expect(storageError(bug, "/models/a")).toBe(bug);
   });
@@ -225,6 +232,13 @@ test("a process killed at any moment leaves the last whole checkpoint and a whol
 }, 120_000);
 
 describe("files", () => {
+  test("folders are made with those above them, and it does not matter whether they are there", async () => {
+    for (let i = 0; i < 2; i++) await makeFolder(join(dir, "a/b/c"));
+    expect(await readdir(join(dir, "a/b"))).toEqual(["c"]);
+    await writeFile(join(dir, "file"), "");
+    await expect(makeFolder(join(dir, "file/a"))).rejects.toMatchObject({ code: "storage" });
+  });
+
   test("are replaced whole", async () => {
     const path = join(dir, "a.json");
     await writeFileWhole(path, "first");
