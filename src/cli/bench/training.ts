@@ -1,0 +1,195 @@
+/**
+ * How fast training is: ours, PyTorch's where it is installed, and what the machine could do at most.
+ *
+ * The two take turns within one run, several rounds each, and the best of each is compared: shared machines have slow
+ * phases. A step draws its batch, as a user's step does.
+ */
+
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { input } from "../../engine/graph/node";
+import type { DecoderConfig } from "../../engine/nn/config";
+import { initParams } from "../../engine/nn/params";
+import { PRESETS, type Preset } from "../../engine/presets/presets";
+import { withSettings } from "../../engine/presets/settings";
+import { random } from "../../engine/random";
+import { lower } from "../../engine/runtime/lower";
+import { Session } from "../../engine/runtime/session";
+import { adderTrainingData, type TrainingData, textData } from "../../engine/train/data";
+import { createStepper } from "../../engine/train/stepper";
+
+interface Work {
+  readonly work: string;
+  readonly variant: string;
+  readonly title: string;
+  readonly metric: "it/s" | "tok/s";
+  readonly preset: Preset;
+}
+
+const named = (name: string) => PRESETS.find((preset) => preset.name === name) as Preset;
+
+const WORKS: readonly Work[] = [
+  {
+    work: "T1",
+    variant: "dropout 0",
+    title: "adder, no dropout",
+    metric: "it/s",
+    preset: withSettings(named("adder"), { "train.dropout": 0 }),
+  },
+  { work: "T1", variant: "dropout 0.1", title: "adder, dropout 0.1", metric: "it/s", preset: named("adder") },
+  { work: "T2", variant: "", title: "4 layers, d 128, T 64, batch 12", metric: "tok/s", preset: named("char") },
+  {
+    work: "T3",
+    variant: "",
+    title: "6 layers, d 384, T 256, batch 12",
+    metric: "tok/s",
+    preset: withSettings(named("char"), {
+      "model.nLayers": 6,
+      "model.nHeads": 6,
+      "model.dModel": 384,
+      "train.blockSize": 256,
+    }),
+  },
+];
+
+const ROUNDS = 3;
+
+export async function benchTraining(options: {
+  readonly only: readonly string[] | undefined;
+  readonly seconds: number;
+  readonly json: boolean;
+}): Promise<void> {
+  const { only, seconds, json } = options;
+  const python = await findTorch();
+  const flops = await matmulFlops();
+  if (!json) {
+    console.log(`matrix products of this machine: ${(flops / 1e9).toFixed(0)} GFLOP/s`);
+    if (!python) console.log("PyTorch: not installed (Debian: python3-torch), nothing to compare with");
+    console.log(row(["work", "ours", "PyTorch", "ratio", "limit", "of the limit"]));
+  }
+  for (const work of WORKS) {
+    if (only && !only.includes(work.work)) continue;
+    const perStep = work.metric === "it/s" ? 1 : work.preset.train.batchSize * work.preset.train.blockSize;
+    const ours: number[] = [];
+    const torch: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      ours.push(...(await timeOurs(work, seconds / ROUNDS)));
+      if (python) torch.push(...(await timeTorch(python, work, seconds / ROUNDS)));
+    }
+    const best = (samples: readonly number[]) => perStep / Math.min(...samples);
+    const limit = (perStep * flops) / stepFlops(work);
+    if (json) {
+      const line = (variant: string, samples: readonly number[]) =>
+        console.log(
+          JSON.stringify({
+            work: work.work,
+            variant,
+            metric: work.metric,
+            value: best(samples),
+            samples: samples.map((s) => perStep / s),
+          }),
+        );
+      line(work.variant, ours);
+      if (torch.length > 0) line(`${work.variant} PyTorch`.trim(), torch);
+    } else {
+      const figure = (value: number) => value.toFixed(value < 100 ? 1 : 0);
+      const compared =
+        torch.length > 0 ? [figure(best(torch)), `${(best(ours) / best(torch)).toFixed(2)}x`] : ["-", "-"];
+      const share = `${((100 * best(ours)) / limit).toFixed(0)} %`;
+      console.log(
+        row([`${work.work} ${work.title} (${work.metric})`, figure(best(ours)), ...compared, figure(limit), share]),
+      );
+    }
+  }
+}
+
+const row = ([first = "", ...rest]: readonly string[]): string =>
+  first.padEnd(46) + rest.map((cell) => cell.padStart(13)).join("");
+
+/** Seconds per step of our engine, on the CPU. */
+async function timeOurs({ preset }: Work, seconds: number): Promise<number[]> {
+  const { cfg, data } = workload(preset);
+  const params = initParams(cfg, preset.train.init, 1);
+  const zero = () => new Map([...params].map(([name, values]) => [name, new Float32Array(values.length)]));
+  const stepper = await createStepper(cfg, preset.train, { params, m: zero(), v: zero() }, { device: "cpu", seed: 1 });
+  const samples: number[] = [];
+  let step = 1;
+  let turns = 1;
+  const end = performance.now() + seconds * 1000;
+  for (let call = 0; call < 3 || performance.now() < end; call++) {
+    const began = performance.now();
+    const batches = Array.from({ length: turns }, (_, i) => data.batch(step + i));
+    await stepper.run(step, batches, () => 1e-3);
+    const each = (performance.now() - began) / 1000 / turns;
+    if (call > 0) samples.push(each); // The first call warms up.
+    step += turns;
+    turns = Math.max(1, Math.min(32, Math.round(0.15 / each)));
+  }
+  await stepper.release();
+  return samples;
+}
+
+/** A preset's model with data of the right kind; what the characters are does not change the speed. */
+function workload({ data, model, train }: Preset): { cfg: DecoderConfig; data: TrainingData } {
+  if (data.kind === "adder") return { cfg: { ...model, vocabSize: 18, nCtx: 11 }, data: adderTrainingData(train) };
+  const draws = random(1, "bench");
+  const tokens = Uint16Array.from({ length: 1_000_000 }, () => draws.below(65));
+  const none = tokens.subarray(0, 0);
+  const splits = { train: tokens, validation: none, test: none };
+  return { cfg: { ...model, vocabSize: 65, nCtx: train.blockSize }, data: textData(splits, train) };
+}
+
+/** Floating-point operations of a step's matrix products: forward once, backward twice. */
+function stepFlops({ preset }: Work): number {
+  const { cfg } = workload(preset);
+  const { dModel: D, dMlp: F, nLayers: L, vocabSize: V } = cfg;
+  const { batchSize: B, blockSize: T } = preset.train;
+  const perToken = L * (4 * D * D + 2 * D * F) + D * V + L * 2 * T * D;
+  return 3 * 2 * B * T * perToken;
+}
+
+/** Operations per second of a large product, the best of a few: what the processor can do with this library. */
+async function matmulFlops(): Promise<number> {
+  const N = 1024;
+  const matrix = (name: string) => input(name, [N, N]);
+  const session = await Session.create(lower({ y: matrix("a").matmul(matrix("b")).sum() }, "cpu"), "cpu");
+  const data = new Float32Array(N * N).fill(1);
+  let best = Infinity;
+  for (let i = 0; i < 30; i++) {
+    const began = performance.now();
+    await session.run({ a: data, b: data });
+    best = Math.min(best, performance.now() - began);
+  }
+  await session.release();
+  return (2 * N ** 3) / (best / 1000);
+}
+
+const SCRIPT = new URL("../src/cli/bench/torch_train.py", import.meta.url).pathname;
+/** Under Debian's default build of OpenBLAS its threads and PyTorch's fight; this one shares OpenMP with PyTorch. */
+const OPENBLAS = "/usr/lib/x86_64-linux-gnu/openblas-openmp";
+
+async function findTorch(): Promise<string | undefined> {
+  if (!existsSync(SCRIPT)) return undefined;
+  for (const python of [process.env.DECODER_LAB_PYTHON, "/usr/bin/python3", "python3"]) {
+    if (python && (await run(python, ["-c", "import torch"])) !== undefined) return python;
+  }
+  return undefined;
+}
+
+async function timeTorch(python: string, { work, variant }: Work, seconds: number): Promise<number[]> {
+  const line = await run(python, [SCRIPT, work, variant, String(seconds)]);
+  if (line === undefined) throw new Error(`PyTorch could not run ${work}: see ${SCRIPT}`);
+  return (JSON.parse(line) as { samples: number[] }).samples;
+}
+
+/** What a program prints, or undefined where it fails. */
+function run(program: string, args: readonly string[]): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const env = existsSync(OPENBLAS) ? { ...process.env, LD_LIBRARY_PATH: OPENBLAS } : process.env;
+    const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "ignore"] });
+    let text = "";
+    child.stdout.on("data", (data) => (text += data));
+    child.on("error", () => resolve(undefined));
+    child.on("close", (code) => resolve(code === 0 ? text : undefined));
+  });
+}

@@ -1,0 +1,14 @@
+import { listDevices } from "../../engine";
+import type { Command } from "../options";
+
+export const devices: Command = {
+  usage: "devices [--json]",
+  values: [],
+  flags: ["json"],
+  async run(options) {
+    const found = await listDevices();
+    if (options.has("json")) return console.log(JSON.stringify(found));
+    for (const { device, available, detail } of found)
+      console.log(`${device}\t${available ? "available" : "not available"}\t${detail}`);
+  },
+};

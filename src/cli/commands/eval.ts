@@ -1,0 +1,18 @@
+import { evaluateModel } from "../../engine";
+import type { Command } from "../options";
+
+export const evaluate: Command = {
+  usage: "eval --model DIR [--data PATH…] [--device D] [--json]",
+  values: ["model", "device"],
+  many: ["data"],
+  flags: ["json"],
+  async run(options) {
+    const result = await evaluateModel(options.needed("model"), options.source(), options.device());
+    if (options.has("json")) return console.log(JSON.stringify(result));
+    const { loss, perplexity, tokens, accuracy } = result;
+    console.log(
+      `loss ${loss.toFixed(4)}  perplexity ${perplexity.toFixed(3)}  over ${tokens.toLocaleString("en")} tokens`,
+    );
+    if (accuracy !== undefined) console.log(`accuracy ${accuracy.toFixed(4)}`);
+  },
+};

@@ -1,0 +1,16 @@
+import { resolve } from "node:path";
+import { resume } from "../../engine";
+import type { Command } from "../options";
+import { watchRun } from "../watchRun";
+
+export const resumeTraining: Command = {
+  usage: "resume --model DIR [--steps N] [--device D] [--json]",
+  values: ["model", "steps", "device"],
+  flags: ["json"],
+  async run(options) {
+    const dir = resolve(options.needed("model"));
+    const device = options.has("device") ? options.device() : undefined;
+    const steps = options.count("steps");
+    await watchRun(options.has("json"), (control) => resume(dir, { steps, device }, control));
+  },
+};

@@ -1,0 +1,50 @@
+/** `decoder-lab`: the engine on the command line. */
+
+import { EngineError } from "../engine";
+import { bench } from "./commands/bench";
+import { describe } from "./commands/describe";
+import { devices } from "./commands/devices";
+import { evaluate } from "./commands/eval";
+import { generate } from "./commands/generate";
+import { inspect } from "./commands/inspect";
+import { resumeTraining } from "./commands/resume";
+import { tokenize } from "./commands/tokenize";
+import { trainModel } from "./commands/train";
+import { type Command, parseOptions } from "./options";
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  train: trainModel,
+  resume: resumeTraining,
+  eval: evaluate,
+  generate,
+  tokenize,
+  inspect,
+  describe,
+  devices,
+  bench,
+};
+
+async function main([name = "help", ...args]: readonly string[]): Promise<void> {
+  const command = COMMANDS[name];
+  if (name === "help" || name === "--help") {
+    for (const { usage } of Object.values(COMMANDS)) console.log(`decoder-lab ${usage}`);
+    return;
+  }
+  if (!command) {
+    throw new EngineError(
+      "config",
+      `There is no command "${name}"; choose one of ${Object.keys(COMMANDS).join(", ")}.`,
+    );
+  }
+  await command.run(parseOptions(command, args));
+}
+
+/** One line for what the user can act on; a bug keeps its stack. */
+function tell(error: unknown): void {
+  console.error(error instanceof EngineError ? error.message : error);
+  process.exitCode = 1;
+}
+
+// A closed pipe (`| head`) is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+main(process.argv.slice(2)).catch(tell);

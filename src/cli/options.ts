@@ -1,0 +1,118 @@
+/** Options of the commands: read, typed and checked the same way everywhere. */
+
+import { parseArgs } from "node:util";
+import { type DeviceChoice, EngineError, type Setting, type TextSource } from "../engine";
+
+export interface Command {
+  /** As `decoder-lab help` shows it. */
+  readonly usage: string;
+  /** Options with a value; `many` may be given more than once, or with several values. */
+  readonly values: readonly string[];
+  readonly many?: readonly string[];
+  readonly flags?: readonly string[];
+  readonly run: (options: Options) => Promise<void>;
+}
+
+export function parseOptions({ usage, values, many = [], flags = [] }: Command, args: readonly string[]): Options {
+  const declared = [
+    ...values.map((name) => [name, { type: "string" as const }] as const),
+    ...many.map((name) => [name, { type: "string" as const, multiple: true }] as const),
+    ...flags.map((name) => [name, { type: "boolean" as const }] as const),
+  ];
+  try {
+    const { values: given } = parseArgs({
+      args: repeatOption(args, many),
+      options: Object.fromEntries(declared),
+      strict: true,
+    });
+    return new Options(given as Record<string, string | string[] | boolean | undefined>, usage);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message.split(". ", 1)[0] : String(error);
+    throw new EngineError("config", `${problem}; usage: decoder-lab ${usage}`, { cause: error });
+  }
+}
+
+/** `--data a b` means `--data a --data b`. */
+function repeatOption(args: readonly string[], many: readonly string[]): string[] {
+  let current: string | undefined;
+  return args.flatMap((arg, i) => {
+    if (arg.startsWith("--")) {
+      current = many.includes(arg.slice(2)) ? arg : undefined;
+      return [arg];
+    }
+    return current && args[i - 1] !== current ? [current, arg] : [arg];
+  });
+}
+
+export class Options {
+  constructor(
+    private readonly given: Readonly<Record<string, string | string[] | boolean | undefined>>,
+    private readonly usage: string,
+  ) {}
+
+  has(name: string): boolean {
+    return this.given[name] !== undefined;
+  }
+
+  text(name: string): string | undefined {
+    return this.given[name] as string | undefined;
+  }
+
+  needed(name: string): string {
+    const value = this.text(name);
+    if (value !== undefined) return value;
+    throw new EngineError("config", `--${name} is missing; usage: decoder-lab ${this.usage}`);
+  }
+
+  list(name: string): readonly string[] {
+    return (this.given[name] as string[] | undefined) ?? [];
+  }
+
+  number(name: string, { min = 0, max = Number.MAX_SAFE_INTEGER, whole = false } = {}): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (text.trim() !== "" && value >= min && value <= max && (!whole || Number.isInteger(value))) return value;
+    const kind = whole ? "a whole number" : "a number";
+    throw new EngineError("config", `--${name} must be ${kind} from ${min} to ${max}, got "${text}".`);
+  }
+
+  count(name: string): number | undefined {
+    return this.number(name, { min: 1, whole: true });
+  }
+
+  device(): DeviceChoice {
+    const device = this.text("device") ?? "auto";
+    if (device === "auto" || device === "cpu" || device === "webgpu") return device;
+    throw new EngineError("device", `There is no device "${device}"; choose auto, cpu or webgpu.`);
+  }
+
+  /** Files and folders of --data. */
+  source(): TextSource | undefined {
+    const paths = this.list("data");
+    return paths.length > 0 ? { kind: "paths", paths } : undefined;
+  }
+
+  /** Rows of ids: "1,2,3;4,5". */
+  idRows(name: string): number[][] {
+    return this.needed(name)
+      .split(";")
+      .map((row) =>
+        row.split(",").map((text) => {
+          if (/^\s*\d+\s*$/.test(text)) return Number(text);
+          throw new EngineError("config", `--${name} takes token ids such as 1,2,3, got "${row}".`);
+        }),
+      );
+  }
+
+  /** --set key=value … */
+  settings(): Record<string, Setting> {
+    return Object.fromEntries(
+      this.list("set").map((entry) => {
+        const at = entry.indexOf("=");
+        if (at > 0) return [entry.slice(0, at), entry.slice(at + 1)];
+        throw new EngineError("config", `--set takes name=value, such as train.steps=500, got "${entry}".`);
+      }),
+    );
+  }
+}
