@@ -47,6 +47,11 @@ interface Described {
 
 export const goldenDecoders: readonly GoldenDecoder[] = readGolden();
 
+/** Some that have both kinds of norm and head and every activation among them. */
+export const dropoutDecoders = goldenDecoders.filter(({ name }) =>
+  ["pre-gelu-tied", "post-relu-untied", "post-geluTanh-tied"].includes(name),
+);
+
 function readGolden(): GoldenDecoder[] {
   const file = readFileSync(new URL("../golden/decoders.safetensors", import.meta.url));
   const headerSize = Number(file.readBigUInt64LE(0));

@@ -1,119 +1,186 @@
-/** What the engine must reproduce of PyTorch's reference numbers, on any device. */
+/** What the engine must reproduce, on any device: graphs, what goes into them, and what must come out. */
 
 import { expect } from "vitest";
+import type { Node } from "../../src/engine/graph/node";
 import { random } from "../../src/engine/random";
 import { lower } from "../../src/engine/runtime/lower";
-import { type Device, type HostArray, Session } from "../../src/engine/runtime/session";
+import type { Device } from "../../src/engine/runtime/session";
 import { pack, unpack } from "../../src/engine/train/segments";
 import { adamRates, BANK_SIZE, lossOf, MAX_SITES, stepGraph } from "../../src/engine/train/step";
 import { expectAllClose } from "./allclose";
 import { evaluate } from "./evaluate";
-import type { GoldenDecoder } from "./golden";
+import type { GoldenDecoder, GoldenStep } from "./golden";
 import { normals } from "./gradcheck";
 import { lossAndGrads, paramInputs, probedForward } from "./graphs";
-import { runGraph } from "./run";
+import { type Feeds, type Results, runTurns, sideBySide } from "./run";
+
+export interface Check {
+  readonly outputs: Readonly<Record<string, Node>>;
+  /** The inputs of each turn, given the results of the turn before. */
+  readonly turns: readonly ((before: Results) => Feeds)[];
+  readonly verify: (turns: readonly Results[], tolerance: number) => void;
+}
+
+export async function expectCheck({ outputs, turns, verify }: Check, device: Device, tolerance: number): Promise<void> {
+  verify(await runTurns(lower(outputs, device), turns, device), tolerance);
+}
+
+/** Runs the graphs of many checks in one session. Answers what each check verifies. */
+export async function runTogether(
+  checks: Readonly<Record<string, Check>>,
+  device: Device,
+): Promise<Readonly<Record<string, readonly Results[]>>> {
+  const entries = Object.entries(checks);
+  const graphs = Object.fromEntries(entries.map(([name, { outputs }]) => [name, lower(outputs, device)]));
+  const own = (results: Results, name: string): Results =>
+    Object.fromEntries(
+      Object.entries(results)
+        .filter(([key]) => key.startsWith(`${name}/`))
+        .map(([key, value]) => [key.slice(name.length + 1), value]),
+    );
+  const longest = Math.max(...entries.map(([, { turns }]) => turns.length));
+  const turns = Array.from({ length: longest }, (_, turn) => (before: Results): Feeds => {
+    const feeds = entries.flatMap(([name, check]) => {
+      // A check that is over runs on with its last inputs.
+      const turnOf = check.turns[Math.min(turn, check.turns.length - 1)] as Check["turns"][number];
+      return Object.entries(turnOf(own(before, name))).map(([key, value]) => [`${name}/${key}`, value] as const);
+    });
+    return Object.fromEntries(feeds);
+  });
+  const results = await runTurns(sideBySide(graphs), turns, device);
+  return Object.fromEntries(entries.map(([name]) => [name, results.map((turn) => own(turn, name))]));
+}
 
 /** The gradient of a key's bias is 0 (softmax ignores what all scores share): only its rounding error is left of it. */
 const isKeyBias = (name: string) => name.endsWith(".k.bias");
 
-export async function expectGoldenForward(golden: GoldenDecoder, device: Device, tolerance: number): Promise<void> {
-  const { config, params, batchSize, blockSize } = golden;
-  const feeds = { ...Object.fromEntries(params), ids: golden.steps[0]?.feeds.ids as Int32Array };
-  const { logits } = await runGraph(probedForward(config, batchSize, blockSize), feeds, device);
-  expectAllClose(logits, golden.logits, tolerance, "logits");
-}
+const firstStep = (golden: GoldenDecoder) => golden.steps[0] as GoldenStep;
+const forwardFeeds = (golden: GoldenDecoder): Feeds => ({
+  ...Object.fromEntries(golden.params),
+  ...firstStep(golden).feeds,
+});
 
-export async function expectGoldenGrads(golden: GoldenDecoder, device: Device, tolerance: number): Promise<void> {
-  const { config, params, batchSize, blockSize, steps } = golden;
-  const feeds = { ...Object.fromEntries(params), ...steps[0]?.feeds };
-  const results = await runGraph(lossAndGrads(config, batchSize, blockSize), feeds, device);
-  expectAllClose(results.loss, [steps[0]?.loss ?? Number.NaN], tolerance, "loss");
-  expect(Object.keys(results).sort()).toEqual(
-    [...[...golden.grads.keys()].map((name) => `grad.${name}`), "loss"].sort(),
-  );
-  for (const [name, expected] of golden.grads) {
-    expectAllClose(
-      results[`grad.${name}`],
-      expected,
-      tolerance,
-      `the gradient of ${name}`,
-      isKeyBias(name) ? 1 : undefined,
-    );
-  }
+/** Every named value against the float64 interpreter, the logits against PyTorch. */
+export function forwardCheck(golden: GoldenDecoder): Check {
+  const outputs = probedForward(golden.config, golden.batchSize, golden.blockSize);
+  const feeds = forwardFeeds(golden);
+  return {
+    outputs,
+    turns: [() => feeds],
+    verify: ([results], tolerance) => {
+      expectMeaning(results, outputs, feeds, tolerance);
+      expectAllClose(results?.logits, golden.logits, tolerance, "logits");
+    },
+  };
 }
 
 /** The graph that validation runs: the loss alone. */
-export async function expectGoldenLoss(golden: GoldenDecoder, device: Device, tolerance: number): Promise<void> {
-  const { config, params, batchSize, blockSize, steps } = golden;
-  const feeds = { ...Object.fromEntries(params), ...steps[0]?.feeds };
-  const { loss } = await runGraph(
-    { loss: lossOf(config, { batchSize, blockSize }, paramInputs(config)) },
-    feeds,
-    device,
-  );
-  expectAllClose(loss, [steps[0]?.loss ?? Number.NaN], tolerance, "loss");
+export function lossCheck(golden: GoldenDecoder): Check {
+  return {
+    outputs: { loss: lossOf(golden.config, golden, paramInputs(golden.config)) },
+    turns: [() => forwardFeeds(golden)],
+    verify: ([results], tolerance) => expectAllClose(results?.loss, [firstStep(golden).loss], tolerance, "loss"),
+  };
 }
 
-export async function expectGoldenSteps(golden: GoldenDecoder, device: Device, tolerance: number): Promise<void> {
+export function gradsCheck(golden: GoldenDecoder): Check {
+  const outputs = lossAndGrads(golden.config, golden.batchSize, golden.blockSize);
+  return {
+    outputs,
+    turns: [() => forwardFeeds(golden)],
+    verify: ([results], tolerance) => {
+      expectAllClose(results?.loss, [firstStep(golden).loss], tolerance, "loss");
+      const names = [...golden.grads.keys()].map((name) => `grad.${name}`);
+      expect(Object.keys(outputs).sort()).toEqual([...names, "loss"].sort());
+      for (const [name, expected] of golden.grads) {
+        const floor = isKeyBias(name) ? 1 : undefined;
+        expectAllClose(results?.[`grad.${name}`], expected, tolerance, `the gradient of ${name}`, floor);
+      }
+    },
+  };
+}
+
+/** Three whole optimisation steps. */
+export function stepsCheck(golden: GoldenDecoder): Check {
   const { outputs, segments, state } = stepGraph(golden.config, { ...golden, dropout: 0 });
-  const session = await Session.create(lower(outputs, device), device, {
-    threads: 1,
-    forbidFallback: device === "webgpu",
-  });
   const packed = pack(segments, golden.params);
-  let current: Record<string, HostArray> = {};
-  segments.forEach(({ name, size }, i) => {
-    current[`${name}.p`] = packed[i] as Float32Array;
-    current[`${name}.m`] = new Float32Array(size);
-    current[`${name}.v`] = new Float32Array(size);
-  });
-  for (const [i, { feeds, lr, loss, gradNorm, params }] of golden.steps.entries()) {
-    const results = await session.compute({ ...current, ...feeds, rates: adamRates(golden.optimizer, lr, i + 1) });
-    expectAllClose(results.loss, [loss], tolerance, `step ${i + 1}: loss`);
-    expectAllClose(results.gradNorm, [gradNorm], tolerance, `step ${i + 1}: gradNorm`);
-    current = Object.fromEntries(Object.entries(state).map(([now, next]) => [now, results[next] as Float32Array]));
-    if (!params) continue;
-    const ours = unpack(
-      segments,
-      segments.map(({ name }) => current[`${name}.p`] as Float32Array),
-    );
+  const start: Feeds = Object.assign(
+    {},
+    ...segments.map(({ name, size }, i) => ({
+      [`${name}.p`]: packed[i],
+      [`${name}.m`]: new Float32Array(size),
+      [`${name}.v`]: new Float32Array(size),
+    })),
+  );
+  const after = (results: Results): Feeds =>
+    Object.fromEntries(Object.entries(state).map(([now, next]) => [now, Float32Array.from(results[next] ?? [])]));
+  const verifyStep = ({ loss, gradNorm, params }: GoldenStep, step: string, results: Results, tolerance: number) => {
+    expectAllClose(results.loss, [loss], tolerance, `${step}: loss`);
+    expectAllClose(results.gradNorm, [gradNorm], tolerance, `${step}: gradNorm`);
+    if (!params) return;
+    const flat = segments.map(({ name }) => Float32Array.from(results[`${name}.p'`] ?? []));
+    const ours = unpack(segments, flat);
     expect([...ours.keys()].sort()).toEqual([...params.keys()].sort());
     // Adam divides by the gradient's own size, so where that is rounding error there is nothing to compare.
     for (const [name, expected] of params) {
-      if (!isKeyBias(name)) expectAllClose(ours.get(name), expected, tolerance, `step ${i + 1}: ${name}`);
+      if (!isKeyBias(name)) expectAllClose(ours.get(name), expected, tolerance, `${step}: ${name}`);
     }
-  }
-  await session.release();
+  };
+  return {
+    outputs,
+    turns: golden.steps.map(({ feeds, lr }, i) => (before) => ({
+      ...(i === 0 ? start : after(before)),
+      ...feeds,
+      rates: adamRates(golden.optimizer, lr, i + 1),
+    })),
+    verify: (turns, tolerance) =>
+      golden.steps.forEach((step, i) => {
+        verifyStep(step, `step ${i + 1}`, turns[i] ?? {}, tolerance);
+      }),
+  };
 }
 
 const DROPOUT = 0.2;
-let bank: Float32Array | undefined;
-
-function dropoutBank(): Float32Array {
-  const draws = random(1, "bank");
-  bank ??= Float32Array.from({ length: BANK_SIZE }, () => (draws.uniform() < DROPOUT ? 0 : 1 / (1 - DROPOUT)));
-  return bank;
-}
 
 /** All results of a step with dropout, against the float64 interpreter. */
-export async function expectDropoutStep(golden: GoldenDecoder, device: Device, tolerance: number): Promise<void> {
+export function dropoutCheck(golden: GoldenDecoder): Check {
   const { outputs, segments, dropoutSizes } = stepGraph(golden.config, { ...golden, dropout: DROPOUT });
-  // Embeddings, and in each block the attention pattern and both sublayers.
-  expect(dropoutSizes.length).toBe(1 + 3 * golden.config.nLayers);
-  const draws = random(1, "offsets");
+  const draws = random(1, "dropout");
   const offsets = new Int32Array(MAX_SITES).map(() => draws.below(BANK_SIZE - Math.max(...dropoutSizes)));
+  const bank = new Float32Array(BANK_SIZE);
+  dropoutSizes.forEach((size, site) => {
+    const start = offsets[site] as number;
+    for (let i = start; i < start + size; i++) bank[i] = draws.uniform() < DROPOUT ? 0 : 1 / (1 - DROPOUT);
+  });
   const packed = pack(segments, golden.params);
   const state = segments.map(({ name, size }, i) => ({
-    [`${name}.p`]: packed[i] as Float32Array,
+    [`${name}.p`]: packed[i],
     // Moments as they are in the middle of a run: Adam's first step would only tell the gradient's signs.
     [`${name}.m`]: normals(size, "m", i).map((x) => x / 100),
     [`${name}.v`]: normals(size, "v", i).map((x) => (x * x + 0.1) / 100),
   }));
   const rates = adamRates(golden.optimizer, 0.01, 10);
-  const feeds = { ...Object.assign({}, ...state), ...golden.steps[0]?.feeds, bank: dropoutBank(), offsets, rates };
-  const results = await runGraph(outputs, feeds, device);
+  const feeds: Feeds = Object.assign({ bank, offsets, rates }, ...state, firstStep(golden).feeds);
+  return {
+    outputs,
+    turns: [() => feeds],
+    verify: ([results], tolerance) => {
+      // Embeddings, and in each block the attention pattern and both sublayers.
+      expect(dropoutSizes.length).toBe(1 + 3 * golden.config.nLayers);
+      expectMeaning(results, outputs, feeds, tolerance);
+    },
+  };
+}
+
+/** Every output against the float64 interpreter. */
+export function expectMeaning(
+  results: Results | undefined,
+  outputs: Readonly<Record<string, Node>>,
+  feeds: Feeds,
+  tolerance: number,
+): void {
   const expected = evaluate(Object.values(outputs), feeds);
   Object.keys(outputs).forEach((name, i) => {
-    expectAllClose(results[name], expected[i], tolerance, name);
+    expectAllClose(results?.[name], expected[i], tolerance, name);
   });
 }

@@ -1,28 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { expectAllClose, relativeError } from "../../helpers/allclose";
-import { evaluate } from "../../helpers/evaluate";
+import { relativeError } from "../../helpers/allclose";
 import { type GoldenDecoder, goldenDecoders } from "../../helpers/golden";
-import { expectGoldenForward } from "../../helpers/goldenChecks";
+import { expectCheck, forwardCheck } from "../../helpers/goldenChecks";
 import { probedForward } from "../../helpers/graphs";
 import { runGraph } from "../../helpers/run";
 
-const decoders = goldenDecoders.map((golden) => [golden.name, golden] as const);
 const [anyDecoder] = goldenDecoders as [GoldenDecoder, ...GoldenDecoder[]];
 
-describe("logits are PyTorch's", () => {
-  test.each(decoders)("%s", (_name, golden) => expectGoldenForward(golden, "cpu", 1e-5));
-});
-
-describe("every value with a name is what the graph says", () => {
-  test.each(decoders)("%s", async (_name, { config, params, batchSize, blockSize, steps }) => {
-    const outputs = probedForward(config, batchSize, blockSize);
-    const feeds = { ...Object.fromEntries(params), ids: steps[0]?.feeds.ids as Int32Array };
-    const results = await runGraph(outputs, feeds, "cpu");
-    const expected = evaluate(Object.values(outputs), feeds);
-    Object.keys(outputs).forEach((name, i) => {
-      expectAllClose(results[name], expected[i], 1e-5, name);
-    });
-  });
+describe("every named value is what the graph says, and logits are PyTorch's", () => {
+  test.each(goldenDecoders)("$name", (golden) => expectCheck(forwardCheck(golden), "cpu", 1e-5));
 });
 
 test("the values with a name are those of the trace, and lnFinal only where there is a final norm", () => {

@@ -1,24 +1,35 @@
-import { describe, test } from "vitest";
-import { goldenDecoders } from "../../helpers/golden";
-import { expectDropoutStep, expectGoldenLoss, expectGoldenSteps } from "../../helpers/goldenChecks";
+import { beforeAll, test } from "vitest";
+import { dropoutDecoders, type GoldenDecoder, goldenDecoders } from "../../helpers/golden";
+import {
+  type Check,
+  dropoutCheck,
+  forwardCheck,
+  gradsCheck,
+  lossCheck,
+  runTogether,
+  stepsCheck,
+} from "../../helpers/goldenChecks";
+import type { Results } from "../../helpers/run";
 import { describeWebgpu } from "../../helpers/webgpu";
 
-const decoders = goldenDecoders.map((golden) => [golden.name, golden] as const);
-/** Both kinds of norm, every activation, tied and not. */
-const someDecoders = decoders.filter(([name]) =>
-  ["pre-gelu-tied", "post-relu-untied", "post-geluTanh-tied"].includes(name),
+const laws: Readonly<Record<string, readonly [(golden: GoldenDecoder) => Check, readonly GoldenDecoder[]]>> = {
+  "every named value is what the graph says, and logits are PyTorch's": [forwardCheck, goldenDecoders],
+  "the loss for evaluation is PyTorch's": [lossCheck, goldenDecoders],
+  "loss and gradients are PyTorch's": [gradsCheck, goldenDecoders],
+  "three optimisation steps are PyTorch's": [stepsCheck, goldenDecoders],
+  "a step with dropout is what the graph says": [dropoutCheck, dropoutDecoders],
+};
+const checks: Readonly<Record<string, Check>> = Object.fromEntries(
+  Object.entries(laws).flatMap(([law, [check, decoders]]) =>
+    decoders.map((golden) => [`${law}: ${golden.name}`, check(golden)]),
+  ),
 );
 
 describeWebgpu("on WebGPU, with nothing left to the CPU", () => {
-  describe("the loss for evaluation is PyTorch's", () => {
-    test.each(decoders)("%s", (_name, golden) => expectGoldenLoss(golden, "webgpu", 1e-4));
-  });
+  let results: Readonly<Record<string, readonly Results[]>>;
+  beforeAll(async () => {
+    results = await runTogether(checks, "webgpu");
+  }, 300_000);
 
-  describe("three optimisation steps are PyTorch's", () => {
-    test.each(decoders)("%s", (_name, golden) => expectGoldenSteps(golden, "webgpu", 1e-4));
-  });
-
-  describe("a step with dropout is what the graph says", () => {
-    test.each(someDecoders)("%s", (_name, golden) => expectDropoutStep(golden, "webgpu", 1e-4));
-  });
+  test.each(Object.entries(checks))("%s", (name, { verify }) => verify(results[name] as readonly Results[], 1e-4));
 });
