@@ -1,0 +1,32 @@
+/** Against Hugging Face's own implementation in Rust: test/golden/make_tokenizers.py says how the numbers were made. */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { trainBytePairs, trainWords } from "../../../src/engine/tokenizers";
+import { HARD_TEXTS } from "./texts";
+
+const root = join(import.meta.dirname, "../../..");
+const golden = JSON.parse(readFileSync(join(root, "test/golden/tokenizers.json"), "utf8"));
+const stories = readFileSync(join(root, "samples/stories.txt"), "utf8").slice(0, 50_000);
+
+describe("byte pairs", async () => {
+  // The reference has them one by one; the newlines between them are in no pair of these merges.
+  const texts = [stories, ...Object.values(HARD_TEXTS)].join("\n");
+  const tokenizer = await trainBytePairs([texts], { vocabSize: golden.vocabSize });
+
+  test("are merged in the reference's order", () => {
+    expect(tokenizer.model.merges).toEqual(golden.merges);
+  });
+
+  test.each(Object.entries(HARD_TEXTS))("have the reference's ids and offsets: %s", (name, text) => {
+    const spans = tokenizer.spans(text);
+    expect(spans.map(({ id }) => id)).toEqual(golden.bytePairs[name].ids);
+    expect(spans.map(({ start, end }) => [start, end])).toEqual(golden.bytePairs[name].offsets);
+  });
+});
+
+test.each(Object.entries(HARD_TEXTS))("words begin and end where the reference splits: %s", async (name, text) => {
+  const tokenizer = await trainWords([text], { vocabSize: 1000 });
+  expect(tokenizer.spans(text).map(({ start, end }) => [start, end])).toEqual(golden.words[name]);
+});
