@@ -8,10 +8,11 @@ import {
   deleteModel,
   inspectModel,
   renameModel,
+  resumeRun,
   resumeTraining,
   revealModel,
 } from "./commands/modelCommands";
-import { registerCommand } from "./commands/registerCommand";
+import { registerCommand, showingErrors } from "./commands/registerCommand";
 import { trainTinyGpt } from "./commands/trainTinyGpt";
 import { type Commands, trainingPanelType, viewIds } from "./contributions";
 import { EngineClient, type EngineState } from "./engineClient";
@@ -54,7 +55,10 @@ export function activate(context: vscode.ExtensionContext): void {
   const status = new StatusItem(lab);
   const tree = new ModelTree(lab);
   const inspector = new InspectorView(lab);
-  const panel = new TrainingPanel(lab);
+  const panel: TrainingPanel = new TrainingPanel(
+    lab,
+    () => void showingErrors("resume", () => resumeRun(lab, panel), log),
+  );
   const hover = new TokenHover(lab);
   const command = <Id extends keyof Commands>(id: Id, run: Commands[Id]) => registerCommand(id, run, log);
 

@@ -16,6 +16,7 @@ export class Trainings implements vscode.Disposable {
   readonly #event = new vscode.EventEmitter<TrainEvent>();
   readonly #state = new vscode.EventEmitter<RunState>();
   #current: TrainingRun | undefined;
+  #request: RunRequest | undefined;
 
   readonly onDidStart = this.#started.event;
   readonly onDidReport = this.#event.event;
@@ -29,6 +30,11 @@ export class Trainings implements vscode.Disposable {
   /** The run that goes on, or the last one. */
   get current(): TrainingRun | undefined {
     return this.#current;
+  }
+
+  /** What the current run was asked for. */
+  get request(): RunRequest | undefined {
+    return this.#request;
   }
 
   /** Whether a run of this folder goes on. */
@@ -47,6 +53,7 @@ export class Trainings implements vscode.Disposable {
     };
     const run = new TrainingRun(this.#engine, request, listener, this.#before(request));
     this.#current = run;
+    this.#request = request;
     this.#started.fire(run);
     this.#changeState(run.state);
     try {

@@ -48,6 +48,18 @@ export function resumeTraining(lab: Lab, panel: TrainingPanel) {
   };
 }
 
+/** Goes on with the run of the training view: from its last checkpoint or, where nothing was saved yet, from the start. */
+export async function resumeRun(lab: Lab, panel: TrainingPanel): Promise<void> {
+  const { current, request } = lab.trainings;
+  await lab.models.refresh();
+  const model = lab.models.models.find(({ dir }) => dir === current?.dir);
+  if (model && usable(model)) return resumeTraining(lab, panel)(model);
+  if (request?.kind !== "train") throw new Error(l10n.t("There is no run to go on with. Train a model first."));
+  const { name, dir } = lab.models.place(request.params.name);
+  const params = { ...request.params, name, out: dir, device: lab.engine.deviceChoice };
+  await showRun(lab, panel, { kind: "train", params }, params.data !== undefined);
+}
+
 /** How far to go: null to where the run was meant to go. A run that is done needs a new end. */
 async function askForSteps({ step, steps, name }: Model): Promise<number | null | undefined> {
   if (step === null || steps === null || step < steps) return null;

@@ -25,7 +25,7 @@ export function trainTinyGpt(lab: Lab, panel: TrainingPanel) {
     if (!set) return;
 
     await lab.models.refresh();
-    const { name, dir } = lab.models.place(data ? withoutExtension(data.name) : preset.title);
+    const { name, dir } = lab.models.place(data?.name ?? preset.title);
     const params = { preset: preset.name, out: dir, name, device: lab.engine.deviceChoice, set };
     panel.show();
     await showRun(
@@ -110,9 +110,6 @@ async function pickFiles(folder: boolean): Promise<NamedText | undefined> {
     documents.length === 1 && documents[0] ? baseName(documents[0].uri) : l10n.t("{0} files", documents.length);
   return { name, source: { kind: "text", name, text: documents.map((document) => document.getText()).join("\n") } };
 }
-
-/** `story.txt` -> `story`; a name that is nothing but an extension stays. */
-const withoutExtension = (name: string) => name.replace(/(?<=.)\.[^.]{1,8}$/, "");
 
 const baseName = (uri: vscode.Uri) => uri.path.split("/").at(-1) || uri.path;
 

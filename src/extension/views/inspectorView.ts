@@ -1,12 +1,13 @@
 /** The Layer Inspector's host side: which text is inspected, and the trace that is shown. */
 
 import * as vscode from "vscode";
-import type { TraceInfo } from "../../protocol/engineApi";
-import { isCancelled, type Server, serve } from "../../protocol/rpc";
+import type { EngineApi, TraceInfo } from "../../protocol/engineApi";
+import { isCancelled, RemoteError, type Server, serve } from "../../protocol/rpc";
 import type { HostAction, InspectedSource, InspectorEvents, InspectorHost } from "../../protocol/webviewApi";
 import { viewIds } from "../contributions";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
+import { textSchemes } from "../providers/tokenHover";
 import { setting } from "../settings";
 import { inspectorChecks, MAX_INSPECTED } from "./checks";
 import { act, save } from "./hostActions";
@@ -148,8 +149,7 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
     server.tell("busy", { busy: true });
     try {
       const maxTokens = setting("inspector.maxTokens");
-      const params = { dir: model.dir, text: source.text, maxTokens };
-      const trace = await this.#lab.engine.call("inspect", params, { signal: abort.signal });
+      const trace = await this.#run({ dir: model.dir, text: source.text, maxTokens }, abort.signal);
       this.#lab.engine.noteDevice(trace.device);
       this.#lab.activity.device = trace.device;
       if (abort.signal.aborted) return this.#release(trace.trace);
@@ -160,6 +160,18 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
       this.#problem(server, error);
     } finally {
       if (this.#running === abort) server.tell("busy", { busy: false });
+    }
+  }
+
+  /** Asks once more when the engine ended meanwhile: it may have been other work that ended it, or the GPU. */
+  async #run(params: EngineApi["inspect"]["params"], signal: AbortSignal): Promise<TraceInfo> {
+    const { engine } = this.#lab;
+    try {
+      return await engine.call("inspect", params, { signal });
+    } catch (error) {
+      const again = error instanceof RemoteError && error.code === "gone" && engine.state.kind !== "stopped";
+      if (!again || signal.aborted) throw error;
+      return engine.call("inspect", params, { signal });
     }
   }
 
@@ -200,7 +212,9 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
       return this.#typed === "" ? null : sourceOf("typed", l10n.t("typed text"), this.#typed);
     }
     const editor = vscode.window.activeTextEditor;
-    if (!editor || (!this.#follow && this.#source)) return this.#source;
+    // The log is an editor too; looking at it leaves the text that is inspected.
+    if (!editor || !textSchemes.includes(editor.document.uri.scheme) || (!this.#follow && this.#source))
+      return this.#source;
     const { document, selection } = editor;
     const name = document.uri.path.split("/").at(-1) || document.fileName;
     if (!selection.isEmpty) {

@@ -12,10 +12,13 @@ import { openPage, webviewPort } from "./webviewPage";
 
 export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disposable {
   readonly #lab: Lab;
+  readonly #resume: () => void;
   #panel: vscode.WebviewPanel | undefined;
 
-  constructor(lab: Lab) {
+  /** `resume` goes on with the run that is shown, and shows its own errors. */
+  constructor(lab: Lab, resume: () => void) {
     this.#lab = lab;
+    this.#resume = resume;
   }
 
   show(): void {
@@ -78,8 +81,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
         return null;
       },
       resume: () => {
-        const model = models.models.find(({ dir }) => dir === trainings.current?.dir);
-        void vscode.commands.executeCommand("decoderLab.resumeTraining", model);
+        this.#resume();
         return null;
       },
       activate: async ({ inspect }) => {

@@ -2,7 +2,8 @@
 
 import { randomBytes } from "node:crypto";
 import * as vscode from "vscode";
-import { isMessage, type Message, type Port } from "../../protocol/rpc";
+import { isMessage, type Port } from "../../protocol/rpc";
+import { ownBuffers } from "./ownBuffers";
 
 /** Fills the webview with a bundle of `dist/webview`. Nothing else than that bundle and its style may load or run. */
 export function openPage(
@@ -48,22 +49,3 @@ export const webviewPort = (webview: vscode.Webview): Port => ({
     });
   },
 });
-
-/**
- * Gives every typed array a buffer of its own. Arrays that came from the engine are windows into one large buffer,
- * the whole of which would be sent with each of them.
- */
-export function ownBuffers(message: Message): Message {
-  return copy(message) as Message;
-}
-
-function copy(value: unknown): unknown {
-  if (value instanceof Float32Array) return value.byteLength === value.buffer.byteLength ? value : value.slice();
-  // A Buffer is a Uint8Array whose slice() does not copy.
-  if (value instanceof Uint8Array) return value.byteLength === value.buffer.byteLength ? value : new Uint8Array(value);
-  if (Array.isArray(value)) return value.length > 0 && isPlain(value[0]) ? value : value.map(copy);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, copy(member)]));
-}
-
-const isPlain = (value: unknown) => typeof value !== "object";

@@ -1,0 +1,21 @@
+import { deserialize, serialize } from "node:v8";
+import { expect, test } from "vitest";
+import { ownBuffers } from "../../src/extension/views/ownBuffers";
+
+test("arrays that came from another process are sent without the rest of its message", () => {
+  // As child processes send them: one buffer, which all arrays of the message are windows into.
+  const value = deserialize(
+    serialize({ a: new Float32Array([1, 2]), tokens: [{ id: 1, bytes: new Uint8Array([7]) }] }),
+  );
+  expect(value.a.buffer.byteLength).toBeGreaterThan(8);
+  const sent = ownBuffers({ kind: "result", id: 1, value }) as { value: typeof value };
+  expect(sent.value).toEqual({ a: new Float32Array([1, 2]), tokens: [{ id: 1, bytes: new Uint8Array([7]) }] });
+  expect(sent.value.a.buffer.byteLength).toBe(8);
+  expect(sent.value.tokens[0].bytes.buffer.byteLength).toBe(1);
+});
+
+test("a Buffer becomes a plain Uint8Array, which JSON does not spell out", () => {
+  const sent = ownBuffers({ kind: "result", id: 1, value: Buffer.from("ab") }) as { value: Uint8Array };
+  expect(sent.value.constructor).toBe(Uint8Array);
+  expect(Array.from(sent.value)).toEqual([97, 98]);
+});
