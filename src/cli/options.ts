@@ -1,5 +1,6 @@
 /** Options of the commands: read, typed and checked the same way everywhere. */
 
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type DeviceChoice, EngineError, type Setting, type TextSource } from "../engine";
 
@@ -89,7 +90,7 @@ export class Options {
 
   /** Files and folders of --data. */
   source(): TextSource | undefined {
-    const paths = this.list("data");
+    const paths = this.list("data").map((path) => resolve(path));
     return paths.length > 0 ? { kind: "paths", paths } : undefined;
   }
 

@@ -33,16 +33,28 @@ export async function listDevices(): Promise<DeviceInfo[]> {
   }
 }
 
-/** The device for a choice, and why. "auto" measures both where there is a GPU. */
-export async function chooseDevice(choice: DeviceChoice): Promise<{ device: Device; reason: string }> {
+/** The device for a choice, and why. "auto" measures both where there is a GPU, once in the life of the process. */
+export async function chooseDevice(choice: DeviceChoice): Promise<ChosenDevice> {
   if (choice === "cpu") return { device: "cpu", reason: "chosen in the settings" };
   if (choice === "webgpu") {
     await probe("webgpu"); // Fails with what is missing.
     return { device: "webgpu", reason: "chosen in the settings" };
   }
+  fastest ??= measureDevices();
+  return fastest;
+}
+
+export interface ChosenDevice {
+  readonly device: Device;
+  readonly reason: string;
+}
+
+let fastest: Promise<ChosenDevice> | undefined;
+
+async function measureDevices(): Promise<ChosenDevice> {
+  const times = (slow: number, fast: number) => `${(slow / fast).toFixed(1)} times as fast`;
   try {
     const [gpu, cpu] = [await probe("webgpu"), await probe("cpu")];
-    const times = (slow: number, fast: number) => `${(slow / fast).toFixed(1)} times as fast`;
     return gpu < cpu
       ? { device: "webgpu", reason: `in a probe the GPU was ${times(cpu, gpu)} as the processor` }
       : { device: "cpu", reason: `in a probe the processor was ${times(gpu, cpu)} as the GPU` };
