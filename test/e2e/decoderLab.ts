@@ -12,11 +12,11 @@ export interface Training {
   readonly settings?: Readonly<Record<string, string | number>>;
 }
 
-/** A model that learns something visible within seconds. */
+/** A model that learns something visible within seconds, in a run that does not end by itself. */
 export const tinyCharacters: Training = {
   preset: "Character GPT",
   text: "Active file",
-  settings: { Layers: 2, "Attention heads": 2, "Width (dModel)": 64 },
+  settings: { "Training steps": 100_000, Layers: 2, "Attention heads": 2, "Width (dModel)": 64 },
 };
 
 /** Starts a training from the palette, answering its questions. */

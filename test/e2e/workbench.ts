@@ -43,7 +43,7 @@ export class Workbench {
     const context = await browser.newContext({ viewport: size });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(30_000);
     const workbench = new Workbench(page, server, context);
     await workbench.reload();
     return workbench;
@@ -111,15 +111,21 @@ export class Workbench {
     return this.page.locator(".editor-group-container.active .monaco-editor").first();
   }
 
-  /** Opens a file of the workspace by its name, in the active editor group. */
+  /** Shows a file of the workspace by its name: its tab where it has one, else from the quick open. */
   async openFile(name: string): Promise<void> {
     await this.page.keyboard.press("Escape");
-    await this.page.keyboard.press("ControlOrMeta+P");
-    await this.quickInput.fill(name);
-    await this.quickRow(name).waitFor();
-    await this.page.keyboard.press("Enter");
+    const tab = this.page.locator(`.editor-group-container .tab[data-resource-name="${name}"]`).first();
+    if (await tab.isVisible()) {
+      await tab.click();
+    } else {
+      await this.page.keyboard.press("ControlOrMeta+P");
+      await this.quickInput.fill(name);
+      await this.quickRow(name).waitFor();
+      await this.page.keyboard.press("Enter");
+    }
     await this.page.locator(`.editor-group-container.active .tab.active[data-resource-name="${name}"]`).waitFor();
     await this.editor.locator(".view-line").first().waitFor();
+    await this.editor.locator(".native-edit-context, textarea.inputarea").first().focus();
   }
 
   /** Puts the cursor at a line and column, both counted from 1. */
@@ -191,15 +197,19 @@ export class Workbench {
 
   /** The document inside the webview whose HTML has a `<title>` that begins so. */
   async webview(title: string): Promise<Frame> {
-    return this.until(`a webview titled "${title}"`, async () => {
-      for (const frame of this.page.frames()) {
-        // Content that changes is loaded in a pending frame, which becomes the active one.
-        if (!["active-frame", "pending-frame"].includes(frame.name())) continue;
-        // A frame can go while it is asked.
-        if ((await frame.title().catch(() => "")).startsWith(title)) return frame;
-      }
-      return undefined;
-    });
+    return this.until(
+      `a webview titled "${title}"`,
+      async () => {
+        for (const frame of this.page.frames()) {
+          // Content that changes is loaded in a pending frame, which becomes the active one.
+          if (!["active-frame", "pending-frame"].includes(frame.name())) continue;
+          // A frame can go while it is asked.
+          if ((await frame.title().catch(() => "")).startsWith(title)) return frame;
+        }
+        return undefined;
+      },
+      60_000,
+    );
   }
 
   /** Opens a view container by its title in the activity bar. */
@@ -248,7 +258,7 @@ export class Workbench {
   }
 
   /** Polls until `probe` answers something other than undefined or false. */
-  async until<T>(what: string, probe: () => Promise<T | undefined | false>, timeout = 20_000): Promise<T> {
+  async until<T>(what: string, probe: () => Promise<T | undefined | false>, timeout = 30_000): Promise<T> {
     const end = Date.now() + timeout;
     for (;;) {
       const value = await probe();
