@@ -16,6 +16,12 @@ describe("the layout of a heatmap", () => {
     });
   });
 
+  test("a square matrix is shown whole where its cells stay readable, however wide the page is", () => {
+    const grid = layoutGrid({ ...square, rows: 30, cols: 30, width: 900 });
+    expect(grid).toMatchObject({ cellWidth: 12, height: 400, viewHeight: 400 });
+    expect(layoutGrid({ ...square, rows: 100, cols: 100, width: 900 }).cellWidth).toBe(8);
+  });
+
   test("a large matrix keeps the smallest cell and scrolls", () => {
     const grid = layoutGrid({ ...square, rows: 1024, cols: 1024, width: 340 });
     expect(grid).toMatchObject({ cellWidth: 2, width: 2098, viewWidth: 340, viewHeight: 420 });

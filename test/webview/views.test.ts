@@ -3,7 +3,7 @@ import type { RunState } from "../../src/protocol/webviewApi";
 import { formatPercent, formatShape, formatValue } from "../../webview/format";
 import { createInspection, matrixOf } from "../../webview/inspection";
 import { createStore } from "../../webview/store";
-import { attentionSize, describeCell, isMasked, strongestKeys } from "../../webview/views/attention/layout";
+import { attentionSize, describeCell, isMasked, maxPool, strongestKeys } from "../../webview/views/attention/layout";
 import { actionsOf, afterEvent, fromSnapshot, pointsOf } from "../../webview/views/curves/layout";
 import { embeddingParts, stack } from "../../webview/views/embedding/layout";
 import { dimensionsOf, residualNorm, valueGroups } from "../../webview/views/layers/layout";
@@ -44,6 +44,14 @@ describe("attention", () => {
     expect(describeCell(["the", "cat"], 1, 0, 0.12345678)).toBe("“cat” → “the”: 0.123457");
     expect(describeCell(["the", "cat"], 0, 1, 0)).toBe("“the” → “cat”: masked");
     expect(isMasked(3, 3)).toBe(false);
+  });
+
+  test("a thumbnail keeps the largest weight of the cells that share a pixel, and no masked cell", () => {
+    const pattern = Float32Array.of(1, 0, 0, 0, 0.3, 0.7, 0, 0, 0.1, 0.2, 0.7, 0, 0.1, 0.5, 0.1, 0.3);
+    expect([...maxPool(pattern, 4, 2)]).toEqual([1, Number.NaN, 0.5, 0.7].map(Math.fround));
+    expect(
+      [...maxPool(Float32Array.of(1, 0, 0.25, 0.75), 2, 4)].map((x) => (Number.isNaN(x) ? "-" : x)).join(" "),
+    ).toBe("1 1 - - 1 1 - - 0.25 0.25 0.75 0.75 0.25 0.25 0.75 0.75");
   });
 
   test("the strongest keys of a query are in order and never masked", () => {

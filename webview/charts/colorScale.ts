@@ -23,13 +23,17 @@ export interface ColorScale {
   readonly colorAt: (value: number) => Rgb;
 }
 
+/** How colour grows with the value; a square root shows small values beside large ones. The legend shows which. */
+export type Curve = "linear" | "sqrt";
+
 const STEPS = 256;
 
 /** From 0 (background) to `max`. */
-export function sequentialScale(max: number, colors: RampColors): ColorScale {
+export function sequentialScale(max: number, colors: RampColors, curve: Curve = "linear"): ColorScale {
   const ramp = branch(colors.background, colors.positive, colors.foreground);
   const top = max > 0 ? max : 1;
-  return { kind: "sequential", domain: [0, top], colorAt: (value) => pick(ramp, value / top) };
+  const share = (value: number) => (curve === "sqrt" ? Math.sqrt(Math.max(0, value / top)) : value / top);
+  return { kind: "sequential", domain: [0, top], colorAt: (value) => pick(ramp, share(value)) };
 }
 
 /** From `-max` over 0 (background) to `max`. */

@@ -7,7 +7,7 @@
 
 import { el, setAttr } from "../dom";
 import { onThemeChange, readTheme, type Theme } from "../theme";
-import { type ColorScale, divergingScale, maxAbs, sequentialScale, toCss } from "./colorScale";
+import { type ColorScale, type Curve, divergingScale, maxAbs, sequentialScale, toCss } from "./colorScale";
 import {
   type Cell,
   cellAt,
@@ -28,6 +28,8 @@ export interface HeatmapData {
   /** Row by row, [rows, cols]. */
   readonly values: Float32Array;
   readonly scale: "sequential" | "diverging";
+  /** Of a sequential scale; linear by default. */
+  readonly curve?: Curve;
   /** What the strongest colour stands for; by default the largest absolute value. */
   readonly max?: number;
   /** Cells that have no value: hatched, never the colour of zero. */
@@ -196,7 +198,7 @@ function gutter(labels: readonly string[], theme: Theme, most: number): number {
 
 function scaleOf(data: HeatmapData, theme: Theme): ColorScale {
   const max = data.max ?? maxAbs(data.values);
-  return data.scale === "sequential" ? sequentialScale(max, theme) : divergingScale(max, theme);
+  return data.scale === "sequential" ? sequentialScale(max, theme, data.curve) : divergingScale(max, theme);
 }
 
 /** Paints cells and labels for one scroll position, at the screen's resolution. */

@@ -33,7 +33,11 @@ export interface Grid {
 export function layoutGrid(request: GridRequest): Grid {
   const { rows, cols, left, top, minCell, maxCell } = request;
   const room = Math.max(0, request.width - left);
-  const exact = cols > 0 ? room / cols : 0;
+  const square = request.rowHeight === "square";
+  const byWidth = cols > 0 ? room / cols : 0;
+  const byHeight = rows > 0 ? (request.maxHeight - top) / rows : 0;
+  // A square grid that can be seen whole with readable cells is shown whole.
+  const exact = square && byHeight >= 8 ? Math.min(byWidth, byHeight) : byWidth;
   const clamped = Math.min(maxCell, Math.max(minCell, exact));
   // Whole pixels look crisp; below four of them the loss of room would show more than the uneven cells.
   const cellWidth = clamped >= 4 ? Math.floor(clamped) : clamped;

@@ -22,6 +22,29 @@ export function attentionSize(trace: TraceInfo): { layers: number; heads: number
   return { layers, heads: shapes.get(patternName(0))?.[1] ?? 0 };
 }
 
+/**
+ * The largest weight that falls on each pixel of a `size` x `size` picture of a [T, T] pattern: a thumbnail of a long
+ * text keeps its sparse peaks, which an average would wash out. NaN where every cell is masked.
+ */
+export function maxPool(pattern: Float32Array, T: number, size: number): Float32Array {
+  const pixels = new Float32Array(size * size).fill(Number.NaN);
+  // With more pixels than cells a cell covers several; with fewer, several cells share one.
+  const first = (i: number) => Math.floor((i * size) / T);
+  const end = (i: number) => Math.max(first(i) + 1, Math.floor(((i + 1) * size) / T));
+  for (let query = 0; query < T; query++) {
+    for (let key = 0; key <= query; key++) {
+      const weight = pattern[query * T + key] as number;
+      for (let y = first(query); y < end(query); y++) {
+        for (let x = first(key); x < end(key); x++) {
+          const before = pixels[y * size + x] as number;
+          if (Number.isNaN(before) || weight > before) pixels[y * size + x] = weight;
+        }
+      }
+    }
+  }
+  return pixels;
+}
+
 /** The keys that a query looks at most, strongest first. */
 export function strongestKeys(
   pattern: Float32Array,

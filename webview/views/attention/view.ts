@@ -1,6 +1,6 @@
 /** Attention of one head as a matrix, with every head of the model as a thumbnail to choose from. */
 
-import { sequentialScale, toCss } from "../../charts/colorScale";
+import { type Curve, sequentialScale } from "../../charts/colorScale";
 import { createHeatmap } from "../../charts/heatmap";
 import { el, fill, setAttr } from "../../dom";
 import { formatPercent } from "../../format";
@@ -10,10 +10,10 @@ import { t } from "../../strings";
 import { onThemeChange, readTheme } from "../../theme";
 import { dropdown } from "../../toolkit";
 import { tokenLabel } from "../tokens/layout";
-import { attentionSize, describeCell, isMasked, patternName, strongestKeys } from "./layout";
+import { attentionSize, describeCell, isMasked, maxPool, patternName, strongestKeys } from "./layout";
 
 /** Above this many tokens a thumbnail costs more to fetch than it says at its size. */
-const MAX_THUMBNAIL_TOKENS = 160;
+const MAX_THUMBNAIL_TOKENS = 512;
 const MAX_THUMBNAILS = 192;
 const THUMBNAIL_SIZE = 40;
 
@@ -21,6 +21,18 @@ export function createAttentionView({ section: makeSection, selection, save }: V
   const section = makeSection(t("Attention"));
   const layerPicker = dropdown(t("Layer"), (value) => selection.set({ layer: Number(value) }));
   const headPicker = dropdown(t("Head"), (value) => selection.set({ head: Number(value) }));
+  const curvePicker = dropdown(t("Colours"), (value) => {
+    curve = value === "linear" ? "linear" : "sqrt";
+    void load();
+  });
+  let curve: Curve = "linear";
+  curvePicker.update(
+    [
+      { value: "linear", label: t("linear") },
+      { value: "sqrt", label: t("square root") },
+    ],
+    curve,
+  );
   const heatmap = createHeatmap((token) => selection.set({ token }));
   const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
   const summary = el("p", { class: "small muted" });
@@ -36,10 +48,9 @@ export function createAttentionView({ section: makeSection, selection, save }: V
     el(
       "div",
       { class: "pickers" },
-      el("span", { class: "picker-label", attrs: { "aria-hidden": "true" } }, t("Layer")),
-      layerPicker.node,
-      el("span", { class: "picker-label", attrs: { "aria-hidden": "true" } }, t("Head")),
-      headPicker.node,
+      labelled(t("Layer"), layerPicker.node),
+      labelled(t("Head"), headPicker.node),
+      labelled(t("Colours"), curvePicker.node),
     ),
     problem,
     el("p", { class: "small muted axis-note" }, t("Rows are queries, columns are keys.")),
@@ -52,6 +63,7 @@ export function createAttentionView({ section: makeSection, selection, save }: V
   const summarize = () => {
     if (!shown) return;
     const { token } = selection.get();
+    if (token >= shown.T) return;
     const parts = strongestKeys(shown.values, shown.T, token, 3).map(
       ({ key, weight }) => `“${shown?.labels[key]}” ${formatPercent(weight)}`,
     );
@@ -78,6 +90,7 @@ export function createAttentionView({ section: makeSection, selection, save }: V
         cols: rows,
         values,
         scale: "sequential",
+        curve,
         masked: isMasked,
         rowLabels: labels,
         colLabels: labels,
@@ -125,6 +138,10 @@ export function createAttentionView({ section: makeSection, selection, save }: V
   };
 }
 
+/** A control with its name above it, which screen readers have from the control itself. */
+const labelled = (name: string, control: HTMLElement): HTMLElement =>
+  el("div", { class: "picker" }, el("span", { class: "small muted", attrs: { "aria-hidden": "true" } }, name), control);
+
 interface Thumbnails {
   readonly buttons: readonly HTMLElement[];
   readonly redraw: () => void;
@@ -167,7 +184,7 @@ function drawThumbnails(
   });
   fill(
     parent,
-    el("h3", { class: "subheading" }, t("All heads")),
+    el("h3", { class: "subheading" }, t("All heads, the largest weight per pixel")),
     el("div", { class: "head-rows", attrs: { role: "group", "aria-label": t("All heads") } }, ...rows),
   );
 
@@ -193,18 +210,15 @@ function drawThumbnails(
 }
 
 function drawThumbnail(canvas: HTMLCanvasElement, values: Float32Array, T: number): void {
-  const theme = readTheme();
-  const scale = sequentialScale(1, theme);
-  const ratio = window.devicePixelRatio || 1;
-  canvas.width = canvas.height = Math.round(THUMBNAIL_SIZE * ratio);
+  const scale = sequentialScale(1, readTheme(), "sqrt");
+  const size = Math.round(THUMBNAIL_SIZE * (window.devicePixelRatio || 1));
+  canvas.width = canvas.height = size;
   const context = canvas.getContext("2d") as CanvasRenderingContext2D;
-  const cell = canvas.width / T;
-  for (let query = 0; query < T; query++) {
-    for (let key = 0; key <= query; key++) {
-      context.fillStyle = toCss(scale.colorAt(values[query * T + key] as number));
-      context.fillRect(key * cell, query * cell, cell + 0.5, cell + 0.5);
-    }
-  }
+  const picture = new ImageData(size, size);
+  maxPool(values, T, size).forEach((weight, i) => {
+    if (!Number.isNaN(weight)) picture.data.set([...scale.colorAt(weight), 255], 4 * i);
+  });
+  context.putImageData(picture, 0, 0);
 }
 
 const patternTable = ({

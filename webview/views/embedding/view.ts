@@ -68,8 +68,9 @@ export function createEmbeddingView({ section: makeSection, selection, save }: V
   };
 
   const drawToken = () => {
-    if (!loaded) return;
     const { token } = selection.get();
+    // A new text's selection comes before its vectors.
+    if (!loaded || token >= loaded.labels.length) return;
     const { parts, labels } = loaded;
     const rows = rowsOfToken();
     const cols = rows[0]?.length ?? 0;

@@ -69,6 +69,7 @@ export function createLayersView({ section: makeSection, selection, save }: View
     if (!inspection) return;
     const { trace } = inspection;
     const { token } = selection.get();
+    if (token >= trace.tokens.length) return;
     norms.clear();
     for (const { block } of groups) {
       if (block === null) continue;

@@ -26,6 +26,8 @@ export function createTokensView({ section: makeSection, selection, save }: View
       setAttr(chip, "aria-selected", String(i === index));
       chip.tabIndex = i === index ? 0 : -1;
     });
+    const chip = chips[index];
+    if (chip) scrollTo(strip, chip);
     const token = tokens[index];
     if (token) fill(details, ...detailsOf(token, index));
   };
@@ -62,6 +64,14 @@ export function createTokensView({ section: makeSection, selection, save }: View
       data.update();
     },
   };
+}
+
+/** Scrolls the strip, not the page. */
+function scrollTo(strip: HTMLElement, chip: HTMLElement): void {
+  const top = chip.offsetTop;
+  const bottom = top + chip.offsetHeight;
+  if (top < strip.scrollTop) strip.scrollTop = top;
+  else if (bottom > strip.scrollTop + strip.clientHeight) strip.scrollTop = bottom - strip.clientHeight;
 }
 
 function drawChip(chip: TokenChip, choose: () => void): HTMLElement {
