@@ -2,6 +2,7 @@
 
 import { EngineError } from "../errors";
 import { cutChunks, type Tokenizer } from "../tokenizers";
+import { cooperate } from "../tokenizers/cooperate";
 import type { Corpus } from "./corpus";
 
 export type Tokens = Uint16Array | Int32Array;
@@ -24,6 +25,7 @@ export async function readTokens(
   let tokens = make(Math.max(1024, corpus.size));
   let length = 0;
   let read = 0;
+  const pause = cooperate(options.signal);
   for await (const chunk of cutChunks(corpus.chunks(options.signal), tokenizer)) {
     const ids = tokenizer.encode(chunk);
     if (length + ids.length > tokens.length) {
@@ -35,6 +37,7 @@ export async function readTokens(
     length += ids.length;
     read += chunk.length;
     options.onProgress?.(Math.min(read / corpus.size, 1));
+    await pause();
   }
   return tokens.subarray(0, length);
 }

@@ -39,6 +39,14 @@ describe("reading tokens", () => {
     expect(await readTokens(corpus, bytes)).toHaveLength(45_000);
   });
 
+  test("lets others run meanwhile, and can be cancelled", async () => {
+    const corpus = await corpusOf(text.repeat(5));
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(), 1);
+    const tokenizer = await trainBytePairs(["x"], { vocabSize: 256 });
+    await expect(readTokens(corpus, tokenizer, { signal: controller.signal })).rejects.toThrow(/abort/i);
+  });
+
   test("names characters that the tokenizer does not have", async () => {
     await expect(readTokens(await corpusOf("abc!"), await trainCharacters(["abc"]))).rejects.toThrow('"!" (U+0021)');
   });
