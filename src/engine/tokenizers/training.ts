@@ -59,7 +59,7 @@ export async function trainWords(
   return wordTokenizer([UNKNOWN_WORD, ...words.slice(0, options.vocabSize - 1)]);
 }
 
-export function wordTokenizer(vocabulary: readonly string[]): Tokenizer {
+function wordTokenizer(vocabulary: readonly string[]): Tokenizer {
   const added = [{ id: 0, content: UNKNOWN_WORD, special: true }];
   return createTokenizer(wordModel(vocabulary, 0), { ...NO_SPECIAL_TOKENS, added, unkId: 0 });
 }

@@ -222,12 +222,12 @@ async function readFloats(
 }
 
 /** bfloat16 is the upper half of float32. */
-export function bfloat16ToFloat32(halves: Uint16Array): Float32Array {
+function bfloat16ToFloat32(halves: Uint16Array): Float32Array {
   return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
 }
 
 /** 1 bit of sign, 5 of exponent (bias 15), 10 of fraction. */
-export function float16ToFloat32(halves: Uint16Array): Float32Array {
+function float16ToFloat32(halves: Uint16Array): Float32Array {
   return Float32Array.from(halves, (half) => {
     const sign = half & 0x8000 ? -1 : 1;
     const exponent = (half >> 10) & 0x1f;
