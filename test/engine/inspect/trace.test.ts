@@ -1,0 +1,90 @@
+import { describe, expect, test } from "vitest";
+import { attentionOf, Tracer, type TraceValue } from "../../../src/engine/inspect/trace";
+import { largestDifference, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
+
+const { nHeads: H, dModel: D, vocabSize: V } = tinyConfig;
+const K = D / H;
+
+async function traced(rows: readonly (readonly number[])[], options = {}) {
+  const { cfg, weights } = await tinyModel();
+  return new Tracer(cfg, weights).trace(rows, options);
+}
+const get = (trace: Awaited<ReturnType<typeof traced>>, name: string) => trace.get(name) as TraceValue;
+
+test("a trace has every value under its name, batch first", async () => {
+  const [B, T] = [2, 7];
+  const trace = await traced([someIds(T), someIds(T, V, 9)]);
+  const shapes = Object.fromEntries([...trace].map(([name, { shape }]) => [name, shape.join()]));
+  const block = (l: number) => ({
+    ...Object.fromEntries(
+      ["residPre", "attnOut", "residMid", "mlpOut", "residPost"].map((n) => [`blocks.${l}.${n}`, `${B},${T},${D}`]),
+    ),
+    ...Object.fromEntries(["q", "k", "v", "z"].map((n) => [`blocks.${l}.attn.${n}`, `${B},${H},${T},${K}`])),
+    ...Object.fromEntries(["scores", "pattern"].map((n) => [`blocks.${l}.attn.${n}`, `${B},${H},${T},${T}`])),
+  });
+  expect(shapes).toEqual({
+    ids: `${B},${T}`,
+    mask: `${B},${T}`,
+    embed: `${B},${T},${D}`,
+    posEmbed: `${B},${T},${D}`,
+    ...block(0),
+    ...block(1),
+    lnFinal: `${B},${T},${D}`,
+    logits: `${B},${T},${V}`,
+  });
+});
+
+test("a position never sees a later one", async () => {
+  const pattern = get(await traced([someIds(9)]), "blocks.1.attn.pattern");
+  for (let h = 0; h < H; h++) {
+    for (let query = 0; query < 9; query++) {
+      const row = pattern.data.subarray((h * 9 + query) * 9, (h * 9 + query + 1) * 9);
+      expect(row.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 5);
+      expect([...row.subarray(query + 1)].every((p) => p === 0)).toBe(true);
+    }
+  }
+});
+
+test("the residual stream adds up: what attention and MLP wrote is the difference", async () => {
+  const trace = await traced([someIds(6)]);
+  const sum = (a: string, b: string) => get(trace, a).data.map((x, i) => x + (get(trace, b).data[i] as number));
+  expect(largestDifference(sum("embed", "posEmbed"), get(trace, "blocks.0.residPre").data)).toBeLessThan(1e-6);
+  expect(
+    largestDifference(sum("blocks.0.residPre", "blocks.0.attnOut"), get(trace, "blocks.0.residMid").data),
+  ).toBeLessThan(1e-6);
+  expect(
+    largestDifference(sum("blocks.0.residMid", "blocks.0.mlpOut"), get(trace, "blocks.0.residPost").data),
+  ).toBeLessThan(1e-6);
+  expect(largestDifference(get(trace, "blocks.0.residPost").data, get(trace, "blocks.1.residPre").data)).toBe(0);
+});
+
+test("padding changes nothing that is real", async () => {
+  const [short, long] = [someIds(5), someIds(11, V, 8)];
+  const [both, alone] = [await traced([short, long]), await traced([short])];
+  expect([...get(both, "mask").data]).toEqual([
+    ...Array.from({ length: 11 }, (_, t) => +(t < 5)),
+    ...Array(11).fill(1),
+  ]);
+  const logits = get(both, "logits").data.subarray(0, 5 * V);
+  expect(largestDifference(logits, get(alone, "logits").data)).toBeLessThan(1e-5);
+});
+
+describe("attention asked for by head is what the graph computes", () => {
+  for (const [layer, head] of [
+    [0, 0],
+    [0, 1],
+    [1, 1],
+  ] as const) {
+    test(`layer ${layer}, head ${head}`, async () => {
+      const T = 13;
+      const ids = someIds(T);
+      const [light, whole] = [await traced([ids], { light: true }), await traced([ids])];
+      expect(light.has("blocks.0.attn.pattern")).toBe(false);
+      const { scores, pattern } = attentionOf(light, layer, head);
+      const of = (name: string) =>
+        get(whole, `blocks.${layer}.attn.${name}`).data.subarray(head * T * T, (head + 1) * T * T);
+      expect(largestDifference(scores.data, of("scores"))).toBeLessThan(1e-5);
+      expect(largestDifference(pattern.data, of("pattern"))).toBeLessThan(1e-6);
+    });
+  }
+});

@@ -1,0 +1,44 @@
+/** A small random decoder with its weights on a device, in place of mocks. */
+
+import type { DecoderConfig } from "../../src/engine/nn/config";
+import { initParams } from "../../src/engine/nn/params";
+import type { Device } from "../../src/engine/runtime/session";
+import { placeWeights } from "../../src/engine/runtime/weights";
+
+export const tinyConfig: DecoderConfig = {
+  vocabSize: 23,
+  nCtx: 80,
+  nLayers: 2,
+  nHeads: 2,
+  dModel: 32,
+  dMlp: 48,
+  norm: "pre",
+  finalNorm: true,
+  normEps: 1e-5,
+  normBias: true,
+  activation: "gelu",
+  attentionBias: true,
+  mlpBias: true,
+  tiedHead: false,
+  headBias: true,
+};
+
+/** Xavier's larger weights make attention and choices less even than GPT-2's, so that mistakes show. */
+export const tinyModel = async (cfg: DecoderConfig = tinyConfig, device: Device = "cpu", seed = 5) => {
+  const params = initParams(cfg, "xavier", seed);
+  return { cfg, params, weights: await placeWeights(cfg, params, device) };
+};
+
+/** Ids that visit the vocabulary in no simple order. */
+export const someIds = (length: number, vocabSize = tinyConfig.vocabSize, from = 3): number[] =>
+  Array.from({ length }, (_, i) => (from + i * i * 7 + i * 5) % vocabSize);
+
+export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  if (a.length !== b.length) return Infinity;
+  let largest = 0;
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs((a[i] as number) - (b[i] as number));
+    if (!(difference <= largest)) largest = difference; // NaN too
+  }
+  return largest;
+}
