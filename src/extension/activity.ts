@@ -1,7 +1,5 @@
 /** What the engine is doing right now, for the status item. Short work is not shown: it would only flicker. */
 
-import type { Device } from "../protocol/engineApi";
-
 const SHOW_AFTER = 250;
 
 export class Activity {
@@ -12,8 +10,6 @@ export class Activity {
 
   /** The last thing that failed quietly, such as a completion; null after one has worked. */
   problem: string | null = null;
-  /** The device that was last seen in use. */
-  device: Device | null = null;
 
   constructor(changed: () => void) {
     this.#changed = changed;

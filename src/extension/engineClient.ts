@@ -86,6 +86,11 @@ export class EngineClient {
     return (this.#engine ?? this.#start()).client.call(method, params, options);
   }
 
+  /** The device that the running engine was seen using last. */
+  get device(): Device | null {
+    return this.#engine?.device ?? null;
+  }
+
   /** The engine was seen using this device: remembered in case it crashes. */
   noteDevice(device: Device): void {
     if (this.#engine) this.#engine.device = device;

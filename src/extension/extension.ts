@@ -116,7 +116,7 @@ export async function deactivate(): Promise<void> {
 }
 
 /** The new device or runtime is for the next start; a run that goes on is not interrupted for it. */
-async function restartWithSettings({ engine: running, trainings, activity }: Lab): Promise<void> {
+async function restartWithSettings({ engine: running, trainings }: Lab): Promise<void> {
   if (running.state.kind === "idle") return;
   if (trainings.current?.active) {
     void vscode.window.showInformationMessage(
@@ -124,7 +124,6 @@ async function restartWithSettings({ engine: running, trainings, activity }: Lab
     );
     return;
   }
-  activity.device = null;
   await running.restart();
 }
 

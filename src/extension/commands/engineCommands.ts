@@ -15,7 +15,6 @@ export function restartEngine(lab: Lab) {
       if ((await vscode.window.showWarningMessage(question, { modal: true, detail }, go)) !== go) return;
     }
     lab.activity.problem = null;
-    lab.activity.device = null;
     await lab.engine.restart();
   };
 }

@@ -151,7 +151,6 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
       const maxTokens = setting("inspector.maxTokens");
       const trace = await this.#run({ dir: model.dir, text: source.text, maxTokens }, abort.signal);
       this.#lab.engine.noteDevice(trace.device);
-      this.#lab.activity.device = trace.device;
       if (abort.signal.aborted) return this.#release(trace.trace);
       this.#showTrace(server, trace, source);
     } catch (error) {

@@ -32,7 +32,7 @@ export class StatusItem implements vscode.Disposable {
     const run = trainings.current;
     const { text, tooltip, failed } = statusText({
       model: models.active?.name ?? null,
-      device: activity.device ?? engine.deviceChoice,
+      device: engine.device ?? engine.deviceChoice,
       engine: engine.state,
       run: run ? { name: run.name, state: run.state, step: run.step, steps: run.steps, loss: run.loss } : null,
       generating: activity.generating,
