@@ -23,6 +23,8 @@ export interface Inspection {
 
 export interface View {
   readonly section: Section;
+  /** Whether it asks for tensors, so that it is left alone while it is folded: looking costs what is looked at. */
+  readonly asksTensors: boolean;
   /** Another trace; the selection is already one of its own. */
   readonly show: (inspection: Inspection) => void;
 }

@@ -6,7 +6,7 @@ import type { InspectedSource, InspectorEvents, InspectorHost } from "../src/pro
 import { el, fill, setAttr } from "./dom";
 import { formatMilliseconds, formatParameters } from "./format";
 import { connectHost, remember, remembered } from "./host";
-import { createInspection, type Selection, type ViewContext } from "./inspection";
+import { createInspection, type Inspection, type Selection, type View, type ViewContext } from "./inspection";
 import { createSection } from "./parts/section";
 import { createStore } from "./store";
 import { t, useStrings } from "./strings";
@@ -57,7 +57,16 @@ function mount(follows: boolean) {
   const save = (name: string, data: Uint8Array) => void host.call("save", { name, data }).catch(() => undefined);
   const selection = createStore<Selection>({ token: 0, layer: state.get().layer, head: state.get().head });
   selection.subscribe((now) => state.set({ ...now }));
-  const context: ViewContext = { selection, save, section };
+  /** Views that are folded and have not seen the trace. */
+  const waiting = new Set<View>();
+  const opened = () => {
+    for (const view of waiting) {
+      if (!view.section.isOpen() || !shown) continue;
+      waiting.delete(view);
+      view.show(shown);
+    }
+  };
+  const context: ViewContext = { selection, save, section: (title) => section(title, opened) };
   const views = [createTokensView, createEmbeddingView, createLayersView, createAttentionView, createNextTokenView].map(
     (create) => create(context),
   );
@@ -105,6 +114,7 @@ function mount(follows: boolean) {
   const act = (action: InspectorEvents["problem"]["action"]) =>
     action && button(action.label, () => void host.call("act", { action: action.id }), "primary");
 
+  let shown: Inspection | null = null;
   let shownKind: InspectedSource["kind"] | null = null;
   const page = {
     trace({ trace, source: from }: InspectorEvents["trace"]) {
@@ -138,7 +148,14 @@ function mount(follows: boolean) {
         layer: Math.min(layer, Math.max(0, layers - 1)),
         head: Math.min(head, Math.max(0, heads - 1)),
       });
-      for (const view of views) view.show(inspection);
+      shown = inspection;
+      for (const view of views) {
+        if (view.section.isOpen() || !view.asksTensors) view.show(inspection);
+        else {
+          view.section.summarize("");
+          waiting.add(view);
+        }
+      }
       spoken.textContent = t(
         "{0} tokens inspected in {1}.",
         trace.tokens.length,
@@ -168,13 +185,14 @@ function mount(follows: boolean) {
   return page;
 }
 
-function section(title: string) {
+function section(title: string, opened: () => void) {
   const folded = new Set(state.get().folded.split("\n").filter(Boolean));
   return createSection(title, !folded.has(title), (open) => {
     const now = new Set(state.get().folded.split("\n").filter(Boolean));
     if (open) now.delete(title);
     else now.add(title);
     state.set({ folded: [...now].join("\n") });
+    if (open) opened();
   });
 }
 

@@ -20,6 +20,8 @@ import { type TinyTrace, tinyTrace } from "./tinyTrace";
 export interface Lab {
   /** What the page asked, in order. */
   readonly asked: string[];
+  /** Names of the tensors it asked for. */
+  readonly tensors: string[];
   readonly saved: FileToSave[];
   inspect(text: string, kind: InspectedSource["kind"], label: string): void;
   tell(name: string, value: unknown): void;
@@ -51,6 +53,7 @@ const port: Port = {
 
 const lab: Lab = {
   asked: [],
+  tensors: [],
   saved: [],
   run: null,
   follow: true,
@@ -93,6 +96,7 @@ const server = serve<InspectorHost & Omit<TrainingHost, "ready">, InspectorEvent
   follow: noted("follow", () => null),
   tensor: ({ name, head }) => {
     if (!trace) throw new Error("Nothing was inspected.");
+    lab.tensors.push(name);
     return trace.tensor(name, head);
   },
   retry: noted("retry", () => null),

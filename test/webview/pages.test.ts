@@ -158,11 +158,30 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       expect(await page.evaluate(() => [...window.lab.saved.at(-1)!.data.slice(1, 4)])).toEqual([0x50, 0x4e, 0x47]);
     });
 
-    test("sections stay folded when the view is made again", async () => {
+    test("pictures follow the theme", async () => {
+      const corner = () =>
+        page
+          .locator(".heatmap-canvas")
+          .first()
+          .evaluate((canvas: HTMLCanvasElement) => [
+            ...canvas.getContext("2d")!.getImageData(0, 0, 1, 1).data.slice(0, 3),
+          ]);
+      await page.evaluate(setTheme("light"));
+      await expect.poll(corner).toEqual([0xf8, 0xf8, 0xf8]);
+      await page.evaluate(setTheme("dark"));
+      await expect.poll(corner).toEqual([0x18, 0x18, 0x18]);
+    });
+
+    test("sections stay folded when the view is made again, and ask for nothing until they are opened", async () => {
       await page.getByRole("button", { name: /^Embeddings/i }).click();
       await page.reload();
       await inspect(page, "hello");
-      expect(await page.getByRole("button", { name: /^Embeddings/i }).getAttribute("aria-expanded")).toBe("false");
+      const embeddings = page.getByRole("button", { name: /^Embeddings/i });
+      expect(await embeddings.getAttribute("aria-expanded")).toBe("false");
+      expect(await page.evaluate(() => window.lab.tensors)).not.toContain("embed");
+      await embeddings.click();
+      await page.getByRole("heading", { name: /at position 5/ }).waitFor();
+      expect(await page.evaluate(() => window.lab.tensors)).toContain("embed");
     });
 
     test("nothing was refused by the policy and nothing went wrong", () => expect(errors).toEqual([]));

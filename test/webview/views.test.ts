@@ -1,3 +1,6 @@
+/// <reference types="node" />
+
+import { readdir, readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import type { RunState } from "../../src/protocol/webviewApi";
 import { formatPercent, formatShape, formatValue } from "../../webview/format";
@@ -219,6 +222,13 @@ test("a store tells only changes", () => {
   store.set({ token: 0 });
   store.set({ token: 2 });
   expect(told).toEqual([[2, 0]]);
+});
+
+test("no page's code draws random numbers", async () => {
+  const files = (await readdir("webview", { recursive: true })).filter((file) => file.endsWith(".ts"));
+  expect(files.length).toBeGreaterThan(20);
+  for (const file of files)
+    expect(await readFile(`webview/${file}`, "utf8"), file).not.toMatch(/Math\.random|getRandomValues/);
 });
 
 test("labels of special tokens are their names", () => {

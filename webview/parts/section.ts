@@ -5,6 +5,7 @@ import { el, setAttr, uniqueId } from "../dom";
 export interface Section {
   readonly node: HTMLElement;
   readonly body: HTMLElement;
+  readonly isOpen: () => boolean;
   /** A few words beside the title, seen also while the section is folded. */
   readonly summarize: (text: string) => void;
 }
@@ -34,6 +35,7 @@ export function createSection(title: string, open: boolean, toggled: (open: bool
       body,
     ),
     body,
+    isOpen: () => !body.hidden,
     summarize: (text) => {
       summary.textContent = text;
     },

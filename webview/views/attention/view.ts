@@ -39,7 +39,7 @@ export function createAttentionView({ section: makeSection, selection, save }: V
   const thumbnails = el("div", { class: "head-grid" });
   let inspection: Inspection | null = null;
   let shown: { labels: string[]; values: Float32Array; T: number; layer: number; head: number } | null = null;
-  let overview: Thumbnails = { buttons: [], redraw: () => undefined };
+  let overview = noThumbnails;
   onThemeChange(() => overview.redraw());
 
   const fileName = () => (shown ? `attention-layer${shown.layer}-head${shown.head}` : "attention");
@@ -126,12 +126,14 @@ export function createAttentionView({ section: makeSection, selection, save }: V
 
   return {
     section,
+    asksTensors: true,
     show(next) {
       inspection = next;
       const size = attentionSize(next.trace);
       section.node.hidden = size.layers === 0;
       if (size.layers === 0) return;
       updatePickers(selection.get());
+      overview.stop();
       overview = drawThumbnails(thumbnails, next, size, (layer, head) => selection.set({ layer, head }));
       void load();
     },
@@ -145,7 +147,11 @@ const labelled = (name: string, control: HTMLElement): HTMLElement =>
 interface Thumbnails {
   readonly buttons: readonly HTMLElement[];
   readonly redraw: () => void;
+  /** Lets go of the trace. */
+  readonly stop: () => void;
 }
+
+const noThumbnails: Thumbnails = { buttons: [], redraw: () => undefined, stop: () => undefined };
 
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => ({ value: String(i), label: String(i) }));
 
@@ -159,7 +165,7 @@ function drawThumbnails(
   const T = inspection.trace.tokens.length;
   if (layers * heads > MAX_THUMBNAILS || T > MAX_THUMBNAIL_TOKENS) {
     fill(parent, el("p", { class: "small muted" }, t("Too large for an overview of all heads.")));
-    return { buttons: [], redraw: () => undefined };
+    return noThumbnails;
   }
   const buttons: HTMLElement[] = [];
   const drawn: (() => void)[] = [];
@@ -206,7 +212,10 @@ function drawThumbnails(
     }
   });
   for (const button of buttons) observer.observe(button);
-  return { buttons, redraw: () => drawn.forEach((draw) => void draw()) };
+  const redraw = () => {
+    for (const draw of drawn) draw();
+  };
+  return { buttons, redraw, stop: () => observer.disconnect() };
 }
 
 function drawThumbnail(canvas: HTMLCanvasElement, values: Float32Array, T: number): void {

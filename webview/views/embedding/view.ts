@@ -133,6 +133,7 @@ export function createEmbeddingView({ section: makeSection, selection, save }: V
 
   return {
     section,
+    asksTensors: true,
     async show(inspection) {
       current = inspection;
       const parts = embeddingParts(inspection);

@@ -118,12 +118,15 @@ export function createLayersView({ section: makeSection, selection, save }: View
         row.dimensions[1] === "KV head" ? Math.floor((head * heads) / inspection.trace.model.config.nHeads) : head;
       const tensor = await asked.tensor(row.name, perHead ? kvHead : undefined);
       if (inspection !== asked || opened !== row || (perHead && selection.get().head !== head)) return;
-      const labels = asked.trace.tokens.map(tokenLabel);
+      const tokens = asked.trace.tokens.map(tokenLabel);
       const { rows, cols, values } = matrixOf(tensor);
+      // Rows are tokens, except of values with one number per token: ids and mask.
+      const labels = row.shape.length === 2 ? [row.label] : tokens;
       shown = { row, labels, rows, cols, values };
       const square = row.dimensions.at(-1) === "key";
+      const tokenColumns = square || row.shape.length === 2;
       const isPattern = row.name.endsWith(".pattern");
-      const index = perHead ? `0, ${kvHead}` : "0";
+      const index = perHead ? `0, ${kvHead}, ` : row.shape.length === 3 ? "0, " : "";
       heatmap.show({
         title: row.name,
         rows,
@@ -132,10 +135,10 @@ export function createLayersView({ section: makeSection, selection, save }: View
         scale: isPattern ? "sequential" : "diverging",
         ...(isPattern && { masked: isMasked }),
         rowLabels: labels,
-        colLabels: square ? labels : "numbers",
+        colLabels: tokenColumns ? tokens : "numbers",
         rowHeight: square ? "square" : 10,
         describe: (r, c) =>
-          `“${labels[r]}”  ${row.name}[${index}, ${r}, ${c}] = ${formatValue(values[r * cols + c] as number)}`,
+          `“${row.shape.length === 2 ? tokens[c] : tokens[r]}”  ${row.name}[${index}${r}, ${c}] = ${formatValue(values[r * cols + c] as number)}`,
       });
       heatmap.mark(selection.get().token);
       valueData.update();
@@ -163,6 +166,7 @@ export function createLayersView({ section: makeSection, selection, save }: View
 
   return {
     section,
+    asksTensors: true,
     show(next) {
       inspection = next;
       groups = valueGroups(next.trace.values);

@@ -57,6 +57,7 @@ export function createNextTokenView({ section: makeSection, save }: ViewContext)
 
   return {
     section,
+    asksTensors: false,
     show(inspection) {
       trace = inspection.trace;
       now = distribution(trace.nextToken, trace.vocabulary, TOP);

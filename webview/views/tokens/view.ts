@@ -45,6 +45,7 @@ export function createTokensView({ section: makeSection, selection, save }: View
 
   return {
     section,
+    asksTensors: false,
     show({ trace }) {
       tokens = trace.tokens;
       const laidOut = tokenChips(tokens);
