@@ -80,9 +80,11 @@ export interface StartedCodeServer {
   close(): Promise<void>;
 }
 
-/** Replaces the user's settings; an open window applies them at once. */
-export function writeSettings(userDataDir: string, settings: Settings): Promise<void> {
-  return writeFile(join(userDataDir, "User", "settings.json"), JSON.stringify(settings, null, 2));
+/** Replaces the user's settings; an open window applies them at once, and never reads half of them. */
+export async function writeSettings(userDataDir: string, settings: Settings): Promise<void> {
+  const file = join(userDataDir, "User", "settings.json");
+  await writeFile(`${file}.partial`, JSON.stringify(settings, null, 2));
+  await rename(`${file}.partial`, file);
 }
 
 // No questions, no network, no advertisement: what is left in the window is the editor and Decoder Lab.

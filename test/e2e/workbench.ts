@@ -249,8 +249,12 @@ export class Workbench {
 
   /** Changes the colour theme, and waits until the window has it. */
   async setTheme(theme: Theme): Promise<void> {
-    await this.setSettings({ "workbench.colorTheme": themes[theme].name });
-    await this.page.locator(`.monaco-workbench${themes[theme].marker}`).waitFor();
+    const window = this.page.locator(`.monaco-workbench${themes[theme].marker}`);
+    // On a busy machine the server's file watcher can miss a change.
+    await this.until(`the ${theme} theme`, async () => {
+      await this.setSettings({ "workbench.colorTheme": themes[theme].name });
+      return appears(window, 5000);
+    });
   }
 
   async screenshot(path: string): Promise<void> {
