@@ -12,8 +12,12 @@ import { lower } from "../runtime/lower";
 import { type DeviceTensor, Session } from "../runtime/session";
 import { type DeviceWeights, paramInputs } from "../runtime/weights";
 
-/** Prompts are read in pieces of these lengths, so that a few compiled graphs serve every prompt. */
-const PIECES = [64, 8, 1] as const;
+/**
+ * Prompts are read in pieces of these lengths, so that a few compiled graphs serve every prompt. From 32 positions on
+ * onnxruntime 1.30 attends with another WebGPU kernel, which skips keys where a subgroup has only 4 lanes, as in
+ * SwiftShader.
+ */
+const PIECES = { cpu: [64, 8, 1], webgpu: [24, 8, 1] } as const;
 
 export class Decoding {
   readonly #sessions = new Map<number, Promise<Session>>();
@@ -69,11 +73,15 @@ export class Decoding {
 
   /** A piece may be longer than what is left, its rest padded, where the context still has room for the padding. */
   #pieceSize(left: number): number {
+    const pieces: readonly number[] = PIECES[this.weights.device];
     // A batch attends over an empty cache or one token at a time: that is what the attention operator can do.
-    if (this.batch > 1) return this.#length === 0 ? left : 1;
+    if (this.batch > 1) {
+      const most = this.weights.device === "webgpu" ? PIECES.webgpu[0] : left;
+      return this.#length === 0 ? Math.min(left, most) : 1;
+    }
     const fits = (size: number) => this.#length + size <= this.cfg.nCtx;
-    const padded = PIECES.findLast((size) => size >= left && fits(size));
-    return padded ?? (PIECES.find((size) => size <= left && fits(size)) as number);
+    const padded = pieces.findLast((size) => size >= left && fits(size));
+    return padded ?? (pieces.find((size) => size <= left && fits(size)) as number);
   }
 
   /** Runs up to `size` new positions; what is missing is padded and later overwritten. */

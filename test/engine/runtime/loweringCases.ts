@@ -47,7 +47,7 @@ const manyIds = (count: number, below: number) => Array.from({ length: count }, 
 const headsFirst = (x: Node) => x.transpose(1, 2, 0, 3);
 
 function attentionOverCache(batch: number, length: number, lastIndex: readonly number[]): LoweringCase {
-  const [H, K, C] = [2, 8, 12];
+  const [H, K, C] = [2, 16, 48];
   const shapes = [...Array(3).fill([batch, length, H * K]), ...Array(2).fill([batch, H, C, K])] as Shape[];
   const total = Math.max(...lastIndex) + 1;
   const filled = Math.min(...lastIndex) + 1;
@@ -247,6 +247,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
   "attention over a cache: a prompt": () => attentionOverCache(1, 5, [4]),
   "attention over a cache: one token after seven": () => attentionOverCache(1, 1, [7]),
   "attention over a cache: three tokens after four": () => attentionOverCache(1, 3, [6]),
+  "attention over a cache: the longest piece that is read on WebGPU": () => attentionOverCache(1, 24, [40]),
   "attention over a cache: sequences of different length": () => attentionOverCache(3, 1, [7, 2, 11]),
 };
 
