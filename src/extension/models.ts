@@ -67,8 +67,16 @@ export async function readModel(dir: string, bundled = false): Promise<Model> {
   };
 }
 
-/** Gives a model another name; its folder stays. */
+/** Gives a model another name; its folder stays. Its checkpoints get the name too: resuming starts from one of them. */
 export async function renameModel(dir: string, name: string): Promise<void> {
+  await renameRecord(dir, name);
+  const checkpoints = join(dir, "checkpoints");
+  for (const step of await readdir(checkpoints).catch(() => [])) {
+    if (await exists(join(checkpoints, step, RECORD))) await renameRecord(join(checkpoints, step), name);
+  }
+}
+
+async function renameRecord(dir: string, name: string): Promise<void> {
   const { record, problem } = await readRecord(dir);
   if (problem) throw new Error(l10n.t("The model cannot be renamed: {0}", problem));
   const file = join(dir, RECORD);

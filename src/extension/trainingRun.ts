@@ -24,6 +24,9 @@ export type RunRequest =
       readonly preset: string;
     };
 
+/** What is known of a run before it is resumed. */
+export type Before = Pick<RunSnapshot, "reports" | "evals" | "samples" | "checkpointStep">;
+
 export interface RunListener {
   event(event: TrainEvent): void;
   state(state: RunState): void;
@@ -48,7 +51,7 @@ export class TrainingRun {
   #state: RunState = { phase: "preparing", message: null, secondsLeft: null };
   #step = 0;
 
-  constructor(engine: Engine, request: RunRequest, listener: RunListener, before?: RunSnapshot) {
+  constructor(engine: Engine, request: RunRequest, listener: RunListener, before?: Before) {
     this.#engine = engine;
     this.#listener = listener;
     const { kind, params } = request;
@@ -165,7 +168,7 @@ export class TrainingRun {
   }
 
   /** The curves go on where an earlier run of the same folder was saved last. */
-  #continueFrom(before: RunSnapshot): void {
+  #continueFrom(before: Before): void {
     const last = before.checkpointStep ?? Number.POSITIVE_INFINITY;
     this.#addReports(before.reports.filter((report) => report.step <= last));
     this.#evals.push(...before.evals.filter((report) => report.step <= last));

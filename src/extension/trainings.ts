@@ -2,12 +2,13 @@
 
 import * as vscode from "vscode";
 import type { TrainEvent, TrainResult } from "../protocol/engineApi";
-import type { RunSnapshot, RunState } from "../protocol/webviewApi";
+import type { RunState } from "../protocol/webviewApi";
 import { contextKeys } from "./contributions";
 import type { EngineClient } from "./engineClient";
 import { l10n } from "./l10n";
 import type { ModelLibrary } from "./modelLibrary";
-import { isActive, type RunRequest, TrainingRun } from "./trainingRun";
+import type { RunReports } from "./runReports";
+import { type Before, isActive, type RunRequest, TrainingRun } from "./trainingRun";
 
 export class Trainings implements vscode.Disposable {
   readonly #engine: EngineClient;
@@ -42,8 +43,8 @@ export class Trainings implements vscode.Disposable {
     return this.#current?.dir === dir && this.#current.active;
   }
 
-  /** Starts a run; the promise ends with it. */
-  async run(request: RunRequest): Promise<TrainResult> {
+  /** Starts a run; the promise ends with it. `saved` is what a resumed run left in its folder. */
+  async run(request: RunRequest, saved?: RunReports): Promise<TrainResult> {
     if (this.#current?.active) {
       throw new Error(l10n.t("“{0}” is still training. Stop it first, or wait until it is done.", this.#current.name));
     }
@@ -51,7 +52,7 @@ export class Trainings implements vscode.Disposable {
       event: (event: TrainEvent) => this.#tell(event),
       state: (state: RunState) => this.#changeState(state),
     };
-    const run = new TrainingRun(this.#engine, request, listener, this.#before(request));
+    const run = new TrainingRun(this.#engine, request, listener, this.#before(request, saved));
     this.#current = run;
     this.#request = request;
     this.#started.fire(run);
@@ -69,10 +70,11 @@ export class Trainings implements vscode.Disposable {
     this.#state.dispose();
   }
 
-  #before(request: RunRequest): RunSnapshot | undefined {
-    return request.kind === "resume" && this.#current?.dir === request.params.dir
-      ? this.#current.snapshot()
-      : undefined;
+  /** This window knows more of a run than its folder, such as the samples. */
+  #before(request: RunRequest, saved: RunReports | undefined): Before | undefined {
+    if (request.kind === "train") return undefined;
+    if (this.#current?.dir === request.params.dir) return this.#current.snapshot();
+    return saved && { ...saved, samples: [], checkpointStep: null };
   }
 
   #tell(event: TrainEvent): void {

@@ -80,6 +80,15 @@ test("renaming changes the name and nothing else", async () => {
   });
 });
 
+test("renaming reaches the checkpoints, from which a resumed run takes its name", async () => {
+  const dir = await folder("fox", { name: "Fox" });
+  await mkdir(join(dir, "checkpoints", "step-00000010"), { recursive: true });
+  const record = join(dir, "checkpoints", "step-00000010", "training.json");
+  await writeFile(record, JSON.stringify({ name: "Fox", step: 10 }));
+  await renameModel(dir, "Hare");
+  expect(JSON.parse(await readFile(record, "utf8"))).toEqual({ name: "Hare", step: 10 });
+});
+
 test.each([
   ["Shakespeare, all of it!", [], "shakespeare-all-of-it"],
   ["Ünïcode", [], "unicode"],

@@ -2,6 +2,7 @@ import * as vscode from "vscode";
 import type { TrainResult } from "../../protocol/engineApi";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
+import { readReports } from "../runReports";
 import type { RunRequest, TrainingRun } from "../trainingRun";
 import { progressLine } from "../views/statusText";
 import type { TrainingPanel } from "../views/trainingPanel";
@@ -14,8 +15,9 @@ export async function showRun(lab: Lab, panel: TrainingPanel, request: RunReques
   const name = request.kind === "train" ? request.params.name : request.name;
   const location = vscode.ProgressLocation.Notification;
   const options = { location, title: l10n.t("Training {0}", name), cancellable: true };
+  const saved = request.kind === "resume" ? await readReports(request.params.dir) : undefined;
   const result = await vscode.window.withProgress(options, async (progress, token) => {
-    const ended = lab.trainings.run(request);
+    const ended = lab.trainings.run(request, saved);
     const run = lab.trainings.current;
     const subscription = run && follow(lab, run, progress, token);
     try {
