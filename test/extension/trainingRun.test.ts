@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type Engine, TrainingRun } from "../../src/extension/trainingRun";
 import type { EngineApi, TrainEvent, TrainResult } from "../../src/protocol/engineApi";
 import { connect, type Handlers, serve } from "../../src/protocol/rpc";
@@ -68,15 +68,19 @@ describe("a run", () => {
     const {
       run: fox,
       states,
+      events,
       client,
     } = run((_, { report: tell }) => {
       tell(steps(1, 12));
       tell({ kind: "checkpoint", step: 10 });
       return new Promise(() => {});
     });
-    const end = fox.go(request);
-    setTimeout(() => client.close("The engine was killed."), 20);
-    await expect(end).rejects.toThrow("The engine was killed. Step 10 is saved; Resume goes on from there.");
+    const rejected = expect(fox.go(request)).rejects.toThrow(
+      "The engine was killed. Step 10 is saved; Resume goes on from there.",
+    );
+    await vi.waitFor(() => expect(events).toHaveLength(2));
+    client.close("The engine was killed.");
+    await rejected;
     expect(states.at(-1)).toEqual({
       phase: "failed",
       message: "The engine was killed. Step 10 is saved; Resume goes on from there.",

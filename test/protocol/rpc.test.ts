@@ -113,23 +113,24 @@ describe("when the other side goes", () => {
   test("the server aborts what is running and answers nothing more", async () => {
     const [ours, theirs] = portPair();
     const late = vi.fn();
-    let aborted = false;
+    let [waiting, aborted] = [false, false];
     const server = serve<Api>(theirs, {
       ...handlers,
       wait: (_, { signal }) =>
-        new Promise((resolve) =>
+        new Promise((resolve) => {
+          waiting = true;
           signal.addEventListener("abort", () => {
             aborted = true;
             resolve("late");
-          }),
-        ),
+          });
+        }),
     });
     ours.onMessage(late);
     ours.post({ kind: "request", id: 1, method: "wait", params: {} });
-    await new Promise((resolve) => setTimeout(resolve, 10));
+    await vi.waitFor(() => expect(waiting).toBe(true));
     server.close();
+    await vi.waitFor(() => expect(aborted).toBe(true));
     await new Promise((resolve) => setTimeout(resolve, 10));
-    expect(aborted).toBe(true);
     expect(late).not.toHaveBeenCalled();
   });
 
