@@ -133,10 +133,21 @@ export function stepsCheck(golden: GoldenDecoder): Check {
       ...feeds,
       rates: adamRates(golden.optimizer, lr, i + 1),
     })),
-    verify: (turns, tolerance) =>
+    verify: (turns, tolerance) => {
       golden.steps.forEach((step, i) => {
         verifyStep(step, `step ${i + 1}`, turns[i] ?? {}, tolerance);
-      }),
+      });
+      // The parameters do not show how far gradients were clipped: Adam divides by their size. Its moments do.
+      const { beta1, beta2 } = golden.optimizer;
+      const clip = golden.maxGradNorm === 0 ? 1 : Math.min(1, golden.maxGradNorm / (firstStep(golden).gradNorm + 1e-6));
+      pack(segments, golden.grads).forEach((g, i) => {
+        const moment = (key: "m" | "v") => turns[0]?.[`${segments[i]?.name}.${key}'`];
+        const first = g.map((x) => (1 - beta1) * clip * x);
+        const second = g.map((x) => (1 - beta2) * (clip * x) ** 2);
+        expectAllClose(moment("m"), first, tolerance, `m of segment ${i}`);
+        expectAllClose(moment("v"), second, tolerance, `v of segment ${i}`);
+      });
+    },
   };
 }
 

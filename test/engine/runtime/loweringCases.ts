@@ -144,6 +144,19 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
         return { scores, z: scores.matmul(headsFirst(v)), zt: scores.matmul(headsFirst(v), { transA: true }) };
       },
     ),
+  "matmul of operands transposed in other ways": () =>
+    given(
+      [
+        [2, 5, 3, 4],
+        [2, 5, 3, 4],
+        [4, 3, 2],
+        [3, 2, 4],
+      ],
+      (a, b, c, d) => ({
+        scores: a.transpose(0, 2, 1, 3).matmul(b.transpose(0, 2, 1, 3), { transB: true }),
+        cubes: c.transpose(1, 2, 0).matmul(d.transpose(0, 2, 1)),
+      }),
+    ),
   "matmul of heads that are read elsewhere too": () =>
     given(
       [
