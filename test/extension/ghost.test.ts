@@ -3,7 +3,7 @@ import { random } from "../../src/engine/random";
 import { shape, withoutLoop } from "../../src/extension/providers/ghost/shape";
 import { type Place, restOf, type Suggestion } from "../../src/extension/providers/ghost/suggestion";
 import { holdsSecrets, isOnFor, type Situation, whyNot } from "../../src/extension/providers/ghost/whether";
-import { promptStart, promptText } from "../../src/extension/providers/ghost/window";
+import { afterUnknown, promptStart, promptText } from "../../src/extension/providers/ghost/window";
 
 const place = (before: string, more: Partial<Place> = {}): Place => ({
   uri: "file:///a.txt",
@@ -71,6 +71,14 @@ describe("the prompt", () => {
   test("has one kind of line end and no half character in front", () => {
     expect(promptText("\udd8aone\r\ntwo\n")).toBe("one\ntwo\n");
   });
+});
+
+test.each([
+  ["no unknown here", [], "no unknown here"],
+  ["café and 🦊 ran", ["é", "🦊"], " ran"],
+  ["🦊 ran to the café", ["é", "🦊"], ""],
+])("of %j, where %j is unknown, the model reads %j", (prompt, unknown, rest) => {
+  expect(afterUnknown(prompt, new Set(unknown))).toBe(rest);
 });
 
 const open: Situation = {

@@ -14,6 +14,12 @@ test("the hover names the text, the vocabulary's form, id, index, bytes and plac
   ]);
 });
 
+test("a character that the model does not know has no id", () => {
+  const text = hoverText({ span: { ...span, id: -1, token: "é" }, index: 3, text: "é", ...place, model: "m" });
+  expect(text).toContain("not in the model's vocabulary, token 3 of the document");
+  expect(text).not.toContain("-1");
+});
+
 test("a token that is part of a character shows the bytes it is", () => {
   const part = { ...span, token: "ðŁ", bytes: new Uint8Array([0xf0, 0x9f]) };
   expect(hoverText({ span: part, index: 0, text: "🦊", ...place, model: "m" })).toContain("bytes `F0 9F`");

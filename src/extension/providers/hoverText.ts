@@ -22,7 +22,9 @@ export function hoverText({ span, index, text, start, end, model }: HoveredToken
   const place = l10n.t("line {0}:{1} to {2}:{3}", start.line + 1, start.character + 1, end.line + 1, end.character + 1);
   const lines = [
     `${codeSpan(shown)}${written}`,
-    l10n.t("id {0}, token {1} of the document", `**${span.id}**`, index),
+    span.id < 0
+      ? l10n.t("not in the model's vocabulary, token {0} of the document", index)
+      : l10n.t("id {0}, token {1} of the document", `**${span.id}**`, index),
     l10n.t("bytes {0}", codeSpan(hex(span.bytes))),
     `${place} (${l10n.t("offsets {0} to {1}", span.start, span.end)})`,
     `*${escaped(model)}*`,

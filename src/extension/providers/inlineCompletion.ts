@@ -1,18 +1,20 @@
 import { setTimeout as wait } from "node:timers/promises";
 import * as vscode from "vscode";
-import type { GenerateParams } from "../../protocol/engineApi";
-import { isCancelled } from "../../protocol/rpc";
+import type { GenerateParams, GenerateResult } from "../../protocol/engineApi";
+import { isCancelled, RemoteError } from "../../protocol/rpc";
 import type { Lab } from "../lab";
 import { setting } from "../settings";
 import { shape } from "./ghost/shape";
 import { type Place, restOf, type Suggestion } from "./ghost/suggestion";
 import { whyNot } from "./ghost/whether";
-import { promptStart, promptText } from "./ghost/window";
+import { afterUnknown, promptStart, promptText } from "./ghost/window";
 
 /** Ghost text from the active model. What is decided, and how, is in `ghost/`; this asks the editor and the engine. */
 export class InlineCompletion implements vscode.InlineCompletionItemProvider {
   readonly #lab: Lab;
   readonly #told = new Set<string>();
+  /** What each model was found to have no token for, such as a letter that its text did not have. */
+  readonly #unknown = new Map<string, Set<string>>();
   #suggestion: Suggestion | undefined;
 
   constructor(lab: Lab) {
@@ -60,9 +62,9 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
   async #generate(params: GenerateParams, token: vscode.CancellationToken): Promise<string | null> {
     const abort = new AbortController();
     const subscription = token.onCancellationRequested(() => abort.abort());
-    const { engine, activity } = this.#lab;
+    const { activity } = this.#lab;
     try {
-      const result = await activity.during(engine.call("generate", params, { signal: abort.signal }));
+      const result = await activity.during(this.#generateKnown(params, abort.signal));
       activity.problem = null;
       this.#lab.log.trace(
         `completion: ${result.ids.length} tokens in ${result.milliseconds.toFixed(0)} ms (${result.reason}); prompt of ${result.promptTokens}, ${result.reusedTokens} reused`,
@@ -76,6 +78,28 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     }
   }
 
+  /** Continues what stands after the last character that the model cannot read; finds out which those are once. */
+  async #generateKnown(params: GenerateParams, signal: AbortSignal): Promise<GenerateResult> {
+    const { engine } = this.#lab;
+    const unknown = this.#unknown.get(params.dir) ?? new Set();
+    const generate = async (): Promise<GenerateResult> => {
+      const prompt = afterUnknown(params.prompt, unknown);
+      // Right after such a character there is nothing to continue.
+      if (prompt === "" && params.prompt !== "") return NOTHING;
+      return engine.call("generate", { ...params, prompt }, { signal });
+    };
+    try {
+      return await generate();
+    } catch (error) {
+      if (!(error instanceof RemoteError && error.code === "tokenizer") || signal.aborted) throw error;
+      const spans = await engine.call("tokenize", { dir: params.dir, text: params.prompt }, { signal });
+      for (const { id, start, end } of spans) if (id < 0) unknown.add(params.prompt.slice(start, end));
+      if (afterUnknown(params.prompt, unknown) === params.prompt) throw error;
+      this.#unknown.set(params.dir, unknown);
+      return generate();
+    }
+  }
+
   /** In the status item and, once for each message, in the log: nothing pops up while someone types. */
   #report(error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
@@ -85,6 +109,15 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     this.#lab.log.warn(`completion: ${message}`);
   }
 }
+
+const NOTHING: GenerateResult = {
+  ids: [],
+  text: "",
+  reason: "stop",
+  promptTokens: 0,
+  reusedTokens: 0,
+  milliseconds: 0,
+};
 
 function situation(document: vscode.TextDocument, after: string): Parameters<typeof whyNot>[0] {
   const { uri, languageId } = document;

@@ -13,3 +13,13 @@ export const promptStart = (offset: number): number => (offset <= MAX ? 0 : Math
 
 /** The prompt as a model was trained on it: line ends of one kind, and no half of a surrogate pair in front. */
 export const promptText = (text: string): string => text.replace(/^[\udc00-\udfff]/, "").replaceAll("\r\n", "\n");
+
+/** The part of a prompt after the last of the texts that a model has no token for: it cannot read those. */
+export function afterUnknown(prompt: string, unknown: ReadonlySet<string>): string {
+  let start = 0;
+  for (const text of unknown) {
+    const at = prompt.lastIndexOf(text);
+    if (at >= 0) start = Math.max(start, at + text.length);
+  }
+  return prompt.slice(start);
+}
