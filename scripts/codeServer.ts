@@ -80,13 +80,6 @@ export interface StartedCodeServer {
   close(): Promise<void>;
 }
 
-/** Replaces the user's settings; an open window applies them at once, and never reads half of them. */
-export async function writeSettings(userDataDir: string, settings: Settings): Promise<void> {
-  const file = join(userDataDir, "User", "settings.json");
-  await writeFile(`${file}.partial`, JSON.stringify(settings, null, 2));
-  await rename(`${file}.partial`, file);
-}
-
 // No questions, no network, no advertisement: what is left in the window is the editor and Decoder Lab.
 const quiet = {
   "telemetry.telemetryLevel": "off",
@@ -113,7 +106,7 @@ export async function startCodeServer(options: CodeServerOptions): Promise<Start
   const extensionsDir = join(home, "ext");
   const settings = { ...quiet, ...options.settings };
   await mkdir(join(userDataDir, "User"), { recursive: true });
-  await writeSettings(userDataDir, settings);
+  await writeFile(join(userDataDir, "User", "settings.json"), JSON.stringify(settings, null, 2));
 
   const folders = ["--user-data-dir", userDataDir, "--extensions-dir", extensionsDir];
   const env = serverEnvironment(home, options.env);

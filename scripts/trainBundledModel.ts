@@ -24,7 +24,9 @@ const SETTINGS = [
 const folder = join(mkdtempSync(join(tmpdir(), "decoder-lab-")), "model");
 const data = inRoot("samples/stories.txt");
 const args = ["train", "--preset", "char", "--data", data, "--out", folder, "--name", "Stories", "--steps", "4000"];
-execFileSync(process.execPath, [inRoot("dist/cli.js"), ...args, "--device", "cpu", "--set", ...SETTINGS], { stdio: "inherit" });
+execFileSync(process.execPath, [inRoot("dist/cli.js"), ...args, "--device", "cpu", "--set", ...SETTINGS], {
+  stdio: "inherit",
+});
 
 const target = inRoot("media/model");
 mkdirSync(target, { recursive: true });

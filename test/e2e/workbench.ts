@@ -1,7 +1,7 @@
 /** The window of a real VS Code as a person uses it: palette, editors, hovers, ghost text, views. */
 
 import { type Browser, type BrowserContext, chromium, type Frame, type Locator, type Page } from "playwright-core";
-import { type CodeServer, type Settings, writeSettings } from "../../scripts/codeServer.ts";
+import type { CodeServer, Settings } from "../../scripts/codeServer.ts";
 
 const browserArguments = [
   "--no-sandbox",
@@ -17,12 +17,12 @@ const browserArguments = [
 export const launchBrowser = (executablePath: string): Promise<Browser> =>
   chromium.launch({ executablePath, headless: true, args: browserArguments });
 
-/** VS Code's own themes, with the class that its window has in them. */
+/** VS Code's own themes as its picker calls them, with the class that its window has in them. */
 const themes = {
-  light: { name: "Default Light Modern", marker: ".vs" },
-  dark: { name: "Default Dark Modern", marker: ".vs-dark" },
-  "high contrast": { name: "Default High Contrast", marker: ".hc-black" },
-  "high contrast light": { name: "Default High Contrast Light", marker: ".hc-light" },
+  light: { label: "Light Modern", marker: ".vs" },
+  dark: { label: "Dark Modern", marker: ".vs-dark" },
+  "high contrast": { label: "Dark High Contrast", marker: ".hc-black" },
+  "high contrast light": { label: "Light High Contrast", marker: ".hc-light" },
 } as const;
 
 export type Theme = keyof typeof themes;
@@ -66,7 +66,7 @@ export class Workbench {
   /** Runs a command by its title in the palette, such as "Decoder Lab: Train Tiny GPT". */
   async runCommand(title: string): Promise<void> {
     await this.openPalette(title);
-    await this.page.keyboard.press("Enter");
+    await this.pick(title);
   }
 
   /** Opens the palette with a title typed, and waits until it offers that command. */
@@ -98,9 +98,10 @@ export class Workbench {
     await this.quickRow(label).click();
   }
 
-  /** Types into the input box that is open and accepts it. */
-  async answer(text: string): Promise<void> {
+  /** Types into the input box that is open and accepts it, once it offers what it must. */
+  async answer(text: string, offered?: Locator): Promise<void> {
     await this.quickInput.fill(text);
+    await offered?.waitFor();
     await this.page.keyboard.press("Enter");
   }
 
@@ -242,19 +243,29 @@ export class Workbench {
     await this.page.locator(".notification-toast").first().waitFor({ state: "detached" });
   }
 
-  /** Changes user settings beside those that the server started with. */
+  /**
+   * Changes user settings beside those that the server started with, in the editor as a person would: a change of the
+   * file from outside does not always reach the window.
+   */
   async setSettings(settings: Settings): Promise<void> {
-    await writeSettings(this.server.userDataDir, { ...this.server.settings, ...settings });
+    await this.runCommand("Preferences: Open User Settings (JSON)");
+    await this.page.locator('.tab.active[data-resource-name="settings.json"]').waitFor();
+    await this.page.keyboard.press("ControlOrMeta+A");
+    await this.page.keyboard.press("Delete");
+    await this.page.keyboard.insertText(JSON.stringify({ ...this.server.settings, ...settings }));
+    await this.page.keyboard.press("ControlOrMeta+S");
+    await this.page.locator('.tab.active:not(.dirty)[data-resource-name="settings.json"]').waitFor();
+    await this.runCommand("View: Close Editor");
   }
 
   /** Changes the colour theme, and waits until the window has it. */
   async setTheme(theme: Theme): Promise<void> {
-    const window = this.page.locator(`.monaco-workbench${themes[theme].marker}`);
-    // On a busy machine the server's file watcher can miss a change.
-    await this.until(`the ${theme} theme`, async () => {
-      await this.setSettings({ "workbench.colorTheme": themes[theme].name });
-      return appears(window, 5000);
-    });
+    const { label, marker } = themes[theme];
+    const window = this.page.locator(`.monaco-workbench${marker}`);
+    if (await window.isVisible()) return;
+    await this.runCommand("Preferences: Color Theme");
+    await this.answer(label, this.quickRow(label));
+    await window.waitFor();
   }
 
   async screenshot(path: string): Promise<void> {
