@@ -3,6 +3,7 @@ import * as vscode from "vscode";
 import type { GenerateParams, GenerateResult } from "../../protocol/engineApi";
 import { isCancelled, RemoteError } from "../../protocol/rpc";
 import type { Lab } from "../lab";
+import { logged } from "../logged";
 import { setting } from "../settings";
 import { shape } from "./ghost/shape";
 import { type Place, restOf, type Suggestion } from "./ghost/suggestion";
@@ -106,7 +107,7 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     this.#lab.activity.problem = message;
     if (this.#told.has(message)) return;
     this.#told.add(message);
-    this.#lab.log.warn(`completion: ${message}`);
+    this.#lab.log.warn(`completion: ${logged(error)}`);
   }
 }
 

@@ -2,6 +2,7 @@ import * as vscode from "vscode";
 import { isCancelled } from "../../protocol/rpc";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
+import { logged } from "../logged";
 import { setting } from "../settings";
 import { isOnFor } from "./ghost/whether";
 import { hoverText } from "./hoverText";
@@ -53,7 +54,7 @@ export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
       return new vscode.Hover(markdown, range);
     } catch (error) {
       // A hover is asked for all the time: a popup for each would be in the way.
-      if (!isCancelled(error)) this.#lab.log.warn(`hover: ${error instanceof Error ? error.message : error}`);
+      if (!isCancelled(error)) this.#lab.log.warn(`hover: ${logged(error)}`);
       return undefined;
     }
   }

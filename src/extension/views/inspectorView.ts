@@ -7,6 +7,7 @@ import type { HostAction, InspectedSource, InspectorEvents, InspectorHost } from
 import { viewIds } from "../contributions";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
+import { logged } from "../logged";
 import { textSchemes } from "../providers/tokenHover";
 import { setting } from "../settings";
 import { inspectorChecks, MAX_INSPECTED } from "./checks";
@@ -196,7 +197,7 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
 
   #problem(server: Server<InspectorEvents>, error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
-    this.#lab.log.warn(`inspect: ${message}`);
+    this.#lab.log.warn(`inspect: ${logged(error)}`);
     const stopped = this.#lab.engine.state.kind === "stopped";
     const action = stopped
       ? ({ id: "restartEngine", label: l10n.t("Restart Engine") } as const)
