@@ -88,6 +88,7 @@ const quiet = {
   "extensions.autoCheckUpdates": false,
   "extensions.ignoreRecommendations": true,
   "workbench.startupEditor": "none",
+  "workbench.editor.useModal": "off",
   "workbench.enableExperiments": false,
   "workbench.settings.enableNaturalLanguageSearch": false,
   "workbench.welcomePage.walkthroughs.openOnInstall": false,

@@ -38,7 +38,10 @@ async function tour(workbench: Workbench): Promise<void> {
   await workbench.openFile("stories.txt");
   await photograph(workbench, "1-palette", () => workbench.openPalette("Decoder Lab: Train Tiny GPT"));
 
-  await startTraining(workbench, tinyCharacters);
+  await startTraining(workbench, {
+    ...tinyCharacters,
+    settings: { ...tinyCharacters.settings, "Training steps": 5000 },
+  });
   const training = await trainingView(workbench);
   await lossAfter(workbench, training, 400, 120_000);
   await photograph(workbench, "2-training");

@@ -71,11 +71,13 @@ export class Workbench {
 
   /** Opens the palette with a title typed, and waits until it offers that command. */
   async openPalette(title: string): Promise<void> {
-    // The palette lists the commands that exist when it opens, and a new window's extensions may still be on their way.
+    // The palette lists the commands that exist when it opens, and a new window's extensions may still be on their way;
+    // it closes when something else takes the focus.
     await this.until(`the command "${title}" in the palette`, async () => {
       await this.page.keyboard.press("Escape");
       await this.page.keyboard.press("F1");
-      await this.quickInput.fill(`>${title}`);
+      if (!(await appears(this.quickInput, 1500))) return false;
+      await this.quickInput.fill(`>${title}`, { timeout: 1500 }).catch(() => undefined);
       return appears(this.quickRow(title), 1500);
     });
   }
