@@ -19,7 +19,7 @@ export type DeviceTensor = Tensor;
 export interface SessionOptions {
   /** Threads that compute, the caller's included; the processor's cores by default. */
   readonly threads?: number;
-  /** Waiting threads spin for the next operator: faster, but they burn a core while nothing runs. */
+  /** Waiting threads spin for the next operator until the run ends: faster, at the cost of whoever else computes. */
   readonly spin?: boolean;
   /** Leave results on the device (WebGPU only). */
   readonly keepOnDevice?: boolean;
@@ -52,7 +52,8 @@ export class Session {
           // Numbers too small for a normal float cost a hundred times the cycles and carry no information here.
           set_denormal_as_zero: "1",
           ...(options.forbidFallback && { disable_cpu_ep_fallback: "1" }),
-          intra_op: { allow_spinning: options.spin === false ? "0" : "1" },
+          intra_op: { allow_spinning: options.spin ? "1" : "0" },
+          force_spinning_stop: "1",
         },
       },
       ...(options.threads && { intraOpNumThreads: options.threads }),

@@ -81,8 +81,8 @@ export interface TrainResult {
 export async function train(run: NewRun, control: RunControl): Promise<TrainResult> {
   const preset = withSettings(presetNamed(run.preset), run.set ?? {});
   await requireEmpty(run.out);
-  const { device, reason } = await chooseDevice(run.device);
   const material = await prepare(preset, run.data, control);
+  const { device, reason } = await chooseDevice(run.device);
   const { cfg, tokenizer, fingerprint } = material;
   checkSize(cfg, countParameters(cfg), freemem());
 

@@ -190,6 +190,7 @@ const createLoop = (graph: StepGraph): Promise<Session> =>
       perTurn: STEP_INPUTS.filter((name) => name !== "offsets" || graph.dropoutSizes.length > 0),
     }),
     "cpu",
+    { spin: true },
   );
 
 /** What a step takes besides the state: inputs that are the same for the whole run, and those of one step. */

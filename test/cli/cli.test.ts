@@ -1,0 +1,234 @@
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { build } from "esbuild";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readTensors } from "../../src/engine/weights";
+
+const root = resolve(import.meta.dirname, "../..");
+/** Inside node_modules, so that the native package is found from there. */
+const cli = join(root, "node_modules/.cache/decoder-lab/cli.mjs");
+
+let dir: string;
+let model: string;
+
+beforeAll(async () => {
+  await build({
+    entryPoints: [join(root, "src/cli/main.ts")],
+    outfile: cli,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    external: ["onnxruntime-node"],
+    logLevel: "warning",
+  });
+  dir = await mkdtemp(join(tmpdir(), "decoder-lab-cli-"));
+  await writeFile(join(dir, "text.txt"), "the cat sat on the mat\n".repeat(60));
+  model = join(dir, "model");
+  trained = await decoderLab(
+    "train",
+    "--preset",
+    "char",
+    "--data",
+    join(dir, "text.txt"),
+    "--out",
+    model,
+    ...SMALL,
+    "--json",
+  );
+}, 60_000);
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const SMALL = [
+  "--device",
+  "cpu",
+  "--steps",
+  "6",
+  "--seed",
+  "3",
+  "--set",
+  "model.dModel=16",
+  "model.nHeads=2",
+  "model.nLayers=1",
+];
+let trained: Output;
+
+interface Output {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+const decoderLab = (...args: string[]): Promise<Output> =>
+  new Promise((done) => {
+    execFile(process.execPath, [cli, ...args], (error, stdout, stderr) => {
+      done({ code: error ? Number(error.code) : 0, stdout, stderr });
+    });
+  });
+
+const json = ({ stdout }: Output): unknown => JSON.parse(stdout);
+const lines = ({ stdout }: Output) =>
+  stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+
+test("train --json prints a line per step and ends with done", () => {
+  expect(trained.code, trained.stderr).toBe(0);
+  const reports = lines(trained).filter((line) => !("event" in line));
+  expect(reports.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
+  for (const report of reports)
+    expect(Object.keys(report).sort()).toEqual(["gradNorm", "loss", "lr", "step", "tokensPerSecond"]);
+  expect(lines(trained).at(-1)).toMatchObject({ event: "done", step: 6, reason: "done", dir: model });
+});
+
+test("resume goes on to as many steps as asked for", async () => {
+  const output = await decoderLab("resume", "--model", model, "--steps", "9", "--json");
+  expect(lines(output).flatMap(({ step, loss }) => (loss === undefined ? [] : [step]))).toEqual([7, 8, 9]);
+}, 30_000);
+
+test("eval answers loss, perplexity and tokens", async () => {
+  const { loss, perplexity, tokens } = json(
+    await decoderLab("eval", "--model", model, "--device", "cpu", "--json"),
+  ) as Record<string, number>;
+  expect(tokens).toBe(60 * 23 * 0.1 - 1);
+  expect(perplexity).toBeCloseTo(Math.exp(loss as number), 6);
+}, 30_000);
+
+test("generate answers new tokens only, the same for the same seed", async () => {
+  const args = [
+    "generate",
+    "--model",
+    model,
+    "--device",
+    "cpu",
+    "--prompt",
+    "the ",
+    "--max-new-tokens",
+    "7",
+    "--temperature",
+    "1",
+    "--json",
+  ];
+  const [a, b, c] = [
+    await decoderLab(...args, "--seed", "1"),
+    await decoderLab(...args, "--seed", "1"),
+    await decoderLab(...args, "--seed", "2"),
+  ];
+  const { ids, text } = json(a) as { ids: number[]; text: string };
+  expect(ids).toHaveLength(7);
+  expect(text).toHaveLength(7);
+  expect(a.stdout).toBe(b.stdout);
+  expect(a.stdout).not.toBe(c.stdout);
+}, 30_000);
+
+test("tokenize answers ids with their UTF-16 spans, and --ids takes them back", async () => {
+  const { tokens } = json(await decoderLab("tokenize", "--model", model, "--text", "the mat", "--json")) as {
+    tokens: { id: number; token: string; start: number; end: number }[];
+  };
+  expect(tokens.map(({ token }) => token).join("")).toBe("the mat");
+  expect(tokens.map(({ start, end }) => [start, end])).toEqual(Array.from({ length: 7 }, (_, i) => [i, i + 1]));
+  const generate = ["generate", "--model", model, "--device", "cpu", "--max-new-tokens", "3", "--json"];
+  const byIds = await decoderLab(...generate, "--ids", tokens.map(({ id }) => id).join());
+  expect(byIds.stdout).toBe((await decoderLab(...generate, "--prompt", "the mat")).stdout);
+}, 30_000);
+
+test("inspect writes the trace of a padded batch as safetensors", async () => {
+  const out = join(dir, "trace.safetensors");
+  expect(
+    (await decoderLab("inspect", "--model", model, "--device", "cpu", "--ids", "1,2,3;4,5", "--out", out)).code,
+  ).toBe(0);
+  const trace = await readTensors(out);
+  expect(trace.get("blocks.0.attn.pattern")?.shape).toEqual([2, 2, 3, 3]);
+  expect([...(trace.get("mask")?.data ?? [])]).toEqual([1, 1, 1, 1, 1, 0]);
+}, 30_000);
+
+test("describe counts the parameters", async () => {
+  const { parameters } = json(await decoderLab("describe", "--model", model, "--json")) as { parameters: number };
+  const stored = await readTensors(join(model, "model.safetensors"));
+  expect(parameters).toBe([...stored.values()].reduce((n, { data }) => n + data.length, 0));
+});
+
+test("the adder has 270,226 parameters", async () => {
+  const out = join(dir, "adder");
+  await decoderLab(
+    "train",
+    "--preset",
+    "adder",
+    "--out",
+    out,
+    "--device",
+    "cpu",
+    "--steps",
+    "1",
+    "--set",
+    "train.evalBatches=1",
+  );
+  expect(json(await decoderLab("describe", "--model", out, "--json"))).toMatchObject({ parameters: 270_226 });
+}, 60_000);
+
+test("Ctrl+C stops a run and keeps what was learned", async () => {
+  const out = join(dir, "stopped");
+  const args = ["train", "--preset", "char", "--data", join(dir, "text.txt"), "--out", out, ...SMALL, "--json"];
+  args[args.indexOf("6")] = "100000";
+  const child = spawn(process.execPath, [cli, ...args]);
+  let stdout = "";
+  child.stdout.on("data", (data) => {
+    stdout += data;
+    if (stdout.split("\n").length > 20) child.kill("SIGINT");
+  });
+  const code = await new Promise((done) => child.on("close", done));
+  expect(code).toBe(0);
+  const last = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as { step: number };
+  expect(last).toMatchObject({ event: "done", reason: "stopped" });
+  const resumed = await decoderLab("resume", "--model", out, "--steps", String(last.step + 1), "--json");
+  expect(lines(resumed)[1]).toMatchObject({ step: last.step + 1 });
+}, 60_000);
+
+describe("errors are one line on stderr, with exit code 1", () => {
+  const cases: Record<string, [args: string[], message: RegExp]> = {
+    "an unknown command": [["trian"], /no command "trian"; choose one of train, resume/],
+    "an unknown option": [["devices", "--jsno"], /usage: decoder-lab devices/],
+    "a missing option": [["train", "--preset", "char"], /--out is missing; usage/],
+    "an unknown device": [
+      ["generate", "--model", ".", "--prompt", "a", "--device", "gpu9"],
+      /no device "gpu9"; choose auto, cpu or webgpu/,
+    ],
+    "a number that is none": [
+      ["train", "--preset", "char", "--out", "x", "--steps", "many"],
+      /--steps must be a whole number/,
+    ],
+    "a folder without a model": [["describe", "--model", "/nonexistent"], /config.json does not exist/],
+    "a missing data file": [
+      ["train", "--preset", "char", "--data", "/nonexistent.txt", "--out", "x"],
+      /nonexistent\.txt/,
+    ],
+  };
+  for (const [name, [args, message]] of Object.entries(cases)) {
+    test(name, async () => {
+      const { code, stdout, stderr } = await decoderLab(...args);
+      expect(code).toBe(1);
+      expect(stdout).toBe("");
+      // A driver of the GPU may write lines of its own first.
+      expect(stderr.trim().split("\n").at(-1)).toMatch(message);
+      expect(stderr).not.toMatch(/^\s+at /m);
+    });
+  }
+
+  test("characters that the model does not know, by name", async () => {
+    const { code, stderr } = await decoderLab(
+      "generate",
+      "--model",
+      model,
+      "--device",
+      "cpu",
+      "--prompt",
+      "café",
+      "--max-new-tokens",
+      "1",
+    );
+    expect(code).toBe(1);
+    expect(stderr).toContain('"é" (U+00E9)');
+  });
+});

@@ -1,0 +1,254 @@
+import { existsSync } from "node:fs";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openModel } from "../../../src/engine/models/folder";
+import { LoadedModel } from "../../../src/engine/models/loaded";
+import type { StepReport } from "../../../src/engine/train/config";
+import { evaluateModel } from "../../../src/engine/train/evaluate";
+import { type NewRun, type RunControl, resume, type TrainEvent, train } from "../../../src/engine/train/run";
+import { largestDifference } from "../../helpers/tinyModel";
+
+let dir: string;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "decoder-lab-run-"));
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const TEXT = "the cat sat on the mat and the dog sat on the cat\n".repeat(40);
+const SMALL = {
+  "model.nLayers": 1,
+  "model.nHeads": 2,
+  "model.dModel": 16,
+  "train.blockSize": 16,
+  "train.batchSize": 4,
+  "train.dropout": 0.1,
+  "train.steps": 24,
+  "train.evalEvery": 8,
+  "train.sampleEvery": 12,
+  "train.checkpointEvery": 6,
+  "train.schedule.warmup": 4,
+};
+
+const newRun = (name: string, set: NewRun["set"] = {}): NewRun => ({
+  preset: "char",
+  data: { kind: "text", name: "cats", text: TEXT },
+  out: join(dir, name),
+  name,
+  device: "cpu",
+  set: { ...SMALL, ...set },
+});
+
+/** A control that keeps what is reported and stops when `until` says so. */
+function watched(until: (event: TrainEvent) => boolean = () => false): RunControl & { readonly events: TrainEvent[] } {
+  const stop = new AbortController();
+  const events: TrainEvent[] = [];
+  const report = (event: TrainEvent) => {
+    events.push(event);
+    if (until(event)) stop.abort();
+  };
+  return { signal: stop.signal, whilePaused: async () => {}, report, events };
+}
+
+const stepsOf = (events: readonly TrainEvent[]): StepReport[] =>
+  events.flatMap((event) => (event.kind === "steps" ? event.reports : []));
+const lossesOf = (events: readonly TrainEvent[]) => stepsOf(events).map(({ loss }) => loss);
+
+test("a run reports every step, learns, and leaves a model that writes", async () => {
+  const control = watched();
+  const result = await train(newRun("whole"), control);
+  expect(result).toMatchObject({ step: 24, reason: "done", eval: { step: 24 } });
+  expect(stepsOf(control.events).map(({ step }) => step)).toEqual(Array.from({ length: 24 }, (_, i) => i + 1));
+  const losses = lossesOf(control.events);
+  expect(losses.at(-1)).toBeLessThan((losses[0] as number) - 0.1);
+  const kinds = (kind: TrainEvent["kind"]) => control.events.filter((event) => event.kind === kind).length;
+  expect([kinds("start"), kinds("eval"), kinds("sample"), kinds("checkpoint")]).toEqual([1, 3, 2, 4]);
+
+  const { info } = await openModel(result.dir);
+  expect(info).toMatchObject({
+    name: "whole",
+    preset: "char",
+    step: 24,
+    steps: 24,
+    device: "cpu",
+    tokenizer: "characters",
+  });
+  const loaded = await LoadedModel.open(result.dir, "cpu");
+  const { text } = await loaded.generate(loaded.model.tokenizer.encodePrompt("the "), {
+    temperature: 0,
+    topK: 0,
+    topP: 1,
+    seed: 0,
+    maxNewTokens: 10,
+  });
+  expect(text).toHaveLength(10);
+  const lines = (await readFile(join(result.dir, "reports.jsonl"), "utf8")).trim().split("\n");
+  expect(lines).toHaveLength(24 + 3);
+});
+
+describe("a run that stopped and went on is the run that never stopped, bit for bit", () => {
+  let whole: TrainEvent[];
+  let reference: Awaited<ReturnType<typeof openModel>>;
+  beforeAll(async () => {
+    const control = watched();
+    const { dir: out } = await train(newRun("reference"), control);
+    whole = control.events;
+    reference = await openModel(out);
+  });
+
+  test("stopped between two checkpoints by its user", async () => {
+    const first = watched((event) => event.kind === "steps" && (event.reports.at(-1)?.step ?? 0) >= 9);
+    const { dir: out, step, reason } = await train(newRun("stopped"), first);
+    expect(reason).toBe("stopped");
+    expect(step).toBeLessThan(24);
+    const second = watched();
+    await resume(out, {}, second);
+    expect([...lossesOf(first.events), ...lossesOf(second.events)]).toEqual(lossesOf(whole));
+    const { params } = await openModel(out);
+    for (const [name, values] of reference.params)
+      expect(largestDifference(params.get(name) ?? [], values), name).toBe(0);
+  });
+
+  test("killed: what was reported after the last checkpoint is done again", async () => {
+    // What a kill leaves: the checkpoint of step 12, and reports of steps after it.
+    const out = join(dir, "killed");
+    const control = watched((event) => event.kind === "steps" && (event.reports.at(-1)?.step ?? 0) >= 14);
+    await train(newRun("killed"), control);
+    const checkpoints = join(out, "checkpoints");
+    for (const name of (await readdir(checkpoints)).filter((n) => n > "step-00000012"))
+      await rm(join(checkpoints, name), { recursive: true });
+    const again = watched();
+    await resume(out, {}, again);
+    expect(lossesOf(again.events)).toEqual(lossesOf(whole).slice(12));
+    const steps = (await readFile(join(out, "reports.jsonl"), "utf8"))
+      .trim()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { step?: number }).step);
+    expect(steps.filter((step) => step !== undefined)).toEqual(Array.from({ length: 24 }, (_, i) => i + 1));
+  });
+});
+
+test("the same seed gives the same losses, another seed others", async () => {
+  const losses = async (name: string, seed: number) => {
+    const control = watched();
+    await train(newRun(name, { "train.seed": seed, "train.steps": 6 }), control);
+    return lossesOf(control.events);
+  };
+  expect(await losses("seed-a", 3)).toEqual(await losses("seed-b", 3));
+  expect(await losses("seed-c", 4)).not.toEqual(await losses("seed-d", 3));
+});
+
+test("evaluation without a text uses the run's own held-out split", async () => {
+  const control = watched();
+  const run = newRun("evaluated", { "train.evalBatches": 1000 });
+  const { dir: out, eval: last } = await train(run, control);
+  const { loss, tokens } = await evaluateModel(out, undefined, "cpu");
+  expect(loss).toBeCloseTo(last?.loss ?? Number.NaN, 5);
+  expect(tokens).toBe(TEXT.length * 0.1 - 1);
+  expect(
+    (await evaluateModel(out, { kind: "text", name: "more", text: "the cat sat on the dog\n" }, "cpu")).tokens,
+  ).toBe(22);
+});
+
+test("the adder answers by itself and is scored", async () => {
+  const control = watched();
+  const run = {
+    preset: "adder",
+    out: join(dir, "adder"),
+    name: "adder",
+    device: "cpu",
+    set: {
+      "train.steps": 4,
+      "train.evalEvery": 4,
+      "train.evalBatches": 1,
+      "train.sampleEvery": 4,
+      "model.dModel": 32,
+      "model.nLayers": 1,
+      "train.batchSize": 32,
+    },
+  } as const;
+  const { eval: last } = await train(run, control);
+  expect(last?.accuracy).toBeGreaterThanOrEqual(0);
+  expect(last?.accuracy).toBeLessThan(0.5);
+  expect(control.events.find((event) => event.kind === "sample")).toMatchObject({
+    text: expect.stringMatching(/^\d\d\+\d\d=/),
+  });
+  expect((await evaluateModel(run.out, undefined, "cpu")).accuracy).toBeLessThan(0.5);
+});
+
+describe("what cannot work is told in one sentence", () => {
+  const refused = async (run: NewRun, message: RegExp) => {
+    const error = await train(run, watched()).then(
+      () => null,
+      (e: unknown) => e,
+    );
+    expect(error).toMatchObject({ name: "EngineError", message: expect.stringMatching(message) });
+    expect(existsSync(run.out) && (await readdir(run.out)).length > 0, "nothing is left behind").toBe(false);
+  };
+
+  test("an unknown preset", () =>
+    refused({ ...newRun("x1"), preset: "nope" }, /no preset "nope"; choose one of char, adder/));
+  test("no text", () => {
+    const { data: _none, ...run } = newRun("x2");
+    return refused(run, /say which file or folder/);
+  });
+  test("an empty text", () =>
+    refused({ ...newRun("x3"), data: { kind: "text", name: "empty", text: " \n" } }, /empty/i));
+  test("a text shorter than the context", () =>
+    refused({ ...newRun("x4"), data: { kind: "text", name: "short", text: "abc def" } }, /short/));
+  test("a setting that does not exist", () => refused(newRun("x5", { "train.stepz": 3 }), /no setting "train.stepz"/));
+  test("a setting out of its range", () =>
+    refused(newRun("x6", { "train.steps": 0 }), /train.steps must be a whole number from 1/));
+  test("heads of an impossible width", () => refused(newRun("x7", { "model.dModel": 20 }), /multiple of 8/));
+  test("a model that does not fit in memory", () =>
+    refused(newRun("x8", { "model.dModel": 16384, "model.nLayers": 100 }), /needs about .* GB/));
+
+  test("a folder that is not empty is left as it is", async () => {
+    const run = newRun("full");
+    await train({ ...run, set: { ...SMALL, "train.steps": 1 } }, watched());
+    const before = await readFile(join(run.out, "model.safetensors"));
+    await expect(train(run, watched())).rejects.toThrow(/not empty/);
+    expect(before.equals(await readFile(join(run.out, "model.safetensors")))).toBe(true);
+  });
+
+  test("a loss that explodes, with the step and the cause; the last checkpoint stays usable", async () => {
+    const run = newRun("diverging", {
+      "train.schedule.lr": 1,
+      "train.schedule.minLr": 1,
+      "train.maxGradNorm": 0,
+      "train.steps": 200,
+      "train.optimizer.eps": 0,
+    });
+    await expect(train({ ...run, set: { ...run.set, "train.schedule.lr": 100 } }, watched())).rejects.toThrow(
+      /^Training diverged at step \d+: .* learning rate of .*smaller learning rate/,
+    );
+    await openModel(run.out);
+  });
+
+  test("a text that changed since the run", async () => {
+    const file = join(dir, "changing.txt");
+    await writeFile(file, TEXT);
+    const run: NewRun = { ...newRun("changed", { "train.steps": 2 }), data: { kind: "paths", paths: [file] } };
+    await train(run, watched());
+    await writeFile(file, TEXT.replace("cat", "dog"));
+    await expect(resume(run.out, { steps: 4 }, watched())).rejects.toThrow(/has changed since/);
+  });
+
+  test("a run that is complete says to ask for more steps", async () => {
+    const run = newRun("complete", { "train.steps": 1 });
+    await train(run, watched());
+    await expect(resume(run.out, {}, watched())).rejects.toThrow(/ask for more steps/);
+  });
+
+  test("a damaged checkpoint is passed over for the one before", async () => {
+    const run = newRun("damaged");
+    await train(run, watched());
+    const copy = join(dir, "damaged-copy");
+    await cp(run.out, copy, { recursive: true });
+    await writeFile(join(copy, "checkpoints", "step-00000024", "model.safetensors"), "nonsense");
+    const control = watched();
+    await resume(copy, { steps: 26 }, control);
+    expect(stepsOf(control.events)[0]?.step).toBe(19);
+  });
+});
