@@ -48,7 +48,7 @@ async function tour(workbench: Workbench): Promise<void> {
   await press(training, "Stop");
   await workbench.notification("was stopped").waitFor();
   await workbench.clearNotifications();
-  await workbench.runCommand("View: Close Editors in Group");
+  await workbench.runCommand("View: Close All Editors");
 
   await workbench.openFile("stories.txt");
   await workbench.goTo(3, 40);
