@@ -64,7 +64,7 @@ async function tour(workbench: Workbench): Promise<void> {
   });
   await photograph(workbench, "6-ghost-text", async () => {
     await workbench.goTo(1, 1);
-    await workbench.runCommand("Go to End of Line");
+    await workbench.page.keyboard.press("End");
     await workbench.typeText(" Tom");
     await workbench.ghost.first().waitFor();
   });
