@@ -32,7 +32,19 @@ const LEFT_OUT = new Set(["node_modules", "__pycache__"]);
 export async function openCorpus(source: TextSource): Promise<Corpus> {
   const corpus = source.kind === "text" ? textCorpus(source.name, source.text) : await fileCorpus(source.paths);
   await requireText(corpus);
-  return corpus;
+  return { ...corpus, chunks: (signal) => withLineFeeds(corpus.chunks(signal)) };
+}
+
+/** Line breaks as "\n" alone: prompts have no other, and a model should not have to learn two. */
+async function* withLineFeeds(chunks: AsyncIterable<string>): AsyncGenerator<string> {
+  let held = "";
+  for await (const chunk of chunks) {
+    const text = held + chunk;
+    // Its "\n" may be the first of the next chunk.
+    held = text.endsWith("\r") ? "\r" : "";
+    yield text.slice(0, text.length - held.length).replaceAll("\r\n", "\n");
+  }
+  yield held;
 }
 
 function textCorpus(name: string, text: string): Corpus {

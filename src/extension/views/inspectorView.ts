@@ -150,7 +150,9 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
     server.tell("busy", { busy: true });
     try {
       const maxTokens = setting("inspector.maxTokens");
-      const trace = await this.#run({ dir: model.dir, text: source.text, maxTokens }, abort.signal);
+      // Models learn line breaks as "\n" alone.
+      const text = source.text.replaceAll("\r\n", "\n");
+      const trace = await this.#run({ dir: model.dir, text, maxTokens }, abort.signal);
       this.#lab.engine.noteDevice(trace.device);
       if (abort.signal.aborted) return this.#release(trace.trace);
       this.#showTrace(server, trace, source);

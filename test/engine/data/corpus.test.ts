@@ -31,6 +31,11 @@ describe("reads", () => {
     expect((await textOf(await write("long.txt", text))) === text).toBe(true);
   });
 
+  test("line breaks as \\n, across the ends of chunks, and lone carriage returns as they are", async () => {
+    const text = "a\r\n".repeat(200_000);
+    expect((await textOf(await write("crlf.txt", `${text}\r`))) === `${"a\n".repeat(200_000)}\r`).toBe(true);
+  });
+
   test("a file without its byte order mark", async () => {
     expect(await textOf(await write("bom.txt", "\ufeffhello\ufeff"))).toBe("hello\ufeff");
   });
