@@ -57,15 +57,19 @@ async function tour(workbench: Workbench): Promise<void> {
   const inspector = await inspectorView(workbench);
   await inspector.locator(".token").first().waitFor();
   await photograph(workbench, "4-inspector", async () => {
-    await inspector.locator(".head-button").first().scrollIntoViewIfNeeded();
+    await inspector
+      .getByText("Attention", { exact: true })
+      .first()
+      .evaluate((title) => title.scrollIntoView());
   });
   await photograph(workbench, "5-hover", async () => {
-    await workbench.hoverAt(3, 12);
+    await workbench.hoverAt(3, 14);
   });
   await photograph(workbench, "6-ghost-text", async () => {
-    await workbench.goTo(1, 1);
-    await workbench.page.keyboard.press("End");
-    await workbench.typeText(" Tom");
+    await workbench.goTo(5, 1);
+    await workbench.page.keyboard.press("Shift+End");
+    await workbench.page.keyboard.press("Delete");
+    await workbench.typeText("One sunny day, ");
     await workbench.ghost.first().waitFor();
   });
 }
