@@ -319,7 +319,8 @@ interface PageGlobals {
   requestAnimationFrame(callback: () => void): void;
 }
 
-const appears = (locator: Locator, timeout: number): Promise<boolean> =>
+/** Whether it is on the screen within so many milliseconds. */
+export const appears = (locator: Locator, timeout: number): Promise<boolean> =>
   locator.waitFor({ timeout }).then(
     () => true,
     () => false,
