@@ -16,9 +16,11 @@ function tellJson(event: TrainEvent): void {
     case "steps":
       for (const report of event.reports) console.log(JSON.stringify(report));
       break;
-    case "eval":
-      console.log(JSON.stringify({ event: "eval", ...event.report }));
+    case "eval": {
+      const { loss: valLoss, ...report } = event.report;
+      console.log(JSON.stringify({ event: "eval", ...report, valLoss }));
       break;
+    }
     case "start":
       console.log(JSON.stringify({ event: "start", device: event.device, parameters: event.model.parameters }));
       break;

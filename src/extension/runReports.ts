@@ -2,7 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { EvalReport, StepReport } from "../engine/train/config";
+import type { EvalReport, StepReport } from "../protocol/engineApi";
 
 export interface RunReports {
   readonly reports: readonly StepReport[];

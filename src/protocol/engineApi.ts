@@ -8,6 +8,8 @@ import type { DecoderConfig } from "../engine/nn/config";
 import type { EvalReport, StepReport, TrainConfig } from "../engine/train/config";
 import type { Method } from "./rpc";
 
+export type { EvalReport, StepReport, TrainConfig };
+
 /** Served by the engine process. */
 export interface EngineApi {
   devices: Method<Record<string, never>, DeviceInfo[]>;
