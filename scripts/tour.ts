@@ -25,7 +25,11 @@ export async function run(vsix: string): Promise<void> {
   try {
     await rm(folder, { recursive: true, force: true });
     const workbench = await Workbench.open(browser, server);
-    await tour(workbench);
+    await tour(workbench).catch(async (error) => {
+      await mkdir(folder, { recursive: true });
+      await workbench.screenshot(join(folder, "failed.png"));
+      throw error;
+    });
     await workbench.close();
   } finally {
     await browser.close();
@@ -66,9 +70,9 @@ async function tour(workbench: Workbench): Promise<void> {
     await workbench.hoverAt(3, 14);
   });
   await photograph(workbench, "6-ghost-text", async () => {
-    await workbench.goTo(5, 1);
-    await workbench.page.keyboard.press("Shift+End");
-    await workbench.page.keyboard.press("Delete");
+    // An empty line of its own below the story.
+    await workbench.goTo(4, 1);
+    await workbench.page.keyboard.press("ControlOrMeta+Enter");
     // A model of a minute has nothing to say after some of the words.
     for (const words of ["One sunny day,", " Tom", " went", " to the", " for", "est", " and"]) {
       await workbench.typeText(words);
