@@ -10,7 +10,11 @@ exports.run = async () => {
 
   const document = await vscode.workspace.openTextDocument({ content: "One day, Tim found a kite.\n" });
   await vscode.window.showTextDocument(document);
-  const hovers = await vscode.commands.executeCommand("vscode.executeHoverProvider", document.uri, new vscode.Position(0, 4));
+  const hovers = await vscode.commands.executeCommand(
+    "vscode.executeHoverProvider",
+    document.uri,
+    new vscode.Position(0, 4),
+  );
   const text = hovers.flatMap((hover) => hover.contents.map((content) => content.value)).join("\n");
   assert.match(text, /id \*\*\d+\*\*/, "the bundled model's tokenizer answers a hover");
 };
