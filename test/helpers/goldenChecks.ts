@@ -102,7 +102,7 @@ export function gradsCheck(golden: GoldenDecoder): Check {
 
 /** Three whole optimisation steps. */
 export function stepsCheck(golden: GoldenDecoder): Check {
-  const { outputs, segments, state } = stepGraph(golden.config, { ...golden, dropout: 0 });
+  const { outputs, segments, state } = stepGraph(golden.config, { ...golden, dropout: 0, attentionDropout: false });
   const packed = pack(segments, golden.params);
   const start: Feeds = Object.assign(
     {},
@@ -155,7 +155,7 @@ const DROPOUT = 0.2;
 
 /** All results of a step with dropout, against the float64 interpreter. */
 export function dropoutCheck(golden: GoldenDecoder): Check {
-  const { outputs, segments, dropoutSizes } = stepGraph(golden.config, { ...golden, dropout: DROPOUT });
+  const { outputs, segments, dropoutSizes } = stepGraph(golden.config, { ...golden, dropout: DROPOUT, attentionDropout: true });
   const draws = random(1, "dropout");
   const offsets = new Int32Array(MAX_SITES).map(() => draws.below(BANK_SIZE - Math.max(...dropoutSizes)));
   const bank = new Float32Array(BANK_SIZE);

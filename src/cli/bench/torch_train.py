@@ -30,7 +30,7 @@ class Block(nn.Module):
         q, k, v = (y.view(B, T, self.heads, -1).transpose(1, 2) for y in self.qkv(x).split(D, dim=2))
         scores = (q @ k.transpose(-2, -1)) * (1.0 / math.sqrt(k.size(-1)))
         pattern = F.softmax(scores.masked_fill(self.mask[:, :, :T, :T], float("-inf")), dim=-1)
-        z = F.dropout(pattern, self.rate, self.training) @ v
+        z = pattern @ v
         return self.o(z.transpose(1, 2).contiguous().view(B, T, D))
 
     def mlp(self, x):

@@ -21,7 +21,10 @@ export interface TrainConfig {
   readonly batchSize: number;
   /** Tokens of a training sequence, at most the model's nCtx. */
   readonly blockSize: number;
+  /** On the embeddings and on what attention and MLP add to the residual stream (Vaswani et al. 2017, section 5.4). */
   readonly dropout: number;
+  /** Dropout also on the attention patterns, as in GPT-2. */
+  readonly attentionDropout: boolean;
   readonly init: "xavier" | "gpt2";
   readonly optimizer: Optimizer;
   readonly schedule: Schedule;

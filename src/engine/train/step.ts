@@ -17,6 +17,7 @@ export interface StepShape {
   readonly batchSize: number;
   readonly blockSize: number;
   readonly dropout: number;
+  readonly attentionDropout: boolean;
   readonly optimizer: Optimizer;
   readonly maxGradNorm: number;
 }
@@ -44,7 +45,7 @@ export function stepGraph(cfg: DecoderConfig, shape: StepShape): StepGraph {
   const param = unpackNodes(segments, p);
 
   const dropout = dropoutSites(shape.dropout);
-  const loss = lossOf(cfg, shape, param, dropout.apply);
+  const loss = lossOf(cfg, shape, param, dropout.apply, shape.attentionDropout);
 
   const specs = segments.flatMap((segment) => segment.params);
   const grads = new Map(
@@ -85,6 +86,7 @@ export function lossOf(
   { batchSize: B, blockSize: T }: { readonly batchSize: number; readonly blockSize: number },
   param: Parameters<typeof decoder>[1],
   dropout: (x: Node) => Node = (x) => x,
+  attentionDropout = false,
 ): Node {
   const ids = input("ids", [T, B], "i32");
   const labels = input("labels", [T * B], "i32");
@@ -93,7 +95,7 @@ export function lossOf(
   const logits = decoder(ids, param, cfg, {
     ...size,
     positions: firstPositions(T),
-    attend: fullAttention(cfg, size, dropout),
+    attend: fullAttention(cfg, size, attentionDropout ? dropout : undefined),
     probe: (_name, x) => x,
     dropout,
   }); // [N, V]

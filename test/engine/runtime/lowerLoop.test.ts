@@ -10,7 +10,7 @@ const TURNS = BigInt64Array.of(3n);
 
 describe("a loop of training steps is the steps one by one, bit for bit", () => {
   test.each(dropoutDecoders)("$name", async (golden) => {
-    const { outputs, state } = stepGraph(golden.config, { ...golden, dropout: 0.2 });
+    const { outputs, state } = stepGraph(golden.config, { ...golden, dropout: 0.2, attentionDropout: true });
     const given = stepInputs(golden);
     const start = dropoutFeeds(golden);
 
