@@ -26,7 +26,7 @@ export function withSettings(preset: Preset, changes: Settings): Preset {
   const known = settingsOf(preset);
   const values: Record<string, Setting> = { ...known };
   for (const [name, given] of Object.entries(changes)) {
-    const value = alike(name, given, known[name]);
+    const value = alike(name, given, Object.hasOwn(known, name) ? known[name] : undefined);
     check(name, value);
     values[name] = value;
   }

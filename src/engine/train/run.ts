@@ -107,7 +107,11 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
   const params = initParams(cfg, preset.train.init, preset.train.seed);
   const zero = new Map([...params].map(([name, values]) => [name, new Float32Array(values.length)]));
   const start = { params, m: zero, v: zero };
-  await folder.checkpoint(record, start);
+  await folder.checkpoint(record, start).catch(async (error) => {
+    // There is no model yet: what is there of it must not stand in the way of the next try.
+    await folder.discard();
+    throw error;
+  });
   return loop({ folder, record, preset, cfg, tokenizer, data: material.data, start }, control);
 }
 
@@ -220,6 +224,8 @@ async function loop(
     device: record.device,
     deviceReason: record.deviceReason,
   });
+  // The run can be resumed from here on, whatever happens before it is saved again.
+  report({ kind: "checkpoint", step: record.step });
   const stepper = await createStepper(cfg, config, start, { device: record.device, seed: config.seed });
   const lr = learningRate(config.schedule, { steps: config.steps, dModel: cfg.dModel });
   const watch = divergenceWatch(cfg);

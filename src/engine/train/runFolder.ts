@@ -1,6 +1,6 @@
 /** A run on disk: the model folder, its checkpoints, and the log of its reports. */
 
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TextSource } from "../data";
 import { EngineError } from "../errors";
@@ -13,7 +13,9 @@ import type { Device } from "../runtime/session";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../tokenizers";
 import {
   appendJsonLines,
+  codeOf,
   latestCheckpoint,
+  makeFolder,
   OPTIMIZER_FILE,
   pruneCheckpoints,
   publish,
@@ -50,6 +52,8 @@ export interface RunFolder {
   readonly dir: string;
   /** Saves the state and makes it the folder's model. A kill at any moment leaves this or the last one whole. */
   checkpoint(record: RunRecord, state: TrainState): Promise<void>;
+  /** Deletes the folder and all in it. */
+  discard(): Promise<void>;
   /** Adds lines to reports.jsonl. */
   append(reports: readonly Report[]): Promise<void>;
 }
@@ -67,12 +71,23 @@ export async function createRunFolder(
   text: string | null,
 ): Promise<RunFolder> {
   try {
-    await mkdir(dir, { recursive: true });
-    if (text !== null) await writeFile(join(dir, TEXT), text);
+    await makeFolder(dir);
+    // Made by one run only: another that found the folder empty at the same moment ends here.
+    await mkdir(join(dir, "checkpoints")).catch((error) => {
+      if (codeOf(error) !== "EEXIST") throw error;
+      throw new EngineError("storage", `${dir} is not empty; choose a new folder for the model.`, { cause: error });
+    });
   } catch (error) {
     throw storageError(error, dir);
   }
-  return runFolder(dir, cfg, tokenizer);
+  const folder = runFolder(dir, cfg, tokenizer);
+  if (text !== null) {
+    await writeFile(join(dir, TEXT), text).catch(async (error) => {
+      await folder.discard();
+      throw storageError(error, dir);
+    });
+  }
+  return folder;
 }
 
 /** The folder of a run with the state of its last whole checkpoint. */
@@ -123,6 +138,7 @@ function runFolder(dir: string, cfg: DecoderConfig, tokenizer: Tokenizer): RunFo
       await publish(dir, { path });
       await pruneCheckpoints(dir, KEEP_CHECKPOINTS);
     },
+    discard: () => rm(dir, { recursive: true, force: true }).catch(() => {}),
     append: (reports) => appendJsonLines(join(dir, REPORTS_FILE), reports),
   };
 }
@@ -146,6 +162,11 @@ async function dropReportsAfter(dir: string, step: number): Promise<void> {
   await writeFileWhole(file, kept.map((report) => `${JSON.stringify(report)}\n`).join(""));
 }
 
+const isData = (data: RunRecord["data"] | undefined): boolean =>
+  data?.kind === "text" ||
+  data?.kind === "task" ||
+  (data?.kind === "paths" && Array.isArray(data.paths) && data.paths.every((path) => typeof path === "string"));
+
 /** training.json of a checkpoint or a model folder. */
 export async function readRunRecord(dir: string): Promise<RunRecord> {
   const file = join(dir, "training.json");
@@ -154,9 +175,10 @@ export async function readRunRecord(dir: string): Promise<RunRecord> {
     typeof record?.name === "string" &&
     typeof record.preset === "string" &&
     typeof record.settings === "object" &&
+    record.settings !== null &&
     typeof record.fingerprint === "string" &&
     Number.isInteger(record.step) &&
-    ["text", "task", "paths"].includes(record.data?.kind ?? "") &&
+    isData(record.data) &&
     (record.device === "cpu" || record.device === "webgpu");
   if (!whole) {
     throw new EngineError("checkpoint", `${file} is not the record of a run; choose a model that was trained here.`);

@@ -11,7 +11,7 @@
 import { copyFile, link, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { EngineError } from "../errors";
-import { codeOf, flushFolder, isTemporary, makeFolder, storageError, temporaryName } from "./files";
+import { codeOf, flushFolder, isTemporary, makeFolder, readError, storageError, temporaryName } from "./files";
 import { readHeader } from "./safetensors";
 
 export const MODEL_FILES = [
@@ -130,7 +130,7 @@ async function entriesOf(dir: string): Promise<string[]> {
     return await readdir(dir);
   } catch (error) {
     if (codeOf(error) === "ENOENT") return [];
-    throw error;
+    throw readError(error, dir);
   }
 }
 
@@ -194,7 +194,7 @@ export async function readJson(path: string, code: "checkpoint" | "config" = "co
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
-    if (codeOf(error) !== "ENOENT") throw error;
+    if (codeOf(error) !== "ENOENT") throw readError(error, path);
     throw new EngineError(
       code,
       `${path} does not exist; choose a model folder that has it, or train the model again.`,

@@ -81,7 +81,9 @@ const STORAGE_PROBLEMS: Readonly<Record<string, string>> = {
   EACCES: "the folder may not be written to; choose another, or change its permissions",
   EPERM: "the folder may not be written to; choose another, or change its permissions",
   ENOTDIR: "a part of the path is a file; choose another folder",
+  EISDIR: "there is a folder of that name; choose another name",
   EIO: "the disk reports an error; choose another folder",
+  ENOENT: "its folder does not exist; choose one that does",
 };
 
 /** The error as the user is told it; what is not the storage's fault stays as it is. */
@@ -90,9 +92,26 @@ export function storageError(error: unknown, path: string): unknown {
   if (problem === undefined || error instanceof EngineError) return error;
   // The temporary name that was being written to says nothing to anybody.
   const target = path.replace(/\.writing-(.+?)-[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/, "$1");
-  return new EngineError("storage", `${target} could not be written: ${problem}. What was saved before is untouched.`, {
-    cause: error,
-  });
+  // Where the folder is gone, nobody knows what became of the rest.
+  const kept = codeOf(error) === "ENOENT" ? "" : " What was saved before is untouched.";
+  return new EngineError("storage", `${target} could not be written: ${problem}.${kept}`, { cause: error });
+}
+
+const READ_PROBLEMS: Readonly<Record<string, string>> = {
+  EISDIR: "is a folder and should be a file; choose another",
+  ENOTDIR: "lies below a file, not a folder; choose a model's folder",
+  EACCES: "may not be read; change its permissions or choose another",
+  EPERM: "may not be read; change its permissions or choose another",
+  ELOOP: "is a link that leads in a circle; choose another",
+  ENAMETOOLONG: "has too long a name; choose another",
+  EIO: "cannot be read from the disk; take it from its source again",
+};
+
+/** An error of reading a model's file as the user is told it; what is not the storage's fault stays as it is. */
+export function readError(error: unknown, path: string): unknown {
+  const problem = READ_PROBLEMS[codeOf(error)];
+  if (problem === undefined || error instanceof EngineError) return error;
+  return new EngineError("storage", `${path} ${problem}.`, { cause: error });
 }
 
 export function codeOf(error: unknown): string {

@@ -13,7 +13,7 @@ export {
   readJsonLines,
   writeCheckpoint,
 } from "./checkpoint";
-export { makeFolder, storageError, writeFileWhole } from "./files";
+export { codeOf, makeFolder, readError, storageError, writeFileWhole } from "./files";
 export {
   type DType,
   readHeader,

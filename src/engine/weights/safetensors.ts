@@ -7,7 +7,7 @@
 
 import { type FileHandle, open } from "node:fs/promises";
 import { EngineError } from "../errors";
-import { codeOf, writeFileWhole } from "./files";
+import { codeOf, readError, writeFileWhole } from "./files";
 
 /** Bytes of one element. */
 const ELEMENT_BYTES = {
@@ -259,10 +259,12 @@ async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>):
       throw new EngineError("weights", `${path} does not exist; choose a model folder that has its weights.`, {
         cause: error,
       });
-    throw error;
+    throw readError(error, path);
   });
   try {
     return await use(file);
+  } catch (error) {
+    throw readError(error, path);
   } finally {
     await file.close();
   }

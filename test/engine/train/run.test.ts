@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -63,7 +63,12 @@ test("a run reports every step, learns, and leaves a model that writes", async (
   const losses = lossesOf(control.events);
   expect(losses.at(-1)).toBeLessThan((losses[0] as number) - 0.1);
   const kinds = (kind: TrainEvent["kind"]) => control.events.filter((event) => event.kind === kind).length;
-  expect([kinds("start"), kinds("eval"), kinds("sample"), kinds("checkpoint")]).toEqual([1, 3, 2, 4]);
+  expect([kinds("start"), kinds("eval"), kinds("sample"), kinds("checkpoint")]).toEqual([1, 3, 2, 5]);
+  // Before the first step, so that a run that dies early can be seen to be resumable.
+  expect(control.events.findIndex(({ kind }) => kind === "checkpoint")).toBe(
+    control.events.findIndex(({ kind }) => kind === "start") + 1,
+  );
+  expect(control.events.find(({ kind }) => kind === "checkpoint")).toEqual({ kind: "checkpoint", step: 0 });
 
   const { info } = await openModel(result.dir);
   expect(info).toMatchObject({
@@ -198,6 +203,8 @@ describe("what cannot work is told in one sentence", () => {
   test("a text shorter than the context", () =>
     refused({ ...newRun("x4"), data: { kind: "text", name: "short", text: "abc def" } }, /short/));
   test("a setting that does not exist", () => refused(newRun("x5", { "train.stepz": 3 }), /no setting "train.stepz"/));
+  test("a setting by the name of what every object has", () =>
+    refused(newRun("x9", { constructor: 3 }), /no setting "constructor"/));
   test("a setting out of its range", () =>
     refused(newRun("x6", { "train.steps": 0 }), /train.steps must be a whole number from 1/));
   test("heads of an impossible width", () => refused(newRun("x7", { "model.dModel": 20 }), /multiple of 8/));
@@ -210,6 +217,42 @@ describe("what cannot work is told in one sentence", () => {
     const before = await readFile(join(run.out, "model.safetensors"));
     await expect(train(run, watched())).rejects.toThrow(/not empty/);
     expect(before.equals(await readFile(join(run.out, "model.safetensors")))).toBe(true);
+  });
+
+  test("two runs that start in the same folder at once: one of them ends", async () => {
+    const run = newRun("contested", { "train.steps": 2 });
+    const ends = await Promise.allSettled([train(run, watched()), train(run, watched())]);
+    expect(ends.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    expect(ends.find(({ status }) => status === "rejected")).toMatchObject({
+      reason: { name: "EngineError", message: expect.stringMatching(/not empty/) },
+    });
+    await openModel(run.out);
+  });
+
+  test("a folder that is deleted under a run", async () => {
+    const run = newRun("gone");
+    let deleted = false;
+    const control = watched();
+    const report = (event: TrainEvent) => {
+      if (event.kind !== "steps" || deleted) return;
+      deleted = true;
+      rmSync(run.out, { recursive: true });
+    };
+    await expect(train(run, { ...control, report })).rejects.toMatchObject({
+      name: "EngineError",
+      message: expect.stringMatching(/could not be written: its folder does not exist/),
+    });
+  });
+
+  test("the record of a run with values of wrong types", async () => {
+    const run = newRun("record", { "train.steps": 1 });
+    await train(run, watched());
+    const file = join(run.out, "checkpoints", "step-00000001", "training.json");
+    const record = JSON.parse(await readFile(file, "utf8"));
+    for (const wrong of [{ settings: null }, { data: { kind: "paths" } }, { data: { kind: "paths", paths: [1] } }]) {
+      await writeFile(file, JSON.stringify({ ...record, ...wrong }));
+      await expect(resume(run.out, { steps: 2 }, watched())).rejects.toThrow(/is not the record of a run/);
+    }
   });
 
   test("a loss that explodes, with the step and the cause; the last checkpoint stays usable", async () => {
