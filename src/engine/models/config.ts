@@ -34,6 +34,8 @@ const FIELDS: { readonly [K in keyof DecoderConfig]: Field } = {
 
 /** Larger than any model this engine can hold; keeps a hostile file from asking for absurd memory. */
 const LARGEST = 1 << 24;
+/** Each layer is an object or more even where only names are listed. */
+const MOST_LAYERS = 1000;
 
 /** Checks every field, so that what follows can trust the sizes. */
 export function parseConfigJson(json: unknown, file: string): DecoderConfig {
@@ -51,6 +53,7 @@ export function parseConfigJson(json: unknown, file: string): DecoderConfig {
     const value = values[name];
     if (!fits(value, field)) throw wrong(`${name} is ${JSON.stringify(value)}, which is not ${expected(field)}`);
   }
+  if ((values.nLayers as number) > MOST_LAYERS) throw wrong(`nLayers is ${values.nLayers}, more than ${MOST_LAYERS}`);
   // Every field was just checked against the table over DecoderConfig's own keys.
   const cfg = Object.fromEntries(Object.keys(FIELDS).map((name) => [name, values[name]])) as unknown as DecoderConfig;
   requireHeadSize(cfg);

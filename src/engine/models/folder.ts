@@ -8,7 +8,7 @@ import type { DecoderConfig } from "../nn/config";
 import { countParameters, type Params, paramSpecs } from "../nn/params";
 import type { Device } from "../runtime/session";
 import { loadTokenizer, type Tokenizer, type TokenizerKind } from "../tokenizers";
-import { readJson, readTensors } from "../weights";
+import { readHeader, readJson, readTensors } from "../weights";
 import { parseConfigJson } from "./config";
 
 export interface ModelInfo {
@@ -69,13 +69,28 @@ export async function openModel(dir: string): Promise<Model> {
       `${join(dir, "tokenizer.json")} has ${tokenizer.vocabSize} tokens and the model ${cfg.vocabSize}; they do not belong together, choose another model folder.`,
     );
   }
-  const params = await readParams(join(dir, "model.safetensors"), cfg);
+  const params = await readModelParams(dir, cfg);
   return { info: modelInfo(dir, record, cfg, tokenizer), cfg, tokenizer, params };
 }
 
 export async function readConfig(dir: string): Promise<DecoderConfig> {
   const file = join(dir, "config.json");
   return parseConfigJson(await readJson(file), file);
+}
+
+/** A model's own parameters: there may be no others in its file, or the configuration is of another model. */
+async function readModelParams(dir: string, cfg: DecoderConfig): Promise<Map<string, Float32Array>> {
+  const file = join(dir, "model.safetensors");
+  const { tensors } = await readHeader(file);
+  const known = new Set(paramSpecs(cfg).map(({ name }) => name));
+  const other = [...tensors.keys()].find((name) => !known.has(name));
+  if (other !== undefined) {
+    throw new EngineError(
+      "weights",
+      `${file} has the tensor ${JSON.stringify(other)}, which config.json knows nothing of; they do not belong together, choose another model folder.`,
+    );
+  }
+  return readParams(file, cfg);
 }
 
 /** The parameters of a configuration out of a safetensors file, with their names and shapes checked. */
@@ -91,6 +106,12 @@ export async function readParams(file: string, cfg: DecoderConfig, prefix = ""):
         : `is [${tensor.shape.join(", ")}] and should be [${shape.join(", ")}]`;
     if (problem || !tensor) {
       throw new EngineError("weights", `${file}: the tensor ${prefix}${name} ${problem}; choose another model folder.`);
+    }
+    if (!tensor.data.every(Number.isFinite)) {
+      throw new EngineError(
+        "weights",
+        `${file}: the tensor ${prefix}${name} has values that are not numbers; go back to an earlier checkpoint, or train the model again.`,
+      );
     }
     params.set(name, tensor.data);
   }

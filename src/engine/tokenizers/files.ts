@@ -7,7 +7,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { EngineError } from "../errors";
-import { writeFileWhole } from "../weights/files";
+import { readError, writeFileWhole } from "../weights/files";
 import { bytePairModel } from "./bytePairs";
 import { type AddedToken, createTokenizer, type Merge, type Tokenizer, type TokenModel } from "./tokenizer";
 import { characterModel, WORD_PATTERN, wordModel } from "./vocabulary";
@@ -79,11 +79,12 @@ export function parseTokenizer(json: unknown, config: unknown): Tokenizer {
   const file = json as TokenizerFile | null;
   const settings = (config ?? {}) as ConfigFile;
   const vocabulary = vocabularyById(file?.model?.vocab);
-  const added = (file?.added_tokens ?? []).map(addedToken);
+  const added = listOf(file?.added_tokens, "added_tokens").map(addedToken);
   const idOf = idLookup(vocabulary, added);
 
   const bosId = idOf(settings.bos_token);
-  const [first] = file?.post_processor?.type === "TemplateProcessing" ? (file.post_processor.single ?? []) : [];
+  const [first] =
+    file?.post_processor?.type === "TemplateProcessing" ? listOf(file.post_processor.single, "single") : [];
   const startsWithBos = first?.SpecialToken?.id !== undefined && idOf(first.SpecialToken.id) === bosId;
   return createTokenizer(parseModel(file ?? {}, vocabulary, added), {
     added,
@@ -111,7 +112,7 @@ function parseModel(file: TokenizerFile, vocabulary: readonly string[], added: r
   if (model?.type !== "BPE") throw unsupported(`a model of type ${model?.type}`);
   if (model.byte_fallback) throw unsupported("BPE with byte fallback");
 
-  const merges = (model.merges ?? []).map(parseMerge);
+  const merges = listOf(model.merges, "merges").map(parseMerge);
   if (!split && merges.length === 0) return characterModel(added.length ? "fixed" : "characters", vocabulary, unkId);
   if (split?.type !== "ByteLevel" || split.use_regex === false)
     throw unsupported(`BPE with the pre-tokenizer ${split?.type ?? "none"}`);
@@ -218,14 +219,25 @@ function vocabularyById(vocab: Readonly<Record<string, number>> | undefined): st
   return byId as string[];
 }
 
-function addedToken({ id, content, special }: Partial<AddedToken>): AddedToken {
-  if (!Number.isInteger(id) || typeof content !== "string") throw damaged("an added token has no id or content");
-  return { id: id as number, content, special: special === true };
+/** Larger than any vocabulary. */
+const LARGEST_ID = 1 << 24;
+
+function addedToken(token: Partial<AddedToken> | null): AddedToken {
+  const { id, content, special } = token ?? {};
+  const isId = typeof id === "number" && Number.isInteger(id) && id >= 0 && id <= LARGEST_ID;
+  if (!isId || typeof content !== "string") throw damaged("an added token has no id or content");
+  return { id, content, special: special === true };
+}
+
+function listOf<T>(value: readonly T[] | undefined, name: string): readonly T[] {
+  if (value === undefined) return [];
+  if (!Array.isArray(value)) throw damaged(`its ${name} are not a list`);
+  return value;
 }
 
 function parseMerge(merge: string | Merge): Merge {
-  const [left, right, more] = typeof merge === "string" ? merge.split(" ") : merge;
-  if (!left || !right || more !== undefined)
+  const [left, right, more] = typeof merge === "string" ? merge.split(" ") : Array.isArray(merge) ? merge : [];
+  if (typeof left !== "string" || typeof right !== "string" || !left || !right || more !== undefined)
     throw damaged(`the merge ${JSON.stringify(merge)} is not a pair of tokens`);
   return [left, right];
 }
@@ -248,7 +260,7 @@ async function readText(path: string): Promise<string | null> {
     return await readFile(path, "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
-    throw error;
+    throw readError(error, path);
   }
 }
 

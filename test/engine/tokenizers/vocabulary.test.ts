@@ -173,6 +173,20 @@ describe("files", () => {
     expect(() => parseTokenizer(null, null)).toThrow("tokenizer.json");
   });
 
+  test.each([
+    { added_tokens: 5 },
+    { added_tokens: [null] },
+    { added_tokens: [{ id: -1, content: "x" }] },
+    { added_tokens: [{ id: 2 ** 32, content: "x" }] },
+    { post_processor: { type: "TemplateProcessing", single: 7 } },
+    { model: { type: "BPE", vocab: { a: 0 }, merges: 5 } },
+    { model: { type: "BPE", vocab: { a: 0 }, merges: [5] } },
+    { model: { type: "BPE", vocab: { a: 0 }, merges: [[1, 2]] } },
+  ])("a value of a wrong type is told in a sentence: %j", (wrong) => {
+    const file = { model: { type: "BPE", vocab: { a: 0 }, merges: [] }, ...wrong };
+    expect(() => parseTokenizer(file, {})).toThrow(/^tokenizer\.json: .*; take the file from its source again\.$/);
+  });
+
   test("a folder without a tokenizer says so", async () => {
     const dir = await mkdtemp(join(tmpdir(), "tokenizer-"));
     await expect(loadTokenizer(dir)).rejects.toThrow("has no tokenizer.json");
