@@ -25,7 +25,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 async function main([name = "help", ...args]: readonly string[]): Promise<void> {
-  const command = COMMANDS[name];
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (name === "help" || name === "--help") {
     for (const { usage } of Object.values(COMMANDS)) console.log(`decoder-lab ${usage}`);
     return;

@@ -28,7 +28,7 @@ export function parseOptions({ usage, values, many = [], flags = [] }: Command, 
     });
     return new Options(given as Record<string, string | string[] | boolean | undefined>, usage);
   } catch (error) {
-    const problem = error instanceof Error ? error.message.split(". ", 1)[0] : String(error);
+    const problem = error instanceof Error ? error.message.split(/\.\s/, 1)[0] : String(error);
     throw new EngineError("config", `${problem}; usage: decoder-lab ${usage}`, { cause: error });
   }
 }

@@ -1,4 +1,4 @@
-import type { RunControl, TrainEvent, TrainResult } from "../engine";
+import { EngineError, type RunControl, type TrainEvent, type TrainResult } from "../engine";
 
 /** Runs a training in the terminal: a line per report, Ctrl+C stops it and keeps what was learned. */
 export async function watchRun(json: boolean, work: (control: RunControl) => Promise<TrainResult>): Promise<void> {
@@ -6,7 +6,10 @@ export async function watchRun(json: boolean, work: (control: RunControl) => Pro
   process.once("SIGINT", () => stop.abort());
   process.once("SIGTERM", () => stop.abort());
   const report = json ? tellJson : tellText();
-  const result = await work({ signal: stop.signal, whilePaused: async () => {}, report });
+  const result = await work({ signal: stop.signal, whilePaused: async () => {}, report }).catch((error) => {
+    if (error !== stop.signal.reason) throw error;
+    throw new EngineError("cancelled", "Stopped before the first step; nothing was written.", { cause: error });
+  });
   if (json) console.log(JSON.stringify({ event: "done", ...result }));
   else console.log(`${result.reason} after step ${result.step}: ${result.dir}`);
 }

@@ -1,7 +1,7 @@
 /** A training run as this window knows it: what it reported so far, and the requests that steer it. */
 
 import type { EngineApi, TrainEvent, TrainResult } from "../protocol/engineApi";
-import type { CallOptions, Params, Progress, Result } from "../protocol/rpc";
+import { type CallOptions, isCancelled, type Params, type Progress, type Result } from "../protocol/rpc";
 import type { RunPhase, RunSnapshot, RunState } from "../protocol/webviewApi";
 import { l10n } from "./l10n";
 
@@ -109,6 +109,11 @@ export class TrainingRun {
       this.#setState(result.reason, null);
       return result;
     } catch (error) {
+      // Stopped while it was prepared: there is no run yet, and nothing went wrong.
+      if (isCancelled(error)) {
+        this.#setState("stopped", null);
+        throw error;
+      }
       const message = this.#withWhatIsKept(error instanceof Error ? error.message : String(error));
       this.#setState("failed", message);
       throw new Error(message, { cause: error });

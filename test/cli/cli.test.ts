@@ -191,6 +191,12 @@ test("Ctrl+C stops a run and keeps what was learned", async () => {
 describe("errors are one line on stderr, with exit code 1", () => {
   const cases: Record<string, [args: string[], message: RegExp]> = {
     "an unknown command": [["trian"], /no command "trian"; choose one of train, resume/],
+    "a command by the name of what every object has": [["constructor"], /no command "constructor"/],
+    "a file in the place of a model": [["describe", "--model", "/dev/null"], /lies below a file, not a folder/],
+    "data that never end": [
+      ["train", "--preset", "char", "--data", "/dev/zero", "--out", "x"],
+      /neither a file nor a folder/,
+    ],
     "an unknown option": [["devices", "--jsno"], /usage: decoder-lab devices/],
     "a missing option": [["train", "--preset", "char"], /--out is missing; usage/],
     "an unknown device": [

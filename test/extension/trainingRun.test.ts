@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { type Engine, TrainingRun } from "../../src/extension/trainingRun";
 import type { EngineApi, TrainEvent, TrainResult } from "../../src/protocol/engineApi";
-import { connect, type Handlers, serve } from "../../src/protocol/rpc";
+import { connect, type Handlers, isCancelled, serve } from "../../src/protocol/rpc";
 import type { RunState } from "../../src/protocol/webviewApi";
 import { portPair } from "../helpers/portPair";
 
@@ -62,6 +62,18 @@ describe("a run", () => {
     expect(await end).toMatchObject({ reason: "stopped", step: 7 });
     expect(states.map((state) => state.phase)).toEqual(["stopping", "stopped"]);
     expect(fox.step).toBe(7);
+  });
+
+  test("stopped while it is prepared, is stopped and no failure", async () => {
+    const { run: fox, states } = run(
+      (_, { signal }) =>
+        new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+    );
+    const end = fox.go(request);
+    setTimeout(() => fox.stop(), 10);
+    await expect(end).rejects.toSatisfy(isCancelled);
+    expect(states.map((state) => state.phase)).toEqual(["stopping", "stopped"]);
+    expect(states.at(-1)?.message).toBeNull();
   });
 
   test("whose engine crashes says what is kept", async () => {

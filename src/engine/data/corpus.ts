@@ -90,7 +90,10 @@ async function fileCorpus(paths: readonly string[]): Promise<Corpus> {
 
 /** The text files of a path: itself, or those in a folder and its folders, by name. */
 async function textFiles(path: string): Promise<string[]> {
-  if (!(await isFolder(path))) {
+  const entry = await entryOf(path);
+  if (!entry.isDirectory()) {
+    // A pipe may never answer, and a device never end.
+    if (!entry.isFile()) throw new EngineError("data", `${path} is neither a file nor a folder; choose a text file.`);
     const problem = await notText(path);
     if (problem) throw new EngineError("data", `${path} ${problem}; choose a text file.`);
     return [path];
@@ -157,19 +160,17 @@ async function* readChunks(path: string, signal?: AbortSignal): AsyncGenerator<s
   }
 }
 
-async function isFolder(path: string): Promise<boolean> {
-  try {
-    return (await stat(path)).isDirectory();
-  } catch (error) {
+const entryOf = (path: string) =>
+  stat(path).catch((error) => {
     throw readError(error, path);
-  }
-}
+  });
 
 function readError(error: unknown, path: string): unknown {
   const code = codeOf(error);
   if (code === "ENOENT") return new EngineError("data", `${path} does not exist; choose a file or a folder that does.`);
   if (code === "EACCES" || code === "EPERM")
     return new EngineError("data", `${path} may not be read; change its permissions or leave it out.`);
+  if (code === "ENOTDIR") return new EngineError("data", `${path} lies below a file, not a folder; choose another.`);
   return error;
 }
 
