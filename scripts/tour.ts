@@ -61,13 +61,21 @@ async function tour(workbench: Workbench): Promise<void> {
   await workbench.runCommand("Decoder Lab: Choose Active Model");
   await workbench.pick("Stories");
   await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
+  await workbench.widenSideBar(240);
   const inspector = await inspectorView(workbench);
-  await inspector.locator(".token").first().waitFor();
+  const typed = inspector.getByRole("textbox", { name: "Text to inspect" });
+  await typed.fill("Tom was a clever frog.");
+  await inspector.locator(".token").nth(21).waitFor();
+  const head = inspector.getByRole("button", { name: "Layer 3, head 1" });
   await photograph(workbench, "4-inspector", async () => {
+    await head.click();
     await inspector
       .getByText("Attention", { exact: true })
       .first()
       .evaluate((title) => title.scrollIntoView());
+  });
+  await photograph(workbench, "4-inspector-top", async () => {
+    await typed.evaluate((field) => field.scrollIntoView());
   });
   await photograph(workbench, "5-hover", async () => {
     await workbench.hoverAt(3, 14);

@@ -114,6 +114,17 @@ export class Workbench {
     return this.page.locator(".editor-group-container.active .monaco-editor").first();
   }
 
+  /** Drags the side bar's edge to the right. */
+  async widenSideBar(pixels: number): Promise<void> {
+    const box = await this.page.locator(".part.sidebar").boundingBox();
+    if (!box) throw new Error("there is no side bar");
+    const [x, y] = [box.x + box.width, box.y + box.height / 2];
+    await this.page.mouse.move(x, y);
+    await this.page.mouse.down();
+    await this.page.mouse.move(x + pixels, y, { steps: 5 });
+    await this.page.mouse.up();
+  }
+
   /** Shows a file of the workspace by its name: its tab where it has one, else from the quick open. */
   async openFile(name: string): Promise<void> {
     await this.page.keyboard.press("Escape");

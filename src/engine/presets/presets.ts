@@ -20,7 +20,8 @@ const ADDER_EPOCH = 28;
 const adder: Preset = {
   name: "adder",
   title: "Adder",
-  description: "Learns two-digit addition: 15+57=072. Exact answers after about 30 epochs; nothing to choose.",
+  description:
+    "Learns two-digit addition: 15+57=072. Exact answers after about 30 epochs; the model is that of the best epoch.",
   data: { kind: "adder" },
   model: {
     nLayers: 2,

@@ -84,7 +84,7 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
   const material = await prepare(preset, run.data, control);
   const { device, reason } = await chooseDevice(run.device);
   const { cfg, tokenizer, fingerprint } = material;
-  checkSize(cfg, countParameters(cfg), freemem());
+  checkSize(cfg, preset.train, countParameters(cfg), freemem());
 
   const record: RunRecord = {
     name: run.name,
@@ -100,6 +100,7 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
     loss: null,
     valLoss: null,
     accuracy: null,
+    bestLoss: null,
     createdAt: new Date().toISOString(),
   };
   const text = run.data?.kind === "text" ? run.data.text : null;
@@ -107,7 +108,7 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
   const params = initParams(cfg, preset.train.init, preset.train.seed);
   const zero = new Map([...params].map(([name, values]) => [name, new Float32Array(values.length)]));
   const start = { params, m: zero, v: zero };
-  await folder.checkpoint(record, start).catch(async (error) => {
+  await folder.checkpoint(record, start, true).catch(async (error) => {
     // There is no model yet: what is there of it must not stand in the way of the next try.
     await folder.discard();
     throw error;
@@ -132,6 +133,12 @@ export async function resume(
     device: chosen.device,
     deviceReason: chosen.reason,
   };
+  if (preset.train.blockSize > cfg.nCtx) {
+    throw new EngineError(
+      "checkpoint",
+      `${saved.name} has a context of ${cfg.nCtx}, but its record a train.blockSize of ${preset.train.blockSize}; they do not belong together, train the model again.`,
+    );
+  }
   const material = await prepare(preset, await runSource(dir, saved), control);
   if (material.fingerprint !== saved.fingerprint) {
     throw new EngineError(
@@ -233,11 +240,13 @@ async function loop(
   let now = record;
   let turns = 1;
   let lastEval: EvalReport | null = null;
-  let saved = performance.now();
+  let saved = { step: record.step, at: performance.now() };
 
-  const save = async () => {
-    await folder.checkpoint(now, await stepper.state());
-    saved = performance.now();
+  // A task's answers still come and go from one epoch to the next: its model is that of the best so far. A text's is the
+  // last.
+  const save = async (published = !data.task || now.bestLoss === null) => {
+    await folder.checkpoint(now, await stepper.state(), published);
+    saved = { step: now.step, at: performance.now() };
     report({ kind: "checkpoint", step: now.step });
   };
   const isDue = (every: number) => now.step % every === 0 || now.step === config.steps;
@@ -264,18 +273,22 @@ async function loop(
 
       if (isDue(config.evalEvery)) {
         lastEval = await evaluateRun(stepper, data, cfg, now.step, config, signal);
-        now = { ...now, valLoss: lastEval.loss, accuracy: lastEval.accuracy ?? null };
+        const isBest = lastEval.loss < (now.bestLoss ?? Infinity);
+        const bestLoss = isBest ? lastEval.loss : now.bestLoss;
+        now = { ...now, valLoss: lastEval.loss, accuracy: lastEval.accuracy ?? null, bestLoss };
         await folder.append([{ eval: lastEval }]);
         report({ kind: "eval", report: lastEval });
+        if (data.task && isBest) await save(true);
       }
       if (isDue(config.sampleEvery)) {
         report({ kind: "sample", step: now.step, text: await sampleText(stepper, data, cfg, tokenizer, config.seed) });
       }
-      if (isDue(config.checkpointEvery) || performance.now() - saved > CHECKPOINT_SECONDS * 1000) await save();
+      const isLate = performance.now() - saved.at > CHECKPOINT_SECONDS * 1000;
+      if ((isDue(config.checkpointEvery) && saved.step < now.step) || isLate) await save();
       // Other requests of this process get their turn.
       await new Promise<void>((resolve) => setImmediate(resolve));
     }
-    if (signal.aborted) await save();
+    if (signal.aborted && saved.step < now.step) await save();
   } finally {
     await stepper.release();
   }

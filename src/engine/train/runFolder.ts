@@ -45,13 +45,18 @@ export interface RunRecord {
   readonly loss: number | null;
   readonly valLoss: number | null;
   readonly accuracy: number | null;
+  /** The lowest validation loss so far. */
+  readonly bestLoss: number | null;
   readonly createdAt: string;
 }
 
 export interface RunFolder {
   readonly dir: string;
-  /** Saves the state and makes it the folder's model. A kill at any moment leaves this or the last one whole. */
-  checkpoint(record: RunRecord, state: TrainState): Promise<void>;
+  /**
+   * Saves the state to go on from, and makes it the folder's model if it is to be `published`. A kill at any moment leaves
+   * this or the last one whole.
+   */
+  checkpoint(record: RunRecord, state: TrainState, published: boolean): Promise<void>;
   /** Deletes the folder and all in it. */
   discard(): Promise<void>;
   /** Adds lines to reports.jsonl. */
@@ -126,7 +131,7 @@ export async function runSource(dir: string, { data }: RunRecord): Promise<TextS
 function runFolder(dir: string, cfg: DecoderConfig, tokenizer: Tokenizer): RunFolder {
   return {
     dir,
-    async checkpoint(record, state) {
+    async checkpoint(record, state, published) {
       const path = await writeCheckpoint(dir, record.step, async (folder) => {
         await writeFile(join(folder, "config.json"), configText(cfg));
         await saveTokenizer(tokenizer, folder);
@@ -135,7 +140,7 @@ function runFolder(dir: string, cfg: DecoderConfig, tokenizer: Tokenizer): RunFo
         const moments = new Map([...tensors(cfg, state.m, "m."), ...tensors(cfg, state.v, "v.")]);
         await writeSafetensors(join(folder, OPTIMIZER_FILE), moments);
       });
-      await publish(dir, { path });
+      if (published) await publish(dir, { path });
       await pruneCheckpoints(dir, KEEP_CHECKPOINTS);
     },
     discard: () => rm(dir, { recursive: true, force: true }).catch(() => {}),
@@ -178,6 +183,7 @@ export async function readRunRecord(dir: string): Promise<RunRecord> {
     record.settings !== null &&
     typeof record.fingerprint === "string" &&
     Number.isInteger(record.step) &&
+    Number(record.step) >= 0 &&
     isData(record.data) &&
     (record.device === "cpu" || record.device === "webgpu");
   if (!whole) {

@@ -182,6 +182,32 @@ test("the adder answers by itself and is scored", async () => {
   expect((await evaluateModel(run.out, undefined, "cpu")).accuracy).toBeLessThan(0.5);
 });
 
+test("a task's model is that of its best evaluation, and the run goes on from its last step", async () => {
+  const control = watched();
+  // A learning rate at which the loss jumps about.
+  const set = {
+    "model.dModel": 16,
+    "model.nHeads": 2,
+    "model.nLayers": 1,
+    "train.batchSize": 16,
+    "train.steps": 16,
+    "train.evalEvery": 2,
+    "train.evalBatches": 4,
+    "train.checkpointEvery": 16,
+    "train.schedule.factor": 1,
+    "train.schedule.warmup": 1,
+  };
+  const run = { preset: "adder", out: join(dir, "best"), name: "best", device: "cpu", set } as const;
+  await train(run, control);
+  const evals = control.events.flatMap((event) => (event.kind === "eval" ? [event.report] : []));
+  const best = evals.reduce((a, b) => (b.loss < a.loss ? b : a));
+  expect(best.step, "the last evaluation must not be the best, or this shows nothing").toBeLessThan(16);
+  expect((await openModel(run.out)).info).toMatchObject({ step: best.step, valLoss: best.loss });
+  const more = watched();
+  await resume(run.out, { steps: 18 }, more);
+  expect(stepsOf(more.events).map(({ step }) => step)).toEqual([17, 18]);
+});
+
 describe("what cannot work is told in one sentence", () => {
   const refused = async (run: NewRun, message: RegExp) => {
     const error = await train(run, watched()).then(
@@ -210,6 +236,14 @@ describe("what cannot work is told in one sentence", () => {
   test("heads of an impossible width", () => refused(newRun("x7", { "model.dModel": 20 }), /multiple of 8/));
   test("a model that does not fit in memory", () =>
     refused(newRun("x8", { "model.dModel": 16384, "model.nLayers": 100 }), /needs about .* GB/));
+
+  test("a batch that does not fit in memory", () =>
+    refused(
+      newRun("x10", { "train.batchSize": 65536, "train.blockSize": 64, "model.dMlp": 65536 }),
+      /smaller train\.batchSize/,
+    ));
+  test("a device that does not exist", () =>
+    refused({ ...newRun("x11"), device: "tpu" as "cpu" }, /no device "tpu"; choose auto/));
 
   test("a folder that is not empty is left as it is", async () => {
     const run = newRun("full");
@@ -249,7 +283,12 @@ describe("what cannot work is told in one sentence", () => {
     await train(run, watched());
     const file = join(run.out, "checkpoints", "step-00000001", "training.json");
     const record = JSON.parse(await readFile(file, "utf8"));
-    for (const wrong of [{ settings: null }, { data: { kind: "paths" } }, { data: { kind: "paths", paths: [1] } }]) {
+    for (const wrong of [
+      { settings: null },
+      { data: { kind: "paths" } },
+      { data: { kind: "paths", paths: [1] } },
+      { step: -5 },
+    ]) {
       await writeFile(file, JSON.stringify({ ...record, ...wrong }));
       await expect(resume(run.out, { steps: 2 }, watched())).rejects.toThrow(/is not the record of a run/);
     }
