@@ -79,6 +79,11 @@ export const settingLimits: {
   "completion.seed": [0, 4294967295],
 };
 
+/** The values of the settings that have a few, as in `package.json`. */
+export const settingChoices: Partial<Record<keyof Settings, readonly string[]>> = {
+  "engine.device": ["auto", "cpu", "webgpu"],
+};
+
 export const viewIds = {
   models: "decoderLab.models",
   inspector: "decoderLab.inspector",

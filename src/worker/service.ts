@@ -48,7 +48,7 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
     describe: async ({ dir }) => describeModel(await readConfig(dir)),
     tokenize: async ({ dir, text }) => [...(await models.tokenizer(dir)).promptSpans(text)],
     tokenAt: async ({ dir, ...question }, { signal }) =>
-      documents.tokenAt(await models.tokenizer(dir), dir, question, signal),
+      documents.tokenAt(await models.tokenizer(dir), question, signal),
     closeDocument: ({ uri }) => documents.close(uri),
 
     generate: async ({ dir, prompt, maxNewTokens, stop = [], ...sampling }, { signal, report }) => {
@@ -142,23 +142,23 @@ const versionOf = (dir: string, file: string): number =>
 class Documents {
   readonly #known = new Map<
     string,
-    { readonly dir: string; readonly version: number; readonly tokens: DocumentTokens }
+    { readonly tokenizer: Tokenizer; readonly version: number; readonly tokens: DocumentTokens }
   >();
 
   async tokenAt(
     tokenizer: Tokenizer,
-    dir: string,
     { uri, version, text, offset }: { uri: string; version: number; text?: string; offset: number },
     signal: AbortSignal,
   ) {
     const known = this.#known.get(uri);
-    const isSame = known?.dir === dir && known.version === version;
+    // Not by the folder's name: another model may have taken the place of a deleted one.
+    const isSame = known?.tokenizer === tokenizer && known.version === version;
     if (!isSame && text === undefined) return { kind: "needText" as const };
-    const previous = known?.dir === dir ? known.tokens : undefined;
+    const previous = known?.tokenizer === tokenizer ? known.tokens : undefined;
     const tokens = isSame ? known.tokens : new DocumentTokens(tokenizer, text as string, previous);
     if (!isSame) {
       this.#known.delete(uri);
-      this.#known.set(uri, { dir, version, tokens });
+      this.#known.set(uri, { tokenizer, version, tokens });
       for (const oldest of [...this.#known.keys()].slice(0, -DOCUMENTS_KEPT)) this.#known.delete(oldest);
     }
     const found = await tokens.tokenAt(offset, signal);

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
   commandIds,
+  settingChoices,
   settingDefaults,
   settingLimits,
   trainingPanelType,
@@ -14,6 +15,7 @@ interface Property {
   readonly scope: string;
   readonly minimum?: number;
   readonly maximum?: number;
+  readonly enum?: readonly string[];
 }
 const json = (file: string) => JSON.parse(readFileSync(file, "utf8"));
 const manifest = json("package.json");
@@ -47,6 +49,13 @@ describe("package.json and the code agree on", () => {
     for (const [name, [minimum, maximum]] of limits) expect(properties[name], name).toMatchObject({ minimum, maximum });
     const numbers = Object.entries(properties).filter(([, { default: value }]) => typeof value === "number");
     expect(numbers.map(([name]) => name).sort()).toEqual(limits.map(([name]) => name).sort());
+  });
+
+  test("the values of every setting that has a few", () => {
+    const enums = Object.entries(properties).flatMap(([name, { enum: values }]) => (values ? [[name, values]] : []));
+    expect(Object.fromEntries(enums)).toEqual(
+      Object.fromEntries(Object.entries(settingChoices).map(([name, values]) => [`decoderLab.${name}`, values])),
+    );
   });
 
   test("the panel that VS Code brings back", () => {

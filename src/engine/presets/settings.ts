@@ -109,13 +109,27 @@ function check(name: string, value: Setting): void {
 }
 
 /** Bounds what a model may take before any memory is asked for. */
-export function checkSize(cfg: DecoderConfig, parameters: number, freeBytes: number): void {
+export function checkSize(
+  cfg: DecoderConfig,
+  { batchSize: B, blockSize: T }: Pick<TrainConfig, "batchSize" | "blockSize">,
+  parameters: number,
+  freeBytes: number,
+): void {
   // Parameters, gradients, two moments, and their successors while a step runs.
   const needed = parameters * 4 * 8;
   if (needed > freeBytes) {
     throw new EngineError(
       "config",
       `Training ${(parameters / 1e6).toFixed(1)} million parameters needs about ${gigabytes(needed)} of memory and ${gigabytes(freeBytes)} are free; choose a smaller dModel (${cfg.dModel}) or fewer layers (${cfg.nLayers}).`,
+    );
+  }
+  // What the backward pass needs of the forward pass, at the least: q, k, v, z, the hidden layer and the attention.
+  const perToken = cfg.nLayers * (4 * cfg.dModel + cfg.dMlp + cfg.nHeads * T) + cfg.vocabSize;
+  const kept = B * T * perToken * 4;
+  if (needed + kept > freeBytes) {
+    throw new EngineError(
+      "config",
+      `A step over ${B} sequences of ${T} tokens needs more than ${gigabytes(needed + kept)} of memory and ${gigabytes(freeBytes)} are free; choose a smaller train.batchSize or train.blockSize.`,
     );
   }
 }

@@ -1,6 +1,7 @@
 /** Which devices can compute here, and which one a run should take. */
 
 import { cpus } from "node:os";
+import { EngineError } from "../errors";
 import { input } from "../graph/node";
 import { lower } from "./lower";
 import { type Device, Session } from "./session";
@@ -40,6 +41,7 @@ export async function chooseDevice(choice: DeviceChoice): Promise<ChosenDevice> 
     await probe("webgpu"); // Fails with what is missing.
     return { device: "webgpu", reason: "chosen in the settings" };
   }
+  if (choice !== "auto") throw new EngineError("device", `There is no device "${choice}"; choose auto, cpu or webgpu.`);
   fastest ??= measureDevices();
   return fastest;
 }

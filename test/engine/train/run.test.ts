@@ -194,7 +194,7 @@ test("a task's model is that of its best evaluation, and the run goes on from it
     "train.evalEvery": 2,
     "train.evalBatches": 4,
     "train.checkpointEvery": 16,
-    "train.schedule.factor": 1,
+    "train.schedule.factor": 3,
     "train.schedule.warmup": 1,
   };
   const run = { preset: "adder", out: join(dir, "best"), name: "best", device: "cpu", set } as const;
