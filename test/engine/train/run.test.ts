@@ -184,7 +184,7 @@ test("the adder answers by itself and is scored", async () => {
 
 test("a task's model is that of its best evaluation, and the run goes on from its last step", async () => {
   const control = watched();
-  // A learning rate at which the loss jumps about.
+  // A learning rate that grows until it undoes what was learned.
   const set = {
     "model.dModel": 16,
     "model.nHeads": 2,
@@ -194,8 +194,8 @@ test("a task's model is that of its best evaluation, and the run goes on from it
     "train.evalEvery": 2,
     "train.evalBatches": 4,
     "train.checkpointEvery": 16,
-    "train.schedule.factor": 3,
-    "train.schedule.warmup": 1,
+    "train.schedule.factor": 3000,
+    "train.schedule.warmup": 1000,
   };
   const run = { preset: "adder", out: join(dir, "best"), name: "best", device: "cpu", set } as const;
   await train(run, control);
