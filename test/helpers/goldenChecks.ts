@@ -155,7 +155,11 @@ const DROPOUT = 0.2;
 
 /** All results of a step with dropout, against the float64 interpreter. */
 export function dropoutCheck(golden: GoldenDecoder): Check {
-  const { outputs, segments, dropoutSizes } = stepGraph(golden.config, { ...golden, dropout: DROPOUT, attentionDropout: true });
+  const { outputs, segments, dropoutSizes } = stepGraph(golden.config, {
+    ...golden,
+    dropout: DROPOUT,
+    attentionDropout: true,
+  });
   const draws = random(1, "dropout");
   const offsets = new Int32Array(MAX_SITES).map(() => draws.below(BANK_SIZE - Math.max(...dropoutSizes)));
   const bank = new Float32Array(BANK_SIZE);
