@@ -28,7 +28,15 @@ export async function packageTargets(names: readonly TargetName[]): Promise<void
 
 async function packageTarget(name: TargetName, bundle: string): Promise<void> {
   const stage = await stageTarget(name, bundle);
-  const options = ["--target", name, "--out", vsixPath(name), "--no-dependencies", "--allow-missing-repository"];
+  const options = [
+    "--target",
+    name,
+    "--out",
+    vsixPath(name),
+    "--no-dependencies",
+    "--allow-missing-repository",
+    "--no-rewrite-relative-links",
+  ];
   await promisify(execFile)(process.execPath, [inRoot("node_modules/@vscode/vsce/vsce"), "package", ...options], {
     cwd: stage,
   });

@@ -66,13 +66,14 @@ async function tour(workbench: Workbench): Promise<void> {
   const typed = inspector.getByRole("textbox", { name: "Text to inspect" });
   await typed.fill("Tom was a clever frog.");
   await inspector.locator(".token").nth(21).waitFor();
-  const head = inspector.getByRole("button", { name: "Layer 3, head 1" });
+  const head = inspector.getByRole("button", { name: "Layer 2, head 0", exact: true });
   await photograph(workbench, "4-inspector", async () => {
     await head.click();
-    await inspector
-      .getByText("Attention", { exact: true })
-      .first()
-      .evaluate((title) => title.scrollIntoView());
+    // Its pickers, below the title that stays at the top.
+    await inspector.getByText("Rows are queries").evaluate((caption) => {
+      caption.scrollIntoView({ block: "start" });
+      caption.ownerDocument.scrollingElement?.scrollBy(0, -100);
+    });
   });
   await photograph(workbench, "4-inspector-top", async () => {
     await typed.evaluate((field) => field.scrollIntoView());
