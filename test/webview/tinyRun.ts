@@ -96,6 +96,7 @@ const trainConfig = (steps: number) => ({
   batchSize: BATCH,
   blockSize: 1,
   dropout: 0,
+  attentionDropout: true,
   init: "gpt2" as const,
   optimizer: { kind: "adam" as const, beta1: 0.9, beta2: 0.99, eps: 1e-8, weightDecay: 0 },
   schedule: { kind: "cosine" as const, lr: TOP_RATE, minLr: 0, warmup: WARMUP },
