@@ -15,9 +15,9 @@ test("the extension host loads no native library of ours", async () => {
 });
 
 test("activation takes less than 50 ms", async () => {
-  // A machine that does something else meanwhile makes any of them slower, never faster: the best of five windows.
+  // A machine that does something else meanwhile makes any of them slower, never faster: the best of ten windows.
   const times: number[] = [];
-  for (let attempt = 0; attempt < 5; attempt++) {
+  for (let attempt = 0; attempt < 10; attempt++) {
     if (attempt > 0) await window().reload();
     const { load, activate } = (await whenActive(window())).activation;
     console.log(`activation: ${load.toFixed(1)} ms to load, ${activate.toFixed(1)} ms to activate`);
