@@ -5,13 +5,14 @@ import type { Node } from "../../src/engine/graph/node";
 import { random } from "../../src/engine/random";
 import { lower } from "../../src/engine/runtime/lower";
 import type { Device } from "../../src/engine/runtime/session";
+import { paramInputs } from "../../src/engine/runtime/weights";
 import { pack, unpack } from "../../src/engine/train/segments";
 import { adamRates, BANK_SIZE, lossOf, MAX_SITES, stepGraph } from "../../src/engine/train/step";
 import { expectAllClose } from "./allclose";
 import { evaluate } from "./evaluate";
 import type { GoldenDecoder, GoldenStep } from "./golden";
 import { normals } from "./gradcheck";
-import { lossAndGrads, paramInputs, probedForward } from "./graphs";
+import { lossAndGrads, probedForward } from "./graphs";
 import { type Feeds, type Results, runTurns, sideBySide } from "./run";
 
 export interface Check {

@@ -4,11 +4,9 @@ import { grad } from "../../src/engine/autodiff/grad";
 import { input, type Node } from "../../src/engine/graph/node";
 import type { DecoderConfig } from "../../src/engine/nn/config";
 import { decoder, firstPositions, fullAttention } from "../../src/engine/nn/decoder";
-import { paramNodes, paramSpecs } from "../../src/engine/nn/params";
+import { paramSpecs } from "../../src/engine/nn/params";
+import { paramInputs } from "../../src/engine/runtime/weights";
 import { lossOf } from "../../src/engine/train/step";
-
-export const paramInputs = (cfg: DecoderConfig) =>
-  paramNodes(new Map(paramSpecs(cfg).map(({ name, shape }) => [name, input(name, shape)])));
 
 /** A forward pass with every value that has a name as an output. */
 export function probedForward(cfg: DecoderConfig, batch: number, length: number): Record<string, Node> {

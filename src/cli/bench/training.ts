@@ -16,7 +16,7 @@ import { random } from "../../engine/random";
 import { lower } from "../../engine/runtime/lower";
 import { Session } from "../../engine/runtime/session";
 import { adderTrainingData, type TrainingData, textData } from "../../engine/train/data";
-import { createStepper } from "../../engine/train/stepper";
+import { createStepper, freshState } from "../../engine/train/stepper";
 
 interface Work {
   readonly work: string;
@@ -109,9 +109,8 @@ const row = ([first = "", ...rest]: readonly string[]): string =>
 /** Seconds per step of our engine, on the CPU. */
 async function timeOurs({ preset }: Work, seconds: number): Promise<number[]> {
   const { cfg, data } = workload(preset);
-  const params = initParams(cfg, preset.train.init, 1);
-  const zero = () => new Map([...params].map(([name, values]) => [name, new Float32Array(values.length)]));
-  const stepper = await createStepper(cfg, preset.train, { params, m: zero(), v: zero() }, { device: "cpu", seed: 1 });
+  const start = freshState(initParams(cfg, preset.train.init, 1));
+  const stepper = await createStepper(cfg, preset.train, start, { device: "cpu", seed: 1 });
   const samples: number[] = [];
   let step = 1;
   let turns = 1;

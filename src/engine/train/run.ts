@@ -35,7 +35,7 @@ import type { EvalReport, StepReport, TrainConfig } from "./config";
 import { adderTrainingData, type TrainingData, textData } from "./data";
 import { createRunFolder, openRunFolder, type RunFolder, type RunRecord, runSource } from "./runFolder";
 import { learningRate } from "./schedules";
-import { createStepper, type Stepper, type TrainState } from "./stepper";
+import { createStepper, freshState, type Stepper, type TrainState } from "./stepper";
 
 export interface NewRun {
   readonly preset: string;
@@ -105,9 +105,7 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
   };
   const text = run.data?.kind === "text" ? run.data.text : null;
   const folder = await createRunFolder(run.out, cfg, tokenizer, text);
-  const params = initParams(cfg, preset.train.init, preset.train.seed);
-  const zero = new Map([...params].map(([name, values]) => [name, new Float32Array(values.length)]));
-  const start = { params, m: zero, v: zero };
+  const start = freshState(initParams(cfg, preset.train.init, preset.train.seed));
   await folder.checkpoint(record, start, true).catch(async (error) => {
     // There is no model yet: what is there of it must not stand in the way of the next try.
     await folder.discard();

@@ -9,7 +9,7 @@ import type { DecoderConfig } from "../nn/config";
 import type { Params } from "../nn/params";
 import { random } from "../random";
 import { lower, lowerLoop } from "../runtime/lower";
-import { type Device, DeviceMemory, type DeviceTensor, type HostArray, Session } from "../runtime/session";
+import { type Device, DeviceMemory, type DeviceTensor, Session } from "../runtime/session";
 import { pack, type Segment, unpack } from "./segments";
 import {
   adamRates,
@@ -41,8 +41,11 @@ export interface TrainState {
   readonly v: Params;
 }
 
-/** Parameters as the graphs over packed segments take them. */
-export type SegmentFeeds = Readonly<Record<string, HostArray | DeviceTensor>>;
+/** The state before the first step: Adam's moments are 0. */
+export function freshState(params: Params): TrainState {
+  const zeros = () => new Map([...params].map(([name, values]) => [name, new Float32Array(values.length)]));
+  return { params, m: zeros(), v: zeros() };
+}
 
 export interface Stepper {
   readonly device: Device;
