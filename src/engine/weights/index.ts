@@ -25,3 +25,11 @@ export {
   type TensorToWrite,
   writeSafetensors,
 } from "./safetensors";
+export {
+  openStored,
+  readStored,
+  readStoredBytes,
+  type StoredDType,
+  type StoredTensor,
+  type StoredTensors,
+} from "./stored";

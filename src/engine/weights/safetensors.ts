@@ -5,12 +5,14 @@
  * A file may come from anywhere: everything the header says is checked before it is believed.
  */
 
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { EngineError } from "../errors";
-import { codeOf, readError, writeFileWhole } from "./files";
+import { writeFileWhole } from "./files";
+import { bfloat16ToFloat32, float16ToFloat32 } from "./halves";
+import { damaged, isObject, readBytes, withFile } from "./reading";
 
 /** Bytes of one element. */
-const ELEMENT_BYTES = {
+export const ELEMENT_BYTES = {
   F64: 8,
   I64: 8,
   U64: 8,
@@ -210,63 +212,14 @@ async function readFloats(
     case "F64":
       return Float32Array.from(new Float64Array(bytes.buffer));
     case "BF16":
-      return bfloat16ToFloat32(new Uint16Array(bytes.buffer));
+      return bfloat16ToFloat32(new Uint16Array(bytes.buffer), new Float32Array(bytes.length / 2));
     case "F16":
-      return float16ToFloat32(new Uint16Array(bytes.buffer));
+      return float16ToFloat32(new Uint16Array(bytes.buffer), new Float32Array(bytes.length / 2));
     default:
       throw new EngineError(
         "weights",
         `${path}: the tensor ${JSON.stringify(name)} is of type ${dtype}, which holds no weights; use F32, F16 or BF16.`,
       );
-  }
-}
-
-/** bfloat16 is the upper half of float32. */
-function bfloat16ToFloat32(halves: Uint16Array): Float32Array {
-  return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
-}
-
-/** 1 bit of sign, 5 of exponent (bias 15), 10 of fraction. */
-function float16ToFloat32(halves: Uint16Array): Float32Array {
-  return Float32Array.from(halves, (half) => {
-    const sign = half & 0x8000 ? -1 : 1;
-    const exponent = (half >> 10) & 0x1f;
-    const fraction = half & 0x3ff;
-    if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-    if (exponent === 0) return sign * fraction * 2 ** -24;
-    return sign * (1024 + fraction) * 2 ** (exponent - 25);
-  });
-}
-
-async function readBytes(
-  file: FileHandle,
-  path: string,
-  position: number,
-  into: Uint8Array<ArrayBuffer>,
-): Promise<Uint8Array<ArrayBuffer>> {
-  for (let done = 0; done < into.length; ) {
-    // A single read is at most 2 GB.
-    const { bytesRead } = await file.read(into, done, Math.min(into.length - done, 2 ** 30), position + done);
-    if (bytesRead === 0) throw damaged(path, "it ends too early");
-    done += bytesRead;
-  }
-  return into;
-}
-
-async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
-  const file = await open(path, "r").catch((error) => {
-    if (codeOf(error) === "ENOENT")
-      throw new EngineError("weights", `${path} does not exist; choose a model folder that has its weights.`, {
-        cause: error,
-      });
-    throw readError(error, path);
-  });
-  try {
-    return await use(file);
-  } catch (error) {
-    throw readError(error, path);
-  } finally {
-    await file.close();
   }
 }
 
@@ -287,17 +240,8 @@ function repeatedKey(json: string): string | null {
   return null;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 }
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
-
-function damaged(path: string, problem: string, cause?: unknown): EngineError {
-  const advice = "take it from its source again, or go back to an earlier checkpoint";
-  return new EngineError("weights", `${path} is damaged: ${problem}; ${advice}.`, { cause });
-}

@@ -1,0 +1,195 @@
+/**
+ * The tensors of a model folder where they lie: of each its file, place and type, whatever container holds it. Opening
+ * reads headers only, so that a runtime can map the weights from the files; `readStored` brings one tensor to float32.
+ */
+
+import { readdir, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { EngineError } from "../errors";
+import { plainFileName } from "./checkpoint";
+import { codeOf, readError } from "./files";
+import { bfloat16ToFloat32, float16ToFloat32 } from "./halves";
+import { damaged, isObject, readBytes, takeBytes, takeFloats, withFile } from "./reading";
+import { type DType, ELEMENT_BYTES, readHeader } from "./safetensors";
+
+/** As safetensors names them. */
+export type StoredDType = DType;
+
+export interface StoredTensor {
+  readonly name: string;
+  readonly dtype: StoredDType;
+  readonly shape: readonly number[];
+  /** Absolute, with links followed; the tensor's bytes are `[offset, offset + length)` of it, little endian, in C order. */
+  readonly file: string;
+  readonly offset: number;
+  readonly length: number;
+  /** In elements; only where the elements are not in C order, as some .bin files have them. */
+  readonly strides?: readonly number[];
+}
+
+export type StoredTensors = ReadonlyMap<string, StoredTensor>;
+
+/** Where weights may be, the best first, and what reads them. */
+const CONTAINERS: readonly (readonly [file: string, read: (path: string) => Promise<StoredTensors>])[] = [
+  ["model.safetensors", openSafetensors],
+  ["model.safetensors.index.json", (path) => openShards(path, openSafetensors)],
+];
+
+/** The tensors of a model folder. Headers only; no weights are read. */
+export async function openStored(dir: string): Promise<StoredTensors> {
+  const there = new Set(await filesOf(dir));
+  for (const [name, read] of CONTAINERS) if (there.has(name)) return read(join(dir, name));
+  const known = CONTAINERS.map(([name]) => name).join(", ");
+  throw new EngineError("weights", `${dir} has no weights; choose a model folder that has one of ${known}.`);
+}
+
+async function filesOf(dir: string): Promise<string[]> {
+  try {
+    return await readdir(dir);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") throw readError(error, dir);
+    throw new EngineError("weights", `${dir} does not exist; choose a model's folder.`, { cause: error });
+  }
+}
+
+async function openSafetensors(path: string): Promise<StoredTensors> {
+  const { tensors } = await readHeader(path);
+  // A hub's cache has links to files with other names, all in one folder: that is where a runtime finds them together.
+  const file = await realpath(path);
+  return new Map(
+    [...tensors].map(([name, { dtype, shape, start, end }]) => [
+      name,
+      { name, dtype, shape, file, offset: start, length: end - start },
+    ]),
+  );
+}
+
+/** More than the index of any model, and little enough to read. */
+const MOST_INDEX_BYTES = 100_000_000;
+
+/** The tensors of the files that an index names, which must hold what it says they do. */
+async function openShards(path: string, read: (path: string) => Promise<StoredTensors>): Promise<StoredTensors> {
+  const shardOf = await readIndex(path);
+  const tensors = new Map<string, StoredTensor>();
+  for (const shard of new Set(shardOf.values())) {
+    const opened = await read(join(path, "..", shard));
+    for (const [name, tensor] of opened) {
+      if (tensors.has(name)) throw damaged(path, `two of its files have a tensor ${JSON.stringify(name)}`);
+      tensors.set(name, tensor);
+    }
+    for (const [name, place] of shardOf) {
+      if (place === shard && !opened.has(name))
+        throw damaged(path, `it says that ${shard} has a tensor ${JSON.stringify(name)}, which it has not`);
+    }
+  }
+  return tensors;
+}
+
+async function readIndex(path: string): Promise<ReadonlyMap<string, string>> {
+  const text = await withFile(path, async (file) => {
+    const { size } = await file.stat();
+    if (size > MOST_INDEX_BYTES) throw damaged(path, `it has ${size} bytes, more than an index of tensors takes`);
+    return new TextDecoder().decode(await readBytes(file, path, 0, takeBytes(path, size)));
+  });
+  const index = parseJson(path, text);
+  const map = isObject(index) ? index.weight_map : undefined;
+  if (!isObject(map) || Object.keys(map).length === 0) throw damaged(path, "it has no weight_map");
+  return new Map(
+    Object.entries(map).map(([name, shard]) => {
+      if (typeof shard !== "string") throw damaged(path, `it names no file for the tensor ${JSON.stringify(name)}`);
+      return [name, plainFileName(shard, path)];
+    }),
+  );
+}
+
+function parseJson(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw damaged(path, "it is not JSON", error);
+  }
+}
+
+/** Bytes `[start, end)` of a tensor, as they are stored. */
+export async function readStoredBytes(
+  tensor: StoredTensor,
+  start = 0,
+  end = tensor.length,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = takeBytes(tensor.file, end - start);
+  return withFile(tensor.file, (file) => readBytes(file, tensor.file, tensor.offset + start, bytes));
+}
+
+/** Reads one tensor as float32, in C order. */
+export async function readStored(tensor: StoredTensor): Promise<Float32Array<ArrayBuffer>> {
+  const stored = await readFloats(tensor);
+  return tensor.strides ? inOrder(tensor, tensor.strides, stored) : stored;
+}
+
+type Convert = (bytes: ArrayBuffer, length: number, into: Float32Array, at: number) => void;
+
+/** How elements become float32, for the types that hold weights. */
+const CONVERT: { readonly [T in StoredDType]?: Convert } = {
+  F64: (bytes, length, into, at) => into.set(new Float64Array(bytes, 0, length), at),
+  F32: (bytes, length, into, at) => into.set(new Float32Array(bytes, 0, length), at),
+  F16: (bytes, length, into, at) => float16ToFloat32(new Uint16Array(bytes, 0, length), into, at),
+  BF16: (bytes, length, into, at) => bfloat16ToFloat32(new Uint16Array(bytes, 0, length), into, at),
+};
+
+/** Converted in pieces, so that no more than the result is in memory. A multiple of every element's size. */
+const PIECE_BYTES = 2 ** 22;
+
+async function readFloats(tensor: StoredTensor): Promise<Float32Array<ArrayBuffer>> {
+  const { name, file: path, dtype, offset, length } = tensor;
+  const convert = CONVERT[dtype];
+  if (!convert) {
+    throw new EngineError(
+      "weights",
+      `${path}: the tensor ${JSON.stringify(name)} is of type ${dtype}, which holds no weights; use F32, F16 or BF16.`,
+    );
+  }
+  const elementBytes = ELEMENT_BYTES[dtype];
+  const floats = takeFloats(path, length / elementBytes);
+  return withFile(path, async (file) => {
+    if (dtype === "F32") {
+      await readBytes(file, path, offset, new Uint8Array(floats.buffer));
+      return floats;
+    }
+    const piece = new Uint8Array(Math.min(PIECE_BYTES, length));
+    for (let at = 0; at < length; at += piece.length) {
+      const bytes = Math.min(piece.length, length - at);
+      await readBytes(file, path, offset + at, piece.subarray(0, bytes));
+      convert(piece.buffer, bytes / elementBytes, floats, at / elementBytes);
+    }
+    return floats;
+  });
+}
+
+/** Elements in C order, from elements at strides. */
+function inOrder(
+  { file, shape }: StoredTensor,
+  strides: readonly number[],
+  stored: Float32Array,
+): Float32Array<ArrayBuffer> {
+  const ordered = takeFloats(
+    file,
+    shape.reduce((a, b) => a * b, 1),
+  );
+  const rank = shape.length;
+  const last = shape[rank - 1] ?? 1;
+  const step = strides[rank - 1] ?? 0;
+  const index = new Array<number>(rank).fill(0);
+  let from = 0;
+  for (let to = 0; to < ordered.length; ) {
+    for (let i = 0; i < last; i++) ordered[to++] = stored[from + i * step] as number;
+    // The next row: count up as an odometer does.
+    for (let d = rank - 2; d >= 0; d--) {
+      from += strides[d] as number;
+      index[d] = (index[d] as number) + 1;
+      if ((index[d] as number) < (shape[d] as number)) break;
+      from -= (shape[d] as number) * (strides[d] as number);
+      index[d] = 0;
+    }
+  }
+  return ordered;
+}
