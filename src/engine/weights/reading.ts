@@ -73,6 +73,26 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+export function isCounts(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
+}
+
+/** A name from a file as a sentence shows it: on one line, and not endless. */
+export function quoted(name: string): string {
+  const shown = name.length > 100 ? `${name.slice(0, 100)}…` : name;
+  return JSON.stringify(shown.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "\u{fffd}"));
+}
+
+/** A value of a file's JSON as a sentence shows it. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") return quoted(value);
+  if (Array.isArray(value)) return `[${value.slice(0, 9).map(item).join(", ")}${value.length > 9 ? ", …" : ""}]`;
+  return item(value);
+}
+
+// Not any deeper: a list may be nested a million times.
+const item = (value: unknown) => (typeof value === "object" && value !== null ? "…" : String(value));
+
 export function damaged(path: string, problem: string, cause?: unknown): EngineError {
   const advice = "take it from its source again, or go back to an earlier checkpoint";
   return new EngineError("weights", `${path} is damaged: ${problem}; ${advice}.`, { cause });

@@ -9,7 +9,7 @@ import type { FileHandle } from "node:fs/promises";
 import { EngineError } from "../errors";
 import { writeFileWhole } from "./files";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./halves";
-import { damaged, isObject, readBytes, withFile } from "./reading";
+import { damaged, isCounts, isObject, quoted, readBytes, shown, withFile } from "./reading";
 
 /** Bytes of one element. */
 export const ELEMENT_BYTES = {
@@ -74,7 +74,7 @@ export async function readTensors(path: string, names?: readonly string[]): Prom
     const read = new Map<string, Tensor>();
     for (const name of names ?? tensors.keys()) {
       const info = tensors.get(name);
-      if (!info) throw damaged(path, `it has no tensor ${JSON.stringify(name)}`);
+      if (!info) throw damaged(path, `it has no tensor ${quoted(name)}`);
       read.set(name, { shape: info.shape, data: await readFloats(file, path, name, info) });
     }
     return read;
@@ -156,25 +156,25 @@ function parseHeader(path: string, bytes: Uint8Array): Record<string, unknown> {
   }
   if (!text.startsWith("{") || !isObject(header)) throw damaged(path, "its header is not an object");
   const twice = repeatedKey(text);
-  if (twice !== null) throw damaged(path, `its header has ${JSON.stringify(twice)} twice`);
+  if (twice !== null) throw damaged(path, `its header has ${quoted(twice)} twice`);
   return header;
 }
 
 function tensorInfo(path: string, name: string, entry: unknown, dataStart: number): TensorInfo {
-  const wrong = (problem: string) => damaged(path, `the tensor ${JSON.stringify(name)} ${problem}`);
+  const wrong = (problem: string) => damaged(path, `the tensor ${quoted(name)} ${problem}`);
   if (!isObject(entry)) throw wrong("is not described");
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_BYTES, dtype))
-    throw wrong(`is of the unknown type ${JSON.stringify(dtype)}`);
-  if (!isCounts(shape)) throw wrong(`has the shape ${JSON.stringify(shape)}`);
-  if (!isCounts(offsets) || offsets.length !== 2) throw wrong(`has the place ${JSON.stringify(offsets)}`);
+    throw wrong(`is of the unknown type ${shown(dtype)}`);
+  if (!isCounts(shape)) throw wrong(`has the shape ${shown(shape)}`);
+  if (!isCounts(offsets) || offsets.length !== 2) throw wrong(`has the place ${shown(offsets)}`);
 
   const [start, end] = offsets as [number, number];
   // Checked just now to be one of the types.
   const type = dtype as DType;
   const bytes = sizeOf(shape) * ELEMENT_BYTES[type];
   if (!Number.isSafeInteger(bytes) || end - start !== bytes) {
-    throw wrong(`has the shape [${shape.join(", ")}] of ${type}, which does not take the ${end - start} bytes it has`);
+    throw wrong(`has the shape ${shown(shape)} of ${type}, which does not take the ${end - start} bytes it has`);
   }
   return { dtype: type, shape, start: dataStart + start, end: dataStart + end };
 }
@@ -190,10 +190,7 @@ function requireContiguous(
   let at = dataStart;
   for (const [name, { start, end }] of inOrder) {
     if (start !== at)
-      throw damaged(
-        path,
-        `the tensor ${JSON.stringify(name)} ${start < at ? "overlaps another" : "comes after a gap"}`,
-      );
+      throw damaged(path, `the tensor ${quoted(name)} ${start < at ? "overlaps another" : "comes after a gap"}`);
     at = end;
   }
   if (at !== size) throw damaged(path, `its tensors end at byte ${at}, but it has ${size}`);
@@ -218,7 +215,7 @@ async function readFloats(
     default:
       throw new EngineError(
         "weights",
-        `${path}: the tensor ${JSON.stringify(name)} is of type ${dtype}, which holds no weights; use F32, F16 or BF16.`,
+        `${path}: the tensor ${quoted(name)} is of type ${dtype}, which holds no weights; use F32, F16 or BF16.`,
       );
   }
 }
@@ -238,10 +235,6 @@ function repeatedKey(json: string): string | null {
     }
   }
   return null;
-}
-
-function isCounts(value: unknown): value is number[] {
-  return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 }
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);

@@ -9,7 +9,8 @@ import { EngineError } from "../errors";
 import { plainFileName } from "./checkpoint";
 import { codeOf, readError } from "./files";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./halves";
-import { damaged, isObject, readBytes, takeBytes, takeFloats, withFile } from "./reading";
+import { openPytorchBin } from "./pytorchBin";
+import { damaged, isObject, quoted, readBytes, takeBytes, takeFloats, withFile } from "./reading";
 import { type DType, ELEMENT_BYTES, readHeader } from "./safetensors";
 
 /** As safetensors names them. */
@@ -33,6 +34,8 @@ export type StoredTensors = ReadonlyMap<string, StoredTensor>;
 const CONTAINERS: readonly (readonly [file: string, read: (path: string) => Promise<StoredTensors>])[] = [
   ["model.safetensors", openSafetensors],
   ["model.safetensors.index.json", (path) => openShards(path, openSafetensors)],
+  ["pytorch_model.bin", openPytorchBin],
+  ["pytorch_model.bin.index.json", (path) => openShards(path, openPytorchBin)],
 ];
 
 /** The tensors of a model folder. Headers only; no weights are read. */
@@ -74,12 +77,12 @@ async function openShards(path: string, read: (path: string) => Promise<StoredTe
   for (const shard of new Set(shardOf.values())) {
     const opened = await read(join(path, "..", shard));
     for (const [name, tensor] of opened) {
-      if (tensors.has(name)) throw damaged(path, `two of its files have a tensor ${JSON.stringify(name)}`);
+      if (tensors.has(name)) throw damaged(path, `two of its files have a tensor ${quoted(name)}`);
       tensors.set(name, tensor);
     }
     for (const [name, place] of shardOf) {
       if (place === shard && !opened.has(name))
-        throw damaged(path, `it says that ${shard} has a tensor ${JSON.stringify(name)}, which it has not`);
+        throw damaged(path, `it says that ${shard} has a tensor ${quoted(name)}, which it has not`);
     }
   }
   return tensors;
@@ -96,7 +99,7 @@ async function readIndex(path: string): Promise<ReadonlyMap<string, string>> {
   if (!isObject(map) || Object.keys(map).length === 0) throw damaged(path, "it has no weight_map");
   return new Map(
     Object.entries(map).map(([name, shard]) => {
-      if (typeof shard !== "string") throw damaged(path, `it names no file for the tensor ${JSON.stringify(name)}`);
+      if (typeof shard !== "string") throw damaged(path, `it names no file for the tensor ${quoted(name)}`);
       return [name, plainFileName(shard, path)];
     }),
   );
@@ -145,7 +148,7 @@ async function readFloats(tensor: StoredTensor): Promise<Float32Array<ArrayBuffe
   if (!convert) {
     throw new EngineError(
       "weights",
-      `${path}: the tensor ${JSON.stringify(name)} is of type ${dtype}, which holds no weights; use F32, F16 or BF16.`,
+      `${path}: the tensor ${quoted(name)} is of type ${dtype}, which holds no weights; use F32, F16 or BF16.`,
     );
   }
   const elementBytes = ELEMENT_BYTES[dtype];

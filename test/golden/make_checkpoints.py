@@ -1,0 +1,59 @@
+"""Writes small files of torch.save, and what is in them, into checkpoints/. Run with PyTorch 1.13:
+
+    python3 make_checkpoints.py
+"""
+
+import json
+from collections import OrderedDict
+from pathlib import Path
+
+import torch
+
+OUT = Path(__file__).parent / "checkpoints"
+
+
+def tensors():
+    """Everything that state dicts have: shared, strided, offset, single, empty and integer tensors, and parameters."""
+    torch.manual_seed(3)
+    base = torch.randn(6, 4)
+    module = torch.nn.Linear(3, 2)
+    found = OrderedDict(module.state_dict())
+    found["base"] = base
+    found["shared"] = base
+    found["row"] = base[2]
+    found["transposed"] = base.t()
+    found["rows"] = base[1:5:2]
+    found["cube"] = torch.randn(2, 3, 4).permute(2, 0, 1)[1:]
+    found["parameter"] = torch.nn.Parameter(torch.randn(5))
+    found["single"] = torch.tensor(1.5)
+    found["empty"] = torch.zeros(0, 3)
+    found["half"] = torch.randn(3, 3).half()
+    found["bfloat16"] = torch.randn(2, 5).bfloat16().t()
+    found["double"] = torch.randn(4).double()
+    found["ids"] = torch.arange(5)
+    found["mask"] = torch.ones(3, 3).tril().bool().view(1, 1, 3, 3)
+    found["names: ü, \n and ."] = torch.randn(2)
+    found._metadata = module.state_dict()._metadata
+    return found
+
+
+def expected(name, x):
+    return {
+        "shape": list(x.shape),
+        "dtype": str(x.dtype).removeprefix("torch."),
+        "values": x.detach().double().flatten().tolist(),
+    }
+
+
+def main():
+    OUT.mkdir(exist_ok=True)
+    state = tensors()
+    torch.save(state, OUT / "zip.bin")
+    torch.save(state, OUT / "zip-protocol4.bin", pickle_protocol=4)
+    torch.save(state, OUT / "legacy.bin", _use_new_zipfile_serialization=False)
+    torch.save(state, OUT / "legacy-protocol4.bin", _use_new_zipfile_serialization=False, pickle_protocol=4)
+    values = {name: expected(name, x) for name, x in state.items()}
+    (OUT / "expected.json").write_text(json.dumps(values, indent=1) + "\n")
+
+
+main()
