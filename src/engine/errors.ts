@@ -12,6 +12,7 @@ export type ErrorCode =
   | "device"
   | "diverged"
   | "storage"
+  | "hub"
   | "notFound"
   | "cancelled";
 
