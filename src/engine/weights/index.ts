@@ -15,6 +15,19 @@ export {
 } from "./checkpoint";
 export { codeOf, makeFolder, readError, storageError, writeFileWhole } from "./files";
 export {
+  type Bits,
+  BLOCK,
+  type Choose,
+  dequantize,
+  QUANTIZATION_FILE,
+  type QuantizationReport,
+  type Quantized,
+  type QuantizeOptions,
+  quantizeFolder,
+  quantizeMatrix,
+  relativeError,
+} from "./quantize";
+export {
   type DType,
   readHeader,
   readTensor,

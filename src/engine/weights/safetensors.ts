@@ -81,10 +81,38 @@ export async function readTensors(path: string, names?: readonly string[]): Prom
   });
 }
 
-/** Writes a file, whole or not at all. Tensors are laid out as the reference implementation does. */
+/** Writes a file, whole or not at all. */
 export async function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, TensorToWrite>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  for (const [name, { dtype, shape, data }] of tensors) {
+    const bytes = bytesOf({ dtype, shape });
+    if (data.byteLength !== bytes) {
+      throw new Error(
+        `writeSafetensors: ${name} [${shape.join(", ")}] of ${dtype} must have ${bytes} bytes, got ${data.byteLength}`,
+      );
+    }
+  }
+  const fill = async (write: WritePart) => {
+    for (const [name, { data }] of tensors)
+      await write(name, 0, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  };
+  await writeSafetensorsInParts(path, tensors, fill, metadata);
+}
+
+/** Writes bytes of a tensor, from its byte `at` on. */
+export type WritePart = (name: string, at: number, bytes: Uint8Array) => Promise<void>;
+
+/**
+ * Writes a file whose tensors are not in memory at once: `fill` writes every byte of each, in parts and in any order.
+ * Tensors are laid out as the reference implementation does. The file is there whole or not at all.
+ */
+export async function writeSafetensorsInParts(
+  path: string,
+  tensors: ReadonlyMap<string, Pick<TensorToWrite, "dtype" | "shape">>,
+  fill: (write: WritePart) => Promise<void>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   // Wide elements first, so that every tensor is aligned.
@@ -92,26 +120,39 @@ export async function writeSafetensors(
     ([a, x], [b, y]) => ELEMENT_BYTES[y.dtype] - ELEMENT_BYTES[x.dtype] || (a < b ? -1 : a > b ? 1 : 0),
   );
   const header = encodeHeader(sorted, metadata);
+  const starts = new Map<string, number>();
+  let end = header.length;
+  for (const [name, tensor] of sorted) {
+    starts.set(name, end);
+    end += bytesOf(tensor);
+  }
   await writeFileWhole(path, async (file) => {
-    await file.writeFile(header);
-    for (const [, { data }] of sorted)
-      await file.writeFile(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    let written = header.length;
+    await writeBytes(file, header, 0);
+    await fill(async (name, at, bytes) => {
+      await writeBytes(file, bytes, (starts.get(name) as number) + at);
+      written += bytes.length;
+    });
+    if (written !== end) throw new Error(`writeSafetensorsInParts: ${end} bytes are to be written, got ${written}`);
   });
 }
 
+async function writeBytes(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    // A single write is at most 2 GB, and may be cut short.
+    const { bytesWritten } = await file.write(bytes, done, Math.min(bytes.length - done, 2 ** 30), position + done);
+    done += bytesWritten;
+  }
+}
+
 function encodeHeader(
-  tensors: readonly (readonly [string, TensorToWrite])[],
+  tensors: readonly (readonly [string, Pick<TensorToWrite, "dtype" | "shape">])[],
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
   const entries: [string, unknown][] = Object.keys(metadata).length > 0 ? [["__metadata__", metadata]] : [];
   let end = 0;
-  for (const [name, { dtype, shape, data }] of tensors) {
-    const bytes = sizeOf(shape) * ELEMENT_BYTES[dtype];
-    if (data.byteLength !== bytes) {
-      throw new Error(
-        `writeSafetensors: ${name} [${shape.join(", ")}] of ${dtype} must have ${bytes} bytes, got ${data.byteLength}`,
-      );
-    }
+  for (const [name, { dtype, shape }] of tensors) {
+    const bytes = bytesOf({ dtype, shape });
     entries.push([name, { dtype, shape, data_offsets: [end, end + bytes] }]);
     end += bytes;
   }
@@ -238,3 +279,5 @@ function repeatedKey(json: string): string | null {
 }
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+
+const bytesOf = ({ dtype, shape }: Pick<TensorToWrite, "dtype" | "shape">) => sizeOf(shape) * ELEMENT_BYTES[dtype];

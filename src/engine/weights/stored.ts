@@ -123,26 +123,14 @@ export async function readStoredBytes(
   return withFile(tensor.file, (file) => readBytes(file, tensor.file, tensor.offset + start, bytes));
 }
 
-/** Reads one tensor as float32, in C order. */
-export async function readStored(tensor: StoredTensor): Promise<Float32Array<ArrayBuffer>> {
-  const stored = await readFloats(tensor);
+/** Bytes of one tensor in C order, whatever its strides. */
+export async function readOrderedBytes(tensor: StoredTensor): Promise<Uint8Array<ArrayBuffer>> {
+  const stored = await readStoredBytes(tensor);
   return tensor.strides ? inOrder(tensor, tensor.strides, stored) : stored;
 }
 
-type Convert = (bytes: ArrayBuffer, length: number, into: Float32Array, at: number) => void;
-
-/** How elements become float32, for the types that hold weights. */
-const CONVERT: { readonly [T in StoredDType]?: Convert } = {
-  F64: (bytes, length, into, at) => into.set(new Float64Array(bytes, 0, length), at),
-  F32: (bytes, length, into, at) => into.set(new Float32Array(bytes, 0, length), at),
-  F16: (bytes, length, into, at) => float16ToFloat32(new Uint16Array(bytes, 0, length), into, at),
-  BF16: (bytes, length, into, at) => bfloat16ToFloat32(new Uint16Array(bytes, 0, length), into, at),
-};
-
-/** Converted in pieces, so that no more than the result is in memory. A multiple of every element's size. */
-const PIECE_BYTES = 2 ** 22;
-
-async function readFloats(tensor: StoredTensor): Promise<Float32Array<ArrayBuffer>> {
+/** Reads one tensor as float32, in C order. */
+export async function readStored(tensor: StoredTensor): Promise<Float32Array<ArrayBuffer>> {
   const { name, file: path, dtype, offset, length } = tensor;
   const convert = CONVERT[dtype];
   if (!convert) {
@@ -152,6 +140,12 @@ async function readFloats(tensor: StoredTensor): Promise<Float32Array<ArrayBuffe
     );
   }
   const elementBytes = ELEMENT_BYTES[dtype];
+  if (tensor.strides) {
+    const { buffer } = await readOrderedBytes(tensor);
+    const floats = takeFloats(path, buffer.byteLength / elementBytes);
+    convert(buffer, floats.length, floats, 0);
+    return floats;
+  }
   const floats = takeFloats(path, length / elementBytes);
   return withFile(path, async (file) => {
     if (dtype === "F32") {
@@ -168,22 +162,55 @@ async function readFloats(tensor: StoredTensor): Promise<Float32Array<ArrayBuffe
   });
 }
 
+/** Rows `[from, to)` of a tensor that is in C order, as a tensor. */
+export function rowsOf(tensor: StoredTensor, from: number, to: number): StoredTensor {
+  const [rows, ...rest] = tensor.shape;
+  const rowBytes = rows ? tensor.length / rows : 0;
+  return {
+    ...tensor,
+    shape: [to - from, ...rest],
+    offset: tensor.offset + from * rowBytes,
+    length: (to - from) * rowBytes,
+  };
+}
+
+type Convert = (bytes: ArrayBuffer, length: number, into: Float32Array, at: number) => void;
+
+/** How elements become float32, for the types that hold weights. */
+const CONVERT: { readonly [T in StoredDType]?: Convert } = {
+  F64: (bytes, length, into, at) => into.set(new Float64Array(bytes, 0, length), at),
+  F32: (bytes, length, into, at) => into.set(new Float32Array(bytes, 0, length), at),
+  F16: (bytes, length, into, at) => float16ToFloat32(new Uint16Array(bytes, 0, length), into, at),
+  BF16: (bytes, length, into, at) => bfloat16ToFloat32(new Uint16Array(bytes, 0, length), into, at),
+};
+
+/** Whether a tensor's elements can be read as float32. */
+export const holdsWeights = ({ dtype }: StoredTensor): boolean => dtype in CONVERT;
+
+/** Converted in pieces, so that no more than the result is in memory. A multiple of every element's size. */
+const PIECE_BYTES = 2 ** 22;
+
+const ELEMENTS = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array };
+
 /** Elements in C order, from elements at strides. */
 function inOrder(
-  { file, shape }: StoredTensor,
+  { file, shape, dtype }: StoredTensor,
   strides: readonly number[],
-  stored: Float32Array,
-): Float32Array<ArrayBuffer> {
-  const ordered = takeFloats(
-    file,
-    shape.reduce((a, b) => a * b, 1),
-  );
+  bytes: Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  // ELEMENT_BYTES has only these four sizes.
+  const elementBytes = ELEMENT_BYTES[dtype] as keyof typeof ELEMENTS;
+  const stored = new ELEMENTS[elementBytes](bytes.buffer);
+  const size = shape.reduce((a, b) => a * b, 1);
+  const result = takeBytes(file, size * elementBytes);
+  const ordered = new ELEMENTS[elementBytes](result.buffer);
+
   const rank = shape.length;
   const last = shape[rank - 1] ?? 1;
   const step = strides[rank - 1] ?? 0;
   const index = new Array<number>(rank).fill(0);
   let from = 0;
-  for (let to = 0; to < ordered.length; ) {
+  for (let to = 0; to < size; ) {
     for (let i = 0; i < last; i++) ordered[to++] = stored[from + i * step] as number;
     // The next row: count up as an odometer does.
     for (let d = rank - 2; d >= 0; d--) {
@@ -194,5 +221,5 @@ function inOrder(
       index[d] = 0;
     }
   }
-  return ordered;
+  return result;
 }

@@ -1,0 +1,337 @@
+/**
+ * Weights in 8 or 4 bits, as onnxruntime's MatMulNBits and GatherBlockQuantized take them.
+ *
+ * A matrix X of N rows (outputs) of K values is cut into blocks of 32 values along K, each with a scale of its own:
+ * value = scale * (code - 128), or scale * (code - 8) in 4 bits. In model.safetensors it is two tensors, `X` (U8,
+ * [N, K/32, bytes of a block]) and `X.scales` (F32, [N, K/32]). In 4 bits, byte i of a block has value 2i in its low half
+ * and value 2i + 1 in its high half.
+ */
+
+import { join } from "node:path";
+import { EngineError } from "../errors";
+import { cooperate } from "../tokenizers/cooperate";
+import { readJson } from "./checkpoint";
+import { makeFolder, writeFileWhole } from "./files";
+import { isObject, quoted } from "./reading";
+import { type TensorToWrite, type WritePart, writeSafetensorsInParts } from "./safetensors";
+import {
+  holdsWeights,
+  openStored,
+  readOrderedBytes,
+  readStored,
+  rowsOf,
+  type StoredTensor,
+  type StoredTensors,
+} from "./stored";
+
+export const BLOCK = 32;
+export type Bits = 8 | 4;
+
+export const blockBytes = (bits: Bits) => (BLOCK * bits) / 8;
+export const scalesOf = (name: string) => `${name}.scales`;
+
+/** What config.json says of a model that has such weights. */
+export const quantizationConfig = (bits: Bits) => ({ quant_method: "decoder_lab", bits, block_size: BLOCK });
+
+export interface Quantized {
+  /** [N, K/32, bytes of a block] */
+  readonly codes: Uint8Array<ArrayBuffer>;
+  /** [N, K/32] */
+  readonly scales: Float32Array<ArrayBuffer>;
+}
+
+/** Quantises rows of K values; with `transpose`, columns: `values` is then [K, N]. */
+export function quantizeMatrix(
+  values: Float32Array,
+  [rows, width]: readonly [number, number],
+  bits: Bits,
+  transpose = false,
+): Quantized {
+  if (width % BLOCK !== 0) throw new Error(`quantizeMatrix: rows of ${width} values are not whole blocks of ${BLOCK}`);
+  const blocks = width / BLOCK;
+  const codes = new Uint8Array(rows * blocks * blockBytes(bits));
+  const scales = new Float32Array(rows * blocks);
+  const encode = bits === 8 ? encode8 : encode4;
+  eachBlock([rows, width], transpose, (at, from, step) => {
+    scales[at] = encode(values, from, step, codes, at * blockBytes(bits));
+  });
+  return { codes, scales };
+}
+
+/** Visits every block: its number, where its first value is, and how far apart its values are. */
+function eachBlock(
+  [rows, width]: readonly [number, number],
+  transpose: boolean,
+  visit: (at: number, from: number, step: number) => void,
+): void {
+  const blocks = width / BLOCK;
+  if (!transpose) {
+    for (let at = 0; at < rows * blocks; at++) visit(at, at * BLOCK, 1);
+    return;
+  }
+  // Rows are columns: side by side in memory, so that they are visited one after the other.
+  for (let b = 0; b < blocks; b++) for (let n = 0; n < rows; n++) visit(n * blocks + b, n + b * BLOCK * rows, rows);
+}
+
+/** Codes of the block of values at `from`, `from + step`, …; answers its scale. The largest value becomes ±127. */
+function encode8(values: Float32Array, from: number, step: number, codes: Uint8Array, at: number): number {
+  let most = 0;
+  for (let i = 0, j = from; i < BLOCK; i++, j += step) {
+    const x = Math.abs(values[j] as number);
+    if (x > most) most = x;
+  }
+  const scale = Math.fround(most / 127);
+  const inverse = scale > 0 ? 1 / scale : 0;
+  // Adding the offset first keeps what is cut off positive, so that it is rounding.
+  for (let i = 0, j = from; i < BLOCK; i++, j += step) codes[at + i] = ((values[j] as number) * inverse + 128.5) | 0;
+  return scale;
+}
+
+/** The largest value becomes -8, whichever its sign: the scale may be negative, and so all 16 codes are used. */
+function encode4(values: Float32Array, from: number, step: number, codes: Uint8Array, at: number): number {
+  let most = 0;
+  let extreme = 0;
+  for (let i = 0, j = from; i < BLOCK; i++, j += step) {
+    const x = values[j] as number;
+    if (Math.abs(x) > most) {
+      most = Math.abs(x);
+      extreme = x;
+    }
+  }
+  const scale = Math.fround(extreme / -8);
+  const inverse = scale === 0 ? 0 : 1 / scale;
+  for (let i = 0, j = from; i < BLOCK / 2; i++, j += 2 * step) {
+    const low = ((values[j] as number) * inverse + 8.5) | 0;
+    const high = ((values[j + step] as number) * inverse + 8.5) | 0;
+    codes[at + i] = (low > 15 ? 15 : low) | ((high > 15 ? 15 : high) << 4);
+  }
+  return scale;
+}
+
+/** The values that codes stand for, row by row. */
+export function dequantize(quantized: Quantized, bits: Bits): Float32Array<ArrayBuffer> {
+  const decode = bits === 8 ? decode8 : decode4;
+  const values = new Float32Array(quantized.scales.length * BLOCK);
+  for (let at = 0; at < quantized.scales.length; at++) decode(quantized, at, values.subarray(at * BLOCK));
+  return values;
+}
+
+function decode8({ codes, scales }: Quantized, at: number, into: Float32Array | Float64Array): void {
+  const scale = scales[at] as number;
+  for (let i = 0; i < BLOCK; i++) into[i] = scale * ((codes[at * BLOCK + i] as number) - 128);
+}
+
+function decode4({ codes, scales }: Quantized, at: number, into: Float32Array | Float64Array): void {
+  const scale = scales[at] as number;
+  for (let i = 0; i < BLOCK / 2; i++) {
+    const pair = codes[(at * BLOCK) / 2 + i] as number;
+    into[2 * i] = scale * ((pair & 15) - 8);
+    into[2 * i + 1] = scale * ((pair >>> 4) - 8);
+  }
+}
+
+/** Sums that a relative error is made of, so that a tensor can be measured in parts. */
+class ErrorSums {
+  private difference = 0;
+  private size = 0;
+
+  add(values: Float32Array, shape: readonly [number, number], q: Quantized, bits: Bits, transpose: boolean): void {
+    const decode = bits === 8 ? decode8 : decode4;
+    const block = new Float64Array(BLOCK);
+    let difference = 0;
+    let size = 0;
+    eachBlock(shape, transpose, (at, from, step) => {
+      decode(q, at, block);
+      for (let i = 0, j = from; i < BLOCK; i++, j += step) {
+        const x = values[j] as number;
+        const d = x - (block[i] as number);
+        difference += d * d;
+        size += x * x;
+      }
+    });
+    this.difference += difference;
+    this.size += size;
+  }
+
+  /** Root mean square of the difference, by that of the values. NaN where a value is not finite. */
+  relative(): number {
+    return this.size === 0 ? 0 : Math.sqrt(this.difference / this.size);
+  }
+}
+
+/** The relative error of what quantising did to values: root mean square of the difference, by that of the values. */
+export function relativeError(
+  values: Float32Array,
+  shape: readonly [number, number],
+  quantized: Quantized,
+  bits: Bits,
+  transpose = false,
+): number {
+  const sums = new ErrorSums();
+  sums.add(values, shape, quantized, bits, transpose);
+  return sums.relative();
+}
+
+/** Which tensors are quantised: `transpose` where the stored matrix is [K, N], inputs first. */
+export type Choose = (name: string, shape: readonly number[]) => { readonly transpose: boolean } | boolean;
+
+export interface QuantizeOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((fraction: number) => void) | undefined;
+}
+
+/** What quantising cost; also in quantization.json, which is beside the weights. */
+export interface QuantizationReport {
+  readonly bits: Bits;
+  readonly blockSize: number;
+  /** By name, of those that were quantised. */
+  readonly tensors: Readonly<
+    Record<string, { readonly shape: readonly [number, number]; readonly relativeError: number }>
+  >;
+}
+
+export const QUANTIZATION_FILE = "quantization.json";
+
+/**
+ * Writes model.safetensors, config.json and quantization.json of a folder's model into another, with the chosen matrices
+ * quantised. Matrices whose rows are not whole blocks, and all other tensors, stay as they are. Memory holds a few million values
+ * at a time, or the largest matrix that is to be transposed.
+ */
+export async function quantizeFolder(
+  dir: string,
+  outDir: string,
+  bits: Bits,
+  choose: Choose,
+  { signal, onProgress }: QuantizeOptions = {},
+): Promise<QuantizationReport> {
+  const config = await readJson(join(dir, "config.json"));
+  if (!isObject(config)) {
+    throw new EngineError("config", `${join(dir, "config.json")} is not a JSON object; choose a model's folder.`);
+  }
+  const stored = await openStored(dir);
+  const plans = [...stored.values()].map((tensor) => planOf(tensor, choose, stored));
+  const total = plans.reduce((sum, { tensor }) => sum + tensor.length, 0);
+  const tensors: Record<string, QuantizationReport["tensors"][string]> = {};
+  const pause = cooperate(signal);
+
+  await makeFolder(outDir);
+  await writeSafetensorsInParts(
+    join(outDir, "model.safetensors"),
+    new Map(plans.flatMap((plan) => written(plan, bits))),
+    async (write) => {
+      let done = 0;
+      const step = async (bytes: number) => {
+        done += bytes;
+        onProgress?.(done / total);
+        await pause();
+      };
+      for (const { tensor, matrix } of plans) {
+        if (!matrix) await copy(tensor, write, step);
+        else
+          tensors[tensor.name] = {
+            shape: matrix.shape,
+            relativeError: await encode(tensor, matrix, bits, write, step),
+          };
+      }
+    },
+    { format: "pt" },
+  );
+  const report = { bits, blockSize: BLOCK, tensors };
+  const quantized = { ...config, quantization_config: quantizationConfig(bits) };
+  await writeFileWhole(join(outDir, QUANTIZATION_FILE), `${JSON.stringify(report, null, 2)}\n`);
+  await writeFileWhole(join(outDir, "config.json"), `${JSON.stringify(quantized, null, 2)}\n`);
+  return report;
+}
+
+/** [N, K], and whether it is stored as [K, N]. */
+interface Matrix {
+  readonly shape: readonly [number, number];
+  readonly transpose: boolean;
+}
+
+interface Plan {
+  readonly tensor: StoredTensor;
+  /** null: copied as it is. */
+  readonly matrix: Matrix | null;
+}
+
+function planOf(tensor: StoredTensor, choose: Choose, stored: StoredTensors): Plan {
+  const chosen = choose(tensor.name, tensor.shape);
+  const [a, b] = tensor.shape;
+  if (!chosen || a === undefined || b === undefined || tensor.shape.length !== 2) return { tensor, matrix: null };
+  if (!holdsWeights(tensor) || stored.has(scalesOf(tensor.name))) {
+    throw new EngineError(
+      "weights",
+      `${tensor.file}: the tensor ${quoted(tensor.name)} of type ${tensor.dtype} is quantised already or holds no weights; choose the model in float32, float16 or bfloat16.`,
+    );
+  }
+  const transpose = chosen !== true && chosen.transpose;
+  const shape = transpose ? ([b, a] as const) : ([a, b] as const);
+  return { tensor, matrix: shape[1] % BLOCK === 0 ? { shape, transpose } : null };
+}
+
+/** The tensors that stand in the new file for one of the old. */
+function written({ tensor, matrix }: Plan, bits: Bits): [string, Pick<TensorToWrite, "dtype" | "shape">][] {
+  if (!matrix) return [[tensor.name, tensor]];
+  const [rows, width] = matrix.shape;
+  return [
+    [tensor.name, { dtype: "U8", shape: [rows, width / BLOCK, blockBytes(bits)] }],
+    [scalesOf(tensor.name), { dtype: "F32", shape: [rows, width / BLOCK] }],
+  ];
+}
+
+/** Few enough for memory, and enough to be fast. */
+const PIECE_VALUES = 2 ** 22;
+
+/** Parts of whole rows. */
+function* rowPieces(tensor: StoredTensor): Generator<readonly [from: number, to: number]> {
+  const [rows = 1, ...rest] = tensor.shape;
+  const width = rest.reduce((a, b) => a * b, 1);
+  const most = Math.max(1, Math.floor(PIECE_VALUES / Math.max(1, width)));
+  for (let from = 0; from < rows; from += most) yield [from, Math.min(rows, from + most)];
+}
+
+type Step = (bytes: number) => Promise<void>;
+
+async function copy(tensor: StoredTensor, write: WritePart, step: Step): Promise<void> {
+  if (tensor.strides || tensor.shape.length === 0) {
+    await write(tensor.name, 0, await readOrderedBytes(tensor));
+    return step(tensor.length);
+  }
+  for (const [from, to] of rowPieces(tensor)) {
+    const rows = rowsOf(tensor, from, to);
+    await write(tensor.name, rows.offset - tensor.offset, await readOrderedBytes(rows));
+    await step(rows.length);
+  }
+}
+
+/** Writes a matrix quantised, and answers its relative error. */
+async function encode(
+  tensor: StoredTensor,
+  { shape: [rows, width], transpose }: Matrix,
+  bits: Bits,
+  write: WritePart,
+  step: Step,
+): Promise<number> {
+  const sums = new ErrorSums();
+  const blocks = width / BLOCK;
+  const isWhole = transpose || tensor.strides !== undefined;
+  for (const [from, to] of isWhole ? [[0, rows] as const] : rowPieces(tensor)) {
+    const piece = isWhole ? tensor : rowsOf(tensor, from, to);
+    const shape = [to - from, width] as const;
+    const values = await readStored(piece);
+    const quantized = quantizeMatrix(values, shape, bits, transpose);
+    sums.add(values, shape, quantized, bits, transpose);
+    await write(tensor.name, from * blocks * blockBytes(bits), quantized.codes);
+    await write(scalesOf(tensor.name), from * blocks * 4, new Uint8Array(quantized.scales.buffer));
+    await step(piece.length);
+  }
+  const error = sums.relative();
+  if (!Number.isFinite(error)) {
+    throw new EngineError(
+      "weights",
+      `${tensor.file}: the tensor ${quoted(tensor.name)} has values that are not finite, which cannot be quantised; take the model from its source again.`,
+    );
+  }
+  return error;
+}
