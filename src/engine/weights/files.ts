@@ -55,7 +55,8 @@ export async function makeFolder(dir: string): Promise<void> {
     if (codeOf(error) === "EEXIST") return;
     if (codeOf(error) !== "ENOENT" || dirname(dir) === dir) throw storageError(error, dir);
     await makeFolder(dirname(dir));
-    await mkdir(dir);
+    // Somebody else may have made it in between.
+    await mkdir(dir, { recursive: true });
   }
 }
 
