@@ -1,0 +1,507 @@
+import { createHash } from "node:crypto";
+import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { downloadFileToCacheDir, scanCacheDir } from "@huggingface/hub";
+import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type ImportProgress, importModel, searchHub } from "../../../src/engine/hub";
+import { openStored } from "../../../src/engine/weights/stored";
+import { commitOf, type HubModel, type HubServer, hashOf, startHub, TOKEN } from "../../helpers/hubServer";
+
+const SHIPPED = resolve(import.meta.dirname, "../../../media/model");
+/** A model that is real: what is imported of it opens. */
+const REAL_FILES = Object.fromEntries(
+  await Promise.all(
+    ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"].map(
+      async (name) => [name, new Uint8Array(await readFile(join(SHIPPED, name)))] as const,
+    ),
+  ),
+);
+const WEIGHTS = REAL_FILES["model.safetensors"] as Uint8Array;
+const REAL: HubModel = {
+  id: "lab/real",
+  files: {
+    ...REAL_FILES,
+    "README.md": "# A model",
+    "modeling_real.py": "import os",
+    "pytorch_model.bin": WEIGHTS.slice(1),
+  },
+};
+const SMALL = { "config.json": '{"model_type":"gpt2"}', "tokenizer.json": "{}" };
+
+/** In a hurry: waits are real, and short. */
+const patience = { attempts: 3, firstWaitMs: 5, longestWaitMs: 2000, stallMs: 400 };
+
+const home = await mkdtemp(join(tmpdir(), "decoder-lab-hub-"));
+let hub: HubServer;
+let dir: string;
+let count = 0;
+
+beforeEach(async () => {
+  dir = join(home, String(++count));
+  await mkdir(dir);
+  process.env.HF_HOME = join(dir, "hf");
+  delete process.env.HF_TOKEN;
+  delete process.env.HF_HUB_OFFLINE;
+  delete process.env.HF_HUB_CACHE;
+  delete process.env.HUGGINGFACE_HUB_CACHE;
+  hub = await startHub(REAL);
+});
+afterEach(() => hub.close());
+afterAll(() => rm(home, { recursive: true, force: true }));
+
+const cacheOf = (id: string) => join(dir, "hf", "hub", `models--${id.replace("/", "--")}`);
+const bring = (source: string, options: Partial<Parameters<typeof importModel>[1]> = {}) =>
+  importModel(source, { out: join(dir, "out"), endpoint: hub.endpoint, patience, ...options });
+const refused = async (work: Promise<unknown>, message: RegExp) => {
+  await expect(work).rejects.toMatchObject({ name: "EngineError", message: expect.stringMatching(message) });
+  expect(await left()).toEqual([]);
+};
+const opens = async (model: string) => expect((await openStored(model)).size).toBeGreaterThan(0);
+/** What an import has left beside the cache. */
+const left = async () => (await readdir(dir)).filter((name) => name !== "hf");
+const filesAsked = () => hub.seen.filter(({ path }) => /\/(resolve|blobs)\//.test(path));
+const source = async () => JSON.parse(await readFile(join(dir, "out", "source.json"), "utf8"));
+const model = (files: HubModel["files"], more: Partial<HubModel> = {}): HubModel => {
+  const added = { id: "lab/other", files, ...more };
+  hub.models.push(added);
+  return added;
+};
+
+describe("a model of the hub", () => {
+  test("becomes a folder that opens, with the files that are needed and no others", async () => {
+    expect(await bring("lab/real")).toEqual({ dir: join(dir, "out") });
+    expect((await readdir(join(dir, "out"))).sort()).toEqual([
+      "config.json",
+      "model.safetensors",
+      "source.json",
+      "tokenizer.json",
+      "tokenizer_config.json",
+    ]);
+    await opens(join(dir, "out"));
+    expect(filesAsked().some(({ path }) => /\.py|\.md|pytorch/.test(path))).toBe(false);
+  });
+
+  test("is recorded with its commit and every file's checksum", async () => {
+    await bring("lab/real@main");
+    const commit = commitOf(REAL);
+    expect(await source()).toMatchObject({ source: "lab/real", revision: "main", commit, endpoint: hub.endpoint });
+    expect((await source()).files).toContainEqual({
+      name: "model.safetensors",
+      size: WEIGHTS.length,
+      sha256: createHash("sha256").update(WEIGHTS).digest("hex"),
+    });
+    // The branch is asked for once; all else is of the commit that it was then.
+    const asked = hub.seen.filter(({ host }) => host === "hub").map(({ path }) => path);
+    expect(asked.slice(1).every((path) => path.includes(commit))).toBe(true);
+  });
+
+  test("lies in the cache as other tools expect it", async () => {
+    await bring("lab/real");
+    const pointer = join(cacheOf("lab/real"), "snapshots", commitOf(REAL), "model.safetensors");
+    expect(await readlink(pointer)).toBe(join("..", "..", "blobs", hashOf(WEIGHTS)));
+    expect(await readFile(join(cacheOf("lab/real"), "refs", "main"), "utf8")).toBe(commitOf(REAL));
+
+    const { repos, warnings } = await scanCacheDir(join(dir, "hf", "hub"));
+    expect(warnings).toEqual([]);
+    expect(repos[0]?.revisions[0]).toMatchObject({ commitOid: commitOf(REAL), refs: ["main"] });
+    expect(repos[0]?.id).toEqual({ name: "lab/real", type: "model" });
+    expect(repos[0]?.filesCount).toBe(4);
+  });
+
+  test("is taken from the cache where another tool has put it there", async () => {
+    for (const path of Object.keys(REAL_FILES)) {
+      await downloadFileToCacheDir({ repo: "lab/real", path, revision: commitOf(REAL), hubUrl: hub.endpoint });
+    }
+    const before = filesAsked().length;
+    expect(before).toBeGreaterThan(3);
+    await bring("lab/real");
+    expect(filesAsked()).toHaveLength(before);
+  });
+
+  test("is taken from a cache without links, as Windows has it", async () => {
+    const snapshot = join(cacheOf("lab/real"), "snapshots", commitOf(REAL));
+    await mkdir(snapshot, { recursive: true });
+    for (const [name, bytes] of Object.entries(REAL_FILES)) await writeFile(join(snapshot, name), bytes);
+    await bring("lab/real");
+    expect(filesAsked()).toEqual([]);
+    expect((await lstat(join(snapshot, "model.safetensors"))).isSymbolicLink()).toBe(false);
+  });
+
+  test("is fetched again where the cache's copy is damaged", async () => {
+    await bring("lab/real");
+    await writeFile(join(cacheOf("lab/real"), "blobs", hashOf(WEIGHTS)), new Uint8Array(WEIGHTS.length));
+    await rm(join(dir, "out"), { recursive: true });
+    await bring("lab/real");
+    expect(await readFile(join(dir, "out", "model.safetensors"))).toEqual(Buffer.from(WEIGHTS));
+  });
+
+  test("stays whole when the cache is emptied", async () => {
+    await bring("lab/real");
+    await rm(join(dir, "hf"), { recursive: true });
+    await opens(join(dir, "out"));
+  });
+
+  test("may be of a tag, a commit, or the revision given beside the source", async () => {
+    model({ ...REAL_FILES }, { tags: ["v1", "refs/pr/1"] });
+    for (const [i, given] of ["lab/other@v1", `lab/other@${commitOf(hub.models[1] as HubModel)}`].entries()) {
+      await bring(given, { out: join(dir, `out-${i}`) });
+    }
+    await bring("lab/other", { revision: "refs/pr/1" });
+    expect(await source()).toMatchObject({ revision: "refs/pr/1", commit: commitOf(hub.models[1] as HubModel) });
+    expect(await readFile(join(cacheOf("lab/other"), "refs", "refs", "pr", "1"), "utf8")).toMatch(/^[\da-f]{40}$/);
+  });
+
+  test("has the weights of the shards that its index names", async () => {
+    const index = JSON.stringify({
+      weight_map: { a: "model-00001-of-00002.safetensors", b: "model-00002-of-00002.safetensors" },
+    });
+    model({
+      ...SMALL,
+      "model.safetensors.index.json": index,
+      "model-00001-of-00002.safetensors": "first",
+      "model-00002-of-00002.safetensors": "second",
+      "model-00003-of-00002.safetensors": "of something else",
+    });
+    await bring("lab/other");
+    expect((await readdir(join(dir, "out"))).filter((name) => name.startsWith("model"))).toEqual([
+      "model-00001-of-00002.safetensors",
+      "model-00002-of-00002.safetensors",
+      "model.safetensors.index.json",
+    ]);
+  });
+
+  test("reports bytes that grow to the whole", async () => {
+    const reports: ImportProgress[] = [];
+    await bring("lab/real", { onProgress: (report) => reports.push(report) });
+    expect(reports[0]).toMatchObject({ phase: "connect" });
+    const downloads = reports.filter(({ phase, totalBytes }) => phase === "download" && totalBytes > WEIGHTS.length);
+    const bytes = downloads.map((report) => report.bytes);
+    expect(bytes).toEqual(bytes.toSorted((a, b) => a - b));
+    expect(bytes.at(-1)).toBe(downloads[0]?.totalBytes);
+  });
+});
+
+describe("a download that does not go well", () => {
+  test("goes on where the connection was cut", async () => {
+    hub.trouble = ({ host, before }) => (host === "cdn" && before < 2 ? { kind: "cut", after: 300_000 } : undefined);
+    await bring("lab/real");
+    const ranges = hub.seen.filter(({ host }) => host === "cdn").map(({ range }) => range);
+    expect(ranges).toHaveLength(3);
+    const [first, ...later] = ranges;
+    expect(first).toBeUndefined();
+    const starts = later.map((range) => Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1]));
+    expect(starts[0]).toBeGreaterThan(0);
+    expect(starts[1]).toBe(2 * (starts[0] as number));
+  });
+
+  test("is given up where it does not move on, and the next import goes on with it", async () => {
+    hub.trouble = ({ host, range }) => (host === "cdn" ? { kind: "cut", after: range ? 0 : 300_000 } : undefined);
+    await refused(bring("lab/real"), /^Cannot reach 127\.0\.0\.1:\d+ \(.+\); check the network, use a mirror/);
+    hub.trouble = () => undefined;
+    await bring("lab/real");
+    expect(hub.seen.at(-1)?.range).toBe("bytes=300000-");
+  });
+
+  test("is cut where nothing comes any more", async () => {
+    hub.trouble = ({ host, before }) =>
+      host === "cdn" && before === 0 ? { kind: "stall", after: 100_000 } : undefined;
+    await bring("lab/real");
+    expect(hub.seen.at(-1)?.range).toBe("bytes=100000-");
+  });
+
+  test("begins again where the server knows no ranges", async () => {
+    hub.trouble = ({ host, before }) => {
+      if (host !== "cdn") return undefined;
+      return before === 0 ? { kind: "cut", after: 300_000 } : { kind: "noRanges" };
+    };
+    await bring("lab/real");
+    await opens(join(dir, "out"));
+  });
+
+  test("leaves only what it can go on with when it is cancelled, and no byte is fetched twice", async () => {
+    const stop = new AbortController();
+    const reason = new Error("stopped by the user");
+    hub.trouble = ({ host }) => {
+      if (host !== "cdn") return undefined;
+      setTimeout(() => stop.abort(reason), 200);
+      return { kind: "stall", after: 500_000 };
+    };
+    const began = performance.now();
+    await expect(bring("lab/real", { signal: stop.signal, patience: { ...patience, stallMs: 60_000 } })).rejects.toBe(
+      reason,
+    );
+    expect(performance.now() - began).toBeLessThan(5000);
+    expect(await left()).toEqual([]);
+
+    const part = (await readdir(join(cacheOf("lab/real"), "blobs"))).filter((name) => name.endsWith(".incomplete"));
+    expect(part).toEqual([`${hashOf(WEIGHTS)}.decoder-lab.incomplete`]);
+    const { size } = await stat(join(cacheOf("lab/real"), "blobs", part[0] as string));
+    hub.trouble = () => undefined;
+    await bring("lab/real");
+    expect(hub.seen.at(-1)?.range).toBe(`bytes=${size}-`);
+    expect(size).toBeGreaterThan(400_000);
+  });
+
+  test("is fetched once again where its checksum is wrong", async () => {
+    hub.trouble = ({ host, before }) => (host === "cdn" && before === 0 ? { kind: "wrongBytes" } : undefined);
+    await bring("lab/real");
+    expect(hub.seen.filter(({ host }) => host === "cdn")).toHaveLength(2);
+    expect(await readFile(join(dir, "out", "model.safetensors"))).toEqual(Buffer.from(WEIGHTS));
+  });
+
+  test("is refused where its checksum is wrong twice, and nothing of it is kept", async () => {
+    hub.trouble = ({ path }) => (path.endsWith("/tokenizer.json") ? { kind: "wrongBytes" } : undefined);
+    await refused(
+      bring("lab/real"),
+      /^tokenizer\.json does not have the content that .* says \(its checksum is wrong, twice\); try/,
+    );
+    expect(await readdir(join(cacheOf("lab/real"), "blobs"))).toEqual([
+      hashOf(REAL_FILES["config.json"] as Uint8Array),
+    ]);
+  });
+
+  test("waits as long as a busy server asks for", async () => {
+    hub.trouble = ({ path, before }) =>
+      path.includes("/tree/") && before === 0
+        ? { kind: "status", status: 429, headers: { "retry-after": "1" } }
+        : undefined;
+    const began = performance.now();
+    await bring("lab/real");
+    expect(performance.now() - began).toBeGreaterThan(990);
+  });
+
+  test("does not wait for a server that asks for too much", async () => {
+    hub.trouble = () => ({ kind: "status", status: 429, headers: { "retry-after": "300" } });
+    await refused(bring("lab/real"), /has had too many requests from here; try again in 300 seconds\.$/);
+    expect(hub.seen).toHaveLength(1);
+  });
+
+  test("is tried again while the server has trouble, and then not", async () => {
+    hub.trouble = ({ before }) => (before === 0 ? { kind: "status", status: 503 } : undefined);
+    await bring("lab/real");
+    hub.trouble = () => ({ kind: "status", status: 502 });
+    await rm(join(dir, "out"), { recursive: true });
+    await refused(bring("lab/real"), /has trouble answering \(HTTP 502\); try again later, or use a mirror\.$/);
+  });
+
+  test("two imports of one model at once both end well", async () => {
+    model({ ...REAL_FILES });
+    await Promise.all(["a", "b"].map((name) => bring("lab/other", { out: join(dir, name) })));
+    for (const name of ["a", "b"]) await opens(join(dir, name));
+  });
+});
+
+describe("what is refused before weights are fetched", () => {
+  const noWeights = () =>
+    expect(filesAsked().filter(({ path }) => /\.(safetensors|bin)$|blobs/.test(path))).toEqual([]);
+  afterEach(noWeights);
+
+  test("an architecture that is not known", async () => {
+    model({ ...SMALL, "config.json": '{"model_type":"t5"}', "model.safetensors": WEIGHTS });
+    await refused(
+      bring("lab/other"),
+      /^lab\/other is of the model_type "t5", which is not supported; .* decoder_lab, gpt2, /,
+    );
+  });
+
+  test("a model without weights, without a tokenizer, without a configuration", async () => {
+    const other = model(SMALL);
+    await refused(bring("lab/other"), /^lab\/other has no weights; it needs model\.safetensors or/);
+    hub.models[1] = { ...other, files: { "config.json": "{}", "model.safetensors": WEIGHTS, "vocab.json": "{}" } };
+    await refused(
+      bring("lab/other"),
+      /has no tokenizer that can be read; it needs tokenizer\.json, or vocab\.json and/,
+    );
+    hub.models[1] = { ...other, files: { "x.Q4_0.gguf": WEIGHTS } };
+    await refused(bring("lab/other"), /has no config\.json, only GGUF files; import one of them: x\.Q4_0\.gguf\.$/);
+  });
+
+  test.each(["../../evil", "/etc/evil", "..\\evil", "C:\\evil"])("a file by the name of %s", async (name) => {
+    model({ ...SMALL, "model.safetensors": WEIGHTS, [name]: "evil" });
+    await refused(bring("lab/other"), /lists the file .*evil", which would lie outside of its folder/);
+  });
+
+  test.each(["../model.safetensors", "modeling.py", "missing.safetensors"])("an index that names %s", async (shard) => {
+    model({
+      ...SMALL,
+      "model.safetensors.index.json": JSON.stringify({ weight_map: { a: shard } }),
+      "modeling.py": "",
+    });
+    await refused(bring("lab/other"), /names .*(not a plain file name|no file of weights|not there); take/);
+    expect(filesAsked().map(({ path }) => path.split("/").at(-1))).toEqual([
+      "config.json",
+      "model.safetensors.index.json",
+    ]);
+  });
+
+  test("more than the disk has", async () => {
+    const other = model({ ...SMALL, "model.safetensors": WEIGHTS });
+    hub.trouble = ({ path }) =>
+      path.includes("/tree/") && path.includes(commitOf(other))
+        ? {
+            kind: "body",
+            body: JSON.stringify(
+              Object.entries(other.files).map(([path, content]) => ({
+                type: "file",
+                path,
+                size: content.length,
+                oid: hashOf(new TextEncoder().encode(String(content))),
+                ...(path === "model.safetensors" && { lfs: { oid: hashOf(WEIGHTS), size: 4e15, pointerSize: 1 } }),
+              })),
+            ),
+          }
+        : undefined;
+    await refused(bring("lab/other"), /has \d+\.\d GB free and 4000000\.0 GB are needed; free some space/);
+  });
+});
+
+describe("who may read what", () => {
+  test("the token goes to the hub, and to no other host", async () => {
+    await bring("lab/real", { token: TOKEN });
+    const [onHub, elsewhere] = [
+      hub.seen.filter(({ host }) => host === "hub"),
+      hub.seen.filter(({ host }) => host === "cdn"),
+    ];
+    expect(new Set(onHub.map(({ authorization }) => authorization))).toEqual(new Set([`Bearer ${TOKEN}`]));
+    expect(elsewhere.map(({ authorization }) => authorization)).toEqual([undefined]);
+  });
+
+  test("the token comes from HF_TOKEN, or from the file that Python's tools write", async () => {
+    model({ ...REAL_FILES }, { gated: true });
+    process.env.HF_TOKEN = TOKEN;
+    await bring("lab/other", { out: join(dir, "a") });
+    delete process.env.HF_TOKEN;
+    await writeFile(join(dir, "hf", "token"), `${TOKEN}\n`);
+    await rm(cacheOf("lab/other"), { recursive: true });
+    await bring("lab/other", { out: join(dir, "b") });
+  });
+
+  test("a gated model says where its licence is", async () => {
+    model({ ...REAL_FILES }, { gated: true });
+    const licence = new RegExp(`^lab/other is gated: accept its licence at ${hub.endpoint}/lab/other and give a token`);
+    await refused(bring("lab/other"), licence);
+  });
+
+  test("a token that is not known is told apart from a model that is not there", async () => {
+    await refused(
+      bring("lab/real", { token: "hf_wrong" }),
+      /does not know the token; make a new one at .*\/settings\/tokens/,
+    );
+    await refused(bring("lab/real", { token: "hf wrong" }), /^The token has characters that no token has/);
+  });
+
+  test("a name that is not there comes with those that are like it", async () => {
+    await refused(
+      bring("other/real"),
+      /^There is no model other\/real at .*, or it is private: .* Did you mean lab\/real\?$/,
+    );
+    await refused(bring("lab/real@v9"), /^lab\/real has no revision "v9"; leave it out, or choose one of /);
+  });
+});
+
+describe("without a network", () => {
+  test("only the cache is asked, by the setting or the variable", async () => {
+    await bring("lab/real", { out: join(dir, "a") });
+    const before = hub.seen.length;
+    await bring("lab/real", { out: join(dir, "b"), offline: true });
+    process.env.HF_HUB_OFFLINE = "1";
+    await bring("lab/real", { out: join(dir, "c") });
+    await bring(`lab/real@${commitOf(REAL)}`);
+    expect(hub.seen).toHaveLength(before);
+    await opens(join(dir, "out"));
+  });
+
+  test("what the cache does not have, or not whole, is said", async () => {
+    await refused(
+      bring("lab/real", { offline: true }),
+      /^The cache does not have lab\/real at main; import it once with/,
+    );
+    const snapshot = join(cacheOf("lab/real"), "snapshots", commitOf(REAL));
+    await mkdir(join(cacheOf("lab/real"), "refs"), { recursive: true });
+    await mkdir(snapshot, { recursive: true });
+    await writeFile(join(cacheOf("lab/real"), "refs", "main"), commitOf(REAL));
+    await writeFile(join(snapshot, "config.json"), REAL_FILES["config.json"] as Uint8Array);
+    await symlink(join("..", "..", "blobs", "gone"), join(snapshot, "model.safetensors"));
+    await refused(bring("lab/real", { offline: true }), /^The cache's copy of lab\/real has no weights; it needs/);
+  });
+
+  test("a damaged file of the cache is told as that", async () => {
+    await bring("lab/real", { out: join(home, `kept-${count}`) });
+    await writeFile(join(cacheOf("lab/real"), "blobs", hashOf(WEIGHTS)), new Uint8Array(WEIGHTS.length));
+    await refused(
+      bring("lab/real", { offline: true }),
+      /blobs\/[\da-f]{64} is damaged; import lab\/real once with a network/,
+    );
+  });
+
+  test("a hub that cannot be reached is named, with what to do instead", async () => {
+    await refused(
+      bring("lab/real", { endpoint: "http://127.0.0.1:9" }),
+      /^Cannot reach 127\.0\.0\.1:9 \(.+\); check the network/,
+    );
+    await bring("lab/real", { out: join(home, `cached-${count}`) });
+    await refused(
+      bring("lab/real", { endpoint: "http://127.0.0.1:9" }),
+      /The cache has lab\/real: import it offline\.$/,
+    );
+  });
+
+  test("a page where the hub should be is told as that", async () => {
+    hub.trouble = () => ({ kind: "body", body: "<html>Please log in</html>" });
+    await refused(bring("lab/real"), /does not answer as a hub does \(.*\); check the address, and whether a proxy/);
+    await refused(
+      bring("lab/real", { endpoint: "huggingface.co" }),
+      /^The endpoint "huggingface\.co" is no web address/,
+    );
+  });
+});
+
+describe("a folder on the disk", () => {
+  test("becomes a model folder of its own, by hard links", async () => {
+    await importModel(SHIPPED, { out: join(dir, "out") });
+    await opens(join(dir, "out"));
+    expect(await source()).toMatchObject({ source: SHIPPED });
+    expect(hub.seen).toEqual([]);
+  });
+
+  test("follows the links of a cache's snapshot", async () => {
+    await bring("lab/real", { out: join(dir, "a") });
+    await importModel(join(cacheOf("lab/real"), "snapshots", commitOf(REAL)), { out: join(dir, "out") });
+    expect((await lstat(join(dir, "out", "model.safetensors"))).isSymbolicLink()).toBe(false);
+  });
+
+  test("is not written over", async () => {
+    await mkdir(join(dir, "out"));
+    await writeFile(join(dir, "out", "mine.txt"), "mine");
+    await expect(bring("lab/real")).rejects.toThrow(/out is there already and not empty; choose another folder\.$/);
+    expect(await readdir(join(dir, "out"))).toEqual(["mine.txt"]);
+    expect(hub.seen).toEqual([]);
+  });
+
+  test("takes the place of an empty one", async () => {
+    await mkdir(join(dir, "out"));
+    await bring("lab/real");
+    expect(await left()).toEqual(["out"]);
+  });
+
+  test("with links that lead in a circle is refused", async () => {
+    const loop = join(dir, "hf", "loop");
+    await mkdir(loop, { recursive: true });
+    await symlink("config.json", join(loop, "config.json"));
+    await refused(bring(loop), /is a link that leads in a circle; choose another\.$/);
+  });
+});
+
+test("searching finds models whose architecture is known, most downloaded first", async () => {
+  const config = (type: string) => ({ "config.json": JSON.stringify({ model_type: type }) });
+  model(config("gpt2"), { id: "a/tiny-gpt", downloads: 5, parameters: 124 });
+  model(config("llama"), { id: "b/tiny-llama", downloads: 50 });
+  model(config("t5"), { id: "c/tiny-t5", downloads: 500 });
+  const access = { endpoint: hub.endpoint, patience };
+  expect(await searchHub("tiny", access)).toEqual([
+    { id: "b/tiny-llama", downloads: 50, likes: 3, modelType: "llama" },
+    { id: "a/tiny-gpt", downloads: 5, likes: 3, modelType: "gpt2", parameters: 124 },
+  ]);
+  expect(await searchHub("nothing of the kind", access)).toEqual([]);
+});
