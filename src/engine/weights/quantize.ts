@@ -116,12 +116,12 @@ export function dequantize(quantized: Quantized, bits: Bits): Float32Array<Array
   return values;
 }
 
-function decode8({ codes, scales }: Quantized, at: number, into: Float32Array | Float64Array): void {
+function decode8({ codes, scales }: Quantized, at: number, into: Float32Array): void {
   const scale = scales[at] as number;
   for (let i = 0; i < BLOCK; i++) into[i] = scale * ((codes[at * BLOCK + i] as number) - 128);
 }
 
-function decode4({ codes, scales }: Quantized, at: number, into: Float32Array | Float64Array): void {
+function decode4({ codes, scales }: Quantized, at: number, into: Float32Array): void {
   const scale = scales[at] as number;
   for (let i = 0; i < BLOCK / 2; i++) {
     const pair = codes[(at * BLOCK) / 2 + i] as number;
@@ -137,20 +137,20 @@ class ErrorSums {
 
   add(values: Float32Array, shape: readonly [number, number], q: Quantized, bits: Bits, transpose: boolean): void {
     const decode = bits === 8 ? decode8 : decode4;
-    const block = new Float64Array(BLOCK);
-    let difference = 0;
-    let size = 0;
+    const block = new Float32Array(BLOCK);
     eachBlock(shape, transpose, (at, from, step) => {
       decode(q, at, block);
+      let difference = 0;
+      let size = 0;
       for (let i = 0, j = from; i < BLOCK; i++, j += step) {
         const x = values[j] as number;
         const d = x - (block[i] as number);
         difference += d * d;
         size += x * x;
       }
+      this.difference += difference;
+      this.size += size;
     });
-    this.difference += difference;
-    this.size += size;
   }
 
   /** Root mean square of the difference, by that of the values. NaN where a value is not finite. */
