@@ -6,6 +6,7 @@ import { describe } from "./commands/describe";
 import { devices } from "./commands/devices";
 import { evaluate } from "./commands/eval";
 import { generate } from "./commands/generate";
+import { importSource } from "./commands/import";
 import { inspect } from "./commands/inspect";
 import { resumeTraining } from "./commands/resume";
 import { tokenize } from "./commands/tokenize";
@@ -20,6 +21,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   tokenize,
   inspect,
   describe,
+  import: importSource,
   devices,
   bench,
 };

@@ -9,24 +9,33 @@ export interface Command {
   readonly usage: string;
   /** Options with a value; `many` may be given more than once, or with several values. */
   readonly values: readonly string[];
+  /** What stands without a name: `import SOURCE`. */
+  readonly positional?: string;
   readonly many?: readonly string[];
   readonly flags?: readonly string[];
   readonly run: (options: Options) => Promise<void>;
 }
 
-export function parseOptions({ usage, values, many = [], flags = [] }: Command, args: readonly string[]): Options {
+export function parseOptions(
+  { usage, values, positional, many = [], flags = [] }: Command,
+  args: readonly string[],
+): Options {
   const declared = [
     ...values.map((name) => [name, { type: "string" as const }] as const),
     ...many.map((name) => [name, { type: "string" as const, multiple: true }] as const),
     ...flags.map((name) => [name, { type: "boolean" as const }] as const),
   ];
   try {
-    const { values: given } = parseArgs({
+    const { values: given, positionals } = parseArgs({
       args: repeatOption(args, many),
       options: Object.fromEntries(declared),
       strict: true,
+      allowPositionals: positional !== undefined,
     });
-    return new Options(given as Record<string, string | string[] | boolean | undefined>, usage);
+    const [first, second] = positionals;
+    if (second !== undefined) throw new Error(`Unexpected argument '${second}'`);
+    const named = positional !== undefined && { [positional]: first };
+    return new Options({ ...(given as Record<string, string | string[] | boolean | undefined>), ...named }, usage);
   } catch (error) {
     const problem = error instanceof Error ? error.message.split(/\.\s/, 1)[0] : String(error);
     throw new EngineError("config", `${problem}; usage: decoder-lab ${usage}`, { cause: error });
@@ -62,7 +71,8 @@ export class Options {
   needed(name: string): string {
     const value = this.text(name);
     if (value !== undefined) return value;
-    throw new EngineError("config", `--${name} is missing; usage: decoder-lab ${this.usage}`);
+    const written = this.usage.includes(`--${name}`) ? `--${name}` : name.toUpperCase();
+    throw new EngineError("config", `${written} is missing; usage: decoder-lab ${this.usage}`);
   }
 
   list(name: string): readonly string[] {

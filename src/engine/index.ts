@@ -2,6 +2,16 @@
 
 export type { TextSource } from "./data";
 export { EngineError, type ErrorCode } from "./errors";
+export {
+  type FoundModel,
+  type HubAccess,
+  type ImportOptions,
+  type ImportProgress,
+  importModel,
+  parseSource,
+  type Source,
+  searchHub,
+} from "./hub";
 export { attentionOf, type Trace, type TraceValue } from "./inspect/trace";
 export { describeModel, type ModuleTree } from "./models/describe";
 export { type Model, type ModelInfo, openModel, readConfig } from "./models/folder";
