@@ -4,7 +4,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TextSource } from "../data";
 import { EngineError } from "../errors";
-import { toConfigJson } from "../models/config";
+import { toConfigJson } from "../models/decoderLab";
 import { readConfig, readParams } from "../models/folder";
 import type { DecoderConfig } from "../nn/config";
 import { type Params, paramSpecs } from "../nn/params";

@@ -2,7 +2,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { parseConfigJson } from "../../../src/engine/models/config";
+import { decoderLab } from "../../../src/engine/models/decoderLab";
 import { openModel } from "../../../src/engine/models/folder";
 
 const SHIPPED = resolve(import.meta.dirname, "../../../media/model");
@@ -36,8 +36,8 @@ describe("a model folder that is not what it says is refused in one sentence", (
 
   test("more layers than any model has, before a name is made for each", async () => {
     const json = JSON.parse(await readFile(join(SHIPPED, "config.json"), "utf8"));
-    expect(() => parseConfigJson({ ...json, nLayers: 1 << 24 }, "config.json")).toThrow(
-      /nLayers is 16777216, more than/,
+    expect(() => decoderLab.config({ ...json, nLayers: 1 << 24 }, "config.json")).toThrow(
+      /it has 16777216 layers, more than/,
     );
   });
 

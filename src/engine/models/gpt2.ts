@@ -1,0 +1,75 @@
+/** GPT-2 (Radford et al., 2019), and what was trained with its code. */
+
+import { activationOf } from "./config";
+import { defineFamily } from "./family";
+
+// Its matrices are stored [in, out] ("Conv1D"); queries, keys and values are one matrix.
+export const gpt2 = defineFamily({
+  modelType: "gpt2",
+  className: "GPT2",
+  architecture: "GPT2LMHeadModel",
+  matrixClass: "Conv1D",
+
+  config(hf) {
+    const [dModel, nHeads] = [hf.count("n_embd", 768), hf.count("n_head", 12)];
+    const dHead = dModel / nHeads;
+    if (!hf.flag("tie_word_embeddings", true)) {
+      hf.refuse("tie_word_embeddings", "and GPT-2 with a head of its own is not supported; choose another model");
+    }
+    return {
+      vocabSize: hf.count("vocab_size", 50257),
+      nCtx: hf.count("n_positions", 1024),
+      nLayers: hf.count("n_layer", 12),
+      nHeads,
+      nKvHeads: nHeads,
+      dModel,
+      dHead,
+      dMlp: hf.countOrNull("n_inner", null) ?? 4 * dModel,
+      dEmbed: dModel,
+      weightLayout: "inOut",
+      qkv: "fused",
+      positions: { kind: "learned", offset: 0 },
+      embedScale: 1,
+      norm: "pre",
+      normKind: "layer",
+      normEps: hf.number("layer_norm_epsilon", 1e-5, [0, 1]),
+      normScale: true,
+      normBias: true,
+      finalNorm: true,
+      qkNorm: "none",
+      activation: activationOf(hf, "activation_function", "gelu_new"),
+      gatedMlp: false,
+      attentionBias: true,
+      outBias: true,
+      mlpBias: true,
+      attentionScale: hf.flag("scale_attn_weights", true) ? 1 / Math.sqrt(dHead) : 1,
+      scaleByLayer: hf.flag("scale_attn_by_inverse_layer_idx", false),
+      attentionSoftcap: null,
+      logitSoftcap: null,
+      windows: [],
+      tiedHead: true,
+      headBias: false,
+    };
+  },
+
+  prefix: "transformer.",
+  otherPrefixes: [""],
+  names: {
+    "embed.tokens": "wte",
+    "embed.positions": "wpe",
+    "blocks.{l}.ln1": "h.{l}.ln_1",
+    "blocks.{l}.qkv": "h.{l}.attn.c_attn",
+    "blocks.{l}.o": "h.{l}.attn.c_proj",
+    "blocks.{l}.ln2": "h.{l}.ln_2",
+    "blocks.{l}.fc": "h.{l}.mlp.c_fc",
+    "blocks.{l}.proj": "h.{l}.mlp.c_proj",
+    "blocks.{l}.activation": "h.{l}.mlp.act",
+    lnFinal: "ln_f",
+    head: "lm_head",
+  },
+  buffers: {
+    "h.{l}.attn.bias": "the causal mask",
+    "h.{l}.attn.masked_bias": "what the mask puts in the place of scores",
+  },
+  classes: { transformer: "Model", h: "ModuleList", "{l}": "Block", attn: "Attention", mlp: "MLP" },
+});

@@ -1,0 +1,34 @@
+/** Qwen 2 and 2.5 (Yang et al., 2024): Llama with biases on queries, keys and values. */
+
+import type { DecoderConfig } from "../nn/config";
+import { type Fields, windowsOf } from "./config";
+import { defineFamily } from "./family";
+import { llamaConfig, llamaParts } from "./llama";
+
+export const qwen2 = defineFamily({
+  ...llamaParts,
+  modelType: "qwen2",
+  className: "Qwen2",
+  config(hf) {
+    const cfg = llamaConfig(hf, {
+      vocabSize: 151936,
+      nCtx: 32768,
+      nLayers: 32,
+      nHeads: 32,
+      nKvHeads: 32,
+      dModel: 4096,
+      dHead: null,
+      dMlp: 22016,
+      normEps: 1e-6,
+      tiedHead: false,
+    });
+    return { ...cfg, attentionBias: true, windows: qwenWindows(hf, cfg) };
+  },
+});
+
+/** The layers from `max_window_layers` on have a window, where windows are switched on. */
+export function qwenWindows(hf: Fields, cfg: DecoderConfig): DecoderConfig["windows"] {
+  const first = hf.number("max_window_layers", 28, [0, Number.MAX_SAFE_INTEGER]);
+  const window = hf.flag("use_sliding_window", false) ? hf.countOrNull("sliding_window", 4096) : null;
+  return windowsOf(hf, cfg, window, (l) => l >= first);
+}

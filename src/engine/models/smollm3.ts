@@ -1,0 +1,44 @@
+/** SmolLM 3 (Hugging Face, 2025): Llama in which every fourth layer does without positions. */
+
+import { layers, windowsOf } from "./config";
+import { defineFamily } from "./family";
+import { attentionBiases, llamaConfig, llamaParts } from "./llama";
+
+export const smollm3 = defineFamily({
+  ...llamaParts,
+  modelType: "smollm3",
+  className: "SmolLM3",
+  paddingId: 128004,
+  config(hf) {
+    const cfg = llamaConfig(hf, {
+      vocabSize: 128256,
+      nCtx: 32768,
+      nLayers: 36,
+      nHeads: 16,
+      nKvHeads: 4,
+      dModel: 2048,
+      dHead: null,
+      dMlp: 11008,
+      normEps: 1e-6,
+      tiedHead: true,
+      theta: 2e6,
+    });
+    const interval = hf.count("no_rope_layer_interval", 4);
+    // 1: rotated, 0: not.
+    const rotated = hf.list("no_rope_layers", cfg.nLayers, "0 or 1", isBit);
+    const unrotated = (l: number) => (rotated ? rotated[l] === 0 : (l + 1) % interval === 0);
+    const window = hf.flag("use_sliding_window", false) ? hf.countOrNull("sliding_window", null) : null;
+    return {
+      ...cfg,
+      ...attentionBiases(hf),
+      mlpBias: hf.flag("mlp_bias", false),
+      positions:
+        cfg.positions.kind === "rotary"
+          ? { ...cfg.positions, unrotatedLayers: layers(cfg.nLayers).filter(unrotated) }
+          : cfg.positions,
+      windows: windowsOf(hf, cfg, window, unrotated),
+    };
+  },
+});
+
+const isBit = (value: unknown): value is 0 | 1 => value === 0 || value === 1;
