@@ -14,6 +14,7 @@ export {
 } from "./hub";
 export { attentionOf, type Trace, type TraceValue } from "./inspect/trace";
 export { describeModel, type ModuleTree } from "./models/describe";
+export { knownModelTypes } from "./models/families";
 export { type Model, type ModelInfo, openModel, readConfig } from "./models/folder";
 export { LoadedModel } from "./models/loaded";
 export { PRESETS, type Preset } from "./presets/presets";

@@ -1,81 +1,201 @@
-/** The module tree of a decoder, as PyTorch's `print(model)` shows one. */
+/** A model's modules under the names of its checkpoint, as PyTorch's `print(model)` shows them. */
 
-import { sizeOf } from "../graph/shape";
-import type { DecoderConfig } from "../nn/config";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Shape, sizeOf } from "../graph/shape";
+import type { Activation, DecoderConfig } from "../nn/config";
 import { type ParamSpec, paramSpecs } from "../nn/params";
+import { openStored, readJson, type StoredTensor, type StoredTensors } from "../weights";
+import { layers } from "./config";
+import { familyOf } from "./families";
+import { checkpointNames, exportNames, type Family, moduleNameIn } from "./family";
 
 /** A module with the parameters it holds itself. */
 export interface ModuleTree {
   readonly name: string;
-  /** Such as `Linear(128, 512, bias=True)`. */
+  /** Such as `Linear(in_features=128, out_features=512, bias=True)`. */
   readonly kind: string;
   /** Of the module and everything in it; a tied head counts once. */
   readonly parameters: number;
-  readonly tensors: readonly { readonly name: string; readonly shape: readonly number[]; readonly dtype: string }[];
+  /** What they take as they are stored. */
+  readonly bytes: number;
+  readonly tensors: readonly TensorDescription[];
   readonly children: readonly ModuleTree[];
 }
 
-export function describeModel(cfg: DecoderConfig): ModuleTree {
-  const specs = paramSpecs(cfg);
-  const leaf = (path: string, kind: string): ModuleTree => {
-    const own = specs.filter(({ name }) => name.slice(0, name.lastIndexOf(".")) === path);
-    return module(path.slice(path.lastIndexOf(".") + 1), kind, [], own);
-  };
-  const linear = (path: string): ModuleTree => {
-    const [weight, bias] = ["weight", "bias"].map((kind) => specs.find(({ name }) => name === `${path}.${kind}`));
-    const [rows, columns] = weight?.shape ?? [cfg.dModel, cfg.vocabSize];
-    return leaf(path, `Linear(${rows}, ${columns}, bias=${bias ? "True" : "False"})`);
-  };
-  const norm = (path: string) =>
-    leaf(path, `LayerNorm(${cfg.dModel}, eps=${cfg.normEps}, bias=${cfg.normBias ? "True" : "False"})`);
-  const activation = { relu: "ReLU()", gelu: "GELU()", geluTanh: "GELU(approximate='tanh')" }[cfg.activation];
-
-  const block = (l: number) => {
-    const at = (name: string) => `blocks.${l}.${name}`;
-    const attention = module(
-      "attention",
-      `Attention(heads=${cfg.nHeads}, causal)`,
-      ["q", "k", "v", "o"].map((n) => linear(at(n))),
-    );
-    const mlp = module("mlp", "MLP", [linear(at("fc")), module("activation", activation, []), linear(at("proj"))]);
-    const children =
-      cfg.norm === "pre"
-        ? [norm(at("ln1")), attention, norm(at("ln2")), mlp]
-        : [attention, norm(at("ln1")), mlp, norm(at("ln2"))];
-    return module(String(l), `Block(norm=${cfg.norm})`, children);
-  };
-  return module("decoder", "Decoder", [
-    module("embed", "Embedding", [
-      leaf("embed.tokens", `Embedding(${cfg.vocabSize}, ${cfg.dModel})`),
-      leaf("embed.positions", `Embedding(${cfg.nCtx}, ${cfg.dModel})`),
-    ]),
-    module(
-      "blocks",
-      "ModuleList",
-      Array.from({ length: cfg.nLayers }, (_, l) => block(l)),
-    ),
-    ...(cfg.finalNorm ? [norm("lnFinal")] : []),
-    cfg.tiedHead
-      ? {
-          ...linear("head"),
-          kind: `Linear(${cfg.dModel}, ${cfg.vocabSize}, bias=${cfg.headBias ? "True" : "False"}), weight tied to embed.tokens`,
-        }
-      : linear("head"),
-  ]);
+export interface TensorDescription {
+  /** As in the checkpoint. */
+  readonly name: string;
+  readonly shape: Shape;
+  /** As PyTorch calls it; of a quantised matrix with its width, `uint8 (8-bit)`. */
+  readonly dtype: string;
+  readonly bytes: number;
 }
 
-function module(
-  name: string,
-  kind: string,
-  children: readonly ModuleTree[],
-  own: readonly ParamSpec[] = [],
-): ModuleTree {
-  const inside = children.reduce((n, child) => n + child.parameters, 0);
+/** What a model folder holds. A folder with config.json alone is described by it. */
+export async function describeModel(dir: string): Promise<ModuleTree> {
+  const file = join(dir, "config.json");
+  const json = await readJson(file);
+  const family = familyOf(json, file);
+  const cfg = family.config(json, file);
+  const stored = (await hasWeights(dir)) ? await openStored(dir) : null;
+  const names = stored ? checkpointNames(family, cfg, stored.keys(), dir) : exportNames(family, cfg);
+  // `familyOf` has found a model_type in it.
+  const given = json as Readonly<Record<string, unknown>>;
+  return moduleTree(family, cfg, {
+    paddingId: family.paddingId === undefined ? null : ((given.pad_token_id as number | null) ?? family.paddingId),
+    tensor: (name, shape) => {
+      const theirs = names.get(name) as string;
+      return stored ? describeStored(theirs, shape, stored) : describeUnstored(theirs, shape, given);
+    },
+  });
+}
+
+/** Without weights there is a plan of a model, which can be looked at as well. */
+const hasWeights = async (dir: string): Promise<boolean> =>
+  (await readdir(dir)).some((name) => /^(model\.safetensors|pytorch_model\.bin)(\.index\.json)?$/.test(name));
+
+const DTYPES: Readonly<Record<string, string>> = { F64: "float64", F32: "float32", F16: "float16", BF16: "bfloat16" };
+const BYTES: Readonly<Record<string, number>> = { float64: 8, float32: 4, float16: 2, bfloat16: 2 };
+
+function describeStored(name: string, shape: Shape, stored: StoredTensors): TensorDescription {
+  const { dtype, length, shape: blocks } = stored.get(name) as StoredTensor;
+  const scales = stored.get(`${name}.scales`);
+  if (!scales) return { name, shape, dtype: DTYPES[dtype] ?? dtype.toLowerCase(), bytes: length };
+  // [rows, blocks, bytes of 32 weights]
+  return { name, shape, dtype: `uint8 (${(blocks.at(-1) ?? 0) / 4}-bit)`, bytes: length + scales.length };
+}
+
+function describeUnstored(name: string, shape: Shape, json: Readonly<Record<string, unknown>>): TensorDescription {
+  const given = String(json.dtype ?? json.torch_dtype);
+  const dtype = Object.hasOwn(BYTES, given) ? given : "float32";
+  return { name, shape, dtype, bytes: sizeOf(shape) * (BYTES[dtype] as number) };
+}
+
+interface Details {
+  readonly paddingId: number | null;
+  /** One of our parameters in the checkpoint. */
+  readonly tensor: (name: string, shape: Shape) => TensorDescription;
+}
+
+function moduleTree(family: Family, cfg: DecoderConfig, details: Details): ModuleTree {
+  const root: Container = { children: new Map() };
+  for (const module of modulesOf(family, cfg)) {
+    const path = moduleNameIn(family, module.name).split(".");
+    const name = path.pop() as string;
+    let into = root;
+    for (const part of path) {
+      // What holds others is no module of ours: it was made here.
+      const next = (into.children.get(part) as Container | undefined) ?? { children: new Map() };
+      into.children.set(part, next);
+      into = next;
+    }
+    into.children.set(name, leaf(name, module, family, cfg, details));
+  }
+  return treeOf("", root, family);
+}
+
+/** A module that holds others, while they are put into it. */
+interface Container {
+  readonly children: Map<string, Container | ModuleTree>;
+}
+
+function treeOf(name: string, container: Container, family: Family): ModuleTree {
+  const children = [...container.children].map(([childName, child]) =>
+    "kind" in child ? child : treeOf(childName, child, family),
+  );
   return {
     name,
-    kind,
-    parameters: own.reduce((n, { shape }) => n + sizeOf(shape), inside),
-    tensors: own.map((spec) => ({ name: spec.name, shape: spec.shape, dtype: "float32" })),
+    kind: containerKind(name, family),
+    parameters: children.reduce((n, child) => n + child.parameters, 0),
+    bytes: children.reduce((n, child) => n + child.bytes, 0),
+    tensors: [],
     children,
   };
 }
+
+function containerKind(name: string, family: Family): string {
+  if (name === "") return family.architecture;
+  const kind = family.classes[/^\d+$/.test(name) ? "{l}" : name];
+  if (kind === undefined) throw new Error(`${family.modelType} has no class for ${name}`);
+  return kind === "ModuleList" ? kind : family.className + kind;
+}
+
+/** One of our modules; of a norm without parameters the shapes that they would have. */
+interface Module {
+  readonly name: string;
+  readonly specs: readonly ParamSpec[];
+}
+
+/** Those that the model has, in the order of the family's table. */
+function modulesOf(family: Family, cfg: DecoderConfig): Module[] {
+  const modules = new Map<string, ParamSpec[]>([["head", []]]);
+  if (cfg.positions.kind === "rotary") modules.set("rotary", []);
+  for (const l of layers(cfg.nLayers)) modules.set(`blocks.${l}.activation`, []);
+  for (const spec of paramSpecs({ ...cfg, normScale: true, normBias: true })) {
+    const name = spec.name.slice(0, spec.name.lastIndexOf("."));
+    modules.set(name, [...(modules.get(name) ?? []), spec]);
+  }
+  return Object.keys(family.names).flatMap((ours) =>
+    layers(ours.includes("{l}") ? cfg.nLayers : 1).flatMap((l) => {
+      const name = ours.replace("{l}", String(l));
+      const specs = modules.get(name);
+      return specs ? [{ name, specs }] : [];
+    }),
+  );
+}
+
+function leaf(name: string, module: Module, family: Family, cfg: DecoderConfig, details: Details): ModuleTree {
+  const absent = (role: ParamSpec["role"]) =>
+    (role === "normScale" && !cfg.normScale) || (role === "normBias" && !cfg.normBias);
+  const own = module.specs.filter(({ role }) => !absent(role));
+  const tensors = own.map((spec) => details.tensor(spec.name, spec.shape));
+  return {
+    name,
+    kind: kindOf(module, family, cfg, details.paddingId),
+    parameters: own.reduce((n, { shape }) => n + sizeOf(shape), 0),
+    bytes: tensors.reduce((n, { bytes }) => n + bytes, 0),
+    tensors,
+    children: [],
+  };
+}
+
+const ACTIVATIONS: { readonly [A in Activation]: string } = {
+  relu: "ReLU()",
+  gelu: "GELU(approximate='none')",
+  geluTanh: "GELU(approximate='tanh')",
+  silu: "SiLU()",
+};
+
+/** A module's class and arguments, as PyTorch prints them. */
+function kindOf({ name, specs }: Module, family: Family, cfg: DecoderConfig, paddingId: number | null): string {
+  const [first = 0, second = 0] = specs[0]?.shape ?? [];
+  if (name === "embed.tokens") {
+    return `Embedding(${first}, ${second}${paddingId === null ? "" : `, padding_idx=${paddingId}`})`;
+  }
+  if (name === "embed.positions") return `${family.positionsClass ?? "Embedding"}(${first}, ${second})`;
+  if (name === "rotary") return `${family.className}RotaryEmbedding()`;
+  if (name.endsWith(".activation")) return ACTIVATIONS[cfg.activation];
+  if (specs[0]?.role.startsWith("norm")) return normKind(first, family, cfg);
+
+  if (name === "head" && cfg.tiedHead) {
+    const tied = linearKind(cfg.dEmbed, cfg.vocabSize, cfg.headBias);
+    return `${tied}, weight tied to ${moduleNameIn(family, "embed.tokens")}`;
+  }
+  const [width, out] = cfg.weightLayout === "inOut" ? [first, second] : [second, first];
+  return family.matrixClass === "Conv1D" ? `Conv1D(nf=${out}, nx=${width})` : linearKind(width, out, specs.length > 1);
+}
+
+const linearKind = (width: number, out: number, bias: boolean) =>
+  `Linear(in_features=${width}, out_features=${out}, bias=${bias ? "True" : "False"})`;
+
+function normKind(width: number, family: Family, cfg: DecoderConfig): string {
+  const size = `(${width},), eps=${pythonFloat(cfg.normEps)}`;
+  if (cfg.normKind !== "layer") return `${family.className}RMSNorm(${size})`;
+  const bias = cfg.normScale && !cfg.normBias ? ", bias=False" : "";
+  return `LayerNorm(${size}, elementwise_affine=${cfg.normScale ? "True" : "False"}${bias})`;
+}
+
+/** 0.00001 as 1e-05. */
+const pythonFloat = (x: number): string =>
+  x !== 0 && x < 1e-4 ? x.toExponential().replace(/e-(\d)$/, "e-0$1") : String(x);
