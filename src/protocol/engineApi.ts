@@ -63,15 +63,21 @@ export interface DeviceInfo {
 export interface ModelInfo {
   readonly dir: string;
   readonly name: string;
-  readonly preset: string;
+  /** What it was trained with here; null of imported models. */
+  readonly preset: string | null;
+  /** config.json's model_type. */
+  readonly family: string;
   readonly parameters: number;
+  /** Of the weights in their files. */
+  readonly bytes: number;
+  readonly precision: "float32" | "float16" | "bfloat16" | "8-bit" | "4-bit";
   readonly config: DecoderConfig;
   readonly step: number;
   readonly steps: number;
   readonly loss: number | null;
   readonly valLoss: number | null;
   readonly device: Device;
-  readonly tokenizer: "characters" | "words" | "bytePairs" | "fixed";
+  readonly tokenizer: "characters" | "words" | "bytePairs" | "fixed" | "none";
   readonly createdAt: string;
 }
 
@@ -79,8 +85,18 @@ export interface ModelInfo {
 export interface ModuleTree {
   readonly name: string;
   readonly kind: string;
+  /** With everything in it; a tied head counts once. */
   readonly parameters: number;
-  readonly tensors: readonly { readonly name: string; readonly shape: readonly number[]; readonly dtype: string }[];
+  /** What they take as they are stored. */
+  readonly bytes: number;
+  readonly tensors: readonly {
+    /** As in the checkpoint. */
+    readonly name: string;
+    readonly shape: readonly number[];
+    /** As PyTorch calls it; of a quantised matrix with its width, `uint8 (8-bit)`. */
+    readonly dtype: string;
+    readonly bytes: number;
+  }[];
   readonly children: readonly ModuleTree[];
 }
 
@@ -113,6 +129,10 @@ export interface Sampling {
   readonly topK: number;
   /** Keep the smallest set of tokens with this probability mass; 1 keeps all. */
   readonly topP: number;
+  /** Keep tokens with this share of the most likely one's probability; 0 keeps all. */
+  readonly minP: number;
+  /** Makes tokens that are there already less likely; 1 leaves them. */
+  readonly repetitionPenalty: number;
   readonly seed: number;
 }
 
@@ -129,6 +149,8 @@ export interface GeneratedToken {
   /** The text so far, without the prompt; a character whose bytes are not complete yet is held back. */
   readonly text: string;
   readonly probability: number;
+  /** Of the distribution it was drawn from, in nats. */
+  readonly entropy: number;
 }
 
 export interface GenerateResult {
@@ -138,6 +160,8 @@ export interface GenerateResult {
   readonly promptTokens: number;
   /** Prompt tokens whose keys and values were still in the cache. */
   readonly reusedTokens: number;
+  /** First tokens that the window over a text longer than the context leaves out. */
+  readonly droppedTokens: number;
   readonly milliseconds: number;
 }
 

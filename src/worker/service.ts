@@ -11,10 +11,10 @@ import {
   LoadedModel,
   listDevices,
   loadTokenizer,
+  type Model,
   openModel,
   PRESETS,
   type RunControl,
-  readConfig,
   resume,
   settingsOf,
   type Tokenizer,
@@ -45,7 +45,7 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
       })),
 
     model: async ({ dir }) => (await openModel(dir)).info,
-    describe: async ({ dir }) => describeModel(await readConfig(dir)),
+    describe: async ({ dir }) => describeModel(dir),
     tokenize: async ({ dir, text }) => [...(await models.tokenizer(dir)).promptSpans(text)],
     tokenAt: async ({ dir, ...question }, { signal }) =>
       documents.tokenAt(await models.tokenizer(dir), question, signal),
@@ -63,7 +63,7 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
       const began = performance.now();
       const { tokens, trace, nextToken, residualNorms } = await loaded.inspect(text, maxTokens);
       return {
-        trace: traces.keep(trace),
+        trace: traces.keep({ cfg: loaded.model.cfg, trace }),
         model: loaded.model.info,
         tokens,
         values: traceValues(trace, loaded.model.cfg.nHeads),
@@ -173,19 +173,24 @@ class Documents {
 
 const DOCUMENTS_KEPT = 8;
 
+interface KeptTrace {
+  readonly cfg: Model["cfg"];
+  readonly trace: Trace;
+}
+
 /** Traces that a view may still ask about. */
 class Traces {
-  readonly #kept = new Map<number, Trace>();
+  readonly #kept = new Map<number, KeptTrace>();
   #count = 0;
 
-  keep(trace: Trace): number {
+  keep(trace: KeptTrace): number {
     const id = ++this.#count;
     this.#kept.set(id, trace);
     for (const oldest of [...this.#kept.keys()].slice(0, -TRACES_KEPT)) this.#kept.delete(oldest);
     return id;
   }
 
-  get(id: number): Trace {
+  get(id: number): KeptTrace {
     const trace = this.#kept.get(id);
     if (!trace) throw new EngineError("notFound", "These values are no longer kept; inspect the text again.");
     return trace;
@@ -211,19 +216,21 @@ function traceValues(trace: Trace, nHeads: number): { name: string; shape: reado
 }
 
 /** One value of a trace; of those by head, the head asked for. */
-function traceTensor(trace: Trace, name: string, head = 0): TraceTensor {
+function traceTensor({ cfg, trace }: KeptTrace, name: string, head = 0): TraceTensor {
   const attention = /^blocks\.(\d+)\.attn\.(scores|pattern)$/.exec(name);
   if (attention) {
-    const { [attention[2] as "scores" | "pattern"]: value } = attentionOf(trace, Number(attention[1]), head);
+    const { [attention[2] as "scores" | "pattern"]: value } = attentionOf(cfg, trace, Number(attention[1]), head);
     return { name, ...value };
   }
   const value = trace.get(name);
   if (!value) throw new EngineError("notFound", `This run has no value "${name}"; inspect the text again.`);
   const { shape, data } = value;
   if (!/\.attn\.[qkvz]$/.test(name)) return { name, ...value };
-  const [, H, T, K] = shape as [number, number, number, number];
-  if (head >= H) throw new EngineError("notFound", `${name} has ${H} heads, not ${head + 1}.`);
-  return { name, shape: [1, T, K], data: data.slice(head * T * K, (head + 1) * T * K) };
+  const [, heads, T, K] = shape as [number, number, number, number];
+  if (head >= cfg.nHeads) throw new EngineError("notFound", `${name} has ${cfg.nHeads} heads, not ${head + 1}.`);
+  // Of keys and values, those that the head of queries reads.
+  const at = Math.floor((head * heads) / cfg.nHeads) * T * K;
+  return { name, shape: [1, T, K], data: data.slice(at, at + T * K) };
 }
 
 /** Runs that are going on, by model folder. */

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { sizeOf } from "../../src/engine/graph/shape";
-import type { DecoderConfig } from "../../src/engine/nn/config";
+import { type ClassicConfig, classicDecoder, type DecoderConfig } from "../../src/engine/nn/config";
 import type { Optimizer } from "../../src/engine/train/config";
 
 export interface GoldenDecoder {
@@ -34,7 +34,7 @@ export interface GoldenStep {
 }
 
 interface Described {
-  readonly config: DecoderConfig;
+  readonly config: ClassicConfig;
   readonly optimizer: Optimizer;
   readonly maxGradNorm: number;
   readonly learningRates: readonly number[];
@@ -86,7 +86,7 @@ function toDecoder(name: string, d: Described, tensor: (key: string) => Float32A
   };
   return {
     name,
-    config: d.config,
+    config: classicDecoder(d.config),
     optimizer: d.optimizer,
     maxGradNorm: d.maxGradNorm,
     batchSize,

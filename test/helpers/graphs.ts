@@ -3,7 +3,7 @@
 import { grad } from "../../src/engine/autodiff/grad";
 import { input, type Node } from "../../src/engine/graph/node";
 import type { DecoderConfig } from "../../src/engine/nn/config";
-import { decoder, firstPositions, fullAttention } from "../../src/engine/nn/decoder";
+import { constantMasks, decoder, firstPositions, fullAttention } from "../../src/engine/nn/decoder";
 import { paramSpecs } from "../../src/engine/nn/params";
 import { paramInputs } from "../../src/engine/runtime/weights";
 import { lossOf } from "../../src/engine/train/step";
@@ -15,7 +15,10 @@ export function probedForward(cfg: DecoderConfig, batch: number, length: number)
   decoder(input("ids", [length, batch], "i32"), paramInputs(cfg), cfg, {
     ...size,
     positions: firstPositions(length),
-    attend: fullAttention(cfg, size),
+    rotation: () => {
+      throw new Error("these graphs have learned positions");
+    },
+    attend: fullAttention(cfg, size, constantMasks(length)),
     probe: (name, x) => {
       outputs[name] = x;
       return x;

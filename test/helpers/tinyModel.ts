@@ -1,11 +1,11 @@
 /** A small random decoder with its weights on a device, in place of mocks. */
 
-import type { DecoderConfig } from "../../src/engine/nn/config";
+import { classicDecoder, type DecoderConfig } from "../../src/engine/nn/config";
 import { initParams } from "../../src/engine/nn/params";
 import type { Device } from "../../src/engine/runtime/session";
 import { placeWeights } from "../../src/engine/runtime/weights";
 
-export const tinyConfig: DecoderConfig = {
+export const tinyConfig: DecoderConfig = classicDecoder({
   vocabSize: 23,
   nCtx: 80,
   nLayers: 2,
@@ -21,7 +21,7 @@ export const tinyConfig: DecoderConfig = {
   mlpBias: true,
   tiedHead: false,
   headBias: true,
-};
+});
 
 /** Xavier's larger weights make attention and choices less even than GPT-2's, so that mistakes show. */
 export const tinyModel = async (cfg: DecoderConfig = tinyConfig, device: Device = "cpu", seed = 5) => {

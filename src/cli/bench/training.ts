@@ -8,7 +8,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { input } from "../../engine/graph/node";
-import type { DecoderConfig } from "../../engine/nn/config";
+import { classicDecoder, type DecoderConfig } from "../../engine/nn/config";
 import { initParams } from "../../engine/nn/params";
 import { PRESETS, type Preset } from "../../engine/presets/presets";
 import { withSettings } from "../../engine/presets/settings";
@@ -130,12 +130,13 @@ async function timeOurs({ preset }: Work, seconds: number): Promise<number[]> {
 
 /** A preset's model with data of the right kind; what the characters are does not change the speed. */
 function workload({ data, model, train }: Preset): { cfg: DecoderConfig; data: TrainingData } {
-  if (data.kind === "adder") return { cfg: { ...model, vocabSize: 18, nCtx: 11 }, data: adderTrainingData(train) };
+  if (data.kind === "adder")
+    return { cfg: classicDecoder({ ...model, vocabSize: 18, nCtx: 11 }), data: adderTrainingData(train) };
   const draws = random(1, "bench");
   const tokens = Uint16Array.from({ length: 1_000_000 }, () => draws.below(65));
   const none = tokens.subarray(0, 0);
   const splits = { train: tokens, validation: none, test: none };
-  return { cfg: { ...model, vocabSize: 65, nCtx: train.blockSize }, data: textData(splits, train) };
+  return { cfg: classicDecoder({ ...model, vocabSize: 65, nCtx: train.blockSize }), data: textData(splits, train) };
 }
 
 /** Floating-point operations of a step's matrix products: forward once, backward twice. */

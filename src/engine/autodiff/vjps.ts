@@ -15,6 +15,8 @@ import {
   type Ops,
   oneHot,
   ones,
+  rmsNorm,
+  rotary,
   rows,
   scatterRows,
   zeros,
@@ -27,6 +29,8 @@ type GradPerInput<Inputs extends readonly Node[]> = { [I in keyof Inputs]: Node 
 export const vjps: { readonly [K in Op]: Vjp<K> } = {
   input: () => [],
   constant: () => [],
+  stored: () => [],
+  quantized: () => [],
 
   add: (g, { inputs: [a, b] }) => [sumTo(g, a.shape), sumTo(g, b.shape)],
   sub: (g, { inputs: [a, b] }) => [sumTo(g, a.shape), sumTo(g, b.shape).mul(-1)],
@@ -43,6 +47,7 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
   tanh: (g, y) => [g.mul(constant(1).sub((y as Node).mul(y as Node)))],
   // d erf(x) = 2 / sqrt(pi) * exp(-x²)
   erf: (g, { inputs: [x] }) => [g.mul(gaussian(x))],
+  sigmoid: (g, y) => [g.mul((y as Node).mul(constant(1).sub(y as Node)))],
   relu: (g, y) => [g.mul((y as Node).positive())],
   positive: () => [null],
   // y = x (1 + t) / 2 with t = tanh(c (x + k x³)),  dx = (1 + t) / 2 + x (1 - t²) / 2 * c (1 + 3 k x²)
@@ -83,11 +88,12 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
     transB ? g.matmul(a, { transA: true, transB: transA, alpha }) : a.matmul(g, { transA: !transA, alpha }),
   ],
   // y = α x @ w + β b
-  linear: (g, { inputs: [x, w], attrs: { alpha, beta } }) => [
-    g.matmul(w, { transB: true, alpha }),
-    x.matmul(g, { transA: true, alpha }),
+  linear: (g, { inputs: [x, w], attrs: { alpha, beta, transW } }) => [
+    g.matmul(w, { transB: !transW, alpha }),
+    transW ? g.matmul(x, { transA: true, alpha }) : x.matmul(g, { transA: true, alpha }),
     beta === 1 ? g.sum([0]) : g.sum([0]).mul(beta),
   ],
+  quantizedLinear: () => notDifferentiable("quantizedLinear"),
   // y = x̂ s + b with x̂ = (x - mean) / std.  With h = g s:  dx = (h - mean(h) - x̂ mean(h x̂)) / std.
   // x̂ comes from the same kernel run without scale and bias, which is cheaper than subtracting and dividing again.
   layerNorm: (g, { inputs: [x, scale], attrs: { eps } }) => {
@@ -102,6 +108,19 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
     return [dx, sumTo(weighted, scale.shape), sumTo(g, scale.shape)];
   },
   inverseStd: () => [notDifferentiable("inverseStd")],
+  // y = x̂ s with x̂ = x r, r = 1 / sqrt(mean(x²) + eps).  With h = g s:  dx = r (h - x̂ mean(h x̂)).
+  rmsNorm: (g, { inputs: [x, scale], attrs: { eps } }) => {
+    const normalized = rmsNorm(x, ones(scale.shape), eps);
+    const weighted = g.mul(normalized);
+    const r = constant(1).div(x.mul(x).mean([-1], true).add(eps).sqrt());
+    const dx = g
+      .mul(scale)
+      .sub(normalized.mul(weighted.mul(scale).mean([-1], true)))
+      .mul(r);
+    return [dx, sumTo(weighted, scale.shape)];
+  },
+  // A rotation is undone by the opposite angle.
+  rotary: (g, { inputs: [, cos, sin], attrs: { nHeads } }) => [rotary(g, cos, sin.mul(-1), nHeads), null, null],
 
   // Each op that only moves or repeats elements is undone by its opposite.
   reshape: (g, { inputs: [x] }) => [g.reshape(x.shape)],
@@ -127,6 +146,7 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
   oneHot: () => [null],
   window: () => [null, null],
 
+  part: () => [notDifferentiable("part"), null],
   cachedAttention: () => [notDifferentiable("cachedAttention"), null, null, null, null, null, null],
   presentOf: () => [null],
 };

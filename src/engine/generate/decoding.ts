@@ -1,183 +1,417 @@
 /**
- * Token-by-token runs of a decoder with a cache of keys and values, updated in place.
+ * Runs of a decoder with a cache of keys and values, which a run adds to in place.
  *
- * B batch   T new positions   D dModel   H nHeads   K dHead   C nCtx   V vocabSize
+ * On the CPU the cache lies position by position, so that a run writes its new keys and values straight behind the ones
+ * it reads: an output is copied once more on its way to JavaScript, and copying whole caches would cost more than the
+ * model. On WebGPU one operator updates buffers that never leave the GPU.
+ *
+ * B batch   T new positions   N = T*B rows   P past positions   R = H / G   H nHeads   G nKvHeads   K dHead   V vocabSize
  */
 
 import { EngineError } from "../errors";
-import { cachedAttention, input, type Node, rows } from "../graph/node";
+import { cachedAttention, concat, input, type Node, pick, rows, splitAt } from "../graph/node";
+import { UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";
-import { decoder } from "../nn/decoder";
+import { type Context, decoder, scoreScale, softcapped, windowOfLayer } from "../nn/decoder";
+import { countParameters } from "../nn/params";
+import { rotaryTables } from "../nn/rotary";
 import { lower } from "../runtime/lower";
-import { type DeviceTensor, Session } from "../runtime/session";
-import { type DeviceWeights, paramInputs } from "../runtime/weights";
+import { type Device, type DeviceTensor, hostTensor, Session } from "../runtime/session";
+import type { DeviceWeights } from "../runtime/weights";
 
-/**
- * Prompts are read in pieces of these lengths, so that a few compiled graphs serve every prompt. From 32 positions on
- * onnxruntime 1.30 attends with another WebGPU kernel, which skips keys where a subgroup has only 4 lanes, as in
- * SwiftShader.
- */
-const PIECES = { cpu: [64, 8, 1], webgpu: [24, 8, 1] } as const;
+/** What a run says of the token after each sequence. */
+export interface NextToken {
+  /** Of every token of the vocabulary, [B, V]; only where asked for. */
+  readonly logits: Float32Array | null;
+  /** The most likely, [B]. */
+  readonly best: Int32Array;
+  /** Natural logarithm of the probability of the most likely, [B]. */
+  readonly bestLogProbability: Float32Array;
+  /** Of the distribution, in nats, [B]. */
+  readonly entropy: Float32Array;
+}
+
+export interface AppendOptions {
+  readonly logits?: boolean;
+  /** Heard between the pieces of a long prompt. */
+  readonly signal?: AbortSignal | undefined;
+  /** Tokens of each sequence where they are not equally many: the rest of its column is padding at its end. */
+  readonly lengths?: readonly number[];
+}
 
 export class Decoding {
-  readonly #sessions = new Map<number, Promise<Session>>();
-  #caches: Record<string, Float32Array | DeviceTensor> | undefined;
-  /** Tokens whose keys and values are in the cache, the same number for every sequence of the batch. */
-  #length = 0;
+  #session: Promise<Session> | undefined;
+  readonly #cache: Cache;
+  /** Tokens of each sequence that the cache holds. */
+  #lengths: Int32Array;
 
   constructor(
     readonly cfg: DecoderConfig,
     readonly weights: DeviceWeights,
     readonly batch = 1,
   ) {
-    requireHeadSize(cfg);
+    if (weights.device === "webgpu") requireGpuAttention(cfg);
+    this.#cache = weights.device === "cpu" ? new HostCache(cfg, batch) : new GpuCache(cfg, batch, weights);
+    this.#lengths = new Int32Array(batch);
   }
 
+  /** Tokens of the longest sequence whose keys and values are in the cache. */
   get length(): number {
-    return this.#length;
+    return Math.max(...this.#lengths);
   }
 
-  /** Forgets everything after the first `length` tokens; nothing is computed. */
+  /** Forgets everything after the first `length` tokens of every sequence; nothing is computed. */
   rewind(length: number): void {
-    this.#length = Math.min(this.#length, length);
+    if (length > 0 && this.#lengths.some((n) => n !== this.length)) {
+      throw new Error("rewind: sequences of unequal length can only be started anew");
+    }
+    this.#lengths = this.#lengths.map((n) => Math.min(n, length));
+    this.#cache.rewind(length);
   }
 
-  /**
-   * Appends tokens to the cache and answers the logits after the last of them, [B, V]. `ids` is [T, B]. Between the
-   * pieces of a long prompt other work gets its turn, and `signal` is heard.
-   */
-  async append(ids: Int32Array, signal?: AbortSignal): Promise<Float32Array> {
-    const count = ids.length / this.batch;
-    if (count === 0 || this.#length + count > this.cfg.nCtx) {
-      throw new Error(`append: ${count} tokens after ${this.#length} do not fit a context of ${this.cfg.nCtx}`);
+  /** Appends tokens ids [T, B] to the cache and answers what comes next. */
+  async append(ids: Int32Array, { logits = false, signal, lengths }: AppendOptions = {}): Promise<NextToken> {
+    const T = ids.length / this.batch;
+    if (T === 0 || this.length + T > this.cfg.nCtx) {
+      throw new Error(`append: ${T} tokens after ${this.length} do not fit a context of ${this.cfg.nCtx}`);
     }
-    let logits: Float32Array | undefined;
-    for (let done = 0; done < count; ) {
+    // A batch attends over an empty cache or one token at a time: that is what the GPU's operator can do.
+    const most = this.batch > 1 ? T : mostPerRun(this.cfg, this.weights.device);
+    let next: NextToken | undefined;
+    for (let done = 0; done < T; ) {
       signal?.throwIfAborted();
-      const size = this.#pieceSize(count - done);
-      const take = Math.min(size, count - done);
-      logits = await this.#run(ids.subarray(done * this.batch, (done + take) * this.batch), size);
+      const take = Math.min(most, T - done);
+      const isLast = done + take === T;
+      const piece = ids.subarray(done * this.batch, (done + take) * this.batch);
+      next = await this.#run(piece, lengths ?? Array(this.batch).fill(take), logits && isLast);
       done += take;
-      if (done < count) await new Promise<void>((resolve) => setImmediate(resolve));
+      if (!isLast) await new Promise<void>((resolve) => setImmediate(resolve));
     }
-    return logits as Float32Array;
+    return next as NextToken;
   }
 
   async release(): Promise<void> {
-    for (const session of this.#sessions.values()) await (await session).release();
-    this.#sessions.clear();
-    for (const cache of Object.values(this.#caches ?? {})) if (!ArrayBuffer.isView(cache)) cache.dispose();
-    this.#caches = undefined;
-    this.#length = 0;
+    await (await this.#session)?.release();
+    this.#session = undefined;
+    this.#cache.release();
+    this.#lengths.fill(0);
   }
 
-  /** A piece may be longer than what is left, its rest padded, where the context still has room for the padding. */
-  #pieceSize(left: number): number {
-    const pieces: readonly number[] = PIECES[this.weights.device];
-    // A batch attends over an empty cache or one token at a time: that is what the attention operator can do.
-    if (this.batch > 1) {
-      const most = this.weights.device === "webgpu" ? PIECES.webgpu[0] : left;
-      return this.#length === 0 ? Math.min(left, most) : 1;
-    }
-    const fits = (size: number) => this.#length + size <= this.cfg.nCtx;
-    const padded = pieces.findLast((size) => size >= left && fits(size));
-    return padded ?? (pieces.find((size) => size <= left && fits(size)) as number);
-  }
+  async #run(ids: Int32Array, counts: readonly number[], wantsLogits: boolean): Promise<NextToken> {
+    const { batch: B, cfg, weights } = this;
+    const T = ids.length / B;
+    this.#session ??= compile(cfg, weights, B);
+    const session = await this.#session;
 
-  /** Runs up to `size` new positions; what is missing is padded and later overwritten. */
-  async #run(ids: Int32Array, size: number): Promise<Float32Array> {
-    const { batch: B } = this;
-    const count = ids.length / B;
-    const session = await this.#session(size);
-    this.#caches ??= await this.#makeCaches();
-
-    const padded = new Int32Array(size * B);
-    padded.set(ids);
-    const positions = Int32Array.from({ length: size * B }, (_, i) => this.#length + Math.floor(i / B));
-    const total = this.#length + size;
-    const caches = Object.entries(this.#caches);
+    const positions = Int32Array.from(ids, (_, i) => (this.#lengths[i % B] as number) + Math.floor(i / B));
+    const cache = await this.#cache.feeds(T, this.#lengths, counts);
     const outputs = await session.run(
       {
-        ...this.weights.feeds,
-        ...this.#caches,
-        ids: padded,
-        positions,
-        lastIndex: new Int32Array(B).fill(total - 1),
-        total: Int32Array.of(total),
-        lastRow: Int32Array.from({ length: B }, (_, b) => (count - 1) * B + b),
+        ...weights.feeds,
+        ...cache.feeds,
+        ...positionFeeds(cfg, positions, this.length + T),
+        ids,
+        lastRow: Int32Array.from(counts, (count, b) => (count - 1) * B + b),
       },
-      { logits: null, ...Object.fromEntries(caches.map(([name, cache]) => [`${name}'`, cache])) },
+      {
+        ...(wantsLogits && { logits: null }),
+        best: null,
+        bestLogProbability: null,
+        entropy: null,
+        ...cache.fetches,
+      },
     );
     // A run answers wrappers of its own around the GPU buffers it was given; they leak unless disposed of.
-    if (this.weights.device === "webgpu") for (const [name] of caches) outputs[`${name}'`]?.dispose();
-    this.#length += count;
-    return outputs.logits?.data as Float32Array;
-  }
-
-  #session(size: number): Promise<Session> {
-    const known = this.#sessions.get(size);
-    if (known) return known;
-    const graph = lower(decodeGraph(this.cfg, this.batch, size), this.weights.device);
-    const session = Session.create(graph, this.weights.device);
-    this.#sessions.set(size, session);
-    return session;
-  }
-
-  async #makeCaches(): Promise<Record<string, Float32Array | DeviceTensor>> {
-    const { nLayers, nHeads, nCtx, dModel } = this.cfg;
-    const shape = [this.batch, nHeads, nCtx, dModel / nHeads];
-    const caches: Record<string, Float32Array | DeviceTensor> = {};
-    for (let l = 0; l < nLayers; l++) {
-      for (const name of [`cache.${l}.k`, `cache.${l}.v`]) {
-        const empty = new Float32Array(this.batch * nCtx * dModel);
-        caches[name] = this.weights.device === "cpu" ? empty : await this.weights.memory.upload(empty, shape);
-      }
+    if (weights.device === "webgpu") for (const name of Object.keys(cache.fetches)) outputs[name]?.dispose();
+    this.#lengths = this.#lengths.map((n, b) => n + (counts[b] as number));
+    const entropy = outputs.entropy?.data as Float32Array;
+    if (!entropy.every(Number.isFinite)) {
+      throw new EngineError(
+        "weights",
+        "The model computes values that are not numbers; its weights are damaged, take them from their source again.",
+      );
     }
-    return caches;
+    return {
+      logits: wantsLogits ? (outputs.logits?.data as Float32Array) : null,
+      best: Int32Array.from(outputs.best?.data as BigInt64Array, Number),
+      bestLogProbability: outputs.bestLogProbability?.data as Float32Array,
+      entropy,
+    };
   }
 }
 
-/** Logits [B, V] after the last row asked for, and the caches with T more positions. */
-export function decodeGraph(cfg: DecoderConfig, B: number, T: number): Record<string, Node> {
-  const { nHeads: H, dModel: D, nCtx: C } = cfg;
-  const cacheShape = [B, H, C, D / H];
-  const ids = input("ids", [T, B], "i32");
-  const positions = input("positions", [T, B], "i32");
-  const lastIndex = input("lastIndex", [B], "i32");
-  const total = input("total", [], "i32");
-  const lastRow = input("lastRow", [B], "i32");
+/** What the position inputs of a decoder's graph are given: rows of the table, or angles. */
+export function positionFeeds(
+  cfg: DecoderConfig,
+  positions: Int32Array,
+  length: number,
+): Record<string, Int32Array | Float32Array> {
+  switch (cfg.positions.kind) {
+    case "none":
+      return {};
+    case "learned": {
+      const { offset } = cfg.positions;
+      return { positions: positions.map((p) => p + offset) };
+    }
+    case "rotary":
+      return { ...rotaryTables(cfg, positions, length) };
+  }
+}
 
-  const outputs: Record<string, Node> = {};
-  // The operator wants sequences first; with one of them, or one position, that is the same order.
-  const toSequences = (x: Node) =>
-    B === 1 || T === 1 ? x.reshape([B, T, D]) : x.reshape([T, B, D]).transpose(1, 0, 2);
-  const toRows = (x: Node) => (B === 1 || T === 1 ? x : x.transpose(1, 0, 2)).reshape([T * B, D]);
-  const attend = (q: Node, k: Node, v: Node, l: number): Node => {
-    const past = (name: "k" | "v") => input(`cache.${l}.${name}`, cacheShape);
-    const [qs, ks, vs] = [q, k, v].map(toSequences) as [Node, Node, Node];
-    const attention = cachedAttention([qs, ks, vs, past("k"), past("v"), lastIndex, total], H);
-    outputs[`cache.${l}.k'`] = attention.k;
-    outputs[`cache.${l}.v'`] = attention.v;
-    return toRows(attention.z);
+/** The same as nodes. */
+export function positionInputs(cfg: DecoderConfig, B: number): Pick<Context, "positions" | "rotation"> {
+  const angles = cfg.positions.kind === "rotary" ? cfg.positions.dims / 2 : 0;
+  const [cos, sin] = ["cos", "sin"].map((name) => input(name, [UNKNOWN, angles])) as [Node, Node];
+  return {
+    positions: (table) => rows(table, input("positions", [UNKNOWN, B], "i32")),
+    rotation: () => ({ cos, sin }),
   };
-  const logits = decoder(ids, paramInputs(cfg), cfg, {
+}
+
+function compile(cfg: DecoderConfig, weights: DeviceWeights, B: number): Promise<Session> {
+  return Session.create(lower(decodeGraph(cfg, weights, B), weights.device), weights.device);
+}
+
+/** What comes after the last row asked for, and the cache with T more positions. */
+export function decodeGraph(
+  cfg: DecoderConfig,
+  { param, device }: Pick<DeviceWeights, "param" | "device">,
+  B: number,
+): Record<string, Node> {
+  const outputs: Record<string, Node> = {};
+  const cached = (name: string, node: Node) => {
+    outputs[`${name}'`] = node;
+  };
+  const logits = decoder(input("ids", [UNKNOWN, B], "i32"), param, cfg, {
     batch: B,
-    length: T,
-    positions: (table) => rows(table, positions),
-    attend,
+    length: UNKNOWN,
+    ...positionInputs(cfg, B),
+    attend: device === "cpu" ? attendHost(cfg, B, cached) : attendGpu(cfg, B, cached),
     probe: (_name, x) => x,
     dropout: (x) => x,
-    readout: (x) => rows(x, lastRow), // [B, D]
-  });
-  return { logits, ...outputs };
+    readout: (x) => rows(x, input("lastRow", [B], "i32")), // [B, D]
+  }); // [B, V]
+  const best = logits.argMax();
+  const logZ = logits.logSumExp();
+  const bestLogProbability = pick(logits, best).sub(logZ);
+  const entropy = logZ.sub(logits.softmax().mul(logits).sum([-1]));
+  return { logits, best, bestLogProbability, entropy, ...outputs };
 }
 
-/** The attention operator of the cache handles heads of whole vectors only. */
-export function requireHeadSize({ dModel, nHeads }: Pick<DecoderConfig, "dModel" | "nHeads">): void {
-  if (dModel % nHeads !== 0 || (dModel / nHeads) % 8 !== 0) {
-    throw new EngineError(
-      "config",
-      `dModel ${dModel} over ${nHeads} heads gives heads of ${dModel / nHeads}; choose dModel and nHeads so that a head is a multiple of 8 wide.`,
+type Cached = (name: string, node: Node) => void;
+
+/** Attention over past rows that are inputs, and the new ones. */
+function attendHost(cfg: DecoderConfig, B: number, cached: Cached): Context["attend"] {
+  const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
+  const heads = (x: Node, n: number) => x.reshape([UNKNOWN, B, n, K]).transpose(1, 2, 0, 3); // [B, n, T or P, K]
+  /** The heads that share keys as more rows of one head, r by r. */
+  const grouped = (x: Node) => (H === G ? x : x.reshape([B, G, UNKNOWN, K])); // [B, G, R*T, K]
+  const parts = input("parts", [2], "i64");
+  return (q, k, v, l) => {
+    cached(`cache.${l}.k`, k);
+    cached(`cache.${l}.v`, v);
+    const past = (name: "k" | "v") => heads(input(`cache.${l}.${name}`, [UNKNOWN, B, G, K]), G);
+    const queries = grouped(heads(q, H));
+    const products = (keys: Node) => queries.matmul(keys, { transB: true, alpha: scoreScale(cfg, l) });
+    const scores = concat([products(past("k")), products(heads(k, G))], 3); // [B, G, R*T, P + T]
+    const visible = input(maskName(windowOfLayer(cfg, l)), [B, 1, UNKNOWN, UNKNOWN]);
+    const pattern = softcapped(scores, cfg.attentionSoftcap).add(visible).softmax();
+    const [onPast, onNew] = splitAt(pattern, parts);
+    const z = onPast.matmul(past("v")).add(onNew.matmul(heads(v, G))); // [B, G, R*T, K]
+    const byHead = H === G ? z : z.reshape([B, H, UNKNOWN, K]);
+    return byHead.transpose(2, 0, 1, 3).reshape([UNKNOWN, H * K]);
+  };
+}
+
+/** Attention by the operator that keeps its cache in place. */
+function attendGpu(cfg: DecoderConfig, B: number, cached: Cached): Context["attend"] {
+  const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
+  const lastIndex = input("lastIndex", [B], "i32");
+  const total = input("total", [], "i32");
+  // The operator wants sequences first; with one of them that is the same order.
+  const toSequences = (x: Node, width: number) =>
+    B === 1 ? x.reshape([1, UNKNOWN, width]) : x.reshape([UNKNOWN, B, width]).transpose(1, 0, 2);
+  return (q, k, v, l) => {
+    const past = (name: "k" | "v") => input(`cache.${l}.${name}`, [B, G, UNKNOWN, K]);
+    const attention = cachedAttention(
+      [toSequences(q, H * K), toSequences(k, G * K), toSequences(v, G * K), past("k"), past("v"), lastIndex, total],
+      { nHeads: H, nKvHeads: G, scale: scoreScale(cfg, l), window: windowOfLayer(cfg, l) },
     );
+    cached(`cache.${l}.k`, attention.k);
+    cached(`cache.${l}.v`, attention.v);
+    return (B === 1 ? attention.z : attention.z.transpose(1, 0, 2)).reshape([UNKNOWN, H * K]);
+  };
+}
+
+interface CacheRun {
+  readonly feeds: Record<string, Float32Array | Int32Array | BigInt64Array | DeviceTensor>;
+  readonly fetches: Readonly<Record<string, Float32Array | DeviceTensor>>;
+}
+
+interface Cache {
+  /** What a run of T new positions reads and writes; sequence b has lengths[b] and gets counts[b] more. */
+  feeds(T: number, lengths: Int32Array, counts: readonly number[]): Promise<CacheRun>;
+  rewind(length: number): void;
+  release(): void;
+}
+
+/** The first column is padding: a product over no positions at all ends the process. */
+const EMPTY_COLUMNS = 1;
+/** Positions that a new cache has room for; it doubles as needed. */
+const FIRST_CAPACITY = 256;
+
+/** Keys and values of every layer, position by position: [capacity, B, G, K] each. */
+class HostCache implements Cache {
+  #layers: readonly { readonly k: Float32Array; readonly v: Float32Array }[] = [];
+  #capacity = 0;
+  /** Columns in use. A sequence that is shorter than another has columns of padding, which nobody sees. */
+  #columns = EMPTY_COLUMNS;
+  /** By column and sequence: the token's place in its sequence, or -1 for padding. */
+  readonly #places: number[][];
+
+  constructor(
+    readonly cfg: DecoderConfig,
+    readonly batch: number,
+  ) {
+    this.#places = [Array(batch).fill(-1)];
   }
+
+  async feeds(T: number, lengths: Int32Array, counts: readonly number[]): Promise<CacheRun> {
+    const { batch: B, cfg } = this;
+    const width = B * cfg.nKvHeads * cfg.dHead;
+    const P = this.#columns;
+    this.#makeRoom(P + T);
+    for (let t = 0; t < T; t++) {
+      this.#places[P + t] = counts.map((count, b) => (t < count ? (lengths[b] as number) + t : -1));
+    }
+    this.#columns = P + T;
+
+    const feeds: CacheRun["feeds"] = { parts: BigInt64Array.of(BigInt(P), BigInt(T)) };
+    const fetches: Record<string, Float32Array> = {};
+    this.#layers.forEach((layer, l) => {
+      for (const name of ["k", "v"] as const) {
+        feeds[`cache.${l}.${name}`] = layer[name].subarray(0, P * width);
+        fetches[`cache.${l}.${name}'`] = layer[name].subarray(P * width, (P + T) * width);
+      }
+    });
+    for (let l = 0; l < cfg.nLayers; l++) {
+      const window = windowOfLayer(cfg, l);
+      feeds[maskName(window)] ??= this.#mask(P, T, window);
+    }
+    return { feeds, fetches };
+  }
+
+  rewind(length: number): void {
+    this.#columns = Math.min(this.#columns, EMPTY_COLUMNS + length);
+  }
+
+  release(): void {
+    this.#layers = [];
+    this.#capacity = 0;
+    this.#columns = EMPTY_COLUMNS;
+  }
+
+  /** [B, 1, R*T, P + T]: 0 where a new position sees a column. */
+  #mask(P: number, T: number, window: number | null): DeviceTensor {
+    const { batch: B, cfg } = this;
+    const R = cfg.nHeads / cfg.nKvHeads;
+    const S = P + T;
+    const mask = new Float32Array(B * R * T * S);
+    for (let b = 0; b < B; b++) {
+      for (let t = 0; t < T; t++) {
+        const row = mask.subarray((b * R * T + t) * S, (b * R * T + t + 1) * S);
+        const here = this.#places[P + t]?.[b] as number;
+        // A padded position sees itself, so that its softmax has something to divide by.
+        for (let column = 0; column < S; column++) {
+          const there = this.#places[column]?.[b] as number;
+          const isSeen =
+            here < 0 ? column === P + t : there >= 0 && there <= here && (!window || there > here - window);
+          if (!isSeen) row[column] = -1e9;
+        }
+        for (let r = 1; r < R; r++) mask.set(row, (b * R * T + r * T + t) * S);
+      }
+    }
+    return hostTensor(mask, [B, 1, R * T, S]);
+  }
+
+  #makeRoom(columns: number): void {
+    if (columns <= this.#capacity) return;
+    const { cfg, batch: B } = this;
+    const most = EMPTY_COLUMNS + (B === 1 ? cfg.nCtx : 2 * cfg.nCtx);
+    this.#capacity = Math.min(most, Math.max(columns, FIRST_CAPACITY, 2 * this.#capacity));
+    const width = B * cfg.nKvHeads * cfg.dHead;
+    const grown = (old: Float32Array | undefined) => {
+      const values = new Float32Array(this.#capacity * width);
+      if (old) values.set(old.subarray(0, this.#columns * width));
+      return values;
+    };
+    this.#layers = Array.from({ length: cfg.nLayers }, (_, l) => ({
+      k: grown(this.#layers[l]?.k),
+      v: grown(this.#layers[l]?.v),
+    }));
+  }
+}
+
+const maskName = (window: number | null) => (window === null ? "mask" : `mask.${window}`);
+
+/** Keys and values of every layer in GPU buffers, [B, G, nCtx, K]. */
+class GpuCache implements Cache {
+  #buffers: Record<string, DeviceTensor> | undefined;
+
+  constructor(
+    readonly cfg: DecoderConfig,
+    readonly batch: number,
+    readonly weights: DeviceWeights,
+  ) {}
+
+  async feeds(T: number, lengths: Int32Array, counts: readonly number[]): Promise<CacheRun> {
+    this.#buffers ??= await this.#makeBuffers();
+    const fetches = Object.fromEntries(Object.entries(this.#buffers).map(([name, buffer]) => [`${name}'`, buffer]));
+    const lastIndex = lengths.map((n, b) => n + (counts[b] as number) - 1);
+    return { feeds: { ...this.#buffers, lastIndex, total: Int32Array.of(Math.max(...lengths) + T) }, fetches };
+  }
+
+  rewind(): void {}
+
+  release(): void {
+    for (const buffer of Object.values(this.#buffers ?? {})) buffer.dispose();
+    this.#buffers = undefined;
+  }
+
+  async #makeBuffers(): Promise<Record<string, DeviceTensor>> {
+    const { nLayers, nKvHeads, nCtx, dHead } = this.cfg;
+    const shape = [this.batch, nKvHeads, nCtx, dHead];
+    const buffers: Record<string, DeviceTensor> = {};
+    for (let l = 0; l < nLayers; l++) {
+      for (const name of [`cache.${l}.k`, `cache.${l}.v`]) {
+        buffers[name] = await this.weights.memory.upload(new Float32Array(this.batch * nKvHeads * nCtx * dHead), shape);
+      }
+    }
+    return buffers;
+  }
+}
+
+/** Work of one run on the CPU: a cancelled prompt ends after at most this much. */
+const FLOPS_PER_RUN = 5e10;
+/**
+ * From 32 positions on onnxruntime 1.30 attends with another WebGPU kernel, which skips keys where a subgroup has only
+ * 4 lanes, as in SwiftShader.
+ */
+const MOST_ON_GPU = 24;
+
+function mostPerRun(cfg: DecoderConfig, device: Device): number {
+  if (device === "webgpu") return MOST_ON_GPU;
+  return Math.min(512, Math.max(16, Math.floor(FLOPS_PER_RUN / (2 * countParameters(cfg)))));
+}
+
+/** What the attention operator of the GPU's cache cannot do, said before it is tried; null where it can. */
+export function gpuAttentionProblem(cfg: DecoderConfig): string | null {
+  if (cfg.attentionSoftcap !== null) return "its attention is soft-capped, which the GPU's operator leaves out";
+  if (cfg.dHead % 8 !== 0) return `its heads are ${cfg.dHead} wide, and the GPU's operator wants multiples of 8`;
+  return null;
+}
+
+function requireGpuAttention(cfg: DecoderConfig): void {
+  const problem = gpuAttentionProblem(cfg);
+  if (problem) throw new EngineError("device", `The model cannot write on WebGPU: ${problem}; choose the device cpu.`);
 }

@@ -1,24 +1,28 @@
 /** Generation: the loop that turns logits into tokens, over a cache that remembers what it has already read. */
 
 import { random } from "../random";
-import type { Decoding } from "./decoding";
-import { choose, type Sampling } from "./sampling";
+import type { AppendOptions, Decoding, NextToken } from "./decoding";
+import { choose, isGreedy, type Sampling } from "./sampling";
 
 export interface GenerateOptions extends Sampling {
   readonly seed: number;
   readonly maxNewTokens: number;
-  /** Generation ends when this token comes, which is not part of the result. */
-  readonly eosId: number | null;
+  /** Generation ends when one of these tokens comes, which is not part of the result. */
+  readonly eosIds: readonly number[];
   /** Heard before every token. */
   readonly signal?: AbortSignal | undefined;
   /** Told, once the prompt is read, how many of its tokens were still in the cache. */
   readonly onPrompt?: (reused: number) => void;
+  /** Told when the context is full and the window over the text moves: how many first tokens it leaves out from now on. */
+  readonly onWindow?: (dropped: number) => void;
 }
 
 export interface GeneratedStep {
   readonly id: number;
   /** What the model gave the token, before temperature and cuts. */
   readonly probability: number;
+  /** Of the model's distribution, in nats: how undecided it was. */
+  readonly entropy: number;
 }
 
 /** A sequence's place in a model's cache: consecutive prompts that begin alike are read only where they differ. */
@@ -29,17 +33,20 @@ export class TokenCache {
     if (decoding.batch !== 1) throw new Error("TokenCache: one sequence only");
   }
 
-  /** Logits [V] after a sequence, and how many of its tokens were still known. */
-  async logitsAfter(ids: readonly number[], signal?: AbortSignal): Promise<{ logits: Float32Array; reused: number }> {
-    const window = ids.slice(windowStart(ids.length, this.decoding.cfg.nCtx));
-    // The last token is always read: its logits are what is wanted.
+  /** What comes after a sequence, how many of its tokens were still known, and how many its window leaves out. */
+  async after(
+    ids: readonly number[],
+    options: AppendOptions = {},
+  ): Promise<{ next: NextToken; reused: number; dropped: number }> {
+    const dropped = windowStart(ids.length, this.decoding.cfg.nCtx);
+    const window = ids.slice(dropped);
+    // The last token is always read: what comes after it is what is wanted.
     const reused = Math.min(commonPrefix(window, this.#tokens), window.length - 1);
     this.decoding.rewind(reused);
     this.#tokens = this.#tokens.slice(0, reused);
     const rest = window.slice(reused);
     try {
-      const logits = await this.decoding.append(Int32Array.from(rest), signal);
-      return { logits, reused };
+      return { next: await this.decoding.append(Int32Array.from(rest), options), reused, dropped };
     } finally {
       this.#tokens.push(...rest.slice(0, this.decoding.length - reused));
     }
@@ -53,16 +60,23 @@ export class TokenCache {
 export async function* generate(
   cache: TokenCache,
   prompt: readonly number[],
-  { maxNewTokens, eosId, seed, signal, onPrompt, ...sampling }: GenerateOptions,
+  { maxNewTokens, eosIds, seed, signal, onPrompt, onWindow, ...sampling }: GenerateOptions,
 ): AsyncGenerator<GeneratedStep> {
   const draws = random(seed, "generate");
   const ids = [...prompt];
+  // The most likely token comes out of the run itself; the whole vocabulary need not leave it.
+  const greedy = isGreedy(sampling);
+  let leftOut = 0;
   for (let made = 0; made < maxNewTokens && !signal?.aborted; made++) {
-    const { logits, reused } = await cache.logitsAfter(ids, signal);
+    const { next, reused, dropped } = await cache.after(ids, { logits: !greedy, signal });
     if (made === 0) onPrompt?.(reused);
-    const step = choose(logits, sampling, draws);
-    if (step.id === eosId) return;
-    yield step;
+    if (dropped > leftOut) onWindow?.(dropped);
+    leftOut = dropped;
+    const step = next.logits
+      ? choose(next.logits, sampling, draws, ids)
+      : { id: next.best[0] as number, probability: Math.exp(next.bestLogProbability[0] as number) };
+    if (eosIds.includes(step.id)) return;
+    yield { ...step, entropy: next.entropy[0] as number };
     ids.push(step.id);
   }
 }

@@ -9,13 +9,27 @@ export interface Sampling {
   readonly topK: number;
   /** Keep the smallest set of tokens with at least this probability; 1 keeps all. */
   readonly topP: number;
+  /** Keep tokens with at least this share of the most likely one's probability; 0 keeps all. */
+  readonly minP?: number;
+  /** Logits of tokens that are there already lose by this factor (Keskar et al., 2019); 1 leaves them. */
+  readonly repetitionPenalty?: number;
 }
 
 export const GREEDY: Sampling = { temperature: 0, topK: 0, topP: 1 };
 
-/** The chosen token, and the probability that the model (not the sampler) gave it. */
-export function choose(logits: Float32Array, sampling: Sampling, draws: Random): { id: number; probability: number } {
-  const id = sampling.temperature === 0 ? argMax(logits) : sample(logits, sampling, draws);
+/** Whether the choice is always the model's own most likely token. */
+export const isGreedy = ({ temperature, repetitionPenalty = 1 }: Sampling): boolean =>
+  temperature === 0 && repetitionPenalty === 1;
+
+/** The chosen token, and the probability that the model (not the sampler) gave it. `past` is what may not be repeated. */
+export function choose(
+  logits: Float32Array,
+  sampling: Sampling,
+  draws: Random,
+  past: Iterable<number> = [],
+): { id: number; probability: number } {
+  const penalized = withPenalty(logits, sampling.repetitionPenalty ?? 1, past);
+  const id = sampling.temperature === 0 ? argMax(penalized) : sample(penalized, sampling, draws);
   return { id, probability: probabilityOf(logits, id) };
 }
 
@@ -40,10 +54,22 @@ function probabilityOf(logits: Float32Array, id: number): number {
   return Math.exp((logits[id] as number) - max) / total;
 }
 
-function sample(logits: Float32Array, { temperature, topK, topP }: Sampling, draws: Random): number {
-  const probabilities = softmax(logits, temperature);
-  const kept = topK > 0 || topP < 1 ? keepLikely(probabilities, topK, topP) : probabilities.keys();
-  const candidates = [...kept];
+/** Positive logits of past tokens are divided by the penalty, negative ones multiplied. */
+function withPenalty(logits: Float32Array, penalty: number, past: Iterable<number>): Float32Array {
+  if (penalty === 1) return logits;
+  const penalized = logits.slice();
+  for (const id of new Set(past)) {
+    const logit = logits[id] as number;
+    penalized[id] = logit > 0 ? logit / penalty : logit * penalty;
+  }
+  return penalized;
+}
+
+function sample(logits: Float32Array, sampling: Sampling, draws: Random): number {
+  const probabilities = softmax(logits, sampling.temperature);
+  const { topK, topP, minP = 0 } = sampling;
+  const cuts = topK > 0 || topP < 1 || minP > 0;
+  const candidates = cuts ? keepLikely(probabilities, topK, topP, minP) : [...probabilities.keys()];
   let left = draws.uniform() * candidates.reduce((sum, id) => sum + (probabilities[id] as number), 0);
   for (const id of candidates) {
     left -= probabilities[id] as number;
@@ -52,17 +78,21 @@ function sample(logits: Float32Array, { temperature, topK, topP }: Sampling, dra
   return candidates.at(-1) as number;
 }
 
-/** The ids that top-k and top-p leave, most likely first. */
-function keepLikely(probabilities: Float32Array, topK: number, topP: number): number[] {
-  const order = [...probabilities.keys()].sort(
-    (a, b) => (probabilities[b] as number) - (probabilities[a] as number) || a - b,
-  );
+/** The ids that top-k, then top-p, then min-p leave, most likely first. */
+function keepLikely(probabilities: Float32Array, topK: number, topP: number, minP: number): number[] {
+  // Tokens below this have less than 1 - top-p of the probability among them all: only the others need sorting.
+  const floor = topK > 0 ? 0 : (1 - topP) / probabilities.length;
+  const order: number[] = [];
+  for (let id = 0; id < probabilities.length; id++) if ((probabilities[id] as number) >= floor) order.push(id);
+  order.sort((a, b) => (probabilities[b] as number) - (probabilities[a] as number) || a - b);
   const first = topK > 0 ? order.slice(0, topK) : order;
-  const mass = first.reduce((sum, id) => sum + (probabilities[id] as number), 0);
+  const mass = topK > 0 ? first.reduce((sum, id) => sum + (probabilities[id] as number), 0) : 1;
   let seen = 0;
   const end = first.findIndex((id) => {
     seen += (probabilities[id] as number) / mass;
     return seen >= topP;
   });
-  return end < 0 ? first : first.slice(0, end + 1);
+  const nucleus = end < 0 ? first : first.slice(0, end + 1);
+  const least = minP * (probabilities[nucleus[0] as number] as number);
+  return nucleus.filter((id) => (probabilities[id] as number) >= least);
 }

@@ -5,7 +5,8 @@
  */
 
 import { ShapeError } from "../errors";
-import { broadcastShapes, normalizeAxes, reducedShape, type Shape, sameShape, sizeOf } from "./shape";
+import type { StoredTensor } from "../weights/stored";
+import { broadcastShapes, isKnown, normalizeAxes, reducedShape, type Shape, sameShape, sizeOf, UNKNOWN } from "./shape";
 
 export type DType = "f32" | "i32" | "i64";
 
@@ -15,6 +16,10 @@ type None = Readonly<Record<string, never>>;
 export interface Ops {
   input: { inputs: []; attrs: { readonly name: string } };
   constant: { inputs: []; attrs: { readonly data: Float32Array | Int32Array } };
+  /** A tensor of a file, read as float32; the runtime maps the file. */
+  stored: { inputs: []; attrs: { readonly tensor: StoredTensor } };
+  /** A matrix [out, in] in blocks of 32 along its rows: scale * (q - 2^(bits - 1)). Read by `linear` and `rows` only. */
+  quantized: { inputs: []; attrs: QuantizedTensor };
 
   add: { inputs: [Node, Node]; attrs: None };
   sub: { inputs: [Node, Node]; attrs: None };
@@ -27,6 +32,7 @@ export interface Ops {
   tanh: { inputs: [Node]; attrs: None };
   erf: { inputs: [Node]; attrs: None };
   relu: { inputs: [Node]; attrs: None };
+  sigmoid: { inputs: [Node]; attrs: None };
   /** 1 where x > 0, else 0. */
   positive: { inputs: [Node]; attrs: None };
   /** GELU with the tanh approximation, as in GPT-2. */
@@ -47,9 +53,19 @@ export interface Ops {
     inputs: [Node, Node];
     attrs: { readonly transA: boolean; readonly transB: boolean; readonly alpha: number };
   };
-  /** alpha * x @ w + beta * b. */
-  linear: { inputs: [x: Node, w: Node, b: Node]; attrs: { readonly alpha: number; readonly beta: number } };
+  /** alpha * x @ w' + beta * b, w' = wᵀ where asked. */
+  linear: {
+    inputs: [x: Node, w: Node, b: Node];
+    attrs: { readonly alpha: number; readonly beta: number; readonly transW: boolean };
+  };
+  /** alpha * x @ wᵀ + beta * b of a quantised w; without b where there are two inputs. */
+  quantizedLinear: {
+    inputs: [x: Node, w: Node] | [x: Node, w: Node, b: Node];
+    attrs: { readonly alpha: number; readonly beta: number };
+  };
   layerNorm: { inputs: [x: Node, scale: Node, bias: Node]; attrs: { readonly eps: number } };
+  /** x / sqrt(mean(x²) + eps) * scale over the last axis. */
+  rmsNorm: { inputs: [x: Node, scale: Node]; attrs: { readonly eps: number } };
   /** 1 / sqrt(var(x) + eps) over the last axis, which is kept. */
   inverseStd: { inputs: [x: Node]; attrs: { readonly eps: number } };
 
@@ -70,16 +86,41 @@ export interface Ops {
   window: { inputs: [bank: Node, offsets: Node]; attrs: { readonly index: number } };
 
   /**
+   * Rotary embedding of rows x [N, heads*K]: of each head's first 2R numbers (a, b) -> (a cos - b sin, b cos + a sin),
+   * a and b R wide; cos and sin [N, R].
+   */
+  rotary: { inputs: [x: Node, cos: Node, sin: Node]; attrs: { readonly nHeads: number } };
+
+  /** The elements before (0) or after (1) a place along the last axis; sizes [2] i64 are those of both parts. */
+  part: { inputs: [x: Node, sizes: Node]; attrs: { readonly which: 0 | 1 } };
+
+  /**
    * Causal attention of new positions over a cache that holds the past ones and takes the new ones in.
-   * q, k, v [B, T, H*K]; caches [B, H, nCtx, K]; lastIndex [B] i32 = positions after this call minus one;
-   * total [] i32. The updated caches are read with `presentOf`.
+   * q [B, T, H*K]; k, v [B, T, G*K]; caches [B, G, capacity, K]; lastIndex [B] i32 = positions after this call minus
+   * one; total [] i32. The updated caches are read with `presentOf`.
    */
   cachedAttention: {
     inputs: [q: Node, k: Node, v: Node, pastK: Node, pastV: Node, lastIndex: Node, total: Node];
-    attrs: { readonly nHeads: number };
+    attrs: CachedAttention;
   };
   /** The key (0) or value (1) cache after a `cachedAttention`. */
   presentOf: { inputs: [Node]; attrs: { readonly which: 0 | 1 } };
+}
+
+export interface QuantizedTensor {
+  /** U8 [out, in / 32, 4 * bits] */
+  readonly weight: StoredTensor;
+  /** F32 [out, in / 32] */
+  readonly scales: StoredTensor;
+  readonly bits: 4 | 8;
+}
+
+export interface CachedAttention {
+  readonly nHeads: number;
+  readonly nKvHeads: number;
+  readonly scale: number;
+  /** How many of the last positions a position sees; null sees all. */
+  readonly window: number | null;
 }
 
 export type Op = keyof Ops;
@@ -124,6 +165,9 @@ export class Node<K extends Op = Op> {
   relu(): Node {
     return pointwise("relu", this as Node);
   }
+  sigmoid(): Node {
+    return pointwise("sigmoid", this as Node);
+  }
   positive(): Node {
     return pointwise("positive", this as Node);
   }
@@ -167,7 +211,7 @@ export class Node<K extends Op = Op> {
 
   reshape(shape: Shape): Node {
     if (sameShape(shape, this.shape)) return this as Node;
-    if (sizeOf(shape) !== sizeOf(this.shape)) {
+    if (isKnown(shape) && isKnown(this.shape) && sizeOf(shape) !== sizeOf(this.shape)) {
       throw new ShapeError("reshape", "sizes differ", { from: this, to: { shape } });
     }
     const source = this.op === "reshape" ? (this.inputs[0] as Node) : (this as Node);
@@ -207,21 +251,55 @@ export function constant(data: number | Float32Array | Int32Array, shape: Shape 
 export const zeros = (shape: Shape): Node => constant(new Float32Array(sizeOf(shape)), shape);
 export const ones = (shape: Shape): Node => constant(new Float32Array(sizeOf(shape)).fill(1), shape);
 
-/** alpha * x @ w + beta * b with x [N, D], w [D, F], b [F]. Without b a product alone. */
-export function linear(x: Node, w: Node, b?: Node, { alpha = 1, beta = 1 } = {}): Node {
-  if (!b) return x.matmul(w, { alpha });
-  if (x.shape.length !== 2 || w.shape.length !== 2 || x.shape[1] !== w.shape[0]) {
+/** The values of a file's tensor as float32. */
+export const stored = (tensor: StoredTensor): Node => new Node("stored", [], { tensor }, tensor.shape) as Node;
+
+export function quantized(tensor: QuantizedTensor): Node {
+  const [rows, blocks] = tensor.weight.shape as [number, number];
+  return new Node("quantized", [], tensor, [rows, blocks * QUANTIZED_BLOCK]) as Node;
+}
+
+/** Numbers that share a scale. */
+export const QUANTIZED_BLOCK = 32;
+
+/**
+ * alpha * x @ w + beta * b with x [N, D], w [D, F] (or [F, D] with transW, as a quantised one always is), b [F].
+ * Without b a product alone.
+ */
+export function linear(x: Node, w: Node, b?: Node, { alpha = 1, beta = 1, transW = false } = {}): Node {
+  const transposed = transW || w.op === "quantized";
+  if (!b && w.op !== "quantized") return x.matmul(w, { alpha, transB: transposed });
+  const [inner, out] = lastTwo(w.shape, transposed);
+  if (x.shape.length !== 2 || w.shape.length !== 2 || x.shape[1] !== inner) {
     throw new ShapeError("linear", "inner dimensions differ", { x, w });
   }
-  const shape = [x.shape[0] as number, w.shape[1] as number];
-  if (!sameShape(b.shape, shape.slice(1))) throw new ShapeError("linear", "the bias must fit the output", { w, b });
-  return new Node("linear", [x, w, b], { alpha, beta }, shape) as Node;
+  const shape = [x.shape[0] as number, out];
+  if (b && !sameShape(b.shape, [out])) throw new ShapeError("linear", "the bias must fit the output", { w, b });
+  if (w.op === "quantized") return new Node("quantizedLinear", b ? [x, w, b] : [x, w], { alpha, beta }, shape) as Node;
+  return new Node("linear", [x, w, b as Node], { alpha, beta, transW: transposed }, shape) as Node;
 }
 
 /** (x - mean) / sqrt(var + eps) * scale + bias over the last axis. */
 export function layerNorm(x: Node, scale: Node, bias: Node, eps: number): Node {
   if (x.shape.at(-1) !== scale.shape[0]) throw new ShapeError("layerNorm", "widths differ", { x, scale });
   return new Node("layerNorm", [x, scale, bias], { eps }, x.shape) as Node;
+}
+
+/** x / sqrt(mean(x²) + eps) * scale over the last axis (Zhang and Sennrich, 2019). */
+export function rmsNorm(x: Node, scale: Node, eps: number): Node {
+  if (x.shape.at(-1) !== scale.shape[0]) throw new ShapeError("rmsNorm", "widths differ", { x, scale });
+  return new Node("rmsNorm", [x, scale], { eps }, x.shape) as Node;
+}
+
+/** Rotates rows [N, nHeads*K] by their positions' angles; see `Ops`. */
+export const rotary = (x: Node, cos: Node, sin: Node, nHeads: number): Node =>
+  new Node("rotary", [x, cos, sin], { nHeads }, x.shape) as Node;
+
+/** Two parts of the last axis, whose sizes are known only when the graph runs. */
+export function splitAt(x: Node, sizes: Node): readonly [Node, Node] {
+  const shape = [...x.shape.slice(0, -1), UNKNOWN];
+  const part = (which: 0 | 1) => new Node("part", [x, sizes], { which }, shape) as Node;
+  return [part(0), part(1)];
 }
 
 export const inverseStd = (x: Node, eps: number): Node =>
@@ -236,7 +314,8 @@ export const geluGate = (u: Node): Node => new Node("geluGate", [u, u.erf().add(
 export function concat(parts: readonly Node[], axis: number): Node {
   if (parts.length === 1) return parts[0] as Node;
   const [first] = parts as [Node, ...Node[]];
-  const size = parts.reduce((n, part) => n + (part.shape[axis] as number), 0);
+  const sizes = parts.map((part) => part.shape[axis] as number);
+  const size = isKnown(sizes) ? sizes.reduce((n, d) => n + d, 0) : UNKNOWN;
   const shape = first.shape.map((d, i) => (i === axis ? size : d));
   return new Node("concat", [...parts], { axis }, shape, first.dtype) as Node;
 }
@@ -260,10 +339,10 @@ export const windowOf = (bank: Node, offsets: Node, index: number, shape: Shape)
 /** Attention over a cache; see `Ops`. Answers z [B, T, H*K] and the caches with the new positions in them. */
 export function cachedAttention(
   inputs: Ops["cachedAttention"]["inputs"],
-  nHeads: number,
+  attrs: CachedAttention,
 ): { readonly z: Node; readonly k: Node; readonly v: Node } {
   const [q, , , pastK] = inputs;
-  const z = new Node("cachedAttention", inputs, { nHeads }, q.shape) as Node;
+  const z = new Node("cachedAttention", inputs, attrs, q.shape) as Node;
   const present = (which: 0 | 1) => new Node("presentOf", [z], { which }, pastK.shape) as Node;
   return { z, k: present(0), v: present(1) };
 }
@@ -287,7 +366,7 @@ export function topoSort(outputs: readonly Node[]): Node[] {
   return order;
 }
 
-type Pointwise = "exp" | "log" | "sqrt" | "tanh" | "erf" | "relu" | "positive" | "geluTanh" | "softmax";
+type Pointwise = "exp" | "log" | "sqrt" | "tanh" | "erf" | "relu" | "sigmoid" | "positive" | "geluTanh" | "softmax";
 const pointwise = (op: Pointwise, x: Node): Node => new Node(op, [x], {}, x.shape) as Node;
 
 function elementwise(op: "add" | "sub" | "mul" | "div", a: Node, other: Node | number): Node {

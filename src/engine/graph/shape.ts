@@ -2,7 +2,12 @@
 
 export type Shape = readonly number[];
 
-/** The number of elements; 1 for a scalar. */
+/** A dimension that is known only when the graph runs. */
+export const UNKNOWN = -1;
+
+export const isKnown = (shape: Shape): boolean => !shape.includes(UNKNOWN);
+
+/** The number of elements; 1 for a scalar. Only of known shapes. */
 export const sizeOf = (shape: Shape): number => shape.reduce((n, d) => n * d, 1);
 
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);

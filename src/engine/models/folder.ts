@@ -1,21 +1,32 @@
-/** Model folders on disk: config.json, model.safetensors, tokenizer.json and the run's record. */
+/** Model folders on disk: config.json, weights, a tokenizer, and the record of a run that made them or an import. */
 
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { EngineError } from "../errors";
-import { sameShape } from "../graph/shape";
+import { QUANTIZED_BLOCK, type QuantizedTensor } from "../graph/node";
+import { type Shape, sameShape } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";
-import { countParameters, type Params, paramSpecs } from "../nn/params";
+import { countParameters, type ParamSpec, type Params, paramSpecs } from "../nn/params";
 import type { Device } from "../runtime/session";
-import { loadTokenizer, type Tokenizer, type TokenizerKind } from "../tokenizers";
-import { readHeader, readJson, readTensors } from "../weights";
-import { parseConfigJson } from "./config";
+import type { StoredWeights } from "../runtime/weights";
+import { loadTokenizer, noTokenizer, type Tokenizer, type TokenizerKind } from "../tokenizers";
+import { readJson, readTensors } from "../weights";
+import { openStored, readStored, type StoredTensor, type StoredTensors } from "../weights/stored";
+import { familyOf } from "./families";
+import { checkpointNames, type Family } from "./family";
 
 export interface ModelInfo {
   readonly dir: string;
   readonly name: string;
-  readonly preset: string;
+  /** The preset it was trained with here; null of imported models. */
+  readonly preset: string | null;
+  /** config.json's model_type. */
+  readonly family: string;
   readonly parameters: number;
+  /** Of the weights in their files. */
+  readonly bytes: number;
+  /** How the matrices are stored. */
+  readonly precision: Precision;
   readonly config: DecoderConfig;
   readonly step: number;
   readonly steps: number;
@@ -26,115 +37,216 @@ export interface ModelInfo {
   readonly createdAt: string;
 }
 
+export type Precision = "float32" | "float16" | "bfloat16" | "8-bit" | "4-bit";
+
 /** What training.json says of a run, as far as a list of models shows it. */
 export type ModelRecord = Pick<
   ModelInfo,
   "name" | "preset" | "step" | "steps" | "loss" | "valLoss" | "device" | "createdAt"
 >;
 
+/** A model's configuration and where its weights lie; nothing of them is read. */
+export interface ModelWeights {
+  readonly family: Family;
+  readonly cfg: DecoderConfig;
+  readonly weights: StoredWeights;
+}
+
+export interface Model extends ModelWeights {
+  readonly info: ModelInfo;
+  readonly tokenizer: Tokenizer;
+  /** Tokens that end a text. */
+  readonly eosIds: readonly number[];
+}
+
+/** How a model's weights are stored. */
+export type Storage = Pick<ModelInfo, "family" | "bytes" | "precision">;
+
 export const modelInfo = (
   dir: string,
   record: ModelRecord,
   config: DecoderConfig,
+  storage: Storage,
   tokenizer: Tokenizer,
 ): ModelInfo => ({
+  ...record,
+  ...storage,
   dir,
-  name: record.name,
-  preset: record.preset,
   parameters: countParameters(config),
   config,
-  step: record.step,
-  steps: record.steps,
-  loss: record.loss,
-  valLoss: record.valLoss,
-  device: record.device,
   tokenizer: tokenizer.kind,
-  createdAt: record.createdAt,
 });
 
-export interface Model {
-  readonly info: ModelInfo;
-  readonly cfg: DecoderConfig;
-  readonly tokenizer: Tokenizer;
-  readonly params: Params;
-}
+/** Of a model that is trained here. */
+export const trainedStorage = (config: DecoderConfig): Storage => ({
+  family: "decoder_lab",
+  bytes: 4 * countParameters(config),
+  precision: "float32",
+});
 
-/** Reads a model folder: every size is checked against the configuration before the weights are taken in. */
+const storageOf = ({ family, weights }: ModelWeights): Storage => ({
+  family: family.modelType,
+  bytes: [...weights.values()].reduce((sum, tensor) => sum + bytesOf(tensor), 0),
+  precision: precisionOf(weights),
+});
+
+/** Opens a model folder: every size is checked against the configuration, and no weights are read. */
 export async function openModel(dir: string): Promise<Model> {
-  const cfg = await readConfig(dir);
-  const [tokenizer, record] = [await loadTokenizer(dir), await readRecord(dir)];
+  const opened = await openWeights(dir);
+  const { cfg } = opened;
+  const tokenizer = await openTokenizer(dir, cfg);
   if (tokenizer.vocabSize > cfg.vocabSize) {
     throw new EngineError(
       "tokenizer",
-      `${join(dir, "tokenizer.json")} has ${tokenizer.vocabSize} tokens and the model ${cfg.vocabSize}; they do not belong together, choose another model folder.`,
+      `The tokenizer of ${dir} has ${tokenizer.vocabSize} tokens and its model ${cfg.vocabSize}; they do not belong together, choose another model folder.`,
     );
   }
-  const params = await readModelParams(dir, cfg);
-  return { info: modelInfo(dir, record, cfg, tokenizer), cfg, tokenizer, params };
+  const info = modelInfo(dir, await readRecord(dir), cfg, storageOf(opened), tokenizer);
+  return { ...opened, info, tokenizer, eosIds: await readEosIds(dir, tokenizer) };
 }
 
-export async function readConfig(dir: string): Promise<DecoderConfig> {
+/** The same without its tokenizer. */
+export async function openWeights(dir: string): Promise<ModelWeights> {
+  const { family, cfg } = await readConfig(dir);
+  const stored = await openStored(dir);
+  const names = checkpointNames(family, cfg, stored.keys(), dir);
+  const weights = new Map(
+    paramSpecs(cfg).map((spec) => [spec.name, weightOf(stored, names.get(spec.name) as string, spec, cfg)]),
+  );
+  return { family, cfg, weights };
+}
+
+export async function readConfig(dir: string): Promise<{ readonly family: Family; readonly cfg: DecoderConfig }> {
   const file = join(dir, "config.json");
-  return parseConfigJson(await readJson(file), file);
+  const json = await readJson(file);
+  const family = familyOf(json, file);
+  return { family, cfg: family.config(json, file) };
 }
 
-/** A model's own parameters: there may be no others in its file, or the configuration is of another model. */
-async function readModelParams(dir: string, cfg: DecoderConfig): Promise<Map<string, Float32Array>> {
-  const file = join(dir, "model.safetensors");
-  const { tensors } = await readHeader(file);
-  const known = new Set(paramSpecs(cfg).map(({ name }) => name));
-  const other = [...tensors.keys()].find((name) => !known.has(name));
-  if (other !== undefined) {
-    throw new EngineError(
-      "weights",
-      `${file} has the tensor ${JSON.stringify(other)}, which config.json knows nothing of; they do not belong together, choose another model folder.`,
-    );
-  }
-  return readParams(file, cfg);
-}
-
-/** The parameters of a configuration out of a safetensors file, with their names and shapes checked. */
-export async function readParams(file: string, cfg: DecoderConfig, prefix = ""): Promise<Map<string, Float32Array>> {
-  const tensors = await readTensors(file);
+/** A model's parameters in memory, to be trained. */
+export async function readParams({ cfg, weights }: ModelWeights): Promise<Map<string, Float32Array>> {
   const params = new Map<string, Float32Array>();
-  for (const { name, shape } of paramSpecs(cfg)) {
-    const tensor = tensors.get(prefix + name);
-    const problem = !tensor
-      ? "is missing"
-      : sameShape(tensor.shape, shape)
-        ? undefined
-        : `is [${tensor.shape.join(", ")}] and should be [${shape.join(", ")}]`;
-    if (problem || !tensor) {
-      throw new EngineError("weights", `${file}: the tensor ${prefix}${name} ${problem}; choose another model folder.`);
-    }
-    if (!tensor.data.every(Number.isFinite)) {
+  for (const { name } of paramSpecs(cfg)) {
+    const tensor = weights.get(name) as StoredTensor | QuantizedTensor;
+    if ("bits" in tensor) {
       throw new EngineError(
         "weights",
-        `${file}: the tensor ${prefix}${name} has values that are not numbers; go back to an earlier checkpoint, or train the model again.`,
+        `The tensor ${tensor.weight.name} is quantised, and only whole numbers can be trained; train the model it was made from.`,
       );
     }
-    params.set(name, tensor.data);
+    params.set(name, finite(await readStored(tensor), tensor.file, tensor.name));
   }
   return params;
 }
 
+/** The parameters of a configuration out of one safetensors file, under some other names. */
+export async function readParamsOf(
+  file: string,
+  cfg: DecoderConfig,
+  nameOf: (name: string) => string,
+): Promise<Params> {
+  const tensors = await readTensors(file);
+  return new Map(
+    paramSpecs(cfg).map(({ name, shape }) => {
+      const tensor = tensors.get(nameOf(name));
+      if (!tensor) throw missing(file, nameOf(name));
+      requireShape(file, nameOf(name), tensor.shape, shape);
+      return [name, finite(tensor.data, file, nameOf(name))];
+    }),
+  );
+}
+
+/** A parameter's tensor, or the two of a quantised matrix; shapes are checked. */
+function weightOf(
+  stored: StoredTensors,
+  name: string,
+  { shape, role }: ParamSpec,
+  { weightLayout }: DecoderConfig,
+): StoredTensor | QuantizedTensor {
+  const weight = stored.get(name);
+  if (!weight) throw new Error(`weightOf: ${name} was found before`);
+  const scales = stored.get(`${name}.scales`);
+  if (!scales) {
+    requireShape(weight.file, name, weight.shape, shape);
+    return weight;
+  }
+  // Quantised matrices are [out, in] whatever the layout; tables are so always.
+  const [out, inner] = weightLayout === "inOut" && role !== "embedding" ? [shape[1], shape[0]] : shape;
+  const blocks = (inner as number) / QUANTIZED_BLOCK;
+  const bytes = weight.shape[2];
+  const bits = bytes === 4 * 8 ? 8 : 4;
+  requireShape(weight.file, name, weight.shape, [out as number, blocks, 4 * bits]);
+  requireShape(scales.file, scales.name, scales.shape, [out as number, blocks]);
+  return { weight, scales, bits };
+}
+
+function requireShape(file: string, name: string, shape: Shape, expected: Shape): void {
+  if (sameShape(shape, expected)) return;
+  throw new EngineError(
+    "weights",
+    `${file}: the tensor ${name} is [${shape.join(", ")}] and should be [${expected.join(", ")}]; choose another model folder.`,
+  );
+}
+
+const missing = (file: string, name: string) =>
+  new EngineError("weights", `${file}: the tensor ${name} is missing; choose another model folder.`);
+
+function finite(values: Float32Array, file: string, name: string): Float32Array {
+  if (values.every(Number.isFinite)) return values;
+  throw new EngineError(
+    "weights",
+    `${file}: the tensor ${name} has values that are not numbers; go back to an earlier checkpoint, or take the model from its source again.`,
+  );
+}
+
+const bytesOf = (tensor: StoredTensor | QuantizedTensor): number =>
+  "bits" in tensor ? tensor.weight.length + tensor.scales.length : tensor.length;
+
+/** That of the matrices: norms and biases stay as they are when a model is quantised. */
+function precisionOf(weights: StoredWeights): Precision {
+  const tensors = [...weights.values()];
+  const quantized = tensors.find((tensor) => "bits" in tensor);
+  if (quantized && "bits" in quantized) return quantized.bits === 8 ? "8-bit" : "4-bit";
+  const dtypes = new Set(tensors.map((tensor) => ("bits" in tensor ? "" : tensor.dtype)));
+  return dtypes.has("F32") ? "float32" : dtypes.has("BF16") ? "bfloat16" : "float16";
+}
+
+/** A folder may have no tokenizer: its model then takes and gives ids. */
+async function openTokenizer(dir: string, cfg: DecoderConfig): Promise<Tokenizer> {
+  const there = await Promise.all(
+    ["tokenizer.json", "vocab.json"].map((name) => stat(join(dir, name)).catch(() => null)),
+  );
+  return there.some((file) => file) ? loadTokenizer(dir) : noTokenizer(dir, cfg.vocabSize);
+}
+
+/** What ends a text: a model may have several such tokens, and only generation_config.json may say so. */
+async function readEosIds(dir: string, { eosId }: Tokenizer): Promise<readonly number[]> {
+  const files = await Promise.all(["config.json", "generation_config.json"].map((name) => readObject(join(dir, name))));
+  const ids = [eosId, ...files.flatMap(({ eos_token_id: id }) => id)];
+  return [...new Set(ids)].filter((id): id is number => Number.isInteger(id));
+}
+
 /** The record of a folder; a model may come without one, or with one in which anything is missing. */
 async function readRecord(dir: string): Promise<ModelRecord> {
-  const file = join(dir, "training.json");
-  const there = await stat(file).catch(() => null);
-  const json = there ? await readJson(file) : {};
-  const given = (typeof json === "object" && json !== null ? json : {}) as Readonly<Record<string, unknown>>;
-  const text = (value: unknown, otherwise: string) => (typeof value === "string" ? value : otherwise);
+  const [run, source] = [await readObject(join(dir, "training.json")), await readObject(join(dir, "source.json"))];
+  const made = await stat(join(dir, "config.json")).catch(() => null);
+  const text = (value: unknown) => (typeof value === "string" ? value : null);
   const count = (value: unknown) => (typeof value === "number" && value >= 0 ? value : 0);
   const loss = (value: unknown) => (typeof value === "number" ? value : null);
   return {
-    name: text(given.name, basename(dir)),
-    preset: text(given.preset, "unknown"),
-    step: count(given.step),
-    steps: count(given.steps),
-    loss: loss(given.loss),
-    valLoss: loss(given.valLoss),
-    device: given.device === "webgpu" ? "webgpu" : "cpu",
-    createdAt: text(given.createdAt, (there?.mtime ?? new Date(0)).toISOString()),
+    name: text(run.name) ?? text(source.id) ?? basename(dir),
+    preset: text(run.preset),
+    step: count(run.step),
+    steps: count(run.steps),
+    loss: loss(run.loss),
+    valLoss: loss(run.valLoss),
+    device: run.device === "webgpu" ? "webgpu" : "cpu",
+    createdAt: text(run.createdAt) ?? text(source.date) ?? (made?.mtime ?? new Date(0)).toISOString(),
   };
+}
+
+async function readObject(file: string): Promise<Readonly<Record<string, unknown>>> {
+  const there = await stat(file).catch(() => null);
+  const json = there ? await readJson(file) : {};
+  return (typeof json === "object" && json !== null ? json : {}) as Readonly<Record<string, unknown>>;
 }

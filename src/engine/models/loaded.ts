@@ -1,11 +1,11 @@
 /** A model in memory, ready to be looked at and to write: its weights on a device and what was compiled for them. */
 
-import { Decoding } from "../generate/decoding";
+import { Decoding, gpuAttentionProblem } from "../generate/decoding";
 import { type GeneratedStep, type GenerateOptions, generate, TokenCache } from "../generate/generate";
 import { softmax } from "../generate/sampling";
 import { type Trace, Tracer } from "../inspect/trace";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
-import { type DeviceWeights, placeWeights } from "../runtime/weights";
+import { type DeviceWeights, mapWeights } from "../runtime/weights";
 import type { TokenSpan } from "../tokenizers";
 import { type Model, openModel } from "./folder";
 
@@ -24,6 +24,8 @@ export interface GenerateSummary {
   readonly reason: "eos" | "length" | "stop" | "cancelled";
   readonly promptTokens: number;
   readonly reusedTokens: number;
+  /** First tokens that the window over a text longer than the context leaves out. */
+  readonly droppedTokens: number;
   readonly milliseconds: number;
 }
 
@@ -46,8 +48,8 @@ export class LoadedModel {
 
   static async open(dir: string, choice: DeviceChoice): Promise<LoadedModel> {
     const model = await openModel(dir);
-    const { device, reason } = await chooseDevice(choice);
-    return new LoadedModel(model, await placeWeights(model.cfg, model.params, device), reason);
+    const { device, reason } = await deviceFor(model, choice);
+    return new LoadedModel(model, await mapWeights(model.cfg, model.weights, device), reason);
   }
 
   /** The vocabulary as it is written, [V]. */
@@ -65,7 +67,7 @@ export class LoadedModel {
    */
   generate(
     prompt: readonly number[],
-    options: Omit<GenerateOptions, "eosId"> & { readonly stop?: readonly string[] },
+    options: Omit<GenerateOptions, "eosIds"> & { readonly stop?: readonly string[] },
     onToken: (token: GeneratedStep & { readonly text: string }) => void = () => {},
   ): Promise<GenerateSummary> {
     return this.#inTurn(async () => {
@@ -76,19 +78,22 @@ export class LoadedModel {
       const ids: number[] = [];
       let text = "";
       let reusedTokens = 0;
+      let droppedTokens = 0;
       const summary = (reason: GenerateSummary["reason"]): GenerateSummary => ({
         ids,
         text,
         reason,
         promptTokens: prompt.length,
         reusedTokens,
+        droppedTokens,
         milliseconds: performance.now() - began,
       });
       try {
         const steps = generate(this.#cache, prompt, {
           ...options,
-          eosId: tokenizer.eosId,
+          eosIds: this.model.eosIds,
           onPrompt: (n) => (reusedTokens = n),
+          onWindow: (n) => (droppedTokens = n),
         });
         for await (const step of steps) {
           ids.push(step.id);
@@ -140,6 +145,14 @@ export class LoadedModel {
     this.#last = turn.catch(() => undefined);
     return turn;
   }
+}
+
+/** The device that was asked for; of the automatic choice, one that can run the model. */
+async function deviceFor({ cfg }: Model, choice: DeviceChoice) {
+  const chosen = await chooseDevice(choice);
+  const problem = chosen.device === "webgpu" ? gpuAttentionProblem(cfg) : null;
+  if (problem === null || choice !== "auto") return chosen;
+  return { device: "cpu" as const, reason: `The GPU cannot run this model: ${problem}.` };
 }
 
 function residualNorms(trace: Trace, nLayers: number): Float32Array {

@@ -1,13 +1,15 @@
 /**
  * The decoder-only transformer, in one file, top to bottom.
  *
- * B batch   T position   N = T*B rows   D dModel   H nHeads   K dHead   F dMlp   V vocabSize
+ * B batch   T position   N = T*B rows   D dModel   E dEmbed   H nHeads   G nKvHeads   K dHead   F dMlp   V vocabSize
  *
  * Activations are rows of a matrix, position by position and within it sequence by sequence: [N, D] is [T, B, D].
- * In this order a head's [B, H, T, K] can be read out of [T, B, H, K] by a product without copying it first.
+ * In this order a head's [B, H, T, K] can be read out of [T, B, H, K] by a product without copying it first. T may be
+ * known only when the graph runs.
  */
 
-import { constant, geluGate, layerNorm, linear, type Node, rows, zeros } from "../graph/node";
+import { constant, geluGate, layerNorm, linear, type Node, ones, rmsNorm, rotary, rows, zeros } from "../graph/node";
+import { UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "./config";
 import type { ParamNodes } from "./params";
 
@@ -18,9 +20,11 @@ export type Probe = (name: string, x: Node) => Node;
 export interface Context {
   readonly batch: number;
   readonly length: number;
-  /** The rows of the position table [nCtx, D] that the tokens stand at: [T, 1 or B, D]. */
+  /** The rows of the position table that the tokens stand at: [T, 1 or B, D]. */
   readonly positions: (table: Node) => Node;
-  /** Attention of one block: q, k, v [N, H*K] to z [N, H*K]. */
+  /** Of models with rotary positions: the rows' angles, [N, dims / 2] each; see `nn/rotary.ts`. */
+  readonly rotation: () => { readonly cos: Node; readonly sin: Node };
+  /** Attention of one block: q [N, H*K], k and v [N, G*K] to z [N, H*K]. */
   readonly attend: (q: Node, k: Node, v: Node, layer: number, probe: Probe) => Node;
   readonly probe: Probe;
   /** Applied where dropout goes; the identity when nothing is trained. */
@@ -31,104 +35,219 @@ export interface Context {
 
 /** Logits [N, V] of tokens ids [T, B]. */
 export function decoder(ids: Node, param: ParamNodes, cfg: DecoderConfig, ctx: Context): Node {
-  const { batch: B, length: T, probe } = ctx;
-  const D = cfg.dModel;
-  const embed = probe("embed", rows(param("embed.tokens.weight"), ids.reshape([T * B]))); // [N, D]
-  const posEmbed = ctx.positions(param("embed.positions.weight")); // [T, 1 or B, D]
-  probe("posEmbed", posEmbed.broadcast([T, B, D]).reshape([T * B, D]));
-
-  let x = ctx.dropout(
-    embed
-      .reshape([T, B, D])
-      .add(posEmbed)
-      .reshape([T * B, D]),
-  ); // [N, D]
+  let x = ctx.dropout(embedding(ids, param, cfg, ctx)); // [N, D]
   for (let l = 0; l < cfg.nLayers; l++) x = block(x, l, param, cfg, ctx);
   if (ctx.readout) x = ctx.readout(x);
-  if (cfg.finalNorm) x = probe("lnFinal", norm(x, "lnFinal", param, cfg));
-  return probe("logits", head(x, param, cfg));
+  if (cfg.finalNorm) x = ctx.probe("lnFinal", norm(x, "lnFinal", param, cfg));
+  return ctx.probe("logits", head(x, param, cfg));
+}
+
+function embedding(
+  ids: Node,
+  param: ParamNodes,
+  cfg: DecoderConfig,
+  { batch: B, length: T, positions, probe }: Context,
+) {
+  const D = cfg.dModel;
+  const N = T === UNKNOWN ? UNKNOWN : T * B;
+  let tokens = rows(param("embed.tokens.weight"), ids.reshape([N])); // [N, E]
+  if (cfg.embedScale !== 1) tokens = tokens.mul(cfg.embedScale);
+  if (cfg.dEmbed !== D) tokens = dense(tokens, "embed.in", param, cfg); // [N, D]
+  const embed = probe("embed", tokens);
+  if (cfg.positions.kind !== "learned") return embed;
+
+  const posEmbed = positions(param("embed.positions.weight")); // [T, 1 or B, D]
+  probe("posEmbed", posEmbed.broadcast([T, B, D]).reshape([N, D]));
+  return embed.reshape([T, B, D]).add(posEmbed).reshape([N, D]);
 }
 
 /** Positions 0 to T - 1, the same for every sequence. */
-export const firstPositions = (length: number) => (table: Node) =>
-  table.slice(0, 0, length).reshape([length, 1, table.shape[1] as number]);
+export const firstPositions =
+  (length: number, offset = 0) =>
+  (table: Node) =>
+    table.slice(0, offset, offset + length).reshape([length, 1, table.shape[1] as number]);
 
 function block(residPre: Node, l: number, param: ParamNodes, cfg: DecoderConfig, ctx: Context): Node {
   const probe: Probe = (name, x) => ctx.probe(`blocks.${l}.${name}`, x);
-  const ln = (x: Node, name: "ln1" | "ln2") => norm(x, `blocks.${l}.${name}`, param, cfg);
+  const ln = (x: Node, name: string) => norm(x, `blocks.${l}.${name}`, param, cfg);
+  const attentionOf = (x: Node) => attention(x, l, param, cfg, ctx, probe);
+  const mlpOf = (x: Node) => mlp(x, l, param, cfg);
   probe("residPre", residPre);
 
-  if (cfg.norm === "pre") {
-    const attnOut = probe("attnOut", attention(ln(residPre, "ln1"), l, param, ctx, probe));
-    const residMid = probe("residMid", residPre.add(ctx.dropout(attnOut)));
-    const mlpOut = probe("mlpOut", mlp(ln(residMid, "ln2"), l, param, cfg));
-    return probe("residPost", residMid.add(ctx.dropout(mlpOut)));
-  }
-  const attnOut = probe("attnOut", attention(residPre, l, param, ctx, probe));
-  const residMid = probe("residMid", ln(residPre.add(ctx.dropout(attnOut)), "ln1"));
-  const mlpOut = probe("mlpOut", mlp(residMid, l, param, cfg));
-  return probe("residPost", ln(residMid.add(ctx.dropout(mlpOut)), "ln2"));
-}
-
-function attention(x: Node, l: number, param: ParamNodes, ctx: Context, probe: Probe): Node {
-  const [q, k, v] = ["q", "k", "v"].map((name) => dense(x, `blocks.${l}.${name}`, param)) as [Node, Node, Node];
-  const z = ctx.attend(q, k, v, l, probe); // [N, H*K]
-  return dense(z, `blocks.${l}.o`, param);
-}
-
-/** Causal attention within the batch, every value by itself so that it can be looked at and derived. */
-export function fullAttention(
-  { nHeads: H, dModel: D }: DecoderConfig,
-  { batch: B, length: T }: { readonly batch: number; readonly length: number },
-  dropout: (x: Node) => Node = (x) => x,
-): Context["attend"] {
-  const K = D / H;
-  const mask = causalMask(T);
-  const heads = (x: Node) => x.reshape([T, B, H, K]).transpose(1, 2, 0, 3); // [B, H, T, K]
-  return (qRows, kRows, vRows, _layer, probe) => {
-    const q = probe("attn.q", heads(qRows));
-    const k = probe("attn.k", heads(kRows));
-    const v = probe("attn.v", heads(vRows));
-    const scores = probe("attn.scores", q.matmul(k, { transB: true, alpha: 1 / Math.sqrt(K) })); // [B, H, T, T]
-    const pattern = probe("attn.pattern", scores.add(mask).softmax()); // [B, H, T, T], rows sum to 1
-    const z = probe("attn.z", dropout(pattern).matmul(v)); // [B, H, T, K]
-    return z.transpose(2, 0, 1, 3).reshape([T * B, D]);
-  };
-}
-
-/** [T (query), T (key)]: 0 where a position may look, -1e9 where it would see a later one; its softmax is exactly 0. */
-export function causalMask(T: number): Node {
-  const mask = new Float32Array(T * T);
-  for (let query = 0; query < T; query++) mask.fill(-1e9, query * T + query + 1, (query + 1) * T);
-  return constant(mask, [T, T]);
-}
-
-function mlp(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig): Node {
-  const [fc, proj] = [`blocks.${l}.fc`, `blocks.${l}.proj`];
-  switch (cfg.activation) {
-    case "relu":
-      return dense(dense(x, fc, param).relu(), proj, param);
-    case "geluTanh":
-      return dense(dense(x, fc, param).geluTanh(), proj, param);
-    case "gelu": {
-      // gelu(h) = geluGate(h / √2) / √2: both factors ride along in the products.
-      const gate = geluGate(dense(x, fc, param, { alpha: Math.SQRT1_2, beta: Math.SQRT1_2 }));
-      return dense(gate, proj, param, { alpha: Math.SQRT1_2 });
+  switch (cfg.norm) {
+    case "post": {
+      const attnOut = probe("attnOut", attentionOf(residPre));
+      const residMid = probe("residMid", ln(residPre.add(ctx.dropout(attnOut)), "ln1"));
+      const mlpOut = probe("mlpOut", mlpOf(residMid));
+      return probe("residPost", ln(residMid.add(ctx.dropout(mlpOut)), "ln2"));
+    }
+    case "parallel":
+    case "shared": {
+      const normed = ln(residPre, "ln1");
+      const attnOut = probe("attnOut", attentionOf(normed));
+      const mlpOut = probe("mlpOut", mlpOf(cfg.norm === "shared" ? normed : ln(residPre, "ln2")));
+      return probe("residPost", residPre.add(ctx.dropout(attnOut)).add(ctx.dropout(mlpOut)));
+    }
+    case "pre":
+    case "output":
+    case "sandwich": {
+      const before = (x: Node, name: string) => (cfg.norm === "output" ? x : ln(x, name));
+      const after = (x: Node, name: string) => (cfg.norm === "pre" ? x : ln(x, name));
+      const attnOut = probe("attnOut", after(attentionOf(before(residPre, "ln1")), "ln1Out"));
+      const residMid = probe("residMid", residPre.add(ctx.dropout(attnOut)));
+      const mlpOut = probe("mlpOut", after(mlpOf(before(residMid, "ln2")), "ln2Out"));
+      return probe("residPost", residMid.add(ctx.dropout(mlpOut)));
     }
   }
 }
 
+function attention(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig, ctx: Context, probe: Probe): Node {
+  const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
+  let [q, k, v] = queriesKeysValues(x, `blocks.${l}`, param, cfg); // [N, H*K], [N, G*K], [N, G*K]
+  if (cfg.qkNorm !== "none") {
+    const normed = (y: Node, name: string, heads: number) => {
+      const byHead = cfg.qkNorm === "head" ? y.reshape([y.shape[0] as number, heads, K]) : y;
+      return norm(byHead, `blocks.${l}.${name}`, param, cfg).reshape(y.shape);
+    };
+    [q, k] = [normed(q, "lnQ", H), normed(k, "lnK", G)];
+  }
+  if (cfg.positions.kind === "rotary" && !cfg.positions.unrotatedLayers.includes(l)) {
+    const { cos, sin } = ctx.rotation();
+    [q, k] = [rotary(q, cos, sin, H), rotary(k, cos, sin, G)];
+  }
+  return dense(ctx.attend(q, k, v, l, probe), `blocks.${l}.o`, param, cfg);
+}
+
+function queriesKeysValues(x: Node, block: string, param: ParamNodes, cfg: DecoderConfig): [Node, Node, Node] {
+  const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
+  if (cfg.qkv === "separate") {
+    return ["q", "k", "v"].map((name) => dense(x, `${block}.${name}`, param, cfg)) as [Node, Node, Node];
+  }
+  const all = dense(x, `${block}.qkv`, param, cfg); // [N, (H + 2 G) K]
+  const N = all.shape[0] as number;
+  if (cfg.qkv === "fused") {
+    const [qEnd, kEnd, vEnd] = [H * K, (H + G) * K, (H + 2 * G) * K];
+    return [all.slice(1, 0, qEnd), all.slice(1, qEnd, kEnd), all.slice(1, kEnd, vEnd)];
+  }
+  const byHead = all.reshape([N, H, 3, K]);
+  return [0, 1, 2].map((i) => byHead.slice(2, i, i + 1).reshape([N, H * K])) as [Node, Node, Node];
+}
+
+/** How a layer's scores come from its queries and keys, and what is seen of them. */
+export const scoreScale = (cfg: DecoderConfig, l: number): number =>
+  cfg.attentionScale / (cfg.scaleByLayer ? l + 1 : 1);
+
+export const windowOfLayer = (cfg: DecoderConfig, l: number): number | null => cfg.windows[l] ?? null;
+
+export const softcapped = (x: Node, cap: number | null): Node => (cap === null ? x : x.div(cap).tanh().mul(cap));
+
+/**
+ * Causal attention within the batch, every value by itself so that it can be looked at and derived. `mask` answers what
+ * is added to the scores of a layer with this window, [T (query), T (key)].
+ */
+export function fullAttention(
+  cfg: DecoderConfig,
+  { batch: B, length: T }: { readonly batch: number; readonly length: number },
+  mask: (window: number | null) => Node,
+  dropout: (x: Node) => Node = (x) => x,
+): Context["attend"] {
+  const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
+  const N = T === UNKNOWN ? UNKNOWN : T * B;
+  const byHead = (x: Node, heads: number) => x.reshape([T, B, heads, K]).transpose(1, 2, 0, 3); // [B, heads, T, K]
+  /** Each head of keys and values as often as heads of queries share it. */
+  const repeated = (x: Node) =>
+    x
+      .reshape([T, B, G, 1, K])
+      .broadcast([T, B, G, H / G, K])
+      .reshape([N, H * K]);
+  const shared = (x: Node) => byHead(H === G ? x : repeated(x), H); // [B, H, T, K]
+  return (qRows, kRows, vRows, l, probe) => {
+    const q = probe("attn.q", byHead(qRows, H));
+    probe("attn.k", byHead(kRows, G));
+    probe("attn.v", byHead(vRows, G));
+    const products = q.matmul(shared(kRows), { transB: true, alpha: scoreScale(cfg, l) });
+    const scores = probe("attn.scores", softcapped(products, cfg.attentionSoftcap)); // [B, H, T, T]
+    const pattern = probe("attn.pattern", scores.add(mask(windowOfLayer(cfg, l))).softmax()); // rows sum to 1
+    const z = probe("attn.z", dropout(pattern).matmul(shared(vRows))); // [B, H, T, K]
+    return z.transpose(2, 0, 1, 3).reshape([N, H * K]);
+  };
+}
+
+/** The masks of a graph whose length is known, each written once. */
+export function constantMasks(T: number): (window: number | null) => Node {
+  const masks = new Map<number | null, Node>();
+  return (window) => {
+    const known = masks.get(window) ?? constant(causalMask(T, window), [T, T]);
+    masks.set(window, known);
+    return known;
+  };
+}
+
+/** [T (query), T (key)]: 0 where a position may look, -1e9 where it may not; its softmax is exactly 0. */
+export function causalMask(T: number, window: number | null = null): Float32Array {
+  const mask = new Float32Array(T * T);
+  for (let query = 0; query < T; query++) {
+    mask.fill(-1e9, query * T + query + 1, (query + 1) * T);
+    if (window !== null) mask.fill(-1e9, query * T, query * T + Math.max(0, query + 1 - window));
+  }
+  return mask;
+}
+
+function mlp(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig): Node {
+  const [gate, fc, proj] = ["gate", "fc", "proj"].map((name) => `blocks.${l}.${name}`) as [string, string, string];
+  if (cfg.gatedMlp) {
+    const gated = activated(dense(x, gate, param, cfg), cfg).mul(dense(x, fc, param, cfg));
+    return dense(gated, proj, param, cfg);
+  }
+  if (cfg.activation !== "gelu") return dense(activated(dense(x, fc, param, cfg), cfg), proj, param, cfg);
+  // gelu(h) = geluGate(h / √2) / √2: both factors ride along in the products.
+  const gelu = geluGate(dense(x, fc, param, cfg, { alpha: Math.SQRT1_2, beta: Math.SQRT1_2 }));
+  return dense(gelu, proj, param, cfg, { alpha: Math.SQRT1_2 });
+}
+
+function activated(x: Node, { activation }: DecoderConfig): Node {
+  switch (activation) {
+    case "relu":
+      return x.relu();
+    case "geluTanh":
+      return x.geluTanh();
+    case "silu":
+      return x.mul(x.sigmoid());
+    case "gelu":
+      return geluGate(x.mul(Math.SQRT1_2)).mul(Math.SQRT1_2);
+  }
+}
+
 function head(x: Node, param: ParamNodes, cfg: DecoderConfig): Node {
-  if (!cfg.tiedHead) return dense(x, "head", param);
-  const logits = x.matmul(param("embed.tokens.weight"), { transB: true }); // [N, V]
-  return cfg.headBias ? logits.add(param("head.bias")) : logits;
+  const read = cfg.dEmbed === cfg.dModel ? x : dense(x, "head.in", param, cfg); // [N, E]
+  if (!cfg.tiedHead) return softcapped(dense(read, "head", param, cfg), cfg.logitSoftcap);
+  const bias = cfg.headBias ? param("head.bias") : undefined;
+  return softcapped(linear(read, param("embed.tokens.weight"), bias, { transW: true }), cfg.logitSoftcap); // [N, V]
 }
 
 /** A linear layer, with a bias if the model has one. */
-const dense = (x: Node, name: string, param: ParamNodes, scale: { alpha?: number; beta?: number } = {}): Node =>
-  linear(x, param(`${name}.weight`), param.has(`${name}.bias`) ? param(`${name}.bias`) : undefined, scale);
+const dense = (
+  x: Node,
+  name: string,
+  param: ParamNodes,
+  cfg: DecoderConfig,
+  scale: { alpha?: number; beta?: number } = {},
+): Node =>
+  linear(x, param(`${name}.weight`), param.has(`${name}.bias`) ? param(`${name}.bias`) : undefined, {
+    ...scale,
+    transW: cfg.weightLayout === "outIn",
+  });
 
+/** Over the last axis. */
 function norm(x: Node, name: string, param: ParamNodes, cfg: DecoderConfig): Node {
-  const bias = cfg.normBias ? param(`${name}.bias`) : zeros([cfg.dModel]);
-  return layerNorm(x, param(`${name}.weight`), bias, cfg.normEps);
+  const width = x.shape.at(-1) as number;
+  const weight = cfg.normScale ? param(`${name}.weight`) : ones([width]);
+  switch (cfg.normKind) {
+    case "layer":
+      return layerNorm(x, weight, cfg.normBias ? param(`${name}.bias`) : zeros([width]), cfg.normEps);
+    case "rms":
+      return rmsNorm(x, weight, cfg.normEps);
+    case "rmsPlusOne":
+      return rmsNorm(x, weight.add(1), cfg.normEps);
+  }
 }

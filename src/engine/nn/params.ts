@@ -1,7 +1,7 @@
 /**
  * The parameters of a decoder: their names and shapes, how they are initialised, and how they are packed for training.
  *
- * D dModel   F dMlp   V vocabSize   C nCtx
+ * D dModel   E dEmbed   H nHeads   G nKvHeads   K dHead   F dMlp   V vocabSize
  */
 
 import type { Node } from "../graph/node";
@@ -16,34 +16,48 @@ export interface ParamSpec {
   readonly role: "embedding" | "matrix" | "residualMatrix" | "bias" | "normScale" | "normBias";
 }
 
-/** Every parameter, in the order of the computation. Matrices are stored [in, out]. */
+/** Every parameter, in the order of the computation. Matrices are stored as `weightLayout` says. */
 export function paramSpecs(cfg: DecoderConfig): readonly ParamSpec[] {
-  const { dModel: D, dMlp: F, vocabSize: V, nCtx: C } = cfg;
+  const { dModel: D, dEmbed: E, dHead: K, dMlp: F, vocabSize: V, nHeads: H, nKvHeads: G } = cfg;
   const specs: ParamSpec[] = [];
   const add = (name: string, role: ParamSpec["role"], ...shape: number[]) => specs.push({ name, role, shape });
-  const norm = (name: string) => {
-    add(`${name}.weight`, "normScale", D);
-    if (cfg.normBias) add(`${name}.bias`, "normBias", D);
+  const norm = (name: string, width = D) => {
+    if (cfg.normScale) add(`${name}.weight`, "normScale", width);
+    if (cfg.normBias) add(`${name}.bias`, "normBias", width);
   };
-  const layer = (name: string, role: ParamSpec["role"], bias: boolean, rows: number, columns: number) => {
-    add(`${name}.weight`, role, rows, columns);
-    if (bias) add(`${name}.bias`, "bias", columns);
+  const layer = (name: string, role: ParamSpec["role"], bias: boolean, width: number, out: number) => {
+    add(`${name}.weight`, role, ...(cfg.weightLayout === "inOut" ? [width, out] : [out, width]));
+    if (bias) add(`${name}.bias`, "bias", out);
   };
 
-  add("embed.tokens.weight", "embedding", V, D);
-  add("embed.positions.weight", "embedding", C, D);
+  add("embed.tokens.weight", "embedding", V, E);
+  if (E !== D) layer("embed.in", "matrix", false, E, D);
+  if (cfg.positions.kind === "learned") add("embed.positions.weight", "embedding", cfg.nCtx + cfg.positions.offset, D);
   for (let l = 0; l < cfg.nLayers; l++) {
     const block = `blocks.${l}`;
-    norm(`${block}.ln1`);
-    for (const name of ["q", "k", "v"]) layer(`${block}.${name}`, "matrix", cfg.attentionBias, D, D);
-    layer(`${block}.o`, "residualMatrix", cfg.attentionBias, D, D);
-    norm(`${block}.ln2`);
+    if (cfg.norm !== "output") norm(`${block}.ln1`);
+    if (cfg.qkv === "separate") {
+      layer(`${block}.q`, "matrix", cfg.attentionBias, D, H * K);
+      for (const name of ["k", "v"]) layer(`${block}.${name}`, "matrix", cfg.attentionBias, D, G * K);
+    } else {
+      layer(`${block}.qkv`, "matrix", cfg.attentionBias, D, (H + 2 * G) * K);
+    }
+    if (cfg.qkNorm !== "none") {
+      norm(`${block}.lnQ`, cfg.qkNorm === "head" ? K : H * K);
+      norm(`${block}.lnK`, cfg.qkNorm === "head" ? K : G * K);
+    }
+    layer(`${block}.o`, "residualMatrix", cfg.outBias, H * K, D);
+    if (cfg.norm === "output" || cfg.norm === "sandwich") norm(`${block}.ln1Out`);
+    if (cfg.norm !== "output" && cfg.norm !== "shared") norm(`${block}.ln2`);
+    if (cfg.gatedMlp) layer(`${block}.gate`, "matrix", cfg.mlpBias, D, F);
     layer(`${block}.fc`, "matrix", cfg.mlpBias, D, F);
     layer(`${block}.proj`, "residualMatrix", cfg.mlpBias, F, D);
+    if (cfg.norm === "output" || cfg.norm === "sandwich") norm(`${block}.ln2Out`);
   }
   if (cfg.finalNorm) norm("lnFinal");
-  if (!cfg.tiedHead) add("head.weight", "matrix", D, V);
-  if (cfg.headBias) add("head.bias", "bias", V);
+  if (E !== D) layer("head.in", "matrix", false, D, E);
+  if (!cfg.tiedHead) layer("head", "matrix", cfg.headBias, E, V);
+  else if (cfg.headBias) add("head.bias", "bias", V);
   return specs;
 }
 
@@ -82,7 +96,7 @@ export function initParams(cfg: DecoderConfig, init: "xavier" | "gpt2", seed: nu
     };
     const uniform = (bound: number) => fill(() => (2 * draws.uniform() - 1) * bound);
     const normal = (deviation: number) => fill(() => draws.normal() * deviation);
-    if (shape.length === 2) fanIn = shape[0] as number;
+    if (shape.length === 2) fanIn = shape[cfg.weightLayout === "inOut" ? 0 : 1] as number;
 
     if (role === "normScale") values.fill(1);
     else if (role === "bias" && init === "xavier") uniform(1 / Math.sqrt(fanIn));

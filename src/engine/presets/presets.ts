@@ -1,6 +1,6 @@
 /** The set-ups that Decoder Lab trains by name: a model, how it is trained, and what it is trained on. */
 
-import type { DecoderConfig } from "../nn/config";
+import type { ClassicConfig } from "../nn/config";
 import type { TrainConfig } from "../train/config";
 
 export interface Preset {
@@ -10,7 +10,7 @@ export interface Preset {
   /** What the model learns: a text that the user chooses, or a task that makes its own data. */
   readonly data: { readonly kind: "text"; readonly validationShare: number } | { readonly kind: "adder" };
   /** The vocabulary comes from the data; for text the context is the block that is trained on. */
-  readonly model: Omit<DecoderConfig, "vocabSize" | "nCtx">;
+  readonly model: Omit<ClassicConfig, "vocabSize" | "nCtx">;
   readonly train: TrainConfig;
 }
 

@@ -1,8 +1,7 @@
 /** A preset's settings by dotted name ("model.nLayers", "train.schedule.lr"): listed, overridden, checked. */
 
 import { EngineError } from "../errors";
-import { requireHeadSize } from "../generate/decoding";
-import type { DecoderConfig } from "../nn/config";
+import { type DecoderConfig, requireWholeHeads } from "../nn/config";
 import type { TrainConfig } from "../train/config";
 import { PRESETS, type Preset } from "./presets";
 
@@ -38,7 +37,7 @@ export function withSettings(preset: Preset, changes: Settings): Preset {
   // The tree has exactly the names that flatten found in the preset, each with a value of the same kind.
   const { model, train } = unflatten(values) as unknown as { model: Preset["model"]; train: TrainConfig };
   const changed = { ...preset, model, train };
-  requireHeadSize(model);
+  requireWholeHeads(model);
   return changed;
 }
 

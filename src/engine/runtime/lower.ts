@@ -6,17 +6,10 @@
  * what would be extra passes over memory.
  */
 
-import { type DType, type Node, type Op, topoSort } from "../graph/node";
-import { type Shape, sizeOf } from "../graph/shape";
-import {
-  type ElementType,
-  type OnnxAttribute,
-  type OnnxGraph,
-  type OnnxNode,
-  type OnnxTensor,
-  type OnnxValue,
-  UNKNOWN,
-} from "./onnx";
+import { type DType, type Node, type Op, QUANTIZED_BLOCK, topoSort } from "../graph/node";
+import { type Shape, sizeOf, UNKNOWN } from "../graph/shape";
+import type { StoredTensor } from "../weights/stored";
+import type { ElementType, ExternalData, OnnxAttribute, OnnxGraph, OnnxNode, OnnxTensor, OnnxValue } from "./onnx";
 
 export type LoweringTarget = "cpu" | "webgpu";
 
@@ -102,6 +95,8 @@ class GraphWriter {
   readonly #readers = new Map<Node, Set<Op>>();
   /** The names of the caches that each attention over a cache answers. */
   readonly presents = new Map<Node, readonly [string, string]>();
+  /** The two parts of each value that is split. */
+  readonly parts = new Map<string, readonly [string, string]>();
   /** The values whose `inverseStd` is needed, and where it was found. */
   readonly inverseStds = new Map<Node, string | undefined>();
   #count = 0;
@@ -175,6 +170,20 @@ class GraphWriter {
     return name;
   }
 
+  /** A file's tensor as it is stored, in a shape of the same size. */
+  external({ name, dtype, file, offset, length, strides }: StoredTensor, shape: Shape): string {
+    const type = STORED_TYPES[dtype as keyof typeof STORED_TYPES];
+    if (type === undefined || strides) throw new Error(`${name}: ${dtype} cannot be mapped; convert it first`);
+    const key = `${file}:${offset}:${shape}`;
+    const known = this.#constants.get(key);
+    if (known) return known;
+    const data: ExternalData = { file, offset, length };
+    this.initializers.push({ name: `${name}:${shape.join("x")}`, type, shape, data });
+    const external = this.initializers.at(-1)?.name as string;
+    this.#constants.set(key, external);
+    return external;
+  }
+
   float(value: number): string {
     return this.constant(Float32Array.of(value), []);
   }
@@ -189,6 +198,8 @@ class GraphWriter {
   }
 
   #mayBeAbsorbed(node: Node): boolean {
+    // Weights are written by who reads them, as they read them.
+    if (is(node, "stored") || is(node, "quantized")) return true;
     return isHeadsFirst(node, this) || (is(node, "matmul") && node.shape.length === 2 && this.hasOneUser(node));
   }
 }
@@ -206,10 +217,15 @@ type Rule<K extends Op = Op> = (node: Node<K>, w: GraphWriter) => string;
 /** How each op is written. A rule answers the name of the value it made. */
 const rules: { readonly [K in Op]: Rule<K> } = {
   input: ({ attrs: { name }, shape, dtype }, w) => {
-    w.inputs.push({ name, type: ELEMENT[dtype], shape });
+    if (!w.inputs.some((known) => known.name === name)) w.inputs.push({ name, type: ELEMENT[dtype], shape });
     return name;
   },
   constant: ({ attrs: { data }, shape }, w) => w.constant(data, shape),
+  // onnxruntime converts once, when the session is made.
+  stored: ({ attrs: { tensor }, shape }, w) => toFloat(w.external(tensor, shape), tensor, w),
+  quantized: () => {
+    throw new Error("quantized: only products and lookups read it");
+  },
 
   add: (node, w) => {
     const fused = addedProduct(node as Node<"add">, w);
@@ -225,6 +241,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
   tanh: (node, w) => simple("Tanh")(node, w),
   erf: (node, w) => simple("Erf")(node, w),
   relu: (node, w) => simple("Relu")(node, w),
+  sigmoid: (node, w) => simple("Sigmoid")(node, w),
   positive: (node, w) => {
     const greater = w.emit("Greater", [w.name(node.inputs[0]), w.float(0)]);
     return w.emit("Cast", [greater], { attributes: { to: FLOAT }, as: node as Node });
@@ -252,13 +269,46 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     return w.target === "cpu" ? fusedMatMul(node, w) : plainMatMul(node, w);
   },
   linear: (node, w) => {
-    const { alpha, beta } = node.attrs;
-    const attributes = { alpha: { float: alpha }, beta: { float: beta } };
+    const { alpha, beta, transW } = node.attrs;
+    const attributes = { alpha: { float: alpha }, beta: { float: beta }, transB: +transW };
     return w.emit(
       "Gemm",
       node.inputs.map((x) => w.name(x)),
       { attributes, as: node as Node },
     );
+  },
+  quantizedLinear: (node, w) => {
+    const [x, matrix, bias] = node.inputs;
+    if (matrix.op !== "quantized") throw new Error("quantizedLinear: the matrix must be quantized");
+    const { weight, scales, bits } = (matrix as Node<"quantized">).attrs;
+    const [N, K] = matrix.shape as [number, number];
+    const { alpha, beta } = node.attrs;
+    const plain = alpha === 1 && beta === 1;
+    const inputs = [w.name(x), w.external(weight, weight.shape), w.external(scales, [N * (K / QUANTIZED_BLOCK)])];
+    if (plain && bias) inputs.push("", "", w.name(bias));
+    // Level 4 computes with 8-bit activations; the default is two hundred times slower at 8 bits.
+    const attributes = { K, N, bits, block_size: QUANTIZED_BLOCK, accuracy_level: 4 };
+    const last = plain && { as: node as Node };
+    const product = w.emit("MatMulNBits", inputs, { attributes, domain: "com.microsoft", ...last });
+    if (plain) return product;
+    const scaled = w.emit("Mul", [product, w.float(alpha)], { ...(!bias && { as: node as Node }) });
+    if (!bias) return scaled;
+    return w.emit("Add", [scaled, w.emit("Mul", [w.name(bias), w.float(beta)])], { as: node as Node });
+  },
+  rmsNorm: (node, w) =>
+    simple("SimplifiedLayerNormalization", { axis: -1, epsilon: { float: node.attrs.eps } })(node, w),
+  rotary: (node, w) => {
+    const [x, cos, sin] = node.inputs.map((i) => w.name(i)) as [string, string, string];
+    const { nHeads } = node.attrs;
+    const [, width] = node.shape as [number, number];
+    const dims = 2 * (node.inputs[1].shape[1] as number);
+    // 0 turns the whole head.
+    const attributes = { num_heads: nHeads, rotary_embedding_dim: dims < width / nHeads ? dims : 0 };
+    // One sequence of rows, each with its own row of the tables.
+    const sequence = w.emit("Unsqueeze", [x, w.int64s(0)]);
+    const inputs = [sequence, w.int64s(0), cos, sin];
+    const rotated = w.emit("RotaryEmbedding", inputs, { attributes, domain: "com.microsoft" });
+    return w.emit("Squeeze", [rotated, w.int64s(0)], { as: node as Node });
   },
   layerNorm: (node, w) => {
     const [x] = node.inputs;
@@ -276,9 +326,24 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     return found;
   },
 
+  part: (node, w) => {
+    const [x, sizes] = node.inputs;
+    const key = `${w.name(x)}/${w.name(sizes)}`;
+    const known = w.parts.get(key) ?? ([w.fresh(), w.fresh()] as const);
+    if (!w.parts.has(key)) {
+      w.parts.set(key, known);
+      w.emit("Split", [w.name(x), w.name(sizes)], { attributes: { axis: -1 }, outputs: known });
+    }
+    return known[node.attrs.which];
+  },
+
   reshape: (node, w) => w.emit("Reshape", [w.name(node.inputs[0]), w.int64s(...node.shape)], { as: node as Node }),
   transpose: (node, w) => simple("Transpose", { perm: node.attrs.perm })(node, w),
-  broadcast: (node, w) => w.emit("Expand", [w.name(node.inputs[0]), w.int64s(...node.shape)], { as: node as Node }),
+  broadcast: (node, w) => {
+    // A dimension of 1 leaves the operand's own.
+    const shape = node.shape.map((d) => (d === UNKNOWN ? 1 : d));
+    return w.emit("Expand", [w.name(node.inputs[0]), w.int64s(...shape)], { as: node as Node });
+  },
   slice: (node, w) => {
     const { axis, start, end } = node.attrs;
     const inputs = [w.name(node.inputs[0]), w.int64s(start), w.int64s(end), w.int64s(axis)];
@@ -300,7 +365,28 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     return w.emit("Concat", names, { attributes, as: node as Node });
   },
 
-  rows: (node, w) => simple("Gather", { axis: 0 })(node, w),
+  rows: (node, w) => {
+    const [table, ids] = node.inputs;
+    const attributes = { axis: 0 };
+    if (is(table, "quantized")) {
+      const { weight, scales, bits } = table.attrs;
+      const [V, D] = table.shape as [number, number];
+      const inputs = [
+        w.external(weight, [V, (D * bits) / 8]),
+        w.name(ids),
+        w.external(scales, [V, D / QUANTIZED_BLOCK]),
+      ];
+      const blocks = { gather_axis: 0, quantize_axis: 1, block_size: QUANTIZED_BLOCK, bits };
+      return w.emit("GatherBlockQuantized", inputs, { attributes: blocks, domain: "com.microsoft", as: node as Node });
+    }
+    if (is(table, "stored") && table.attrs.tensor.dtype !== "F32") {
+      // A few rows are converted as they are read, rather than the table as a whole.
+      const { tensor } = table.attrs;
+      const found = w.emit("Gather", [w.external(tensor, table.shape), w.name(ids)], { attributes });
+      return toFloat(found, tensor, w, node as Node);
+    }
+    return simple("Gather", attributes)(node, w);
+  },
   scatterRows: (node, w) => {
     const [g, ids] = node.inputs;
     const count = sizeOf(ids.shape);
@@ -340,7 +426,13 @@ const rules: { readonly [K in Op]: Rule<K> } = {
 
   cachedAttention: (node, w) => {
     const outputs = [w.outputName(node as Node), `${w.fresh()}k`, `${w.fresh()}v`];
-    const attributes = { num_heads: node.attrs.nHeads, kv_num_heads: node.attrs.nHeads };
+    const { nHeads, nKvHeads, scale, window } = node.attrs;
+    const attributes = {
+      num_heads: nHeads,
+      kv_num_heads: nKvHeads,
+      scale: { float: scale },
+      ...(window !== null && { local_window_size: window }),
+    };
     w.presents.set(node as Node, [outputs[1] as string, outputs[2] as string]);
     return w.emit(
       "GroupQueryAttention",
@@ -360,6 +452,12 @@ const ONE_HOT_ROWS = 1024;
 
 const FLOAT = 1;
 const ELEMENT = { f32: "float32", i32: "int32", i64: "int64" } as const satisfies Record<DType, ElementType>;
+
+/** What onnxruntime maps out of a file, by the names of safetensors. */
+const STORED_TYPES = { F32: "float32", F16: "float16", BF16: "bfloat16", U8: "uint8" } as const;
+
+const toFloat = (name: string, { dtype }: StoredTensor, w: GraphWriter, as?: Node): string =>
+  dtype === "F32" ? name : w.emit("Cast", [name], { attributes: { to: FLOAT }, ...(as && { as }) });
 
 const describe = (name: string, { shape, dtype }: Node): OnnxValue => ({ name, type: ELEMENT[dtype], shape });
 

@@ -3,12 +3,9 @@
  * https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
 
-import type { Shape } from "../graph/shape";
+import { type Shape, UNKNOWN } from "../graph/shape";
 
-export type ElementType = "float32" | "int32" | "int64" | "bool";
-
-/** A dimension that is known only when the model runs. */
-export const UNKNOWN = -1;
+export type ElementType = "float32" | "int32" | "int64" | "bool" | "uint8" | "float16" | "bfloat16";
 
 export interface OnnxValue {
   readonly name: string;
@@ -17,7 +14,14 @@ export interface OnnxValue {
 }
 
 export interface OnnxTensor extends OnnxValue {
-  readonly data: Float32Array | Int32Array | BigInt64Array;
+  readonly data: Float32Array | Int32Array | BigInt64Array | Uint8Array | ExternalData;
+}
+
+/** Bytes of a file, by its absolute path. */
+export interface ExternalData {
+  readonly file: string;
+  readonly offset: number;
+  readonly length: number;
 }
 
 export type OnnxAttribute =
@@ -47,52 +51,71 @@ export interface OnnxGraph {
 const IR_VERSION = 10;
 const OPSET = 21;
 
-/** A serialized ModelProto. */
-export function encodeModel(graph: OnnxGraph): Uint8Array {
+/** A serialized ModelProto. `locate` says how it names the files of external data. */
+export function encodeModel(graph: OnnxGraph, locate: (file: string) => string = (file) => file): Uint8Array {
   const opset = (domain: string, version: number) => (w: Writer) => w.string(1, domain).int(2, version);
   return new Writer()
     .int(1, IR_VERSION)
     .string(2, "decoder-lab")
-    .message(7, (w) => writeGraph(w, graph))
+    .message(7, (w) => writeGraph(w, graph, locate))
     .message(8, opset("", OPSET))
     .message(8, opset("com.microsoft", 1))
     .finish();
 }
 
-const ELEMENT_TYPES = { float32: 1, int32: 6, int64: 7, bool: 9 } as const satisfies Record<ElementType, number>;
+const ELEMENT_TYPES = {
+  float32: 1,
+  uint8: 2,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  bfloat16: 16,
+} as const satisfies Record<ElementType, number>;
 
-function writeGraph(w: Writer, graph: OnnxGraph): void {
-  for (const node of graph.nodes) w.message(1, (m) => writeNode(m, node));
+type Locate = (file: string) => string;
+
+function writeGraph(w: Writer, graph: OnnxGraph, locate: Locate): void {
+  for (const node of graph.nodes) w.message(1, (m) => writeNode(m, node, locate));
   w.string(2, graph.name);
-  for (const tensor of graph.initializers) w.message(5, (m) => writeTensor(m, tensor));
+  for (const tensor of graph.initializers) w.message(5, (m) => writeTensor(m, tensor, locate));
   for (const value of graph.inputs) w.message(11, (m) => writeValue(m, value));
   for (const value of graph.outputs) w.message(12, (m) => writeValue(m, value));
 }
 
-function writeNode(w: Writer, node: OnnxNode): void {
+function writeNode(w: Writer, node: OnnxNode, locate: Locate): void {
   for (const name of node.inputs) w.string(1, name);
   for (const name of node.outputs) w.string(2, name);
   w.string(3, node.outputs[0] ?? "").string(4, node.op);
-  for (const [name, value] of Object.entries(node.attributes)) w.message(5, (m) => writeAttribute(m, name, value));
+  for (const [name, value] of Object.entries(node.attributes)) {
+    w.message(5, (m) => writeAttribute(m, name, value, locate));
+  }
   if (node.domain) w.string(7, node.domain);
 }
 
-function writeAttribute(w: Writer, name: string, value: OnnxAttribute): void {
+function writeAttribute(w: Writer, name: string, value: OnnxAttribute, locate: Locate): void {
   w.string(1, name);
   if (typeof value === "number") w.int(3, value).int(20, 2);
   else if (typeof value === "string") w.string(4, value).int(20, 3);
   else if ("float" in value) w.float(2, value.float).int(20, 1);
-  else if ("graph" in value) w.message(6, (m) => writeGraph(m, value.graph)).int(20, 5);
+  else if ("graph" in value) w.message(6, (m) => writeGraph(m, value.graph, locate)).int(20, 5);
   else {
     for (const i of value) w.int(8, i);
     w.int(20, 7);
   }
 }
 
-function writeTensor(w: Writer, { name, type, shape, data }: OnnxTensor): void {
+function writeTensor(w: Writer, { name, type, shape, data }: OnnxTensor, locate: Locate): void {
   for (const d of shape) w.int(1, d);
   w.int(2, ELEMENT_TYPES[type]).string(8, name);
-  w.bytes(9, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  if (ArrayBuffer.isView(data)) {
+    w.bytes(9, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    return;
+  }
+  const { file, offset, length } = data;
+  const entries = { location: locate(file), offset: String(offset), length: String(length) };
+  for (const [key, value] of Object.entries(entries)) w.message(13, (m) => m.string(1, key).string(2, value));
+  w.int(14, 1);
 }
 
 function writeValue(w: Writer, { name, type, shape }: OnnxValue): void {
@@ -100,7 +123,7 @@ function writeValue(w: Writer, { name, type, shape }: OnnxValue): void {
     t.message(1, (tensor) => {
       tensor.int(1, ELEMENT_TYPES[type]);
       tensor.message(2, (s) => {
-        for (const d of shape) s.message(1, (dim) => (d === UNKNOWN ? dim.string(2, "unknown") : dim.int(1, d)));
+        for (const d of shape) s.message(1, (dim) => (d === UNKNOWN ? dim : dim.int(1, d)));
       });
     }),
   );

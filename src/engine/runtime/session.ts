@@ -5,10 +5,11 @@
  * while it computes, whatever its promise suggests: work is cut into short runs by whoever calls this.
  */
 
+import { dirname, relative, sep } from "node:path";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { EngineError } from "../errors";
-import type { Shape } from "../graph/shape";
-import { type ElementType, encodeModel, type OnnxGraph, type OnnxValue, UNKNOWN } from "./onnx";
+import { type Shape, UNKNOWN } from "../graph/shape";
+import { type ElementType, encodeModel, type OnnxGraph, type OnnxValue } from "./onnx";
 
 export type Device = "cpu" | "webgpu";
 
@@ -40,8 +41,14 @@ export class Session {
     this.#outputs = new Map(graph.outputs.map((value) => [value.name, value]));
   }
 
+  /** The names of all outputs. */
+  get outputs(): readonly string[] {
+    return [...this.#outputs.keys()];
+  }
+
   /** Compiles a graph for a device. Blocks for as long as that takes: milliseconds to seconds. */
   static async create(graph: OnnxGraph, device: Device, options: SessionOptions = {}): Promise<Session> {
+    const folder = folderOfAll(graph);
     const config: InferenceSession.SessionOptions = {
       executionProviders: [device],
       graphOptimizationLevel: "all",
@@ -54,6 +61,7 @@ export class Session {
           ...(options.forbidFallback && { disable_cpu_ep_fallback: "1" }),
           intra_op: { allow_spinning: options.spin ? "1" : "0" },
           force_spinning_stop: "1",
+          ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
         },
       },
       ...(options.threads && { intraOpNumThreads: options.threads }),
@@ -61,7 +69,11 @@ export class Session {
       ...(options.profile && { enableProfiling: true, profileFilePrefix: options.profile }),
     };
     try {
-      return new Session(await InferenceSession.create(encodeModel(graph), config), graph);
+      const locate = (file: string) =>
+        relative(folder ?? "", file)
+          .split(sep)
+          .join("/");
+      return new Session(await InferenceSession.create(encodeModel(graph, locate), config), graph);
     } catch (error) {
       const cause = error instanceof Error ? error.message : String(error);
       if (/WebGPU adapter|No supported adapters/i.test(cause)) {
@@ -108,18 +120,34 @@ export class Session {
   }
 }
 
-const ARRAYS: { readonly [T in ElementType]: new (...args: never[]) => HostArray | Uint8Array } = {
+/** The folder that has every file of the graph's external data in it or below it: onnxruntime maps no others. */
+function folderOfAll({ initializers }: OnnxGraph): string | undefined {
+  const folders = initializers.flatMap(({ data }) => (ArrayBuffer.isView(data) ? [] : [dirname(data.file)]));
+  return folders.reduce<string | undefined>((joint, folder) => {
+    let shared = joint ?? folder;
+    while (relative(shared, folder).startsWith("..") && dirname(shared) !== shared) shared = dirname(shared);
+    return shared;
+  }, undefined);
+}
+
+/** Numbers with the shape that a graph leaves open in more than one dimension. */
+export const hostTensor = (data: Float32Array, shape: Shape): Tensor => new Tensor("float32", data, shape);
+
+const ARRAYS: { readonly [T in ElementType]: new (...args: never[]) => HostArray | Uint8Array | Uint16Array } = {
   float32: Float32Array,
   int32: Int32Array,
   int64: BigInt64Array,
   bool: Uint8Array,
+  uint8: Uint8Array,
+  float16: Uint16Array,
+  bfloat16: Uint16Array,
 };
 
 function toTensor(data: HostArray, { name, type, shape }: OnnxValue): Tensor {
   if (!(data instanceof ARRAYS[type])) throw new Error(`run: the input ${name} must be ${type}`);
   const known = shape.reduce((n, d) => (d === UNKNOWN ? n : n * d), 1);
   const dims = shape.map((d) => (d === UNKNOWN ? data.length / known : d));
-  return new Tensor(type, data as Float32Array, dims);
+  return new Tensor(type as "float32", data as Float32Array, dims);
 }
 
 /**

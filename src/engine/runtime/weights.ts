@@ -1,12 +1,22 @@
-/** A model's parameters where its graphs read them: host arrays on the CPU, GPU buffers on WebGPU. */
+/**
+ * A model's parameters where its graphs read them. Those of a file stay in it: onnxruntime maps it. Those in memory, and
+ * all that is not quantised on a GPU, are inputs of the graphs, so that one copy serves them all.
+ */
 
-import { input } from "../graph/node";
+import { input, type Node, type QuantizedTensor, quantized, stored } from "../graph/node";
 import type { DecoderConfig } from "../nn/config";
 import { type ParamNodes, type Params, paramNodes, paramSpecs } from "../nn/params";
+import { readStored, type StoredTensor } from "../weights/stored";
 import { type Device, DeviceMemory, type DeviceTensor, type HostArray } from "./session";
+
+/** By parameter: where its values lie. */
+export type StoredWeights = ReadonlyMap<string, StoredTensor | QuantizedTensor>;
 
 export interface DeviceWeights {
   readonly device: Device;
+  /** The parameters as nodes, for any number of graphs. */
+  readonly param: ParamNodes;
+  /** What the graphs' inputs among them are given. */
   readonly feeds: Readonly<Record<string, HostArray | DeviceTensor>>;
   readonly memory: DeviceMemory;
   release(): Promise<void>;
@@ -16,23 +26,47 @@ export interface DeviceWeights {
 export const paramInputs = (cfg: DecoderConfig): ParamNodes =>
   paramNodes(new Map(paramSpecs(cfg).map(({ name, shape }) => [name, input(name, shape)])));
 
+/** Parameters in memory, placed on a device. */
 export async function placeWeights(cfg: DecoderConfig, params: Params, device: Device): Promise<DeviceWeights> {
-  const memory = new DeviceMemory();
-  const feeds: Record<string, HostArray | DeviceTensor> = {};
-  const uploaded: DeviceTensor[] = [];
+  const placed = new Placed(device);
   for (const { name, shape } of paramSpecs(cfg)) {
-    const values = params.get(name) as Float32Array;
-    if (device === "cpu") {
-      feeds[name] = values;
-      continue;
-    }
-    const tensor = await memory.upload(values, shape);
-    feeds[name] = tensor;
-    uploaded.push(tensor);
+    await placed.give(name, params.get(name) as Float32Array, shape);
   }
-  const release = async () => {
-    for (const tensor of uploaded) tensor.dispose();
-    await memory.release();
-  };
-  return { device, feeds, memory, release };
+  return placed.weights();
+}
+
+/** Parameters of files, in place where the device can map them. */
+export async function mapWeights(cfg: DecoderConfig, source: StoredWeights, device: Device): Promise<DeviceWeights> {
+  const placed = new Placed(device);
+  for (const { name, shape } of paramSpecs(cfg)) {
+    const tensor = source.get(name);
+    if (!tensor) throw new Error(`mapWeights: ${name} is missing`);
+    if ("bits" in tensor) placed.nodes.set(name, quantized(tensor));
+    else if (device === "cpu" && isMappable(tensor)) placed.nodes.set(name, stored(tensor));
+    else await placed.give(name, await readStored(tensor), shape);
+  }
+  return placed.weights();
+}
+
+const isMappable = ({ dtype, strides }: StoredTensor) => !strides && ["F32", "F16", "BF16"].includes(dtype);
+
+class Placed {
+  readonly nodes = new Map<string, Node>();
+  readonly #feeds: Record<string, HostArray | DeviceTensor> = {};
+  readonly #memory = new DeviceMemory();
+
+  constructor(readonly device: Device) {}
+
+  async give(name: string, values: Float32Array, shape: readonly number[]): Promise<void> {
+    this.nodes.set(name, input(name, shape));
+    this.#feeds[name] = this.device === "cpu" ? values : await this.#memory.upload(values, shape);
+  }
+
+  weights(): DeviceWeights {
+    const release = async () => {
+      for (const value of Object.values(this.#feeds)) if (!ArrayBuffer.isView(value)) value.dispose();
+      await this.#memory.release();
+    };
+    return { device: this.device, param: paramNodes(this.nodes), feeds: this.#feeds, memory: this.#memory, release };
+  }
 }

@@ -1,6 +1,7 @@
 export { adderTokenizer } from "./adder";
 export { DocumentTokens } from "./document";
 export { loadTokenizer, parseTokenizer, saveTokenizer, tokenizerFiles } from "./files";
+export { noTokenizer } from "./none";
 export type { TokenDecoder, Tokenizer, TokenizerKind, TokenSpan } from "./tokenizer";
 export { UNKNOWN } from "./tokenizer";
 export {

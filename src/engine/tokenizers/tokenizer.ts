@@ -8,7 +8,7 @@
 
 import { EngineError } from "../errors";
 
-export type TokenizerKind = "characters" | "words" | "bytePairs" | "fixed";
+export type TokenizerKind = "characters" | "words" | "bytePairs" | "fixed" | "none";
 
 /** The id of a character that the vocabulary does not have and has no unknown token for. */
 export const UNKNOWN = -1;

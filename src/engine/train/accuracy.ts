@@ -1,7 +1,6 @@
 /** How many of a task's answers a model gets right, greedily. */
 
 import { Decoding } from "../generate/decoding";
-import { argMax } from "../generate/sampling";
 import type { DecoderConfig } from "../nn/config";
 import type { DeviceWeights } from "../runtime/weights";
 import type { TaskExample } from "./data";
@@ -38,18 +37,16 @@ async function answersRight(
   signal?: AbortSignal,
 ): Promise<boolean[]> {
   const B = batch.length;
-  const V = decoding.cfg.vocabSize;
   const right = batch.map(() => true);
   const column = (t: number) => batch.map(({ prompt }) => prompt[t] as number);
   const promptLength = batch[0]?.prompt.length ?? 0;
   const answerLength = batch[0]?.answer.length ?? 0;
 
   decoding.rewind(0);
-  let next = Int32Array.from(Array.from({ length: promptLength }, (_, t) => column(t)).flat()); // [T, B]
+  let next: Int32Array = Int32Array.from(Array.from({ length: promptLength }, (_, t) => column(t)).flat()); // [T, B]
   for (let t = 0; t < answerLength; t++) {
     signal?.throwIfAborted();
-    const logits = await decoding.append(next, signal); // [B, V]
-    next = Int32Array.from({ length: B }, (_, b) => argMax(logits.subarray(b * V, (b + 1) * V)));
+    next = (await decoding.append(next, { signal })).best;
     for (let b = 0; b < B; b++) right[b] &&= next[b] === batch[b]?.answer[t];
   }
   return right;

@@ -2,7 +2,7 @@
 
 import { openCorpus, readTokens, type TextSource } from "../data";
 import { EngineError } from "../errors";
-import { type Model, openModel } from "../models/folder";
+import { type Model, openModel, readParams } from "../models/folder";
 import { paramSpecs } from "../nn/params";
 import { presetNamed, withSettings } from "../presets/settings";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
@@ -42,7 +42,8 @@ export async function evaluateModel(
   const segments = segmentsOf(paramSpecs(model.cfg));
   const graph = lower(evalGraph(model.cfg, { batchSize, blockSize }, segments), device);
   const session = await Session.create(graph, device);
-  const flat = pack(segments, model.params);
+  const params = await readParams(model);
+  const flat = pack(segments, params);
   const feeds = Object.fromEntries(segments.map(({ name }, i) => [`${name}.p`, flat[i] as Float32Array]));
   try {
     const split = data.task ? "test" : "validation";
@@ -51,7 +52,7 @@ export async function evaluateModel(
       data.heldOut(split),
     );
     if (!data.task) return report;
-    const weights = await placeWeights(model.cfg, model.params, device);
+    const weights = await placeWeights(model.cfg, params, device);
     const accuracy = await taskAccuracy(model.cfg, weights, data.task.examples(split), signal);
     await weights.release();
     return { ...report, accuracy };

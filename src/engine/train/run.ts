@@ -21,8 +21,8 @@ import { EngineError } from "../errors";
 import { Decoding } from "../generate/decoding";
 import { generate, TokenCache } from "../generate/generate";
 import type { ModelInfo } from "../models/folder";
-import { modelInfo } from "../models/folder";
-import type { DecoderConfig } from "../nn/config";
+import { modelInfo, trainedStorage } from "../models/folder";
+import { classicDecoder, type DecoderConfig } from "../nn/config";
 import { countParameters, initParams } from "../nn/params";
 import type { Preset } from "../presets/presets";
 import { checkSize, presetNamed, type Settings, settingsOf, withSettings } from "../presets/settings";
@@ -175,7 +175,7 @@ export async function prepare(
       );
     }
     const tokenizer = adderTokenizer();
-    const cfg = { ...model, vocabSize: tokenizer.vocabSize, nCtx: ADDER_LENGTH };
+    const cfg = classicDecoder({ ...model, vocabSize: tokenizer.vocabSize, nCtx: ADDER_LENGTH });
     return { cfg, tokenizer, data: adderTrainingData(config), fingerprint: "adder" };
   }
   if (!source)
@@ -191,7 +191,7 @@ export async function prepare(
   const shares = { validation: data.validationShare };
   requireContext(corpus.name, tokens, shares, config.blockSize);
   return {
-    cfg: { ...model, vocabSize: tokenizer.vocabSize, nCtx: config.blockSize },
+    cfg: classicDecoder({ ...model, vocabSize: tokenizer.vocabSize, nCtx: config.blockSize }),
     tokenizer,
     data: textData(splitTokens(tokens, shares), config),
     fingerprint: createHash("sha256")
@@ -224,7 +224,7 @@ async function loop(
   const { signal, report } = control;
   report({
     kind: "start",
-    model: modelInfo(folder.dir, record, cfg, tokenizer),
+    model: modelInfo(folder.dir, record, cfg, trainedStorage(cfg), tokenizer),
     train: config,
     device: record.device,
     deviceReason: record.deviceReason,
@@ -382,7 +382,8 @@ async function sampleText(
   const cache = new TokenCache(decoding);
   const write = async (prompt: readonly number[], temperature: number, maxNewTokens: number) => {
     const ids: number[] = [];
-    const options = { temperature, topK: 0, topP: 1, seed, maxNewTokens, eosId: tokenizer.eosId };
+    const eosIds = tokenizer.eosId === null ? [] : [tokenizer.eosId];
+    const options = { temperature, topK: 0, topP: 1, seed, maxNewTokens, eosIds };
     for await (const { id } of generate(cache, prompt, options)) ids.push(id);
     return tokenizer.decode(ids);
   };

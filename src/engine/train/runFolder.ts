@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { TextSource } from "../data";
 import { EngineError } from "../errors";
 import { toConfigJson } from "../models/decoderLab";
-import { readConfig, readParams } from "../models/folder";
+import { readConfig, readParamsOf } from "../models/folder";
 import type { DecoderConfig } from "../nn/config";
 import { type Params, paramSpecs } from "../nn/params";
 import type { Settings } from "../presets/settings";
@@ -104,13 +104,13 @@ export async function openRunFolder(
     const why = skipped[0] ? `: ${skipped[0].problem}` : "";
     throw new EngineError("checkpoint", `${dir} has no checkpoint to resume from${why}; train the model again.`);
   }
-  const cfg = await readConfig(checkpoint.path);
+  const { cfg } = await readConfig(checkpoint.path);
   const record = await readRunRecord(checkpoint.path);
   const optimizer = join(checkpoint.path, OPTIMIZER_FILE);
   const state = {
-    params: await readParams(join(checkpoint.path, "model.safetensors"), cfg),
-    m: await readParams(optimizer, cfg, "m."),
-    v: await readParams(optimizer, cfg, "v."),
+    params: await readParamsOf(join(checkpoint.path, "model.safetensors"), cfg, (name) => name),
+    m: await readParamsOf(optimizer, cfg, (name) => `m.${name}`),
+    v: await readParamsOf(optimizer, cfg, (name) => `v.${name}`),
   };
   await dropReportsAfter(dir, record.step);
   return { folder: runFolder(dir, cfg, await loadTokenizer(checkpoint.path)), record, state, cfg };

@@ -8,8 +8,9 @@ import { grad } from "../autodiff/grad";
 import { concat, constant, input, type Node, pick, windowOf } from "../graph/node";
 import { sizeOf } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";
-import { decoder, firstPositions, fullAttention } from "../nn/decoder";
+import { constantMasks, decoder, firstPositions, fullAttention } from "../nn/decoder";
 import { paramSpecs } from "../nn/params";
+import { rotaryTables } from "../nn/rotary";
 import type { Optimizer } from "./config";
 import { packNodes, type Segment, segmentsOf, unpackNodes } from "./segments";
 
@@ -94,12 +95,27 @@ export function lossOf(
   const size = { batch: B, length: T };
   const logits = decoder(ids, param, cfg, {
     ...size,
-    positions: firstPositions(T),
-    attend: fullAttention(cfg, size, attentionDropout ? dropout : undefined),
+    positions: firstPositions(T, cfg.positions.kind === "learned" ? cfg.positions.offset : 0),
+    rotation: constantRotation(cfg, size),
+    attend: fullAttention(cfg, size, constantMasks(T), attentionDropout ? dropout : undefined),
     probe: (_name, x) => x,
     dropout,
   }); // [N, V]
   return logits.logSumExp().sub(pick(logits, labels)).mul(weights).sum();
+}
+
+/** The angles of positions 0 to T - 1 of every sequence, written once. */
+function constantRotation(cfg: DecoderConfig, { batch: B, length: T }: { batch: number; length: number }) {
+  let known: { cos: Node; sin: Node } | undefined;
+  return () => {
+    const { cos, sin } = rotaryTables(
+      cfg,
+      Array.from({ length: T * B }, (_, i) => Math.floor(i / B)),
+      T,
+    );
+    known ??= { cos: constant(cos, [T * B, cos.length / (T * B)]), sin: constant(sin, [T * B, sin.length / (T * B)]) };
+    return known;
+  };
 }
 
 /** Each site multiplies with its own window of the bank, which holds 0 and 1 / (1 - rate). */

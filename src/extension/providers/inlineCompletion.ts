@@ -117,6 +117,7 @@ const NOTHING: GenerateResult = {
   reason: "stop",
   promptTokens: 0,
   reusedTokens: 0,
+  droppedTokens: 0,
   milliseconds: 0,
 };
 

@@ -1,0 +1,82 @@
+/**
+ * The angles of rotary position embedding and its ways to reach longer contexts.
+ *
+ * Formulas as in Hugging Face transformers' modeling_rope_utils.py, in whose checkpoints they are used; in float64, and
+ * rounded once at the end.
+ */
+
+import type { DecoderConfig, Rotary } from "./config";
+
+/** What position p's pair i is turned by: p * frequencies[i] radians, with the result scaled. */
+interface Angles {
+  readonly frequencies: readonly number[];
+  readonly scale: number;
+}
+
+/** Cosines and sines of the positions' angles, [positions, dims / 2] each. `length` is that of the whole sequence. */
+export function rotaryTables(
+  { positions: rotary }: DecoderConfig,
+  positions: ArrayLike<number>,
+  length: number,
+): { readonly cos: Float32Array; readonly sin: Float32Array } {
+  if (rotary.kind !== "rotary") throw new Error("rotaryTables: the model has no rotary positions");
+  const { frequencies, scale } = anglesOf(rotary, length);
+  const R = frequencies.length;
+  const cos = new Float32Array(positions.length * R);
+  const sin = new Float32Array(positions.length * R);
+  for (let row = 0; row < positions.length; row++) {
+    for (let i = 0; i < R; i++) {
+      const angle = (positions[row] as number) * (frequencies[i] as number);
+      cos[row * R + i] = Math.cos(angle) * scale;
+      sin[row * R + i] = Math.sin(angle) * scale;
+    }
+  }
+  return { cos, sin };
+}
+
+function anglesOf({ dims, theta, scaling }: Rotary, length: number): Angles {
+  const R = dims / 2;
+  // theta^(-2i / dims)
+  const plain = (base = theta) => Array.from({ length: R }, (_, i) => base ** ((-2 * i) / dims));
+  if (scaling === null) return { frequencies: plain(), scale: 1 };
+  switch (scaling.kind) {
+    case "linear":
+      return { frequencies: plain().map((f) => f / scaling.factor), scale: 1 };
+    case "dynamic": {
+      // The base grows with the sequence, from the length on that the model was made for.
+      const { factor, originalCtx } = scaling;
+      const growth = (factor * Math.max(length, originalCtx)) / originalCtx - (factor - 1);
+      return { frequencies: plain(theta * growth ** (dims / (dims - 2))), scale: 1 };
+    }
+    case "llama3": {
+      const { factor, originalCtx, lowFrequencyFactor: low, highFrequencyFactor: high } = scaling;
+      const frequencies = plain().map((f) => {
+        const turns = (originalCtx * f) / (2 * Math.PI);
+        if (turns > high) return f;
+        if (turns < low) return f / factor;
+        const smooth = (turns - low) / (high - low);
+        return ((1 - smooth) * f) / factor + smooth * f;
+      });
+      return { frequencies, scale: 1 };
+    }
+    case "yarn": {
+      const { factor, originalCtx, betaFast, betaSlow, attentionFactor, truncate } = scaling;
+      // The dimension whose wave makes so many turns within the original context.
+      const dimensionOf = (turns: number) =>
+        (dims * Math.log(originalCtx / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
+      const [first, last] = [dimensionOf(betaFast), dimensionOf(betaSlow)];
+      const low = Math.max(truncate ? Math.floor(first) : first, 0);
+      const high = Math.min(truncate ? Math.ceil(last) : last, dims - 1);
+      const frequencies = plain().map((f, i) => {
+        const ramp = Math.min(1, Math.max(0, (i - low) / (high === low ? 0.001 : high - low)));
+        return (f / factor) * ramp + f * (1 - ramp);
+      });
+      return { frequencies, scale: attentionFactor };
+    }
+    case "longrope": {
+      const { originalCtx, shortFactors, longFactors, attentionFactor } = scaling;
+      const factors = length > originalCtx ? longFactors : shortFactors;
+      return { frequencies: plain().map((f, i) => f / (factors[i] as number)), scale: attentionFactor };
+    }
+  }
+}
