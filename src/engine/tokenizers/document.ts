@@ -47,7 +47,7 @@ export class DocumentTokens {
     const pause = cooperate(signal);
     let total = 0;
     for (const segment of this.#segments.slice(0, i)) {
-      segment.count ??= this.#tokenizer.count(this.text.slice(segment.start, segment.end));
+      segment.count ??= this.#tokenizer.count(this.text.slice(segment.start, segment.end), placeOf(segment));
       total += segment.count;
       await pause();
     }
@@ -57,7 +57,7 @@ export class DocumentTokens {
   #spans(segment: Segment): readonly TokenSpan[] {
     if (this.#latest?.segment === segment) return this.#latest.spans;
     const { start, end } = segment;
-    const spans = this.#tokenizer.spans(this.text.slice(start, end));
+    const spans = this.#tokenizer.spans(this.text.slice(start, end), placeOf(segment));
     const placed = spans.map((span) => ({ ...span, start: start + span.start, end: start + span.end }));
     this.#latest = { segment, spans: placed };
     return placed;
@@ -96,6 +96,8 @@ interface Segment {
   /** How many tokens, once somebody needs to know. */
   count?: number | undefined;
 }
+
+const placeOf = ({ start }: Segment) => (start === 0 ? "start" : "middle");
 
 /** UTF-16 units: little enough that a segment takes a few milliseconds, enough that a big document has not too many. */
 const SEGMENT_LENGTH = 8192;

@@ -16,6 +16,7 @@ export function noTokenizer(dir: string, vocabSize: number): Tokenizer {
     added: [],
     bosId: null,
     eosId: null,
+    eosIds: [],
     padId: null,
     unkId: null,
     addBos: false,

@@ -7,6 +7,9 @@
  */
 
 import { EngineError } from "../errors";
+import { AddedTokens } from "./added";
+import { type Aligned, applySteps, localPair, originalPlace, type Place, type Step } from "./normalize";
+import { nextPlace } from "./vocabulary";
 
 export type TokenizerKind = "characters" | "words" | "bytePairs" | "fixed" | "none";
 
@@ -21,12 +24,12 @@ export interface TokenSpan {
   readonly token: string;
   /**
    * UTF-16 offsets of the whole characters that the token has bytes of: tokens that share a character overlap.
-   * Equal for special tokens that stand for no text.
+   * Equal for tokens that stand for no text: special ones, and the space that some tokenizers put before a text.
    */
   readonly start: number;
   readonly end: number;
   readonly special: boolean;
-  /** The token's own bytes in UTF-8. Those of all tokens, one after the other, are the text's. */
+  /** The token's own bytes in UTF-8. Those of all tokens, one after the other, are the text's as it was normalized. */
   readonly bytes: Uint8Array;
 }
 
@@ -59,6 +62,29 @@ export interface AddedToken {
   readonly id: number;
   readonly content: string;
   readonly special: boolean;
+  /** Whether it takes the white space before it, or after it. */
+  readonly lstrip?: boolean;
+  readonly rstrip?: boolean;
+  /** Whether it counts only where no word goes on before or after it. */
+  readonly singleWord?: boolean;
+  /** Whether it is looked for in the normalized text. */
+  readonly normalized?: boolean;
+}
+
+/** What an imported tokenizer does to a text before its model sees it. */
+export interface TextRules {
+  /** Done to what is between added tokens, before those are looked for that are `normalized`. */
+  readonly normalizer: readonly Step[];
+  /** Done to what is then left between added tokens. */
+  readonly prefix: readonly Step[];
+  /** How many spaces at the start of a decoded text are not the text's. */
+  readonly leadingSpaces: number;
+}
+
+/** The files a tokenizer was read from, without vocabulary and merges. */
+export interface TokenizerSource {
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly config: Readonly<Record<string, unknown>>;
 }
 
 /** What stands around the model in tokenizer.json and tokenizer_config.json. */
@@ -66,37 +92,47 @@ export interface TokenizerFrame {
   readonly added: readonly AddedToken[];
   readonly bosId: number | null;
   readonly eosId: number | null;
+  /** Every id that ends a text, `eosId` among them; where nothing is said, `eosId` alone. */
+  readonly eosIds?: readonly number[];
   readonly padId: number | null;
   readonly unkId: number | null;
   /** Whether every prompt starts with `bosId`. */
   readonly addBos: boolean;
+  readonly rules?: TextRules;
+  readonly source?: TokenizerSource;
 }
 
 export interface Tokenizer extends TokenizerFrame, Cuts {
   readonly kind: TokenizerKind;
+  readonly eosIds: readonly number[];
   readonly vocabSize: number;
   readonly model: TokenModel;
-  /** The text's ids and no others. Throws an EngineError that names the characters the vocabulary lacks. */
-  encode(text: string): number[];
+  /**
+   * The text's ids and no others. Throws an EngineError that names the characters the vocabulary lacks. `place`: whether
+   * this is the start of a text or, after a cut, the middle of one, which no prefix goes before.
+   */
+  encode(text: string, place?: TextPlace): number[];
   /** Never empty: starts with BOS where the model's rule says so; an empty prompt is `startId` alone. */
   encodePrompt(text: string): number[];
   /** What an empty prompt starts from: BOS; without one the newline, as nanoGPT's samples; without that the first id. */
   readonly startId: number;
   /** The tokens of a text, unknown characters among them (`id` is `UNKNOWN`). */
-  spans(text: string): TokenSpan[];
+  spans(text: string, place?: TextPlace): TokenSpan[];
   /** The tokens that `encodePrompt` gives, with those that stand for no text. */
   promptSpans(text: string): TokenSpan[];
   /** How many tokens `spans` gives, without making them. */
-  count(text: string): number;
+  count(text: string, place?: TextPlace): number;
   /** A token as the vocabulary writes it. */
   token(id: number): string;
   /** A token's text in UTF-8; empty for special tokens. */
   bytes(id: number): Uint8Array;
   /** The text of the ids. Special tokens other than the unknown one have no text. */
   decode(ids: Iterable<number>): string;
-  /** Decodes one id at a time. */
-  decoder(): TokenDecoder;
+  /** Decodes one id at a time what goes on after the ids `before`; in the middle of a text where they are not given. */
+  decoder(before?: Iterable<number>): TokenDecoder;
 }
+
+export type TextPlace = Exclude<Place, "afterAdded">;
 
 export interface TokenDecoder {
   /** The text that is complete now: a character whose bytes are not all there is held back. */
@@ -109,41 +145,80 @@ const utf8 = new TextEncoder();
 const NO_BYTES = new Uint8Array();
 
 export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Tokenizer {
-  const added = addedTokens(frame.added);
+  const { normalizer, prefix, leadingSpaces } = frame.rules ?? NO_RULES;
   const vocabulary = [...model.vocabulary];
   for (const { id, content } of frame.added) vocabulary[id] = content;
+
+  const plain = new AddedTokens(frame.added.filter((t) => !t.normalized).map((t) => [t.content, t]));
+  const normalized = new AddedTokens(
+    frame.added.filter((t) => t.normalized).map((t) => [applySteps(normalizer, t.content, "start").text, t]),
+  );
 
   const specialIds = new Set(frame.added.filter(({ special }) => special).map(({ id }) => id));
   const addedBytes = new Map(frame.added.map(({ id, content }) => [id, utf8.encode(content)]));
   const bytes = (id: number): Uint8Array => {
     if (specialIds.has(id) && id !== frame.unkId) return NO_BYTES;
-    return addedBytes.get(id) ?? model.bytes(id);
+    return model.vocabulary[id] ? model.bytes(id) : (addedBytes.get(id) ?? NO_BYTES);
   };
   const token = (id: number): string => {
-    const known = vocabulary[id];
-    if (known === undefined) throw new EngineError("tokenizer", noSuchId(id, vocabulary.length));
-    return known;
+    if (!Number.isInteger(id) || id < 0 || id >= vocabulary.length) {
+      throw new EngineError("tokenizer", noSuchId(id, vocabulary.length));
+    }
+    // Some vocabularies have gaps.
+    return vocabulary[id] || `<${id}>`;
   };
 
-  const encodeLenient = (text: string): number[] => {
+  /** The parts of a text: added tokens, and what the model gets to see, with the way back to the text. */
+  function* parts(text: string, place: Place): Generator<FramePart> {
+    let at = place;
+    for (const outer of plain.split(text)) {
+      if (outer.added) yield { ...outer, added: outer.added };
+      else {
+        const made = applySteps(normalizer, text.slice(outer.start, outer.end), at);
+        for (const inner of normalized.split(made.text)) {
+          const { start, end } = originalPlace(made, inner.start, inner.end);
+          if (inner.added) yield { start: outer.start + start, end: outer.start + end, added: inner.added };
+          else {
+            const seen = applySteps(prefix, made.text.slice(inner.start, inner.end), at);
+            yield { seen, back: (i, j) => backThrough(seen, made, inner.start, outer.start, i, j) };
+          }
+          at = "afterAdded";
+        }
+      }
+      at = "afterAdded";
+    }
+  }
+
+  const encodeLenient = (text: string, place: Place): number[] => {
     const ids: number[] = [];
-    for (const part of added.split(wellFormed(text))) {
+    for (const part of parts(wellFormed(text), place)) {
       if (part.added) ids.push(part.added.id);
-      else model.encode(part.text, ids);
+      else model.encode(part.seen.text, ids);
     }
     return ids;
   };
-  const encode = (text: string): number[] => {
-    const ids = encodeLenient(text);
-    if (ids.includes(UNKNOWN)) throw new EngineError("tokenizer", unknownText(spans(text)));
+  const encode = (text: string, place: TextPlace = "start"): number[] => {
+    const ids = encodeLenient(text, place);
+    if (ids.includes(UNKNOWN)) throw new EngineError("tokenizer", unknownText(spans(text, place)));
     return ids;
   };
 
-  const spans = (text: string): TokenSpan[] => {
+  const spans = (text: string, place: TextPlace = "start"): TokenSpan[] => {
     const all: TokenSpan[] = [];
-    for (const { start, text: content, added: special } of added.split(wellFormed(text))) {
-      if (!special) model.spans(content, start, all);
-      else all.push(textSpan(special.id, content, start, special.special));
+    const formed = wellFormed(text);
+    for (const part of parts(formed, place)) {
+      if (part.added) {
+        const { start, end, added } = part;
+        const { id, content, special } = added;
+        all.push({ id, token: content, start, end, special, bytes: utf8.encode(formed.slice(start, end)) });
+        continue;
+      }
+      const from = all.length;
+      model.spans(part.seen.text, 0, all);
+      for (let k = from; k < all.length; k++) {
+        const span = all[k] as TokenSpan;
+        all[k] = { ...span, ...part.back(span.start, span.end) };
+      }
     }
     return all;
   };
@@ -155,13 +230,27 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
     return frame.addBos && first !== frame.bosId ? frame.bosId : null;
   };
 
-  const decoder = (): TokenDecoder => {
+  const decoder = (before?: Iterable<number>): TokenDecoder => {
     const utf8Decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    return { push: (id) => utf8Decoder.decode(bytes(id), { stream: true }), end: () => utf8Decoder.decode() };
+    const isStart = before !== undefined && !Array.from(before).some((id) => bytes(id).length > 0);
+    let spaces = isStart ? leadingSpaces : 0;
+    const withoutSpaces = (text: string): string => {
+      let from = 0;
+      for (; spaces > 0 && from < text.length; spaces--) {
+        if (text[from] === " ") from++;
+        else spaces = 1;
+      }
+      return text.slice(from);
+    };
+    return {
+      push: (id) => withoutSpaces(utf8Decoder.decode(bytes(id), { stream: true })),
+      end: () => utf8Decoder.decode(),
+    };
   };
 
   return {
     ...frame,
+    eosIds: frame.eosIds ?? (frame.eosId === null ? [] : [frame.eosId]),
     kind: model.kind,
     model,
     vocabSize: vocabulary.length,
@@ -180,15 +269,15 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
       const span = { id: first, token: token(first), start: 0, end: 0, special: true, bytes: NO_BYTES };
       return [span, ...all];
     },
-    count(text) {
+    count(text, place = "start") {
       let n = 0;
-      for (const part of added.split(wellFormed(text))) n += part.added ? 1 : model.count(part.text);
+      for (const part of parts(wellFormed(text), place)) n += part.added ? 1 : model.count(part.seen.text);
       return n;
     },
     token,
     bytes,
     decode(ids) {
-      const { push, end } = decoder();
+      const { push, end } = decoder([]);
       const parts: string[] = [];
       for (const id of ids) parts.push(push(id));
       parts.push(end());
@@ -196,12 +285,36 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
     },
     decoder,
     next(text, from) {
+      const isCut = (left: string, right: string): boolean => {
+        const pair = localPair(normalizer, left, right);
+        const seen = pair && localPair(prefix, ...pair);
+        return seen !== null && model.next(seen.join(""), seen[0].length) === seen[0].length;
+      };
+      const changes = normalizer.length + prefix.length > 0;
       for (let at = from; ; at++) {
-        at = model.next(text, at);
-        if (at >= text.length || !added.straddles(text, at)) return at;
+        at = changes ? nextPlace(text, at, isCut) : model.next(text, at);
+        if (at >= text.length || !(plain.touches(text, at) || normalized.touches(text, at))) return at;
       }
     },
   };
+}
+
+const NO_RULES: TextRules = { normalizer: [], prefix: [], leadingSpaces: 0 };
+
+/** A part of a text: an added token, or what the model sees and where that is in the text. */
+type FramePart =
+  | { readonly start: number; readonly end: number; readonly added: AddedToken }
+  | {
+      readonly seen: Aligned;
+      readonly back: (start: number, end: number) => { readonly start: number; readonly end: number };
+      readonly added?: undefined;
+    };
+
+/** From what the model saw to the normalized text, from there to the text between added tokens, from there to the text. */
+function backThrough(seen: Aligned, made: Aligned, innerStart: number, outerStart: number, i: number, j: number) {
+  const inner = originalPlace(seen, i, j);
+  const outer = originalPlace(made, innerStart + inner.start, innerStart + inner.end);
+  return { start: outerStart + outer.start, end: outerStart + outer.end };
 }
 
 /** A token that is written as the text it stands for. */
@@ -237,41 +350,4 @@ function unknownText(spans: readonly TokenSpan[]): string {
 
 function codePoints(text: string): string {
   return Array.from(text, (c) => `U+${c.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}`).join(" ");
-}
-
-interface Part {
-  readonly text: string;
-  readonly start: number;
-  readonly added?: AddedToken;
-}
-
-/** Finds added tokens in a text, longest first, before the model sees the rest. */
-function addedTokens(added: readonly AddedToken[]) {
-  const byContent = new Map(added.map((token) => [token.content, token]));
-  const longestFirst = [...byContent.keys()].filter((content) => content).sort((a, b) => b.length - a.length);
-  const pattern = longestFirst.map((content) => content.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")).join("|");
-
-  function* split(text: string): Generator<Part> {
-    let start = 0;
-    if (pattern) {
-      for (const match of text.matchAll(new RegExp(pattern, "g"))) {
-        if (match.index > start) yield { text: text.slice(start, match.index), start };
-        const token = byContent.get(match[0]);
-        yield token ? { text: match[0], start: match.index, added: token } : { text: match[0], start: match.index };
-        start = match.index + match[0].length;
-      }
-    }
-    if (start < text.length) yield { text: text.slice(start), start };
-  }
-
-  return {
-    split,
-    /** Whether an added token may lie across a place in the text. */
-    straddles(text: string, at: number): boolean {
-      if (!pattern) return false;
-      return longestFirst.some((content) =>
-        text.slice(Math.max(at - content.length + 1, 0), at + content.length - 1).includes(content),
-      );
-    },
-  };
 }

@@ -1,10 +1,11 @@
 /** Vocabularies learned from a text. The text comes in chunks, so that a long one need not be held at once. */
 
 import { EngineError } from "../errors";
-import { BYTE_PAIR_CUT, BYTE_PAIR_PATTERN, bytePairModel } from "./bytePairs";
+import { bytePairModel } from "./bytePairs";
 import { BYTE_CHARACTERS } from "./bytes";
 import { cooperate } from "./cooperate";
 import { Heap } from "./heap";
+import { BYTE_PAIR_CUT, BYTE_PAIR_PATTERN } from "./splits";
 import { type Cuts, createTokenizer, type Merge, type Tokenizer, type TokenizerFrame } from "./tokenizer";
 import { characterModel, nextMatch, WORD_PATTERN, wordModel } from "./vocabulary";
 

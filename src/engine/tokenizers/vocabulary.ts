@@ -1,5 +1,6 @@
 /** Tokenizers whose tokens are pieces of text looked up in a table: characters, words, and the fixed vocabularies of tasks. */
 
+import { idTable } from "./merges";
 import type { TokenizerKind, TokenModel } from "./tokenizer";
 import { textSpan, UNKNOWN } from "./tokenizer";
 
@@ -86,8 +87,14 @@ export function nextMatch(pattern: RegExp, text: string, from: number): number {
   return pattern.exec(text)?.index ?? text.length;
 }
 
-function idTable(vocabulary: readonly string[]): Map<string, number> {
-  return new Map(vocabulary.map((token, id) => [token, id]));
+/** The first place at or after `from`, and after the start, between two characters for which `divides` is true. */
+export function nextPlace(text: string, from: number, divides: (left: string, right: string) => boolean): number {
+  for (let at = Math.max(from, 1); at < text.length; at++) {
+    if (isInsideCharacter(text, at)) continue;
+    const left = text.slice(isInsideCharacter(text, at - 1) ? at - 2 : at - 1, at);
+    if (divides(left, String.fromCodePoint(text.codePointAt(at) as number))) return at;
+  }
+  return text.length;
 }
 
 function isInsideCharacter(text: string, at: number): boolean {

@@ -1,0 +1,235 @@
+/** Pre-tokenizers of tokenizer.json: where a text is split before it is tokenized, so that no token goes across. */
+
+import { type Place, prepend, replace, type Step, unsupported } from "./normalize";
+import { type Pattern, translatePattern } from "./patterns";
+import { nextMatch } from "./vocabulary";
+
+/** Told the pieces of a text, in order. */
+export type Emit = (start: number, end: number) => void;
+
+/** One way of splitting. */
+export interface Split {
+  split(text: string, emit: Emit): void;
+  /** Whether a piece always ends between two characters, and so does what is left of there when it is split alone. */
+  divides(left: string, right: string): boolean;
+  /** Whether the text may be cut anywhere without changing how the rest is split. */
+  readonly local: boolean;
+}
+
+/** A pre-tokenizer: what it does to the text, and how it splits it. */
+export interface PreTokenizer {
+  readonly steps: readonly Step[];
+  readonly splits: readonly Split[];
+  /** Whether the tokens are bytes. */
+  readonly byteLevel: boolean;
+}
+
+/** Splits by one way after the other. */
+export function splitText(splits: readonly Split[], text: string, emit: Emit, depth = 0): void {
+  const split = splits[depth];
+  if (!split) emit(0, text.length);
+  else if (depth === splits.length - 1) split.split(text, emit);
+  else {
+    split.split(text, (from, to) =>
+      splitText(splits, text.slice(from, to), (start, end) => emit(from + start, from + end), depth + 1),
+    );
+  }
+}
+
+/** Whether pieces always end between two characters. */
+export function splitsDivide(splits: readonly Split[], left: string, right: string): boolean {
+  for (const split of splits) {
+    if (split.divides(left, right)) return true;
+    if (!split.local) return false;
+  }
+  return false;
+}
+
+/** GPT-2's. `\s` in JavaScript differs from Unicode's white space (U+0085, U+FEFF), which the original means. */
+export const BYTE_PAIR_PATTERN =
+  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+
+/**
+ * No match of the pattern goes from a letter to anything else, from a number to anything else, or from other text to white
+ * space, and the one look-ahead is at the end of white space. So what is left of such a place is split as if the text
+ * ended there, and what is right of it as if the text began there.
+ */
+export const BYTE_PAIR_CUT = /(?<=\p{L})\P{L}|(?<=\p{N})\P{N}|(?<=\P{White_Space})\p{White_Space}/gu;
+
+/** How GPT-2 splits a text into words. */
+export const BYTE_LEVEL: Split = {
+  local: false,
+  split(text, emit) {
+    BYTE_PAIR_PATTERN.lastIndex = 0;
+    for (let match = BYTE_PAIR_PATTERN.exec(text); match; match = BYTE_PAIR_PATTERN.exec(text)) {
+      emit(match.index, BYTE_PAIR_PATTERN.lastIndex);
+    }
+  },
+  divides: (left, right) => nextMatch(BYTE_PAIR_CUT, left + right, left.length) === left.length,
+};
+
+const BEHAVIORS = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"] as const;
+type Behavior = (typeof BEHAVIORS)[number];
+
+/** Splits at the matches of a pattern; `invert`: at what is between them. */
+function patternSplit({ regex, joins, covers, local }: Pattern, behavior: Behavior, invert: boolean): Split {
+  return {
+    local,
+    split(text, emit) {
+      if (behavior === "Isolated" || (behavior === "Removed" && invert)) {
+        const gaps = behavior === "Isolated";
+        let end = 0;
+        regex.lastIndex = 0;
+        for (let match = regex.exec(text); match; match = regex.exec(text)) {
+          if (gaps && match.index > end) emit(end, match.index);
+          end = regex.lastIndex;
+          emit(match.index, end);
+        }
+        if (gaps && end < text.length) emit(end, text.length);
+      } else mergeParts(parts(regex, text, invert), behavior, emit);
+    },
+    divides(left, right) {
+      if (joins(left, right)) return false;
+      const [isLeft, isRight] = [covers(left), covers(right)];
+      if (behavior === "Isolated" || behavior === "Removed") return isLeft || isRight;
+      // Which side a match belongs to is known only where the characters alone say what is a match.
+      if (!local || invert) return false;
+      if (behavior === "MergedWithPrevious") return isLeft;
+      return behavior === "MergedWithNext" ? isRight : isLeft !== isRight;
+    },
+  };
+}
+
+interface Part {
+  readonly start: number;
+  end: number;
+  readonly match: boolean;
+}
+
+/** The matches and what is between them. */
+function* parts(regex: RegExp, text: string, invert: boolean): Generator<Part> {
+  let end = 0;
+  for (const { 0: match, index } of text.matchAll(regex)) {
+    if (index > end) yield { start: end, end: index, match: invert };
+    end = index + match.length;
+    yield { start: index, end, match: !invert };
+  }
+  if (end < text.length) yield { start: end, end: text.length, match: invert };
+}
+
+function mergeParts(all: Iterable<Part>, behavior: Behavior, emit: Emit): void {
+  let open: Part | null = null;
+  const flush = (): void => {
+    if (open) emit(open.start, open.end);
+    open = null;
+  };
+  const follows = (before: Part, part: Part): boolean => {
+    if (behavior === "Contiguous") return before.match === part.match;
+    if (behavior === "MergedWithPrevious") return part.match && !before.match;
+    return behavior === "MergedWithNext" && before.match && !part.match;
+  };
+  let previous: Part | null = null;
+  for (const part of all) {
+    if (behavior === "Removed" && part.match) continue;
+    if (open && previous && follows(previous, part)) (open as Part).end = part.end;
+    else {
+      flush();
+      open = { ...part };
+    }
+    previous = part;
+  }
+  flush();
+}
+
+/** What is read of a pre-tokenizer in tokenizer.json. */
+interface PreTokenizerFile {
+  readonly type?: unknown;
+  readonly pretokenizers?: unknown;
+  readonly pattern?: { readonly Regex?: unknown; readonly String?: unknown } | null;
+  readonly behavior?: unknown;
+  readonly invert?: unknown;
+  readonly individual_digits?: unknown;
+  readonly add_prefix_space?: unknown;
+  readonly use_regex?: unknown;
+  readonly replacement?: unknown;
+  readonly prepend_scheme?: unknown;
+  readonly split?: unknown;
+}
+
+/** A pre-tokenizer as tokenizer.json has it; one that is not supported is named. */
+export function parsePreTokenizer(json: unknown, depth = 0): PreTokenizer {
+  if (json === null || json === undefined) return { steps: [], splits: [], byteLevel: false };
+  const file = json as PreTokenizerFile;
+  switch (file.type) {
+    case "Sequence":
+      if (!Array.isArray(file.pretokenizers) || depth > 4) {
+        throw unsupported("its pre-tokenizers are nested too deep or no list");
+      }
+      return inTurn(file.pretokenizers.map((inner) => parsePreTokenizer(inner, depth + 1)));
+    case "ByteLevel":
+      return {
+        steps: file.add_prefix_space ? [prepend(" ", (text) => !text.startsWith(" "))] : [],
+        splits: file.use_regex === false ? [] : [BYTE_LEVEL],
+        byteLevel: true,
+      };
+    case "Split":
+      return {
+        steps: [],
+        splits: [patternSplit(patternOf(file), behaviorOf(file), file.invert === true)],
+        byteLevel: false,
+      };
+    case "Digits": {
+      const digits = translatePattern(file.individual_digits ? String.raw`\p{N}` : String.raw`\p{N}+`);
+      return { steps: [], splits: [patternSplit(digits, "Isolated", false)], byteLevel: false };
+    }
+    case "Metaspace":
+      return metaspace(file);
+    default:
+      throw unsupported(`the pre-tokenizer ${String(file.type)}`);
+  }
+}
+
+function inTurn(all: readonly PreTokenizer[]): PreTokenizer {
+  // A step of a later one would have to be done to each piece.
+  if (all.slice(1).some(({ steps }) => steps.length > 0))
+    throw unsupported("a prefix space after another pre-tokenizer");
+  // Bytes are no characters any more for what comes after.
+  if (all.slice(0, -1).some(({ byteLevel }) => byteLevel)) throw unsupported("a pre-tokenizer after ByteLevel");
+  return {
+    steps: all[0]?.steps ?? [],
+    splits: all.flatMap(({ splits }) => splits),
+    byteLevel: all.at(-1)?.byteLevel ?? false,
+  };
+}
+
+function patternOf({ pattern }: PreTokenizerFile): Pattern {
+  const { Regex: regex, String: text } = pattern ?? {};
+  if (typeof regex === "string") return translatePattern(regex);
+  if (typeof text !== "string" || !text) throw unsupported("a pre-tokenizer Split without a pattern");
+  return translatePattern(text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
+}
+
+function behaviorOf({ behavior }: PreTokenizerFile): Behavior {
+  const known = BEHAVIORS.find((name) => name === behavior);
+  if (!known) throw unsupported(`a pre-tokenizer Split that is ${String(behavior)}`);
+  return known;
+}
+
+/** SentencePiece's way: spaces are `▁`, and one goes before the text. */
+function metaspace(file: PreTokenizerFile): PreTokenizer {
+  const { replacement = "▁", prepend_scheme: scheme = file.add_prefix_space === false ? "never" : "always" } = file;
+  if (typeof replacement !== "string" || Array.from(replacement).length !== 1) {
+    throw unsupported("a pre-tokenizer Metaspace without a character");
+  }
+  if (scheme !== "always" && scheme !== "first" && scheme !== "never") {
+    throw unsupported(`a pre-tokenizer Metaspace that prepends ${String(scheme)}`);
+  }
+  const prepends = (text: string, place: Place) =>
+    scheme !== "never" && (scheme === "always" || place === "start") && !text.startsWith(replacement);
+  const atSpaces = translatePattern(`\\x{${replacement.codePointAt(0)?.toString(16)}}`);
+  return {
+    steps: [replace(" ", replacement), prepend(replacement, prepends)],
+    splits: file.split === false ? [] : [patternSplit(atSpaces, "MergedWithNext", false)],
+    byteLevel: false,
+  };
+}
