@@ -14,6 +14,8 @@ export {
   writeCheckpoint,
 } from "./checkpoint";
 export { codeOf, makeFolder, readError, storageError, writeFileWhole } from "./files";
+export { type Gguf, type GgufTensor, readGguf } from "./gguf";
+export { convertGguf } from "./ggufConvert";
 export {
   type Bits,
   BLOCK,

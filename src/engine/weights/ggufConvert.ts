@@ -1,0 +1,244 @@
+/** A GGUF file as a Hugging Face folder. Weights stay in the precision that they have; blocks are laid out anew. */
+
+import { join } from "node:path";
+import { cooperate } from "../tokenizers/cooperate";
+import { makeFolder, writeFileWhole } from "./files";
+import { GGUF_TYPES, type Gguf, type GgufTensor, readGguf } from "./gguf";
+import { EMBEDDING, type GgufModel, ggufModel, type HubTensor, OUTPUT, ROPE_FACTORS } from "./ggufModels";
+import { ggufTokenizer } from "./ggufTokenizer";
+import { float16ToFloat32 } from "./halves";
+import { BLOCK, blockBytes, type QuantizeOptions, quantizationConfig, scalesOf } from "./quantize";
+import { damaged, quoted } from "./reading";
+import { type TensorToWrite, type WritePart, writeSafetensorsInParts } from "./safetensors";
+import { readStoredBytes } from "./stored";
+
+/** Writes model.safetensors, config.json, tokenizer.json and tokenizer_config.json of a GGUF file into a folder. */
+export async function convertGguf(
+  path: string,
+  outDir: string,
+  { signal, onProgress }: QuantizeOptions = {},
+): Promise<void> {
+  const gguf = await readGguf(path);
+  const model = ggufModel(path, gguf, {
+    isTied: await isTied(gguf),
+    ropeFactors: await ropeFactors(gguf),
+  });
+  const tokenizer = ggufTokenizer(path, gguf);
+  const plans = planTensors(path, gguf, model);
+  const total = plans.reduce((sum, { tensor }) => sum + tensor.length, 0);
+  const pause = cooperate(signal);
+
+  await makeFolder(outDir);
+  await writeSafetensorsInParts(
+    join(outDir, "model.safetensors"),
+    new Map(plans.flatMap(written)),
+    async (write) => {
+      let done = 0;
+      for (const plan of plans) {
+        await writeTensor(gguf.file, plan, write, async (bytes) => {
+          done += bytes;
+          onProgress?.(done / total);
+          await pause();
+        });
+      }
+    },
+    { format: "pt" },
+  );
+  const files = { "config.json": configOf(model, plans), ...tokenizer };
+  for (const [name, content] of Object.entries(files)) {
+    // A vocabulary is long enough without a line for each half of a merge.
+    const indent = name === "tokenizer.json" ? 0 : 2;
+    await writeFileWhole(join(outDir, name), `${JSON.stringify(content, null, indent)}\n`);
+  }
+}
+
+/** Where its tensors lie, as stored.ts reads them. */
+const partOf = (file: string, { name, shape, offset, length }: GgufTensor) =>
+  ({ name, dtype: "U8", shape, file, offset, length }) as const;
+
+/** Whether the head is the embedding: not there, or there twice. */
+async function isTied({ file, tensors }: Gguf): Promise<boolean> {
+  const [head, embedding] = [tensors.get(OUTPUT), tensors.get(EMBEDDING)];
+  if (!head || !embedding) return true;
+  if (head.type !== embedding.type || head.length !== embedding.length) return false;
+  for (let at = 0; at < head.length; at += PIECE_BYTES) {
+    const end = Math.min(at + PIECE_BYTES, head.length);
+    const [a, b] = [
+      await readStoredBytes(partOf(file, head), at, end),
+      await readStoredBytes(partOf(file, embedding), at, end),
+    ];
+    if (Buffer.compare(a, b) !== 0) return false;
+  }
+  return true;
+}
+
+/** Longer than any head. */
+const MOST_ROPE_FACTORS = 4096;
+
+async function ropeFactors({ file, tensors }: Gguf): Promise<Float32Array | null> {
+  const tensor = tensors.get(ROPE_FACTORS);
+  if (!tensor) return null;
+  const [count = 0] = tensor.shape;
+  // Nothing else writes them; what is, scales in a way that is not known.
+  if (tensor.type !== "F32" || tensor.shape.length !== 1 || count > MOST_ROPE_FACTORS) return new Float32Array();
+  return new Float32Array((await readStoredBytes(partOf(file, tensor))).buffer);
+}
+
+interface Plan {
+  readonly tensor: GgufTensor;
+  readonly hub: HubTensor;
+}
+
+function planTensors(path: string, gguf: Gguf, model: GgufModel): Plan[] {
+  return [...gguf.tensors.values()].flatMap((tensor) => {
+    const hub = model.hubTensor(tensor.name);
+    if (!hub) return [];
+    const [rows = 1] = tensor.shape;
+    const isVector = tensor.shape.length === 1;
+    if (tensor.shape.length > 2 || (isVector && bitsOf(tensor)))
+      throw damaged(path, `the tensor ${quoted(tensor.name)} is not a vector of numbers or a matrix`);
+    if (hub.headRows && rows % hub.headRows !== 0)
+      throw damaged(
+        path,
+        `the tensor ${quoted(tensor.name)} has ${rows} rows, which are not whole heads of ${hub.headRows}`,
+      );
+    return [{ tensor, hub }];
+  });
+}
+
+const bitsOf = ({ type }: GgufTensor) => (type === "Q8_0" ? 8 : type === "Q4_0" ? 4 : null);
+
+function configOf({ config }: GgufModel, plans: readonly Plan[]): object {
+  const bits = plans.flatMap(({ tensor }) => bitsOf(tensor) ?? []);
+  // Where both occur, each tensor's own shows in its shape.
+  return bits.length === 0 ? config : { ...config, quantization_config: quantizationConfig(bits.includes(4) ? 4 : 8) };
+}
+
+type Written = Pick<TensorToWrite, "dtype" | "shape">;
+
+/** The tensors that stand in the new file for one of the old. */
+function written({ tensor, hub }: Plan): [string, Written][] {
+  const { type, shape } = tensor;
+  const bits = bitsOf(tensor);
+  if (bits) {
+    const [rows, width] = shape as [number, number];
+    return [
+      [hub.name, { dtype: "U8", shape: [rows, width / BLOCK, blockBytes(bits)] }],
+      [scalesOf(hub.name), { dtype: "F32", shape: [rows, width / BLOCK] }],
+    ];
+  }
+  // What is not in bits is of one of the three types that safetensors have, too.
+  const dtype = type as Exclude<typeof type, "Q8_0" | "Q4_0">;
+  return [[hub.name, { dtype, shape: hub.transpose ? [...shape].reverse() : shape }]];
+}
+
+const PIECE_BYTES = 2 ** 24;
+
+async function writeTensor(
+  file: string,
+  { tensor, hub }: Plan,
+  write: WritePart,
+  step: (bytes: number) => Promise<void>,
+): Promise<void> {
+  const { shape, length } = tensor;
+  const [rows = 1] = shape;
+  const part = partOf(file, tensor);
+  const bits = bitsOf(tensor);
+  if (hub.transpose && !bits) {
+    await write(
+      hub.name,
+      0,
+      transposed(await readStoredBytes(part), shape as [number, number], GGUF_TYPES[tensor.type].bytes),
+    );
+    return step(length);
+  }
+  // Whole rows, and whole heads where these are put in order.
+  const rowBytes = length / rows;
+  const unit = hub.headRows ?? 1;
+  const most = Math.max(1, Math.floor(PIECE_BYTES / rowBytes / unit)) * unit;
+  for (let from = 0; from < rows; from += most) {
+    const to = Math.min(rows, from + most);
+    const read = await readStoredBytes(part, from * rowBytes, to * rowBytes);
+    const bytes = hub.headRows ? unpermuted(read, rowBytes, hub.headRows) : read;
+    if (!bits) await write(hub.name, from * rowBytes, bytes);
+    else {
+      const { codes, scales } = bits === 8 ? blocks8(bytes) : blocks4(bytes);
+      const at = (from * (shape[1] as number)) / BLOCK;
+      await write(hub.name, at * blockBytes(bits), codes);
+      await write(scalesOf(hub.name), at * 4, new Uint8Array(scales.buffer));
+    }
+    await step(read.length);
+  }
+}
+
+/** Rows of a head as the hub has them, first all even and then all odd ones: [0, 1, 2, 3] -> [0, 2, 1, 3]. */
+function unpermuted(bytes: Uint8Array, rowBytes: number, headRows: number): Uint8Array {
+  const result = new Uint8Array(bytes.length);
+  const rows = bytes.length / rowBytes;
+  for (let row = 0; row < rows; row++) {
+    const inHead = row % headRows;
+    const half = headRows / 2;
+    const from = row - inHead + (inHead < half ? 2 * inHead : 2 * (inHead - half) + 1);
+    result.set(bytes.subarray(from * rowBytes, (from + 1) * rowBytes), row * rowBytes);
+  }
+  return result;
+}
+
+function transposed(
+  bytes: Uint8Array<ArrayBuffer>,
+  [rows, columns]: readonly [number, number],
+  elementBytes: number,
+): Uint8Array {
+  const result = new Uint8Array(bytes.length);
+  const Elements = elementBytes === 4 ? Uint32Array : Uint16Array;
+  const [from, to] = [new Elements(bytes.buffer), new Elements(result.buffer)];
+  for (let c = 0; c < columns; c++) {
+    for (let r = 0; r < rows; r++) to[c * rows + r] = from[r * columns + c] as number;
+  }
+  return result;
+}
+
+interface Blocks {
+  readonly codes: Uint8Array;
+  readonly scales: Float32Array<ArrayBuffer>;
+}
+
+/** Signed bytes become codes around 128. */
+function blocks8(bytes: Uint8Array): Blocks {
+  const size = GGUF_TYPES.Q8_0.bytes;
+  const count = bytes.length / size;
+  const codes = new Uint8Array(count * BLOCK);
+  for (let b = 0; b < count; b++) {
+    for (let i = 0; i < BLOCK; i++) codes[b * BLOCK + i] = (bytes[b * size + 2 + i] as number) ^ 0x80;
+  }
+  return { codes, scales: scalesAt(bytes, size) };
+}
+
+/** Values i and i + 16 of a byte become neighbours. */
+function blocks4(bytes: Uint8Array): Blocks {
+  const size = GGUF_TYPES.Q4_0.bytes;
+  const count = bytes.length / size;
+  const half = BLOCK / 2;
+  const codes = new Uint8Array(count * half);
+  for (let b = 0; b < count; b++) {
+    const at = b * size + 2;
+    for (let i = 0; i < half / 2; i++) {
+      const [first, second] = [bytes[at + 2 * i] as number, bytes[at + 2 * i + 1] as number];
+      codes[b * half + i] = (first & 15) | ((second & 15) << 4);
+      codes[b * half + half / 2 + i] = (first >>> 4) | (second & 0xf0);
+    }
+  }
+  return { codes, scales: scalesAt(bytes, size) };
+}
+
+/** The F16 that each block begins with. */
+function scalesAt(bytes: Uint8Array, blockSize: number): Float32Array<ArrayBuffer> {
+  const count = bytes.length / blockSize;
+  const halves = Uint16Array.from({ length: count }, (_, b) => {
+    const at = b * blockSize;
+    return (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
+  });
+  const scales = new Float32Array(count);
+  float16ToFloat32(halves, scales);
+  return scales;
+}

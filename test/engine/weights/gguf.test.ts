@@ -1,0 +1,153 @@
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import {
+  convertGguf,
+  dequantize,
+  openStored,
+  readGguf,
+  readStored,
+  readStoredBytes,
+  readTensors,
+  type StoredTensor,
+  type StoredTensors,
+} from "../../../src/engine/weights";
+
+// Files that llama.cpp's own package wrote, and what it says is in them: test/golden/make_gguf.py.
+const golden = (name: string) => fileURLToPath(new URL(`../../golden/checkpoints/${name}`, import.meta.url));
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "gguf-"));
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+const readJson = async (name: string) => JSON.parse(await readFile(join(dir, name), "utf8"));
+
+/** A tensor's values as the hub has them: inputs first where `inputsFirst`, which blocks never have. */
+async function valuesOf(tensors: StoredTensors, tensor: StoredTensor, inputsFirst: boolean): Promise<Float32Array> {
+  const scales = tensors.get(`${tensor.name}.scales`);
+  if (!scales) return readStored(tensor);
+  const [rows, blocks, bytes] = tensor.shape as [number, number, number];
+  const quantized = { codes: await readStoredBytes(tensor), scales: await readStored(scales) };
+  const values = dequantize(quantized, bytes === 32 ? 8 : 4);
+  const width = blocks * 32;
+  return inputsFirst ? values.map((_, i) => values[(i % rows) * width + Math.floor(i / rows)]!) : values;
+}
+
+describe.each(["llama", "gpt2"])("%s.gguf", (name) => {
+  test("becomes a folder with every tensor of the hub's, equal to the last bit", async () => {
+    await convertGguf(golden(`${name}.gguf`), dir);
+    const tensors = await openStored(dir);
+    const expected = await readTensors(golden(`${name}-expected.safetensors`));
+    const names = [...tensors.keys()].filter((key) => !key.endsWith(".scales"));
+    expect(new Set(names)).toEqual(new Set(expected.keys()));
+    for (const [key, { shape, data }] of expected) {
+      const tensor = tensors.get(key)!;
+      if (tensor.dtype !== "U8") expect(tensor.shape, key).toEqual(shape);
+      const values = await valuesOf(tensors, tensor, name === "gpt2" && /c_\w+\.weight$/.test(key));
+      expect(values, key).toEqual(data);
+    }
+    expect((await readdir(dir)).sort()).toEqual([
+      "config.json",
+      "model.safetensors",
+      "tokenizer.json",
+      "tokenizer_config.json",
+    ]);
+  });
+});
+
+test("what is in blocks stays in blocks, and what is not keeps its type", async () => {
+  await convertGguf(golden("llama.gguf"), dir);
+  const tensors = await openStored(dir);
+  expect(tensors.get("model.embed_tokens.weight")).toMatchObject({ dtype: "U8", shape: [20, 1, 32] });
+  expect(tensors.get("model.layers.0.self_attn.q_proj.weight")).toMatchObject({ dtype: "U8", shape: [32, 1, 16] });
+  expect(tensors.get("model.layers.0.mlp.up_proj.weight")).toMatchObject({ dtype: "BF16", shape: [64, 32] });
+  expect(tensors.get("lm_head.weight")).toMatchObject({ dtype: "F16", shape: [20, 32] });
+});
+
+test("the configuration of a llama", async () => {
+  await convertGguf(golden("llama.gguf"), dir);
+  expect(await readJson("config.json")).toEqual({
+    architectures: ["LlamaForCausalLM"],
+    model_type: "llama",
+    hidden_size: 32,
+    intermediate_size: 64,
+    num_hidden_layers: 1,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    head_dim: 16,
+    vocab_size: 20,
+    max_position_embeddings: 16,
+    rms_norm_eps: expect.closeTo(1e-5, 10),
+    rope_theta: 10000,
+    rope_scaling: null,
+    hidden_act: "silu",
+    attention_bias: false,
+    mlp_bias: false,
+    tie_word_embeddings: false,
+    bos_token_id: 1,
+    eos_token_id: 2,
+    quantization_config: { quant_method: "decoder_lab", bits: 4, block_size: 32 },
+  });
+});
+
+test("the configuration of a GPT-2", async () => {
+  await convertGguf(golden("gpt2.gguf"), dir);
+  expect(await readJson("config.json")).toMatchObject({
+    model_type: "gpt2",
+    n_embd: 32,
+    n_inner: 64,
+    n_layer: 1,
+    n_head: 2,
+    n_positions: 16,
+    vocab_size: 15,
+    activation_function: "gelu_new",
+    tie_word_embeddings: true,
+  });
+});
+
+test("a vocabulary of SentencePiece gets merges by its scores, byte fallback, and a beginning", async () => {
+  await convertGguf(golden("llama.gguf"), dir);
+  const { model, added_tokens, post_processor } = await readJson("tokenizer.json");
+  expect(model.merges).toEqual([
+    ["▁", "t"],
+    ["h", "e"],
+    ["▁t", "he"],
+    ["▁", "the"],
+    ["▁", "a"],
+    ["o", "n"],
+    ["▁", "on"],
+    ["t", "he"],
+  ]);
+  expect(model).toMatchObject({ type: "BPE", byte_fallback: true, unk_token: "<unk>" });
+  expect(added_tokens.map(({ content }: { content: string }) => content)).toEqual(["<unk>", "<s>", "</s>"]);
+  expect(post_processor.single[0]).toEqual({ SpecialToken: { id: "<s>", type_id: 0 } });
+  expect(await readJson("tokenizer_config.json")).toMatchObject({ bos_token: "<s>", eos_token: "</s>" });
+});
+
+test("a vocabulary of byte pairs keeps its merges", async () => {
+  await convertGguf(golden("gpt2.gguf"), dir);
+  const { model, pre_tokenizer, post_processor } = await readJson("tokenizer.json");
+  expect(model.merges.slice(0, 3)).toEqual([
+    ["h", "e"],
+    ["Ġ", "t"],
+    ["Ġt", "he"],
+  ]);
+  expect(pre_tokenizer).toMatchObject({ type: "ByteLevel", add_prefix_space: false, use_regex: true });
+  expect(post_processor).toBeNull();
+});
+
+test("the header tells where every tensor lies", async () => {
+  const { tensors, values } = await readGguf(golden("llama.gguf"));
+  expect(values.get("general.architecture")).toBe("llama");
+  expect(tensors.get("blk.0.ffn_down.weight")).toMatchObject({ type: "Q8_0", shape: [32, 64], length: 32 * 2 * 34 });
+});
+
+test("a cancelled conversion leaves nothing behind", async () => {
+  const converted = convertGguf(golden("llama.gguf"), dir, { signal: AbortSignal.abort(new Error("enough")) });
+  await expect(converted).rejects.toThrow("enough");
+  expect(await readdir(dir)).toEqual([]);
+});
