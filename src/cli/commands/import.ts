@@ -3,9 +3,9 @@ import { EngineError, type ImportProgress, importModel } from "../../engine";
 import type { Command } from "../options";
 
 export const importSource: Command = {
-  usage: "import SOURCE --out DIR [--revision R] [--endpoint URL] [--offline] [--json]",
+  usage: "import SOURCE --out DIR [--quantize int8|int4] [--revision R] [--endpoint URL] [--offline] [--json]",
   positional: "source",
-  values: ["out", "revision", "endpoint"],
+  values: ["out", "quantize", "revision", "endpoint"],
   flags: ["offline", "json"],
   async run(options) {
     const source = options.needed("source");
@@ -15,6 +15,7 @@ export const importSource: Command = {
     const show = options.has("json") ? showJson() : showLine();
     const { dir } = await importModel(source, {
       out: resolve(options.needed("out")),
+      quantize: quantization(options.text("quantize")),
       revision: options.text("revision"),
       endpoint: options.text("endpoint"),
       offline: options.has("offline"),
@@ -66,4 +67,9 @@ function showLine(): Display {
     },
     end: () => write(""),
   };
+}
+
+function quantization(text: string | undefined): "int8" | "int4" | undefined {
+  if (text === undefined || text === "int8" || text === "int4") return text;
+  throw new EngineError("config", `--quantize takes int8 or int4, got "${text}".`);
 }

@@ -23,6 +23,8 @@ const WEIGHTS = [
   "pytorch_model.bin.index.json",
 ];
 
+const OTHER_TOKENIZERS = ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt"];
+
 const MOST_SHARDS = 1000;
 
 export interface Needed {
@@ -47,14 +49,21 @@ export function neededFiles(names: ReadonlySet<string>, where: string): Needed {
   if (weights === undefined) {
     throw new EngineError("weights", `${where} has no weights; it needs ${WEIGHTS[0]} or ${WEIGHTS[2]}.`);
   }
-  if (!names.has("tokenizer.json") && !(names.has("vocab.json") && names.has("merges.txt"))) {
+  const other = OTHER_TOKENIZERS.find((name) => names.has(name));
+  if (!hasTokenizer(names) && other !== undefined) {
     throw new EngineError(
       "tokenizer",
-      `${where} has no tokenizer that can be read; it needs tokenizer.json, or vocab.json and merges.txt.`,
+      `${where} has its tokenizer in ${other} only, which cannot be read; choose a model that has tokenizer.json.`,
     );
   }
   return { beside: BESIDE_WEIGHTS.filter((name) => names.has(name)), weights };
 }
+
+/** A model without one takes and gives ids. */
+export const hasTokenizer = (names: ReadonlySet<string>): boolean =>
+  names.has("tokenizer.json") || (names.has("vocab.json") && names.has("merges.txt"));
+
+export const isWeights = (name: string): boolean => /\.(safetensors|bin)(\.index\.json)?$/.test(name);
 
 export const isIndex = (name: string): boolean => name.endsWith(".index.json");
 
@@ -69,7 +78,7 @@ export function shardsOf(index: unknown, names: ReadonlySet<string>, where: stri
   return shards.map((shard) => {
     if (typeof shard !== "string") throw damaged("names a file of weights by something other than text");
     const name = plainFileName(shard, where);
-    if (!/\.(safetensors|bin)$/.test(name)) throw damaged(`names ${JSON.stringify(name)}, which is no file of weights`);
+    if (!isWeights(name) || isIndex(name)) throw damaged(`names ${JSON.stringify(name)}, which is no file of weights`);
     if (!names.has(name)) throw damaged(`names ${JSON.stringify(name)}, which is not there`);
     return name;
   });

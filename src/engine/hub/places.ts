@@ -46,7 +46,7 @@ export async function hubPlace(wanted: Wanted, access: HubAccess): Promise<Place
     label: wanted.id,
     files: new Map([...files].map(([name, { size }]) => [name, size])),
     phase: "download",
-    origin: { source: wanted.id, revision: wanted.revision, commit, endpoint: connection.endpoint },
+    origin: { id: wanted.id, requested: wanted.revision, revision: commit, endpoint: connection.endpoint },
     missing: async (names) => {
       const bytes = await Promise.all(
         names.map(async (name) => {
@@ -85,7 +85,7 @@ export async function cachePlace({ id, revision }: Wanted, signal: AbortSignal):
     label: `The cache's copy of ${id}`,
     files,
     phase: "check",
-    origin: { source: id, revision, commit },
+    origin: { id, requested: revision, revision: commit },
     missing: async () => ({ bytes: 0, dir: cache.blobs }),
     take: async (name, onBytes) => {
       // The file was there a moment ago.
@@ -117,7 +117,7 @@ export async function folderPlace(dir: string, signal: AbortSignal): Promise<Pla
     label: dir,
     files,
     phase: "check",
-    origin: { source: dir },
+    origin: { folder: dir },
     missing: async () => ({ bytes: 0, dir }),
     take: async (name, onBytes) => {
       const path = await realpath(join(dir, name));

@@ -1,8 +1,8 @@
 /** Looking for models on the hub. */
 
 import { listModels } from "@huggingface/hub";
+import { knownModelTypes } from "../models/families";
 import { type Connection, connect, type HubAccess } from "./connection";
-import { knownModelTypes } from "./modelTypes";
 
 export interface FoundModel {
   readonly id: string;

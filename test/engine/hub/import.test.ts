@@ -5,8 +5,9 @@ import { join, resolve } from "node:path";
 import { downloadFileToCacheDir, scanCacheDir } from "@huggingface/hub";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ImportProgress, importModel, searchHub } from "../../../src/engine/hub";
-import { openStored } from "../../../src/engine/weights/stored";
-import { commitOf, type HubModel, type HubServer, hashOf, startHub, TOKEN } from "../../helpers/hubServer";
+import { openModel, openWeights } from "../../../src/engine/models/folder";
+import { readTensors, writeSafetensors } from "../../../src/engine/weights";
+import { bytesOf, commitOf, type HubModel, type HubServer, hashOf, startHub, TOKEN } from "../../helpers/hubServer";
 
 const SHIPPED = resolve(import.meta.dirname, "../../../media/model");
 /** A model that is real: what is imported of it opens. */
@@ -17,7 +18,7 @@ const REAL_FILES = Object.fromEntries(
     ),
   ),
 );
-const WEIGHTS = REAL_FILES["model.safetensors"] as Uint8Array;
+const { "model.safetensors": WEIGHTS = new Uint8Array(), ...SMALL } = REAL_FILES;
 const REAL: HubModel = {
   id: "lab/real",
   files: {
@@ -27,7 +28,6 @@ const REAL: HubModel = {
     "pytorch_model.bin": WEIGHTS.slice(1),
   },
 };
-const SMALL = { "config.json": '{"model_type":"gpt2"}', "tokenizer.json": "{}" };
 
 /** In a hurry: waits are real, and short. */
 const patience = { attempts: 3, firstWaitMs: 5, longestWaitMs: 2000, stallMs: 400 };
@@ -57,7 +57,7 @@ const refused = async (work: Promise<unknown>, message: RegExp) => {
   await expect(work).rejects.toMatchObject({ name: "EngineError", message: expect.stringMatching(message) });
   expect(await left()).toEqual([]);
 };
-const opens = async (model: string) => expect((await openStored(model)).size).toBeGreaterThan(0);
+const opens = async (folder: string) => expect((await openWeights(folder)).weights.size).toBeGreaterThan(0);
 /** What an import has left beside the cache. */
 const left = async () => (await readdir(dir)).filter((name) => name !== "hf");
 const filesAsked = () => hub.seen.filter(({ path }) => /\/(resolve|blobs)\//.test(path));
@@ -85,7 +85,12 @@ describe("a model of the hub", () => {
   test("is recorded with its commit and every file's checksum", async () => {
     await bring("lab/real@main");
     const commit = commitOf(REAL);
-    expect(await source()).toMatchObject({ source: "lab/real", revision: "main", commit, endpoint: hub.endpoint });
+    expect(await source()).toMatchObject({
+      id: "lab/real",
+      requested: "main",
+      revision: commit,
+      endpoint: hub.endpoint,
+    });
     expect((await source()).files).toContainEqual({
       name: "model.safetensors",
       size: WEIGHTS.length,
@@ -148,27 +153,28 @@ describe("a model of the hub", () => {
       await bring(given, { out: join(dir, `out-${i}`) });
     }
     await bring("lab/other", { revision: "refs/pr/1" });
-    expect(await source()).toMatchObject({ revision: "refs/pr/1", commit: commitOf(hub.models[1] as HubModel) });
+    expect(await source()).toMatchObject({ requested: "refs/pr/1", revision: commitOf(hub.models[1] as HubModel) });
     expect(await readFile(join(cacheOf("lab/other"), "refs", "refs", "pr", "1"), "utf8")).toMatch(/^[\da-f]{40}$/);
   });
 
   test("has the weights of the shards that its index names", async () => {
-    const index = JSON.stringify({
-      weight_map: { a: "model-00001-of-00002.safetensors", b: "model-00002-of-00002.safetensors" },
-    });
-    model({
-      ...SMALL,
-      "model.safetensors.index.json": index,
-      "model-00001-of-00002.safetensors": "first",
-      "model-00002-of-00002.safetensors": "second",
-      "model-00003-of-00002.safetensors": "of something else",
-    });
+    const shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] as const;
+    const tensors = [...(await readTensors(join(SHIPPED, "model.safetensors")))];
+    const halves = [tensors.slice(0, 5), tensors.slice(5)];
+    const weightMap = halves.flatMap((half, i) => half.map(([name]) => [name, shards[i]]));
+    const index = JSON.stringify({ weight_map: Object.fromEntries(weightMap) });
+    const files: Record<string, Uint8Array> = {};
+    for (const [i, half] of halves.entries()) {
+      const file = join(dir, "hf", "shard");
+      await mkdir(join(dir, "hf"), { recursive: true });
+      await writeSafetensors(file, new Map(half.map(([name, tensor]) => [name, { ...tensor, dtype: "F32" }])));
+      files[shards[i] as string] = await readFile(file);
+    }
+    model({ ...SMALL, ...files, "model.safetensors.index.json": index, "model-00003-of-00002.safetensors": "another" });
     await bring("lab/other");
-    expect((await readdir(join(dir, "out"))).filter((name) => name.startsWith("model"))).toEqual([
-      "model-00001-of-00002.safetensors",
-      "model-00002-of-00002.safetensors",
-      "model.safetensors.index.json",
-    ]);
+    const weights = (await readdir(join(dir, "out"))).filter((name) => name.startsWith("model"));
+    expect(weights.sort()).toEqual([...shards, "model.safetensors.index.json"]);
+    await opens(join(dir, "out"));
   });
 
   test("reports bytes that grow to the whole", async () => {
@@ -301,20 +307,31 @@ describe("what is refused before weights are fetched", () => {
     model({ ...SMALL, "config.json": '{"model_type":"t5"}', "model.safetensors": WEIGHTS });
     await refused(
       bring("lab/other"),
-      /^lab\/other is of the model_type "t5", which is not supported; .* decoder_lab, gpt2, /,
+      /^config\.json of lab\/other: model_type "t5" is not supported; .* decoder_lab, gpt2, /,
     );
   });
 
-  test("a model without weights, without a tokenizer, without a configuration", async () => {
+  test("a model without weights, without a tokenizer that can be read, without a configuration", async () => {
     const other = model(SMALL);
     await refused(bring("lab/other"), /^lab\/other has no weights; it needs model\.safetensors or/);
-    hub.models[1] = { ...other, files: { "config.json": "{}", "model.safetensors": WEIGHTS, "vocab.json": "{}" } };
+    hub.models[1] = { ...other, files: { "config.json": "{}", "model.safetensors": WEIGHTS, "tokenizer.model": "" } };
     await refused(
       bring("lab/other"),
-      /has no tokenizer that can be read; it needs tokenizer\.json, or vocab\.json and/,
+      /^lab\/other has its tokenizer in tokenizer\.model only, which cannot be read; choose/,
     );
     hub.models[1] = { ...other, files: { "x.Q4_0.gguf": WEIGHTS } };
     await refused(bring("lab/other"), /has no config\.json, only GGUF files; import one of them: x\.Q4_0\.gguf\.$/);
+  });
+
+  test("a configuration or a tokenizer that cannot be read", async () => {
+    const other = model({
+      ...SMALL,
+      "model.safetensors": WEIGHTS,
+      "config.json": '{"model_type":"gpt2","n_layer":-1}',
+    });
+    await refused(bring("lab/other"), /^config\.json of lab\/other: /);
+    hub.models[1] = { ...other, files: { ...SMALL, "model.safetensors": WEIGHTS, "tokenizer.json": "{}" } };
+    await refused(bring("lab/other"), /^tokenizer\.json: it has no vocabulary/);
   });
 
   test.each(["../../evil", "/etc/evil", "..\\evil", "C:\\evil"])("a file by the name of %s", async (name) => {
@@ -346,7 +363,7 @@ describe("what is refused before weights are fetched", () => {
                 type: "file",
                 path,
                 size: content.length,
-                oid: hashOf(new TextEncoder().encode(String(content))),
+                oid: hashOf(bytesOf(content)),
                 ...(path === "model.safetensors" && { lfs: { oid: hashOf(WEIGHTS), size: 4e15, pointerSize: 1 } }),
               })),
             ),
@@ -457,11 +474,58 @@ describe("without a network", () => {
   });
 });
 
+test("weights that are of another model are refused by the model's name, and leave nothing", async () => {
+  const config = JSON.parse(new TextDecoder().decode(REAL_FILES["config.json"]));
+  model({ ...REAL_FILES, "config.json": JSON.stringify({ ...config, nLayers: config.nLayers + 1 }) });
+  await refused(bring("lab/other"), /^lab\/other has no tensor "blocks\.\d\..*", which its config\.json asks for/);
+});
+
+describe("quantising on import", () => {
+  test.each([
+    ["int8", "8-bit"],
+    ["int4", "4-bit"],
+  ] as const)("to %s keeps the matrices in %s, and says what that cost", async (quantize, precision) => {
+    const phases = new Set<string>();
+    await bring("lab/real", { quantize, onProgress: ({ phase }) => phases.add(phase) });
+    expect((await openModel(join(dir, "out"))).info.precision).toBe(precision);
+    expect(await source()).toMatchObject({ id: "lab/real", quantize });
+    expect(phases).toContain("quantize");
+    expect((await readdir(join(dir, "out"))).sort()).toEqual([
+      "config.json",
+      "model.safetensors",
+      "quantization.json",
+      "source.json",
+      "tokenizer.json",
+      "tokenizer_config.json",
+    ]);
+    const { tensors } = JSON.parse(await readFile(join(dir, "out", "quantization.json"), "utf8"));
+    const errors = Object.values<{ relativeError: number }>(tensors).map(({ relativeError }) => relativeError);
+    expect(errors.length).toBeGreaterThan(8);
+    expect(Math.max(...errors)).toBeLessThan(quantize === "int8" ? 0.01 : 0.15);
+  });
+
+  test("is not done twice", async () => {
+    await bring("lab/real", { quantize: "int8", out: join(dir, "hf", "eight") });
+    await refused(
+      bring(join(dir, "hf", "eight"), { quantize: "int4" }),
+      /eight is quantised already; import it as it is/,
+    );
+  });
+
+  test("leaves nothing when it is cancelled", async () => {
+    const stop = new AbortController();
+    const reason = new Error("stopped by the user");
+    const onProgress = ({ phase }: ImportProgress) => phase === "quantize" && stop.abort(reason);
+    await expect(bring("lab/real", { quantize: "int8", signal: stop.signal, onProgress })).rejects.toBe(reason);
+    expect(await left()).toEqual([]);
+  });
+});
+
 describe("a folder on the disk", () => {
   test("becomes a model folder of its own, by hard links", async () => {
     await importModel(SHIPPED, { out: join(dir, "out") });
     await opens(join(dir, "out"));
-    expect(await source()).toMatchObject({ source: SHIPPED });
+    expect(await source()).toMatchObject({ folder: SHIPPED });
     expect(hub.seen).toEqual([]);
   });
 
