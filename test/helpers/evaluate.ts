@@ -2,8 +2,10 @@
  * What a graph means: every op in float64, in plain loops. Slow, and independent of the code that is tested with it.
  */
 
+import { readFileSync } from "node:fs";
 import { type Node, type Op, type Ops, topoSort } from "../../src/engine/graph/node";
-import { type Shape, sizeOf } from "../../src/engine/graph/shape";
+import { isKnown, type Shape, sizeOf } from "../../src/engine/graph/shape";
+import type { StoredTensor } from "../../src/engine/weights/stored";
 
 export type Numbers = ArrayLike<number>;
 /** Values by name, as a run takes them. */
@@ -15,7 +17,7 @@ export function evaluate(outputs: readonly Node[], inputs: Feeds = {}): Float64A
   const lookUp = (node: Node) => values.get(node) as Float64Array;
   for (const node of topoSort(outputs)) {
     const value = node.op === "input" ? given(node as Node<"input">, inputs) : (rules[node.op] as Rule)(node, lookUp);
-    if (value.length !== sizeOf(node.shape)) {
+    if (isKnown(node.shape) && value.length !== sizeOf(node.shape)) {
       throw new Error(`${node.op}: ${value.length} elements do not fit [${node.shape}]`);
     }
     values.set(node, value);
@@ -37,6 +39,14 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     throw new Error("an input has no rule: its value is given");
   },
   constant: ({ attrs: { data } }) => Float64Array.from(data),
+  stored: ({ attrs: { tensor } }) => numbersOf(tensor),
+  quantized: ({ attrs: { weight, scales, bits }, shape }) => {
+    const [codes, scale] = [numbersOf(weight), numbersOf(scales)];
+    const half = (i: number) => (at(codes, i >> 1) >> (4 * (i & 1))) & 15;
+    return Float64Array.from({ length: sizeOf(shape) }, (_, i) =>
+      bits === 8 ? at(scale, i >> 5) * (at(codes, i) - 128) : at(scale, i >> 5) * (half(i) - 8),
+    );
+  },
 
   add: elementwise((a, b) => a + b),
   sub: elementwise((a, b) => a - b),
@@ -49,6 +59,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
   tanh: pointwise(Math.tanh),
   erf: pointwise(erf),
   relu: pointwise((x) => Math.max(x, 0)),
+  sigmoid: pointwise((x) => 1 / (1 + Math.exp(-x))),
   positive: pointwise((x) => (x > 0 ? 1 : 0)),
   geluTanh: pointwise((x) => (x / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))),
   geluGate: elementwise((u, p) => u * p),
@@ -56,13 +67,13 @@ const rules: { readonly [K in Op]: Rule<K> } = {
   sum: (node, value) => reduce(node, value, (xs) => total(xs)),
   mean: (node, value) => reduce(node, value, (xs) => total(xs) / xs.length),
   sumSquares: ({ inputs: [x] }, value) => Float64Array.of(total(value(x).map((v) => v * v))),
-  logSumExp: (node, value) => perRow(node.inputs[0], value, (xs) => [logSumExp(xs)]),
+  logSumExp: (node, value) => perRow(rowsIn(node.inputs[0], value), (xs) => [logSumExp(xs)]),
   softmax: (node, value) =>
-    perRow(node.inputs[0], value, (xs) => {
+    perRow(rowsIn(node.inputs[0], value), (xs) => {
       const norm = logSumExp(xs);
       return xs.map((x) => Math.exp(x - norm));
     }),
-  argMax: (node, value) => perRow(node.inputs[0], value, (xs) => [xs.indexOf(Math.max(...xs))]),
+  argMax: (node, value) => perRow(rowsIn(node.inputs[0], value), (xs) => [xs.indexOf(Math.max(...xs))]),
 
   matmul: (node, value) => {
     const { transA, transB, alpha } = node.attrs;
@@ -82,26 +93,23 @@ const rules: { readonly [K in Op]: Rule<K> } = {
       return alpha * dot;
     });
   },
-  linear: (node, value) => {
-    const { alpha, beta } = node.attrs;
-    const [x, w, b] = values(node, value);
-    const columns = node.shape[1] as number;
-    const inner = node.inputs[0].shape[1] as number;
-    return Float64Array.from({ length: sizeOf(node.shape) }, (_, index) => {
-      const [i, j] = [Math.floor(index / columns), index % columns];
-      let dot = 0;
-      for (let k = 0; k < inner; k++) dot += at(x, i * inner + k) * at(w, k * columns + j);
-      return alpha * dot + beta * at(b, j);
-    });
-  },
+  linear: (node, value) => product(node, node.attrs.transW, value),
+  quantizedLinear: (node, value) => product(node, true, value),
   layerNorm: (node, value) => {
     const [, scale, bias] = values(node, value);
-    return perRow(node.inputs[0], value, (xs) => {
+    return perRow(rowsIn(node.inputs[0], value), (xs) => {
       const { mean, std } = moments(xs, node.attrs.eps);
       return xs.map((x, i) => ((x - mean) / std) * at(scale, i) + at(bias, i));
     });
   },
-  inverseStd: (node, value) => perRow(node.inputs[0], value, (xs) => [1 / moments(xs, node.attrs.eps).std]),
+  rmsNorm: (node, value) => {
+    const [, scale] = values(node, value);
+    return perRow(rowsIn(node.inputs[0], value), (xs) => {
+      const size = Math.sqrt(total(xs.map((x) => x * x)) / xs.length + node.attrs.eps);
+      return xs.map((x, i) => (x / size) * at(scale, i));
+    });
+  },
+  inverseStd: (node, value) => perRow(rowsIn(node.inputs[0], value), (xs) => [1 / moments(xs, node.attrs.eps).std]),
 
   reshape: ({ inputs: [x] }, value) => value(x),
   transpose: ({ inputs: [x], attrs: { perm }, shape }, value) => {
@@ -155,9 +163,31 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     return bank.slice(start, start + sizeOf(node.shape));
   },
 
+  rotary: (node, value) => {
+    const [x, cos, sin] = values(node, value);
+    const K = (node.shape[1] as number) / node.attrs.nHeads;
+    const R = node.inputs[1].shape[1] as number;
+    return x.map((now, i) => {
+      const [row, k] = [Math.floor(i / (node.shape[1] as number)), i % K];
+      if (k >= 2 * R) return now;
+      const angle = row * R + (k % R);
+      return k < R
+        ? now * at(cos, angle) - at(x, i + R) * at(sin, angle)
+        : now * at(cos, angle) + at(x, i - R) * at(sin, angle);
+    });
+  },
+
+  part: (node, value) => {
+    const [, sizes] = values(node, value);
+    const [first, second] = [at(sizes, 0), at(sizes, 1)];
+    return perRow({ data: value(node.inputs[0]), width: first + second }, (xs) =>
+      node.attrs.which === 0 ? xs.slice(0, first) : xs.slice(first),
+    );
+  },
+
   cachedAttention: (node, value) => {
+    const { nHeads: H, nKvHeads: G, scale, window } = node.attrs;
     const [B, T, width] = node.shape as [number, number, number];
-    const H = node.attrs.nHeads;
     const K = width / H;
     const C = node.inputs[3].shape[2] as number;
     const [q, , , , , lastIndex] = values(node, value);
@@ -165,16 +195,17 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     const z = new Float64Array(sizeOf(node.shape));
     for (const [b, t, h] of indices([B, T, H]) as Iterable<[number, number, number]>) {
       const query = at(lastIndex, b) + 1 - T + t;
-      const cacheRow = (position: number) => ((b * H + h) * C + position) * K;
-      const scores = Array.from({ length: query + 1 }, (_, key) => {
+      const cacheRow = (position: number) => ((b * G + Math.floor((h * G) / H)) * C + position) * K;
+      const first = window === null ? 0 : Math.max(0, query + 1 - window);
+      const scores = Array.from({ length: query + 1 - first }, (_, i) => {
         let dot = 0;
-        for (let k = 0; k < K; k++) dot += at(q, (b * T + t) * width + h * K + k) * at(keys, cacheRow(key) + k);
-        return dot / Math.sqrt(K);
+        for (let k = 0; k < K; k++) dot += at(q, (b * T + t) * width + h * K + k) * at(keys, cacheRow(first + i) + k);
+        return dot * scale;
       });
       const norm = logSumExp(scores);
       for (let k = 0; k < K; k++) {
         z[(b * T + t) * width + h * K + k] = total(
-          scores.map((score, key) => Math.exp(score - norm) * at(values_, cacheRow(key) + k)),
+          scores.map((score, i) => Math.exp(score - norm) * at(values_, cacheRow(first + i) + k)),
         );
       }
     }
@@ -184,12 +215,29 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     filledCache(attention as Node<"cachedAttention">, which, value),
 };
 
+/** alpha * x @ w' + beta * b, of [N, D] and a matrix [D, F], or [F, D] where it is transposed. */
+function product(
+  node: Node<"linear"> | Node<"quantizedLinear">,
+  transposed: boolean,
+  value: (x: Node) => Float64Array,
+): Float64Array {
+  const { alpha, beta } = node.attrs;
+  const [x, w, b] = (node.inputs as readonly Node[]).map(value) as [Float64Array, Float64Array, Float64Array?];
+  const columns = node.shape[1] as number;
+  const inner = node.inputs[0].shape[1] as number;
+  return Float64Array.from({ length: sizeOf(node.shape) }, (_, index) => {
+    const [i, j] = [Math.floor(index / columns), index % columns];
+    let dot = 0;
+    for (let k = 0; k < inner; k++) dot += at(x, i * inner + k) * at(w, transposed ? j * inner + k : k * columns + j);
+    return alpha * dot + (b ? beta * at(b, j) : 0);
+  });
+}
+
 /** A key (0) or value (1) cache with the new positions written in. */
 function filledCache(node: Node<"cachedAttention">, which: 0 | 1, value: (x: Node) => Float64Array): Float64Array {
-  const [B, T, width] = node.shape as [number, number, number];
-  const H = node.attrs.nHeads;
-  const K = width / H;
-  const C = node.inputs[3].shape[2] as number;
+  const [B, T] = node.shape as [number, number, number];
+  const G = node.attrs.nKvHeads;
+  const [, , C, K] = node.inputs[3].shape as [number, number, number, number];
   const inputs = values(node, value);
   const [fresh, past, lastIndex] = [inputs[which + 1], inputs[which + 3], inputs[5]] as [
     Float64Array,
@@ -197,12 +245,34 @@ function filledCache(node: Node<"cachedAttention">, which: 0 | 1, value: (x: Nod
     Float64Array,
   ];
   const cache = past.slice();
-  for (const [b, t, h, k] of indices([B, T, H, K]) as Iterable<[number, number, number, number]>) {
+  for (const [b, t, g, k] of indices([B, T, G, K]) as Iterable<[number, number, number, number]>) {
     const position = at(lastIndex, b) + 1 - T + t;
-    cache[((b * H + h) * C + position) * K + k] = at(fresh, (b * T + t) * width + h * K + k);
+    cache[((b * G + g) * C + position) * K + k] = at(fresh, ((b * T + t) * G + g) * K + k);
   }
   return cache;
 }
+
+/** A file's numbers, one by one. */
+function numbersOf({ file, offset, length, dtype, shape }: StoredTensor): Float64Array {
+  const bytes = readFileSync(file);
+  const view = new DataView(bytes.buffer, bytes.byteOffset + offset, length);
+  const size = length / sizeOf(shape);
+  const read: Partial<Record<typeof dtype, (i: number) => number>> = {
+    U8: (i) => view.getUint8(i),
+    F16: (i) => halfPrecision(view.getUint16(i, true)),
+    BF16: (i) => float32Of(view.getUint16(i, true) * 2 ** 16),
+    F32: (i) => view.getFloat32(i, true),
+  };
+  return Float64Array.from({ length: sizeOf(shape) }, (_, i) => (read[dtype] as (i: number) => number)(i * size));
+}
+
+/** Sign, five bits of exponent, ten of fraction. */
+function halfPrecision(bits: number): number {
+  const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
+  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+}
+
+const float32Of = (bits: number): number => new Float32Array(Uint32Array.of(bits).buffer)[0] as number;
 
 const at = (xs: Numbers, i: number): number => {
   const x = xs[i];
@@ -238,12 +308,16 @@ function reduce(
 }
 
 /** Applies a function to each row along the last axis. */
-function perRow(x: Node, value: (x: Node) => Float64Array, f: (row: number[]) => readonly number[]): Float64Array {
-  const width = x.shape.at(-1) as number;
-  const data = value(x);
+function perRow(
+  { data, width }: { readonly data: Float64Array; readonly width: number },
+  f: (row: number[]) => readonly number[],
+): Float64Array {
   const rows = Array.from({ length: data.length / width }, (_, i) => [...data.subarray(i * width, (i + 1) * width)]);
   return Float64Array.from(rows.flatMap((row) => [...f(row)]));
 }
+
+/** A node's value in rows along its last axis. */
+const rowsIn = (x: Node, value: (x: Node) => Float64Array) => ({ data: value(x), width: x.shape.at(-1) as number });
 
 const total = (xs: Iterable<number>): number => {
   let sum = 0;

@@ -14,8 +14,12 @@ import {
   type Op,
   oneHot,
   pick,
+  quantized,
+  rmsNorm,
+  rotary,
   rows,
   scatterRows,
+  splitAt,
   topoSort,
   windowOf,
   zeros,
@@ -27,6 +31,12 @@ import { expectGradsToMatch, inputsOf, normals } from "../../helpers/gradcheck";
 const ids = (...values: number[]) => constant(Int32Array.from(values), [values.length]);
 /** Keeps arguments of log, sqrt and the like away from where they are not defined. */
 const positiveOf = (x: Node) => x.mul(x).add(0.5);
+
+/** Cosines and sines [rows, half] of angles as positions have them. */
+const angles = (rows: number, half: number): [cos: Node, sin: Node] => {
+  const values = Float32Array.from({ length: rows * half }, (_, i) => Math.floor(i / half) * 0.9 ** (i % half));
+  return [constant(values.map(Math.cos), [rows, half]), constant(values.map(Math.sin), [rows, half])];
+};
 
 type Case = readonly [f: (...xs: Node[]) => Node, ...shapes: Shape[]];
 const cases: Readonly<Record<string, Case>> = {
@@ -45,6 +55,8 @@ const cases: Readonly<Record<string, Case>> = {
   tanh: [(x) => x.tanh(), [2, 3]],
   erf: [(x) => x.erf(), [2, 3]],
   relu: [(x) => x.relu(), [4, 5]],
+  sigmoid: [(x) => x.mul(2).sigmoid(), [4, 5]],
+  "silu, which is a value times its sigmoid": [(x) => x.mul(x.sigmoid()), [4, 5]],
   geluTanh: [(x) => x.mul(2).geluTanh(), [4, 5]],
   "geluGate, whose second factor has no gradient of its own": [(u) => geluGate(u), [4, 5]],
 
@@ -80,6 +92,27 @@ const cases: Readonly<Record<string, Case>> = {
   linear: [(x, w, b) => linear(x, w, b), [3, 4], [4, 5], [5]],
   "linear with factors": [(x, w, b) => linear(x, w, b, { alpha: 0.7, beta: -1.5 }), [3, 4], [4, 5], [5]],
   "linear without a bias": [(x, w) => linear(x, w, undefined, { alpha: 0.7 }), [3, 4], [4, 5]],
+  "linear with a matrix [out, in]": [(x, w, b) => linear(x, w, b, { transW: true }), [3, 4], [5, 4], [5]],
+  "linear with a matrix [out, in] and factors": [
+    (x, w, b) => linear(x, w, b, { alpha: 0.7, beta: -1.5, transW: true }),
+    [3, 4],
+    [5, 4],
+    [5],
+  ],
+  "linear with a matrix [out, in], without a bias": [
+    (x, w) => linear(x, w, undefined, { alpha: 0.7, transW: true }),
+    [3, 4],
+    [5, 4],
+  ],
+  rmsNorm: [(x, scale) => rmsNorm(x, scale, 1e-5), [2, 3, 8], [8]],
+  "rmsNorm of a value far from zero, with an eps that matters": [
+    (x, scale) => rmsNorm(x.mul(0.1).add(0.2), scale, 0.3),
+    [3, 8],
+    [8],
+  ],
+  "rmsNorm that multiplies by 1 + scale": [(x, scale) => rmsNorm(x, scale.add(1), 1e-5), [3, 8], [8]],
+  "rotary over whole heads": [(x) => rotary(x, ...angles(3, 2), 2), [3, 8]],
+  "rotary over a part of each head": [(x) => rotary(x, ...angles(3, 1), 2), [3, 8]],
   layerNorm: [(x, scale, bias) => layerNorm(x, scale, bias, 1e-5), [2, 3, 8], [8], [8]],
   "layerNorm without a bias": [(x, scale) => layerNorm(x, scale, zeros([8]), 1e-5), [3, 8], [8]],
   "layerNorm of a value far from zero, with an eps that matters": [
@@ -92,6 +125,10 @@ const cases: Readonly<Record<string, Case>> = {
   reshape: [(x) => x.reshape([3, 4]).softmax(), [2, 6]],
   "transpose that is not its own inverse": [(x) => x.transpose(1, 2, 0), [2, 3, 4]],
   broadcast: [(x) => x.broadcast([2, 3, 4]), [3, 1]],
+  "heads of keys that several heads of queries share": [
+    (x) => x.reshape([3, 2, 2, 1, 4]).broadcast([3, 2, 2, 3, 4]).reshape([6, 24]),
+    [6, 8],
+  ],
   "slice from the front": [(x) => x.slice(0, 0, 2), [5, 2]],
   "slice from the middle": [(x) => x.slice(1, 1, 3), [2, 5, 2]],
   "slice to the end": [(x) => x.slice(1, 2, 5), [2, 5]],
@@ -119,11 +156,15 @@ describe("gradients agree with finite differences", () => {
 const withoutGradient = [
   "input",
   "constant",
+  "stored",
+  "quantized",
   "positive",
   "argMax",
   "oneHot",
   "window",
   "inverseStd",
+  "quantizedLinear",
+  "part",
   "cachedAttention",
   "presentOf",
 ] as const satisfies readonly Op[];
@@ -185,9 +226,15 @@ describe("where nothing flows back", () => {
   test("an op for generating only says so", () => {
     const [q, cache] = [input("q", [1, 1, 8]), input("cache", [1, 1, 4, 8])];
     const at = input("at", [1], "i32");
-    const { z } = cachedAttention([q, q, q, cache, cache, at, input("total", [], "i32")], 1);
+    const heads = { nHeads: 1, nKvHeads: 1, scale: 1, window: null };
+    const { z } = cachedAttention([q, q, q, cache, cache, at, input("total", [], "i32")], heads);
     expect(() => grad(z.sum(), [q])).toThrow("cachedAttention has no derivative: it is used where nothing is trained");
     expect(() => grad(inverseStd(q, 1e-5).sum(), [q])).toThrow("inverseStd has no derivative");
+    const [first] = splitAt(q, input("sizes", [2], "i64"));
+    expect(() => grad(first.sum(), [q])).toThrow("part has no derivative");
+    const [x, part] = [input("x", [2, 32]), { name: "w", dtype: "U8", file: "", offset: 0, length: 0 } as const];
+    const w = quantized({ weight: { ...part, shape: [4, 1, 32] }, scales: { ...part, shape: [4, 1] }, bits: 8 });
+    expect(() => grad(linear(x, w).sum(), [x])).toThrow("quantizedLinear has no derivative");
   });
 });
 
