@@ -34,9 +34,15 @@ export class Fields {
   }
 
   /** A whole number from 1 on. */
-  count(name: string, missing: number): number {
+  count(name: string, missing: number, most = LARGEST): number {
     const value = this.#value(name) === undefined ? missing : this.#value(name);
-    return this.#must(name, value, isCount(value), COUNT) as number;
+    const fits = Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most;
+    return this.#must(name, value, fits, `a whole number from 1 to ${most}`) as number;
+  }
+
+  /** How many layers there are; so few that lists can be made of them. */
+  layerCount(name: string, missing: number): number {
+    return this.count(name, missing, MOST_LAYERS);
   }
 
   /** The same where null has a meaning. */
@@ -108,10 +114,7 @@ export class Fields {
 }
 
 const NEXT_STEP = "take the file from the model's source again, or choose another model folder";
-const COUNT = `a whole number from 1 to ${LARGEST}`;
 
-const isCount = (value: unknown): value is number =>
-  Number.isInteger(value) && (value as number) >= 1 && (value as number) <= LARGEST;
 const isPositive = (value: unknown): value is number => typeof value === "number" && value > 0 && value <= 1e6;
 
 /** A value within a sentence, shortened. */
@@ -150,11 +153,10 @@ export function requireSupported(hf: Fields): void {
 
 /** Refuses sizes that do not go together, before anything is made of them. */
 export function requireSizes(cfg: DecoderConfig, file: string): DecoderConfig {
-  const { nHeads, nKvHeads, dModel, dHead, nLayers, positions } = cfg;
+  const { nHeads, nKvHeads, dModel, dHead, positions } = cfg;
   const wrong = (problem: string) => {
     throw new EngineError("config", `${file}: ${problem}; ${NEXT_STEP}.`);
   };
-  if (nLayers > MOST_LAYERS) wrong(`it has ${nLayers} layers, more than ${MOST_LAYERS}`);
   if (!Number.isInteger(dHead)) wrong(`${dModel} cannot be divided among ${nHeads} heads`);
   if (nHeads % nKvHeads !== 0)
     wrong(`${nHeads} heads of queries cannot share ${nKvHeads} heads of keys and values evenly`);
@@ -192,7 +194,6 @@ export function windowsOf(
   window: number | null,
   hasWindow: (layer: number) => boolean,
 ): readonly (number | null)[] {
-  if (nLayers > MOST_LAYERS) return []; // Refused by `requireSizes`, before a list is made for them.
   const types = hf.list("layer_types", nLayers, 'one of "full_attention", "sliding_attention"', isLayerType);
   const windowed = types ? types.map((type) => type === "sliding_attention") : layers(nLayers).map(hasWindow);
   // A window as long as the context hides nothing.
@@ -223,16 +224,16 @@ export function rotaryOf(
   { theta = 10000, share = 1, shareName = "partial_rotary_factor", thetaName = "rope_theta" }: RotaryDefaults = {},
 ): Rotary {
   const rope = hf.object("rope_parameters") ?? hf.object("rope_scaling");
-  const from = (name: string) => (rope?.has(name) ? rope : hf);
+  for (const type of ["full_attention", "sliding_attention"]) {
+    if (rope?.has(type)) rope.refuse(type, "but rope that differs by layer is not supported; choose another model");
+  }
   const rotated = rope?.has("partial_rotary_factor")
     ? rope.number("partial_rotary_factor", share, [0, 1])
     : hf.number(shareName, share, [0, 1]);
   return {
     kind: "rotary",
     dims: Math.trunc(dHead * rotated),
-    theta: rope?.has("rope_theta")
-      ? rope.number("rope_theta", theta, THETA)
-      : from(thetaName).number(thetaName, theta, THETA),
+    theta: rope?.has("rope_theta") ? rope.number("rope_theta", theta, THETA) : hf.number(thetaName, theta, THETA),
     scaling: rope ? scalingOf(rope, hf, nCtx, dHead * rotated) : null,
     unrotatedLayers: [],
   };

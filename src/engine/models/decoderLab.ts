@@ -8,6 +8,7 @@ const MODEL_TYPE = "decoder_lab";
 
 type Reading<T> = (hf: Fields, name: string) => T;
 const count: Reading<number> = (hf, name) => hf.count(name, required(hf, name));
+const layerCount: Reading<number> = (hf, name) => hf.layerCount(name, required(hf, name));
 const flag: Reading<boolean> = (hf, name) => hf.flag(name, required(hf, name));
 const fraction: Reading<number> = (hf, name) => hf.number(name, required(hf, name), [0, 1]);
 const word =
@@ -21,7 +22,7 @@ const required = (hf: Fields, name: string) => hf.raw(name) as never;
 const FIELDS: { readonly [K in keyof ClassicConfig]: Reading<ClassicConfig[K]> } = {
   vocabSize: count,
   nCtx: count,
-  nLayers: count,
+  nLayers: layerCount,
   nHeads: count,
   dModel: count,
   dMlp: count,

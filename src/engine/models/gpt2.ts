@@ -19,7 +19,7 @@ export const gpt2 = defineFamily({
     return {
       vocabSize: hf.count("vocab_size", 50257),
       nCtx: hf.count("n_positions", 1024),
-      nLayers: hf.count("n_layer", 12),
+      nLayers: hf.layerCount("n_layer", 12),
       nHeads,
       nKvHeads: nHeads,
       dModel,

@@ -9,7 +9,7 @@ export const gptNeo = defineFamily({
 
   config(hf) {
     const [dModel, nHeads] = [hf.count("hidden_size", 2048), hf.count("num_heads", 16)];
-    const nLayers = hf.count("num_layers", 24);
+    const nLayers = hf.layerCount("num_layers", 24);
     const window = hf.count("window_size", 256);
     return {
       vocabSize: hf.count("vocab_size", 50257),

@@ -15,7 +15,7 @@ export const gptNeoX = defineFamily({
     return {
       vocabSize: hf.count("vocab_size", 50432),
       nCtx,
-      nLayers: hf.count("num_hidden_layers", 44),
+      nLayers: hf.layerCount("num_hidden_layers", 44),
       nHeads,
       nKvHeads: nHeads,
       dModel,

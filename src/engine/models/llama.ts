@@ -27,7 +27,7 @@ export function llamaConfig(hf: Fields, defaults: LlamaDefaults): DecoderConfig 
   return {
     vocabSize: hf.count("vocab_size", defaults.vocabSize),
     nCtx,
-    nLayers: hf.count("num_hidden_layers", defaults.nLayers),
+    nLayers: hf.layerCount("num_hidden_layers", defaults.nLayers),
     nHeads,
     nKvHeads: hf.countOrNull("num_key_value_heads", defaults.nKvHeads) ?? nHeads,
     dModel,

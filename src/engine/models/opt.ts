@@ -17,7 +17,7 @@ export const opt = defineFamily({
     return {
       vocabSize: hf.count("vocab_size", 50272),
       nCtx: hf.count("max_position_embeddings", 2048),
-      nLayers: hf.count("num_hidden_layers", 12),
+      nLayers: hf.layerCount("num_hidden_layers", 12),
       nHeads,
       nKvHeads: nHeads,
       dModel,

@@ -15,7 +15,7 @@ export const phi = defineFamily({
     return {
       vocabSize: hf.count("vocab_size", 51200),
       nCtx,
-      nLayers: hf.count("num_hidden_layers", 24),
+      nLayers: hf.layerCount("num_hidden_layers", 24),
       nHeads,
       nKvHeads: hf.countOrNull("num_key_value_heads", null) ?? nHeads,
       dModel,

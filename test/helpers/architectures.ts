@@ -1,0 +1,169 @@
+/** The tiny checkpoints of test/golden/architectures, and what PyTorch computed with them; its README says how. */
+
+import { readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { expect } from "vitest";
+import { Decoding } from "../../src/engine/generate/decoding";
+import { generate, TokenCache } from "../../src/engine/generate/generate";
+import { Tracer, type TraceValue } from "../../src/engine/inspect/trace";
+import { openModel } from "../../src/engine/models/folder";
+import type { DecoderConfig } from "../../src/engine/nn/config";
+import type { Device } from "../../src/engine/runtime/session";
+import { type DeviceWeights, mapWeights } from "../../src/engine/runtime/weights";
+import { readHeader } from "../../src/engine/weights";
+
+export const ARCHITECTURES = resolve(import.meta.dirname, "../golden/architectures");
+
+/** By family. Adding one adds a line. */
+export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
+  gpt2: ["gpt2", "gpt2-prefixed"],
+  opt: ["opt", "opt-post-norm", "opt-galactica"],
+  gpt_neo: ["gpt_neo"],
+  gpt_neox: ["gpt_neox", "gpt_neox-sequential"],
+  llama: [
+    "llama",
+    "llama-biased",
+    "llama-linear",
+    "llama-dynamic",
+    "llama-yarn",
+    "llama-longrope-short",
+    "llama-longrope-long",
+    "llama-llama3",
+  ],
+  mistral: ["mistral"],
+  qwen2: ["qwen2"],
+  qwen3: ["qwen3"],
+  gemma: ["gemma"],
+  gemma2: ["gemma2", "gemma2-uncapped"],
+  phi: ["phi", "phi-qk-layernorm"],
+  olmo2: ["olmo2"],
+  smollm3: ["smollm3"],
+};
+
+/** A checkpoint on a device. */
+export interface Opened {
+  readonly dir: string;
+  readonly cfg: DecoderConfig;
+  readonly weights: DeviceWeights;
+}
+
+export async function openVariant(name: string, device: Device): Promise<Opened> {
+  const dir = join(ARCHITECTURES, name);
+  const { cfg, weights } = await openModel(dir);
+  return { dir, cfg, weights: await mapWeights(cfg, weights, device) };
+}
+
+/** Every value of a padded batch, under every name that the reference has and no other. */
+export async function expectReferenceTrace({ dir, cfg, weights }: Opened, tolerance: number): Promise<void> {
+  const reference = await readReference(join(dir, "reference.safetensors"));
+  const [ids, mask] = [reference.get("ids"), reference.get("mask")] as [TraceValue, TraceValue];
+  const T = ids.shape[1] as number;
+  const rows = Array.from({ length: ids.shape[0] as number }, (_, b) =>
+    [...ids.data.subarray(b * T, (b + 1) * T)].filter((_, t) => mask.data[b * T + t] === 1),
+  );
+
+  const tracer = new Tracer(cfg, weights);
+  const trace = await tracer.trace(rows);
+  await tracer.release();
+  expect([...trace.keys()].sort()).toEqual([...reference.keys()].sort());
+  for (const [name, expected] of reference) {
+    const actual = trace.get(name) as TraceValue;
+    expect(actual.shape, name).toEqual(expected.shape);
+    expect(
+      largestDifferenceWhere(
+        actual,
+        expected,
+        name,
+        rows.map((row) => row.length),
+      ),
+      name,
+    ).toBeLessThan(tolerance);
+  }
+}
+
+/** The largest difference at positions that are no padding. */
+function largestDifferenceWhere(
+  actual: TraceValue,
+  { data, shape }: TraceValue,
+  name: string,
+  lengths: readonly number[],
+) {
+  // [B, T, …], [B, H, T, K], [B, H, T, T]
+  const heads = name.includes(".attn.") ? (shape[1] as number) : 1;
+  const [T, width] = name.includes(".attn.")
+    ? [shape[2] as number, shape[3] as number]
+    : [shape[1] as number, shape[2] ?? 1];
+  // A score with a padded key is never seen.
+  const hasKeys = name.endsWith(".attn.scores");
+  let largest = 0;
+  for (let i = 0; i < data.length; i++) {
+    const row = Math.floor(i / width);
+    const length = lengths[Math.floor(row / (T * heads))] as number;
+    if (row % T >= length || (hasKeys && i % width >= length)) continue;
+    // Math.max keeps a NaN, which then fails.
+    largest = Math.max(largest, Math.abs((actual.data[i] ?? Number.NaN) - (data[i] as number)));
+  }
+  return largest;
+}
+
+async function readReference(path: string): Promise<Map<string, TraceValue>> {
+  const file = readFileSync(path);
+  const { tensors } = await readHeader(path);
+  return new Map(
+    [...tensors].map(([name, { dtype, shape, start, end }]) => {
+      const bytes = file.buffer.slice(file.byteOffset + start, file.byteOffset + end);
+      return [
+        name,
+        { shape, data: dtype === "I32" ? Float32Array.from(new Int32Array(bytes)) : new Float32Array(bytes) },
+      ];
+    }),
+  );
+}
+
+interface Greedy {
+  readonly prompts: readonly (readonly number[])[];
+  readonly ids: readonly (readonly number[])[];
+}
+
+/** What greedy decoding gives, prompt by prompt through one cache, and all prompts as a batch. */
+export async function expectReferenceGreedy({ dir, cfg, weights }: Opened): Promise<void> {
+  const { prompts, ids }: Greedy = JSON.parse(readFileSync(join(dir, "greedy.json"), "utf8"));
+  const one = new Decoding(cfg, weights);
+  const cache = new TokenCache(one);
+  for (const [i, prompt] of prompts.entries()) {
+    expect(await greedyIds(cache, prompt, (ids[i] as number[]).length), `prompt ${i}`).toEqual(ids[i]);
+  }
+  await one.release();
+  expect(await greedyBatch(cfg, weights, prompts, (ids[0] as number[]).length), "as a batch").toEqual(ids);
+}
+
+export async function greedyIds(cache: TokenCache, prompt: readonly number[], count: number): Promise<number[]> {
+  const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 1 };
+  const ids: number[] = [];
+  for await (const { id } of generate(cache, prompt, { ...greedy, maxNewTokens: count, eosIds: [] })) ids.push(id);
+  return ids;
+}
+
+/** Prompts of unequal length together, padded at their ends. */
+async function greedyBatch(
+  cfg: DecoderConfig,
+  weights: DeviceWeights,
+  prompts: readonly (readonly number[])[],
+  count: number,
+): Promise<number[][]> {
+  const B = prompts.length;
+  const lengths = prompts.map((prompt) => prompt.length);
+  const decoding = new Decoding(cfg, weights, B);
+  const padded = Int32Array.from(
+    { length: Math.max(...lengths) * B },
+    (_, i) => prompts[i % B]?.[Math.floor(i / B)] ?? 0,
+  );
+  let { best } = await decoding.append(padded, { lengths });
+  const steps = [best];
+  while (steps.length < count) {
+    best = (await decoding.append(best)).best;
+    steps.push(best);
+  }
+  await decoding.release();
+  return prompts.map((_, b) => steps.map((step) => step[b] as number));
+}
