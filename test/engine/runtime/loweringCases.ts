@@ -12,14 +12,20 @@ import {
   type Node,
   oneHot,
   pick,
+  quantized,
+  rmsNorm,
+  rotary,
   rows,
   scatterRows,
+  splitAt,
+  stored,
   topoSort,
   windowOf,
 } from "../../../src/engine/graph/node";
 import { type Shape, sizeOf } from "../../../src/engine/graph/shape";
 import type { HostArray } from "../../../src/engine/runtime/session";
 import { normals } from "../../helpers/gradcheck";
+import { quantizedNormals, storedNormals } from "../../helpers/storedTensors";
 
 export interface LoweringCase {
   readonly outputs: Readonly<Record<string, Node>>;
@@ -37,8 +43,13 @@ function given(shapes: readonly Shape[], f: (...xs: Node[]) => Node | Record<str
 const isNode = (x: Node | Record<string, Node>): x is Node => "op" in x && typeof x.op === "string";
 
 /** The same with ids, which are an input so that nothing is computed before the run. */
-function givenIds(ids: readonly number[], shape: Shape, shapes: readonly Shape[], f: (ids: Node, x: Node) => Node) {
-  const { outputs, feeds } = given(shapes, (x) => f(input("ids", shape, "i32"), x as Node));
+function givenIds(
+  ids: readonly number[],
+  shape: Shape,
+  shapes: readonly Shape[],
+  f: (ids: Node, ...xs: Node[]) => Node | Record<string, Node>,
+): LoweringCase {
+  const { outputs, feeds } = given(shapes, (...xs) => f(input("ids", shape, "i32"), ...xs));
   return { outputs, feeds: { ...feeds, ids: Int32Array.from(ids) } };
 }
 
@@ -46,19 +57,68 @@ const manyIds = (count: number, below: number) => Array.from({ length: count }, 
 /** [T, B, H, K] to [B, H, T, K], which the CPU's product reads without a copy. */
 const headsFirst = (x: Node) => x.transpose(1, 2, 0, 3);
 
-function attentionOverCache(batch: number, length: number, lastIndex: readonly number[]): LoweringCase {
+function attentionOverCache(
+  batch: number,
+  length: number,
+  lastIndex: readonly number[],
+  { nKvHeads: G = 2, window = null as number | null } = {},
+): LoweringCase {
   const [H, K, C] = [2, 16, 48];
-  const shapes = [...Array(3).fill([batch, length, H * K]), ...Array(2).fill([batch, H, C, K])] as Shape[];
+  const shapes: Shape[] = [
+    [batch, length, H * K],
+    [batch, length, G * K],
+    [batch, length, G * K],
+    [batch, G, C, K],
+    [batch, G, C, K],
+  ];
   const total = Math.max(...lastIndex) + 1;
   const filled = Math.min(...lastIndex) + 1;
+  const heads = { nHeads: H, nKvHeads: G, scale: 0.3, window };
   const { outputs, feeds } = given(shapes, (q, k, v, pastK, pastV) => {
     const at = [input("lastIndex", [batch], "i32"), input("total", [], "i32")] as const;
-    const present = cachedAttention([q as Node, k as Node, v as Node, pastK as Node, pastV as Node, ...at], H);
+    const present = cachedAttention([q as Node, k as Node, v as Node, pastK as Node, pastV as Node, ...at], heads);
     // What lies beyond the filled part of a cache is not defined.
     return { z: present.z, k: present.k.slice(2, 0, filled), v: present.v.slice(2, 0, filled) };
   });
   return { outputs, feeds: { ...feeds, lastIndex: Int32Array.from(lastIndex), total: Int32Array.of(total) } };
 }
+
+/** Rows that are turned by angles which differ from row to row. */
+const rotated = (nHeads: number, K: number, R: number) =>
+  given(
+    [
+      [5, nHeads * K],
+      [5, R],
+    ],
+    (x, angles) => {
+      // cos² + sin² need not be 1: some scalings multiply both.
+      const [cos, sin] = [angles.tanh(), angles.mul(0.5)];
+      return rotary(x.mul(1), cos, sin, nHeads);
+    },
+  );
+
+/**
+ * Rows of whole numbers up to 127, one of them in every block: a quantised product rounds what it multiplies with to
+ * 8 bits, which changes none of these.
+ */
+const wholeNumbers = (rows: number, width: number): Float32Array =>
+  Float32Array.from({ length: rows * width }, (_, i) => (i % 32 === 5 ? 127 : ((i * 37) % 255) - 127));
+
+const quantizedProducts = (bits: 4 | 8): LoweringCase => {
+  const [N, K, F] = [3, 96, 40];
+  const [x, b] = [input("x", [N, K]), input("b", [F])];
+  const w = quantized(quantizedNormals([F, K], bits));
+  return {
+    outputs: {
+      plain: linear(x, w),
+      bias: linear(x, w, b),
+      scaled: linear(x, w, undefined, { alpha: 0.7 }),
+      both: linear(x, w, b, { alpha: 0.7, beta: -1.5 }),
+      oneRow: linear(x.slice(0, 1, 2), w, b),
+    },
+    feeds: { x: wholeNumbers(N, K), b: normals(F, "bias") },
+  };
+};
 
 export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
   "arithmetic that broadcasts": () =>
@@ -77,6 +137,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       tanh: x.mul(3).tanh(),
       erf: x.mul(2).erf(),
       relu: x.relu(),
+      sigmoid: x.mul(3).sigmoid(),
       positive: x.positive(),
       geluTanh: x.mul(3).geluTanh(),
       geluGate: geluGate(x.mul(2)),
@@ -198,6 +259,22 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       scaled: linear(x, w, b, { alpha: 0.7, beta: -1.5 }),
       none: linear(x, w, undefined, { alpha: 0.7 }),
     })),
+  "linear with a matrix [out, in]": () =>
+    given([[5, 4], [6, 4], [6]], (x, w, b) => ({
+      plain: linear(x, w, b, { transW: true }),
+      scaled: linear(x, w, b, { alpha: 0.7, beta: -1.5, transW: true }),
+      none: linear(x, w, undefined, { alpha: 0.7, transW: true }),
+    })),
+  "linear with a matrix in 8 bits": () => quantizedProducts(8),
+  "linear with a matrix in 4 bits": () => quantizedProducts(4),
+  "rows of a table in 8 bits": () =>
+    givenIds([3, 1, 3, 0], [2, 2], [], (ids) => rows(quantized(quantizedNormals([5, 64], 8)), ids)),
+  "rows of a table in 4 bits": () =>
+    givenIds([3, 1, 3, 0], [4], [], (ids) => rows(quantized(quantizedNormals([5, 64], 4)), ids)),
+  rmsNorm: () => given([[3, 16], [16]], (x, scale) => rmsNorm(x, scale, 0.1)),
+  "rmsNorm in three axes": () => given([[2, 3, 16], [16]], (x, scale) => rmsNorm(x, scale, 1e-5)),
+  "rotary over whole heads": () => rotated(3, 16, 8),
+  "rotary over a part of each head": () => rotated(2, 16, 4),
   layerNorm: () => given([[3, 16], [16], [16]], (x, scale, bias) => layerNorm(x, scale, bias, 1e-5)),
   "layerNorm with its inverseStd": () =>
     given([[3, 16], [16], [16]], (x, scale, bias) => {
@@ -262,7 +339,43 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
   "attention over a cache: three tokens after four": () => attentionOverCache(1, 3, [6]),
   "attention over a cache: the longest piece that is read on WebGPU": () => attentionOverCache(1, 24, [40]),
   "attention over a cache: sequences of different length": () => attentionOverCache(3, 1, [7, 2, 11]),
+  "attention over a cache: keys that heads share": () => attentionOverCache(1, 3, [6], { nKvHeads: 1 }),
+  "attention over a cache: one token within a window": () => attentionOverCache(1, 1, [11], { window: 4 }),
+  "attention over a cache: a prompt longer than the window": () => attentionOverCache(1, 9, [8], { window: 4 }),
+};
+
+/** What only the CPU is asked for: it maps float weights from their files, and splits a cache's new columns off. */
+export const cpuCases: Readonly<Record<string, () => LoweringCase>> = {
+  ...Object.fromEntries(
+    (["F32", "F16", "BF16"] as const).map((dtype) => [
+      `matrices and tables that lie in files as ${dtype}`,
+      () =>
+        givenIds([3, 1, 3, 0], [2, 2], [[5, 8], [7]], (ids, x, b) => {
+          const [w, table] = [stored(storedNormals(dtype, [8, 7])), stored(storedNormals(dtype, [6, 8], "table"))];
+          const [scale, bias] = [stored(storedNormals(dtype, [8], "scale")), stored(storedNormals(dtype, [8], "bias"))];
+          return {
+            plain: linear(x, w, b),
+            rows: rows(table, ids),
+            // A tied head reads the table as a matrix as well.
+            head: linear(x, table, undefined, { transW: true }),
+            norm: layerNorm(x, scale, bias, 1e-5),
+            value: w.mul(2),
+          };
+        }),
+    ]),
+  ),
+  "parts of the last axis, of sizes that are given": () => {
+    const { outputs, feeds } = given([[2, 3, 7]], (x) => {
+      const [first, second] = splitAt(x.mul(2), input("sizes", [2], "i64"));
+      return { first, second: second.exp() };
+    });
+    return { outputs, feeds: { ...feeds, sizes: BigInt64Array.of(5n, 2n) } };
+  },
 };
 
 export const opsOfCases = (): Set<string> =>
-  new Set(Object.values(loweringCases).flatMap((make) => topoSort(Object.values(make().outputs)).map(({ op }) => op)));
+  new Set(
+    Object.values({ ...loweringCases, ...cpuCases }).flatMap((make) =>
+      topoSort(Object.values(make().outputs)).map(({ op }) => op),
+    ),
+  );
