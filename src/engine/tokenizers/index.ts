@@ -1,9 +1,10 @@
 export { adderTokenizer } from "./adder";
 export { DocumentTokens } from "./document";
-export { loadTokenizer, parseTokenizer, saveTokenizer, tokenizerFiles } from "./files";
+export { loadTokenizer, saveTokenizer, tokenizerFiles } from "./files";
 export { noTokenizer } from "./none";
 export type { TokenDecoder, Tokenizer, TokenizerKind, TokenSpan } from "./tokenizer";
 export { UNKNOWN } from "./tokenizer";
+export { parseTokenizer } from "./tokenizerJson";
 export {
   cutChunks,
   type TextChunks,

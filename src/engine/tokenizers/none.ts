@@ -16,7 +16,6 @@ export function noTokenizer(dir: string, vocabSize: number): Tokenizer {
     added: [],
     bosId: null,
     eosId: null,
-    eosIds: [],
     padId: null,
     unkId: null,
     addBos: false,

@@ -92,8 +92,6 @@ export interface TokenizerFrame {
   readonly added: readonly AddedToken[];
   readonly bosId: number | null;
   readonly eosId: number | null;
-  /** Every id that ends a text, `eosId` among them; where nothing is said, `eosId` alone. */
-  readonly eosIds?: readonly number[];
   readonly padId: number | null;
   readonly unkId: number | null;
   /** Whether every prompt starts with `bosId`. */
@@ -104,7 +102,6 @@ export interface TokenizerFrame {
 
 export interface Tokenizer extends TokenizerFrame, Cuts {
   readonly kind: TokenizerKind;
-  readonly eosIds: readonly number[];
   readonly vocabSize: number;
   readonly model: TokenModel;
   /**
@@ -250,7 +247,6 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
 
   return {
     ...frame,
-    eosIds: frame.eosIds ?? (frame.eosId === null ? [] : [frame.eosId]),
     kind: model.kind,
     model,
     vocabSize: vocabulary.length,

@@ -1,0 +1,336 @@
+/**
+ * tokenizer.json, with what tokenizer_config.json and the model's own configuration say of its special tokens. Everything
+ * is checked where it is read, and what is not supported is named.
+ */
+
+import { EngineError } from "../errors";
+import { bytePairModel } from "./bytePairs";
+import { characterPairModel } from "./characterPairs";
+import { parseNormalizer, unsupported } from "./normalize";
+import { parsePreTokenizer } from "./splits";
+import {
+  type AddedToken,
+  createTokenizer,
+  type Merge,
+  type TextRules,
+  type Tokenizer,
+  type TokenizerSource,
+  type TokenModel,
+} from "./tokenizer";
+import { characterModel, WORD_PATTERN, wordModel } from "./vocabulary";
+
+type Json = Readonly<Record<string, unknown>>;
+
+/** A token's text, or what HF's files have around it. */
+type TokenSetting = string | { readonly content?: unknown } | null | undefined;
+
+/** Ids as config.json and generation_config.json have them, for what the tokenizer's own files leave open. */
+export interface ModelIds {
+  readonly bos?: number | undefined;
+  readonly eos?: number | undefined;
+  readonly pad?: number | undefined;
+}
+
+/** Larger than any vocabulary. */
+const LARGEST_ID = 1 << 20;
+const MOST_MERGES = 1 << 21;
+
+/** Makes a tokenizer of the parsed files. */
+export function parseTokenizer(json: unknown, config: unknown, ids: ModelIds = {}): Tokenizer {
+  const file = record(json);
+  const settings = record(config);
+  const modelFile = record(file.model);
+  const { type = modelFile.merges === undefined ? undefined : "BPE" } = modelFile;
+  if (type !== undefined && type !== "BPE" && type !== "WordLevel")
+    throw unsupported(`a model of type ${String(type)}`);
+
+  const vocabulary = vocabularyById(modelFile.vocab);
+  const added = addedTokens(file, settings, vocabulary);
+  const idOf = idLookup(vocabulary, added);
+  const lead = leadingToken(file.post_processor);
+  const vocabSize = Math.max(vocabulary.length, ...added.map(({ id }) => id + 1));
+  const known = (id: number | undefined) => (id !== undefined && id < vocabSize ? id : null);
+  const named = (name: string, otherwise: number | undefined): number | null => {
+    const setting = settings[name] as TokenSetting;
+    return setting === undefined ? known(otherwise) : idOf(setting);
+  };
+
+  const wantsBos = typeof settings.add_bos_token === "boolean" ? settings.add_bos_token : null;
+  const leadId = lead === null ? null : idOf(lead);
+  const namedBos = named("bos_token", ids.bos);
+  const bosId = (wantsBos === null ? leadId : null) ?? namedBos ?? leadId;
+  const eosId = named("eos_token", ids.eos);
+  const padId = named("pad_token", ids.pad);
+  const unkId = idOf((modelFile.unk_token ?? settings.unk_token) as TokenSetting);
+
+  const decoder = parseDecoder(file.decoder);
+  const { model, rules } = parseModel(String(type), file, vocabulary, idOf, added, decoder);
+  return createTokenizer(model, {
+    added,
+    bosId,
+    eosId,
+    padId,
+    // Many files name a token that is something else first and has no text.
+    unkId: unkId === bosId || unkId === eosId || unkId === padId ? null : unkId,
+    // An end (add_eos_token) is not added: a prompt is there to be gone on with.
+    addBos: bosId !== null && (wantsBos ?? (leadId === bosId || (!file.post_processor && alwaysLeads(settings)))),
+    ...(rules && { rules }),
+    source: sourceOf(file, settings),
+  });
+}
+
+/** The classes that put BOS in front when their files say nothing of it. */
+const alwaysLeads = ({ tokenizer_class: name }: Json) => /^(Code)?(Llama|Gemma)Tokenizer(Fast)?$/.test(String(name));
+
+function sourceOf(file: Json, config: Json): TokenizerSource {
+  const model = record(file.model);
+  // The two are big, and the model has them; their places in the file stay.
+  const emptied = { ...model, vocab: null, ...("merges" in model && { merges: null }) };
+  return { json: { ...file, model: emptied }, config };
+}
+
+/** The files' contents again, of a tokenizer that was read from them. */
+export function sourceFiles({ json, config }: TokenizerSource, model: TokenModel): { json: Json; config: Json } {
+  const emptied = record(json.model);
+  const vocab = Object.fromEntries(model.vocabulary.flatMap((token, id) => (token ? [[token, id]] : [])));
+  const filled = { ...emptied, vocab, ...("merges" in emptied && { merges: model.merges }) };
+  return { json: { ...json, model: filled }, config };
+}
+
+function parseModel(
+  type: string,
+  file: Json,
+  vocabulary: readonly string[],
+  idOf: (token: TokenSetting) => number | null,
+  added: readonly AddedToken[],
+  decoder: Decoder,
+): { model: TokenModel; rules?: TextRules } {
+  const model = record(file.model);
+  const unkId = idOf(model.unk_token as TokenSetting);
+  if (type === "WordLevel") {
+    const split = record(file.pre_tokenizer);
+    const isOurs = split.type === "Split" && record(split.pattern).Regex === ONIGURUMA_WORD_PATTERN;
+    if (!isOurs) throw unsupported("a model of type WordLevel");
+    return { model: wordModel(vocabulary, unkId) };
+  }
+
+  for (const name of ["continuing_subword_prefix", "end_of_word_suffix"]) if (model[name]) throw unsupported(name);
+  if (model.dropout) throw unsupported("dropout of merges");
+  const merges = parseMerges(model.merges);
+  const isPlain = !file.normalizer && !file.pre_tokenizer && !model.byte_fallback && merges.length === 0;
+  if (isPlain) return { model: characterModel(added.length ? "fixed" : "characters", vocabulary, unkId) };
+
+  const { steps, splits, byteLevel } = parsePreTokenizer(file.pre_tokenizer);
+  const rules = {
+    normalizer: parseNormalizer(file.normalizer),
+    prefix: steps,
+    leadingSpaces: decoder.leadingSpaces,
+  };
+  const ignoreMerges = model.ignore_merges === true;
+  if (byteLevel) return { model: bytePairModel(vocabulary, merges, { splits, ignoreMerges }), rules };
+  const options = {
+    splits,
+    ignoreMerges,
+    byteFallback: model.byte_fallback === true,
+    unkId,
+    fuseUnknown: model.fuse_unk === true,
+    replaced: decoder.replaced,
+  };
+  return { model: characterPairModel(vocabulary, merges, options), rules };
+}
+
+/** Oniguruma, which Python's and Rust's runtimes use, writes the same properties the same way. */
+export const ONIGURUMA_WORD_PATTERN = WORD_PATTERN;
+
+/** How tokens become a text, as far as it is not the same for all. */
+interface Decoder {
+  readonly replaced: readonly (readonly [what: string, by: string])[];
+  readonly leadingSpaces: number;
+}
+
+function parseDecoder(json: unknown, depth = 0): Decoder {
+  const none: Decoder = { replaced: [], leadingSpaces: 0 };
+  if (json === null || json === undefined) return none;
+  const file = record(json);
+  switch (file.type) {
+    case "ByteLevel":
+    case "ByteFallback":
+    case "Fuse":
+      return none;
+    case "Sequence": {
+      if (!Array.isArray(file.decoders) || depth > 4) throw unsupported("its decoders are nested too deep or no list");
+      const parts = file.decoders.map((inner) => parseDecoder(inner, depth + 1));
+      const fuse = file.decoders.findIndex((inner) => record(inner).type === "Fuse");
+      const strip = file.decoders.findIndex((inner) => record(inner).type === "Strip");
+      if (strip >= 0 && (fuse < 0 || strip < fuse)) throw unsupported("a decoder that strips each token");
+      return {
+        replaced: parts.flatMap(({ replaced }) => replaced),
+        leadingSpaces: parts.reduce((sum, { leadingSpaces }) => sum + leadingSpaces, 0),
+      };
+    }
+    case "Metaspace": {
+      const { replacement = "▁", prepend_scheme: scheme, add_prefix_space: prefix } = file;
+      if (typeof replacement !== "string" || !replacement) throw unsupported("a decoder Metaspace without a character");
+      const never = scheme === "never" || (scheme === undefined && prefix === false);
+      return { replaced: [[replacement, " "]], leadingSpaces: never ? 0 : 1 };
+    }
+    case "Replace": {
+      const what = record(file.pattern).String;
+      if (typeof what !== "string" || !what || typeof file.content !== "string") {
+        throw unsupported("a decoder Replace of anything but a text");
+      }
+      return { replaced: [[what, file.content]], leadingSpaces: 0 };
+    }
+    case "Strip":
+      if (file.content !== " " || typeof file.start !== "number" || file.stop !== 0) {
+        throw unsupported("a decoder Strip of anything but spaces at the start");
+      }
+      return { replaced: [], leadingSpaces: file.start };
+    default:
+      throw unsupported(`the decoder ${String(file.type)}`);
+  }
+}
+
+/** The special token that a post-processor puts before a text; null where it puts none. */
+function leadingToken(json: unknown, depth = 0): string | null {
+  if (json === null || json === undefined) return null;
+  const file = record(json);
+  switch (file.type) {
+    case "ByteLevel":
+      return null;
+    case "Sequence": {
+      if (depth > 4) throw unsupported("a post-processor that is nested too deep");
+      const found = listOf(file.processors, "processors").map((inner) => leadingToken(inner, depth + 1));
+      return found.find((token) => token !== null) ?? null;
+    }
+    case "TemplateProcessing": {
+      const before: unknown[] = [];
+      for (const item of listOf(file.single, "single")) {
+        const special = record(item).SpecialToken;
+        if (special === undefined) break;
+        before.push(record(special).id);
+      }
+      if (before.length > 1) throw unsupported("a post-processor that puts several tokens before a text");
+      const [token = null] = before;
+      if (token !== null && typeof token !== "string") throw damaged("a post-processor's token is not a text");
+      return token;
+    }
+    default:
+      throw unsupported(`the post-processor ${String(file.type)}`);
+  }
+}
+
+/** `{ "a": 0, "b": 1 }` -> `["a", "b"]`: every id once; an id that is left out is "". */
+function vocabularyById(vocab: unknown): string[] {
+  if (typeof vocab !== "object" || vocab === null || Array.isArray(vocab)) throw damaged("it has no vocabulary");
+  const entries = Object.entries(vocab);
+  const byId: string[] = [];
+  let given = 0;
+  const seen = new Uint8Array(LARGEST_ID);
+  for (const [token, id] of entries) {
+    const isId = typeof id === "number" && Number.isInteger(id) && id >= 0 && id < LARGEST_ID;
+    if (!isId || seen[id]) throw damaged(`the id ${shown(id)} of ${shown(token)} is taken twice or out of range`);
+    seen[id] = 1;
+    given = Math.max(given, id + 1);
+  }
+  for (let id = 0; id < given; id++) byId.push("");
+  for (const [token, id] of entries) byId[id as number] = token;
+  return byId;
+}
+
+/** The added tokens of tokenizer.json, those that tokenizer_config.json adds, and special tokens that only it names. */
+function addedTokens(file: Json, config: Json, vocabulary: readonly string[]): readonly AddedToken[] {
+  const byId = new Map<number, AddedToken>();
+  const taken = new Map<string, number>();
+  const idInVocabulary = new Map(vocabulary.map((token, id) => [token, id]));
+  const add = (token: AddedToken): void => {
+    const known = byId.get(token.id)?.content ?? (vocabulary[token.id] || token.content);
+    const id = taken.get(token.content) ?? idInVocabulary.get(token.content) ?? token.id;
+    if (known !== token.content || id !== token.id) {
+      throw damaged(`the id ${token.id} of the added token ${shown(token.content)} is taken twice`);
+    }
+    byId.set(token.id, token);
+    taken.set(token.content, token.id);
+  };
+
+  for (const token of listOf(file.added_tokens, "added_tokens")) {
+    const parsed = addedToken(token);
+    if (byId.has(parsed.id)) throw damaged(`the id ${parsed.id} of an added token is taken twice`);
+    add(parsed);
+  }
+  const more = config.added_tokens_decoder ?? {};
+  if (typeof more !== "object" || Array.isArray(more)) throw damaged("its added_tokens_decoder is no table");
+  for (const [id, token] of Object.entries(more)) add(addedToken({ ...record(token), id: Number(id) }));
+
+  const extra = Array.isArray(config.additional_special_tokens) ? config.additional_special_tokens : [];
+  const names = ["bos_token", "eos_token", "unk_token", "pad_token"].map((name) => config[name]);
+  for (const setting of [...names, ...extra]) {
+    const content = contentOf(setting as TokenSetting);
+    const id = content === undefined ? undefined : idInVocabulary.get(content);
+    if (content && id !== undefined && !byId.has(id)) add({ id, content, special: true });
+  }
+  return [...byId.values()].sort((a, b) => a.id - b.id);
+}
+
+function addedToken(json: unknown): AddedToken {
+  const { id, content, special, lstrip, rstrip, single_word, normalized } = record(json);
+  const isId = typeof id === "number" && Number.isInteger(id) && id >= 0 && id < LARGEST_ID;
+  if (!isId || typeof content !== "string") throw damaged("an added token has no id or content");
+  return {
+    id,
+    content,
+    special: special === true,
+    ...(lstrip === true && { lstrip }),
+    ...(rstrip === true && { rstrip }),
+    ...(single_word === true && { singleWord: true }),
+    ...(normalized === true && { normalized }),
+  };
+}
+
+function parseMerges(merges: unknown): readonly Merge[] {
+  const list = listOf(merges, "merges");
+  if (list.length > MOST_MERGES)
+    throw damaged(`it has ${list.length} merges, and at most ${MOST_MERGES} are supported`);
+  return list.map(parseMerge);
+}
+
+/** `"a b"`, or `["a", "b"]` in newer files. */
+export function parseMerge(merge: unknown): Merge {
+  const [left, right, more] = typeof merge === "string" ? merge.split(" ") : Array.isArray(merge) ? merge : [];
+  if (typeof left !== "string" || typeof right !== "string" || !left || !right || more !== undefined)
+    throw damaged(`the merge ${shown(merge)} is not a pair of tokens`);
+  return [left, right];
+}
+
+function contentOf(setting: TokenSetting): string | undefined {
+  const content = typeof setting === "string" ? setting : setting?.content;
+  return typeof content === "string" ? content : undefined;
+}
+
+function idLookup(vocabulary: readonly string[], added: readonly AddedToken[]) {
+  const idOf = new Map(vocabulary.map((token, id) => [token, id]));
+  for (const { id, content } of added) idOf.set(content, id);
+  return (token: TokenSetting): number | null => {
+    const content = contentOf(token);
+    return content === undefined ? null : (idOf.get(content) ?? null);
+  };
+}
+
+function record(value: unknown): Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Json) : {};
+}
+
+function listOf(value: unknown, name: string): readonly unknown[] {
+  if (value === undefined || value === null) return [];
+  if (!Array.isArray(value)) throw damaged(`its ${name} are not a list`);
+  return value;
+}
+
+const shown = (value: unknown) => {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+};
+
+function damaged(problem: string): EngineError {
+  return new EngineError("tokenizer", `tokenizer.json: ${problem}; take the file from its source again.`);
+}
