@@ -17,6 +17,7 @@ export { describeModel, type ModuleTree } from "./models/describe";
 export { knownModelTypes } from "./models/families";
 export { type Model, type ModelInfo, openModel, readConfig } from "./models/folder";
 export { LoadedModel } from "./models/loaded";
+export { printModules } from "./models/print";
 export { PRESETS, type Preset } from "./presets/presets";
 export { presetNamed, type Setting, type Settings, settingsOf } from "./presets/settings";
 export { type DeviceChoice, type DeviceInfo, listDevices } from "./runtime/devices";

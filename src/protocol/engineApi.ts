@@ -17,6 +17,13 @@ export interface EngineApi {
   /** Checks a model folder and answers what is in it; loads no weights. */
   model: Method<{ dir: string }, ModelInfo>;
   describe: Method<{ dir: string }, ModuleTree>;
+  /** The same as PyTorch prints it. */
+  printModules: Method<{ dir: string }, string>;
+
+  /** Text-generation models of the hub whose architecture is known, most downloaded first. */
+  searchHub: Method<{ query: string; access: HubAccess }, FoundModel[]>;
+  /** Makes a model folder. Cancelling leaves what was downloaded in the cache, from which the next import goes on. */
+  importModel: Method<ImportParams, ModelInfo, ImportProgress>;
 
   /** Tokens of a short text, with the special tokens that the model puts around a prompt. */
   tokenize: Method<{ dir: string; text: string }, TokenSpan[]>;
@@ -81,6 +88,46 @@ export interface ModelInfo {
   readonly createdAt: string;
 }
 
+export interface HubAccess {
+  /** For gated and private models; where there is none, what the engine finds in its environment. */
+  readonly token?: string | undefined;
+  /** A mirror's address; where there is none, the hub itself. */
+  readonly endpoint?: string | undefined;
+  /** Only what the cache has. */
+  readonly offline: boolean;
+}
+
+export interface FoundModel {
+  readonly id: string;
+  readonly downloads: number;
+  readonly likes: number;
+  readonly parameters?: number;
+  readonly modelType?: string;
+}
+
+export interface ImportParams {
+  /** A model of the hub (`org/name`, `org/name@revision`, its address), a folder, or a .gguf file. */
+  readonly source: string;
+  /** The model folder to make; must not exist or be empty. */
+  readonly out: string;
+  /** Keeps the matrices in 8 or 4 bits. */
+  readonly quantize?: "int8" | "int4" | undefined;
+  readonly access: HubAccess;
+}
+
+export interface ImportProgress {
+  readonly phase: "connect" | "download" | "check" | "copy" | "convert" | "quantize";
+  /** What is being worked on; empty before the first file. */
+  readonly file: string;
+  /** Of all files of the phase; what was there before counts as done. */
+  readonly bytes: number;
+  /** Zero where it is not known yet. */
+  readonly totalBytes: number;
+  readonly bytesPerSecond: number;
+  /** Null where the speed is not known yet. */
+  readonly secondsLeft: number | null;
+}
+
 /** A module as PyTorch would print it, with the parameters it holds itself. */
 export interface ModuleTree {
   readonly name: string;
@@ -96,6 +143,8 @@ export interface ModuleTree {
     /** As PyTorch calls it; of a quantised matrix with its width, `uint8 (8-bit)`. */
     readonly dtype: string;
     readonly bytes: number;
+    /** What quantising it cost: root mean square of the difference, by that of the values. */
+    readonly relativeError?: number | undefined;
   }[];
   readonly children: readonly ModuleTree[];
 }

@@ -8,14 +8,17 @@ import {
   DocumentTokens,
   describeModel,
   EngineError,
+  importModel,
   LoadedModel,
   listDevices,
   loadTokenizer,
   type Model,
   openModel,
   PRESETS,
+  printModules,
   type RunControl,
   resume,
+  searchHub,
   settingsOf,
   type Tokenizer,
   type Trace,
@@ -45,7 +48,15 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
       })),
 
     model: async ({ dir }) => (await openModel(dir)).info,
-    describe: async ({ dir }) => describeModel(dir),
+    describe: ({ dir }) => describeModel(dir),
+    printModules: async ({ dir }) => printModules(await describeModel(dir)),
+
+    searchHub: ({ query, access }, { signal }) => searchHub(query, { ...access, signal }),
+    importModel: async ({ source, out, quantize, access }, { signal, report }) => {
+      const { dir } = await importModel(source, { ...access, out, quantize, signal, onProgress: report });
+      return (await openModel(dir)).info;
+    },
+
     tokenize: async ({ dir, text }) => [...(await models.tokenizer(dir)).promptSpans(text)],
     tokenAt: async ({ dir, ...question }, { signal }) =>
       documents.tokenAt(await models.tokenizer(dir), question, signal),

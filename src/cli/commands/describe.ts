@@ -1,4 +1,4 @@
-import { describeModel, type ModuleTree } from "../../engine";
+import { describeModel, printModules } from "../../engine";
 import type { Command } from "../options";
 
 export const describe: Command = {
@@ -8,33 +8,6 @@ export const describe: Command = {
   async run(options) {
     const tree = await describeModel(options.needed("model"));
     if (options.has("json")) return console.log(JSON.stringify(tree));
-    console.log(`${printed(tree).join("\n")}\n${count(tree.parameters)} parameters, ${count(tree.bytes)} bytes`);
+    console.log(printModules(tree));
   },
 };
-
-const count = (n: number): string => n.toLocaleString("en");
-
-/** The lines of PyTorch's print(model), with each module's parameters and how they are stored. */
-function printed({ kind, tensors, parameters, children }: ModuleTree): string[] {
-  const dtypes = [...new Set(tensors.map(({ dtype }) => dtype))].join(", ");
-  const note = parameters > 0 ? `  # ${count(parameters)}${dtypes && ` ${dtypes}`}` : "";
-  if (children.length === 0) return [kind + note];
-  const inside = alike(children).flatMap(({ label, lines: [first, ...rest] }) => [`  (${label}${first}`, ...rest]);
-  return [`${kind}(${note}`, ...inside, ")"];
-}
-
-/** Modules one after the other that print the same are one: `(0-23): 24 x OPTDecoderLayer(`. */
-function alike(children: readonly ModuleTree[]): { readonly label: string; readonly lines: readonly string[] }[] {
-  const runs: { first: string; last: string; times: number; lines: readonly string[] }[] = [];
-  for (const child of children) {
-    const lines = printed(child);
-    const run = runs.at(-1);
-    const repeats = run && /^\d+$/.test(child.name) && run.lines.join("\n") === lines.join("\n");
-    if (repeats) Object.assign(run, { last: child.name, times: run.times + 1 });
-    else runs.push({ first: child.name, last: child.name, times: 1, lines });
-  }
-  return runs.map(({ first, last, times, lines: [head = "", ...rest] }) => ({
-    label: times === 1 ? `${first}): ` : `${first}-${last}): ${times} x `,
-    lines: [head, ...rest.map((line) => `  ${line}`)],
-  }));
-}
