@@ -64,11 +64,13 @@ const isId = (value: unknown): value is number => typeof value === "number" && N
 
 /** `vocab.json` and `merges.txt`, as the tokenizer.json they stand for. */
 function vocabAndMerges(vocab: unknown, merges: string, settings: Json, modelType: unknown, ids: ModelIds): Tokenizer {
-  const has = (token: string) => typeof vocab === "object" && vocab !== null && Object.hasOwn(vocab, token);
-  const isOpt = modelType === "opt" || (modelType === undefined && has("madeupword0000") && !has("<mask>"));
+  const idOf = (token: string): unknown => (vocab as Record<string, unknown> | null)?.[token];
+  // OPT's vocabulary is RoBERTa's, which is no decoder: where config.json is not there to ask, it tells.
+  const isFairseq = ["<s>", "<pad>", "</s>", "<unk>"].every((token, id) => idOf(token) === id);
+  const isOpt = modelType === "opt" || (modelType === undefined && isFairseq && idOf("madeupword0000") !== undefined);
   const tokens = isOpt
     ? { bos_token: "</s>", eos_token: "</s>", unk_token: "</s>", pad_token: "<pad>", add_bos_token: true }
-    : has("<|endoftext|>")
+    : idOf("<|endoftext|>") !== undefined
       ? { bos_token: "<|endoftext|>", eos_token: "<|endoftext|>", unk_token: "<|endoftext|>" }
       : {};
   const byteLevel = { type: "ByteLevel", add_prefix_space: settings.add_prefix_space === true, trim_offsets: true };

@@ -1,4 +1,5 @@
 export { adderTokenizer } from "./adder";
+export { encodeBatch, padBatch, type TokenBatch } from "./batch";
 export { DocumentTokens } from "./document";
 export { loadTokenizer, saveTokenizer, tokenizerFiles } from "./files";
 export { noTokenizer } from "./none";

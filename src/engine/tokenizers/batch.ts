@@ -1,0 +1,27 @@
+/** Prompts of unequal length as one batch. */
+
+import type { Tokenizer } from "./tokenizer";
+
+export interface TokenBatch {
+  /** Every row as long as the longest, filled up on the right. */
+  readonly ids: readonly (readonly number[])[];
+  /** 1 where an id is the prompt's, 0 where it only fills up. */
+  readonly mask: readonly (readonly (0 | 1)[])[];
+}
+
+/** Encodes prompts and pads them; a tokenizer without a padding token uses its end of text, which the mask hides. */
+export function encodeBatch(tokenizer: Tokenizer, prompts: readonly string[]): TokenBatch {
+  return padBatch(
+    prompts.map((prompt) => tokenizer.encodePrompt(prompt)),
+    tokenizer.padId ?? tokenizer.eosId ?? 0,
+  );
+}
+
+export function padBatch(rows: readonly (readonly number[])[], padId: number): TokenBatch {
+  const T = rows.reduce((longest, row) => Math.max(longest, row.length), 0);
+  const fill = <X>(row: readonly number[], x: X): X[] => new Array<X>(T - row.length).fill(x);
+  return {
+    ids: rows.map((row) => [...row, ...fill(row, padId)]), // [B, T]
+    mask: rows.map((row) => [...row.map(() => 1 as const), ...fill(row, 0 as const)]), // [B, T]
+  };
+}
