@@ -1,0 +1,185 @@
+"""
+What the families are built from: plain functions on float32 tensors.
+
+B batch   T position   D width   H heads   G key/value heads   K width of a head   V vocabulary
+
+Everything is computed in float32, the tables of the rotation too, as transformers does, from weights that were rounded
+to the type they are stored in.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+
+
+class Weights:
+    """
+    The tensors of a checkpoint. One that is not there yet is drawn when it is first asked for: a family's function is
+    thereby also the list of its tensors.
+    """
+
+    def __init__(self, seed, dtype, embedding):
+        self.tensors = {}
+        self.dtype = dtype
+        self.embedding = embedding
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __call__(self, name, *shape, mean=0.0, deviation=None):
+        """Matrices vary enough for attention to choose, vectors around their mean, so that none can be left out unseen."""
+        deviation = deviation or (0.2 if len(shape) == 1 else 0.3)
+        if name not in self.tensors:
+            drawn = torch.randn(shape, generator=self.generator) * deviation + mean
+            self.tensors[name] = drawn.to(self.dtype).float()
+        assert self.tensors[name].shape == shape, name
+        return self.tensors[name]
+
+
+def embedding(w, name, rows, width):
+    """A table of learned vectors, [rows, width]; its deviation is the variant's choice."""
+    return w(f"{name}.weight", rows, width, deviation=w.embedding)
+
+
+def linear(w, name, x, width, bias=True):
+    """y = x Wᵀ + b, with W stored [out, in] as nn.Linear has it."""
+    y = x @ w(f"{name}.weight", width, x.shape[-1]).T
+    return y + w(f"{name}.bias", width) if bias else y
+
+
+def conv1d(w, name, x, width):
+    """y = x W + b, with W stored [in, out] as GPT-2's "Conv1D" has it."""
+    return x @ w(f"{name}.weight", x.shape[-1], width) + w(f"{name}.bias", width)
+
+
+def layer_norm(w, name, x, eps, affine=True):
+    y = F.layer_norm(x, x.shape[-1:], eps=eps)
+    return y * w(f"{name}.weight", x.shape[-1], mean=1) + w(f"{name}.bias", x.shape[-1]) if affine else y
+
+
+def rms_norm(w, name, x, eps, plus_one=False):
+    """Gemma stores the distance of the weight from one, everyone else the weight."""
+    y = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
+    if plus_one:
+        return y * (1 + w(f"{name}.weight", x.shape[-1]))
+    return y * w(f"{name}.weight", x.shape[-1], mean=1)
+
+
+def gelu_tanh(x):
+    return F.gelu(x, approximate="tanh")
+
+
+# By transformers' names: "gelu" is the exact one.
+ACTIVATIONS = {
+    "relu": F.relu,
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu_new": gelu_tanh,
+    "gelu_pytorch_tanh": gelu_tanh,
+}
+
+
+def heads(x, n):
+    """[B, T, n * K] -> [B, n, T, K]"""
+    return x.unflatten(-1, (n, -1)).transpose(1, 2)
+
+
+def visible(mask, window=None):
+    """
+    Which keys j a query i sees: those at or before it that are not padding, and with a window of w only j > i - w, which
+    are w keys. A padded query sees what its position lets it see.
+
+    [B, T] -> [B, 1, T (query), T (key)]
+    """
+    T = mask.shape[1]
+    distance = torch.arange(T)[:, None] - torch.arange(T)[None, :]
+    near = (distance >= 0) & (distance < (window or T))
+    return near & mask.bool()[:, None, None, :]
+
+
+def attention(q, k, v, sees, scale, at, softcap=None):
+    """q [B, H, T, K], k and v [B, G, T, K] -> [B, T, H * K]; query head h reads the keys of head h // (H / G)."""
+    at("attn.q", q), at("attn.k", k), at("attn.v", v)
+    k, v = (x.repeat_interleave(q.shape[1] // x.shape[1], dim=1) for x in (k, v))
+    scores = q @ k.mT * scale  # [B, H, T, T]
+    if softcap:
+        scores = softcap * torch.tanh(scores / softcap)
+    at("attn.scores", scores)
+    pattern = at("attn.pattern", scores.masked_fill(~sees, -math.inf).softmax(-1))
+    z = at("attn.z", pattern @ v)  # [B, H, T, K]
+    return z.transpose(1, 2).flatten(2)
+
+
+def rotate(x, turn):
+    """
+    Rotary position embedding, "half-split": dimension i turns together with dimension i + n / 2 of the first n, by the
+    angle that the position gives this pair. Dimensions from n on stay.
+    """
+    cos, sin = turn  # [T, n / 2]
+    half = cos.shape[-1]
+    a, b, rest = x.split([half, half, x.shape[-1] - 2 * half], dim=-1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], dim=-1)
+
+
+def turns(c, dim, T):
+    """The cosines and sines, each [T, dim / 2], by which `dim` dimensions turn at positions 0 to T - 1."""
+    frequencies, factor = rope_frequencies(c, dim, T)
+    angles = torch.outer(torch.arange(T).float(), frequencies)
+    return angles.cos() * factor, angles.sin() * factor
+
+
+def rope_frequencies(c, dim, T):
+    """
+    The angle per position of each pair, [dim / 2], and the factor on cosine and sine, for a sequence of T tokens.
+
+    Older configs have `rope_theta` beside `rope_scaling`; newer ones have both in `rope_parameters`.
+    """
+    scaling = c.get("rope_parameters") or c.get("rope_scaling") or {}
+    theta = scaling.get("rope_theta", c.get("rope_theta", 10000.0))
+    kind = scaling.get("rope_type", scaling.get("type", "default"))
+    pair = torch.arange(0, dim, 2).float() / dim
+    plain = 1 / theta**pair
+
+    if kind == "default":
+        return plain, 1.0
+
+    factor = scaling.get("factor")
+    context = c["max_position_embeddings"]
+    trained = scaling.get("original_max_position_embeddings", c.get("original_max_position_embeddings", context))
+
+    if kind == "linear":
+        return plain / factor, 1.0
+
+    if kind == "dynamic":
+        # Nothing changes up to the context. Beyond it, theta grows with the length, and transformers turns the whole
+        # sequence anew at each step, but leaves keys that are in a cache as they were turned then: with a cache and
+        # without, numbers differ. The variants stay within the context.
+        grown = factor * max(T, context) / context - (factor - 1)
+        return 1 / (theta * grown ** (dim / (dim - 2))) ** pair, 1.0
+
+    if kind == "longrope":
+        # One table for sequences within the trained length, one for longer ones. A generation that crosses it has the
+        # same trouble as above; the variants stay on one side each.
+        stretch = torch.tensor(scaling["long_factor"] if T > trained else scaling["short_factor"])
+        factor = factor or context / trained
+        natural = math.sqrt(1 + math.log(factor) / math.log(trained)) if factor > 1 else 1.0
+        return 1 / (stretch * theta**pair), scaling.get("attention_factor", natural)
+
+    if kind == "yarn":
+        # Pairs that make more than beta_fast turns within the trained length stay, those that make fewer than beta_slow
+        # are slowed by the factor, and in between it goes over from one to the other, linearly in the pair's number.
+        def pair_that_makes(count):
+            return dim * math.log(trained / (count * 2 * math.pi)) / (2 * math.log(theta))
+
+        low = max(math.floor(pair_that_makes(scaling.get("beta_fast", 32))), 0)
+        high = min(math.ceil(pair_that_makes(scaling.get("beta_slow", 1))), dim - 1)
+        slowed = ((torch.arange(dim // 2).float() - low) / max(high - low, 0.001)).clamp(0, 1)
+        frequencies = plain / factor * slowed + plain * (1 - slowed)
+        return frequencies, scaling.get("attention_factor", 0.1 * math.log(factor) + 1)
+
+    if kind == "llama3":
+        # As yarn, but by how many turns a pair makes within the trained length, and linear in these.
+        low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+        kept = ((trained * plain / (2 * math.pi) - low) / (high - low)).clamp(0, 1)
+        return plain / factor * (1 - kept) + plain * kept, 1.0
+
+    raise ValueError(f"unknown rope scaling {kind}")
