@@ -17,7 +17,8 @@ export interface PickleWorld {
 }
 
 /** Some fifty are needed for a tensor; each takes memory. */
-const MOST_STEPS = 4_000_000;
+const MOST_STEPS = 1_500_000;
+const MOST_MEMORIES = 500_000;
 
 /** Runs the pickle at `start`, and answers what it made and where it ends. */
 export function unpickle(
@@ -38,7 +39,7 @@ export function unpickle(
 }
 
 class Machine {
-  readonly memo = new Map<number, unknown>();
+  private readonly memo = new Map<number, unknown>();
   private readonly stack: unknown[] = [];
   private readonly marks: number[] = [];
   private readonly view: DataView;
@@ -109,9 +110,8 @@ class Machine {
   }
 
   top(): unknown {
-    const value = this.pop();
-    this.push(value);
-    return value;
+    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw this.damaged("its pickle takes what is not there");
+    return this.stack.at(-1);
   }
 
   mark(): void {
@@ -139,6 +139,12 @@ class Machine {
     if (!(target instanceof Map) || items.length % 2 === 1)
       throw this.damaged("its pickle adds to a dictionary that is none");
     for (let i = 0; i < items.length; i += 2) target.set(items[i], items[i + 1]);
+  }
+
+  /** Keeps the top under a number, or the next that is free. */
+  remember(index = this.memo.size): void {
+    this.memo.set(index, this.top());
+    if (this.memo.size > MOST_MEMORIES) throw this.damaged(`its pickle remembers more than ${MOST_MEMORIES} values`);
   }
 
   recall(index: number): void {
@@ -244,9 +250,9 @@ const OPERATIONS = new Map<number, (m: Machine) => void>(
       ["s", (m) => m.setItems(m.popCount(2))],
       ["u", (m) => m.setItems(m.popToMark())],
 
-      ["q", (m) => m.memo.set(m.unsigned(1), m.top())],
-      ["r", (m) => m.memo.set(m.unsigned(4), m.top())],
-      ["\x94", (m) => m.memo.set(m.memo.size, m.top())], // MEMOIZE
+      ["q", (m) => m.remember(m.unsigned(1))],
+      ["r", (m) => m.remember(m.unsigned(4))],
+      ["\x94", (m) => m.remember()], // MEMOIZE
       ["h", (m) => m.recall(m.unsigned(1))],
       ["j", (m) => m.recall(m.unsigned(4))],
 

@@ -1,0 +1,24 @@
+import { expect } from "vitest";
+import { EngineError } from "../../src/engine/errors";
+
+/** Bytes; what reading a malformed file may take at most, whatever it says that it holds. */
+const MOST_MEMORY = 400e6;
+
+/** The law of malformed files: one sentence that says what to do, within a second, and no memory taken on their word. */
+export async function expectRefused(open: () => Promise<unknown>, message: RegExp): Promise<void> {
+  const [since, memory] = [performance.now(), process.resourceUsage().maxRSS];
+  const error: unknown = await open().then(
+    () => "it was opened",
+    (thrown) => thrown,
+  );
+  expect(error).toBeInstanceOf(EngineError);
+  const sentence = (error as EngineError).message;
+  expect(sentence).toMatch(message);
+  expectSentence(sentence);
+  expect(performance.now() - since).toBeLessThan(1000);
+  expect((process.resourceUsage().maxRSS - memory) * 1024).toBeLessThan(MOST_MEMORY);
+}
+
+export function expectSentence(sentence: string): void {
+  expect(sentence).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}]{20,700}; (take|choose|use|import|it should|close) .*\.$/u);
+}
