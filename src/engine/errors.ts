@@ -13,6 +13,8 @@ export type ErrorCode =
   | "diverged"
   | "storage"
   | "hub"
+  /** What another token may allow. */
+  | "hubAccess"
   | "notFound"
   | "cancelled";
 

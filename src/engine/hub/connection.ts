@@ -146,7 +146,7 @@ async function refusal(response: Response, asked: Asked): Promise<EngineError> {
   }
   if (id !== undefined) {
     if (code === "GatedRepo") {
-      return new EngineError("hub", `${id} is gated: accept its licence at ${endpoint}/${id} and give ${token}.`);
+      return new EngineError("hubAccess", `${id} is gated: accept its licence at ${endpoint}/${id} and give ${token}.`);
     }
     if (code === "DisabledRepo") {
       return new EngineError("hub", `${id} has been disabled at ${endpoint}; choose another model.`);
@@ -169,12 +169,15 @@ async function refusal(response: Response, asked: Asked): Promise<EngineError> {
   }
   if (status === 401 && hasToken) {
     return new EngineError(
-      "hub",
+      "hubAccess",
       `${endpoint} does not know the token; make a new one at ${endpoint}/settings/tokens.`,
     );
   }
   if (status === 401 || status === 403) {
-    return new EngineError("hub", `${endpoint} does not let us read ${id ?? "its list of models"}; give ${token}.`);
+    return new EngineError(
+      "hubAccess",
+      `${endpoint} does not let us read ${id ?? "its list of models"}; give ${token}.`,
+    );
   }
   return new EngineError("hub", `${endpoint} refuses the request (HTTP ${status}); check that it is a hub's address.`);
 }

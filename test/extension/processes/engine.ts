@@ -34,5 +34,6 @@ const result = (text: string): GenerateResult => ({
   reason: "length",
   promptTokens: 0,
   reusedTokens: 0,
+  droppedTokens: 0,
   milliseconds: 0,
 });
