@@ -85,6 +85,8 @@ export class CachedRepo {
       if ((await realpath(pointer).catch(() => null)) === (await realpath(blob))) return blob;
       await rm(pointer, { force: true });
       await makeLink(relative(dirname(pointer), blob), pointer).catch(async (error: unknown) => {
+        // Another import of the same model was faster.
+        if (codeOf(error) === "EEXIST") return;
         // Windows without the right to make links: the file itself lies there, as Python has it.
         if (!["EPERM", "EACCES", "ENOTSUP", "ENOSYS"].includes(codeOf(error))) throw error;
         await rename(blob, pointer);

@@ -48,9 +48,10 @@ export async function download(
       }
       await rm(part, { force: true });
     } catch (error) {
-      // Another download of the same file was faster.
-      if (codeOf(error) === "ENOENT" && (await stat(blob).catch(() => null))?.size === file.size) return;
-      throw storageError(error, blob);
+      if (codeOf(error) !== "ENOENT") throw storageError(error, blob);
+      // Another download of the same file was faster, or has found it wrong and deleted it.
+      if ((await stat(blob).catch(() => null))?.size === file.size) return;
+      if (last) throw storageError(error, blob);
     }
     if (last) break;
     onBytes(0);

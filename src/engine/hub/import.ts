@@ -8,34 +8,21 @@
  * twice, and stay when the cache is emptied.
  */
 
-import { createReadStream, createWriteStream } from "node:fs";
-import { copyFile, link, readdir, rename, rm, rmdir, stat, statfs } from "node:fs/promises";
-import { dirname, join, resolve, sep } from "node:path";
-import { pipeline } from "node:stream/promises";
+import { copyFile, rm } from "node:fs/promises";
+import { basename, dirname, join, resolve, sep } from "node:path";
 import { EngineError } from "../errors";
 import { familyOf } from "../models/families";
-import { checkpointNames } from "../models/family";
-import { openWeights, readConfig } from "../models/folder";
-import { paramSpecs } from "../nn/params";
+import { openModel, openWeights } from "../models/folder";
 import { loadTokenizer } from "../tokenizers";
-import {
-  type Bits,
-  type Choose,
-  codeOf,
-  makeFolder,
-  openStored,
-  quantizeFolder,
-  readJson,
-  type StoredTensors,
-  storageError,
-  writeFileWhole,
-} from "../weights";
-import { flushFolder, temporaryName } from "../weights/files";
+import { makeFolder, readJson, storageError, writeFileWhole } from "../weights";
+import { temporaryName } from "../weights/files";
+import { convertGguf } from "../weights/ggufConvert";
 import type { HubAccess } from "./connection";
-import type { OnBytes } from "./download";
-import { CONFIG, hasTokenizer, isIndex, isWeights, neededFiles, shardsOf } from "./files";
+import { linkOrCopy, moveIntoPlace, onOneDisk, requireFree, requireSpace } from "./disk";
+import { CONFIG, hasTokenizer, isIndex, neededFiles, shardsOf } from "./files";
 import { cachePlace, folderPlace, hubPlace, type Place, type TakenFile } from "./places";
 import { Meter, type OnProgress } from "./progress";
+import { quantizeInto, requireWhole } from "./quantizing";
 import { parseSource, type Source } from "./source";
 
 export interface ImportOptions extends HubAccess {
@@ -60,9 +47,10 @@ export async function importModel(text: string, options: ImportOptions): Promise
     signal.throwIfAborted();
     await requireFree(dir);
     onProgress({ phase: "connect", file: "", bytes: 0, totalBytes: 0, bytesPerSecond: 0, secondsLeft: null });
-    const place = await placeOf(await parseSource(text), options, signal);
+    const [place, gguf] = await placeOf(await parseSource(text), options, signal);
     const original = quantize ? join(work, "original") : work;
-    const files = await bring({ place, dir, work: original, quantize, signal, onProgress });
+    const job = { place, dir, work: original, quantize, signal, onProgress };
+    const files = gguf === undefined ? await bring(job) : await convert(job, gguf);
     if (quantize) await quantizeInto(work, original, quantize === "int8" ? 8 : 4, signal, onProgress);
     const record = {
       ...place.origin,
@@ -81,16 +69,22 @@ export async function importModel(text: string, options: ImportOptions): Promise
   }
 }
 
-async function placeOf(source: Source, options: ImportOptions, signal: AbortSignal): Promise<Place> {
+/** A place, and the one file of it that is the model, where it is GGUF. */
+async function placeOf(
+  source: Source,
+  options: ImportOptions,
+  signal: AbortSignal,
+): Promise<readonly [Place, string?]> {
   switch (source.kind) {
     case "folder":
-      return folderPlace(source.dir, signal);
+      return [await folderPlace(source.dir, signal)];
     case "gguf":
-      throw new EngineError("config", "GGUF files cannot be imported yet; import the model's own folder.");
+      return [await folderPlace(dirname(source.file), signal), basename(source.file)];
     case "hub": {
       const wanted = { id: source.id, revision: options.revision ?? source.revision };
       const isOffline = options.offline || /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
-      return isOffline ? cachePlace(wanted, signal) : hubPlace(wanted, { ...options, signal });
+      const place = isOffline ? cachePlace(wanted, signal) : hubPlace(wanted, { ...options, signal }, source.file);
+      return [await place, source.file];
     }
   }
 }
@@ -113,33 +107,52 @@ async function bring(job: Job): Promise<Taken> {
   const names = new Set(place.files.keys());
   const { beside, weights } = neededFiles(names, place.label);
   const taken: Taken = new Map();
-  const read = (name: string) => readJson((taken.get(name) as TakenFile).path);
+  const read = (name: string) => {
+    const { path } = taken.get(name) as TakenFile;
+    return naming(path, `${name} of ${place.label}`, readJson(path));
+  };
 
   await take(job, [CONFIG, ...(isIndex(weights) ? [weights] : [])], taken);
   const config = await read(CONFIG);
   const configFile = `${CONFIG} of ${place.label}`;
   familyOf(config, configFile).config(config, configFile);
-  // The family has taken it as an object.
-  if (quantize && (config as object & { quantization_config?: unknown }).quantization_config) {
-    throw new EngineError(
-      "weights",
-      `${place.label} is quantised already; import it as it is, or the model it was made from.`,
-    );
-  }
+  if (quantize) requireWhole(config, place.label);
   const shards = isIndex(weights) ? shardsOf(await read(weights), names, `${weights} of ${place.label}`) : [];
 
   await take(job, beside, taken);
   await makeFolder(work);
   for (const name of beside) await copyFile((taken.get(name) as TakenFile).path, join(work, name));
-  if (hasTokenizer(names)) await naming(job, loadTokenizer(work));
+  if (hasTokenizer(names)) await naming(work, place.label, loadTokenizer(work));
 
   const all = [...beside, weights, ...shards];
-  const missing = await place.missing(all);
-  await requireSpace(missing.dir, missing.bytes);
-  if ((await deviceOf(missing.dir)) !== (await deviceOf(dir))) await requireSpace(dir, sizeOf(place, all));
+  await requireRoom(place, all, dir);
   await take(job, all, taken);
   await linkInto(job, [weights, ...shards], taken);
-  await naming(job, openWeights(work));
+  await naming(work, place.label, openWeights(work));
+  return taken;
+}
+
+/** Takes a GGUF file, and writes it as a folder. */
+async function convert(job: Job, name: string): Promise<Taken> {
+  const { place, dir, work, quantize, signal, onProgress } = job;
+  if (!place.files.has(name)) {
+    const others = [...place.files.keys()].filter((other) => other.endsWith(".gguf")).slice(0, 5);
+    const instead = others.length > 0 ? `choose one of ${others.join(", ")}` : "choose another model";
+    throw new EngineError("notFound", `${place.label} has no file ${name}; ${instead}.`);
+  }
+  const taken: Taken = new Map();
+  await requireRoom(place, [name], dir);
+  await take(job, [name], taken);
+  const { path, size } = taken.get(name) as TakenFile & { size: number };
+  const { onBytes, end } = new Meter("convert", size, onProgress).file(name, size);
+  await naming(
+    path,
+    `${name} of ${place.label}`,
+    convertGguf(path, work, { signal, onProgress: (fraction) => onBytes(fraction * size) }),
+  );
+  end();
+  if (quantize) requireWhole(await readJson(join(work, CONFIG)), place.label);
+  await naming(work, place.label, openModel(work));
   return taken;
 }
 
@@ -157,14 +170,12 @@ async function take({ place, signal, onProgress }: Job, names: readonly string[]
   }
 }
 
-/** What is said of the folder that a model is made in is meant of the place it comes from. */
-async function naming<T>({ place, work }: Job, check: Promise<T>): Promise<T> {
+/** What is said of a path that means nothing to anybody, of what it stands for. */
+async function naming<T>(path: string, label: string, check: Promise<T>): Promise<T> {
   return check.catch((error: unknown) => {
     if (!(error instanceof EngineError)) throw error;
-    const { code, message, cause } = error;
-    throw new EngineError(code, message.replaceAll(work + sep, `${place.label}: `).replaceAll(work, place.label), {
-      cause,
-    });
+    const message = error.message.replaceAll(path + sep, `${label}: `).replaceAll(path, label);
+    throw new EngineError(error.code, message, { cause: error });
   });
 }
 
@@ -177,101 +188,16 @@ async function linkInto(
   for (const name of names) {
     const { path, size } = taken.get(name) as TakenFile & { size: number };
     const { onBytes, end } = meter.file(name, size);
-    const to = join(work, name);
-    // Another disk, or a file of somebody else's: then it is copied.
-    if (
-      !(await link(path, to).then(
-        () => true,
-        () => false,
-      ))
-    )
-      await copyLarge(path, to, signal, onBytes);
+    await linkOrCopy(path, join(work, name), signal, onBytes);
     end();
   }
 }
 
-async function copyLarge(from: string, to: string, signal: AbortSignal, onBytes: OnBytes): Promise<void> {
-  let copied = 0;
-  async function* count(chunks: AsyncIterable<Uint8Array>) {
-    for await (const chunk of chunks) {
-      copied += chunk.length;
-      onBytes(copied);
-      yield chunk;
-    }
-  }
-  const source = createReadStream(from, { highWaterMark: 1 << 20 });
-  await pipeline(source, count, createWriteStream(to, { flush: true }), { signal });
-}
-
-/** Makes the quantised model out of the original, which is inside of its folder until then. */
-async function quantizeInto(
-  work: string,
-  original: string,
-  bits: Bits,
-  signal: AbortSignal,
-  onProgress: OnProgress,
-): Promise<void> {
-  const tensors = await openStored(original);
-  const total = [...tensors.values()].reduce((sum, { length }) => sum + length, 0);
-  const { onBytes, end } = new Meter("quantize", total, onProgress).file("model.safetensors", total);
-  const choose = await matricesOf(original, tensors);
-  await quantizeFolder(original, work, bits, choose, { signal, onProgress: (fraction) => onBytes(fraction * total) });
-  end();
-  const rest = (await readdir(original)).filter((name) => name !== CONFIG && !isWeights(name));
-  for (const name of rest) await rename(join(original, name), join(work, name));
-  await rm(original, { recursive: true });
-}
-
-/** Matrices and the token table are quantised; positions, norms and biases are small and stay. */
-async function matricesOf(dir: string, tensors: StoredTensors): Promise<Choose> {
-  const { family, cfg } = await readConfig(dir);
-  const names = checkpointNames(family, cfg, tensors.keys(), dir);
-  const specs = new Map(paramSpecs(cfg).map((spec) => [names.get(spec.name), spec]));
-  return (stored) => {
-    const spec = specs.get(stored);
-    if (spec?.role === "embedding") return spec.name === "embed.tokens.weight";
-    const isMatrix = spec?.role === "matrix" || spec?.role === "residualMatrix";
-    return isMatrix && { transpose: cfg.weightLayout === "inOut" };
-  };
+/** On the disk of the cache, and on that of the folder if it is another. */
+async function requireRoom(place: Place, names: readonly string[], dir: string): Promise<void> {
+  const missing = await place.missing(names);
+  await requireSpace(missing.dir, missing.bytes);
+  if (!(await onOneDisk(missing.dir, dir))) await requireSpace(dir, sizeOf(place, names));
 }
 
 const listed = (files: Taken) => [...files].map(([name, { size, sha256 }]) => ({ name, size, sha256 }));
-
-/** Refused before anything is fetched. */
-async function requireFree(dir: string): Promise<void> {
-  const names = await readdir(dir).catch((error: unknown) => {
-    if (codeOf(error) === "ENOENT") return [];
-    throw storageError(error, dir);
-  });
-  if (names.length > 0)
-    throw new EngineError("storage", `${dir} is there already and not empty; choose another folder.`);
-}
-
-async function requireSpace(dir: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await statfs(await existing(dir));
-  if (bavail * bsize >= bytes) return;
-  throw new EngineError(
-    "storage",
-    `The disk of ${dir} has ${gigabytes(bavail * bsize)} GB free and ${gigabytes(bytes)} GB are needed; free some space, or choose another folder.`,
-  );
-}
-
-const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);
-
-const deviceOf = async (dir: string): Promise<number> => (await stat(await existing(dir))).dev;
-
-/** The folder, or the nearest above it that is there. */
-async function existing(dir: string): Promise<string> {
-  const there = await stat(dir).catch(() => null);
-  return there || dirname(dir) === dir ? dir : existing(dirname(dir));
-}
-
-async function moveIntoPlace(work: string, dir: string): Promise<void> {
-  await flushFolder(work);
-  // An empty folder of that name is in the way on Windows.
-  await rmdir(dir).catch((error: unknown) => {
-    if (codeOf(error) !== "ENOENT") throw error;
-  });
-  await rename(work, dir);
-  await flushFolder(dirname(dir));
-}

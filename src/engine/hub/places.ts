@@ -30,15 +30,15 @@ export interface TakenFile {
   readonly sha256: string;
 }
 
-/** A model of the hub; what is in the cache already is not fetched again. */
-export async function hubPlace(wanted: Wanted, access: HubAccess): Promise<Place> {
+/** A model of the hub; what is in the cache already is not fetched again. `file` is one that may be in a folder of it. */
+export async function hubPlace(wanted: Wanted, access: HubAccess, file = ""): Promise<Place> {
   const connection = await connect(access, wanted);
   const { signal } = connection;
   const cache = new CachedRepo(wanted.id);
   const commit = await commitOf(wanted, connection).catch((error: unknown) =>
     suggest(error, wanted, cache, connection),
   );
-  const files = await ask(connection, remoteFiles(wanted.id, commit, connection));
+  const files = await ask(connection, remoteFiles(wanted.id, commit, connection, file.includes("/")));
   await cache.remember(wanted.revision, commit);
   const fileOf = (name: string) => files.get(name) as RemoteFile;
 
@@ -142,9 +142,20 @@ async function commitOf({ id, revision }: Wanted, connection: Connection): Promi
   throw noHub(connection, `the commit of ${id} is ${JSON.stringify(sha)}`);
 }
 
-async function remoteFiles(id: string, commit: string, connection: Connection): Promise<Map<string, RemoteFile>> {
+async function remoteFiles(
+  id: string,
+  commit: string,
+  connection: Connection,
+  recursive: boolean,
+): Promise<Map<string, RemoteFile>> {
   const files = new Map<string, RemoteFile>();
-  const entries = listFiles({ repo: id, revision: commit, hubUrl: connection.endpoint, fetch: connection.fetch });
+  const entries = listFiles({
+    repo: id,
+    revision: commit,
+    recursive,
+    hubUrl: connection.endpoint,
+    fetch: connection.fetch,
+  });
   for await (const { type, path, size, oid, lfs } of entries) {
     if (!isSafePath(path)) {
       throw new EngineError(

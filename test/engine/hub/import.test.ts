@@ -30,7 +30,7 @@ const REAL: HubModel = {
 };
 
 /** In a hurry: waits are real, and short. */
-const patience = { attempts: 3, firstWaitMs: 5, longestWaitMs: 2000, stallMs: 400 };
+const patience = { attempts: 3, firstWaitMs: 5, longestWaitMs: 2000, stallMs: 10_000 };
 
 const home = await mkdtemp(join(tmpdir(), "decoder-lab-hub-"));
 let hub: HubServer;
@@ -212,7 +212,7 @@ describe("a download that does not go well", () => {
   test("is cut where nothing comes any more", async () => {
     hub.trouble = ({ host, before }) =>
       host === "cdn" && before === 0 ? { kind: "stall", after: 100_000 } : undefined;
-    await bring("lab/real");
+    await bring("lab/real", { patience: { ...patience, stallMs: 1000 } });
     expect(hub.seen.at(-1)?.range).toBe("bytes=100000-");
   });
 
@@ -330,6 +330,8 @@ describe("what is refused before weights are fetched", () => {
       "config.json": '{"model_type":"gpt2","n_layer":-1}',
     });
     await refused(bring("lab/other"), /^config\.json of lab\/other: /);
+    hub.models[1] = { ...other, files: { ...SMALL, "model.safetensors": WEIGHTS, "config.json": "{" } };
+    await refused(bring("lab/other"), /^config\.json of lab\/other is damaged \(it is not JSON\)/);
     hub.models[1] = { ...other, files: { ...SMALL, "model.safetensors": WEIGHTS, "tokenizer.json": "{}" } };
     await refused(bring("lab/other"), /^tokenizer\.json: it has no vocabulary/);
   });
@@ -478,6 +480,28 @@ test("weights that are of another model are refused by the model's name, and lea
   const config = JSON.parse(new TextDecoder().decode(REAL_FILES["config.json"]));
   model({ ...REAL_FILES, "config.json": JSON.stringify({ ...config, nLayers: config.nLayers + 1 }) });
   await refused(bring("lab/other"), /^lab\/other has no tensor "blocks\.\d\..*", which its config\.json asks for/);
+});
+
+describe("a GGUF file", () => {
+  const golden = resolve(import.meta.dirname, "../../golden/checkpoints");
+
+  test("on the disk becomes a model folder", async () => {
+    await importModel(join(golden, "llama.gguf"), { out: join(dir, "out") });
+    expect((await openModel(join(dir, "out"))).info.family).toBe("llama");
+    expect(await source()).toMatchObject({ folder: golden, files: [{ name: "llama.gguf" }] });
+  });
+
+  test("of a model of the hub, in a folder of it", async () => {
+    model({ "README.md": "only that", "some/tiny.gguf": await readFile(join(golden, "gpt2.gguf")) });
+    await refused(bring("lab/other:tiny.gguf"), /has no file tiny\.gguf; choose/);
+    await bring("lab/other:some/tiny.gguf");
+    expect((await openModel(join(dir, "out"))).info.family).toBe("gpt2");
+  });
+
+  test("that is damaged is told by its name", async () => {
+    model({ "bad.gguf": "GGUF, but no more of it".repeat(300) });
+    await refused(bring("lab/other:bad.gguf"), /^bad\.gguf of lab\/other is damaged: /);
+  });
 });
 
 describe("quantising on import", () => {
