@@ -112,6 +112,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
   inverseStd: (node, value) => perRow(rowsIn(node.inputs[0], value), (xs) => [1 / moments(xs, node.attrs.eps).std]),
 
   reshape: ({ inputs: [x] }, value) => value(x),
+  reshapeTo: ({ inputs: [x] }, value) => value(x),
   transpose: ({ inputs: [x], attrs: { perm }, shape }, value) => {
     const steps = stridesOf(x.shape);
     return gather(value(x), shape, (index) => index.reduce((sum, i, axis) => sum + i * at(steps, at(perm, axis)), 0));

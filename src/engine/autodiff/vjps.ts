@@ -124,6 +124,7 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
 
   // Each op that only moves or repeats elements is undone by its opposite.
   reshape: (g, { inputs: [x] }) => [g.reshape(x.shape)],
+  reshapeTo: (g, { inputs: [x] }) => [g.reshape(x.shape), null],
   transpose: (g, { attrs: { perm } }) => [g.transpose(...perm.map((_, i) => perm.indexOf(i)))],
   broadcast: (g, { inputs: [x] }) => [sumTo(g, x.shape)],
   slice: (g, { inputs: [x], attrs: { axis, start, end } }) => {

@@ -70,6 +70,8 @@ export interface Ops {
   inverseStd: { inputs: [x: Node]; attrs: { readonly eps: number } };
 
   reshape: { inputs: [Node]; attrs: None };
+  /** A shape of which more than one dimension is known only when the graph runs; sizes [rank] i64. */
+  reshapeTo: { inputs: [x: Node, sizes: Node]; attrs: None };
   transpose: { inputs: [Node]; attrs: { readonly perm: readonly number[] } };
   broadcast: { inputs: [Node]; attrs: None };
   slice: { inputs: [Node]; attrs: { readonly axis: number; readonly start: number; readonly end: number } };
@@ -294,6 +296,10 @@ export function rmsNorm(x: Node, scale: Node, eps: number): Node {
 /** Rotates rows [N, nHeads*K] by their positions' angles; see `Ops`. */
 export const rotary = (x: Node, cos: Node, sin: Node, nHeads: number): Node =>
   new Node("rotary", [x, cos, sin], { nHeads }, x.shape) as Node;
+
+/** x in a shape that `sizes` completes when the graph runs. */
+export const reshapeTo = (x: Node, sizes: Node, shape: Shape): Node =>
+  new Node("reshapeTo", [x, sizes], {}, shape, x.dtype) as Node;
 
 /** Two parts of the last axis, whose sizes are known only when the graph runs. */
 export function splitAt(x: Node, sizes: Node): readonly [Node, Node] {

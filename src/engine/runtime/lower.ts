@@ -338,6 +338,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
   },
 
   reshape: (node, w) => w.emit("Reshape", [w.name(node.inputs[0]), w.int64s(...node.shape)], { as: node as Node }),
+  reshapeTo: (node, w) => simple("Reshape")(node, w),
   transpose: (node, w) => simple("Transpose", { perm: node.attrs.perm })(node, w),
   broadcast: (node, w) => {
     // A dimension of 1 leaves the operand's own.

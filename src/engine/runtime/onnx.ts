@@ -11,6 +11,8 @@ export interface OnnxValue {
   readonly name: string;
   readonly type: ElementType;
   readonly shape: Shape;
+  /** Of the dimensions that are known only when the graph runs: what they are called, where others ask. */
+  readonly dimNames?: Readonly<Record<number, string>>;
 }
 
 export interface OnnxTensor extends OnnxValue {
@@ -118,12 +120,15 @@ function writeTensor(w: Writer, { name, type, shape, data }: OnnxTensor, locate:
   w.int(14, 1);
 }
 
-function writeValue(w: Writer, { name, type, shape }: OnnxValue): void {
+function writeValue(w: Writer, { name, type, shape, dimNames }: OnnxValue): void {
   w.string(1, name).message(2, (t) =>
     t.message(1, (tensor) => {
       tensor.int(1, ELEMENT_TYPES[type]);
       tensor.message(2, (s) => {
-        for (const d of shape) s.message(1, (dim) => (d === UNKNOWN ? dim : dim.int(1, d)));
+        shape.forEach((d, i) => {
+          const called = dimNames?.[i];
+          s.message(1, (dim) => (d !== UNKNOWN ? dim.int(1, d) : called === undefined ? dim : dim.string(2, called)));
+        });
       });
     }),
   );
