@@ -23,6 +23,31 @@ export const tinyConfig: DecoderConfig = classicDecoder({
   headBias: true,
 });
 
+/** Of the same size, with what today's families do differently: most of it at once. */
+export const modernConfig: DecoderConfig = {
+  ...tinyConfig,
+  nHeads: 4,
+  nKvHeads: 2,
+  dHead: 8,
+  weightLayout: "outIn",
+  positions: { kind: "rotary", dims: 8, theta: 1000, scaling: null, unrotatedLayers: [] },
+  norm: "sandwich",
+  normKind: "rmsPlusOne",
+  normBias: false,
+  qkNorm: "head",
+  activation: "silu",
+  gatedMlp: true,
+  attentionBias: false,
+  outBias: false,
+  mlpBias: false,
+  attentionScale: 0.3,
+  attentionSoftcap: 5,
+  logitSoftcap: 8,
+  windows: [6, null],
+  tiedHead: true,
+  headBias: false,
+};
+
 /** Xavier's larger weights make attention and choices less even than GPT-2's, so that mistakes show. */
 export const tinyModel = async (cfg: DecoderConfig = tinyConfig, device: Device = "cpu", seed = 5) => {
   const params = initParams(cfg, "xavier", seed);

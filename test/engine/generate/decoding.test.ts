@@ -1,17 +1,68 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { EngineError } from "../../../src/engine/errors";
 import { Decoding } from "../../../src/engine/generate/decoding";
-import { generate, TokenCache, windowStart } from "../../../src/engine/generate/generate";
-import { argMax, GREEDY } from "../../../src/engine/generate/sampling";
+import { type GenerateOptions, generate, TokenCache, windowStart } from "../../../src/engine/generate/generate";
+import { argMax, GREEDY, softmax } from "../../../src/engine/generate/sampling";
 import { Tracer } from "../../../src/engine/inspect/trace";
-import { largestDifference, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
+import type { DecoderConfig } from "../../../src/engine/nn/config";
+import { Session } from "../../../src/engine/runtime/session";
+import { placeWeights } from "../../../src/engine/runtime/weights";
+import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
 
 const V = tinyConfig.vocabSize;
 
+type TinyModel = Awaited<ReturnType<typeof tinyModel>>;
+
 /** Logits after the last of some tokens, from a forward pass without a cache. */
-async function wholePass(model: Awaited<ReturnType<typeof tinyModel>>, ids: readonly number[]): Promise<Float32Array> {
-  const trace = await new Tracer(model.cfg, model.weights).trace([ids], { light: true });
+async function wholePass({ cfg, weights }: TinyModel, ids: readonly number[]): Promise<Float32Array> {
+  const tracer = new Tracer(cfg, weights);
+  const trace = await tracer.trace([ids], { light: true });
+  await tracer.release();
   return trace.get("logits")?.data.subarray(-V) as Float32Array;
 }
+
+const cacheOf = ({ cfg, weights }: TinyModel) => new TokenCache(new Decoding(cfg, weights));
+
+/** What comes after some tokens, from a cache. */
+async function nextAfter(cache: TokenCache, ids: readonly number[], signal?: AbortSignal) {
+  const { next, ...rest } = await cache.after(ids, { logits: true, signal });
+  return { logits: next.logits as Float32Array, next, ...rest };
+}
+
+/** The ids that a cache writes on from a prompt. */
+async function written(
+  cache: TokenCache,
+  prompt: readonly number[],
+  options: Partial<GenerateOptions> & { readonly onToken?: (id: number) => void },
+): Promise<number[]> {
+  const ids: number[] = [];
+  const { onToken, ...given } = options;
+  for await (const { id } of generate(cache, prompt, { ...GREEDY, seed: 0, maxNewTokens: 30, eosIds: [], ...given })) {
+    ids.push(id);
+    onToken?.(id);
+  }
+  return ids;
+}
+
+/** Rows [B, T] as a cache takes them, [T, B], the shorter ones padded at their end. */
+const columns = (rows: readonly (readonly number[])[]): Int32Array =>
+  Int32Array.from(
+    Array.from({ length: Math.max(...rows.map((row) => row.length)) }, (_, t) => rows.map((row) => row[t] ?? 0)).flat(),
+  );
+
+/** Tensors that runs of sessions answer, as they are made. */
+function watchedRuns(onRun = () => {}) {
+  const runs: Record<string, number>[] = [];
+  const run = Session.prototype.run;
+  vi.spyOn(Session.prototype, "run").mockImplementation(async function (this: Session, ...given) {
+    const outputs = await run.apply(this, given);
+    runs.push(Object.fromEntries(Object.entries(outputs).map(([name, { data }]) => [name, data.length])));
+    onRun();
+    return outputs;
+  });
+  return runs;
+}
+afterEach(() => vi.restoreAllMocks());
 
 describe("a cache gives what a whole forward pass gives", () => {
   for (const norm of ["pre", "post"] as const) {
@@ -20,54 +71,214 @@ describe("a cache gives what a whole forward pass gives", () => {
       test(`${norm}-norm, a prompt of ${length}`, async () => {
         const model = await tinyModel({ ...tinyConfig, norm });
         const ids = someIds(length);
-        const { logits } = await new TokenCache(new Decoding(model.cfg, model.weights)).logitsAfter(ids);
+        const { logits } = await nextAfter(cacheOf(model), ids);
         expect(largestDifference(logits, await wholePass(model, ids))).toBeLessThan(1e-5);
       });
     }
   }
 
-  test("a batch of prompts, one position at a time after the first", async () => {
-    const model = await tinyModel();
-    const rows = [someIds(9, V, 1), someIds(9, V, 2), someIds(9, V, 11)];
-    const decoding = new Decoding(model.cfg, model.weights, rows.length);
-    const column = (from: number, to: number) =>
-      Int32Array.from(Array.from({ length: to - from }, (_, t) => rows.map((row) => row[from + t] as number)).flat());
-    await decoding.append(column(0, 7));
-    await decoding.append(column(7, 8));
-    const logits = await decoding.append(column(8, 9));
-    for (const [b, row] of rows.entries()) {
-      expect(largestDifference(logits.subarray(b * V, (b + 1) * V), await wholePass(model, row))).toBeLessThan(1e-5);
+  /** What decoders of other families do besides; `modernConfig` does most of it at once. */
+  const variants: Readonly<Record<string, Partial<DecoderConfig>>> = {
+    "keys that heads share": { nKvHeads: 1 },
+    "rotary positions": { positions: modernConfig.positions },
+    "rotary positions of a part of each head, and layers without": {
+      positions: { kind: "rotary", dims: 4, theta: 100, scaling: null, unrotatedLayers: [0] },
+    },
+    "a position table that begins with other rows": { positions: { kind: "learned", offset: 2 } },
+    "no positions": { positions: { kind: "none" } },
+    "windows in one of two layers": { windows: [5, null] },
+    "a window of one position": { windows: [1, 1] },
+    "soft-capped scores": { attentionSoftcap: 1.5 },
+    "soft-capped logits": { logitSoftcap: 2 },
+    "scores divided by the layer's number": { scaleByLayer: true, attentionScale: 1 },
+    "queries, keys and values in one matrix": { qkv: "fused", weightLayout: "outIn" },
+    "queries, keys and values in one matrix, head by head": { qkv: "fusedByHead" },
+    "normalised heads": { qkNorm: "head", normKind: "rms", normBias: false },
+    "heads of a width that is no multiple of eight": { nHeads: 4, nKvHeads: 2, dHead: 5, attentionScale: 0.4 },
+    "all that today's families do": modernConfig,
+  };
+  test.each(Object.entries(variants))("%s", async (_name, variant) => {
+    const model = await tinyModel({ ...tinyConfig, ...variant });
+    const decoding = new Decoding(model.cfg, model.weights);
+    const ids = someIds(14);
+    // A prompt, a second piece, and single tokens.
+    for (const [from, to] of [
+      [0, 7],
+      [7, 11],
+      [11, 12],
+      [12, 13],
+      [13, 14],
+    ] as const) {
+      const { logits } = await decoding.append(Int32Array.from(ids.slice(from, to)), { logits: true });
+      const difference = largestDifference(logits as Float32Array, await wholePass(model, ids.slice(0, to)));
+      expect(difference, `after ${to} tokens`).toBeLessThan(1e-5);
     }
   });
 
-  test("after going back and on another way", async () => {
-    const model = await tinyModel();
-    const cache = new TokenCache(new Decoding(model.cfg, model.weights));
-    await cache.logitsAfter(someIds(30));
-    const other = [...someIds(20), 1, 2, 3, 4];
-    const { logits, reused } = await cache.logitsAfter(other);
-    expect(reused).toBe(20);
-    expect(largestDifference(logits, await wholePass(model, other))).toBeLessThan(1e-5);
+  for (const [name, cfg] of [
+    ["learned positions", tinyConfig],
+    ["all that today's families do", modernConfig],
+  ] as const) {
+    test(`a batch of prompts of unequal length, and what is written after each: ${name}`, async () => {
+      const model = await tinyModel(cfg);
+      const rows = [someIds(9, V, 1), someIds(4, V, 2), someIds(1, V, 11), someIds(7, V, 5)];
+      const decoding = new Decoding(cfg, model.weights, rows.length);
+      let ids = columns(rows);
+      let lengths: readonly number[] = rows.map((row) => row.length);
+      for (let step = 0; step < 6; step++) {
+        const { logits, best } = await decoding.append(ids, { logits: true, lengths });
+        for (const [b, row] of rows.entries()) {
+          const ours = (logits as Float32Array).subarray(b * V, (b + 1) * V);
+          expect(largestDifference(ours, await wholePass(model, row)), `step ${step}, row ${b}`).toBeLessThan(1e-5);
+          row.push(best[b] as number);
+        }
+        // Then one more token each, and once again unequally many.
+        const pieces = rows.map((row, b) =>
+          step === 2 ? [row.at(-1) as number, 3, 1, 4].slice(0, 1 + b) : row.slice(-1),
+        );
+        if (step === 2) for (const [b, piece] of pieces.entries()) rows[b]?.push(...piece.slice(1));
+        ids = columns(pieces);
+        lengths = pieces.map((piece) => piece.length);
+      }
+    });
+  }
+
+  test("as the cache grows beyond its first 256 positions, in pieces and token by token", async () => {
+    const model = await tinyModel({ ...modernConfig, nCtx: 700, windows: [300, null] });
+    const cache = cacheOf(model);
+    const ids = someIds(600);
+    for (const length of [250, 255, 256, 257, 258, 512, 513, 600]) {
+      const { logits, reused } = await nextAfter(cache, ids.slice(0, length));
+      expect(largestDifference(logits, await wholePass(model, ids.slice(0, length))), `${length}`).toBeLessThan(2e-5);
+      if (length > 250) expect(reused).toBeGreaterThanOrEqual(250);
+    }
+    const whole = await nextAfter(cacheOf(model), ids);
+    expect(largestDifference(whole.logits, (await nextAfter(cache, ids)).logits)).toBeLessThan(2e-5);
   });
+
+  for (const [name, cfg] of [
+    ["learned positions", tinyConfig],
+    ["a window and rotary positions", modernConfig],
+  ] as const) {
+    test(`after going back and on another way: ${name}`, async () => {
+      const model = await tinyModel(cfg);
+      const cache = cacheOf(model);
+      await nextAfter(cache, someIds(30));
+      for (const other of [[...someIds(20), 1, 2, 3, 4], someIds(30), [...someIds(3), 9]]) {
+        const kept = other.length === 4 ? 3 : 20;
+        const { logits, reused } = await nextAfter(cache, other);
+        expect(reused).toBe(kept);
+        expect(largestDifference(logits, await wholePass(model, other))).toBeLessThan(1e-5);
+      }
+    });
+  }
+
+  test("after everything was forgotten", async () => {
+    const model = await tinyModel(modernConfig);
+    const decoding = new Decoding(model.cfg, model.weights, 2);
+    await decoding.append(columns([someIds(5), someIds(9)]), { lengths: [5, 9] });
+    expect(() => decoding.rewind(3)).toThrow("rewind: sequences of unequal length can only be started anew");
+    decoding.rewind(0);
+    const rows = [someIds(8, V, 4), someIds(2, V, 7)];
+    const { logits } = await decoding.append(columns(rows), { logits: true, lengths: [8, 2] });
+    for (const [b, row] of rows.entries()) {
+      const ours = (logits as Float32Array).subarray(b * V, (b + 1) * V);
+      expect(largestDifference(ours, await wholePass(model, row))).toBeLessThan(1e-5);
+    }
+  });
+});
+
+test("what a run says of the next token is what its logits say", async () => {
+  const model = await tinyModel();
+  const decoding = new Decoding(model.cfg, model.weights, 2);
+  const next = await decoding.append(columns([someIds(5), someIds(5, V, 8)]), { logits: true });
+  for (const b of [0, 1]) {
+    const logits = (next.logits as Float32Array).subarray(b * V, (b + 1) * V);
+    const p = softmax(logits);
+    const best = argMax(logits);
+    expect(next.best[b]).toBe(best);
+    expect(next.bestLogProbability[b]).toBeCloseTo(Math.log(p[best] as number), 5);
+    expect(next.entropy[b]).toBeCloseTo(
+      p.reduce((sum, x) => sum - x * Math.log(x), 0),
+      5,
+    );
+  }
+  expect((await decoding.append(columns([[1], [2]]))).logits).toBeNull();
+});
+
+test("a token costs no copy of the cache: a run answers its new keys and values and nothing longer", async () => {
+  const model = await tinyModel({ ...modernConfig, nCtx: 700 });
+  const cache = cacheOf(model);
+  await nextAfter(cache, someIds(500));
+  const runs = watchedRuns();
+  await cache.after(someIds(501));
+  const { nLayers, nKvHeads, dHead } = model.cfg;
+  const caches = Array.from({ length: nLayers }, (_, l) => [`cache.${l}.k'`, `cache.${l}.v'`]).flat();
+  const sizes = { best: 1, bestLogProbability: 1, entropy: 1 };
+  expect(runs).toEqual([{ ...sizes, ...Object.fromEntries(caches.map((name) => [name, nKvHeads * dHead])) }]);
+});
+
+describe("weights that are no numbers end in one sentence", () => {
+  for (const [name, value] of [
+    ["embed.tokens.weight", Number.NaN],
+    ["blocks.1.o.weight", Number.NaN],
+    ["lnFinal.weight", Number.POSITIVE_INFINITY],
+  ] as const) {
+    test(`${value} in ${name}`, async () => {
+      const { cfg, params } = await tinyModel();
+      params.set(name, new Float32Array(params.get(name) as Float32Array).fill(value));
+      const decoding = new Decoding(cfg, await placeWeights(cfg, params, "cpu"));
+      const appended = decoding.append(Int32Array.from(someIds(5)));
+      await expect(appended).rejects.toThrow(EngineError);
+      await expect(appended).rejects.toThrow(/^The model computes values that are not numbers; [^.]*\.$/);
+    });
+  }
 });
 
 test("greedy generation takes the most likely token of every whole pass", async () => {
   const model = await tinyModel();
-  const cache = new TokenCache(new Decoding(model.cfg, model.weights));
   const ids = someIds(6);
-  for await (const { id } of generate(cache, [...ids], { ...GREEDY, seed: 0, maxNewTokens: 20, eosId: null })) {
+  for (const id of await written(cacheOf(model), [...ids], { maxNewTokens: 20 })) {
     expect(id).toBe(argMax(await wholePass(model, ids)));
     ids.push(id);
   }
   expect(ids).toHaveLength(26);
 });
 
+test("a token comes with its probability and with how undecided the model was", async () => {
+  const model = await tinyModel();
+  for (const temperature of [0, 2]) {
+    const ids = someIds(6);
+    const options = { temperature, topK: 5, topP: 0.9, seed: 1, maxNewTokens: 8, eosIds: [] };
+    for await (const { id, probability, entropy } of generate(cacheOf(model), ids.slice(), options)) {
+      const p = softmax(await wholePass(model, ids));
+      expect(probability).toBeCloseTo(p[id] as number, 5);
+      expect(entropy).toBeCloseTo(
+        p.reduce((sum, x) => sum - x * Math.log(x), 0),
+        4,
+      );
+      ids.push(id);
+    }
+    expect(ids).toHaveLength(14);
+  }
+});
+
+test("with a repetition penalty greedy generation takes the most likely of what is left", async () => {
+  const model = await tinyModel();
+  const plain = await written(cacheOf(model), [4], {});
+  const penalized = await written(cacheOf(model), [4], { repetitionPenalty: 1e6 });
+  expect(new Set(plain).size).toBeLessThan(20);
+  // Nothing is taken twice before everything with a positive logit was taken once.
+  expect(new Set(penalized.slice(0, 8)).size).toBe(8);
+  expect(penalized).not.toContain(4);
+});
+
 test("a text longer than the context is read through a window over its end", async () => {
   const model = await tinyModel();
   const ids = someIds(200);
-  const cache = new TokenCache(new Decoding(model.cfg, model.weights));
-  const { logits } = await cache.logitsAfter(ids);
-  const window = ids.slice(windowStart(ids.length, model.cfg.nCtx));
+  const { logits, dropped } = await nextAfter(cacheOf(model), ids);
+  expect(dropped).toBe(windowStart(ids.length, model.cfg.nCtx));
+  const window = ids.slice(dropped);
   expect(window.length).toBeLessThanOrEqual(model.cfg.nCtx);
   expect(largestDifference(logits, await wholePass(model, window))).toBeLessThan(1e-5);
 });
@@ -81,63 +292,87 @@ test("the window moves in steps, and never leaves less than three quarters of th
   }
 });
 
+test("each move of the window is told once, with what it leaves out", async () => {
+  const model = await tinyModel();
+  const moves: number[] = [];
+  const prompts: number[] = [];
+  const told = { onWindow: (n: number) => moves.push(n), onPrompt: (n: number) => prompts.push(n) };
+  await written(cacheOf(model), someIds(70), { maxNewTokens: 60, ...told });
+  expect(moves).toEqual([20, 40, 60]);
+  moves.length = 0;
+  await written(cacheOf(model), someIds(120), { maxNewTokens: 5, ...told });
+  expect(moves).toEqual([40, 60]);
+  expect(prompts).toEqual([0, 0]);
+});
+
+test("between two moves of the window each token reads one position", async () => {
+  const model = await tinyModel();
+  const runs = watchedRuns();
+  await written(cacheOf(model), someIds(78), { maxNewTokens: 20 });
+  const positions = runs.map((run) => (run["cache.0.k'"] as number) / (model.cfg.nKvHeads * model.cfg.dHead));
+  // The prompt, two tokens up to the context's end, the window read anew, and single tokens in it.
+  expect(positions).toEqual([78, 1, 1, 61, ...Array(16).fill(1)]);
+});
+
 test("the same seed samples the same tokens, another seed others", async () => {
   const model = await tinyModel();
-  const sample = async (seed: number) => {
-    const cache = new TokenCache(new Decoding(model.cfg, model.weights));
-    const ids: number[] = [];
-    const options = { temperature: 1, topK: 0, topP: 1, seed, maxNewTokens: 30, eosId: null };
-    for await (const { id } of generate(cache, [1, 2], options)) ids.push(id);
-    return ids;
-  };
+  const sample = (seed: number) => written(cacheOf(model), [1, 2], { temperature: 1, seed });
   expect(await sample(1)).toEqual(await sample(1));
   expect(await sample(2)).not.toEqual(await sample(1));
 });
 
-test("generation ends at EOS, which is not part of the result", async () => {
+test("generation ends at any of the tokens that end a text, which is not part of the result", async () => {
   const model = await tinyModel();
-  const all: number[] = [];
-  const run = async (eosId: number | null) => {
-    const ids: number[] = [];
-    const cache = new TokenCache(new Decoding(model.cfg, model.weights));
-    for await (const { id } of generate(cache, [4], {
-      temperature: 2,
-      topK: 0,
-      topP: 1,
-      seed: 3,
-      maxNewTokens: 30,
-      eosId,
-    }))
-      ids.push(id);
-    return ids;
-  };
-  all.push(...(await run(null)));
-  const eos = all[10] as number;
-  expect(await run(eos)).toEqual(all.slice(0, all.indexOf(eos)));
+  const run = (eosIds: readonly number[]) => written(cacheOf(model), [4], { temperature: 2, seed: 3, eosIds });
+  const all = await run([]);
+  expect(all).toHaveLength(30);
+  const [one, other] = [all[10] as number, all.find((id) => all.indexOf(id) === 6) as number];
+  expect(await run([one])).toEqual(all.slice(0, all.indexOf(one)));
+  expect(await run([one, other])).toEqual(all.slice(0, Math.min(all.indexOf(one), all.indexOf(other))));
 });
 
-test("an aborted generation stops before its next token, and the cache stays usable", async () => {
-  const model = await tinyModel();
-  const cache = new TokenCache(new Decoding(model.cfg, model.weights));
-  const abort = new AbortController();
-  const ids: number[] = [];
-  for await (const { id } of generate(cache, someIds(10), {
-    ...GREEDY,
-    seed: 0,
-    maxNewTokens: 30,
-    eosId: null,
-    signal: abort.signal,
-  })) {
-    ids.push(id);
-    if (ids.length === 3) abort.abort();
-  }
-  expect(ids).toHaveLength(3);
-  const { logits } = await cache.logitsAfter(someIds(12));
-  expect(largestDifference(logits, await wholePass(model, someIds(12)))).toBeLessThan(1e-5);
+describe("cancelling", () => {
+  test("an aborted generation stops before its next token, and the cache stays usable", async () => {
+    const model = await tinyModel();
+    const cache = cacheOf(model);
+    const abort = new AbortController();
+    const runs = watchedRuns();
+    const stopAtThree = { signal: abort.signal, onToken: () => runs.length === 3 && abort.abort() };
+    expect(await written(cache, someIds(10), stopAtThree)).toHaveLength(3);
+    expect(runs).toHaveLength(3);
+    const { logits } = await nextAfter(cache, someIds(12));
+    expect(largestDifference(logits, await wholePass(model, someIds(12)))).toBeLessThan(1e-5);
+  });
+
+  test("a long prompt is left after the piece that is being read, which is kept", async () => {
+    const model = await tinyModel({ ...tinyConfig, nCtx: 2000 });
+    const cache = cacheOf(model);
+    const ids = someIds(1900);
+    const abort = new AbortController();
+    const runs = watchedRuns(() => abort.abort());
+    await expect(nextAfter(cache, ids, abort.signal)).rejects.toThrow("aborted");
+    expect(runs).toHaveLength(1);
+    const { logits, reused } = await nextAfter(cache, ids);
+    expect(reused).toBe(512);
+    expect(largestDifference(logits, await wholePass(model, ids))).toBeLessThan(5e-5);
+  });
 });
 
-test("heads that the cache's attention cannot handle are refused with what to change", () => {
-  expect(() => new Decoding({ ...tinyConfig, dModel: 36, nHeads: 3 }, {} as never)).toThrow(
-    "dModel 36 over 3 heads gives heads of 12; choose dModel and nHeads so that a head is a multiple of 8 wide.",
-  );
+describe("what a cache cannot do is said", () => {
+  test("more tokens than the context has room for", async () => {
+    const model = await tinyModel();
+    const decoding = new Decoding(model.cfg, model.weights);
+    await decoding.append(Int32Array.from(someIds(79)));
+    await expect(decoding.append(Int32Array.of(1, 2))).rejects.toThrow("2 tokens after 79 do not fit a context of 80");
+  });
+
+  test("models that the GPU's attention operator cannot run, with what to do", () => {
+    const gpu = { device: "webgpu" } as never;
+    expect(() => new Decoding({ ...tinyConfig, dHead: 12 }, gpu)).toThrow(
+      "The model cannot write on WebGPU: its heads are 12 wide, and the GPU's operator wants multiples of 8; choose the device cpu.",
+    );
+    expect(() => new Decoding({ ...tinyConfig, attentionSoftcap: 50 }, gpu)).toThrow(
+      /^The model cannot write on WebGPU: its attention is soft-capped, .*; choose the device cpu\.$/,
+    );
+  });
 });
