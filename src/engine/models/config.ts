@@ -209,6 +209,7 @@ export const layers = (nLayers: number): number[] => Array.from({ length: nLayer
 
 /** What a family's rotary positions are where its file does not say. */
 export interface RotaryDefaults {
+  readonly nCtx: number;
   readonly theta?: number;
   /** The share of each head's dimensions that are rotated. */
   readonly share?: number;
@@ -217,12 +218,13 @@ export interface RotaryDefaults {
   readonly thetaName?: string;
 }
 
-/** Rotary positions: `rope_parameters` in newer files; `rope_theta`, `rope_scaling` and a share in older ones. */
-export function rotaryOf(
-  hf: Fields,
-  { dHead, nCtx }: Pick<DecoderConfig, "dHead" | "nCtx">,
-  { theta = 10000, share = 1, shareName = "partial_rotary_factor", thetaName = "rope_theta" }: RotaryDefaults = {},
-): Rotary {
+/**
+ * Rotary positions, and how far they reach. Newer files have all of it in `rope_parameters`; older ones have
+ * `rope_theta`, `rope_scaling` and a share.
+ */
+export function rotaryOf(hf: Fields, dHead: number, defaults: RotaryDefaults): { positions: Rotary; nCtx: number } {
+  const { theta = 10000, share = 1, shareName = "partial_rotary_factor", thetaName = "rope_theta" } = defaults;
+  const nCtx = hf.count("max_position_embeddings", defaults.nCtx);
   const rope = hf.object("rope_parameters") ?? hf.object("rope_scaling");
   for (const type of ["full_attention", "sliding_attention"]) {
     if (rope?.has(type)) rope.refuse(type, "but rope that differs by layer is not supported; choose another model");
@@ -230,13 +232,22 @@ export function rotaryOf(
   const rotated = rope?.has("partial_rotary_factor")
     ? rope.number("partial_rotary_factor", share, [0, 1])
     : hf.number(shareName, share, [0, 1]);
-  return {
+  const dims = Math.trunc(dHead * rotated);
+  const scaling = rope ? scalingOf(rope, hf, nCtx, dims) : null;
+  const positions: Rotary = {
     kind: "rotary",
-    dims: Math.trunc(dHead * rotated),
+    dims,
     theta: rope?.has("rope_theta") ? rope.number("rope_theta", theta, THETA) : hf.number(thetaName, theta, THETA),
-    scaling: rope ? scalingOf(rope, hf, nCtx, dHead * rotated) : null,
+    scaling,
     unrotatedLayers: [],
   };
+  return { positions, nCtx: stretched(nCtx, scaling) };
+}
+
+/** Of scalings that take up from an original context, files give either that or the context that it is stretched to. */
+function stretched(nCtx: number, scaling: RotaryScaling | null): number {
+  if (scaling?.kind !== "dynamic" && scaling?.kind !== "yarn") return nCtx;
+  return Math.min(LARGEST, Math.max(nCtx, Math.floor(scaling.originalCtx * scaling.factor)));
 }
 
 const THETA = [1, 1e12] as const;

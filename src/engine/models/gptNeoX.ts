@@ -9,12 +9,10 @@ export const gptNeoX = defineFamily({
 
   config(hf) {
     const [dModel, nHeads] = [hf.count("hidden_size", 6144), hf.count("num_attention_heads", 64)];
-    const nCtx = hf.count("max_position_embeddings", 2048);
     const dHead = dModel / nHeads;
     const bias = hf.flag("attention_bias", true);
     return {
       vocabSize: hf.count("vocab_size", 50432),
-      nCtx,
       nLayers: hf.layerCount("num_hidden_layers", 44),
       nHeads,
       nKvHeads: nHeads,
@@ -24,7 +22,7 @@ export const gptNeoX = defineFamily({
       dEmbed: dModel,
       weightLayout: "outIn",
       qkv: "fusedByHead",
-      positions: rotaryOf(hf, { dHead, nCtx }, { share: 0.25, shareName: "rotary_pct", thetaName: "rotary_emb_base" }),
+      ...rotaryOf(hf, dHead, { nCtx: 2048, share: 0.25, shareName: "rotary_pct", thetaName: "rotary_emb_base" }),
       embedScale: 1,
       norm: hf.flag("use_parallel_residual", true) ? "parallel" : "pre",
       normKind: "layer",

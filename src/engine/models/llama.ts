@@ -1,12 +1,11 @@
 /** Llama (Touvron et al., 2023), and what the many families that follow it share. */
 
-import type { DecoderConfig } from "../nn/config";
+import type { DecoderConfig, Rotary } from "../nn/config";
 import { activationOf, type Fields, type RotaryDefaults, rotaryOf } from "./config";
 import { defineFamily, type FamilySpec } from "./family";
 
 export interface LlamaDefaults extends RotaryDefaults {
   readonly vocabSize: number;
-  readonly nCtx: number;
   readonly nLayers: number;
   readonly nHeads: number;
   /** Null: as many as heads of queries. */
@@ -20,13 +19,11 @@ export interface LlamaDefaults extends RotaryDefaults {
 }
 
 /** A decoder as Llama's, with what its file leaves out. */
-export function llamaConfig(hf: Fields, defaults: LlamaDefaults): DecoderConfig {
+export function llamaConfig(hf: Fields, defaults: LlamaDefaults): DecoderConfig & { readonly positions: Rotary } {
   const [dModel, nHeads] = [hf.count("hidden_size", defaults.dModel), hf.count("num_attention_heads", defaults.nHeads)];
   const dHead = hf.countOrNull("head_dim", defaults.dHead) ?? dModel / nHeads;
-  const nCtx = hf.count("max_position_embeddings", defaults.nCtx);
   return {
     vocabSize: hf.count("vocab_size", defaults.vocabSize),
-    nCtx,
     nLayers: hf.layerCount("num_hidden_layers", defaults.nLayers),
     nHeads,
     nKvHeads: hf.countOrNull("num_key_value_heads", defaults.nKvHeads) ?? nHeads,
@@ -36,7 +33,7 @@ export function llamaConfig(hf: Fields, defaults: LlamaDefaults): DecoderConfig 
     dEmbed: dModel,
     weightLayout: "outIn",
     qkv: "separate",
-    positions: rotaryOf(hf, { dHead, nCtx }, defaults),
+    ...rotaryOf(hf, dHead, defaults),
     embedScale: 1,
     norm: "pre",
     normKind: "rms",

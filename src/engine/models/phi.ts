@@ -10,11 +10,9 @@ export const phi = defineFamily({
 
   config(hf) {
     const [dModel, nHeads] = [hf.count("hidden_size", 2048), hf.count("num_attention_heads", 32)];
-    const nCtx = hf.count("max_position_embeddings", 2048);
     const dHead = dModel / nHeads;
     return {
       vocabSize: hf.count("vocab_size", 51200),
-      nCtx,
       nLayers: hf.layerCount("num_hidden_layers", 24),
       nHeads,
       nKvHeads: hf.countOrNull("num_key_value_heads", null) ?? nHeads,
@@ -24,7 +22,7 @@ export const phi = defineFamily({
       dEmbed: dModel,
       weightLayout: "outIn",
       qkv: "separate",
-      positions: rotaryOf(hf, { dHead, nCtx }, { share: 0.5 }),
+      ...rotaryOf(hf, dHead, { nCtx: 2048, share: 0.5 }),
       embedScale: 1,
       norm: "shared",
       normKind: "layer",

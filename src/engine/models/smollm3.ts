@@ -32,10 +32,7 @@ export const smollm3 = defineFamily({
       ...cfg,
       ...attentionBiases(hf),
       mlpBias: hf.flag("mlp_bias", false),
-      positions:
-        cfg.positions.kind === "rotary"
-          ? { ...cfg.positions, unrotatedLayers: layers(cfg.nLayers).filter(unrotated) }
-          : cfg.positions,
+      positions: { ...cfg.positions, unrotatedLayers: layers(cfg.nLayers).filter(unrotated) },
       windows: windowsOf(hf, cfg, window, unrotated),
     };
   },

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { decoderLab } from "../../../src/engine/models/decoderLab";
-import { openModel } from "../../../src/engine/models/folder";
+import { openModel, openWeights, readParams } from "../../../src/engine/models/folder";
+import { LoadedModel } from "../../../src/engine/models/loaded";
 
 const SHIPPED = resolve(import.meta.dirname, "../../../media/model");
 
@@ -31,7 +32,7 @@ describe("a model folder that is not what it says is refused in one sentence", (
   test("fewer layers than the weights have", async () => {
     const model = await copy();
     await editJson(join(model, "config.json"), { nLayers: 3 });
-    await refused(model, /has the tensor "blocks\.3\..*" *, which config\.json knows nothing of/);
+    await refused(model, /has a tensor "blocks\.3\..*", which its config\.json knows nothing of/);
   });
 
   test("more layers than any model has, before a name is made for each", async () => {
@@ -47,7 +48,17 @@ describe("a model folder that is not what it says is refused in one sentence", (
     const bytes = await readFile(file);
     bytes.writeFloatLE(Number.NaN, bytes.length - 4);
     await writeFile(file, bytes);
-    await refused(model, /has values that are not numbers; go back/);
+    await expect(readParams(await openWeights(model))).rejects.toMatchObject({
+      name: "EngineError",
+      message: expect.stringMatching(/has values that are not numbers; go back/),
+    });
+    const loaded = await LoadedModel.open(model, "cpu");
+    const options = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 1, maxNewTokens: 1 };
+    await expect(loaded.generate([1], options)).rejects.toMatchObject({
+      name: "EngineError",
+      message: expect.stringMatching(/computes values that are not numbers; its weights are damaged/),
+    });
+    await loaded.release();
   });
 
   test.each(["config.json", "model.safetensors", "tokenizer.json"])("a folder in the place of %s", async (name) => {

@@ -1,0 +1,253 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { sameShape } from "../../../src/engine/graph/shape";
+import { toConfigJson } from "../../../src/engine/models/decoderLab";
+import { familyOf } from "../../../src/engine/models/families";
+import { checkpointNames, exportNames } from "../../../src/engine/models/family";
+import { classicDecoder, type DecoderConfig } from "../../../src/engine/nn/config";
+import { countParameters, paramSpecs } from "../../../src/engine/nn/params";
+import { readJson } from "../../../src/engine/weights";
+import { openStored } from "../../../src/engine/weights/stored";
+import { ARCHITECTURES } from "../../helpers/architectures";
+import { tinyConfig } from "../../helpers/tinyModel";
+
+const read = (json: object): DecoderConfig => familyOf(json, "config.json").config(json, "config.json");
+
+/** What the sizes in their config.json files say of published models, and the parameters they are published with. */
+const PUBLISHED: Readonly<Record<string, readonly [config: object, parameters: number]>> = {
+  "openai-community/gpt2": [{ model_type: "gpt2", n_ctx: 1024, n_embd: 768, n_head: 12, n_layer: 12 }, 124_439_808],
+  "facebook/opt-350m": [
+    {
+      model_type: "opt",
+      do_layer_norm_before: false,
+      ffn_dim: 4096,
+      hidden_size: 1024,
+      num_attention_heads: 16,
+      num_hidden_layers: 24,
+      word_embed_proj_dim: 512,
+    },
+    331_196_416,
+  ],
+  "EleutherAI/gpt-neo-125m": [
+    {
+      model_type: "gpt_neo",
+      attention_types: [[["global", "local"], 6]],
+      hidden_size: 768,
+      num_heads: 12,
+      num_layers: 12,
+      intermediate_size: null,
+    },
+    125_198_592,
+  ],
+  "EleutherAI/pythia-160m": [
+    {
+      model_type: "gpt_neox",
+      hidden_size: 768,
+      intermediate_size: 3072,
+      num_attention_heads: 12,
+      num_hidden_layers: 12,
+      vocab_size: 50304,
+    },
+    162_322_944,
+  ],
+  "meta-llama/Llama-3.2-1B": [
+    {
+      model_type: "llama",
+      head_dim: 64,
+      hidden_size: 2048,
+      intermediate_size: 8192,
+      max_position_embeddings: 131072,
+      num_attention_heads: 32,
+      num_hidden_layers: 16,
+      num_key_value_heads: 8,
+      rope_scaling: {
+        factor: 32.0,
+        high_freq_factor: 4.0,
+        low_freq_factor: 1.0,
+        original_max_position_embeddings: 8192,
+        rope_type: "llama3",
+      },
+      rope_theta: 500000.0,
+      tie_word_embeddings: true,
+      vocab_size: 128256,
+    },
+    1_235_814_400,
+  ],
+  "mistralai/Mistral-7B-v0.1": [{ model_type: "mistral", max_position_embeddings: 32768 }, 7_241_732_096],
+  "Qwen/Qwen2-0.5B": [
+    {
+      model_type: "qwen2",
+      hidden_size: 896,
+      intermediate_size: 4864,
+      num_attention_heads: 14,
+      num_hidden_layers: 24,
+      num_key_value_heads: 2,
+      tie_word_embeddings: true,
+    },
+    494_032_768,
+  ],
+  "Qwen/Qwen3-0.6B": [
+    {
+      model_type: "qwen3",
+      head_dim: 128,
+      hidden_size: 1024,
+      intermediate_size: 3072,
+      num_attention_heads: 16,
+      num_hidden_layers: 28,
+      num_key_value_heads: 8,
+      sliding_window: null,
+      tie_word_embeddings: true,
+    },
+    596_049_920,
+  ],
+  "google/gemma-2b": [
+    {
+      model_type: "gemma",
+      hidden_act: "gelu",
+      hidden_size: 2048,
+      intermediate_size: 16384,
+      num_attention_heads: 8,
+      num_hidden_layers: 18,
+      num_key_value_heads: 1,
+    },
+    2_506_172_416,
+  ],
+  "google/gemma-2-2b": [{ model_type: "gemma2" }, 2_614_341_888],
+  "microsoft/phi-2": [
+    {
+      model_type: "phi",
+      hidden_size: 2560,
+      intermediate_size: 10240,
+      num_hidden_layers: 32,
+      partial_rotary_factor: 0.4,
+    },
+    2_779_683_840,
+  ],
+  "allenai/OLMo-2-0425-1B": [
+    {
+      model_type: "olmo2",
+      hidden_size: 2048,
+      intermediate_size: 8192,
+      num_attention_heads: 16,
+      num_hidden_layers: 16,
+      vocab_size: 100352,
+    },
+    1_484_916_736,
+  ],
+  "HuggingFaceTB/SmolLM3-3B": [{ model_type: "smollm3" }, 3_075_098_624],
+};
+
+test.each(Object.entries(PUBLISHED))("%s has the parameters that it is published with", (_, [config, parameters]) => {
+  expect(countParameters(read(config))).toBe(parameters);
+});
+
+describe("a config.json of transformers 5 says what an older one did", () => {
+  const scaling = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 64 };
+  const older = { model_type: "llama", rope_theta: 5e5, rope_scaling: { rope_type: "llama3", ...scaling } };
+  const newer = { model_type: "llama", rope_parameters: { rope_theta: 5e5, rope_type: "llama3", ...scaling } };
+  test("rope and its scaling", () => expect(read(newer)).toEqual(read(older)));
+
+  test("the share that is rotated", () => {
+    const share = { rope_theta: 10000, partial_rotary_factor: 0.5, rope_type: "default" };
+    expect(read({ model_type: "gpt_neox", rope_parameters: share })).toEqual(
+      read({ model_type: "gpt_neox", rotary_pct: 0.5 }),
+    );
+    expect(read({ model_type: "phi", rope_parameters: { ...share, partial_rotary_factor: 0.25 } })).toEqual(
+      read({ model_type: "phi", partial_rotary_factor: 0.25 }),
+    );
+  });
+
+  test("the layers that have windows", () => {
+    const older = { model_type: "qwen2", num_hidden_layers: 3, use_sliding_window: true, max_window_layers: 1 };
+    const layer_types = ["full_attention", "sliding_attention", "sliding_attention"];
+    expect(read({ ...older, layer_types, max_window_layers: undefined })).toEqual(read(older));
+    expect(read(older).windows).toEqual([null, 4096, 4096]);
+  });
+});
+
+test("a scaling reaches as far as it stretches the context that it takes up from", () => {
+  const context = (nCtx: number, rope_scaling: object) =>
+    read({ model_type: "llama", max_position_embeddings: nCtx, rope_scaling }).nCtx;
+  expect(context(4096, { type: "dynamic", factor: 2 })).toBe(8192);
+  expect(context(4096, { type: "yarn", factor: 4, original_max_position_embeddings: 4096 })).toBe(16384);
+  expect(context(16384, { type: "yarn", factor: 4, original_max_position_embeddings: 4096 })).toBe(16384);
+  expect(context(16384, { type: "linear", factor: 4 })).toBe(16384);
+});
+
+test("what is written of a model that was trained here reads as the same", () => {
+  for (const changes of [{}, { norm: "post", finalNorm: false, tiedHead: true, activation: "relu" } as const]) {
+    const cfg = classicDecoder({ ...tinyConfig, norm: "pre", activation: "gelu", ...changes });
+    expect(read(JSON.parse(JSON.stringify(toConfigJson(cfg))))).toEqual(cfg);
+  }
+});
+
+describe("a checkpoint's names", () => {
+  const config = { model_type: "llama", num_hidden_layers: 1, hidden_size: 32, num_attention_heads: 4 };
+  const names = (changes: object, ...extra: string[]) => {
+    const json = { ...config, ...changes };
+    const family = familyOf(json, "config.json");
+    const cfg = family.config(json, "config.json");
+    const written = [...exportNames(family, cfg).values()];
+    return { family, cfg, written: [...written, ...extra] };
+  };
+  const opened = ({ family, cfg, written }: ReturnType<typeof names>) =>
+    checkpointNames(family, cfg, written, "/model");
+
+  test.each(readdirSync(ARCHITECTURES, { withFileTypes: true }).flatMap((e) => (e.isDirectory() ? [e.name] : [])))(
+    "of %s are one for each parameter, in its shape",
+    async (variant) => {
+      const dir = join(ARCHITECTURES, variant);
+      const json = await readJson(join(dir, "config.json"));
+      const family = familyOf(json, dir);
+      const cfg = family.config(json, dir);
+      const stored = await openStored(dir);
+      const found = checkpointNames(family, cfg, stored.keys(), dir);
+      for (const { name, shape } of paramSpecs(cfg)) {
+        const tensor = stored.get(found.get(name) ?? "");
+        expect(tensor && sameShape(tensor.shape, shape), `${name} [${shape}] is [${tensor?.shape}]`).toBe(true);
+      }
+      expect(new Set(found.values()).size).toBe(found.size);
+    },
+  );
+
+  test("with a prefix or without are the same parameters", () => {
+    const { family, cfg, written } = names({});
+    const bare = written.map((name) => name.replace(/^model\./, ""));
+    const found = checkpointNames(family, cfg, bare, "/model");
+    expect([...found.values()]).toEqual(bare);
+    expect([...found.keys()]).toEqual(paramSpecs(cfg).map(({ name }) => name));
+  });
+
+  test("may have buffers, scales and the weight of a tied head beside them", () => {
+    const inverse = "model.layers.0.self_attn.rotary_emb.inv_freq";
+    const scales = "model.layers.0.mlp.up_proj.weight.scales";
+    const found = opened(names({ tie_word_embeddings: true }, inverse, scales, "lm_head.weight"));
+    expect([...found.values()]).not.toContain("lm_head.weight");
+    expect([...found.values()]).not.toContain(inverse);
+  });
+
+  test("that are missing or unknown are told by name", () => {
+    const { family, cfg, written } = names({});
+    const missing = written.filter((name) => name !== "model.norm.weight");
+    expect(() => checkpointNames(family, cfg, missing, "/model")).toThrow(
+      '/model has no tensor "model.norm.weight", which its config.json asks for; they do not belong together, choose another model folder.',
+    );
+    for (const extra of [
+      "model.layers.1.mlp.up_proj.weight",
+      "model.layers.0.self_attn.q_proj.bias",
+      "model.layers.0.self_attn.rotary_emb.inv_freq.more",
+      "model.layers.x.self_attn.rotary_emb.inv_freq",
+      "unknown.scales",
+      "classifier.weight",
+    ]) {
+      expect(() => opened(names({}, extra)), extra).toThrow(
+        `/model has a tensor ${JSON.stringify(extra)}, which its config.json knows nothing of`,
+      );
+    }
+  });
+
+  test("that are those of every object's prototype are names like others", () => {
+    expect(() => opened(names({}, "__proto__"))).toThrow('has a tensor "__proto__"');
+  });
+});
