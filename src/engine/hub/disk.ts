@@ -9,15 +9,17 @@ import { codeOf, storageError } from "../weights";
 import { flushFolder } from "../weights/files";
 import type { OnBytes } from "./download";
 
-/** Refused before anything is fetched. */
+/** A folder that is there is not written over. */
 export async function requireFree(dir: string): Promise<void> {
   const names = await readdir(dir).catch((error: unknown) => {
     if (codeOf(error) === "ENOENT") return [];
     throw storageError(error, dir);
   });
-  if (names.length > 0)
-    throw new EngineError("storage", `${dir} is there already and not empty; choose another folder.`);
+  if (names.length > 0) throw taken(dir);
 }
+
+const taken = (dir: string): EngineError =>
+  new EngineError("storage", `${dir} is there already and not empty; choose another folder.`);
 
 export async function requireSpace(dir: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(await existing(dir));
@@ -43,11 +45,16 @@ async function existing(dir: string): Promise<string> {
 
 export async function moveIntoPlace(work: string, dir: string): Promise<void> {
   await flushFolder(work);
-  // An empty folder of that name is in the way on Windows.
-  await rmdir(dir).catch((error: unknown) => {
-    if (codeOf(error) !== "ENOENT") throw error;
-  });
-  await rename(work, dir);
+  try {
+    // An empty folder of that name is in the way on Windows.
+    await rmdir(dir).catch((error: unknown) => {
+      if (codeOf(error) !== "ENOENT") throw error;
+    });
+    await rename(work, dir);
+  } catch (error) {
+    // Another import was faster.
+    throw ["ENOTEMPTY", "EEXIST"].includes(codeOf(error)) ? taken(dir) : error;
+  }
   await flushFolder(dirname(dir));
 }
 

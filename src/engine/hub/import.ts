@@ -8,14 +8,14 @@
  * twice, and stay when the cache is emptied.
  */
 
-import { copyFile, rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { EngineError } from "../errors";
 import { familyOf } from "../models/families";
 import { openModel, openWeights } from "../models/folder";
 import { loadTokenizer } from "../tokenizers";
 import { makeFolder, readJson, storageError, writeFileWhole } from "../weights";
-import { temporaryName } from "../weights/files";
+import { temporaryName, writeFlushed } from "../weights/files";
 import { convertGguf } from "../weights/ggufConvert";
 import type { HubAccess } from "./connection";
 import { linkOrCopy, moveIntoPlace, onOneDisk, requireFree, requireSpace } from "./disk";
@@ -121,7 +121,9 @@ async function bring(job: Job): Promise<Taken> {
 
   await take(job, beside, taken);
   await makeFolder(work);
-  for (const name of beside) await copyFile((taken.get(name) as TakenFile).path, join(work, name));
+  for (const name of beside) {
+    await writeFlushed(join(work, name), await readFile((taken.get(name) as TakenFile).path));
+  }
   if (hasTokenizer(names)) await naming(work, place.label, loadTokenizer(work));
 
   const all = [...beside, weights, ...shards];

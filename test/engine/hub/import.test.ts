@@ -455,15 +455,12 @@ describe("without a network", () => {
   });
 
   test("a hub that cannot be reached is named, with what to do instead", async () => {
-    await refused(
-      bring("lab/real", { endpoint: "http://127.0.0.1:9" }),
-      /^Cannot reach 127\.0\.0\.1:9 \(.+\); check the network/,
-    );
+    const other = await startHub();
+    await other.close();
+    const away = { endpoint: other.endpoint };
+    await refused(bring("lab/real", away), /^Cannot reach 127\.0\.0\.1:\d+ \(ECONNREFUSED\); check the network/);
     await bring("lab/real", { out: join(home, `cached-${count}`) });
-    await refused(
-      bring("lab/real", { endpoint: "http://127.0.0.1:9" }),
-      /The cache has lab\/real: import it offline\.$/,
-    );
+    await refused(bring("lab/real", away), /The cache has lab\/real: import it offline\.$/);
   });
 
   test("a page where the hub should be is told as that", async () => {
@@ -565,6 +562,14 @@ describe("a folder on the disk", () => {
     await expect(bring("lab/real")).rejects.toThrow(/out is there already and not empty; choose another folder\.$/);
     expect(await readdir(join(dir, "out"))).toEqual(["mine.txt"]);
     expect(hub.seen).toEqual([]);
+  });
+
+  test("of two imports into one, the second is refused", async () => {
+    const both = await Promise.allSettled([bring("lab/real"), bring("lab/real")]);
+    expect(both.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    const refusal = both.find((result) => result.status === "rejected");
+    expect(String(refusal?.reason)).toMatch(/out is there already and not empty/);
+    expect(await left()).toEqual(["out"]);
   });
 
   test("takes the place of an empty one", async () => {
