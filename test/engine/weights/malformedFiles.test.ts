@@ -1,0 +1,207 @@
+import { mkdir, mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { EngineError } from "../../../src/engine/errors";
+import { type Random, random } from "../../../src/engine/random";
+import {
+  convertGguf,
+  openStored,
+  quantizeFolder,
+  readStored,
+  type StoredTensor,
+  writeSafetensors,
+} from "../../../src/engine/weights";
+import { expectRefused, expectSentence } from "../../helpers/refused";
+
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "malformed-"));
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+const golden = (name: string) => fileURLToPath(new URL(`../../golden/checkpoints/${name}`, import.meta.url));
+
+describe("a safetensors file is refused:", () => {
+  const crafted = (header: string | Uint8Array, data = 0, length?: number) => {
+    const json = Buffer.from(header);
+    const prefix = Buffer.alloc(8);
+    prefix.writeBigUInt64LE(BigInt(length ?? json.length));
+    return Buffer.concat([prefix, json, Buffer.alloc(data)]);
+  };
+  const tensor = (shape: string, offsets = "[0,4]", dtype = '"F32"') =>
+    `{"w":{"dtype":${dtype},"shape":${shape},"data_offsets":${offsets}}}`;
+  const deep = (n: number) => "[".repeat(n) + "]".repeat(n);
+  test.each<[string, Buffer, RegExp]>([
+    ["nothing", Buffer.alloc(0), /has only 0 bytes/],
+    ["a header of nothing", crafted(""), /its header is not JSON/],
+    ["only a length", crafted("", 0, 100), /says that its header has 100/],
+    ["a pointer to where the file is", Buffer.from("version 1\noid sha256:00\nsize 9\n"), /says that its header has/],
+    ["bytes that are no text", crafted(Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d)), /its header is not JSON/],
+    ["a byte order mark", crafted(`\ufeff${tensor("[1]")}`, 4), /its header is not (JSON|an object)/],
+    ["lists in lists, deep, for a header", crafted(deep(200_000)), /its header is not (JSON|an object)/],
+    ["lists in lists, deep, for a shape", crafted(tensor(deep(50_000)), 4), /"w" has the shape \[…\]/],
+    ["lists in lists, deep, for a place", crafted(tensor("[1]", deep(50_000)), 4), /"w" has the place \[…\]/],
+    [
+      "lists in lists, deep, for a type",
+      crafted(tensor("[1]", "[0,4]", deep(50_000)), 4),
+      /is of the unknown type \[…\]/,
+    ],
+    [
+      "a million dimensions",
+      crafted(tensor(`[${Array(500_000).fill(1)}]`, "[0,8]"), 8),
+      /the shape \[1, 1, 1, 1, 1, 1, 1, 1, 1, …\]/,
+    ],
+    [
+      "an endless name",
+      crafted(tensor("[3]").replace("w", "w".repeat(100_000)), 4),
+      /the tensor "w{100}…" has the shape/,
+    ],
+    ["a line's end in a name", crafted(tensor("[3]").replace("w", "\\nw\\u2028"), 4), /the tensor "\ufffdw\ufffd" has/],
+    ["an endless type", crafted(tensor("[1]", "[0,4]", `"${"F".repeat(1000)}"`), 4), /the unknown type "F{100}…"/],
+    ["a type of 8-bit floats", crafted(tensor("[4]", "[0,4]", '"F8_E4M3"'), 4), /the unknown type "F8_E4M3"/],
+    ["a shape beyond numbers", crafted(tensor("[9007199254740993]"), 4), /"w" has the shape/],
+    ["a shape of infinity", crafted(tensor("[1e999]"), 4), /"w" has the shape \[Infinity\]/],
+    ["a shape of null", crafted(tensor("null"), 4), /"w" has the shape null/],
+    ["a shape in words", crafted(tensor('"1"'), 4), /"w" has the shape "1"/],
+    [
+      "a place beyond numbers",
+      crafted(tensor("[1]", "[18446744073709551612,18446744073709551616]"), 4),
+      /has the place/,
+    ],
+    ["a place before the data", crafted(tensor("[1]", "[-4,0]"), 4), /has the place/],
+    ["a tensor that is a list", crafted('{"w":[]}'), /"w" is not described/],
+    ["a tensor that is null", crafted('{"w":null}'), /"w" is not described/],
+    ["a prototype for a tensor", crafted('{"__proto__":{"dtype":"F32"}}'), /"__proto__" has the shape undefined/],
+    ["metadata that is a list", crafted('{"__metadata__":[]}'), /its metadata is not text/],
+  ])("%s", async (_, bytes, message) => {
+    await writeFile(join(dir, "model.safetensors"), bytes);
+    await expectRefused(() => openStored(dir), message);
+  });
+
+  test("a tensor of a terabyte that is all holes, before memory is taken for it", async () => {
+    const file = await open(join(dir, "model.safetensors"), "w");
+    const header = crafted(tensor(`[${2 ** 38}]`, `[0,${2 ** 40}]`));
+    await file.write(header);
+    await file.truncate(header.length + 2 ** 40);
+    await file.close();
+    const tensors = await openStored(dir);
+    await expectRefused(
+      () => readStored(tensors.get("w")!),
+      /takes 1099511627776 bytes, more than there is memory for/,
+    );
+  });
+
+  test("a file that is cut off after it was opened", async () => {
+    await writeSafetensors(
+      join(dir, "model.safetensors"),
+      new Map([["w", { dtype: "F16", shape: [64], data: new Uint16Array(64) }]]),
+    );
+    const tensor = (await openStored(dir)).get("w")!;
+    const file = await open(tensor.file, "r+");
+    await file.truncate(tensor.offset + 5);
+    await file.close();
+    await expectRefused(() => readStored(tensor), /it ends too early/);
+  });
+
+  test("an index of 200 MB that is all holes", async () => {
+    const file = await open(join(dir, "model.safetensors.index.json"), "w");
+    await file.truncate(200_000_000);
+    await file.close();
+    await expectRefused(() => openStored(dir), /it has 200000000 bytes, more than an index of tensors takes/);
+  });
+});
+
+test("a model whose config.json is a list is not quantised", async () => {
+  await writeSafetensors(join(dir, "model.safetensors"), new Map());
+  await writeFile(join(dir, "config.json"), "[]");
+  await expectRefused(() => quantizeFolder(dir, join(dir, "out"), 8, () => true), /is not a JSON object/);
+});
+
+/** Small enough to be quick, large enough to change every part of a header many times. */
+const ROUNDS = 400;
+
+describe(`${ROUNDS} random changes are each read or refused in one sentence:`, () => {
+  const stored = (name: string) => ({
+    place: () => join(dir, name),
+    read: async () => {
+      for (const tensor of (await openStored(dir)).values()) if (isFloat(tensor)) await readStored(tensor);
+    },
+  });
+  const gguf = {
+    place: () => join(dir, "model.gguf"),
+    read: () => convertGguf(join(dir, "model.gguf"), join(dir, "out")),
+  };
+  test.each([
+    ["zip.bin", stored("pytorch_model.bin")],
+    ["zip-protocol4.bin", stored("pytorch_model.bin")],
+    ["legacy.bin", stored("pytorch_model.bin")],
+    ["legacy-protocol4.bin", stored("pytorch_model.bin")],
+    ["gpt2-expected.safetensors", stored("model.safetensors")],
+    ["llama.gguf", gguf],
+    ["gpt2.gguf", gguf],
+  ])(
+    "%s",
+    async (name, { place, read }) => {
+      const whole = await readFile(golden(name));
+      const draw = random(7, "changes", name);
+      await mkdir(join(dir, "out"));
+      const before = process.resourceUsage().maxRSS;
+      let refused = 0;
+      for (let round = 0; round < ROUNDS; round++) {
+        const bytes = changed(whole, draw);
+        await writeFile(place(), bytes);
+        const since = performance.now();
+        await read().catch((error: unknown) => {
+          // The bytes are at hand where this fails: the stream of random numbers is the seed's.
+          expect(error, `round ${round}`).toBeInstanceOf(EngineError);
+          expectSentence((error as EngineError).message);
+          refused++;
+        });
+        expect(performance.now() - since, `round ${round}`).toBeLessThan(1000);
+      }
+      expect((process.resourceUsage().maxRSS - before) * 1024).toBeLessThan(400e6);
+      // Both happen, or the changes do not say anything.
+      expect(refused).toBeGreaterThan(ROUNDS / 10);
+    },
+    60_000,
+  );
+});
+
+const isFloat = ({ dtype }: StoredTensor) => /^B?F\d+$/.test(dtype);
+
+/** Some bytes changed, cut off, left out, put in twice, or set to what numbers go wrong at. Headers more than what follows. */
+function changed(whole: Buffer, { below }: Random): Buffer {
+  const at = () => below(below(2) === 0 ? Math.min(whole.length, 2048) : whole.length);
+  const kinds: readonly (() => Buffer)[] = [
+    () => {
+      const bytes = Buffer.from(whole);
+      for (let i = 0; i <= below(4); i++) bytes[at()] = below(256);
+      return bytes;
+    },
+    () => {
+      const bytes = Buffer.from(whole);
+      const place = at();
+      bytes[place] = (bytes[place] as number) ^ (1 << below(8));
+      return bytes;
+    },
+    () => whole.subarray(0, at()),
+    () => {
+      const start = at();
+      return Buffer.concat([whole.subarray(0, start), whole.subarray(start + 1 + below(16))]);
+    },
+    () => {
+      const [from, to] = [at(), at()];
+      return Buffer.concat([whole.subarray(0, to), whole.subarray(from, from + 1 + below(64)), whole.subarray(to)]);
+    },
+    () => {
+      const bytes = Buffer.from(whole);
+      const place = Math.min(at(), bytes.length - 8);
+      const value = [0n, 2n ** 64n - 1n, 2n ** 63n, 2n ** 53n, 2n ** 32n - 1n, 2n ** 31n][below(6)] as bigint;
+      bytes.writeBigUInt64LE(value, place);
+      return bytes;
+    },
+  ];
+  return (kinds[below(kinds.length)] as () => Buffer)();
+}
