@@ -1,10 +1,11 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { describe as describeCommand } from "../../src/cli/commands/describe";
 import { parseOptions } from "../../src/cli/options";
 import type { ModuleTree } from "../../src/engine";
+import { quantizeFolder } from "../../src/engine/weights/quantize";
 import { ARCHITECTURES } from "../helpers/architectures";
 
 let dir: string;
@@ -12,13 +13,13 @@ beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "decoder-lab-describe-"));
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
-afterEach(() => vi.restoreAllMocks());
 
 /** What the command prints. */
 async function described(...args: string[]): Promise<string> {
-  const log = vi.spyOn(console, "log").mockImplementation(() => {});
-  await describeCommand.run(parseOptions(describeCommand, args));
-  return log.mock.calls.map(([line]) => line).join("\n");
+  const lines: string[] = [];
+  const log = vi.spyOn(console, "log").mockImplementation((line) => lines.push(line));
+  await describeCommand.run(parseOptions(describeCommand, args)).finally(() => log.mockRestore());
+  return lines.join("\n");
 }
 
 /** config.json of facebook/opt-1.3b. */
@@ -95,6 +96,30 @@ test("every tensor of a checkpoint under its own name, as it is stored", async (
     children: [],
   });
   expect(tree.bytes).toBe(2 * tree.parameters);
+});
+
+test("a quantised matrix says how wide it is and what that cost", async () => {
+  const original = join(ARCHITECTURES, "gpt2-prefixed");
+  const out = join(dir, "quantised");
+  const isOutput = (name: string) => name.endsWith("c_proj.weight");
+  const report = await quantizeFolder(original, out, 4, (name) => isOutput(name) && { transpose: true });
+  const tree: ModuleTree = JSON.parse(await described("--model", out, "--json"));
+  const all = (module: ModuleTree): ModuleTree[] => [module, ...module.children.flatMap(all)];
+  const [weight, bias] = all(tree).find(({ name }) => name === "c_proj")?.tensors ?? [];
+  expect(weight).toEqual({
+    name: "transformer.h.0.attn.c_proj.weight",
+    shape: [32, 32],
+    dtype: "uint8 (4-bit)",
+    // A block of 32 is 16 bytes and a scale of 4.
+    bytes: 32 * (16 + 4),
+    relativeError: report.tensors["transformer.h.0.attn.c_proj.weight"]?.relativeError,
+  });
+  expect(weight?.relativeError).toBeGreaterThan(0.01);
+  expect(bias?.dtype).toBe("float16");
+  expect(tree.parameters).toBe(JSON.parse(await described("--model", original, "--json")).parameters);
+  expect(await described("--model", out)).toMatch(
+    /\(c_proj\): Conv1D\(nf=32, nx=32\) {2}# 1,056 uint8 \(4-bit\), error \d\.\d\d %, float16\n/,
+  );
 });
 
 test("norms without parameters are there all the same", async () => {

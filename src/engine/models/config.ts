@@ -160,7 +160,6 @@ export function requireSizes(cfg: DecoderConfig, file: string): DecoderConfig {
   if (!Number.isInteger(dHead)) wrong(`${dModel} cannot be divided among ${nHeads} heads`);
   if (nHeads % nKvHeads !== 0)
     wrong(`${nHeads} heads of queries cannot share ${nKvHeads} heads of keys and values evenly`);
-  if (dHead % 8 !== 0) wrong(`its heads are ${dHead} wide, and only multiples of 8 are supported`);
   if (nHeads * dHead > LARGEST) wrong(`its heads are ${nHeads * dHead} wide together, more than ${LARGEST}`);
   if (positions.kind === "rotary") {
     const { dims } = positions;

@@ -1,11 +1,12 @@
 /** A model's modules under the names of its checkpoint, as PyTorch's `print(model)` shows them. */
 
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Shape, sizeOf } from "../graph/shape";
 import type { Activation, DecoderConfig } from "../nn/config";
 import { type ParamSpec, paramSpecs } from "../nn/params";
 import { openStored, readJson, type StoredTensor, type StoredTensors } from "../weights";
+import { BLOCK, QUANTIZATION_FILE, type QuantizationReport, scalesOf } from "../weights/quantize";
 import { layers } from "./config";
 import { familyOf } from "./families";
 import { checkpointNames, exportNames, type Family, moduleNameIn } from "./family";
@@ -30,6 +31,8 @@ export interface TensorDescription {
   /** As PyTorch calls it; of a quantised matrix with its width, `uint8 (8-bit)`. */
   readonly dtype: string;
   readonly bytes: number;
+  /** What quantising it cost: the root mean square of what it changed, as a share of that of the matrix. */
+  readonly relativeError?: number;
 }
 
 /** What a model folder holds. A folder with config.json alone is described by it. */
@@ -42,11 +45,12 @@ export async function describeModel(dir: string): Promise<ModuleTree> {
   const names = stored ? checkpointNames(family, cfg, stored.keys(), dir) : exportNames(family, cfg);
   // `familyOf` has found a model_type in it.
   const given = json as Readonly<Record<string, unknown>>;
+  const errors = await quantizationErrors(dir);
   return moduleTree(family, cfg, {
-    paddingId: family.paddingId === undefined ? null : ((given.pad_token_id as number | null) ?? family.paddingId),
+    paddingId: paddingIdOf(family, given),
     tensor: (name, shape) => {
       const theirs = names.get(name) as string;
-      return stored ? describeStored(theirs, shape, stored) : describeUnstored(theirs, shape, given);
+      return stored ? describeStored(theirs, shape, stored, errors) : describeUnstored(theirs, shape, given);
     },
   });
 }
@@ -58,12 +62,39 @@ const hasWeights = async (dir: string): Promise<boolean> =>
 const DTYPES: Readonly<Record<string, string>> = { F64: "float64", F32: "float32", F16: "float16", BF16: "bfloat16" };
 const BYTES: Readonly<Record<string, number>> = { float64: 8, float32: 4, float16: 2, bfloat16: 2 };
 
-function describeStored(name: string, shape: Shape, stored: StoredTensors): TensorDescription {
+function describeStored(
+  name: string,
+  shape: Shape,
+  stored: StoredTensors,
+  errors: QuantizationReport["tensors"],
+): TensorDescription {
   const { dtype, length, shape: blocks } = stored.get(name) as StoredTensor;
-  const scales = stored.get(`${name}.scales`);
+  const scales = stored.get(scalesOf(name));
   if (!scales) return { name, shape, dtype: DTYPES[dtype] ?? dtype.toLowerCase(), bytes: length };
   // [rows, blocks, bytes of 32 weights]
-  return { name, shape, dtype: `uint8 (${(blocks.at(-1) ?? 0) / 4}-bit)`, bytes: length + scales.length };
+  const bits = ((blocks[2] as number) * 8) / BLOCK;
+  const { relativeError } = errors[name] ?? {};
+  return {
+    name,
+    shape,
+    dtype: `uint8 (${bits}-bit)`,
+    bytes: length + scales.length,
+    ...(relativeError !== undefined && { relativeError }),
+  };
+}
+
+/** By tensor; nothing where the folder does not say. */
+async function quantizationErrors(dir: string): Promise<QuantizationReport["tensors"]> {
+  const file = join(dir, QUANTIZATION_FILE);
+  const there = await stat(file).catch(() => null);
+  // Only numbers are taken out of it: see `describeStored`.
+  const report = there ? ((await readJson(file)) as Partial<QuantizationReport> | null) : null;
+  return report?.tensors ?? {};
+}
+
+/** The token whose embedding is of no use, where the family's embedding knows of one. */
+function paddingIdOf({ paddingId }: Family, { pad_token_id: given = paddingId }: Readonly<Record<string, unknown>>) {
+  return paddingId !== undefined && Number.isInteger(given) ? (given as number) : null;
 }
 
 function describeUnstored(name: string, shape: Shape, json: Readonly<Record<string, unknown>>): TensorDescription {

@@ -9,6 +9,7 @@
 import { EngineError } from "../errors";
 import type { DecoderConfig } from "../nn/config";
 import { paramSpecs } from "../nn/params";
+import { scalesOf } from "../weights/quantize";
 import { Fields, requireSizes, requireSupported } from "./config";
 
 /** The modules of our decoder; `{l}` stands for the layer. `rotary` and `activation` have no parameters. */
@@ -87,14 +88,12 @@ export function checkpointNames(
     if (!there.has(name)) throw unlike(dir, `has no tensor ${JSON.stringify(name)}, which its config.json asks for`);
   }
   const known = new Set(params.values());
+  const quantized = new Set([...known].map(scalesOf));
   const buffers = Object.keys(family.buffers ?? {}).map((pattern) => patternOf(prefix + pattern));
   const tiedHead = cfg.tiedHead ? `${family.names.head}.weight` : null;
   for (const name of there) {
     const expected =
-      known.has(name) ||
-      name === tiedHead ||
-      (name.endsWith(".scales") && known.has(name.slice(0, -".scales".length))) ||
-      buffers.some((buffer) => buffer.test(name));
+      known.has(name) || name === tiedHead || quantized.has(name) || buffers.some((buffer) => buffer.test(name));
     if (!expected) throw unlike(dir, `has a tensor ${JSON.stringify(name)}, which its config.json knows nothing of`);
   }
   return params;

@@ -135,7 +135,6 @@ const MALFORMED: Readonly<Record<string, Spoilt>> = {
   "an MLP of negative width": ["gpt2", { n_inner: -1 }, /n_inner is -1/],
   "a projection of no width": ["opt", { word_embed_proj_dim: 0 }, /word_embed_proj_dim is 0/],
   "heads that do not share the width": ["gpt2", { n_head: 5 }, /32 cannot be divided among 5 heads/],
-  "heads of an odd width": ["gpt2", { n_embd: 28 }, /heads are 7 wide, and only multiples of 8/],
   "more heads than width": ["llama", { num_attention_heads: 64 }, /32 cannot be divided among 64 heads/],
   "keys that queries cannot share": ["llama", { num_key_value_heads: 3 }, /4 heads of queries cannot share 3/],
   "more keys than queries": ["llama", { num_key_value_heads: 8 }, /4 heads of queries cannot share 8/],
