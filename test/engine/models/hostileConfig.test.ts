@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -5,6 +6,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EngineError } from "../../../src/engine/errors";
 import { describeModel } from "../../../src/engine/models/describe";
 import { familyOf, knownModelTypes } from "../../../src/engine/models/families";
+import { exportNames } from "../../../src/engine/models/family";
+import { paramSpecs } from "../../../src/engine/nn/params";
+import { random } from "../../../src/engine/random";
+import { ARCHITECTURES, VARIANTS } from "../../helpers/architectures";
 
 /** Small models that are well, to be spoilt field by field. */
 const GOOD = {
@@ -278,6 +283,59 @@ describe("a config.json that makes no sense is refused in one sentence", () => {
     for (const modelType of knownModelTypes) expect(error.message).toContain(modelType);
   });
 });
+
+/** What may stand in the place of any value. */
+const STRANGE: readonly unknown[] = [
+  null,
+  0,
+  -1,
+  3,
+  1e9,
+  1e300,
+  0.5,
+  true,
+  false,
+  "",
+  "silu",
+  "\u0000\n",
+  [],
+  [[]],
+  [null],
+  {},
+  { rope_type: "yarn", factor: 1e6 },
+  { rope_type: "linear", factor: "4" },
+  { full_attention: 1 },
+];
+
+test("a config.json that was changed at random is read, or refused in one sentence", () => {
+  const variants = Object.values(VARIANTS).flat();
+  let refused = 0;
+  for (let i = 0; i < 4000; i++) {
+    const draws = random(1, "config", i);
+    const among = <T>(values: readonly T[]) => values[draws.below(values.length)] as T;
+    const json = JSON.parse(readFileSync(join(ARCHITECTURES, among(variants), "config.json"), "utf8"));
+    for (let changes = 1 + draws.below(2); changes > 0; changes--) {
+      const [name, value] = [among(Object.keys(json)), among(STRANGE)];
+      if (draws.below(4) === 0) delete json[name];
+      else json[name] = value;
+    }
+    try {
+      const family = familyOf(json, "config.json");
+      const cfg = family.config(json, "config.json");
+      // What was read can be described, and a parameter is never without a size.
+      for (const { name, shape } of paramSpecs(cfg)) {
+        if (!shape.every((n) => Number.isInteger(n) && n > 0)) throw new Error(`${name} is [${shape}]`);
+      }
+      expect(exportNames(family, cfg).size).toBe(paramSpecs(cfg).length);
+    } catch (error) {
+      refused++;
+      expect(error, JSON.stringify(json)).toBeInstanceOf(EngineError);
+      expect((error as Error).message).toMatch(oneSentence);
+    }
+  }
+  expect(refused).toBeGreaterThan(1000);
+  expect(refused).toBeLessThan(3500);
+}, 60_000);
 
 describe("a config.json that is not JSON is refused in one sentence", () => {
   let dir: string;
