@@ -1,0 +1,255 @@
+/**
+ * A decoder as an ONNX graph for others to run, with the inputs and outputs that text generation has in this field:
+ *
+ *     input_ids, position_ids [B, T] i64; attention_mask [B, P + T] i64, 1 for tokens and 0 for padding on either side;
+ *     past_key_values.{l}.key, .value [B, G, P, K]
+ *     logits [B, T, V]; present.{l}.key, .value [B, G, P + T, K]
+ *
+ * B batch   T new positions   P past positions   R = H / G   H nHeads   G nKvHeads   K dHead   V vocabSize
+ *
+ * Rows are in batch-first order here: to the decoder they are the N = B*T rows of one long sequence, and only attention,
+ * which is given to it, knows where each sequence begins.
+ */
+
+import { concat, input, type Node, reshapeTo, rows } from "../graph/node";
+import { type Shape, UNKNOWN } from "../graph/shape";
+import type { DecoderConfig } from "../nn/config";
+import { type Context, decoder, scoreScale, softcapped, windowOfLayer } from "../nn/decoder";
+import type { ParamNodes } from "../nn/params";
+import { rotaryTables } from "../nn/rotary";
+import { lower } from "../runtime/lower";
+import type { OnnxAttribute, OnnxGraph, OnnxNode, OnnxTensor, OnnxValue } from "../runtime/onnx";
+
+/** Cosines and sines of every position's angles. */
+export interface AngleTables {
+  readonly cos: Node;
+  readonly sin: Node;
+}
+
+export interface ExportedInterface {
+  /** Whether the caller says where its tokens stand; else that is counted from the mask, as OPT does. */
+  readonly positionIds: boolean;
+}
+
+/** The whole graph. Its operators are ONNX's own and a few of onnxruntime's that the runtime would fuse into anyway. */
+export function exportGraph(
+  cfg: DecoderConfig,
+  param: ParamNodes,
+  angles: AngleTables | null,
+  { positionIds }: ExportedInterface,
+): OnnxGraph {
+  // Attention is lowered to plain products: onnxruntime fuses them on the CPU, and a GPU has no fused ones.
+  const graph = lower(decoderOutputs(cfg, param, angles), "webgpu");
+  const first = prologue(cfg, { positionIds });
+  return {
+    name: "decoder",
+    inputs: [
+      ...first.inputs,
+      ...graph.inputs.filter(({ name }) => name.startsWith("past_key_values.")).map(named("past_sequence_length")),
+    ],
+    outputs: graph.outputs.map((value) =>
+      value.name === "logits"
+        ? { ...value, dimNames: { 0: "batch_size", 1: "sequence_length" } }
+        : named("total_sequence_length")(value),
+    ),
+    initializers: [...first.initializers, ...graph.initializers],
+    nodes: [...first.nodes, ...graph.nodes],
+  };
+}
+
+/** Keys and values, [B, G, positions, K]. */
+const named =
+  (positions: string) =>
+  (value: OnnxValue): OnnxValue => ({ ...value, dimNames: { 0: "batch_size", 2: positions } });
+
+/** Logits and the caches; what `prologue` makes of the caller's inputs are inputs here. */
+function decoderOutputs(cfg: DecoderConfig, param: ParamNodes, angles: AngleTables | null): Record<string, Node> {
+  const outputs: Record<string, Node> = {};
+  const rotation = angles && {
+    cos: rows(angles.cos, input("angle_rows", [UNKNOWN], "i64")),
+    sin: rows(angles.sin, input("angle_rows", [UNKNOWN], "i64")),
+  };
+  const logits = decoder(input("input_ids", [UNKNOWN, UNKNOWN], "i64"), param, cfg, {
+    batch: 1,
+    length: UNKNOWN,
+    positions: (table) => rows(table, input("position_rows", [UNKNOWN, 1], "i64")),
+    rotation: () => {
+      if (!rotation) throw new Error("exportGraph: rotary positions need tables of angles");
+      return rotation;
+    },
+    attend: attendPresent(cfg, (name, node) => {
+      outputs[name] = node;
+    }),
+    probe: (_name, x) => x,
+    dropout: (x) => x,
+  }); // [N, V]
+  return { logits: sized(logits, "logits_shape", [UNKNOWN, UNKNOWN, cfg.vocabSize]), ...outputs };
+}
+
+const sized = (x: Node, sizes: string, shape: Shape): Node => reshapeTo(x, input(sizes, [shape.length], "i64"), shape);
+
+/** Attention over the past and the new positions, which are joined and given back. */
+function attendPresent(cfg: DecoderConfig, present: (name: string, node: Node) => void): Context["attend"] {
+  const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
+  const heads = (x: Node, n: number) =>
+    sized(x, n === H ? "heads_shape" : "kv_heads_shape", [UNKNOWN, UNKNOWN, n, K]).transpose(0, 2, 1, 3);
+  return (q, k, v, l) => {
+    const joined = (name: "key" | "value", x: Node) => {
+      const all = concat([input(`past_key_values.${l}.${name}`, [UNKNOWN, G, UNKNOWN, K]), heads(x, G)], 2);
+      present(`present.${l}.${name}`, all);
+      return all; // [B, G, P + T, K]
+    };
+    const [keys, values] = [joined("key", k), joined("value", v)];
+    // The heads that share keys are more rows of one head, r by r.
+    const queries = heads(q, H); // [B, H, T, K]
+    const grouped = H === G ? queries : sized(queries, "groups_shape", [UNKNOWN, G, UNKNOWN, K]); // [B, G, R*T, K]
+    const scores = grouped.matmul(keys, { transB: true, alpha: scoreScale(cfg, l) }); // [B, G, R*T, P + T]
+    const mask = input(maskName(windowOfLayer(cfg, l)), [UNKNOWN, 1, UNKNOWN, UNKNOWN]);
+    const z = softcapped(scores, cfg.attentionSoftcap).add(mask).softmax().matmul(values);
+    const byHead = H === G ? z : sized(z, "ungrouped_shape", [UNKNOWN, H, UNKNOWN, K]); // [B, H, T, K]
+    return byHead.transpose(0, 2, 1, 3).reshape([UNKNOWN, H * K]);
+  };
+}
+
+const maskName = (window: number | null) => (window === null ? "mask" : `mask_${window}`);
+
+/** Cosines and sines [rows, R] that `angle_rows` finds its own in: of each position, and again where there are long ones. */
+export function angleTables(cfg: DecoderConfig): { readonly cos: AngleTable; readonly sin: AngleTable } | null {
+  if (cfg.positions.kind !== "rotary") return null;
+  const R = cfg.positions.dims / 2;
+  const positions = Array.from({ length: cfg.nCtx }, (_, t) => t);
+  const lengths = longAngles(cfg) === null ? [1] : [1, cfg.nCtx];
+  const tables = lengths.map((length) => rotaryTables(cfg, positions, length));
+  const joined = (name: "cos" | "sin"): AngleTable => {
+    const values = new Float32Array(lengths.length * cfg.nCtx * R);
+    tables.forEach((table, i) => {
+      values.set(table[name], i * cfg.nCtx * R);
+    });
+    return { values, shape: [lengths.length * cfg.nCtx, R] };
+  };
+  return { cos: joined("cos"), sin: joined("sin") };
+}
+
+export interface AngleTable {
+  readonly values: Float32Array<ArrayBuffer>;
+  readonly shape: readonly [rows: number, width: number];
+}
+
+/** The length beyond which every position has another angle: the rows of those follow the first nCtx. */
+function longAngles({ positions, nCtx }: DecoderConfig): number | null {
+  if (positions.kind !== "rotary" || positions.scaling?.kind !== "longrope") return null;
+  const { originalCtx } = positions.scaling;
+  return originalCtx < nCtx ? originalCtx : null;
+}
+
+/** What the decoder reads, made of what the caller gives. All counting is in int64, as its inputs are. */
+function prologue(cfg: DecoderConfig, { positionIds }: ExportedInterface) {
+  const { nHeads: H, nKvHeads: G, dHead: K, positions } = cfg;
+  const nodes: OnnxNode[] = [];
+  const initializers: OnnxTensor[] = [];
+  const emit = (
+    name: string,
+    op: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+  ) => {
+    nodes.push({ op, domain: "", inputs, outputs: [name], attributes });
+    return name;
+  };
+  const int64s = (...values: readonly (number | bigint)[]) => {
+    const name = `int64_${values.join("_").replaceAll("-", "minus")}`;
+    const data = BigInt64Array.from(values, BigInt);
+    if (!initializers.some((known) => known.name === name)) {
+      initializers.push({ name, type: "int64", shape: [values.length], data });
+    }
+    return name;
+  };
+  const float = (name: string, value: number) => {
+    initializers.push({ name, type: "float32", shape: [], data: Float32Array.of(value) });
+    return name;
+  };
+  const unsqueeze = (name: string, x: string, axis: number) => emit(name, "Unsqueeze", [x, int64s(axis)]);
+
+  const batch = emit("batch_size", "Shape", ["input_ids"], { start: 0, end: 1 });
+  const length = emit("sequence_length", "Shape", ["input_ids"], { start: 1, end: 2 });
+  const shape = (name: string, sizes: readonly string[]) => emit(name, "Concat", sizes, { axis: 0 });
+  shape("heads_shape", [batch, length, int64s(H, K)]);
+  if (H !== G) {
+    shape("kv_heads_shape", [batch, length, int64s(G, K)]);
+    shape("groups_shape", [batch, int64s(G, -1, K)]);
+    shape("ungrouped_shape", [batch, int64s(H, -1, K)]);
+  }
+  shape("logits_shape", [batch, length, int64s(cfg.vocabSize)]);
+
+  // A token's place is how many tokens its sequence has up to it, wherever the padding is.
+  const places = emit("places", "CumSum", ["attention_mask", int64s(1)]); // [B, P + T]
+  const last = emit("minus_sequence_length", "Neg", [length]);
+  /** Of the new positions. */
+  const newOnes = (name: string, x: string) => emit(name, "Slice", [x, last, int64s(2n ** 63n - 1n), int64s(1)]); // [B, T]
+  const keyPlaces = unsqueeze("key_places", places, 1); // [B, 1, P + T]
+  const queryPlaces = unsqueeze("query_places", newOnes("new_places", places), 2); // [B, T, 1]
+  const isToken = unsqueeze("is_token", emit("mask_bits", "Cast", ["attention_mask"], { to: BOOL }), 1);
+  const notLater = emit("not_later", "LessOrEqual", [keyPlaces, queryPlaces]);
+  const seen = emit("seen", "And", [notLater, isToken]); // [B, T, P + T]
+  const [shown, hidden] = [float("shown", 0), float("hidden", -1e9)];
+  const windows = new Set(Array.from({ length: cfg.nLayers }, (_, l) => windowOfLayer(cfg, l)));
+  for (const window of windows) {
+    const name = maskName(window);
+    const near = () =>
+      emit(`near_${window}`, "Greater", [
+        keyPlaces,
+        emit(`before_${window}`, "Sub", [queryPlaces, int64s(window as number)]),
+      ]);
+    const visible = window === null ? seen : emit(`seen_${window}`, "And", [seen, near()]);
+    const byRow = emit(`${name}_rows`, "Where", [visible, shown, hidden]);
+    if (H === G) unsqueeze(name, byRow, 1);
+    else {
+      // Once for each head of a group: [B, R, T, P + T], read as [B, 1, R*T, P + T].
+      const repeated = emit(`${name}_groups`, "Expand", [unsqueeze(`${name}_head`, byRow, 1), int64s(1, H / G, 1, 1)]);
+      const total = emit(`${name}_columns`, "Shape", ["attention_mask"], { start: 1, end: 2 });
+      emit(name, "Reshape", [repeated, shape(`${name}_shape`, [batch, int64s(1, -1), total])]);
+    }
+  }
+
+  const ids = positionIds ? "position_ids" : countedPositions();
+  if (positions.kind === "learned") {
+    const rowIds = positions.offset === 0 ? ids : emit("offset_positions", "Add", [ids, int64s(positions.offset)]);
+    emit("position_rows", "Reshape", [rowIds, int64s(-1, 1)]);
+  } else if (positions.kind === "rotary") {
+    const flat = emit("flat_positions", "Reshape", [ids, int64s(-1)]);
+    const long = longAngles(cfg);
+    if (long === null) emit("angle_rows", "Identity", [flat]);
+    else {
+      const largest = emit("last_position", "ReduceMax", [ids, int64s(0, 1)], { keepdims: 0 });
+      const isLong = emit("is_long", "GreaterOrEqual", [largest, int64s(long)]);
+      const skipped = emit("skipped_rows", "Mul", [
+        emit("long_or_not", "Cast", [isLong], { to: INT64 }),
+        int64s(cfg.nCtx),
+      ]);
+      emit("angle_rows", "Add", [flat, skipped]);
+    }
+  }
+
+  /** From 0 on; padding stands before the first, as in OPT. */
+  function countedPositions(): string {
+    const tokensOnly = emit("token_places", "Mul", [places, "attention_mask"]);
+    return emit("counted_positions", "Sub", [newOnes("new_token_places", tokensOnly), int64s(1)]);
+  }
+
+  const given = (name: string, second: string): OnnxValue => ({
+    name,
+    type: "int64",
+    shape: [UNKNOWN, UNKNOWN],
+    dimNames: { 0: "batch_size", 1: second },
+  });
+  const inputs = [
+    given("input_ids", "sequence_length"),
+    given("attention_mask", "total_sequence_length"),
+    ...(positionIds ? [given("position_ids", "sequence_length")] : []),
+  ];
+  return { inputs, nodes, initializers };
+}
+
+/** onnx.proto's numbers of the types. */
+const BOOL = 9;
+const INT64 = 7;

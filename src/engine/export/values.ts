@@ -1,0 +1,159 @@
+/** A model's parameters on their way into other files: read in pieces, so that none has to be in memory as a whole. */
+
+import { QUANTIZED_BLOCK, type QuantizedTensor } from "../graph/node";
+import { type Shape, sizeOf } from "../graph/shape";
+import type { DecoderConfig } from "../nn/config";
+import type { ParamSpec } from "../nn/params";
+import { type Bits, dequantize, quantizeMatrix, readStored, readStoredBytes, type StoredTensor } from "../weights";
+import { blockBytes } from "../weights/quantize";
+import { rowsOf } from "../weights/stored";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+type Floats = Float32Array<ArrayBuffer>;
+
+/** A tensor that is to be written: `pieces` gives its bytes in order, as C order has the elements. */
+export interface Outgoing {
+  readonly name: string;
+  readonly dtype: "F32" | "U8";
+  readonly shape: Shape;
+  readonly pieces: () => AsyncIterable<Bytes>;
+}
+
+export const bytesOf = ({ dtype, shape }: Pick<Outgoing, "dtype" | "shape">): number =>
+  sizeOf(shape) * (dtype === "F32" ? 4 : 1);
+
+/** A tensor of numbers that are in memory. */
+export const fromMemory = (name: string, shape: Shape, values: Floats): Outgoing => ({
+  name,
+  dtype: "F32",
+  shape,
+  async *pieces() {
+    yield bytesIn(values);
+  },
+});
+
+/** A parameter in float32, in the layout that its model has it in. */
+export const asFloats = (
+  name: string,
+  { shape, role }: ParamSpec,
+  source: StoredTensor | QuantizedTensor,
+  cfg: DecoderConfig,
+): Outgoing => ({
+  name,
+  dtype: "F32",
+  shape,
+  async *pieces() {
+    if (!("bits" in source)) yield* storedPieces(source);
+    else if (isTurned(role, cfg))
+      yield bytesIn(transposed(await wholeMatrix(source), source.weight.shape[0] as number));
+    else for await (const piece of matrixPieces(source)) yield bytesIn(piece.values);
+  },
+});
+
+/**
+ * A matrix in blocks, as MatMulNBits takes them: [out, in / 32, bytes of a block] and their scales, which are known once
+ * the codes have been written.
+ */
+export function asBlocks(
+  name: string,
+  { shape, role }: ParamSpec,
+  source: StoredTensor | QuantizedTensor,
+  bits: Bits,
+  cfg: DecoderConfig,
+): readonly [codes: Outgoing, scales: Outgoing] {
+  const turned = isTurned(role, cfg);
+  const [rows, width] = (turned ? [...shape].reverse() : shape) as [number, number];
+  const blocks = width / QUANTIZED_BLOCK;
+  const scales = new Float32Array(rows * blocks);
+  async function* codes() {
+    if ("bits" in source && source.bits === bits) {
+      scales.set(await readStored(source.scales));
+      for (const [from, to] of rowRanges(rows, source.weight.length))
+        yield readStoredBytes(rowsOf(source.weight, from, to));
+      return;
+    }
+    const isWhole = turned && !("bits" in source);
+    const pieces = isWhole ? [{ values: await readStored(source), from: 0, rows }] : matrixPieces(source);
+    for await (const { values, from, rows: count } of pieces) {
+      const quantized = quantizeMatrix(values, [count, width], bits, isWhole);
+      scales.set(quantized.scales, from * blocks);
+      yield quantized.codes;
+    }
+  }
+  return [
+    { name, dtype: "U8", shape: [rows, blocks, blockBytes(bits)], pieces: codes },
+    fromMemory(`${name}.scales`, [rows, blocks], scales),
+  ];
+}
+
+/** Whether a parameter may be kept in blocks: the matrices and the token table, whose rows are whole blocks. */
+export function hasBlocks({ name, role, shape }: ParamSpec, cfg: DecoderConfig): boolean {
+  const isMatrix = role === "matrix" || role === "residualMatrix" || name === "embed.tokens.weight";
+  const width = isTurned(role, cfg) ? shape[0] : shape[1];
+  return isMatrix && (width as number) % QUANTIZED_BLOCK === 0;
+}
+
+/** Matrices that are stored [in, out]; in blocks they are [out, in] always. */
+const isTurned = (role: ParamSpec["role"], { weightLayout }: DecoderConfig) =>
+  weightLayout === "inOut" && (role === "matrix" || role === "residualMatrix");
+
+async function* storedPieces(tensor: StoredTensor): AsyncGenerator<Bytes> {
+  const [rows] = tensor.shape;
+  if (rows === undefined || tensor.strides) yield bytesIn(await readStored(tensor));
+  else
+    for (const [from, to] of rowRanges(rows, tensor.length)) yield bytesIn(await readStored(rowsOf(tensor, from, to)));
+}
+
+interface MatrixPiece {
+  readonly values: Floats;
+  readonly from: number;
+  readonly rows: number;
+}
+
+/** Rows of a matrix that lies row by row. */
+async function* matrixPieces(source: StoredTensor | QuantizedTensor): AsyncGenerator<MatrixPiece> {
+  const stored = "bits" in source ? source.weight : source;
+  const rows = stored.shape[0] as number;
+  if (stored.strides) {
+    yield { values: await readStored(stored), from: 0, rows };
+    return;
+  }
+  for (const [from, to] of rowRanges(rows, stored.length)) {
+    const values =
+      "bits" in source
+        ? dequantize(
+            {
+              codes: await readStoredBytes(rowsOf(source.weight, from, to)),
+              scales: await readStored(rowsOf(source.scales, from, to)),
+            },
+            source.bits,
+          )
+        : await readStored(rowsOf(source, from, to));
+    yield { values, from, rows: to - from };
+  }
+}
+
+async function wholeMatrix({ weight, scales, bits }: QuantizedTensor): Promise<Floats> {
+  return dequantize({ codes: await readStoredBytes(weight), scales: await readStored(scales) }, bits);
+}
+
+/** [rows, columns] to [columns, rows]. */
+export function transposed(values: Float32Array, rows: number): Floats {
+  const columns = values.length / rows;
+  const turned = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++)
+      turned[column * rows + row] = values[row * columns + column] as number;
+  }
+  return turned;
+}
+
+/** Enough to be fast, and few enough for memory, in bytes as they are stored. */
+const PIECE_BYTES = 2 ** 22;
+
+function* rowRanges(rows: number, bytes: number): Generator<readonly [from: number, to: number]> {
+  const most = Math.max(1, Math.floor(PIECE_BYTES / Math.max(1, bytes / rows)));
+  for (let from = 0; from < rows; from += most) yield [from, Math.min(rows, from + most)];
+}
+
+const bytesIn = (values: Floats): Bytes => new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
