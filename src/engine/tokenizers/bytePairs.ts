@@ -6,7 +6,7 @@
  */
 
 import { bytesToCharacters, charactersToBytes } from "./bytes";
-import { cached, idTable, merger } from "./merges";
+import { cached, idTable, merger, remembered } from "./merges";
 import { BYTE_LEVEL, type Split, splitsDivide, splitText } from "./splits";
 import { type Merge, type TokenModel, UNKNOWN } from "./tokenizer";
 import { nextPlace } from "./vocabulary";
@@ -32,7 +32,10 @@ export function bytePairModel(
     { length: 256 },
     (_, byte) => idOf.get(bytesToCharacters(Uint8Array.of(byte))) ?? UNKNOWN,
   );
-  const tokenBytes = vocabulary.map((token) => charactersToBytes(token) ?? utf8.encode(token));
+  const bytes = remembered((id) => {
+    const token = vocabulary[id] ?? "";
+    return charactersToBytes(token) ?? utf8.encode(token);
+  });
 
   const wordIds = cached((word) => {
     const bytes = utf8.encode(word);
@@ -46,7 +49,7 @@ export function bytePairModel(
     kind: "bytePairs",
     vocabulary,
     merges,
-    bytes: (id) => tokenBytes[id] ?? new Uint8Array(),
+    bytes,
     encode(text, ids) {
       splitText(splits, text, (from, to) => {
         for (const id of wordIds(text.slice(from, to))) ids.push(id);
@@ -66,14 +69,14 @@ export function bytePairModel(
         const start = offset + from;
         let byte = 0;
         for (const id of wordIds(word)) {
-          const bytes = id === UNKNOWN ? utf8.encode(word).subarray(byte, byte + 1) : (tokenBytes[id] as Uint8Array);
-          const last = byte + bytes.length - 1;
+          const own = id === UNKNOWN ? utf8.encode(word).subarray(byte, byte + 1) : bytes(id);
+          const last = byte + own.length - 1;
           const place = {
             start: start + (starts[byte] as number),
             end: start + characterEnd(starts, last, word.length),
           };
-          spans.push({ id, token: vocabulary[id] ?? bytesToCharacters(bytes), ...place, special: false, bytes });
-          byte += bytes.length;
+          spans.push({ id, token: vocabulary[id] ?? bytesToCharacters(own), ...place, special: false, bytes: own });
+          byte += own.length;
         }
       });
     },

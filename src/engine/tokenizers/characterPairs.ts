@@ -6,7 +6,7 @@
  * texts are not merged as a whole and words that come again need not be merged again.
  */
 
-import { cached, idTable, merger } from "./merges";
+import { cached, idTable, merger, remembered } from "./merges";
 import { unsupported } from "./normalize";
 import { type Split, splitsDivide, splitText } from "./splits";
 import { type Merge, type TokenModel, type TokenSpan, UNKNOWN } from "./tokenizer";
@@ -79,13 +79,13 @@ export function characterPairModel(
     if (byte) return Uint8Array.of(Number.parseInt(byte[1] as string, 16));
     return utf8.encode(replaced.reduce((text, [what, by]) => text.replaceAll(what, () => by), token));
   };
-  const tokenBytes = vocabulary.map(bytesOf);
+  const tokenBytes = remembered((id) => bytesOf(vocabulary[id] ?? ""));
 
   return {
     kind: "bytePairs",
     vocabulary,
     merges,
-    bytes: (id) => tokenBytes[id] ?? new Uint8Array(),
+    bytes: tokenBytes,
     encode(text, ids) {
       words(text, (_word, _start, found) => {
         for (const id of found) ids.push(id);
@@ -103,13 +103,13 @@ export function characterPairModel(
         let at = 0;
         for (let k = 0; k < found.length; ) {
           const character = String.fromCodePoint(word.codePointAt(at) as number);
-          const span = (id: number, end: number, token = vocabulary[id], bytes = tokenBytes[id]): TokenSpan => ({
+          const span = (id: number, end: number, token = vocabulary[id], bytes = tokenBytes(id)): TokenSpan => ({
             id,
             token: token as string,
             start: offset + start + at,
             end: offset + start + end,
             special: false,
-            bytes: bytes as Uint8Array,
+            bytes,
           });
           if (idOf.has(character) || (ignoreMerges && found.length === 1)) {
             const id = found[k++] as number;

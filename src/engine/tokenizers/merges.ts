@@ -121,3 +121,12 @@ export function cached(wordIds: (word: string) => Int32Array): (word: string) =>
     return ids;
   };
 }
+
+/** Remembers what is made of each token, so that only those are made that are asked for. */
+export function remembered(make: (id: number) => Uint8Array): (id: number) => Uint8Array {
+  const made: (Uint8Array | undefined)[] = [];
+  return (id) => {
+    made[id] ??= make(id);
+    return made[id];
+  };
+}

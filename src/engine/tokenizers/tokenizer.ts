@@ -150,6 +150,8 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
   const normalized = new AddedTokens(
     frame.added.filter((t) => t.normalized).map((t) => [applySteps(normalizer, t.content, "start").text, t]),
   );
+  // In the text as it is given, for the question where it may be cut.
+  const written = new AddedTokens(frame.added.map((t) => [t.content, t]));
 
   const specialIds = new Set(frame.added.filter(({ special }) => special).map(({ id }) => id));
   const addedBytes = new Map(frame.added.map(({ id, content }) => [id, utf8.encode(content)]));
@@ -289,7 +291,7 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
       const changes = normalizer.length + prefix.length > 0;
       for (let at = from; ; at++) {
         at = changes ? nextPlace(text, at, isCut) : model.next(text, at);
-        if (at >= text.length || !(plain.touches(text, at) || normalized.touches(text, at))) return at;
+        if (at >= text.length || !(written.touches(text, at) || normalized.touches(text, at))) return at;
       }
     },
   };

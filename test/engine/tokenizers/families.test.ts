@@ -1,0 +1,160 @@
+/**
+ * The tokenizers of the model families against Hugging Face's implementation in Rust: test/golden/make_families.py says how
+ * the numbers were made.
+ */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { random } from "../../../src/engine/random";
+import { DocumentTokens, loadTokenizer, parseTokenizer, type Tokenizer } from "../../../src/engine/tokenizers";
+import { testData } from "../../helpers/testData";
+
+interface Encoded {
+  readonly ids: readonly number[];
+  /** UTF-16: start and end of each token, one after the other. */
+  readonly offsets: readonly number[];
+  readonly text?: string;
+}
+
+interface Golden {
+  readonly texts: Readonly<Record<string, string>>;
+  readonly trained: Readonly<Record<string, { readonly tokens: readonly string[]; readonly merges: unknown }>>;
+  readonly families: Readonly<
+    Record<
+      string,
+      {
+        readonly trained: string;
+        readonly file: Readonly<Record<string, unknown>> & { readonly model: object };
+        readonly prompt: readonly number[];
+        readonly encoded: Readonly<Record<string, Encoded>>;
+      }
+    >
+  >;
+  readonly real: Readonly<Record<string, Readonly<Record<string, Encoded>>>>;
+}
+
+const golden: Golden = JSON.parse(readFileSync(join(import.meta.dirname, "../../golden/families.json"), "utf8"));
+const TEXTS = Object.entries(golden.texts);
+
+function familyTokenizer(name: string): Tokenizer {
+  const { trained, file } = golden.families[name] as Golden["families"][string];
+  const { tokens, merges } = golden.trained[trained] as Golden["trained"][string];
+  const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
+  const bos = name === "opt" ? "</s>" : "<s>";
+  return parseTokenizer({ ...file, model: { ...file.model, vocab, merges } }, { bos_token: bos, eos_token: "</s>" });
+}
+
+const families = Object.keys(golden.families);
+
+describe.each(families)("%s", (name) => {
+  const tokenizer = familyTokenizer(name);
+  const { encoded, prompt, file } = golden.families[name] as Golden["families"][string];
+  const composes = /"NFK?[CD]"/.test(JSON.stringify(file.normalizer));
+
+  test.each(TEXTS)("has the reference's ids: %s", (text, given) => {
+    expect(tokenizer.spans(given).map(({ id }) => id)).toEqual(encoded[text]?.ids);
+    expect(tokenizer.encode(given)).toEqual(encoded[text]?.ids);
+    expect(tokenizer.count(given)).toBe(encoded[text]?.ids.length);
+  });
+
+  test.each(TEXTS)("has the reference's offsets: %s", (text, given) => {
+    expectOffsets(tokenizer, given, encoded[text] as Encoded, composes);
+  });
+
+  test.each(TEXTS)("decodes to the reference's text: %s", (text) => {
+    const { ids, text: theirs } = encoded[text] as Encoded;
+    // The reference decodes an added token that is looked for in the normalized text as that has it, and never leaves it out.
+    if (name === "llama (normalized special tokens)" && text === "added tokens") return;
+    // It leaves unknown tokens out, where we show that there was something.
+    const ours = tokenizer.decode(ids);
+    expect(name.startsWith("unknown") ? ours.replaceAll("<unk>", "") : ours).toBe(theirs);
+  });
+
+  test("starts a prompt as the reference does", () => {
+    expect(tokenizer.encodePrompt(golden.texts.plain as string)).toEqual(prompt);
+    const [first] = tokenizer.promptSpans(golden.texts.plain as string);
+    expect(first?.id).toBe(prompt[0]);
+  });
+
+  test("a cut leaves the tokens on both sides as they are", () => {
+    const pieces = [
+      "a",
+      "He",
+      "'s",
+      " ",
+      "  ",
+      "\n",
+      "\r\n",
+      "12",
+      ".",
+      "e\u0301",
+      "日",
+      "😀",
+      "\u0301",
+      "<tok>",
+      "▁",
+      "?!",
+    ];
+    const { below } = random(4, name);
+    for (let i = 0; i < 150; i++) {
+      const text = Array.from({ length: below(12) + 2 }, () => pieces[below(pieces.length)]).join("");
+      const whole = tokenizer.spans(text);
+      for (let at = tokenizer.next(text, 1); at < text.length; at = tokenizer.next(text, at + 1)) {
+        const right = tokenizer.spans(text.slice(at), "middle");
+        const moved = right.map((span) => ({ ...span, start: span.start + at, end: span.end + at }));
+        expect([...tokenizer.spans(text.slice(0, at)), ...moved]).toEqual(whole);
+      }
+    }
+  });
+
+  test("a document has the tokens of its whole text", async () => {
+    const text = Object.values(golden.texts).join(" and\n").repeat(20);
+    const document = new DocumentTokens(tokenizer, text);
+    const spans = tokenizer.spans(text);
+    expect(await document.count()).toBe(spans.length);
+    for (let offset = 0; offset < text.length; offset += 211) {
+      const index = spans.findIndex(({ end }) => offset < end);
+      expect((await document.tokenAt(offset))?.span).toEqual(spans[index]);
+    }
+  });
+});
+
+// A long text of which a part is asked about is not tokenized as one, where the family allows it.
+test.each(families.filter((name) => !/removed|contiguous|merged|NFD/.test(name)))("texts can be cut: %s", (name) => {
+  const text = "One word, and two.\nThe next line 12 has more.\n".repeat(10);
+  expect(familyTokenizer(name).next(text, 100)).toBeLessThan(200);
+});
+
+const FOLDERS = Object.keys(golden.real).map((folder) => [folder, testData(folder)] as const);
+
+describe.each(FOLDERS)("the real vocabulary of %s (skipped without the test data)", (folder, path) => {
+  const loading = path ? loadTokenizer(path) : null;
+
+  test.skipIf(!path).each(TEXTS)("has the reference's ids and offsets: %s", async (text, given) => {
+    const tokenizer = (await loading) as Tokenizer;
+    const reference = golden.real[folder]?.[text] as Encoded;
+    expect(tokenizer.encode(given)).toEqual(reference.ids);
+    expectOffsets(tokenizer, given, reference, false);
+    if (reference.text !== undefined) expect(tokenizer.decode(reference.ids)).toBe(reference.text);
+  });
+});
+
+/**
+ * Ours differ in two things. The space that goes before a text stands for nothing in it: where it is a token of its own, the
+ * reference gives it the first character. And characters that became one stand for all that they were made of: the
+ * reference gives it the first of them.
+ */
+function expectOffsets(tokenizer: Tokenizer, text: string, { offsets }: Encoded, composes: boolean): void {
+  tokenizer.spans(text).forEach(({ token, start, end }, i) => {
+    const [theirStart, theirEnd] = offsets.slice(2 * i) as [number, number];
+    if (start === end && (token === "▁" || token === "Ġ")) expect(start).toBe(theirStart);
+    else if (!composes) expect([start, end]).toEqual([theirStart, theirEnd]);
+    else {
+      expect(start).toBeLessThanOrEqual(theirStart);
+      expect(end).toBeGreaterThanOrEqual(theirEnd);
+      expect(text.slice(theirEnd, end)).toMatch(/^[\p{M}\p{Lo}\uff9e]*$/u);
+      expect(text.slice(start, theirStart)).toMatch(/^.?[\p{M}\p{Lo}]*$/u);
+    }
+  });
+}
