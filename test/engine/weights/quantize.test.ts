@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { random } from "../../../src/engine/random";
+import type { OnnxGraph, OnnxTensor } from "../../../src/engine/runtime/onnx";
+import { Session } from "../../../src/engine/runtime/session";
 import { openStored, readStored, type TensorToWrite, writeSafetensors } from "../../../src/engine/weights";
 import {
   type Bits,
@@ -83,6 +85,62 @@ test("the relative error is the root mean square of the difference by that of th
   expect(of(4)).toBeGreaterThan(0.05);
   expect(of(4)).toBeLessThan(0.12);
 });
+
+test.each<Bits>([8, 4])(
+  "onnxruntime multiplies by %i bits, and looks rows up in them, as they are written",
+  async (bits) => {
+    const [rows, width] = [5, 64];
+    const quantized = quantizeMatrix(normals(rows * width, "weights"), [rows, width], bits);
+    const matrix = dequantize(quantized, bits);
+    const blocks = width / 32;
+    const codes: Omit<OnnxTensor, "name" | "shape"> = { type: "uint8", data: quantized.codes };
+    const graph: OnnxGraph = {
+      name: "blocks",
+      inputs: [
+        { name: "x", type: "float32", shape: [2, width] },
+        { name: "ids", type: "int32", shape: [3] },
+      ],
+      outputs: [
+        { name: "product", type: "float32", shape: [2, rows] },
+        { name: "found", type: "float32", shape: [3, width] },
+      ],
+      initializers: [
+        { ...codes, name: "matrix", shape: [rows, blocks, 4 * bits] },
+        { ...codes, name: "table", shape: [rows, (width * bits) / 8] },
+        { name: "scales", type: "float32", shape: [rows, blocks], data: quantized.scales },
+      ],
+      nodes: [
+        {
+          op: "MatMulNBits",
+          domain: "com.microsoft",
+          inputs: ["x", "matrix", "scales"],
+          outputs: ["product"],
+          attributes: { N: rows, K: width, bits, block_size: 32 },
+        },
+        {
+          op: "GatherBlockQuantized",
+          domain: "com.microsoft",
+          inputs: ["table", "ids", "scales"],
+          outputs: ["found"],
+          attributes: { gather_axis: 0, quantize_axis: 1, block_size: 32, bits },
+        },
+      ],
+    };
+    const x = normals(2 * width, "x");
+    const session = await Session.create(graph, "cpu");
+    const { product, found } = await session.compute({ x, ids: Int32Array.of(4, 0, 4) });
+    await session.release();
+
+    const row = (n: number) => matrix.subarray(n * width, (n + 1) * width);
+    const expected = [0, 1].flatMap((b) =>
+      Array.from({ length: rows }, (_, n) => row(n).reduce((sum, w, k) => sum + w * x[b * width + k]!, 0)),
+    );
+    product!.forEach((value, i) => {
+      expect(value).toBeCloseTo(expected[i]!, 4);
+    });
+    expect([...found!]).toEqual([...row(4), ...row(0), ...row(4)]);
+  },
+);
 
 describe("a folder", () => {
   let dir: string;
