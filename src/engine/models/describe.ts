@@ -79,7 +79,7 @@ function describeStored(
     shape,
     dtype: `uint8 (${bits}-bit)`,
     bytes: length + scales.length,
-    ...(relativeError !== undefined && { relativeError }),
+    ...(typeof relativeError === "number" && { relativeError }),
   };
 }
 

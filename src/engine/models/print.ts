@@ -3,8 +3,22 @@
 import type { ModuleTree } from "./describe";
 
 /** With each module's parameters, how they are stored, and a last line with those of all. */
-export const printModules = (tree: ModuleTree): string =>
-  `${printed(tree).join("\n")}\n${count(tree.parameters)} parameters, ${count(tree.bytes)} bytes`;
+export function printModules(tree: ModuleTree): string {
+  const total = `${count(tree.parameters)} parameters, ${count(tree.bytes)} bytes`;
+  return [...printed(tree), total, ...quantizationCost(tree)].join("\n");
+}
+
+/** What quantising cost, from the least of the matrices to the most. */
+function quantizationCost(tree: ModuleTree): string[] {
+  const errors = errorsOf(tree).sort((a, b) => a - b);
+  const [least, most] = [errors[0], errors.at(-1)].map((error) => `${(100 * (error ?? 0)).toFixed(2)} %`);
+  return errors.length > 0 ? [`${errors.length} quantised matrices, relative error ${least} to ${most}`] : [];
+}
+
+const errorsOf = ({ tensors, children }: ModuleTree): number[] => [
+  ...tensors.flatMap(({ relativeError }) => relativeError ?? []),
+  ...children.flatMap(errorsOf),
+];
 
 const count = (n: number): string => n.toLocaleString("en");
 
