@@ -79,7 +79,7 @@ async function persist(
   for (let attempt = 1; ; attempt++) {
     const response = await once(url, init, signal, patience).catch((error: unknown) => {
       signal.throwIfAborted();
-      if (attempt >= patience.attempts) throw unreachable(url, error);
+      if (attempt >= patience.attempts) throw new Unreachable(url, error);
       return null;
     });
     if (response?.ok) return response;
@@ -183,15 +183,33 @@ async function refusal(response: Response, asked: Asked): Promise<EngineError> {
 }
 
 /** A server that could not be asked. */
-export function unreachable(url: URL, error: unknown): EngineError {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  const reason = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
-  return new EngineError(
-    "hub",
-    `Cannot reach ${url.host} (${reason}); check the network, use a mirror (HF_ENDPOINT), or import from a folder.`,
-    { cause: error },
-  );
+export class Unreachable extends EngineError {
+  constructor(url: URL, error: unknown) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const reason = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
+    super(
+      "hub",
+      `Cannot reach ${url.host} (${reason}); check the network, use a mirror (HF_ENDPOINT), or import from a folder.`,
+      { cause: error },
+    );
+  }
 }
+
+/** What the hub's library cannot read is no hub's answer. */
+export async function ask<T>(connection: Connection, answer: Promise<T>): Promise<T> {
+  return answer.catch((error: unknown) => {
+    connection.signal.throwIfAborted();
+    if (error instanceof EngineError) throw error;
+    throw noHub(connection, error instanceof Error ? error.message : String(error), error);
+  });
+}
+
+export const noHub = ({ endpoint }: Connection, detail: string, cause?: unknown): EngineError =>
+  new EngineError(
+    "hub",
+    `${endpoint} does not answer as a hub does (${detail}); check the address, and whether a proxy is in between.`,
+    { cause },
+  );
 
 function endpointOf(given: string | undefined): string {
   const text = given || process.env.HF_ENDPOINT || HUB_URL;

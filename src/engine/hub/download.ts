@@ -12,7 +12,7 @@ import { createReadStream } from "node:fs";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { EngineError } from "../errors";
 import { codeOf, storageError } from "../weights";
-import { type Connection, pause, unreachable } from "./connection";
+import { type Connection, pause, Unreachable } from "./connection";
 
 export interface RemoteFile {
   readonly name: string;
@@ -85,7 +85,7 @@ async function complete(file: RemoteFile, part: string, connection: Connection, 
         // What the hub refuses, and what the disk cannot hold, is not better the next time.
         if (error instanceof EngineError || isStorageProblem(error)) throw error;
         misses = have - before >= GOOD_PIECE ? 1 : misses + 1;
-        if (misses >= patience.attempts) throw unreachable(file.url, error);
+        if (misses >= patience.attempts) throw new Unreachable(file.url, error);
         await pause(patience.firstWaitMs * 2 ** (misses - 1), signal);
       }
     }

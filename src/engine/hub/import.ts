@@ -23,7 +23,7 @@ import { CONFIG, hasTokenizer, isIndex, neededFiles, shardsOf } from "./files";
 import { cachePlace, folderPlace, hubPlace, type Place, type TakenFile } from "./places";
 import { Meter, type OnProgress } from "./progress";
 import { quantizeInto, requireWhole } from "./quantizing";
-import { parseSource, type Source } from "./source";
+import { parseSource, requireRevision, type Source } from "./source";
 
 export interface ImportOptions extends HubAccess {
   /** The folder to make; it must not be there, or be empty. */
@@ -81,7 +81,7 @@ async function placeOf(
     case "gguf":
       return [await folderPlace(dirname(source.file), signal), basename(source.file)];
     case "hub": {
-      const wanted = { id: source.id, revision: options.revision ?? source.revision };
+      const wanted = { id: source.id, revision: requireRevision(options.revision ?? source.revision) };
       const isOffline = options.offline || /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
       const place = isOffline ? cachePlace(wanted, signal) : hubPlace(wanted, { ...options, signal }, source.file);
       return [await place, source.file];
@@ -107,6 +107,7 @@ async function bring(job: Job): Promise<Taken> {
   const names = new Set(place.files.keys());
   const { beside, weights } = neededFiles(names, place.label);
   const taken: Taken = new Map();
+  for (const name of [...beside, ...(isIndex(weights) ? [weights] : [])]) requireSmall(place, name);
   const read = (name: string) => {
     const { path } = taken.get(name) as TakenFile;
     return naming(path, `${name} of ${place.label}`, readJson(path));
@@ -193,6 +194,18 @@ async function linkInto(
     await linkOrCopy(path, join(work, name), signal, onBytes);
     end();
   }
+}
+
+/** Larger than any tokenizer, and little enough to be read at once. */
+const MOST_BYTES_BESIDE = 300_000_000;
+
+function requireSmall(place: Place, name: string): void {
+  const size = sizeOf(place, [name]);
+  if (size <= MOST_BYTES_BESIDE) return;
+  throw new EngineError(
+    "config",
+    `${name} of ${place.label} has ${Math.round(size / 1e6)} MB, which no such file needs; choose another model.`,
+  );
 }
 
 /** On the disk of the cache, and on that of the folder if it is another. */

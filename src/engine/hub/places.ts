@@ -1,13 +1,14 @@
 /** The places that a model can be taken from: the hub, the cache alone, a folder. */
 
-import { readdir, realpath, stat } from "node:fs/promises";
+import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { listFiles, modelInfo } from "@huggingface/hub";
 import { EngineError } from "../errors";
 import { codeOf, makeFolder, readError } from "../weights";
 import { CachedRepo, hashInName, isCommit, isContentHash } from "./cache";
-import { type Connection, connect, type HubAccess, type Wanted } from "./connection";
+import { ask, type Connection, connect, type HubAccess, noHub, Unreachable, type Wanted } from "./connection";
 import { download, hashOf, incomplete, type OnBytes, type RemoteFile, sha256Of } from "./download";
+import { isWeights } from "./files";
 import { namesLike } from "./search";
 
 export interface Place {
@@ -121,9 +122,20 @@ export async function folderPlace(dir: string, signal: AbortSignal): Promise<Pla
     missing: async () => ({ bytes: 0, dir }),
     take: async (name, onBytes) => {
       const path = await realpath(join(dir, name));
+      if (isWeights(name)) await requireNoPointer(path);
       return { path, sha256: await sha256Of(path, signal, onBytes) };
     },
   };
+}
+
+/** What `git clone` leaves in the place of a large file where Git LFS is not installed. */
+async function requireNoPointer(path: string): Promise<void> {
+  const isSmall = (await stat(path)).size < 1024;
+  if (!isSmall || !(await readFile(path, "utf8")).startsWith("version https://git-lfs.github.com/spec/")) return;
+  throw new EngineError(
+    "weights",
+    `${path} is only Git LFS's pointer to the weights; run \`git lfs pull\` there, or import the model by its name.`,
+  );
 }
 
 /** The commit that a branch or tag is now: everything after is asked of this commit. */
@@ -183,22 +195,6 @@ const isSafePath = (path: unknown): path is string =>
   !/^[/\\]|^[A-Za-z]:/.test(path) &&
   !path.split(/[/\\]/).some((part) => part === "..");
 
-/** What the hub's library cannot read is no hub's answer. */
-async function ask<T>(connection: Connection, answer: Promise<T>): Promise<T> {
-  return answer.catch((error: unknown) => {
-    connection.signal.throwIfAborted();
-    if (error instanceof EngineError) throw error;
-    throw noHub(connection, error instanceof Error ? error.message : String(error), error);
-  });
-}
-
-const noHub = ({ endpoint }: Connection, detail: string, cause?: unknown): EngineError =>
-  new EngineError(
-    "hub",
-    `${endpoint} does not answer as a hub does (${detail}); check the address, and whether a proxy is in between.`,
-    { cause },
-  );
-
 /** The same refusal, with what may have been meant, or what the cache has. */
 async function suggest(
   error: unknown,
@@ -213,7 +209,7 @@ async function suggest(
     if (near.length > 0 && !near.includes(id)) {
       throw new EngineError(code, `${message} Did you mean ${near.join(" or ")}?`, { cause: error });
     }
-  } else if (message.startsWith("Cannot reach") && (await cache.commitOf(revision)) !== null) {
+  } else if (error instanceof Unreachable && (await cache.commitOf(revision)) !== null) {
     throw new EngineError(code, `${message} The cache has ${id}: import it offline.`, { cause: error });
   }
   throw error;

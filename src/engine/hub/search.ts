@@ -2,7 +2,7 @@
 
 import { listModels } from "@huggingface/hub";
 import { knownModelTypes } from "../models/families";
-import { type Connection, connect, type HubAccess } from "./connection";
+import { ask, type Connection, connect, type HubAccess } from "./connection";
 
 export interface FoundModel {
   readonly id: string;
@@ -19,6 +19,10 @@ const MOST_ASKED = 100;
 /** Text-generation models whose architecture is known, most downloaded first. */
 export async function searchHub(query: string, access: HubAccess = {}): Promise<FoundModel[]> {
   const connection = await connect(access);
+  return ask(connection, find(query, connection));
+}
+
+async function find(query: string, connection: Connection): Promise<FoundModel[]> {
   const found: FoundModel[] = [];
   const models = listModels({
     search: { query, task: "text-generation" },

@@ -20,6 +20,15 @@ const HUB_ADDRESS = /^https:\/\/huggingface\.co\//;
 /** `./x`, `../x`, `/x`, `C:\x`: nothing of the hub is written so. */
 const PATH = /^(\.{1,2}([/\\]|$)|[/\\]|[A-Za-z]:[/\\])|\\/;
 
+/** A branch, tag or commit: `main`, `v1.0`, `refs/pr/1`. */
+export function requireRevision(revision: string): string {
+  if (/^\w[\w./-]*$/.test(revision) && !revision.split("/").includes("..")) return revision;
+  throw new EngineError(
+    "config",
+    `${JSON.stringify(revision)} is no revision; give a branch, a tag or a commit, such as main.`,
+  );
+}
+
 /** What `text` names: what is there on the disk goes before what the hub may have. */
 export async function parseSource(text: string): Promise<Source> {
   const path = resolve(text.trim().replace(/^~(?=$|[/\\])/, () => homedir()));

@@ -354,6 +354,18 @@ describe("what is refused before weights are fetched", () => {
     ]);
   });
 
+  test("a configuration that is longer than any", async () => {
+    const big = { type: "file", path: "config.json", size: 5e9, oid: "a".repeat(40) };
+    const rest = ["model.safetensors", "tokenizer.json"].map((path) => ({ ...big, path, size: 9 }));
+    hub.trouble = ({ path }) =>
+      path.includes("/tree/") ? { kind: "body", body: JSON.stringify([big, ...rest]) } : undefined;
+    await refused(
+      bring("lab/real"),
+      /^config\.json of lab\/real has 5000 MB, which no such file needs; choose another/,
+    );
+    expect(filesAsked()).toEqual([]);
+  });
+
   test("more than the disk has", async () => {
     const other = model({ ...SMALL, "model.safetensors": WEIGHTS });
     hub.trouble = ({ path }) =>
@@ -415,6 +427,7 @@ describe("who may read what", () => {
       bring("other/real"),
       /^There is no model other\/real at .*, or it is private: .* Did you mean lab\/real\?$/,
     );
+    await refused(bring("lab/real", { revision: "../../evil" }), /^"\.\.\/\.\.\/evil" is no revision; give a branch/);
     await refused(bring("lab/real@v9"), /^lab\/real has no revision "v9"; leave it out, or choose one of /);
   });
 });
@@ -466,6 +479,7 @@ describe("without a network", () => {
   test("a page where the hub should be is told as that", async () => {
     hub.trouble = () => ({ kind: "body", body: "<html>Please log in</html>" });
     await refused(bring("lab/real"), /does not answer as a hub does \(.*\); check the address, and whether a proxy/);
+    await expect(searchHub("x", { endpoint: hub.endpoint })).rejects.toThrow(/does not answer as a hub does/);
     await refused(
       bring("lab/real", { endpoint: "huggingface.co" }),
       /^The endpoint "huggingface\.co" is no web address/,
@@ -542,6 +556,45 @@ describe("quantising on import", () => {
   });
 });
 
+describe("answers that no hub gives end in one sentence", () => {
+  const file = { type: "file", path: "config.json", size: 2, oid: "a".repeat(40) };
+  const trees: unknown[] = [
+    null,
+    5,
+    {},
+    [null],
+    [[]],
+    [{}],
+    [{ ...file, path: 7 }],
+    [{ ...file, path: "" }],
+    [{ ...file, size: -1 }],
+    [{ ...file, size: 1.5 }],
+    [{ ...file, size: "2" }],
+    [{ ...file, oid: "../../evil" }],
+    [{ ...file, oid: undefined }],
+    [{ ...file, lfs: { oid: "a".repeat(63), size: 2 } }],
+    [{ ...file, lfs: { oid: "a".repeat(64), size: 1e300 } }],
+    [{ ...file, lfs: 9 }],
+  ];
+  test.each(trees.map((tree) => JSON.stringify(tree)))("to which files there are: %s", async (body) => {
+    hub.trouble = ({ path }) => (path.includes("/tree/") ? { kind: "body", body } : undefined);
+    await refused(bring("lab/real"), /^[^\n]*; (c|it needs)[^\n]*\.$/);
+  });
+
+  test.each([
+    "null",
+    "[]",
+    "{}",
+    '{"sha":5}',
+    '{"sha":"main"}',
+    '{"sha":"../../../../../../../../../../../evil"}',
+    "{",
+  ])("to which commit it is: %s", async (body) => {
+    hub.trouble = ({ path }) => (path.includes("/revision/") ? { kind: "body", body } : undefined);
+    await refused(bring("lab/real"), /does not answer as a hub does \([^\n]*\); check the address/);
+  });
+});
+
 describe("a folder on the disk", () => {
   test("becomes a model folder of its own, by hard links", async () => {
     await importModel(SHIPPED, { out: join(dir, "out") });
@@ -576,6 +629,18 @@ describe("a folder on the disk", () => {
     await mkdir(join(dir, "out"));
     await bring("lab/real");
     expect(await left()).toEqual(["out"]);
+  });
+
+  test("that has been cloned without its large files is refused with what to do", async () => {
+    const clone = join(dir, "hf", "clone");
+    await mkdir(clone, { recursive: true });
+    for (const [name, bytes] of Object.entries(SMALL)) await writeFile(join(clone, name), bytes);
+    const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${hashOf(WEIGHTS)}\nsize ${WEIGHTS.length}\n`;
+    await writeFile(join(clone, "model.safetensors"), pointer);
+    await refused(
+      bring(clone),
+      /clone\/model\.safetensors is only Git LFS's pointer to the weights; run `git lfs pull`/,
+    );
   });
 
   test("with links that lead in a circle is refused", async () => {
