@@ -5,6 +5,8 @@ import type { Model } from "./models";
 /** Every command, with what it may be given when another place calls it. */
 export interface Commands {
   "decoderLab.trainTinyGpt": () => Promise<void>;
+  "decoderLab.importModel": () => Promise<void>;
+  "decoderLab.setHubToken": () => Promise<void>;
   "decoderLab.showTraining": () => Promise<void>;
   "decoderLab.pauseTraining": () => Promise<void>;
   "decoderLab.stopTraining": () => Promise<void>;
@@ -15,6 +17,7 @@ export interface Commands {
   "decoderLab.renameModel": (model?: Model) => Promise<void>;
   "decoderLab.deleteModel": (model?: Model) => Promise<void>;
   "decoderLab.revealModel": (model?: Model) => Promise<void>;
+  "decoderLab.copyModuleTree": (model?: Model) => Promise<void>;
   "decoderLab.refreshModels": () => Promise<void>;
   "decoderLab.inspectSelection": () => Promise<void>;
   "decoderLab.toggleCompletions": () => Promise<void>;
@@ -27,6 +30,8 @@ export interface Commands {
 /** The same ids at run time; one that is missing does not compile. */
 export const commandIds: { readonly [Id in keyof Commands]: true } = {
   "decoderLab.trainTinyGpt": true,
+  "decoderLab.importModel": true,
+  "decoderLab.setHubToken": true,
   "decoderLab.showTraining": true,
   "decoderLab.pauseTraining": true,
   "decoderLab.stopTraining": true,
@@ -37,6 +42,7 @@ export const commandIds: { readonly [Id in keyof Commands]: true } = {
   "decoderLab.renameModel": true,
   "decoderLab.deleteModel": true,
   "decoderLab.revealModel": true,
+  "decoderLab.copyModuleTree": true,
   "decoderLab.refreshModels": true,
   "decoderLab.inspectSelection": true,
   "decoderLab.toggleCompletions": true,
@@ -50,6 +56,8 @@ export const commandIds: { readonly [Id in keyof Commands]: true } = {
 export const settingDefaults = {
   "engine.device": "auto" as "auto" | "cpu" | "webgpu",
   "engine.runtime": "",
+  "hub.endpoint": "",
+  "hub.offline": false,
   "hover.enabled": true,
   "hover.languages": { "*": true } as Readonly<Record<string, boolean>>,
   "inspector.maxTokens": 128,

@@ -2,9 +2,11 @@ import { join } from "node:path";
 import * as vscode from "vscode";
 import { Activity } from "./activity";
 import { chooseDevice, restartEngine, showMenu, toggleCompletions } from "./commands/engineCommands";
+import { importModel, setHubToken } from "./commands/importModel";
 import {
   activateModel,
   chooseModel,
+  copyModuleTree,
   deleteModel,
   inspectModel,
   renameModel,
@@ -16,6 +18,7 @@ import { registerCommand, showingErrors } from "./commands/registerCommand";
 import { trainTinyGpt } from "./commands/trainTinyGpt";
 import { type Commands, trainingPanelType, viewIds } from "./contributions";
 import { EngineClient, type EngineState } from "./engineClient";
+import { Hub } from "./hub";
 import { l10n } from "./l10n";
 import type { Lab } from "./lab";
 import { ModelLibrary } from "./modelLibrary";
@@ -50,7 +53,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const models = new ModelLibrary(context);
   const trainings = new Trainings(engine, models);
   const activity = new Activity(() => status.update());
-  const lab: Lab = { extensionUri: context.extensionUri, log, engine, models, trainings, activity };
+  const hub = new Hub(context.secrets);
+  const lab: Lab = { extensionUri: context.extensionUri, log, engine, hub, models, trainings, activity };
 
   const status = new StatusItem(lab);
   const tree = new ModelTree(lab);
@@ -72,6 +76,8 @@ export function activate(context: vscode.ExtensionContext): void {
     panel,
     hover,
     command("decoderLab.trainTinyGpt", trainTinyGpt(lab, panel)),
+    command("decoderLab.importModel", importModel(lab)),
+    command("decoderLab.setHubToken", setHubToken(lab)),
     command("decoderLab.showTraining", async () => panel.show()),
     command("decoderLab.pauseTraining", async () =>
       trainings.current?.pause(trainings.current.state.phase !== "paused"),
@@ -84,6 +90,7 @@ export function activate(context: vscode.ExtensionContext): void {
     command("decoderLab.renameModel", renameModel(lab)),
     command("decoderLab.deleteModel", deleteModel(lab)),
     command("decoderLab.revealModel", revealModel(lab)),
+    command("decoderLab.copyModuleTree", copyModuleTree(lab)),
     command("decoderLab.refreshModels", () => models.refresh()),
     command("decoderLab.inspectSelection", () => inspector.reveal()),
     command("decoderLab.toggleCompletions", toggleCompletions()),

@@ -3,15 +3,16 @@
 import { l10n } from "./l10n";
 
 /** 270226 -> "270 k", 10788864 -> "10.8 M". */
-export function count(n: number): string {
-  for (const [size, unit] of [
-    [1e9, "G"],
-    [1e6, "M"],
-    [1e3, "k"],
-  ] as const) {
-    if (n >= size) return `${(n / size).toFixed(n >= 100 * size ? 0 : n >= 10 * size ? 1 : 2)} ${unit}`;
+export const count = (n: number): string => inThousands(n, ["k", "M", "G"]) ?? String(n);
+
+/** 548105171 -> "548 MB", 1.3e9 -> "1.30 GB". */
+export const bytes = (n: number): string => inThousands(n, ["kB", "MB", "GB"]) ?? `${Math.round(n)} B`;
+
+function inThousands(n: number, units: readonly [string, string, string]): string | undefined {
+  for (const [i, size] of [1e9, 1e6, 1e3].entries()) {
+    if (n >= size) return `${(n / size).toFixed(n >= 100 * size ? 0 : n >= 10 * size ? 1 : 2)} ${units[2 - i]}`;
   }
-  return String(n);
+  return undefined;
 }
 
 /** 3725 -> "1 h 2 min", 75 -> "1 min", 12 -> "12 s". */

@@ -1,6 +1,7 @@
 import type * as vscode from "vscode";
 import type { Activity } from "./activity";
 import type { EngineClient } from "./engineClient";
+import type { Hub } from "./hub";
 import type { ModelLibrary } from "./modelLibrary";
 import type { Trainings } from "./trainings";
 
@@ -9,6 +10,7 @@ export interface Lab {
   readonly extensionUri: vscode.Uri;
   readonly log: vscode.LogOutputChannel;
   readonly engine: EngineClient;
+  readonly hub: Hub;
   readonly models: ModelLibrary;
   readonly trainings: Trainings;
   readonly activity: Activity;

@@ -3,7 +3,17 @@
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import * as vscode from "vscode";
-import { chooseActive, folderFor, listModels, type Model, nameFor, readModel, renameModel } from "./models";
+import {
+  chooseActive,
+  folderFor,
+  type ImportedFacts,
+  listModels,
+  type Model,
+  nameFor,
+  noteImport,
+  readModel,
+  renameModel,
+} from "./models";
 
 const ACTIVE = "activeModel";
 
@@ -15,7 +25,7 @@ export class ModelLibrary implements vscode.Disposable {
   #models: readonly Model[] = [];
   #refreshing: Promise<void> | undefined;
 
-  /** Where trained models are. */
+  /** Where models are, but for the one that comes with the extension. */
   readonly dir: string;
   readonly onDidChange = this.#changed.event;
 
@@ -23,8 +33,8 @@ export class ModelLibrary implements vscode.Disposable {
     this.#state = context.globalState;
     this.#bundledDir = join(context.extensionPath, "media", "model");
     this.dir = join(context.globalStorageUri.fsPath, "models");
-    // Other windows train and delete too.
-    const records = new vscode.RelativePattern(context.globalStorageUri, "models/*/training.json");
+    // Other windows train, import and delete too.
+    const records = new vscode.RelativePattern(context.globalStorageUri, "models/*/{training,source}.json");
     this.#watcher = vscode.workspace.createFileSystemWatcher(records);
     const refresh = () => void this.refresh();
     this.#watcher.onDidCreate(refresh);
@@ -55,6 +65,12 @@ export class ModelLibrary implements vscode.Disposable {
 
   async rename(model: Model, name: string): Promise<void> {
     await renameModel(model.dir, name);
+    await this.refresh();
+  }
+
+  /** An imported model is there, under this name. */
+  async noteImport(dir: string, name: string, facts: ImportedFacts): Promise<void> {
+    await noteImport(dir, name, facts);
     await this.refresh();
   }
 

@@ -75,9 +75,9 @@ test("every text of package.json is in package.nls.json, and no other is", () =>
   expect(new Set(used)).toEqual(new Set(Object.keys(json("package.nls.json"))));
 });
 
-test("settings that choose a program or a device belong to the machine and are restricted where the workspace is not trusted", () => {
+test("settings that choose a program, a device or a server belong to the machine and are restricted where the workspace is not trusted", () => {
   const restricted = manifest.capabilities.untrustedWorkspaces.restrictedConfigurations;
-  expect(restricted.sort()).toEqual(["decoderLab.engine.device", "decoderLab.engine.runtime"]);
+  expect(restricted.sort()).toEqual(named(["engine.device", "engine.runtime", "hub.endpoint"]));
   for (const name of restricted) expect(properties[name]?.scope).toBe("machine");
 });
 

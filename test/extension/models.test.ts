@@ -1,8 +1,16 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { chooseActive, folderFor, listModels, nameFor, readModel, renameModel } from "../../src/extension/models";
+import {
+  chooseActive,
+  folderFor,
+  listModels,
+  nameFor,
+  noteImport,
+  readModel,
+  renameModel,
+} from "../../src/extension/models";
 
 let root: string;
 beforeEach(async () => {
@@ -31,6 +39,11 @@ describe("a model folder", () => {
       dir,
       bundled: false,
       problem: null,
+      source: null,
+      revision: null,
+      family: null,
+      precision: null,
+      bytes: null,
       device: "cpu",
       createdAt: Date.UTC(2026, 2, 1),
     });
@@ -48,6 +61,19 @@ describe("a model folder", () => {
   test("with a file missing is broken, and says which", async () => {
     const model = await readModel(await folder("half", { name: "Half" }, ["config.json"]));
     expect(model).toMatchObject({ name: "Half", problem: "Missing in its folder: model.safetensors, tokenizer.json." });
+  });
+
+  test.each([
+    ["shards", ["model.safetensors.index.json", "model-1.safetensors", "tokenizer.json"]],
+    ["pytorch_model.bin", ["pytorch_model.bin", "tokenizer.json"]],
+    ["vocab.json and merges.txt", ["model.safetensors", "vocab.json", "merges.txt"]],
+  ])("of the hub with %s is a model", async (name, files) => {
+    expect((await readModel(await folder(name, null, ["config.json", ...files]))).problem).toBeNull();
+  });
+
+  test("with half of a tokenizer is broken", async () => {
+    const model = await readModel(await folder("half", null, ["config.json", "model.safetensors", "vocab.json"]));
+    expect(model.problem).toBe("Missing in its folder: tokenizer.json.");
   });
 
   test.each(["{", "[1]", "null"])("with the record %s is broken", async (record) => {
@@ -80,6 +106,29 @@ test("renaming changes the name and nothing else", async () => {
   });
 });
 
+describe("an imported model", () => {
+  const source = { id: "org/fox", revision: "abc", date: "2026-03-01T00:00:00Z", files: [{ name: "config.json" }] };
+  const facts = { parameters: 124_439_808, family: "gpt2", precision: "8-bit", bytes: 1000 } as const;
+
+  test("is named after its source until it has a name, and says where it comes from", async () => {
+    const dir = await folder("fox", null);
+    await writeFile(join(dir, "source.json"), JSON.stringify(source));
+    const listed = { source: "org/fox", revision: "abc", createdAt: Date.UTC(2026, 2, 1) };
+    expect(await readModel(dir)).toMatchObject({ name: "org/fox", ...listed });
+    await noteImport(dir, "fox (8-bit)", facts);
+    expect(await readModel(dir)).toMatchObject({ name: "fox (8-bit)", ...listed, ...facts });
+  });
+
+  test("keeps its record when it is renamed, and gets none of a run", async () => {
+    const dir = await folder("fox", null);
+    await writeFile(join(dir, "source.json"), JSON.stringify(source));
+    await renameModel(dir, "Hare");
+    expect(JSON.parse(await readFile(join(dir, "source.json"), "utf8"))).toEqual({ ...source, name: "Hare" });
+    expect(await readdir(dir)).not.toContain("training.json");
+    expect((await readModel(dir)).name).toBe("Hare");
+  });
+});
+
 test("renaming reaches the checkpoints, from which a resumed run takes its name", async () => {
   const dir = await folder("fox", { name: "Fox" });
   await mkdir(join(dir, "checkpoints", "step-00000010"), { recursive: true });
@@ -105,6 +154,11 @@ describe("the active model", () => {
     name: dir,
     bundled: false,
     problem: null,
+    source: null,
+    revision: null,
+    family: null,
+    precision: null,
+    bytes: null,
     preset: null,
     parameters: null,
     step: null,

@@ -234,7 +234,7 @@ async function readRecord(dir: string): Promise<ModelRecord> {
   const count = (value: unknown) => (typeof value === "number" && value >= 0 ? value : 0);
   const loss = (value: unknown) => (typeof value === "number" ? value : null);
   return {
-    name: text(run.name) ?? text(source.id) ?? basename(dir),
+    name: text(run.name) ?? text(source.name) ?? text(source.id) ?? basename(dir),
     preset: text(run.preset),
     step: count(run.step),
     steps: count(run.steps),

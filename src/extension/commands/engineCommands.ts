@@ -68,6 +68,7 @@ export function showMenu(lab: Lab) {
             ),
           ]
         : [item("decoderLab.trainTinyGpt", `$(add) ${l10n.t("Train Tiny GPT")}`)]),
+      item("decoderLab.importModel", `$(cloud-download) ${l10n.t("Import Model")}`),
       item("decoderLab.chooseModel", `$(circuit-board) ${l10n.t("Choose Active Model")}`, models.active?.name),
       item("decoderLab.inspectSelection", `$(search) ${l10n.t("Inspect Selection or Line")}`),
       item("decoderLab.toggleCompletions", `$(sparkle) ${completions}`),

@@ -11,6 +11,7 @@ import { showRun } from "./trainingProgress";
 
 const usable = (model: Model) => model.problem === null;
 const own = (model: Model) => !model.bundled;
+const trainedHere = (model: Model) => own(model) && model.source === null;
 
 export function chooseModel(lab: Lab) {
   return async (): Promise<void> => {
@@ -37,7 +38,7 @@ export function inspectModel(lab: Lab, inspector: InspectorView) {
 
 export function resumeTraining(lab: Lab, panel: TrainingPanel) {
   return async (given?: Model): Promise<void> => {
-    const trained = (model: Model) => usable(model) && own(model) && !lab.trainings.isTraining(model.dir);
+    const trained = (model: Model) => usable(model) && trainedHere(model) && !lab.trainings.isTraining(model.dir);
     const model = given ?? (await pickModel(lab, l10n.t("Resume Training"), trained));
     if (!model) return;
     const steps = await askForSteps(model);
@@ -118,6 +119,18 @@ export function revealModel(lab: Lab) {
   };
 }
 
+export function copyModuleTree(lab: Lab) {
+  return async (given?: Model): Promise<void> => {
+    const model = given ?? (await pickModel(lab, l10n.t("Copy Module Tree"), usable));
+    if (!model) return;
+    await vscode.env.clipboard.writeText(await lab.engine.call("printModules", { dir: model.dir }));
+    vscode.window.setStatusBarMessage(l10n.t("The module tree of “{0}” is in the clipboard.", model.name), TOLD_FOR);
+  };
+}
+
+/** Milliseconds that the status bar tells what was done. */
+const TOLD_FOR = 4000;
+
 function refuseWhileTraining(lab: Lab, model: Model): void {
   if (lab.trainings.isTraining(model.dir)) {
     throw new Error(l10n.t("“{0}” is still training. Stop it first, or wait until it is done.", model.name));
@@ -127,12 +140,13 @@ function refuseWhileTraining(lab: Lab, model: Model): void {
 async function pickModel(lab: Lab, title: string, which: (model: Model) => boolean): Promise<Model | undefined> {
   await lab.models.refresh();
   const models = lab.models.models.filter(which);
-  if (models.length === 0) throw new Error(l10n.t("There is no model for this yet. Train one first."));
+  if (models.length === 0) throw new Error(l10n.t("There is no model for this yet. Train or import one first."));
   const active = lab.models.active?.dir;
   const items = models.map((model) => ({
     label: `${model.dir === active ? "$(pass-filled) " : ""}${model.name}`,
     description: [
       model.parameters === null ? "" : count(model.parameters),
+      model.precision ?? "",
       model.loss === null ? "" : l10n.t("loss {0}", (model.valLoss ?? model.loss).toFixed(2)),
       model.device ? deviceName(model.device) : "",
     ]

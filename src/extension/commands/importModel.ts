@@ -1,0 +1,244 @@
+/** "Import Model": asks which model and in which precision, brings it with its progress in a notification, and activates it. */
+
+import * as vscode from "vscode";
+import type { FoundModel, ImportParams, ModelInfo } from "../../protocol/engineApi";
+import { isCancelled, RemoteError } from "../../protocol/rpc";
+import { bytes, count } from "../format";
+import { l10n } from "../l10n";
+import type { Lab } from "../lab";
+import { logged } from "../logged";
+import {
+  fileSource,
+  folderSource,
+  foundText,
+  hubSource,
+  type ImportSource,
+  importedName,
+  precisions,
+  typedModel,
+} from "./importChoices";
+import { progressText, shareDone } from "./importProgress";
+
+export function importModel(lab: Lab) {
+  return async (): Promise<void> => {
+    const source = await pickSource(lab);
+    if (!source) return;
+    const precision = source.isQuantized ? { quantize: undefined } : await pickPrecision(source);
+    if (precision) await bring(lab, source, precision.quantize);
+  };
+}
+
+export const setHubToken = (lab: Lab) => async (): Promise<void> => {
+  await askForToken(lab);
+};
+
+/** False when it was dismissed. */
+async function askForToken({ hub }: Lab): Promise<boolean> {
+  const token = await vscode.window.showInputBox({
+    title: l10n.t("Hugging Face Token"),
+    prompt: l10n.t(
+      "For gated and private models. It is kept in the editor’s secret storage; nothing typed removes it.",
+    ),
+    placeHolder: "hf_…",
+    password: true,
+    ignoreFocusOut: true,
+    validateInput: (text) =>
+      /^[\x21-\x7e]*$/.test(text.trim()) ? undefined : l10n.t("A token has letters and digits only; copy it again."),
+  });
+  if (token === undefined) return false;
+  await hub.setToken(token.trim());
+  return true;
+}
+
+interface SourceItem extends vscode.QuickPickItem {
+  /** Undefined when it was dismissed; an item without it only tells something. */
+  readonly choose?: () => Promise<ImportSource | undefined>;
+}
+
+/** The search waits until typing rests for so long. */
+const REST = 300;
+
+async function pickSource(lab: Lab): Promise<ImportSource | undefined> {
+  const pick = vscode.window.createQuickPick<SourceItem>();
+  pick.title = l10n.t("Import Model: which one?");
+  pick.placeholder = l10n.t("Search Hugging Face, or type a model such as facebook/opt-125m");
+  const { offline } = await lab.hub.access();
+  let timer: NodeJS.Timeout | undefined;
+  let searching: AbortController | undefined;
+  let found: readonly SourceItem[] = [];
+
+  const show = () => {
+    pick.items = [...typedItems(pick.value, found), ...found, ...localItems(lab)];
+  };
+  const search = async (query: string) => {
+    const abort = new AbortController();
+    searching = abort;
+    pick.busy = true;
+    const items = await searchItems(lab, query, abort.signal);
+    if (abort.signal.aborted) return;
+    pick.busy = false;
+    found = items;
+    show();
+  };
+  const forget = () => {
+    clearTimeout(timer);
+    searching?.abort();
+    pick.busy = false;
+  };
+  pick.onDidChangeValue((value) => {
+    forget();
+    const query = value.trim();
+    if (offline || query === "") found = [];
+    else timer = setTimeout(() => void search(query), REST);
+    show();
+  });
+
+  show();
+  const chosen = await new Promise<SourceItem | undefined>((resolve) => {
+    pick.onDidAccept(() => {
+      const item = pick.selectedItems[0];
+      if (item?.choose) resolve(item);
+    });
+    pick.onDidHide(() => resolve(undefined));
+    pick.show();
+  });
+  forget();
+  pick.dispose();
+  return chosen?.choose?.();
+}
+
+/** A name that was typed in full needs no search. */
+function typedItems(text: string, found: readonly SourceItem[]): SourceItem[] {
+  const name = typedModel(text);
+  if (name === null || found.some(({ label }) => label === name)) return [];
+  const choose = async () => hubSource(name, null);
+  return [{ label: name, description: l10n.t("as typed"), alwaysShow: true, choose }];
+}
+
+async function searchItems({ engine, hub }: Lab, query: string, signal: AbortSignal): Promise<SourceItem[]> {
+  try {
+    const found = await engine.call("searchHub", { query, access: await hub.access() }, { signal });
+    if (found.length > 0) return found.map(foundItem);
+    return [{ label: l10n.t("No model that can be imported has “{0}” in its name.", query), alwaysShow: true }];
+  } catch (error) {
+    return [{ label: `$(warning) ${error instanceof Error ? error.message : String(error)}`, alwaysShow: true }];
+  }
+}
+
+const foundItem = (found: FoundModel): SourceItem => ({
+  label: found.id,
+  description: foundText(found),
+  alwaysShow: true,
+  choose: async () => hubSource(found.id, found.parameters ?? null),
+});
+
+const localItems = ({ engine }: Lab): SourceItem[] => [
+  { label: l10n.t("On this machine"), kind: vscode.QuickPickItemKind.Separator },
+  {
+    label: `$(folder) ${l10n.t("Choose a folder…")}`,
+    description: l10n.t("config.json, weights and a tokenizer"),
+    alwaysShow: true,
+    choose: async () => {
+      const dir = await chooseOnDisk({ canSelectFolders: true, canSelectFiles: false });
+      return dir === undefined ? undefined : folderSource(dir, await engine.call("describe", { dir }));
+    },
+  },
+  {
+    label: `$(file) ${l10n.t("Choose a GGUF file…")}`,
+    alwaysShow: true,
+    choose: async () => {
+      const file = await chooseOnDisk({ filters: { GGUF: ["gguf"] } });
+      return file === undefined ? undefined : fileSource(file);
+    },
+  },
+];
+
+async function chooseOnDisk(options: vscode.OpenDialogOptions): Promise<string | undefined> {
+  const uris = await vscode.window.showOpenDialog({
+    title: l10n.t("The model to import"),
+    openLabel: l10n.t("Import"),
+    ...options,
+  });
+  const uri = uris?.[0];
+  if (uri && uri.scheme !== "file")
+    throw new Error(l10n.t("This is not on a disk of the machine that runs the engine."));
+  return uri?.fsPath;
+}
+
+const pickPrecision = (source: ImportSource) =>
+  vscode.window.showQuickPick(precisions(source), {
+    title: l10n.t("Import {0}: in which precision?", source.name),
+    placeHolder: l10n.t("How its weights are kept"),
+  });
+
+/** Imports, and once more with another token where that is what was missing. */
+async function bring(lab: Lab, source: ImportSource, quantize: ImportParams["quantize"]): Promise<void> {
+  try {
+    await lab.models.refresh();
+    const { name, dir } = lab.models.place(importedName(source.name, quantize));
+    const params = { source: source.source, out: dir, quantize, access: await lab.hub.access() };
+    const info = await withProgress(lab, name, params);
+    await lab.models.noteImport(dir, name, info);
+    await lab.models.activate(dir);
+    void offerNext(name, info);
+  } catch (error) {
+    if (isCancelled(error)) return tellStopped(source);
+    if (!source.isRemote || !wantsToken(error)) throw error;
+    lab.log.error(`import: ${logged(error)}`);
+    const setToken = l10n.t("Set Access Token");
+    const chosen = await vscode.window.showErrorMessage(error.message, setToken);
+    if (chosen === setToken && (await askForToken(lab))) await bring(lab, source, quantize);
+  }
+}
+
+function withProgress({ engine }: Lab, name: string, params: ImportParams): Promise<ModelInfo> {
+  const location = vscode.ProgressLocation.Notification;
+  const options = { location, title: l10n.t("Importing {0}", name), cancellable: true };
+  // The progress is over when the import is: the answer is a promise of its own.
+  return Promise.resolve(
+    vscode.window.withProgress(options, async (progress, token) => {
+      const abort = new AbortController();
+      const subscription = token.onCancellationRequested(() => abort.abort());
+      let shown = 0;
+      try {
+        return await engine.call("importModel", params, {
+          signal: abort.signal,
+          onProgress: (now) => {
+            const share = Math.max(shown, shareDone(now, params.quantize !== undefined) ?? 0);
+            progress.report({ message: progressText(now), increment: share - shown });
+            shown = share;
+          },
+        });
+      } finally {
+        subscription.dispose();
+      }
+    }),
+  );
+}
+
+/** A hub that has not been given a token says of private models that they are not there. */
+const wantsToken = (error: unknown): error is RemoteError =>
+  error instanceof RemoteError && (error.code === "hubAccess" || error.code === "notFound");
+
+function tellStopped({ name, isRemote }: ImportSource): void {
+  void vscode.window.showInformationMessage(
+    isRemote
+      ? l10n.t(
+          "The import of {0} was stopped; what was downloaded is kept, and importing it again goes on from there.",
+          name,
+        )
+      : l10n.t("The import of {0} was stopped; nothing of it was kept.", name),
+  );
+}
+
+async function offerNext(name: string, { parameters, bytes: size }: ModelInfo): Promise<void> {
+  const inspect = l10n.t("Inspect");
+  const message = l10n.t(
+    "“{0}” is imported and active ({1} parameters, {2}): inspect a line, point at a word, or type to have it completed.",
+    name,
+    count(parameters),
+    bytes(size),
+  );
+  if ((await vscode.window.showInformationMessage(message, inspect)) !== inspect) return;
+  await vscode.commands.executeCommand("decoderLab.inspectSelection");
+}

@@ -1,0 +1,62 @@
+/** A model's modules as the Models view lists them, in the words of PyTorch's `print(model)`: pure. */
+
+import type { ModuleTree } from "../../protocol/engineApi";
+import { bytes, count } from "../format";
+import { l10n } from "../l10n";
+
+export interface ModuleNode {
+  readonly kind: "module" | "tensor" | "problem";
+  /** By which the view knows it again. */
+  readonly id: string;
+  readonly label: string;
+  readonly description: string;
+  /** A line each. */
+  readonly tooltip: readonly string[];
+  readonly children: readonly ModuleNode[];
+}
+
+/** The root: the model's own class, with everything in it. */
+export const moduleNode = (tree: ModuleTree, dir: string): ModuleNode => nodeOf(tree, `${dir}#`);
+
+function nodeOf(tree: ModuleTree, id: string): ModuleNode {
+  const { name, kind, parameters, tensors, children } = tree;
+  return {
+    kind: "module",
+    id,
+    label: name === "" ? kind : `(${name})`,
+    description: [name === "" ? "" : kind, parameters > 0 ? count(parameters) : ""].filter(Boolean).join(" · "),
+    tooltip: [
+      name === "" ? kind : `(${name}): ${kind}`,
+      l10n.t("{0} parameters, {1}", parameters.toLocaleString(), bytes(tree.bytes)),
+    ],
+    children: [
+      ...tensors.map((tensor) => tensorNode(tensor, id)),
+      ...children.map((child) => nodeOf(child, `${id}/${child.name}`)),
+    ],
+  };
+}
+
+function tensorNode(tensor: ModuleTree["tensors"][number], parent: string): ModuleNode {
+  const { name, shape, dtype, relativeError } = tensor;
+  const parts = [`[${shape.join(", ")}] ${dtype}`, bytes(tensor.bytes)];
+  const error =
+    relativeError === undefined ? [] : [l10n.t("quantising error {0} %", (100 * relativeError).toPrecision(2))];
+  return {
+    kind: "tensor",
+    id: `${parent}:${name}`,
+    label: name.slice(name.lastIndexOf(".") + 1),
+    description: [...parts, ...error].join(" · "),
+    tooltip: [name, ...parts, ...error],
+    children: [],
+  };
+}
+
+/** In place of the modules, where they cannot be told. */
+export const problemNode = (message: string, dir: string): ModuleNode => ({
+  kind: "problem",
+  id: `${dir}#problem`,
+  label: message,
+  description: "",
+  tooltip: [message],
+  children: [],
+});
