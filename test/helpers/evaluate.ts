@@ -73,6 +73,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
       const norm = logSumExp(xs);
       return xs.map((x) => Math.exp(x - norm));
     }),
+  max: (node, value) => perRow(rowsIn(node.inputs[0], value), (xs) => [Math.max(...xs)]),
   argMax: (node, value) => perRow(rowsIn(node.inputs[0], value), (xs) => [xs.indexOf(Math.max(...xs))]),
 
   matmul: (node, value) => {

@@ -80,6 +80,7 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
   logSumExp: (g, { inputs: [x] }) => [x.softmax().mul(g.reshape([...g.shape, 1]))],
   // y = softmax(x),  dx = y * (g - Σ g*y)
   softmax: (g, y) => [(y as Node).mul(g.sub(g.mul(y as Node).sum([-1], true)))],
+  max: () => [notDifferentiable("max")],
   argMax: () => [null],
 
   // y = α a @ b,  da = α g @ bᵀ,  db = α aᵀ @ g; where an operand was transposed, so is its gradient.

@@ -9,7 +9,7 @@
  */
 
 import { EngineError } from "../errors";
-import { cachedAttention, concat, input, type Node, pick, rows, splitAt } from "../graph/node";
+import { cachedAttention, concat, input, type Node, rows, splitAt } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";
 import { type Context, decoder, scoreScale, softcapped, windowOfLayer } from "../nn/decoder";
@@ -193,7 +193,7 @@ export function decodeGraph(
   }); // [B, V]
   const best = logits.argMax();
   const logZ = logits.logSumExp();
-  const bestLogProbability = pick(logits, best).sub(logZ);
+  const bestLogProbability = logits.max().sub(logZ);
   const entropy = logZ.sub(logits.softmax().mul(logits).sum([-1]));
   return { logits, best, bestLogProbability, entropy, ...outputs };
 }

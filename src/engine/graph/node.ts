@@ -45,6 +45,8 @@ export interface Ops {
   sumSquares: { inputs: [Node]; attrs: None };
   logSumExp: { inputs: [Node]; attrs: None };
   softmax: { inputs: [Node]; attrs: None };
+  /** The largest element along the last axis. */
+  max: { inputs: [Node]; attrs: None };
   /** Index of the largest element along the last axis. */
   argMax: { inputs: [Node]; attrs: None };
 
@@ -195,6 +197,10 @@ export class Node<K extends Op = Op> {
   /** log(sum(exp(x))) over the last axis, which is dropped. */
   logSumExp(): Node {
     return new Node("logSumExp", [this as Node], {}, this.shape.slice(0, -1)) as Node;
+  }
+  /** Of the last axis, which is dropped. */
+  max(): Node {
+    return new Node("max", [this as Node], {}, this.shape.slice(0, -1)) as Node;
   }
   argMax(): Node<"argMax"> {
     return new Node("argMax", [this as Node], {}, this.shape.slice(0, -1), "i64");

@@ -262,6 +262,10 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     return w.emit("Reshape", [w.emit("Add", [log, max]), w.int64s(...node.shape)], { as: node as Node });
   },
   softmax: (node, w) => simple("Softmax", { axis: -1 })(node, w),
+  max: (node, w) => {
+    const inputs = [w.name(node.inputs[0]), w.int64s(node.inputs[0].shape.length - 1)];
+    return w.emit("ReduceMax", inputs, { attributes: { keepdims: 0 }, as: node as Node });
+  },
   argMax: (node, w) => simple("ArgMax", { axis: -1, keepdims: 0 })(node, w),
 
   matmul: (node, w) => {

@@ -159,6 +159,7 @@ const withoutGradient = [
   "stored",
   "quantized",
   "positive",
+  "max",
   "argMax",
   "oneHot",
   "window",

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { choose, softmax } from "../../../src/engine/generate/sampling";
+import { choose, isGreedy, type Sampling, softmax } from "../../../src/engine/generate/sampling";
 import { random } from "../../../src/engine/random";
 
 const logits = Float32Array.of(2, -1, 0.5, 2, 1);
 
 /** How often each token is chosen. */
-function frequencies(sampling: { temperature: number; topK?: number; topP?: number }, n = 20_000): number[] {
+function frequencies(sampling: Partial<Sampling> & { temperature: number }, n = 20_000): number[] {
   const draws = random(1, "test");
   const counts = new Array<number>(logits.length).fill(0);
   for (let i = 0; i < n; i++) (counts[choose(logits, { topK: 0, topP: 1, ...sampling }, draws).id] as number) += 1;
@@ -62,4 +62,103 @@ test("the probability told is the model's own, before temperature and cuts", () 
 
 test("huge logits do not overflow", () => {
   expect([...softmax(Float32Array.of(1e30, 0, -1e30))]).toEqual([1, 0, 0]);
+});
+
+test("min-p leaves what has at least that share of the most likely token's probability", () => {
+  const share = Math.exp(-1); // of the fifth token, whose logit is 1 less than the largest
+  const kept = (minP: number) => frequencies({ temperature: 1, minP }, 2000).map((f) => f > 0);
+  expect(kept(share * 0.99)).toEqual([true, false, false, true, true]);
+  expect(kept(share * 1.01)).toEqual([true, false, false, true, false]);
+  expect(kept(1)).toEqual([true, false, false, true, false]);
+  expect(kept(0)).toEqual([true, true, true, true, true]);
+  // A higher temperature brings probabilities closer together before the cut.
+  expect(frequencies({ temperature: 10, minP: share }, 2000).every((f) => f > 0)).toBe(true);
+});
+
+describe("a repetition penalty", () => {
+  const draws = random(1, "test");
+  const greedy = (penalty: number, past: readonly number[]) =>
+    choose(logits, { temperature: 0, topK: 0, topP: 1, repetitionPenalty: penalty }, draws, past).id;
+
+  test("takes from what is there already, as often as it may be there", () => {
+    expect(greedy(1.5, [])).toBe(0);
+    expect(greedy(1.5, [0])).toBe(3);
+    expect(greedy(1.5, [0, 3])).toBe(0); // 2 / 1.5 is still above 1
+    expect(greedy(3, [0, 3, 0, 3])).toBe(4);
+    expect(greedy(1, [0, 3])).toBe(0);
+  });
+
+  test("makes negative logits smaller, not larger", () => {
+    const negative = Float32Array.of(-1, -1.5);
+    const sampling = { temperature: 0, topK: 0, topP: 1, repetitionPenalty: 2 };
+    expect(choose(negative, sampling, draws, [0]).id).toBe(1);
+    expect([...negative]).toEqual([-1, -1.5]);
+  });
+
+  test("does not change the probability that is told", () => {
+    const { id, probability } = choose(
+      logits,
+      { temperature: 0, topK: 0, topP: 1, repetitionPenalty: 3 },
+      draws,
+      [0, 3],
+    );
+    expect(probability).toBeCloseTo(softmax(logits)[id] as number, 6);
+  });
+
+  test("makes a choice that is not the model's own", () => {
+    expect(isGreedy({ temperature: 0, topK: 40, topP: 0.5 })).toBe(true);
+    expect(isGreedy({ temperature: 0, topK: 0, topP: 1, repetitionPenalty: 1.1 })).toBe(false);
+    expect(isGreedy({ temperature: 0.1, topK: 0, topP: 1 })).toBe(false);
+  });
+});
+
+describe("cuts over a vocabulary of 50,257 tokens leave exactly what sorting all of it does", () => {
+  const many = (() => {
+    const numbers = random(2, "logits");
+    // As of models: most are far below a few, and some are alike.
+    return Float32Array.from(
+      { length: 50_257 },
+      (_, i) => Math.round(numbers.normal() * 300) / 100 + (i % 997 === 0 ? 6 : 0),
+    );
+  })();
+
+  /** The chosen of a candidate list, most likely first, by the definition of each cut. */
+  function bySorting({ temperature, topK, topP, minP = 0 }: Sampling, draw: number): number {
+    const p = softmax(many, temperature);
+    let kept = [...p.keys()].sort((a, b) => (p[b] as number) - (p[a] as number) || a - b);
+    if (topK > 0) kept = kept.slice(0, topK);
+    const mass = kept.reduce((sum, id) => sum + (p[id] as number), 0);
+    let seen = 0;
+    let end = kept.length;
+    for (const [i, id] of kept.entries()) {
+      seen += (p[id] as number) / mass;
+      if (seen < topP) continue;
+      end = i + 1;
+      break;
+    }
+    kept = kept.slice(0, end).filter((id) => (p[id] as number) >= minP * (p[kept[0] as number] as number));
+    let left = draw * kept.reduce((sum, id) => sum + (p[id] as number), 0);
+    for (const id of kept) {
+      left -= p[id] as number;
+      if (left < 0) return id;
+    }
+    return kept.at(-1) as number;
+  }
+
+  const cuts: Readonly<Record<string, Sampling>> = {
+    "top-p 0.9": { temperature: 1, topK: 0, topP: 0.9 },
+    "top-p 0.999": { temperature: 1, topK: 0, topP: 0.999 },
+    "top-p 0.99, hot": { temperature: 3, topK: 0, topP: 0.99 },
+    "top-k 40": { temperature: 1, topK: 40, topP: 1 },
+    "top-k 50,000": { temperature: 1, topK: 50_000, topP: 1 },
+    "top-k 1,000, top-p 0.5, min-p 0.01": { temperature: 0.8, topK: 1000, topP: 0.5, minP: 0.01 },
+    "min-p 0.001": { temperature: 1, topK: 0, topP: 1, minP: 0.001 },
+  };
+  test.each(Object.entries(cuts))("%s", (_name, sampling) => {
+    // The ends of the range show the first and the last that is kept.
+    for (const draw of [0, 0.2, 0.5, 0.9, 0.99, 1 - 1e-6]) {
+      const draws = { uniform: () => draw } as ReturnType<typeof random>;
+      expect(choose(many, sampling, draws).id, `at ${draw}`).toBe(bySorting(sampling, draw));
+    }
+  });
 });

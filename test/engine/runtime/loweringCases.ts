@@ -160,6 +160,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
   softmax: () => given([[2, 3, 40]], (x) => x.softmax()),
   "softmax of masked scores": () =>
     given([[2, 3, 4]], (x) => x.add(constant(Float32Array.of(0, 0, -1e9, -1e9), [4])).softmax()),
+  max: () => given([[4, 9]], (x) => x.max()),
   argMax: () => given([[4, 9]], (x) => x.argMax()),
 
   "matmul of matrices": () =>
