@@ -1,6 +1,8 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { attentionOf, Tracer, type TraceValue } from "../../../src/engine/inspect/trace";
-import { largestDifference, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
+import type { DecoderConfig } from "../../../src/engine/nn/config";
+import { Session } from "../../../src/engine/runtime/session";
+import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
 
 const { nHeads: H, dModel: D, vocabSize: V } = tinyConfig;
 const K = D / H;
@@ -70,21 +72,61 @@ test("padding changes nothing that is real", async () => {
 });
 
 describe("attention asked for by head is what the graph computes", () => {
-  for (const [layer, head] of [
-    [0, 0],
-    [0, 1],
-    [1, 1],
-  ] as const) {
-    test(`layer ${layer}, head ${head}`, async () => {
-      const T = 13;
-      const ids = someIds(T);
-      const [light, whole] = [await traced([ids], { light: true }), await traced([ids])];
-      expect(light.has("blocks.0.attn.pattern")).toBe(false);
-      const { scores, pattern } = attentionOf(light, layer, head);
-      const of = (name: string) =>
-        get(whole, `blocks.${layer}.attn.${name}`).data.subarray(head * T * T, (head + 1) * T * T);
-      expect(largestDifference(scores.data, of("scores"))).toBeLessThan(1e-5);
-      expect(largestDifference(pattern.data, of("pattern"))).toBeLessThan(1e-6);
-    });
+  const configs = { "GPT-2's way": tinyConfig, "soft-capped, in a window, over keys that heads share": modernConfig };
+  for (const [name, cfg] of Object.entries(configs)) {
+    for (const [layer, head] of [
+      [0, 0],
+      [0, 1],
+      [1, 1],
+    ] as const) {
+      test(`${name}: layer ${layer}, head ${head}`, async () => {
+        const [light, whole] = [await tracedBy(cfg, { light: true }), await tracedBy(cfg, {})];
+        expect(light.has("blocks.0.attn.pattern")).toBe(false);
+        const { scores, pattern } = attentionOf(cfg, light, layer, head);
+        const of = (value: string) =>
+          get(whole, `blocks.${layer}.attn.${value}`).data.subarray(head * T * T, (head + 1) * T * T);
+        expect(largestDifference(scores.data, of("scores"))).toBeLessThan(1e-5);
+        expect(largestDifference(pattern.data, of("pattern"))).toBeLessThan(1e-6);
+      });
+    }
   }
+  const T = 13;
+  const tracedBy = async (cfg: DecoderConfig, options: object) => {
+    const { weights } = await tinyModel(cfg);
+    return new Tracer(cfg, weights).trace([someIds(T)], options);
+  };
+
+  test("a head that the model does not have is an error", async () => {
+    const trace = await tracedBy(modernConfig, { light: true });
+    expect(() => attentionOf(modernConfig, trace, 0, 4)).toThrow("there is no head 4");
+  });
+});
+
+test("keys and values have as many heads as the model stores, queries and patterns all of them", async () => {
+  const { cfg, weights } = await tinyModel(modernConfig);
+  const trace = await new Tracer(cfg, weights).trace([someIds(7), someIds(3)]);
+  const heads = ["q", "k", "v", "scores", "pattern", "z"].map((name) => get(trace, `blocks.1.attn.${name}`).shape[1]);
+  expect(heads).toEqual([4, 2, 2, 4, 4, 4]);
+  expect(trace.has("posEmbed")).toBe(false);
+});
+
+test("a position sees no more than its window", async () => {
+  const { cfg, weights } = await tinyModel({ ...tinyConfig, windows: [3, null] });
+  const trace = await new Tracer(cfg, weights).trace([someIds(9)]);
+  for (const layer of [0, 1]) {
+    const row = get(trace, `blocks.${layer}.attn.pattern`).data.subarray(8 * 9, 9 * 9);
+    expect([...row].map((p) => p > 0)).toEqual(Array.from({ length: 9 }, (_, key) => layer === 1 || key > 5));
+  }
+});
+
+test("one compiled graph serves texts of any length", async () => {
+  const { cfg, weights } = await tinyModel();
+  const create = vi.spyOn(Session, "create");
+  const tracer = new Tracer(cfg, weights);
+  const long = await tracer.trace([someIds(40)]);
+  const short = await tracer.trace([someIds(11)]);
+  expect(create).toHaveBeenCalledTimes(1);
+  create.mockRestore();
+  const common = get(long, "logits").data.subarray(0, 11 * V);
+  expect(largestDifference(common, get(short, "logits").data)).toBeLessThan(1e-5);
 });

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { sizeOf } from "../../../src/engine/graph/shape";
-import type { DecoderConfig } from "../../../src/engine/nn/config";
+import { type ClassicConfig, classicDecoder } from "../../../src/engine/nn/config";
 import { countParameters, initParams, paramNodes, paramSpecs } from "../../../src/engine/nn/params";
 
 /** The adder of the notebook that made it known. */
-const adder: DecoderConfig = {
+const adderConfig: ClassicConfig = {
   vocabSize: 18,
   nCtx: 11,
   nLayers: 2,
@@ -21,6 +21,8 @@ const adder: DecoderConfig = {
   tiedHead: false,
   headBias: true,
 };
+const adder = classicDecoder(adderConfig);
+const withBiases = classicDecoder({ ...adderConfig, attentionBias: true });
 
 describe("the number of parameters", () => {
   test("of the adder is 270,226", () => expect(countParameters(adder)).toBe(270_226));
@@ -30,8 +32,10 @@ describe("the number of parameters", () => {
   });
 
   test("of GPT-2 is 124,439,808", () => {
-    const gpt2 = { ...adder, vocabSize: 50257, nCtx: 1024, nLayers: 12, nHeads: 12, dModel: 768, dMlp: 3072 };
-    expect(countParameters({ ...gpt2, attentionBias: true, tiedHead: true, headBias: false })).toBe(124_439_808);
+    const sizes = { vocabSize: 50257, nCtx: 1024, nLayers: 12, nHeads: 12, dModel: 768, dMlp: 3072 };
+    const gpt2 = classicDecoder({ ...adderConfig, ...sizes, attentionBias: true, tiedHead: true, headBias: false });
+    expect(countParameters(gpt2)).toBe(124_439_808);
+    expect(countParameters({ ...gpt2, qkv: "fused" })).toBe(124_439_808);
   });
 });
 
@@ -55,7 +59,7 @@ describe("fresh parameters", () => {
   });
 
   test("no two are the same numbers", () => {
-    const firsts = [...initParams({ ...adder, attentionBias: true }, "xavier", 1)]
+    const firsts = [...initParams(withBiases, "xavier", 1)]
       .filter(([name]) => !name.includes("ln"))
       .map(([, values]) => values[0]);
     expect(new Set(firsts).size).toBe(firsts.length);
@@ -82,7 +86,7 @@ describe("fresh parameters", () => {
   });
 
   test("xavier: biases fill ±1 / sqrt(rows) of their matrix", () => {
-    const params = initParams({ ...adder, attentionBias: true }, "xavier", 1);
+    const params = initParams(withBiases, "xavier", 1);
     for (const name of ["blocks.0.q.bias", "blocks.1.o.bias", "blocks.0.fc.bias"])
       expectUniform(name, params.get(name) as Float32Array, 1 / Math.sqrt(128));
     for (const name of ["blocks.0.proj.bias", "blocks.1.proj.bias"])

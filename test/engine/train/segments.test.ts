@@ -13,9 +13,13 @@ const wide: DecoderConfig = {
   vocabSize: 3000,
   nLayers: 6,
   nHeads: 4,
+  nKvHeads: 4,
   dModel: 128,
+  dHead: 32,
+  dEmbed: 128,
   dMlp: 512,
   attentionBias: true,
+  outBias: true,
 };
 const configs = [["wide", wide] as const, ...goldenDecoders.map(({ name, config }) => [name, config] as const)];
 
