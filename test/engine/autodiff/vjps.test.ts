@@ -15,6 +15,7 @@ import {
   oneHot,
   pick,
   quantized,
+  reshapeTo,
   rmsNorm,
   rotary,
   rows,
@@ -122,6 +123,10 @@ const cases: Readonly<Record<string, Case>> = {
     [8],
   ],
 
+  "reshape to sizes that are given when the graph runs": [
+    (x) => reshapeTo(x.mul(2), constant(Int32Array.of(3, 4), [2]), [3, 4]).mul(3),
+    [2, 6],
+  ],
   reshape: [(x) => x.reshape([3, 4]).softmax(), [2, 6]],
   "transpose that is not its own inverse": [(x) => x.transpose(1, 2, 0), [2, 3, 4]],
   broadcast: [(x) => x.broadcast([2, 3, 4]), [3, 1]],

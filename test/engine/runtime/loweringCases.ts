@@ -13,6 +13,7 @@ import {
   oneHot,
   pick,
   quantized,
+  reshapeTo,
   rmsNorm,
   rotary,
   rows,
@@ -22,7 +23,7 @@ import {
   topoSort,
   windowOf,
 } from "../../../src/engine/graph/node";
-import { type Shape, sizeOf } from "../../../src/engine/graph/shape";
+import { type Shape, sizeOf, UNKNOWN } from "../../../src/engine/graph/shape";
 import type { HostArray } from "../../../src/engine/runtime/session";
 import { normals } from "../../helpers/gradcheck";
 import { quantizedNormals, storedNormals } from "../../helpers/storedTensors";
@@ -345,7 +346,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
   "attention over a cache: a prompt longer than the window": () => attentionOverCache(1, 9, [8], { window: 4 }),
 };
 
-/** What only the CPU is asked for: it maps float weights from their files, and splits a cache's new columns off. */
+/** What only the CPU is asked for: weights that are mapped from files, and sizes that are known only at run time. */
 export const cpuCases: Readonly<Record<string, () => LoweringCase>> = {
   ...Object.fromEntries(
     (["F32", "F16", "BF16"] as const).map((dtype) => [
@@ -365,6 +366,12 @@ export const cpuCases: Readonly<Record<string, () => LoweringCase>> = {
         }),
     ]),
   ),
+  "reshape to sizes that are given": () => {
+    const { outputs, feeds } = given([[2, 6]], (x) =>
+      reshapeTo(x.mul(2), input("sizes", [2], "i64"), [UNKNOWN, 4]).exp(),
+    );
+    return { outputs, feeds: { ...feeds, sizes: BigInt64Array.of(3n, 4n) } };
+  },
   "parts of the last axis, of sizes that are given": () => {
     const { outputs, feeds } = given([[2, 3, 7]], (x) => {
       const [first, second] = splitAt(x.mul(2), input("sizes", [2], "i64"));
