@@ -168,8 +168,12 @@ export function positionInputs(cfg: DecoderConfig, B: number): Pick<Context, "po
   };
 }
 
+const FEWEST_FOR_THREADS = 2e6;
+
 function compile(cfg: DecoderConfig, weights: DeviceWeights, B: number): Promise<Session> {
-  return Session.create(lower(decodeGraph(cfg, weights, B), weights.device), weights.device);
+  // A small model's products are over before a second thread has woken up.
+  const threads = countParameters(cfg) < FEWEST_FOR_THREADS ? { threads: 1 } : { spin: true };
+  return Session.create(lower(decodeGraph(cfg, weights, B), weights.device), weights.device, threads);
 }
 
 /** What comes after the last row asked for, and the cache with T more positions. */
