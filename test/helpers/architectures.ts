@@ -106,7 +106,7 @@ function largestDifferenceWhere(
   return largest;
 }
 
-async function readReference(path: string): Promise<Map<string, TraceValue>> {
+export async function readReference(path: string): Promise<Map<string, TraceValue>> {
   const file = readFileSync(path);
   const { tensors } = await readHeader(path);
   return new Map(
