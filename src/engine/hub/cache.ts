@@ -8,10 +8,11 @@
  * https://huggingface.co/docs/hub/local-cache
  */
 
-import { mkdir, readdir, readFile, realpath, rename, rm, stat, symlink } from "node:fs/promises";
+import { mkdir, readdir, readFile, realpath, rename, stat, symlink } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { getHFHubCachePath, getRepoFolderName } from "@huggingface/hub";
 import { codeOf, makeFolder, storageError, writeFileWhole } from "../weights";
+import { temporaryName } from "../weights/files";
 
 const COMMIT = /^[\da-f]{40}$/;
 
@@ -83,14 +84,17 @@ export class CachedRepo {
     try {
       await mkdir(dirname(pointer), { recursive: true });
       if ((await realpath(pointer).catch(() => null)) === (await realpath(blob))) return blob;
-      await rm(pointer, { force: true });
-      await makeLink(relative(dirname(pointer), blob), pointer).catch(async (error: unknown) => {
-        // Another import of the same model was faster.
-        if (codeOf(error) === "EEXIST") return;
-        // Windows without the right to make links: the file itself lies there, as Python has it.
-        if (!["EPERM", "EACCES", "ENOTSUP", "ENOSYS"].includes(codeOf(error))) throw error;
-        await rename(blob, pointer);
-      });
+      // Renamed over what is there: other imports of the model find the one link or the other.
+      const temporary = temporaryName(pointer);
+      const isLink = await makeLink(relative(dirname(pointer), blob), temporary).then(
+        () => true,
+        (error: unknown) => {
+          if (["EPERM", "EACCES", "ENOTSUP", "ENOSYS"].includes(codeOf(error))) return false;
+          throw error;
+        },
+      );
+      // Windows without the right to make links: the file itself lies there, as Python has it.
+      await rename(isLink ? temporary : blob, pointer);
     } catch (error) {
       throw storageError(error, pointer);
     }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { downloadFileToCacheDir, scanCacheDir } from "@huggingface/hub";
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type ImportProgress, importModel, searchHub } from "../../../src/engine/hub";
@@ -60,6 +61,14 @@ const refused = async (work: Promise<unknown>, message: RegExp) => {
 const opens = async (folder: string) => expect((await openWeights(folder)).weights.size).toBeGreaterThan(0);
 /** What an import has left beside the cache. */
 const left = async () => (await readdir(dir)).filter((name) => name !== "hf");
+/** How much of the weights is in the cache, as long as they are not whole. */
+const keptBytes = async () => {
+  const part = join(cacheOf("lab/real"), "blobs", `${hashOf(WEIGHTS)}.decoder-lab.incomplete`);
+  return (await stat(part).catch(() => null))?.size ?? 0;
+};
+const until = async (holds: () => Promise<boolean>) => {
+  while (!(await holds())) await sleep(20);
+};
 const filesAsked = () => hub.seen.filter(({ path }) => /\/(resolve|blobs)\//.test(path));
 const source = async () => JSON.parse(await readFile(join(dir, "out", "source.json"), "utf8"));
 const model = (files: HubModel["files"], more: Partial<HubModel> = {}): HubModel => {
@@ -197,23 +206,28 @@ describe("a download that does not go well", () => {
     const [first, ...later] = ranges;
     expect(first).toBeUndefined();
     const starts = later.map((range) => Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1]));
-    expect(starts[0]).toBeGreaterThan(0);
-    expect(starts[1]).toBe(2 * (starts[0] as number));
+    // What was under way when the connection was cut may be lost.
+    const [second = 0, third = 0] = starts;
+    expect(second).toBeGreaterThan(0);
+    expect(third).toBeGreaterThan(second);
+    expect(third).toBeLessThanOrEqual(second + 300_000);
   });
 
   test("is given up where it does not move on, and the next import goes on with it", async () => {
     hub.trouble = ({ host, range }) => (host === "cdn" ? { kind: "cut", after: range ? 0 : 300_000 } : undefined);
     await refused(bring("lab/real"), /^Cannot reach 127\.0\.0\.1:\d+ \(.+\); check the network, use a mirror/);
     hub.trouble = () => undefined;
+    const kept = await keptBytes();
+    expect(kept).toBeGreaterThan(0);
     await bring("lab/real");
-    expect(hub.seen.at(-1)?.range).toBe("bytes=300000-");
+    expect(hub.seen.at(-1)?.range).toBe(`bytes=${kept}-`);
   });
 
   test("is cut where nothing comes any more", async () => {
     hub.trouble = ({ host, before }) =>
       host === "cdn" && before === 0 ? { kind: "stall", after: 100_000 } : undefined;
     await bring("lab/real", { patience: { ...patience, stallMs: 1000 } });
-    expect(hub.seen.at(-1)?.range).toBe("bytes=100000-");
+    expect(hub.seen.at(-1)?.range).toMatch(/^bytes=\d+-$/);
   });
 
   test("begins again where the server knows no ranges", async () => {
@@ -230,23 +244,19 @@ describe("a download that does not go well", () => {
     const reason = new Error("stopped by the user");
     hub.trouble = ({ host }) => {
       if (host !== "cdn") return undefined;
-      setTimeout(() => stop.abort(reason), 200);
+      void until(async () => (await keptBytes()) === 500_000).then(() => stop.abort(reason));
       return { kind: "stall", after: 500_000 };
     };
-    const began = performance.now();
     await expect(bring("lab/real", { signal: stop.signal, patience: { ...patience, stallMs: 60_000 } })).rejects.toBe(
       reason,
     );
-    expect(performance.now() - began).toBeLessThan(5000);
     expect(await left()).toEqual([]);
 
     const part = (await readdir(join(cacheOf("lab/real"), "blobs"))).filter((name) => name.endsWith(".incomplete"));
     expect(part).toEqual([`${hashOf(WEIGHTS)}.decoder-lab.incomplete`]);
-    const { size } = await stat(join(cacheOf("lab/real"), "blobs", part[0] as string));
     hub.trouble = () => undefined;
     await bring("lab/real");
-    expect(hub.seen.at(-1)?.range).toBe(`bytes=${size}-`);
-    expect(size).toBeGreaterThan(400_000);
+    expect(hub.seen.at(-1)?.range).toBe("bytes=500000-");
   });
 
   test("is fetched once again where its checksum is wrong", async () => {
@@ -291,10 +301,10 @@ describe("a download that does not go well", () => {
     await refused(bring("lab/real"), /has trouble answering \(HTTP 502\); try again later, or use a mirror\.$/);
   });
 
-  test("two imports of one model at once both end well", async () => {
+  test("imports of one model at once all end well", async () => {
     model({ ...REAL_FILES });
-    await Promise.all(["a", "b"].map((name) => bring("lab/other", { out: join(dir, name) })));
-    for (const name of ["a", "b"]) await opens(join(dir, name));
+    await Promise.all(["a", "b", "c", "d"].map((name) => bring("lab/other", { out: join(dir, name) })));
+    for (const name of ["a", "b", "c", "d"]) await opens(join(dir, name));
   });
 });
 
