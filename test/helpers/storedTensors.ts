@@ -17,20 +17,22 @@ export function temporaryFolder(): string {
   return dir;
 }
 
+export type FloatType = "F32" | "F16" | "BF16";
+
 /** Normal numbers in a file of their own, after some bytes that are not theirs. */
-export function storedNormals(dtype: "F32" | "F16" | "BF16", shape: Shape, name = "w"): StoredTensor {
-  const values = normals(sizeOf(shape), "stored", name);
-  const bytes = {
-    F32: () => values,
-    // Every float32 number between 2^-14 and 2^16 whose last 13 bits are cut off.
-    F16: () =>
-      Uint16Array.from(
-        floatBits(values),
-        (x) => ((x >> 16) & 0x8000) | ((((x >> 23) & 255) - 112) << 10) | ((x >> 13) & 1023),
-      ),
-    BF16: () => Uint16Array.from(floatBits(values), (x) => x >>> 16),
-  }[dtype]();
-  return inFile(name, dtype, shape, bytes);
+export const storedNormals = (dtype: FloatType, shape: Shape, name = "w"): StoredTensor =>
+  inFile(name, dtype, shape, encoded(dtype, normals(sizeOf(shape), "stored", name)));
+
+/** Numbers as files have them, with what a shorter type cannot hold cut off. */
+export function encoded(dtype: FloatType, values: Float32Array): Float32Array | Uint16Array {
+  if (dtype === "F32") return values;
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  if (dtype === "BF16") return Uint16Array.from(bits, (x) => x >>> 16);
+  // Sign, exponent less 112 and the first ten bits of the fraction; too small for that, zero.
+  return Uint16Array.from(bits, (x) => {
+    const exponent = ((x >>> 23) & 255) - 112;
+    return exponent < 1 ? 0 : ((x >>> 16) & 0x8000) | (exponent << 10) | ((x >>> 13) & 1023);
+  });
 }
 
 /** A matrix of normal numbers in 8 or 4 bits. */
@@ -43,8 +45,6 @@ export function quantizedNormals([rows, width]: readonly [number, number], bits:
     bits,
   };
 }
-
-const floatBits = (values: Float32Array) => new Uint32Array(values.buffer, values.byteOffset, values.length);
 
 /** Bytes that stand before a tensor in its file: fewer than any element's alignment asks for. */
 const BEFORE = 13;
