@@ -195,10 +195,13 @@ export function decodeGraph(
     dropout: (x) => x,
     readout: (x) => rows(x, input("lastRow", [B], "i32")), // [B, D]
   }); // [B, V]
+  const V = cfg.vocabSize;
   const best = logits.argMax();
-  const logZ = logits.logSumExp();
-  const bestLogProbability = logits.max().sub(logZ);
-  const entropy = logZ.sub(logits.softmax().mul(logits).sum([-1]));
+  const probabilities = logits.softmax();
+  const bestLogProbability = probabilities.max().log();
+  // -Σ p log p with log p = x - log Z, and log Z from the best of them.
+  const expected = probabilities.reshape([B, 1, V]).matmul(logits.reshape([B, V, 1])).reshape([B]);
+  const entropy = logits.max().sub(bestLogProbability).sub(expected);
   return { logits, best, bestLogProbability, entropy, ...outputs };
 }
 
