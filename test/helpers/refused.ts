@@ -4,9 +4,15 @@ import { EngineError } from "../../src/engine/errors";
 /** Bytes; what reading a malformed file may take at most, whatever it says that it holds. */
 const MOST_MEMORY = 400e6;
 
+/** Seconds that this process has computed: what others do on the machine does not count. */
+export function secondsOfWork(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
 /** The law of malformed files: one sentence that says what to do, within a second, and no memory taken on their word. */
 export async function expectRefused(open: () => Promise<unknown>, message: RegExp): Promise<void> {
-  const [since, memory] = [performance.now(), process.resourceUsage().maxRSS];
+  const [since, memory] = [secondsOfWork(), process.resourceUsage().maxRSS];
   const error: unknown = await open().then(
     () => "it was opened",
     (thrown) => thrown,
@@ -15,7 +21,7 @@ export async function expectRefused(open: () => Promise<unknown>, message: RegEx
   const sentence = (error as EngineError).message;
   expect(sentence).toMatch(message);
   expectSentence(sentence);
-  expect(performance.now() - since).toBeLessThan(1000);
+  expect(secondsOfWork() - since).toBeLessThan(1);
   expect((process.resourceUsage().maxRSS - memory) * 1024).toBeLessThan(MOST_MEMORY);
 }
 

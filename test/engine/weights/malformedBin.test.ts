@@ -397,7 +397,8 @@ describe("a zip archive that lies is refused:", () => {
   ])("one %s", (_, bytes, message) => refused(bytes, message));
 
   test("one whose directory has 9 MB", () => {
-    const entries = Array.from({ length: 150_000 }, (_, i): [string, Uint8Array] => [`m/data/${i}`, new Uint8Array()]);
+    const name = "x".repeat(60_000);
+    const entries = Array.from({ length: 150 }, (_, i): [string, Uint8Array] => [`${name}${i}`, new Uint8Array()]);
     return refused(zipFile(entries), /its zip directory has \d+ bytes/);
   });
 
