@@ -57,7 +57,8 @@ def gpt2(c, w, ids, mask, probe, prefix=""):
 def opt(c, w, ids, mask, probe, prefix="model.decoder"):
     D, H, E = c["hidden_size"], c["num_attention_heads"], c["word_embed_proj_dim"]
     act = ACTIVATIONS[c["activation_function"]]
-    bias, affine, before = c.get("enable_bias", True), c.get("layer_norm_elementwise_affine", True), c["do_layer_norm_before"]
+    bias, affine = c.get("enable_bias", True), c.get("layer_norm_elementwise_affine", True)
+    before = c["do_layer_norm_before"]
 
     def norm(name, x):
         return layer_norm(w, name, x, 1e-5, affine)
@@ -122,8 +123,7 @@ def gpt_neo(c, w, ids, mask, probe):
 def gpt_neox(c, w, ids, mask, probe):
     D, H, K = c["hidden_size"], c["num_attention_heads"], c["hidden_size"] // c["num_attention_heads"]
     act = ACTIVATIONS[c["hidden_act"]]
-    theta = {"rope_theta": c["rotary_emb_base"], **c}
-    turn = turns(theta, int(K * c["rotary_pct"]), ids.shape[1])
+    turn = turns(c, K, ids.shape[1])
 
     def norm(name, x):
         return layer_norm(w, name, x, c["layer_norm_eps"])
@@ -256,8 +256,10 @@ def gemma2(c, w, ids, mask, probe):
     alternating = ["full_attention" if layer % 2 else "sliding_attention" for layer in range(c["num_hidden_layers"])]
     kinds = c.get("layer_types") or alternating
 
-    def norm(name, x):
-        return rms_norm(w, name, x, c["rms_norm_eps"], plus_one=True)
+    # The norms of what goes into the residual and out of it are drawn large: otherwise every token, its embedding being
+    # the greater part of what the tied head reads, would predict itself.
+    def norm(name, x, around=1):
+        return rms_norm(w, name, x, c["rms_norm_eps"], plus_one=True, around=around)
 
     x = probe("embed", tokens_of(c, w)[ids] * math.sqrt(D))
 
@@ -271,12 +273,12 @@ def gemma2(c, w, ids, mask, probe):
         q, k, v = rotate(heads(q, H), turn), rotate(heads(k, G), turn), heads(v, G)
         z = attention(q, k, v, sees, scale, at, softcap=c["attn_logit_softcapping"])
         attn_out = linear(w, f"{name}.self_attn.o_proj", z, D, c["attention_bias"])
-        x = at("residMid", x + at("attnOut", norm(f"{name}.post_attention_layernorm", attn_out)))
+        x = at("residMid", x + at("attnOut", norm(f"{name}.post_attention_layernorm", attn_out, around=3)))
 
         mlp_out = gated_mlp(c, w, name, norm(f"{name}.pre_feedforward_layernorm", x), act=act)
-        x = at("residPost", x + at("mlpOut", norm(f"{name}.post_feedforward_layernorm", mlp_out)))
+        x = at("residPost", x + at("mlpOut", norm(f"{name}.post_feedforward_layernorm", mlp_out, around=3)))
 
-    logits = unembed(c, w, probe("lnFinal", norm("model.norm", x)), tied=c.get("tie_word_embeddings", True))
+    logits = unembed(c, w, probe("lnFinal", norm("model.norm", x, around=3)), tied=c.get("tie_word_embeddings", True))
     cap = c["final_logit_softcapping"]
     return cap * torch.tanh(logits / cap) if cap else logits
 
@@ -285,7 +287,7 @@ def phi(c, w, ids, mask, probe):
     D, H, G, K = widths(c)
     eps = c["layer_norm_eps"]
     act = ACTIVATIONS[c["hidden_act"]]
-    turn = turns(c, int(K * c["partial_rotary_factor"]), ids.shape[1])
+    turn = turns(c, K, ids.shape[1])
     x = probe("embed", tokens_of(c, w)[ids])
 
     for layer in range(c["num_hidden_layers"]):

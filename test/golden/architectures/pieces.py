@@ -56,12 +56,12 @@ def layer_norm(w, name, x, eps, affine=True):
     return y * w(f"{name}.weight", x.shape[-1], mean=1) + w(f"{name}.bias", x.shape[-1]) if affine else y
 
 
-def rms_norm(w, name, x, eps, plus_one=False):
-    """Gemma stores the distance of the weight from one, everyone else the weight."""
+def rms_norm(w, name, x, eps, plus_one=False, around=1):
+    """Gemma stores how far the weight is from one, everyone else the weight. `around` is where weights are drawn."""
     y = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
     if plus_one:
-        return y * (1 + w(f"{name}.weight", x.shape[-1]))
-    return y * w(f"{name}.weight", x.shape[-1], mean=1)
+        return y * (1 + w(f"{name}.weight", x.shape[-1], mean=around - 1))
+    return y * w(f"{name}.weight", x.shape[-1], mean=around)
 
 
 def gelu_tanh(x):
@@ -120,21 +120,23 @@ def rotate(x, turn):
     return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], dim=-1)
 
 
-def turns(c, dim, T):
-    """The cosines and sines, each [T, dim / 2], by which `dim` dimensions turn at positions 0 to T - 1."""
-    frequencies, factor = rope_frequencies(c, dim, T)
+def turns(c, K, T):
+    """The cosines and sines, each [T, n / 2], by which the first n of K dimensions turn at positions 0 to T - 1."""
+    share = rope_settings(c).get("partial_rotary_factor", c.get("partial_rotary_factor", c.get("rotary_pct", 1)))
+    frequencies, factor = rope_frequencies(c, int(K * share), T)
     angles = torch.outer(torch.arange(T).float(), frequencies)
     return angles.cos() * factor, angles.sin() * factor
 
 
-def rope_frequencies(c, dim, T):
-    """
-    The angle per position of each pair, [dim / 2], and the factor on cosine and sine, for a sequence of T tokens.
+def rope_settings(c):
+    """Older configs have these entries at the top and `rope_scaling` for what stretches; newer ones `rope_parameters`."""
+    return c.get("rope_parameters") or c.get("rope_scaling") or {}
 
-    Older configs have `rope_theta` beside `rope_scaling`; newer ones have both in `rope_parameters`.
-    """
-    scaling = c.get("rope_parameters") or c.get("rope_scaling") or {}
-    theta = scaling.get("rope_theta", c.get("rope_theta", 10000.0))
+
+def rope_frequencies(c, dim, T):
+    """The angle per position of each pair, [dim / 2], and the factor on cosine and sine, for a sequence of T tokens."""
+    scaling = rope_settings(c)
+    theta = scaling.get("rope_theta", c.get("rope_theta", c.get("rotary_emb_base", 10000.0)))
     kind = scaling.get("rope_type", scaling.get("type", "default"))
     pair = torch.arange(0, dim, 2).float() / dim
     plain = 1 / theta**pair

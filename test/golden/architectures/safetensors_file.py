@@ -31,8 +31,10 @@ def encode(tensors):
 def decode(file):
     (length,) = struct.unpack("<Q", file[:8])
     header, data = json.loads(file[8 : 8 + length]), file[8 + length :]
-    return {
-        name: torch.frombuffer(bytearray(data[slice(*entry["data_offsets"])]), dtype=DTYPES[entry["dtype"]]).reshape(entry["shape"])
-        for name, entry in header.items()
-        if name != "__metadata__"
-    }
+    del header["__metadata__"]
+    return {name: tensor(entry, data) for name, entry in header.items()}
+
+
+def tensor(entry, data):
+    bytes_of = bytearray(data[slice(*entry["data_offsets"])])
+    return torch.frombuffer(bytes_of, dtype=DTYPES[entry["dtype"]]).reshape(entry["shape"])

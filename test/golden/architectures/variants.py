@@ -125,7 +125,7 @@ GEMMA = dict(
 GEMMA2 = dict(
     SHARED, architectures=["Gemma2ForCausalLM"], model_type="gemma2", hidden_size=48, head_dim=16,
     hidden_act="gelu_pytorch_tanh", hidden_activation="gelu_pytorch_tanh", attention_bias=False, rope_theta=10000.0,
-    query_pre_attn_scalar=24, sliding_window=8, attn_logit_softcapping=3.0, final_logit_softcapping=20.0,
+    query_pre_attn_scalar=24, sliding_window=8, attn_logit_softcapping=3.0, final_logit_softcapping=10.0,
     cache_implementation="hybrid", bos_token_id=2, eos_token_id=1, pad_token_id=0,
 )  # fmt: skip
 
@@ -144,13 +144,14 @@ OLMO2 = dict(
 SMOLLM3 = dict(
     SHARED, architectures=["SmolLM3ForCausalLM"], model_type="smollm3", num_hidden_layers=3, no_rope_layer_interval=2,
     attention_bias=False, mlp_bias=False, use_sliding_window=False, sliding_window=None, rope_theta=2000000.0,
-    rope_scaling=None,
+    rope_scaling=None, pad_token_id=2,
 )  # fmt: skip
 
 
 def new_style(c, **rope):
-    """The config as transformers 5 writes it."""
-    return {**{k: v for k, v in c.items() if k not in ("rope_theta", "rope_scaling")}, "rope_parameters": rope}
+    """The config as transformers 5 writes it, with everything about the rotation in one place."""
+    moved = ("rope_theta", "rope_scaling", "partial_rotary_factor", "rotary_pct", "rotary_emb_base")
+    return {**{key: value for key, value in c.items() if key not in moved}, "rope_parameters": rope}
 
 
 VARIANTS = [
@@ -176,7 +177,16 @@ VARIANTS = [
     ),
     Variant("gpt_neo", families.gpt_neo, GPT_NEO, buffers=gpt_neo_buffers),
     Variant("gpt_neox", families.gpt_neox, GPT_NEOX, torch.float16, buffers=gpt_neox_buffers),
-    Variant("gpt_neox-sequential", families.gpt_neox, dict(GPT_NEOX, hidden_size=32, rotary_pct=0.5, use_parallel_residual=False)),
+    Variant(
+        "gpt_neox-sequential",
+        families.gpt_neox,
+        new_style(
+            dict(GPT_NEOX, hidden_size=32, use_parallel_residual=False),
+            rope_theta=10000.0,
+            rope_type="default",
+            partial_rotary_factor=0.5,
+        ),
+    ),
     Variant("llama", families.llama, LLAMA),
     Variant(
         "llama-biased",
@@ -185,11 +195,17 @@ VARIANTS = [
         torch.bfloat16,
     ),
     Variant("llama-linear", families.llama, dict(SCALED, rope_scaling={"type": "linear", "factor": 4.0})),
-    Variant("llama-dynamic", families.llama, dict(SCALED, rope_scaling={"type": "dynamic", "factor": 4.0}), torch.bfloat16),
+    Variant(
+        "llama-dynamic",
+        families.llama,
+        dict(SCALED, rope_scaling={"type": "dynamic", "factor": 4.0}),
+        torch.bfloat16,
+    ),
     Variant(
         "llama-yarn",
         families.llama,
         dict(SCALED, rope_scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}),
+        torch.float16,
     ),
     Variant(
         "llama-longrope-short",
@@ -236,7 +252,7 @@ VARIANTS = [
     Variant("qwen2", families.qwen2, QWEN2, torch.bfloat16),
     Variant("qwen3", families.qwen3, QWEN3),
     Variant("gemma", families.gemma, GEMMA, torch.bfloat16, embedding=0.15),
-    Variant("gemma2", families.gemma2, GEMMA2, embedding=0.15),
+    Variant("gemma2", families.gemma2, GEMMA2, embedding=0.1),
     Variant(
         "gemma2-uncapped",
         families.gemma2,
@@ -247,10 +263,19 @@ VARIANTS = [
             layer_types=["full_attention", "sliding_attention"],
         ),
         torch.bfloat16,
-        embedding=0.15,
+        embedding=0.1,
     ),
     Variant("phi", families.phi, PHI, torch.float16),
-    Variant("phi-qk-layernorm", families.phi, dict(PHI, hidden_size=32, num_key_value_heads=2, qk_layernorm=True)),
+    Variant(
+        "phi-qk-layernorm",
+        families.phi,
+        new_style(
+            dict(PHI, hidden_size=32, num_key_value_heads=2, qk_layernorm=True),
+            rope_theta=10000.0,
+            rope_type="default",
+            partial_rotary_factor=0.5,
+        ),
+    ),
     Variant("olmo2", families.olmo2, OLMO2),
     Variant("smollm3", families.smollm3, SMOLLM3, torch.bfloat16),
 ]
