@@ -1,8 +1,9 @@
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { loadTokenizer } from "../../../src/engine/tokenizers";
 import {
   convertGguf,
   dequantize,
@@ -14,6 +15,8 @@ import {
   type StoredTensor,
   type StoredTensors,
 } from "../../../src/engine/weights";
+import { ggufFile, info, LLAMA_DATA, llamaInfos, llamaValues, value } from "../../helpers/ggufFiles";
+import { u32 } from "../../helpers/pickles";
 
 // Files that llama.cpp's own package wrote, and what it says is in them: test/golden/make_gguf.py.
 const golden = (name: string) => fileURLToPath(new URL(`../../golden/checkpoints/${name}`, import.meta.url));
@@ -138,6 +141,117 @@ test("a vocabulary of byte pairs keeps its merges", async () => {
   ]);
   expect(pre_tokenizer).toMatchObject({ type: "ByteLevel", add_prefix_space: false, use_regex: true });
   expect(post_processor).toBeNull();
+});
+
+/** Converts a file that is written by hand. */
+async function convertBytes(bytes: Uint8Array): Promise<void> {
+  await writeFile(join(dir, "model.gguf"), bytes);
+  await convertGguf(join(dir, "model.gguf"), dir);
+}
+
+describe("text is cut as the file says:", () => {
+  // The bytes of plain ASCII, and merges that would join digits and a space.
+  const bytes = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i));
+  const tokens = [...bytes, "Ġ", "12", "123", "1234", "Ġ1"];
+  const merges = ["Ġ 1", "1 2", "12 3", "123 4"];
+  const cut = async (pre: string): Promise<string[]> => {
+    const values = {
+      ...llamaValues,
+      "tokenizer.ggml.model": value.text("gpt2"),
+      "tokenizer.ggml.pre": value.text(pre),
+      "tokenizer.ggml.tokens": value.texts(tokens),
+      "tokenizer.ggml.token_type": value.ints(tokens.map(() => 1)),
+      "tokenizer.ggml.merges": value.texts(merges),
+    };
+    await convertBytes(ggufFile({ values, infos: llamaInfos, data: LLAMA_DATA }));
+    return (await loadTokenizer(dir)).spans("a1234 1234").map(({ token }) => token);
+  };
+
+  test.each([
+    ["gpt-2", ["a", "1234", "Ġ1", "2", "3", "4"]],
+    ["default", ["a", "1234", "Ġ1", "2", "3", "4"]],
+    ["llama-bpe", ["a", "123", "4", "Ġ", "123", "4"]],
+    ["qwen2", ["a", "1", "2", "3", "4", "Ġ", "1", "2", "3", "4"]],
+    ["smollm", ["a", "1", "2", "3", "4", "Ġ", "1", "2", "3", "4"]],
+  ])("%s", async (pre, expected) => {
+    expect(await cut(pre)).toEqual(expected);
+  });
+});
+
+test("a vocabulary of SentencePiece that adds no space is read so", async () => {
+  const values = { ...llamaValues, "tokenizer.ggml.add_space_prefix": value.bool(false) };
+  await convertBytes(ggufFile({ values, infos: llamaInfos, data: LLAMA_DATA }));
+  const tokenizer = await loadTokenizer(dir);
+  expect(tokenizer.spans("a").map(({ token }) => token)).toEqual(["a"]);
+});
+
+describe("how positions are scaled goes into the configuration:", () => {
+  const scalingOf = async (values: Readonly<Record<string, string>>, factors: readonly number[] = []) => {
+    const freqs = info({ name: "rope_freqs.weight", dims: [factors.length], type: 0, offset: LLAMA_DATA });
+    const file = ggufFile({
+      values: { ...llamaValues, ...values },
+      infos: factors.length > 0 ? [...llamaInfos, freqs] : llamaInfos,
+      data: LLAMA_DATA + 4 * factors.length,
+    });
+    factors.forEach((factor, i) => {
+      file.writeFloatLE(factor, file.length - 4 * (factors.length - i));
+    });
+    await convertBytes(file);
+    return (await readJson("config.json")).rope_scaling;
+  };
+  const scaling = (key: string) => `llama.rope.scaling.${key}`;
+
+  test("linear", async () => {
+    const values = { [scaling("type")]: value.text("linear"), [scaling("factor")]: value.float(4) };
+    expect(await scalingOf(values)).toEqual({ rope_type: "linear", factor: 4 });
+  });
+
+  test("yarn", async () => {
+    const values = {
+      [scaling("type")]: value.text("yarn"),
+      [scaling("factor")]: value.float(8),
+      [scaling("original_context_length")]: value.uint(4),
+    };
+    expect(await scalingOf(values)).toEqual({ rope_type: "yarn", factor: 8, original_max_position_embeddings: 4 });
+  });
+
+  test("Llama 3's, told by its factors, which are not taken for weights", async () => {
+    // As the transformers library makes them, of 64 wide heads, in three ranges of wavelengths.
+    const factors = Array.from({ length: 32 }, (_, i) => {
+      const wavelength = 2 * Math.PI * 500_000 ** (i / 32);
+      if (wavelength < 8192 / 4) return 1;
+      if (wavelength > 8192 / 1) return 32;
+      const smooth = (8192 / wavelength - 1) / (4 - 1);
+      return 1 / ((1 - smooth) / 32 + smooth);
+    });
+    const values = { "llama.attention.head_count": value.uint(4), "llama.rope.freq_base": value.float(500_000) };
+    const heads = Object.fromEntries(
+      ["attention.key_length", "attention.value_length", "rope.dimension_count"].map((key) => [
+        `llama.${key}`,
+        value.uint(64),
+      ]),
+    );
+    expect(await scalingOf({ ...values, ...heads }, factors)).toEqual({
+      rope_type: "llama3",
+      factor: 32,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 8192,
+    });
+    expect([...(await openStored(dir)).keys()]).toEqual(["model.embed_tokens.weight"]);
+  });
+});
+
+test("a head that is the embedding once more is left out", async () => {
+  const head = info({ name: "output.weight", dims: [32, 4], type: 0, offset: LLAMA_DATA });
+  await convertBytes(ggufFile({ values: llamaValues, infos: [...llamaInfos, head], data: 2 * LLAMA_DATA }));
+  expect((await readJson("config.json")).tie_word_embeddings).toBe(true);
+  expect([...(await openStored(dir)).keys()]).toEqual(["model.embed_tokens.weight"]);
+});
+
+test("version 2, which has the same layout, is read", async () => {
+  await convertBytes(ggufFile({ version: u32(2), values: llamaValues, infos: llamaInfos, data: LLAMA_DATA }));
+  expect([...(await openStored(dir)).keys()]).toEqual(["model.embed_tokens.weight"]);
 });
 
 test("the header tells where every tensor lies", async () => {

@@ -53,6 +53,12 @@ describe("a folder", () => {
     expect(await Promise.all(["a", "b", "c"].map((name) => valuesOf(tensors.get(name))))).toEqual([[1], [2], [3]]);
   });
 
+  test("with a .bin file beside the safetensors is opened by the safetensors", async () => {
+    await save("model.safetensors", { a: f32([1], 1) });
+    await writeFile(join(dir, "pytorch_model.bin"), "not looked at");
+    expect([...(await openStored(dir)).keys()]).toEqual(["a"]);
+  });
+
   test("of links that leave it, as a hub's cache has them, is opened", async () => {
     const blobs = await mkdtemp(join(tmpdir(), "blobs-"));
     await writeSafetensors(join(blobs, "0123abcd"), new Map([["a", f32([1], 4)]]));
