@@ -5,6 +5,7 @@ import { bench } from "./commands/bench";
 import { describe } from "./commands/describe";
 import { devices } from "./commands/devices";
 import { evaluate } from "./commands/eval";
+import { exportTo } from "./commands/export";
 import { generate } from "./commands/generate";
 import { importSource } from "./commands/import";
 import { inspect } from "./commands/inspect";
@@ -22,6 +23,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   inspect,
   describe,
   import: importSource,
+  export: exportTo,
   devices,
   bench,
 };

@@ -2,6 +2,7 @@
 
 export type { TextSource } from "./data";
 export { EngineError, type ErrorCode } from "./errors";
+export { type ExportOptions, type ExportProgress, exportModel } from "./export";
 export {
   type FoundModel,
   type HubAccess,
@@ -12,6 +13,7 @@ export {
   type Source,
   searchHub,
 } from "./hub";
+export { findTokens, type NextToken, nextToken, type RankedToken } from "./inspect/nextToken";
 export { attentionOf, type Trace, type TraceValue } from "./inspect/trace";
 export { describeModel, type ModuleTree } from "./models/describe";
 export { knownModelTypes } from "./models/families";

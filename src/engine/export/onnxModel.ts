@@ -7,7 +7,7 @@ import { readFile, rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { type Node, quantized, stored } from "../graph/node";
 import type { ModelWeights } from "../models/folder";
-import { paramNodes, paramSpecs } from "../nn/params";
+import { type ParamNodes, paramNodes, paramSpecs } from "../nn/params";
 import { encodeModel, type OnnxGraph } from "../runtime/onnx";
 import type { StoredTensor } from "../weights";
 import { writeFlushed } from "../weights/files";
@@ -15,47 +15,67 @@ import { type AngleTable, type AngleTables, angleTables, type ExportedInterface,
 import { asBlocks, asFloats, bytesOf, fromMemory, hasBlocks, type Outgoing } from "./values";
 
 /** How matrices are written; everything else is float32. */
-export type Precision = "float32" | "int8" | "int4";
+export type OnnxPrecision = "float32" | "int8" | "int4";
 
 export interface OnnxOptions extends ExportedInterface {
-  readonly precision: Precision;
+  readonly precision: OnnxPrecision;
   /** What the parameters are called in the file. */
   readonly names: ReadonlyMap<string, string>;
-  /** Told how many bytes have been written and are to be, now and then; may throw to stop. */
-  readonly onBytes: (bytes: number, totalBytes: number) => Promise<void> | undefined;
+}
+
+/** A model that is ready to be written. */
+export interface OnnxPlan {
+  /** Of its weights. */
+  readonly bytes: number;
+  /**
+   * Writes it, and answers whether there is a file of weights beside it. `onBytes` is told now and then how many bytes
+   * have been written; it may throw to stop.
+   */
+  readonly write: (onBytes: (bytes: number) => Promise<void> | undefined) => Promise<{ readonly hasData: boolean }>;
 }
 
 /** Up to here one file has everything. Protocol buffers end at 2 GB, and are read whole. */
 const MOST_INSIDE = 2 ** 26;
 
-/** Writes `file`, and answers whether there is a file of weights beside it. */
-export async function writeOnnx(
-  { cfg, weights }: ModelWeights,
-  file: string,
-  { precision, names, onBytes, ...shape }: OnnxOptions,
-): Promise<{ readonly hasData: boolean }> {
+/** Decides where everything goes; nothing is read or written yet. */
+export function planOnnx(model: ModelWeights, file: string, { precision, names, ...shape }: OnnxOptions): OnnxPlan {
   const data = new DataFile(`${file}_data`);
+  const { param, angles } = addWeights(data, model, precision, names);
+  const graph = exportGraph(model.cfg, param, angles, shape);
+  return {
+    bytes: data.bytes,
+    async write(onBytes) {
+      await data.write(onBytes);
+      const hasData = data.bytes > MOST_INSIDE;
+      await writeFlushed(
+        file,
+        encodeModel(hasData ? graph : await inside(graph, data.path), (path) => basename(path)),
+      );
+      if (!hasData) await rm(data.path);
+      return { hasData };
+    },
+  };
+}
+
+/** Gives every parameter a place, and answers the nodes that read them there. */
+function addWeights(
+  data: DataFile,
+  { cfg, weights }: ModelWeights,
+  precision: OnnxPrecision,
+  names: OnnxOptions["names"],
+): { readonly param: ParamNodes; readonly angles: AngleTables | null } {
   const bits = BITS[precision];
   const nodes = new Map<string, Node>();
   for (const spec of paramSpecs(cfg)) {
     const source = weights.get(spec.name);
-    if (!source) throw new Error(`writeOnnx: ${spec.name} is missing`);
+    if (!source) throw new Error(`addWeights: ${spec.name} is missing`);
     const name = names.get(spec.name) ?? spec.name;
     if (bits !== null && hasBlocks(spec, cfg)) {
       const [codes, scales] = asBlocks(name, spec, source, bits, cfg);
       nodes.set(spec.name, quantized({ weight: data.add(codes), scales: data.add(scales), bits }));
     } else nodes.set(spec.name, stored(data.add(asFloats(name, spec, source, cfg))));
   }
-  const graph = exportGraph(cfg, paramNodes(nodes), addAngles(data, angleTables(cfg)), shape);
-
-  await data.write(onBytes);
-  const hasData = data.bytes > MOST_INSIDE;
-  await writeFlushed(
-    file,
-    encodeModel(hasData ? graph : await inside(graph, data.path), (path) => basename(path)),
-  );
-  if (!hasData) await rm(data.path);
-  return { hasData };
+  return { param: paramNodes(nodes), angles: addAngles(data, angleTables(cfg)) };
 }
 
 const BITS = { float32: null, int8: 8, int4: 4 } as const;
@@ -100,7 +120,7 @@ class DataFile {
     return { name, dtype, shape, file: this.path, offset, length };
   }
 
-  async write(onBytes: OnnxOptions["onBytes"]): Promise<void> {
+  async write(onBytes: Parameters<OnnxPlan["write"]>[0]): Promise<void> {
     await writeFlushed(this.path, async (file) => {
       let at = 0;
       for (const tensor of this.#tensors) {
@@ -109,7 +129,7 @@ class DataFile {
         for await (const piece of tensor.pieces()) {
           await file.writeFile(piece);
           at += piece.length;
-          await onBytes(at, this.#end);
+          await onBytes(at);
         }
       }
       if (at !== this.#end) throw new Error(`DataFile: ${this.#end} bytes were to be written, got ${at}`);

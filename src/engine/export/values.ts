@@ -44,8 +44,7 @@ export const asFloats = (
   shape,
   async *pieces() {
     if (!("bits" in source)) yield* storedPieces(source);
-    else if (isTurned(role, cfg))
-      yield bytesIn(transposed(await wholeMatrix(source), source.weight.shape[0] as number));
+    else if (isTurned(role, cfg)) yield bytesIn(await readWhole({ role }, source, cfg));
     else for await (const piece of matrixPieces(source)) yield bytesIn(piece.values);
   },
 });
@@ -84,6 +83,18 @@ export function asBlocks(
     { name, dtype: "U8", shape: [rows, blocks, blockBytes(bits)], pieces: codes },
     fromMemory(`${name}.scales`, [rows, blocks], scales),
   ];
+}
+
+/** All of a parameter's values, in the layout that its model has it in. */
+export async function readWhole(
+  { role }: Pick<ParamSpec, "role">,
+  source: StoredTensor | QuantizedTensor,
+  cfg: DecoderConfig,
+): Promise<Floats> {
+  if (!("bits" in source)) return readStored(source);
+  const { weight, scales, bits } = source;
+  const values = dequantize({ codes: await readStoredBytes(weight), scales: await readStored(scales) }, bits);
+  return isTurned(role, cfg) ? transposed(values, weight.shape[0] as number) : values;
 }
 
 /** Whether a parameter may be kept in blocks: the matrices and the token table, whose rows are whole blocks. */
@@ -131,10 +142,6 @@ async function* matrixPieces(source: StoredTensor | QuantizedTensor): AsyncGener
         : await readStored(rowsOf(source, from, to));
     yield { values, from, rows: to - from };
   }
-}
-
-async function wholeMatrix({ weight, scales, bits }: QuantizedTensor): Promise<Floats> {
-  return dequantize({ codes: await readStoredBytes(weight), scales: await readStored(scales) }, bits);
 }
 
 /** [rows, columns] to [columns, rows]. */

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { writeOnnx } from "../../../src/engine/export/onnxModel";
+import { planOnnx } from "../../../src/engine/export/onnxModel";
 import { exportNames } from "../../../src/engine/models/family";
 import { openWeights } from "../../../src/engine/models/folder";
 import { readTensor } from "../../../src/engine/weights";
@@ -28,7 +28,7 @@ describe.each(Object.values(VARIANTS).flat())("%s as ONNX", (name) => {
     const file = join(dir, `${name}.onnx`);
     const names = exportNames(model.family, model.cfg);
     const positionIds = model.family.modelType !== "opt";
-    await writeOnnx(model, file, { precision: "float32", names, positionIds, onBytes: () => undefined });
+    await planOnnx(model, file, { precision: "float32", names, positionIds }).write(() => undefined);
     exported = await ExportedModel.open(file);
   });
   afterAll(() => exported?.release());

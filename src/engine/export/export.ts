@@ -1,0 +1,184 @@
+/**
+ * Writes a model for others: as a folder that PyTorch's tools load, or as ONNX.
+ *
+ *     hf      DIR/config.json  generation_config.json  tokenizer.json …  model.safetensors
+ *     onnx    DIR/config.json  generation_config.json  tokenizer.json …  onnx/model.onnx  onnx/model.onnx_data
+ *
+ * The folder is made under a temporary name and renamed: a failure or a cancel leaves nothing.
+ */
+
+import { copyFile, rm, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { EngineError } from "../errors";
+import { moveIntoPlace, requireFree, requireSpace } from "../hub/disk";
+import { exportNames } from "../models/family";
+import { type Model, openModel } from "../models/folder";
+import { paramSpecs } from "../nn/params";
+import { loadTokenizer, saveTokenizer } from "../tokenizers";
+import { cooperate } from "../tokenizers/cooperate";
+import { makeFolder, readJson, storageError, writeFileWhole } from "../weights";
+import { temporaryName } from "../weights/files";
+import { writeWeights } from "./huggingFace";
+import { inFamily, type KnownFamily, knownFamilyOf } from "./knownFamily";
+import { MODELING_FILE, modelingSource } from "./modelingFile";
+import { type OnnxPrecision, planOnnx } from "./onnxModel";
+import { asFloats, bytesOf, type Outgoing } from "./values";
+
+export interface ExportOptions {
+  readonly format: "hf" | "onnx";
+  /** The folder to make; it must not be there, or be empty. */
+  readonly out: string;
+  /** Of ONNX's matrices; as the model has them by default. The other format is float32 always. */
+  readonly precision?: OnnxPrecision | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: ExportProgress) => void) | undefined;
+}
+
+/** Of the weights; the other files are small. */
+export interface ExportProgress {
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
+export async function exportModel(dir: string, options: ExportOptions): Promise<{ readonly dir: string }> {
+  const { format, precision, signal } = options;
+  const out = resolve(options.out);
+  const work = temporaryName(out);
+  if (format === "hf" && precision !== undefined && precision !== "float32") {
+    throw new EngineError(
+      "config",
+      "Only ONNX can be exported in int8 or int4; leave the precision out, or export as onnx.",
+    );
+  }
+  try {
+    signal?.throwIfAborted();
+    await requireFree(out);
+    const model = await openModel(dir);
+    const known = model.family.modelType === "decoder_lab" ? knownFamilyOf(model.cfg) : null;
+    const job: Job = { dir, work, out, model, known, options };
+    await makeFolder(dirname(work));
+    await makeFolder(work);
+    const extra = await (format === "hf"
+      ? writeHuggingFace(job)
+      : writeOnnxFolder(job, precision ?? precisionOf(model)));
+    await writeConfig(job, extra);
+    await copyTokenizer(dir, work);
+    signal?.throwIfAborted();
+    await moveIntoPlace(work, out);
+    return { dir: out };
+  } catch (error) {
+    await rm(work, { recursive: true, force: true }).catch(() => {});
+    signal?.throwIfAborted();
+    throw storageError(error, out);
+  }
+}
+
+interface Job {
+  readonly dir: string;
+  /** Where the folder is made, and where it will be. */
+  readonly work: string;
+  readonly out: string;
+  readonly model: Model;
+  /** Of a model that was trained here: the family it is written as. */
+  readonly known: KnownFamily | null;
+  readonly options: ExportOptions;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+async function writeHuggingFace({ work, out, model, known, options }: Job): Promise<Json> {
+  const tensors = known ? inFamily(model, known) : ownTensors(model);
+  const totalBytes = tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
+  await requireSpace(dirname(out), totalBytes);
+  const report = reporter(options, totalBytes);
+  let written = 0;
+  await writeWeights(work, tensors, (bytes) => {
+    written += bytes;
+    return report(written);
+  });
+  const isOurs = model.family.modelType === "decoder_lab" && !known;
+  if (isOurs) await writeFileWhole(join(work, MODELING_FILE), modelingSource);
+  return {};
+}
+
+function ownTensors({ family, cfg, weights }: Model): Outgoing[] {
+  const names = exportNames(family, cfg);
+  return paramSpecs(cfg).map((spec) => {
+    const source = weights.get(spec.name);
+    if (!source) throw new Error(`ownTensors: ${spec.name} is missing`);
+    return asFloats(names.get(spec.name) as string, spec, source, cfg);
+  });
+}
+
+/** The names that transformers.js has for files of each precision, and what it asks for to find them. */
+const ONNX_FILES = {
+  float32: { file: "model.onnx", dtype: "fp32" },
+  int8: { file: "model_quantized.onnx", dtype: "q8" },
+  int4: { file: "model_q4.onnx", dtype: "q4" },
+} as const;
+
+async function writeOnnxFolder({ work, out, model, known, options }: Job, precision: OnnxPrecision): Promise<Json> {
+  const { family, cfg } = model;
+  const { file, dtype } = ONNX_FILES[precision];
+  const folder = join(work, "onnx");
+  await makeFolder(folder);
+  const plan = planOnnx(model, join(folder, file), {
+    precision,
+    names: exportNames(family, cfg),
+    // OPT counts its positions from the mask, and its exports have no other way.
+    positionIds: (known?.family ?? family).modelType !== "opt",
+  });
+  await requireSpace(dirname(out), plan.bytes);
+  const { hasData } = await plan.write(reporter(options, plan.bytes));
+  return { "transformers.js_config": { dtype, ...(hasData && { use_external_data_format: { [file]: 1 } }) } };
+}
+
+/** Tells how far an export is, lets others have the event loop, and throws once it is cancelled. */
+function reporter({ signal, onProgress }: ExportOptions, totalBytes: number) {
+  const pause = cooperate(signal);
+  return (bytes: number): Promise<void> | undefined => {
+    onProgress?.({ bytes, totalBytes });
+    return pause();
+  };
+}
+
+const precisionOf = ({ info }: Model): OnnxPrecision =>
+  info.precision === "8-bit" ? "int8" : info.precision === "4-bit" ? "int4" : "float32";
+
+/** config.json with what this format adds, and generation_config.json. */
+async function writeConfig({ dir, work, model, known }: Job, extra: Json): Promise<void> {
+  // It was opened before: it is an object.
+  const { quantization_config: _, dtype: __, ...own } = (await readJson(join(dir, "config.json"))) as Json;
+  const { bosId, eosId, padId } = model.tokenizer;
+  const tokens = { bos_token_id: bosId, eos_token_id: eosId, pad_token_id: padId };
+  const config = known ? { ...known.config, ...tokens } : own;
+  await writeJson(join(work, "config.json"), { ...config, torch_dtype: "float32", ...extra });
+  const generation = join(dir, "generation_config.json");
+  if (await isFile(generation)) await copyFile(generation, join(work, "generation_config.json"));
+  else await writeJson(join(work, "generation_config.json"), pick({ ...tokens, ...own }, Object.keys(tokens)));
+}
+
+/** Those of the fields that say something. */
+const pick = (from: Json, names: readonly string[]): Json =>
+  Object.fromEntries(names.filter((name) => (from[name] ?? null) !== null).map((name) => [name, from[name]]));
+
+const writeJson = (path: string, json: Json) => writeFileWhole(path, `${JSON.stringify(json, null, 2)}\n`);
+
+const TOKENIZER_FILES = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "vocab.json",
+  "merges.txt",
+];
+
+/** A tokenizer's files as they are; of those that have no tokenizer.json, what it would be. */
+async function copyTokenizer(dir: string, work: string): Promise<void> {
+  const there = await Promise.all(TOKENIZER_FILES.map(async (name) => ((await isFile(join(dir, name))) ? name : null)));
+  const names = there.filter((name) => name !== null);
+  if (names.includes("vocab.json") && !names.includes("tokenizer.json"))
+    await saveTokenizer(await loadTokenizer(dir), work);
+  for (const name of names) await copyFile(join(dir, name), join(work, name));
+}
+
+const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => null))?.isFile() ?? false;

@@ -1,0 +1,1 @@
+export { type ExportOptions, type ExportProgress, exportModel } from "./export";

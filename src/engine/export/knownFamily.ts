@@ -1,0 +1,126 @@
+/**
+ * Models that were trained here, as a family that others know: GPT-2 or OPT where one computes the same. Biases that
+ * the model has not are zeros there.
+ */
+
+import { type Shape, sizeOf } from "../graph/shape";
+import { exportNames, type Family } from "../models/family";
+import type { ModelWeights } from "../models/folder";
+import { gpt2 } from "../models/gpt2";
+import { opt } from "../models/opt";
+import type { Activation, DecoderConfig } from "../nn/config";
+import { type ParamSpec, paramSpecs } from "../nn/params";
+import { type Outgoing, readWhole, transposed } from "./values";
+
+export interface KnownFamily {
+  readonly family: Family;
+  /** Its config.json. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** transformers' names of the activations; its "gelu" is the exact one. */
+const ACTIVATIONS: Readonly<Record<Activation, string>> = {
+  relu: "relu",
+  gelu: "gelu",
+  geluTanh: "gelu_new",
+  silu: "silu",
+};
+
+/** The family that computes what a model of ours does; null where there is none. */
+export function knownFamilyOf(cfg: DecoderConfig): KnownFamily | null {
+  const isPre = cfg.norm === "pre" && cfg.finalNorm;
+  const activation_function = ACTIVATIONS[cfg.activation];
+  if (cfg.headBias) return null;
+  if (isPre && cfg.tiedHead) {
+    return {
+      family: gpt2,
+      config: {
+        ...headOf(gpt2, cfg),
+        n_positions: cfg.nCtx,
+        n_embd: cfg.dModel,
+        n_layer: cfg.nLayers,
+        n_head: cfg.nHeads,
+        n_inner: cfg.dMlp,
+        activation_function,
+        layer_norm_epsilon: cfg.normEps,
+      },
+    };
+  }
+  // OPT's norms have an epsilon of their own, which its config.json does not say.
+  const isPost = cfg.norm === "post" && !cfg.finalNorm;
+  if (!(isPre || isPost) || cfg.normEps !== 1e-5) return null;
+  return {
+    family: opt,
+    config: {
+      ...headOf(opt, cfg),
+      max_position_embeddings: cfg.nCtx,
+      hidden_size: cfg.dModel,
+      word_embed_proj_dim: cfg.dModel,
+      num_hidden_layers: cfg.nLayers,
+      num_attention_heads: cfg.nHeads,
+      ffn_dim: cfg.dMlp,
+      activation_function,
+      do_layer_norm_before: isPre,
+      tie_word_embeddings: cfg.tiedHead,
+      // Its own default is a token of its own tokenizer.
+      pad_token_id: null,
+    },
+  };
+}
+
+const headOf = ({ modelType, architecture }: Family, { vocabSize }: DecoderConfig) => ({
+  model_type: modelType,
+  architectures: [architecture],
+  vocab_size: vocabSize,
+});
+
+/** The tensors of a model of ours under another family's names, in its layout. */
+export function inFamily(model: ModelWeights, { family, config }: KnownFamily): readonly Outgoing[] {
+  const cfg = family.config(config, "config.json");
+  const names = exportNames(family, cfg);
+  const own = new Map(paramSpecs(model.cfg).map((spec) => [spec.name, spec]));
+  const read = async (name: string, shape: Shape): Promise<Float32Array<ArrayBuffer>> => {
+    const [spec, source] = [own.get(name), model.weights.get(name)];
+    if (spec && source) return readWhole(spec, source, model.cfg);
+    if (!name.endsWith(".bias")) throw new Error(`inFamily: ${name} is missing`);
+    return new Float32Array(sizeOf(shape));
+  };
+  const converted = async ({ name, shape, role }: ParamSpec): Promise<Float32Array<ArrayBuffer>> => {
+    if (name.includes(".qkv.")) {
+      const thirds = ["q", "k", "v"].map((part) =>
+        read(name.replace(".qkv.", `.${part}.`), [...shape.slice(0, -1), cfg.dModel]),
+      );
+      return besides(await Promise.all(thirds), cfg.dModel);
+    }
+    const values = await read(name, shape);
+    if (name === "embed.positions.weight") return lastOf(values, sizeOf(shape));
+    const isTurned = cfg.weightLayout !== model.cfg.weightLayout && (role === "matrix" || role === "residualMatrix");
+    return isTurned && shape.length === 2 ? transposed(values, shape[1] as number) : values;
+  };
+  return paramSpecs(cfg).map((spec) => ({
+    name: names.get(spec.name) as string,
+    dtype: "F32",
+    shape: spec.shape,
+    async *pieces() {
+      yield new Uint8Array((await converted(spec)).buffer);
+    },
+  }));
+}
+
+/** Matrices of the same width side by side, or vectors one after the other. */
+function besides(parts: readonly Float32Array[], width: number): Float32Array<ArrayBuffer> {
+  const joint = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  parts.forEach((part, i) => {
+    for (let row = 0; row * width < part.length; row++) {
+      joint.set(part.subarray(row * width, (row + 1) * width), (row * parts.length + i) * width);
+    }
+  });
+  return joint;
+}
+
+/** Values at the end of as many as there have to be: rows before the first position are never read. */
+function lastOf(values: Float32Array, size: number): Float32Array<ArrayBuffer> {
+  const padded = new Float32Array(size);
+  padded.set(values, size - values.length);
+  return padded;
+}
