@@ -3,8 +3,8 @@ Compares the files with Hugging Face transformers itself, where that is installe
 
     python3 test/golden/architectures/compare_transformers.py [VARIANT...]
 
-Checked with transformers 5.18 and PyTorch 2.13: logits, patterns, the residual stream, and greedy continuations with its
-cache.
+Checked with transformers 5.18 and PyTorch 2.13: logits, patterns, the residual stream, and greedy continuations with
+its cache.
 """
 
 import json

@@ -2,7 +2,8 @@
 The decoders, one function for each `model_type`, from token ids to logits.
 
 Each takes the model's config.json `c`, its weights `w`, `ids` and `mask`, both [B, T] and padded on the right, and
-`probe`, which is told every value that a trace has by its name there, and gives the value back. Letters as in pieces.py.
+`probe`, which is told every value that a trace has by its name there, and gives the value back. Letters as in
+pieces.py.
 """
 
 import math

@@ -58,7 +58,7 @@ def trace_of(variant, w):
 
 
 def continue_greedily(variant, w, prompt):
-    """The new ids and the smallest distance of a chosen logit from the next; the whole sequence is run at every step."""
+    """The new ids, and the smallest lead of a chosen logit; the whole sequence is run at every step."""
     ids, margin = list(prompt), math.inf
     for _ in range(NEW_TOKENS):
         values, chosen = forward(variant, w, torch.tensor([ids]))[0, -1].topk(2)
@@ -129,7 +129,7 @@ def write(variant, folder):
     (folder / "reference.safetensors").write_bytes(encode(trace))
     (folder / "greedy.json").write_text(json.dumps(greedy) + "\n")
     distinct = [len(set(ids)) for ids in greedy["ids"]]
-    print(f"{variant.name}: seed {greedy['seed']}, smallest margin {greedy['minMargin']:.4f}, distinct tokens {distinct}")
+    print(f"{variant.name}: seed {greedy['seed']}, margin {greedy['minMargin']:.4f}, distinct tokens {distinct}")
 
 
 def check(variant, folder):

@@ -26,7 +26,7 @@ class Weights:
         self.generator = torch.Generator().manual_seed(seed)
 
     def __call__(self, name, *shape, mean=0.0, deviation=None):
-        """Matrices vary enough for attention to choose, vectors around their mean, so that none can be left out unseen."""
+        """Matrices vary enough for attention to choose, and vectors enough that none can be left out unseen."""
         deviation = deviation or (0.2 if len(shape) == 1 else 0.3)
         if name not in self.tensors:
             drawn = torch.randn(shape, generator=self.generator) * deviation + mean
@@ -85,8 +85,8 @@ def heads(x, n):
 
 def visible(mask, window=None):
     """
-    Which keys j a query i sees: those at or before it that are not padding, and with a window of w only j > i - w, which
-    are w keys. A padded query sees what its position lets it see.
+    Which keys j a query i sees: those at or before it that are not padding, and with a window of w only j > i - w,
+    which are w keys. A padded query sees what its position lets it see.
 
     [B, T] -> [B, 1, T (query), T (key)]
     """
@@ -129,7 +129,7 @@ def turns(c, K, T):
 
 
 def rope_settings(c):
-    """Older configs have these entries at the top and `rope_scaling` for what stretches; newer ones `rope_parameters`."""
+    """Newer configs have all about the rotation here; older ones only how it is scaled, and the rest at the top."""
     return c.get("rope_parameters") or c.get("rope_scaling") or {}
 
 
