@@ -1,6 +1,6 @@
 /** Added tokens: texts that are one token wherever they occur, found before the model sees the rest. */
 
-import { EngineError } from "../errors";
+import { damaged, shown } from "./refusals";
 import type { AddedToken } from "./tokenizer";
 
 /** A part of a text: an added token with the white space it takes, or what is between two. */
@@ -28,10 +28,7 @@ export class AddedTokens {
     for (const [content, token] of tokens) {
       if (!content) continue;
       if (content.length > LONGEST) {
-        throw new EngineError(
-          "tokenizer",
-          `tokenizer.json: the added token ${JSON.stringify(content.slice(0, 40))}… is ${content.length} characters long, and at most ${LONGEST} are supported; take the file from its source again.`,
-        );
+        throw damaged(`the added token ${shown(content)} is longer than ${LONGEST} characters`);
       }
       let node = this.#root;
       for (let i = 0; i < content.length; i++) {

@@ -7,7 +7,7 @@
  */
 
 import { cached, idTable, merger, remembered } from "./merges";
-import { unsupported } from "./normalize";
+import { unsupported } from "./refusals";
 import { type Split, splitsDivide, splitText } from "./splits";
 import { type Merge, type TokenModel, type TokenSpan, UNKNOWN } from "./tokenizer";
 import { nextPlace } from "./vocabulary";

@@ -1,7 +1,7 @@
 /** The merges of byte-pair encoding: which two neighbours become one token, and which pair comes before which. */
 
-import { EngineError } from "../errors";
 import { Heap } from "./heap";
+import { damaged, shown } from "./refusals";
 import type { Merge } from "./tokenizer";
 
 /** The ids of tokens by what the vocabulary calls them. Gaps in a vocabulary are empty and stand for no text. */
@@ -18,10 +18,7 @@ export function merger(idOf: ReadonlyMap<string, number>, merges: readonly Merge
   const id = (token: string): number => {
     const known = idOf.get(token);
     if (known !== undefined) return known;
-    throw new EngineError(
-      "tokenizer",
-      `tokenizer.json: a merge has ${JSON.stringify(token.slice(0, 80))}, which is not in the vocabulary; take the file from its source again.`,
-    );
+    throw damaged(`a merge has ${shown(token)}, which is not in the vocabulary`);
   };
   const ranks = new PairTable(merges.length);
   const merged = new Int32Array(merges.length);

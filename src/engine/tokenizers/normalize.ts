@@ -3,7 +3,7 @@
  * as it was given, so every UTF-16 unit of the normalized text knows its place there.
  */
 
-import { EngineError } from "../errors";
+import { DEEPEST, damaged, shown, unsupported } from "./refusals";
 
 /** Where a piece of text stands: prefixes go before the text's start, and some before what follows an added token. */
 export type Place = "start" | "afterAdded" | "middle";
@@ -197,8 +197,8 @@ export function parseNormalizer(json: unknown, depth = 0): readonly Step[] {
   const { type } = file;
   switch (type) {
     case "Sequence":
-      if (!Array.isArray(file.normalizers) || depth > 4)
-        throw unsupported("its normalizers are nested too deep or no list");
+      if (!Array.isArray(file.normalizers) || depth === DEEPEST)
+        throw damaged("its normalizers are no list, or too deep");
       return file.normalizers.flatMap((inner) => parseNormalizer(inner, depth + 1));
     case "NFC":
     case "NFD":
@@ -208,7 +208,7 @@ export function parseNormalizer(json: unknown, depth = 0): readonly Step[] {
     case "Lowercase":
       return [lowercase];
     case "Prepend":
-      if (typeof file.prepend !== "string") throw unsupported("a normalizer Prepend without a text");
+      if (typeof file.prepend !== "string") throw damaged("its normalizer Prepend has no text");
       return [prepend(file.prepend, () => true)];
     case "Replace": {
       const what = file.pattern?.String;
@@ -220,14 +220,6 @@ export function parseNormalizer(json: unknown, depth = 0): readonly Step[] {
     case "Strip":
       return [strip(file.strip_left === true, file.strip_right === true)];
     default:
-      throw unsupported(`a normalizer (${String(type)})`);
+      throw unsupported(`a normalizer (${shown(type)})`);
   }
-}
-
-/** What a tokenizer.json has and we do not, told in one sentence. */
-export function unsupported(what: string): EngineError {
-  return new EngineError(
-    "tokenizer",
-    `tokenizer.json: ${what} is not supported yet. Supported: byte-pair encoding as the decoders' tokenizers have it, and the tokenizers trained here.`,
-  );
 }

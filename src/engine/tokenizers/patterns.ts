@@ -8,6 +8,7 @@
  */
 
 import { EngineError } from "../errors";
+import { shown } from "./refusals";
 
 export interface Pattern {
   /** Global: finds the matches one after the other. */
@@ -55,10 +56,9 @@ const MOST_WAYS = 1000;
 /** Translates a pattern, or refuses it by name. */
 export function translatePattern(pattern: string): Pattern {
   const refuse = (why: string): never => {
-    const shown = pattern.length > 80 ? `${pattern.slice(0, 80)}…` : pattern;
     throw new EngineError(
       "tokenizer",
-      `tokenizer.json: the pattern ${JSON.stringify(shown)} ${why}, which is not supported; choose a model with another tokenizer.`,
+      `tokenizer.json: the pattern ${shown(pattern)} ${why}, which is not supported; choose a model with another tokenizer.`,
     );
   };
   if (pattern.length > LONGEST_PATTERN) refuse(`is ${pattern.length} characters long`);

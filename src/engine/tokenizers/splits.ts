@@ -1,7 +1,8 @@
 /** Pre-tokenizers of tokenizer.json: where a text is split before it is tokenized, so that no token goes across. */
 
-import { type Place, prepend, replace, type Step, unsupported } from "./normalize";
+import { type Place, prepend, replace, type Step } from "./normalize";
 import { type Pattern, translatePattern } from "./patterns";
+import { DEEPEST, damaged, shown, unsupported } from "./refusals";
 import { nextMatch } from "./vocabulary";
 
 /** Told the pieces of a text, in order. */
@@ -162,8 +163,8 @@ export function parsePreTokenizer(json: unknown, depth = 0): PreTokenizer {
   const file = json as PreTokenizerFile;
   switch (file.type) {
     case "Sequence":
-      if (!Array.isArray(file.pretokenizers) || depth > 4) {
-        throw unsupported("its pre-tokenizers are nested too deep or no list");
+      if (!Array.isArray(file.pretokenizers) || depth === DEEPEST) {
+        throw damaged("its pre-tokenizers are no list, or too deep");
       }
       return inTurn(file.pretokenizers.map((inner) => parsePreTokenizer(inner, depth + 1)));
     case "ByteLevel":
@@ -185,7 +186,7 @@ export function parsePreTokenizer(json: unknown, depth = 0): PreTokenizer {
     case "Metaspace":
       return metaspace(file);
     default:
-      throw unsupported(`the pre-tokenizer ${String(file.type)}`);
+      throw unsupported(`the pre-tokenizer ${shown(file.type)}`);
   }
 }
 
@@ -205,13 +206,13 @@ function inTurn(all: readonly PreTokenizer[]): PreTokenizer {
 function patternOf({ pattern }: PreTokenizerFile): Pattern {
   const { Regex: regex, String: text } = pattern ?? {};
   if (typeof regex === "string") return translatePattern(regex);
-  if (typeof text !== "string" || !text) throw unsupported("a pre-tokenizer Split without a pattern");
+  if (typeof text !== "string" || !text) throw damaged("its pre-tokenizer Split has no pattern");
   return translatePattern(text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
 }
 
 function behaviorOf({ behavior }: PreTokenizerFile): Behavior {
   const known = BEHAVIORS.find((name) => name === behavior);
-  if (!known) throw unsupported(`a pre-tokenizer Split that is ${String(behavior)}`);
+  if (!known) throw unsupported(`a pre-tokenizer Split that is ${shown(behavior)}`);
   return known;
 }
 
@@ -219,10 +220,10 @@ function behaviorOf({ behavior }: PreTokenizerFile): Behavior {
 function metaspace(file: PreTokenizerFile): PreTokenizer {
   const { replacement = "▁", prepend_scheme: scheme = file.add_prefix_space === false ? "never" : "always" } = file;
   if (typeof replacement !== "string" || Array.from(replacement).length !== 1) {
-    throw unsupported("a pre-tokenizer Metaspace without a character");
+    throw damaged("its pre-tokenizer Metaspace has no character");
   }
   if (scheme !== "always" && scheme !== "first" && scheme !== "never") {
-    throw unsupported(`a pre-tokenizer Metaspace that prepends ${String(scheme)}`);
+    throw unsupported(`a pre-tokenizer Metaspace that prepends ${shown(scheme)}`);
   }
   const prepends = (text: string, place: Place) =>
     scheme !== "never" && (scheme === "always" || place === "start") && !text.startsWith(replacement);

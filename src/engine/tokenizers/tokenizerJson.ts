@@ -3,10 +3,10 @@
  * is checked where it is read, and what is not supported is named.
  */
 
-import { EngineError } from "../errors";
 import { bytePairModel } from "./bytePairs";
 import { characterPairModel } from "./characterPairs";
-import { parseNormalizer, unsupported } from "./normalize";
+import { parseNormalizer } from "./normalize";
+import { DEEPEST, damaged, shown, unsupported } from "./refusals";
 import { parsePreTokenizer } from "./splits";
 import {
   type AddedToken,
@@ -42,7 +42,7 @@ export function parseTokenizer(json: unknown, config: unknown, ids: ModelIds = {
   const modelFile = record(file.model);
   const { type = modelFile.merges === undefined ? undefined : "BPE" } = modelFile;
   if (type !== undefined && type !== "BPE" && type !== "WordLevel")
-    throw unsupported(`a model of type ${String(type)}`);
+    throw unsupported(`a model of type ${typeof type === "string" ? type : shown(type)}`);
 
   const vocabulary = vocabularyById(modelFile.vocab);
   const added = addedTokens(file, settings, vocabulary);
@@ -158,7 +158,7 @@ function parseDecoder(json: unknown, depth = 0): Decoder {
     case "Fuse":
       return none;
     case "Sequence": {
-      if (!Array.isArray(file.decoders) || depth > 4) throw unsupported("its decoders are nested too deep or no list");
+      if (!Array.isArray(file.decoders) || depth === DEEPEST) throw damaged("its decoders are no list, or too deep");
       const parts = file.decoders.map((inner) => parseDecoder(inner, depth + 1));
       const fuse = file.decoders.findIndex((inner) => record(inner).type === "Fuse");
       const strip = file.decoders.findIndex((inner) => record(inner).type === "Strip");
@@ -170,7 +170,7 @@ function parseDecoder(json: unknown, depth = 0): Decoder {
     }
     case "Metaspace": {
       const { replacement = "▁", prepend_scheme: scheme, add_prefix_space: prefix } = file;
-      if (typeof replacement !== "string" || !replacement) throw unsupported("a decoder Metaspace without a character");
+      if (typeof replacement !== "string" || !replacement) throw damaged("its decoder Metaspace has no character");
       const never = scheme === "never" || (scheme === undefined && prefix === false);
       return { replaced: [[replacement, " "]], leadingSpaces: never ? 0 : 1 };
     }
@@ -187,7 +187,7 @@ function parseDecoder(json: unknown, depth = 0): Decoder {
       }
       return { replaced: [], leadingSpaces: file.start };
     default:
-      throw unsupported(`the decoder ${String(file.type)}`);
+      throw unsupported(`the decoder ${shown(file.type)}`);
   }
 }
 
@@ -199,7 +199,7 @@ function leadingToken(json: unknown, depth = 0): string | null {
     case "ByteLevel":
       return null;
     case "Sequence": {
-      if (depth > 4) throw unsupported("a post-processor that is nested too deep");
+      if (depth === DEEPEST) throw damaged("its post-processors are too deep");
       const found = listOf(file.processors, "processors").map((inner) => leadingToken(inner, depth + 1));
       return found.find((token) => token !== null) ?? null;
     }
@@ -216,7 +216,7 @@ function leadingToken(json: unknown, depth = 0): string | null {
       return token;
     }
     default:
-      throw unsupported(`the post-processor ${String(file.type)}`);
+      throw unsupported(`the post-processor ${shown(file.type)}`);
   }
 }
 
@@ -224,6 +224,7 @@ function leadingToken(json: unknown, depth = 0): string | null {
 function vocabularyById(vocab: unknown): string[] {
   if (typeof vocab !== "object" || vocab === null || Array.isArray(vocab)) throw damaged("it has no vocabulary");
   const entries = Object.entries(vocab);
+  if (entries.length === 0) throw damaged("it has no vocabulary");
   const byId: string[] = [];
   let given = 0;
   const seen = new Uint8Array(LARGEST_ID);
@@ -324,13 +325,4 @@ function listOf(value: unknown, name: string): readonly unknown[] {
   if (value === undefined || value === null) return [];
   if (!Array.isArray(value)) throw damaged(`its ${name} are not a list`);
   return value;
-}
-
-const shown = (value: unknown) => {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
-};
-
-function damaged(problem: string): EngineError {
-  return new EngineError("tokenizer", `tokenizer.json: ${problem}; take the file from its source again.`);
 }

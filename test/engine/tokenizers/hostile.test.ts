@@ -1,0 +1,219 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { EngineError } from "../../../src/engine/errors";
+import { loadTokenizer, parseTokenizer } from "../../../src/engine/tokenizers";
+import { translatePattern } from "../../../src/engine/tokenizers/patterns";
+
+const vocab = { a: 0, b: 1, ab: 2 };
+const model = { type: "BPE", vocab, merges: [["a", "b"]] };
+const NFC = { type: "NFC" };
+
+/** Things in one another, a hundred thousand deep. */
+function nested(type: string, list: string): unknown {
+  let inner: unknown = { type };
+  for (let i = 0; i < 100_000; i++) inner = { type: "Sequence", [list]: [inner] };
+  return inner;
+}
+
+const split = (pattern: unknown, more: object = { behavior: "Isolated" }) => ({ type: "Split", pattern, ...more });
+
+describe("a tokenizer.json that is damaged or beyond us is told in one sentence", () => {
+  const files: Readonly<Record<string, unknown>> = {
+    "no object": 5,
+    "a list": [],
+    "no model": {},
+    "a model that is a number": { model: 5 },
+    "no vocabulary": { model: { type: "BPE", vocab: {}, merges: [] } },
+    "a vocabulary that is a list": { model: { type: "BPE", vocab: ["a"], merges: [] } },
+    "an id below zero": { model: { ...model, vocab: { a: -1 } } },
+    "an id that is a fraction": { model: { ...model, vocab: { a: 0.5 } } },
+    "an id that is a text": { model: { ...model, vocab: { a: "0" } } },
+    "an id past any vocabulary": { model: { ...model, vocab: { a: 2 ** 40 } } },
+    "an id taken twice": { model: { ...model, vocab: { a: 0, b: 0 } } },
+    "a merge of an unknown token": { normalizer: NFC, model: { ...model, merges: [["a", "c"]] } },
+    "a merge that makes an unknown token": { normalizer: NFC, model: { ...model, merges: [["b", "a"]] } },
+    "a merge of one token": { normalizer: NFC, model: { ...model, merges: ["a"] } },
+    "a merge with nothing": { normalizer: NFC, model: { ...model, merges: [["a", ""]] } },
+    "merges that are a table": { model: { ...model, merges: { a: "b" } } },
+    "millions of merges": { model: { ...model, merges: new Array(2 ** 21 + 1).fill("a b") } },
+    "a merge of byte tokens": {
+      normalizer: NFC,
+      model: { ...model, byte_fallback: true, vocab: { "<0x0A>": 0, a: 1, "<0x0A>a": 2 }, merges: [["<0x0A>", "a"]] },
+    },
+    Unigram: { model: { type: "Unigram", unk_id: 0, vocab: [["a", 0]] } },
+    "a type that is a list": { model: { ...model, type: [["BPE"]] } },
+    "an end of words": { model: { ...model, end_of_word_suffix: "</w>" } },
+    dropout: { model: { ...model, dropout: 0.1 } },
+    "an added token on another's id": { model, added_tokens: [{ id: 0, content: "<s>" }] },
+    "added tokens with one id": {
+      model,
+      added_tokens: [
+        { id: 3, content: "<s>" },
+        { id: 3, content: "</s>" },
+      ],
+    },
+    "an added token as long as a page": { model, added_tokens: [{ id: 3, content: "x".repeat(3000) }] },
+    "an added token without an id": { model, added_tokens: [{ content: "<s>" }] },
+    "an unknown normalizer": { model, normalizer: { type: "Precompiled", precompiled_charsmap: "AAAA" } },
+    "a normalizer that is a text": { model, normalizer: "NFC" },
+    "a normalizer that replaces nothing": {
+      model,
+      normalizer: { type: "Replace", pattern: { String: "" }, content: "" },
+    },
+    "normalizers without end": { model, normalizer: nested("NFC", "normalizers") },
+    "an unknown pre-tokenizer": { model, pre_tokenizer: { type: "BertPreTokenizer" } },
+    "pre-tokenizers without end": { model, pre_tokenizer: nested("ByteLevel", "pretokenizers") },
+    "bytes split again": {
+      model,
+      pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "ByteLevel" }, { type: "Digits" }] },
+    },
+    "a split without a pattern": { model, pre_tokenizer: split(5) },
+    "a split of an unknown kind": { model, pre_tokenizer: split({ String: " " }, { behavior: "Dropped" }) },
+    "an unknown decoder": { model, normalizer: NFC, decoder: { type: "WordPiece" } },
+    "decoders without end": { model, normalizer: NFC, decoder: nested("Fuse", "decoders") },
+    "an unknown post-processor": { model, post_processor: { type: "BertProcessing" } },
+    "post-processors without end": { model, post_processor: nested("ByteLevel", "processors") },
+    "several tokens before a text": {
+      model,
+      post_processor: {
+        type: "TemplateProcessing",
+        single: [{ SpecialToken: { id: "a" } }, { SpecialToken: { id: "b" } }, { Sequence: { id: "A" } }],
+      },
+    },
+  };
+
+  test.each(Object.entries(files))("%s", (_, file) => {
+    expectOneSentence(() => parseTokenizer(file, {}));
+  });
+
+  test.each([
+    { added_tokens_decoder: [] },
+    { added_tokens_decoder: { x: { content: "<s>" } } },
+    { added_tokens_decoder: { "3": 5 } },
+    { added_tokens_decoder: { "0": { content: "<s>" } } },
+  ])("in tokenizer_config.json: %j", (config) => {
+    expectOneSentence(() => parseTokenizer({ model, normalizer: NFC }, config));
+  });
+});
+
+describe("files", () => {
+  let dir = "";
+  beforeAll(async () => {
+    dir = await mkdtemp(join(tmpdir(), "tokenizer-"));
+  });
+  afterAll(() => rm(dir, { recursive: true }));
+
+  const deep = (inside: (lists: string) => string) => inside("[".repeat(200_000) + "]".repeat(200_000));
+  test.each([
+    ["bytes that are no UTF-8", Buffer.from([0x7b, 0xff, 0x7d]), "is not text in UTF-8"],
+    ["half a file", '{"model": {"type": "BPE", "vocab": {"a": ', "is not JSON"],
+    ["lists without end", "[".repeat(1_000_000), "is not JSON"],
+    ["a deep id", deep((x) => `{"model": {"type": "BPE", "vocab": {"a": ${x}}, "merges": []}}`), "the id"],
+    ["a deep merge", deep((x) => `{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [${x}]}}`), "the merge"],
+  ])("%s", async (_, content, says) => {
+    await writeFile(join(dir, "tokenizer.json"), content);
+    const problem = await loadTokenizer(dir).catch((error: unknown) => error);
+    expect(problem).toBeInstanceOf(EngineError);
+    expect((problem as EngineError).message).toContain(says);
+  });
+});
+
+describe("patterns", () => {
+  test.each([
+    ["(a+)+$", "repeats a group"],
+    ["(a|a)*b", "repeats a group"],
+    ["(?:a*)?b", "may match nothing"],
+    ["a*a*a*b", "may take forever"],
+    ["\\s*\\n", "may take forever"],
+    ["\\s*[\\r\\n]+|\\s|\\s+", "may take forever"],
+    ["a+(?=b)", "may take forever"],
+    ["a{0,99}a{0,99}b", "too many ways"],
+    ["a*?b", "lazy"],
+    ["(?<=a)b", "special kind"],
+    ["(a)\\1", "has \\1"],
+    ["a?+a", "possessive"],
+    ["^a", "has ^"],
+    ["[[:alpha:]]", "brackets in brackets"],
+    ["[z-a]", "range"],
+    ["[]", "empty brackets"],
+    ["\\p{Nonsense}", "Nonsense"],
+    ["a{2}{3}", "repetition"],
+    ["a|", "may match nothing"],
+    ["(".repeat(1000), "too deep"],
+    [`[${"a-z".repeat(2000)}]`, "characters long"],
+    ["a\\", "ends too early"],
+    ["a)", "not open"],
+  ])("%s is refused", (pattern, why) => {
+    expectOneSentence(() => translatePattern(pattern), why);
+  });
+
+  test("what is accepted takes a time that grows with the text", () => {
+    const accepted = [
+      String.raw`\s*[\r\n]+|\s+(?!\S)|\s+`,
+      String.raw`[A-Z]?[\p{Lu}\p{M}]*[\p{Ll}\p{M}]+|[A-Z]?[\p{Lu}\p{M}]+[\p{Ll}\p{M}]*`,
+      String.raw`(?i:'s|'ll)?\p{L}+|.`,
+    ];
+    for (const pattern of accepted) {
+      const { regex } = translatePattern(pattern);
+      for (const unit of [" ", "A", "a", "\u0301", "\n ", "'l"]) {
+        const started = process.cpuUsage();
+        for (const _ of unit.repeat(200_000).matchAll(regex));
+        expect(process.cpuUsage(started).user / 1000).toBeLessThan(2000);
+      }
+    }
+  });
+
+  test("white space, digits and words are Unicode's, not JavaScript's", () => {
+    const found = (pattern: string, text: string) => text.match(translatePattern(pattern).regex) ?? [];
+    expect(found("\\s", "\u0085\ufeff\u00a0")).toEqual(["\u0085", "\u00a0"]);
+    expect(found("\\d+", "1\u0661x")).toEqual(["1\u0661"]);
+    expect(found("\\w+", "é\u0301_ß-")).toEqual(["é\u0301_ß"]);
+    expect(found(".", "a\n\r\u2028")).toEqual(["a", "\r", "\u2028"]);
+    expect(found("(?i:'s)", "'S'ſ's")).toEqual(["'S", "'ſ", "'s"]);
+    expect(found("[a\\-z]+", "a-bz")).toEqual(["a-", "z"]);
+    expect(found("\\p{Han}+|\\p{^L}", "漢字a1")).toEqual(["漢字", "1"]);
+  });
+});
+
+describe("long texts without a place to split them", () => {
+  const merges = Array.from({ length: 12 }, (_, i) => ["a".repeat(2 ** i), "a".repeat(2 ** i)]);
+  const tokens = ["▁", "b", ...merges.map(([half]) => half as string), "a".repeat(2 ** 12)];
+  const file = { type: "BPE", vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges };
+  const tokenizer = parseTokenizer({ model: file, normalizer: { type: "Prepend", prepend: "▁" } }, {});
+
+  test("a million times the same letter takes seconds", () => {
+    const started = process.cpuUsage();
+    const ids = tokenizer.encode("a".repeat(1_000_000));
+    expect(process.cpuUsage(started).user / 1000).toBeLessThan(5000);
+    expect(ids.length).toBe(1 + Math.floor(1_000_000 / 4096) + popCount(1_000_000 % 4096));
+  });
+
+  test("a million marks on one letter take seconds", () => {
+    const composing = parseTokenizer(
+      { model: { ...file, vocab: { ...file.vocab, "\u0301": 90 } }, normalizer: NFC },
+      {},
+    );
+    const started = process.cpuUsage();
+    expect(composing.encode(`b${"\u0301".repeat(300_000)}`)).toHaveLength(300_001);
+    expect(process.cpuUsage(started).user / 1000).toBeLessThan(5000);
+  });
+});
+
+const popCount = (n: number) => n.toString(2).replaceAll("0", "").length;
+
+function expectOneSentence(work: () => unknown, says = ""): void {
+  const started = process.cpuUsage();
+  let problem: unknown;
+  try {
+    work();
+  } catch (error) {
+    problem = error;
+  }
+  expect(problem).toBeInstanceOf(EngineError);
+  const { message } = problem as EngineError;
+  expect(message).toMatch(/^tokenizer\.json: [^\n]{5,300}\.$/);
+  expect(message).toContain(says);
+  expect(process.cpuUsage(started).user / 1000).toBeLessThan(3000);
+}

@@ -1,0 +1,245 @@
+/** Tokenizers of folders as they come: which files say what, which tokens are special, and how a prompt starts. */
+
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import {
+  encodeBatch,
+  loadTokenizer,
+  padBatch,
+  parseTokenizer,
+  saveTokenizer,
+  type Tokenizer,
+} from "../../../src/engine/tokenizers";
+import { BYTE_CHARACTERS } from "../../../src/engine/tokenizers/bytes";
+import { testData } from "../../helpers/testData";
+
+let root = "";
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "tokenizer-"));
+});
+afterAll(() => rm(root, { recursive: true }));
+
+let folders = 0;
+async function load(files: Readonly<Record<string, unknown>>): Promise<Tokenizer> {
+  const dir = join(root, `${folders++}`);
+  await mkdir(dir);
+  for (const [name, content] of Object.entries(files)) {
+    await writeFile(join(dir, name), typeof content === "string" ? content : JSON.stringify(content));
+  }
+  return loadTokenizer(dir);
+}
+
+const byId = (tokens: readonly string[]) => Object.fromEntries(tokens.map((token, id) => [token, id]));
+const gpt2 = {
+  "vocab.json": byId([...BYTE_CHARACTERS, "he", "Ġhe", "<|endoftext|>"]),
+  "merges.txt": "#version: 0.2\nh e\nĠ he\n",
+};
+const optTokens = ["<s>", "<pad>", "</s>", "<unk>", ...BYTE_CHARACTERS, "he", "Ġhe", "madeupword0000"];
+const opt = { "vocab.json": byId(optTokens), "merges.txt": gpt2["merges.txt"] };
+
+describe("vocab.json and merges.txt", () => {
+  test("as GPT-2's: the end of text is the start too, and no prompt gets it", async () => {
+    const tokenizer = await load(gpt2);
+    const [h, endOfText] = [BYTE_CHARACTERS.indexOf("h"), 258];
+    expect(tokenizer.encodePrompt("he hh")).toEqual([256, BYTE_CHARACTERS.indexOf("Ġ"), h, h]);
+    expect(tokenizer.encodePrompt("")).toEqual([endOfText]);
+    expect([tokenizer.bosId, tokenizer.eosId, tokenizer.padId]).toEqual([endOfText, endOfText, null]);
+    expect(tokenizer.decode([256, endOfText, 257])).toBe("he he");
+  });
+
+  test("as OPT's: every prompt starts with </s>, told by the vocabulary or by config.json", async () => {
+    const said = { ...opt, "vocab.json": byId(optTokens.slice(0, -1)), "config.json": { model_type: "opt" } };
+    for (const tokenizer of [await load(opt), await load(said)]) {
+      expect(tokenizer.encodePrompt("he he")).toEqual([2, 260, 261]);
+      expect(tokenizer.encodePrompt("</s>he")).toEqual([2, 260]);
+      expect([tokenizer.bosId, tokenizer.eosId, tokenizer.padId]).toEqual([2, 2, 1]);
+    }
+    const other = await load({ ...opt, "config.json": { model_type: "gpt2" } });
+    expect(other.encodePrompt("he")).toEqual([260]);
+  });
+
+  test("tokenizer_config.json has the last word", async () => {
+    const tokenizer = await load({
+      ...opt,
+      "tokenizer_config.json": { add_bos_token: false, add_prefix_space: true, bos_token: { content: "<s>" } },
+    });
+    expect(tokenizer.encodePrompt("he")).toEqual([261]);
+    expect(tokenizer.spans("he")).toMatchObject([{ token: "Ġhe", start: 0, end: 2 }]);
+    expect(tokenizer.bosId).toBe(0);
+  });
+});
+
+describe("special tokens", () => {
+  const model = { type: "BPE", vocab: byId(["<s>", "</s>", "a", "b", "ab"]), merges: ["a b"] };
+  const json = { normalizer: { type: "NFC" }, model };
+
+  test("are named in special_tokens_map.json where tokenizer_config.json does not, as texts or as objects", async () => {
+    const map = { bos_token: "<s>", eos_token: { content: "</s>", lstrip: false } };
+    const tokenizer = await load({ "tokenizer.json": json, "special_tokens_map.json": map });
+    expect([tokenizer.bosId, tokenizer.eosId]).toEqual([0, 1]);
+    expect(tokenizer.encode("a</s>b")).toEqual([2, 1, 3]);
+    const none = { "tokenizer_config.json": { eos_token: null } };
+    const without = await load({ "tokenizer.json": json, "special_tokens_map.json": map, ...none });
+    expect(without.eosId).toBeNull();
+  });
+
+  test("are those of generation_config.json and config.json where the tokenizer's files name none", async () => {
+    const config = { "config.json": { bos_token_id: 0, eos_token_id: 3, pad_token_id: 99 } };
+    const tokenizer = await load({
+      "tokenizer.json": json,
+      ...config,
+      "generation_config.json": { eos_token_id: [1, 4] },
+    });
+    expect([tokenizer.bosId, tokenizer.eosId, tokenizer.padId, tokenizer.addBos]).toEqual([0, 1, null, false]);
+  });
+
+  test("can be added by tokenizer_config.json, with their flags", () => {
+    const config = {
+      added_tokens_decoder: {
+        "0": { content: "<s>", special: true, rstrip: true },
+        "7": { content: "<x>", lstrip: true },
+      },
+    };
+    const tokenizer = parseTokenizer({ ...json, added_tokens: [{ id: 0, content: "<s>", special: true }] }, config);
+    expect(tokenizer.spans("a \n<x><s>  b").map(({ id, start, end }) => [id, start, end])).toEqual([
+      [2, 0, 1],
+      [7, 1, 6],
+      [0, 6, 11],
+      [3, 11, 12],
+    ]);
+    expect(tokenizer.vocabSize).toBe(8);
+    expect(tokenizer.token(6)).toBe("<6>");
+    expect(tokenizer.decode([2, 6, 7])).toBe("a<x>");
+  });
+
+  test("Llama's class puts its start before a prompt when no file says so, and not when one says no", () => {
+    const config = { tokenizer_class: "LlamaTokenizer", bos_token: "<s>" };
+    expect(parseTokenizer(json, config).encodePrompt("ab")).toEqual([0, 4]);
+    expect(parseTokenizer(json, { ...config, add_bos_token: false }).encodePrompt("ab")).toEqual([4]);
+    expect(parseTokenizer(json, { ...config, tokenizer_class: "GPT2Tokenizer" }).encodePrompt("ab")).toEqual([4]);
+  });
+
+  test("one that is also the unknown token has no text", () => {
+    const config = { bos_token: "<s>", unk_token: "<s>" };
+    expect(parseTokenizer(json, config).decode([0, 4])).toBe("ab");
+  });
+});
+
+describe("a tokenizer that puts a space before the text", () => {
+  const file = {
+    normalizer: {
+      type: "Sequence",
+      normalizers: [
+        { type: "Prepend", prepend: "▁" },
+        { type: "Replace", pattern: { String: " " }, content: "▁" },
+      ],
+    },
+    decoder: {
+      type: "Sequence",
+      decoders: [
+        { type: "Replace", pattern: { String: "▁" }, content: " " },
+        { type: "ByteFallback" },
+        { type: "Fuse" },
+        { type: "Strip", content: " ", start: 1, stop: 0 },
+      ],
+    },
+    model: {
+      type: "BPE",
+      byte_fallback: true,
+      vocab: byId([
+        ...Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
+        "<s>",
+        "▁",
+        "a",
+        "▁a",
+      ]),
+      merges: ["▁ a"],
+    },
+  };
+  const tokenizer = parseTokenizer(file, { bos_token: "<s>", add_bos_token: true });
+
+  test("has spans over the text as it is given", () => {
+    const spans = tokenizer.promptSpans("a ☃ a").map(({ token, start, end, bytes }) => [token, start, end, [...bytes]]);
+    expect(spans).toEqual([
+      ["<s>", 0, 0, []],
+      ["▁a", 0, 1, [0x20, 0x61]],
+      ["▁", 1, 2, [0x20]],
+      ["<0xE2>", 2, 3, [0xe2]],
+      ["<0x98>", 2, 3, [0x98]],
+      ["<0x83>", 2, 3, [0x83]],
+      ["▁a", 3, 5, [0x20, 0x61]],
+    ]);
+    // The space before the text is a token of its own and stands for nothing in it.
+    expect(tokenizer.spans("☃").map(({ start, end }) => [start, end])).toEqual([
+      [0, 0],
+      [0, 1],
+      [0, 1],
+      [0, 1],
+    ]);
+  });
+
+  test("decodes without that space, but goes on after a prompt with one", () => {
+    const ids = tokenizer.encodePrompt("a ☃ a");
+    expect(tokenizer.decode(ids)).toBe("a ☃ a");
+    const written = (before?: readonly number[]) => {
+      const decoder = tokenizer.decoder(before);
+      return (
+        ids
+          .slice(1)
+          .map((id) => decoder.push(id))
+          .join("") + decoder.end()
+      );
+    };
+    expect(written(ids)).toBe(" a ☃ a");
+    expect(written()).toBe(" a ☃ a");
+    // Nothing but the start is before it.
+    expect(written([256])).toBe("a ☃ a");
+  });
+
+  test("is the same after it was saved and loaded", async () => {
+    await saveTokenizer(tokenizer, root);
+    const loaded = await loadTokenizer(root);
+    expect(loaded.spans("a ☃<s>a")).toEqual(tokenizer.spans("a ☃<s>a"));
+    expect(loaded.encodePrompt("☃")).toEqual(tokenizer.encodePrompt("☃"));
+    expect(loaded.decode([256, 259, 259])).toBe("a a");
+  });
+});
+
+test("rows of unequal length are filled up on the right, with a mask", () => {
+  expect(padBatch([[5, 6, 7], [], [8]], 1)).toEqual({
+    ids: [
+      [5, 6, 7],
+      [1, 1, 1],
+      [8, 1, 1],
+    ],
+    mask: [
+      [1, 1, 1],
+      [0, 0, 0],
+      [1, 0, 0],
+    ],
+  });
+});
+
+const optFolder = testData("opt-tokenizer");
+describe.skipIf(!optFolder)("OPT's vocabulary (skipped without the test data)", () => {
+  const loading = optFolder ? loadTokenizer(optFolder) : null;
+
+  test("gives the published ids, with </s> in front", async () => {
+    const tokenizer = (await loading) as Tokenizer;
+    expect(tokenizer.encodePrompt("The quick brown fox jumps over the lazy dog")).toEqual([
+      2, 133, 2119, 6219, 23602, 13855, 81, 5, 22414, 2335,
+    ]);
+  });
+
+  test("gives a padded batch with its mask", async () => {
+    const tokenizer = (await loading) as Tokenizer;
+    const { ids, mask } = encodeBatch(tokenizer, ["I like Machine Learning", "The sun rises in the east"]);
+    expect(ids).toEqual([
+      [2, 100, 101, 14969, 13807, 1, 1],
+      [2, 133, 3778, 10185, 11, 5, 3017],
+    ]);
+    expect(mask.map((row) => row.join(""))).toEqual(["1111100", "1111111"]);
+  });
+});
