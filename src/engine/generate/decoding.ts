@@ -16,7 +16,7 @@ import { type Context, decoder, scoreScale, softcapped, windowOfLayer } from "..
 import { countParameters } from "../nn/params";
 import { rotaryTables } from "../nn/rotary";
 import { lower } from "../runtime/lower";
-import { type Device, type DeviceTensor, hostTensor, Session } from "../runtime/session";
+import { type Device, type DeviceTensor, hostTensor, Session, type SessionOptions } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
 
 /** What a run says of the token after each sequence. */
@@ -100,7 +100,11 @@ export class Decoding {
   async #run(ids: Int32Array, counts: readonly number[], wantsLogits: boolean): Promise<NextToken> {
     const { batch: B, cfg, weights } = this;
     const T = ids.length / B;
-    this.#session ??= compile(cfg, weights, B);
+    this.#session ??= Session.create(
+      lower(decodeGraph(cfg, weights, B), weights.device),
+      weights.device,
+      threadsFor(cfg),
+    );
     const session = await this.#session;
 
     const positions = Int32Array.from(ids, (_, i) => (this.#lengths[i % B] as number) + Math.floor(i / B));
@@ -168,13 +172,11 @@ export function positionInputs(cfg: DecoderConfig, B: number): Pick<Context, "po
   };
 }
 
-const FEWEST_FOR_THREADS = 2e6;
+/** Threads of a forward pass: a small model's products are over before a second one has woken up. */
+export const threadsFor = (cfg: DecoderConfig): SessionOptions =>
+  countParameters(cfg) < FEWEST_FOR_THREADS ? { threads: 1 } : { spin: true };
 
-function compile(cfg: DecoderConfig, weights: DeviceWeights, B: number): Promise<Session> {
-  // A small model's products are over before a second thread has woken up.
-  const threads = countParameters(cfg) < FEWEST_FOR_THREADS ? { threads: 1 } : { spin: true };
-  return Session.create(lower(decodeGraph(cfg, weights, B), weights.device), weights.device, threads);
-}
+const FEWEST_FOR_THREADS = 2e6;
 
 /** What comes after the last row asked for, and the cache with T more positions. */
 export function decodeGraph(
@@ -200,7 +202,10 @@ export function decodeGraph(
   const probabilities = logits.softmax();
   const bestLogProbability = probabilities.max().log();
   // -Σ p log p with log p = x - log Z, and log Z from the best of them.
-  const expected = probabilities.reshape([B, 1, V]).matmul(logits.reshape([B, V, 1])).reshape([B]);
+  const expected = probabilities
+    .reshape([B, 1, V])
+    .matmul(logits.reshape([B, V, 1]))
+    .reshape([B]);
   const entropy = logits.max().sub(bestLogProbability).sub(expected);
   return { logits, best, bestLogProbability, entropy, ...outputs };
 }

@@ -8,8 +8,8 @@
  * lnFinal [B,T,D]; logits [B,T,V]. A value that a model does not have is absent.
  */
 
-import { positionFeeds, positionInputs } from "../generate/decoding";
-import { input, type Node } from "../graph/node";
+import { positionFeeds, positionInputs, threadsFor } from "../generate/decoding";
+import { input, type Node, rows } from "../graph/node";
 import { type Shape, UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";
 import { causalMask, decoder, fullAttention, scoreScale, windowOfLayer } from "../nn/decoder";
@@ -24,7 +24,12 @@ export interface TraceValue {
 
 export type Trace = ReadonlyMap<string, TraceValue>;
 
-/** [T, T] values of which are large: a light trace leaves them to `attentionOf`, one head at a time. */
+/**
+ * What a trace brings to the host. "light" leaves the large values out: scores and patterns [T, T], of which
+ * `attentionOf` makes one head at a time, and all logits but those after the last position, [B, 1, V].
+ */
+export type TraceScope = "whole" | "light";
+
 const QUADRATIC = /\.attn\.(scores|pattern)$/;
 
 /** Runs a model and records what it computed. One compiled graph serves every text. */
@@ -41,7 +46,11 @@ export class Tracer {
    * The trace of a batch. Rows of unequal length are padded at the right, where no earlier position sees them; the
    * padding takes part as tokens of id 0 and its values mean nothing; `mask` [B, T] says which positions are real.
    */
-  async trace(rows: readonly (readonly number[])[], { light = false } = {}): Promise<Trace> {
+  async trace(
+    rows: readonly (readonly number[])[],
+    scope: TraceScope = "whole",
+    isWanted: (name: string) => boolean = () => true,
+  ): Promise<Trace> {
     const B = rows.length;
     const T = Math.max(...rows.map((row) => row.length));
     if (!(T >= 1 && T <= this.cfg.nCtx)) throw new Error(`trace: ${T} tokens do not fit a context of ${this.cfg.nCtx}`);
@@ -52,6 +61,12 @@ export class Tracer {
       });
     });
     const session = await this.#session(B);
+    const isLight = scope === "light";
+    const names = session.outputs.filter((name) => !(isLight && QUADRATIC.test(name)) && isWanted(name));
+    // Batch first, as a trace is.
+    const logitRows = rows.flatMap((row, b) =>
+      isLight ? [(row.length - 1) * B + b] : Array.from({ length: T }, (_, t) => t * B + b),
+    );
     const values = await session.run(
       {
         ...this.weights.feeds,
@@ -62,10 +77,9 @@ export class Tracer {
           T,
         ),
         ...this.#masks(T),
+        logitRows: Int32Array.from(logitRows),
       },
-      Object.fromEntries(
-        session.outputs.filter((name) => !(light && QUADRATIC.test(name))).map((name) => [name, null]),
-      ),
+      Object.fromEntries(names.map((name) => [name, null])),
     );
 
     const trace = new Map<string, TraceValue>();
@@ -82,7 +96,8 @@ export class Tracer {
       byRow((b, t) => (t < (rows[b]?.length ?? 0) ? 1 : 0)),
     );
     for (const [name, tensor] of Object.entries(values)) {
-      trace.set(name, { shape: tensor.dims, data: tensor.data as Float32Array });
+      const shape = name === "logits" ? [B, isLight ? 1 : T, this.cfg.vocabSize] : tensor.dims;
+      trace.set(name, { shape, data: tensor.data as Float32Array });
     }
     return trace;
   }
@@ -105,7 +120,7 @@ export class Tracer {
     const known = this.#sessions.get(B);
     if (known) return known;
     const graph = lower(traceGraph(this.cfg, this.weights, B), this.weights.device);
-    const session = Session.create(graph, this.weights.device);
+    const session = Session.create(graph, this.weights.device, threadsFor(this.cfg));
     this.#sessions.set(B, session);
     return session;
   }
@@ -124,11 +139,12 @@ export function traceGraph(
     ...positionInputs(cfg, B),
     attend: fullAttention(cfg, size, (window) => input(maskName(window), [UNKNOWN, UNKNOWN])),
     probe: (name, x) => {
-      const isRows = x.shape.length === 2;
+      const isRows = x.shape.length === 2 && name !== "logits";
       outputs[name] = isRows ? x.reshape([UNKNOWN, B, x.shape[1] as number]).transpose(1, 0, 2) : x;
       return x;
     },
     dropout: (x) => x,
+    readout: (x) => rows(x, input("logitRows", [UNKNOWN], "i32")),
   });
   return outputs;
 }

@@ -3,6 +3,7 @@
 import { Decoding, gpuAttentionProblem } from "../generate/decoding";
 import { type GeneratedStep, type GenerateOptions, generate, TokenCache } from "../generate/generate";
 import { softmax } from "../generate/sampling";
+import { vocabularyTexts } from "../inspect/nextToken";
 import { type Trace, Tracer } from "../inspect/trace";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
 import { type DeviceWeights, mapWeights } from "../runtime/weights";
@@ -52,12 +53,9 @@ export class LoadedModel {
     return new LoadedModel(model, await mapWeights(model.cfg, model.weights, device), reason);
   }
 
-  /** The vocabulary as it is written, [V]. */
+  /** Each token's text, [V]: see `vocabularyTexts`. */
   get vocabulary(): readonly string[] {
-    const { tokenizer, cfg } = this.model;
-    this.#vocabulary ??= Array.from({ length: cfg.vocabSize }, (_, id) =>
-      id < tokenizer.vocabSize ? tokenizer.token(id) : `<${id}>`,
-    );
+    this.#vocabulary ??= vocabularyTexts(this.model.cfg.vocabSize, this.model.tokenizer);
     return this.#vocabulary;
   }
 
@@ -121,7 +119,7 @@ export class LoadedModel {
       const ids = tokenizer.encodePrompt(text);
       const first = Math.max(0, ids.length - Math.min(cfg.nCtx, maxTokens));
       const tokens = tokenizer.promptSpans(text).slice(first);
-      const trace = await this.#tracer.trace([ids.slice(first)], { light: true });
+      const trace = await this.#tracer.trace([ids.slice(first)], "light");
       const logits = trace.get("logits")?.data.subarray(-cfg.vocabSize) as Float32Array;
       return { tokens, trace, nextToken: softmax(logits), residualNorms: residualNorms(trace, cfg.nLayers) };
     });

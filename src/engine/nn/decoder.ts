@@ -37,8 +37,8 @@ export interface Context {
 export function decoder(ids: Node, param: ParamNodes, cfg: DecoderConfig, ctx: Context): Node {
   let x = ctx.dropout(embedding(ids, param, cfg, ctx)); // [N, D]
   for (let l = 0; l < cfg.nLayers; l++) x = block(x, l, param, cfg, ctx);
-  if (ctx.readout) x = ctx.readout(x);
   if (cfg.finalNorm) x = ctx.probe("lnFinal", norm(x, "lnFinal", param, cfg));
+  if (ctx.readout) x = ctx.readout(x);
   return ctx.probe("logits", head(x, param, cfg));
 }
 

@@ -16,7 +16,7 @@ type TinyModel = Awaited<ReturnType<typeof tinyModel>>;
 /** Logits after the last of some tokens, from a forward pass without a cache. */
 async function wholePass({ cfg, weights }: TinyModel, ids: readonly number[]): Promise<Float32Array> {
   const tracer = new Tracer(cfg, weights);
-  const trace = await tracer.trace([ids], { light: true });
+  const trace = await tracer.trace([ids], "light");
   await tracer.release();
   return trace.get("logits")?.data.subarray(-V) as Float32Array;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import { attentionOf, Tracer, type TraceValue } from "../../../src/engine/inspect/trace";
+import { attentionOf, Tracer, type TraceScope, type TraceValue } from "../../../src/engine/inspect/trace";
 import type { DecoderConfig } from "../../../src/engine/nn/config";
 import { Session } from "../../../src/engine/runtime/session";
 import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
@@ -7,9 +7,9 @@ import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from 
 const { nHeads: H, dModel: D, vocabSize: V } = tinyConfig;
 const K = D / H;
 
-async function traced(rows: readonly (readonly number[])[], options = {}) {
+async function traced(rows: readonly (readonly number[])[], scope?: TraceScope) {
   const { cfg, weights } = await tinyModel();
-  return new Tracer(cfg, weights).trace(rows, options);
+  return new Tracer(cfg, weights).trace(rows, scope);
 }
 const get = (trace: Awaited<ReturnType<typeof traced>>, name: string) => trace.get(name) as TraceValue;
 
@@ -80,7 +80,7 @@ describe("attention asked for by head is what the graph computes", () => {
       [1, 1],
     ] as const) {
       test(`${name}: layer ${layer}, head ${head}`, async () => {
-        const [light, whole] = [await tracedBy(cfg, { light: true }), await tracedBy(cfg, {})];
+        const [light, whole] = [await tracedBy(cfg, "light"), await tracedBy(cfg, "whole")];
         expect(light.has("blocks.0.attn.pattern")).toBe(false);
         const { scores, pattern } = attentionOf(cfg, light, layer, head);
         const of = (value: string) =>
@@ -91,15 +91,24 @@ describe("attention asked for by head is what the graph computes", () => {
     }
   }
   const T = 13;
-  const tracedBy = async (cfg: DecoderConfig, options: object) => {
+  const tracedBy = async (cfg: DecoderConfig, scope: TraceScope) => {
     const { weights } = await tinyModel(cfg);
-    return new Tracer(cfg, weights).trace([someIds(T)], options);
+    return new Tracer(cfg, weights).trace([someIds(T)], scope);
   };
 
   test("a head that the model does not have is an error", async () => {
-    const trace = await tracedBy(modernConfig, { light: true });
+    const trace = await tracedBy(modernConfig, "light");
     expect(() => attentionOf(modernConfig, trace, 0, 4)).toThrow("there is no head 4");
   });
+});
+
+test("a light trace has the logits after each row's last token, as a whole one has them", async () => {
+  const rows = [someIds(7), someIds(4, V, 9)];
+  const [light, whole] = [await traced(rows, "light"), await traced(rows)];
+  expect(get(light, "logits").shape).toEqual([2, 1, V]);
+  const [after, all] = [get(light, "logits").data, get(whole, "logits").data];
+  expect(largestDifference(after.subarray(0, V), all.subarray(6 * V, 7 * V))).toBeLessThan(1e-5);
+  expect(largestDifference(after.subarray(V), all.subarray((7 + 3) * V, (7 + 4) * V))).toBeLessThan(1e-5);
 });
 
 test("keys and values have as many heads as the model stores, queries and patterns all of them", async () => {

@@ -1,0 +1,90 @@
+/** The distribution of the next token, as far as it is looked at: a vocabulary may have a quarter of a million of them. */
+
+import type { Tokenizer } from "../tokenizers";
+
+export interface RankedToken {
+  readonly id: number;
+  /** As the vocabulary writes it. */
+  readonly token: string;
+  /** Its text in UTF-8, which can be part of a character; none of a special token. */
+  readonly bytes: Uint8Array;
+  readonly probability: number;
+  /** 1 is the most likely; of equally likely ones the lower id comes first. */
+  readonly rank: number;
+}
+
+export interface NextToken {
+  readonly top: readonly RankedToken[];
+  readonly entropyBits: number;
+}
+
+type Vocabulary = Pick<Tokenizer, "vocabSize" | "token" | "bytes">;
+
+/** The most likely tokens, and the entropy over all: probabilities are [V]. */
+export function nextToken(probabilities: Float32Array, vocabulary: Vocabulary, count: number): NextToken {
+  const V = probabilities.length;
+  // Sorting numbers is fast; only what is shown is sorted as tokens.
+  const least = probabilities.slice().sort()[Math.max(0, V - count)] as number;
+  const likely = idsWhere(V, (id) => (probabilities[id] as number) >= least);
+  const ranked = likely.sort((a, b) => (probabilities[b] as number) - (probabilities[a] as number) || a - b);
+  return {
+    top: ranked.slice(0, count).map((id, i) => rankedToken(probabilities, vocabulary, id, i + 1)),
+    entropyBits: probabilities.reduce((sum, p) => (p > 0 ? sum - p * Math.log2(p) : sum), 0),
+  };
+}
+
+/** Each token's text; of those that have none, or only a part of a character, what the vocabulary writes. */
+export function vocabularyTexts(V: number, vocabulary: Vocabulary): string[] {
+  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  return Array.from({ length: V }, (_, id) => {
+    if (id >= vocabulary.vocabSize) return tokenAs(vocabulary, id);
+    try {
+      return utf8.decode(vocabulary.bytes(id)) || vocabulary.token(id);
+    } catch {
+      return vocabulary.token(id);
+    }
+  });
+}
+
+/** Tokens by id (`#12`), or by what is in their text: those that are it exactly come first, then the most likely. */
+export function findTokens(
+  query: string,
+  probabilities: Float32Array,
+  texts: readonly string[],
+  vocabulary: Vocabulary,
+  count: number,
+): { readonly found: readonly RankedToken[]; readonly matches: number } {
+  const id = /^#(\d+)$/.exec(query)?.[1];
+  const matches = id ? [Number(id)].filter((n) => n < texts.length) : idsWhere(texts.length, hasText(query, texts));
+  const isExact = (n: number) => Number(texts[n] === query);
+  matches.sort(
+    (a, b) => isExact(b) - isExact(a) || (probabilities[b] as number) - (probabilities[a] as number) || a - b,
+  );
+  const found = matches.slice(0, count).map((n) => rankedToken(probabilities, vocabulary, n, rankOf(probabilities, n)));
+  return { found, matches: matches.length };
+}
+
+const hasText = (query: string, texts: readonly string[]) => (id: number) =>
+  query !== "" && (texts[id] as string).includes(query);
+
+function idsWhere(V: number, holds: (id: number) => boolean): number[] {
+  const ids: number[] = [];
+  for (let id = 0; id < V; id++) if (holds(id)) ids.push(id);
+  return ids;
+}
+
+function rankOf(probabilities: Float32Array, id: number): number {
+  const own = probabilities[id] as number;
+  return probabilities.reduce((rank, p, other) => (p > own || (p === own && other < id) ? rank + 1 : rank), 1);
+}
+
+/** A model may have more logits than its tokenizer has tokens. */
+const tokenAs = (vocabulary: Vocabulary, id: number) => (id < vocabulary.vocabSize ? vocabulary.token(id) : `<${id}>`);
+
+const rankedToken = (probabilities: Float32Array, vocabulary: Vocabulary, id: number, rank: number): RankedToken => ({
+  id,
+  token: tokenAs(vocabulary, id),
+  bytes: id < vocabulary.vocabSize ? vocabulary.bytes(id) : new Uint8Array(),
+  probability: probabilities[id] as number,
+  rank,
+});
