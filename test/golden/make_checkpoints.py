@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 from collections import OrderedDict
 from pathlib import Path
 
@@ -37,7 +38,14 @@ def tensors():
     return found
 
 
-def expected(name, x):
+class Hostile:
+    """What runs a command when it is unpickled."""
+
+    def __reduce__(self):
+        return os.system, ("touch hostile-was-run",)
+
+
+def expected(x):
     return {
         "shape": list(x.shape),
         "dtype": str(x.dtype).removeprefix("torch."),
@@ -52,7 +60,10 @@ def main():
     torch.save(state, OUT / "zip-protocol4.bin", pickle_protocol=4)
     torch.save(state, OUT / "legacy.bin", _use_new_zipfile_serialization=False)
     torch.save(state, OUT / "legacy-protocol4.bin", _use_new_zipfile_serialization=False, pickle_protocol=4)
-    values = {name: expected(name, x) for name, x in state.items()}
+    hostile = OrderedDict(weight=torch.ones(2), other=Hostile())
+    torch.save(hostile, OUT / "hostile-zip.bin", pickle_protocol=4)
+    torch.save(hostile, OUT / "hostile-legacy.bin", _use_new_zipfile_serialization=False)
+    values = {name: expected(x) for name, x in state.items()}
     (OUT / "expected.json").write_text(json.dumps(values, indent=1) + "\n")
 
 

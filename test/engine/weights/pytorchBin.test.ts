@@ -1,9 +1,13 @@
+import { existsSync } from "node:fs";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openStored, readStored } from "../../../src/engine/weights";
+import { model, u16, u32, u64 } from "../../helpers/pickles";
+import { expectRefused } from "../../helpers/refused";
+import { torchZip } from "../../helpers/zipFiles";
 
 // Files that PyTorch wrote, and what it had put in: test/golden/make_checkpoints.py.
 const golden = (name: string) => fileURLToPath(new URL(`../../golden/checkpoints/${name}`, import.meta.url));
@@ -44,6 +48,15 @@ describe.each(["zip", "zip-protocol4", "legacy", "legacy-protocol4"])("%s.bin", 
   });
 });
 
+test.each(["hostile-zip.bin", "hostile-legacy.bin"])(
+  "%s, which runs a command in Python, runs none here",
+  async (name) => {
+    await copyFile(golden(name), join(dir, "pytorch_model.bin"));
+    await expectRefused(() => openStored(dir), /asks to run posix\.system, which .* so it was not run; take the model/);
+    expect(existsSync("hostile-was-run")).toBe(false);
+  },
+);
+
 test("tensors that are in C order have no strides, and their bytes are theirs", async () => {
   await copyFile(golden("zip.bin"), join(dir, "pytorch_model.bin"));
   const tensors = await openStored(dir);
@@ -60,4 +73,29 @@ test("shards of .bin files are opened by their index", async () => {
   const weight_map = { weight: "pytorch_model-00001-of-00001.bin" };
   await writeFile(join(dir, "pytorch_model.bin.index.json"), JSON.stringify({ weight_map }));
   expect((await openStored(dir)).get("weight")).toMatchObject({ shape: [2, 3], dtype: "F32" });
+});
+
+test("an archive that has its numbers where those of more than 4 GB have them is opened", async () => {
+  const whole = torchZip(model(), (b, { central, directory, end, locals }) => {
+    // The storage's sizes and place, and then the directory's, in fields of 8 bytes.
+    const entry = central[1]!;
+    b.fill(0xff, entry + 20, entry + 28);
+    b.fill(0xff, entry + 42, entry + 46);
+    b.writeUInt16LE(28, entry + 30);
+    const extra = Buffer.from(`${u16(1)}${u16(24)}${u64(16n)}${u64(16n)}${u64(BigInt(locals[1]!))}`, "latin1");
+    const length = BigInt(end - directory + extra.length);
+    const sizes = `${u64(44n)}${u16(45)}${u16(45)}${u32(0)}${u32(0)}${u64(2n)}${u64(2n)}${u64(length)}${u64(BigInt(directory))}`;
+    const locator = `PK\x06\x07${u32(0)}${u64(BigInt(end + extra.length))}${u32(1)}`;
+    b.fill(0xff, end + 12, end + 20);
+    return Buffer.concat([
+      b.subarray(0, end),
+      extra,
+      Buffer.from(`PK\x06\x06${sizes}${locator}`, "latin1"),
+      b.subarray(end),
+    ]);
+  });
+  await writeFile(join(dir, "pytorch_model.bin"), whole);
+  const tensor = (await openStored(dir)).get("w")!;
+  expect(tensor).toMatchObject({ shape: [2, 2], length: 16 });
+  expect(whole.subarray(tensor.offset - 8, tensor.offset).toString()).toBe("m/data/0");
 });
