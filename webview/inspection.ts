@@ -1,6 +1,6 @@
 /** What the inspector's views share: the trace that is looked at, its tensors, and what is selected in all of them. */
 
-import type { TraceInfo, TraceTensor } from "../src/protocol/engineApi";
+import type { FoundTokens, TraceInfo, TraceTensor } from "../src/protocol/engineApi";
 import type { InspectedSource } from "../src/protocol/webviewApi";
 import type { Save } from "./parts/dataBar";
 import type { Section } from "./parts/section";
@@ -18,7 +18,10 @@ export interface Inspection {
   readonly trace: TraceInfo;
   readonly source: InspectedSource;
   readonly has: (name: string) => boolean;
+  /** Of attention values, those of a head of queries. */
   readonly tensor: (name: string, head?: number) => Promise<TraceTensor>;
+  /** Tokens of the vocabulary by id or text, with their ranks after the last token. */
+  readonly find: (query: string, count: number) => Promise<FoundTokens>;
 }
 
 export interface View {
@@ -37,10 +40,14 @@ export interface ViewContext {
   readonly section: (title: string) => Section;
 }
 
-type Ask = (params: { trace: number; name: string; head?: number }) => Promise<TraceTensor>;
+/** Whoever keeps the trace. */
+export interface TraceHost {
+  readonly tensor: (params: { trace: number; name: string; head?: number }) => Promise<TraceTensor>;
+  readonly findTokens: (params: { trace: number; query: string; count: number }) => Promise<FoundTokens>;
+}
 
 /** Wraps a trace; a tensor is asked for once, and again after an error. */
-export function createInspection(trace: TraceInfo, source: InspectedSource, ask: Ask): Inspection {
+export function createInspection(trace: TraceInfo, source: InspectedSource, host: TraceHost): Inspection {
   const names = new Set(trace.values.map(({ name }) => name));
   const asked = new Map<string, Promise<TraceTensor>>();
   return {
@@ -51,12 +58,13 @@ export function createInspection(trace: TraceInfo, source: InspectedSource, ask:
       const key = `${name}#${head ?? ""}`;
       let answer = asked.get(key);
       if (!answer) {
-        answer = ask(head === undefined ? { trace: trace.trace, name } : { trace: trace.trace, name, head });
+        answer = host.tensor({ trace: trace.trace, name, ...(head !== undefined && { head }) });
         asked.set(key, answer);
         answer.catch(() => asked.delete(key));
       }
       return answer;
     },
+    find: (query, count) => host.findTokens({ trace: trace.trace, query, count }),
   };
 }
 

@@ -2,7 +2,7 @@
 
 import "./theme.css";
 import "./inspector.css";
-import type { InspectedSource, InspectorEvents, InspectorHost } from "../src/protocol/webviewApi";
+import type { Action, InspectedSource, InspectorEvents, InspectorHost } from "../src/protocol/webviewApi";
 import { el, fill, setAttr } from "./dom";
 import { formatMilliseconds, formatParameters } from "./format";
 import { connectHost, remember, remembered } from "./host";
@@ -111,14 +111,17 @@ function mount(follows: boolean) {
     pictures,
   );
 
-  const act = (action: InspectorEvents["problem"]["action"]) =>
-    action && button(action.label, () => void host.call("act", { action: action.id }), "primary");
+  const act = ({ id, label }: Action, look: "primary" | "secondary" = "primary") =>
+    button(label, () => void host.call("act", { action: id }), look);
 
   let shown: Inspection | null = null;
   let shownKind: InspectedSource["kind"] | null = null;
   const page = {
     trace({ trace, source: from }: InspectorEvents["trace"]) {
-      const inspection = createInspection(trace, from, (params) => host.call("tensor", params));
+      const inspection = createInspection(trace, from, {
+        tensor: (params) => host.call("tensor", params),
+        findTokens: (params) => host.call("findTokens", params),
+      });
       fill(notice);
       pictures.hidden = false;
       source.textContent = sourceText(from);
@@ -173,13 +176,14 @@ function mount(follows: boolean) {
       pictures.hidden = true;
       const retry = button(t("Retry"), () => void host.call("retry", {}), action ? "secondary" : "primary");
       const box = el("div", { class: "problem", attrs: { role: "alert" } }, el("p", {}, message));
-      fill(notice, box, el("div", { class: "buttons" }, act(action), retry));
+      fill(notice, box, el("div", { class: "buttons" }, action && act(action), retry));
     },
-    empty({ reason, action }: InspectorEvents["empty"]) {
+    empty({ reason, actions }: InspectorEvents["empty"]) {
       pictures.hidden = true;
       source.textContent = "";
       fill(modelLine);
-      fill(notice, el("div", { class: "empty" }, el("p", {}, reason), act(action)));
+      const buttons = actions.map((action, i) => act(action, i === 0 ? "primary" : "secondary"));
+      fill(notice, el("div", { class: "empty" }, el("p", {}, reason), el("div", { class: "buttons" }, ...buttons)));
     },
   };
   return page;

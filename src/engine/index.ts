@@ -13,6 +13,7 @@ export {
   type Source,
   searchHub,
 } from "./hub";
+export { windowStart } from "./generate/generate";
 export { findTokens, type NextToken, nextToken, type RankedToken } from "./inspect/nextToken";
 export { attentionOf, type Trace, type TraceValue } from "./inspect/trace";
 export { describeModel, type ModuleTree } from "./models/describe";

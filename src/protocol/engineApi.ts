@@ -41,10 +41,10 @@ export interface EngineApi {
     { dir: string; text: string /** Keep only the last this many tokens. */; maxTokens?: number },
     TraceInfo
   >;
-  traceTensor: Method<
-    { trace: number; name: string /** Of an attention tensor: one head. */; head?: number },
-    TraceTensor
-  >;
+  /** Of an attention value, one head of its queries; of keys and values, those that this head reads. */
+  traceTensor: Method<{ trace: number; name: string; head?: number }, TraceTensor>;
+  /** Tokens by id (`#12`) or text, exact matches first, with their ranks after the last token. */
+  findTokens: Method<{ trace: number; query: string; count: number }, FoundTokens>;
   releaseTrace: Method<{ trace: number }, null>;
 
   /** Trains until done or stopped. Cancelling the request stops the run as `stopRun` does: what was learned is kept. */
@@ -189,6 +189,8 @@ export interface GenerateParams extends Partial<Sampling> {
   readonly dir: string;
   readonly prompt: string;
   readonly maxNewTokens: number;
+  /** Reads at most so many of the prompt's last tokens; the model's own context is the limit in any case. */
+  readonly contextTokens?: number;
   /** Generation ends before the first of these strings. */
   readonly stop?: readonly string[];
 }
@@ -222,12 +224,34 @@ export interface TraceInfo {
   readonly values: readonly { readonly name: string; readonly shape: readonly number[] }[];
   /** L2 norm of the residual stream, [nLayers + 1, T]: before the first block and after each. */
   readonly residualNorms: Float32Array;
-  /** Next-token probabilities after the last token, over the whole vocabulary, [V]. */
-  readonly nextToken: Float32Array;
-  /** The vocabulary as it is shown, [V]. */
-  readonly vocabulary: readonly string[];
+  /** What comes after the last token. */
+  readonly nextToken: NextToken;
   readonly device: Device;
   readonly milliseconds: number;
+}
+
+export interface NextToken {
+  /** The most likely tokens, at most 100 of the vocabulary's `config.vocabSize`. */
+  readonly top: readonly RankedToken[];
+  /** Of the distribution over the whole vocabulary. */
+  readonly entropyBits: number;
+}
+
+export interface RankedToken {
+  readonly id: number;
+  /** As the vocabulary writes it. */
+  readonly token: string;
+  /** Its text in UTF-8, which can be part of a character; none of a special token. */
+  readonly bytes: Uint8Array;
+  readonly probability: number;
+  /** 1 is the most likely; of equally likely ones the lower id comes first. */
+  readonly rank: number;
+}
+
+export interface FoundTokens {
+  readonly found: readonly RankedToken[];
+  /** How many there are, found or not. */
+  readonly matches: number;
 }
 
 export interface TraceTensor {

@@ -17,7 +17,7 @@
  */
 
 import type { EvalReport, StepReport, TrainConfig } from "../engine/train/config";
-import type { Device, ModelInfo, TraceInfo, TraceTensor, TrainEvent } from "./engineApi";
+import type { Device, FoundTokens, ModelInfo, TraceInfo, TraceTensor, TrainEvent } from "./engineApi";
 import type { Method } from "./rpc";
 
 /** Translations by English sentence; a sentence that is not in it is shown as it is. `{0}` stands for an argument. */
@@ -34,6 +34,8 @@ export interface InspectorHost {
   follow: Method<{ readonly follow: boolean }, null>;
   /** A value of the trace that was told last; of an attention value, one head. */
   tensor: Method<TensorParams, TraceTensor>;
+  /** Tokens of its model's vocabulary, with their ranks. */
+  findTokens: Method<FindParams, FoundTokens>;
   /** Does again what ended in `problem`. */
   retry: Method<Empty, null>;
   /** The button of a `problem` or an `empty`. */
@@ -54,8 +56,21 @@ export interface TensorParams {
   readonly head?: number;
 }
 
+export interface FindParams {
+  readonly trace: number;
+  /** An id (`#12`), or text. */
+  readonly query: string;
+  readonly count: number;
+}
+
 /** What a button in a webview may ask the host to do. */
-export type HostAction = "chooseModel" | "trainModel" | "restartEngine" | "showLog";
+export type HostAction = "chooseModel" | "trainModel" | "importModel" | "restartEngine" | "showLog";
+
+/** A button in a webview. */
+export interface Action {
+  readonly id: HostAction;
+  readonly label: string;
+}
 
 /** Told to the Layer Inspector. Each of trace, problem and empty replaces what was shown before. */
 export interface InspectorEvents {
@@ -63,8 +78,8 @@ export interface InspectorEvents {
   busy: { readonly busy: boolean };
   /** Whether the inspector follows the editor now: told when that changes other than by the page's own `follow`. */
   follow: { readonly follow: boolean };
-  problem: { readonly message: string; readonly action: { readonly id: HostAction; readonly label: string } | null };
-  empty: { readonly reason: string; readonly action: { readonly id: HostAction; readonly label: string } | null };
+  problem: { readonly message: string; readonly action: Action | null };
+  empty: { readonly reason: string; readonly actions: readonly Action[] };
 }
 
 /** Where the inspected text comes from. */

@@ -8,11 +8,12 @@ import {
   DocumentTokens,
   describeModel,
   EngineError,
+  findTokens,
   importModel,
   LoadedModel,
   listDevices,
   loadTokenizer,
-  type Model,
+  nextToken,
   openModel,
   PRESETS,
   printModules,
@@ -25,6 +26,7 @@ import {
   type TrainEvent,
   type TrainResult,
   train,
+  windowStart,
 } from "../engine";
 import type { EngineApi, TraceTensor } from "../protocol/engineApi";
 import type { Handlers } from "../protocol/rpc";
@@ -62,30 +64,34 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
       documents.tokenAt(await models.tokenizer(dir), question, signal),
     closeDocument: ({ uri }) => documents.close(uri),
 
-    generate: async ({ dir, prompt, maxNewTokens, stop = [], ...sampling }, { signal, report }) => {
+    generate: async ({ dir, prompt, maxNewTokens, contextTokens, stop = [], ...sampling }, { signal, report }) => {
       const loaded = await models.open(dir);
-      const ids = loaded.model.tokenizer.encodePrompt(prompt);
+      const { ids, dropped } = readable(prompt, loaded.model.tokenizer, contextTokens);
       const options = { temperature: 0, topK: 0, topP: 1, seed: 0, ...sampling, maxNewTokens, stop, signal };
-      return loaded.generate(ids, options, report);
+      const result = await loaded.generate(ids, options, report);
+      return { ...result, droppedTokens: result.droppedTokens + dropped };
     },
 
     inspect: async ({ dir, text, maxTokens }) => {
       const loaded = await models.open(dir);
       const began = performance.now();
-      const { tokens, trace, nextToken, residualNorms } = await loaded.inspect(text, maxTokens);
+      const { tokens, trace, nextToken: probabilities, residualNorms } = await loaded.inspect(text, maxTokens);
       return {
-        trace: traces.keep({ cfg: loaded.model.cfg, trace }),
+        trace: traces.keep({ loaded, trace, probabilities }),
         model: loaded.model.info,
         tokens,
         values: traceValues(trace, loaded.model.cfg.nHeads),
         residualNorms,
-        nextToken,
-        vocabulary: loaded.vocabulary,
+        nextToken: nextToken(probabilities, loaded.model.tokenizer, TOKENS_TOLD),
         device: loaded.weights.device,
         milliseconds: performance.now() - began,
       };
     },
     traceTensor: ({ trace, name, head }) => traceTensor(traces.get(trace), name, head),
+    findTokens: ({ trace, query, count }) => {
+      const { loaded, probabilities } = traces.get(trace);
+      return findTokens(query, probabilities, loaded.vocabulary, loaded.model.tokenizer, count);
+    },
     releaseTrace: ({ trace }) => traces.release(trace),
 
     train: (params, context) => runs.run(params.out, context, (control) => train(params, control)),
@@ -102,15 +108,23 @@ function deviceFromEnvironment(): DeviceChoice {
   throw new EngineError("device", `There is no device "${choice}"; choose auto, cpu or webgpu.`);
 }
 
+/** A prompt's last tokens. Where they begin moves in big steps, so that most prompts begin as the one before; BOS stays. */
+function readable(prompt: string, { encodePrompt, addBos }: Tokenizer, contextTokens = Infinity) {
+  const all = encodePrompt(prompt);
+  const bos = addBos ? 1 : 0;
+  const dropped = windowStart(all.length - bos, Math.max(1, contextTokens - bos));
+  return { ids: [...all.slice(0, bos), ...all.slice(bos + dropped)], dropped };
+}
+
 /** Models in memory: the last few used, read again when their files have changed. */
 class Models {
-  readonly #loaded = new Map<string, { readonly version: number; readonly model: Promise<LoadedModel> }>();
-  readonly #tokenizers = new Map<string, { readonly version: number; readonly tokenizer: Promise<Tokenizer> }>();
+  readonly #loaded = new Map<string, { readonly version: string; readonly model: Promise<LoadedModel> }>();
+  readonly #tokenizers = new Map<string, { readonly version: string; readonly tokenizer: Promise<Tokenizer> }>();
 
   constructor(readonly device: DeviceChoice) {}
 
   open(dir: string): Promise<LoadedModel> {
-    const version = versionOf(dir, "model.safetensors");
+    const version = versionOf(dir, ["config.json", "model.safetensors"]);
     const known = this.#loaded.get(dir);
     if (known?.version === version) {
       this.#loaded.delete(dir);
@@ -127,7 +141,7 @@ class Models {
 
   /** Needs no weights, and nothing native. */
   tokenizer(dir: string): Promise<Tokenizer> {
-    const version = versionOf(dir, "tokenizer.json");
+    const version = versionOf(dir, ["tokenizer.json", "vocab.json"]);
     const known = this.#tokenizers.get(dir);
     if (known?.version === version) return known.tokenizer;
     const tokenizer = loadTokenizer(dir);
@@ -145,9 +159,9 @@ class Models {
 
 const MODELS_KEPT = 2;
 
-/** Changes with a file; 0 where there is none, so that opening it says what is wrong. */
-const versionOf = (dir: string, file: string): number =>
-  statSync(`${dir}/${file}`, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+/** Changes with the files; one that is not there has a version too, so that opening it says what is wrong. */
+const versionOf = (dir: string, files: readonly string[]): string =>
+  files.map((file) => statSync(`${dir}/${file}`, { throwIfNoEntry: false })?.mtimeMs ?? 0).join();
 
 /** Documents that are hovered over, by URI: the tokens of their last version. */
 class Documents {
@@ -185,8 +199,11 @@ class Documents {
 const DOCUMENTS_KEPT = 8;
 
 interface KeptTrace {
-  readonly cfg: Model["cfg"];
+  /** May have been released: its tokenizer and configuration are still good. */
+  readonly loaded: LoadedModel;
   readonly trace: Trace;
+  /** Of the token after the last, [V]. */
+  readonly probabilities: Float32Array;
 }
 
 /** Traces that a view may still ask about. */
@@ -214,6 +231,8 @@ class Traces {
 }
 
 const TRACES_KEPT = 4;
+/** Of the most likely next tokens; any other is found by `findTokens`. */
+const TOKENS_TOLD = 100;
 
 /** The values of a trace with those that are computed when they are asked for. */
 function traceValues(trace: Trace, nHeads: number): { name: string; shape: readonly number[] }[] {
@@ -227,7 +246,8 @@ function traceValues(trace: Trace, nHeads: number): { name: string; shape: reado
 }
 
 /** One value of a trace; of those by head, the head asked for. */
-function traceTensor({ cfg, trace }: KeptTrace, name: string, head = 0): TraceTensor {
+function traceTensor({ loaded, trace }: KeptTrace, name: string, head = 0): TraceTensor {
+  const { cfg } = loaded.model;
   const attention = /^blocks\.(\d+)\.attn\.(scores|pattern)$/.exec(name);
   if (attention) {
     const { [attention[2] as "scores" | "pattern"]: value } = attentionOf(cfg, trace, Number(attention[1]), head);

@@ -15,7 +15,7 @@ import type {
   TrainingHost,
 } from "../../src/protocol/webviewApi";
 import { tinyRun } from "./tinyRun";
-import { type TinyTrace, tinyTrace } from "./tinyTrace";
+import { type TinyTrace, type TinyVariant, tinyTrace } from "./tinyTrace";
 
 export interface Lab {
   /** What the page asked, in order. */
@@ -23,7 +23,7 @@ export interface Lab {
   /** Names of the tensors it asked for. */
   readonly tensors: string[];
   readonly saved: FileToSave[];
-  inspect(text: string, kind: InspectedSource["kind"], label: string): void;
+  inspect(text: string, kind: InspectedSource["kind"], label: string, variant?: TinyVariant): void;
   tell(name: string, value: unknown): void;
   /** Shows a run that has done this many of its steps. */
   train(text: string, done: number, steps: number, phase: RunState["phase"], message?: string): void;
@@ -58,8 +58,8 @@ const lab: Lab = {
   run: null,
   follow: true,
   state: JSON.parse(sessionStorage.getItem("state") ?? "null"),
-  inspect(text, kind, label) {
-    trace = tinyTrace(text, (trace?.info.trace ?? 0) + 1);
+  inspect(text, kind, label, variant) {
+    trace = tinyTrace(text, (trace?.info.trace ?? 0) + 1, variant);
     server.tell("trace", { trace: trace.info, source: { kind, label, text, truncated: false } });
   },
   train(text, done, steps, phase, message) {
@@ -98,6 +98,10 @@ const server = serve<InspectorHost & Omit<TrainingHost, "ready">, InspectorEvent
     if (!trace) throw new Error("Nothing was inspected.");
     lab.tensors.push(name);
     return trace.tensor(name, head);
+  },
+  findTokens: ({ query, count }) => {
+    if (!trace) throw new Error("Nothing was inspected.");
+    return trace.find(query, count);
   },
   retry: noted("retry", () => null),
   pause: noted("pause", () => null),

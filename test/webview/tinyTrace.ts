@@ -4,19 +4,31 @@
  * The pages are tested without the engine, so the numbers come from here; the weights are drawn from a seed.
  */
 
+import { findTokens, nextToken, vocabularyTexts } from "../../src/engine/inspect/nextToken";
+import { classicDecoder } from "../../src/engine/nn/config";
 import { random as stream } from "../../src/engine/random";
-import type { ModelInfo, TokenSpan, TraceInfo, TraceTensor } from "../../src/protocol/engineApi";
+import type { FoundTokens, ModelInfo, TokenSpan, TraceInfo, TraceTensor } from "../../src/protocol/engineApi";
 
 const [D, H, K, L, F] = [48, 4, 12, 3, 96];
+/** Of the modern one: heads of keys and values. */
+const G = 2;
 const SPECIAL = ["<BOS>", "<EOS>"];
 
 export interface TinyTrace {
   readonly info: TraceInfo;
   readonly tensor: (name: string, head?: number) => TraceTensor;
+  readonly find: (query: string, count: number) => FoundTokens;
 }
 
+/**
+ * What imported models differ in: `classic` has a table of positions and a sum between attention and MLP; `modern` has
+ * rotary positions, two heads of queries for each of keys and values, and both sublayers side by side.
+ */
+export type TinyVariant = "classic" | "modern";
+
 /** Runs the model over a text: a token per character, and per byte for what is not in the Basic Latin block. */
-export function tinyTrace(text: string, trace = 1): TinyTrace {
+export function tinyTrace(text: string, trace = 1, variant: TinyVariant = "classic"): TinyTrace {
+  const isModern = variant === "modern";
   const tokens = tokenize(text);
   const T = tokens.length;
   const V = SPECIAL.length + 256;
@@ -32,42 +44,57 @@ export function tinyTrace(text: string, trace = 1): TinyTrace {
   const embed = tokens.map(({ id }) => embedding[id] as Float32Array); // [T, D]
   const posEmbed = tokens.map((_, i) => positions[i] as Float32Array); // [T, D]
   keep("embed", [1, T, D], embed);
-  keep("posEmbed", [1, T, D], posEmbed);
-  let x = add(embed, posEmbed); // [T, D]
+  if (!isModern) keep("posEmbed", [1, T, D], posEmbed);
+  let x = isModern ? embed : add(embed, posEmbed); // [T, D]
   const norms = [x.map(norm)];
 
   for (let l = 0; l < L; l++) {
     const block = `blocks.${l}`;
     keep(`${block}.residPre`, [1, T, D], x);
     const normed = x.map(layerNorm);
-    const perHead = Array.from({ length: H }, () => {
-      const project = () => matmul(normed, weights(D, K, 0.35)); // [T, K]
-      const [q, k, v] = [project(), project(), project()];
+    const project = () => matmul(normed, weights(D, K, 0.35)); // [T, K]
+    const positioned = () => (isModern ? project().map(rotate) : project());
+    const groups = Array.from({ length: isModern ? G : H }, () => ({ k: positioned(), v: project() }));
+    const perHead = Array.from({ length: H }, (_, head) => {
+      const q = positioned();
+      const { k, v } = groups[Math.floor((head * groups.length) / H)] as (typeof groups)[number];
       const scores = q.map((qi) => Float32Array.from(k, (kj) => dot(qi, kj) / Math.sqrt(K))); // [T, T]
       const pattern = scores.map((row, i) => softmax(row, i + 1)); // [T, T]
-      return { q, k, v, scores, pattern, z: matmul(pattern, v) };
+      return { q, scores, pattern, z: matmul(pattern, v) };
     });
-    for (const name of ["q", "k", "v", "z"] as const)
-      keep(
-        `${block}.attn.${name}`,
-        [1, H, T, K],
-        perHead.flatMap((head) => head[name]),
+    const keepHeads = (name: string, heads: readonly Rows[], cols: number) =>
+      keep(`${block}.attn.${name}`, [1, heads.length, T, cols], heads.flat());
+    for (const name of ["k", "v"] as const) {
+      keepHeads(
+        name,
+        groups.map((group) => group[name]),
+        K,
       );
-    for (const name of ["scores", "pattern"] as const)
-      keep(
-        `${block}.attn.${name}`,
-        [1, H, T, T],
-        perHead.flatMap((head) => head[name]),
+    }
+    for (const name of ["q", "z"] as const) {
+      keepHeads(
+        name,
+        perHead.map((head) => head[name]),
+        K,
       );
+    }
+    for (const name of ["scores", "pattern"] as const) {
+      keepHeads(
+        name,
+        perHead.map((head) => head[name]),
+        T,
+      );
+    }
     const z = x.map((_, i) => Float32Array.from(perHead.flatMap((head) => [...(head.z[i] as Float32Array)])));
     const attnOut = matmul(z, weights(D, D, 0.15));
     keep(`${block}.attnOut`, [1, T, D], attnOut);
-    x = add(x, attnOut);
-    keep(`${block}.residMid`, [1, T, D], x);
-    const hidden = matmul(x.map(layerNorm), weights(D, F, 0.2)).map((row) => row.map((y) => Math.max(0, y)));
+    const mid = add(x, attnOut);
+    if (!isModern) keep(`${block}.residMid`, [1, T, D], mid);
+    const read = isModern ? normed : mid.map(layerNorm);
+    const hidden = matmul(read, weights(D, F, 0.2)).map((row) => row.map((y) => Math.max(0, y)));
     const mlpOut = matmul(hidden, weights(F, D, 0.15));
     keep(`${block}.mlpOut`, [1, T, D], mlpOut);
-    x = add(x, mlpOut);
+    x = add(mid, mlpOut);
     keep(`${block}.residPost`, [1, T, D], x);
     norms.push(x.map(norm));
   }
@@ -76,14 +103,15 @@ export function tinyTrace(text: string, trace = 1): TinyTrace {
   const logits = lnFinal.map((row) => Float32Array.from(embedding, (e) => dot(row, e) * 0.5));
   keep("logits", [1, T, V], logits);
 
+  const probabilities = softmax(logits.at(-1) as Float32Array, V);
+  const texts = vocabularyTexts(V, vocabulary);
   const info: TraceInfo = {
     trace,
-    model,
+    model: isModern ? modernModel : model,
     tokens,
     values: [...values].map(([name, { shape }]) => ({ name, shape })),
     residualNorms: Float32Array.from(norms.flat()),
-    nextToken: softmax(logits.at(-1) as Float32Array, V),
-    vocabulary: Array.from({ length: V }, (_, id) => word(id)),
+    nextToken: nextToken(probabilities, vocabulary, 100),
     device: "cpu",
     milliseconds: 3.2,
   };
@@ -91,18 +119,32 @@ export function tinyTrace(text: string, trace = 1): TinyTrace {
     const value = values.get(name);
     if (!value) throw new Error(`There is no value "${name}" in this trace.`);
     if (head === undefined) return { name, ...value };
-    const [rows, cols] = value.shape.slice(2) as [number, number];
-    return { name, shape: [1, 1, rows, cols], data: value.data.slice(head * rows * cols, (head + 1) * rows * cols) };
+    const [heads, rows, cols] = value.shape.slice(1) as [number, number, number];
+    const at = Math.floor((head * heads) / H) * rows * cols;
+    return { name, shape: [1, 1, rows, cols], data: value.data.slice(at, at + rows * cols) };
   };
-  return { info, tensor };
+  const find = (query: string, count: number) => findTokens(query, probabilities, texts, vocabulary, count);
+  return { info, tensor, find };
 }
+
+/** Rotary positions over the two halves of a head. */
+const rotate = (row: Float32Array, position: number): Float32Array =>
+  row.map((value, i) => {
+    const half = K / 2;
+    const angle = position * 10000 ** (-(i % half) / half);
+    const other = row[(i + half) % K] as number;
+    return value * Math.cos(angle) + (i < half ? -other : other) * Math.sin(angle);
+  });
 
 const model: ModelInfo = {
   dir: "/models/tiny-stories",
   name: "tiny-stories",
   preset: "char",
   parameters: 818_048,
-  config: {
+  family: "decoder_lab",
+  bytes: 4 * 818_048,
+  precision: "float32",
+  config: classicDecoder({
     vocabSize: 258,
     nCtx: 512,
     nLayers: L,
@@ -118,7 +160,7 @@ const model: ModelInfo = {
     mlpBias: false,
     tiedHead: true,
     headBias: false,
-  },
+  }),
   step: 2000,
   steps: 2000,
   loss: 1.21,
@@ -126,6 +168,26 @@ const model: ModelInfo = {
   device: "cpu",
   tokenizer: "characters",
   createdAt: "2026-11-21T12:00:00Z",
+};
+
+const modernModel: ModelInfo = {
+  ...model,
+  name: "tiny-llama",
+  preset: null,
+  family: "llama",
+  precision: "8-bit",
+  config: {
+    ...model.config,
+    nKvHeads: G,
+    norm: "shared",
+    positions: { kind: "rotary", dims: K, theta: 10000, scaling: null, unrotatedLayers: [] },
+  },
+};
+
+const vocabulary = {
+  vocabSize: SPECIAL.length + 256,
+  token: (id: number) => word(id),
+  bytes: (id: number) => (id < SPECIAL.length ? new Uint8Array() : Uint8Array.of(id - SPECIAL.length)),
 };
 
 const word = (id: number): string => SPECIAL[id] ?? String.fromCharCode(id - SPECIAL.length);

@@ -10,7 +10,7 @@ import { attentionSize, describeCell, isMasked, maxPool, strongestKeys } from ".
 import { actionsOf, afterEvent, fromSnapshot, pointsOf } from "../../webview/views/curves/layout";
 import { embeddingParts, stack } from "../../webview/views/embedding/layout";
 import { dimensionsOf, residualNorm, valueGroups } from "../../webview/views/layers/layout";
-import { distribution, findTokens, rankedIds } from "../../webview/views/nextToken/layout";
+import { distribution, searched, shownToken } from "../../webview/views/nextToken/layout";
 import { tokenChips, tokenLabel, visibleText } from "../../webview/views/tokens/layout";
 import { tinyRun } from "./tinyRun";
 import { tinyTrace } from "./tinyTrace";
@@ -121,32 +121,40 @@ describe("embeddings", () => {
 });
 
 describe("the next token", () => {
-  const p = Float32Array.of(0.5, 0.125, 0.25, 0.125);
-  const vocabulary = ["a", " b", "ab", "\n"];
+  const ranked = (id: number, token: string, probability: number, rank: number) => ({
+    id,
+    token,
+    bytes: new TextEncoder().encode(token),
+    probability,
+    rank,
+  });
+  const known = {
+    top: [ranked(0, "a", 0.5, 1), ranked(2, " b", 0.25, 2), ranked(1, "\n", 0.125, 3)],
+    entropyBits: 1.75,
+  };
 
   test("the top and the rest are the whole vocabulary", () => {
-    const { top, rest, entropyBits, maxEntropyBits } = distribution(p, vocabulary, 2);
+    const { top, rest, entropyBits, maxEntropyBits } = distribution(known, 4, 2);
     expect(top.map(({ id, label, rank }) => [id, label, rank])).toEqual([
       [0, "a", 1],
-      [2, "ab", 2],
+      [2, "·b", 2],
     ]);
     expect(rest).toEqual({ count: 2, probability: 0.25 });
-    expect(entropyBits).toBeCloseTo(1.75, 6);
-    expect(maxEntropyBits).toBe(2);
+    expect([entropyBits, maxEntropyBits]).toEqual([1.75, 2]);
   });
 
-  test("equally likely tokens are ranked by id", () => expect(rankedIds(p)).toEqual([0, 2, 1, 3]));
-
-  test("a token is found by text, by glyph and by id, exact matches first", () => {
-    const labels = (query: string) =>
-      findTokens(query, p, vocabulary, 5).found.map(({ label, rank }) => `${label} ${rank}`);
-    expect(labels("b")).toEqual(["ab 2", "·b 3"]);
-    expect(labels("ab")).toEqual(["ab 2"]);
-    expect(labels(" b")).toEqual(["·b 3"]);
-    expect(labels("·b")).toEqual(["·b 3"]);
-    expect(labels("#3")).toEqual(["⏎ 4"]);
-    expect(labels("zz")).toEqual([]);
+  test("a part of a character is shown as bytes, and a special token by its name", () => {
+    const part = { ...ranked(3, "x", 0.1, 4), bytes: Uint8Array.of(0xe2, 0x82) };
+    expect(shownToken(part).label).toBe("E2 82");
+    expect(shownToken({ ...ranked(4, "<eos>", 0.1, 5), bytes: new Uint8Array() }).label).toBe("<eos>");
   });
+
+  test.each([
+    [" b", " b"],
+    ["·b⏎", " b\n"],
+    ["#3", "#3"],
+    ["#x·", "#x "],
+  ])("typing %j searches %j", (typed, query) => expect(searched(typed)).toBe(query));
 });
 
 describe("a run", () => {
@@ -199,14 +207,17 @@ describe("numbers", () => {
 });
 
 test("a tensor is asked for once, and again after an error", async () => {
-  const { info, tensor } = tinyTrace("a");
+  const { info, tensor, find } = tinyTrace("a");
   let asked = 0;
   const inspection = createInspection(
     info,
     { kind: "typed", label: "", text: "a", truncated: false },
-    ({ name, head }) => {
-      asked++;
-      return asked === 1 ? Promise.reject(new Error("gone")) : Promise.resolve(tensor(name, head));
+    {
+      tensor: ({ name, head }) => {
+        asked++;
+        return asked === 1 ? Promise.reject(new Error("gone")) : Promise.resolve(tensor(name, head));
+      },
+      findTokens: ({ query, count }) => Promise.resolve(find(query, count)),
     },
   );
   await expect(inspection.tensor("embed")).rejects.toThrow("gone");

@@ -166,6 +166,7 @@ function request(document: vscode.TextDocument, dir: string, place: Place, multi
     dir,
     prompt: promptText(place.before),
     maxNewTokens: setting("completion.maxNewTokens", document),
+    contextTokens: setting("completion.contextTokens", document),
     temperature: setting("completion.temperature", document),
     topK: setting("completion.topK", document),
     topP: setting("completion.topP", document),

@@ -1,7 +1,14 @@
 /** What the webviews may ask, checked by hand: a page shows text from anywhere, so its messages are not trusted. */
 
 import type { Checks } from "../../protocol/rpc";
-import type { FileToSave, HostAction, InspectorHost, TensorParams, TrainingHost } from "../../protocol/webviewApi";
+import type {
+  FileToSave,
+  FindParams,
+  HostAction,
+  InspectorHost,
+  TensorParams,
+  TrainingHost,
+} from "../../protocol/webviewApi";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -36,6 +43,7 @@ function index(params: unknown, name: string): number {
 const ACTIONS: { readonly [A in HostAction]: true } = {
   chooseModel: true,
   trainModel: true,
+  importModel: true,
   restartEngine: true,
   showLog: true,
 };
@@ -64,6 +72,14 @@ function tensor(params: unknown): TensorParams {
   return head === undefined ? asked : { ...asked, head: index(params, "head") };
 }
 
+/** Of the tokens that a search finds. */
+const MOST_FOUND = 100;
+
+function findTokens(params: unknown): FindParams {
+  const count = Math.min(index(params, "count"), MOST_FOUND);
+  return { trace: index(params, "trace"), query: text(params, "query", 200), count };
+}
+
 /** The longest text that is inspected, in characters; of a longer one, the end. */
 export const MAX_INSPECTED = 20_000;
 
@@ -72,6 +88,7 @@ export const inspectorChecks: Checks<InspectorHost> = {
   inspectText: (params) => ({ text: text(params, "text", 10 * MAX_INSPECTED) }),
   follow: (params) => ({ follow: flag(params, "follow") }),
   tensor,
+  findTokens,
   retry: nothing,
   act,
   save,

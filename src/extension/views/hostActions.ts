@@ -8,6 +8,7 @@ import { l10n } from "../l10n";
 const COMMANDS: { readonly [A in HostAction]: keyof Commands } = {
   chooseModel: "decoderLab.chooseModel",
   trainModel: "decoderLab.trainTinyGpt",
+  importModel: "decoderLab.importModel",
   restartEngine: "decoderLab.restartEngine",
   showLog: "decoderLab.showLog",
 };

@@ -3,7 +3,7 @@
 import * as vscode from "vscode";
 import type { EngineApi, TraceInfo } from "../../protocol/engineApi";
 import { isCancelled, RemoteError, type Server, serve } from "../../protocol/rpc";
-import type { HostAction, InspectedSource, InspectorEvents, InspectorHost } from "../../protocol/webviewApi";
+import type { Action, InspectedSource, InspectorEvents, InspectorHost } from "../../protocol/webviewApi";
 import { viewIds } from "../contributions";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
@@ -107,6 +107,7 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
         return null;
       },
       tensor: (params) => this.#lab.engine.call("traceTensor", params),
+      findTokens: (params) => this.#lab.engine.call("findTokens", params),
       retry: () => {
         this.#soon(true);
         return null;
@@ -134,12 +135,14 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
     if (!server || !this.#view?.visible) return;
     const model = this.#lab.models.active;
     if (!model) {
-      const action = { id: "trainModel", label: l10n.t("Train Tiny GPT") } as const;
-      return this.#empty(l10n.t("There is no model yet."), action);
+      return this.#empty(l10n.t("There is no model yet."), [
+        { id: "trainModel", label: l10n.t("Train Tiny GPT") },
+        { id: "importModel", label: l10n.t("Import Model") },
+      ]);
     }
     this.#source = this.#findSource();
     const source = this.#source;
-    if (!source) return this.#empty(l10n.t("Put the cursor on a line with text, or type some here."), null);
+    if (!source) return this.#empty(l10n.t("Put the cursor on a line with text, or type some here."), []);
 
     const key = JSON.stringify([model.dir, model.name, model.step, source]);
     if (key === this.#shown) return;
@@ -189,11 +192,11 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
     this.#lab.engine.call("releaseTrace", { trace }).catch(() => undefined);
   }
 
-  #empty(reason: string, action: { id: HostAction; label: string } | null): void {
+  #empty(reason: string, actions: readonly Action[]): void {
     this.#running?.abort();
     this.#running = undefined;
     this.#shown = null;
-    this.#server?.tell("empty", { reason, action });
+    this.#server?.tell("empty", { reason, actions });
     this.#server?.tell("busy", { busy: false });
   }
 

@@ -51,6 +51,10 @@ export const hasTokenVectors = ({ dimensions }: ValueRow): boolean => dimensions
 /** Whether a value has one matrix per head. */
 export const isPerHead = ({ shape }: ValueRow): boolean => shape.length === 4;
 
+/** Which head of a value belongs to a head of queries: several of those may share one of keys and values. */
+export const headOf = ({ shape, dimensions }: ValueRow, head: number, nHeads: number): number =>
+  dimensions[1] === "KV head" ? Math.floor((head * (shape[1] ?? 1)) / nHeads) : head;
+
 /** The norm of a token in the residual stream after `block` blocks; `residualNorms` is [nLayers + 1, T]. */
 export const residualNorm = ({ residualNorms, tokens }: TraceInfo, block: number, token: number): number =>
   residualNorms[block * tokens.length + token] as number;

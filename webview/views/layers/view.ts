@@ -10,7 +10,15 @@ import { t } from "../../strings";
 import { isMasked } from "../attention/layout";
 import { norm, rowOf } from "../embedding/layout";
 import { tokenLabel } from "../tokens/layout";
-import { hasTokenVectors, isPerHead, residualNorm, type ValueGroup, type ValueRow, valueGroups } from "./layout";
+import {
+  hasTokenVectors,
+  headOf,
+  isPerHead,
+  residualNorm,
+  type ValueGroup,
+  type ValueRow,
+  valueGroups,
+} from "./layout";
 
 /** Larger values are not fetched whole: 4 million numbers are 16 MB. */
 const MAX_VALUES = 4_000_000;
@@ -101,11 +109,12 @@ export function createLayersView({ section: makeSection, selection, save }: View
     const row = opened;
     const { head } = selection.get();
     const perHead = isPerHead(row);
+    const kvHead = headOf(row, head, inspection.trace.model.config.nHeads);
     const size = row.shape.slice(-2).reduce((a, b) => a * b, 1);
     fill(
       valueTitle,
       row.name,
-      el("span", { class: "number" }, formatShape(row.shape) + (perHead ? ` · ${t("head {0}", head)}` : "")),
+      el("span", { class: "number" }, formatShape(row.shape) + (perHead ? ` · ${t("head {0}", kvHead)}` : "")),
     );
     const tooLarge = size > MAX_VALUES;
     problem.textContent = tooLarge ? t("Too large to show here; inspect a shorter text.") : "";
@@ -113,10 +122,7 @@ export function createLayersView({ section: makeSection, selection, save }: View
     valueData.node.hidden = tooLarge;
     if (tooLarge) return;
     try {
-      const heads = row.shape[1] ?? 1;
-      const kvHead =
-        row.dimensions[1] === "KV head" ? Math.floor((head * heads) / inspection.trace.model.config.nHeads) : head;
-      const tensor = await asked.tensor(row.name, perHead ? kvHead : undefined);
+      const tensor = await asked.tensor(row.name, perHead ? head : undefined);
       if (inspection !== asked || opened !== row || (perHead && selection.get().head !== head)) return;
       const tokens = asked.trace.tokens.map(tokenLabel);
       const { rows, cols, values } = matrixOf(tensor);

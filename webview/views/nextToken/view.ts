@@ -1,18 +1,19 @@
 /** What the model expects after the last token: the most likely tokens, the rest as one, and the rank of any other. */
 
-import type { TraceInfo } from "../../../src/protocol/engineApi";
 import { drawBars } from "../../charts/bars";
 import { el, fill } from "../../dom";
 import { formatCount, formatPercent } from "../../format";
-import type { View, ViewContext } from "../../inspection";
+import type { Inspection, View, ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
 import { t } from "../../strings";
 import { textField } from "../../toolkit";
-import { tokenLabel, visibleText } from "../tokens/layout";
-import { type Distribution, distribution, findTokens, type RankedToken, rankedIds } from "./layout";
+import { tokenLabel } from "../tokens/layout";
+import { type Distribution, distribution, type ShownToken, searched, shownToken } from "./layout";
 
 const TOP = 10;
 const FOUND = 6;
+/** In the table: all that is told of the vocabulary. */
+const LISTED = 100;
 
 export function createNextTokenView({ section: makeSection, save }: ViewContext): View {
   const section = makeSection(t("Next token"));
@@ -21,13 +22,13 @@ export function createNextTokenView({ section: makeSection, save }: ViewContext)
   const facts = el("p", { class: "small" });
   const search = textField(t("Rank of a token"), t("Find a token: text or #id"));
   const found = el("div", { class: "found", attrs: { role: "status" } });
-  let trace: TraceInfo | null = null;
+  let inspection: Inspection | null = null;
   let now: Distribution | null = null;
 
   const data = createDataBar(
     {
       fileName: () => "next-token",
-      table: () => trace && distributionTable(trace),
+      table: () => inspection && distributionTable(inspection),
       picture: () =>
         now &&
         drawBars(
@@ -43,31 +44,41 @@ export function createNextTokenView({ section: makeSection, save }: ViewContext)
   section.body.append(context, bars, facts, search, found, data.node);
 
   const largest = () => Math.max(now?.top[0]?.probability ?? 1, now?.rest.probability ?? 0);
-  const find = () => {
-    if (!trace) return;
-    const { found: tokens, matches } = findTokens(search.value, trace.nextToken, trace.vocabulary, FOUND);
-    if (search.value === "") return fill(found);
-    if (matches === 0)
-      return fill(found, el("p", { class: "small muted" }, t("No token of the vocabulary has this text.")));
-    const more =
-      matches > tokens.length && el("p", { class: "small muted" }, t("{0} more", formatCount(matches - tokens.length)));
-    fill(found, el("ul", { class: "bars" }, ...tokens.map((token) => drawBar(token, largest(), true))), more);
+  const find = async () => {
+    const asked = inspection;
+    const query = search.value;
+    if (!asked || query === "") return fill(found);
+    try {
+      const { found: tokens, matches } = await asked.find(searched(query), FOUND);
+      if (inspection !== asked || search.value !== query) return;
+      if (matches === 0)
+        return fill(found, el("p", { class: "small muted" }, t("No token of the vocabulary has this text.")));
+      const more =
+        matches > tokens.length &&
+        el("p", { class: "small muted" }, t("{0} more", formatCount(matches - tokens.length)));
+      const rows = tokens.map((token) => drawBar(shownToken(token), largest(), true));
+      fill(found, el("ul", { class: "bars" }, ...rows), more);
+    } catch (error) {
+      if (inspection === asked) fill(found, el("p", { class: "inline-problem" }, (error as Error).message));
+    }
   };
-  search.addEventListener("input", find);
+  search.addEventListener("input", () => void find());
 
   return {
     section,
     asksTensors: false,
-    show(inspection) {
-      trace = inspection.trace;
-      now = distribution(trace.nextToken, trace.vocabulary, TOP);
+    show(next) {
+      inspection = next;
+      const { trace } = next;
+      const { vocabSize } = trace.model.config;
+      now = distribution(trace.nextToken, vocabSize, TOP);
       const last = trace.tokens.at(-1);
       const best = now.top[0];
       section.summarize(best ? `“${best.label}” ${formatPercent(best.probability)}` : "");
       context.textContent = t(
         "After the last token, “{0}”, over all {1} tokens of the vocabulary.",
         last ? tokenLabel(last) : "",
-        formatCount(trace.nextToken.length),
+        formatCount(vocabSize),
       );
       fill(bars, ...now.top.map((token) => drawBar(token, largest(), false)), drawRest(now, largest()));
       facts.textContent = t(
@@ -77,7 +88,7 @@ export function createNextTokenView({ section: makeSection, save }: ViewContext)
         now.top.length,
         formatPercent(1 - now.rest.probability),
       );
-      find();
+      void find();
       data.update();
     },
   };
@@ -86,7 +97,7 @@ export function createNextTokenView({ section: makeSection, save }: ViewContext)
 const restLabel = ({ rest }: Distribution): string => t("{0} others", formatCount(rest.count));
 const restBar = (now: Distribution) => ({ label: restLabel(now), note: "", value: now.rest.probability });
 
-const drawBar = ({ id, label, probability, rank }: RankedToken, largest: number, ranked: boolean): HTMLElement =>
+const drawBar = ({ id, label, probability, rank }: ShownToken, largest: number, ranked: boolean): HTMLElement =>
   el(
     "li",
     {
@@ -114,15 +125,16 @@ function track(share: number, kind: string): HTMLElement {
   return el("span", { class: "bar-track", attrs: { "aria-hidden": "true" } }, bar);
 }
 
-function distributionTable({ nextToken, vocabulary }: TraceInfo) {
-  const ids = rankedIds(nextToken);
+function distributionTable({ trace }: Inspection) {
+  const shown = distribution(trace.nextToken, trace.model.config.vocabSize, LISTED);
   return {
     title: t("Next token"),
     columns: ["rank", "token", "id", "probability"],
-    rows: ids.length,
+    rows: shown.top.length + 1,
     row: (i: number) => {
-      const id = ids[i] as number;
-      return [i + 1, visibleText(vocabulary[id] ?? ""), id, nextToken[id] as number];
+      const token = shown.top[i];
+      if (!token) return [`> ${shown.top.length}`, restLabel(shown), "", shown.rest.probability];
+      return [token.rank, token.label, token.id, token.probability];
     },
   };
 }

@@ -31,8 +31,10 @@ export function tokenChips(tokens: readonly TokenSpan[]): TokenChip[] {
   });
 }
 
+type WrittenToken = Pick<TokenSpan, "token" | "special" | "bytes">;
+
 /** A token as it is written anywhere in the page, never empty. */
-export function tokenLabel(token: TokenSpan): string {
+export function tokenLabel(token: WrittenToken): string {
   if (token.special) return token.token;
   const text = tokenText(token);
   if (text === null) return hexBytes(token.bytes);
@@ -40,7 +42,7 @@ export function tokenLabel(token: TokenSpan): string {
 }
 
 /** The text that a token stands for; null where its bytes are only a part of a character. */
-function tokenText({ bytes, special }: TokenSpan): string | null {
+function tokenText({ bytes, special }: WrittenToken): string | null {
   if (special) return "";
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -65,6 +67,10 @@ export function visibleText(text: string): string {
     return /[\p{Z}\p{C}]/u.test(char) ? `U+${code.toString(16).toUpperCase().padStart(4, "0")}` : char;
   }).join("");
 }
+
+/** What was typed, in which a glyph stands for what it shows: `"a·b⏎"` reads as `a b\n`. */
+export const typedText = (typed: string): string =>
+  Object.entries(GLYPHS).reduce((text, [char, glyph]) => text.replaceAll(glyph, char), typed);
 
 /** Where the text is read from, as UTF-16 offsets; null for tokens that stand for no text. */
 export const tokenSpanText = ({ start, end }: TokenSpan): string | null => (end > start ? `${start}–${end}` : null);
