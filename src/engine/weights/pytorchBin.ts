@@ -17,12 +17,11 @@ class Storage {
   constructor(
     readonly key: string,
     readonly elements: number,
-    /** null: as many bytes. */
-    readonly dtype: DType | null,
+    readonly dtype: DType,
   ) {}
 
   get bytes(): number {
-    return this.elements * (this.dtype ? ELEMENT_BYTES[this.dtype] : 1);
+    return this.elements * ELEMENT_BYTES[this.dtype];
   }
 }
 
@@ -30,7 +29,6 @@ class Storage {
 class Described {
   constructor(
     readonly storage: Storage,
-    readonly dtype: DType,
     /** In elements. */
     readonly start: number,
     readonly shape: readonly number[],
@@ -51,24 +49,8 @@ const STORAGES: Readonly<Record<string, DType>> = {
   BoolStorage: "BOOL",
 };
 
-const DTYPES: Readonly<Record<string, DType>> = {
-  float32: "F32",
-  float16: "F16",
-  bfloat16: "BF16",
-  float64: "F64",
-  int64: "I64",
-  int32: "I32",
-  int16: "I16",
-  int8: "I8",
-  uint8: "U8",
-  bool: "BOOL",
-};
-
-/** A storage's type in the pickle; `dtype` null for one of bytes. */
+/** A storage's type in the pickle. */
 class StorageType {
-  constructor(readonly dtype: DType | null) {}
-}
-class ElementType {
   constructor(readonly dtype: DType) {}
 }
 
@@ -197,16 +179,11 @@ function worldOf(path: string, storages: Map<string, Storage>): PickleWorld {
         return new Map();
       },
     ],
-    ["torch.Size", (args: unknown[]) => args[0]],
     ["torch._utils._rebuild_tensor", (args: unknown[]) => describe(path, args)],
     ["torch._utils._rebuild_tensor_v2", (args: unknown[]) => describe(path, args)],
-    ["torch._utils._rebuild_tensor_v3", (args: unknown[]) => describe(path, args, args[6])],
     ["torch._utils._rebuild_parameter", (args: unknown[]) => args[0]],
     ["torch._utils._rebuild_parameter_with_state", (args: unknown[]) => args[0]],
-    ["torch.UntypedStorage", new StorageType(null)],
-    ["torch.storage.UntypedStorage", new StorageType(null)],
     ...Object.entries(STORAGES).map(([name, dtype]): [string, unknown] => [`torch.${name}`, new StorageType(dtype)]),
-    ...Object.entries(DTYPES).map(([name, dtype]): [string, unknown] => [`torch.${name}`, new ElementType(dtype)]),
   ]);
   return {
     globals,
@@ -228,14 +205,13 @@ function worldOf(path: string, storages: Map<string, Storage>): PickleWorld {
 
 const isCount = (n: unknown): n is number => typeof n === "number" && Number.isSafeInteger(n) && n >= 0;
 
-function describe(path: string, [storage, start, shape, strides]: unknown[], type?: unknown): Described {
-  const dtype = type instanceof ElementType ? type.dtype : storage instanceof Storage ? storage.dtype : null;
+function describe(path: string, [storage, start, shape, strides]: unknown[]): Described {
   // Lengths first: one long list may be pointed to a million times.
   const isRank = Array.isArray(shape) && Array.isArray(strides) && shape.length === strides.length;
-  const isTensor = storage instanceof Storage && dtype !== null && isCount(start);
-  if (!isTensor || !isRank || shape.length > MOST_DIMENSIONS || !isCounts(shape) || !isCounts(strides))
+  const isPlace = storage instanceof Storage && isCount(start);
+  if (!isPlace || !isRank || shape.length > MOST_DIMENSIONS || !isCounts(shape) || !isCounts(strides))
     throw damaged(path, "its pickle describes a tensor that cannot be");
-  return new Described(storage, dtype, start, shape, strides);
+  return new Described(storage, start, shape, strides);
 }
 
 /** PyTorch's own limit. */
@@ -258,18 +234,19 @@ function namedTensors(path: string, value: unknown): (readonly [string, Describe
 function placeOf(
   path: string,
   name: string,
-  { storage, dtype, start, shape, strides }: Described,
+  { storage, start, shape, strides }: Described,
   storageStart: number,
 ): Omit<StoredTensor, "name" | "file"> {
+  const { dtype, elements } = storage;
   const elementBytes = ELEMENT_BYTES[dtype];
   const size = shape.reduce((a, b) => a * b, 1);
   if (size === 0) return { dtype, shape, offset: storageStart, length: 0 };
   // From the first of its elements to the last.
   const span = 1 + shape.reduce((sum, n, d) => sum + (n - 1) * (strides[d] as number), 0);
-  if (!(start + span <= Math.floor(storage.bytes / elementBytes)))
-    throw damaged(path, `the tensor ${quoted(name)} reaches beyond its storage`);
+  if (!(start + span <= elements)) throw damaged(path, `the tensor ${quoted(name)} reaches beyond its storage`);
   // A few numbers may be said to fill any memory, by strides of 0.
-  if (size > span) throw damaged(path, `the tensor ${quoted(name)} repeats its elements; it should be saved as a copy`);
+  if (size > span)
+    throw damaged(path, `the tensor ${quoted(name)} repeats its elements, which should be saved as a copy`);
   const place = { dtype, shape, offset: storageStart + start * elementBytes, length: span * elementBytes };
   return isInOrder(shape, strides) ? place : { ...place, strides };
 }
