@@ -48,7 +48,7 @@ export function parseTokenizer(json: unknown, config: unknown, ids: ModelIds = {
   const added = addedTokens(file, settings, vocabulary);
   const idOf = idLookup(vocabulary, added);
   const lead = leadingToken(file.post_processor);
-  const vocabSize = Math.max(vocabulary.length, ...added.map(({ id }) => id + 1));
+  const vocabSize = Math.max(vocabulary.length, (added.at(-1)?.id ?? -1) + 1);
   const known = (id: number | undefined) => (id !== undefined && id < vocabSize ? id : null);
   const named = (name: string, otherwise: number | undefined): number | null => {
     const setting = settings[name] as TokenSetting;
@@ -75,12 +75,28 @@ export function parseTokenizer(json: unknown, config: unknown, ids: ModelIds = {
     // An end (add_eos_token) is not added: a prompt is there to be gone on with.
     addBos: bosId !== null && (wantsBos ?? (leadId === bosId || (!file.post_processor && alwaysLeads(settings)))),
     ...(rules && { rules }),
-    source: sourceOf(file, settings),
+    source: sourceOf(file, {
+      ...settings,
+      ...tokenNames({ bos_token: bosId, eos_token: eosId, pad_token: padId }, settings, vocabulary, added),
+    }),
   });
 }
 
 /** The classes that put BOS in front when their files say nothing of it. */
 const alwaysLeads = ({ tokenizer_class: name }: Json) => /^(Code)?(Llama|Gemma)Tokenizer(Fast)?$/.test(String(name));
+
+/** Special tokens that only the model's own configuration named, so that the tokenizer's says it where it goes alone. */
+function tokenNames(
+  ids: Readonly<Record<string, number | null>>,
+  settings: Json,
+  vocabulary: readonly string[],
+  added: readonly AddedToken[],
+): Json {
+  const unnamed = Object.entries(ids).filter(([name, id]) => settings[name] === undefined && id !== null);
+  return Object.fromEntries(
+    unnamed.map(([name, id]) => [name, added.find((token) => token.id === id)?.content ?? vocabulary[id as number]]),
+  );
+}
 
 function sourceOf(file: Json, config: Json): TokenizerSource {
   const model = record(file.model);

@@ -55,6 +55,10 @@ describe("a tokenizer.json that is damaged or beyond us is told in one sentence"
       ],
     },
     "an added token as long as a page": { model, added_tokens: [{ id: 3, content: "x".repeat(3000) }] },
+    "more added tokens than a vocabulary has": {
+      model,
+      added_tokens: Array.from({ length: 300_000 }, (_, i) => ({ id: 10 * i, content: `<${i}>` })),
+    },
     "an added token without an id": { model, added_tokens: [{ content: "<s>" }] },
     "an unknown normalizer": { model, normalizer: { type: "Precompiled", precompiled_charsmap: "AAAA" } },
     "a normalizer that is a text": { model, normalizer: "NFC" },

@@ -11,6 +11,7 @@ import {
   parseTokenizer,
   saveTokenizer,
   type Tokenizer,
+  tokenizerFiles,
 } from "../../../src/engine/tokenizers";
 import { BYTE_CHARACTERS } from "../../../src/engine/tokenizers/bytes";
 import { testData } from "../../helpers/testData";
@@ -93,6 +94,9 @@ describe("special tokens", () => {
       "generation_config.json": { eos_token_id: [1, 4] },
     });
     expect([tokenizer.bosId, tokenizer.eosId, tokenizer.padId, tokenizer.addBos]).toEqual([0, 1, null, false]);
+    // Saved alone, it still knows them.
+    const alone = await load(tokenizerFiles(tokenizer));
+    expect([alone.bosId, alone.eosId, alone.padId]).toEqual([0, 1, null]);
   });
 
   test("can be added by tokenizer_config.json, with their flags", () => {
