@@ -96,6 +96,18 @@ test("eval answers loss, perplexity and tokens", async () => {
   expect(perplexity).toBeCloseTo(Math.exp(loss as number), 6);
 }, 30_000);
 
+test("generate answers a row for each prompt, and samples that differ by their seeds", async () => {
+  const generate = ["generate", "--model", model, "--device", "cpu", "--max-new-tokens", "4", "--json"];
+  const { rows } = JSON.parse((await decoderLab(...generate, "--ids", "1,2,3;4")).stdout);
+  const alone = JSON.parse((await decoderLab(...generate, "--ids", "4")).stdout);
+  expect(rows).toHaveLength(2);
+  expect(rows[1]).toEqual(alone);
+  const warm = [...generate, "--ids", "4", "--temperature", "1.5"];
+  const { samples } = JSON.parse((await decoderLab(...warm, "--seed", "7", "--samples", "2")).stdout);
+  expect(samples[0]).toEqual(JSON.parse((await decoderLab(...warm, "--seed", "7")).stdout));
+  expect(samples[1]).toEqual(JSON.parse((await decoderLab(...warm, "--seed", "8")).stdout));
+});
+
 test("generate answers new tokens only, the same for the same seed", async () => {
   const args = [
     "generate",

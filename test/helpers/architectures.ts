@@ -4,7 +4,8 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect } from "vitest";
 import { Decoding } from "../../src/engine/generate/decoding";
-import { generate, TokenCache } from "../../src/engine/generate/generate";
+import { generate, generateBatch, TokenCache } from "../../src/engine/generate/generate";
+import { GREEDY } from "../../src/engine/generate/sampling";
 import { Tracer, type TraceValue } from "../../src/engine/inspect/trace";
 import { openModel } from "../../src/engine/models/folder";
 import type { DecoderConfig } from "../../src/engine/nn/config";
@@ -134,36 +135,15 @@ export async function expectReferenceGreedy({ dir, cfg, weights }: Opened): Prom
     expect(await greedyIds(cache, prompt, (ids[i] as number[]).length), `prompt ${i}`).toEqual(ids[i]);
   }
   await one.release();
-  expect(await greedyBatch(cfg, weights, prompts, (ids[0] as number[]).length), "as a batch").toEqual(ids);
+  const together = new Decoding(cfg, weights, prompts.length);
+  const options = { ...GREEDY, seed: 1, maxNewTokens: (ids[0] as number[]).length, eosIds: [] };
+  expect(await generateBatch(together, prompts, options), "as a batch").toEqual(ids);
+  await together.release();
 }
 
 export async function greedyIds(cache: TokenCache, prompt: readonly number[], count: number): Promise<number[]> {
-  const greedy = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 1 };
   const ids: number[] = [];
-  for await (const { id } of generate(cache, prompt, { ...greedy, maxNewTokens: count, eosIds: [] })) ids.push(id);
+  for await (const { id } of generate(cache, prompt, { ...GREEDY, seed: 1, maxNewTokens: count, eosIds: [] }))
+    ids.push(id);
   return ids;
-}
-
-/** Prompts of unequal length together, padded at their ends. */
-async function greedyBatch(
-  cfg: DecoderConfig,
-  weights: DeviceWeights,
-  prompts: readonly (readonly number[])[],
-  count: number,
-): Promise<number[][]> {
-  const B = prompts.length;
-  const lengths = prompts.map((prompt) => prompt.length);
-  const decoding = new Decoding(cfg, weights, B);
-  const padded = Int32Array.from(
-    { length: Math.max(...lengths) * B },
-    (_, i) => prompts[i % B]?.[Math.floor(i / B)] ?? 0,
-  );
-  let { best } = await decoding.append(padded, { lengths });
-  const steps = [best];
-  while (steps.length < count) {
-    best = (await decoding.append(best)).best;
-    steps.push(best);
-  }
-  await decoding.release();
-  return prompts.map((_, b) => steps.map((step) => step[b] as number));
 }

@@ -3,39 +3,82 @@ import type { Command, Options } from "../options";
 
 export const generate: Command = {
   usage:
-    "generate --model DIR (--prompt TEXT | --ids 1,2,3) --max-new-tokens N [--temperature T] [--top-k K] [--top-p P] [--seed N] [--device D] [--json]",
-  values: ["model", "prompt", "ids", "max-new-tokens", "temperature", "top-k", "top-p", "seed", "device"],
+    'generate --model DIR (--prompt TEXT | --ids "1,2,3;4,5") --max-new-tokens N [--temperature T] [--top-k K] [--top-p P] [--min-p P] [--repetition-penalty R] [--seed N] [--samples N] [--stop TEXT…] [--device D] [--json]',
+  values: [
+    "model",
+    "prompt",
+    "ids",
+    "max-new-tokens",
+    "temperature",
+    "top-k",
+    "top-p",
+    "min-p",
+    "repetition-penalty",
+    "seed",
+    "samples",
+    "device",
+  ],
+  many: ["stop"],
   flags: ["json"],
   async run(options) {
     const loaded = await LoadedModel.open(options.needed("model"), options.device());
-    const sampling = {
-      temperature: options.number("temperature", { max: 100 }) ?? 0,
-      topK: options.number("top-k", { whole: true }) ?? 0,
-      topP: options.number("top-p", { max: 1 }) ?? 1,
-      seed: options.number("seed", { whole: true }) ?? 0,
-      maxNewTokens: options.count("max-new-tokens") ?? 64,
-    };
-    const json = options.has("json");
-    let written = 0;
-    const { ids, text } = await loaded.generate(promptIds(loaded, options), sampling, (token) => {
-      if (!json) process.stdout.write(token.text.slice(written));
-      written = token.text.length;
-    });
-    if (json) console.log(JSON.stringify({ ids, text }));
-    else process.stdout.write(`${text.slice(written)}\n`);
-    await loaded.release();
+    try {
+      const settings = settingsOf(options);
+      const rows = promptRows(loaded, options);
+      if (rows.length > 1) await writeRows(loaded, rows, settings, options.has("json"));
+      else await writeSamples(loaded, rows[0] as number[], settings, options);
+    } finally {
+      await loaded.release();
+    }
   },
 };
 
-/** The prompt of --prompt or --ids, checked against the vocabulary. */
-export function promptIds({ model }: LoadedModel, options: Options): number[] {
-  if (!options.has("ids")) return [...model.tokenizer.encodePrompt(options.needed("prompt"))];
-  const [ids = []] = options.idRows("ids");
-  requireIds(ids, model.cfg.vocabSize);
-  return ids;
+const settingsOf = (options: Options) => ({
+  temperature: options.number("temperature", { max: 100 }) ?? 0,
+  topK: options.number("top-k", { whole: true }) ?? 0,
+  topP: options.number("top-p", { max: 1 }) ?? 1,
+  minP: options.number("min-p", { max: 1 }) ?? 0,
+  repetitionPenalty: options.number("repetition-penalty", { min: 0.01, max: 100 }) ?? 1,
+  seed: options.number("seed", { whole: true }) ?? 0,
+  maxNewTokens: options.count("max-new-tokens") ?? 64,
+});
+
+type Settings = ReturnType<typeof settingsOf>;
+
+/** Samples of one prompt, the next seed for each; its tokens are read once. */
+async function writeSamples(loaded: LoadedModel, prompt: number[], settings: Settings, options: Options) {
+  const json = options.has("json");
+  const count = options.count("samples") ?? 1;
+  const stop = options.list("stop");
+  const samples: { ids: readonly number[]; text: string }[] = [];
+  for (let i = 0; i < count; i++) {
+    let written = 0;
+    const { ids, text } = await loaded.generate(prompt, { ...settings, seed: settings.seed + i, stop }, (token) => {
+      if (!json) process.stdout.write(token.text.slice(written));
+      written = token.text.length;
+    });
+    if (!json) process.stdout.write(`${text.slice(written)}\n`);
+    samples.push({ ids, text });
+  }
+  if (json) console.log(JSON.stringify(count === 1 ? samples[0] : { samples }));
 }
 
-export function requireIds(ids: readonly number[], vocabSize: number): void {
+/** Several prompts side by side. */
+async function writeRows(loaded: LoadedModel, prompts: number[][], settings: Settings, json: boolean) {
+  const { tokenizer } = loaded.model;
+  const rows = (await loaded.generateBatch(prompts, settings)).map((ids) => ({ ids, text: tokenizer.decode(ids) }));
+  console.log(json ? JSON.stringify({ rows }) : rows.map(({ text }) => text).join("\n"));
+}
+
+/** The prompt of --prompt, or the rows of --ids, checked against the vocabulary. */
+export function promptRows({ model }: LoadedModel, options: Options): number[][] {
+  if (!options.has("ids")) return [[...model.tokenizer.encodePrompt(options.needed("prompt"))]];
+  const rows = options.idRows("ids");
+  for (const row of rows) requireIds(row, model.cfg.vocabSize);
+  return rows;
+}
+
+function requireIds(ids: readonly number[], vocabSize: number): void {
   const wrong = ids.find((id) => id >= vocabSize);
   if (wrong === undefined) return;
   throw new EngineError("tokenizer", `There is no token ${wrong}; this model's ids go from 0 to ${vocabSize - 1}.`);

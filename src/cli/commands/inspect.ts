@@ -1,7 +1,7 @@
 import { EngineError, LoadedModel } from "../../engine";
 import { writeSafetensors } from "../../engine/weights";
 import type { Command } from "../options";
-import { promptIds, requireIds } from "./generate";
+import { promptRows } from "./generate";
 
 export const inspect: Command = {
   usage: 'inspect --model DIR (--prompt TEXT | --ids "1,2,3;4,5") --out FILE.safetensors [--device D]',
@@ -10,9 +10,9 @@ export const inspect: Command = {
     const out = options.needed("out");
     const loaded = await LoadedModel.open(options.needed("model"), options.device());
     const { cfg } = loaded.model;
-    const rows = options.has("ids") ? options.idRows("ids") : [promptIds(loaded, options).slice(-cfg.nCtx)];
+    const given = promptRows(loaded, options);
+    const rows = options.has("ids") ? given : given.map((row) => row.slice(-cfg.nCtx));
     for (const row of rows) {
-      requireIds(row, cfg.vocabSize);
       if (row.length > cfg.nCtx) {
         throw new EngineError(
           "config",

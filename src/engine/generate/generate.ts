@@ -1,6 +1,6 @@
 /** Generation: the loop that turns logits into tokens, over a cache that remembers what it has already read. */
 
-import { random } from "../random";
+import { type Random, random } from "../random";
 import type { AppendOptions, Decoding, NextToken } from "./decoding";
 import { choose, isGreedy, type Sampling } from "./sampling";
 
@@ -79,6 +79,48 @@ export async function* generate(
     yield { ...step, entropy: next.entropy[0] as number };
     ids.push(step.id);
   }
+}
+
+/**
+ * The tokens that follow several prompts, side by side: one run computes a token of each. Rows end at EOS, at the length
+ * asked for, or together when the longest has filled the context. Row b draws with seed + b.
+ */
+export async function generateBatch(
+  decoding: Decoding,
+  prompts: readonly (readonly number[])[],
+  { maxNewTokens, eosIds, seed, signal, ...sampling }: Omit<GenerateOptions, "onPrompt" | "onWindow">,
+): Promise<number[][]> {
+  const B = prompts.length;
+  const V = decoding.cfg.vocabSize;
+  const draws = prompts.map((_, b) => random(seed + b, "generate"));
+  const written: number[][] = prompts.map(() => []);
+  const done = prompts.map(() => false);
+  const lengths = prompts.map((prompt) => prompt.length);
+  const columns = Math.max(...lengths);
+  const logits = !isGreedy(sampling);
+
+  decoding.rewind(0);
+  const ids = Int32Array.from({ length: columns * B }, (_, i) => prompts[i % B]?.[Math.floor(i / B)] ?? 0); // [T, B]
+  let next = await decoding.append(ids, { logits, signal, lengths });
+  for (let made = 0; made < maxNewTokens; made++) {
+    for (let b = 0; b < B; b++) {
+      if (done[b]) continue;
+      const id = next.logits
+        ? choose(next.logits.subarray(b * V, (b + 1) * V), sampling, draws[b] as Random, [
+            ...(prompts[b] as readonly number[]),
+            ...(written[b] as number[]),
+          ]).id
+        : (next.best[b] as number);
+      if (eosIds.includes(id)) done[b] = true;
+      else written[b]?.push(id);
+    }
+    if (signal?.aborted || done.every(Boolean) || made === maxNewTokens - 1 || decoding.length === decoding.cfg.nCtx)
+      break;
+    // A row that is done goes on with any token; nobody reads what comes of it.
+    const column = Int32Array.from(written, (row) => row.at(-1) ?? 0);
+    next = await decoding.append(column, { logits, signal });
+  }
+  return written;
 }
 
 /**

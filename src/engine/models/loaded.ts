@@ -1,7 +1,7 @@
 /** A model in memory, ready to be looked at and to write: its weights on a device and what was compiled for them. */
 
 import { Decoding, gpuAttentionProblem } from "../generate/decoding";
-import { type GeneratedStep, type GenerateOptions, generate, TokenCache } from "../generate/generate";
+import { type GeneratedStep, type GenerateOptions, generate, generateBatch, TokenCache } from "../generate/generate";
 import { softmax } from "../generate/sampling";
 import { vocabularyTexts } from "../inspect/nextToken";
 import { type Trace, Tracer } from "../inspect/trace";
@@ -109,6 +109,21 @@ export class LoadedModel {
       if (signal?.aborted) return summary("cancelled");
       text += decoder.end();
       return summary(ids.length < options.maxNewTokens ? "eos" : "length");
+    });
+  }
+
+  /** Ids that follow several prompts of any lengths, computed side by side. */
+  generateBatch(
+    prompts: readonly (readonly number[])[],
+    options: Omit<GenerateOptions, "eosIds">,
+  ): Promise<number[][]> {
+    return this.#inTurn(async () => {
+      const decoding = new Decoding(this.model.cfg, this.weights, prompts.length);
+      try {
+        return await generateBatch(decoding, prompts, { ...options, eosIds: this.model.eosIds });
+      } finally {
+        await decoding.release();
+      }
     });
   }
 

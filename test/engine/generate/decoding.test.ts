@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { EngineError } from "../../../src/engine/errors";
 import { Decoding } from "../../../src/engine/generate/decoding";
-import { type GenerateOptions, generate, TokenCache, windowStart } from "../../../src/engine/generate/generate";
+import { type GenerateOptions, generate, generateBatch, TokenCache, windowStart } from "../../../src/engine/generate/generate";
 import { argMax, GREEDY, softmax } from "../../../src/engine/generate/sampling";
 import { Tracer } from "../../../src/engine/inspect/trace";
 import type { DecoderConfig } from "../../../src/engine/nn/config";
@@ -355,6 +355,34 @@ describe("cancelling", () => {
     const { logits, reused } = await nextAfter(cache, ids);
     expect(reused).toBe(512);
     expect(largestDifference(logits, await wholePass(model, ids))).toBeLessThan(5e-5);
+  });
+});
+
+describe("prompts of unequal length, side by side", () => {
+  const prompts = [someIds(3), someIds(20, V, 9), someIds(11, V, 5)];
+  const options = { temperature: 1, topK: 0, topP: 1, seed: 4, maxNewTokens: 12 };
+
+  test("go on as each does alone with its own seed, up to its own EOS", async () => {
+    const model = await tinyModel();
+    const alone: number[][] = [];
+    for (const [b, prompt] of prompts.entries()) {
+      const ids: number[] = [];
+      const steps = generate(cacheOf(model), prompt, { ...options, seed: 4 + b, eosIds: [] });
+      for await (const { id } of steps) ids.push(id);
+      alone.push(ids);
+    }
+    const eos = alone[1]?.[5] as number;
+    const decoding = new Decoding(model.cfg, model.weights, prompts.length);
+    const untilEos = alone.map((ids) => (ids.includes(eos) ? ids.slice(0, ids.indexOf(eos)) : ids));
+    expect(await generateBatch(decoding, prompts, { ...options, eosIds: [eos] })).toEqual(untilEos);
+    expect(await generateBatch(decoding, prompts, { ...options, eosIds: [] })).toEqual(alone);
+  });
+
+  test("end together when the longest has filled the context", async () => {
+    const model = await tinyModel({ ...tinyConfig, nCtx: 24 });
+    const decoding = new Decoding(model.cfg, model.weights, prompts.length);
+    const rows = await generateBatch(decoding, prompts, { ...options, maxNewTokens: 50, eosIds: [] });
+    expect(rows.map((row) => row.length)).toEqual([5, 5, 5]);
   });
 });
 
