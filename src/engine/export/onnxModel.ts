@@ -21,6 +21,8 @@ export interface OnnxOptions extends ExportedInterface {
   readonly precision: OnnxPrecision;
   /** What the parameters are called in the file. */
   readonly names: ReadonlyMap<string, string>;
+  /** Weights of more bytes go to a file of their own. */
+  readonly mostInside?: number;
 }
 
 /** A model that is ready to be written. */
@@ -34,11 +36,15 @@ export interface OnnxPlan {
   readonly write: (onBytes: (bytes: number) => Promise<void> | undefined) => Promise<{ readonly hasData: boolean }>;
 }
 
-/** Up to here one file has everything. Protocol buffers end at 2 GB, and are read whole. */
+/** Up to here one file has everything: protocol buffers end at 2 GB, and are read whole. */
 const MOST_INSIDE = 2 ** 26;
 
 /** Decides where everything goes; nothing is read or written yet. */
-export function planOnnx(model: ModelWeights, file: string, { precision, names, ...shape }: OnnxOptions): OnnxPlan {
+export function planOnnx(
+  model: ModelWeights,
+  file: string,
+  { precision, names, mostInside = MOST_INSIDE, ...shape }: OnnxOptions,
+): OnnxPlan {
   const data = new DataFile(`${file}_data`);
   const { param, angles } = addWeights(data, model, precision, names);
   const graph = exportGraph(model.cfg, param, angles, shape);
@@ -46,7 +52,7 @@ export function planOnnx(model: ModelWeights, file: string, { precision, names, 
     bytes: data.bytes,
     async write(onBytes) {
       await data.write(onBytes);
-      const hasData = data.bytes > MOST_INSIDE;
+      const hasData = data.bytes > mostInside;
       await writeFlushed(
         file,
         encodeModel(hasData ? graph : await inside(graph, data.path), (path) => basename(path)),

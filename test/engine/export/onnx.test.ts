@@ -1,14 +1,20 @@
-import { readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { readFileSync, statSync } from "node:fs";
+import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { exportModel } from "../../../src/engine/export";
 import { planOnnx } from "../../../src/engine/export/onnxModel";
+import { Tracer } from "../../../src/engine/inspect/trace";
 import { exportNames } from "../../../src/engine/models/family";
 import { openWeights } from "../../../src/engine/models/folder";
-import { readTensor } from "../../../src/engine/weights";
+import { paramSpecs } from "../../../src/engine/nn/params";
+import { mapWeights, type StoredWeights } from "../../../src/engine/runtime/weights";
+import { quantizeFolder, readTensor } from "../../../src/engine/weights";
+import { relativeError } from "../../helpers/allclose";
 import { ARCHITECTURES, VARIANTS } from "../../helpers/architectures";
 import { ExportedModel } from "../../helpers/exportedModel";
+import { largestDifference } from "../../helpers/tinyModel";
 
 let dir: string;
 beforeAll(async () => {
@@ -24,12 +30,8 @@ describe.each(Object.values(VARIANTS).flat())("%s as ONNX", (name) => {
   };
   let exported: ExportedModel;
   beforeAll(async () => {
-    const model = await openWeights(checkpoint);
-    const file = join(dir, `${name}.onnx`);
-    const names = exportNames(model.family, model.cfg);
-    const positionIds = model.family.modelType !== "opt";
-    await planOnnx(model, file, { precision: "float32", names, positionIds }).write(() => undefined);
-    exported = await ExportedModel.open(file);
+    await exportModel(checkpoint, { format: "onnx", out: join(dir, name) });
+    exported = await ExportedModel.open(join(dir, name, "onnx", "model.onnx"));
   });
   afterAll(() => exported?.release());
 
@@ -37,14 +39,10 @@ describe.each(Object.values(VARIANTS).flat())("%s as ONNX", (name) => {
     const { data, shape } = await readTensor(join(checkpoint, "reference.safetensors"), "logits");
     const [, T, V] = shape as [number, number, number];
     const logits = await exported.logits(prompts, "right");
-    expect(logits.length).toBe(data.length);
-    let largest = 0;
-    prompts.forEach(({ length }, b) => {
-      for (let i = b * T * V; i < (b * T + length) * V; i++) {
-        largest = Math.max(largest, Math.abs((logits[i] as number) - (data[i] as number)));
-      }
-    });
-    expect(largest).toBeLessThan(2e-4);
+    for (const [b, { length }] of prompts.entries()) {
+      const real = (all: Float32Array) => all.subarray(b * T * V, (b * T + length) * V);
+      expect(largestDifference(real(logits), real(data))).toBeLessThan(2e-4);
+    }
   });
 
   test.each(["left", "right"] as const)("continues a batch with the cache, padded at the %s", async (side) => {
@@ -52,3 +50,81 @@ describe.each(Object.values(VARIANTS).flat())("%s as ONNX", (name) => {
     expect(await exported.greedy(prompts, count, side)).toEqual(continuations);
   });
 });
+
+describe.each([
+  ["int8", 8, "model_quantized.onnx"],
+  ["int4", 4, "model_q4.onnx"],
+] as const)("in %s", (precision, bits, file) => {
+  test.each(["gpt2", "llama", "phi"])("%s computes what the quantised model does here", async (name) => {
+    const checkpoint = join(ARCHITECTURES, name);
+    const [quantized, out] = [join(dir, `${name}-${bits}`), join(dir, `${name}-${precision}`)];
+    const { cfg, weights } = await openWeights(checkpoint);
+    const roles = new Map(paramSpecs(cfg).map((spec) => [nameOf(weights, spec.name), spec]));
+    await quantizeFolder(checkpoint, quantized, bits, (tensor) => {
+      const spec = roles.get(tensor);
+      if (spec?.name === "embed.tokens.weight") return true;
+      return (
+        (spec?.role === "matrix" || spec?.role === "residualMatrix") && { transpose: cfg.weightLayout === "inOut" }
+      );
+    });
+    await exportModel(checkpoint, { format: "onnx", out, precision });
+    await exportModel(quantized, { format: "onnx", out: `${out}-again` });
+
+    const ours = await ourLogits(quantized);
+    for (const folder of [out, `${out}-again`]) {
+      const exported = await ExportedModel.open(join(folder, "onnx", file));
+      const logits = await exported.logits([PROMPT], "left");
+      await exported.release();
+      expect(relativeError(logits, ours)).toBeLessThan(1e-3);
+    }
+    // The codes of a quantised model are written as they are.
+    const models = [out, `${out}-again`].map((folder) => readFileSync(join(folder, "onnx", file)));
+    expect(models[1]?.equals(models[0] as Buffer)).toBe(true);
+    expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8"))).not.toHaveProperty("quantization_config");
+  });
+});
+
+test("weights of a large model are beside it, where onnxruntime finds them", async () => {
+  const model = await openWeights(join(ARCHITECTURES, "llama"));
+  const file = join(dir, "model.onnx");
+  const plan = planOnnx(model, file, {
+    precision: "float32",
+    names: exportNames(model.family, model.cfg),
+    positionIds: true,
+    mostInside: 1000,
+  });
+  const reported: number[] = [];
+  expect(await plan.write(async (bytes) => void reported.push(bytes))).toEqual({ hasData: true });
+  expect(statSync(`${file}_data`).size).toBe(plan.bytes);
+  expect(reported).toEqual(reported.toSorted((a, b) => a - b));
+  expect(reported.at(-1)).toBe(plan.bytes);
+
+  // The names in it are relative: it works wherever it is brought.
+  const moved = join(dir, "elsewhere");
+  await mkdir(moved);
+  for (const name of ["model.onnx", "model.onnx_data"]) await rename(join(dir, name), join(moved, name));
+  const exported = await ExportedModel.open(join(moved, "model.onnx"));
+  expect(
+    relativeError(await exported.logits([PROMPT], "left"), await ourLogits(join(ARCHITECTURES, "llama"))),
+  ).toBeLessThan(1e-5);
+  await exported.release();
+});
+
+const PROMPT = [31, 41, 59, 26, 53, 58, 97, 93, 23, 84, 62, 64];
+
+/** [T, V] */
+async function ourLogits(folder: string): Promise<Float32Array> {
+  const { cfg, weights } = await openWeights(folder);
+  const placed = await mapWeights(cfg, weights, "cpu");
+  const tracer = new Tracer(cfg, placed);
+  const logits = (await tracer.trace([PROMPT])).get("logits")?.data as Float32Array;
+  await tracer.release();
+  await placed.release();
+  return logits;
+}
+
+function nameOf(weights: StoredWeights, name: string): string {
+  const tensor = weights.get(name);
+  if (!tensor || "bits" in tensor) throw new Error(`${name} is not in the checkpoint as it is`);
+  return tensor.name;
+}
