@@ -175,27 +175,28 @@ class Parser {
 
   /** A character or a class of them. */
   #class(ignoreCase: boolean): string {
-    const fold = (source: string) => (ignoreCase ? `(?i:${source})` : source);
-    if (this.#take("[")) return fold(this.#brackets());
+    if (this.#take("[")) return this.#brackets(ignoreCase);
     const character = this.#next();
     if (character === ".") return String.raw`[^\n]`;
     if (character === "\\") {
       const { source, members } = this.#escape();
-      return fold(members > 1 ? `[${source}]` : source);
+      if (members === 0 && ignoreCase) return `[${anyCase(source)}]`;
+      return members > 1 ? `[${source}]` : source;
     }
     if ("^$*+?{".includes(character)) this.#refuse(`has ${character} where a character should be`);
-    return fold(literal(character));
+    return ignoreCase ? `[${anyCase(literal(character))}]` : literal(character);
   }
 
-  #brackets(): string {
+  #brackets(ignoreCase: boolean): string {
     const negated = this.#take("^");
     let members = "";
     while (!this.#take("]")) {
       const { source, members: several } = this.#member();
       // A hyphen at the end stands for itself.
       const isRange = this.#peek() === "-" && this.#characters[this.#at + 1] !== "]";
+      if (ignoreCase && (isRange || several > 0)) this.#refuse("ignores the case of a class");
       if (!isRange) {
-        members += source;
+        members += ignoreCase ? anyCase(source) : source;
         continue;
       }
       this.#at++;
@@ -289,6 +290,15 @@ function propertyOf(name: string): string | undefined {
 
 function literal(character: string): string {
   return `\\u{${character.codePointAt(0)?.toString(16)}}`;
+}
+
+/** A character and those that differ in case alone. `(?i:` itself is too new for the oldest Node. */
+function anyCase(source: string): string {
+  const character = String.fromCodePoint(codePointOf(source));
+  const isSame = new RegExp(`^${source}$`, "iu");
+  // The last three are further forms of s, k and å.
+  const forms = [character, character.toLowerCase(), character.toUpperCase(), "\u017f", "\u212a", "\u212b"];
+  return [...new Set(forms.filter((form) => isSame.test(form)))].map(literal).join("");
 }
 
 const codePointOf = (source: string) => Number.parseInt(source.slice(3, -1), 16);
