@@ -1,5 +1,6 @@
 /** A model's parameters on their way into other files: read in pieces, so that none has to be in memory as a whole. */
 
+import { EngineError } from "../errors";
 import { QUANTIZED_BLOCK, type QuantizedTensor } from "../graph/node";
 import { type Shape, sizeOf } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";
@@ -74,6 +75,7 @@ export function asBlocks(
     const isWhole = turned && !("bits" in source);
     const pieces = isWhole ? [{ values: await readStored(source), from: 0, rows }] : matrixPieces(source);
     for await (const { values, from, rows: count } of pieces) {
+      requireNumbers(values, name);
       const quantized = quantizeMatrix(values, [count, width], bits, isWhole);
       scales.set(quantized.scales, from * blocks);
       yield quantized.codes;
@@ -83,6 +85,14 @@ export function asBlocks(
     { name, dtype: "U8", shape: [rows, blocks, blockBytes(bits)], pieces: codes },
     fromMemory(`${name}.scales`, [rows, blocks], scales),
   ];
+}
+
+function requireNumbers(values: Floats, name: string): void {
+  if (values.every(Number.isFinite)) return;
+  throw new EngineError(
+    "weights",
+    `The tensor ${name} has values that are not numbers, which cannot be quantised; take the model from its source again.`,
+  );
 }
 
 /** All of a parameter's values, in the layout that its model has it in. */
