@@ -1,0 +1,82 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { build } from "esbuild";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const root = resolve(import.meta.dirname, "../..");
+/** Inside node_modules, so that the native package is found from there. */
+const cli = join(root, "node_modules/.cache/decoder-lab/cli-export.mjs");
+const model = join(root, "media/model");
+
+let dir: string;
+beforeAll(async () => {
+  await build({
+    entryPoints: [join(root, "src/cli/main.ts")],
+    outfile: cli,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    external: ["onnxruntime-node"],
+    logLevel: "warning",
+  });
+  dir = await mkdtemp(join(tmpdir(), "decoder-lab-cli-export-"));
+}, 60_000);
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const decoderLab = (...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
+  new Promise((done) => {
+    execFile(process.execPath, [cli, ...args], (error, stdout, stderr) => {
+      done({ code: error ? Number(error.code) : 0, stdout, stderr });
+    });
+  });
+
+test("export --format hf writes a folder that goes on writing as the model did", async () => {
+  const out = join(dir, "hf");
+  const { code, stdout, stderr } = await decoderLab("export", "--model", model, "--format", "hf", "--out", out);
+  expect([code, stdout, stderr]).toEqual([0, `${out}\n`, ""]);
+  const greedy = (folder: string) =>
+    decoderLab(
+      "generate",
+      "--model",
+      folder,
+      "--prompt",
+      "Once ",
+      "--max-new-tokens",
+      "40",
+      "--device",
+      "cpu",
+      "--json",
+    );
+  const [before, after] = [await greedy(model), await greedy(out)];
+  expect(JSON.parse(after.stdout).ids).toHaveLength(40);
+  expect(after.stdout).toBe(before.stdout);
+}, 120_000);
+
+test("export --format onnx --precision int4 writes what transformers.js calls q4", async () => {
+  const out = join(dir, "onnx");
+  const args = ["--model", model, "--format", "onnx", "--precision", "int4", "--out", out, "--json"];
+  const { stdout } = await decoderLab("export", ...args);
+  expect(JSON.parse(stdout)).toEqual({ event: "done", dir: out });
+  expect(await readdir(join(out, "onnx"))).toEqual(["model_q4.onnx"]);
+  const config = JSON.parse(await readFile(join(out, "config.json"), "utf8"));
+  expect(config["transformers.js_config"]).toEqual({ dtype: "q4" });
+}, 60_000);
+
+test.each([
+  [["--format", "gguf", "--out", "x"], '--format takes hf or onnx, got "gguf".'],
+  [["--format", "onnx", "--out", "x", "--precision", "int2"], '--precision takes float32 or int8 or int4, got "int2".'],
+  [["--out", "x"], /^--format is missing; usage: decoder-lab export/],
+  [["--format", "hf", "--out", root], /is there already and not empty; choose another folder\.$/],
+])(
+  "export %j is refused in one line",
+  async (args, message) => {
+    const { code, stdout, stderr } = await decoderLab("export", "--model", model, ...args);
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr.trim().split("\n")).toHaveLength(1);
+    if (typeof message === "string") expect(stderr.trim()).toBe(message);
+    else expect(stderr.trim()).toMatch(message);
+  },
+  60_000,
+);
