@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { AutoModelForCausalLM, env, type PreTrainedModel, pipeline, Tensor } from "@huggingface/transformers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exportModel } from "../../../src/engine/export";
+import { LoadedModel } from "../../../src/engine/models/loaded";
 import { ARCHITECTURES, VARIANTS } from "../../helpers/architectures";
 import { testData } from "../../helpers/testData";
 
@@ -81,6 +82,22 @@ test.skipIf(stories === null)("a pipeline writes a real model's story, with its 
   const { generated_text } = written as { generated_text: string };
   expect(generated_text.length).toBeGreaterThan(100);
   expect(text.startsWith(generated_text.trim())).toBe(true);
+});
+
+test("a pipeline goes on as a model that was trained here does, by whichever family it was written as", async () => {
+  const [source, out] = [join(import.meta.dirname, "../../../media/model"), join(dir, "trained")];
+  await exportModel(source, { format: "onnx", out });
+  const prompt = "The cat ";
+  const loaded = await LoadedModel.open(source, "cpu");
+  const sampling = { temperature: 0, topK: 0, topP: 1, seed: 0, maxNewTokens: 40 };
+  const { text } = await loaded.generate(loaded.model.tokenizer.encodePrompt(prompt), sampling);
+  await loaded.release();
+
+  const write = await pipeline("text-generation", out);
+  const [written] = await write(prompt, { max_new_tokens: 40, do_sample: false });
+  await write.dispose();
+  expect(text.length).toBeGreaterThan(30);
+  expect((written as { generated_text: string }).generated_text).toBe(prompt + text);
 });
 
 async function generate(model: PreTrainedModel, given: Record<string, Tensor>, count: number): Promise<number[][]> {
