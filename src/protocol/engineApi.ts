@@ -116,7 +116,7 @@ export interface ImportParams {
 }
 
 export interface ImportProgress {
-  readonly phase: "connect" | "download" | "check" | "copy" | "convert" | "quantize";
+  readonly phase: "connect" | "download" | "check" | "copy" | "convert" | "quantize" | "measure";
   /** What is being worked on; empty before the first file. */
   readonly file: string;
   /** Of all files of the phase; what was there before counts as done. */
@@ -147,6 +147,8 @@ export interface ModuleTree {
     readonly relativeError?: number | undefined;
   }[];
   readonly children: readonly ModuleTree[];
+  /** Of a whole model that was quantised: its perplexity on a sample text, before and after. */
+  readonly perplexity?: { readonly tokens: number; readonly before: number; readonly after: number } | undefined;
 }
 
 export interface TokenSpan {

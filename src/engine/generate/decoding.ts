@@ -11,6 +11,7 @@
 import { EngineError } from "../errors";
 import { cachedAttention, concat, input, type Node, rows, splitAt } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
+import { maskName } from "../inspect/masks";
 import type { DecoderConfig } from "../nn/config";
 import { type Context, decoder, scoreScale, softcapped, windowOfLayer } from "../nn/decoder";
 import { countParameters } from "../nn/params";
@@ -363,8 +364,6 @@ class HostCache implements Cache {
     }));
   }
 }
-
-const maskName = (window: number | null) => (window === null ? "mask" : `mask.${window}`);
 
 /** Keys and values of every layer in GPU buffers, [B, G, nCtx, K]. */
 class GpuCache implements Cache {

@@ -3,7 +3,7 @@
 import type { OnBytes } from "./download";
 
 export interface ImportProgress {
-  readonly phase: "connect" | "download" | "check" | "copy" | "convert" | "quantize";
+  readonly phase: "connect" | "download" | "check" | "copy" | "convert" | "quantize" | "measure";
   /** What is being worked on; empty before the first file. */
   readonly file: string;
   /** Of all files of the phase; what was there before counts as done. */

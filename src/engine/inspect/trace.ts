@@ -12,10 +12,11 @@ import { positionFeeds, positionInputs, threadsFor } from "../generate/decoding"
 import { input, type Node, rows } from "../graph/node";
 import { type Shape, UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";
-import { causalMask, decoder, fullAttention, scoreScale, windowOfLayer } from "../nn/decoder";
+import { decoder, fullAttention, scoreScale, windowOfLayer } from "../nn/decoder";
 import { lower } from "../runtime/lower";
-import { type DeviceTensor, hostTensor, Session } from "../runtime/session";
+import { Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
+import { maskFeeds, maskName } from "./masks";
 
 export interface TraceValue {
   readonly shape: Shape;
@@ -76,7 +77,7 @@ export class Tracer {
           ids.map((_, i) => Math.floor(i / B)),
           T,
         ),
-        ...this.#masks(T),
+        ...maskFeeds(this.cfg, T),
         logitRows: Int32Array.from(logitRows),
       },
       Object.fromEntries(names.map((name) => [name, null])),
@@ -105,15 +106,6 @@ export class Tracer {
   async release(): Promise<void> {
     for (const session of this.#sessions.values()) await (await session).release();
     this.#sessions.clear();
-  }
-
-  #masks(T: number): Record<string, DeviceTensor> {
-    const masks: Record<string, DeviceTensor> = {};
-    for (let l = 0; l < this.cfg.nLayers; l++) {
-      const window = windowOfLayer(this.cfg, l);
-      masks[maskName(window)] ??= hostTensor(causalMask(T, window), [T, T]);
-    }
-    return masks;
   }
 
   #session(B: number): Promise<Session> {
@@ -148,8 +140,6 @@ export function traceGraph(
   });
   return outputs;
 }
-
-const maskName = (window: number | null) => (window === null ? "mask" : `mask.${window}`);
 
 /** Scores and pattern [T, T] of one head from a light trace, as the graph computes them. */
 export function attentionOf(

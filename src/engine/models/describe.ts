@@ -6,7 +6,7 @@ import { type Shape, sizeOf } from "../graph/shape";
 import type { Activation, DecoderConfig } from "../nn/config";
 import { type ParamSpec, paramSpecs } from "../nn/params";
 import { openStored, readJson, type StoredTensor, type StoredTensors } from "../weights";
-import { BLOCK, QUANTIZATION_FILE, type QuantizationReport, scalesOf } from "../weights/quantize";
+import { BLOCK, type PerplexityCost, QUANTIZATION_FILE, type QuantizationReport, scalesOf } from "../weights/quantize";
 import { layers } from "./config";
 import { familyOf } from "./families";
 import { checkpointNames, exportNames, type Family, moduleNameIn } from "./family";
@@ -22,6 +22,8 @@ export interface ModuleTree {
   readonly bytes: number;
   readonly tensors: readonly TensorDescription[];
   readonly children: readonly ModuleTree[];
+  /** Of a whole model that was quantised: what that cost on a sample text. */
+  readonly perplexity?: PerplexityCost;
 }
 
 export interface TensorDescription {
@@ -45,15 +47,19 @@ export async function describeModel(dir: string): Promise<ModuleTree> {
   const names = stored ? checkpointNames(family, cfg, stored.keys(), dir) : exportNames(family, cfg);
   // `familyOf` has found a model_type in it.
   const given = json as Readonly<Record<string, unknown>>;
-  const errors = await quantizationErrors(dir);
-  return moduleTree(family, cfg, {
+  const { tensors: errors = {}, perplexity } = await quantizationReport(dir);
+  const tree = moduleTree(family, cfg, {
     paddingId: paddingIdOf(family, given),
     tensor: (name, shape) => {
       const theirs = names.get(name) as string;
       return stored ? describeStored(theirs, shape, stored, errors) : describeUnstored(theirs, shape, given);
     },
   });
+  return perplexity && isCost(perplexity) ? { ...tree, perplexity } : tree;
 }
+
+const isCost = ({ tokens, before, after }: Partial<PerplexityCost>): boolean =>
+  [tokens, before, after].every((x) => typeof x === "number");
 
 /** Without weights there is a plan of a model, which can be looked at as well. */
 const hasWeights = async (dir: string): Promise<boolean> =>
@@ -83,13 +89,13 @@ function describeStored(
   };
 }
 
-/** By tensor; nothing where the folder does not say. */
-async function quantizationErrors(dir: string): Promise<QuantizationReport["tensors"]> {
+/** What the folder says of its quantising; nothing where it says nothing. */
+async function quantizationReport(dir: string): Promise<Partial<QuantizationReport>> {
   const file = join(dir, QUANTIZATION_FILE);
   const there = await stat(file).catch(() => null);
-  // Only numbers are taken out of it: see `describeStored`.
+  // Only numbers are taken out of it: see `describeStored` and `isCost`.
   const report = there ? ((await readJson(file)) as Partial<QuantizationReport> | null) : null;
-  return report?.tensors ?? {};
+  return report ?? {};
 }
 
 /** The token whose embedding is of no use, where the family's embedding knows of one. */

@@ -77,9 +77,9 @@ export const modelInfo = (
   tokenizer: tokenizer.kind,
 });
 
-/** Of a model that is trained here. */
-export const trainedStorage = (config: DecoderConfig): Storage => ({
-  family: "decoder_lab",
+/** Of a model in training. */
+export const trainedStorage = (family: Family, config: DecoderConfig): Storage => ({
+  family: family.modelType,
   bytes: 4 * countParameters(config),
   precision: "float32",
 });
@@ -128,26 +128,32 @@ export async function readParams({ cfg, weights }: ModelWeights): Promise<Map<st
   const params = new Map<string, Float32Array>();
   for (const { name } of paramSpecs(cfg)) {
     const tensor = weights.get(name) as StoredTensor | QuantizedTensor;
-    if ("bits" in tensor) {
-      throw new EngineError(
-        "weights",
-        `The tensor ${tensor.weight.name} is quantised, and only whole numbers can be trained; train the model it was made from.`,
-      );
-    }
+    if ("bits" in tensor) throw quantizedSource(tensor);
     params.set(name, finite(await readStored(tensor), tensor.file, tensor.name));
   }
   return params;
 }
 
-/** The parameters of a configuration out of one safetensors file, under some other names. */
+/** Refuses a model whose weights nothing can be derived through. */
+export function requireUnquantized({ weights }: ModelWeights): void {
+  for (const tensor of weights.values()) if ("bits" in tensor) throw quantizedSource(tensor);
+}
+
+const quantizedSource = ({ weight, bits }: QuantizedTensor) =>
+  new EngineError(
+    "weights",
+    `${weight.file}: the tensor ${weight.name} is in ${bits} bits, which cannot be trained; train the model that it was made from.`,
+  );
+
+/** Some parameters out of one safetensors file, under other names. */
 export async function readParamsOf(
   file: string,
-  cfg: DecoderConfig,
+  specs: readonly ParamSpec[],
   nameOf: (name: string) => string,
 ): Promise<Params> {
   const tensors = await readTensors(file);
   return new Map(
-    paramSpecs(cfg).map(({ name, shape }) => {
+    specs.map(({ name, shape }) => {
       const tensor = tensors.get(nameOf(name));
       if (!tensor) throw missing(file, nameOf(name));
       requireShape(file, nameOf(name), tensor.shape, shape);

@@ -12,7 +12,15 @@ export function printModules(tree: ModuleTree): string {
 function quantizationCost(tree: ModuleTree): string[] {
   const errors = errorsOf(tree).sort((a, b) => a - b);
   const [least, most] = [errors[0], errors.at(-1)].map((error) => `${(100 * (error ?? 0)).toFixed(2)} %`);
-  return errors.length > 0 ? [`${errors.length} quantised matrices, relative error ${least} to ${most}`] : [];
+  const { perplexity } = tree;
+  return [
+    ...(errors.length > 0 ? [`${errors.length} quantised matrices, relative error ${least} to ${most}`] : []),
+    ...(perplexity
+      ? [
+          `perplexity on a sample of ${count(perplexity.tokens)} tokens: ${perplexity.before.toFixed(3)} before, ${perplexity.after.toFixed(3)} now`,
+        ]
+      : []),
+  ];
 }
 
 const errorsOf = ({ tensors, children }: ModuleTree): number[] => [

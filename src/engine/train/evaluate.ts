@@ -2,19 +2,16 @@
 
 import { openCorpus, readTokens, type TextSource } from "../data";
 import { EngineError } from "../errors";
-import { type Model, openModel, readParams } from "../models/folder";
-import { paramSpecs } from "../nn/params";
+import { Scorer } from "../inspect/scoring";
+import { type Model, openModel } from "../models/folder";
+import type { DecoderConfig } from "../nn/config";
 import { presetNamed, withSettings } from "../presets/settings";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
-import { lower } from "../runtime/lower";
-import { Session } from "../runtime/session";
-import { placeWeights } from "../runtime/weights";
+import { mapWeights } from "../runtime/weights";
 import { taskAccuracy } from "./accuracy";
 import { type TrainingData, textData } from "./data";
 import { heldOutLoss, prepare } from "./run";
 import { readRunRecord, runSource } from "./runFolder";
-import { pack, segmentsOf } from "./segments";
-import { evalGraph } from "./step";
 
 export interface Evaluation {
   /** Mean cross-entropy in nats per token. */
@@ -25,8 +22,18 @@ export interface Evaluation {
   readonly accuracy?: number;
 }
 
-/** Sequences evaluated side by side. */
-const BATCH = 12;
+/** Sequences evaluated side by side, at most. */
+const MOST_ROWS = 12;
+const LONGEST = 1024;
+/** Numbers in a batch's logits, at most. */
+const MOST_LOGITS = 1 << 27;
+
+/** Sequences as long as the model and the text allow, and as many of them as memory does. */
+function batchShape({ nCtx, vocabSize }: DecoderConfig, tokens: number) {
+  const fitting = Math.max(1, Math.floor(MOST_LOGITS / vocabSize));
+  const blockSize = Math.min(nCtx, LONGEST, tokens - 1, fitting);
+  return { batchSize: Math.min(MOST_ROWS, Math.max(1, Math.floor(fitting / blockSize))), blockSize };
+}
 
 /** Evaluates on a text, or without one on what the run itself has held out: validation text, or a task's test set. */
 export async function evaluateModel(
@@ -37,27 +44,18 @@ export async function evaluateModel(
 ): Promise<Evaluation> {
   const model = await openModel(dir);
   const { device } = await chooseDevice(choice);
-  const { data, batchSize, blockSize } = source ? await dataOf(model, source, signal) : await heldOutData(dir, signal);
+  const { data, batchSize } = source ? await dataOf(model, source, signal) : await heldOutData(dir, signal);
 
-  const segments = segmentsOf(paramSpecs(model.cfg));
-  const graph = lower(evalGraph(model.cfg, { batchSize, blockSize }, segments), device);
-  const session = await Session.create(graph, device);
-  const params = await readParams(model);
-  const flat = pack(segments, params);
-  const feeds = Object.fromEntries(segments.map(({ name }, i) => [`${name}.p`, flat[i] as Float32Array]));
+  const weights = await mapWeights(model.cfg, model.weights, device);
+  const scorer = new Scorer(model.cfg, weights, batchSize);
   try {
     const split = data.task ? "test" : "validation";
-    const report = await heldOutLoss(
-      { evaluate: async (batch) => (await session.compute({ ...feeds, ...batch })).loss?.[0] as number },
-      data.heldOut(split),
-    );
+    const report = await heldOutLoss({ evaluate: (batch) => scorer.loss(batch) }, data.heldOut(split));
     if (!data.task) return report;
-    const weights = await placeWeights(model.cfg, params, device);
-    const accuracy = await taskAccuracy(model.cfg, weights, data.task.examples(split), signal);
-    await weights.release();
-    return { ...report, accuracy };
+    return { ...report, accuracy: await taskAccuracy(model.cfg, weights, data.task.examples(split), signal) };
   } finally {
-    await session.release();
+    await scorer.release();
+    await weights.release();
   }
 }
 
@@ -73,7 +71,7 @@ async function dataOf({ tokenizer, cfg }: Model, source: TextSource, signal: Abo
   if (tokens.length < 2)
     throw new EngineError("data", `${corpus.name} has too few tokens to evaluate; choose a longer text.`);
   const none = tokens.subarray(0, 0);
-  const shape = { batchSize: BATCH, blockSize: cfg.nCtx };
+  const shape = batchShape(cfg, tokens.length);
   return { data: textData({ train: none, validation: tokens, test: none }, { ...shape, seed: 0 }), ...shape };
 }
 

@@ -188,6 +188,14 @@ export interface QuantizationReport {
   readonly tensors: Readonly<
     Record<string, { readonly shape: readonly [number, number]; readonly relativeError: number }>
   >;
+  /** On a sample text of so many tokens; of models that can read one. */
+  readonly perplexity?: PerplexityCost;
+}
+
+export interface PerplexityCost {
+  readonly tokens: number;
+  readonly before: number;
+  readonly after: number;
 }
 
 export const QUANTIZATION_FILE = "quantization.json";

@@ -38,5 +38,7 @@ function doing(phase: ImportProgress["phase"], file: string): string {
       return l10n.t("Converting {0}", file);
     case "quantize":
       return l10n.t("Quantising {0}", file);
+    case "measure":
+      return l10n.t("Measuring what quantising cost");
   }
 }
