@@ -269,6 +269,8 @@ export type TextSource =
 
 export interface TrainParams {
   readonly preset: string;
+  /** The model folder to train further; with the preset "finetune" only. */
+  readonly from?: string;
   /** Task presets make their own data. */
   readonly data?: TextSource;
   /** The model folder to make; must not exist or be empty. */

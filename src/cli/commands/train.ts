@@ -5,8 +5,8 @@ import { watchRun } from "../watchRun";
 
 export const trainModel: Command = {
   usage:
-    "train --preset NAME [--data PATH…] --out DIR [--name NAME] [--steps N] [--seed N] [--device D] [--set key=value…] [--json]",
-  values: ["preset", "out", "name", "steps", "seed", "device"],
+    "train (--preset NAME | --from MODEL) [--data PATH…] --out DIR [--name NAME] [--steps N] [--seed N] [--device D] [--set key=value…] [--json]",
+  values: ["preset", "from", "out", "name", "steps", "seed", "device"],
   many: ["data", "set"],
   flags: ["json"],
   async run(options) {
@@ -14,8 +14,10 @@ export const trainModel: Command = {
     const steps = options.count("steps");
     const seed = options.number("seed", { whole: true });
     const data = options.source();
+    const from = options.text("from");
     const run = {
-      preset: options.needed("preset"),
+      preset: options.text("preset") ?? (from === undefined ? options.needed("preset") : "finetune"),
+      ...(from !== undefined && { from: resolve(from) }),
       out,
       name: options.text("name") ?? basename(out),
       device: options.device(),

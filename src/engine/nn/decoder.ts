@@ -225,18 +225,20 @@ function head(x: Node, param: ParamNodes, cfg: DecoderConfig): Node {
   return softcapped(linear(read, param("embed.tokens.weight"), bias, { transW: true }), cfg.logitSoftcap); // [N, V]
 }
 
-/** A linear layer, with a bias if the model has one. */
-const dense = (
+/** A linear layer, with a bias if the model has one, and an adapter if it has one: see `nn/adapters.ts`. */
+function dense(
   x: Node,
   name: string,
   param: ParamNodes,
   cfg: DecoderConfig,
   scale: { alpha?: number; beta?: number } = {},
-): Node =>
-  linear(x, param(`${name}.weight`), param.has(`${name}.bias`) ? param(`${name}.bias`) : undefined, {
-    ...scale,
-    transW: cfg.weightLayout === "outIn",
-  });
+): Node {
+  const bias = param.has(`${name}.bias`) ? param(`${name}.bias`) : undefined;
+  const y = linear(x, param(`${name}.weight`), bias, { ...scale, transW: cfg.weightLayout === "outIn" });
+  if (!param.has(`${name}.loraA`)) return y;
+  const inner = x.matmul(param(`${name}.loraA`), { transB: true }); // [N, rank]
+  return y.add(inner.matmul(param(`${name}.loraB`), { transB: true, alpha: scale.alpha ?? 1 }));
+}
 
 /** Over the last axis. */
 function norm(x: Node, name: string, param: ParamNodes, cfg: DecoderConfig): Node {

@@ -1,17 +1,29 @@
 /** The set-ups that Decoder Lab trains by name: a model, how it is trained, and what it is trained on. */
 
+import type { Lora } from "../nn/adapters";
 import type { ClassicConfig } from "../nn/config";
 import type { TrainConfig } from "../train/config";
 
-export interface Preset {
+/** How a run trains, by name. */
+export interface Recipe {
   readonly name: string;
-  readonly title: string;
-  readonly description: string;
   /** What the model learns: a text that the user chooses, or a task that makes its own data. */
   readonly data: { readonly kind: "text"; readonly validationShare: number } | { readonly kind: "adder" };
+  readonly train: TrainConfig;
+}
+
+/** Training a new model. */
+export interface Preset extends Recipe {
+  readonly title: string;
+  readonly description: string;
   /** The vocabulary comes from the data; for text the context is the block that is trained on. */
   readonly model: Omit<ClassicConfig, "vocabSize" | "nCtx">;
-  readonly train: TrainConfig;
+}
+
+/** Training a model of a folder further. */
+export interface FineTuning extends Recipe {
+  /** A rank of 0 trains all parameters. */
+  readonly lora: Lora;
 }
 
 /** Two-digit addition as in the notebook that made it known; 28 batches of 256 cover its 7,000 equations once. */
@@ -97,3 +109,30 @@ const char: Preset = {
 };
 
 export const PRESETS: readonly Preset[] = [char, adder];
+
+/** A pretrained model on a text: small steps, which change what it knows little, over short sequences. */
+export const FINE_TUNING: FineTuning = {
+  name: "finetune",
+  data: { kind: "text", validationShare: 0.1 },
+  lora: { rank: 0, alpha: 16 },
+  train: {
+    seed: 1,
+    steps: 200,
+    batchSize: 4,
+    blockSize: 128,
+    dropout: 0,
+    attentionDropout: false,
+    // Not used, and no setting: the parameters are there.
+    init: "gpt2",
+    optimizer: { kind: "adamw", beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 },
+    schedule: { kind: "cosine", lr: 5e-5, minLr: 5e-6, warmup: 20 },
+    maxGradNorm: 1,
+    evalEvery: 50,
+    evalBatches: 10,
+    checkpointEvery: 100,
+    sampleEvery: 50,
+  },
+};
+
+/** Adapters start from nothing and are few: they take larger steps than the parameters of a model. */
+export const LORA_LEARNING_RATE = 2e-4;

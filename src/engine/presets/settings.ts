@@ -3,7 +3,7 @@
 import { EngineError } from "../errors";
 import { type DecoderConfig, requireWholeHeads } from "../nn/config";
 import type { TrainConfig } from "../train/config";
-import { PRESETS, type Preset } from "./presets";
+import { FINE_TUNING, type FineTuning, PRESETS, type Preset } from "./presets";
 
 export type Setting = string | number | boolean;
 export type Settings = Readonly<Record<string, Setting>>;
@@ -17,12 +17,20 @@ export function presetNamed(name: string): Preset {
   );
 }
 
+/** What a run's record names. */
+export const recipeNamed = (name: string): Preset | FineTuning =>
+  name === FINE_TUNING.name ? FINE_TUNING : presetNamed(name);
+
 /** Every setting of a preset with its default. */
-export const settingsOf = ({ model, train }: Preset): Settings => flatten({ model, train });
+export function settingsOf(recipe: Preset | FineTuning): Settings {
+  if ("model" in recipe) return flatten({ model: recipe.model, train: recipe.train });
+  const { init: _, ...train } = recipe.train;
+  return flatten({ lora: recipe.lora, train });
+}
 
 /** The preset with some settings changed. */
-export function withSettings(preset: Preset, changes: Settings): Preset {
-  const known = settingsOf(preset);
+export function withSettings<R extends Preset | FineTuning>(recipe: R, changes: Settings): R {
+  const known = settingsOf(recipe);
   const values: Record<string, Setting> = { ...known };
   for (const [name, given] of Object.entries(changes)) {
     const value = alike(name, given, Object.hasOwn(known, name) ? known[name] : undefined);
@@ -30,14 +38,14 @@ export function withSettings(preset: Preset, changes: Settings): Preset {
     values[name] = value;
   }
   // The first layer's width follows the model's unless it was set, as in every GPT.
-  if ("model.dModel" in changes && !("model.dMlp" in changes)) {
-    const ratio = preset.model.dMlp / preset.model.dModel;
+  if ("model" in recipe && "model.dModel" in changes && !("model.dMlp" in changes)) {
+    const ratio = recipe.model.dMlp / recipe.model.dModel;
     values["model.dMlp"] = Math.round(ratio * (values["model.dModel"] as number));
   }
   // The tree has exactly the names that flatten found in the preset, each with a value of the same kind.
-  const { model, train } = unflatten(values) as unknown as { model: Preset["model"]; train: TrainConfig };
-  const changed = { ...preset, model, train };
-  requireWholeHeads(model);
+  const { train, ...rest } = unflatten(values) as unknown as Pick<R, "train">;
+  const changed = { ...recipe, ...rest, train: { ...recipe.train, ...train } };
+  if ("model" in changed) requireWholeHeads(changed.model);
   return changed;
 }
 
@@ -70,6 +78,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   "model.norm": { oneOf: ["pre", "post"] },
   "model.activation": { oneOf: ["relu", "gelu", "geluTanh"] },
   "model.normEps": { min: 0, max: 1 },
+  "lora.rank": { min: 0, max: 1024, whole: true },
+  "lora.alpha": { min: 0, max: 1e4 },
   "train.seed": { min: 0, max: 2 ** 32 - 1, whole: true },
   "train.steps": COUNT,
   "train.batchSize": { min: 1, max: 65536, whole: true },
@@ -122,9 +132,7 @@ export function checkSize(
       `Training ${(parameters / 1e6).toFixed(1)} million parameters needs about ${gigabytes(needed)} of memory and ${gigabytes(freeBytes)} are free; choose a smaller dModel (${cfg.dModel}) or fewer layers (${cfg.nLayers}).`,
     );
   }
-  // What the backward pass needs of the forward pass, at the least: q, k, v, z, the hidden layer and the attention.
-  const perToken = cfg.nLayers * (4 * cfg.dModel + cfg.dMlp + cfg.nHeads * T) + cfg.vocabSize;
-  const kept = B * T * perToken * 4;
+  const kept = keptBytes(cfg, { batchSize: B, blockSize: T });
   if (needed + kept > freeBytes) {
     throw new EngineError(
       "config",
@@ -133,7 +141,16 @@ export function checkSize(
   }
 }
 
-const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GB`;
+/** What the backward pass needs of the forward pass, at the least: q, k, v, z, the hidden layer and the attention. */
+export function keptBytes(
+  cfg: DecoderConfig,
+  { batchSize: B, blockSize: T }: Pick<TrainConfig, "batchSize" | "blockSize">,
+): number {
+  const perToken = cfg.nLayers * (4 * cfg.dModel + cfg.dMlp + cfg.nHeads * T) + cfg.vocabSize;
+  return B * T * perToken * 4;
+}
+
+export const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GB`;
 
 type Tree = { readonly [name: string]: Setting | Tree };
 

@@ -51,7 +51,8 @@ export function lowerLoop(
       ...stateNames.map((name) => body.outputs.find((x) => x.name === state[name]) as OnnxValue),
       ...reports,
     ],
-    initializers: body.initializers,
+    // onnxruntime maps files for the graph itself, not for what is inside of it.
+    initializers: body.initializers.filter((tensor) => !isExternal(tensor)),
     nodes: [
       makeNode("Identity", ["goOn"], ["goOnOut"]),
       ...stacked.map(({ name }) => makeNode("Gather", [`${name}[]`, "turn"], [name], { axis: 0 })),
@@ -76,10 +77,12 @@ export function lowerLoop(
       ...stateNames.map((name) => after(bodyInput(name))),
       ...reports.map((x) => ({ ...x, shape: [UNKNOWN, ...x.shape] })),
     ],
-    initializers: [],
+    initializers: body.initializers.filter(isExternal),
     nodes: [loop],
   };
 }
+
+const isExternal = ({ data }: OnnxTensor) => !ArrayBuffer.isView(data);
 
 type Attributes = Readonly<Record<string, OnnxAttribute>>;
 

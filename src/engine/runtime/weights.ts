@@ -5,7 +5,7 @@
 
 import { input, type Node, type QuantizedTensor, quantized, stored } from "../graph/node";
 import type { DecoderConfig } from "../nn/config";
-import { type ParamNodes, type Params, paramNodes, paramSpecs } from "../nn/params";
+import { type ParamNodes, type ParamSpec, type Params, paramNodes, paramSpecs } from "../nn/params";
 import { readStored, type StoredTensor } from "../weights/stored";
 import { type Device, DeviceMemory, type DeviceTensor, type HostArray } from "./session";
 
@@ -27,9 +27,12 @@ export const paramInputs = (cfg: DecoderConfig): ParamNodes =>
   paramNodes(new Map(paramSpecs(cfg).map(({ name, shape }) => [name, input(name, shape)])));
 
 /** Parameters in memory, placed on a device. */
-export async function placeWeights(cfg: DecoderConfig, params: Params, device: Device): Promise<DeviceWeights> {
+export const placeWeights = (cfg: DecoderConfig, params: Params, device: Device): Promise<DeviceWeights> =>
+  placeParams(paramSpecs(cfg), params, device);
+
+export async function placeParams(specs: readonly ParamSpec[], params: Params, device: Device): Promise<DeviceWeights> {
   const placed = new Placed(device);
-  for (const { name, shape } of paramSpecs(cfg)) {
+  for (const { name, shape } of specs) {
     await placed.give(name, params.get(name) as Float32Array, shape);
   }
   return placed.weights();

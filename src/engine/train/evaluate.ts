@@ -5,7 +5,7 @@ import { EngineError } from "../errors";
 import { Scorer } from "../inspect/scoring";
 import { type Model, openModel } from "../models/folder";
 import type { DecoderConfig } from "../nn/config";
-import { presetNamed, withSettings } from "../presets/settings";
+import { recipeNamed, withSettings } from "../presets/settings";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
 import { mapWeights } from "../runtime/weights";
 import { taskAccuracy } from "./accuracy";
@@ -44,7 +44,7 @@ export async function evaluateModel(
 ): Promise<Evaluation> {
   const model = await openModel(dir);
   const { device } = await chooseDevice(choice);
-  const { data, batchSize } = source ? await dataOf(model, source, signal) : await heldOutData(dir, signal);
+  const { data, batchSize } = source ? await dataOf(model, source, signal) : await heldOutData(dir, model, signal);
 
   const weights = await mapWeights(model.cfg, model.weights, device);
   const scorer = new Scorer(model.cfg, weights, batchSize);
@@ -75,9 +75,9 @@ async function dataOf({ tokenizer, cfg }: Model, source: TextSource, signal: Abo
   return { data: textData({ train: none, validation: tokens, test: none }, { ...shape, seed: 0 }), ...shape };
 }
 
-async function heldOutData(dir: string, signal: AbortSignal): Promise<EvaluationData> {
+async function heldOutData(dir: string, model: Model, signal: AbortSignal): Promise<EvaluationData> {
   const record = await readRunRecord(dir);
-  const preset = withSettings(presetNamed(record.preset), record.settings);
-  const { data } = await prepare(preset, await runSource(dir, record), { signal, report: () => {} });
+  const preset = withSettings(recipeNamed(record.preset), record.settings);
+  const { data } = await prepare(preset, await runSource(dir, record), { signal, report: () => {} }, model);
   return { data, batchSize: preset.train.batchSize, blockSize: preset.train.blockSize };
 }

@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { freemem } from "node:os";
+import { resolve as resolvePath } from "node:path";
 import {
   ADDER_BLOCK_SIZE,
   ADDER_LENGTH,
@@ -20,25 +21,38 @@ import {
 import { EngineError } from "../errors";
 import { Decoding } from "../generate/decoding";
 import { generate, TokenCache } from "../generate/generate";
-import type { ModelInfo } from "../models/folder";
-import { modelInfo, trainedStorage } from "../models/folder";
+import { type Model, type ModelInfo, modelInfo, readParams, trainedStorage } from "../models/folder";
+import { initAdapters } from "../nn/adapters";
 import { classicDecoder, type DecoderConfig } from "../nn/config";
 import { countParameters, initParams } from "../nn/params";
-import type { Preset } from "../presets/presets";
-import { checkSize, presetNamed, type Settings, settingsOf, withSettings } from "../presets/settings";
+import { FINE_TUNING, type FineTuning, type Preset, type Recipe } from "../presets/presets";
+import { checkSize, presetNamed, recipeNamed, type Settings, settingsOf, withSettings } from "../presets/settings";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
 import type { Device } from "../runtime/session";
-import { placeWeights } from "../runtime/weights";
 import { adderTokenizer, type Tokenizer, trainCharacters } from "../tokenizers";
 import { taskAccuracy } from "./accuracy";
 import type { EvalReport, StepReport, TrainConfig } from "./config";
 import { adderTrainingData, type TrainingData, textData } from "./data";
-import { createRunFolder, openRunFolder, type RunFolder, type RunRecord, runSource } from "./runFolder";
+import { fineTuningOf } from "./fineTune";
+import { fingerprintOf } from "./fingerprint";
+import {
+  createRunFolder,
+  freshModel,
+  modelLike,
+  openRunFolder,
+  type RunFolder,
+  type RunModel,
+  type RunRecord,
+  runSource,
+} from "./runFolder";
 import { learningRate } from "./schedules";
 import { createStepper, freshState, type Stepper, type TrainState } from "./stepper";
+import { adaptersOf, type Trained, wholeModel } from "./trained";
 
 export interface NewRun {
   readonly preset: string;
+  /** The model folder to start from; with the preset "finetune" only. */
+  readonly from?: string;
   /** Task presets make their own data. */
   readonly data?: TextSource;
   /** The model folder to make. */
@@ -79,12 +93,12 @@ export interface TrainResult {
 
 /** Trains a new model into a new folder. */
 export async function train(run: NewRun, control: RunControl): Promise<TrainResult> {
-  const preset = withSettings(presetNamed(run.preset), run.set ?? {});
+  const { preset, base, lora } = await planOf(run);
   await requireEmpty(run.out);
-  const material = await prepare(preset, run.data, control);
+  const material = await prepare(preset, run.data, control, base);
   const { device, reason } = await chooseDevice(run.device);
   const { cfg, tokenizer, fingerprint } = material;
-  checkSize(cfg, preset.train, countParameters(cfg), freemem());
+  if (!base) checkSize(cfg, preset.train, countParameters(cfg), freemem());
 
   const record: RunRecord = {
     name: run.name,
@@ -92,6 +106,7 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
     settings: settingsOf(preset),
     data: run.data?.kind === "paths" ? { kind: "paths", paths: run.data.paths } : { kind: run.data ? "text" : "task" },
     fingerprint,
+    ...(base && { from: { dir: resolvePath(base.info.dir), fingerprint: await fingerprintOf(base) } }),
     device,
     deviceReason: reason,
     parameters: countParameters(cfg),
@@ -104,15 +119,39 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
     createdAt: new Date().toISOString(),
   };
   const text = run.data?.kind === "text" ? run.data.text : null;
-  const folder = await createRunFolder(run.out, cfg, tokenizer, text);
-  const start = freshState(initParams(cfg, preset.train.init, preset.train.seed));
-  await folder.checkpoint(record, start, true).catch(async (error) => {
+  const model = base ? await modelLike(base, lora) : freshModel(cfg, tokenizer);
+  const { init, seed } = preset.train;
+  const start = freshState(
+    lora ? initAdapters(cfg, lora, seed) : base ? await readParams(base) : initParams(cfg, init, seed),
+  );
+  const folder = await createRunFolder(run.out, model, text);
+  const trained = await trainedOf(model, device);
+  await folder.checkpoint(record, start, trained, true).catch(async (error) => {
     // There is no model yet: what is there of it must not stand in the way of the next try.
     await folder.discard();
     throw error;
   });
-  return loop({ folder, record, preset, cfg, tokenizer, data: material.data, start }, control);
+  return loop({ folder, record, preset, model, trained, data: material.data, start }, control);
 }
+
+/** How a run is set up, and the model that it starts from; null where its parameters are fresh. */
+async function planOf({ preset, from, set = {} }: NewRun) {
+  if (from === undefined && preset === FINE_TUNING.name) {
+    throw new EngineError("config", "Fine-tuning starts from a model; say which model folder to start from.");
+  }
+  if (from === undefined) return { preset: withSettings(presetNamed(preset), set), base: null, lora: null };
+  if (preset !== FINE_TUNING.name) {
+    throw new EngineError(
+      "config",
+      `The preset "${preset}" makes a new model and cannot start from another; leave one of the two out.`,
+    );
+  }
+  const { recipe, base, lora } = await fineTuningOf(from, set);
+  return { preset: recipe, base, lora };
+}
+
+const trainedOf = ({ cfg, adapters }: RunModel, device: Device): Promise<Trained> | Trained =>
+  adapters ? adaptersOf(adapters.base, adapters.lora, device) : wholeModel(cfg);
 
 /** Goes on from a folder's last checkpoint, to `steps` in all if that is given. */
 export async function resume(
@@ -120,9 +159,10 @@ export async function resume(
   { steps, device }: { readonly steps?: number | undefined; readonly device?: DeviceChoice | undefined },
   control: RunControl,
 ): Promise<TrainResult> {
-  const { folder, record: saved, state, cfg } = await openRunFolder(dir);
+  const { folder, record: saved, state, model } = await openRunFolder(dir);
+  const { cfg } = model;
   const set = { ...saved.settings, ...(steps !== undefined && { "train.steps": steps }) };
-  const preset = withSettings(presetNamed(saved.preset), set);
+  const preset = withSettings(recipeNamed(saved.preset), set);
   const chosen = device ? await chooseDevice(device) : { device: saved.device, reason: saved.deviceReason };
   const record = {
     ...saved,
@@ -137,7 +177,7 @@ export async function resume(
       `${saved.name} has a context of ${cfg.nCtx}, but its record a train.blockSize of ${preset.train.blockSize}; they do not belong together, train the model again.`,
     );
   }
-  const material = await prepare(preset, await runSource(dir, saved), control);
+  const material = await prepare(preset, await runSource(dir, saved), control, model);
   if (material.fingerprint !== saved.fingerprint) {
     throw new EngineError(
       "data",
@@ -150,7 +190,8 @@ export async function resume(
       `${saved.name} has done its ${saved.step} steps; ask for more steps to train it further.`,
     );
   }
-  return loop({ ...material, folder, record, preset, cfg, start: state }, control);
+  const trained = await trainedOf(model, record.device);
+  return loop({ folder, record, preset, model, trained, data: material.data, start: state }, control);
 }
 
 interface Material {
@@ -161,13 +202,15 @@ interface Material {
   readonly fingerprint: string;
 }
 
-/** The data of a preset, read and tokenized. */
+/** The data of a preset, read and tokenized; of a `base` that is there already, as its tokenizer does. */
 export async function prepare(
-  { name, data, model, train: config }: Preset,
+  recipe: Preset | FineTuning,
   source: TextSource | undefined,
   { signal, report }: Pick<RunControl, "signal" | "report">,
+  base: Pick<Model, "cfg" | "tokenizer"> | null = null,
 ): Promise<Material> {
-  if (data.kind === "adder") {
+  const { name, data, train: config } = recipe;
+  if (data.kind === "adder" && "model" in recipe) {
     if (config.blockSize !== ADDER_BLOCK_SIZE) {
       throw new EngineError(
         "config",
@@ -175,7 +218,7 @@ export async function prepare(
       );
     }
     const tokenizer = adderTokenizer();
-    const cfg = classicDecoder({ ...model, vocabSize: tokenizer.vocabSize, nCtx: ADDER_LENGTH });
+    const cfg = classicDecoder({ ...recipe.model, vocabSize: tokenizer.vocabSize, nCtx: ADDER_LENGTH });
     return { cfg, tokenizer, data: adderTrainingData(config), fingerprint: "adder" };
   }
   if (!source)
@@ -183,15 +226,19 @@ export async function prepare(
   const prepare = (message: string, fraction: number | null) => report({ kind: "prepare", message, fraction });
   prepare("Reading the text", null);
   const corpus = await openCorpus(source);
-  const tokenizer = await trainCharacters(corpus.chunks(signal), { signal });
+  const known = "model" in recipe ? null : base;
+  const tokenizer = known?.tokenizer ?? (await trainCharacters(corpus.chunks(signal), { signal }));
   const tokens = await readTokens(corpus, tokenizer, {
     signal,
     onProgress: (fraction) => prepare("Tokenizing the text", fraction),
   });
-  const shares = { validation: data.validationShare };
+  const shares = { validation: data.kind === "text" ? data.validationShare : 0 };
   requireContext(corpus.name, tokens, shares, config.blockSize);
   return {
-    cfg: classicDecoder({ ...model, vocabSize: tokenizer.vocabSize, nCtx: config.blockSize }),
+    cfg:
+      "model" in recipe
+        ? classicDecoder({ ...recipe.model, vocabSize: tokenizer.vocabSize, nCtx: config.blockSize })
+        : (base as Model).cfg,
     tokenizer,
     data: textData(splitTokens(tokens, shares), config),
     fingerprint: createHash("sha256")
@@ -203,9 +250,9 @@ export async function prepare(
 interface Loop {
   readonly folder: RunFolder;
   readonly record: RunRecord;
-  readonly preset: Preset;
-  readonly cfg: DecoderConfig;
-  readonly tokenizer: Tokenizer;
+  readonly preset: Recipe;
+  readonly model: RunModel;
+  readonly trained: Trained;
   readonly data: TrainingData;
   readonly start: TrainState;
 }
@@ -217,21 +264,22 @@ const MOST_TURNS = 32;
 const CHECKPOINT_SECONDS = 60;
 
 async function loop(
-  { folder, record, preset, cfg, tokenizer, data, start }: Loop,
+  { folder, record, preset, model, trained, data, start }: Loop,
   control: RunControl,
 ): Promise<TrainResult> {
+  const { cfg, tokenizer } = model;
   const { train: config } = preset;
   const { signal, report } = control;
   report({
     kind: "start",
-    model: modelInfo(folder.dir, record, cfg, trainedStorage(cfg), tokenizer),
+    model: modelInfo(folder.dir, record, cfg, trainedStorage(model.family, cfg), tokenizer),
     train: config,
     device: record.device,
     deviceReason: record.deviceReason,
   });
   // The run can be resumed from here on, whatever happens before it is saved again.
   report({ kind: "checkpoint", step: record.step });
-  const stepper = await createStepper(cfg, config, start, { device: record.device, seed: config.seed });
+  const stepper = await createStepper(cfg, config, start, { device: record.device, seed: config.seed, trained });
   const lr = learningRate(config.schedule, { steps: config.steps, dModel: cfg.dModel });
   const watch = divergenceWatch(cfg);
   const clock = runClock();
@@ -243,7 +291,7 @@ async function loop(
   // A task's answers still come and go from one epoch to the next: its model is that of the best so far. A text's is the
   // last.
   const save = async (published = !data.task || now.bestLoss === null) => {
-    await folder.checkpoint(now, await stepper.state(), published);
+    await folder.checkpoint(now, await stepper.state(), trained, published);
     saved = { step: now.step, at: performance.now() };
     report({ kind: "checkpoint", step: now.step });
   };
@@ -270,7 +318,7 @@ async function loop(
       report({ kind: "steps", reports, secondsLeft: clock.secondsFor(config.steps - now.step) });
 
       if (isDue(config.evalEvery)) {
-        lastEval = await evaluateRun(stepper, data, cfg, now.step, config, signal);
+        lastEval = await evaluateRun(stepper, data, model, trained, now.step, config, signal);
         const isBest = lastEval.loss < (now.bestLoss ?? Infinity);
         const bestLoss = isBest ? lastEval.loss : now.bestLoss;
         now = { ...now, valLoss: lastEval.loss, accuracy: lastEval.accuracy ?? null, bestLoss };
@@ -279,7 +327,7 @@ async function loop(
         if (data.task && isBest) await save(true);
       }
       if (isDue(config.sampleEvery)) {
-        report({ kind: "sample", step: now.step, text: await sampleText(stepper, data, cfg, tokenizer, config.seed) });
+        report({ kind: "sample", step: now.step, text: await sampleText(stepper, data, model, trained, config.seed) });
       }
       const isLate = performance.now() - saved.at > CHECKPOINT_SECONDS * 1000;
       if ((isDue(config.checkpointEvery) && saved.step < now.step) || isLate) await save();
@@ -289,6 +337,7 @@ async function loop(
     if (signal.aborted && saved.step < now.step) await save();
   } finally {
     await stepper.release();
+    await trained.release();
   }
   return { dir: folder.dir, step: now.step, reason: now.step < config.steps ? "stopped" : "done", eval: lastEval };
 }
@@ -339,14 +388,15 @@ function divergenceWatch({ vocabSize }: DecoderConfig): (report: StepReport) => 
 async function evaluateRun(
   stepper: Stepper,
   data: TrainingData,
-  cfg: DecoderConfig,
+  { cfg }: RunModel,
+  trained: Trained,
   step: number,
   config: TrainConfig,
   signal: AbortSignal,
 ): Promise<EvalReport> {
   const report = await heldOutLoss(stepper, data.heldOut("validation", config.evalBatches));
   if (!data.task || signal.aborted) return { step, ...report };
-  const weights = await placeWeights(cfg, (await stepper.state()).params, "cpu");
+  const weights = await trained.weights((await stepper.state()).params);
   const accuracy = await taskAccuracy(cfg, weights, data.task.examples("validation", 500));
   return { step, ...report, accuracy };
 }
@@ -373,11 +423,11 @@ const SAMPLE_TOKENS = 160;
 async function sampleText(
   stepper: Stepper,
   data: TrainingData,
-  cfg: DecoderConfig,
-  tokenizer: Tokenizer,
+  { cfg, tokenizer }: RunModel,
+  trained: Trained,
   seed: number,
 ): Promise<string> {
-  const weights = await placeWeights(cfg, (await stepper.state()).params, "cpu");
+  const weights = await trained.weights((await stepper.state()).params);
   const decoding = new Decoding(cfg, weights);
   const cache = new TokenCache(decoding);
   const write = async (prompt: readonly number[], temperature: number, maxNewTokens: number) => {

@@ -4,10 +4,12 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TextSource } from "../data";
 import { EngineError } from "../errors";
-import { toConfigJson } from "../models/decoderLab";
-import { readConfig, readParamsOf } from "../models/folder";
+import { decoderLab, toConfigJson } from "../models/decoderLab";
+import { exportNames, type Family } from "../models/family";
+import { type Model, type ModelWeights, openWeights, readConfig, readParamsOf } from "../models/folder";
+import { adapterSpecs, type Lora } from "../nn/adapters";
 import type { DecoderConfig } from "../nn/config";
-import { type Params, paramSpecs } from "../nn/params";
+import { type ParamSpec, type Params, paramSpecs } from "../nn/params";
 import type { Settings } from "../presets/settings";
 import type { Device } from "../runtime/session";
 import { loadTokenizer, saveTokenizer, type Tokenizer } from "../tokenizers";
@@ -27,8 +29,11 @@ import {
   writeFileWhole,
   writeSafetensors,
 } from "../weights";
+import { readAdapters, writeAdapters, writeMerged } from "./adapterFiles";
 import type { EvalReport, StepReport } from "./config";
+import { fingerprintOf } from "./fingerprint";
 import type { TrainState } from "./stepper";
+import type { Trained } from "./trained";
 
 /** training.json: small, complete enough to go on from. */
 export interface RunRecord {
@@ -37,6 +42,8 @@ export interface RunRecord {
   readonly settings: Settings;
   readonly data: { readonly kind: "text" | "task" } | { readonly kind: "paths"; readonly paths: readonly string[] };
   readonly fingerprint: string;
+  /** The model that the run started from, and what its weights are told by; absent where it started from fresh ones. */
+  readonly from?: { readonly dir: string; readonly fingerprint: string };
   readonly device: Device;
   readonly deviceReason: string;
   readonly parameters: number;
@@ -56,11 +63,23 @@ export interface RunFolder {
    * Saves the state to go on from, and makes it the folder's model if it is to be `published`. A kill at any moment leaves
    * this or the last one whole.
    */
-  checkpoint(record: RunRecord, state: TrainState, published: boolean): Promise<void>;
+  checkpoint(record: RunRecord, state: TrainState, trained: Trained, published: boolean): Promise<void>;
   /** Deletes the folder and all in it. */
   discard(): Promise<void>;
   /** Adds lines to reports.jsonl. */
   append(reports: readonly Report[]): Promise<void>;
+}
+
+/** A model in training, but for its weights. */
+export interface RunModel {
+  readonly family: Family;
+  readonly cfg: DecoderConfig;
+  /** config.json and generation_config.json. */
+  readonly config: object;
+  readonly generation: unknown;
+  readonly tokenizer: Tokenizer;
+  /** Where only adapters are trained: beside which model, and where that is. */
+  readonly adapters: { readonly lora: Lora; readonly base: ModelWeights; readonly dir: string } | null;
 }
 
 type Report = StepReport | { readonly eval: EvalReport };
@@ -68,13 +87,38 @@ type Report = StepReport | { readonly eval: EvalReport };
 const KEEP_CHECKPOINTS = 2;
 const TEXT = "data.txt";
 
+/** What a run makes of fresh parameters. */
+export const freshModel = (cfg: DecoderConfig, tokenizer: Tokenizer): RunModel => ({
+  family: decoderLab,
+  cfg,
+  config: toConfigJson(cfg),
+  generation: null,
+  tokenizer,
+  adapters: null,
+});
+
+/** What a run makes of another model: its configuration and tokenizer, as they are. */
+export async function modelLike(model: Model, lora: Lora | null): Promise<RunModel> {
+  const { dir } = model.info;
+  const { family, cfg, tokenizer } = model;
+  return { ...(await readSettings(dir)), family, cfg, tokenizer, adapters: lora && { lora, base: model, dir } };
+}
+
+/** config.json as it is for weights in float32, and generation_config.json. */
+async function readSettings(dir: string): Promise<Pick<RunModel, "config" | "generation">> {
+  const { quantization_config: _, dtype: __, ...config } = (await readJson(join(dir, "config.json"))) as Json;
+  const generation = await readJson(join(dir, GENERATION)).catch((error: EngineError) => {
+    if (codeOf(error.cause) === "ENOENT") return null;
+    throw error;
+  });
+  return { config: { ...config, torch_dtype: "float32" }, generation };
+}
+
+type Json = Readonly<Record<string, unknown>>;
+const GENERATION = "generation_config.json";
+
 /** `text` is kept in the folder where it has no file of its own. */
-export async function createRunFolder(
-  dir: string,
-  cfg: DecoderConfig,
-  tokenizer: Tokenizer,
-  text: string | null,
-): Promise<RunFolder> {
+export async function createRunFolder(dir: string, model: RunModel, text: string | null): Promise<RunFolder> {
   try {
     await makeFolder(dir);
     // Made by one run only: another that found the folder empty at the same moment ends here.
@@ -85,7 +129,7 @@ export async function createRunFolder(
   } catch (error) {
     throw storageError(error, dir);
   }
-  const folder = runFolder(dir, cfg, tokenizer);
+  const folder = runFolder(dir, model);
   if (text !== null) {
     await writeFile(join(dir, TEXT), text).catch(async (error) => {
       await folder.discard();
@@ -98,22 +142,58 @@ export async function createRunFolder(
 /** The folder of a run with the state of its last whole checkpoint. */
 export async function openRunFolder(
   dir: string,
-): Promise<{ folder: RunFolder; record: RunRecord; state: TrainState; cfg: DecoderConfig }> {
+): Promise<{ folder: RunFolder; record: RunRecord; state: TrainState; model: RunModel }> {
   const { checkpoint, skipped } = await latestCheckpoint(dir);
   if (!checkpoint) {
     const why = skipped[0] ? `: ${skipped[0].problem}` : "";
     throw new EngineError("checkpoint", `${dir} has no checkpoint to resume from${why}; train the model again.`);
   }
-  const { cfg } = await readConfig(checkpoint.path);
-  const record = await readRunRecord(checkpoint.path);
-  const optimizer = join(checkpoint.path, OPTIMIZER_FILE);
+  const { path } = checkpoint;
+  const { family, cfg } = await readConfig(path);
+  const record = await readRunRecord(path);
+  const lora = loraOf(record.settings);
+  const model: RunModel = {
+    ...(await readSettings(path)),
+    family,
+    cfg,
+    tokenizer: await loadTokenizer(path),
+    adapters: lora && { lora, ...(await openBase(record)) },
+  };
+  const names = exportNames(family, cfg);
+  const specs = trainedSpecs(model);
+  const optimizer = join(path, OPTIMIZER_FILE);
   const state = {
-    params: await readParamsOf(join(checkpoint.path, "model.safetensors"), cfg, (name) => name),
-    m: await readParamsOf(optimizer, cfg, (name) => `m.${name}`),
-    v: await readParamsOf(optimizer, cfg, (name) => `v.${name}`),
+    params: lora
+      ? await readAdapters(path, family, cfg, lora)
+      : await readParamsOf(join(path, "model.safetensors"), specs, (name) => names.get(name) as string),
+    m: await readParamsOf(optimizer, specs, (name) => `m.${name}`),
+    v: await readParamsOf(optimizer, specs, (name) => `v.${name}`),
   };
   await dropReportsAfter(dir, record.step);
-  return { folder: runFolder(dir, cfg, await loadTokenizer(checkpoint.path)), record, state, cfg };
+  return { folder: runFolder(dir, model), record, state, model };
+}
+
+/** The adapters that a run's settings ask for; null where all parameters are trained. */
+export function loraOf(settings: Settings): Lora | null {
+  const [rank, alpha] = [settings["lora.rank"], settings["lora.alpha"]];
+  return typeof rank === "number" && typeof alpha === "number" && rank > 0 ? { rank, alpha } : null;
+}
+
+const trainedSpecs = ({ cfg, adapters }: RunModel): readonly ParamSpec[] =>
+  adapters ? adapterSpecs(cfg, adapters.lora) : paramSpecs(cfg);
+
+/** The model that adapters are trained beside, which must be what it was. */
+async function openBase({ name, from }: RunRecord): Promise<{ base: ModelWeights; dir: string }> {
+  if (!from)
+    throw new EngineError("checkpoint", `The record of ${name} does not say what it started from; train it again.`);
+  const base = await openWeights(from.dir);
+  if ((await fingerprintOf(base)) !== from.fingerprint) {
+    throw new EngineError(
+      "checkpoint",
+      `${from.dir} is no longer the model that ${name} started from; put that one back to resume this run.`,
+    );
+  }
+  return { base, dir: from.dir };
 }
 
 /** What a run learns from; the text of a run without files is kept in its folder. */
@@ -128,19 +208,33 @@ export async function runSource(dir: string, { data }: RunRecord): Promise<TextS
   return { kind: "text", name: TEXT, text };
 }
 
-function runFolder(dir: string, cfg: DecoderConfig, tokenizer: Tokenizer): RunFolder {
+function runFolder(dir: string, model: RunModel): RunFolder {
+  const { family, cfg, config, generation, tokenizer, adapters } = model;
+  const specs = trainedSpecs(model);
+  const names = exportNames(family, cfg);
   return {
     dir,
-    async checkpoint(record, state, published) {
+    async checkpoint(record, state, trained, published) {
       const path = await writeCheckpoint(dir, record.step, async (folder) => {
-        await writeFile(join(folder, "config.json"), configText(cfg));
+        await writeJson(join(folder, "config.json"), config);
+        if (generation !== null) await writeJson(join(folder, GENERATION), generation);
         await saveTokenizer(tokenizer, folder);
-        await writeFile(join(folder, "training.json"), `${JSON.stringify(record, null, 2)}\n`);
-        await writeSafetensors(join(folder, "model.safetensors"), tensors(cfg, state.params), { format: "pt" });
-        const moments = new Map([...tensors(cfg, state.m, "m."), ...tensors(cfg, state.v, "v.")]);
-        await writeSafetensors(join(folder, OPTIMIZER_FILE), moments);
+        await writeJson(join(folder, "training.json"), record);
+        if (adapters) await writeAdapters(folder, family, cfg, adapters.lora, state.params, adapters.dir);
+        else {
+          const weights = tensors(specs, state.params, (name) => names.get(name) as string);
+          await writeSafetensors(join(folder, "model.safetensors"), weights, { format: "pt" });
+        }
+        const [m, v] = (["m", "v"] as const).map((key) => tensors(specs, state[key], (name) => `${key}.${name}`));
+        await writeSafetensors(join(folder, OPTIMIZER_FILE), new Map([...(m ?? []), ...(v ?? [])]));
       });
-      if (published) await publish(dir, { path });
+      if (published) {
+        if (adapters) {
+          const weights = await trained.weights(state.params);
+          await writeMerged(join(dir, "model.safetensors"), adapters.base, weights);
+        }
+        await publish(dir, { path });
+      }
       await pruneCheckpoints(dir, KEEP_CHECKPOINTS);
     },
     discard: () => rm(dir, { recursive: true, force: true }).catch(() => {}),
@@ -148,12 +242,12 @@ function runFolder(dir: string, cfg: DecoderConfig, tokenizer: Tokenizer): RunFo
   };
 }
 
-const configText = (cfg: DecoderConfig) => `${JSON.stringify(toConfigJson(cfg), null, 2)}\n`;
+const writeJson = (path: string, json: unknown) => writeFile(path, `${JSON.stringify(json, null, 2)}\n`);
 
-const tensors = (cfg: DecoderConfig, values: Params, prefix = "") =>
+const tensors = (specs: readonly ParamSpec[], values: Params, nameOf: (name: string) => string) =>
   new Map(
-    paramSpecs(cfg).map(({ name, shape }) => [
-      prefix + name,
+    specs.map(({ name, shape }) => [
+      nameOf(name),
       { shape: [...shape], dtype: "F32" as const, data: values.get(name) as Float32Array },
     ]),
   );

@@ -9,7 +9,7 @@ import { concat, constant, input, type Node, pick, windowOf } from "../graph/nod
 import { sizeOf } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";
 import { constantMasks, decoder, firstPositions, fullAttention } from "../nn/decoder";
-import { paramSpecs } from "../nn/params";
+import { type ParamNodes, type ParamSpec, paramSpecs } from "../nn/params";
 import { rotaryTables } from "../nn/rotary";
 import type { Optimizer } from "./config";
 import { packNodes, type Segment, segmentsOf, unpackNodes } from "./segments";
@@ -39,14 +39,22 @@ export interface StepGraph {
 /** Inputs that differ from step to step. */
 export const STEP_INPUTS = ["ids", "labels", "labelWeights", "rates", "offsets"] as const;
 
-export function stepGraph(cfg: DecoderConfig, shape: StepShape): StepGraph {
-  const segments = segmentsOf(paramSpecs(cfg));
+/** What of a model is trained, and the model's parameters given those. */
+export interface TrainedNodes {
+  readonly specs: readonly ParamSpec[];
+  readonly nodes: (trained: ParamNodes) => ParamNodes;
+}
+
+const allOf = (cfg: DecoderConfig): TrainedNodes => ({ specs: paramSpecs(cfg), nodes: (trained) => trained });
+
+export function stepGraph(cfg: DecoderConfig, shape: StepShape, trained: TrainedNodes = allOf(cfg)): StepGraph {
+  const segments = segmentsOf(trained.specs);
   const part = (name: "p" | "m" | "v") => segments.map((s) => input(`${s.name}.${name}`, [s.size]));
   const [p, m, v] = [part("p"), part("m"), part("v")];
   const param = unpackNodes(segments, p);
 
   const dropout = dropoutSites(shape.dropout);
-  const loss = lossOf(cfg, shape, param, dropout.apply, shape.attentionDropout);
+  const loss = lossOf(cfg, shape, trained.nodes(param), dropout.apply, shape.attentionDropout);
 
   const specs = segments.flatMap((segment) => segment.params);
   const grads = new Map(
@@ -76,9 +84,10 @@ export function evalGraph(
   cfg: DecoderConfig,
   shape: Pick<StepShape, "batchSize" | "blockSize">,
   segments: readonly Segment[],
+  trained: TrainedNodes = allOf(cfg),
 ): Record<string, Node> {
   const p = segments.map((s) => input(`${s.name}.p`, [s.size]));
-  return { loss: lossOf(cfg, shape, unpackNodes(segments, p)) };
+  return { loss: lossOf(cfg, shape, trained.nodes(unpackNodes(segments, p))) };
 }
 
 /** Weighted cross-entropy of a batch; the weights of the labels say which count and add up to 1 (or a share of it). */

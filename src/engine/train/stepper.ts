@@ -21,6 +21,7 @@ import {
   type StepShape,
   stepGraph,
 } from "./step";
+import { type Trained, wholeModel } from "./trained";
 
 /** A batch, position by position: ids [T, B], and for each the label that should follow and how much it counts. */
 export interface StepBatch {
@@ -62,14 +63,18 @@ export async function createStepper(
   cfg: DecoderConfig,
   shape: StepShape,
   start: TrainState,
-  { device, seed }: { readonly device: Device; readonly seed: number },
+  {
+    device,
+    seed,
+    trained = wholeModel(cfg),
+  }: { readonly device: Device; readonly seed: number; readonly trained?: Pick<Trained, "specs" | "nodes" | "feeds"> },
 ): Promise<Stepper> {
-  const graph = stepGraph(cfg, shape);
+  const graph = stepGraph(cfg, shape, trained);
   const inputs = stepInputs(graph, shape, seed);
-  const evaluation = await Session.create(lower(evalGraph(cfg, shape, graph.segments), device), device);
+  const evaluation = await Session.create(lower(evalGraph(cfg, shape, graph.segments, trained), device), device);
   return device === "cpu"
-    ? new CpuStepper(graph, inputs, evaluation, await createLoop(graph), start)
-    : GpuStepper.create(graph, inputs, evaluation, start);
+    ? new CpuStepper(graph, inputs, evaluation, await createLoop(graph), trained.feeds, start)
+    : GpuStepper.create(graph, inputs, evaluation, trained.feeds, start);
 }
 
 class CpuStepper implements Stepper {
@@ -81,6 +86,8 @@ class CpuStepper implements Stepper {
     readonly inputs: StepInputs,
     readonly evaluation: Session,
     readonly loop: Session,
+    /** The weights that are not trained. */
+    readonly frozen: Trained["feeds"],
     start: TrainState,
   ) {
     this.#state = packState(graph.segments, start);
@@ -94,6 +101,7 @@ class CpuStepper implements Stepper {
     });
     const outputs = await this.loop.run({
       ...this.#state,
+      ...this.frozen,
       ...this.inputs.fixed,
       ...Object.fromEntries(stacked),
       turns: BigInt64Array.of(BigInt(batches.length)),
@@ -106,7 +114,7 @@ class CpuStepper implements Stepper {
   }
 
   async evaluate(batch: StepBatch): Promise<number> {
-    const { loss } = await this.evaluation.compute({ ...this.#state, ...batch });
+    const { loss } = await this.evaluation.compute({ ...this.#state, ...this.frozen, ...batch });
     return loss?.[0] as number;
   }
 
@@ -129,6 +137,7 @@ class GpuStepper implements Stepper {
     readonly evaluation: Session,
     readonly step: Session,
     readonly memory: DeviceMemory,
+    readonly frozen: Trained["feeds"],
     private now: Record<string, DeviceTensor>,
     private next: Record<string, DeviceTensor>,
     private readonly fixed: Record<string, DeviceTensor>,
@@ -138,6 +147,7 @@ class GpuStepper implements Stepper {
     graph: StepGraph,
     inputs: StepInputs,
     evaluation: Session,
+    frozen: Trained["feeds"],
     start: TrainState,
   ): Promise<GpuStepper> {
     const step = await Session.create(lower(graph.outputs, "webgpu"), "webgpu");
@@ -150,7 +160,7 @@ class GpuStepper implements Stepper {
     };
     const fixed: Record<string, DeviceTensor> = {};
     for (const [name, data] of Object.entries(inputs.fixed)) fixed[name] = await memory.upload(data);
-    return new GpuStepper(graph, inputs, evaluation, step, memory, await upload(), await upload(), fixed);
+    return new GpuStepper(graph, inputs, evaluation, step, memory, frozen, await upload(), await upload(), fixed);
   }
 
   async run(first: number, batches: readonly StepBatch[], lr: (step: number) => number): Promise<StepResult[]> {
@@ -159,7 +169,7 @@ class GpuStepper implements Stepper {
       const changing = this.inputs.of(first + i, batch, lr(first + i));
       const fetches: Record<string, DeviceTensor | null> = { loss: null, gradNorm: null };
       for (const [from, to] of Object.entries(this.graph.state)) fetches[to] = this.next[from] as DeviceTensor;
-      const outputs = await this.step.run({ ...this.now, ...this.fixed, ...changing }, fetches);
+      const outputs = await this.step.run({ ...this.now, ...this.frozen, ...this.fixed, ...changing }, fetches);
       const scalar = (name: string) => (outputs[name] as DeviceTensor).data[0] as number;
       results.push({ loss: scalar("loss"), gradNorm: scalar("gradNorm") });
       // The run answers wrappers of its own around the buffers it was given; they leak unless disposed of.
@@ -170,7 +180,7 @@ class GpuStepper implements Stepper {
   }
 
   async evaluate(batch: StepBatch): Promise<number> {
-    const { loss } = await this.evaluation.compute({ ...this.now, ...batch });
+    const { loss } = await this.evaluation.compute({ ...this.now, ...this.frozen, ...batch });
     return loss?.[0] as number;
   }
 

@@ -21,6 +21,10 @@ export const MODEL_FILES = [
   "model.safetensors",
   "training.json",
 ] as const;
+/** Model files that only some models have. */
+const OPTIONAL_FILES = ["generation_config.json"];
+/** What stands in a checkpoint for the weights of a model that is trained by adapters. */
+export const ADAPTER_FILES = { weights: "adapter_model.safetensors", config: "adapter_config.json" } as const;
 export const OPTIMIZER_FILE = "optimizer.safetensors";
 export const REPORTS_FILE = "reports.jsonl";
 
@@ -92,9 +96,16 @@ export async function pruneCheckpoints(dir: string, keep: number): Promise<void>
   }
 }
 
-/** Makes a checkpoint's model the folder's own: each file is replaced at once. */
+/**
+ * Makes a checkpoint's model the folder's own: each file is replaced at once. A checkpoint of adapters has no weights;
+ * those of the folder are then whoever's who made them.
+ */
 export async function publish(dir: string, checkpoint: Pick<Checkpoint, "path">): Promise<void> {
-  for (const name of MODEL_FILES) {
+  const there = await entriesOf(checkpoint.path);
+  const isAbsent = (name: string) =>
+    !there.includes(name) &&
+    (OPTIONAL_FILES.includes(name) || (name === "model.safetensors" && there.includes(ADAPTER_FILES.weights)));
+  for (const name of [...OPTIONAL_FILES, ...MODEL_FILES].filter((name) => !isAbsent(name))) {
     const path = join(dir, name);
     const temporary = temporaryName(path);
     try {
@@ -137,8 +148,11 @@ async function entriesOf(dir: string): Promise<string[]> {
 /** Why a checkpoint cannot be used, in a sentence; null where it can. */
 async function problemOf(path: string): Promise<string | null> {
   try {
-    for (const name of ["model.safetensors", OPTIMIZER_FILE]) await readHeader(join(path, name));
-    for (const name of MODEL_FILES.filter((file) => file.endsWith(".json")))
+    const there = await readdir(path);
+    const weights = there.includes(ADAPTER_FILES.config) ? ADAPTER_FILES.weights : "model.safetensors";
+    for (const name of [weights, OPTIMIZER_FILE]) await readHeader(join(path, name));
+    const optional = [...OPTIONAL_FILES, ADAPTER_FILES.config].filter((name) => there.includes(name));
+    for (const name of [...MODEL_FILES.filter((file) => file.endsWith(".json")), ...optional])
       await readJson(join(path, name), "checkpoint");
     return null;
   } catch (error) {

@@ -1,4 +1,5 @@
 export {
+  ADAPTER_FILES,
   appendJsonLines,
   type Checkpoint,
   type LatestCheckpoint,
