@@ -151,6 +151,7 @@ async function writeConfig({ dir, work, model, known }: Job, extra: Json): Promi
   const { quantization_config: _, dtype: __, ...own } = (await readJson(join(dir, "config.json"))) as Json;
   const { bosId, eosId, padId } = model.tokenizer;
   const tokens = { bos_token_id: bosId, eos_token_id: eosId, pad_token_id: padId };
+  // All three, where there are none too: the family has tokens of its own tokenizer where its config.json says nothing.
   const config = known ? { ...known.config, ...tokens } : own;
   await writeJson(join(work, "config.json"), { ...config, torch_dtype: "float32", ...extra });
   const generation = join(dir, "generation_config.json");

@@ -62,8 +62,6 @@ export function knownFamilyOf(cfg: DecoderConfig): KnownFamily | null {
       activation_function,
       do_layer_norm_before: isPre,
       tie_word_embeddings: cfg.tiedHead,
-      // Its own default is a token of its own tokenizer.
-      pad_token_id: null,
     },
   };
 }

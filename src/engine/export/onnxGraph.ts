@@ -142,99 +142,12 @@ function longAngles({ positions, nCtx }: DecoderConfig): number | null {
   return originalCtx < nCtx ? originalCtx : null;
 }
 
-/** What the decoder reads, made of what the caller gives. All counting is in int64, as its inputs are. */
-function prologue(cfg: DecoderConfig, { positionIds }: ExportedInterface) {
-  const { nHeads: H, nKvHeads: G, dHead: K, positions } = cfg;
-  const nodes: OnnxNode[] = [];
-  const initializers: OnnxTensor[] = [];
-  const emit = (
-    name: string,
-    op: string,
-    inputs: readonly string[],
-    attributes: Readonly<Record<string, OnnxAttribute>> = {},
-  ) => {
-    nodes.push({ op, domain: "", inputs, outputs: [name], attributes });
-    return name;
-  };
-  const int64s = (...values: readonly (number | bigint)[]) => {
-    const name = `int64_${values.join("_").replaceAll("-", "minus")}`;
-    const data = BigInt64Array.from(values, BigInt);
-    if (!initializers.some((known) => known.name === name)) {
-      initializers.push({ name, type: "int64", shape: [values.length], data });
-    }
-    return name;
-  };
-  const float = (name: string, value: number) => {
-    initializers.push({ name, type: "float32", shape: [], data: Float32Array.of(value) });
-    return name;
-  };
-  const unsqueeze = (name: string, x: string, axis: number) => emit(name, "Unsqueeze", [x, int64s(axis)]);
-
-  const batch = emit("batch_size", "Shape", ["input_ids"], { start: 0, end: 1 });
-  const length = emit("sequence_length", "Shape", ["input_ids"], { start: 1, end: 2 });
-  const shape = (name: string, sizes: readonly string[]) => emit(name, "Concat", sizes, { axis: 0 });
-  shape("heads_shape", [batch, length, int64s(H, K)]);
-  if (H !== G) {
-    shape("kv_heads_shape", [batch, length, int64s(G, K)]);
-    shape("groups_shape", [batch, int64s(G, -1, K)]);
-    shape("ungrouped_shape", [batch, int64s(H, -1, K)]);
-  }
-  shape("logits_shape", [batch, length, int64s(cfg.vocabSize)]);
-
-  // A token's place is how many tokens its sequence has up to it, wherever the padding is.
-  const places = emit("places", "CumSum", ["attention_mask", int64s(1)]); // [B, P + T]
-  const last = emit("minus_sequence_length", "Neg", [length]);
-  /** Of the new positions. */
-  const newOnes = (name: string, x: string) => emit(name, "Slice", [x, last, int64s(2n ** 63n - 1n), int64s(1)]); // [B, T]
-  const keyPlaces = unsqueeze("key_places", places, 1); // [B, 1, P + T]
-  const queryPlaces = unsqueeze("query_places", newOnes("new_places", places), 2); // [B, T, 1]
-  const isToken = unsqueeze("is_token", emit("mask_bits", "Cast", ["attention_mask"], { to: BOOL }), 1);
-  const notLater = emit("not_later", "LessOrEqual", [keyPlaces, queryPlaces]);
-  const seen = emit("seen", "And", [notLater, isToken]); // [B, T, P + T]
-  const [shown, hidden] = [float("shown", 0), float("hidden", -1e9)];
-  const windows = new Set(Array.from({ length: cfg.nLayers }, (_, l) => windowOfLayer(cfg, l)));
-  for (const window of windows) {
-    const name = maskName(window);
-    const near = () =>
-      emit(`near_${window}`, "Greater", [
-        keyPlaces,
-        emit(`before_${window}`, "Sub", [queryPlaces, int64s(window as number)]),
-      ]);
-    const visible = window === null ? seen : emit(`seen_${window}`, "And", [seen, near()]);
-    const byRow = emit(`${name}_rows`, "Where", [visible, shown, hidden]);
-    if (H === G) unsqueeze(name, byRow, 1);
-    else {
-      // Once for each head of a group: [B, R, T, P + T], read as [B, 1, R*T, P + T].
-      const repeated = emit(`${name}_groups`, "Expand", [unsqueeze(`${name}_head`, byRow, 1), int64s(1, H / G, 1, 1)]);
-      const total = emit(`${name}_columns`, "Shape", ["attention_mask"], { start: 1, end: 2 });
-      emit(name, "Reshape", [repeated, shape(`${name}_shape`, [batch, int64s(1, -1), total])]);
-    }
-  }
-
-  const ids = positionIds ? "position_ids" : countedPositions();
-  if (positions.kind === "learned") {
-    const rowIds = positions.offset === 0 ? ids : emit("offset_positions", "Add", [ids, int64s(positions.offset)]);
-    emit("position_rows", "Reshape", [rowIds, int64s(-1, 1)]);
-  } else if (positions.kind === "rotary") {
-    const flat = emit("flat_positions", "Reshape", [ids, int64s(-1)]);
-    const long = longAngles(cfg);
-    if (long === null) emit("angle_rows", "Identity", [flat]);
-    else {
-      const largest = emit("last_position", "ReduceMax", [ids, int64s(0, 1)], { keepdims: 0 });
-      const isLong = emit("is_long", "GreaterOrEqual", [largest, int64s(long)]);
-      const skipped = emit("skipped_rows", "Mul", [
-        emit("long_or_not", "Cast", [isLong], { to: INT64 }),
-        int64s(cfg.nCtx),
-      ]);
-      emit("angle_rows", "Add", [flat, skipped]);
-    }
-  }
-
-  /** From 0 on; padding stands before the first, as in OPT. */
-  function countedPositions(): string {
-    const tokensOnly = emit("token_places", "Mul", [places, "attention_mask"]);
-    return emit("counted_positions", "Sub", [newOnes("new_token_places", tokensOnly), int64s(1)]);
-  }
+/** What the decoder reads, made of what the caller gives. All counting is in int64, as the caller's values are. */
+function prologue(cfg: DecoderConfig, { positionIds }: ExportedInterface): Pick<OnnxGraph, "inputs" | Written> {
+  const w = new Prologue();
+  shapes(w, cfg);
+  const places = masks(w, cfg);
+  positionRows(w, cfg, positionIds ? "position_ids" : countedPositions(w, places));
 
   const given = (name: string, second: string): OnnxValue => ({
     name,
@@ -247,7 +160,119 @@ function prologue(cfg: DecoderConfig, { positionIds }: ExportedInterface) {
     given("attention_mask", "total_sequence_length"),
     ...(positionIds ? [given("position_ids", "sequence_length")] : []),
   ];
-  return { inputs, nodes, initializers };
+  return { inputs, nodes: w.nodes, initializers: w.initializers };
+}
+
+type Written = "nodes" | "initializers";
+
+/** Collects the nodes, each under the name of its one result. */
+class Prologue implements Pick<OnnxGraph, Written> {
+  readonly nodes: OnnxNode[] = [];
+  readonly initializers: OnnxTensor[] = [];
+
+  emit(
+    name: string,
+    op: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, OnnxAttribute>> = {},
+  ): string {
+    this.nodes.push({ op, domain: "", inputs, outputs: [name], attributes });
+    return name;
+  }
+
+  unsqueeze(name: string, x: string, axis: number): string {
+    return this.emit(name, "Unsqueeze", [x, this.int64s(axis)]);
+  }
+
+  /** The last T columns: those of the new positions. */
+  newOnes(name: string, x: string): string {
+    return this.emit(name, "Slice", [x, "minus_sequence_length", this.int64s(2n ** 63n - 1n), this.int64s(1)]);
+  }
+
+  int64s(...values: readonly (number | bigint)[]): string {
+    const name = `int64_${values.join("_").replaceAll("-", "minus")}`;
+    return this.#constant({ name, type: "int64", shape: [values.length], data: BigInt64Array.from(values, BigInt) });
+  }
+
+  float(name: string, value: number): string {
+    return this.#constant({ name, type: "float32", shape: [], data: Float32Array.of(value) });
+  }
+
+  #constant(tensor: OnnxTensor): string {
+    if (!this.initializers.some(({ name }) => name === tensor.name)) this.initializers.push(tensor);
+    return tensor.name;
+  }
+}
+
+/** The shapes that `sized` gives, of which batch and length are open. */
+function shapes(w: Prologue, { nHeads: H, nKvHeads: G, dHead: K, vocabSize: V }: DecoderConfig): void {
+  const batch = w.emit("batch_size", "Shape", ["input_ids"], { start: 0, end: 1 });
+  const length = w.emit("sequence_length", "Shape", ["input_ids"], { start: 1, end: 2 });
+  w.emit("minus_sequence_length", "Neg", [length]);
+  const shape = (name: string, ...sizes: readonly string[]) => w.emit(name, "Concat", sizes, { axis: 0 });
+  shape("heads_shape", batch, length, w.int64s(H, K));
+  shape("logits_shape", batch, length, w.int64s(V));
+  if (H === G) return;
+  shape("kv_heads_shape", batch, length, w.int64s(G, K));
+  shape("groups_shape", batch, w.int64s(G, -1, K));
+  shape("ungrouped_shape", batch, w.int64s(H, -1, K));
+  const columns = w.emit("total_sequence_length", "Shape", ["attention_mask"], { start: 1, end: 2 });
+  shape("grouped_mask_shape", batch, w.int64s(1, -1), columns);
+}
+
+/** What is added to scores, for each window that layers have; answers the tokens' places. */
+function masks(w: Prologue, cfg: DecoderConfig): string {
+  const R = cfg.nHeads / cfg.nKvHeads;
+  // A token's place is how many tokens its sequence has up to it, wherever the padding is.
+  const places = w.emit("places", "CumSum", ["attention_mask", w.int64s(1)]); // [B, P + T]
+  const keyPlaces = w.unsqueeze("key_places", places, 1); // [B, 1, P + T]
+  const queryPlaces = w.unsqueeze("query_places", w.newOnes("new_places", places), 2); // [B, T, 1]
+  const isToken = w.unsqueeze("is_token", w.emit("mask_bits", "Cast", ["attention_mask"], { to: BOOL }), 1);
+  const notLater = w.emit("not_later", "LessOrEqual", [keyPlaces, queryPlaces]);
+  const seen = w.emit("seen", "And", [notLater, isToken]); // [B, T, P + T]
+  /** Of those, the last `window`. */
+  const near = (window: number) => {
+    const before = w.emit(`before_${window}`, "Sub", [queryPlaces, w.int64s(window)]);
+    return w.emit(`seen_${window}`, "And", [seen, w.emit(`near_${window}`, "Greater", [keyPlaces, before])]);
+  };
+  const windows = new Set(Array.from({ length: cfg.nLayers }, (_, l) => windowOfLayer(cfg, l)));
+  for (const window of windows) {
+    const name = maskName(window);
+    const visible = window === null ? seen : near(window);
+    const added = w.emit(`${name}_values`, "Where", [visible, w.float("shown", 0), w.float("hidden", -1e9)]);
+    const once = w.unsqueeze(R === 1 ? name : `${name}_once`, added, 1); // [B, 1, T, P + T]
+    if (R === 1) continue;
+    // For each head of a group: [B, R, T, P + T], read as [B, 1, R*T, P + T].
+    const repeated = w.emit(`${name}_repeated`, "Expand", [once, w.int64s(1, R, 1, 1)]);
+    w.emit(name, "Reshape", [repeated, "grouped_mask_shape"]);
+  }
+  return places;
+}
+
+/** Positions from 0 on; padding stands before the first, as in OPT. */
+function countedPositions(w: Prologue, places: string): string {
+  const ofTokens = w.emit("token_places", "Mul", [places, "attention_mask"]);
+  return w.emit("counted_positions", "Sub", [w.newOnes("new_token_places", ofTokens), w.int64s(1)]);
+}
+
+/** The rows that the new positions [B, T] have in the table of positions, or in those of angles. */
+function positionRows(w: Prologue, cfg: DecoderConfig, ids: string): void {
+  const { positions } = cfg;
+  if (positions.kind === "learned") {
+    const offset = w.emit("offset_positions", "Add", [ids, w.int64s(positions.offset)]);
+    w.emit("position_rows", "Reshape", [offset, w.int64s(-1, 1)]);
+  }
+  if (positions.kind !== "rotary") return;
+  const long = longAngles(cfg);
+  if (long === null) {
+    w.emit("angle_rows", "Reshape", [ids, w.int64s(-1)]);
+    return;
+  }
+  const largest = w.emit("last_position", "ReduceMax", [ids, w.int64s(0, 1)], { keepdims: 0 });
+  const isLong = w.emit("is_long", "GreaterOrEqual", [largest, w.int64s(long)]);
+  const asNumber = w.emit("long_or_not", "Cast", [isLong], { to: INT64 });
+  const skipped = w.emit("skipped_rows", "Mul", [asNumber, w.int64s(cfg.nCtx)]);
+  w.emit("angle_rows", "Add", [w.emit("flat_positions", "Reshape", [ids, w.int64s(-1)]), skipped]);
 }
 
 /** onnx.proto's numbers of the types. */
