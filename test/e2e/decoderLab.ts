@@ -31,6 +31,16 @@ export async function startTraining(workbench: Workbench, { preset, text, settin
   await workbench.pick("Start training");
 }
 
+/** Imports a folder from the palette, and waits until it is there. */
+export async function importFolder(workbench: Workbench, dir: string, precision: string): Promise<void> {
+  await workbench.runCommand("Decoder Lab: Import Model");
+  await workbench.pick("Choose a folder…");
+  // The editor's own dialog, which a browser has instead of the system's.
+  await workbench.answer(dir, workbench.page.locator(".quick-input-widget:visible .monaco-button", { hasText: "OK" }));
+  await workbench.pick(precision);
+  await workbench.notification("is imported and active").waitFor();
+}
+
 /** The training view's page. */
 export const trainingView = (workbench: Workbench): Promise<Frame> => workbench.webview("Training");
 

@@ -36,7 +36,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const { server, close } = await startCodeServer({
     folder: workspace,
     extensions: [vsix, await packageProbe()],
-    env: { HOST_PROBE_REPORT: probeReport },
+    // A cache of its own for models that are imported, and no token or mirror of this machine's.
+    env: { HOST_PROBE_REPORT: probeReport, HF_HOME: join(home, "hf"), HF_TOKEN: "", HF_ENDPOINT: "" },
   });
   project.provide("server", server);
   project.provide("chromium", browser);

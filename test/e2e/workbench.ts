@@ -1,5 +1,7 @@
 /** The window of a real VS Code as a person uses it: palette, editors, hovers, ghost text, views. */
 
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type Browser, type BrowserContext, chromium, type Frame, type Locator, type Page } from "playwright-core";
 import type { CodeServer, Settings } from "../../scripts/codeServer.ts";
 
@@ -12,6 +14,12 @@ const browserArguments = [
   "--disable-component-update",
   "--disable-sync",
 ];
+
+/** Settings of the machine that a server runs on, as its windows find them when they open. */
+export async function setMachineSettings({ userDataDir }: CodeServer, settings: Settings): Promise<void> {
+  await mkdir(join(userDataDir, "Machine"), { recursive: true });
+  await writeFile(join(userDataDir, "Machine", "settings.json"), JSON.stringify(settings));
+}
 
 /** Starts a browser without a window; Playwright gives it a fresh profile. */
 export const launchBrowser = (executablePath: string): Promise<Browser> =>

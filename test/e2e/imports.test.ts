@@ -1,0 +1,116 @@
+/** Pretrained models: from a folder and from a hub, to their module tree, tokens, tensors and completions. */
+
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { type HubServer, startHub } from "../helpers/hubServer.ts";
+import { pretrainedFiles, writePretrained } from "../helpers/pretrained.ts";
+import { testData } from "../helpers/testData.ts";
+import { importFolder, inspectorView, modelRows } from "./decoderLab.ts";
+import { useWorkbench, whenActive } from "./window.ts";
+import { setMachineSettings } from "./workbench.ts";
+
+/** A real model that has learned from stories, where there is one; else one of the same architecture that has learned nothing. */
+const stories = testData("stories260K");
+const folder = stories ?? join(inject("workspace"), "..", "tiny-llama");
+const name = stories ? "stories260K" : "tiny-llama";
+const shape = stories ? { layers: 5, heads: 8, dHead: 8, keys: 4 } : { layers: 2, heads: 4, dHead: 8, keys: 2 };
+
+let hub: HubServer;
+beforeAll(async () => {
+  if (!stories) await writePretrained(folder);
+  const files = await pretrainedFiles();
+  hub = await startHub({ id: "lab/tiny-llama", files: { ...files, "config.json": String(files["config.json"]) } });
+  // Windows find it when they open, so this is before the window.
+  await setMachineSettings(inject("server"), { "decoderLab.hub.endpoint": hub.endpoint });
+});
+const window = useWorkbench();
+afterAll(async () => {
+  await setMachineSettings(inject("server"), {});
+  await hub.close();
+});
+
+test("a folder is imported from the palette, and its model is listed and active", async () => {
+  const workbench = window();
+  await whenActive(workbench);
+  await importFolder(workbench, folder, "As stored");
+  await workbench.clearNotifications();
+  const row = (await modelRows(workbench)).filter({ hasText: name });
+  await row.waitFor();
+  expect(await row.innerText()).toMatch(/active.*float32/s);
+});
+
+test("its module tree opens with the keyboard, as PyTorch prints it", async () => {
+  const workbench = window();
+  const rows = await modelRows(workbench);
+  await rows.filter({ hasText: name }).click();
+  await workbench.page.keyboard.press("ArrowRight");
+  await rows.filter({ hasText: "LlamaForCausalLM" }).waitFor();
+  await rows.filter({ hasText: "(lm_head)" }).waitFor();
+  // Into the class, its model, and there to the token embedding with its one tensor.
+  for (const label of ["(model)", "(embed_tokens)"]) {
+    await rows.filter({ hasText: label }).click();
+    await workbench.page.keyboard.press("ArrowRight");
+  }
+  const tensor = rows.filter({ hasText: "weight" }).first();
+  await tensor.waitFor();
+  expect(await tensor.innerText()).toMatch(/\[\d+, \d+\] float32/);
+});
+
+test("its tokens, layers and heads are those of its architecture", async () => {
+  const workbench = window();
+  await workbench.openFile("stories.txt");
+  await workbench.goTo(1, 5);
+  await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
+  const inspector = await inspectorView(workbench);
+  await inspector.locator(".model-name", { hasText: name }).waitFor();
+  const tokens = await inspector.locator(".token").count();
+  const { layers, heads, dHead, keys } = shape;
+  await inspector
+    .getByText(new RegExp(`^1 × ${keys} × ${tokens} × ${dHead}$`))
+    .first()
+    .waitFor();
+  await inspector.locator(".head-button").first().waitFor();
+  expect(await inspector.locator(".head-button").count()).toBe(layers * heads);
+  expect(await inspector.getByRole("button", { name: "posEmbed" }).count()).toBe(0);
+  expect(await workbench.hoverAt(1, 1)).toMatch(/id \d+, token 0 of the document/);
+});
+
+// A model that has learned nothing writes nothing that could be read.
+test.skipIf(!stories)("it completes what is typed", async () => {
+  const workbench = window();
+  await workbench.openFile("stories.txt");
+  await workbench.goTo(2, 1);
+  await workbench.page.keyboard.press("ControlOrMeta+Enter");
+  await workbench.typeText("Once upon a time, there was a little");
+  const text = await workbench.until("ghost text", async () => (await workbench.ghostText()) || undefined);
+  expect(text).toMatch(/[a-z]{2,}/);
+});
+
+test("an import from a hub shows its progress, stops when it is cancelled, and goes on when it is asked again", async () => {
+  const workbench = window();
+  const begin = async (row: string, typed = row) => {
+    await workbench.runCommand("Decoder Lab: Import Model");
+    await workbench.quickInput.fill(typed);
+    await workbench.pick(row);
+    await workbench.pick("8-bit");
+  };
+  hub.trouble = ({ host, path }) =>
+    host === "cdn" && path.includes("blobs") ? { kind: "stall", after: 5000 } : undefined;
+  // A name that is typed in full is offered before any search.
+  await begin("lab/tiny-llama");
+  const progress = workbench.notification("Importing tiny-llama");
+  await progress.filter({ hasText: /Downloading .* of \d/ }).waitFor();
+  await progress.hover();
+  await progress.getByRole("button", { name: "Cancel" }).click();
+  await workbench.notification("was stopped; what was downloaded is kept").waitFor();
+  await workbench.clearNotifications();
+
+  hub.trouble = () => undefined;
+  await begin("lab/tiny-llama", "tiny");
+  await workbench.notification("is imported and active").waitFor();
+  await workbench.clearNotifications();
+  expect(hub.seen.some(({ range }) => range !== undefined && !range.startsWith("bytes=0-"))).toBe(true);
+  const row = (await modelRows(workbench)).filter({ hasText: "tiny-llama (8-bit)" });
+  await row.waitFor();
+  expect(await row.innerText()).toMatch(/active.*8-bit/s);
+});
