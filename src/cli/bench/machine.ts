@@ -1,0 +1,59 @@
+/** What the machine can do at most: the limits that figures are held against. */
+
+import { once } from "node:events";
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { input } from "../../engine/graph/node";
+import { lower } from "../../engine/runtime/lower";
+import { Session } from "../../engine/runtime/session";
+
+/** Operations per second of a large product, the best of a few: what the processor can do with this library. */
+export async function matmulFlops(): Promise<number> {
+  const N = 1024;
+  const matrix = (name: string) => input(name, [N, N]);
+  const session = await Session.create(lower({ y: matrix("a").matmul(matrix("b")).sum() }, "cpu"), "cpu");
+  const data = new Float32Array(N * N).fill(1);
+  let best = Infinity;
+  for (let i = 0; i < 30; i++) {
+    const began = performance.now();
+    await session.run({ a: data, b: data });
+    best = Math.min(best, performance.now() - began);
+  }
+  await session.release();
+  return (2 * N ** 3) / (best / 1000);
+}
+
+/** More than any cache holds. */
+const BYTES_PER_READER = 2 ** 28;
+const PASSES = 12;
+
+/** Looks for a byte that is not there: the C library's memchr, which does nothing but read. */
+const READER = `
+  const { parentPort, workerData } = require("node:worker_threads");
+  const bytes = Buffer.alloc(workerData, 1);
+  parentPort.on("message", () => parentPort.postMessage(bytes.indexOf(2)));
+  parentPort.postMessage(-1);
+`;
+
+/** Bytes per second that all cores together read from memory, of each of some passes. */
+export async function memoryReads(bytes = BYTES_PER_READER): Promise<number[]> {
+  const readers = Array.from(
+    { length: availableParallelism() },
+    () => new Worker(READER, { eval: true, workerData: bytes }),
+  );
+  const all = () => Promise.all(readers.map((reader) => once(reader, "message")));
+  const speeds: number[] = [];
+  try {
+    await all();
+    for (let pass = 0; pass < PASSES; pass++) {
+      const done = all();
+      const began = performance.now();
+      for (const reader of readers) reader.postMessage(null);
+      await done;
+      speeds.push((readers.length * bytes) / ((performance.now() - began) / 1000));
+    }
+  } finally {
+    await Promise.all(readers.map((reader) => reader.terminate()));
+  }
+  return speeds;
+}

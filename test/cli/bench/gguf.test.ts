@@ -1,0 +1,88 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { toFloat16 } from "../../../src/cli/bench/float16";
+import { writeGguf } from "../../../src/cli/bench/gguf";
+import { quantized, writeRandomModel } from "../../../src/cli/bench/models";
+import { openWeights, readParams } from "../../../src/engine/models/folder";
+import { convertGguf, openStored, readGguf, readStored, readStoredBytes } from "../../../src/engine/weights";
+import { float16ToFloat32 } from "../../../src/engine/weights/halves";
+
+let dir: string;
+const at = (name: string) => join(dir, name);
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "decoder-lab-gguf-"));
+  await writeRandomModel(at("f32"), "tiny", "F32");
+  for (const precision of ["8-bit", "4-bit"] as const) await quantized(at("f32"), at(precision), precision);
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+/** A model as GGUF, and what our own reader makes of it. */
+async function roundTrip(name: string): Promise<string> {
+  await writeGguf(at(`${name}.gguf`), await openWeights(at(name)));
+  await convertGguf(at(`${name}.gguf`), at(`${name} again`));
+  return at(`${name} again`);
+}
+
+test("float32 comes back as it was", async () => {
+  const [before, after] = [
+    await readParams(await openWeights(at("f32"))),
+    await readParams(await openWeights(await roundTrip("f32"))),
+  ];
+  expect([...after.keys()]).toEqual([...before.keys()]);
+  for (const [name, values] of before) expect(after.get(name), name).toEqual(values);
+});
+
+for (const [precision, type] of [
+  ["8-bit", "Q8_0"],
+  ["4-bit", "Q4_0"],
+] as const) {
+  test(`${precision} comes back with the same codes, and with scales of half precision`, async () => {
+    const again = await openStored(await roundTrip(precision));
+    const types = new Set([...(await readGguf(at(`${precision}.gguf`))).tensors.values()].map((tensor) => tensor.type));
+    expect(types).toEqual(new Set(["F32", type]));
+    const before = await openStored(at(precision));
+    let blocks = 0;
+    for (const [name, tensor] of before) {
+      const there = again.get(name);
+      if (!there) throw new Error(`${name} is missing`);
+      if (tensor.dtype === "U8") {
+        blocks++;
+        expect(Buffer.compare(await readStoredBytes(there), await readStoredBytes(tensor)), name).toBe(0);
+      } else if (name.endsWith(".scales")) {
+        const scales = await readStored(tensor);
+        const halves = float16ToFloat32(toFloat16(scales), new Float32Array(scales.length));
+        expect(await readStored(there), name).toEqual(halves);
+        scales.forEach((scale, i) => {
+          expect(Math.abs((halves[i] as number) - scale)).toBeLessThanOrEqual(Math.abs(scale) * 2 ** -11 + 2 ** -25);
+        });
+      } else expect(await readStored(there), name).toEqual(await readStored(tensor));
+    }
+    expect(blocks).toBe(2 * 4 + 1);
+  });
+}
+
+test("the file says where its tensors are in steps of its alignment", async () => {
+  const { tensors } = await readGguf(at("4-bit.gguf"));
+  for (const { name, offset } of tensors.values()) expect(offset % 32, name).toBe(0);
+  expect((await readFile(at("4-bit.gguf"))).subarray(0, 4).toString()).toBe("GGUF");
+});
+
+test("float16 is rounded to the nearest, ties to even, down to the smallest", () => {
+  const values = [1, -2, 0.1, 1 + 2 ** -11, 1 + 3 * 2 ** -11, 2 ** -24, 2 ** -25, 3 * 2 ** -25, -0, 65504];
+  const halves = toFloat16(Float32Array.from(values));
+  expect([...float16ToFloat32(halves, new Float32Array(values.length))]).toEqual([
+    1,
+    -2,
+    Math.fround(0.0999755859375),
+    1,
+    1 + 2 ** -9,
+    2 ** -24,
+    0,
+    2 ** -23,
+    -0,
+    65504,
+  ]);
+});
