@@ -27,7 +27,7 @@ export async function readTokens(
   let read = 0;
   const pause = cooperate(options.signal);
   for await (const chunk of cutChunks(corpus.chunks(options.signal), tokenizer)) {
-    const ids = tokenizer.encode(chunk);
+    const ids = tokenizer.encode(chunk, read === 0 ? "start" : "middle");
     if (length + ids.length > tokens.length) {
       const longer = make(2 * (length + ids.length));
       longer.set(tokens.subarray(0, length));

@@ -8,6 +8,7 @@
  * lnFinal [B,T,D]; logits [B,T,V]. A value that a model does not have is absent.
  */
 
+import { EngineError } from "../errors";
 import { positionFeeds, positionInputs, threadsFor } from "../generate/decoding";
 import { input, type Node, rows } from "../graph/node";
 import { type Shape, UNKNOWN } from "../graph/shape";
@@ -100,6 +101,7 @@ export class Tracer {
       const shape = name === "logits" ? [B, isLight ? 1 : T, this.cfg.vocabSize] : tensor.dims;
       trace.set(name, { shape, data: tensor.data as Float32Array });
     }
+    requireNumbers(trace);
     return trace;
   }
 
@@ -116,6 +118,18 @@ export class Tracer {
     this.#sessions.set(B, session);
     return session;
   }
+}
+
+/** Of a model that computes no numbers, the first value that has none says where to look. */
+function requireNumbers(trace: Trace): void {
+  const isWhole = ({ data }: TraceValue) => data.every(Number.isFinite);
+  const logits = trace.get("logits");
+  if (!logits || isWhole(logits)) return;
+  const [first] = [...trace].find(([, value]) => !isWhole(value)) ?? ["logits"];
+  throw new EngineError(
+    "weights",
+    `The model computes values that are not numbers, first in ${first}; its weights are damaged, take them from their source again.`,
+  );
 }
 
 /** Every value of a forward pass under its trace name, batch first. */

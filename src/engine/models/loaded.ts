@@ -72,7 +72,7 @@ export class LoadedModel {
       const { tokenizer } = this.model;
       const { stop = [], signal } = options;
       const began = performance.now();
-      const decoder = tokenizer.decoder();
+      const decoder = tokenizer.decoder(prompt);
       const ids: number[] = [];
       let text = "";
       let reusedTokens = 0;

@@ -2,6 +2,7 @@ import { describe, expect, test, vi } from "vitest";
 import { attentionOf, Tracer, type TraceScope, type TraceValue } from "../../../src/engine/inspect/trace";
 import type { DecoderConfig } from "../../../src/engine/nn/config";
 import { Session } from "../../../src/engine/runtime/session";
+import { placeWeights } from "../../../src/engine/runtime/weights";
 import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
 
 const { nHeads: H, dModel: D, vocabSize: V } = tinyConfig;
@@ -117,6 +118,15 @@ test("keys and values have as many heads as the model stores, queries and patter
   const heads = ["q", "k", "v", "scores", "pattern", "z"].map((name) => get(trace, `blocks.1.attn.${name}`).shape[1]);
   expect(heads).toEqual([4, 2, 2, 4, 4, 4]);
   expect(trace.has("posEmbed")).toBe(false);
+});
+
+test("a model whose weights are not numbers says where they show first", async () => {
+  const { cfg, params } = await tinyModel();
+  params.get("blocks.1.fc.weight")?.fill(Number.NaN, 5, 6);
+  const tracer = new Tracer(cfg, await placeWeights(cfg, params, "cpu"));
+  await expect(tracer.trace([someIds(5)])).rejects.toThrow(
+    "The model computes values that are not numbers, first in blocks.1.mlpOut; its weights are damaged, take them from their source again.",
+  );
 });
 
 test("a position sees no more than its window", async () => {
