@@ -2,6 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { InferenceSession } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exportModel } from "../../../src/engine/export";
 import { planOnnx } from "../../../src/engine/export/onnxModel";
@@ -50,6 +51,45 @@ describe.each(Object.values(VARIANTS).flat())("%s as ONNX", (name) => {
     expect(await exported.greedy(prompts, count, side)).toEqual(continuations);
   });
 });
+
+test.each([
+  ["gpt2", ["input_ids", "attention_mask", "position_ids"], [4, 8]],
+  ["llama", ["input_ids", "attention_mask", "position_ids"], [2, 8]],
+  ["opt", ["input_ids", "attention_mask"], [4, 8]],
+] as const)(
+  "%s has the inputs and outputs of text generation, open in batch and length",
+  async (name, first, sizes) => {
+    const out = join(dir, `${name}-interface`);
+    await exportModel(join(ARCHITECTURES, name), { format: "onnx", out });
+    const { session } = await ExportedModel.open(join(out, "onnx", "model.onnx"));
+    const [heads, width] = sizes;
+    const caches = (prefix: string, length: string) =>
+      ["0.key", "0.value", "1.key", "1.value"].map((of) => [
+        `${prefix}.${of}`,
+        "float32",
+        "batch_size",
+        heads,
+        length,
+        width,
+      ]);
+    const described = (all: readonly InferenceSession.ValueMetadata[]) =>
+      all.map((value) => (value.isTensor ? [value.name, value.type, ...value.shape] : [value.name]));
+    expect(described(session.inputMetadata)).toEqual([
+      ...first.map((given) => [
+        given,
+        "int64",
+        "batch_size",
+        given === "attention_mask" ? "total_sequence_length" : "sequence_length",
+      ]),
+      ...caches("past_key_values", "past_sequence_length"),
+    ]);
+    expect(described(session.outputMetadata)).toEqual([
+      ["logits", "float32", "batch_size", "sequence_length", 99],
+      ...caches("present", "total_sequence_length"),
+    ]);
+    await session.release();
+  },
+);
 
 describe.each([
   ["int8", 8, "model_quantized.onnx"],
