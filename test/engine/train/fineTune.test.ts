@@ -1,0 +1,231 @@
+import { cpSync, existsSync, readdirSync, readFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { Tracer } from "../../../src/engine/inspect/trace";
+import { openModel, openWeights, readParams } from "../../../src/engine/models/folder";
+import { LoadedModel } from "../../../src/engine/models/loaded";
+import { mapWeights } from "../../../src/engine/runtime/weights";
+import { saveTokenizer, trainCharacters } from "../../../src/engine/tokenizers";
+import { evaluateModel } from "../../../src/engine/train/evaluate";
+import { requireMemory } from "../../../src/engine/train/fineTune";
+import { type NewRun, type RunControl, resume, type TrainEvent, train } from "../../../src/engine/train/run";
+import { openRunFolder } from "../../../src/engine/train/runFolder";
+import { adaptersOf } from "../../../src/engine/train/trained";
+import { quantizeFolder, readHeader } from "../../../src/engine/weights";
+import { ARCHITECTURES } from "../../helpers/architectures";
+import { temporaryFolder } from "../../helpers/storedTensors";
+import { largestDifference } from "../../helpers/tinyModel";
+
+const TEXT = "the cat sat on the mat and the dog sat on the cat\n".repeat(40);
+const SMALL = {
+  "train.steps": 12,
+  "train.batchSize": 4,
+  "train.blockSize": 16,
+  "train.evalEvery": 6,
+  "train.sampleEvery": 12,
+  "train.checkpointEvery": 6,
+  "train.schedule.warmup": 1,
+  "train.schedule.lr": 3e-3,
+};
+const LORA = { ...SMALL, "lora.rank": 4, "lora.alpha": 8, "train.schedule.lr": 2e-2 };
+
+/** A family's tiny checkpoint in a folder of its own, with a tokenizer for the text. */
+async function baseFolder(variant: string): Promise<string> {
+  const dir = join(temporaryFolder(), variant);
+  cpSync(join(ARCHITECTURES, variant), dir, { recursive: true });
+  await saveTokenizer(await trainCharacters([TEXT]), dir);
+  return dir;
+}
+
+const newRun = (from: string, set: NewRun["set"] = SMALL): NewRun => ({
+  preset: "finetune",
+  from,
+  data: { kind: "text", name: "cats", text: TEXT },
+  out: join(temporaryFolder(), "tuned"),
+  name: "tuned",
+  device: "cpu",
+  set,
+});
+
+/** A control that keeps what is reported and stops once a step is done. */
+function watched(stopAt = Infinity): RunControl & { readonly losses: number[] } {
+  const stop = new AbortController();
+  const losses: number[] = [];
+  const report = (event: TrainEvent) => {
+    if (event.kind !== "steps") return;
+    losses.push(...event.reports.map(({ loss }) => loss));
+    if (losses.length >= stopAt) stop.abort();
+  };
+  return { signal: stop.signal, whilePaused: async () => {}, report, losses };
+}
+
+const paramsOf = async (dir: string) => readParams(await openWeights(dir));
+const configOf = (dir: string) => JSON.parse(readFileSync(join(dir, "config.json"), "utf8"));
+const checkpointOf = (dir: string) =>
+  join(dir, "checkpoints", readdirSync(join(dir, "checkpoints")).sort().at(-1) ?? "");
+
+async function expectSameWeights(a: string, b: string): Promise<void> {
+  const [ours, expected] = [await paramsOf(a), await paramsOf(b)];
+  expect([...ours.keys()]).toEqual([...expected.keys()]);
+  for (const [name, values] of expected) expect(largestDifference(ours.get(name) ?? [], values), name).toBe(0);
+}
+
+/** Fused and separate, [in, out] and [out, in], tied and untied, normed before and after. */
+const families = ["gpt2", "opt", "gpt_neox", "llama", "qwen3", "gemma2", "phi", "olmo2"];
+
+describe.each([
+  ["all parameters", SMALL],
+  ["adapters", LORA],
+])("a run that trains %s", (_name, set) => {
+  test.each(families)("%s: learns, and leaves a model of the same family", async (variant) => {
+    const base = await baseFolder(variant);
+    const control = watched();
+    const { dir } = await train(newRun(base, set), control);
+    expect(control.losses.at(-1)).toBeLessThan((control.losses[0] as number) - 0.3);
+
+    const { torch_dtype, ...config } = configOf(dir);
+    const { torch_dtype: _, ...expected } = configOf(base);
+    expect([config, torch_dtype]).toEqual([expected, "float32"]);
+    const { info, weights } = await openModel(dir);
+    expect(info).toMatchObject({ family: expected.model_type, preset: "finetune", step: 12, precision: "float32" });
+    expect(weights.size).toBe((await openWeights(base)).weights.size);
+
+    const text = { kind: "text", name: "cats", text: TEXT } as const;
+    const [after, before] = [await evaluateModel(dir, text, "cpu"), await evaluateModel(base, text, "cpu")];
+    expect(after.loss).toBeLessThan(before.loss - 0.3);
+    // Its own held-out text too.
+    expect((await evaluateModel(dir, undefined, "cpu")).tokens).toBeGreaterThan(16);
+
+    const loaded = await LoadedModel.open(dir, "cpu");
+    const prompt = loaded.model.tokenizer.encodePrompt("the ");
+    const sampling = { temperature: 0, topK: 0, topP: 1, seed: 0 };
+    expect((await loaded.generate(prompt, { ...sampling, maxNewTokens: 5 })).ids.length).toBeLessThanOrEqual(5);
+    await loaded.release();
+  });
+
+  test("that stopped and went on is the run that never stopped, bit for bit", async () => {
+    const base = await baseFolder("llama");
+    const whole = watched();
+    const reference = await train(newRun(base, set), whole);
+    const first = watched(5);
+    const stopped = await train(newRun(base, set), first);
+    expect(stopped.step).toBeLessThan(12);
+    const second = watched();
+    await resume(stopped.dir, {}, second);
+    expect([...first.losses, ...second.losses]).toEqual(whole.losses);
+    await expectSameWeights(stopped.dir, reference.dir);
+  });
+
+  test("with a learning rate of nothing leaves the weights as they were", async () => {
+    const base = await baseFolder("gpt2");
+    const { dir } = await train(newRun(base, { ...set, "train.schedule.lr": 0, "train.schedule.minLr": 0 }), watched());
+    await expectSameWeights(dir, base);
+  });
+});
+
+describe("a run that trains adapters", () => {
+  test("keeps them alone in its checkpoints, under PEFT's names, beside weights that it maps", async () => {
+    const base = await baseFolder("llama");
+    const { dir } = await train(newRun(base, LORA), watched());
+    const checkpoint = checkpointOf(dir);
+    expect(existsSync(join(checkpoint, "model.safetensors"))).toBe(false);
+    const { tensors } = await readHeader(join(checkpoint, "adapter_model.safetensors"));
+    const { hidden_size: D, intermediate_size: F } = configOf(base);
+    const layer = "base_model.model.model.layers.1";
+    expect(tensors.get(`${layer}.mlp.down_proj.lora_A.weight`)?.shape).toEqual([4, F]);
+    expect(tensors.get(`${layer}.mlp.down_proj.lora_B.weight`)?.shape).toEqual([D, 4]);
+    expect(tensors.size).toBe(2 * 2 * 7);
+    expect(JSON.parse(readFileSync(join(checkpoint, "adapter_config.json"), "utf8"))).toMatchObject({
+      r: 4,
+      lora_alpha: 8,
+      base_model_name_or_path: base,
+      fan_in_fan_out: false,
+      target_modules: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+    });
+    const { model } = await openRunFolder(dir);
+    const { base: weights, lora } = model.adapters as NonNullable<typeof model.adapters>;
+    expect((await adaptersOf(weights, lora, "cpu")).feeds).toEqual({});
+  });
+
+  test.each(families)("%s: publishes a model that computes what the base and they do together", async (variant) => {
+    const { dir } = await train(newRun(await baseFolder(variant), { ...LORA, "train.steps": 3 }), watched());
+    const { model, state } = await openRunFolder(dir);
+    const { base, lora } = model.adapters as NonNullable<typeof model.adapters>;
+    const adapted = await (await adaptersOf(base, lora, "cpu")).weights(state.params);
+    const merged = await mapWeights(model.cfg, (await openWeights(dir)).weights, "cpu");
+    const ids = [[3, 14, 15, 9, 2, 6, 5]];
+    const logits = async (weights: typeof merged) =>
+      (await new Tracer(model.cfg, weights).trace(ids)).get("logits")?.data as Float32Array;
+    const [ours, expected] = [await logits(merged), await logits(adapted)];
+    expect(largestDifference(ours, expected)).toBeLessThan(1e-4);
+    const untouched = await logits(await mapWeights(model.cfg, base.weights, "cpu"));
+    expect(largestDifference(untouched, expected)).toBeGreaterThan(1e-2);
+  });
+
+  test("is not resumed beside other weights than it began with", async () => {
+    const base = await baseFolder("llama");
+    const { dir } = await train(newRun(base, LORA), watched(4));
+    const other = await train(newRun(base, { ...SMALL, "train.steps": 1 }), watched());
+    cpSync(join(other.dir, "model.safetensors"), join(base, "model.safetensors"));
+    await expect(resume(dir, {}, watched())).rejects.toThrow(
+      /is no longer the model that tuned started from; put that/,
+    );
+    await rm(base, { recursive: true });
+    await expect(resume(dir, {}, watched())).rejects.toMatchObject({ name: "EngineError" });
+  });
+});
+
+describe("what cannot work is told in one sentence", () => {
+  const refused = async (run: NewRun, message: RegExp) => {
+    await expect(train(run, watched())).rejects.toMatchObject({
+      name: "EngineError",
+      message: expect.stringMatching(message),
+    });
+    expect(existsSync(run.out), "nothing is left behind").toBe(false);
+  };
+
+  test("no model to start from", async () => {
+    const { from: _, ...run } = newRun("");
+    await refused(run, /^Fine-tuning starts from a model; say which model folder to start from\.$/);
+  });
+  test("a preset that makes a new model", async () =>
+    refused(
+      { ...newRun(await baseFolder("gpt2")), preset: "char" },
+      /makes a new model and cannot start from another/,
+    ));
+  test("a setting that the model's own folder decides", async () =>
+    refused(newRun(await baseFolder("gpt2"), { "model.nLayers": 3 }), /no setting "model.nLayers"/));
+  test("sequences longer than the context", async () =>
+    refused(
+      newRun(await baseFolder("llama"), { "train.blockSize": 4096 }),
+      /train.blockSize is 4096, but .* has a context of/,
+    ));
+  test("a model without a tokenizer", async () => {
+    const dir = await baseFolder("llama");
+    await rm(join(dir, "tokenizer.json"));
+    await refused(newRun(dir), /has no tokenizer/);
+  });
+  test.each([SMALL, LORA])("quantised weights", async (set) => {
+    const [base, dir] = [await baseFolder("llama"), join(temporaryFolder(), "q")];
+    await quantizeFolder(base, dir, 8, (_name, shape) => shape.length === 2 && shape.every((n) => n % 32 === 0));
+    await saveTokenizer(await trainCharacters([TEXT]), dir);
+    await refused(newRun(dir, set), /is in 8 bits, which cannot be trained; train the model that it was made from\.$/);
+  });
+
+  test("more than the machine's memory: adapters first, then smaller batches, then a smaller model", async () => {
+    const { cfg } = await openModel(await baseFolder("llama"));
+    const large = { ...cfg, dModel: 2048, dMlp: 8192, nLayers: 24, vocabSize: 50_000 };
+    const batch = { batchSize: 4, blockSize: 128 };
+    const lora = { rank: 8, alpha: 16 };
+    const GB = 2 ** 30;
+    const check = (given: typeof lora | null, bytes: number, shape = batch) =>
+      requireMemory(large, shape, given, "OPT", bytes * GB);
+    expect(() => check(null, 16)).toThrow(
+      /^Training all parameters of OPT needs about [\d.]+ GB of memory, and this machine has 16\.0 GB; train adapters instead with lora\.rank=8 \(LoRA\)\.$/,
+    );
+    expect(() => check(lora, 16)).not.toThrow();
+    expect(() => check(lora, 16, { batchSize: 512, blockSize: 128 })).toThrow(/choose a smaller train\.batchSize/);
+    expect(() => check(lora, 4)).toThrow(/choose a smaller model\.$/);
+  });
+});
