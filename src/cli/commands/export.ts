@@ -15,7 +15,8 @@ export const exportTo: Command = {
     const { dir } = await exportModel(options.needed("model"), {
       format: oneOf("format", options.needed("format"), ["hf", "onnx"]),
       out: options.needed("out"),
-      precision: precision === undefined ? undefined : oneOf("precision", precision, ["float32", "int8", "int4"] as const),
+      precision:
+        precision === undefined ? undefined : oneOf("precision", precision, ["float32", "int8", "int4"] as const),
       signal: stop.signal,
       onProgress: ({ bytes, totalBytes }) => write(`${megabytes(bytes)} of ${megabytes(totalBytes)} MB`),
     })
