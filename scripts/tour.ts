@@ -1,31 +1,46 @@
-/** Drives the demo headlessly through everything a person would look at first, and photographs it in two themes. */
+/** Drives the demo headlessly through everything a person would look at first, and photographs it in several themes. */
 
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  importFolder,
   inspectorView,
   lossAfter,
+  modelRows,
   press,
   startTraining,
   tinyCharacters,
   trainingView,
 } from "../test/e2e/decoderLab.ts";
-import { appears, launchBrowser, type Theme, Workbench } from "../test/e2e/workbench.ts";
+import { appears, launchBrowser, setMachineSettings, type Theme, Workbench } from "../test/e2e/workbench.ts";
+import { type HubServer, startHub } from "../test/helpers/hubServer.ts";
+import { pretrainedFiles, writePretrained } from "../test/helpers/pretrained.ts";
+import { testData } from "../test/helpers/testData.ts";
 import { chromium } from "./chromium.ts";
 import { startCodeServer } from "./codeServer.ts";
 import { inRoot } from "./paths.ts";
 
 const folder = inRoot("out", "tour");
 const themes: readonly Theme[] = ["light", "dark"];
+const allThemes: readonly Theme[] = [...themes, "high contrast", "high contrast light"];
 
 /** Writes out/tour/<theme>/<picture>.png with this VSIX installed. */
 export async function run(vsix: string): Promise<void> {
   const browser = await launchBrowser(await chromium(console.log));
-  const { server, close } = await startCodeServer({ folder: inRoot("samples"), extensions: [vsix] });
+  const home = await mkdtemp(join(tmpdir(), "dlab-tour-"));
+  const env = { HF_HOME: join(home, "hf"), HF_TOKEN: "", HF_ENDPOINT: "" };
+  const { server, close } = await startCodeServer({ folder: inRoot("samples"), extensions: [vsix], env });
+  const hub = await smallHub();
   try {
     await rm(folder, { recursive: true, force: true });
+    await setMachineSettings(server, { "decoderLab.hub.endpoint": hub.endpoint });
     const workbench = await Workbench.open(browser, server);
-    await tour(workbench).catch(async (error) => {
+    const everything = async () => {
+      await tour(workbench);
+      await tourOfImports(workbench, hub, home);
+    };
+    await everything().catch(async (error) => {
       await mkdir(folder, { recursive: true });
       await workbench.screenshot(join(folder, "failed.png"));
       throw error;
@@ -34,6 +49,8 @@ export async function run(vsix: string): Promise<void> {
   } finally {
     await browser.close();
     await close();
+    await hub.close();
+    await rm(home, { recursive: true, force: true });
   }
   console.log(`The pictures are in ${folder}`);
 }
@@ -94,9 +111,93 @@ async function tour(workbench: Workbench): Promise<void> {
   });
 }
 
+/** A hub of this machine's own, with a few models. */
+async function smallHub(): Promise<HubServer> {
+  const files = await pretrainedFiles();
+  const listed = { ...files, "config.json": String(files["config.json"]) };
+  const models = ["lab/tiny-llama", "lab/tiny-llama-chat", "people/tiny-llama-of-stories"];
+  return startHub(...models.map((id, i) => ({ id, files: listed, downloads: 12_345 >> (3 * i), parameters: 21_856 })));
+}
+
+async function tourOfImports(workbench: Workbench, hub: HubServer, home: string): Promise<void> {
+  await workbench.clearNotifications();
+  await photograph(
+    workbench,
+    "7-import-search",
+    async () => {
+      await workbench.runCommand("Decoder Lab: Import Model");
+      await workbench.quickInput.fill("tiny-llama");
+      await workbench.quickRow("people/tiny-llama-of-stories").waitFor();
+    },
+    allThemes,
+  );
+  await photograph(workbench, "8-import-precision", async () => {
+    await workbench.runCommand("Decoder Lab: Import Model");
+    await workbench.quickInput.fill("tiny-llama");
+    await workbench.pick("people/tiny-llama-of-stories");
+    await workbench.quickRow("4-bit").waitFor();
+  });
+  hub.trouble = ({ host }) => (host === "cdn" ? { kind: "stall", after: 3000 } : undefined);
+  await workbench.pick("As stored");
+  const progress = workbench.notification("Importing");
+  await progress.filter({ hasText: "Downloading" }).waitFor();
+  await workbench.screenshot(join(folder, "dark", "9-import-progress.png"));
+  await progress.hover();
+  await progress.getByRole("button", { name: "Cancel" }).click();
+  await workbench.notification("was stopped").waitFor();
+  await workbench.clearNotifications();
+  hub.trouble = () => undefined;
+
+  const stories = testData("stories260K");
+  if (!stories) await writePretrained(join(home, "tiny-llama"));
+  await importFolder(workbench, stories ?? join(home, "tiny-llama"), "8-bit");
+  await workbench.screenshot(join(folder, "dark", "9-imported.png"));
+  await workbench.clearNotifications();
+  const rows = await modelRows(workbench);
+  const open = async (label: string) => {
+    await rows.filter({ hasText: label }).first().click();
+    await workbench.page.keyboard.press("ArrowRight");
+  };
+  await open("(8-bit)");
+  for (const label of ["(model)", "(layers)", "(0)", "(self_attn)", "(k_proj)"]) {
+    await rows.filter({ hasText: label }).first().waitFor();
+    await open(label);
+  }
+  await photograph(workbench, "10-module-tree", undefined, allThemes);
+  await workbench.openFile("stories.txt");
+  await workbench.goTo(3, 40);
+  await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
+  const inspector = await inspectorView(workbench);
+  await inspector.locator(".model-name", { hasText: "8-bit" }).waitFor();
+  await photograph(
+    workbench,
+    "11-shared-keys",
+    async () => {
+      const keys = inspector.getByRole("button", { name: "attn.k", exact: true });
+      if ((await keys.getAttribute("aria-expanded")) !== "true") await keys.click();
+      await keys.evaluate((row) => row.scrollIntoView({ block: "center" }));
+    },
+    allThemes,
+  );
+  await photograph(workbench, "12-next-token", async () => {
+    const search = inspector.getByRole("textbox", { name: "Rank of a token" });
+    await search.fill("·the");
+    await search.evaluate((field) => field.scrollIntoView({ block: "end" }));
+    await inspector
+      .getByText(/^rank \d/)
+      .first()
+      .waitFor();
+  });
+}
+
 /** One picture in each theme, after `prepare` has set the scene in it. */
-async function photograph(workbench: Workbench, name: string, prepare?: () => Promise<void>): Promise<void> {
-  for (const theme of themes) {
+async function photograph(
+  workbench: Workbench,
+  name: string,
+  prepare?: () => Promise<void>,
+  inThemes: readonly Theme[] = themes,
+): Promise<void> {
+  for (const theme of inThemes) {
     await workbench.setTheme(theme);
     await prepare?.();
     // Webviews take the theme's colours a frame or two after the window.

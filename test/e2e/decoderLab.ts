@@ -35,8 +35,11 @@ export async function startTraining(workbench: Workbench, { preset, text, settin
 export async function importFolder(workbench: Workbench, dir: string, precision: string): Promise<void> {
   await workbench.runCommand("Decoder Lab: Import Model");
   await workbench.pick("Choose a folder…");
-  // The editor's own dialog, which a browser has instead of the system's.
-  await workbench.answer(dir, workbench.page.locator(".quick-input-widget:visible .monaco-button", { hasText: "OK" }));
+  // The editor's own dialog, which a browser has instead of the system's. It writes where it starts before it can be used.
+  const dialog = workbench.page.locator(".quick-input-widget:visible");
+  await dialog.locator(".monaco-list-row", { hasText: ".." }).waitFor();
+  await workbench.quickInput.fill(dir);
+  await dialog.locator(".monaco-button", { hasText: "Import" }).click();
   await workbench.pick(precision);
   await workbench.notification("is imported and active").waitFor();
 }

@@ -65,10 +65,7 @@ test("its tokens, layers and heads are those of its architecture", async () => {
   await inspector.locator(".model-name", { hasText: name }).waitFor();
   const tokens = await inspector.locator(".token").count();
   const { layers, heads, dHead, keys } = shape;
-  await inspector
-    .getByText(new RegExp(`^1 × ${keys} × ${tokens} × ${dHead}$`))
-    .first()
-    .waitFor();
+  await inspector.getByText(`[1, ${keys}, ${tokens}, ${dHead}]`, { exact: true }).first().waitFor();
   await inspector.locator(".head-button").first().waitFor();
   expect(await inspector.locator(".head-button").count()).toBe(layers * heads);
   expect(await inspector.getByRole("button", { name: "posEmbed" }).count()).toBe(0);
