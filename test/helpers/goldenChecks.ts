@@ -2,6 +2,9 @@
 
 import { expect } from "vitest";
 import type { Node } from "../../src/engine/graph/node";
+import { adapterSpecs, withAdapters } from "../../src/engine/nn/adapters";
+import type { DecoderConfig } from "../../src/engine/nn/config";
+import { initParams, type ParamNodes } from "../../src/engine/nn/params";
 import { random } from "../../src/engine/random";
 import { lower } from "../../src/engine/runtime/lower";
 import type { Device } from "../../src/engine/runtime/session";
@@ -14,6 +17,7 @@ import type { GoldenDecoder, GoldenStep } from "./golden";
 import { normals } from "./gradcheck";
 import { lossAndGrads, probedForward } from "./graphs";
 import { type Feeds, type Results, runTurns, sideBySide } from "./run";
+import { modernConfig, tinyConfig } from "./tinyModel";
 
 export interface Check {
   readonly outputs: Readonly<Record<string, Node>>;
@@ -151,6 +155,98 @@ export function stepsCheck(golden: GoldenDecoder): Check {
     },
   };
 }
+
+/** Decoders as other families have them, each choice in one of them at least. */
+export const familyDecoders: Readonly<Record<string, DecoderConfig>> = {
+  "gated, rotary, soft-capped, in windows, normed before and after": modernConfig,
+  "attention and MLP side by side, q, k and v of each head together, half of it rotary": {
+    ...tinyConfig,
+    qkv: "fusedByHead",
+    norm: "parallel",
+    positions: { kind: "rotary", dims: 8, theta: 100, scaling: null, unrotatedLayers: [1] },
+    scaleByLayer: true,
+  },
+  "one norm for both, a head with a bias": {
+    ...tinyConfig,
+    norm: "shared",
+    activation: "geluTanh",
+    weightLayout: "outIn",
+  },
+  "normed after, all queries together": {
+    ...modernConfig,
+    norm: "output",
+    normKind: "rms",
+    qkNorm: "all",
+    attentionSoftcap: null,
+    logitSoftcap: null,
+  },
+  "an embedding narrower than the model, without a final norm": {
+    ...tinyConfig,
+    dEmbed: 16,
+    weightLayout: "outIn",
+    activation: "relu",
+    positions: { kind: "learned", offset: 2 },
+    norm: "post",
+    finalNorm: false,
+    tiedHead: true,
+    headBias: false,
+    embedScale: 3,
+  },
+};
+
+const familyBatch = (cfg: DecoderConfig): Feeds => ({
+  ...Object.fromEntries(initParams(cfg, "xavier", 5)),
+  ids: Int32Array.from({ length: 18 }, (_, i) => (i * 7 + 2) % cfg.vocabSize),
+  labels: Int32Array.from({ length: 18 }, (_, i) => (i * 5 + 1) % cfg.vocabSize),
+  labelWeights: new Float32Array(18).fill(1 / 18),
+});
+
+/** Loss and gradients of a family's decoder, against the float64 interpreter. */
+export function familyCheck(cfg: DecoderConfig): Check {
+  const outputs = lossAndGrads(cfg, 3, 6);
+  const feeds = familyBatch(cfg);
+  return {
+    outputs,
+    turns: [() => feeds],
+    verify: ([results], tolerance) => {
+      const expected = evaluate(Object.values(outputs), feeds);
+      Object.keys(outputs).forEach((name, i) => {
+        // All scores share what a key's bias adds: nothing but rounding is left of its gradient.
+        const floor = isKeyBias(name) || name.includes("qkv.bias") ? 1 : undefined;
+        expectAllClose(results?.[name], expected[i], tolerance, name, floor);
+      });
+    },
+  };
+}
+
+/** A step that trains adapters beside weights that are given, against the float64 interpreter. */
+export function adaptersCheck(cfg: DecoderConfig): Check {
+  const lora = { rank: 2, alpha: 5 };
+  const shape = { ...adapterStep, batchSize: 3, blockSize: 6 };
+  const trained = {
+    specs: adapterSpecs(cfg, lora),
+    nodes: (adapters: ParamNodes) => withAdapters(paramInputs(cfg), adapters, lora),
+  };
+  const { outputs, segments } = stepGraph(cfg, shape, trained);
+  const state = segments.map(({ name, size }, i) => ({
+    [`${name}.p`]: normals(size, "p", i).map((x) => x / 5),
+    [`${name}.m`]: normals(size, "m", i).map((x) => x / 100),
+    [`${name}.v`]: normals(size, "v", i).map((x) => (x * x + 0.1) / 100),
+  }));
+  const feeds: Feeds = Object.assign({ rates: adamRates(shape.optimizer, 0.01, 10) }, ...state, familyBatch(cfg));
+  return {
+    outputs,
+    turns: [() => feeds],
+    verify: ([results], tolerance) => expectMeaning(results, outputs, feeds, tolerance),
+  };
+}
+
+const adapterStep = {
+  dropout: 0,
+  attentionDropout: false,
+  optimizer: { kind: "adamw", beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0.1 },
+  maxGradNorm: 0.1,
+} as const;
 
 const DROPOUT = 0.2;
 

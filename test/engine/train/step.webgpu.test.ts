@@ -1,6 +1,17 @@
 import { beforeAll, test } from "vitest";
+import type { DecoderConfig } from "../../../src/engine/nn/config";
 import { dropoutDecoders, type GoldenDecoder, goldenDecoders } from "../../helpers/golden";
-import { type Check, dropoutCheck, forwardCheck, lossCheck, runTogether, stepsCheck } from "../../helpers/goldenChecks";
+import {
+  adaptersCheck,
+  type Check,
+  dropoutCheck,
+  familyCheck,
+  familyDecoders,
+  forwardCheck,
+  lossCheck,
+  runTogether,
+  stepsCheck,
+} from "../../helpers/goldenChecks";
 import type { Results } from "../../helpers/run";
 import { describeWebgpu } from "../../helpers/webgpu";
 
@@ -12,11 +23,17 @@ const laws: Readonly<Record<string, readonly [(golden: GoldenDecoder) => Check, 
   "three optimisation steps are PyTorch's": [stepsCheck, sixDecoders],
   "a step with dropout is what the graph says": [dropoutCheck, dropoutDecoders],
 };
+const [gated, parallel] = Object.values(familyDecoders) as [DecoderConfig, DecoderConfig];
 const checks: Readonly<Record<string, Check>> = Object.fromEntries(
   Object.entries(laws).flatMap(([law, [check, decoders]]) =>
     decoders.map((golden) => [`${law}: ${golden.name}`, check(golden)]),
   ),
 );
+Object.assign(checks, {
+  "loss and gradients of today's families": familyCheck(gated),
+  "loss and gradients of attention and MLP side by side": familyCheck(parallel),
+  "a step of adapters": adaptersCheck(gated),
+});
 
 describeWebgpu("on WebGPU, with nothing left to the CPU", () => {
   let results: Readonly<Record<string, readonly Results[]>>;
