@@ -14,7 +14,7 @@ import { moveIntoPlace, requireFree, requireSpace } from "../hub/disk";
 import { exportNames } from "../models/family";
 import { type Model, openModel } from "../models/folder";
 import { paramSpecs } from "../nn/params";
-import { loadTokenizer, saveTokenizer } from "../tokenizers";
+import { saveTokenizer } from "../tokenizers";
 import { cooperate } from "../tokenizers/cooperate";
 import { makeFolder, readJson, storageError, writeFileWhole } from "../weights";
 import { temporaryName } from "../weights/files";
@@ -62,7 +62,7 @@ export async function exportModel(dir: string, options: ExportOptions): Promise<
       ? writeHuggingFace(job)
       : writeOnnxFolder(job, precision ?? precisionOf(model)));
     await writeConfig(job, extra);
-    await copyTokenizer(dir, work);
+    await copyTokenizer(job);
     signal?.throwIfAborted();
     await moveIntoPlace(work, out);
     return { dir: out };
@@ -173,13 +173,13 @@ const TOKENIZER_FILES = [
   "merges.txt",
 ];
 
-/** A tokenizer's files as they are; of those that have no tokenizer.json, what it would be. */
-async function copyTokenizer(dir: string, work: string): Promise<void> {
-  const there = await Promise.all(TOKENIZER_FILES.map(async (name) => ((await isFile(join(dir, name))) ? name : null)));
-  const names = there.filter((name) => name !== null);
-  if (names.includes("vocab.json") && !names.includes("tokenizer.json"))
-    await saveTokenizer(await loadTokenizer(dir), work);
-  for (const name of names) await copyFile(join(dir, name), join(work, name));
+/** A tokenizer's files as they are; where tokenizer.json is none of them, what it would be too. */
+async function copyTokenizer({ dir, work, model }: Job): Promise<void> {
+  for (const name of TOKENIZER_FILES) {
+    if (await isFile(join(dir, name))) await copyFile(join(dir, name), join(work, name));
+  }
+  const isConverted = (await isFile(join(dir, "vocab.json"))) && !(await isFile(join(dir, "tokenizer.json")));
+  if (isConverted) await saveTokenizer(model.tokenizer, work);
 }
 
 const isFile = async (path: string): Promise<boolean> => (await stat(path).catch(() => null))?.isFile() ?? false;

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { AutoTokenizer } from "@huggingface/transformers";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { type ExportProgress, exportModel } from "../../../src/engine/export";
 import { writeWeights } from "../../../src/engine/export/huggingFace";
@@ -8,6 +9,7 @@ import { asFloats } from "../../../src/engine/export/values";
 import { exportNames } from "../../../src/engine/models/family";
 import { openWeights } from "../../../src/engine/models/folder";
 import { paramSpecs } from "../../../src/engine/nn/params";
+import { loadTokenizer } from "../../../src/engine/tokenizers";
 import { openStored, readStored, readTensors, type StoredTensor, writeSafetensors } from "../../../src/engine/weights";
 import { ARCHITECTURES } from "../../helpers/architectures";
 
@@ -75,6 +77,26 @@ describe.each(["hf", "onnx"] as const)("an export as %s", (format) => {
     const config = JSON.parse(await readFile(join(out, "config.json"), "utf8"));
     expect(config).toMatchObject({ model_type: "gpt2", architectures: ["GPT2LMHeadModel"], torch_dtype: "float32" });
   });
+});
+
+test("a tokenizer of vocabulary and merges gets the tokenizer.json that others ask for", async () => {
+  const dir = join(parent, "merges");
+  await mkdir(dir);
+  for (const name of ["config.json", "model.safetensors"]) {
+    await writeFile(join(dir, name), await readFile(join(GPT2, name)));
+  }
+  const vocab = ["l", "o", "w", "e", "r", "\u0120", "lo", "low", "er", "\u0120low", "<|endoftext|>"];
+  await writeFile(join(dir, "vocab.json"), JSON.stringify(Object.fromEntries(vocab.map((token, id) => [token, id]))));
+  await writeFile(join(dir, "merges.txt"), "#version: 0.2\nl o\nlo w\ne r\n\u0120 low\n");
+  await exportModel(dir, { format: "onnx", out });
+  expect(await readdir(out)).toEqual(expect.arrayContaining(["vocab.json", "merges.txt", "tokenizer_config.json"]));
+
+  await rm(join(out, "vocab.json"));
+  const tokenizer = await loadTokenizer(out);
+  expect(tokenizer.encodePrompt("lower low")).toEqual([7, 8, 9]);
+  expect(tokenizer.eosId).toBe(10);
+  const library = await AutoTokenizer.from_pretrained(out);
+  expect(library.encode("lower low")).toEqual([7, 8, 9]);
 });
 
 test("a model folder without weights is refused in a sentence", async () => {
