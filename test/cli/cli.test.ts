@@ -180,6 +180,37 @@ test("the adder has 270,226 parameters", async () => {
   expect(json(await decoderLab("describe", "--model", out, "--json"))).toMatchObject({ parameters: 270_226 });
 }, 60_000);
 
+test.each([[], ["lora.rank=4"]])(
+  "train --from goes on from a model, in a folder of its own %s",
+  async (...set) => {
+    const out = join(dir, `tuned${set}`);
+    const settings = ["train.blockSize=16", "train.sampleEvery=3", ...set.flat()];
+    const data = ["--data", join(dir, "text.txt")];
+    const args = [
+      "train",
+      "--from",
+      model,
+      ...data,
+      "--out",
+      out,
+      "--steps",
+      "3",
+      "--set",
+      ...settings,
+      "--device",
+      "cpu",
+    ];
+    const tuned = await decoderLab(...args, "--json");
+    expect(tuned.code, tuned.stderr).toBe(0);
+    expect(lines(tuned).at(-1)).toMatchObject({ event: "done", step: 3, reason: "done", dir: out });
+    const resumed = await decoderLab("resume", "--model", out, "--steps", "4", "--json");
+    expect(lines(resumed).at(-1)).toMatchObject({ step: 4, reason: "done" });
+    const evaluation = json(await decoderLab("eval", "--model", out, "--json")) as { loss: number };
+    expect(evaluation.loss).toBeLessThan(Math.log(12));
+  },
+  60_000,
+);
+
 test("Ctrl+C stops a run and keeps what was learned", async () => {
   const out = join(dir, "stopped");
   const args = ["train", "--preset", "char", "--data", join(dir, "text.txt"), "--out", out, ...SMALL, "--json"];
@@ -211,6 +242,10 @@ describe("errors are one line on stderr, with exit code 1", () => {
     ],
     "an unknown option": [["devices", "--jsno"], /usage: decoder-lab devices/],
     "a missing option": [["train", "--preset", "char"], /--out is missing; usage/],
+    "a preset and a model to start from": [
+      ["train", "--preset", "char", "--from", "m", "--data", "text.txt", "--out", "x"],
+      /cannot start from another; leave one of the two out/,
+    ],
     "an unknown device": [
       ["generate", "--model", ".", "--prompt", "a", "--device", "gpu9"],
       /no device "gpu9"; choose auto, cpu or webgpu/,
