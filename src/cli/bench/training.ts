@@ -5,18 +5,16 @@
  * phases. A step draws its batch, as a user's step does.
  */
 
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { input } from "../../engine/graph/node";
 import { classicDecoder, type DecoderConfig } from "../../engine/nn/config";
 import { initParams } from "../../engine/nn/params";
 import { PRESETS, type Preset } from "../../engine/presets/presets";
 import { withSettings } from "../../engine/presets/settings";
 import { random } from "../../engine/random";
-import { lower } from "../../engine/runtime/lower";
-import { Session } from "../../engine/runtime/session";
 import { adderTrainingData, type TrainingData, textData } from "../../engine/train/data";
 import { createStepper, freshState } from "../../engine/train/stepper";
+import { matmulFlops } from "./machine";
+import { findTorch, runForJson, scriptAt } from "./programs";
+import { printFigure, row, shown } from "./table";
 
 interface Work {
   readonly work: string;
@@ -60,7 +58,7 @@ export async function benchTraining(options: {
   readonly json: boolean;
 }): Promise<void> {
   const { only, seconds, json } = options;
-  const python = await findTorch();
+  const python = await findTorch(SCRIPT);
   const flops = await matmulFlops();
   if (!json) {
     console.log(`matrix products of this machine: ${(flops / 1e9).toFixed(0)} GFLOP/s`);
@@ -80,31 +78,25 @@ export async function benchTraining(options: {
     const limit = (perStep * flops) / stepFlops(work);
     if (json) {
       const line = (variant: string, samples: readonly number[]) =>
-        console.log(
-          JSON.stringify({
-            work: work.work,
-            variant,
-            metric: work.metric,
-            value: best(samples),
-            samples: samples.map((s) => perStep / s),
-          }),
-        );
+        printFigure({
+          work: work.work,
+          variant,
+          metric: work.metric,
+          value: best(samples),
+          samples: samples.map((s) => perStep / s),
+        });
       line(work.variant, ours);
       if (torch.length > 0) line(`${work.variant} PyTorch`.trim(), torch);
     } else {
-      const figure = (value: number) => value.toFixed(value < 100 ? 1 : 0);
       const compared =
-        torch.length > 0 ? [figure(best(torch)), `${(best(ours) / best(torch)).toFixed(2)}x`] : ["-", "-"];
+        torch.length > 0 ? [shown(best(torch)), `${(best(ours) / best(torch)).toFixed(2)}x`] : ["-", "-"];
       const share = `${((100 * best(ours)) / limit).toFixed(0)} %`;
       console.log(
-        row([`${work.work} ${work.title} (${work.metric})`, figure(best(ours)), ...compared, figure(limit), share]),
+        row([`${work.work} ${work.title} (${work.metric})`, shown(best(ours)), ...compared, shown(limit), share]),
       );
     }
   }
 }
-
-const row = ([first = "", ...rest]: readonly string[]): string =>
-  first.padEnd(46) + rest.map((cell) => cell.padStart(13)).join("");
 
 /** Seconds per step of our engine, on the CPU. */
 async function timeOurs({ preset }: Work, seconds: number): Promise<number[]> {
@@ -148,48 +140,9 @@ function stepFlops({ preset }: Work): number {
   return 3 * 2 * B * T * perToken;
 }
 
-/** Operations per second of a large product, the best of a few: what the processor can do with this library. */
-async function matmulFlops(): Promise<number> {
-  const N = 1024;
-  const matrix = (name: string) => input(name, [N, N]);
-  const session = await Session.create(lower({ y: matrix("a").matmul(matrix("b")).sum() }, "cpu"), "cpu");
-  const data = new Float32Array(N * N).fill(1);
-  let best = Infinity;
-  for (let i = 0; i < 30; i++) {
-    const began = performance.now();
-    await session.run({ a: data, b: data });
-    best = Math.min(best, performance.now() - began);
-  }
-  await session.release();
-  return (2 * N ** 3) / (best / 1000);
-}
-
-const SCRIPT = new URL("../src/cli/bench/torch_train.py", import.meta.url).pathname;
-/** Under Debian's default build of OpenBLAS its threads and PyTorch's fight; this one shares OpenMP with PyTorch. */
-const OPENBLAS = "/usr/lib/x86_64-linux-gnu/openblas-openmp";
-
-async function findTorch(): Promise<string | undefined> {
-  if (!existsSync(SCRIPT)) return undefined;
-  for (const python of [process.env.DECODER_LAB_PYTHON, "/usr/bin/python3", "python3"]) {
-    if (python && (await run(python, ["-c", "import torch"])) !== undefined) return python;
-  }
-  return undefined;
-}
+const SCRIPT = scriptAt("torch_train.py");
 
 async function timeTorch(python: string, { work, variant }: Work, seconds: number): Promise<number[]> {
-  const line = await run(python, [SCRIPT, work, variant, String(seconds)]);
-  if (line === undefined) throw new Error(`PyTorch could not run ${work}: see ${SCRIPT}`);
-  return (JSON.parse(line) as { samples: number[] }).samples;
-}
-
-/** What a program prints, or undefined where it fails. */
-function run(program: string, args: readonly string[]): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const env = existsSync(OPENBLAS) ? { ...process.env, LD_LIBRARY_PATH: OPENBLAS } : process.env;
-    const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "ignore"] });
-    let text = "";
-    child.stdout.on("data", (data) => (text += data));
-    child.on("error", () => resolve(undefined));
-    child.on("close", (code) => resolve(code === 0 ? text : undefined));
-  });
+  const { samples } = await runForJson<{ samples: number[] }>(python, [SCRIPT, work, variant, String(seconds)]);
+  return samples;
 }

@@ -1,16 +1,37 @@
+import { EngineError } from "../../engine";
+import { benchDecoding } from "../bench/decoding";
+import { benchLarge } from "../bench/large";
+import { type Job, measure } from "../bench/measure";
 import { benchTraining } from "../bench/training";
 import type { Command } from "../options";
 
+/** What runs unless works are named. M1 takes minutes and gigabytes. */
+const USUAL = ["T1", "T2", "T3", "G1", "A1"];
+const WORKS = [...USUAL, "M1"];
+
 export const bench: Command = {
-  usage: "bench [--only T1,T2,T3] [--seconds N] [--json]",
-  values: ["only", "seconds"],
-  flags: ["json"],
+  usage: "bench [--only T1,T2,T3,G1,A1,M1] [--peers] [--seconds N] [--json]",
+  // `measure` is how a measurement gets a process of its own; `shape` and `rounds` keep tests short.
+  values: ["only", "seconds", "measure", "shape", "rounds"],
+  flags: ["json", "peers"],
   async run(options) {
-    const only = options.text("only")?.split(",");
-    await benchTraining({
-      only,
-      seconds: options.number("seconds", { min: 1, max: 3600 }) ?? 10,
-      json: options.has("json"),
-    });
+    const job = options.text("measure");
+    if (job !== undefined) {
+      console.log(JSON.stringify(await measure(JSON.parse(job) as Job)));
+      // Other libraries keep threads that would wait for more.
+      process.exit(0);
+    }
+    const only = options.text("only")?.split(",") ?? USUAL;
+    const unknown = only.find((work) => !WORKS.includes(work));
+    if (unknown !== undefined)
+      throw new EngineError("config", `There is no benchmark "${unknown}"; choose from ${WORKS.join(", ")}.`);
+    const json = options.has("json");
+    const seconds = options.number("seconds", { min: 1, max: 3600 }) ?? 10;
+    if (only.some((work) => work.startsWith("T"))) await benchTraining({ only, seconds, json });
+    const works = (["G1", "A1"] as const).filter((work) => only.includes(work));
+    const rounds = options.count("rounds") ?? 3;
+    const shape = options.text("shape") === "tiny" ? "tiny" : "gpt2";
+    if (works.length > 0) await benchDecoding({ works, shape, peers: options.has("peers"), rounds, json });
+    if (only.includes("M1")) await benchLarge({ shape: shape === "tiny" ? "tiny" : "opt1_3b", json });
   },
 };

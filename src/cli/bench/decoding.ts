@@ -1,0 +1,357 @@
+/**
+ * How fast pretrained models open, read and write: ours in three precisions and, where asked for, PyTorch, llama.cpp and
+ * transformers.js with the same weights. They take turns, each in processes of its own, several rounds of them, and the
+ * best of each is compared: shared machines have slow phases.
+ */
+
+import { rmSync } from "node:fs";
+import { mkdir, mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import { exportModel } from "../../engine";
+import type { QuantizedTensor } from "../../engine/graph/node";
+import { openWeights } from "../../engine/models/folder";
+import type { DecoderConfig } from "../../engine/nn/config";
+import { paramSpecs } from "../../engine/nn/params";
+import type { StoredTensor } from "../../engine/weights";
+import { writeGguf } from "./gguf";
+import { matmulFlops, memoryReads } from "./machine";
+import type { Decoded, DecodeJob, Job, Traced, TraceJob } from "./measure";
+import { type Precision, quantized, type ShapeName, writeRandomModel } from "./models";
+import { CACHE, findTorch, findTransformers, installLlama, runForJson, scriptAt } from "./programs";
+import { type Figure, printFigure, row, shown } from "./table";
+
+export interface DecodingOptions {
+  readonly works: readonly ("G1" | "A1")[];
+  readonly shape: ShapeName;
+  /** Compares with other libraries. */
+  readonly peers: boolean;
+  readonly rounds: number;
+  readonly json: boolean;
+}
+
+const PRECISIONS: readonly Precision[] = ["f32", "8-bit", "4-bit"];
+const PROMPT = 128;
+const NEW_TOKENS = 64;
+const TRACED = 64;
+/** Repeats within a process. */
+const REPEATS = 3;
+
+/** Somebody who runs the same model. */
+interface Side {
+  readonly name: "ours" | "PyTorch" | "llama.cpp" | "transformers.js";
+  readonly precisions: readonly Precision[];
+  /** Makes the model in the form that it takes; answers what to ask of its process. */
+  readonly prepare: (precision: Precision) => Promise<Pick<DecodeJob, "library" | "path" | "from" | "dtype">>;
+  readonly measure: <T extends Decoded | Traced>(job: Job) => Promise<T>;
+  readonly traces: boolean;
+}
+
+/** Measures in a process of its own, which is this program again. */
+export const measureApart = <T extends Decoded | Traced>(job: Job): Promise<T> =>
+  runForJson<T>(process.execPath, [process.argv[1] as string, "bench", "--measure", JSON.stringify(job)]);
+
+export async function benchDecoding({ works, shape, peers, rounds, json }: DecodingOptions): Promise<void> {
+  const log = (line: string) => console.error(line);
+  await withTemporaryFolder(async (dir) => {
+    log("Making models with random weights …");
+    const folder = (precision: Precision) => join(dir, precision);
+    await writeRandomModel(folder("f32"), shape, "F32");
+    if (works.includes("G1"))
+      for (const precision of ["8-bit", "4-bit"] as const) await quantized(folder("f32"), folder(precision), precision);
+    const sides = [oursIn(folder), ...(peers ? await others(dir, folder, log) : [])];
+    const machine = { flops: await matmulFlops(), bytesPerSecond: [] as number[] };
+    const { cfg } = await openWeights(folder("f32"));
+    const decoded = works.includes("G1") ? await decodeAll(sides, cfg, rounds, machine.bytesPerSecond, log) : [];
+    const traced = works.includes("A1") ? await traceAll(sides, folder("f32"), cfg, rounds, log) : [];
+    const limits = await limitsOf(folder, works.includes("G1") ? PRECISIONS : [], cfg, machine);
+    const figures = [...decoded.flatMap(decodeFigures), ...traced.flatMap(traceFigures)];
+    if (json) {
+      if (works.includes("G1")) printFigure(bandwidthFigure(machine.bytesPerSecond));
+      for (const figure of [...figures, ...shares(figures, limits)])
+        printFigure({ ...figure, variant: variantOf(figure) });
+    } else
+      printTable(
+        figures,
+        limits,
+        machine,
+        sides.map(({ name }) => name),
+      );
+    for (const line of notes(decoded, traced)) log(line);
+  });
+}
+
+/** A folder in the cache, which may be gigabytes: gone in the end, also when the run is stopped. */
+export async function withTemporaryFolder(work: (dir: string) => Promise<void>): Promise<void> {
+  await mkdir(CACHE, { recursive: true });
+  const dir = await mkdtemp(join(CACHE, "bench-"));
+  const remove = () => rmSync(dir, { recursive: true, force: true });
+  const stop = () => process.exit(130);
+  process.once("exit", remove);
+  process.once("SIGINT", stop);
+  process.once("SIGTERM", stop);
+  try {
+    await work(dir);
+  } finally {
+    remove();
+    process.off("exit", remove);
+    process.off("SIGINT", stop);
+    process.off("SIGTERM", stop);
+  }
+}
+
+const oursIn = (folder: (precision: Precision) => string): Side => ({
+  name: "ours",
+  precisions: PRECISIONS,
+  prepare: async (precision) => ({ library: "ours", path: folder(precision) }),
+  measure: measureApart,
+  traces: true,
+});
+
+/** Those that are installed here, or can be; of the rest, why not. */
+async function others(
+  dir: string,
+  folder: (precision: Precision) => string,
+  log: (line: string) => void,
+): Promise<Side[]> {
+  const sides: Side[] = [];
+  const script = scriptAt("torch_decode.py");
+  const python = await findTorch(script);
+  if (!python) log("PyTorch is not installed (Debian: python3-torch): nothing is compared with it.");
+  else
+    sides.push({
+      name: "PyTorch",
+      precisions: ["f32"],
+      prepare: async (precision) => ({ library: "ours", path: folder(precision) }),
+      measure: (job) => runForJson(python, [script, JSON.stringify(job)]),
+      traces: true,
+    });
+  try {
+    const from = await installLlama(log);
+    sides.push({
+      name: "llama.cpp",
+      precisions: PRECISIONS,
+      async prepare(precision) {
+        const path = join(dir, `${precision}.gguf`);
+        await writeGguf(path, await openWeights(folder(precision)));
+        return { library: "llama.cpp", path, from };
+      },
+      measure: measureApart,
+      traces: false,
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split("\n", 1)[0] : String(error);
+    log(`node-llama-cpp could not be installed: nothing is compared with it. ${reason}`);
+  }
+  const from = findTransformers();
+  if (!from) log("@huggingface/transformers is not installed: nothing is compared with it.");
+  else
+    sides.push({
+      name: "transformers.js",
+      precisions: PRECISIONS,
+      async prepare(precision) {
+        const out = join(dir, `onnx-${precision}`);
+        await exportModel(folder(precision), { format: "onnx", out });
+        const dtype = { f32: "fp32", "8-bit": "q8", "4-bit": "q4" }[precision];
+        return { library: "transformers.js", path: out, from, dtype };
+      },
+      measure: measureApart,
+      traces: false,
+    });
+  return sides;
+}
+
+/** What a side reached with a precision, of each process. */
+interface Result<T> {
+  readonly side: string;
+  readonly precision: Precision;
+  readonly runs: T[];
+}
+
+async function decodeAll(
+  sides: readonly Side[],
+  cfg: DecoderConfig,
+  rounds: number,
+  bytesPerSecond: number[],
+  log: (line: string) => void,
+): Promise<Result<Decoded>[]> {
+  const contestants: { result: Result<Decoded>; measure: Side["measure"]; job: Job }[] = [];
+  const prompt = promptOf(PROMPT, cfg);
+  for (const precision of PRECISIONS) {
+    for (const side of sides.filter(({ precisions }) => precisions.includes(precision))) {
+      const prepared = await side.prepare(precision);
+      const job = { kind: "decode", ...prepared, prompt, newTokens: NEW_TOKENS, repeats: REPEATS } as const;
+      contestants.push({ result: { side: side.name, precision, runs: [] }, measure: side.measure, job });
+    }
+  }
+  for (let round = 1; round <= rounds; round++) {
+    log(`G1, round ${round} of ${rounds} …`);
+    bytesPerSecond.push(...(await memoryReads()));
+    for (const { result, measure, job } of contestants) result.runs.push(await measure<Decoded>(job));
+  }
+  return contestants.map(({ result }) => result);
+}
+
+async function traceAll(
+  sides: readonly Side[],
+  path: string,
+  cfg: DecoderConfig,
+  rounds: number,
+  log: (line: string) => void,
+): Promise<Result<Traced>[]> {
+  const job: TraceJob = { kind: "trace", path, prompt: promptOf(TRACED, cfg), repeats: 3 * REPEATS };
+  const able = sides.filter(({ traces }) => traces);
+  const results = able.map(({ name }): Result<Traced> => ({ side: name, precision: "f32", runs: [] }));
+  for (let round = 1; round <= rounds; round++) {
+    log(`A1, round ${round} of ${rounds} …`);
+    for (const [i, { measure }] of able.entries()) results[i]?.runs.push(await measure<Traced>(job));
+  }
+  return results;
+}
+
+/** Tokens from all over the vocabulary. */
+const promptOf = (length: number, { vocabSize }: DecoderConfig) =>
+  Array.from({ length }, (_, i) => (i * 977) % vocabSize);
+
+/** A figure, and whose it is. */
+interface SideFigure extends Figure {
+  readonly side: string;
+}
+
+/** As in the contract; others' figures have their name behind it. */
+const variantOf = ({ side, variant }: SideFigure) => (side === "ours" ? variant : `${variant} ${side}`.trim());
+
+function decodeFigures({ side, precision, runs }: Result<Decoded>): SideFigure[] {
+  const figure = (metric: string, best: (...samples: number[]) => number, samples: readonly number[]) => ({
+    work: "G1",
+    variant: precision,
+    side,
+    metric,
+    value: best(...samples),
+    samples,
+  });
+  const memory = (of: "mapped" | "own") => runs.flatMap(({ memory }) => memory[of] ?? []);
+  return [
+    figure(
+      "ttft ms",
+      Math.min,
+      runs.flatMap(({ ttftMs }) => ttftMs),
+    ),
+    figure(
+      "decode tok/s",
+      Math.max,
+      runs.flatMap(({ tokensPerSecond }) => tokensPerSecond),
+    ),
+    figure(
+      "load s",
+      Math.min,
+      runs.map(({ loadSeconds }) => loadSeconds),
+    ),
+    figure(
+      "peak RSS MB",
+      Math.min,
+      runs.map(({ memory }) => memory.peak),
+    ),
+    figure("RSS of mapped files MB", Math.min, memory("mapped")),
+    figure("RSS of its own MB", Math.min, memory("own")),
+  ].filter(({ samples }) => samples.length > 0);
+}
+
+const traceFigures = ({ side, runs }: Result<Traced>): SideFigure[] => {
+  const samples = runs.flatMap(({ ms }) => ms);
+  return [{ work: "A1", variant: "", side, metric: "ms", value: Math.min(...samples), samples }];
+};
+
+const bandwidthFigure = (samples: readonly number[]): Figure => ({
+  work: "machine",
+  variant: "",
+  metric: "memory read GB/s",
+  value: Math.max(...samples) / 1e9,
+  samples: samples.map((speed) => speed / 1e9),
+});
+
+/** What the machine allows of a figure, by `keyOf`. */
+type Limits = ReadonlyMap<string, number>;
+
+const keyOf = ({ work, variant, metric }: Pick<Figure, "work" | "variant" | "metric">) =>
+  `${work}/${variant}/${metric}`;
+
+/** Matrix products at their speed in float32, or every weight read once from memory. */
+async function limitsOf(
+  folder: (precision: Precision) => string,
+  precisions: readonly Precision[],
+  cfg: DecoderConfig,
+  { flops, bytesPerSecond }: { readonly flops: number; readonly bytesPerSecond: readonly number[] },
+): Promise<Limits> {
+  const { dModel: D, dMlp: F, nLayers: L, vocabSize: V } = cfg;
+  const pass = (T: number) => 2 * (T * L * (4 * D * D + 2 * D * F + T * D) + D * V);
+  const limits = new Map([
+    ["A1//ms", (1000 * pass(TRACED)) / flops],
+    ["G1/f32/ttft ms", (1000 * pass(PROMPT)) / flops],
+  ]);
+  for (const precision of precisions) {
+    const bytes = await bytesPerToken(folder(precision));
+    limits.set(`G1/${precision}/decode tok/s`, Math.max(...bytesPerSecond) / bytes);
+    limits.set(`G1/${precision}/peak RSS MB`, bytes / 1e6);
+  }
+  return limits;
+}
+
+/** Of the weights that every token needs: all, but of the table of positions only a row. */
+async function bytesPerToken(dir: string): Promise<number> {
+  const { cfg, weights } = await openWeights(dir);
+  return paramSpecs(cfg).reduce((sum, { name }) => {
+    const isRead = name !== "embed.positions.weight";
+    return isRead ? sum + bytesOf(weights.get(name) as StoredTensor | QuantizedTensor) : sum;
+  }, 0);
+}
+
+export const bytesOf = (tensor: StoredTensor | QuantizedTensor): number =>
+  "bits" in tensor ? tensor.weight.length + tensor.scales.length : tensor.length;
+
+/** How much of a limit is reached, 0 to 1. */
+const shareOf = ({ metric, value }: Figure, limit: number) => (metric.endsWith("/s") ? value / limit : limit / value);
+
+/** Of ours, how much of what the memory's bandwidth allows decoding reaches. */
+const shares = (figures: readonly SideFigure[], limits: Limits): SideFigure[] =>
+  figures
+    .filter(({ side, metric }) => side === "ours" && metric === "decode tok/s")
+    .map((figure) => {
+      const limit = limits.get(keyOf(figure)) as number;
+      const samples = figure.samples.map((sample) => sample / limit);
+      return { ...figure, metric: "share of memory bandwidth", value: figure.value / limit, samples };
+    });
+
+function printTable(
+  figures: readonly SideFigure[],
+  limits: Limits,
+  { flops, bytesPerSecond }: { readonly flops: number; readonly bytesPerSecond: readonly number[] },
+  sides: readonly string[],
+): void {
+  const read = bytesPerSecond.length > 0 ? `; memory reads: ${shown(Math.max(...bytesPerSecond) / 1e9)} GB/s` : "";
+  console.log(`matrix products of this machine: ${shown(flops / 1e9)} GFLOP/s${read}`);
+  console.log(row(["GPT-2 124M, random weights", ...sides, "limit", "of the limit"]));
+  for (const own of figures.filter(({ side }) => side === "ours")) {
+    const cells = sides.map((name) => {
+      const figure = figures.find((other) => other.side === name && keyOf(other) === keyOf(own));
+      return figure ? shown(figure.value) : "-";
+    });
+    const limit = limits.get(keyOf(own));
+    const share = limit === undefined ? ["-", "-"] : [shown(limit), `${(100 * shareOf(own, limit)).toFixed(0)} %`];
+    console.log(row([`${own.work} ${own.variant} ${own.metric}`.replace("  ", " "), ...cells, ...share]));
+  }
+}
+
+/** What the figures do not say. */
+function notes(decoded: readonly Result<Decoded>[], traced: readonly Result<Traced>[]): string[] {
+  const lines = decoded.flatMap(({ side, precision, runs }) => {
+    const ours = decoded.find((result) => result.side === "ours" && result.precision === precision)?.runs[0]?.ids ?? [];
+    const theirs = runs[0]?.ids ?? [];
+    if (side === "ours") return [];
+    const same = ours.findIndex((id, i) => id !== theirs[i]);
+    return [
+      `${precision}: ${side} chose the same token as ours ${same < 0 ? ours.length : same} times before another.`,
+    ];
+  });
+  const brought = traced.map(({ side, runs }) => `${side} ${shown(runs[0]?.megabytes ?? 0)} MB`);
+  return brought.length > 0 ? [...lines, `A1 brought to the host: ${brought.join(", ")}.`] : lines;
+}

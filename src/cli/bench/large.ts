@@ -1,0 +1,51 @@
+/** M1: what memory a model of 1.3 billion parameters takes that was imported to 8 bits. */
+
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { openWeights } from "../../engine/models/folder";
+import { bytesOf, measureApart, withTemporaryFolder } from "./decoding";
+import type { Decoded } from "./measure";
+import { quantized, type ShapeName, writeRandomModel } from "./models";
+import { printFigure, row, shown } from "./table";
+
+export async function benchLarge({
+  shape,
+  json,
+}: {
+  readonly shape: ShapeName;
+  readonly json: boolean;
+}): Promise<void> {
+  await withTemporaryFolder(async (dir) => {
+    const [original, path] = [join(dir, "float16"), join(dir, "8-bit")];
+    console.error("Making a model in float16 with random weights …");
+    await writeRandomModel(original, shape, "F16");
+    console.error("Importing it to 8 bits …");
+    await quantized(original, path, "8-bit");
+    await rm(original, { recursive: true });
+    const { cfg, weights } = await openWeights(path);
+    const weightBytes = [...weights.values()].reduce((sum, tensor) => sum + bytesOf(tensor), 0);
+    const prompt = Array.from({ length: 16 }, (_, i) => (i * 977) % cfg.vocabSize);
+    const { loadSeconds, tokensPerSecond, memory } = await measureApart<Decoded>({
+      kind: "decode",
+      library: "ours",
+      path,
+      prompt,
+      newTokens: 16,
+      repeats: 2,
+    });
+    const figures = [
+      { metric: "weights MB", samples: [weightBytes / 1e6] },
+      { metric: "load s", samples: [loadSeconds] },
+      { metric: "decode tok/s", samples: tokensPerSecond },
+      { metric: "peak RSS MB", samples: [memory.peak] },
+      { metric: "RSS of mapped files MB", samples: memory.mapped === null ? [] : [memory.mapped] },
+      { metric: "RSS of its own MB", samples: memory.own === null ? [] : [memory.own] },
+      { metric: "RSS of its own / weights", samples: memory.own === null ? [] : [(memory.own * 1e6) / weightBytes] },
+    ].filter(({ samples }) => samples.length > 0);
+    for (const { metric, samples } of figures) {
+      const value = Math.max(...samples);
+      if (json) printFigure({ work: "M1", variant: "8-bit", metric, value, samples });
+      else console.log(row([`M1 OPT-1.3b's shape, 8-bit: ${metric}`, shown(value)]));
+    }
+  });
+}

@@ -1,0 +1,98 @@
+/** Measuring happens in processes of their own, so that load time and memory mean something; others are installed here. */
+
+import { execFile, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { access, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+
+/** Where what is downloaded or made for benchmarks lies. */
+export const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "decoder-lab");
+
+/** Under Debian's default build of OpenBLAS its threads and PyTorch's fight; this one shares OpenMP with PyTorch. */
+const OPENBLAS = "/usr/lib/x86_64-linux-gnu/openblas-openmp";
+
+/** What a program prints; an error with the last line that it complains with where it fails. */
+export function run(program: string, args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const env = existsSync(OPENBLAS) ? { ...process.env, LD_LIBRARY_PATH: OPENBLAS } : process.env;
+    const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    let text = "";
+    let complaints = "";
+    child.stdout.on("data", (data) => (text += data));
+    child.stderr.on("data", (data) => (complaints += data));
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      if (code === 0) resolve(text);
+      else
+        reject(
+          new Error(`${program} ended with ${signal ?? code}: ${complaints.trim().split("\n").slice(-3).join("\n")}`),
+        );
+    });
+  });
+}
+
+/** What a program prints in its last line, as JSON. */
+export async function runForJson<T>(program: string, args: readonly string[]): Promise<T> {
+  const text = await run(program, args);
+  // Both ends of the line are in this folder.
+  return JSON.parse(text.trim().split("\n").at(-1) ?? "") as T;
+}
+
+/** A script in Python beside this file; there is none beside a packaged command line. */
+export const scriptAt = (name: string): string => new URL(`../src/cli/bench/${name}`, import.meta.url).pathname;
+
+/** A Python that has PyTorch, or undefined. */
+export async function findTorch(script: string): Promise<string | undefined> {
+  if (!existsSync(script)) return undefined;
+  for (const python of [process.env.DECODER_LAB_PYTHON, "/usr/bin/python3", "python3"]) {
+    const works = python && (await run(python, ["-c", "import torch"]).catch(() => null)) !== null;
+    if (works) return python;
+  }
+  return undefined;
+}
+
+/** The address to import transformers.js from, or undefined where it is not installed. */
+export function findTransformers(): string | undefined {
+  try {
+    const require = createRequire(import.meta.url);
+    return pathToFileURL(require.resolve("@huggingface/transformers")).href;
+  } catch {
+    return undefined;
+  }
+}
+
+const LLAMA_VERSION = "3.22.1";
+
+/** The address to import node-llama-cpp from, which is installed into the user's cache folder when it is first needed. */
+export async function installLlama(log: (line: string) => void): Promise<string> {
+  const installed = join(CACHE, `node-llama-cpp-${LLAMA_VERSION}`);
+  const entry = join(installed, "node_modules", "node-llama-cpp", "dist", "index.js");
+  if (!(await exists(entry))) {
+    log(`Installing node-llama-cpp ${LLAMA_VERSION} into ${installed} (once per machine) …`);
+    await mkdir(CACHE, { recursive: true });
+    const partial = await mkdtemp(`${installed}-partial-`);
+    try {
+      await writeFile(join(partial, "package.json"), "{}");
+      // Its own script would compile llama.cpp where no prebuilt one fits; the prebuilt ones are packages.
+      const args = ["install", "--ignore-scripts", "--no-audit", "--no-fund", `node-llama-cpp@${LLAMA_VERSION}`];
+      await promisify(execFile)("npm", args, { cwd: partial });
+      // Whoever finishes first wins: a folder is either whole or not there.
+      await rename(partial, installed).catch(async (error) => {
+        if (!(await exists(entry))) throw error;
+      });
+    } finally {
+      await rm(partial, { recursive: true, force: true });
+    }
+  }
+  return pathToFileURL(entry).href;
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );

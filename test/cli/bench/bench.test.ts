@@ -1,0 +1,80 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { build } from "esbuild";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Figure } from "../../../src/cli/bench/table";
+
+const root = resolve(import.meta.dirname, "../../..");
+/** Inside node_modules, so that the native package is found from there. */
+const cli = join(root, "node_modules/.cache/decoder-lab/bench-cli.mjs");
+let cache: string;
+
+beforeAll(async () => {
+  await build({
+    entryPoints: [join(root, "src/cli/main.ts")],
+    outfile: cli,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    external: ["onnxruntime-node"],
+    logLevel: "warning",
+  });
+  cache = await mkdtemp(join(tmpdir(), "decoder-lab-bench-"));
+}, 30_000);
+afterAll(() => rm(cache, { recursive: true, force: true }));
+
+const bench = (...args: string[]): Promise<{ readonly stdout: string; readonly stderr: string }> =>
+  new Promise((done) => {
+    const env = { ...process.env, XDG_CACHE_HOME: cache };
+    execFile(
+      process.execPath,
+      [cli, "bench", "--shape", "tiny", "--rounds", "1", ...args],
+      { env },
+      (_, stdout, stderr) => done({ stdout, stderr }),
+    );
+  });
+
+/** Lines of the contract, which may have others beside them. */
+async function figures(...args: string[]): Promise<Map<string, Figure>> {
+  const { stdout, stderr } = await bench(...args, "--json");
+  expect(stdout, stderr).not.toBe("");
+  const lines = stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Figure);
+  for (const line of lines) {
+    expect(Object.keys(line)).toEqual(["work", "variant", "metric", "value", "samples"]);
+    expect(line.samples.length).toBeGreaterThan(0);
+    expect(line.samples, `${line.metric}: the best of them`).toContain(line.value);
+  }
+  return new Map(lines.map((line) => [`${line.work} ${line.variant} ${line.metric}`, line]));
+}
+
+test("G1 says of three precisions how fast they open, read and write, and what memory they take", async () => {
+  const lines = await figures("--only", "G1");
+  for (const variant of ["f32", "8-bit", "4-bit"]) {
+    for (const metric of ["ttft ms", "decode tok/s", "load s", "peak RSS MB", "share of memory bandwidth"])
+      expect(lines.get(`G1 ${variant} ${metric}`)?.value, `${variant} ${metric}`).toBeGreaterThan(0);
+  }
+  expect(lines.get("machine  memory read GB/s")?.value).toBeGreaterThan(0.1);
+  expect([...lines.keys()].some((key) => /^[TAM]\d/.test(key))).toBe(false);
+  expect(await readdir(join(cache, "decoder-lab")), "what it made is gone").toEqual([]);
+}, 60_000);
+
+test("A1 is one figure", async () => {
+  const lines = await figures("--only", "A1");
+  expect([...lines.keys()]).toEqual(["A1  ms"]);
+}, 60_000);
+
+test("M1 holds the memory of its own against the weights", async () => {
+  const lines = await figures("--only", "M1");
+  expect(lines.get("M1 8-bit load s")?.value).toBeGreaterThan(0);
+  // Only Linux tells what memory is a process's own.
+  if (process.platform === "linux") expect(lines.get("M1 8-bit RSS of its own / weights")?.value).toBeGreaterThan(0);
+}, 60_000);
+
+test("an unknown work is refused with those that there are", async () => {
+  expect((await bench("--only", "G7")).stderr).toContain('There is no benchmark "G7"; choose from T1, T2, T3, G1');
+});
