@@ -41,7 +41,7 @@ export class TokenCache {
     const dropped = windowStart(ids.length, this.decoding.cfg.nCtx);
     const window = ids.slice(dropped);
     // The last token is always read: what comes after it is what is wanted.
-    const reused = Math.min(commonPrefix(window, this.#tokens), window.length - 1);
+    const reused = Math.min(commonPrefix(window, this.#tokens), window.length - 1, this.decoding.length);
     this.decoding.rewind(reused);
     this.#tokens = this.#tokens.slice(0, reused);
     const rest = window.slice(reused);

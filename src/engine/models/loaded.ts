@@ -1,10 +1,14 @@
 /** A model in memory, ready to be looked at and to write: its weights on a device and what was compiled for them. */
 
+import { totalmem } from "node:os";
+import { EngineError } from "../errors";
 import { Decoding, gpuAttentionProblem } from "../generate/decoding";
 import { type GeneratedStep, type GenerateOptions, generate, generateBatch, TokenCache } from "../generate/generate";
 import { softmax } from "../generate/sampling";
+import { sizeOf } from "../graph/shape";
 import { vocabularyTexts } from "../inspect/nextToken";
 import { type Trace, Tracer } from "../inspect/trace";
+import { paramSpecs } from "../nn/params";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
 import { type DeviceWeights, mapWeights } from "../runtime/weights";
 import type { TokenSpan } from "../tokenizers";
@@ -49,8 +53,14 @@ export class LoadedModel {
 
   static async open(dir: string, choice: DeviceChoice): Promise<LoadedModel> {
     const model = await openModel(dir);
+    requireMemory(model);
     const { device, reason } = await deviceFor(model, choice);
     return new LoadedModel(model, await mapWeights(model.cfg, model.weights, device), reason);
+  }
+
+  /** Too large for a copy of its weights to look at and another to write with. */
+  get #isLarge(): boolean {
+    return 2 * memoryOf(this.model) > MOST_OF_MEMORY * totalmem();
   }
 
   /** Each token's text, [V]: see `vocabularyTexts`. */
@@ -69,6 +79,7 @@ export class LoadedModel {
     onToken: (token: GeneratedStep & { readonly text: string }) => void = () => {},
   ): Promise<GenerateSummary> {
     return this.#inTurn(async () => {
+      if (this.#isLarge) await this.#tracer.release();
       const { tokenizer } = this.model;
       const { stop = [], signal } = options;
       const began = performance.now();
@@ -130,6 +141,7 @@ export class LoadedModel {
   /** Everything a forward pass over a text computes, but for the attention of single heads: see `attentionOf`. */
   inspect(text: string, maxTokens = Infinity): Promise<Inspection> {
     return this.#inTurn(async () => {
+      if (this.#isLarge) await this.#decoding.release();
       const { tokenizer, cfg } = this.model;
       const ids = tokenizer.encodePrompt(text);
       const first = Math.max(0, ids.length - Math.min(cfg.nCtx, maxTokens));
@@ -158,6 +170,26 @@ export class LoadedModel {
     this.#last = turn.catch(() => undefined);
     return turn;
   }
+}
+
+/** The share of the machine's memory that weights may take. */
+const MOST_OF_MEMORY = 0.75;
+
+/** Bytes of the weights as they are computed with: quantised, or in float32. */
+const memoryOf = ({ cfg, weights }: Model): number =>
+  paramSpecs(cfg).reduce((sum, { name, shape }) => {
+    const tensor = weights.get(name);
+    return sum + (tensor && "bits" in tensor ? tensor.weight.length + tensor.scales.length : 4 * sizeOf(shape));
+  }, 0);
+
+function requireMemory(model: Model): void {
+  const needed = memoryOf(model);
+  if (needed <= MOST_OF_MEMORY * totalmem()) return;
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  throw new EngineError(
+    "device",
+    `${model.info.name} needs ${gigabytes(needed)} of memory, and this machine has ${gigabytes(totalmem())}; import it with 8-bit or 4-bit weights, or choose a smaller model.`,
+  );
 }
 
 /** The device that was asked for; of the automatic choice, one that can run the model. */

@@ -1,7 +1,13 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { EngineError } from "../../../src/engine/errors";
 import { Decoding } from "../../../src/engine/generate/decoding";
-import { type GenerateOptions, generate, generateBatch, TokenCache, windowStart } from "../../../src/engine/generate/generate";
+import {
+  type GenerateOptions,
+  generate,
+  generateBatch,
+  TokenCache,
+  windowStart,
+} from "../../../src/engine/generate/generate";
 import { argMax, GREEDY, softmax } from "../../../src/engine/generate/sampling";
 import { Tracer } from "../../../src/engine/inspect/trace";
 import type { DecoderConfig } from "../../../src/engine/nn/config";
@@ -356,6 +362,16 @@ describe("cancelling", () => {
     expect(reused).toBe(512);
     expect(largestDifference(logits, await wholePass(model, ids))).toBeLessThan(5e-5);
   });
+});
+
+test("a cache whose decoding was released in between reads its prompt anew", async () => {
+  const model = await tinyModel();
+  const cache = cacheOf(model);
+  await nextAfter(cache, someIds(20));
+  await cache.decoding.release();
+  const { logits, reused } = await nextAfter(cache, someIds(22));
+  expect(reused).toBe(0);
+  expect(largestDifference(logits, await wholePass(model, someIds(22)))).toBeLessThan(1e-5);
 });
 
 describe("prompts of unequal length, side by side", () => {
