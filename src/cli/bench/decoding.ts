@@ -14,7 +14,7 @@ import type { DecoderConfig } from "../../engine/nn/config";
 import { paramSpecs } from "../../engine/nn/params";
 import type { StoredTensor } from "../../engine/weights";
 import { writeGguf } from "./gguf";
-import { matmulFlops, memoryReads } from "./machine";
+import { int8Ops, matmulFlops, memoryReads } from "./machine";
 import type { Decoded, DecodeJob, Job, Traced, TraceJob } from "./measure";
 import { type Precision, quantized, type ShapeName, writeRandomModel } from "./models";
 import { CACHE, findTorch, findTransformers, installLlama, runForJson, scriptAt } from "./programs";
@@ -59,7 +59,7 @@ export async function benchDecoding({ works, shape, peers, rounds, json }: Decod
     if (works.includes("G1"))
       for (const precision of ["8-bit", "4-bit"] as const) await quantized(folder("f32"), folder(precision), precision);
     const sides = [oursIn(folder), ...(peers ? await others(dir, folder, log) : [])];
-    const machine = { flops: await matmulFlops(), bytesPerSecond: [] as number[] };
+    const machine = { flops: await matmulFlops(), int8: await int8Ops(), bytesPerSecond: [] as number[] };
     const { cfg } = await openWeights(folder("f32"));
     const decoded = works.includes("G1") ? await decodeAll(sides, cfg, rounds, machine.bytesPerSecond, log) : [];
     const traced = works.includes("A1") ? await traceAll(sides, folder("f32"), cfg, rounds, log) : [];
@@ -185,8 +185,11 @@ async function decodeAll(
   }
   for (let round = 1; round <= rounds; round++) {
     log(`G1, round ${round} of ${rounds} …`);
-    bytesPerSecond.push(...(await memoryReads()));
-    for (const { result, measure, job } of contestants) result.runs.push(await measure<Decoded>(job));
+    for (const { result, measure, job } of contestants) {
+      // Each time anew: what others leave of the bandwidth changes by the second on shared machines.
+      bytesPerSecond.push(...(await memoryReads()));
+      result.runs.push(await measure<Decoded>(job));
+    }
   }
   return contestants.map(({ result }) => result);
 }
@@ -269,24 +272,33 @@ const bandwidthFigure = (samples: readonly number[]): Figure => ({
   samples: samples.map((speed) => speed / 1e9),
 });
 
+interface Machine {
+  /** Operations per second of matrix products in float32, and in 8 bits. */
+  readonly flops: number;
+  readonly int8: number;
+  readonly bytesPerSecond: readonly number[];
+}
+
 /** What the machine allows of a figure, by `keyOf`. */
 type Limits = ReadonlyMap<string, number>;
 
 const keyOf = ({ work, variant, metric }: Pick<Figure, "work" | "variant" | "metric">) =>
   `${work}/${variant}/${metric}`;
 
-/** Matrix products at their speed in float32, or every weight read once from memory. */
+/** Matrix products at their speed, which for 4 bits is that of 8, or every weight read once from memory. */
 async function limitsOf(
   folder: (precision: Precision) => string,
   precisions: readonly Precision[],
   cfg: DecoderConfig,
-  { flops, bytesPerSecond }: { readonly flops: number; readonly bytesPerSecond: readonly number[] },
+  { flops, int8, bytesPerSecond }: Machine,
 ): Promise<Limits> {
   const { dModel: D, dMlp: F, nLayers: L, vocabSize: V } = cfg;
   const pass = (T: number) => 2 * (T * L * (4 * D * D + 2 * D * F + T * D) + D * V);
   const limits = new Map([
     ["A1//ms", (1000 * pass(TRACED)) / flops],
     ["G1/f32/ttft ms", (1000 * pass(PROMPT)) / flops],
+    ["G1/8-bit/ttft ms", (1000 * pass(PROMPT)) / int8],
+    ["G1/4-bit/ttft ms", (1000 * pass(PROMPT)) / int8],
   ]);
   for (const precision of precisions) {
     const bytes = await bytesPerToken(folder(precision));
@@ -324,12 +336,13 @@ const shares = (figures: readonly SideFigure[], limits: Limits): SideFigure[] =>
 function printTable(
   figures: readonly SideFigure[],
   limits: Limits,
-  { flops, bytesPerSecond }: { readonly flops: number; readonly bytesPerSecond: readonly number[] },
+  { flops, int8, bytesPerSecond }: Machine,
   sides: readonly string[],
 ): void {
   const read = bytesPerSecond.length > 0 ? `; memory reads: ${shown(Math.max(...bytesPerSecond) / 1e9)} GB/s` : "";
-  console.log(`matrix products of this machine: ${shown(flops / 1e9)} GFLOP/s${read}`);
-  console.log(row(["GPT-2 124M, random weights", ...sides, "limit", "of the limit"]));
+  const products = `${shown(flops / 1e9)} GFLOP/s, in 8 bits ${shown(int8 / 1e9)} Gop/s`;
+  console.log(`matrix products of this machine: ${products}${read}`);
+  console.log(row(["GPT-2, random weights", ...sides, "limit", "of the limit"]));
   for (const own of figures.filter(({ side }) => side === "ours")) {
     const cells = sides.map((name) => {
       const figure = figures.find((other) => other.side === name && keyOf(other) === keyOf(own));
@@ -345,12 +358,9 @@ function printTable(
 function notes(decoded: readonly Result<Decoded>[], traced: readonly Result<Traced>[]): string[] {
   const lines = decoded.flatMap(({ side, precision, runs }) => {
     const ours = decoded.find((result) => result.side === "ours" && result.precision === precision)?.runs[0]?.ids ?? [];
-    const theirs = runs[0]?.ids ?? [];
-    if (side === "ours") return [];
-    const same = ours.findIndex((id, i) => id !== theirs[i]);
-    return [
-      `${precision}: ${side} chose the same token as ours ${same < 0 ? ours.length : same} times before another.`,
-    ];
+    const other = ours.findIndex((id, i) => id !== runs[0]?.ids[i]);
+    const same = other < 0 ? ours.length : other;
+    return side === "ours" ? [] : [`${precision}: the first ${same} of ${ours.length} tokens of ${side} are ours.`];
   });
   const brought = traced.map(({ side, runs }) => `${side} ${shown(runs[0]?.megabytes ?? 0)} MB`);
   return brought.length > 0 ? [...lines, `A1 brought to the host: ${brought.join(", ")}.`] : lines;

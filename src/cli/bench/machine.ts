@@ -5,13 +5,41 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { input } from "../../engine/graph/node";
 import { lower } from "../../engine/runtime/lower";
+import type { OnnxGraph } from "../../engine/runtime/onnx";
 import { Session } from "../../engine/runtime/session";
 
+/** Rows and columns of the products that are timed. */
+const N = 1024;
+
 /** Operations per second of a large product, the best of a few: what the processor can do with this library. */
-export async function matmulFlops(): Promise<number> {
-  const N = 1024;
+export const matmulFlops = (): Promise<number> => {
   const matrix = (name: string) => input(name, [N, N]);
-  const session = await Session.create(lower({ y: matrix("a").matmul(matrix("b")).sum() }, "cpu"), "cpu");
+  return productSpeed(lower({ y: matrix("a").matmul(matrix("b")).sum() }, "cpu"));
+};
+
+/** The same of numbers of 8 bits, of which one matrix is made so on the way, as it is in a model. */
+export const int8Ops = (): Promise<number> =>
+  productSpeed({
+    name: "product",
+    inputs: [{ name: "a", type: "float32", shape: [N, N] }],
+    outputs: [{ name: "y", type: "float32", shape: [N, N] }],
+    initializers: [
+      { name: "codes", type: "uint8", shape: [N, N], data: new Uint8Array(N * N).fill(100) },
+      { name: "scale", type: "float32", shape: [1], data: Float32Array.of(0.01) },
+    ],
+    nodes: [
+      {
+        op: "DynamicQuantizeMatMul",
+        domain: "com.microsoft",
+        inputs: ["a", "codes", "scale"],
+        outputs: ["y"],
+        attributes: {},
+      },
+    ],
+  });
+
+async function productSpeed(graph: OnnxGraph): Promise<number> {
+  const session = await Session.create(graph, "cpu");
   const data = new Float32Array(N * N).fill(1);
   let best = Infinity;
   for (let i = 0; i < 30; i++) {
