@@ -158,6 +158,9 @@ async function tourOfImports(workbench: Workbench, hub: HubServer, home: string)
     await rows.filter({ hasText: label }).first().click();
     await workbench.page.keyboard.press("ArrowRight");
   };
+  // All of the side bar for the tree.
+  const inspectorHeader = workbench.page.locator(".sidebar .pane-header", { hasText: "Layer Inspector" });
+  await inspectorHeader.click();
   await open("(8-bit)");
   for (const label of ["(model)", "(layers)", "(0)", "(self_attn)", "(k_proj)"]) {
     await rows.filter({ hasText: label }).first().waitFor();
