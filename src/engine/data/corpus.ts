@@ -1,15 +1,27 @@
 /** Where training text comes from: a text that somebody has, or files and folders, read in chunks and never held whole. */
 
+import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { open, readdir, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { stat } from "node:fs/promises";
 import { EngineError } from "../errors";
-import { codeOf } from "../weights/files";
+import { findFiles, nameOf, readError } from "./findFiles";
+import { jsonLines } from "./jsonLines";
 
 /** The same as the protocol's. */
 export type TextSource =
   | { readonly kind: "text"; readonly name: string; readonly text: string }
+  /** Files, folders, and patterns such as `src/*.txt`. */
   | { readonly kind: "paths"; readonly paths: readonly string[] };
+
+/** How files are read. */
+export interface ReadingOptions {
+  /** Where the text of a line of a JSONL file is; an empty name: such files are text like any other. */
+  readonly field: string;
+  /** Whether folders and patterns leave out what git is told to ignore. */
+  readonly gitignore: boolean;
+}
+
+export const READING: ReadingOptions = { field: "text", gitignore: true };
 
 /** Text that can be read as often as it is needed. */
 export interface Corpus {
@@ -19,159 +31,195 @@ export interface Corpus {
   readonly size: number;
   /** The files it is read from, in order. */
   readonly files: readonly string[];
+  /** How many files of folders and patterns were left out because they are not text. */
+  readonly skipped: number;
+  /** All of it, each document on a line of its own. */
   chunks(signal?: AbortSignal): AsyncGenerator<string>;
+  /** The same document by document: a file, or a line of a JSONL file. */
+  documents(signal?: AbortSignal): AsyncGenerator<readonly Piece[]>;
+  /** Changes when a file does, and is found without reading them; null where the text is held. */
+  stamp(): Promise<string | null>;
+  /** A hash of everything that is read. */
+  contentHash(options?: ReadProgress): Promise<string>;
 }
 
+/** A piece of a document; `ends`: nothing of the document comes after it. */
+export interface Piece {
+  readonly text: string;
+  readonly ends: boolean;
+}
+
+export interface ReadProgress {
+  readonly signal?: AbortSignal | undefined;
+  /** Told the share of the text that is read, 0 to 1. */
+  readonly onProgress?: ((fraction: number) => void) | undefined;
+}
+
+/** As it is written, with the line breaks that it has. */
+type Raw = Omit<Corpus, "chunks">;
+
 const CHUNK = 64 * 1024;
-/** How much of a file decides whether it is text. */
-const HEAD = 64 * 1024;
-/** Folders that hold what others made. */
-const LEFT_OUT = new Set(["node_modules", "__pycache__"]);
+/** What is hashed is not decoded: larger pieces go faster. */
+const HASHED = 1 << 20;
 
 /** Finds the text of a source and checks that there is some; reads no more of it than that needs. */
-export async function openCorpus(source: TextSource): Promise<Corpus> {
-  const corpus = source.kind === "text" ? textCorpus(source.name, source.text) : await fileCorpus(source.paths);
+export async function openCorpus(source: TextSource, options: ReadingOptions = READING): Promise<Corpus> {
+  const raw = source.kind === "text" ? textCorpus(source.name, source.text) : await fileCorpus(source.paths, options);
+  const corpus: Corpus = {
+    ...raw,
+    chunks: (signal) => withLineFeeds(joined(raw.documents(signal))),
+    documents: (signal) => eachWithLineFeeds(raw.documents(signal)),
+  };
   await requireText(corpus);
-  return { ...corpus, chunks: (signal) => withLineFeeds(corpus.chunks(signal)) };
+  return corpus;
+}
+
+/** Documents one after the other, each on a line of its own. */
+async function* joined(documents: AsyncIterable<readonly Piece[]>): AsyncGenerator<string> {
+  let last = "\n";
+  let isStart = true;
+  for await (const pieces of documents) {
+    const texts: string[] = [];
+    for (const { text, ends } of pieces) {
+      if (text !== "") {
+        if (isStart && last !== "\n") texts.push("\n");
+        texts.push(text);
+        last = text.at(-1) as string;
+        isStart = false;
+      }
+      isStart ||= ends;
+    }
+    if (texts.length > 0) yield texts.length === 1 ? (texts[0] as string) : texts.join("");
+  }
 }
 
 /** Line breaks as "\n" alone: prompts have no other, and a model should not have to learn two. */
-async function* withLineFeeds(chunks: AsyncIterable<string>): AsyncGenerator<string> {
+function lineFeeds(): { push(text: string): string; end(): string } {
   let held = "";
-  for await (const chunk of chunks) {
-    const text = held + chunk;
-    // Its "\n" may be the first of the next chunk.
-    held = text.endsWith("\r") ? "\r" : "";
-    yield text.slice(0, text.length - held.length).replaceAll("\r\n", "\n");
-  }
-  yield held;
+  return {
+    push(chunk) {
+      const text = held + chunk;
+      // Its "\n" may be the first of the next chunk.
+      held = text.endsWith("\r") ? "\r" : "";
+      return text.slice(0, text.length - held.length).replaceAll("\r\n", "\n");
+    },
+    end() {
+      const rest = held;
+      held = "";
+      return rest;
+    },
+  };
 }
 
-function textCorpus(name: string, text: string): Corpus {
+async function* withLineFeeds(chunks: AsyncIterable<string>): AsyncGenerator<string> {
+  const { push, end } = lineFeeds();
+  for await (const chunk of chunks) yield push(chunk);
+  yield end();
+}
+
+async function* eachWithLineFeeds(documents: AsyncIterable<readonly Piece[]>): AsyncGenerator<readonly Piece[]> {
+  const { push, end } = lineFeeds();
+  for await (const pieces of documents) {
+    yield pieces.map(({ text, ends }) => ({ text: ends ? push(text) + end() : push(text), ends }));
+  }
+}
+
+function textCorpus(name: string, text: string): Raw {
   return {
     name,
     size: text.length,
     files: [],
-    async *chunks(signal) {
+    skipped: 0,
+    async *documents(signal) {
       for (let start = 0; start < text.length; ) {
         signal?.throwIfAborted();
         const end = characterEnd(text, start + CHUNK);
-        yield text.slice(start, end);
+        yield [{ text: text.slice(start, end), ends: end >= text.length }];
         start = end;
       }
     },
+    stamp: async () => null,
+    contentHash: async () => createHash("sha256").update(text).digest("hex"),
   };
 }
 
-async function fileCorpus(paths: readonly string[]): Promise<Corpus> {
+async function fileCorpus(paths: readonly string[], options: ReadingOptions): Promise<Raw> {
   if (paths.length === 0) throw new EngineError("data", "Nothing was chosen to train on; choose a file or a folder.");
-  const files = (await Promise.all(paths.map(textFiles))).flat();
+  const { paths: files, skipped } = await findFiles(paths, options);
   const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
-  const [first] = paths;
+  const size = sizes.reduce((a, b) => a + b, 0);
+  const isJsonLines = (file: string) => options.field !== "" && /\.(jsonl|ndjson)$/i.test(file);
+  /** How a file is read, as far as its bytes do not say. */
+  const readingOf = (file: string) => (isJsonLines(file) ? `JSONL ${options.field}` : "text");
   return {
-    name: paths.length === 1 ? basename(first as string) : `${paths.length} files and folders`,
-    size: sizes.reduce((a, b) => a + b, 0),
+    name: nameOf(paths),
+    size,
     files,
-    async *chunks(signal) {
-      let last = "\n";
+    skipped,
+    async *documents(signal) {
       for (const file of files) {
-        let isStart = true;
-        for await (const chunk of readChunks(file, signal)) {
-          if (chunk === "") continue;
-          // A file starts on a line of its own.
-          yield isStart && last !== "\n" ? `\n${chunk}` : chunk;
-          isStart = false;
-          last = chunk.at(-1) as string;
+        if (isJsonLines(file)) yield* jsonLines(file, readChunks(file, signal), options.field);
+        else {
+          for await (const text of readChunks(file, signal)) yield [{ text, ends: false }];
+          yield [{ text: "", ends: true }];
         }
       }
+    },
+    async stamp() {
+      const hash = createHash("sha256");
+      for (const file of files) {
+        const { size, mtimeNs, ctimeNs } = await stat(file, { bigint: true }).catch((error) => {
+          throw readError(error, file);
+        });
+        hash.update(JSON.stringify([file, readingOf(file), `${size}`, `${mtimeNs}`, `${ctimeNs}`]));
+      }
+      return hash.digest("hex");
+    },
+    async contentHash({ signal, onProgress } = {}) {
+      const hash = createHash("sha256");
+      let read = 0;
+      for (const [i, file] of files.entries()) {
+        hash.update(JSON.stringify([readingOf(file), sizes[i]]));
+        for await (const bytes of readBytes(file, HASHED, signal)) {
+          hash.update(bytes);
+          read += bytes.length;
+          onProgress?.(Math.min(read / size, 1));
+        }
+      }
+      return hash.digest("hex");
     },
   };
 }
 
-/** The text files of a path: itself, or those in a folder and its folders, by name. */
-async function textFiles(path: string): Promise<string[]> {
-  const entry = await entryOf(path);
-  if (!entry.isDirectory()) {
-    // A pipe may never answer, and a device never end.
-    if (!entry.isFile()) throw new EngineError("data", `${path} is neither a file nor a folder; choose a text file.`);
-    const problem = await notText(path);
-    if (problem) throw new EngineError("data", `${path} ${problem}; choose a text file.`);
-    return [path];
-  }
-  const files: string[] = [];
-  for await (const file of filesBelow(path)) if (!(await notText(file))) files.push(file);
-  if (files.length === 0) throw new EngineError("data", `The folder ${path} has no text files; choose one that has.`);
-  return files;
-}
-
-async function* filesBelow(dir: string): AsyncGenerator<string> {
-  const entries = await readdir(dir, { withFileTypes: true }).catch((error) => {
-    throw readError(error, dir);
-  });
-  for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (entry.name.startsWith(".") || LEFT_OUT.has(entry.name)) continue;
-    const path = join(dir, entry.name);
-    // Links are not followed: they may lead in circles.
-    if (entry.isDirectory()) yield* filesBelow(path);
-    else if (entry.isFile()) yield path;
-  }
-}
-
-/** Why a file is not UTF-8 text, by its beginning; null where it is. An empty file is text. */
-async function notText(path: string): Promise<string | null> {
-  const file = await open(path, "r").catch((error) => {
-    throw readError(error, path);
-  });
+async function* readBytes(path: string, chunk: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
   try {
-    const { buffer, bytesRead } = await file.read(new Uint8Array(HEAD), 0, HEAD, 0);
-    const head = buffer.subarray(0, bytesRead);
-    const isUtf16 = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
-    if (isUtf16) return "is UTF-16; save it as UTF-8 first";
-    if (head.includes(0)) return "is a binary file";
-    // As a stream: the last character may go on after the head.
-    new TextDecoder("utf-8", { fatal: true }).decode(head, { stream: true });
-    return null;
+    for await (const bytes of createReadStream(path, { highWaterMark: chunk })) {
+      signal?.throwIfAborted();
+      yield bytes as Uint8Array;
+    }
   } catch (error) {
-    if (error instanceof TypeError) return "is not UTF-8 text";
     throw readError(error, path);
-  } finally {
-    await file.close();
   }
 }
 
 /** A file's text without its byte order mark. */
 async function* readChunks(path: string, signal?: AbortSignal): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
-  try {
-    for await (const bytes of createReadStream(path, { highWaterMark: CHUNK })) {
-      signal?.throwIfAborted();
-      yield decoder.decode(bytes as Uint8Array, { stream: true });
-    }
-    yield decoder.decode();
-  } catch (error) {
-    if (error instanceof TypeError) {
+  const decode = (bytes?: Uint8Array): string => {
+    try {
+      return decoder.decode(bytes, { stream: bytes !== undefined });
+    } catch (error) {
       throw new EngineError(
         "data",
         `${path} is not UTF-8 text all the way through; save it as UTF-8 or leave it out.`,
-        { cause: error },
+        {
+          cause: error,
+        },
       );
     }
-    throw readError(error, path);
-  }
-}
-
-const entryOf = (path: string) =>
-  stat(path).catch((error) => {
-    throw readError(error, path);
-  });
-
-function readError(error: unknown, path: string): unknown {
-  const code = codeOf(error);
-  if (code === "ENOENT") return new EngineError("data", `${path} does not exist; choose a file or a folder that does.`);
-  if (code === "EACCES" || code === "EPERM")
-    return new EngineError("data", `${path} may not be read; change its permissions or leave it out.`);
-  if (code === "ENOTDIR") return new EngineError("data", `${path} lies below a file, not a folder; choose another.`);
-  return error;
+  };
+  for await (const bytes of readBytes(path, CHUNK, signal)) yield decode(bytes);
+  yield decode();
 }
 
 /** Two characters at least, and not all of them white space. */

@@ -97,7 +97,9 @@ describe("says in a sentence that", () => {
 
   test("a folder has no text, a path does not exist, nothing was chosen", async () => {
     await write("pictures/a.png", Uint8Array.of(0, 1));
-    await expect(open(join(root, "pictures"))).rejects.toThrow(/pictures has no text files; choose one that has\.$/);
+    await expect(open(join(root, "pictures"))).rejects.toThrow(
+      /pictures has no text files \(1 file is not text\); choose one that has\.$/,
+    );
     await expect(open(join(root, "nowhere"))).rejects.toThrow(
       /nowhere does not exist; choose a file or a folder that does\.$/,
     );
