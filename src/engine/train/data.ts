@@ -26,7 +26,16 @@ export interface TrainingData {
   heldOut(split: "validation" | "test", most?: number): Iterable<HeldOutBatch>;
   /** A task's questions and the answers they should get; null for text. */
   readonly task: Task | null;
+  /** What batches are made of, for those who make them elsewhere. */
+  readonly ids: IdParts;
 }
+
+export type IdParts =
+  | ({ readonly kind: "text" } & Pick<Splits, "train" | "validation">)
+  /** Rows of `rowLength` ids, one after the other; what follows the first `promptLength` of a row is learned. */
+  | ({ readonly kind: "rows"; readonly rowLength: number; readonly promptLength: number } & {
+      readonly [part in "train" | "validation"]: Int32Array;
+    });
 
 export interface HeldOutBatch {
   readonly batch: StepBatch;
@@ -58,6 +67,7 @@ export function textData(splits: Splits, shape: BatchShape & { readonly seed: nu
         yield toStepBatch(evaluationBatch(tokens, shape, Math.floor((i * count) / taken)), B);
     },
     task: null,
+    ids: { kind: "text", train: splits.train, validation: splits.validation },
   };
 }
 
@@ -88,6 +98,13 @@ export function adderTrainingData({
           return { prompt: row.slice(0, ADDER_PROMPT_LENGTH), answer: row.slice(ADDER_PROMPT_LENGTH) };
         });
       },
+    },
+    ids: {
+      kind: "rows",
+      rowLength: ADDER_LENGTH,
+      promptLength: ADDER_PROMPT_LENGTH,
+      train: data.train.ids,
+      validation: data.validation.ids,
     },
   };
 }
