@@ -26,6 +26,8 @@ export interface SessionOptions {
   readonly keepOnDevice?: boolean;
   /** Fail where an operator would fall back from the GPU to the CPU; for tests. */
   readonly forbidFallback?: boolean;
+  /** Read weights as they lie: slower, and without the second copy of each that products are faster with. */
+  readonly unpacked?: boolean;
   readonly profile?: string;
 }
 
@@ -61,6 +63,7 @@ export class Session {
           ...(options.forbidFallback && { disable_cpu_ep_fallback: "1" }),
           intra_op: { allow_spinning: options.spin ? "1" : "0" },
           force_spinning_stop: "1",
+          ...(options.unpacked && { disable_prepacking: "1" }),
           ...(folder !== undefined && { model_external_initializers_file_folder_path: folder }),
         },
       },

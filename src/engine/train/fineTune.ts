@@ -38,10 +38,13 @@ export async function fineTuningOf(
   return { base, recipe, lora };
 }
 
-/** Bytes for each number that is trained: itself, its gradient, two moments, and their successors while a step runs. */
-const TRAINED_BYTES = 8 * 4;
-/** Bytes for each number that is not: as the forward and as the backward pass read it. */
+// Measured on GPT-2 124M: full steps took 6.8 GB, those of adapters 3.2 GB.
+/** Bytes for each number that is trained: itself, its gradient, two moments, their successors, and copies of these. */
+const TRAINED_BYTES = 11 * 4;
+/** Bytes for each number that is not: as float32, for training and for evaluation. */
 const FROZEN_BYTES = 2 * 4;
+/** What a step holds besides, by what it keeps for its backward pass at the least. */
+const STEP_FACTOR = 6;
 
 /** Refuses a run that this machine cannot hold, with what to do. */
 export function requireMemory(
@@ -53,7 +56,7 @@ export function requireMemory(
 ): void {
   const parameters = countParameters(cfg);
   const weights = parameters * (lora ? FROZEN_BYTES : TRAINED_BYTES);
-  const needed = weights + keptBytes(cfg, train);
+  const needed = weights + STEP_FACTOR * keptBytes(cfg, train);
   if (needed <= bytes) return;
   const problem = `Training ${lora ? "adapters of" : "all parameters of"} ${name} needs about ${gigabytes(needed)} of memory, and this machine has ${gigabytes(bytes)}`;
   const advice =

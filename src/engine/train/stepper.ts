@@ -71,7 +71,10 @@ export async function createStepper(
 ): Promise<Stepper> {
   const graph = stepGraph(cfg, shape, trained);
   const inputs = stepInputs(graph, shape, seed);
-  const evaluation = await Session.create(lower(evalGraph(cfg, shape, graph.segments, trained), device), device);
+  // Weights in files are constants of the graphs, each of which would make copies of its own.
+  const evaluation = await Session.create(lower(evalGraph(cfg, shape, graph.segments, trained), device), device, {
+    unpacked: true,
+  });
   return device === "cpu"
     ? new CpuStepper(graph, inputs, evaluation, await createLoop(graph), trained.feeds, start)
     : GpuStepper.create(graph, inputs, evaluation, trained.feeds, start);
@@ -203,7 +206,7 @@ const createLoop = (graph: StepGraph): Promise<Session> =>
       perTurn: STEP_INPUTS.filter((name) => name !== "offsets" || graph.dropoutSizes.length > 0),
     }),
     "cpu",
-    { spin: true },
+    { spin: true, unpacked: true },
   );
 
 /** What a step takes besides the state: inputs that are the same for the whole run, and those of one step. */
