@@ -47,8 +47,8 @@ interface Side {
 }
 
 /** Measures in a process of its own, which is this program again. */
-export const measureApart = <T extends Decoded | Traced>(job: Job): Promise<T> =>
-  runForJson<T>(process.execPath, [process.argv[1] as string, "bench", "--measure", JSON.stringify(job)]);
+export const measureApart = <T extends Decoded | Traced>(job: Job, onStart?: (pid: number) => void): Promise<T> =>
+  runForJson<T>(process.execPath, [process.argv[1] as string, "bench", "--measure", JSON.stringify(job)], onStart);
 
 export async function benchDecoding({ works, shape, peers, rounds, json }: DecodingOptions): Promise<void> {
   const log = (line: string) => console.error(line);
@@ -103,7 +103,7 @@ const oursIn = (folder: (precision: Precision) => string): Side => ({
   name: "ours",
   precisions: PRECISIONS,
   prepare: async (precision) => ({ library: "ours", path: folder(precision) }),
-  measure: measureApart,
+  measure: (job) => measureApart(job),
   traces: true,
 });
 
@@ -135,7 +135,7 @@ async function others(
         await writeGguf(path, await openWeights(folder(precision)));
         return { library: "llama.cpp", path, from };
       },
-      measure: measureApart,
+      measure: (job) => measureApart(job),
       traces: false,
     });
   } catch (error) {
@@ -154,7 +154,7 @@ async function others(
         const dtype = { f32: "fp32", "8-bit": "q8", "4-bit": "q4" }[precision];
         return { library: "transformers.js", path: out, from, dtype };
       },
-      measure: measureApart,
+      measure: (job) => measureApart(job),
       traces: false,
     });
   return sides;

@@ -203,11 +203,16 @@ async function measureTrace({ path, prompt, repeats }: TraceJob): Promise<Traced
 }
 
 async function memoryUsed(): Promise<Memory> {
-  const status = await readFile("/proc/self/status", "utf8").catch(() => "");
+  const peak = (process.resourceUsage().maxRSS * 1024) / 1e6;
+  return { peak, ...(await memoryOf(process.pid)) };
+}
+
+/** What a process has in memory now. */
+export async function memoryOf(pid: number): Promise<Pick<Memory, "mapped" | "own">> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
   const field = (name: string) => {
     const kilobytes = new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1];
     return kilobytes === undefined ? null : (Number(kilobytes) * 1024) / 1e6;
   };
-  const peak = (process.resourceUsage().maxRSS * 1024) / 1e6;
-  return { peak, mapped: field("RssFile"), own: field("RssAnon") };
+  return { mapped: field("RssFile"), own: field("RssAnon") };
 }

@@ -15,11 +15,16 @@ export const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"
 /** Under Debian's default build of OpenBLAS its threads and PyTorch's fight; this one shares OpenMP with PyTorch. */
 const OPENBLAS = "/usr/lib/x86_64-linux-gnu/openblas-openmp";
 
-/** What a program prints; an error with the last line that it complains with where it fails. */
-export function run(program: string, args: readonly string[]): Promise<string> {
+/** What a program prints; an error with the last lines that it complains with where it fails. */
+export function run(
+  program: string,
+  args: readonly string[],
+  onStart: (pid: number) => void = () => {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const env = existsSync(OPENBLAS) ? { ...process.env, LD_LIBRARY_PATH: OPENBLAS } : process.env;
     const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    if (child.pid !== undefined) onStart(child.pid);
     let text = "";
     let complaints = "";
     child.stdout.on("data", (data) => (text += data));
@@ -36,8 +41,12 @@ export function run(program: string, args: readonly string[]): Promise<string> {
 }
 
 /** What a program prints in its last line, as JSON. */
-export async function runForJson<T>(program: string, args: readonly string[]): Promise<T> {
-  const text = await run(program, args);
+export async function runForJson<T>(
+  program: string,
+  args: readonly string[],
+  onStart?: (pid: number) => void,
+): Promise<T> {
+  const text = await run(program, args, onStart);
   // Both ends of the line are in this folder.
   return JSON.parse(text.trim().split("\n").at(-1) ?? "") as T;
 }
