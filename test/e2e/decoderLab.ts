@@ -1,7 +1,7 @@
 /** Decoder Lab's own views and commands in the window, as a person finds them. */
 
 import type { Frame, Locator } from "playwright-core";
-import type { Workbench } from "./workbench.ts";
+import { appears, type Workbench } from "./workbench.ts";
 
 export interface Training {
   /** As the quick pick shows it, such as "Character GPT". */
@@ -39,7 +39,12 @@ export async function importFolder(workbench: Workbench, dir: string, precision:
   const dialog = workbench.page.locator(".quick-input-widget:visible");
   await dialog.locator(".monaco-list-row", { hasText: ".." }).waitFor();
   await workbench.quickInput.fill(dir);
-  await dialog.locator(".monaco-button", { hasText: "Import" }).click();
+  // While the dialog still lists folders it lets a click go by.
+  await workbench.until("the question of the precision", async () => {
+    const accept = dialog.locator(".monaco-button", { hasText: "Import" });
+    await accept.click({ timeout: 500 }).catch(() => undefined);
+    return appears(workbench.quickRow(precision), 2000);
+  });
   await workbench.pick(precision);
   await workbench.notification("is imported and active").waitFor();
 }
