@@ -7,17 +7,16 @@
 import { rmSync } from "node:fs";
 import { mkdir, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
-import { exportModel } from "../../engine";
 import type { QuantizedTensor } from "../../engine/graph/node";
 import { openWeights } from "../../engine/models/folder";
 import type { DecoderConfig } from "../../engine/nn/config";
 import { paramSpecs } from "../../engine/nn/params";
 import type { StoredTensor } from "../../engine/weights";
-import { writeGguf } from "./gguf";
 import { int8Ops, matmulFlops, memoryReads } from "./machine";
-import type { Decoded, DecodeJob, Job, Traced, TraceJob } from "./measure";
+import type { Decoded, Job, Traced, TraceJob } from "./measure";
 import { type Precision, quantized, type ShapeName, writeRandomModel } from "./models";
-import { CACHE, findTorch, findTransformers, installLlama, runForJson, scriptAt } from "./programs";
+import { CACHE } from "./programs";
+import { others, oursIn, PRECISIONS, type Side } from "./sides";
 import { type Figure, printFigure, row, shown } from "./table";
 
 export interface DecodingOptions {
@@ -29,26 +28,11 @@ export interface DecodingOptions {
   readonly json: boolean;
 }
 
-const PRECISIONS: readonly Precision[] = ["f32", "8-bit", "4-bit"];
 const PROMPT = 128;
 const NEW_TOKENS = 64;
 const TRACED = 64;
 /** Repeats within a process. */
 const REPEATS = 3;
-
-/** Somebody who runs the same model. */
-interface Side {
-  readonly name: "ours" | "PyTorch" | "llama.cpp" | "transformers.js";
-  readonly precisions: readonly Precision[];
-  /** Makes the model in the form that it takes; answers what to ask of its process. */
-  readonly prepare: (precision: Precision) => Promise<Pick<DecodeJob, "library" | "path" | "from" | "dtype">>;
-  readonly measure: <T extends Decoded | Traced>(job: Job) => Promise<T>;
-  readonly traces: boolean;
-}
-
-/** Measures in a process of its own, which is this program again. */
-export const measureApart = <T extends Decoded | Traced>(job: Job, onStart?: (pid: number) => void): Promise<T> =>
-  runForJson<T>(process.execPath, [process.argv[1] as string, "bench", "--measure", JSON.stringify(job)], onStart);
 
 export async function benchDecoding({ works, shape, peers, rounds, json }: DecodingOptions): Promise<void> {
   const log = (line: string) => console.error(line);
@@ -99,72 +83,17 @@ export async function withTemporaryFolder(work: (dir: string) => Promise<void>):
   }
 }
 
-const oursIn = (folder: (precision: Precision) => string): Side => ({
-  name: "ours",
-  precisions: PRECISIONS,
-  prepare: async (precision) => ({ library: "ours", path: folder(precision) }),
-  measure: (job) => measureApart(job),
-  traces: true,
-});
-
-/** Those that are installed here, or can be; of the rest, why not. */
-async function others(
-  dir: string,
-  folder: (precision: Precision) => string,
-  log: (line: string) => void,
-): Promise<Side[]> {
-  const sides: Side[] = [];
-  const script = scriptAt("torch_decode.py");
-  const python = await findTorch(script);
-  if (!python) log("PyTorch is not installed (Debian: python3-torch): nothing is compared with it.");
-  else
-    sides.push({
-      name: "PyTorch",
-      precisions: ["f32"],
-      prepare: async (precision) => ({ library: "ours", path: folder(precision) }),
-      measure: (job) => runForJson(python, [script, JSON.stringify(job)]),
-      traces: true,
-    });
-  try {
-    const from = await installLlama(log);
-    sides.push({
-      name: "llama.cpp",
-      precisions: PRECISIONS,
-      async prepare(precision) {
-        const path = join(dir, `${precision}.gguf`);
-        await writeGguf(path, await openWeights(folder(precision)));
-        return { library: "llama.cpp", path, from };
-      },
-      measure: (job) => measureApart(job),
-      traces: false,
-    });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split("\n", 1)[0] : String(error);
-    log(`node-llama-cpp could not be installed: nothing is compared with it. ${reason}`);
-  }
-  const from = findTransformers();
-  if (!from) log("@huggingface/transformers is not installed: nothing is compared with it.");
-  else
-    sides.push({
-      name: "transformers.js",
-      precisions: PRECISIONS,
-      async prepare(precision) {
-        const out = join(dir, `onnx-${precision}`);
-        await exportModel(folder(precision), { format: "onnx", out });
-        const dtype = { f32: "fp32", "8-bit": "q8", "4-bit": "q4" }[precision];
-        return { library: "transformers.js", path: out, from, dtype };
-      },
-      measure: (job) => measureApart(job),
-      traces: false,
-    });
-  return sides;
-}
-
 /** What a side reached with a precision, of each process. */
 interface Result<T> {
   readonly side: string;
   readonly precision: Precision;
   readonly runs: T[];
+}
+
+/** One who takes part in a benchmark. */
+interface Contestant<T> {
+  readonly result: Result<T>;
+  readonly run: () => Promise<T>;
 }
 
 async function decodeAll(
@@ -174,24 +103,22 @@ async function decodeAll(
   bytesPerSecond: number[],
   log: (line: string) => void,
 ): Promise<Result<Decoded>[]> {
-  const contestants: { result: Result<Decoded>; measure: Side["measure"]; job: Job }[] = [];
+  const contestants: Contestant<Decoded>[] = [];
   const prompt = promptOf(PROMPT, cfg);
   for (const precision of PRECISIONS) {
     for (const side of sides.filter(({ precisions }) => precisions.includes(precision))) {
       const prepared = await side.prepare(precision);
-      const job = { kind: "decode", ...prepared, prompt, newTokens: NEW_TOKENS, repeats: REPEATS } as const;
-      contestants.push({ result: { side: side.name, precision, runs: [] }, measure: side.measure, job });
+      const job: Job = { kind: "decode", ...prepared, prompt, newTokens: NEW_TOKENS, repeats: REPEATS };
+      const result = { side: side.name, precision, runs: [] };
+      const run = async () => {
+        // Each time anew: what others leave of the bandwidth changes by the second on shared machines.
+        bytesPerSecond.push(...(await memoryReads()));
+        return side.measure<Decoded>(job);
+      };
+      contestants.push({ result, run });
     }
   }
-  for (let round = 1; round <= rounds; round++) {
-    log(`G1, round ${round} of ${rounds} …`);
-    for (const { result, measure, job } of contestants) {
-      // Each time anew: what others leave of the bandwidth changes by the second on shared machines.
-      bytesPerSecond.push(...(await memoryReads()));
-      result.runs.push(await measure<Decoded>(job));
-    }
-  }
-  return contestants.map(({ result }) => result);
+  return takeTurns("G1", contestants, rounds, log);
 }
 
 async function traceAll(
@@ -202,13 +129,37 @@ async function traceAll(
   log: (line: string) => void,
 ): Promise<Result<Traced>[]> {
   const job: TraceJob = { kind: "trace", path, prompt: promptOf(TRACED, cfg), repeats: 3 * REPEATS };
-  const able = sides.filter(({ traces }) => traces);
-  const results = able.map(({ name }): Result<Traced> => ({ side: name, precision: "f32", runs: [] }));
+  const contestants = sides
+    .filter(({ traces }) => traces)
+    .map((side): Contestant<Traced> => {
+      const result: Result<Traced> = { side: side.name, precision: "f32", runs: [] };
+      return { result, run: () => side.measure<Traced>(job) };
+    });
+  return takeTurns("A1", contestants, rounds, log);
+}
+
+/** Others may fail without stopping the rest; ours may not. */
+async function takeTurns<T>(
+  work: string,
+  contestants: readonly Contestant<T>[],
+  rounds: number,
+  log: (line: string) => void,
+): Promise<Result<T>[]> {
+  let left = contestants;
   for (let round = 1; round <= rounds; round++) {
-    log(`A1, round ${round} of ${rounds} …`);
-    for (const [i, { measure }] of able.entries()) results[i]?.runs.push(await measure<Traced>(job));
+    log(`${work}, round ${round} of ${rounds} …`);
+    for (const contestant of left) {
+      const { result, run } = contestant;
+      try {
+        result.runs.push(await run());
+      } catch (error) {
+        if (result.side === "ours") throw error;
+        log(`${result.side} could not run ${work} in ${result.precision} and is left out: ${String(error)}`);
+        left = left.filter((other) => other !== contestant);
+      }
+    }
   }
-  return results;
+  return left.map(({ result }) => result);
 }
 
 /** Tokens from all over the vocabulary. */

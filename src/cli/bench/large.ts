@@ -3,9 +3,10 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { openWeights } from "../../engine/models/folder";
-import { bytesOf, measureApart, withTemporaryFolder } from "./decoding";
+import { bytesOf, withTemporaryFolder } from "./decoding";
 import { type Decoded, memoryOf } from "./measure";
 import { quantized, type ShapeName, writeRandomModel } from "./models";
+import { measureApart } from "./sides";
 import { printFigure, row, shown } from "./table";
 
 export async function benchLarge({
