@@ -9,56 +9,13 @@ import { mapWeights } from "../../../src/engine/runtime/weights";
 import { saveTokenizer, trainCharacters } from "../../../src/engine/tokenizers";
 import { evaluateModel } from "../../../src/engine/train/evaluate";
 import { requireMemory } from "../../../src/engine/train/fineTune";
-import { type NewRun, type RunControl, resume, type TrainEvent, train } from "../../../src/engine/train/run";
+import { type NewRun, resume, train } from "../../../src/engine/train/run";
 import { openRunFolder } from "../../../src/engine/train/runFolder";
 import { adaptersOf } from "../../../src/engine/train/trained";
 import { quantizeFolder, readHeader } from "../../../src/engine/weights";
-import { ARCHITECTURES } from "../../helpers/architectures";
+import { baseFolder, fineTuning, LORA, SMALL, TEXT, watched } from "../../helpers/fineTuning";
 import { temporaryFolder } from "../../helpers/storedTensors";
 import { largestDifference } from "../../helpers/tinyModel";
-
-const TEXT = "the cat sat on the mat and the dog sat on the cat\n".repeat(40);
-const SMALL = {
-  "train.steps": 12,
-  "train.batchSize": 4,
-  "train.blockSize": 16,
-  "train.evalEvery": 6,
-  "train.sampleEvery": 12,
-  "train.checkpointEvery": 6,
-  "train.schedule.warmup": 1,
-  "train.schedule.lr": 3e-3,
-};
-const LORA = { ...SMALL, "lora.rank": 4, "lora.alpha": 8, "train.schedule.lr": 2e-2 };
-
-/** A family's tiny checkpoint in a folder of its own, with a tokenizer for the text. */
-async function baseFolder(variant: string): Promise<string> {
-  const dir = join(temporaryFolder(), variant);
-  cpSync(join(ARCHITECTURES, variant), dir, { recursive: true });
-  await saveTokenizer(await trainCharacters([TEXT]), dir);
-  return dir;
-}
-
-const newRun = (from: string, set: NewRun["set"] = SMALL): NewRun => ({
-  preset: "finetune",
-  from,
-  data: { kind: "text", name: "cats", text: TEXT },
-  out: join(temporaryFolder(), "tuned"),
-  name: "tuned",
-  device: "cpu",
-  set,
-});
-
-/** A control that keeps what is reported and stops once a step is done. */
-function watched(stopAt = Infinity): RunControl & { readonly losses: number[] } {
-  const stop = new AbortController();
-  const losses: number[] = [];
-  const report = (event: TrainEvent) => {
-    if (event.kind !== "steps") return;
-    losses.push(...event.reports.map(({ loss }) => loss));
-    if (losses.length >= stopAt) stop.abort();
-  };
-  return { signal: stop.signal, whilePaused: async () => {}, report, losses };
-}
 
 const paramsOf = async (dir: string) => readParams(await openWeights(dir));
 const configOf = (dir: string) => JSON.parse(readFileSync(join(dir, "config.json"), "utf8"));
@@ -81,7 +38,7 @@ describe.each([
   test.each(families)("%s: learns, and leaves a model of the same family", async (variant) => {
     const base = await baseFolder(variant);
     const control = watched();
-    const { dir } = await train(newRun(base, set), control);
+    const { dir } = await train(fineTuning(base, set), control);
     expect(control.losses.at(-1)).toBeLessThan((control.losses[0] as number) - 0.3);
 
     const { torch_dtype, ...config } = configOf(dir);
@@ -107,9 +64,9 @@ describe.each([
   test("that stopped and went on is the run that never stopped, bit for bit", async () => {
     const base = await baseFolder("llama");
     const whole = watched();
-    const reference = await train(newRun(base, set), whole);
+    const reference = await train(fineTuning(base, set), whole);
     const first = watched(5);
-    const stopped = await train(newRun(base, set), first);
+    const stopped = await train(fineTuning(base, set), first);
     expect(stopped.step).toBeLessThan(12);
     const second = watched();
     await resume(stopped.dir, {}, second);
@@ -119,7 +76,10 @@ describe.each([
 
   test("with a learning rate of nothing leaves the weights as they were", async () => {
     const base = await baseFolder("gpt2");
-    const { dir } = await train(newRun(base, { ...set, "train.schedule.lr": 0, "train.schedule.minLr": 0 }), watched());
+    const { dir } = await train(
+      fineTuning(base, { ...set, "train.schedule.lr": 0, "train.schedule.minLr": 0 }),
+      watched(),
+    );
     await expectSameWeights(dir, base);
   });
 });
@@ -127,7 +87,7 @@ describe.each([
 describe("a run that trains adapters", () => {
   test("keeps them alone in its checkpoints, under PEFT's names, beside weights that it maps", async () => {
     const base = await baseFolder("llama");
-    const { dir } = await train(newRun(base, LORA), watched());
+    const { dir } = await train(fineTuning(base, LORA), watched());
     const checkpoint = checkpointOf(dir);
     expect(existsSync(join(checkpoint, "model.safetensors"))).toBe(false);
     const { tensors } = await readHeader(join(checkpoint, "adapter_model.safetensors"));
@@ -149,7 +109,7 @@ describe("a run that trains adapters", () => {
   });
 
   test.each(families)("%s: publishes a model that computes what the base and they do together", async (variant) => {
-    const { dir } = await train(newRun(await baseFolder(variant), { ...LORA, "train.steps": 3 }), watched());
+    const { dir } = await train(fineTuning(await baseFolder(variant), { ...LORA, "train.steps": 3 }), watched());
     const { model, state } = await openRunFolder(dir);
     const { base, lora } = model.adapters as NonNullable<typeof model.adapters>;
     const adapted = await (await adaptersOf(base, lora, "cpu")).weights(state.params);
@@ -165,8 +125,8 @@ describe("a run that trains adapters", () => {
 
   test("is not resumed beside other weights than it began with", async () => {
     const base = await baseFolder("llama");
-    const { dir } = await train(newRun(base, LORA), watched(4));
-    const other = await train(newRun(base, { ...SMALL, "train.steps": 1 }), watched());
+    const { dir } = await train(fineTuning(base, LORA), watched(4));
+    const other = await train(fineTuning(base, { ...SMALL, "train.steps": 1 }), watched());
     cpSync(join(other.dir, "model.safetensors"), join(base, "model.safetensors"));
     await expect(resume(dir, {}, watched())).rejects.toThrow(
       /is no longer the model that tuned started from; put that/,
@@ -186,31 +146,34 @@ describe("what cannot work is told in one sentence", () => {
   };
 
   test("no model to start from", async () => {
-    const { from: _, ...run } = newRun("");
+    const { from: _, ...run } = fineTuning("");
     await refused(run, /^Fine-tuning starts from a model; say which model folder to start from\.$/);
   });
   test("a preset that makes a new model", async () =>
     refused(
-      { ...newRun(await baseFolder("gpt2")), preset: "char" },
+      { ...fineTuning(await baseFolder("gpt2")), preset: "char" },
       /makes a new model and cannot start from another/,
     ));
   test("a setting that the model's own folder decides", async () =>
-    refused(newRun(await baseFolder("gpt2"), { "model.nLayers": 3 }), /no setting "model.nLayers"/));
+    refused(fineTuning(await baseFolder("gpt2"), { "model.nLayers": 3 }), /no setting "model.nLayers"/));
   test("sequences longer than the context", async () =>
     refused(
-      newRun(await baseFolder("llama"), { "train.blockSize": 4096 }),
+      fineTuning(await baseFolder("llama"), { "train.blockSize": 4096 }),
       /train.blockSize is 4096, but .* has a context of/,
     ));
   test("a model without a tokenizer", async () => {
     const dir = await baseFolder("llama");
     await rm(join(dir, "tokenizer.json"));
-    await refused(newRun(dir), /has no tokenizer/);
+    await refused(fineTuning(dir), /has no tokenizer/);
   });
   test.each([SMALL, LORA])("quantised weights", async (set) => {
     const [base, dir] = [await baseFolder("llama"), join(temporaryFolder(), "q")];
     await quantizeFolder(base, dir, 8, (_name, shape) => shape.length === 2 && shape.every((n) => n % 32 === 0));
     await saveTokenizer(await trainCharacters([TEXT]), dir);
-    await refused(newRun(dir, set), /is in 8 bits, which cannot be trained; train the model that it was made from\.$/);
+    await refused(
+      fineTuning(dir, set),
+      /is in 8 bits, which cannot be trained; train the model that it was made from\.$/,
+    );
   });
 
   test("more than the machine's memory: adapters first, then smaller batches, then a smaller model", async () => {

@@ -1,0 +1,25 @@
+import { expect, test } from "vitest";
+import { train } from "../../../src/engine/train/run";
+import { baseFolder, fineTuning, LORA, SMALL, watched } from "../../helpers/fineTuning";
+import { describeWebgpu } from "../../helpers/webgpu";
+
+describeWebgpu("on WebGPU a run from a model goes as on the CPU", () => {
+  test.each([
+    ["all parameters", SMALL],
+    ["adapters", LORA],
+  ])(
+    "%s",
+    async (_name, set) => {
+      const base = await baseFolder("llama");
+      const [cpu, gpu] = [watched(), watched()];
+      await train(fineTuning(base, { ...set, "train.steps": 4 }), cpu);
+      const { dir } = await train(fineTuning(base, { ...set, "train.steps": 4 }, "webgpu"), gpu);
+      expect(gpu.losses).toHaveLength(4);
+      gpu.losses.forEach((loss, i) => {
+        expect(loss).toBeCloseTo(cpu.losses[i] as number, 2);
+      });
+      expect(dir).not.toBe(base);
+    },
+    240_000,
+  );
+});
