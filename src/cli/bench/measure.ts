@@ -79,6 +79,8 @@ const OPEN: { readonly [L in Library]: (job: DecodeJob) => Promise<WriteOn> } = 
 
 async function measureDecoding(job: DecodeJob): Promise<Decoded> {
   const { prompt, newTokens, repeats } = job;
+  // Ours is imported already.
+  if (job.from !== undefined) await import(job.from);
   const opened = performance.now();
   const writeOn = await OPEN[job.library](job);
   await writeOn(prompt.slice(0, 1), 1, () => {});
