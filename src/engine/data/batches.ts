@@ -5,7 +5,7 @@
  */
 
 import { random } from "../random";
-import type { Tokens } from "./tokens";
+import type { Ids, Tokens } from "./tokens";
 
 /** The label that the loss leaves out. */
 export const IGNORE = -1;
@@ -30,10 +30,34 @@ export function randomBatch(
   const batch = emptyBatch(B, T);
   for (let b = 0; b < B; b++) {
     const start = below(tokens.length - T);
-    batch.ids.set(tokens.subarray(start, start + T), b * T);
-    batch.labels.set(tokens.subarray(start + 1, start + T + 1), b * T);
+    setRow(batch, b, tokens.subarray(start, start + T + 1));
   }
   return batch;
+}
+
+/** Sequences one after the other, all of the text in an epoch; each epoch after the first begins a little further on. */
+export function sequentialBatch(
+  tokens: Tokens,
+  options: BatchShape & { readonly seed: number; readonly step: number },
+): Batch {
+  const { batchSize: B, blockSize: T, seed, step } = options;
+  const batch = emptyBatch(B, T);
+  const perEpoch = Math.floor((tokens.length - 1) / T);
+  const spare = tokens.length - 1 - perEpoch * T;
+  for (let b = 0; b < B; b++) {
+    const row = (step - 1) * B + b;
+    const epoch = Math.floor(row / perEpoch);
+    const offset = epoch === 0 ? 0 : random(seed, "offset", epoch).below(spare + 1);
+    setRow(batch, b, tokens.subarray(offset + (row % perEpoch) * T, offset + ((row % perEpoch) + 1) * T + 1));
+  }
+  return batch;
+}
+
+/** A sequence and the token after it, as inputs and labels. */
+function setRow({ ids, labels }: Batch, b: number, tokens: Ids): void {
+  const T = tokens.length - 1;
+  ids.set(tokens.subarray(0, T), b * T);
+  labels.set(tokens.subarray(1), b * T);
 }
 
 /** How many batches `evaluationBatches` gives. */
@@ -46,8 +70,9 @@ export function evaluationBatch(tokens: Tokens, { batchSize: B, blockSize: T }: 
   const batch = emptyBatch(B, T);
   const start = index * B * T;
   const end = Math.min(start + B * T, tokens.length - 1);
-  batch.ids.set(tokens.subarray(start, end));
-  batch.labels.set(tokens.subarray(start + 1, end + 1));
+  const row = tokens.subarray(start, end + 1);
+  batch.ids.set(row.subarray(0, end - start));
+  batch.labels.set(row.subarray(1));
   return batch;
 }
 

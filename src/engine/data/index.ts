@@ -18,6 +18,20 @@ export {
   evaluationBatches,
   IGNORE,
   randomBatch,
+  sequentialBatch,
 } from "./batches";
-export { type Corpus, openCorpus, type TextSource } from "./corpus";
-export { readTokens, requireContext, type Splits, splitTokens, type Tokens } from "./tokens";
+export { cacheFolder, cacheLimit, DataCache } from "./cache";
+export { type Corpus, openCorpus, READING, type ReadingOptions, type TextSource } from "./corpus";
+export { type Documents, readTokens } from "./encode";
+export { type TokenizedText, type TokenizeOptions, tokenizeCorpus, type Vocabulary } from "./tokenizeCorpus";
+export {
+  FileTokens,
+  type Ids,
+  requireContext,
+  requireDocuments,
+  type Shares,
+  type Splits,
+  splitDocuments,
+  splitTokens,
+  type Tokens,
+} from "./tokens";

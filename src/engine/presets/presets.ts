@@ -8,9 +8,35 @@ import type { TrainConfig } from "../train/config";
 export interface Recipe {
   readonly name: string;
   /** What the model learns: a text that the user chooses, or a task that makes its own data. */
-  readonly data: { readonly kind: "text"; readonly validationShare: number } | { readonly kind: "adder" };
+  readonly data: TextData | { readonly kind: "adder" };
   readonly train: TrainConfig;
 }
+
+/** How a text is read and learned from. */
+export interface TextData {
+  readonly kind: "text";
+  readonly validationShare: number;
+  /** What is held out: the end of the text, or documents here and there. A document is a file, or a line of JSONL. */
+  readonly split: "position" | "document";
+  /** Whether EOS comes after each document, where the tokenizer has it. */
+  readonly endDocuments: boolean;
+  /** Sequences from anywhere, or one after the other. */
+  readonly order: "random" | "sequential";
+  /** Where the text of a line of a JSONL file is; an empty name: such files are text like any other. */
+  readonly field: string;
+  /** Whether folders and patterns leave out what git is told to ignore. */
+  readonly gitignore: boolean;
+}
+
+const TEXT: TextData = {
+  kind: "text",
+  validationShare: 0.1,
+  split: "position",
+  endDocuments: false,
+  order: "random",
+  field: "text",
+  gitignore: true,
+};
 
 /** Training a new model. */
 export interface Preset extends Recipe {
@@ -74,7 +100,7 @@ const char: Preset = {
   name: "char",
   title: "Character GPT",
   description: "Learns to write like a text of yours, character by character (nanoGPT's CPU configuration).",
-  data: { kind: "text", validationShare: 0.1 },
+  data: TEXT,
   model: {
     nLayers: 4,
     nHeads: 4,
@@ -113,7 +139,7 @@ export const PRESETS: readonly Preset[] = [char, adder];
 /** A pretrained model on a text: small steps, which change what it knows little, over short sequences. */
 export const FINE_TUNING: FineTuning = {
   name: "finetune",
-  data: { kind: "text", validationShare: 0.1 },
+  data: TEXT,
   lora: { rank: 0, alpha: 16 },
   train: {
     seed: 1,

@@ -23,9 +23,21 @@ export const recipeNamed = (name: string): Preset | FineTuning =>
 
 /** Every setting of a preset with its default. */
 export function settingsOf(recipe: Preset | FineTuning): Settings {
-  if ("model" in recipe) return flatten({ model: recipe.model, train: recipe.train });
-  const { init: _, ...train } = recipe.train;
-  return flatten({ lora: recipe.lora, train });
+  const { kind: _, ...data } = recipe.data;
+  if ("model" in recipe) return flatten({ model: recipe.model, data, train: recipe.train });
+  const { init: __, ...train } = recipe.train;
+  return flatten({ lora: recipe.lora, data, train });
+}
+
+/** How texts were read before runs could say it. */
+const EARLIER: Settings = { "data.field": "", "data.gitignore": false };
+
+/** What a run's record says: a preset and its settings, those that it lacks as they were when it was made. */
+export function recordedRecipe({ preset, settings }: { preset: string; settings: Settings }): Preset | FineTuning {
+  const recipe = recipeNamed(preset);
+  const known = settingsOf(recipe);
+  const earlier = Object.entries(EARLIER).filter(([name]) => Object.hasOwn(known, name));
+  return withSettings(recipe, { ...Object.fromEntries(earlier), ...settings });
 }
 
 /** The preset with some settings changed. */
@@ -43,8 +55,8 @@ export function withSettings<R extends Preset | FineTuning>(recipe: R, changes: 
     values["model.dMlp"] = Math.round(ratio * (values["model.dModel"] as number));
   }
   // The tree has exactly the names that flatten found in the preset, each with a value of the same kind.
-  const { train, ...rest } = unflatten(values) as unknown as Pick<R, "train">;
-  const changed = { ...recipe, ...rest, train: { ...recipe.train, ...train } };
+  const { train, data, ...rest } = unflatten(values) as unknown as Pick<R, "train" | "data">;
+  const changed = { ...recipe, ...rest, data: { ...recipe.data, ...data }, train: { ...recipe.train, ...train } };
   if ("model" in changed) requireWholeHeads(changed.model);
   return changed;
 }
@@ -54,7 +66,7 @@ function alike(name: string, given: Setting, now: Setting | undefined): Setting 
   if (now === undefined)
     throw new EngineError("config", `There is no setting "${name}" in this preset; see its list of settings.`);
   const value = typeof now === "number" ? Number(given) : typeof now === "boolean" ? asBoolean(given) : String(given);
-  if (value === undefined || Number.isNaN(value) || given === "") {
+  if (value === undefined || Number.isNaN(value) || (given === "" && value !== given)) {
     throw new EngineError("config", `${name} must be a ${typeof now}, got "${given}".`);
   }
   return value;
@@ -78,6 +90,9 @@ const RULES: Readonly<Record<string, Rule>> = {
   "model.norm": { oneOf: ["pre", "post"] },
   "model.activation": { oneOf: ["relu", "gelu", "geluTanh"] },
   "model.normEps": { min: 0, max: 1 },
+  "data.validationShare": { min: 0.0001, max: 0.9 },
+  "data.split": { oneOf: ["position", "document"] },
+  "data.order": { oneOf: ["random", "sequential"] },
   "lora.rank": { min: 0, max: 1024, whole: true },
   "lora.alpha": { min: 0, max: 1e4 },
   "train.seed": { min: 0, max: 2 ** 32 - 1, whole: true },

@@ -14,6 +14,7 @@ import {
   IGNORE,
   randomBatch,
   type Splits,
+  sequentialBatch,
 } from "../data";
 import type { StepBatch } from "./stepper";
 
@@ -26,8 +27,10 @@ export interface TrainingData {
   heldOut(split: "validation" | "test", most?: number): Iterable<HeldOutBatch>;
   /** A task's questions and the answers they should get; null for text. */
   readonly task: Task | null;
-  /** What batches are made of, for those who make them elsewhere. */
-  readonly ids: IdParts;
+  /** What batches are made of, for those who make them elsewhere; null where they cannot. */
+  readonly ids: IdParts | null;
+  /** Closes the files that the text lies in. */
+  release(): void;
 }
 
 export type IdParts =
@@ -52,12 +55,17 @@ export interface TaskExample {
   readonly answer: readonly number[];
 }
 
-/** A text in sequences of `blockSize` tokens, drawn anywhere from its training part. */
-export function textData(splits: Splits, shape: BatchShape & { readonly seed: number }): TrainingData {
+/** A text in sequences of `blockSize` tokens, drawn anywhere from its training part or one after the other. */
+export function textData(
+  splits: Splits,
+  shape: BatchShape & { readonly seed: number },
+  { order = "random", release = () => {} }: { order?: "random" | "sequential"; release?: () => void } = {},
+): TrainingData {
   const { batchSize: B, blockSize: T } = shape;
+  const draw = order === "random" ? randomBatch : sequentialBatch;
   return {
     tokensPerStep: B * T,
-    batch: (step) => toStepBatch(randomBatch(splits.train, { ...shape, step }), B).batch,
+    batch: (step) => toStepBatch(draw(splits.train, { ...shape, step }), B).batch,
     *heldOut(split, most = Infinity) {
       const tokens = splits[split].length > 0 ? splits[split] : splits.validation;
       const count = countEvaluationBatches(tokens, shape);
@@ -68,6 +76,7 @@ export function textData(splits: Splits, shape: BatchShape & { readonly seed: nu
     },
     task: null,
     ids: { kind: "text", train: splits.train, validation: splits.validation },
+    release,
   };
 }
 
@@ -106,6 +115,7 @@ export function adderTrainingData({
       train: data.train.ids,
       validation: data.validation.ids,
     },
+    release: () => {},
   };
 }
 

@@ -1,11 +1,11 @@
 /** How good a trained model is on text, or at its task, that it has not learned from. */
 
-import { openCorpus, readTokens, type TextSource } from "../data";
+import { openCorpus, type TextSource, tokenizeCorpus } from "../data";
 import { EngineError } from "../errors";
 import { Scorer } from "../inspect/scoring";
 import { type Model, openModel } from "../models/folder";
 import type { DecoderConfig } from "../nn/config";
-import { recipeNamed, withSettings } from "../presets/settings";
+import { recordedRecipe } from "../presets/settings";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
 import { mapWeights } from "../runtime/weights";
 import { taskAccuracy } from "./accuracy";
@@ -56,6 +56,7 @@ export async function evaluateModel(
   } finally {
     await scorer.release();
     await weights.release();
+    data.release();
   }
 }
 
@@ -67,17 +68,18 @@ interface EvaluationData {
 
 async function dataOf({ tokenizer, cfg }: Model, source: TextSource, signal: AbortSignal): Promise<EvaluationData> {
   const corpus = await openCorpus(source);
-  const tokens = await readTokens(corpus, tokenizer, { signal });
+  const { tokens, release } = await tokenizeCorpus(corpus, tokenizer, { signal });
   if (tokens.length < 2)
     throw new EngineError("data", `${corpus.name} has too few tokens to evaluate; choose a longer text.`);
   const none = tokens.subarray(0, 0);
+  const splits = { train: none, validation: tokens, test: none };
   const shape = batchShape(cfg, tokens.length);
-  return { data: textData({ train: none, validation: tokens, test: none }, { ...shape, seed: 0 }), ...shape };
+  return { data: textData(splits, { ...shape, seed: 0 }, { release }), ...shape };
 }
 
 async function heldOutData(dir: string, model: Model, signal: AbortSignal): Promise<EvaluationData> {
   const record = await readRunRecord(dir);
-  const preset = withSettings(recipeNamed(record.preset), record.settings);
+  const preset = recordedRecipe(record);
   const { data } = await prepare(preset, await runSource(dir, record), { signal, report: () => {} }, model);
   return { data, batchSize: preset.train.batchSize, blockSize: preset.train.blockSize };
 }

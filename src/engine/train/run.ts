@@ -5,7 +5,6 @@
  * as one that was not, bit for bit on the CPU.
  */
 
-import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { freemem } from "node:os";
 import { resolve as resolvePath } from "node:path";
@@ -13,10 +12,13 @@ import {
   ADDER_BLOCK_SIZE,
   ADDER_LENGTH,
   openCorpus,
-  readTokens,
   requireContext,
+  requireDocuments,
+  splitDocuments,
   splitTokens,
   type TextSource,
+  type TokenizedText,
+  tokenizeCorpus,
 } from "../data";
 import { EngineError } from "../errors";
 import { Decoding } from "../generate/decoding";
@@ -25,11 +27,11 @@ import { type Model, type ModelInfo, modelInfo, readParams, trainedStorage } fro
 import { initAdapters } from "../nn/adapters";
 import { classicDecoder, type DecoderConfig } from "../nn/config";
 import { countParameters, initParams } from "../nn/params";
-import { FINE_TUNING, type FineTuning, type Preset, type Recipe } from "../presets/presets";
-import { checkSize, presetNamed, recipeNamed, type Settings, settingsOf, withSettings } from "../presets/settings";
+import { FINE_TUNING, type FineTuning, type Preset, type Recipe, type TextData } from "../presets/presets";
+import { checkSize, presetNamed, recordedRecipe, type Settings, settingsOf, withSettings } from "../presets/settings";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
 import type { Device } from "../runtime/session";
-import { adderTokenizer, type Tokenizer, trainCharacters } from "../tokenizers";
+import { adderTokenizer, type Tokenizer } from "../tokenizers";
 import { taskAccuracy } from "./accuracy";
 import type { EvalReport, StepReport, TrainConfig } from "./config";
 import { adderTrainingData, type TrainingData, textData } from "./data";
@@ -161,8 +163,7 @@ export async function resume(
 ): Promise<TrainResult> {
   const { folder, record: saved, state, model } = await openRunFolder(dir);
   const { cfg } = model;
-  const set = { ...saved.settings, ...(steps !== undefined && { "train.steps": steps }) };
-  const preset = withSettings(recipeNamed(saved.preset), set);
+  const preset = withSettings(recordedRecipe(saved), { ...(steps !== undefined && { "train.steps": steps }) });
   const chosen = device ? await chooseDevice(device) : { device: saved.device, reason: saved.deviceReason };
   const record = {
     ...saved,
@@ -221,30 +222,48 @@ export async function prepare(
     const cfg = classicDecoder({ ...recipe.model, vocabSize: tokenizer.vocabSize, nCtx: ADDER_LENGTH });
     return { cfg, tokenizer, data: adderTrainingData(config), fingerprint: "adder" };
   }
-  if (!source)
+  if (!source || data.kind !== "text")
     throw new EngineError("data", `The preset ${name} learns from a text; say which file or folder to train on.`);
   const prepare = (message: string, fraction: number | null) => report({ kind: "prepare", message, fraction });
   prepare("Reading the text", null);
-  const corpus = await openCorpus(source);
+  const corpus = await openCorpus(source, data);
+  const { skipped } = corpus;
+  if (skipped > 0)
+    prepare(`Reading the text, without ${skipped} file${skipped > 1 ? "s" : ""} that are not text`, null);
   const known = "model" in recipe ? null : base;
-  const tokenizer = known?.tokenizer ?? (await trainCharacters(corpus.chunks(signal), { signal }));
-  const tokens = await readTokens(corpus, tokenizer, {
+  const text = await tokenizeCorpus(corpus, known?.tokenizer ?? { kind: "characters" }, {
+    documents: data.endDocuments ? "ended" : data.split === "document" ? "apart" : "joined",
     signal,
-    onProgress: (fraction) => prepare("Tokenizing the text", fraction),
+    onProgress: (stage, fraction) =>
+      prepare(stage === "reading" ? "Reading the text" : "Tokenizing the text", fraction),
   });
-  const shares = { validation: data.kind === "text" ? data.validationShare : 0 };
-  requireContext(corpus.name, tokens, shares, config.blockSize);
+  const { tokenizer, fingerprint, release } = text;
+  const splits = await splitText(corpus.name, text, data, config);
   return {
     cfg:
       "model" in recipe
         ? classicDecoder({ ...recipe.model, vocabSize: tokenizer.vocabSize, nCtx: config.blockSize })
         : (base as Model).cfg,
     tokenizer,
-    data: textData(splitTokens(tokens, shares), config),
-    fingerprint: createHash("sha256")
-      .update(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength))
-      .digest("hex"),
+    data: textData(splits, config, { order: data.order, release }),
+    fingerprint,
   };
+}
+
+/** What is learned from and what is held out, each long enough. */
+async function splitText(
+  name: string,
+  { tokens, documentEnds }: TokenizedText,
+  { split, validationShare: validation }: TextData,
+  { blockSize, seed }: TrainConfig,
+) {
+  if (split === "document") {
+    const splits = splitDocuments(tokens, await documentEnds(), { validation }, seed);
+    requireDocuments(name, splits, { validation }, blockSize);
+    return splits;
+  }
+  requireContext(name, tokens, { validation }, blockSize);
+  return splitTokens(tokens, { validation });
 }
 
 interface Loop {
@@ -338,6 +357,7 @@ async function loop(
   } finally {
     await stepper.release();
     await trained.release();
+    data.release();
   }
   return { dir: folder.dir, step: now.step, reason: now.step < config.steps ? "stopped" : "done", eval: lastEval };
 }

@@ -24,7 +24,7 @@ describe("reading tokens", () => {
     const corpus = await corpusOf(text);
     const tokenizer = await trainBytePairs(corpus.chunks(), { vocabSize: 300 });
     const progress: number[] = [];
-    const tokens = await readTokens(corpus, tokenizer, { onProgress: (fraction) => progress.push(fraction) });
+    const { tokens } = await readTokens(corpus, tokenizer, { onProgress: (fraction) => progress.push(fraction) });
     expect(tokens).toBeInstanceOf(Uint16Array);
     expect(
       Buffer.from(tokens.slice().buffer).equals(Buffer.from(Uint16Array.from(tokenizer.encode(text)).buffer)),
@@ -36,7 +36,7 @@ describe("reading tokens", () => {
   test("grows where a character takes several tokens", async () => {
     const corpus = await corpusOf("日本語".repeat(5000));
     const bytes = await trainBytePairs(["x"], { vocabSize: 256 });
-    expect(await readTokens(corpus, bytes)).toHaveLength(45_000);
+    expect((await readTokens(corpus, bytes)).tokens).toHaveLength(45_000);
   });
 
   test("lets others run meanwhile, and can be cancelled", async () => {
@@ -72,13 +72,13 @@ describe("splits", () => {
   test("are by position, nine tenths to train on", () => {
     const { train, validation, test: last } = splitTokens(tokens, { validation: 0.1 });
     expect([train.length, validation.length, last.length]).toEqual([900, 100, 0]);
-    expect([train.at(-1), validation[0]]).toEqual([899, 900]);
+    expect([...train.subarray(898, 900), ...validation.subarray(0, 1)]).toEqual([898, 899, 900]);
   });
 
   test("have a test part where it is asked for", () => {
     const { train, validation, test: last } = splitTokens(tokens, { validation: 0.1, test: 0.1 });
     expect([train.length, validation.length, last.length]).toEqual([800, 100, 100]);
-    expect(last[0]).toBe(900);
+    expect([...last.subarray(0, 1)]).toEqual([900]);
   });
 
   test("a text shorter than the context says how many tokens there are and how many it takes", () => {
