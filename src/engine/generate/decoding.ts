@@ -158,6 +158,8 @@ export function positionFeeds(
       const { offset } = cfg.positions;
       return { positions: positions.map((p) => p + offset) };
     }
+    case "sinusoidal":
+      return { positions };
     case "rotary":
       return { ...rotaryTables(cfg, positions, length) };
   }

@@ -80,6 +80,8 @@ export type Positions =
   | { readonly kind: "none" }
   /** A table of vectors; position t reads row t + offset. */
   | { readonly kind: "learned"; readonly offset: number }
+  /** Sines and cosines of 10,000 to geometric powers of the position (Vaswani et al., 2017, section 3.5). */
+  | { readonly kind: "sinusoidal" }
   | Rotary;
 
 /** Rotary position embedding (Su et al., 2021) of the first `dims` of each head, its two halves paired. */
@@ -146,6 +148,42 @@ export function classicDecoder(given: ClassicConfig): DecoderConfig {
   requireWholeHeads(given);
   return { ...given, ...variantOf(given) };
 }
+
+/**
+ * An encoder-decoder (Vaswani et al., 2017): a stack that reads a source, and a decoder whose blocks also attend to what
+ * came of it. Each is described as a decoder; an encoder is one without a head, whose positions see later ones too.
+ */
+export interface EncoderDecoderConfig {
+  readonly encoder: DecoderConfig;
+  readonly decoder: DecoderConfig;
+}
+
+export type ModelConfig = DecoderConfig | EncoderDecoderConfig;
+
+export const isEncoderDecoder = (cfg: ModelConfig): cfg is EncoderDecoderConfig => "encoder" in cfg;
+
+/** The part of a model that writes. */
+export const decoderOf = (cfg: ModelConfig): DecoderConfig => (isEncoderDecoder(cfg) ? cfg.decoder : cfg);
+
+/** What is said of an encoder-decoder; sizes without a name of their own are those of both stacks. */
+export interface TranslatorConfig extends ClassicConfig {
+  readonly sourceVocabSize: number;
+  readonly nEncoderLayers: number;
+}
+
+/** Positions are sinusoidal and embeddings scaled by sqrt(dModel), as in the paper. */
+export function encoderDecoder({ sourceVocabSize, nEncoderLayers, ...given }: TranslatorConfig): EncoderDecoderConfig {
+  const decoder: DecoderConfig = {
+    ...classicDecoder(given),
+    positions: { kind: "sinusoidal" },
+    embedScale: Math.sqrt(given.dModel),
+  };
+  const encoder = { ...decoder, vocabSize: sourceVocabSize, nLayers: nEncoderLayers, ...NO_HEAD };
+  return { encoder, decoder };
+}
+
+/** A tied head has no weights of its own. */
+const NO_HEAD = { tiedHead: true, headBias: false } as const;
 
 export function requireWholeHeads({ dModel, nHeads }: Pick<ClassicConfig, "dModel" | "nHeads">): void {
   if (dModel % nHeads === 0) return;

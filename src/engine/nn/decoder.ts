@@ -29,17 +29,23 @@ export interface Context {
   readonly probe: Probe;
   /** Applied where dropout goes; the identity when nothing is trained. */
   readonly dropout: (x: Node) => Node;
+  /** What a block does between attention and MLP, where it does anything: see `nn/encoderDecoder.ts`. */
+  readonly between?: (x: Node, layer: number, probe: Probe) => Node;
   /** The rows that logits are wanted for; all by default. */
   readonly readout?: (x: Node) => Node;
 }
 
 /** Logits [N, V] of tokens ids [T, B]. */
 export function decoder(ids: Node, param: ParamNodes, cfg: DecoderConfig, ctx: Context): Node {
+  const x = blocks(ids, param, cfg, ctx);
+  return ctx.probe("logits", head(ctx.readout ? ctx.readout(x) : x, param, cfg));
+}
+
+/** What embedding and blocks make of tokens, [N, D]. */
+export function blocks(ids: Node, param: ParamNodes, cfg: DecoderConfig, ctx: Context): Node {
   let x = ctx.dropout(embedding(ids, param, cfg, ctx)); // [N, D]
   for (let l = 0; l < cfg.nLayers; l++) x = block(x, l, param, cfg, ctx);
-  if (cfg.finalNorm) x = ctx.probe("lnFinal", norm(x, "lnFinal", param, cfg));
-  if (ctx.readout) x = ctx.readout(x);
-  return ctx.probe("logits", head(x, param, cfg));
+  return cfg.finalNorm ? ctx.probe("lnFinal", norm(x, "lnFinal", param, cfg)) : x;
 }
 
 function embedding(
@@ -54,11 +60,22 @@ function embedding(
   if (cfg.embedScale !== 1) tokens = tokens.mul(cfg.embedScale);
   if (cfg.dEmbed !== D) tokens = dense(tokens, "embed.in", param, cfg); // [N, D]
   const embed = probe("embed", tokens);
-  if (cfg.positions.kind !== "learned") return embed;
+  const { kind } = cfg.positions;
+  if (kind !== "learned" && kind !== "sinusoidal") return embed;
 
-  const posEmbed = positions(param("embed.positions.weight")); // [T, 1 or B, D]
+  const table = kind === "learned" ? param("embed.positions.weight") : constant(sinusoids(cfg), [cfg.nCtx, D]);
+  const posEmbed = positions(table); // [T, 1 or B, D]
   probe("posEmbed", posEmbed.broadcast([T, B, D]).reshape([N, D]));
   return embed.reshape([T, B, D]).add(posEmbed).reshape([N, D]);
+}
+
+/** Of position t, in columns 2i and 2i + 1: the sine and the cosine of t / 10000^(2i / D). [nCtx, D] */
+function sinusoids({ nCtx, dModel: D }: DecoderConfig): Float32Array {
+  return Float32Array.from({ length: nCtx * D }, (_, at) => {
+    const [t, column] = [Math.floor(at / D), at % D];
+    const angle = t / 10000 ** ((column - (column % 2)) / D);
+    return column % 2 === 0 ? Math.sin(angle) : Math.cos(angle);
+  });
 }
 
 /** Positions 0 to T - 1, the same for every sequence. */
@@ -72,12 +89,13 @@ function block(residPre: Node, l: number, param: ParamNodes, cfg: DecoderConfig,
   const ln = (x: Node, name: string) => norm(x, `blocks.${l}.${name}`, param, cfg);
   const attentionOf = (x: Node) => attention(x, l, param, cfg, ctx, probe);
   const mlpOf = (x: Node) => mlp(x, l, param, cfg);
+  const between = (x: Node) => ctx.between?.(x, l, probe) ?? x;
   probe("residPre", residPre);
 
   switch (cfg.norm) {
     case "post": {
       const attnOut = probe("attnOut", attentionOf(residPre));
-      const residMid = probe("residMid", ln(residPre.add(ctx.dropout(attnOut)), "ln1"));
+      const residMid = between(probe("residMid", ln(residPre.add(ctx.dropout(attnOut)), "ln1")));
       const mlpOut = probe("mlpOut", mlpOf(residMid));
       return probe("residPost", ln(residMid.add(ctx.dropout(mlpOut)), "ln2"));
     }
@@ -94,7 +112,7 @@ function block(residPre: Node, l: number, param: ParamNodes, cfg: DecoderConfig,
       const before = (x: Node, name: string) => (cfg.norm === "output" ? x : ln(x, name));
       const after = (x: Node, name: string) => (cfg.norm === "pre" ? x : ln(x, name));
       const attnOut = probe("attnOut", after(attentionOf(before(residPre, "ln1")), "ln1Out"));
-      const residMid = probe("residMid", residPre.add(ctx.dropout(attnOut)));
+      const residMid = between(probe("residMid", residPre.add(ctx.dropout(attnOut))));
       const mlpOut = probe("mlpOut", after(mlpOf(before(residMid, "ln2")), "ln2Out"));
       return probe("residPost", residMid.add(ctx.dropout(mlpOut)));
     }
@@ -142,34 +160,36 @@ export const windowOfLayer = (cfg: DecoderConfig, l: number): number | null => c
 export const softcapped = (x: Node, cap: number | null): Node => (cap === null ? x : x.div(cap).tanh().mul(cap));
 
 /**
- * Causal attention within the batch, every value by itself so that it can be looked at and derived. `mask` answers what
- * is added to the scores of a layer with this window, [T (query), T (key)].
+ * Attention within the batch, every value by itself so that it can be looked at and derived. `mask` answers what is added
+ * to the scores of a layer with this window, [T (query), S (key)] or with a batch before it. The keys are of S positions,
+ * the same T unless given; values are named `attn.q` and so on, or as `name` says.
  */
 export function fullAttention(
   cfg: DecoderConfig,
-  { batch: B, length: T }: { readonly batch: number; readonly length: number },
+  { batch: B, length: T, keys: S = T }: { readonly batch: number; readonly length: number; readonly keys?: number },
   mask: (window: number | null) => Node,
   dropout: (x: Node) => Node = (x) => x,
+  name = "attn",
 ): Context["attend"] {
   const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
-  const N = T === UNKNOWN ? UNKNOWN : T * B;
-  const byHead = (x: Node, heads: number) => x.reshape([T, B, heads, K]).transpose(1, 2, 0, 3); // [B, heads, T, K]
+  const rowsOf = (length: number) => (length === UNKNOWN ? UNKNOWN : length * B);
+  const byHead = (x: Node, length: number, heads: number) => x.reshape([length, B, heads, K]).transpose(1, 2, 0, 3); // [B, heads, length, K]
   /** Each head of keys and values as often as heads of queries share it. */
   const repeated = (x: Node) =>
     x
-      .reshape([T, B, G, 1, K])
-      .broadcast([T, B, G, H / G, K])
-      .reshape([N, H * K]);
-  const shared = (x: Node) => byHead(H === G ? x : repeated(x), H); // [B, H, T, K]
+      .reshape([S, B, G, 1, K])
+      .broadcast([S, B, G, H / G, K])
+      .reshape([rowsOf(S), H * K]);
+  const shared = (x: Node) => byHead(H === G ? x : repeated(x), S, H); // [B, H, S, K]
   return (qRows, kRows, vRows, l, probe) => {
-    const q = probe("attn.q", byHead(qRows, H));
-    probe("attn.k", byHead(kRows, G));
-    probe("attn.v", byHead(vRows, G));
+    const q = probe(`${name}.q`, byHead(qRows, T, H));
+    probe(`${name}.k`, byHead(kRows, S, G));
+    probe(`${name}.v`, byHead(vRows, S, G));
     const products = q.matmul(shared(kRows), { transB: true, alpha: scoreScale(cfg, l) });
-    const scores = probe("attn.scores", softcapped(products, cfg.attentionSoftcap)); // [B, H, T, T]
-    const pattern = probe("attn.pattern", scores.add(mask(windowOfLayer(cfg, l))).softmax()); // rows sum to 1
-    const z = probe("attn.z", dropout(pattern).matmul(shared(vRows))); // [B, H, T, K]
-    return z.transpose(2, 0, 1, 3).reshape([N, H * K]);
+    const scores = probe(`${name}.scores`, softcapped(products, cfg.attentionSoftcap)); // [B, H, T, S]
+    const pattern = probe(`${name}.pattern`, scores.add(mask(windowOfLayer(cfg, l))).softmax()); // rows sum to 1
+    const z = probe(`${name}.z`, dropout(pattern).matmul(shared(vRows))); // [B, H, T, K]
+    return z.transpose(2, 0, 1, 3).reshape([rowsOf(T), H * K]);
   };
 }
 
@@ -226,7 +246,7 @@ function head(x: Node, param: ParamNodes, cfg: DecoderConfig): Node {
 }
 
 /** A linear layer, with a bias if the model has one, and an adapter if it has one: see `nn/adapters.ts`. */
-function dense(
+export function dense(
   x: Node,
   name: string,
   param: ParamNodes,
@@ -241,7 +261,7 @@ function dense(
 }
 
 /** Over the last axis. */
-function norm(x: Node, name: string, param: ParamNodes, cfg: DecoderConfig): Node {
+export function norm(x: Node, name: string, param: ParamNodes, cfg: DecoderConfig): Node {
   const width = x.shape.at(-1) as number;
   const weight = cfg.normScale ? param(`${name}.weight`) : ones([width]);
   switch (cfg.normKind) {

@@ -7,7 +7,7 @@
 import type { Node } from "../graph/node";
 import { type Shape, sizeOf } from "../graph/shape";
 import { random } from "../random";
-import type { DecoderConfig } from "./config";
+import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } from "./config";
 
 export interface ParamSpec {
   readonly name: string;
@@ -17,7 +17,17 @@ export interface ParamSpec {
 }
 
 /** Every parameter, in the order of the computation. Matrices are stored as `weightLayout` says. */
-export function paramSpecs(cfg: DecoderConfig): readonly ParamSpec[] {
+export function paramSpecs(cfg: ModelConfig): readonly ParamSpec[] {
+  if (!isEncoderDecoder(cfg)) return stackSpecs(cfg);
+  const encoder = stackSpecs(cfg.encoder).map((spec) => ({ ...spec, name: ENCODER + spec.name }));
+  return [...encoder, ...stackSpecs(cfg.decoder, true)];
+}
+
+/** What names of an encoder's parameters and values begin with. */
+export const ENCODER = "enc.";
+
+/** `crosses`: between attention and MLP a block attends to an encoder's output. */
+function stackSpecs(cfg: DecoderConfig, crosses = false): readonly ParamSpec[] {
   const { dModel: D, dEmbed: E, dHead: K, dMlp: F, vocabSize: V, nHeads: H, nKvHeads: G } = cfg;
   const specs: ParamSpec[] = [];
   const add = (name: string, role: ParamSpec["role"], ...shape: number[]) => specs.push({ name, role, shape });
@@ -48,6 +58,11 @@ export function paramSpecs(cfg: DecoderConfig): readonly ParamSpec[] {
     }
     layer(`${block}.o`, "residualMatrix", cfg.outBias, H * K, D);
     if (cfg.norm === "output" || cfg.norm === "sandwich") norm(`${block}.ln1Out`);
+    if (crosses) {
+      norm(`${block}.lnCross`);
+      for (const name of ["q", "k", "v"]) layer(`${block}.cross.${name}`, "matrix", cfg.attentionBias, D, H * K);
+      layer(`${block}.cross.o`, "residualMatrix", cfg.outBias, H * K, D);
+    }
     if (cfg.norm !== "output" && cfg.norm !== "shared") norm(`${block}.ln2`);
     if (cfg.gatedMlp) layer(`${block}.gate`, "matrix", cfg.mlpBias, D, F);
     layer(`${block}.fc`, "matrix", cfg.mlpBias, D, F);
@@ -62,7 +77,7 @@ export function paramSpecs(cfg: DecoderConfig): readonly ParamSpec[] {
 }
 
 /** Parameters with a tied head counted once. */
-export const countParameters = (cfg: DecoderConfig): number =>
+export const countParameters = (cfg: ModelConfig): number =>
   paramSpecs(cfg).reduce((n, { shape }) => n + sizeOf(shape), 0);
 
 export type Params = ReadonlyMap<string, Float32Array>;
@@ -85,7 +100,8 @@ export function paramNodes(nodes: ReadonlyMap<string, Node>): ParamNodes {
  * Annotated Transformer does; biases as torch.nn.Linear leaves them, uniform in ±1 / sqrt(rows).
  * "gpt2": normal with deviation 0.02, the projections into the residual stream 0.02 / sqrt(2 nLayers), biases 0.
  */
-export function initParams(cfg: DecoderConfig, init: "xavier" | "gpt2", seed: number): Map<string, Float32Array> {
+export function initParams(cfg: ModelConfig, init: "xavier" | "gpt2", seed: number): Map<string, Float32Array> {
+  const { weightLayout, nLayers } = decoderOf(cfg);
   const params = new Map<string, Float32Array>();
   let fanIn = 0;
   for (const { name, shape, role } of paramSpecs(cfg)) {
@@ -96,13 +112,13 @@ export function initParams(cfg: DecoderConfig, init: "xavier" | "gpt2", seed: nu
     };
     const uniform = (bound: number) => fill(() => (2 * draws.uniform() - 1) * bound);
     const normal = (deviation: number) => fill(() => draws.normal() * deviation);
-    if (shape.length === 2) fanIn = shape[cfg.weightLayout === "inOut" ? 0 : 1] as number;
+    if (shape.length === 2) fanIn = shape[weightLayout === "inOut" ? 0 : 1] as number;
 
     if (role === "normScale") values.fill(1);
     else if (role === "bias" && init === "xavier") uniform(1 / Math.sqrt(fanIn));
     else if (shape.length === 2 && init === "xavier")
       uniform(Math.sqrt(6 / ((shape[0] as number) + (shape[1] as number))));
-    else if (shape.length === 2) normal(role === "residualMatrix" ? 0.02 / Math.sqrt(2 * cfg.nLayers) : 0.02);
+    else if (shape.length === 2) normal(role === "residualMatrix" ? 0.02 / Math.sqrt(2 * nLayers) : 0.02);
     params.set(name, values);
   }
   return params;

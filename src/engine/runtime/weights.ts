@@ -4,7 +4,7 @@
  */
 
 import { input, type Node, type QuantizedTensor, quantized, stored } from "../graph/node";
-import type { DecoderConfig } from "../nn/config";
+import type { ModelConfig } from "../nn/config";
 import { type ParamNodes, type ParamSpec, type Params, paramNodes, paramSpecs } from "../nn/params";
 import { readStored, type StoredTensor } from "../weights/stored";
 import { type Device, DeviceMemory, type DeviceTensor, type HostArray } from "./session";
@@ -23,11 +23,11 @@ export interface DeviceWeights {
 }
 
 /** Parameters as inputs of a graph, under their own names. */
-export const paramInputs = (cfg: DecoderConfig): ParamNodes =>
+export const paramInputs = (cfg: ModelConfig): ParamNodes =>
   paramNodes(new Map(paramSpecs(cfg).map(({ name, shape }) => [name, input(name, shape)])));
 
 /** Parameters in memory, placed on a device. */
-export const placeWeights = (cfg: DecoderConfig, params: Params, device: Device): Promise<DeviceWeights> =>
+export const placeWeights = (cfg: ModelConfig, params: Params, device: Device): Promise<DeviceWeights> =>
   placeParams(paramSpecs(cfg), params, device);
 
 export async function placeParams(specs: readonly ParamSpec[], params: Params, device: Device): Promise<DeviceWeights> {
@@ -39,7 +39,7 @@ export async function placeParams(specs: readonly ParamSpec[], params: Params, d
 }
 
 /** Parameters of files, in place where the device can map them. */
-export async function mapWeights(cfg: DecoderConfig, source: StoredWeights, device: Device): Promise<DeviceWeights> {
+export async function mapWeights(cfg: ModelConfig, source: StoredWeights, device: Device): Promise<DeviceWeights> {
   const placed = new Placed(device);
   for (const { name, shape } of paramSpecs(cfg)) {
     const tensor = source.get(name);

@@ -1,14 +1,15 @@
 /**
  * One optimisation step as a graph: forward, loss, backward, clipping, Adam.
  *
- * B batch   T position   N = T*B rows   V vocabSize   S segments   P dropout sites
+ * B batch   T position   N = T*B rows   V vocabSize
  */
 
 import { grad } from "../autodiff/grad";
 import { concat, constant, input, type Node, pick, windowOf } from "../graph/node";
 import { sizeOf } from "../graph/shape";
-import type { DecoderConfig } from "../nn/config";
+import { type DecoderConfig, type EncoderDecoderConfig, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { constantMasks, decoder, firstPositions, fullAttention } from "../nn/decoder";
+import { decode, encode } from "../nn/encoderDecoder";
 import { type ParamNodes, type ParamSpec, paramSpecs } from "../nn/params";
 import { rotaryTables } from "../nn/rotary";
 import type { Optimizer } from "./config";
@@ -21,6 +22,8 @@ export interface StepShape {
   readonly attentionDropout: boolean;
   readonly optimizer: Optimizer;
   readonly maxGradNorm: number;
+  /** Of the loss that is trained on; 0 by default. */
+  readonly labelSmoothing?: number;
 }
 
 /** Numbers of random values that dropout masks are cut from; see `docs/decisions` on dropout. */
@@ -32,12 +35,17 @@ export interface StepGraph {
   readonly segments: readonly Segment[];
   /** Each state input and the output that replaces it. */
   readonly state: Readonly<Record<string, string>>;
+  /** Inputs that differ from step to step. */
+  readonly perTurn: readonly StepInput[];
   /** Elements that each dropout site takes from the bank. */
   readonly dropoutSizes: readonly number[];
 }
 
 /** Inputs that differ from step to step. */
 export const STEP_INPUTS = ["ids", "labels", "labelWeights", "rates", "offsets"] as const;
+/** Further ones of encoder-decoders. */
+export const SOURCE_INPUTS = ["sourceIds", "sourceMask", "targetMask"] as const;
+export type StepInput = (typeof STEP_INPUTS | typeof SOURCE_INPUTS)[number];
 
 /** What of a model is trained, and the model's parameters given those. */
 export interface TrainedNodes {
@@ -45,9 +53,9 @@ export interface TrainedNodes {
   readonly nodes: (trained: ParamNodes) => ParamNodes;
 }
 
-const allOf = (cfg: DecoderConfig): TrainedNodes => ({ specs: paramSpecs(cfg), nodes: (trained) => trained });
+const allOf = (cfg: ModelConfig): TrainedNodes => ({ specs: paramSpecs(cfg), nodes: (trained) => trained });
 
-export function stepGraph(cfg: DecoderConfig, shape: StepShape, trained: TrainedNodes = allOf(cfg)): StepGraph {
+export function stepGraph(cfg: ModelConfig, shape: StepShape, trained: TrainedNodes = allOf(cfg)): StepGraph {
   const segments = segmentsOf(trained.specs);
   const part = (name: "p" | "m" | "v") => segments.map((s) => input(`${s.name}.${name}`, [s.size]));
   const [p, m, v] = [part("p"), part("m"), part("v")];
@@ -76,41 +84,93 @@ export function stepGraph(cfg: DecoderConfig, shape: StepShape, trained: Trained
       state[`${name}.${key}`] = `${name}.${key}'`;
     }
   });
-  return { outputs: { ...outputs, loss, gradNorm }, segments, state, dropoutSizes: dropout.sizes };
+  const always = STEP_INPUTS.filter((name) => name !== "offsets" || dropout.sizes.length > 0);
+  const perTurn = isEncoderDecoder(cfg) ? [...always, ...SOURCE_INPUTS] : always;
+  return { outputs: { ...outputs, loss, gradNorm }, segments, state, perTurn, dropoutSizes: dropout.sizes };
 }
 
 /** The loss alone, over the same packed parameters. */
 export function evalGraph(
-  cfg: DecoderConfig,
-  shape: Pick<StepShape, "batchSize" | "blockSize">,
+  cfg: ModelConfig,
+  { batchSize, blockSize }: Pick<StepShape, "batchSize" | "blockSize">,
   segments: readonly Segment[],
   trained: TrainedNodes = allOf(cfg),
 ): Record<string, Node> {
   const p = segments.map((s) => input(`${s.name}.p`, [s.size]));
-  return { loss: lossOf(cfg, shape, trained.nodes(unpackNodes(segments, p))) };
+  return { loss: lossOf(cfg, { batchSize, blockSize }, trained.nodes(unpackNodes(segments, p))) };
 }
 
 /** Weighted cross-entropy of a batch; the weights of the labels say which count and add up to 1 (or a share of it). */
 export function lossOf(
-  cfg: DecoderConfig,
-  { batchSize: B, blockSize: T }: { readonly batchSize: number; readonly blockSize: number },
-  param: Parameters<typeof decoder>[1],
+  cfg: ModelConfig,
+  shape: Pick<StepShape, "batchSize" | "blockSize" | "labelSmoothing">,
+  param: ParamNodes,
   dropout: (x: Node) => Node = (x) => x,
   attentionDropout = false,
 ): Node {
-  const ids = input("ids", [T, B], "i32");
+  const { batchSize: B, blockSize: T, labelSmoothing = 0 } = shape;
   const labels = input("labels", [T * B], "i32");
   const weights = input("labelWeights", [T * B]);
+  const patternDropout = attentionDropout ? dropout : undefined;
+  const logits = isEncoderDecoder(cfg)
+    ? translationLogits(cfg, shape, param, dropout, patternDropout)
+    : decoderLogits(cfg, shape, param, dropout, patternDropout); // [N, V]
+  return crossEntropy(logits, labels, labelSmoothing).mul(weights).sum();
+}
+
+/**
+ * -Σ q log p with q = ε / V for every token and 1 - ε more for the label, as torch.nn.CrossEntropyLoss has it (Szegedy et
+ * al., 2016). The Annotated Transformer's KL divergence leaves out what is constant, and shares ε among all but the label
+ * and padding.
+ */
+function crossEntropy(logits: Node, labels: Node, smoothing: number): Node {
+  const right = pick(logits, labels);
+  if (smoothing === 0) return logits.logSumExp().sub(right);
+  return logits
+    .logSumExp()
+    .sub(right.mul(1 - smoothing))
+    .sub(logits.mean([-1]).mul(smoothing));
+}
+
+type Dropout = (x: Node) => Node;
+type BatchSize = Pick<StepShape, "batchSize" | "blockSize">;
+
+function decoderLogits(
+  cfg: DecoderConfig,
+  { batchSize: B, blockSize: T }: BatchSize,
+  param: ParamNodes,
+  dropout: Dropout,
+  patternDropout: Dropout | undefined,
+): Node {
   const size = { batch: B, length: T };
-  const logits = decoder(ids, param, cfg, {
+  return decoder(input("ids", [T, B], "i32"), param, cfg, {
     ...size,
     positions: firstPositions(T, cfg.positions.kind === "learned" ? cfg.positions.offset : 0),
     rotation: constantRotation(cfg, size),
-    attend: fullAttention(cfg, size, constantMasks(T), attentionDropout ? dropout : undefined),
+    attend: fullAttention(cfg, size, constantMasks(T), patternDropout),
     probe: (_name, x) => x,
     dropout,
-  }); // [N, V]
-  return logits.logSumExp().sub(pick(logits, labels)).mul(weights).sum();
+  });
+}
+
+/** Sources and targets of one length, each padded up to it. */
+function translationLogits(
+  cfg: EncoderDecoderConfig,
+  { batchSize: B, blockSize: T }: BatchSize,
+  param: ParamNodes,
+  dropout: Dropout,
+  patternDropout: Dropout | undefined,
+): Node {
+  const side = (mask: string) => ({
+    batch: B,
+    length: T,
+    positions: firstPositions(T),
+    padding: input(mask, [B, 1, 1, T]),
+  });
+  const [source, target] = [side("sourceMask"), side("targetMask")];
+  const run = { probe: (_name: string, x: Node) => x, dropout, patternDropout };
+  const encoded = encode(input("sourceIds", [T, B], "i32"), param, cfg, source, run);
+  return decode(input("ids", [T, B], "i32"), encoded, param, cfg, { source, target }, run);
 }
 
 /** The angles of positions 0 to T - 1 of every sequence, written once. */

@@ -5,7 +5,7 @@
  * swap roles each step.
  */
 
-import type { DecoderConfig } from "../nn/config";
+import type { ModelConfig } from "../nn/config";
 import type { Params } from "../nn/params";
 import { random } from "../random";
 import { lower, lowerLoop } from "../runtime/lower";
@@ -16,8 +16,8 @@ import {
   BANK_SIZE,
   evalGraph,
   MAX_SITES,
-  STEP_INPUTS,
   type StepGraph,
+  type StepInput,
   type StepShape,
   stepGraph,
 } from "./step";
@@ -29,6 +29,10 @@ export interface StepBatch {
   readonly labels: Int32Array;
   /** Adds up to 1 over the batch for a mean loss. */
   readonly labelWeights: Float32Array;
+  /** Of encoder-decoders: sources [T, B], and where their tokens and the targets' stand, [B, T] (0, or -1e9 for padding). */
+  readonly sourceIds?: Int32Array;
+  readonly sourceMask?: Float32Array;
+  readonly targetMask?: Float32Array;
 }
 
 export interface StepResult {
@@ -60,7 +64,7 @@ export interface Stepper {
 }
 
 export async function createStepper(
-  cfg: DecoderConfig,
+  cfg: ModelConfig,
   shape: StepShape,
   start: TrainState,
   {
@@ -69,15 +73,75 @@ export async function createStepper(
     trained = wholeModel(cfg),
   }: { readonly device: Device; readonly seed: number; readonly trained?: Pick<Trained, "specs" | "nodes" | "feeds"> },
 ): Promise<Stepper> {
-  const graph = stepGraph(cfg, shape, trained);
-  const inputs = stepInputs(graph, shape, seed);
-  // Weights in files are constants of the graphs, each of which would make copies of its own.
-  const evaluation = await Session.create(lower(evalGraph(cfg, shape, graph.segments, trained), device), device, {
-    unpacked: true,
-  });
+  const programs = new Programs(cfg, shape, device, seed, trained);
+  // What is wrong with a graph is said before the first step.
+  const { segments } = (await programs.of(shape.blockSize)).graph;
   return device === "cpu"
-    ? new CpuStepper(graph, inputs, evaluation, await createLoop(graph), trained.feeds, start)
-    : GpuStepper.create(graph, inputs, evaluation, trained.feeds, start);
+    ? new CpuStepper(programs, segments, trained.feeds, start)
+    : GpuStepper.create(programs, segments, trained.feeds, start);
+}
+
+/** What is compiled for batches of one length. */
+interface Program {
+  readonly graph: StepGraph;
+  readonly inputs: (step: number, batch: StepBatch, lr: number) => ChangingInputs;
+  /** On the CPU a loop of steps, on WebGPU one. */
+  readonly step: Session;
+  readonly evaluation: Session;
+}
+
+type ChangingInputs = Readonly<Partial<Record<StepInput, Float32Array | Int32Array>>>;
+
+/** The programs of every length that batches have had; most runs have one. They share the state. */
+class Programs {
+  /** Inputs that are the same for the whole run. */
+  readonly fixed: Readonly<Record<string, Float32Array>>;
+  readonly #made = new Map<number, Promise<Program>>();
+
+  constructor(
+    readonly cfg: ModelConfig,
+    readonly shape: StepShape,
+    readonly device: Device,
+    readonly seed: number,
+    readonly trained: Pick<Trained, "specs" | "nodes">,
+  ) {
+    this.fixed = shape.dropout > 0 ? { bank: dropoutBank(seed, shape.dropout) } : {};
+  }
+
+  lengthOf(batch: StepBatch): number {
+    return batch.labels.length / this.shape.batchSize;
+  }
+
+  /** For batches of a length. */
+  of(length: number): Promise<Program> {
+    const known = this.#made.get(length);
+    if (known) return known;
+    const program = this.#make({ ...this.shape, blockSize: length });
+    this.#made.set(length, program);
+    return program;
+  }
+
+  async release(): Promise<void> {
+    for (const program of this.#made.values()) {
+      const { step, evaluation } = await program;
+      await step.release();
+      await evaluation.release();
+    }
+  }
+
+  async #make(shape: StepShape): Promise<Program> {
+    const { cfg, device, seed, trained } = this;
+    const graph = stepGraph(cfg, shape, trained);
+    return {
+      graph,
+      inputs: stepInputs(graph, shape, seed),
+      step: device === "cpu" ? await createLoop(graph) : await Session.create(lower(graph.outputs, device), device),
+      // Weights in files are constants of the graphs, each of which would make copies of its own.
+      evaluation: await Session.create(lower(evalGraph(cfg, shape, graph.segments, trained), device), device, {
+        unpacked: true,
+      }),
+    };
+  }
 }
 
 class CpuStepper implements Stepper {
@@ -85,27 +149,42 @@ class CpuStepper implements Stepper {
   #state: Record<string, Float32Array>;
 
   constructor(
-    readonly graph: StepGraph,
-    readonly inputs: StepInputs,
-    readonly evaluation: Session,
-    readonly loop: Session,
+    readonly programs: Programs,
+    readonly segments: readonly Segment[],
     /** The weights that are not trained. */
     readonly frozen: Trained["feeds"],
     start: TrainState,
   ) {
-    this.#state = packState(graph.segments, start);
+    this.#state = packState(segments, start);
   }
 
   async run(first: number, batches: readonly StepBatch[], lr: (step: number) => number): Promise<StepResult[]> {
-    const perTurn = batches.map((batch, i) => this.inputs.of(first + i, batch, lr(first + i)));
-    const stacked = STEP_INPUTS.flatMap((name) => {
-      const parts = perTurn.map((turn) => turn[name]).filter((part) => part !== undefined);
-      return parts.length > 0 ? [[`${name}[]`, stack(parts)] as const] : [];
-    });
-    const outputs = await this.loop.run({
+    const results: StepResult[] = [];
+    while (results.length < batches.length) {
+      const rest = batches.slice(results.length);
+      const length = this.programs.lengthOf(rest[0] as StepBatch);
+      const other = rest.findIndex((batch) => this.programs.lengthOf(batch) !== length);
+      const alike = rest.slice(0, other < 0 ? rest.length : other);
+      results.push(...(await this.#runAlike(first + results.length, alike, lr, await this.programs.of(length))));
+    }
+    return results;
+  }
+
+  /** Batches of one length: all of them within one call. */
+  async #runAlike(
+    first: number,
+    batches: readonly StepBatch[],
+    lr: (step: number) => number,
+    { graph, inputs, step }: Program,
+  ): Promise<StepResult[]> {
+    const perTurn = batches.map((batch, i) => inputs(first + i, batch, lr(first + i)));
+    const stacked = graph.perTurn.map(
+      (name) => [`${name}[]`, stack(perTurn.map((turn) => turn[name] as Float32Array | Int32Array))] as const,
+    );
+    const outputs = await step.run({
       ...this.#state,
       ...this.frozen,
-      ...this.inputs.fixed,
+      ...this.programs.fixed,
       ...Object.fromEntries(stacked),
       turns: BigInt64Array.of(BigInt(batches.length)),
     });
@@ -117,17 +196,17 @@ class CpuStepper implements Stepper {
   }
 
   async evaluate(batch: StepBatch): Promise<number> {
-    const { loss } = await this.evaluation.compute({ ...this.#state, ...this.frozen, ...batch });
+    const { evaluation } = await this.programs.of(this.programs.lengthOf(batch));
+    const { loss } = await evaluation.compute({ ...this.#state, ...this.frozen, ...batch });
     return loss?.[0] as number;
   }
 
   async state(): Promise<TrainState> {
-    return unpackState(this.graph.segments, this.#state);
+    return unpackState(this.segments, this.#state);
   }
 
   async release(): Promise<void> {
-    await this.loop.release();
-    await this.evaluation.release();
+    await this.programs.release();
   }
 }
 
@@ -135,10 +214,8 @@ class GpuStepper implements Stepper {
   readonly device = "webgpu";
 
   private constructor(
-    readonly graph: StepGraph,
-    readonly inputs: StepInputs,
-    readonly evaluation: Session,
-    readonly step: Session,
+    readonly programs: Programs,
+    readonly segments: readonly Segment[],
     readonly memory: DeviceMemory,
     readonly frozen: Trained["feeds"],
     private now: Record<string, DeviceTensor>,
@@ -147,80 +224,67 @@ class GpuStepper implements Stepper {
   ) {}
 
   static async create(
-    graph: StepGraph,
-    inputs: StepInputs,
-    evaluation: Session,
+    programs: Programs,
+    segments: readonly Segment[],
     frozen: Trained["feeds"],
     start: TrainState,
   ): Promise<GpuStepper> {
-    const step = await Session.create(lower(graph.outputs, "webgpu"), "webgpu");
     const memory = new DeviceMemory();
-    const packed = packState(graph.segments, start);
+    const packed = packState(segments, start);
     const upload = async () => {
       const tensors: Record<string, DeviceTensor> = {};
       for (const [name, data] of Object.entries(packed)) tensors[name] = await memory.upload(data);
       return tensors;
     };
     const fixed: Record<string, DeviceTensor> = {};
-    for (const [name, data] of Object.entries(inputs.fixed)) fixed[name] = await memory.upload(data);
-    return new GpuStepper(graph, inputs, evaluation, step, memory, frozen, await upload(), await upload(), fixed);
+    for (const [name, data] of Object.entries(programs.fixed)) fixed[name] = await memory.upload(data);
+    return new GpuStepper(programs, segments, memory, frozen, await upload(), await upload(), fixed);
   }
 
   async run(first: number, batches: readonly StepBatch[], lr: (step: number) => number): Promise<StepResult[]> {
     const results: StepResult[] = [];
     for (const [i, batch] of batches.entries()) {
-      const changing = this.inputs.of(first + i, batch, lr(first + i));
+      const { graph, inputs, step } = await this.programs.of(this.programs.lengthOf(batch));
+      const changing = inputs(first + i, batch, lr(first + i));
       const fetches: Record<string, DeviceTensor | null> = { loss: null, gradNorm: null };
-      for (const [from, to] of Object.entries(this.graph.state)) fetches[to] = this.next[from] as DeviceTensor;
-      const outputs = await this.step.run({ ...this.now, ...this.frozen, ...this.fixed, ...changing }, fetches);
+      for (const [from, to] of Object.entries(graph.state)) fetches[to] = this.next[from] as DeviceTensor;
+      const outputs = await step.run({ ...this.now, ...this.frozen, ...this.fixed, ...changing }, fetches);
       const scalar = (name: string) => (outputs[name] as DeviceTensor).data[0] as number;
       results.push({ loss: scalar("loss"), gradNorm: scalar("gradNorm") });
       // The run answers wrappers of its own around the buffers it was given; they leak unless disposed of.
-      for (const to of Object.values(this.graph.state)) outputs[to]?.dispose();
+      for (const to of Object.values(graph.state)) outputs[to]?.dispose();
       [this.now, this.next] = [this.next, this.now];
     }
     return results;
   }
 
   async evaluate(batch: StepBatch): Promise<number> {
-    const { loss } = await this.evaluation.compute({ ...this.now, ...this.frozen, ...batch });
+    const { evaluation } = await this.programs.of(this.programs.lengthOf(batch));
+    const { loss } = await evaluation.compute({ ...this.now, ...this.frozen, ...batch });
     return loss?.[0] as number;
   }
 
   async state(): Promise<TrainState> {
     const host: Record<string, Float32Array> = {};
     for (const [name, tensor] of Object.entries(this.now)) host[name] = await this.memory.download(tensor);
-    return unpackState(this.graph.segments, host);
+    return unpackState(this.segments, host);
   }
 
   async release(): Promise<void> {
     for (const tensor of [this.now, this.next, this.fixed].flatMap(Object.values)) tensor.dispose();
-    for (const session of [this.memory, this.step, this.evaluation]) await session.release();
+    for (const resource of [this.memory, this.programs]) await resource.release();
   }
 }
 
 const createLoop = (graph: StepGraph): Promise<Session> =>
-  Session.create(
-    lowerLoop(graph.outputs, {
-      state: graph.state,
-      perTurn: STEP_INPUTS.filter((name) => name !== "offsets" || graph.dropoutSizes.length > 0),
-    }),
-    "cpu",
-    { spin: true, unpacked: true },
-  );
-
-/** What a step takes besides the state: inputs that are the same for the whole run, and those of one step. */
-interface StepInputs {
-  readonly fixed: Readonly<Record<string, Float32Array>>;
-  readonly of: (step: number, batch: StepBatch, lr: number) => ChangingInputs;
-}
-type ChangingInputs = Readonly<Partial<Record<(typeof STEP_INPUTS)[number], Float32Array | Int32Array>>>;
+  Session.create(lowerLoop(graph.outputs, { state: graph.state, perTurn: graph.perTurn }), "cpu", {
+    spin: true,
+    unpacked: true,
+  });
 
 /** Everything random about a step follows from the seed and its number, so that any step can be taken again. */
-function stepInputs({ dropoutSizes }: StepGraph, { dropout, optimizer }: StepShape, seed: number): StepInputs {
-  if (dropoutSizes.length === 0) {
-    return { fixed: {}, of: (step, batch, lr) => ({ ...batch, rates: adamRates(optimizer, lr, step) }) };
-  }
+function stepInputs({ dropoutSizes }: StepGraph, { optimizer }: StepShape, seed: number): Program["inputs"] {
+  if (dropoutSizes.length === 0) return (step, batch, lr) => ({ ...batch, rates: adamRates(optimizer, lr, step) });
   const offsets = (step: number): Int32Array => {
     const draws = random(seed, "dropout", step);
     const starts = new Int32Array(MAX_SITES);
@@ -229,10 +293,7 @@ function stepInputs({ dropoutSizes }: StepGraph, { dropout, optimizer }: StepSha
     });
     return starts;
   };
-  return {
-    fixed: { bank: dropoutBank(seed, dropout) },
-    of: (step, batch, lr) => ({ ...batch, rates: adamRates(optimizer, lr, step), offsets: offsets(step) }),
-  };
+  return (step, batch, lr) => ({ ...batch, rates: adamRates(optimizer, lr, step), offsets: offsets(step) });
 }
 
 function dropoutBank(seed: number, rate: number): Float32Array {

@@ -2,7 +2,7 @@
 
 import type { ModelWeights } from "../models/folder";
 import { adapterSpecs, type Lora, withAdapters } from "../nn/adapters";
-import type { DecoderConfig } from "../nn/config";
+import type { ModelConfig } from "../nn/config";
 import { type Params, paramSpecs } from "../nn/params";
 import type { Device } from "../runtime/session";
 import { type DeviceWeights, mapWeights, placeParams, placeWeights } from "../runtime/weights";
@@ -16,7 +16,7 @@ export interface Trained extends TrainedNodes {
   release(): Promise<void>;
 }
 
-export const wholeModel = (cfg: DecoderConfig): Trained => ({
+export const wholeModel = (cfg: ModelConfig): Trained => ({
   specs: paramSpecs(cfg),
   nodes: (trained) => trained,
   feeds: {},
