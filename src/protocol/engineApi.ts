@@ -17,6 +17,8 @@ export interface EngineApi {
   /** Checks a model folder and answers what is in it; loads no weights. */
   model: Method<{ dir: string }, ModelInfo>;
   describe: Method<{ dir: string }, ModuleTree>;
+  /** Lets go of a model's files, which are mapped while it is used: Windows deletes no mapped file. */
+  closeModel: Method<{ dir: string }, null>;
   /** The same as PyTorch prints it. */
   printModules: Method<{ dir: string }, string>;
 

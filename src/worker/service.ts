@@ -51,6 +51,7 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
 
     model: async ({ dir }) => (await openModel(dir)).info,
     describe: ({ dir }) => describeModel(dir),
+    closeModel: ({ dir }) => models.close(dir),
     printModules: async ({ dir }) => printModules(await describeModel(dir)),
 
     searchHub: ({ query, access }, { signal }) => searchHub(query, { ...access, signal }),
@@ -131,11 +132,11 @@ class Models {
       this.#loaded.set(dir, known);
       return known.model;
     }
-    if (known) this.#forget(dir);
+    if (known) void this.#forget(dir);
     const model = LoadedModel.open(dir, this.device);
     model.catch(() => this.#loaded.delete(dir));
     this.#loaded.set(dir, { version, model });
-    for (const oldest of [...this.#loaded.keys()].slice(0, -MODELS_KEPT)) this.#forget(oldest);
+    for (const oldest of [...this.#loaded.keys()].slice(0, -MODELS_KEPT)) void this.#forget(oldest);
     return model;
   }
 
@@ -150,10 +151,17 @@ class Models {
     return tokenizer;
   }
 
-  #forget(dir: string): void {
+  /** Done once nothing of it is in memory. */
+  async close(dir: string): Promise<null> {
+    this.#tokenizers.delete(dir);
+    await this.#forget(dir);
+    return null;
+  }
+
+  async #forget(dir: string): Promise<void> {
     const known = this.#loaded.get(dir);
     this.#loaded.delete(dir);
-    known?.model.then((model) => model.release()).catch(() => undefined);
+    await known?.model.then((model) => model.release()).catch(() => undefined);
   }
 }
 

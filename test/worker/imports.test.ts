@@ -156,6 +156,16 @@ describe("an imported model", () => {
     expect((await ask(long)).promptTokens).toBe(long.length);
   });
 
+  test("that is closed is opened again when it is asked for", async () => {
+    const inspect = async () => (await engine.call("inspect", { dir, text: "The frog" })).nextToken.top[0];
+    const before = await inspect();
+    const work = engine.call("generate", { dir, prompt: "The frog", maxNewTokens: 20 });
+    await engine.call("closeModel", { dir });
+    // What was going on has ended as it should.
+    expect((await work).ids).toHaveLength(20);
+    expect(await inspect()).toEqual(before);
+  });
+
   test("that took the place of another is read anew", async () => {
     const { ids } = await engine.call("tokenize", { dir, text: "The" }).then((spans) => ({ ids: spans.length }));
     expect(ids).toBe(3);

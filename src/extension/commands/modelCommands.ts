@@ -100,7 +100,10 @@ export function deleteModel(lab: Lab) {
       { modal: true, detail: l10n.t("Its folder with the weights is removed. This cannot be undone.\n{0}", model.dir) },
       yes,
     );
-    if (answer === yes) await lab.models.delete(model);
+    if (answer !== yes) return;
+    // An engine that is not running has nothing open.
+    if (lab.engine.state.kind === "running") await lab.engine.call("closeModel", { dir: model.dir });
+    await lab.models.delete(model);
   };
 }
 
