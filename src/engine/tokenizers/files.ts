@@ -11,10 +11,10 @@ import { readError, writeFileWhole } from "../weights/files";
 import type { Tokenizer } from "./tokenizer";
 import { type ModelIds, ONIGURUMA_WORD_PATTERN, parseTokenizer, sourceFiles } from "./tokenizerJson";
 
-/** Writes `tokenizer.json` and `tokenizer_config.json` into a folder. */
-export async function saveTokenizer(tokenizer: Tokenizer, dir: string): Promise<void> {
+/** Writes `tokenizer.json` and `tokenizer_config.json` into a folder, a second tokenizer's with a `prefix`. */
+export async function saveTokenizer(tokenizer: Tokenizer, dir: string, prefix = ""): Promise<void> {
   const files = tokenizerFiles(tokenizer);
-  for (const [name, text] of Object.entries(files)) await writeFileWhole(join(dir, name), text);
+  for (const [name, text] of Object.entries(files)) await writeFileWhole(join(dir, prefix + name), text);
 }
 
 /** The two files' names and contents. */
@@ -52,6 +52,16 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
     throw new EngineError("tokenizer", `${dir} has no tokenizer.json; choose a model folder that has one.`);
   }
   return vocabAndMerges(vocab, merges, settings, model.model_type, ids);
+}
+
+/** A folder's second tokenizer, which `saveTokenizer` wrote with a prefix. */
+export async function loadPrefixedTokenizer(dir: string, prefix: string): Promise<Tokenizer> {
+  const json = await readJson(join(dir, `${prefix}tokenizer.json`));
+  if (json !== null) return parseTokenizer(json, await readJson(join(dir, `${prefix}tokenizer_config.json`)));
+  throw new EngineError(
+    "tokenizer",
+    `${dir} has no ${prefix}tokenizer.json; choose a model folder that has one, or train the model again.`,
+  );
 }
 
 function modelIds(model: Json, generation: Json): ModelIds {

@@ -1,8 +1,9 @@
 export { adderTokenizer } from "./adder";
 export { encodeBatch, padBatch, type TokenBatch } from "./batch";
 export { DocumentTokens } from "./document";
-export { loadTokenizer, saveTokenizer, tokenizerFiles } from "./files";
+export { loadPrefixedTokenizer, loadTokenizer, saveTokenizer, tokenizerFiles } from "./files";
 export { noTokenizer } from "./none";
+export { trainSentences } from "./sentences";
 export type { TokenDecoder, Tokenizer, TokenizerKind, TokenSpan } from "./tokenizer";
 export { UNKNOWN } from "./tokenizer";
 export { parseTokenizer } from "./tokenizerJson";

@@ -127,7 +127,8 @@ function parseModel(
     const split = record(file.pre_tokenizer);
     const isOurs = split.type === "Split" && record(split.pattern).Regex === ONIGURUMA_WORD_PATTERN;
     if (!isOurs) throw unsupported("a model of type WordLevel");
-    return { model: wordModel(vocabulary, unkId) };
+    const rules = { normalizer: parseNormalizer(file.normalizer), prefix: [], leadingSpaces: decoder.leadingSpaces };
+    return { model: wordModel(vocabulary, unkId), rules };
   }
 
   for (const name of ["continuing_subword_prefix", "end_of_word_suffix"]) if (model[name]) throw unsupported(name);

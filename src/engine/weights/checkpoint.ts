@@ -22,7 +22,7 @@ export const MODEL_FILES = [
   "training.json",
 ] as const;
 /** Model files that only some models have. */
-const OPTIONAL_FILES = ["generation_config.json"];
+const OPTIONAL_FILES = ["generation_config.json", "target_tokenizer.json", "target_tokenizer_config.json"];
 /** What stands in a checkpoint for the weights of a model that is trained by adapters. */
 export const ADAPTER_FILES = { weights: "adapter_model.safetensors", config: "adapter_config.json" } as const;
 export const OPTIMIZER_FILE = "optimizer.safetensors";
