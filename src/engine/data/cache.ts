@@ -3,13 +3,14 @@
  *
  *     stamps/<stamp>                      the content hash of files that have this stamp
  *     texts/<content>/<name>/             a vocabulary learned from the content, or its ids by one tokenizer
+ *     texts/<content>/used                written when any of them was last used
  *
  * An entry is a folder that is renamed into place when it is whole. A content's entries go together, those of the
  * content that was not used for the longest time first.
  */
 
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { makeFolder, storageError, writeFileWhole } from "../weights";
@@ -20,6 +21,8 @@ import type { Corpus, ReadProgress } from "./corpus";
 const LIMIT_GB = 20;
 /** What somebody is writing is younger. */
 const ABANDONED_MS = 24 * 3600 * 1000;
+
+const USED = "used";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -75,9 +78,8 @@ export class DataCache {
       await makeWhole(dir, write);
       await this.#prune(content);
     }
-    const now = new Date();
     // A cache that may only be read serves as well.
-    await utimes(text, now, now).catch(() => {});
+    await writeFile(join(text, USED), new Date().toISOString()).catch(() => {});
     return dir;
   }
 
@@ -112,7 +114,11 @@ export class DataCache {
       names.map(async (name) => {
         const text = join(root, name);
         await removeAbandoned(text);
-        return { name, usedAt: (await stat(text).catch(() => null))?.mtimeMs ?? 0, bytes: await bytesBelow(text) };
+        return {
+          name,
+          usedAt: (await stat(join(text, USED)).catch(() => null))?.mtimeMs ?? 0,
+          bytes: await bytesBelow(text),
+        };
       }),
     );
   }

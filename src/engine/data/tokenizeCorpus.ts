@@ -121,10 +121,8 @@ async function tokenizeIntoCache(
       return entry !== null && ids?.size === entry.length * array.BYTES_PER_ELEMENT;
     },
     async (dir) => {
-      const entry = await writeIds(dir, corpus, tokenizer, documents, { signal, onProgress: tokenizing });
-      if ((await corpus.stamp()) !== stamp) {
-        throw new EngineError("data", `${corpus.name} has changed while it was read; train again once it is complete.`);
-      }
+      const made = writeIds(dir, corpus, tokenizer, documents, { signal, onProgress: tokenizing });
+      const entry = await unchanged(corpus, stamp, made);
       await writeFileWhole(join(dir, ENTRY), `${JSON.stringify(entry)}\n`);
     },
   );
@@ -140,6 +138,16 @@ async function tokenizeIntoCache(
     fingerprint,
     release: () => tokens.release(),
   };
+}
+
+/** What was made of a text, if that is still the same. If not, it is the cause of whatever went wrong meanwhile. */
+async function unchanged<T>(corpus: Corpus, stamp: string, made: Promise<T>): Promise<T> {
+  const [result] = await Promise.allSettled([made]);
+  const hasFailed = result.status === "rejected" && !(result.reason instanceof EngineError);
+  if (!hasFailed && (await corpus.stamp()) !== stamp) {
+    throw new EngineError("data", `${corpus.name} has changed while it was read; train again once it is complete.`);
+  }
+  return made;
 }
 
 async function learnOnce(
