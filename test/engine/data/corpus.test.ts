@@ -53,6 +53,67 @@ describe("reads", () => {
     expect(await textOf(join(root, "folder"))).toBe("first\nsecond\nthird");
   });
 
+  test("lines of JSONL: the text of a field, across the ends of chunks, each on a line of its own", async () => {
+    const texts = Array.from(
+      { length: 3000 },
+      (_, i) => `text ${i}: "é日😀"${i % 3 === 0 ? "\n" : ""}${"x".repeat(i % 97)}`,
+    );
+    const lines = texts.map((text, i) => JSON.stringify({ id: i, text, meta: { text: 1 } }));
+    const path = await write("lines/a.jsonl", `${lines.join("\n\r\n")}`);
+    const expected = texts.map((text) => (text.endsWith("\n") ? text : `${text}\n`)).join("");
+    expect((await textOf(path)) === expected.replace(/\n$/, "")).toBe(true);
+
+    const pieces = [];
+    for await (const some of (await open(path)).documents()) pieces.push(...some);
+    expect(pieces).toEqual(texts.map((text) => ({ text, ends: true })));
+  });
+
+  test("JSONL by another field, or as any other text", async () => {
+    const content = '{"content":"one","text":1}\n{"content":"two"}\n';
+    const source = { kind: "paths", paths: [await write("other/b.ndjson", content)] } as const;
+    const textBy = async (field: string) => {
+      const chunks: string[] = [];
+      for await (const chunk of (await openCorpus(source, { field, gitignore: true })).chunks()) chunks.push(chunk);
+      return chunks.join("");
+    };
+    expect(await textBy("content")).toBe("one\ntwo");
+    expect(await textBy("")).toBe(content);
+  });
+
+  test("a folder without what git is told to ignore there or above, unless it is chosen itself", async () => {
+    await mkdir(join(root, "project/.git"), { recursive: true });
+    await write("project/.gitignore", "*.log\n/out/\n");
+    await write("project/a.txt", "a\n");
+    await write("project/a.log", "ignored\n");
+    await write("project/out/b.txt", "built\n");
+    await write("project/src/.gitignore", "!keep.log\n*.tmp.txt\n");
+    await write("project/src/keep.log", "kept\n");
+    await write("project/src/c.tmp.txt", "temporary\n");
+    await write("project/src/out/d.txt", "d\n");
+    expect(await textOf(join(root, "project"))).toBe("a\nkept\nd\n");
+    expect(await textOf(join(root, "project/src"))).toBe("kept\nd\n");
+    expect(await textOf(join(root, "project/**/*.txt"))).toBe("a\nd\n");
+    expect(await textOf(join(root, "project/a.log"))).toBe("ignored\n");
+    expect(await textOf(join(root, "project/out"))).toBe("built\n");
+    const all = await openCorpus(
+      { kind: "paths", paths: [join(root, "project")] },
+      { field: "text", gitignore: false },
+    );
+    expect(all.files).toHaveLength(6);
+  });
+
+  test("what a pattern matches, by name, and a file that has such a name", async () => {
+    await write("globs/b.md", "b\n");
+    await write("globs/x/a.md", "a\n");
+    await write("globs/x/c.txt", "c\n");
+    await write("globs/[b].md", "literal\n");
+    await write("globs/x/picture.md", Uint8Array.of(0, 1));
+    expect(await textOf(join(root, "globs/*.md"))).toBe("literal\nb\n");
+    expect(await textOf(join(root, "globs/**/*.{md,txt}"))).toBe("literal\nb\na\nc\n");
+    expect(await textOf(join(root, "globs/[b].md"))).toBe("literal\n");
+    expect((await open(join(root, "globs/**"))).skipped).toBe(1);
+  });
+
   test("text that is held already, in chunks that split no character", async () => {
     const text = `a${"😀".repeat(300_000)}`;
     const corpus = await openCorpus({ kind: "text", name: "Untitled-1", text });
@@ -93,6 +154,32 @@ describe("says in a sentence that", () => {
     await expect(async () => {
       for await (const _ of corpus.chunks());
     }).rejects.toThrow(/late\.txt is not UTF-8 text all the way through; save it as UTF-8 or leave it out\.$/);
+  });
+
+  test.each([
+    [
+      "cut.jsonl",
+      '{"text":"a b"}\n\n{"text":',
+      /cut\.jsonl, line 3 is not JSON; correct the line or leave the file out\.$/,
+    ],
+    ["list.jsonl", '["a"]\n', /list\.jsonl, line 1 has no text in a field "text"; correct the line or leave/],
+    [
+      "named.jsonl",
+      '{"text":"a b"}\n{"content":"c","id":"d","n":1}\n',
+      /named\.jsonl, line 2 has no text in a field "text"; set data\.field to one it has, such as "content", "id"\.$/,
+    ],
+  ])("%s has a line that cannot be used, and where", async (name, content, message) => {
+    const path = await write(name, content);
+    await expect(textOf(path)).rejects.toMatchObject({ code: "data", message: expect.stringMatching(message) });
+  });
+
+  test("a pattern matches no file, or none that is text", async () => {
+    await write("none/a.bin", Uint8Array.of(0, 1));
+    await expect(open(join(root, "none/*.txt"))).rejects.toThrow(
+      /No text file matches .*\*\.txt; choose another pattern\.$/,
+    );
+    await expect(open(join(root, "none/*.bin"))).rejects.toThrow(/none.\*\.bin \(1 file is not text\); choose another/);
+    await expect(open(join(root, "absent/*.txt"))).rejects.toThrow(/absent does not exist; choose/);
   });
 
   test("a folder has no text, a path does not exist, nothing was chosen", async () => {

@@ -10,6 +10,9 @@ import {
   randomBatch,
   readTokens,
   requireContext,
+  requireDocuments,
+  sequentialBatch,
+  splitDocuments,
   splitTokens,
 } from "../../../src/engine/data";
 import { trainBytePairs, trainCharacters } from "../../../src/engine/tokenizers";
@@ -100,6 +103,22 @@ describe("splits", () => {
   });
 });
 
+test("documents that leave a part too short say which, and what to do", () => {
+  const tokens = Uint16Array.from({ length: 1000 }, (_, i) => i);
+  const shares = { validation: 0.1 };
+  const splits = splitDocuments(tokens, Float64Array.of(1000), shares, 1);
+  expect(() => requireDocuments("a.txt", splits, shares, 64)).toThrow(
+    "a.txt split by document leaves 0 tokens to validate on, but a context of 64 needs at least 65: choose more documents, a shorter context (blockSize), or a split by position (data.split).",
+  );
+  const many = splitDocuments(
+    tokens,
+    Float64Array.from({ length: 100 }, (_, i) => 10 * (i + 1)),
+    shares,
+    1,
+  );
+  expect(() => requireDocuments("a.txt", many, shares, 16)).not.toThrow();
+});
+
 describe("batches", () => {
   const tokens = Uint16Array.from({ length: 500 }, (_, i) => i);
   const shape = { batchSize: 4, blockSize: 8 };
@@ -124,6 +143,21 @@ describe("batches", () => {
       for (const id of [...ids, ...labels]) seen.add(id);
     }
     expect(seen.size).toBe(500);
+  });
+
+  test("in order have all of the text in an epoch, and each epoch begins where its seed says", () => {
+    const steps = (seed: number, first: number, count: number) =>
+      Array.from({ length: count }, (_, i) => sequentialBatch(tokens, { ...shape, seed, step: first + i }));
+    // 62 sequences of 8 in 499 inputs, 4 a step: two epochs are 31 steps.
+    const labels = steps(1, 1, 31).flatMap((batch) => [...batch.labels]);
+    expect(labels.slice(0, 496)).toEqual(Array.from({ length: 496 }, (_, i) => i + 1));
+    const offset = (labels[496] as number) - 1;
+    expect(offset).toBeLessThanOrEqual(3);
+    expect(labels.slice(496)).toEqual(Array.from({ length: 496 }, (_, i) => offset + i + 1));
+    expect(steps(1, 20, 5)).toEqual(steps(1, 1, 31).slice(19, 24));
+    const late = Array.from({ length: 8 }, (_, seed) => steps(seed, 17, 1)[0]?.ids[0]);
+    expect(new Set(late).size).toBeGreaterThan(1);
+    for (const { ids, labels } of steps(5, 1, 100)) expect([...labels]).toEqual(Array.from(ids, (id) => id + 1));
   });
 
   test("to evaluate have every token but the first as a label exactly once", () => {
