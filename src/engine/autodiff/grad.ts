@@ -5,6 +5,10 @@ import { vjps } from "./vjps";
 /** The gradient of a scalar `loss` with respect to each node of `wrt`. */
 export function grad(loss: Node, wrt: readonly Node[]): Node[] {
   if (loss.shape.length > 0) throw new ShapeError("grad", "the loss must be a scalar", { loss });
+  if (wrt.some((x) => x.op === "reshape")) {
+    // A reshape of it starts at its input, so that the loss may not depend on the node itself.
+    throw new Error("grad: a reshape may be gone around; ask for the gradient of its input");
+  }
 
   const order = topoSort([loss]);
   const needed = dependents(order, wrt);

@@ -68,7 +68,7 @@ export function stepGraph(cfg: ModelConfig, shape: StepShape, trained: TrainedNo
   const grads = new Map(
     grad(
       loss,
-      specs.map(({ name }) => param(name)),
+      specs.map(({ name }) => unshaped(param(name))),
     ).map((g, i) => [specs[i]?.name ?? "", g] as const),
   );
   const flat = segments.map((segment) => packNodes(segment, (name) => grads.get(name) as Node));
@@ -88,6 +88,9 @@ export function stepGraph(cfg: ModelConfig, shape: StepShape, trained: TrainedNo
   const perTurn = isEncoderDecoder(cfg) ? [...always, ...SOURCE_INPUTS] : always;
   return { outputs: { ...outputs, loss, gradNorm }, segments, state, perTurn, dropoutSizes: dropout.sizes };
 }
+
+/** A parameter as it lies in its segment: what reshapes one again starts there, and goes around the shaped node. */
+const unshaped = (param: Node): Node => (param.op === "reshape" ? (param.inputs[0] as Node) : param);
 
 /** The loss alone, over the same packed parameters. */
 export function evalGraph(
