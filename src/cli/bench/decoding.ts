@@ -12,7 +12,7 @@ import { openWeights } from "../../engine/models/folder";
 import type { DecoderConfig } from "../../engine/nn/config";
 import { paramSpecs } from "../../engine/nn/params";
 import type { StoredTensor } from "../../engine/weights";
-import { int8Ops, matmulFlops, memoryReads } from "./machine";
+import { Machine } from "./machine";
 import type { Decoded, Job, Traced, TraceJob } from "./measure";
 import { type Precision, quantized, type ShapeName, writeRandomModel } from "./models";
 import { CACHE } from "./programs";
@@ -43,14 +43,15 @@ export async function benchDecoding({ works, shape, peers, rounds, json }: Decod
     if (works.includes("G1"))
       for (const precision of ["8-bit", "4-bit"] as const) await quantized(folder("f32"), folder(precision), precision);
     const sides = [oursIn(folder), ...(peers ? await others(dir, folder, log) : [])];
-    const machine = { flops: await matmulFlops(), int8: await int8Ops(), bytesPerSecond: [] as number[] };
+    const machine = new Machine();
     const { cfg } = await openWeights(folder("f32"));
-    const decoded = works.includes("G1") ? await decodeAll(sides, cfg, rounds, machine.bytesPerSecond, log) : [];
-    const traced = works.includes("A1") ? await traceAll(sides, folder("f32"), cfg, rounds, log) : [];
+    const turns = { rounds, machine, log };
+    const decoded = works.includes("G1") ? await decodeAll(sides, cfg, turns) : [];
+    const traced = works.includes("A1") ? await traceAll(sides, folder("f32"), cfg, turns) : [];
     const limits = await limitsOf(folder, works.includes("G1") ? PRECISIONS : [], cfg, machine);
     const figures = [...decoded.flatMap(decodeFigures), ...traced.flatMap(traceFigures)];
     if (json) {
-      if (works.includes("G1")) printFigure(bandwidthFigure(machine.bytesPerSecond));
+      if (works.includes("G1")) printFigure(bandwidthFigure(machine.reads));
       for (const figure of [...figures, ...shares(figures, limits)])
         printFigure({ ...figure, variant: variantOf(figure) });
     } else
@@ -90,19 +91,19 @@ interface Result<T> {
   readonly runs: T[];
 }
 
+interface Turns {
+  readonly rounds: number;
+  readonly machine: Machine;
+  readonly log: (line: string) => void;
+}
+
 /** One who takes part in a benchmark. */
 interface Contestant<T> {
   readonly result: Result<T>;
   readonly run: () => Promise<T>;
 }
 
-async function decodeAll(
-  sides: readonly Side[],
-  cfg: DecoderConfig,
-  rounds: number,
-  bytesPerSecond: number[],
-  log: (line: string) => void,
-): Promise<Result<Decoded>[]> {
+async function decodeAll(sides: readonly Side[], cfg: DecoderConfig, turns: Turns): Promise<Result<Decoded>[]> {
   const contestants: Contestant<Decoded>[] = [];
   const prompt = promptOf(PROMPT, cfg);
   for (const precision of PRECISIONS) {
@@ -112,21 +113,20 @@ async function decodeAll(
       const result = { side: side.name, precision, runs: [] };
       const run = async () => {
         // Each time anew: what others leave of the bandwidth changes by the second on shared machines.
-        bytesPerSecond.push(...(await memoryReads()));
+        await turns.machine.measureReads();
         return side.measure<Decoded>(job);
       };
       contestants.push({ result, run });
     }
   }
-  return takeTurns("G1", contestants, rounds, log);
+  return takeTurns("G1", contestants, turns);
 }
 
 async function traceAll(
   sides: readonly Side[],
   path: string,
   cfg: DecoderConfig,
-  rounds: number,
-  log: (line: string) => void,
+  turns: Turns,
 ): Promise<Result<Traced>[]> {
   const job: TraceJob = { kind: "trace", path, prompt: promptOf(TRACED, cfg), repeats: 3 * REPEATS };
   const contestants = sides
@@ -135,19 +135,19 @@ async function traceAll(
       const result: Result<Traced> = { side: side.name, precision: "f32", runs: [] };
       return { result, run: () => side.measure<Traced>(job) };
     });
-  return takeTurns("A1", contestants, rounds, log);
+  return takeTurns("A1", contestants, turns);
 }
 
 /** Others may fail without stopping the rest; ours may not. */
 async function takeTurns<T>(
   work: string,
   contestants: readonly Contestant<T>[],
-  rounds: number,
-  log: (line: string) => void,
+  { rounds, machine, log }: Turns,
 ): Promise<Result<T>[]> {
   let left = contestants;
   for (let round = 1; round <= rounds; round++) {
     log(`${work}, round ${round} of ${rounds} …`);
+    await machine.measureProducts();
     for (const contestant of left) {
       const { result, run } = contestant;
       try {
@@ -223,13 +223,6 @@ const bandwidthFigure = (samples: readonly number[]): Figure => ({
   samples: samples.map((speed) => speed / 1e9),
 });
 
-interface Machine {
-  /** Operations per second of matrix products in float32, and in 8 bits. */
-  readonly flops: number;
-  readonly int8: number;
-  readonly bytesPerSecond: readonly number[];
-}
-
 /** What the machine allows of a figure, by `keyOf`. */
 type Limits = ReadonlyMap<string, number>;
 
@@ -253,7 +246,7 @@ async function limitsOf(
   ]);
   for (const precision of precisions) {
     const bytes = await bytesPerToken(folder(precision));
-    limits.set(`G1/${precision}/decode tok/s`, Math.max(...bytesPerSecond) / bytes);
+    limits.set(`G1/${precision}/decode tok/s`, bytesPerSecond / bytes);
     limits.set(`G1/${precision}/peak RSS MB`, bytes / 1e6);
   }
   return limits;
@@ -287,10 +280,10 @@ const shares = (figures: readonly SideFigure[], limits: Limits): SideFigure[] =>
 function printTable(
   figures: readonly SideFigure[],
   limits: Limits,
-  { flops, int8, bytesPerSecond }: Machine,
+  { flops, int8, reads, bytesPerSecond }: Machine,
   sides: readonly string[],
 ): void {
-  const read = bytesPerSecond.length > 0 ? `; memory reads: ${shown(Math.max(...bytesPerSecond) / 1e9)} GB/s` : "";
+  const read = reads.length > 0 ? `; memory reads: ${shown(bytesPerSecond / 1e9)} GB/s` : "";
   const products = `${shown(flops / 1e9)} GFLOP/s, in 8 bits ${shown(int8 / 1e9)} Gop/s`;
   console.log(`matrix products of this machine: ${products}${read}`);
   console.log(row(["GPT-2, random weights", ...sides, "limit", "of the limit"]));

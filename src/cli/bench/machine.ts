@@ -8,6 +8,28 @@ import { lower } from "../../engine/runtime/lower";
 import type { OnnxGraph } from "../../engine/runtime/onnx";
 import { Session } from "../../engine/runtime/session";
 
+/** The most that the machine was seen to do so far. It is measured again and again: shared machines have slow phases. */
+export class Machine {
+  /** Operations per second of matrix products in float32, and in 8 bits. */
+  flops = 0;
+  int8 = 0;
+  /** Bytes per second of each pass over memory. */
+  readonly reads: number[] = [];
+
+  async measureProducts(): Promise<void> {
+    this.flops = Math.max(this.flops, await matmulFlops());
+    this.int8 = Math.max(this.int8, await int8Ops());
+  }
+
+  async measureReads(): Promise<void> {
+    this.reads.push(...(await memoryReads()));
+  }
+
+  get bytesPerSecond(): number {
+    return Math.max(...this.reads);
+  }
+}
+
 /** Rows and columns of the products that are timed. */
 const N = 1024;
 
@@ -18,7 +40,7 @@ export const matmulFlops = (): Promise<number> => {
 };
 
 /** The same of numbers of 8 bits, of which one matrix is made so on the way, as it is in a model. */
-export const int8Ops = (): Promise<number> =>
+const int8Ops = (): Promise<number> =>
   productSpeed({
     name: "product",
     inputs: [{ name: "a", type: "float32", shape: [N, N] }],
@@ -64,7 +86,7 @@ const READER = `
 `;
 
 /** Bytes per second that all cores together read from memory, of each of some passes. */
-export async function memoryReads(bytes = BYTES_PER_READER): Promise<number[]> {
+async function memoryReads(bytes = BYTES_PER_READER): Promise<number[]> {
   const readers = Array.from(
     { length: availableParallelism() },
     () => new Worker(READER, { eval: true, workerData: bytes }),
