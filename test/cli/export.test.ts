@@ -64,9 +64,40 @@ test("export --format onnx --precision int4 writes what transformers.js calls q4
   expect(config["transformers.js_config"]).toEqual({ dtype: "q4" });
 }, 60_000);
 
+test("export --format torch takes the files that the model is to learn from", async () => {
+  const out = join(dir, "torch");
+  const text = join(root, "samples/stories.txt");
+  const { code, stderr } = await decoderLab(
+    "export",
+    "--model",
+    model,
+    "--format",
+    "torch",
+    "--data",
+    text,
+    "--out",
+    out,
+  );
+  expect([code, stderr]).toEqual([0, ""]);
+  const read = async (name: string) => JSON.parse(await readFile(join(out, name), "utf8"));
+  expect(await read("training.json")).toMatchObject({
+    preset: "finetune",
+    step: 0,
+    data: { kind: "paths", paths: [text] },
+  });
+  expect(await read("train.json")).toMatchObject({ blockSize: 128, gradientAccumulation: 1 });
+  expect((await read("first_batch.json")).loss).toBeGreaterThan(0);
+  expect(await readdir(out)).toEqual(expect.arrayContaining(["train.py", "model.py", "data", "model.safetensors"]));
+}, 60_000);
+
 test.each([
-  [["--format", "gguf", "--out", "x"], '--format takes hf or onnx, got "gguf".'],
+  [["--format", "gguf", "--out", "x"], '--format takes hf or onnx or torch, got "gguf".'],
   [["--format", "onnx", "--out", "x", "--precision", "int2"], '--precision takes float32 or int8 or int4, got "int2".'],
+  [["--format", "torch", "--out", "x"], /has no run to go on with; say which text to train all parameters/],
+  [
+    ["--format", "hf", "--out", "x", "--data", "y"],
+    "Only PyTorch projects have data; leave it out, or export as torch.",
+  ],
   [["--out", "x"], /^--format is missing; usage: decoder-lab export/],
   [["--format", "hf", "--out", root], /is there already and not empty; choose another folder\.$/],
 ])(

@@ -2,8 +2,10 @@ import { EngineError, exportModel } from "../../engine";
 import type { Command } from "../options";
 
 export const exportTo: Command = {
-  usage: "export --model DIR --format hf|onnx --out DIR [--precision float32|int8|int4] [--json]",
+  usage:
+    "export --model DIR --format hf|onnx|torch --out DIR [--precision float32|int8|int4] [--data FILE|FOLDER …] [--json]",
   values: ["model", "format", "out", "precision"],
+  many: ["data"],
   flags: ["json"],
   async run(options) {
     const precision = options.text("precision");
@@ -13,10 +15,11 @@ export const exportTo: Command = {
     const { stderr } = process;
     const write = (line: string) => stderr.isTTY && stderr.write(`\r${line}\x1b[K`);
     const { dir } = await exportModel(options.needed("model"), {
-      format: oneOf("format", options.needed("format"), ["hf", "onnx"]),
+      format: oneOf("format", options.needed("format"), ["hf", "onnx", "torch"]),
       out: options.needed("out"),
       precision:
         precision === undefined ? undefined : oneOf("precision", precision, ["float32", "int8", "int4"] as const),
+      data: options.source(),
       signal: stop.signal,
       onProgress: ({ bytes, totalBytes }) => write(`${megabytes(bytes)} of ${megabytes(totalBytes)} MB`),
     })

@@ -1,14 +1,16 @@
 /**
- * Writes a model for others: as a folder that PyTorch's tools load, or as ONNX.
+ * Writes a model for others: as a folder that PyTorch's tools load, as ONNX, or as a project that trains it further.
  *
  *     hf      DIR/config.json  generation_config.json  tokenizer.json …  model.safetensors
  *     onnx    DIR/config.json  generation_config.json  tokenizer.json …  onnx/model.onnx  onnx/model.onnx_data
+ *     torch   DIR/config.json  generation_config.json  tokenizer.json …  model.safetensors  train.py  …
  *
  * The folder is made under a temporary name and renamed: a failure or a cancel leaves nothing.
  */
 
 import { copyFile, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import type { TextSource } from "../data";
 import { EngineError } from "../errors";
 import { moveIntoPlace, requireFree, requireSpace } from "../hub/disk";
 import { exportNames } from "../models/family";
@@ -22,14 +24,17 @@ import { writeWeights } from "./huggingFace";
 import { inFamily, type KnownFamily, knownFamilyOf } from "./knownFamily";
 import { MODELING_FILE, modelingSource } from "./modelingFile";
 import { type OnnxPrecision, planOnnx } from "./onnxModel";
+import { type Project, planProject, writeProject } from "./torch/project";
 import { asFloats, bytesOf, type Outgoing } from "./values";
 
 export interface ExportOptions {
-  readonly format: "hf" | "onnx";
+  readonly format: "hf" | "onnx" | "torch";
   /** The folder to make; it must not be there, or be empty. */
   readonly out: string;
-  /** Of ONNX's matrices; as the model has them by default. The other format is float32 always. */
+  /** Of ONNX's matrices; as the model has them by default. The other formats are float32 always. */
   readonly precision?: OnnxPrecision | undefined;
+  /** Of a PyTorch project: what it fine-tunes the model on, instead of going on with the model's run. */
+  readonly data?: TextSource | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: ExportProgress) => void) | undefined;
 }
@@ -44,25 +49,33 @@ export async function exportModel(dir: string, options: ExportOptions): Promise<
   const { format, precision, signal } = options;
   const out = resolve(options.out);
   const work = temporaryName(out);
-  if (format === "hf" && precision !== undefined && precision !== "float32") {
+  let project: Project | null = null;
+  if (format !== "onnx" && precision !== undefined && precision !== "float32") {
     throw new EngineError(
       "config",
       "Only ONNX can be exported in int8 or int4; leave the precision out, or export as onnx.",
     );
   }
+  if (format !== "torch" && options.data) {
+    throw new EngineError("config", "Only PyTorch projects have data; leave it out, or export as torch.");
+  }
   try {
     signal?.throwIfAborted();
     await requireFree(out);
-    const model = await openModel(dir);
-    const known = model.family.modelType === "decoder_lab" ? knownFamilyOf(model.cfg) : null;
-    const job: Job = { dir, work, out, model, known, options };
+    project = format === "torch" ? await planProject(dir, options.data, signal) : null;
+    const model = project?.model ?? (await openModel(dir));
+    const known = model.family.modelType === "decoder_lab" && !project ? knownFamilyOf(model.cfg) : null;
+    const job: Job = { dir: model.info.dir, work, out, model, known, options };
     await makeFolder(dirname(work));
     await makeFolder(work);
-    const extra = await (format === "hf"
-      ? writeHuggingFace(job)
-      : writeOnnxFolder(job, precision ?? precisionOf(model)));
-    await writeConfig(job, extra);
-    await copyTokenizer(job);
+    if (project) await writeTorch(job, project);
+    else {
+      const extra = await (format === "hf"
+        ? writeHuggingFace(job)
+        : writeOnnxFolder(job, precision ?? precisionOf(model)));
+      await writeConfig(job, extra);
+      await copyTokenizer(job);
+    }
     signal?.throwIfAborted();
     await moveIntoPlace(work, out);
     return { dir: out };
@@ -70,6 +83,8 @@ export async function exportModel(dir: string, options: ExportOptions): Promise<
     await rm(work, { recursive: true, force: true }).catch(() => {});
     signal?.throwIfAborted();
     throw storageError(error, out);
+  } finally {
+    project?.data.release();
   }
 }
 
@@ -86,8 +101,20 @@ interface Job {
 
 type Json = Readonly<Record<string, unknown>>;
 
-async function writeHuggingFace({ work, out, model, known, options }: Job): Promise<Json> {
-  const tensors = known ? inFamily(model, known) : ownTensors(model);
+async function writeHuggingFace(job: Job): Promise<Json> {
+  const { work, model, known } = job;
+  await writeFloats(job, known ? inFamily(model, known) : ownTensors(model));
+  const isOurs = model.family.modelType === "decoder_lab" && !known;
+  if (isOurs) await writeFileWhole(join(work, MODELING_FILE), modelingSource);
+  return {};
+}
+
+async function writeTorch(job: Job, project: Project): Promise<void> {
+  await writeFloats(job, ownTensors(job.model));
+  await writeProject(job.work, project, job.options.signal);
+}
+
+async function writeFloats({ work, out, options }: Job, tensors: readonly Outgoing[]): Promise<void> {
   const totalBytes = tensors.reduce((sum, tensor) => sum + bytesOf(tensor), 0);
   await requireSpace(dirname(out), totalBytes);
   const report = reporter(options, totalBytes);
@@ -96,9 +123,6 @@ async function writeHuggingFace({ work, out, model, known, options }: Job): Prom
     written += bytes;
     return report(written);
   });
-  const isOurs = model.family.modelType === "decoder_lab" && !known;
-  if (isOurs) await writeFileWhole(join(work, MODELING_FILE), modelingSource);
-  return {};
 }
 
 function ownTensors({ family, cfg, weights }: Model): Outgoing[] {

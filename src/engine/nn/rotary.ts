@@ -34,7 +34,8 @@ export function rotaryTables(
   return { cos, sin };
 }
 
-function anglesOf({ dims, theta, scaling }: Rotary, length: number): Angles {
+/** For a sequence of `length` positions. */
+export function anglesOf({ dims, theta, scaling }: Rotary, length: number): Angles {
   const R = dims / 2;
   // theta^(-2i / dims)
   const plain = (base = theta) => Array.from({ length: R }, (_, i) => base ** ((-2 * i) / dims));

@@ -1,0 +1,314 @@
+import { execFile, execFileSync } from "node:child_process";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rename } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { exportModel } from "../../../src/engine/export";
+import { importModel } from "../../../src/engine/hub";
+import { Tracer } from "../../../src/engine/inspect/trace";
+import { openModel } from "../../../src/engine/models/folder";
+import type { Settings } from "../../../src/engine/presets/settings";
+import { mapWeights } from "../../../src/engine/runtime/weights";
+import { saveTokenizer, trainCharacters } from "../../../src/engine/tokenizers";
+import type { StepReport } from "../../../src/engine/train/config";
+import { type RunControl, resume, type TrainEvent, train } from "../../../src/engine/train/run";
+import { quantizeFolder, readJsonLines } from "../../../src/engine/weights";
+import { ARCHITECTURES, VARIANTS } from "../../helpers/architectures";
+import { temporaryFolder } from "../../helpers/storedTensors";
+import { largestDifference } from "../../helpers/tinyModel";
+
+const PYTHON = "/usr/bin/python3";
+/** Debian's python3-torch; without it nobody can run a project. */
+const hasTorch = (() => {
+  try {
+    execFileSync(PYTHON, ["-c", "import torch"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+const TEXT = "the cat sat on the mat and the dog sat on the cat\n".repeat(40);
+const DATA = { kind: "text", name: "cats", text: TEXT } as const;
+/** No dropout, which nobody draws as we do. */
+const SHORT = { "train.steps": 4, "train.batchSize": 4, "train.checkpointEvery": 2, "train.dropout": 0 };
+const SMALL = { ...SHORT, "model.nLayers": 2, "model.dModel": 32, "train.blockSize": 16, "train.schedule.lr": 1e-2 };
+
+let dir: string;
+const at = (name: string) => join(dir, name);
+
+/** A run of a few steps as a project; answers both folders. */
+async function exported(name: string, run: { preset: string; from?: string; set: Settings }) {
+  const [model, project] = [at(name), at(`${name}.torch`)];
+  const data = run.preset === "adder" ? {} : { data: DATA };
+  await train({ ...run, ...data, out: model, name, device: "cpu" }, watched());
+  await exportModel(model, { format: "torch", out: project });
+  return { model, project };
+}
+
+/** A family's tiny checkpoint in a folder of its own, with a tokenizer for the text. */
+async function baseFolder(variant: string): Promise<string> {
+  cpSync(join(ARCHITECTURES, variant), at(variant), { recursive: true });
+  await saveTokenizer(await trainCharacters([TEXT]), at(variant));
+  return at(variant);
+}
+
+function watched(): RunControl & { readonly reports: StepReport[] } {
+  const reports: StepReport[] = [];
+  const report = (event: TrainEvent) => {
+    if (event.kind === "steps") reports.push(...event.reports);
+  };
+  return { signal: new AbortController().signal, whilePaused: async () => {}, report, reports };
+}
+
+/** Runs Python; what it printed. */
+const python = (...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
+  new Promise((done) => {
+    execFile(PYTHON, args, { env: { ...process.env, OMP_NUM_THREADS: "1" } }, (error, stdout, stderr) =>
+      done({ code: error ? Number(error.code) : 0, stdout, stderr }),
+    );
+  });
+
+/** Trains a project; answers what it reported of each step. */
+async function trained(out: string, ...args: string[]): Promise<StepReport[]> {
+  const { code, stderr } = await python(...args, "--out", out);
+  expect(code, stderr).toBe(0);
+  const lines = (await readJsonLines(join(out, "reports.jsonl"))) as Partial<StepReport>[];
+  return lines.filter((line): line is StepReport => line.step !== undefined);
+}
+
+function expectSameSteps(actual: readonly StepReport[], expected: readonly StepReport[]): void {
+  expect(actual.map(({ step }) => step)).toEqual(expected.map(({ step }) => step));
+  for (const key of ["loss", "gradNorm", "lr"] as const) {
+    const difference = largestDifference(
+      actual.map((report) => report[key]),
+      expected.map((report) => report[key]),
+    );
+    expect(difference, key).toBeLessThan(1e-4);
+  }
+}
+
+interface Asked {
+  readonly project: string;
+  readonly weights: string;
+  readonly ids: readonly (readonly number[])[];
+}
+
+function torchLogits(asked: readonly Asked[]): Float32Array[] {
+  const script = join(import.meta.dirname, "read_projects.py");
+  const output = execFileSync(PYTHON, [script], { input: JSON.stringify(asked), maxBuffer: 2 ** 28 });
+  return (JSON.parse(output.toString()) as number[][][][]).map((logits) => Float32Array.from(logits.flat(2)));
+}
+
+async function ourLogits(folder: string, ids: Asked["ids"]): Promise<Float32Array> {
+  const { cfg, weights } = await openModel(folder);
+  const placed = await mapWeights(cfg, weights, "cpu");
+  const tracer = new Tracer(cfg, placed);
+  const logits = (await tracer.trace(ids)).get("logits")?.data as Float32Array;
+  await tracer.release();
+  await placed.release();
+  return logits;
+}
+
+const firstBatch = (project: string) =>
+  JSON.parse(readFileSync(join(project, "first_batch.json"), "utf8")) as {
+    readonly loss: number;
+    readonly ids: number[][];
+    readonly labels: number[][];
+  };
+
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "decoder-lab-torch-"));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+describe.skipIf(!hasTorch)("a project of PyTorch", () => {
+  let char: Awaited<ReturnType<typeof exported>>;
+  beforeAll(async () => {
+    char = await exported("char", { preset: "char", set: SMALL });
+  }, 60_000);
+
+  test("has the next batch of the run, and our loss on it", async () => {
+    const { code, stdout, stderr } = await python(join(char.project, "train.py"), "--check");
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout).toMatch(/^Step 5: loss \d\.\d{6}, in Decoder Lab \d\.\d{6}, difference \d\.\de-\d\d\n$/);
+  }, 60_000);
+
+  test("says so where the loss is another", async () => {
+    const other = at("other");
+    cpSync(char.project, other, { recursive: true });
+    const file = join(other, "first_batch.json");
+    writeFileSync(file, JSON.stringify({ ...firstBatch(other), loss: firstBatch(other).loss + 2e-4 }));
+    const { code, stderr } = await python(join(other, "train.py"), "--check");
+    expect([code, stderr]).toEqual([1, "The losses differ by more than 1e-4; export the project again.\n"]);
+  }, 60_000);
+
+  test("takes the steps that the run would have taken, and leaves a run that goes on here", async () => {
+    const ours = at("char.resumed");
+    cpSync(char.model, ours, { recursive: true });
+    const control = watched();
+    await resume(ours, { steps: 7 }, control);
+    const out = at("char.further");
+    expectSameSteps(await trained(out, join(char.project, "train.py"), "--steps", "7"), control.reports);
+
+    const { info } = await openModel(out);
+    expect(info).toMatchObject({ preset: "char", step: 7, steps: 7 });
+    expect(info.loss).toBeCloseTo(control.reports.at(-1)?.loss ?? Number.NaN, 4);
+    const { ids } = firstBatch(char.project);
+    const [theirs] = torchLogits([{ project: char.project, weights: out, ids }]);
+    expect(largestDifference(await ourLogits(out, ids), theirs as Float32Array)).toBeLessThan(1e-4);
+
+    const [on, expected] = [watched(), watched()];
+    await resume(out, { steps: 9 }, on);
+    await resume(ours, { steps: 9 }, expected);
+    expectSameSteps(on.reports, expected.reports);
+    await importModel(out, { out: at("char.imported") });
+    expect(await ourLogits(at("char.imported"), ids)).toEqual(await ourLogits(out, ids));
+    const tuning = { ...SHORT, "train.blockSize": 16 };
+    await train(
+      { preset: "finetune", from: out, data: DATA, out: at("char.tuned"), name: "tuned", device: "cpu", set: tuning },
+      watched(),
+    );
+    expect((await openModel(at("char.tuned"))).info.step).toBe(4);
+  }, 120_000);
+
+  test("takes with two processes the steps that one takes with twice the batch, or with two passes", async () => {
+    const script = join(char.project, "train.py");
+    const torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"];
+    // This PyTorch's default, to redirect nothing, is lost with Python 3.11.
+    const streams = ["--redirects", "1", "--tee", "1", "--log_dir", at("logs")];
+    const two = await trained(at("two"), ...torchrun, ...streams, script, "--steps", "7");
+    const doubled = await trained(at("doubled"), script, "--steps", "7", "--batch-size", "8");
+    const passes = await trained(at("passes"), script, "--steps", "7", "--accumulate", "2");
+    expect(two).toHaveLength(3);
+    expectSameSteps(two, doubled);
+    expectSameSteps(passes, doubled);
+
+    const { ids } = firstBatch(char.project);
+    const logits = torchLogits(["two", "doubled"].map((out) => ({ project: char.project, weights: at(out), ids })));
+    expect(largestDifference(logits[0] ?? [], logits[1] ?? [])).toBeLessThan(1e-4);
+    expect(largestDifference(await ourLogits(at("two"), ids), logits[0] ?? [])).toBeLessThan(1e-4);
+    // Resumed here it has batches of the same size.
+    expect(JSON.parse(readFileSync(join(at("two"), "training.json"), "utf8")).settings["train.batchSize"]).toBe(8);
+  }, 240_000);
+
+  test("started again, goes on from its last checkpoint", async () => {
+    const script = join(char.project, "train.py");
+    const whole = await trained(at("whole"), script, "--steps", "8");
+    await trained(at("parts"), script, "--steps", "6");
+    expect(await trained(at("parts"), script, "--steps", "8")).toEqual(
+      whole.map((report) => ({ ...report, tokensPerSecond: expect.any(Number) })),
+    );
+    expect(readdirSync(join(at("parts"), "checkpoints")).sort()).toEqual(["step-00000006", "step-00000008"]);
+    const { code, stderr } = await python(script, "--steps", "8", "--out", at("parts"));
+    expect([code, stderr]).toEqual([1, "All 8 steps are done; ask for more with --steps.\n"]);
+  }, 240_000);
+
+  test("of the adder goes through the run's equations, with norms and a head of its own", async () => {
+    const set = { ...SHORT, "model.dModel": 32, "train.batchSize": 3000, "train.steps": 2 };
+    const { model, project } = await exported("adder", { preset: "adder", set });
+    const { stdout, stderr } = await python(join(project, "train.py"), "--check");
+    expect([stderr, stdout]).toEqual(["", expect.stringMatching(/^Step 3: loss/)]);
+    const control = watched();
+    // The third batch is the rest of an epoch, the fourth begins another.
+    const steps = await trained(at("adder.further"), join(project, "train.py"), "--steps", "4");
+    await resume(model, { steps: 4 }, control);
+    expectSameSteps(steps, control.reports);
+  }, 120_000);
+
+  test("of a GPT-2 that is fine-tuned keeps its names", async () => {
+    const base = await baseFolder("gpt2");
+    const { model, project } = await exported("tuned", {
+      preset: "finetune",
+      from: base,
+      set: { ...SHORT, "train.blockSize": 16, "train.optimizer.weightDecay": 0.1, "train.schedule.lr": 1e-2 },
+    });
+    const { stdout, stderr } = await python(join(project, "train.py"), "--check");
+    expect([stderr, stdout]).toEqual(["", expect.stringMatching(/^Step 5: loss/)]);
+    const control = watched();
+    const steps = await trained(at("tuned.further"), join(project, "train.py"), "--steps", "6");
+    await resume(model, { steps: 6 }, control);
+    expectSameSteps(steps, control.reports);
+    expect((await openModel(at("tuned.further"))).info.family).toBe("gpt2");
+  }, 120_000);
+
+  test("reads a text in its order too, and splits it by document as the run did", async () => {
+    const set = { ...SMALL, "data.order": "sequential", "train.steps": 33 };
+    const { project } = await exported("sequential", { preset: "char", set });
+    // 1,800 tokens are 112 sequences; the 34th batch is in the second epoch.
+    const { stdout, stderr } = await python(join(project, "train.py"), "--check");
+    expect([stderr, stdout]).toEqual(["", expect.stringMatching(/^Step 34: loss/)]);
+  }, 60_000);
+
+  test("computes what every family does", async () => {
+    const names = Object.values(VARIANTS).flat();
+    for (const name of names) {
+      await baseFolder(name);
+      await exportModel(at(name), { format: "torch", data: DATA, out: at(`${name}.torch`) });
+    }
+    const projects = names.map((name) => at(`${name}.torch`));
+    const logits = torchLogits(
+      projects.map((project) => ({ project, weights: project, ids: firstBatch(project).ids })),
+    );
+    projects.forEach((project, i) => {
+      const { loss, labels } = firstBatch(project);
+      expect(Math.abs(meanLoss(logits[i] as Float32Array, labels.flat()) - loss), project).toBeLessThan(1e-4);
+    });
+  }, 240_000);
+});
+
+function meanLoss(logits: Float32Array, labels: readonly number[]): number {
+  const V = logits.length / labels.length;
+  const losses = labels.map((label, i) => {
+    const row = logits.subarray(i * V, (i + 1) * V);
+    return Math.log(row.reduce((sum, x) => sum + Math.exp(x), 0)) - (row[label] as number);
+  });
+  return losses.reduce((a, b) => a + b, 0) / losses.length;
+}
+
+describe("an export as a project is refused", () => {
+  const refused = async (model: string, message: RegExp, data?: typeof DATA) => {
+    const parent = temporaryFolder();
+    const work = exportModel(model, { format: "torch", out: join(parent, "out"), data });
+    await expect(work).rejects.toMatchObject({ name: "EngineError", message: expect.stringMatching(message) });
+    expect(readdirSync(parent)).toEqual([]);
+  };
+
+  test("where there is no run to go on with, and no text", () =>
+    refused(join(ARCHITECTURES, "gpt2"), /gpt2 has no run to go on with; say which text to train/));
+
+  test("of a run of adapters", async () => {
+    const from = await baseFolder("llama");
+    const set = { ...SHORT, "train.blockSize": 16, "lora.rank": 2 };
+    await train({ preset: "finetune", from, data: DATA, out: at("lora"), name: "lora", device: "cpu", set }, watched());
+    await refused(at("lora"), /has a run of adapters, which PyTorch projects do not train; say which text/);
+    // What they were merged into is a model like any other.
+    await exportModel(at("lora"), { format: "torch", data: DATA, out: at("lora.torch") });
+    expect(readdirSync(at("lora.torch"))).not.toContain("optimizer.safetensors");
+  }, 60_000);
+
+  test("of a quantised model", async () => {
+    const from = await baseFolder("qwen2");
+    const small = join(temporaryFolder(), "small");
+    await quantizeFolder(from, small, 8, (name) => /proj/.test(name));
+    await saveTokenizer(await trainCharacters([TEXT]), small);
+    await refused(small, /is in 8 bits, which cannot be trained/, DATA);
+  });
+
+  test("of a text that has changed", async () => {
+    const file = join(temporaryFolder(), "text.txt");
+    writeFileSync(file, TEXT);
+    const data = { kind: "paths", paths: [file] } as const;
+    await train({ preset: "char", data, out: at("files"), name: "files", device: "cpu", set: SMALL }, watched());
+    writeFileSync(file, `${TEXT}cat`);
+    await refused(at("files"), /The text that files was trained on has changed since; put it back, or say which text/);
+    await rename(file, `${file}.away`);
+    await refused(at("files"), /text\.txt/);
+  }, 60_000);
+
+  test("and data goes with nothing but a project", async () => {
+    const work = exportModel(join(ARCHITECTURES, "gpt2"), { format: "hf", out: at("x"), data: DATA });
+    await expect(work).rejects.toThrow("Only PyTorch projects have data; leave it out, or export as torch.");
+  });
+});
