@@ -2,6 +2,7 @@
 
 import { EngineError } from "../engine";
 import { bench } from "./commands/bench";
+import { cache } from "./commands/cache";
 import { describe } from "./commands/describe";
 import { devices } from "./commands/devices";
 import { evaluate } from "./commands/eval";
@@ -25,6 +26,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   import: importSource,
   export: exportTo,
   devices,
+  cache,
   bench,
 };
 

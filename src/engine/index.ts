@@ -1,8 +1,9 @@
 /** The engine's public API, in the order a newcomer needs it. Plain Node: no editor, no browser. */
 
-export type { TextSource } from "./data";
+export { DataCache, type TextSource } from "./data";
 export { EngineError, type ErrorCode } from "./errors";
 export { type ExportOptions, type ExportProgress, exportModel } from "./export";
+export { windowStart } from "./generate/generate";
 export {
   type FoundModel,
   type HubAccess,
@@ -13,7 +14,6 @@ export {
   type Source,
   searchHub,
 } from "./hub";
-export { windowStart } from "./generate/generate";
 export { findTokens, type NextToken, nextToken, type RankedToken } from "./inspect/nextToken";
 export { attentionOf, type Trace, type TraceValue } from "./inspect/trace";
 export { describeModel, type ModuleTree } from "./models/describe";

@@ -1,5 +1,5 @@
 import { existsSync, rmSync } from "node:fs";
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -142,6 +142,78 @@ test("the same seed gives the same losses, another seed others", async () => {
   expect(await losses("seed-a", 3)).toEqual(await losses("seed-b", 3));
   expect(await losses("seed-c", 4)).not.toEqual(await losses("seed-d", 3));
 });
+
+test("a run from before texts had settings reads its files as it did then", async () => {
+  const texts = join(dir, "texts");
+  await mkdir(texts);
+  await writeFile(join(texts, ".gitignore"), "ignored.txt\n");
+  await writeFile(join(texts, "ignored.txt"), TEXT);
+  await writeFile(join(texts, "lines.jsonl"), '{"text":"the cat"}\n');
+  const data = { kind: "paths", paths: [texts] } as const;
+  const whole = watched();
+  const reading = { "data.field": "", "data.gitignore": false };
+  await train({ ...newRun("reading", reading), data }, whole);
+
+  const until = watched((event) => event.kind === "steps" && (event.reports.at(-1)?.step ?? 0) >= 9);
+  const { dir: out } = await train({ ...newRun("earlier", reading), data }, until);
+  for (const name of await readdir(join(out, "checkpoints"))) {
+    const file = join(out, "checkpoints", name, "training.json");
+    const { settings, ...record } = JSON.parse(await readFile(file, "utf8"));
+    const known = Object.entries(settings).filter(([key]) => !key.startsWith("data."));
+    await writeFile(file, JSON.stringify({ ...record, settings: Object.fromEntries(known) }));
+  }
+  const rest = watched();
+  const { step } = await resume(out, {}, rest);
+  expect(step).toBe(24);
+  expect([...lossesOf(until.events), ...lossesOf(rest.events)]).toEqual(lossesOf(whole.events));
+  expect(stepsOf(rest.events)).not.toEqual([]);
+});
+
+test("documents are split and ended, and sequences taken in order, as the settings say", async () => {
+  const file = join(dir, "documents.jsonl");
+  const lines = Array.from({ length: 60 }, (_, i) => JSON.stringify({ body: `the cat sat on mat ${i}.\n` }));
+  await writeFile(file, lines.join("\n"));
+  const data = { kind: "paths", paths: [file] } as const;
+  const set = {
+    "data.field": "body",
+    "data.split": "document",
+    "data.order": "sequential",
+    "data.endDocuments": "true",
+  };
+  const control = watched();
+  const { dir: out, eval: last } = await train({ ...newRun("documents", set), data }, control);
+  const other = watched();
+  await train({ ...newRun("by-position", { "data.field": "body" }), data }, other);
+  expect(lossesOf(control.events)).not.toEqual(lossesOf(other.events));
+  expect(await evaluateModel(out, undefined, "cpu")).toMatchObject({ tokens: last?.tokens });
+  const { settings } = JSON.parse(await readFile(join(out, "training.json"), "utf8"));
+  expect(settings).toMatchObject({ ...set, "data.endDocuments": true, "data.gitignore": true });
+});
+
+test("a text too large to hold is learned from out of the cache, and goes on bit for bit", async () => {
+  const file = join(dir, "large.txt");
+  await writeFile(file, TEXT.repeat(17_000));
+  const before = process.env.DECODER_LAB_CACHE;
+  process.env.DECODER_LAB_CACHE = join(dir, "cache");
+  try {
+    const run = (name: string) => ({ ...newRun(name), data: { kind: "paths", paths: [file] } as const });
+    const whole = watched();
+    await train(run("large"), whole);
+    expect(existsSync(join(dir, "cache/data/texts"))).toBe(true);
+    const first = watched((event) => event.kind === "steps" && (event.reports.at(-1)?.step ?? 0) >= 9);
+    const { dir: out } = await train(run("large-stopped"), first);
+    const second = watched();
+    await resume(out, {}, second);
+    expect([...lossesOf(first.events), ...lossesOf(second.events)]).toEqual(lossesOf(whole.events));
+    // The vocabulary and the ids were made by the first run alone.
+    const stages = (events: readonly TrainEvent[]) =>
+      events.filter((event) => event.kind === "prepare" && event.fraction !== null).length;
+    expect([stages(whole.events) > 0, stages(first.events), stages(second.events)]).toEqual([true, 0, 0]);
+  } finally {
+    if (before === undefined) delete process.env.DECODER_LAB_CACHE;
+    else process.env.DECODER_LAB_CACHE = before;
+  }
+}, 60_000);
 
 test("evaluation without a text uses the run's own held-out split", async () => {
   const control = watched();
