@@ -22,6 +22,7 @@ import {
 import { random } from "../../../src/engine/random";
 import { parseTokenizer, trainBytePairs } from "../../../src/engine/tokenizers";
 import { tokenizerFiles } from "../../../src/engine/tokenizers/files";
+import { bundleProgram, outputOf, startProgram } from "../../helpers/runProgram";
 
 let dir: string;
 let cache: DataCache;
@@ -317,6 +318,18 @@ describe("the cache", () => {
       message: expect.stringMatching(/file/),
     });
   });
+
+  test("keeps a long text out of memory: 100 MB of it, whose ids are 200 MB", async () => {
+    const path = join(dir, "long.txt");
+    const block = "All work and no play makes Jack a dull boy.\n".repeat(23_000);
+    for (let i = 0; i < 100; i++) await appendFile(path, block);
+    const program = await bundleProgram(join(import.meta.dirname, "tokenizeCorpus.program.ts"));
+    const { stdout, stderr } = await outputOf(startProgram(program, [path, cache.folder]));
+    expect(stderr).toBe("");
+    const { tokens, megabytes } = JSON.parse(stdout);
+    expect(tokens).toBe(100 * block.length);
+    expect(megabytes).toBeLessThan(220);
+  }, 120_000);
 
   test("is not used for texts that fit in memory, or are held already", async () => {
     const path = await writeTexts(1);
