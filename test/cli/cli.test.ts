@@ -1,5 +1,6 @@
 import { execFile, spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
@@ -81,6 +82,24 @@ test("train --json prints a line per step and ends with done", () => {
   for (const report of reports)
     expect(Object.keys(report).sort()).toEqual(["gradNorm", "loss", "lr", "step", "tokensPerSecond"]);
   expect(lines(trained).at(-1)).toMatchObject({ event: "done", step: 6, reason: "done", dir: model });
+});
+
+test("cache says where large texts' tokens are, how many, and how many at most, and clears them", async () => {
+  const before = process.env.DECODER_LAB_CACHE;
+  process.env.DECODER_LAB_CACHE = join(dir, "cache");
+  try {
+    const entry = join(dir, "cache/data/texts/content/ids");
+    await mkdir(entry, { recursive: true });
+    await writeFile(join(entry, "ids.bin"), "");
+    await truncate(join(entry, "ids.bin"), 3e8);
+    expect(json(await decoderLab("cache", "--json"))).toEqual({ folder: join(dir, "cache"), bytes: 3e8, limit: 20e9 });
+    expect((await decoderLab("cache")).stdout).toBe(`${join(dir, "cache")}\t0.3 GB of at most 20.0 GB\n`);
+    expect(json(await decoderLab("cache", "--clear", "--json"))).toMatchObject({ bytes: 0 });
+    expect(existsSync(entry)).toBe(false);
+  } finally {
+    if (before === undefined) delete process.env.DECODER_LAB_CACHE;
+    else process.env.DECODER_LAB_CACHE = before;
+  }
 });
 
 test("resume goes on to as many steps as asked for", async () => {
