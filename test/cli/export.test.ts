@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { hasTorch, python } from "../helpers/pyTorch";
 
 const root = resolve(import.meta.dirname, "../..");
 /** Inside node_modules, so that the native package is found from there. */
@@ -89,6 +90,38 @@ test("export --format torch takes the files that the model is to learn from", as
   expect((await read("first_batch.json")).loss).toBeGreaterThan(0);
   expect(await readdir(out)).toEqual(expect.arrayContaining(["train.py", "model.py", "data", "model.safetensors"]));
 }, 60_000);
+
+test.skipIf(!hasTorch)(
+  "a run that was exported goes on in PyTorch, and what it saved goes on here",
+  async () => {
+    const [run, project] = [join(dir, "run"), join(dir, "project")];
+    const text = join(root, "samples/stories.txt");
+    const small = ["model.nLayers=1", "model.dModel=16", "train.blockSize=16", "train.batchSize=4"];
+    const train = ["--preset", "char", "--data", text, "--steps", "3", "--device", "cpu", "--set", ...small];
+    expect((await decoderLab("train", ...train, "--out", run)).code).toBe(0);
+    expect((await decoderLab("export", "--model", run, "--format", "torch", "--out", project)).code).toBe(0);
+    const script = join(project, "train.py");
+    expect((await python(script, "--check")).stdout).toMatch(/^Step 4: loss .*, difference \d\.\de[-+]\d\d\n$/);
+    expect((await python(script, "--steps", "6")).stdout).toMatch(
+      /^step 4 .*\nstep 5 .*\nstep 6 .*\nstep 6 .*validation/,
+    );
+
+    const saved = join(project, "trained");
+    const resumed = await decoderLab("resume", "--model", saved, "--steps", "8", "--json");
+    expect(
+      resumed.stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line))
+        .at(-1),
+    ).toMatchObject({ step: 8 });
+    const imported = join(dir, "imported");
+    expect((await decoderLab("import", saved, "--out", imported)).code).toBe(0);
+    const evaluated = await decoderLab("eval", "--model", imported, "--data", text, "--device", "cpu");
+    expect(evaluated.stdout).toMatch(/^loss \d/);
+  },
+  120_000,
+);
 
 test.each([
   [["--format", "gguf", "--out", "x"], '--format takes hf or onnx or torch, got "gguf".'],

@@ -2,8 +2,7 @@ import { EngineError, exportModel } from "../../engine";
 import type { Command } from "../options";
 
 export const exportTo: Command = {
-  usage:
-    "export --model DIR --format hf|onnx|torch --out DIR [--precision float32|int8|int4] [--data FILE|FOLDER …] [--json]",
+  usage: "export --model DIR --format hf|onnx|torch --out DIR [--precision float32|int8|int4] [--data PATH…] [--json]",
   values: ["model", "format", "out", "precision"],
   many: ["data"],
   flags: ["json"],

@@ -1,4 +1,4 @@
-import { execFile, execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -23,18 +23,8 @@ import {
   writeSafetensors,
 } from "../../../src/engine/weights";
 import { ARCHITECTURES, VARIANTS } from "../../helpers/architectures";
+import { hasTorch, PYTHON } from "../../helpers/pyTorch";
 import { largestDifference } from "../../helpers/tinyModel";
-
-const PYTHON = "/usr/bin/python3";
-/** Debian's python3-torch; without it, an export is only read back by ourselves. */
-const hasTorch = (() => {
-  try {
-    execFileSync(PYTHON, ["-c", "import torch"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-})();
 
 const NAMES = Object.values(VARIANTS).flat();
 /** The prompts that the golden checkpoints were run with. */

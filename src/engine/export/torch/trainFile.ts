@@ -25,7 +25,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from data import IGNORE, open_data
+from data import IGNORE, Random, open_data
 from model import load
 from weights import read_tensors, write_tensors
 
@@ -223,7 +223,7 @@ def train(settings, out):
         step += 1
         began = time.perf_counter()
         # Dropout differs from step to step and process to process, and is the same when a step is taken again.
-        torch.manual_seed((settings["seed"] << 40) + (step << 16) + group.rank)
+        torch.manual_seed(Random(settings["seed"], "dropout", step, group.rank).next())
         drawn = data.draw(step, rows)
         count = data.labels(drawn)
         lr = learning_rate(settings["schedule"], step, steps, plain.c["dModel"])
@@ -247,7 +247,7 @@ def train(settings, out):
         speed = rows * settings["blockSize"] / (time.perf_counter() - began)
         if not math.isfinite(loss) or not math.isfinite(norm):
             raise SystemExit(f"Training diverged at step {step}; choose a smaller learning rate in train.json.")
-        record = {**record, "step": step, "loss": loss}
+        record = {**record, "step": step, "loss": loss, "accuracy": None}
         if group.rank == 0:
             run.report({"step": step, "loss": loss, "lr": lr, "gradNorm": norm, "tokensPerSecond": speed})
             print(f"step {step}  loss {loss:.4f}  lr {lr:.2e}  norm {norm:.2f}  {speed:,.0f} tokens/s", flush=True)
