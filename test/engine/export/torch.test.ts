@@ -117,13 +117,17 @@ describe.skipIf(!hasTorch)("a project of PyTorch", () => {
     expect(stdout).toMatch(/^Step 5: loss \d\.\d{6}, in Decoder Lab \d\.\d{6}, difference \d\.\de[-+]\d\d\n$/);
   }, 60_000);
 
-  test("says so where the loss is another", async () => {
+  test("says so where the loss or the data is another", async () => {
     const other = at("other");
     cpSync(char.project, other, { recursive: true });
     const file = join(other, "first_batch.json");
     writeFileSync(file, JSON.stringify({ ...firstBatch(other), loss: firstBatch(other).loss + 2e-4 }));
     const { code, stderr } = await python(join(other, "train.py"), "--check");
     expect([code, stderr]).toEqual([1, "The losses differ by more than 1e-4; export the project again.\n"]);
+    const data = join(other, "data", "validation.bin");
+    writeFileSync(data, readFileSync(data).fill(0, 10, 12));
+    const changed = await python(join(other, "train.py"), "--check");
+    expect(changed.stderr).toBe(`${data} is not the file that was exported; export the project again.\n`);
   }, 60_000);
 
   test("takes the steps that the run would have taken, and leaves a run that goes on here", async () => {
