@@ -81,7 +81,7 @@ export async function installLlama(log: (line: string) => void): Promise<string>
   const installed = join(CACHE, `node-llama-cpp-${LLAMA_VERSION}`);
   const entry = join(installed, "node_modules", "node-llama-cpp", "dist", "index.js");
   if (!(await exists(entry))) {
-    log(`Installing node-llama-cpp ${LLAMA_VERSION} into ${installed} (once per machine) …`);
+    log(`Installing node-llama-cpp ${LLAMA_VERSION} into ${installed} (700 MB, once per machine) …`);
     await mkdir(CACHE, { recursive: true });
     const partial = await mkdtemp(`${installed}-partial-`);
     try {
