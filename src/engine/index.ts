@@ -18,9 +18,10 @@ export { findTokens, type NextToken, nextToken, type RankedToken } from "./inspe
 export { attentionOf, type Trace, type TraceValue } from "./inspect/trace";
 export { describeModel, type ModuleTree } from "./models/describe";
 export { knownModelTypes } from "./models/families";
-export { type Model, type ModelInfo, openModel, readConfig } from "./models/folder";
+export { isTranslation, type Model, type ModelInfo, openModel, readConfig } from "./models/folder";
 export { LoadedModel } from "./models/loaded";
 export { printModules } from "./models/print";
+export { LoadedTranslator } from "./models/translator";
 export { PRESETS, type Preset } from "./presets/presets";
 export { presetNamed, type Setting, type Settings, settingsOf } from "./presets/settings";
 export { type DeviceChoice, type DeviceInfo, listDevices } from "./runtime/devices";

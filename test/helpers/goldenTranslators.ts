@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import { sizeOf } from "../../src/engine/graph/shape";
 import { type EncoderDecoderConfig, encoderDecoder, type TranslatorConfig } from "../../src/engine/nn/config";
+import { paddingMask } from "../../src/engine/nn/encoderDecoder";
 import type { StepBatch } from "../../src/engine/train/stepper";
-import { paddingMask } from "../../src/engine/train/translation";
 
 export interface GoldenTranslator {
   readonly name: string;

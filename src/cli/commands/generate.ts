@@ -1,4 +1,4 @@
-import { EngineError, LoadedModel } from "../../engine";
+import { EngineError, isTranslation, LoadedModel, LoadedTranslator } from "../../engine";
 import type { Command, Options } from "../options";
 
 export const generate: Command = {
@@ -21,6 +21,7 @@ export const generate: Command = {
   many: ["stop"],
   flags: ["json"],
   async run(options) {
+    if (await isTranslation(options.needed("model"))) return translate(options);
     const loaded = await LoadedModel.open(options.needed("model"), options.device());
     try {
       const settings = settingsOf(options);
@@ -32,6 +33,24 @@ export const generate: Command = {
     }
   },
 };
+
+/** Sentences of a translator: the most likely translation of each. */
+async function translate(options: Options): Promise<void> {
+  const loaded = await LoadedTranslator.open(options.needed("model"), options.device());
+  try {
+    const most = options.count("max-new-tokens");
+    const written = [];
+    for (const source of sourceRows(loaded, options)) written.push(await loaded.translate(source, most));
+    if (!options.has("json")) return console.log(written.map(({ text }) => text).join("\n"));
+    console.log(JSON.stringify(written.length === 1 ? written[0] : { rows: written }));
+  } finally {
+    await loaded.release();
+  }
+}
+
+/** The sentence of --prompt, or the rows of --ids, which have BOS and EOS. */
+export const sourceRows = (loaded: LoadedTranslator, options: Options): number[][] =>
+  options.has("ids") ? options.idRows("ids") : [loaded.sourceIds(options.needed("prompt"))];
 
 const settingsOf = (options: Options) => ({
   temperature: options.number("temperature", { max: 100 }) ?? 0,

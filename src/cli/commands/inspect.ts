@@ -1,13 +1,14 @@
-import { EngineError, LoadedModel } from "../../engine";
+import { EngineError, isTranslation, LoadedModel, LoadedTranslator, type Trace } from "../../engine";
 import { writeSafetensors } from "../../engine/weights";
-import type { Command } from "../options";
-import { promptRows } from "./generate";
+import type { Command, Options } from "../options";
+import { promptRows, sourceRows } from "./generate";
 
 export const inspect: Command = {
   usage: 'inspect --model DIR (--prompt TEXT | --ids "1,2,3;4,5") --out FILE.safetensors [--device D]',
   values: ["model", "prompt", "ids", "out", "device"],
   async run(options) {
     const out = options.needed("out");
+    if (await isTranslation(options.needed("model"))) return inspectTranslations(out, options);
     const loaded = await LoadedModel.open(options.needed("model"), options.device());
     const { cfg } = loaded.model;
     const given = promptRows(loaded, options);
@@ -21,13 +22,28 @@ export const inspect: Command = {
       }
     }
     const trace = await loaded.trace(rows);
-    const tensors = [...trace].map(
-      ([name, value]) => [name, { ...value, shape: [...value.shape], dtype: "F32" as const }] as const,
-    );
-    await writeSafetensors(out, new Map(tensors), { model: loaded.model.info.name, device: loaded.weights.device });
+    await write(out, trace, loaded);
     console.log(
       `${trace.size} values of ${rows.length} × ${Math.max(...rows.map((row) => row.length))} tokens: ${out}`,
     );
     await loaded.release();
   },
 };
+
+/** Of a translator: both stacks, over sentences and the translations that it gives them. */
+async function inspectTranslations(out: string, options: Options): Promise<void> {
+  const loaded = await LoadedTranslator.open(options.needed("model"), options.device());
+  const rows = sourceRows(loaded, options);
+  const trace = await loaded.trace(rows);
+  await write(out, trace, loaded);
+  const lengths = ["enc.ids", "ids"].map((name) => trace.get(name)?.shape[1]);
+  console.log(`${trace.size} values of ${rows.length} × ${lengths.join(" and ")} tokens: ${out}`);
+  await loaded.release();
+}
+
+function write(out: string, trace: Trace, { model, weights }: LoadedModel | LoadedTranslator): Promise<void> {
+  const tensors = [...trace].map(
+    ([name, value]) => [name, { ...value, shape: [...value.shape], dtype: "F32" as const }] as const,
+  );
+  return writeSafetensors(out, new Map(tensors), { model: model.info.name, device: weights.device });
+}

@@ -1,8 +1,17 @@
 /** Models that are trained here: their checkpoints have our own names. */
 
-import { type ClassicConfig, classicDecoder, type DecoderConfig } from "../nn/config";
-import type { Fields } from "./config";
-import { defineFamily } from "./family";
+import {
+  type ClassicConfig,
+  classicDecoder,
+  type DecoderConfig,
+  type EncoderDecoderConfig,
+  encoderDecoder,
+  isEncoderDecoder,
+  type ModelConfig,
+  type TranslatorConfig,
+} from "../nn/config";
+import { Fields, requireSizes } from "./config";
+import { defineFamily, type FamilyNames } from "./family";
 
 const MODEL_TYPE = "decoder_lab";
 
@@ -37,17 +46,16 @@ const FIELDS: { readonly [K in keyof ClassicConfig]: Reading<ClassicConfig[K]> }
   headBias: flag,
 };
 
+const readFields = <C>(fields: { readonly [K in keyof C]: Reading<C[K]> }, hf: Fields): C =>
+  // A value for each key, read as the table over the keys says.
+  Object.fromEntries(
+    Object.entries<Reading<unknown>>(fields).map(([name, read]) => [name, read(hf, name)]),
+  ) as unknown as C;
+
 export const decoderLab = defineFamily({
   modelType: MODEL_TYPE,
   className: "DecoderLab",
-
-  config: (hf) =>
-    // A value for each key of ClassicConfig, read as the table over its keys says.
-    classicDecoder(
-      Object.fromEntries(
-        Object.entries(FIELDS).map(([name, read]) => [name, read(hf, name)]),
-      ) as unknown as ClassicConfig,
-    ),
+  config: (hf) => classicDecoder(readFields(FIELDS, hf)),
 
   prefix: "",
   names: {
@@ -68,10 +76,40 @@ export const decoderLab = defineFamily({
   classes: { embed: "Embeddings", blocks: "ModuleList", "{l}": "Block" },
 });
 
+/** Translators that are trained here. They are no decoders alone, so what is not written for them refuses them. */
+export const decoderLabTranslate: FamilyNames = {
+  modelType: "decoder_lab_translate",
+  className: "DecoderLab",
+  architecture: "DecoderLabForTranslation",
+  prefix: "",
+  names: decoderLab.names,
+  classes: { enc: "Encoder", embed: "Embeddings", blocks: "ModuleList", "{l}": "Block", cross: "CrossAttention" },
+};
+
+const TRANSLATOR_FIELDS: { readonly [K in keyof TranslatorConfig]: Reading<TranslatorConfig[K]> } = {
+  sourceVocabSize: count,
+  ...FIELDS,
+  nEncoderLayers: layerCount,
+};
+
+export function translatorConfig(json: unknown, file: string): EncoderDecoderConfig {
+  const cfg = encoderDecoder(readFields(TRANSLATOR_FIELDS, new Fields(json, file)));
+  requireSizes(cfg.encoder, file);
+  requireSizes(cfg.decoder, file);
+  return cfg;
+}
+
 /** config.json of a model that was trained here. */
-export const toConfigJson = (cfg: DecoderConfig): object => ({
-  model_type: MODEL_TYPE,
-  architectures: [decoderLab.architecture],
-  torch_dtype: "float32",
-  ...Object.fromEntries(Object.keys(FIELDS).map((name) => [name, cfg[name as keyof ClassicConfig]])),
-});
+export function toConfigJson(cfg: ModelConfig): object {
+  const family = isEncoderDecoder(cfg) ? decoderLabTranslate : decoderLab;
+  const written = (decoder: DecoderConfig) =>
+    Object.fromEntries(Object.keys(FIELDS).map((name) => [name, decoder[name as keyof ClassicConfig]]));
+  return {
+    model_type: family.modelType,
+    architectures: [family.architecture],
+    torch_dtype: "float32",
+    ...(isEncoderDecoder(cfg)
+      ? { sourceVocabSize: cfg.encoder.vocabSize, nEncoderLayers: cfg.encoder.nLayers, ...written(cfg.decoder) }
+      : written(cfg)),
+  };
+}

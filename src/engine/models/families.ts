@@ -1,7 +1,7 @@
 /** The families of models that can be opened. Adding one: its file, a line here, and a line in the tests. */
 
 import { EngineError } from "../errors";
-import { decoderLab } from "./decoderLab";
+import { decoderLab, decoderLabTranslate } from "./decoderLab";
 import type { Family } from "./family";
 import { gemma } from "./gemma";
 import { gemma2 } from "./gemma2";
@@ -43,6 +43,12 @@ export function familyOf(json: unknown, file: string): Family {
     typeof json === "object" && json !== null ? (json as { model_type?: unknown }).model_type : undefined;
   const family = FAMILIES.find((known) => known.modelType === modelType);
   if (family) return family;
+  if (modelType === decoderLabTranslate.modelType) {
+    throw new EngineError(
+      "config",
+      `${file} is of a translator, which turns whole sentences into others and does not go on with a text; translate with \`decoder-lab generate\`, or choose a model that writes.`,
+    );
+  }
   const found =
     modelType === undefined ? "it has no model_type" : `model_type ${JSON.stringify(modelType)} is not supported`;
   throw new EngineError(

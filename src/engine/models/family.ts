@@ -7,7 +7,7 @@
  */
 
 import { EngineError } from "../errors";
-import type { DecoderConfig } from "../nn/config";
+import { type DecoderConfig, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { paramSpecs } from "../nn/params";
 import { scalesOf } from "../weights/quantize";
 import { Fields, requireSizes, requireSupported } from "./config";
@@ -55,6 +55,9 @@ export interface Family extends Omit<FamilySpec, "config"> {
   readonly config: (json: unknown, file: string) => DecoderConfig;
 }
 
+/** What a family's checkpoints look like, whatever its config.json says. */
+export type FamilyNames = Omit<Family, "config">;
+
 export const defineFamily = (spec: FamilySpec): Family => ({
   ...spec,
   architecture: spec.architecture ?? `${spec.className}ForCausalLM`,
@@ -65,9 +68,11 @@ export const defineFamily = (spec: FamilySpec): Family => ({
   },
 });
 
-/** What a family's files are written with: our parameter names to its own. */
-export const exportNames = (family: Family, cfg: DecoderConfig): ReadonlyMap<string, string> =>
-  namesWith(family, cfg, family.prefix);
+/** What a family's files are written with: our parameter names to its own. Encoder-decoders have ours. */
+export const exportNames = (family: FamilyNames, cfg: ModelConfig): ReadonlyMap<string, string> =>
+  isEncoderDecoder(cfg)
+    ? new Map(paramSpecs(cfg).map(({ name }) => [name, name]))
+    : namesWith(family, cfg, family.prefix);
 
 /**
  * Our parameter names to those of a checkpoint, of whose names exactly these parameters must be there. What may be there
@@ -84,9 +89,7 @@ export function checkpointNames(
   const prefix = prefixes.find((p) => there.has(`${p}${family.names["embed.tokens"]}.weight`)) ?? family.prefix;
 
   const params = namesWith(family, cfg, prefix);
-  for (const name of params.values()) {
-    if (!there.has(name)) throw unlike(dir, `has no tensor ${JSON.stringify(name)}, which its config.json asks for`);
-  }
+  requireTensors(params, there, dir);
   const known = new Set(params.values());
   const quantized = new Set([...known].map(scalesOf));
   const buffers = Object.keys(family.buffers ?? {}).map((pattern) => patternOf(prefix + pattern));
@@ -99,10 +102,18 @@ export function checkpointNames(
   return params;
 }
 
+/** Refuses a checkpoint that lacks a parameter. */
+export function requireTensors(params: ReadonlyMap<string, string>, names: Iterable<string>, dir: string): void {
+  const there = new Set(names);
+  for (const name of params.values()) {
+    if (!there.has(name)) throw unlike(dir, `has no tensor ${JSON.stringify(name)}, which its config.json asks for`);
+  }
+}
+
 const unlike = (dir: string, problem: string) =>
   new EngineError("weights", `${dir} ${problem}; they do not belong together, choose another model folder.`);
 
-function namesWith(family: Family, cfg: DecoderConfig, prefix: string): Map<string, string> {
+function namesWith(family: FamilyNames, cfg: DecoderConfig, prefix: string): Map<string, string> {
   return new Map(
     paramSpecs(cfg).map(({ name }) => {
       const end = name.lastIndexOf(".");
@@ -112,7 +123,7 @@ function namesWith(family: Family, cfg: DecoderConfig, prefix: string): Map<stri
 }
 
 /** The name of one of our modules (`blocks.3.q`) in a checkpoint. */
-export function moduleNameIn(family: Family, module: string, prefix = family.prefix): string {
+export function moduleNameIn(family: FamilyNames, module: string, prefix = family.prefix): string {
   const layer = /^blocks\.(\d+)\./.exec(module)?.[1] ?? "";
   // What has a parameter is a module of the decoder: these are the names of `paramSpecs`.
   const ours = module.replace(/^blocks\.\d+\./, "blocks.{l}.") as ModuleName;

@@ -5,15 +5,16 @@ import { basename, join } from "node:path";
 import { EngineError } from "../errors";
 import { QUANTIZED_BLOCK, type QuantizedTensor } from "../graph/node";
 import { type Shape, sameShape } from "../graph/shape";
-import type { DecoderConfig } from "../nn/config";
+import { type DecoderConfig, decoderOf, type EncoderDecoderConfig, type ModelConfig } from "../nn/config";
 import { countParameters, type ParamSpec, type Params, paramSpecs } from "../nn/params";
 import type { Device } from "../runtime/session";
 import type { StoredWeights } from "../runtime/weights";
-import { loadTokenizer, noTokenizer, type Tokenizer, type TokenizerKind } from "../tokenizers";
+import { loadPrefixedTokenizer, loadTokenizer, noTokenizer, type Tokenizer, type TokenizerKind } from "../tokenizers";
 import { readJson, readTensors } from "../weights";
 import { openStored, readStored, type StoredTensor, type StoredTensors } from "../weights/stored";
+import { decoderLabTranslate, translatorConfig } from "./decoderLab";
 import { familyOf } from "./families";
-import { checkpointNames, type Family } from "./family";
+import { checkpointNames, exportNames, type Family, type FamilyNames, requireTensors } from "./family";
 
 export interface ModelInfo {
   readonly dir: string;
@@ -65,7 +66,7 @@ export type Storage = Pick<ModelInfo, "family" | "bytes" | "precision">;
 export const modelInfo = (
   dir: string,
   record: ModelRecord,
-  config: DecoderConfig,
+  config: ModelConfig,
   storage: Storage,
   tokenizer: Tokenizer,
 ): ModelInfo => ({
@@ -73,18 +74,18 @@ export const modelInfo = (
   ...storage,
   dir,
   parameters: countParameters(config),
-  config,
+  config: decoderOf(config),
   tokenizer: tokenizer.kind,
 });
 
 /** Of a model in training. */
-export const trainedStorage = (family: Family, config: DecoderConfig): Storage => ({
+export const trainedStorage = (family: FamilyNames, config: ModelConfig): Storage => ({
   family: family.modelType,
   bytes: 4 * countParameters(config),
   precision: "float32",
 });
 
-const storageOf = ({ family, weights }: ModelWeights): Storage => ({
+const storageOf = ({ family, weights }: Pick<Translation, "family" | "weights">): Storage => ({
   family: family.modelType,
   bytes: [...weights.values()].reduce((sum, tensor) => sum + bytesOf(tensor), 0),
   precision: precisionOf(weights),
@@ -109,18 +110,74 @@ export async function openModel(dir: string): Promise<Model> {
 export async function openWeights(dir: string): Promise<ModelWeights> {
   const { family, cfg } = await readConfig(dir);
   const stored = await openStored(dir);
-  const names = checkpointNames(family, cfg, stored.keys(), dir);
-  const weights = new Map(
-    paramSpecs(cfg).map((spec) => [spec.name, weightOf(stored, names.get(spec.name) as string, spec, cfg)]),
-  );
-  return { family, cfg, weights };
+  return { family, cfg, weights: weightsOf(stored, checkpointNames(family, cfg, stored.keys(), dir), cfg) };
 }
+
+const weightsOf = (stored: StoredTensors, names: ReadonlyMap<string, string>, cfg: ModelConfig): StoredWeights =>
+  new Map(
+    paramSpecs(cfg).map((spec) => [spec.name, weightOf(stored, names.get(spec.name) as string, spec, decoderOf(cfg))]),
+  );
+
+/** A translator: an encoder-decoder with a tokenizer for each of its languages. */
+export interface Translation {
+  readonly info: ModelInfo;
+  readonly family: FamilyNames;
+  readonly cfg: EncoderDecoderConfig;
+  readonly weights: StoredWeights;
+  readonly source: Tokenizer;
+  readonly target: Tokenizer;
+}
+
+/** Whether a folder's model is a translator, which `openModel` refuses. */
+export async function isTranslation(dir: string): Promise<boolean> {
+  return hasTranslatorType(await readJson(join(dir, "config.json")));
+}
+
+const hasTranslatorType = (json: unknown): boolean =>
+  (json as { model_type?: unknown } | null)?.model_type === decoderLabTranslate.modelType;
+
+/** Opens a translator's folder as `openModel` opens a decoder's. */
+export async function openTranslation(dir: string): Promise<Translation> {
+  const file = join(dir, "config.json");
+  const family = decoderLabTranslate;
+  const cfg = translatorConfig(await readJson(file), file);
+  const stored = await openStored(dir);
+  const names = exportNames(family, cfg);
+  requireTensors(names, stored.keys(), dir);
+  const weights = weightsOf(stored, names, cfg);
+  const [source, target] = [await loadTokenizer(dir), await loadPrefixedTokenizer(dir, TARGET)];
+  for (const [tokenizer, { vocabSize }] of [
+    [source, cfg.encoder],
+    [target, cfg.decoder],
+  ] as const) {
+    if (tokenizer.vocabSize === vocabSize) continue;
+    throw new EngineError(
+      "tokenizer",
+      `A tokenizer of ${dir} has ${tokenizer.vocabSize} tokens and its model ${vocabSize}; they do not belong together, choose another model folder.`,
+    );
+  }
+  const info = modelInfo(dir, await readRecord(dir), cfg, storageOf({ family, weights }), source);
+  return { info, family, cfg, weights, source, target };
+}
+
+/** What the files of a translator's second tokenizer begin with. */
+export const TARGET = "target_";
 
 export async function readConfig(dir: string): Promise<{ readonly family: Family; readonly cfg: DecoderConfig }> {
   const file = join(dir, "config.json");
   const json = await readJson(file);
   const family = familyOf(json, file);
   return { family, cfg: family.config(json, file) };
+}
+
+/** The same of any model that is trained here. */
+export async function readTrainedConfig(
+  dir: string,
+): Promise<{ readonly family: FamilyNames; readonly cfg: ModelConfig }> {
+  const file = join(dir, "config.json");
+  const json = await readJson(file);
+  if (!hasTranslatorType(json)) return readConfig(dir);
+  return { family: decoderLabTranslate, cfg: translatorConfig(json, file) };
 }
 
 /** A model's parameters in memory, to be trained. */

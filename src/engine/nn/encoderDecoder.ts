@@ -90,3 +90,29 @@ function crossAttention(
     cfg.norm === "post" ? ln(residMid.add(dropout(crossOut(residMid)))) : residMid.add(dropout(crossOut(ln(residMid))));
   return probe("residCross", residCross);
 }
+
+/** Sources of any lengths up to T, as a graph takes them: position by position, with their mask. */
+export function sourceBatch(
+  rows: readonly (readonly number[])[],
+  T: number,
+  padId: number,
+): { readonly sourceIds: Int32Array; readonly sourceMask: Float32Array } {
+  const B = rows.length;
+  const sourceIds = Int32Array.from({ length: T * B }, (_, i) => rows[i % B]?.[Math.floor(i / B)] ?? padId);
+  return {
+    sourceIds,
+    sourceMask: paddingMask(
+      rows.map((row) => row.length),
+      T,
+    ),
+  };
+}
+
+/** [B, length]: 0 where a row has a token, -1e9 where padding fills it up; its softmax is exactly 0. */
+export function paddingMask(lengths: readonly number[], length: number): Float32Array {
+  const mask = new Float32Array(lengths.length * length);
+  lengths.forEach((own, row) => {
+    mask.fill(-1e9, row * length + own, (row + 1) * length);
+  });
+  return mask;
+}

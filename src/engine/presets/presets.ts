@@ -8,7 +8,7 @@ import type { TrainConfig } from "../train/config";
 export interface Recipe {
   readonly name: string;
   /** What the model learns: a text that the user chooses, or a task that makes its own data. */
-  readonly data: TextData | { readonly kind: "adder" };
+  readonly data: TextData | PairsData | { readonly kind: "adder" };
   readonly train: TrainConfig;
 }
 
@@ -28,6 +28,14 @@ export interface TextData {
   readonly gitignore: boolean;
 }
 
+/** How sentence pairs are read and learned from. */
+export interface PairsData {
+  readonly kind: "pairs";
+  /** Of the pairs: the share that is validated with, and as many are tested with. */
+  readonly validationShare: number;
+  readonly lowercase: boolean;
+}
+
 const TEXT: TextData = {
   kind: "text",
   validationShare: 0.1,
@@ -43,7 +51,10 @@ export interface Preset extends Recipe {
   readonly title: string;
   readonly description: string;
   /** The vocabulary comes from the data; for text the context is the block that is trained on. */
-  readonly model: Omit<ClassicConfig, "vocabSize" | "nCtx">;
+  readonly model: Omit<ClassicConfig, "vocabSize" | "nCtx"> & {
+    /** Of encoder-decoders, whose other sizes are those of both stacks. */
+    readonly nEncoderLayers?: number;
+  };
 }
 
 /** Training a model of a folder further. */
@@ -134,7 +145,52 @@ const char: Preset = {
   },
 };
 
-export const PRESETS: readonly Preset[] = [char, adder];
+/**
+ * The transformer of 2017 at the size of a toy: encoder and decoder, sinusoidal positions, label smoothing, Noam's
+ * schedule. Norms stand after each sublayer as in the paper, and one after each stack as in torch.nn.Transformer.
+ */
+const translate: Preset = {
+  name: "translate",
+  title: "Translator",
+  description:
+    "Learns to translate from sentence pairs, a tab between the two: an encoder and a decoder that attends to it.",
+  data: { kind: "pairs", validationShare: 0.1, lowercase: true },
+  model: {
+    nEncoderLayers: 2,
+    nLayers: 2,
+    nHeads: 4,
+    dModel: 64,
+    dMlp: 256,
+    norm: "post",
+    finalNorm: true,
+    normEps: 1e-5,
+    normBias: true,
+    activation: "relu",
+    attentionBias: true,
+    mlpBias: true,
+    tiedHead: false,
+    headBias: true,
+  },
+  train: {
+    seed: 1,
+    steps: 1000,
+    batchSize: 64,
+    blockSize: 32,
+    dropout: 0.1,
+    attentionDropout: false,
+    labelSmoothing: 0.1,
+    init: "xavier",
+    optimizer: { kind: "adam", beta1: 0.9, beta2: 0.98, eps: 1e-9, weightDecay: 0 },
+    schedule: { kind: "noam", factor: 0.4, warmup: 200 },
+    maxGradNorm: 1,
+    evalEvery: 100,
+    evalBatches: 20,
+    checkpointEvery: 200,
+    sampleEvery: 100,
+  },
+};
+
+export const PRESETS: readonly Preset[] = [char, adder, translate];
 
 /** A pretrained model on a text: small steps, which change what it knows little, over short sequences. */
 export const FINE_TUNING: FineTuning = {

@@ -84,6 +84,7 @@ const COUNT: Rule = { min: 1, max: 1e7, whole: true };
 const SHARE: Rule = { min: 0, max: 0.99 };
 const RULES: Readonly<Record<string, Rule>> = {
   "model.nLayers": { min: 1, max: 100, whole: true },
+  "model.nEncoderLayers": { min: 1, max: 100, whole: true },
   "model.nHeads": { min: 1, max: 256, whole: true },
   "model.dModel": { min: 8, max: 16384, whole: true },
   "model.dMlp": { min: 1, max: 65536, whole: true },
@@ -100,6 +101,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   "train.batchSize": { min: 1, max: 65536, whole: true },
   "train.blockSize": { min: 2, max: 65536, whole: true },
   "train.dropout": SHARE,
+  "train.labelSmoothing": SHARE,
   "train.init": { oneOf: ["xavier", "gpt2"] },
   "train.optimizer.kind": { oneOf: ["adam", "adamw"] },
   "train.optimizer.beta1": { min: 0, max: 0.9999999 },

@@ -3,7 +3,7 @@ export { encodeBatch, padBatch, type TokenBatch } from "./batch";
 export { DocumentTokens } from "./document";
 export { loadPrefixedTokenizer, loadTokenizer, saveTokenizer, tokenizerFiles } from "./files";
 export { noTokenizer } from "./none";
-export { trainSentences } from "./sentences";
+export { SENTENCE, trainSentences } from "./sentences";
 export type { TokenDecoder, Tokenizer, TokenizerKind, TokenSpan } from "./tokenizer";
 export { UNKNOWN } from "./tokenizer";
 export { parseTokenizer } from "./tokenizerJson";

@@ -5,6 +5,8 @@ import { ONIGURUMA_WORD_PATTERN, parseTokenizer } from "./tokenizerJson";
 import { WORD_PATTERN } from "./vocabulary";
 
 const SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"] as const;
+/** Their ids, the same in every such tokenizer. */
+export const SENTENCE = { padId: 0, bosId: 1, eosId: 2, unkId: 3 } as const;
 
 /**
  * Every word of the sentences, the most frequent first, after the special tokens. The first word of a sentence is the same

@@ -1,7 +1,8 @@
 /** How many of a task's answers a model gets right, greedily. */
 
 import { Decoding } from "../generate/decoding";
-import type { DecoderConfig } from "../nn/config";
+import { Translator } from "../generate/translate";
+import { isEncoderDecoder, type ModelConfig } from "../nn/config";
 import type { DeviceWeights } from "../runtime/weights";
 import type { TaskExample } from "./data";
 
@@ -10,25 +11,45 @@ const BATCH = 250;
 
 /** The share of examples of which every token of the answer, EOS included, is what greedy decoding gives. */
 export async function taskAccuracy(
-  cfg: DecoderConfig,
+  cfg: ModelConfig,
   weights: DeviceWeights,
   examples: readonly TaskExample[],
   signal?: AbortSignal,
 ): Promise<number> {
   const size = Math.min(BATCH, examples.length);
-  const decoding = new Decoding(cfg, weights, size);
+  const decoding = isEncoderDecoder(cfg) ? new Translator(cfg, weights, size) : new Decoding(cfg, weights, size);
   let right = 0;
   try {
     for (let start = 0; start < examples.length; start += size) {
       // The last batch is filled up with its own first example, which is not counted again.
       const real = examples.slice(start, start + size);
       const batch = Array.from({ length: size }, (_, i) => (real[i] ?? real[0]) as TaskExample);
-      right += (await answersRight(decoding, batch, signal)).slice(0, real.length).filter(Boolean).length;
+      const answers =
+        decoding instanceof Translator
+          ? translationsRight(decoding, batch, signal)
+          : answersRight(decoding, batch, signal);
+      right += (await answers).slice(0, real.length).filter(Boolean).length;
     }
   } finally {
     await decoding.release();
   }
   return right / examples.length;
+}
+
+async function translationsRight(
+  translator: Translator,
+  batch: readonly TaskExample[],
+  signal?: AbortSignal,
+): Promise<boolean[]> {
+  // What is longer than every answer is wrong.
+  const maxNewTokens = Math.max(...batch.map(({ answer }) => answer.length));
+  const written = await translator.translate(
+    batch.map(({ prompt }) => prompt),
+    { maxNewTokens, signal },
+  );
+  return batch.map(
+    ({ answer }, b) => answer.length === written[b]?.length && answer.every((id, t) => id === written[b]?.[t]),
+  );
 }
 
 async function answersRight(

@@ -3,7 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Node } from "../graph/node";
-import { exportNames, type Family, moduleNameIn } from "../models/family";
+import { exportNames, type FamilyNames, moduleNameIn } from "../models/family";
 import { type ModelWeights, readParamsOf } from "../models/folder";
 import { adapterSpecs, type Lora, mergedMatrix } from "../nn/adapters";
 import type { DecoderConfig } from "../nn/config";
@@ -15,7 +15,7 @@ import { ADAPTER_FILES, readStored, type StoredTensor, writeSafetensors } from "
 import { writeSafetensorsInParts } from "../weights/safetensors";
 
 /** `blocks.3.q.loraA` of Llama is `base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight`. */
-function nameInFile(family: Family, name: string): string {
+function nameInFile(family: FamilyNames, name: string): string {
   const end = name.lastIndexOf(".");
   return `base_model.model.${moduleNameIn(family, name.slice(0, end))}.lora_${name.at(-1)}.weight`;
 }
@@ -23,7 +23,7 @@ function nameInFile(family: Family, name: string): string {
 /** Writes adapter_model.safetensors and adapter_config.json. */
 export async function writeAdapters(
   folder: string,
-  family: Family,
+  family: FamilyNames,
   cfg: DecoderConfig,
   lora: Lora,
   params: Params,
@@ -49,7 +49,7 @@ export async function writeAdapters(
   await writeFile(join(folder, ADAPTER_FILES.config), `${JSON.stringify(config, null, 2)}\n`);
 }
 
-export const readAdapters = (folder: string, family: Family, cfg: DecoderConfig, lora: Lora): Promise<Params> =>
+export const readAdapters = (folder: string, family: FamilyNames, cfg: DecoderConfig, lora: Lora): Promise<Params> =>
   readParamsOf(join(folder, ADAPTER_FILES.weights), adapterSpecs(cfg, lora), (name) => nameInFile(family, name));
 
 /** Writes the model that computes by itself what a base and adapters do together: W + alpha / rank * B A. */

@@ -25,6 +25,8 @@ export interface TrainConfig {
   readonly dropout: number;
   /** Dropout also on the attention patterns, as in GPT-2. */
   readonly attentionDropout: boolean;
+  /** The share of each label that is spread over the whole vocabulary (Szegedy et al., 2016); absent, none. */
+  readonly labelSmoothing?: number;
   readonly init: "xavier" | "gpt2";
   readonly optimizer: Optimizer;
   readonly schedule: Schedule;

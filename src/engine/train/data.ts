@@ -46,7 +46,7 @@ export interface HeldOutBatch {
 }
 
 export interface Task {
-  /** Questions of equal length with their answers, EOS included. */
+  /** Questions (of equal length, but for translators) with their answers, EOS included. */
   examples(split: "validation" | "test", most?: number): readonly TaskExample[];
 }
 

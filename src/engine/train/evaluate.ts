@@ -1,17 +1,23 @@
 /** How good a trained model is on text, or at its task, that it has not learned from. */
 
 import { openCorpus, type TextSource, tokenizeCorpus } from "../data";
+import { readPairs } from "../data/pairs";
 import { EngineError } from "../errors";
 import { Scorer } from "../inspect/scoring";
-import { type Model, openModel } from "../models/folder";
+import { isTranslation, type Model, openModel, openTranslation, type Translation } from "../models/folder";
 import type { DecoderConfig } from "../nn/config";
-import { recordedRecipe } from "../presets/settings";
+import { recordedRecipe, withSettings } from "../presets/settings";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
+import { lower } from "../runtime/lower";
+import { Session } from "../runtime/session";
 import { mapWeights } from "../runtime/weights";
 import { taskAccuracy } from "./accuracy";
 import { type TrainingData, textData } from "./data";
 import { heldOutLoss, prepare } from "./run";
 import { readRunRecord, runSource } from "./runFolder";
+import { lossOf } from "./step";
+import type { StepBatch } from "./stepper";
+import { translationData } from "./translation";
 
 export interface Evaluation {
   /** Mean cross-entropy in nats per token. */
@@ -42,6 +48,7 @@ export async function evaluateModel(
   choice: DeviceChoice,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<Evaluation> {
+  if (await isTranslation(dir)) return evaluateTranslation(dir, source, choice, signal);
   const model = await openModel(dir);
   const { device } = await chooseDevice(choice);
   const { data, batchSize } = source ? await dataOf(model, source, signal) : await heldOutData(dir, model, signal);
@@ -58,6 +65,58 @@ export async function evaluateModel(
     await weights.release();
     data.release();
   }
+}
+
+/** On sentence pairs of a file, or on those that the run has held out to test with. */
+async function evaluateTranslation(
+  dir: string,
+  source: TextSource | undefined,
+  choice: DeviceChoice,
+  signal: AbortSignal,
+): Promise<Evaluation> {
+  const model = await openTranslation(dir);
+  const { cfg } = model;
+  const { device } = await chooseDevice(choice);
+  const data = source ? await translationsOf(model, source, signal) : await heldOutTranslations(dir, signal);
+  const weights = await mapWeights(cfg, model.weights, device);
+  const sessions = new Map<number, Promise<Session>>();
+  /** Pairs of one length stand together: each has its graph. */
+  const evaluate = async (batch: StepBatch): Promise<number> => {
+    const blockSize = batch.labels.length / SENTENCES;
+    const shape = { batchSize: SENTENCES, blockSize };
+    const session =
+      sessions.get(blockSize) ?? Session.create(lower({ loss: lossOf(cfg, shape, weights.param) }, device), device);
+    sessions.set(blockSize, session);
+    return (await (await session).compute({ ...weights.feeds, ...batch })).loss?.[0] as number;
+  };
+  try {
+    const report = await heldOutLoss({ evaluate }, data.heldOut("test"));
+    const examples = data.task?.examples("test") ?? [];
+    return { ...report, accuracy: await taskAccuracy(cfg, weights, examples, signal) };
+  } finally {
+    for (const session of sessions.values()) await (await session).release();
+    await weights.release();
+  }
+}
+
+/** Sentences evaluated side by side. */
+const SENTENCES = 32;
+
+async function translationsOf(model: Translation, source: TextSource, signal: AbortSignal): Promise<TrainingData> {
+  const pairs = await readPairs(source, signal);
+  const shape = { batchSize: SENTENCES, blockSize: model.cfg.decoder.nCtx, seed: 0 };
+  return translationData({ train: [], validation: [], test: pairs }, model, shape);
+}
+
+async function heldOutTranslations(dir: string, signal: AbortSignal): Promise<TrainingData> {
+  const record = await readRunRecord(dir);
+  const recipe = withSettings(recordedRecipe(record), { "train.batchSize": SENTENCES });
+  const { data, fingerprint } = await prepare(recipe, await runSource(dir, record), { signal, report: () => {} });
+  if (fingerprint === record.fingerprint) return data;
+  throw new EngineError(
+    "data",
+    `The sentence pairs that ${record.name} was trained on have changed since, so what it has held out is not known; put them back, or say which pairs to evaluate on.`,
+  );
 }
 
 interface EvaluationData {

@@ -5,6 +5,7 @@
  * as one that was not, bit for bit on the CPU.
  */
 
+import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { freemem } from "node:os";
 import { resolve as resolvePath } from "node:path";
@@ -20,18 +21,36 @@ import {
   type TokenizedText,
   tokenizeCorpus,
 } from "../data";
+import { readPairs, splitPairs } from "../data/pairs";
 import { EngineError } from "../errors";
 import { Decoding } from "../generate/decoding";
 import { generate, TokenCache } from "../generate/generate";
+import { Translator } from "../generate/translate";
 import { type Model, type ModelInfo, modelInfo, readParams, trainedStorage } from "../models/folder";
 import { initAdapters } from "../nn/adapters";
-import { classicDecoder, type DecoderConfig } from "../nn/config";
+import {
+  classicDecoder,
+  type DecoderConfig,
+  decoderOf,
+  type EncoderDecoderConfig,
+  encoderDecoder,
+  isEncoderDecoder,
+  type ModelConfig,
+} from "../nn/config";
 import { countParameters, initParams } from "../nn/params";
-import { FINE_TUNING, type FineTuning, type Preset, type Recipe, type TextData } from "../presets/presets";
+import {
+  FINE_TUNING,
+  type FineTuning,
+  type PairsData,
+  type Preset,
+  type Recipe,
+  type TextData,
+} from "../presets/presets";
 import { checkSize, presetNamed, recordedRecipe, type Settings, settingsOf, withSettings } from "../presets/settings";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
 import type { Device } from "../runtime/session";
-import { adderTokenizer, type Tokenizer } from "../tokenizers";
+import type { DeviceWeights } from "../runtime/weights";
+import { adderTokenizer, type Tokenizer, trainSentences } from "../tokenizers";
 import { taskAccuracy } from "./accuracy";
 import type { EvalReport, StepReport, TrainConfig } from "./config";
 import { adderTrainingData, type TrainingData, textData } from "./data";
@@ -50,12 +69,13 @@ import {
 import { learningRate } from "./schedules";
 import { createStepper, freshState, type Stepper, type TrainState } from "./stepper";
 import { adaptersOf, type Trained, wholeModel } from "./trained";
+import { translationData } from "./translation";
 
 export interface NewRun {
   readonly preset: string;
   /** The model folder to start from; with the preset "finetune" only. */
   readonly from?: string;
-  /** Task presets make their own data. */
+  /** Task presets make their own data; translators learn from sentence pairs. */
   readonly data?: TextSource;
   /** The model folder to make. */
   readonly out: string;
@@ -100,7 +120,7 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
   const material = await prepare(preset, run.data, control, base);
   const { device, reason } = await chooseDevice(run.device);
   const { cfg, tokenizer, fingerprint } = material;
-  if (!base) checkSize(cfg, preset.train, countParameters(cfg), freemem());
+  if (!base) checkSize(decoderOf(cfg), preset.train, countParameters(cfg), freemem());
 
   const record: RunRecord = {
     name: run.name,
@@ -121,10 +141,10 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
     createdAt: new Date().toISOString(),
   };
   const text = run.data?.kind === "text" ? run.data.text : null;
-  const model = base ? await modelLike(base, lora) : freshModel(cfg, tokenizer);
+  const model = base ? await modelLike(base, lora) : freshModel(cfg, tokenizer, material.target);
   const { init, seed } = preset.train;
   const start = freshState(
-    lora ? initAdapters(cfg, lora, seed) : base ? await readParams(base) : initParams(cfg, init, seed),
+    lora ? initAdapters(decoderOf(cfg), lora, seed) : base ? await readParams(base) : initParams(cfg, init, seed),
   );
   const folder = await createRunFolder(run.out, model, text);
   const trained = await trainedOf(model, device);
@@ -172,13 +192,15 @@ export async function resume(
     device: chosen.device,
     deviceReason: chosen.reason,
   };
-  if (preset.train.blockSize > cfg.nCtx) {
+  const { nCtx } = decoderOf(cfg);
+  if (preset.train.blockSize > nCtx) {
     throw new EngineError(
       "checkpoint",
-      `${saved.name} has a context of ${cfg.nCtx}, but its record a train.blockSize of ${preset.train.blockSize}; they do not belong together, train the model again.`,
+      `${saved.name} has a context of ${nCtx}, but its record a train.blockSize of ${preset.train.blockSize}; they do not belong together, train the model again.`,
     );
   }
-  const material = await prepare(preset, await runSource(dir, saved), control, model);
+  const base = isEncoderDecoder(cfg) ? null : { cfg, tokenizer: model.tokenizer };
+  const material = await prepare(preset, await runSource(dir, saved), control, base);
   if (material.fingerprint !== saved.fingerprint) {
     throw new EngineError(
       "data",
@@ -196,8 +218,10 @@ export async function resume(
 }
 
 interface Material {
-  readonly cfg: DecoderConfig;
+  readonly cfg: ModelConfig;
   readonly tokenizer: Tokenizer;
+  /** Of a translator: that of what it writes. */
+  readonly target: Tokenizer | null;
   readonly data: TrainingData;
   /** Changes with what the model is trained on. */
   readonly fingerprint: string;
@@ -220,8 +244,9 @@ export async function prepare(
     }
     const tokenizer = adderTokenizer();
     const cfg = classicDecoder({ ...recipe.model, vocabSize: tokenizer.vocabSize, nCtx: ADDER_LENGTH });
-    return { cfg, tokenizer, data: adderTrainingData(config), fingerprint: "adder" };
+    return { cfg, tokenizer, target: null, data: adderTrainingData(config), fingerprint: "adder" };
   }
+  if (data.kind === "pairs" && "model" in recipe) return prepareTranslation(recipe, data, source, { signal, report });
   if (!source || data.kind !== "text")
     throw new EngineError("data", `The preset ${name} learns from a text; say which file or folder to train on.`);
   const prepare = (message: string, fraction: number | null) => report({ kind: "prepare", message, fraction });
@@ -245,8 +270,53 @@ export async function prepare(
         ? classicDecoder({ ...recipe.model, vocabSize: tokenizer.vocabSize, nCtx: config.blockSize })
         : (base as Model).cfg,
     tokenizer,
+    target: null,
     data: textData(splits, config, { order: data.order, release }),
     fingerprint,
+  };
+}
+
+/** The words are those of the pairs that are trained on: what is held out may have others. */
+async function prepareTranslation(
+  { name, model, train }: Preset,
+  { validationShare, lowercase }: PairsData,
+  source: TextSource | undefined,
+  { signal, report }: Pick<RunControl, "signal" | "report">,
+): Promise<Material> {
+  if (!source) {
+    throw new EngineError(
+      "data",
+      `The preset ${name} learns from sentence pairs; say which file has them, with a tab between each sentence and its translation.`,
+    );
+  }
+  report({ kind: "prepare", message: "Reading the sentence pairs", fraction: null });
+  const pairs = await readPairs(source, signal);
+  const splits = splitPairs(pairs, validationShare, train.seed);
+  const tokenizers = {
+    source: trainSentences(
+      splits.train.map((pair) => pair.source),
+      { lowercase },
+    ),
+    target: trainSentences(
+      splits.train.map((pair) => pair.target),
+      { lowercase },
+    ),
+  };
+  const cfg = encoderDecoder({
+    ...model,
+    nEncoderLayers: model.nEncoderLayers ?? model.nLayers,
+    sourceVocabSize: tokenizers.source.vocabSize,
+    vocabSize: tokenizers.target.vocabSize,
+    nCtx: train.blockSize,
+  });
+  const hash = createHash("sha256");
+  for (const pair of pairs) hash.update(`${pair.source}\t${pair.target}\n`);
+  return {
+    cfg,
+    tokenizer: tokenizers.source,
+    target: tokenizers.target,
+    data: translationData(splits, tokenizers, train),
+    fingerprint: hash.digest("hex"),
   };
 }
 
@@ -299,8 +369,8 @@ async function loop(
   // The run can be resumed from here on, whatever happens before it is saved again.
   report({ kind: "checkpoint", step: record.step });
   const stepper = await createStepper(cfg, config, start, { device: record.device, seed: config.seed, trained });
-  const lr = learningRate(config.schedule, { steps: config.steps, dModel: cfg.dModel });
-  const watch = divergenceWatch(cfg);
+  const lr = learningRate(config.schedule, { steps: config.steps, dModel: decoderOf(cfg).dModel });
+  const watch = divergenceWatch(decoderOf(cfg));
   const clock = runClock();
   let now = record;
   let turns = 1;
@@ -443,11 +513,13 @@ const SAMPLE_TOKENS = 160;
 async function sampleText(
   stepper: Stepper,
   data: TrainingData,
-  { cfg, tokenizer }: RunModel,
+  model: RunModel,
   trained: Trained,
   seed: number,
 ): Promise<string> {
+  const { cfg, tokenizer } = model;
   const weights = await trained.weights((await stepper.state()).params);
+  if (isEncoderDecoder(cfg)) return sampleTranslations(cfg, weights, data, model);
   const decoding = new Decoding(cfg, weights);
   const cache = new TokenCache(decoding);
   const write = async (prompt: readonly number[], temperature: number, maxNewTokens: number) => {
@@ -466,6 +538,23 @@ async function sampleText(
     return lines.join("\n");
   } finally {
     await decoding.release();
+  }
+}
+
+/** Some held-out sentences as they are translated now. */
+async function sampleTranslations(
+  cfg: EncoderDecoderConfig,
+  weights: DeviceWeights,
+  data: TrainingData,
+  { tokenizer, target }: RunModel,
+): Promise<string> {
+  const sources = data.task?.examples("validation", 5).map(({ prompt }) => prompt) ?? [];
+  const translator = new Translator(cfg, weights, sources.length);
+  try {
+    const targets = await translator.translate(sources);
+    return sources.map((source, i) => `${tokenizer.decode(source)} → ${target?.decode(targets[i] ?? [])}`).join("\n");
+  } finally {
+    await translator.release();
   }
 }
 

@@ -4,15 +4,15 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TextSource } from "../data";
 import { EngineError } from "../errors";
-import { decoderLab, toConfigJson } from "../models/decoderLab";
-import { exportNames, type Family } from "../models/family";
-import { type Model, type ModelWeights, openWeights, readConfig, readParamsOf } from "../models/folder";
+import { decoderLab, decoderLabTranslate, toConfigJson } from "../models/decoderLab";
+import { exportNames, type FamilyNames } from "../models/family";
+import { type Model, type ModelWeights, openWeights, readParamsOf, readTrainedConfig, TARGET } from "../models/folder";
 import { adapterSpecs, type Lora } from "../nn/adapters";
-import type { DecoderConfig } from "../nn/config";
+import { decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { type ParamSpec, type Params, paramSpecs } from "../nn/params";
 import type { Settings } from "../presets/settings";
 import type { Device } from "../runtime/session";
-import { loadTokenizer, saveTokenizer, type Tokenizer } from "../tokenizers";
+import { loadPrefixedTokenizer, loadTokenizer, saveTokenizer, type Tokenizer } from "../tokenizers";
 import {
   appendJsonLines,
   codeOf,
@@ -72,12 +72,14 @@ export interface RunFolder {
 
 /** A model in training, but for its weights. */
 export interface RunModel {
-  readonly family: Family;
-  readonly cfg: DecoderConfig;
+  readonly family: FamilyNames;
+  readonly cfg: ModelConfig;
   /** config.json and generation_config.json. */
   readonly config: object;
   readonly generation: unknown;
   readonly tokenizer: Tokenizer;
+  /** Of a translator: that of what it writes. */
+  readonly target: Tokenizer | null;
   /** Where only adapters are trained: beside which model, and where that is. */
   readonly adapters: { readonly lora: Lora; readonly base: ModelWeights; readonly dir: string } | null;
 }
@@ -88,12 +90,13 @@ const KEEP_CHECKPOINTS = 2;
 const TEXT = "data.txt";
 
 /** What a run makes of fresh parameters. */
-export const freshModel = (cfg: DecoderConfig, tokenizer: Tokenizer): RunModel => ({
-  family: decoderLab,
+export const freshModel = (cfg: ModelConfig, tokenizer: Tokenizer, target: Tokenizer | null): RunModel => ({
+  family: isEncoderDecoder(cfg) ? decoderLabTranslate : decoderLab,
   cfg,
   config: toConfigJson(cfg),
   generation: null,
   tokenizer,
+  target,
   adapters: null,
 });
 
@@ -101,7 +104,14 @@ export const freshModel = (cfg: DecoderConfig, tokenizer: Tokenizer): RunModel =
 export async function modelLike(model: Model, lora: Lora | null): Promise<RunModel> {
   const { dir } = model.info;
   const { family, cfg, tokenizer } = model;
-  return { ...(await readSettings(dir)), family, cfg, tokenizer, adapters: lora && { lora, base: model, dir } };
+  return {
+    ...(await readSettings(dir)),
+    family,
+    cfg,
+    tokenizer,
+    target: null,
+    adapters: lora && { lora, base: model, dir },
+  };
 }
 
 /** config.json as it is for weights in float32, and generation_config.json. */
@@ -149,7 +159,7 @@ export async function openRunFolder(
     throw new EngineError("checkpoint", `${dir} has no checkpoint to resume from${why}; train the model again.`);
   }
   const { path } = checkpoint;
-  const { family, cfg } = await readConfig(path);
+  const { family, cfg } = await readTrainedConfig(path);
   const record = await readRunRecord(path);
   const lora = loraOf(record.settings);
   const model: RunModel = {
@@ -157,6 +167,7 @@ export async function openRunFolder(
     family,
     cfg,
     tokenizer: await loadTokenizer(path),
+    target: isEncoderDecoder(cfg) ? await loadPrefixedTokenizer(path, TARGET) : null,
     adapters: lora && { lora, ...(await openBase(record)) },
   };
   const names = exportNames(family, cfg);
@@ -164,7 +175,7 @@ export async function openRunFolder(
   const optimizer = join(path, OPTIMIZER_FILE);
   const state = {
     params: lora
-      ? await readAdapters(path, family, cfg, lora)
+      ? await readAdapters(path, family, decoderOf(cfg), lora)
       : await readParamsOf(join(path, "model.safetensors"), specs, (name) => names.get(name) as string),
     m: await readParamsOf(optimizer, specs, (name) => `m.${name}`),
     v: await readParamsOf(optimizer, specs, (name) => `v.${name}`),
@@ -180,7 +191,7 @@ export function loraOf(settings: Settings): Lora | null {
 }
 
 const trainedSpecs = ({ cfg, adapters }: RunModel): readonly ParamSpec[] =>
-  adapters ? adapterSpecs(cfg, adapters.lora) : paramSpecs(cfg);
+  adapters ? adapterSpecs(decoderOf(cfg), adapters.lora) : paramSpecs(cfg);
 
 /** The model that adapters are trained beside, which must be what it was. */
 async function openBase({ name, from }: RunRecord): Promise<{ base: ModelWeights; dir: string }> {
@@ -209,7 +220,7 @@ export async function runSource(dir: string, { data }: RunRecord): Promise<TextS
 }
 
 function runFolder(dir: string, model: RunModel): RunFolder {
-  const { family, cfg, config, generation, tokenizer, adapters } = model;
+  const { family, cfg, config, generation, tokenizer, target, adapters } = model;
   const specs = trainedSpecs(model);
   const names = exportNames(family, cfg);
   return {
@@ -219,8 +230,9 @@ function runFolder(dir: string, model: RunModel): RunFolder {
         await writeJson(join(folder, "config.json"), config);
         if (generation !== null) await writeJson(join(folder, GENERATION), generation);
         await saveTokenizer(tokenizer, folder);
+        if (target) await saveTokenizer(target, folder, TARGET);
         await writeJson(join(folder, "training.json"), record);
-        if (adapters) await writeAdapters(folder, family, cfg, adapters.lora, state.params, adapters.dir);
+        if (adapters) await writeAdapters(folder, family, decoderOf(cfg), adapters.lora, state.params, adapters.dir);
         else {
           const weights = tensors(specs, state.params, (name) => names.get(name) as string);
           await writeSafetensors(join(folder, "model.safetensors"), weights, { format: "pt" });

@@ -116,7 +116,7 @@ describe("a run that trains adapters", () => {
     const merged = await mapWeights(model.cfg, (await openWeights(dir)).weights, "cpu");
     const ids = [[3, 14, 15, 9, 2, 6, 5]];
     const logits = async (weights: typeof merged) =>
-      (await new Tracer(model.cfg, weights).trace(ids)).get("logits")?.data as Float32Array;
+      (await new Tracer(base.cfg, weights).trace(ids)).get("logits")?.data as Float32Array;
     const [ours, expected] = [await logits(merged), await logits(adapted)];
     expect(largestDifference(ours, expected)).toBeLessThan(1e-4);
     const untouched = await logits(await mapWeights(model.cfg, base.weights, "cpu"));

@@ -1,0 +1,99 @@
+/**
+ * Traces of translators: every named value of both stacks.
+ *
+ * B batch   S source position   T target position   D dModel   H nHeads   K dHead   V vocabSize
+ *
+ * The encoder's values have the names of `inspect/trace.ts` after `enc.`, over S positions; the decoder's are those, and in
+ * each block blocks.{l}.cross.q, .z [B,H,T,K], .k, .v [B,H,S,K], .scores (scaled, before the mask), .pattern [B,H,T,S],
+ * and .crossOut and .residCross [B,T,D]. ids and mask are the target's, enc.ids and enc.mask the source's.
+ */
+
+import { decoderGraph, encoderGraph, positionsOf, targetFeeds } from "../generate/translate";
+import type { Node } from "../graph/node";
+import { UNKNOWN } from "../graph/shape";
+import type { EncoderDecoderConfig } from "../nn/config";
+import type { Probe } from "../nn/decoder";
+import { sourceBatch } from "../nn/encoderDecoder";
+import { ENCODER } from "../nn/params";
+import { lower } from "../runtime/lower";
+import { Session } from "../runtime/session";
+import type { DeviceWeights } from "../runtime/weights";
+import { SENTENCE } from "../tokenizers";
+import type { Trace, TraceValue } from "./trace";
+
+export class TranslationTracer {
+  /** By the number of sentences. */
+  readonly #sessions = new Map<number, Promise<Session>>();
+
+  constructor(
+    readonly cfg: EncoderDecoderConfig,
+    readonly weights: DeviceWeights,
+  ) {}
+
+  /** Sources with BOS and EOS, and the targets that are read, with BOS. Shorter rows are padded at the right. */
+  async trace(sources: readonly (readonly number[])[], targets: readonly (readonly number[])[]): Promise<Trace> {
+    const B = sources.length;
+    const [S, T] = [sources, targets].map((rows) => Math.max(...rows.map((row) => row.length))) as [number, number];
+    const ids = Int32Array.from({ length: T * B }, (_, i) => targets[i % B]?.[Math.floor(i / B)] ?? SENTENCE.padId);
+    const session = await this.#session(B);
+    const lengths = targets.map((row) => row.length);
+    const values = await session.run({
+      ...this.weights.feeds,
+      ...sourceBatch(sources, S, SENTENCE.padId),
+      ...positionsOf("source", S, B),
+      ...targetFeeds(ids, lengths, B),
+      // Batch first, as a trace is.
+      logitRows: Int32Array.from({ length: B * T }, (_, i) => (i % T) * B + Math.floor(i / T)),
+    });
+
+    const trace = new Map<string, TraceValue>([
+      [`${ENCODER}ids`, rowsValue(sources, S, (id) => id ?? SENTENCE.padId)],
+      [`${ENCODER}mask`, rowsValue(sources, S, (id) => (id === undefined ? 0 : 1))],
+      ["ids", rowsValue(targets, T, (id) => id ?? SENTENCE.padId)],
+      ["mask", rowsValue(targets, T, (id) => (id === undefined ? 0 : 1))],
+    ]);
+    for (const [name, tensor] of Object.entries(values)) {
+      const shape = name === "logits" ? [B, T, this.cfg.decoder.vocabSize] : tensor.dims;
+      trace.set(name, { shape, data: tensor.data as Float32Array });
+    }
+    return trace;
+  }
+
+  async release(): Promise<void> {
+    for (const session of this.#sessions.values()) await (await session).release();
+    this.#sessions.clear();
+  }
+
+  #session(B: number): Promise<Session> {
+    const known = this.#sessions.get(B);
+    if (known) return known;
+    const { cfg, weights } = this;
+    const session = Session.create(lower(traceGraph(cfg, weights, B), weights.device), weights.device);
+    this.#sessions.set(B, session);
+    return session;
+  }
+}
+
+/** Every value of both stacks under its trace name, batch first. */
+function traceGraph(cfg: EncoderDecoderConfig, weights: DeviceWeights, B: number): Record<string, Node> {
+  const outputs: Record<string, Node> = {};
+  const probe: Probe = (name, x) => {
+    const isRows = x.shape.length === 2 && name !== "logits";
+    outputs[name] = isRows ? x.reshape([UNKNOWN, B, x.shape[1] as number]).transpose(1, 0, 2) : x;
+    return x;
+  };
+  decoderGraph(cfg, weights, B, encoderGraph(cfg, weights, B, probe), probe);
+  return outputs;
+}
+
+/** [B, length] of rows that may be shorter. */
+const rowsValue = (
+  rows: readonly (readonly number[])[],
+  length: number,
+  value: (id: number | undefined) => number,
+): TraceValue => ({
+  shape: [rows.length, length],
+  data: Float32Array.from({ length: rows.length * length }, (_, i) =>
+    value(rows[Math.floor(i / length)]?.[i % length]),
+  ),
+});
