@@ -193,7 +193,7 @@ async function measureTrace({ path, prompt, repeats }: TraceJob): Promise<Traced
   let megabytes = 0;
   for (let repeat = 0; repeat <= repeats; repeat++) {
     const began = performance.now();
-    const trace = await tracer.trace([prompt], "whole", isBrought);
+    const trace = await tracer.trace([prompt], "light", isBrought);
     // The first compiles the graph.
     if (repeat > 0) ms.push(performance.now() - began);
     const count = (pattern: RegExp) => [...trace.keys()].filter((name) => pattern.test(name)).length;

@@ -51,7 +51,7 @@ export class Tracer {
   async trace(
     rows: readonly (readonly number[])[],
     scope: TraceScope = "whole",
-    isWanted: (name: string) => boolean = () => true,
+    isWanted: (name: string) => boolean = (name) => scope === "whole" || !QUADRATIC.test(name),
   ): Promise<Trace> {
     const B = rows.length;
     const T = Math.max(...rows.map((row) => row.length));
@@ -64,7 +64,7 @@ export class Tracer {
     });
     const session = await this.#session(B);
     const isLight = scope === "light";
-    const names = session.outputs.filter((name) => !(isLight && QUADRATIC.test(name)) && isWanted(name));
+    const names = session.outputs.filter(isWanted);
     // Batch first, as a trace is.
     const logitRows = rows.flatMap((row, b) =>
       isLight ? [(row.length - 1) * B + b] : Array.from({ length: T }, (_, t) => t * B + b),
