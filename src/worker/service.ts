@@ -45,7 +45,7 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
         name: preset.name,
         title: preset.title,
         description: preset.description,
-        needsText: preset.data.kind === "text",
+        needsText: preset.data.kind !== "adder",
         settings: settingsOf(preset),
       })),
 

@@ -3,13 +3,19 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Shape, sizeOf } from "../graph/shape";
-import type { Activation, DecoderConfig } from "../nn/config";
-import { type ParamSpec, paramSpecs } from "../nn/params";
+import {
+  type Activation,
+  type DecoderConfig,
+  type EncoderDecoderConfig,
+  isEncoderDecoder,
+  type ModelConfig,
+} from "../nn/config";
+import { ENCODER, type ParamSpec, stackSpecs } from "../nn/params";
 import { openStored, readJson, type StoredTensor, type StoredTensors } from "../weights";
 import { BLOCK, type PerplexityCost, QUANTIZATION_FILE, type QuantizationReport, scalesOf } from "../weights/quantize";
 import { layers } from "./config";
-import { familyOf } from "./families";
-import { checkpointNames, exportNames, type Family, moduleNameIn } from "./family";
+import { checkpointNames, exportNames, type FamilyNames, moduleNameIn } from "./family";
+import { configOf } from "./folder";
 
 /** A module with the parameters it holds itself. */
 export interface ModuleTree {
@@ -41,11 +47,10 @@ export interface TensorDescription {
 export async function describeModel(dir: string): Promise<ModuleTree> {
   const file = join(dir, "config.json");
   const json = await readJson(file);
-  const family = familyOf(json, file);
-  const cfg = family.config(json, file);
+  const { family, cfg } = configOf(json, file);
   const stored = (await hasWeights(dir)) ? await openStored(dir) : null;
   const names = stored ? checkpointNames(family, cfg, stored.keys(), dir) : exportNames(family, cfg);
-  // `familyOf` has found a model_type in it.
+  // `configOf` has found a model_type in it.
   const given = json as Readonly<Record<string, unknown>>;
   const { tensors: errors = {}, perplexity } = await quantizationReport(dir);
   const tree = moduleTree(family, cfg, {
@@ -99,7 +104,10 @@ async function quantizationReport(dir: string): Promise<Partial<QuantizationRepo
 }
 
 /** The token whose embedding is of no use, where the family's embedding knows of one. */
-function paddingIdOf({ paddingId }: Family, { pad_token_id: given = paddingId }: Readonly<Record<string, unknown>>) {
+function paddingIdOf(
+  { paddingId }: FamilyNames,
+  { pad_token_id: given = paddingId }: Readonly<Record<string, unknown>>,
+) {
   return paddingId !== undefined && Number.isInteger(given) ? (given as number) : null;
 }
 
@@ -115,10 +123,10 @@ interface Details {
   readonly tensor: (name: string, shape: Shape) => TensorDescription;
 }
 
-function moduleTree(family: Family, cfg: DecoderConfig, details: Details): ModuleTree {
+function moduleTree(family: FamilyNames, cfg: ModelConfig, details: Details): ModuleTree {
   const root: Container = { children: new Map() };
-  for (const module of modulesOf(family, cfg)) {
-    const path = moduleNameIn(family, module.name).split(".");
+  for (const module of isEncoderDecoder(cfg) ? translatorModules(family, cfg) : modulesOf(family, cfg)) {
+    const path = (module.stack + moduleNameIn(family, module.name)).split(".");
     const name = path.pop() as string;
     let into = root;
     for (const part of path) {
@@ -127,7 +135,7 @@ function moduleTree(family: Family, cfg: DecoderConfig, details: Details): Modul
       into.children.set(part, next);
       into = next;
     }
-    into.children.set(name, leaf(name, module, family, cfg, details));
+    into.children.set(name, leaf(name, module, family, details));
   }
   return treeOf("", root, family);
 }
@@ -137,7 +145,7 @@ interface Container {
   readonly children: Map<string, Container | ModuleTree>;
 }
 
-function treeOf(name: string, container: Container, family: Family): ModuleTree {
+function treeOf(name: string, container: Container, family: FamilyNames): ModuleTree {
   const children = [...container.children].map(([childName, child]) =>
     "kind" in child ? child : treeOf(childName, child, family),
   );
@@ -151,7 +159,7 @@ function treeOf(name: string, container: Container, family: Family): ModuleTree 
   };
 }
 
-function containerKind(name: string, family: Family): string {
+function containerKind(name: string, family: FamilyNames): string {
   if (name === "") return family.architecture;
   const kind = family.classes[/^\d+$/.test(name) ? "{l}" : name];
   if (kind === undefined) throw new Error(`${family.modelType} has no class for ${name}`);
@@ -161,15 +169,18 @@ function containerKind(name: string, family: Family): string {
 /** One of our modules; of a norm without parameters the shapes that they would have. */
 interface Module {
   readonly name: string;
+  /** What names of its stack begin with: `enc.` of an encoder. */
+  readonly stack: string;
+  readonly cfg: DecoderConfig;
   readonly specs: readonly ParamSpec[];
 }
 
 /** Those that the model has, in the order of the family's table. */
-function modulesOf(family: Family, cfg: DecoderConfig): Module[] {
+function modulesOf(family: FamilyNames, cfg: DecoderConfig, crosses = false): Module[] {
   const modules = new Map<string, ParamSpec[]>([["head", []]]);
   if (cfg.positions.kind === "rotary") modules.set("rotary", []);
   for (const l of layers(cfg.nLayers)) modules.set(`blocks.${l}.activation`, []);
-  for (const spec of paramSpecs({ ...cfg, normScale: true, normBias: true })) {
+  for (const spec of stackSpecs({ ...cfg, normScale: true, normBias: true }, crosses)) {
     const name = spec.name.slice(0, spec.name.lastIndexOf("."));
     modules.set(name, [...(modules.get(name) ?? []), spec]);
   }
@@ -177,19 +188,25 @@ function modulesOf(family: Family, cfg: DecoderConfig): Module[] {
     layers(ours.includes("{l}") ? cfg.nLayers : 1).flatMap((l) => {
       const name = ours.replace("{l}", String(l));
       const specs = modules.get(name);
-      return specs ? [{ name, specs }] : [];
+      return specs ? [{ name, stack: "", cfg, specs }] : [];
     }),
   );
 }
 
-function leaf(name: string, module: Module, family: Family, cfg: DecoderConfig, details: Details): ModuleTree {
+function translatorModules(family: FamilyNames, { encoder, decoder }: EncoderDecoderConfig): Module[] {
+  const encoding = modulesOf(family, encoder).filter(({ name }) => name !== "head");
+  return [...encoding.map((module) => ({ ...module, stack: ENCODER })), ...modulesOf(family, decoder, true)];
+}
+
+function leaf(name: string, module: Module, family: FamilyNames, details: Details): ModuleTree {
+  const { cfg, stack } = module;
   const absent = (role: ParamSpec["role"]) =>
     (role === "normScale" && !cfg.normScale) || (role === "normBias" && !cfg.normBias);
   const own = module.specs.filter(({ role }) => !absent(role));
-  const tensors = own.map((spec) => details.tensor(spec.name, spec.shape));
+  const tensors = own.map((spec) => details.tensor(stack + spec.name, spec.shape));
   return {
     name,
-    kind: kindOf(module, family, cfg, details.paddingId),
+    kind: kindOf(module, family, details.paddingId),
     parameters: own.reduce((n, { shape }) => n + sizeOf(shape), 0),
     bytes: tensors.reduce((n, { bytes }) => n + bytes, 0),
     tensors,
@@ -205,7 +222,7 @@ const ACTIVATIONS: { readonly [A in Activation]: string } = {
 };
 
 /** A module's class and arguments, as PyTorch prints them. */
-function kindOf({ name, specs }: Module, family: Family, cfg: DecoderConfig, paddingId: number | null): string {
+function kindOf({ name, specs, cfg }: Module, family: FamilyNames, paddingId: number | null): string {
   const [first = 0, second = 0] = specs[0]?.shape ?? [];
   if (name === "embed.tokens") {
     return `Embedding(${first}, ${second}${paddingId === null ? "" : `, padding_idx=${paddingId}`})`;
@@ -226,7 +243,7 @@ function kindOf({ name, specs }: Module, family: Family, cfg: DecoderConfig, pad
 const linearKind = (width: number, out: number, bias: boolean) =>
   `Linear(in_features=${width}, out_features=${out}, bias=${bias ? "True" : "False"})`;
 
-function normKind(width: number, family: Family, cfg: DecoderConfig): string {
+function normKind(width: number, family: FamilyNames, cfg: DecoderConfig): string {
   const size = `(${width},), eps=${pythonFloat(cfg.normEps)}`;
   if (cfg.normKind !== "layer") return `${family.className}RMSNorm(${size})`;
   const bias = cfg.normScale && !cfg.normBias ? ", bias=False" : "";

@@ -7,7 +7,7 @@
  */
 
 import { EngineError } from "../errors";
-import { type DecoderConfig, isEncoderDecoder, type ModelConfig } from "../nn/config";
+import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { paramSpecs } from "../nn/params";
 import { scalesOf } from "../weights/quantize";
 import { Fields, requireSizes, requireSupported } from "./config";
@@ -16,6 +16,7 @@ import { Fields, requireSizes, requireSupported } from "./config";
 export type ModuleName =
   | `embed.${"tokens" | "positions" | "in"}`
   | `blocks.{l}.${"q" | "k" | "v" | "qkv" | "o" | "gate" | "fc" | "proj" | "activation"}`
+  | `blocks.{l}.${"lnCross" | `cross.${"q" | "k" | "v" | "o"}`}`
   | `blocks.{l}.${"ln1" | "ln2" | "ln1Out" | "ln2Out" | "lnQ" | "lnK"}`
   | "rotary"
   | "lnFinal"
@@ -70,17 +71,15 @@ export const defineFamily = (spec: FamilySpec): Family => ({
 
 /** What a family's files are written with: our parameter names to its own. Encoder-decoders have ours. */
 export const exportNames = (family: FamilyNames, cfg: ModelConfig): ReadonlyMap<string, string> =>
-  isEncoderDecoder(cfg)
-    ? new Map(paramSpecs(cfg).map(({ name }) => [name, name]))
-    : namesWith(family, cfg, family.prefix);
+  namesWith(family, cfg, family.prefix);
 
 /**
  * Our parameter names to those of a checkpoint, of whose names exactly these parameters must be there. What may be there
  * beside them: buffers, the scales of quantised matrices, and the weight of a head that is tied.
  */
 export function checkpointNames(
-  family: Family,
-  cfg: DecoderConfig,
+  family: FamilyNames,
+  cfg: ModelConfig,
   names: Iterable<string>,
   dir: string,
 ): ReadonlyMap<string, string> {
@@ -89,11 +88,13 @@ export function checkpointNames(
   const prefix = prefixes.find((p) => there.has(`${p}${family.names["embed.tokens"]}.weight`)) ?? family.prefix;
 
   const params = namesWith(family, cfg, prefix);
-  requireTensors(params, there, dir);
+  for (const name of params.values()) {
+    if (!there.has(name)) throw unlike(dir, `has no tensor ${JSON.stringify(name)}, which its config.json asks for`);
+  }
   const known = new Set(params.values());
   const quantized = new Set([...known].map(scalesOf));
   const buffers = Object.keys(family.buffers ?? {}).map((pattern) => patternOf(prefix + pattern));
-  const tiedHead = cfg.tiedHead ? `${family.names.head}.weight` : null;
+  const tiedHead = decoderOf(cfg).tiedHead ? `${family.names.head}.weight` : null;
   for (const name of there) {
     const expected =
       known.has(name) || name === tiedHead || quantized.has(name) || buffers.some((buffer) => buffer.test(name));
@@ -102,18 +103,11 @@ export function checkpointNames(
   return params;
 }
 
-/** Refuses a checkpoint that lacks a parameter. */
-export function requireTensors(params: ReadonlyMap<string, string>, names: Iterable<string>, dir: string): void {
-  const there = new Set(names);
-  for (const name of params.values()) {
-    if (!there.has(name)) throw unlike(dir, `has no tensor ${JSON.stringify(name)}, which its config.json asks for`);
-  }
-}
-
 const unlike = (dir: string, problem: string) =>
   new EngineError("weights", `${dir} ${problem}; they do not belong together, choose another model folder.`);
 
-function namesWith(family: FamilyNames, cfg: DecoderConfig, prefix: string): Map<string, string> {
+function namesWith(family: FamilyNames, cfg: ModelConfig, prefix: string): Map<string, string> {
+  if (isEncoderDecoder(cfg)) return new Map(paramSpecs(cfg).map(({ name }) => [name, name]));
   return new Map(
     paramSpecs(cfg).map(({ name }) => {
       const end = name.lastIndexOf(".");

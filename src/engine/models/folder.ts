@@ -14,7 +14,7 @@ import { readJson, readTensors } from "../weights";
 import { openStored, readStored, type StoredTensor, type StoredTensors } from "../weights/stored";
 import { decoderLabTranslate, translatorConfig } from "./decoderLab";
 import { familyOf } from "./families";
-import { checkpointNames, exportNames, type Family, type FamilyNames, requireTensors } from "./family";
+import { checkpointNames, type Family, type FamilyNames } from "./family";
 
 export interface ModelInfo {
   readonly dir: string;
@@ -142,9 +142,7 @@ export async function openTranslation(dir: string): Promise<Translation> {
   const family = decoderLabTranslate;
   const cfg = translatorConfig(await readJson(file), file);
   const stored = await openStored(dir);
-  const names = exportNames(family, cfg);
-  requireTensors(names, stored.keys(), dir);
-  const weights = weightsOf(stored, names, cfg);
+  const weights = weightsOf(stored, checkpointNames(family, cfg, stored.keys(), dir), cfg);
   const [source, target] = [await loadTokenizer(dir), await loadPrefixedTokenizer(dir, TARGET)];
   for (const [tokenizer, { vocabSize }] of [
     [source, cfg.encoder],
@@ -175,9 +173,14 @@ export async function readTrainedConfig(
   dir: string,
 ): Promise<{ readonly family: FamilyNames; readonly cfg: ModelConfig }> {
   const file = join(dir, "config.json");
-  const json = await readJson(file);
-  if (!hasTranslatorType(json)) return readConfig(dir);
-  return { family: decoderLabTranslate, cfg: translatorConfig(json, file) };
+  return configOf(await readJson(file), file);
+}
+
+/** What a config.json describes: a decoder of any family, or a translator. */
+export function configOf(json: unknown, file: string): { readonly family: FamilyNames; readonly cfg: ModelConfig } {
+  if (hasTranslatorType(json)) return { family: decoderLabTranslate, cfg: translatorConfig(json, file) };
+  const family = familyOf(json, file);
+  return { family, cfg: family.config(json, file) };
 }
 
 /** A model's parameters in memory, to be trained. */

@@ -27,7 +27,7 @@ export function paramSpecs(cfg: ModelConfig): readonly ParamSpec[] {
 export const ENCODER = "enc.";
 
 /** `crosses`: between attention and MLP a block attends to an encoder's output. */
-function stackSpecs(cfg: DecoderConfig, crosses = false): readonly ParamSpec[] {
+export function stackSpecs(cfg: DecoderConfig, crosses = false): readonly ParamSpec[] {
   const { dModel: D, dEmbed: E, dHead: K, dMlp: F, vocabSize: V, nHeads: H, nKvHeads: G } = cfg;
   const specs: ParamSpec[] = [];
   const add = (name: string, role: ParamSpec["role"], ...shape: number[]) => specs.push({ name, role, shape });
