@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { makePairs } from "../scripts/makePairs";
 import { makeStories } from "../scripts/makeStories";
 import { inRoot } from "../scripts/paths";
 
@@ -38,4 +39,31 @@ test("the hover sample has CR LF, emoji, CJK and combining marks", () => {
   expect(text.split("\r\n").length).toBeGreaterThan(8);
   expect(text.replaceAll("\r\n", "")).not.toMatch(/[\r\n]/);
   for (const part of ["👩‍🚀", "世界", "e\u0301"]) expect(text).toContain(part);
+});
+
+describe("the sentence pairs of the samples", () => {
+  const pairs = readFileSync(inRoot("samples/english-french.tsv"), "utf8").trim().split("\n");
+
+  test("are what their generator writes, each English sentence once", () => {
+    expect(makePairs(2000, 11)).toEqual(pairs);
+    expect(new Set(pairs.map((pair) => pair.split("\t")[0])).size).toBe(2000);
+    expect(makePairs(50, 12)).not.toEqual(pairs.slice(0, 50));
+  });
+
+  test("agree, elide and negate as French does", () => {
+    const french = pairs.map((pair) => pair.split("\t")[1] as string);
+    const text = french.join("\n");
+    for (const part of ["vieille oie", "les oies blanches", "l'ours", "n'aime pas", "ne voient pas", "bel oiseau"]) {
+      expect(text).toContain(part);
+    }
+    for (const wrong of [
+      /\b(le|la|de|ne) [aeiouéh]/,
+      /\bma [aeiou]/,
+      /\bce [aeiou]/,
+      /beau [aeiou]/,
+      /pas (un|une|des)\b/,
+    ]) {
+      expect(french.filter((sentence) => wrong.test(sentence))).toEqual([]);
+    }
+  });
 });

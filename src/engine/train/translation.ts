@@ -24,10 +24,10 @@ export interface TokenPair {
   readonly target: readonly number[];
 }
 
-/** Ids of a sentence between BOS and EOS. */
+/** Ids of a sentence between BOS and EOS. How its words are set apart is no part of it. */
 export const sentenceIds = (tokenizer: Tokenizer, text: string): number[] => [
   SENTENCE.bosId,
-  ...tokenizer.encode(text),
+  ...tokenizer.encode(text.trim().replace(/\s+/gu, " ")),
   SENTENCE.eosId,
 ];
 

@@ -1,0 +1,41 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { loadPrefixedTokenizer, SENTENCE, saveTokenizer, trainSentences } from "../../../src/engine/tokenizers";
+
+const SENTENCES = ["L'oiseau chante", "le chat n'aime pas l'oiseau", "le chat dort"];
+
+test("a word at the start of a sentence is the token that it is in the middle", () => {
+  const tokenizer = trainSentences(SENTENCES, { lowercase: true });
+  expect(tokenizer.encode("chat dort")).toEqual(tokenizer.encode("le chat dort").slice(1));
+  expect(tokenizer.decode(tokenizer.encode("Le Chat n'aime pas l'oiseau"))).toBe("le chat n'aime pas l'oiseau");
+});
+
+test("the special tokens come first, then words by how often they occur", () => {
+  const { token, vocabSize, padId, bosId, eosId, unkId } = trainSentences(SENTENCES, { lowercase: true });
+  expect(Array.from({ length: 6 }, (_, id) => token(id))).toEqual(["<pad>", "<bos>", "<eos>", "<unk>", "'", " chat"]);
+  expect({ padId, bosId, eosId, unkId }).toEqual(SENTENCE);
+  expect(vocabSize).toBe(4 + 10);
+});
+
+test("a word that was not there is <unk>, and so is another case where case counts", () => {
+  expect(trainSentences(SENTENCES, { lowercase: true }).encode("le chien")).toContain(SENTENCE.unkId);
+  expect(trainSentences(SENTENCES, { lowercase: false }).encode("Le chat")[0]).toBe(SENTENCE.unkId);
+});
+
+test("is read back from its files as it was, under a prefix too", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "decoder-lab-sentences-"));
+  try {
+    const tokenizer = trainSentences(SENTENCES, { lowercase: true });
+    await saveTokenizer(tokenizer, dir, "target_");
+    const read = await loadPrefixedTokenizer(dir, "target_");
+    const text = "Le chat n'aime pas l'Oiseau";
+    expect(read.encode(text)).toEqual(tokenizer.encode(text));
+    expect(read.decode(read.encode(text))).toBe("le chat n'aime pas l'oiseau");
+    expect([read.vocabSize, read.padId, read.bosId, read.eosId, read.unkId]).toEqual([tokenizer.vocabSize, 0, 1, 2, 3]);
+    await expect(loadPrefixedTokenizer(dir, "other_")).rejects.toThrow(/has no other_tokenizer\.json/);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
