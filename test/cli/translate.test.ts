@@ -1,0 +1,85 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { makePairs } from "../../scripts/makePairs";
+import { describe } from "../../src/cli/commands/describe";
+import { evaluate } from "../../src/cli/commands/eval";
+import { exportTo } from "../../src/cli/commands/export";
+import { generate } from "../../src/cli/commands/generate";
+import { inspect } from "../../src/cli/commands/inspect";
+import { trainModel } from "../../src/cli/commands/train";
+import { type Command, parseOptions } from "../../src/cli/options";
+import { readTensors } from "../../src/engine/weights";
+
+let dir: string;
+let model: string;
+
+/** What a command prints. */
+async function printed(command: Command, ...args: string[]): Promise<string> {
+  const lines: string[] = [];
+  const log = vi.spyOn(console, "log").mockImplementation((line) => lines.push(line));
+  await command.run(parseOptions(command, args)).finally(() => log.mockRestore());
+  return lines.join("\n");
+}
+const CPU = ["--device", "cpu"];
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "decoder-lab-translate-"));
+  model = join(dir, "model");
+  await writeFile(join(dir, "pairs.tsv"), makePairs(200, 5).join("\n"));
+  const set = ["model.dModel=16", "model.nHeads=2", "model.nLayers=1", "model.nEncoderLayers=1", "train.blockSize=16"];
+  const run = ["--preset", "translate", "--data", join(dir, "pairs.tsv"), "--out", model, "--steps", "4", ...CPU];
+  await printed(trainModel, ...run, "--json", "--set", ...set);
+}, 60_000);
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+test("eval gives the loss per token and the share of held-out sentences that are translated exactly", async () => {
+  const result = JSON.parse(await printed(evaluate, "--model", model, ...CPU, "--json"));
+  expect(Object.keys(result).sort()).toEqual(["accuracy", "loss", "perplexity", "tokens"]);
+});
+
+test("generate translates a sentence, or rows of ids", async () => {
+  const { ids, text } = JSON.parse(
+    await printed(generate, "--model", model, "--prompt", "the cat sleeps", "--max-new-tokens", "3", ...CPU, "--json"),
+  );
+  expect(ids.length).toBeLessThanOrEqual(3);
+  expect(await printed(generate, "--model", model, "--prompt", "the cat sleeps", "--max-new-tokens", "3", ...CPU)).toBe(
+    text,
+  );
+  const rows = ["--ids", "1,4,2;1,5,6,2", "--max-new-tokens", "3"];
+  expect(JSON.parse(await printed(generate, "--model", model, ...rows, ...CPU, "--json")).rows).toHaveLength(2);
+});
+
+test("inspect writes both stacks and the attention between them", async () => {
+  const out = join(dir, "trace.safetensors");
+  await printed(inspect, "--model", model, "--prompt", "the cat sleeps", "--out", out, ...CPU);
+  const trace = await readTensors(out);
+  const [T] = trace.get("ids")?.shape.slice(1) ?? [];
+  expect(trace.get("enc.ids")?.shape).toEqual([1, 5]);
+  expect(trace.get("enc.blocks.0.attn.pattern")?.shape).toEqual([1, 2, 5, 5]);
+  expect(trace.get("blocks.0.cross.pattern")?.shape).toEqual([1, 2, T, 5]);
+  expect(trace.get("blocks.0.cross.k")?.shape).toEqual([1, 2, 5, 8]);
+});
+
+test("describe prints both stacks", async () => {
+  const tree = await printed(describe, "--model", model);
+  expect(tree).toContain("DecoderLabForTranslation(");
+  expect(tree).toContain("(enc): DecoderLabEncoder(");
+  expect(tree).toContain("(cross): DecoderLabCrossAttention(");
+  const { parameters } = JSON.parse(await printed(describe, "--model", model, "--json"));
+  expect(tree).toContain(`${parameters.toLocaleString("en")} parameters`);
+});
+
+test("what is for decoders alone refuses it in a sentence", async () => {
+  const out = join(dir, "exported");
+  await expect(printed(exportTo, "--model", model, "--format", "hf", "--out", out)).rejects.toThrow(
+    /is of a translator, which turns whole sentences into others/,
+  );
+});
+
+test("train says which file is missing", async () => {
+  await expect(printed(trainModel, "--preset", "translate", "--out", join(dir, "none"))).rejects.toThrow(
+    /learns from sentence pairs; say which file has them/,
+  );
+});
