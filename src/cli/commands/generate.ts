@@ -21,8 +21,10 @@ export const generate: Command = {
   many: ["stop"],
   flags: ["json"],
   async run(options) {
-    if (await isTranslation(options.needed("model"))) return translate(options);
-    const loaded = await LoadedModel.open(options.needed("model"), options.device());
+    // What was typed is checked before what is on the disk.
+    const [dir, device] = [options.needed("model"), options.device()];
+    if (await isTranslation(dir)) return translate(options);
+    const loaded = await LoadedModel.open(dir, device);
     try {
       const settings = settingsOf(options);
       const rows = promptRows(loaded, options);

@@ -8,8 +8,9 @@ export const inspect: Command = {
   values: ["model", "prompt", "ids", "out", "device"],
   async run(options) {
     const out = options.needed("out");
-    if (await isTranslation(options.needed("model"))) return inspectTranslations(out, options);
-    const loaded = await LoadedModel.open(options.needed("model"), options.device());
+    const [dir, device] = [options.needed("model"), options.device()];
+    if (await isTranslation(dir)) return inspectTranslations(out, options);
+    const loaded = await LoadedModel.open(dir, device);
     const { cfg } = loaded.model;
     const given = promptRows(loaded, options);
     const rows = options.has("ids") ? given : given.map((row) => row.slice(-cfg.nCtx));
