@@ -1,29 +1,19 @@
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { build } from "esbuild";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readTensors } from "../../src/engine/weights";
+import { bundleCli, bundledCli, type Output, runCli } from "../helpers/commandLine";
 
-const root = resolve(import.meta.dirname, "../..");
-/** Inside node_modules, so that the native package is found from there. */
-const cli = join(root, "node_modules/.cache/decoder-lab/cli.mjs");
+const cli = bundledCli("cli");
 
 let dir: string;
 let model: string;
 
 beforeAll(async () => {
-  await build({
-    entryPoints: [join(root, "src/cli/main.ts")],
-    outfile: cli,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    external: ["onnxruntime-node"],
-    logLevel: "warning",
-  });
+  await bundleCli(cli);
   dir = await mkdtemp(join(tmpdir(), "decoder-lab-cli-"));
   await writeFile(join(dir, "text.txt"), "the cat sat on the mat\n".repeat(60));
   model = join(dir, "model");
@@ -55,18 +45,7 @@ const SMALL = [
 ];
 let trained: Output;
 
-interface Output {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-const decoderLab = (...args: string[]): Promise<Output> =>
-  new Promise((done) => {
-    execFile(process.execPath, [cli, ...args], (error, stdout, stderr) => {
-      done({ code: error ? Number(error.code) : 0, stdout, stderr });
-    });
-  });
+const decoderLab = (...args: string[]): Promise<Output> => runCli(cli, args);
 
 const json = ({ stdout }: Output): unknown => JSON.parse(stdout);
 const lines = ({ stdout }: Output) =>

@@ -1,37 +1,22 @@
-import { execFile } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { build } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { bundleCli, bundledCli, type Output, runCli } from "../helpers/commandLine";
 import { hasTorch, python } from "../helpers/pyTorch";
 
 const root = resolve(import.meta.dirname, "../..");
-/** Inside node_modules, so that the native package is found from there. */
-const cli = join(root, "node_modules/.cache/decoder-lab/cli-export.mjs");
+const cli = bundledCli("cli-export");
 const model = join(root, "media/model");
 
 let dir: string;
 beforeAll(async () => {
-  await build({
-    entryPoints: [join(root, "src/cli/main.ts")],
-    outfile: cli,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    external: ["onnxruntime-node"],
-    logLevel: "warning",
-  });
+  await bundleCli(cli);
   dir = await mkdtemp(join(tmpdir(), "decoder-lab-cli-export-"));
 }, 60_000);
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const decoderLab = (...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
-  new Promise((done) => {
-    execFile(process.execPath, [cli, ...args], (error, stdout, stderr) => {
-      done({ code: error ? Number(error.code) : 0, stdout, stderr });
-    });
-  });
+const decoderLab = (...args: string[]): Promise<Output> => runCli(cli, args);
 
 test("export --format hf writes a folder that goes on writing as the model did", async () => {
   const out = join(dir, "hf");

@@ -3,26 +3,17 @@ import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { build } from "esbuild";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { bundleCli, bundledCli } from "../helpers/commandLine";
 import { type HubServer, startHub, TOKEN } from "../helpers/hubServer";
 
 const root = resolve(import.meta.dirname, "../..");
-/** Inside node_modules, so that the native package is found from there. */
-const cli = join(root, "node_modules/.cache/decoder-lab/cli-import.mjs");
+const cli = bundledCli("cli-import");
 
 let dir: string;
 let hub: HubServer;
 beforeAll(async () => {
-  await build({
-    entryPoints: [join(root, "src/cli/main.ts")],
-    outfile: cli,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    external: ["onnxruntime-node"],
-    logLevel: "warning",
-  });
+  await bundleCli(cli);
   dir = await mkdtemp(join(tmpdir(), "decoder-lab-cli-import-"));
   const names = ["config.json", "tokenizer.json", "model.safetensors"];
   const files = await Promise.all(names.map(async (name) => [name, await readFile(join(root, "media/model", name))]));

@@ -1,40 +1,21 @@
-import { execFile } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { build } from "esbuild";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Figure } from "../../../src/cli/bench/table";
+import { bundleCli, bundledCli, type Output, runCli } from "../../helpers/commandLine";
 
-const root = resolve(import.meta.dirname, "../../..");
-/** Inside node_modules, so that the native package is found from there. */
-const cli = join(root, "node_modules/.cache/decoder-lab/bench-cli.mjs");
+const cli = bundledCli("bench-cli");
 let cache: string;
 
 beforeAll(async () => {
-  await build({
-    entryPoints: [join(root, "src/cli/main.ts")],
-    outfile: cli,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    external: ["onnxruntime-node"],
-    logLevel: "warning",
-  });
+  await bundleCli(cli);
   cache = await mkdtemp(join(tmpdir(), "decoder-lab-bench-"));
 }, 30_000);
 afterAll(() => rm(cache, { recursive: true, force: true }));
 
-const bench = (...args: string[]): Promise<{ readonly stdout: string; readonly stderr: string }> =>
-  new Promise((done) => {
-    const env = { ...process.env, XDG_CACHE_HOME: cache };
-    execFile(
-      process.execPath,
-      [cli, "bench", "--shape", "tiny", "--rounds", "1", ...args],
-      { env },
-      (_, stdout, stderr) => done({ stdout, stderr }),
-    );
-  });
+const bench = (...args: string[]): Promise<Output> =>
+  runCli(cli, ["bench", "--shape", "tiny", "--rounds", "1", ...args], { ...process.env, XDG_CACHE_HOME: cache });
 
 /** Lines of the contract, which may have others beside them. */
 async function figures(...args: string[]): Promise<Map<string, Figure>> {
