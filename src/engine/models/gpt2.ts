@@ -1,5 +1,6 @@
 /** GPT-2 (Radford et al., 2019), and what was trained with its code. */
 
+import { PLAIN } from "../nn/config";
 import { activationOf } from "./config";
 import { defineFamily } from "./family";
 
@@ -17,6 +18,7 @@ export const gpt2 = defineFamily({
       hf.refuse("tie_word_embeddings", "and GPT-2 with a head of its own is not supported; choose another model");
     }
     return {
+      ...PLAIN,
       vocabSize: hf.count("vocab_size", 50257),
       nCtx: hf.count("n_positions", 1024),
       nLayers: hf.layerCount("n_layer", 12),
@@ -29,14 +31,12 @@ export const gpt2 = defineFamily({
       weightLayout: "inOut",
       qkv: "fused",
       positions: { kind: "learned", offset: 0 },
-      embedScale: 1,
       norm: "pre",
       normKind: "layer",
       normEps: hf.number("layer_norm_epsilon", 1e-5, [0, 1]),
       normScale: true,
       normBias: true,
       finalNorm: true,
-      qkNorm: "none",
       activation: activationOf(hf, "activation_function", "gelu_new"),
       gatedMlp: false,
       attentionBias: true,
@@ -44,9 +44,6 @@ export const gpt2 = defineFamily({
       mlpBias: true,
       attentionScale: hf.flag("scale_attn_weights", true) ? 1 / Math.sqrt(dHead) : 1,
       scaleByLayer: hf.flag("scale_attn_by_inverse_layer_idx", false),
-      attentionSoftcap: null,
-      logitSoftcap: null,
-      windows: [],
       tiedHead: true,
       headBias: false,
     };

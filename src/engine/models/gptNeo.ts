@@ -1,5 +1,6 @@
 /** GPT-Neo (Black et al., 2021): GPT-2 with every other layer looking at the last positions only. */
 
+import { PLAIN } from "../nn/config";
 import { activationOf, type Fields, layers } from "./config";
 import { defineFamily } from "./family";
 
@@ -12,6 +13,7 @@ export const gptNeo = defineFamily({
     const nLayers = hf.layerCount("num_layers", 24);
     const window = hf.count("window_size", 256);
     return {
+      ...PLAIN,
       vocabSize: hf.count("vocab_size", 50257),
       nCtx: hf.count("max_position_embeddings", 2048),
       nLayers,
@@ -24,14 +26,12 @@ export const gptNeo = defineFamily({
       weightLayout: "outIn",
       qkv: "separate",
       positions: { kind: "learned", offset: 0 },
-      embedScale: 1,
       norm: "pre",
       normKind: "layer",
       normEps: hf.number("layer_norm_epsilon", 1e-5, [0, 1]),
       normScale: true,
       normBias: true,
       finalNorm: true,
-      qkNorm: "none",
       activation: activationOf(hf, "activation_function", "gelu_new"),
       gatedMlp: false,
       attentionBias: false,
@@ -39,9 +39,6 @@ export const gptNeo = defineFamily({
       mlpBias: true,
       // Scores are not divided by the root of the head's width; the initialisation took it into account.
       attentionScale: 1,
-      scaleByLayer: false,
-      attentionSoftcap: null,
-      logitSoftcap: null,
       windows: attentionTypes(hf, nLayers).map((type) => (type === "local" ? window : null)),
       tiedHead: hf.flag("tie_word_embeddings", true),
       headBias: false,

@@ -1,5 +1,6 @@
 /** GPT-NeoX (Black et al., 2022) and Pythia: attention and MLP read the residual stream side by side. */
 
+import { PLAIN } from "../nn/config";
 import { activationOf, rotaryOf } from "./config";
 import { defineFamily } from "./family";
 
@@ -12,6 +13,7 @@ export const gptNeoX = defineFamily({
     const dHead = dModel / nHeads;
     const bias = hf.flag("attention_bias", true);
     return {
+      ...PLAIN,
       vocabSize: hf.count("vocab_size", 50432),
       nLayers: hf.layerCount("num_hidden_layers", 44),
       nHeads,
@@ -23,24 +25,18 @@ export const gptNeoX = defineFamily({
       weightLayout: "outIn",
       qkv: "fusedByHead",
       ...rotaryOf(hf, dHead, { nCtx: 2048, share: 0.25, shareName: "rotary_pct", thetaName: "rotary_emb_base" }),
-      embedScale: 1,
       norm: hf.flag("use_parallel_residual", true) ? "parallel" : "pre",
       normKind: "layer",
       normEps: hf.number("layer_norm_eps", 1e-5, [0, 1]),
       normScale: true,
       normBias: true,
       finalNorm: true,
-      qkNorm: "none",
       activation: activationOf(hf, "hidden_act", "gelu"),
       gatedMlp: false,
       attentionBias: bias,
       outBias: bias,
       mlpBias: true,
       attentionScale: 1 / Math.sqrt(dHead),
-      scaleByLayer: false,
-      attentionSoftcap: null,
-      logitSoftcap: null,
-      windows: [],
       tiedHead: hf.flag("tie_word_embeddings", false),
       headBias: false,
     };

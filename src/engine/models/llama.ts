@@ -1,6 +1,6 @@
 /** Llama (Touvron et al., 2023), and what the many families that follow it share. */
 
-import type { DecoderConfig, Rotary } from "../nn/config";
+import { type DecoderConfig, PLAIN, type Rotary } from "../nn/config";
 import { activationOf, type Fields, type RotaryDefaults, rotaryOf } from "./config";
 import { defineFamily, type FamilySpec } from "./family";
 
@@ -23,6 +23,7 @@ export function llamaConfig(hf: Fields, defaults: LlamaDefaults): DecoderConfig 
   const [dModel, nHeads] = [hf.count("hidden_size", defaults.dModel), hf.count("num_attention_heads", defaults.nHeads)];
   const dHead = hf.countOrNull("head_dim", defaults.dHead) ?? dModel / nHeads;
   return {
+    ...PLAIN,
     vocabSize: hf.count("vocab_size", defaults.vocabSize),
     nLayers: hf.layerCount("num_hidden_layers", defaults.nLayers),
     nHeads,
@@ -34,24 +35,18 @@ export function llamaConfig(hf: Fields, defaults: LlamaDefaults): DecoderConfig 
     weightLayout: "outIn",
     qkv: "separate",
     ...rotaryOf(hf, dHead, defaults),
-    embedScale: 1,
     norm: "pre",
     normKind: "rms",
     normEps: hf.number("rms_norm_eps", defaults.normEps, [0, 1]),
     normScale: true,
     normBias: false,
     finalNorm: true,
-    qkNorm: "none",
     activation: activationOf(hf, "hidden_act", "silu"),
     gatedMlp: true,
     attentionBias: false,
     outBias: false,
     mlpBias: false,
     attentionScale: 1 / Math.sqrt(dHead),
-    scaleByLayer: false,
-    attentionSoftcap: null,
-    logitSoftcap: null,
-    windows: [],
     tiedHead: hf.flag("tie_word_embeddings", defaults.tiedHead),
     headBias: false,
   };

@@ -1,5 +1,6 @@
 /** OPT (Zhang et al., 2022) and Galactica. */
 
+import { PLAIN } from "../nn/config";
 import { activationOf } from "./config";
 import { defineFamily } from "./family";
 
@@ -15,6 +16,7 @@ export const opt = defineFamily({
     const bias = hf.flag("enable_bias", true);
     const affine = hf.flag("layer_norm_elementwise_affine", true);
     return {
+      ...PLAIN,
       vocabSize: hf.count("vocab_size", 50272),
       nCtx: hf.count("max_position_embeddings", 2048),
       nLayers: hf.layerCount("num_hidden_layers", 12),
@@ -28,24 +30,18 @@ export const opt = defineFamily({
       qkv: "separate",
       // The table's first two rows were for padding in the code that trained it.
       positions: { kind: "learned", offset: 2 },
-      embedScale: 1,
       norm: pre ? "pre" : "post",
       normKind: "layer",
       normEps: 1e-5,
       normScale: affine,
       normBias: affine,
       finalNorm: pre && !hf.flag("_remove_final_layer_norm", false),
-      qkNorm: "none",
       activation: activationOf(hf, "activation_function", "relu"),
       gatedMlp: false,
       attentionBias: bias,
       outBias: bias,
       mlpBias: bias,
       attentionScale: 1 / Math.sqrt(dModel / nHeads),
-      scaleByLayer: false,
-      attentionSoftcap: null,
-      logitSoftcap: null,
-      windows: [],
       tiedHead: hf.flag("tie_word_embeddings", true),
       headBias: false,
     };

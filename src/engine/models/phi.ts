@@ -1,5 +1,6 @@
 /** Phi-1, 1.5 and 2 (Gunasekar et al., 2023): one norm for attention and MLP, which stand side by side. */
 
+import { PLAIN } from "../nn/config";
 import { activationOf, rotaryOf } from "./config";
 import { defineFamily } from "./family";
 
@@ -12,6 +13,7 @@ export const phi = defineFamily({
     const [dModel, nHeads] = [hf.count("hidden_size", 2048), hf.count("num_attention_heads", 32)];
     const dHead = dModel / nHeads;
     return {
+      ...PLAIN,
       vocabSize: hf.count("vocab_size", 51200),
       nLayers: hf.layerCount("num_hidden_layers", 24),
       nHeads,
@@ -23,7 +25,6 @@ export const phi = defineFamily({
       weightLayout: "outIn",
       qkv: "separate",
       ...rotaryOf(hf, dHead, { nCtx: 2048, share: 0.5 }),
-      embedScale: 1,
       norm: "shared",
       normKind: "layer",
       normEps: hf.number("layer_norm_eps", 1e-5, [0, 1]),
@@ -37,10 +38,6 @@ export const phi = defineFamily({
       outBias: true,
       mlpBias: true,
       attentionScale: 1 / Math.sqrt(dHead),
-      scaleByLayer: false,
-      attentionSoftcap: null,
-      logitSoftcap: null,
-      windows: [],
       tiedHead: hf.flag("tie_word_embeddings", false),
       headBias: true,
     };

@@ -193,22 +193,27 @@ export function requireWholeHeads({ dModel, nHeads }: Pick<ClassicConfig, "dMode
   );
 }
 
+/** What only some families have, left out. */
+export const PLAIN = {
+  embedScale: 1,
+  qkNorm: "none",
+  scaleByLayer: false,
+  attentionSoftcap: null,
+  logitSoftcap: null,
+  windows: [],
+} as const satisfies Partial<DecoderConfig>;
+
 const variantOf = (given: ClassicConfig): Omit<DecoderConfig, keyof ClassicConfig> => ({
+  ...PLAIN,
   nKvHeads: given.nHeads,
   dHead: given.dModel / given.nHeads,
   dEmbed: given.dModel,
   weightLayout: "inOut",
   qkv: "separate",
   positions: { kind: "learned", offset: 0 },
-  embedScale: 1,
   normKind: "layer",
   normScale: true,
-  qkNorm: "none",
   gatedMlp: false,
   outBias: given.attentionBias,
   attentionScale: 1 / Math.sqrt(given.dModel / given.nHeads),
-  scaleByLayer: false,
-  attentionSoftcap: null,
-  logitSoftcap: null,
-  windows: [],
 });
