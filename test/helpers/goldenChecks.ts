@@ -8,14 +8,13 @@ import { initParams, type ParamNodes } from "../../src/engine/nn/params";
 import { random } from "../../src/engine/random";
 import { lower } from "../../src/engine/runtime/lower";
 import type { Device } from "../../src/engine/runtime/session";
-import { paramInputs } from "../../src/engine/runtime/weights";
 import { pack, unpack } from "../../src/engine/train/segments";
 import { adamRates, BANK_SIZE, lossOf, MAX_SITES, stepGraph } from "../../src/engine/train/step";
 import { expectAllClose } from "./allclose";
 import { evaluate } from "./evaluate";
 import type { GoldenDecoder, GoldenStep } from "./golden";
 import { normals } from "./gradcheck";
-import { lossAndGrads, probedForward } from "./graphs";
+import { lossAndGrads, paramInputs, probedForward } from "./graphs";
 import { type Feeds, type Results, runTurns, sideBySide } from "./run";
 import { modernConfig, tinyConfig } from "./tinyModel";
 

@@ -2,11 +2,14 @@
 
 import { grad } from "../../src/engine/autodiff/grad";
 import { input, type Node } from "../../src/engine/graph/node";
-import type { DecoderConfig } from "../../src/engine/nn/config";
+import type { DecoderConfig, ModelConfig } from "../../src/engine/nn/config";
 import { constantMasks, decoder, firstPositions, fullAttention } from "../../src/engine/nn/decoder";
-import { paramSpecs } from "../../src/engine/nn/params";
-import { paramInputs } from "../../src/engine/runtime/weights";
+import { type ParamNodes, paramNodes, paramSpecs } from "../../src/engine/nn/params";
 import { lossOf } from "../../src/engine/train/step";
+
+/** Parameters as inputs of a graph, under their own names. */
+export const paramInputs = (cfg: ModelConfig): ParamNodes =>
+  paramNodes(new Map(paramSpecs(cfg).map(({ name, shape }) => [name, input(name, shape)])));
 
 /** A forward pass with every value that has a name as an output. */
 export function probedForward(cfg: DecoderConfig, batch: number, length: number): Record<string, Node> {

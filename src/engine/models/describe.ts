@@ -1,6 +1,6 @@
 /** A model's modules under the names of its checkpoint, as PyTorch's `print(model)` shows them. */
 
-import { readdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Shape, sizeOf } from "../graph/shape";
 import {
@@ -11,7 +11,7 @@ import {
   type ModelConfig,
 } from "../nn/config";
 import { ENCODER, type ParamSpec, stackSpecs } from "../nn/params";
-import { openStored, readJson, type StoredTensor, type StoredTensors } from "../weights";
+import { hasStored, openStored, readJson, type StoredTensor, type StoredTensors } from "../weights";
 import { BLOCK, type PerplexityCost, QUANTIZATION_FILE, type QuantizationReport, scalesOf } from "../weights/quantize";
 import { layers } from "./config";
 import { checkpointNames, exportNames, type FamilyNames, moduleNameIn } from "./family";
@@ -48,7 +48,7 @@ export async function describeModel(dir: string): Promise<ModuleTree> {
   const file = join(dir, "config.json");
   const json = await readJson(file);
   const { family, cfg } = configOf(json, file);
-  const stored = (await hasWeights(dir)) ? await openStored(dir) : null;
+  const stored = (await hasStored(dir)) ? await openStored(dir) : null;
   const names = stored ? checkpointNames(family, cfg, stored.keys(), dir) : exportNames(family, cfg);
   // `configOf` has found a model_type in it.
   const given = json as Readonly<Record<string, unknown>>;
@@ -65,10 +65,6 @@ export async function describeModel(dir: string): Promise<ModuleTree> {
 
 const isCost = ({ tokens, before, after }: Partial<PerplexityCost>): boolean =>
   [tokens, before, after].every((x) => typeof x === "number");
-
-/** Without weights there is a plan of a model, which can be looked at as well. */
-const hasWeights = async (dir: string): Promise<boolean> =>
-  (await readdir(dir)).some((name) => /^(model\.safetensors|pytorch_model\.bin)(\.index\.json)?$/.test(name));
 
 const DTYPES: Readonly<Record<string, string>> = { F64: "float64", F32: "float32", F16: "float16", BF16: "bfloat16" };
 const BYTES: Readonly<Record<string, number>> = { float64: 8, float32: 4, float16: 2, bfloat16: 2 };

@@ -22,10 +22,6 @@ export interface DeviceWeights {
   release(): Promise<void>;
 }
 
-/** Parameters as inputs of a graph, under their own names. */
-export const paramInputs = (cfg: ModelConfig): ParamNodes =>
-  paramNodes(new Map(paramSpecs(cfg).map(({ name, shape }) => [name, input(name, shape)])));
-
 /** Parameters in memory, placed on a device. */
 export const placeWeights = (cfg: ModelConfig, params: Params, device: Device): Promise<DeviceWeights> =>
   placeParams(paramSpecs(cfg), params, device);

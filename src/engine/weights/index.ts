@@ -42,6 +42,7 @@ export {
   writeSafetensors,
 } from "./safetensors";
 export {
+  hasStored,
   openStored,
   readStored,
   readStoredBytes,

@@ -46,6 +46,12 @@ export async function openStored(dir: string): Promise<StoredTensors> {
   throw new EngineError("weights", `${dir} has no weights; choose a model folder that has one of ${known}.`);
 }
 
+/** Whether a folder has weights, whole or not. */
+export async function hasStored(dir: string): Promise<boolean> {
+  const there = await filesOf(dir);
+  return CONTAINERS.some(([name]) => there.includes(name));
+}
+
 async function filesOf(dir: string): Promise<string[]> {
   try {
     return await readdir(dir);

@@ -4,7 +4,7 @@ import { TokenCache } from "../../../src/engine/generate/generate";
 import { Tracer, traceGraph } from "../../../src/engine/inspect/trace";
 import { lower } from "../../../src/engine/runtime/lower";
 import { Session } from "../../../src/engine/runtime/session";
-import { paramInputs } from "../../../src/engine/runtime/weights";
+import { paramInputs } from "../../helpers/graphs";
 import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
 import { describeWebgpu } from "../../helpers/webgpu";
 

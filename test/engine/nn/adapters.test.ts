@@ -4,11 +4,11 @@ import { input, type Node } from "../../../src/engine/graph/node";
 import { adapterSpecs, initAdapters, mergedMatrix, withAdapters } from "../../../src/engine/nn/adapters";
 import type { DecoderConfig } from "../../../src/engine/nn/config";
 import { countParameters, initParams, type ParamNodes, paramNodes } from "../../../src/engine/nn/params";
-import { paramInputs } from "../../../src/engine/runtime/weights";
 import { lossOf } from "../../../src/engine/train/step";
 import { relativeError } from "../../helpers/allclose";
 import { evaluate } from "../../helpers/evaluate";
 import { normals } from "../../helpers/gradcheck";
+import { paramInputs } from "../../helpers/graphs";
 import { modernConfig, tinyConfig } from "../../helpers/tinyModel";
 
 const lora = { rank: 3, alpha: 7 };

@@ -4,12 +4,12 @@ import { input, type Node } from "../../../src/engine/graph/node";
 import { firstPositions } from "../../../src/engine/nn/decoder";
 import { decode, encode } from "../../../src/engine/nn/encoderDecoder";
 import { initParams, paramSpecs } from "../../../src/engine/nn/params";
-import { paramInputs } from "../../../src/engine/runtime/weights";
 import { pack } from "../../../src/engine/train/segments";
 import { adamRates, lossOf, stepGraph } from "../../../src/engine/train/step";
 import { expectAllClose } from "../../helpers/allclose";
 import { evaluate } from "../../helpers/evaluate";
 import { type GoldenTranslator, goldenTranslators } from "../../helpers/goldenTranslators";
+import { paramInputs } from "../../helpers/graphs";
 import { type Feeds, runGraph } from "../../helpers/run";
 
 const TOLERANCE = 1e-5;

@@ -1,10 +1,10 @@
 import { beforeAll, test } from "vitest";
 import { lower } from "../../../src/engine/runtime/lower";
-import { paramInputs } from "../../../src/engine/runtime/weights";
 import { pack } from "../../../src/engine/train/segments";
 import { lossOf, stepGraph } from "../../../src/engine/train/step";
 import { expectAllClose } from "../../helpers/allclose";
 import { goldenTranslators } from "../../helpers/goldenTranslators";
+import { paramInputs } from "../../helpers/graphs";
 import { type Feeds, type Results, runTurns, sideBySide } from "../../helpers/run";
 import { describeWebgpu } from "../../helpers/webgpu";
 
