@@ -1,0 +1,255 @@
+/**
+ * What the engine answers about a trace, beyond its values: what the Explorer's views ask.
+ *
+ * A trace is one run of one model over one text, kept by the engine under a number. Positions are tokens, counted from 0
+ * with the special tokens; layers and heads count from 0. Where an answer has a row for each of several places, arrays
+ * are flat and row-major. What is computed only when it is asked for, is asked for by position or by head: a view pays
+ * for what it shows.
+ */
+
+import type { RankedToken, Sampling, TokenSpan, TraceInfo } from "./engineApi";
+import type { Method } from "./rpc";
+
+export interface TraceApi {
+  /** Runs the same text again, changed on the way. The answer is a trace like any other; its `interventions` say how. */
+  intervene: Method<{ trace: number; interventions: readonly Intervention[] }, TraceInfo>;
+  /** What each place of the residual stream would predict, through the final norm and the head. */
+  lens: Method<LensParams, Lens>;
+  /** What each part of the model added to a token's logit after a position. */
+  attribution: Method<AttributionParams, Attribution>;
+
+  /** Small pictures of every head's attention pattern, and what kind of head each is by its scores. */
+  attentionGrid: Method<{ trace: number; size: number }, AttentionGrid>;
+  /** Tokens of the vocabulary whose vectors point where one does, by cosine. */
+  neighbours: Method<NeighboursParams, Neighbours>;
+  /** Principal components of a value's vectors, with those of chosen tokens of the vocabulary among them. */
+  projection: Method<ProjectionParams, Projection>;
+  /** A weight of the model in small: statistics, histogram and a picture. */
+  weightSummary: Method<{ dir: string; name: string; size: number }, WeightSummary>;
+
+  /** How well each token of a text was expected, given those before it. Reports tokens as they are scored. */
+  surprisal: Method<SurprisalParams, Surprisal, Surprisal>;
+  /** One token after another, with what there was to choose from at each. */
+  generationTrace: Method<GenerationParams, GenerationTrace, GenerationStep>;
+
+  /** How two runs of one tokenizer differ at each position. */
+  compareTraces: Method<{ a: number; b: number }, TraceDifference>;
+  /** How the weights of two models of one architecture differ, by tensor. */
+  compareWeights: Method<{ a: string; b: string }, readonly WeightDifference[]>;
+
+  /** Writes a trace to a file that opens without the model (docs/dltrace.md). */
+  saveTrace: Method<{ trace: number; path: string }, null>;
+  openTrace: Method<{ path: string }, TraceInfo>;
+}
+
+/** A value of the run, changed before what follows reads it. */
+export type Intervention =
+  /** Multiplies what a part adds to the residual stream; 0 switches it off, 1 leaves it. */
+  | { readonly kind: "scale"; readonly part: Part; readonly factor: number }
+  /** Puts in, at a position, what the same value was in another trace of the model. */
+  | {
+      readonly kind: "patch";
+      readonly value: PatchedValue;
+      readonly position: number;
+      readonly from: { readonly trace: number; readonly position: number };
+    };
+
+/** A part of the model that adds to the residual stream. */
+export type Part =
+  | { readonly kind: "head"; readonly layer: number; readonly head: number }
+  | { readonly kind: "attention"; readonly layer: number }
+  | { readonly kind: "mlp"; readonly layer: number }
+  /** Attention and MLP. */
+  | { readonly kind: "layer"; readonly layer: number };
+
+/** A value that can be patched; a head's is its `z`. */
+export type PatchedValue =
+  | { readonly kind: "head"; readonly layer: number; readonly head: number }
+  | { readonly kind: "attnOut" | "mlpOut" | "residPre" | "residPost"; readonly layer: number };
+
+export interface LensParams {
+  readonly trace: number;
+  /** From the first to before the last. */
+  readonly positions: readonly [number, number];
+  /** Tokens of each place, at most 50. */
+  readonly count: number;
+  /** A token whose probability and rank are told everywhere. */
+  readonly token?: number;
+}
+
+export interface Lens {
+  /** In the order of the model: `embed`, then of each layer `blocks.{l}.residMid` and `.residPost`. */
+  readonly places: readonly string[];
+  readonly positions: readonly [number, number];
+  /** [places, positions, count]: the most likely tokens and their probabilities. */
+  readonly ids: Uint32Array;
+  readonly probabilities: Float32Array;
+  /** [places, positions], in bits. */
+  readonly entropies: Float32Array;
+  /** Of `token`, [places, positions]; null where none was asked for. Rank 1 is the most likely. */
+  readonly tracked: { readonly probabilities: Float32Array; readonly ranks: Uint32Array } | null;
+  /** The vocabulary's text of every id in `ids`. */
+  readonly tokens: Readonly<Record<number, string>>;
+}
+
+export interface AttributionParams {
+  readonly trace: number;
+  readonly position: number;
+  readonly token: number;
+  /** The difference to this token's logit instead of the logit. */
+  readonly against?: number;
+}
+
+/**
+ * Direct logit attribution: the residual stream is a sum, and with the final norm's scale held as it was the logit is
+ * linear in it. The parts sum to the logit, but for rounding.
+ */
+export interface Attribution {
+  readonly logit: number;
+  readonly parts: readonly {
+    /** "embed", "posEmbed", "head", "attnBias", "mlp", "finalNormBias", "headBias", and "norm" where sublayers are normed. */
+    readonly kind: string;
+    readonly layer: number | null;
+    readonly head: number | null;
+    readonly value: number;
+  }[];
+  /** Where the sum is not the logit (a soft cap), what is left. */
+  readonly remainder: number;
+  /** What was held fixed, in one sentence, to show. */
+  readonly convention: string;
+}
+
+export interface AttentionGrid {
+  readonly layers: number;
+  readonly heads: number;
+  /** Rows and columns of each picture: at most the size asked for. */
+  readonly rows: number;
+  readonly cols: number;
+  /** [layers, heads, rows, cols]: of each tile of the pattern the largest value. */
+  readonly tiles: Float32Array;
+  /** By kind, [layers, heads]; each says in `means` what it is. */
+  readonly scores: Readonly<Record<HeadScore, Float32Array>>;
+}
+
+/**
+ * Mean over queries of the attention to: the token before; the first token; the token after an earlier occurrence of the
+ * query's own token (Olsson et al., 2022; NaN where nothing repeats); and the mean entropy of the pattern in bits.
+ */
+export type HeadScore = "previousToken" | "firstToken" | "induction" | "entropy";
+
+export interface NeighboursParams {
+  readonly trace: number;
+  /** A token of the vocabulary, or a value's vector at a position. */
+  readonly of:
+    | { readonly kind: "token"; readonly id: number }
+    | { readonly kind: "value"; readonly name: string; readonly position: number };
+  /** Among the input embeddings, or the head's rows. */
+  readonly among: "embeddings" | "head";
+  readonly count: number;
+}
+
+export interface Neighbours {
+  readonly nearest: readonly { readonly id: number; readonly token: string; readonly cosine: number }[];
+}
+
+export interface ProjectionParams {
+  readonly trace: number;
+  /** A value [1, T, D]. */
+  readonly name: string;
+  /** Tokens of the vocabulary whose input embeddings are drawn too. */
+  readonly ids: readonly number[];
+}
+
+export interface Projection {
+  /** [points, 3]: first the positions, then the ids. Signs are fixed: each component's largest loading is positive. */
+  readonly coordinates: Float32Array;
+  readonly points: number;
+  /** Share of the variance of the positions' vectors, of each of the three. */
+  readonly explained: Float32Array;
+}
+
+export interface WeightSummary {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly min: number;
+  readonly max: number;
+  readonly mean: number;
+  readonly std: number;
+  /** Equal bins from min to max. */
+  readonly histogram: Uint32Array;
+  /** Mean of each tile, [rows, cols]; a vector is one row. */
+  readonly picture: { readonly rows: number; readonly cols: number; readonly values: Float32Array };
+}
+
+export interface SurprisalParams {
+  readonly dir: string;
+  readonly text: string;
+  /** Scores from this UTF-16 offset on only; what is before serves as context. */
+  readonly from?: number;
+  /** Alternatives of each token, at most 20. */
+  readonly alternatives: number;
+}
+
+/** Of long texts the window moves in steps of half the context, so each token has at least half a context before it. */
+export interface Surprisal {
+  readonly tokens: readonly TokenSpan[];
+  /** In bits, -log2 p; NaN of a token with nothing before it. */
+  readonly surprisal: Float32Array;
+  /** Of the distribution that the token was expected by, in bits. */
+  readonly entropy: Float32Array;
+  /** 1 was the most likely. */
+  readonly rank: Uint32Array;
+  /** [tokens, alternatives]: the most likely tokens there and their probabilities. */
+  readonly alternatives: { readonly count: number; readonly ids: Uint32Array; readonly probabilities: Float32Array };
+  /** The vocabulary's text of every id in `alternatives`. */
+  readonly texts: Readonly<Record<number, string>>;
+}
+
+export interface GenerationParams extends Partial<Sampling> {
+  readonly dir: string;
+  /** A text, or the tokens of a branch: a prompt and what was chosen so far. */
+  readonly prompt: string | readonly number[];
+  readonly maxNewTokens: number;
+  /** Tokens told of each step, at most 100. */
+  readonly count: number;
+}
+
+export interface GenerationStep {
+  readonly id: number;
+  readonly token: string;
+  /** By the model itself, before temperature and cuts. */
+  readonly probability: number;
+  readonly entropyBits: number;
+  readonly top: readonly RankedToken[];
+  /** What the sampler drew from: how many tokens were left, and what mass of the model's own distribution they had. */
+  readonly kept: { readonly tokens: number; readonly mass: number };
+  /** With which probability the sampler drew it. */
+  readonly drawnWith: number;
+}
+
+export interface GenerationTrace {
+  /** Tokens of the prompt. */
+  readonly prompt: readonly TokenSpan[];
+  readonly steps: readonly GenerationStep[];
+  readonly text: string;
+  readonly reason: "eos" | "length" | "cancelled";
+}
+
+export interface TraceDifference {
+  /** Positions that are compared: those of the shorter trace. */
+  readonly positions: number;
+  /** First position whose token differs; null where none does. */
+  readonly tokensDifferAt: number | null;
+  /** KL(a || b) of the next token's distribution at each position, in bits. */
+  readonly divergence: Float32Array;
+  /** By value that both have with one width: L2 norm of the difference by that of a's, [positions]. */
+  readonly values: readonly { readonly name: string; readonly relative: Float32Array }[];
+}
+
+export interface WeightDifference {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** L2 norm of b - a by that of a. */
+  readonly relative: number;
+  readonly cosine: number;
+}
