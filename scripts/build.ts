@@ -6,7 +6,7 @@
 
 import { chmod, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type BuildOptions, context, build as esbuild } from "esbuild";
+import { type BuildOptions, context, build as esbuild, type Metafile } from "esbuild";
 import { inRoot, root, runAsScript } from "./paths.ts";
 
 // Dependencies that are CommonJS need `require` inside an ES module.
@@ -59,11 +59,12 @@ function bundles(outdir: string, release: boolean): BuildOptions[] {
   ];
 }
 
-/** Builds everything into `outdir`, which is emptied first. */
-export async function build({ outdir = inRoot("dist"), release = false } = {}): Promise<void> {
+/** Builds everything into `outdir`, which is emptied first, and answers what went into each bundle. */
+export async function build({ outdir = inRoot("dist"), release = false } = {}): Promise<Metafile[]> {
   await rm(outdir, { recursive: true, force: true });
-  await Promise.all(bundles(outdir, release).map((options) => esbuild(options)));
+  const built = await Promise.all(bundles(outdir, release).map((options) => esbuild({ ...options, metafile: true })));
   await chmod(join(outdir, "cli.js"), 0o755);
+  return built.map(({ metafile }) => metafile);
 }
 
 async function watch(): Promise<void> {
@@ -72,4 +73,6 @@ async function watch(): Promise<void> {
   }
 }
 
-runAsScript(import.meta.url, () => (process.argv.includes("--watch") ? watch() : build()));
+runAsScript(import.meta.url, async () => {
+  await (process.argv.includes("--watch") ? watch() : build());
+});

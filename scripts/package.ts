@@ -11,17 +11,22 @@ import { cp, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { parseArgs, promisify } from "node:util";
 import { build } from "./build.ts";
+import { notices, packagesIn } from "./notices.ts";
 import { Failure, inRoot, runAsScript } from "./paths.ts";
 import { requireHostTarget, type TargetName, targetNames, targets, vsixPath } from "./targets.ts";
 
 /** Folders and files of the repository that ship as they are; the optional ones where they exist. */
 const shipped = ["LICENSE", "README.md", "CHANGELOG.md", "media", "package.nls.json"];
 const shippedIfPresent = ["l10n"];
+/** Packages that ship beside the bundles. */
+const runtimePackages = ["onnxruntime-common", "onnxruntime-node"];
+const NOTICES = "THIRD_PARTY_NOTICES.md";
 
 /** Builds once and packages each target. */
 export async function packageTargets(names: readonly TargetName[]): Promise<void> {
   const bundle = inRoot("out", "stage", "dist");
-  await build({ outdir: bundle, release: true });
+  const metafiles = await build({ outdir: bundle, release: true });
+  await writeFile(join(bundle, NOTICES), await notices([...packagesIn(metafiles), ...runtimePackages]));
   await mkdir(dirname(vsixPath("linux-x64")), { recursive: true });
   await Promise.all(names.map((name) => packageTarget(name, bundle)));
 }

@@ -37,6 +37,14 @@ describe.each(targetNames)("the VSIX for %s", (target) => {
     expect(names.filter((name) => /\.(ts|map|tsbuildinfo)$/.test(name))).toEqual([]);
   });
 
+  test("names the packages of others that it contains, and their licences", async () => {
+    const notices = await readEntry(target, "extension/dist/THIRD_PARTY_NOTICES.md");
+    expect([...notices.matchAll(/^## (\S+) \d/gm)].map(([, name]) => name)).toEqual(
+      expect.arrayContaining(["onnxruntime-node", "@huggingface/hub", "@vscode/webview-ui-toolkit", "uplot"]),
+    );
+    expect(notices).not.toContain("undefined");
+  });
+
   test("finds every file that its manifest names", async () => {
     const names = await fileNames(target);
     const manifest = JSON.parse(await readEntry(target, "extension/package.json"));
@@ -55,6 +63,7 @@ describe.each(targetNames)("the VSIX for %s", (target) => {
 });
 
 const bundles = [
+  "extension/dist/THIRD_PARTY_NOTICES.md",
   "extension/dist/engine.js",
   "extension/dist/extension.cjs",
   "extension/dist/webview/inspector.css",
