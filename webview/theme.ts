@@ -29,7 +29,7 @@ export function readTheme(): Theme {
     muted: color("--lab-muted"),
     border: color("--lab-border"),
     focus: color("--lab-focus"),
-    series: [color("--lab-series-1"), color("--lab-series-2"), color("--lab-series-3")],
+    series: [1, 2, 3, 4, 5, 6].map((n) => color(`--lab-series-${n}`)),
     fontFamily: style.fontFamily,
     monoFamily: style.getPropertyValue("--lab-mono").trim(),
     highContrast: isHighContrast(),

@@ -7,17 +7,40 @@ import { formatCount } from "../format";
 import { t } from "../strings";
 import { onThemeChange, readTheme, type Theme } from "../theme";
 import { type Rgb, toCss } from "./colorScale";
+import { type Drawing, dashOf, lineSvg } from "./lineSvg";
 import { decimate, indexAt, type Points } from "./series";
 
 export interface Line {
   readonly name: string;
   readonly points: Points;
-  /** Which of the theme's chart colours. */
-  readonly color: 0 | 1 | 2;
+  /** Which of the theme's chart colours; past the last, the first again with another dash. */
+  readonly color: number;
+  /** Which pattern of dashes, so that lines are told apart without their colours; solid by default. */
+  readonly dash?: number;
   /** `faint` lies behind another line of its colour; `dots` marks each point. */
   readonly style: "line" | "faint" | "dots";
   readonly format: (value: number) => string;
 }
+
+/** What the lines are drawn over, and how. */
+export interface Scales {
+  readonly x: {
+    readonly name: string;
+    readonly format: (value: number) => string;
+    /** Positions are whole numbers. */
+    readonly whole: boolean;
+  };
+  /** Logarithmic upwards; what is not above zero is left out then. */
+  readonly log: boolean;
+}
+
+/** Something that happened at a position, such as a loss that was not a number. */
+export interface Mark {
+  readonly x: number;
+  readonly label: string;
+}
+
+export const stepScales = (): Scales => ({ x: { name: t("step"), format: formatCount, whole: true }, log: false });
 
 interface ChartOptions {
   readonly title: string;
@@ -29,8 +52,10 @@ interface ChartOptions {
 
 export interface LineChart {
   readonly node: HTMLElement;
-  readonly show: (lines: readonly Line[]) => void;
+  readonly show: (lines: readonly Line[], scales?: Scales, marks?: readonly Mark[]) => void;
   readonly picture: () => HTMLCanvasElement | null;
+  /** The same with real text. */
+  readonly svg: () => string | null;
 }
 
 export function createLineChart(options: ChartOptions): LineChart {
@@ -44,6 +69,8 @@ export function createLineChart(options: ChartOptions): LineChart {
   const node = el("div", { class: "chart-block" }, legend, holder, spoken);
 
   let lines: readonly Line[] = [];
+  let scales = stepScales();
+  let marks: readonly Mark[] = [];
   let plot: uPlot | null = null;
   /** Where the user points; null: at the end. */
   let step: number | null = null;
@@ -60,19 +87,31 @@ export function createLineChart(options: ChartOptions): LineChart {
     const at = step ?? lastStep();
     fill(
       legend,
-      el("div", { class: "legend-step" }, el("dt", {}, t("step")), el("dd", { class: "number" }, formatCount(at))),
-      ...readAt(at).map(({ line, text }) => {
-        const swatch = el("span", { class: `swatch ${line.style}`, attrs: { "aria-hidden": "true" } });
-        swatch.style.setProperty("--swatch", toCss(theme.series[line.color] as Rgb));
-        return el("div", {}, el("dt", {}, swatch, line.name), el("dd", { class: "number" }, text));
-      }),
+      el(
+        "div",
+        { class: "legend-step" },
+        el("dt", {}, scales.x.name),
+        el("dd", { class: "number" }, scales.x.format(at)),
+      ),
+      ...readAt(at).map(({ line, text }) =>
+        el("div", {}, el("dt", {}, swatch(line, theme), line.name), el("dd", { class: "number" }, text)),
+      ),
+      ...marks.map(({ label }) =>
+        el(
+          "div",
+          { class: "mark-note" },
+          el("dt", {}, el("span", { class: "mark-sign", attrs: { "aria-hidden": "true" } })),
+          el("dd", {}, label),
+        ),
+      ),
     );
   };
 
   const data = (): uPlot.AlignedData => {
     const buckets = Math.max(100, holder.clientWidth);
     const tables = lines.map(({ points }) => {
-      const { x, y } = decimate(points, buckets);
+      const drawn = scales.log ? { ...points, y: points.y.map((value) => (value > 0 ? value : Number.NaN)) } : points;
+      const { x, y } = decimate(drawn, buckets);
       return [x, y] as [number[], number[]];
     });
     // Nulls where another line has a point are gaps that the lines span.
@@ -84,14 +123,19 @@ export function createLineChart(options: ChartOptions): LineChart {
     plot = null;
     if (lines.length === 0 || holder.clientWidth === 0) return;
     const theme = readTheme();
-    plot = new uPlot(plotOptions(options, lines, holder.clientWidth, theme, pointed), data(), holder);
+    plot = new uPlot(
+      plotOptions(options, { lines, scales, marks: () => marks }, holder.clientWidth, theme, pointed),
+      data(),
+      holder,
+    );
     drawLegend();
   };
 
   const pointed = (self: uPlot) => {
     const { left } = self.cursor;
     const before = step;
-    step = left === undefined || left < 0 ? null : Math.round(self.posToVal(left, "x"));
+    const at = left === undefined || left < 0 ? null : self.posToVal(left, "x");
+    step = at !== null && scales.x.whole ? Math.round(at) : at;
     if (step !== before) drawLegend();
   };
 
@@ -116,7 +160,7 @@ export function createLineChart(options: ChartOptions): LineChart {
     plot.setCursor({ left: plot.valToPos(x, "x"), top: plot.over.clientHeight / 2 });
     step = x;
     drawLegend();
-    spoken.textContent = `${t("step {0}", formatCount(x))}: ${readAt(x)
+    spoken.textContent = `${scales.x.name} ${scales.x.format(x)}: ${readAt(x)
       .map(({ line, text }) => `${line.name} ${text}`)
       .join(", ")}`;
   });
@@ -129,21 +173,89 @@ export function createLineChart(options: ChartOptions): LineChart {
 
   return {
     node,
-    show(next) {
-      const same = plot && next.length === lines.length && next.every(({ name }, i) => name === lines[i]?.name);
+    show(next, nextScales = stepScales(), nextMarks = []) {
+      const same =
+        plot &&
+        nextScales.log === scales.log &&
+        nextScales.x.name === scales.x.name &&
+        next.length === lines.length &&
+        next.every(({ name, style }, i) => name === lines[i]?.name && style === lines[i]?.style);
       lines = next;
+      scales = nextScales;
+      marks = nextMarks;
       setAttr(holder, "aria-label", `${options.title}, ${next.map(({ name }) => name).join(", ")}`);
       if (!same) return rebuild();
       plot?.setData(data());
       drawLegend();
     },
     picture: () => plot && pictureOf(plot, options.title),
+    svg: () => plot && lineSvg(drawingOf(options, lines, scales, marks, readTheme())),
+  };
+}
+
+const colorOf = ({ color }: Line, { series }: Theme): Rgb => series[color % series.length] as Rgb;
+const dashesOf = ({ color, dash = 0 }: Line, { series }: Theme) => dashOf(dash + Math.floor(color / series.length));
+
+/** What the legend shows of a line: its colour and its dashes. */
+export function swatch(line: Line, theme: Theme): SVGElement | HTMLElement {
+  if (line.style === "dots" && dashesOf(line, theme).length === 0) {
+    const dot = el("span", { class: "swatch dots", attrs: { "aria-hidden": "true" } });
+    dot.style.setProperty("--swatch", toCss(colorOf(line, theme)));
+    return dot;
+  }
+  const make = (name: string, attrs: Record<string, string | number>) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attrs)) node.setAttribute(key, String(value));
+    return node;
+  };
+  const svg = make("svg", { class: `swatch ${line.style}`, width: 22, height: 8, "aria-hidden": "true" });
+  const stroke = toCss(colorOf(line, theme));
+  const faint = line.style === "faint";
+  svg.append(
+    make("line", {
+      x1: 0,
+      y1: 4,
+      x2: 22,
+      y2: 4,
+      stroke,
+      "stroke-width": faint ? 1 : 2,
+      "stroke-dasharray": dashesOf(line, theme).join(" "),
+      opacity: faint ? 0.6 : 1,
+    }),
+  );
+  if (line.style === "dots") svg.append(make("circle", { cx: 11, cy: 4, r: 3.5, fill: stroke }));
+  return svg;
+}
+
+function drawingOf(
+  { title, formatAxis }: ChartOptions,
+  lines: readonly Line[],
+  scales: Scales,
+  marks: readonly Mark[],
+  theme: Theme,
+): Drawing {
+  return {
+    title,
+    x: scales.x,
+    y: { format: formatAxis, log: scales.log },
+    lines: lines.map((line) => ({
+      name: line.name,
+      points: decimate(line.points, 1000),
+      color: toCss(colorOf(line, theme)),
+      dash: dashesOf(line, theme),
+      style: line.style,
+    })),
+    marks,
+    background: toCss(theme.background),
+    foreground: toCss(theme.foreground),
+    muted: toCss(theme.muted),
+    fontFamily: theme.fontFamily,
   };
 }
 
 function plotOptions(
   { height, formatAxis, rightAxis }: ChartOptions,
-  lines: readonly Line[],
+  { lines, scales, marks }: { lines: readonly Line[]; scales: Scales; marks: () => readonly Mark[] },
   width: number,
   theme: Theme,
   pointed: (self: uPlot) => void,
@@ -165,15 +277,15 @@ function plotOptions(
       points: { size: 7, fill: toCss(theme.background) },
       y: false,
     },
-    scales: { x: { time: false } },
+    scales: { x: { time: false }, y: scales.log ? { distr: 3 } : {} },
     axes: [
       {
         ...axis,
         size: 28,
-        values: format(formatCount),
-        incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4, 2e4, 5e4, 1e5],
+        values: format(scales.x.format),
+        ...(scales.x.whole ? { incrs: WHOLE_STEPS } : {}),
       },
-      { ...axis, size: 52, values: format(formatAxis) },
+      { ...axis, size: 52, values: scales.log ? formatPowers(formatAxis) : format(formatAxis) },
       ...(rightAxis
         ? [
             {
@@ -182,7 +294,7 @@ function plotOptions(
               scale: "y",
               size: 48,
               grid: { show: false },
-              values: format(rightAxis.format),
+              values: scales.log ? formatPowers(rightAxis.format) : format(rightAxis.format),
               label: rightAxis.name,
               labelSize: 16,
               labelFont: `11px ${theme.fontFamily}`,
@@ -192,10 +304,12 @@ function plotOptions(
     ],
     series: [
       {},
-      ...lines.map(({ name, color, style }) => {
-        const stroke = theme.series[color] as Rgb;
+      ...lines.map((line) => {
+        const { name, style } = line;
+        const stroke = colorOf(line, theme);
         return {
           label: name,
+          dash: [...dashesOf(line, theme)],
           stroke: style === "faint" ? alpha(stroke, theme.highContrast ? 0.55 : 0.35) : toCss(stroke),
           width: style === "faint" ? 1 : 1.75,
           spanGaps: true,
@@ -203,8 +317,32 @@ function plotOptions(
         };
       }),
     ],
-    hooks: { setCursor: [pointed] },
+    hooks: { setCursor: [pointed], draw: [(self) => drawMarks(self, marks(), theme)] },
   };
+}
+
+const WHOLE_STEPS = [1, 2, 5]
+  .flatMap((n) => Array.from({ length: 10 }, (_, power) => n * 10 ** power))
+  .sort((a, b) => a - b);
+
+/** On a logarithmic axis uPlot hands over the splits that have no room as null. */
+const formatPowers = (write: (value: number) => string) => (_: uPlot, values: (number | null)[]) =>
+  values.map((value) => (value === null ? "" : write(value)));
+
+function drawMarks(plot: uPlot, marks: readonly Mark[], theme: Theme): void {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  ctx.strokeStyle = toCss(theme.foreground);
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([2 * devicePixelRatio, 2 * devicePixelRatio]);
+  for (const { x } of marks) {
+    const at = Math.round(plot.valToPos(x, "x", true)) + 0.5;
+    ctx.beginPath();
+    ctx.moveTo(at, bbox.top);
+    ctx.lineTo(at, bbox.top + bbox.height);
+    ctx.stroke();
+  }
+  ctx.restore();
 }
 
 const alpha = ([r, g, b]: Rgb, a: number): string => `rgb(${r} ${g} ${b} / ${a})`;

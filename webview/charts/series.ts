@@ -64,3 +64,14 @@ export function indexAt({ x }: Points, at: number): number {
   }
   return low - 1;
 }
+
+/** About `count` round numbers from `low` to `high`: 1, 2 or 5 times a power of ten apart. */
+export function ticks(low: number, high: number, count: number): number[] {
+  const rough = (high - low) / count;
+  if (!(rough > 0) || !Number.isFinite(rough)) return [low];
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const apart = power * ([1, 2, 5].find((n) => n * power >= rough) ?? 10);
+  const first = Math.ceil(low / apart);
+  const last = Math.floor(high / apart + 1e-9);
+  return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * apart).toPrecision(12)));
+}

@@ -12,6 +12,8 @@ export interface DataSource {
   readonly fileName: () => string;
   readonly table: () => TableData | null;
   readonly picture?: () => HTMLCanvasElement | null;
+  /** The picture with real text, which every size suits. */
+  readonly svg?: () => string | null;
 }
 
 export interface DataBar {
@@ -69,6 +71,11 @@ export function createDataBar(source: DataSource, save: Save): DataBar {
         const picture = source.picture?.();
         const blob = picture && (await new Promise<Blob | null>((resolve) => picture.toBlob(resolve, "image/png")));
         if (blob) save(`${source.fileName()}.png`, new Uint8Array(await blob.arrayBuffer()));
+      }),
+    source.svg &&
+      action(t("Save SVG"), () => {
+        const svg = source.svg?.();
+        if (svg) save(`${source.fileName()}.svg`, new TextEncoder().encode(svg));
       }),
     said,
   );
