@@ -17,11 +17,18 @@ import {
 
 const ACTIVE = "activeModel";
 
+export interface Place {
+  readonly name: string;
+  readonly dir: string;
+}
+
 export class ModelLibrary implements vscode.Disposable {
   readonly #state: vscode.Memento;
   readonly #bundledDir: string;
   readonly #changed = new vscode.EventEmitter<void>();
   readonly #watcher: vscode.FileSystemWatcher;
+  /** For models that are still to be made. */
+  readonly #promised = new Set<Place>();
   #models: readonly Model[] = [];
   #refreshing: Promise<void> | undefined;
 
@@ -79,23 +86,26 @@ export class ModelLibrary implements vscode.Disposable {
     await this.refresh();
   }
 
-  /** A name and a folder that no model has yet. */
-  place(wanted: string): { name: string; dir: string } {
-    const trained = this.#models.filter((model) => !model.bundled);
+  /** A name and a folder that no model has yet, and no other gets until they are given back or this window ends. */
+  place(wanted: string): Place {
+    const there = this.#models.flatMap(({ name, dir, bundled }) => (bundled ? [] : [{ name, dir }]));
+    const taken = [...there, ...this.#promised];
     const name = nameFor(
       wanted,
-      trained.map((model) => model.name),
+      taken.map((place) => place.name),
     );
-    return {
+    const folder = folderFor(
       name,
-      dir: join(
-        this.dir,
-        folderFor(
-          name,
-          trained.map((model) => basename(model.dir)),
-        ),
-      ),
-    };
+      taken.map((place) => basename(place.dir)),
+    );
+    const place = { name, dir: join(this.dir, folder) };
+    this.#promised.add(place);
+    return place;
+  }
+
+  /** Of what was to be a model and did not become one. */
+  giveBack(place: Place): void {
+    this.#promised.delete(place);
   }
 
   dispose(): void {

@@ -173,15 +173,17 @@ const pickPrecision = (source: ImportSource) =>
 
 /** Imports, and once more with another token where that is what was missing. */
 async function bring(lab: Lab, source: ImportSource, quantize: ImportParams["quantize"]): Promise<void> {
+  await lab.models.refresh();
+  const place = lab.models.place(importedName(source.name, quantize));
+  const { name, dir } = place;
   try {
-    await lab.models.refresh();
-    const { name, dir } = lab.models.place(importedName(source.name, quantize));
     const params = { source: source.source, out: dir, quantize, access: await lab.hub.access() };
     const info = await withProgress(lab, name, params);
     await lab.models.noteImport(dir, name, info);
     await lab.models.activate(dir);
     void offerNext(name, info);
   } catch (error) {
+    lab.models.giveBack(place);
     if (isCancelled(error)) return tellStopped(source);
     if (!source.isRemote || !wantsToken(error)) throw error;
     lab.log.error(`import: ${logged(error)}`);
