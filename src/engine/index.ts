@@ -22,6 +22,7 @@ export { isTranslation, type Model, type ModelInfo, openModel, readConfig } from
 export { LoadedModel } from "./models/loaded";
 export { printModules } from "./models/print";
 export { LoadedTranslator } from "./models/translator";
+export { decoderOf } from "./nn/config";
 export { PRESETS, type Preset } from "./presets/presets";
 export { presetNamed, type Setting, type Settings, settingsOf } from "./presets/settings";
 export { type DeviceChoice, type DeviceInfo, listDevices } from "./runtime/devices";
@@ -29,4 +30,5 @@ export type { Device } from "./runtime/session";
 export { DocumentTokens, loadTokenizer, type Tokenizer, type TokenSpan } from "./tokenizers";
 export type { EvalReport, StepReport, TrainConfig } from "./train/config";
 export { type Evaluation, evaluateModel } from "./train/evaluate";
-export { type NewRun, type RunControl, resume, type TrainEvent, type TrainResult, train } from "./train/run";
+export { type CheckpointInfo, checkpointsOf } from "./train/runFolder";
+export { type Branch, branch, type NewRun, type RunControl, resume, type TrainEvent, type TrainResult, train } from "./train/run";

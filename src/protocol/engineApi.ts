@@ -53,6 +53,10 @@ export interface EngineApi {
   train: Method<TrainParams, TrainResult, TrainEvent>;
   /** Goes on from a model folder's last checkpoint. */
   resume: Method<{ dir: string; steps?: number; device?: DeviceChoice }, TrainResult, TrainEvent>;
+  /** Trains on from a checkpoint in a new folder: without changes, exactly as the run that it is of went on. */
+  branch: Method<BranchParams, TrainResult, TrainEvent>;
+  /** What a run has kept of itself, the newest last. None of a run that trains adapters: those are no whole models. */
+  checkpoints: Method<{ dir: string }, CheckpointInfo[]>;
   pauseRun: Method<{ dir: string; paused: boolean }, null>;
   stopRun: Method<{ dir: string }, null>;
   presets: Method<Record<string, never>, PresetInfo[]>;
@@ -224,6 +228,11 @@ export interface TraceInfo {
   readonly trace: number;
   readonly model: ModelInfo;
   readonly tokens: readonly TokenSpan[];
+  /**
+   * Of a translator, what it read. `tokens` are then BOS and the translation that it gives; values over the source are
+   * named `enc.…`, and the attention to it `blocks.{l}.cross.…`, its pattern [1, H, T, S].
+   */
+  readonly source?: TraceSource | undefined;
   /** Every value of the run, by its trace name, with its shape (batch first). */
   readonly values: readonly { readonly name: string; readonly shape: readonly number[] }[];
   /** L2 norm of the residual stream, [nLayers + 1, T]: before the first block and after each. */
@@ -232,6 +241,16 @@ export interface TraceInfo {
   readonly nextToken: NextToken;
   readonly device: Device;
   readonly milliseconds: number;
+}
+
+/** The encoder's side of a translator's trace. */
+export interface TraceSource {
+  /** Of the sentence, between BOS and EOS; offsets are of the text that was given. */
+  readonly tokens: readonly TokenSpan[];
+  /** L2 norm of the encoder's residual stream, [encoder layers + 1, S]. */
+  readonly residualNorms: Float32Array;
+  /** What the model makes of the sentence; the offsets of the trace's tokens are of this text. */
+  readonly translation: string;
 }
 
 export interface NextToken {
@@ -283,6 +302,27 @@ export interface TrainParams {
   readonly set?: Readonly<Record<string, string | number | boolean>>;
 }
 
+export interface BranchParams {
+  /** The checkpoint's folder. */
+  readonly dir: string;
+  /** The model folder to make; must not exist or be empty. */
+  readonly out: string;
+  readonly name: string;
+  readonly device: DeviceChoice;
+  /** Settings of how it is trained that differ from here on: not the model's, nor what decides which data is held out. */
+  readonly set?: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** A model folder of its own, as the run was at a step: what takes a model's `dir` takes this one. */
+export interface CheckpointInfo {
+  readonly step: number;
+  readonly dir: string;
+  /** As they were last known at that step. */
+  readonly loss: number | null;
+  readonly valLoss: number | null;
+  readonly accuracy: number | null;
+}
+
 export type TrainEvent =
   | { readonly kind: "prepare"; readonly message: string; readonly fraction: number | null }
   | {
@@ -294,9 +334,19 @@ export type TrainEvent =
     }
   | { readonly kind: "steps"; readonly reports: readonly StepReport[]; readonly secondsLeft: number }
   | { readonly kind: "eval"; readonly report: EvalReport }
+  /** How far a step moved the weights: after each evaluation, the RMS of the update divided by that of the weights. */
+  | { readonly kind: "updates"; readonly step: number; readonly layers: readonly LayerUpdate[] }
+  /** One sentence on what went wrong at a step, and what to change. The run goes on, or ends with an error that says it. */
+  | { readonly kind: "warning"; readonly step: number; readonly message: string }
   | { readonly kind: "sample"; readonly step: number; readonly text: string }
   | { readonly kind: "checkpoint"; readonly step: number }
   | { readonly kind: "paused"; readonly paused: boolean };
+
+export interface LayerUpdate {
+  /** "embeddings", "blocks.0" …, "lnFinal", "head"; of a translator's encoder with "enc." before it. */
+  readonly name: string;
+  readonly ratio: number;
+}
 
 export interface TrainResult {
   readonly dir: string;

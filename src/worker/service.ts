@@ -3,12 +3,16 @@
 import { statSync } from "node:fs";
 import { basename } from "node:path";
 import {
+  branch,
+  checkpointsOf,
   type DeviceChoice,
   DocumentTokens,
   describeModel,
   EngineError,
   importModel,
+  isTranslation,
   LoadedModel,
+  LoadedTranslator,
   listDevices,
   loadTokenizer,
   openModel,
@@ -26,7 +30,7 @@ import {
 } from "../engine";
 import type { EngineApi } from "../protocol/engineApi";
 import type { Handlers } from "../protocol/rpc";
-import { traceService } from "./traceService";
+import { type AnyLoaded, type OpenModels, traceService } from "./traceService";
 
 /** `device` is the choice of the settings; a run may ask for another. */
 export function engineService(device: DeviceChoice = deviceFromEnvironment()): Handlers<EngineApi> {
@@ -74,6 +78,9 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
     train: (params, context) => runs.run(params.out, context, (control) => train(params, control)),
     resume: ({ dir, steps, device }, context) =>
       runs.run(dir, context, (control) => resume(dir, { steps, device }, control)),
+    branch: ({ dir, ...params }, context) =>
+      runs.run(params.out, context, (control) => branch({ checkpoint: dir, ...params }, control)),
+    checkpoints: ({ dir }) => checkpointsOf(dir),
     pauseRun: ({ dir, paused }) => runs.pause(dir, paused),
     stopRun: ({ dir }) => runs.stop(dir),
   };
@@ -94,13 +101,23 @@ function readable(prompt: string, { encodePrompt, addBos }: Tokenizer, contextTo
 }
 
 /** Models in memory: the last few used, read again when their files have changed. */
-class Models {
-  readonly #loaded = new Map<string, { readonly version: string; readonly model: Promise<LoadedModel> }>();
+class Models implements OpenModels {
+  readonly #loaded = new Map<string, { readonly version: string; readonly model: Promise<AnyLoaded> }>();
   readonly #tokenizers = new Map<string, { readonly version: string; readonly tokenizer: Promise<Tokenizer> }>();
 
   constructor(readonly device: DeviceChoice) {}
 
-  open(dir: string): Promise<LoadedModel> {
+  async open(dir: string): Promise<LoadedModel> {
+    const loaded = await this.#open(dir, LoadedModel.open);
+    // Opening a translator as a decoder says that it is none.
+    return loaded instanceof LoadedModel ? loaded : LoadedModel.open(dir, this.device);
+  }
+
+  async openAny(dir: string): Promise<AnyLoaded> {
+    return this.#open(dir, (await isTranslation(dir)) ? LoadedTranslator.open : LoadedModel.open);
+  }
+
+  #open(dir: string, load: (dir: string, choice: DeviceChoice) => Promise<AnyLoaded>): Promise<AnyLoaded> {
     const version = versionOf(dir, ["config.json", "model.safetensors"]);
     const known = this.#loaded.get(dir);
     if (known?.version === version) {
@@ -109,7 +126,7 @@ class Models {
       return known.model;
     }
     if (known) void this.#forget(dir);
-    const model = LoadedModel.open(dir, this.device);
+    const model = load(dir, this.device);
     model.catch(() => this.#loaded.delete(dir));
     this.#loaded.set(dir, { version, model });
     for (const oldest of [...this.#loaded.keys()].slice(0, -MODELS_KEPT)) void this.#forget(oldest);

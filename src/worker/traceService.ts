@@ -1,13 +1,28 @@
 /** What is asked about runs that were kept: traces, and what is computed from them. */
 
-import { attentionOf, EngineError, findTokens, type LoadedModel, nextToken, type Trace } from "../engine";
+import {
+  attentionOf,
+  decoderOf,
+  EngineError,
+  findTokens,
+  LoadedModel,
+  LoadedTranslator,
+  nextToken,
+  type Tokenizer,
+  type Trace,
+} from "../engine";
 import type { EngineApi, TraceTensor } from "../protocol/engineApi";
 import type { Handlers } from "../protocol/rpc";
 
 /** Models by their folders, opened once. */
 export interface OpenModels {
+  /** A decoder; a translator is refused in a sentence. */
   open(dir: string): Promise<LoadedModel>;
+  /** A model of either kind. */
+  openAny(dir: string): Promise<AnyLoaded>;
 }
+
+export type AnyLoaded = LoadedModel | LoadedTranslator;
 
 type TraceMethod = "inspect" | "traceTensor" | "findTokens" | "releaseTrace";
 
@@ -15,33 +30,37 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
   const traces = new Traces();
 
   return {
-    inspect: async ({ dir, text, maxTokens }) => {
-      const loaded = await models.open(dir);
+    inspect: async ({ dir, text, maxTokens }, { signal }) => {
+      const loaded = await models.openAny(dir);
       const began = performance.now();
-      const { tokens, trace, nextToken: probabilities, residualNorms } = await loaded.inspect(text, maxTokens);
+      const { trace, nextToken: probabilities, ...told } =
+        loaded instanceof LoadedTranslator ? await loaded.inspect(text, signal) : await loaded.inspect(text, maxTokens);
       return {
+        ...told,
         trace: traces.keep({ loaded, trace, probabilities }),
         model: loaded.model.info,
-        tokens,
-        values: traceValues(trace, loaded.model.cfg.nHeads),
-        residualNorms,
-        nextToken: nextToken(probabilities, loaded.model.tokenizer, TOKENS_TOLD),
+        values: traceValues(trace, decoderOf(loaded.model.cfg).nHeads),
+        nextToken: nextToken(probabilities, writerOf(loaded), TOKENS_TOLD),
         device: loaded.weights.device,
         milliseconds: performance.now() - began,
       };
     },
-    traceTensor: ({ trace, name, head }) => traceTensor(traces.get(trace), name, head),
+    traceTensor: ({ trace, name, head }) => traceTensor(traces.any(trace), name, head),
     findTokens: ({ trace, query, count }) => {
-      const { loaded, probabilities } = traces.get(trace);
-      return findTokens(query, probabilities, loaded.vocabulary, loaded.model.tokenizer, count);
+      const { loaded, probabilities } = traces.any(trace);
+      return findTokens(query, probabilities, loaded.vocabulary, writerOf(loaded), count);
     },
     releaseTrace: ({ trace }) => traces.release(trace),
   };
 }
 
-interface KeptTrace {
+/** The tokenizer of what a model writes. */
+const writerOf = (loaded: AnyLoaded): Tokenizer =>
+  loaded instanceof LoadedTranslator ? loaded.model.target : loaded.model.tokenizer;
+
+interface KeptTrace<Loaded extends AnyLoaded = LoadedModel> {
   /** May have been released: its tokenizer and configuration are still good. */
-  readonly loaded: LoadedModel;
+  readonly loaded: Loaded;
   readonly trace: Trace;
   /** Of the token after the last, [V]. */
   readonly probabilities: Float32Array;
@@ -49,17 +68,27 @@ interface KeptTrace {
 
 /** Traces that a view may still ask about. */
 class Traces {
-  readonly #kept = new Map<number, KeptTrace>();
+  readonly #kept = new Map<number, KeptTrace<AnyLoaded>>();
   #count = 0;
 
-  keep(trace: KeptTrace): number {
+  keep(trace: KeptTrace<AnyLoaded>): number {
     const id = ++this.#count;
     this.#kept.set(id, trace);
     for (const oldest of [...this.#kept.keys()].slice(0, -TRACES_KEPT)) this.#kept.delete(oldest);
     return id;
   }
 
+  /** Of a decoder: what only decoders can be asked refuses a translator's. */
   get(id: number): KeptTrace {
+    const { loaded, ...kept } = this.any(id);
+    if (loaded instanceof LoadedModel) return { ...kept, loaded };
+    throw new EngineError(
+      "config",
+      "This is computed for decoders only, and the model is a translator; choose a model that writes on from a text.",
+    );
+  }
+
+  any(id: number): KeptTrace<AnyLoaded> {
     const trace = this.#kept.get(id);
     if (!trace) throw new EngineError("notFound", "These values are no longer kept; inspect the text again.");
     return trace;
@@ -79,7 +108,8 @@ const TOKENS_TOLD = 100;
 function traceValues(trace: Trace, nHeads: number): { name: string; shape: readonly number[] }[] {
   return [...trace].flatMap(([name, { shape }]) => {
     const value = { name, shape };
-    if (!name.endsWith(".attn.v")) return [value];
+    // A translator's sentences are short: their patterns are in the trace.
+    if (!name.endsWith(".attn.v") || trace.has(name.replace(/v$/, "pattern"))) return [value];
     const T = shape[2] as number;
     const attention = (kind: string) => ({ name: name.replace(/v$/, kind), shape: [1, nHeads, T, T] });
     return [value, attention("scores"), attention("pattern")];
@@ -87,17 +117,17 @@ function traceValues(trace: Trace, nHeads: number): { name: string; shape: reado
 }
 
 /** One value of a trace; of those by head, the head asked for. */
-function traceTensor({ loaded, trace }: KeptTrace, name: string, head = 0): TraceTensor {
-  const { cfg } = loaded.model;
-  const attention = /^blocks\.(\d+)\.attn\.(scores|pattern)$/.exec(name);
-  if (attention) {
-    const { [attention[2] as "scores" | "pattern"]: value } = attentionOf(cfg, trace, Number(attention[1]), head);
-    return { name, ...value };
-  }
+function traceTensor({ loaded, trace }: KeptTrace<AnyLoaded>, name: string, head = 0): TraceTensor {
+  const cfg = decoderOf(loaded.model.cfg);
   const value = trace.get(name);
+  const attention = /^blocks\.(\d+)\.attn\.(scores|pattern)$/.exec(name);
+  if (!value && attention) {
+    const { [attention[2] as "scores" | "pattern"]: made } = attentionOf(cfg, trace, Number(attention[1]), head);
+    return { name, ...made };
+  }
   if (!value) throw new EngineError("notFound", `This run has no value "${name}"; inspect the text again.`);
   const { shape, data } = value;
-  if (!/\.attn\.[qkvz]$/.test(name)) return { name, ...value };
+  if (shape.length < 4) return { name, ...value };
   const [, heads, T, K] = shape as [number, number, number, number];
   if (head >= cfg.nHeads) throw new EngineError("notFound", `${name} has ${cfg.nHeads} heads, not ${head + 1}.`);
   // Of keys and values, those that the head of queries reads.

@@ -18,7 +18,7 @@ import { ENCODER } from "../nn/params";
 import { lower } from "../runtime/lower";
 import { Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
-import { SENTENCE } from "../tokenizers";
+import { SENTENCE, type Tokenizer, type TokenSpan } from "../tokenizers";
 import type { Trace, TraceValue } from "./trace";
 
 export class TranslationTracer {
@@ -73,6 +73,47 @@ export class TranslationTracer {
     return session;
   }
 }
+
+/** The tokens that `sentenceIds` makes of a text, BOS and EOS included, with their offsets in it as it was given. */
+export function sourceSpans(text: string, tokenizer: Tokenizer): TokenSpan[] {
+  // A sentence is read with one space between its words; where each of its characters stood before.
+  const offsets: number[] = [];
+  const words = [...text.matchAll(/\S+/gu)].map(({ 0: word, index }) => {
+    if (offsets.length > 0) offsets.push(index - 1);
+    for (let i = 0; i < word.length; i++) offsets.push(index + i);
+    return word;
+  });
+  const place = (offset: number) => offsets[offset] ?? text.length;
+  const spans = tokenizer.spans(words.join(" ")).map((span) => ({
+    ...span,
+    start: place(span.start),
+    end: span.end > span.start ? place(span.end - 1) + 1 : place(span.start),
+  }));
+  const { bosId, eosId } = SENTENCE;
+  return [specialSpan(bosId, 0, tokenizer), ...spans, specialSpan(eosId, text.length, tokenizer)];
+}
+
+/** Tokens that were written, with their offsets in the text that they make. */
+export function targetSpans(ids: readonly number[], tokenizer: Tokenizer): { text: string; tokens: TokenSpan[] } {
+  const decoder = tokenizer.decoder();
+  let text = "";
+  const tokens = ids.map((id) => {
+    const start = text.length;
+    text += id === SENTENCE.bosId ? "" : decoder.push(id);
+    const bytes = tokenizer.bytes(id);
+    return { id, token: tokenizer.token(id), start, end: text.length, special: bytes.length === 0, bytes };
+  });
+  return { text: text + decoder.end(), tokens };
+}
+
+const specialSpan = (id: number, at: number, tokenizer: Tokenizer): TokenSpan => ({
+  id,
+  token: tokenizer.token(id),
+  start: at,
+  end: at,
+  special: true,
+  bytes: new Uint8Array(),
+});
 
 /** Every value of both stacks under its trace name, batch first. */
 function traceGraph(cfg: EncoderDecoderConfig, weights: DeviceWeights, B: number): Record<string, Node> {

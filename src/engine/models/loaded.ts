@@ -200,10 +200,11 @@ async function deviceFor({ cfg }: Model, choice: DeviceChoice) {
   return { device: "cpu" as const, reason: `The GPU cannot run this model: ${problem}.` };
 }
 
-function residualNorms(trace: Trace, nLayers: number): Float32Array {
+/** L2 norm of a stack's residual stream before the first block and after each, [nLayers + 1, T]. */
+export function residualNorms(trace: Trace, nLayers: number, prefix = ""): Float32Array {
   const names = ["blocks.0.residPre", ...Array.from({ length: nLayers }, (_, l) => `blocks.${l}.residPost`)];
   const rows = names.flatMap((name) => {
-    const { data, shape } = trace.get(name) as { data: Float32Array; shape: readonly number[] };
+    const { data, shape } = trace.get(prefix + name) as { data: Float32Array; shape: readonly number[] };
     const [, T, D] = shape as [number, number, number];
     return Array.from({ length: T }, (_, t) =>
       Math.sqrt(data.subarray(t * D, (t + 1) * D).reduce((sum, x) => sum + x * x, 0)),

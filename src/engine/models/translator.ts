@@ -1,14 +1,18 @@
 /** A translator in memory: its weights on a device, and what was compiled for them. */
 
 import { EngineError } from "../errors";
+import { softmax } from "../generate/sampling";
 import { Translator } from "../generate/translate";
+import { vocabularyTexts } from "../inspect/nextToken";
 import type { Trace } from "../inspect/trace";
-import { TranslationTracer } from "../inspect/translation";
+import { sourceSpans, TranslationTracer, targetSpans } from "../inspect/translation";
+import { ENCODER } from "../nn/params";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
 import { type DeviceWeights, mapWeights } from "../runtime/weights";
-import { SENTENCE } from "../tokenizers";
+import { SENTENCE, type TokenSpan } from "../tokenizers";
 import { sentenceIds } from "../train/translation";
 import { openTranslation, type Translation } from "./folder";
+import { type Inspection, residualNorms } from "./loaded";
 
 export interface TranslatedSentence {
   /** Of the target, without EOS. */
@@ -16,9 +20,21 @@ export interface TranslatedSentence {
   readonly text: string;
 }
 
+/** A run over a sentence and the translation that comes of it; `tokens` are BOS and that translation. */
+export interface TranslationInspection extends Inspection {
+  readonly source: {
+    readonly tokens: readonly TokenSpan[];
+    /** Of the encoder, [encoder layers + 1, S]. */
+    readonly residualNorms: Float32Array;
+    readonly translation: string;
+  };
+}
+
 export class LoadedTranslator {
   readonly #tracer: TranslationTracer;
   readonly #translator: Translator;
+  #last: Promise<unknown> = Promise.resolve();
+  #vocabulary: readonly string[] | undefined;
 
   private constructor(
     readonly model: Translation,
@@ -35,14 +51,24 @@ export class LoadedTranslator {
     return new LoadedTranslator(model, await mapWeights(model.cfg, model.weights, device), reason);
   }
 
+  /** Each target token's text, [V]: see `vocabularyTexts`. */
+  get vocabulary(): readonly string[] {
+    this.#vocabulary ??= vocabularyTexts(this.model.cfg.decoder.vocabSize, this.model.target);
+    return this.#vocabulary;
+  }
+
   /** A sentence's ids, BOS and EOS included. */
   sourceIds(text: string): number[] {
     return this.#fitting(sentenceIds(this.model.source, text));
   }
 
   /** The most likely translation, token by token. */
-  async translate(source: readonly number[], maxNewTokens = Infinity): Promise<TranslatedSentence> {
-    const [written = []] = await this.#translator.translate([this.#fitting(source)], { maxNewTokens });
+  async translate(
+    source: readonly number[],
+    maxNewTokens = Infinity,
+    signal?: AbortSignal,
+  ): Promise<TranslatedSentence> {
+    const [written = []] = await this.#translator.translate([this.#fitting(source)], { maxNewTokens, signal });
     const ids = written.filter((id) => id !== SENTENCE.eosId);
     return { ids, text: this.model.target.decode(ids) };
   }
@@ -52,16 +78,52 @@ export class LoadedTranslator {
     const targets: number[][] = [];
     for (const source of sources) {
       const { ids } = await this.translate(source);
-      // What is written last has no token after it to be read for.
-      targets.push([SENTENCE.bosId, ...ids].slice(0, this.model.cfg.decoder.nCtx));
+      targets.push(this.#readIds(ids));
     }
     return this.#tracer.trace(sources, targets);
   }
 
+  /** Everything that is computed while a sentence is read and its greedy translation is written. */
+  inspect(text: string, signal?: AbortSignal): Promise<TranslationInspection> {
+    return this.#inTurn(async () => {
+      const { cfg, source, target } = this.model;
+      const sourceIds = this.sourceIds(text);
+      const { ids } = await this.translate(sourceIds, Infinity, signal);
+      const read = this.#readIds(ids);
+      const trace = await this.#tracer.trace([sourceIds], [read]);
+      const { tokens, text: translation } = targetSpans(read, target);
+      const logits = trace.get("logits")?.data.subarray(-cfg.decoder.vocabSize) as Float32Array;
+      return {
+        tokens,
+        trace,
+        nextToken: softmax(logits),
+        residualNorms: residualNorms(trace, cfg.decoder.nLayers),
+        source: {
+          tokens: sourceSpans(text, source),
+          residualNorms: residualNorms(trace, cfg.encoder.nLayers, ENCODER),
+          translation,
+        },
+      };
+    });
+  }
+
   async release(): Promise<void> {
-    await this.#translator.release();
-    await this.#tracer.release();
-    await this.weights.release();
+    await this.#inTurn(async () => {
+      await this.#translator.release();
+      await this.#tracer.release();
+      await this.weights.release();
+    });
+  }
+
+  /** What the decoder reads to write these ids: what is written last has no token after it to be read for. */
+  #readIds(ids: readonly number[]): number[] {
+    return [SENTENCE.bosId, ...ids].slice(0, this.model.cfg.decoder.nCtx);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work, work);
+    this.#last = turn.catch(() => undefined);
+    return turn;
   }
 
   #fitting<Ids extends readonly number[]>(ids: Ids): Ids {
