@@ -117,6 +117,7 @@ export class ModelLibrary implements vscode.Disposable {
     const [trained, bundled] = await Promise.all([listModels(this.dir), readModel(this.#bundledDir, true)]);
     // A source tree before its first build has no bundled model; that is not a broken one.
     this.#models = bundled.createdAt === 0 ? trained : [...trained, bundled];
+    for (const place of this.#promised) if (trained.some(({ dir }) => dir === place.dir)) this.#promised.delete(place);
     this.#changed.fire();
   }
 }
