@@ -238,7 +238,8 @@ function activated(x: Node, { activation }: DecoderConfig): Node {
   }
 }
 
-function head(x: Node, param: ParamNodes, cfg: DecoderConfig): Node {
+/** The logits [N, V] of rows that have passed the final norm. */
+export function head(x: Node, param: ParamNodes, cfg: DecoderConfig): Node {
   const read = cfg.dEmbed === cfg.dModel ? x : dense(x, "head.in", param, cfg); // [N, E]
   if (!cfg.tiedHead) return softcapped(dense(read, "head", param, cfg), cfg.logitSoftcap);
   const bias = cfg.headBias ? param("head.bias") : undefined;
