@@ -21,7 +21,7 @@ export function probedForward(cfg: DecoderConfig, batch: number, length: number)
     rotation: () => {
       throw new Error("these graphs have learned positions");
     },
-    attend: fullAttention(cfg, size, constantMasks(length)),
+    attend: fullAttention(cfg, size, constantMasks(cfg, length)),
     probe: (name, x) => {
       outputs[name] = x;
       return x;

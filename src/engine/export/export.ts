@@ -143,6 +143,12 @@ const ONNX_FILES = {
 
 async function writeOnnxFolder({ work, out, model, known, options }: Job, precision: OnnxPrecision): Promise<Json> {
   const { family, cfg } = model;
+  if (!cfg.causal) {
+    throw new EngineError(
+      "config",
+      `${model.info.name} has no causal mask, and ONNX models keep what they have read; export it as hf, or train it with model.causal=true.`,
+    );
+  }
   const { file, dtype } = ONNX_FILES[precision];
   const folder = join(work, "onnx");
   await makeFolder(folder);

@@ -30,7 +30,7 @@ const ACTIVATIONS: Readonly<Record<Activation, string>> = {
 export function knownFamilyOf(cfg: DecoderConfig): KnownFamily | null {
   const isPre = cfg.norm === "pre" && cfg.finalNorm;
   const activation_function = ACTIVATIONS[cfg.activation];
-  if (cfg.headBias) return null;
+  if (cfg.headBias || cfg.positions.kind !== "learned" || !cfg.causal) return null;
   if (isPre && cfg.tiedHead) {
     return {
       family: gpt2,

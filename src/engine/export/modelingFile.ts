@@ -67,13 +67,16 @@ class Block(nn.Module):
         self.heads = c["nHeads"]
         self.activation = ACTIVATIONS[c["activation"]]
         self.norm_first = c["norm"] == "pre"
+        self.causal = c.get("causal", True)
 
     def attention(self, x):
         batch, length, width = x.shape
         q, k, v = (f(x).view(batch, length, self.heads, -1).transpose(1, 2) for f in (self.q, self.k, self.v))
         scores = q @ k.transpose(2, 3) / q.shape[-1] ** 0.5
         later = torch.ones(length, length, dtype=torch.bool, device=x.device).triu(1)
-        z = scores.masked_fill(later, float("-inf")).softmax(-1) @ v
+        if self.causal:
+            scores = scores.masked_fill(later, float("-inf"))
+        z = scores.softmax(-1) @ v
         return self.o(z.transpose(1, 2).reshape(batch, length, width))
 
     def mlp(self, x):
@@ -87,13 +90,20 @@ class Block(nn.Module):
         return self.ln2(x + self.mlp(x))
 
 
+def sinusoids(length, width):
+    """Of position t, in columns 2i and 2i + 1: the sine and the cosine of t / 10000^(2i / width)."""
+    even = torch.arange(width, dtype=torch.float64) // 2 * 2
+    angles = torch.outer(torch.arange(length, dtype=torch.float64), 10000 ** (-even / width))
+    return torch.where(torch.arange(width) % 2 == 0, angles.sin(), angles.cos())
+
+
 class DecoderLab(nn.Module):
     def __init__(self, config):
         super().__init__()
         c = self.config = config
-        self.embed = nn.ModuleDict(
-            {"tokens": nn.Embedding(c["vocabSize"], c["dModel"]), "positions": nn.Embedding(c["nCtx"], c["dModel"])}
-        )
+        self.embed = nn.ModuleDict({"tokens": nn.Embedding(c["vocabSize"], c["dModel"])})
+        if c.get("positions", "learned") == "learned":
+            self.embed["positions"] = nn.Embedding(c["nCtx"], c["dModel"])
         self.blocks = nn.ModuleList(Block(c) for _ in range(c["nLayers"]))
         self.lnFinal = LayerNorm(c) if c["finalNorm"] else nn.Identity()
         self.head = nn.Module()
@@ -104,7 +114,11 @@ class DecoderLab(nn.Module):
 
     def forward(self, ids):
         """Logits [batch, position, vocabulary] of ids [batch, position]."""
-        x = self.embed["tokens"](ids) + self.embed["positions"].weight[: ids.shape[1]]
+        x = self.embed["tokens"](ids)
+        if "positions" in self.embed:
+            x = x + self.embed["positions"].weight[: ids.shape[1]]
+        if self.config.get("positions") == "sinusoidal":
+            x = x + sinusoids(ids.shape[1], x.shape[-1]).to(x)
         for block in self.blocks:
             x = block(x)
         x = self.lnFinal(x)

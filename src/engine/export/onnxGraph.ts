@@ -258,8 +258,9 @@ function countedPositions(w: Prologue, places: string): string {
 /** The rows that the new positions [B, T] have in the table of positions, or in those of angles. */
 function positionRows(w: Prologue, cfg: DecoderConfig, ids: string): void {
   const { positions } = cfg;
-  if (positions.kind === "learned") {
-    const offset = w.emit("offset_positions", "Add", [ids, w.int64s(positions.offset)]);
+  if (positions.kind === "learned" || positions.kind === "sinusoidal") {
+    const first = positions.kind === "learned" ? positions.offset : 0;
+    const offset = w.emit("offset_positions", "Add", [ids, w.int64s(first)]);
     w.emit("position_rows", "Reshape", [offset, w.int64s(-1, 1)]);
   }
   if (positions.kind !== "rotary") return;

@@ -45,6 +45,8 @@ export class Decoding {
   readonly #cache: Cache;
   /** Tokens of each sequence that the cache holds. */
   #lengths: Int32Array;
+  /** Of a model whose positions see later ones, those tokens themselves: see `#readAgain`. */
+  #read: readonly (readonly number[])[];
 
   constructor(
     readonly cfg: DecoderConfig,
@@ -54,6 +56,7 @@ export class Decoding {
     if (weights.device === "webgpu") requireGpuAttention(cfg);
     this.#cache = weights.device === "cpu" ? new HostCache(cfg, batch) : new GpuCache(cfg, batch, weights);
     this.#lengths = new Int32Array(batch);
+    this.#read = Array.from({ length: batch }, () => []);
   }
 
   /** Tokens of the longest sequence whose keys and values are in the cache. */
@@ -67,6 +70,7 @@ export class Decoding {
       throw new Error("rewind: sequences of unequal length can only be started anew");
     }
     this.#lengths = this.#lengths.map((n) => Math.min(n, length));
+    this.#read = this.#read.map((ids) => ids.slice(0, length));
     this.#cache.rewind(length);
   }
 
@@ -76,6 +80,7 @@ export class Decoding {
     if (T === 0 || this.length + T > this.cfg.nCtx) {
       throw new Error(`append: ${T} tokens after ${this.length} do not fit a context of ${this.cfg.nCtx}`);
     }
+    if (!this.cfg.causal) return this.#readAgain(ids, lengths ?? Array(this.batch).fill(T), logits);
     // A batch attends over an empty cache or one token at a time: that is what the GPU's operator can do.
     const most = this.batch > 1 ? T : mostPerRun(this.cfg, this.weights.device);
     let next: NextToken | undefined;
@@ -96,6 +101,21 @@ export class Decoding {
     this.#session = undefined;
     this.#cache.release();
     this.#lengths.fill(0);
+    this.#read = this.#read.map(() => []);
+  }
+
+  /** Where positions see later ones, a new token changes what is known of all before it. */
+  #readAgain(ids: Int32Array, counts: readonly number[], wantsLogits: boolean): Promise<NextToken> {
+    const B = this.batch;
+    const read = this.#read.map((before, b) => [
+      ...before,
+      ...Array.from({ length: counts[b] as number }, (_, t) => ids[t * B + b] as number),
+    ]);
+    this.rewind(0);
+    this.#read = read;
+    const lengths = read.map(({ length }) => length);
+    const all = Int32Array.from({ length: Math.max(...lengths) * B }, (_, i) => read[i % B]?.[Math.floor(i / B)] ?? 0);
+    return this.#run(all, lengths, wantsLogits);
   }
 
   async #run(ids: Int32Array, counts: readonly number[], wantsLogits: boolean): Promise<NextToken> {
@@ -339,8 +359,8 @@ class HostCache implements Cache {
         // A padded position sees itself, so that its softmax has something to divide by.
         for (let column = 0; column < S; column++) {
           const there = this.#places[column]?.[b] as number;
-          const isSeen =
-            here < 0 ? column === P + t : there >= 0 && there <= here && (!window || there > here - window);
+          const isInReach = !cfg.causal || (there <= here && (!window || there > here - window));
+          const isSeen = here < 0 ? column === P + t : there >= 0 && isInReach;
           if (!isSeen) row[column] = -1e9;
         }
         for (let r = 1; r < R; r++) mask.set(row, (b * R * T + r * T + t) * S);
@@ -419,6 +439,7 @@ function mostPerRun(cfg: DecoderConfig, device: Device): number {
 
 /** What the attention operator of the GPU's cache cannot do, said before it is tried; null where it can. */
 export function gpuAttentionProblem(cfg: DecoderConfig): string | null {
+  if (!cfg.causal) return "its positions see later ones, which the GPU's operator does not let them";
   if (cfg.attentionSoftcap !== null) return "its attention is soft-capped, which the GPU's operator leaves out";
   if (cfg.dHead % 8 !== 0) return `its heads are ${cfg.dHead} wide, and the GPU's operator wants multiples of 8`;
   return null;

@@ -1,7 +1,7 @@
-/** The causal masks of graphs whose length is known only when they run. */
+/** The masks of graphs whose length is known only when they run. */
 
 import type { DecoderConfig } from "../nn/config";
-import { causalMask, windowOfLayer } from "../nn/decoder";
+import { attentionMask, windowOfLayer } from "../nn/decoder";
 import { type DeviceTensor, hostTensor } from "../runtime/session";
 
 /** The name of the mask of layers with a window. */
@@ -12,7 +12,7 @@ export function maskFeeds(cfg: DecoderConfig, T: number): Record<string, DeviceT
   const masks: Record<string, DeviceTensor> = {};
   for (let l = 0; l < cfg.nLayers; l++) {
     const window = windowOfLayer(cfg, l);
-    masks[maskName(window)] ??= hostTensor(causalMask(T, window), [T, T]);
+    masks[maskName(window)] ??= hostTensor(attentionMask(cfg, T, window), [T, T]);
   }
   return masks;
 }

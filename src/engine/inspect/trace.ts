@@ -184,7 +184,7 @@ export function attentionOf(
       scores[query * T + key] = cap === null ? score : Math.tanh(score / cap) * cap;
     }
     const first = Math.max(0, query + 1 - window);
-    const seen = scores.subarray(query * T + first, query * T + query + 1);
+    const seen = scores.subarray(query * T + first, cfg.causal ? query * T + query + 1 : (query + 1) * T);
     const max = seen.reduce((a, b) => Math.max(a, b), -Infinity);
     const total = seen.reduce((sum, x) => sum + Math.exp(x - max), 0);
     seen.forEach((x, i) => {

@@ -28,7 +28,10 @@ const word =
 /** Nothing stands for a field that is missing: its own type of value is asked for, and refused as it is. */
 const required = (hf: Fields, name: string) => hf.raw(name) as never;
 
-const FIELDS: { readonly [K in keyof ClassicConfig]: Reading<ClassicConfig[K]> } = {
+/** What decoders and translators have. */
+type SharedConfig = Omit<ClassicConfig, "positions" | "causal">;
+
+const FIELDS: { readonly [K in keyof SharedConfig]: Reading<SharedConfig[K]> } = {
   vocabSize: count,
   nCtx: count,
   nLayers: layerCount,
@@ -55,7 +58,13 @@ const readFields = <C>(fields: { readonly [K in keyof C]: Reading<C[K]> }, hf: F
 export const decoderLab = defineFamily({
   modelType: MODEL_TYPE,
   className: "DecoderLab",
-  config: (hf) => classicDecoder(readFields(FIELDS, hf)),
+  config: (hf) =>
+    classicDecoder({
+      ...readFields(FIELDS, hf),
+      // Models from before these could be chosen do not say them.
+      positions: hf.choice("positions", { learned: "learned", none: "none", sinusoidal: "sinusoidal" }, "learned"),
+      causal: hf.flag("causal", true),
+    }),
 
   prefix: "",
   names: {
@@ -121,13 +130,13 @@ export function translatorConfig(json: unknown, file: string): EncoderDecoderCon
 export function toConfigJson(cfg: ModelConfig): object {
   const family = isEncoderDecoder(cfg) ? decoderLabTranslate : decoderLab;
   const written = (decoder: DecoderConfig) =>
-    Object.fromEntries(Object.keys(FIELDS).map((name) => [name, decoder[name as keyof ClassicConfig]]));
+    Object.fromEntries(Object.keys(FIELDS).map((name) => [name, decoder[name as keyof SharedConfig]]));
   return {
     model_type: family.modelType,
     architectures: [family.architecture],
     torch_dtype: "float32",
     ...(isEncoderDecoder(cfg)
       ? { sourceVocabSize: cfg.encoder.vocabSize, nEncoderLayers: cfg.encoder.nLayers, ...written(cfg.decoder) }
-      : written(cfg)),
+      : { ...written(cfg), positions: cfg.positions.kind, causal: cfg.causal }),
   };
 }

@@ -37,6 +37,8 @@ export interface DecoderConfig {
   readonly qkv: "separate" | "fused" | "fusedByHead";
 
   readonly positions: Positions;
+  /** Whether a position sees no later one. Where it does, training shows it the tokens that it is to predict. */
+  readonly causal: boolean;
   /** The token embedding is multiplied by it. */
   readonly embedScale: number;
 
@@ -123,7 +125,7 @@ export type RotaryScaling =
       readonly highFrequencyFactor: number;
     };
 
-/** What the decoders that are trained here differ in: those of 2017 and of GPT-2, with learned positions. */
+/** What the decoders that are trained here differ in: those of 2017 and of GPT-2. */
 export type ClassicConfig = Pick<
   DecoderConfig,
   | "vocabSize"
@@ -142,11 +144,18 @@ export type ClassicConfig = Pick<
 > & {
   readonly norm: "pre" | "post";
   readonly activation: "relu" | "gelu" | "geluTanh";
+  /** Learned where nothing is said. */
+  readonly positions?: ClassicPositions;
+  /** True where nothing is said. */
+  readonly causal?: boolean;
 };
 
-export function classicDecoder(given: ClassicConfig): DecoderConfig {
+export type ClassicPositions = Exclude<Positions["kind"], "rotary">;
+
+export function classicDecoder({ positions = "learned", causal = true, ...given }: ClassicConfig): DecoderConfig {
   requireWholeHeads(given);
-  return { ...given, ...variantOf(given) };
+  const kind = positions === "learned" ? { kind: positions, offset: 0 } : { kind: positions };
+  return { ...given, ...variantOf(given), positions: kind, causal };
 }
 
 /**
@@ -166,7 +175,7 @@ export const isEncoderDecoder = (cfg: ModelConfig): cfg is EncoderDecoderConfig 
 export const decoderOf = (cfg: ModelConfig): DecoderConfig => (isEncoderDecoder(cfg) ? cfg.decoder : cfg);
 
 /** What is said of an encoder-decoder; sizes without a name of their own are those of both stacks. */
-export interface TranslatorConfig extends ClassicConfig {
+export interface TranslatorConfig extends Omit<ClassicConfig, "positions" | "causal"> {
   readonly sourceVocabSize: number;
   readonly nEncoderLayers: number;
 }
@@ -174,8 +183,7 @@ export interface TranslatorConfig extends ClassicConfig {
 /** Positions are sinusoidal and embeddings scaled by sqrt(dModel), as in the paper. */
 export function encoderDecoder({ sourceVocabSize, nEncoderLayers, ...given }: TranslatorConfig): EncoderDecoderConfig {
   const decoder: DecoderConfig = {
-    ...classicDecoder(given),
-    positions: { kind: "sinusoidal" },
+    ...classicDecoder({ ...given, positions: "sinusoidal" }),
     embedScale: Math.sqrt(given.dModel),
   };
   const encoder = { ...decoder, vocabSize: sourceVocabSize, nLayers: nEncoderLayers, ...NO_HEAD };
@@ -195,6 +203,7 @@ export function requireWholeHeads({ dModel, nHeads }: Pick<ClassicConfig, "dMode
 
 /** What only some families have, left out. */
 export const PLAIN = {
+  causal: true,
   embedScale: 1,
   qkNorm: "none",
   scaleByLayer: false,
@@ -210,7 +219,6 @@ const variantOf = (given: ClassicConfig): Omit<DecoderConfig, keyof ClassicConfi
   dEmbed: given.dModel,
   weightLayout: "inOut",
   qkv: "separate",
-  positions: { kind: "learned", offset: 0 },
   normKind: "layer",
   normScale: true,
   gatedMlp: false,

@@ -194,14 +194,18 @@ export function fullAttention(
 }
 
 /** The masks of a graph whose length is known, each written once. */
-export function constantMasks(T: number): (window: number | null) => Node {
+export function constantMasks(cfg: DecoderConfig, T: number): (window: number | null) => Node {
   const masks = new Map<number | null, Node>();
   return (window) => {
-    const known = masks.get(window) ?? constant(causalMask(T, window), [T, T]);
+    const known = masks.get(window) ?? constant(attentionMask(cfg, T, window), [T, T]);
     masks.set(window, known);
     return known;
   };
 }
+
+/** What a layer with this window adds to its scores, [T (query), T (key)]. */
+export const attentionMask = ({ causal }: DecoderConfig, T: number, window: number | null): Float32Array =>
+  causal ? causalMask(T, window) : new Float32Array(T * T);
 
 /** [T (query), T (key)]: 0 where a position may look, -1e9 where it may not; its softmax is exactly 0. */
 export function causalMask(T: number, window: number | null = null): Float32Array {

@@ -150,7 +150,7 @@ function decoderLogits(
     ...size,
     positions: firstPositions(T, cfg.positions.kind === "learned" ? cfg.positions.offset : 0),
     rotation: constantRotation(cfg, size),
-    attend: fullAttention(cfg, size, constantMasks(T), patternDropout),
+    attend: fullAttention(cfg, size, constantMasks(cfg, T), patternDropout),
     probe: (_name, x) => x,
     dropout,
   });

@@ -78,6 +78,11 @@ const TRAINED: Readonly<Record<string, { readonly cfg: ClassicConfig; readonly m
     cfg: { ...classic, tiedHead: false, normEps: 1e-6, activation: "geluTanh", attentionBias: true },
     modelType: "decoder_lab",
   },
+  "no positions": { cfg: { ...classic, positions: "none" }, modelType: "decoder_lab" },
+  "sines for positions, and no mask": {
+    cfg: { ...classic, positions: "sinusoidal", causal: false },
+    modelType: "decoder_lab",
+  },
 };
 
 let dir: string;

@@ -92,6 +92,7 @@ describe("a cache gives what a whole forward pass gives", () => {
     },
     "a position table that begins with other rows": { positions: { kind: "learned", offset: 2 } },
     "no positions": { positions: { kind: "none" } },
+    "positions that see later ones": { causal: false },
     "windows in one of two layers": { windows: [5, null] },
     "a window of one position": { windows: [1, 1] },
     "soft-capped scores": { attentionSoftcap: 1.5 },
@@ -124,6 +125,7 @@ describe("a cache gives what a whole forward pass gives", () => {
   for (const [name, cfg] of [
     ["learned positions", tinyConfig],
     ["all that today's families do", modernConfig],
+    ["positions that see later ones", { ...tinyConfig, causal: false }],
   ] as const) {
     test(`a batch of prompts of unequal length, and what is written after each: ${name}`, async () => {
       const model = await tinyModel(cfg);

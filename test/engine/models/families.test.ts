@@ -176,8 +176,12 @@ test("a scaling reaches as far as it stretches the context that it takes up from
 });
 
 test("what is written of a model that was trained here reads as the same", () => {
-  for (const changes of [{}, { norm: "post", finalNorm: false, tiedHead: true, activation: "relu" } as const]) {
-    const cfg = classicDecoder({ ...tinyConfig, norm: "pre", activation: "gelu", ...changes });
+  for (const changes of [
+    {},
+    { positions: "none", causal: false } as const,
+    { norm: "post", finalNorm: false, tiedHead: true, activation: "relu" } as const,
+  ]) {
+    const cfg = classicDecoder({ ...tinyConfig, positions: "learned", norm: "pre", activation: "gelu", ...changes });
     expect(read(JSON.parse(JSON.stringify(toConfigJson(cfg))))).toEqual(cfg);
   }
 });

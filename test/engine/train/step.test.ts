@@ -41,7 +41,7 @@ describe("decoders of other families", () => {
 });
 
 test.each([8, 9])("every parameter learns from sequences of 8 tokens in a context of %i", async (nCtx) => {
-  const cfg = classicDecoder({ ...tinyConfig, norm: "pre", activation: "relu", nCtx });
+  const cfg = classicDecoder({ ...tinyConfig, positions: "learned", norm: "pre", activation: "relu", nCtx });
   const optimizer = { kind: "adam", beta1: 0.9, beta2: 0.99, eps: 1e-8, weightDecay: 0 } as const;
   const shape = { batchSize: 2, blockSize: 8, dropout: 0, attentionDropout: false, optimizer, maxGradNorm: 1 };
   const start = freshState(initParams(cfg, "xavier", 1));

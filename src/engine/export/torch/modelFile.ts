@@ -161,8 +161,10 @@ class Block(nn.Module):
         return (part.flatten(2) for part in y.unflatten(-1, (H, 3, K)).unbind(3))
 
     def unseen(self, T, device):
-        """Where a position (row) may not look: at later ones, and at those before its window."""
+        """Where a position (row) may not look: at later ones, but where the model lets it, and at those before its window."""
         ones = torch.ones(T, T, dtype=torch.bool, device=device)
+        if not self.c["causal"]:
+            return ~ones
         windows = self.c["windows"]
         window = windows[self.layer] if windows else None
         return ones.triu(1) if window is None else ones.triu(1) | ones.tril(-window)
