@@ -18,7 +18,7 @@ export { findTokens, type NextToken, nextToken, type RankedToken } from "./inspe
 export { attentionOf, type Trace, type TraceValue } from "./inspect/trace";
 export { describeModel, type ModuleTree } from "./models/describe";
 export { knownModelTypes } from "./models/families";
-export { isTranslation, type Model, type ModelInfo, openModel, readConfig } from "./models/folder";
+export { isCheckpoint, isTranslation, type Model, type ModelInfo, openModel, readConfig } from "./models/folder";
 export { LoadedModel } from "./models/loaded";
 export { printModules } from "./models/print";
 export { LoadedTranslator } from "./models/translator";

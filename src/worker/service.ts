@@ -10,6 +10,7 @@ import {
   describeModel,
   EngineError,
   importModel,
+  isCheckpoint,
   isTranslation,
   LoadedModel,
   LoadedTranslator,
@@ -129,7 +130,9 @@ class Models implements OpenModels {
     const model = load(dir, this.device);
     model.catch(() => this.#loaded.delete(dir));
     this.#loaded.set(dir, { version, model });
-    for (const oldest of [...this.#loaded.keys()].slice(0, -MODELS_KEPT)) void this.#forget(oldest);
+    // Whoever goes through a run's checkpoints does not push out the model that completes text.
+    const alike = [...this.#loaded.keys()].filter((other) => isCheckpoint(other) === isCheckpoint(dir));
+    for (const oldest of alike.slice(0, -MODELS_KEPT)) void this.#forget(oldest);
     return model;
   }
 
@@ -158,6 +161,7 @@ class Models implements OpenModels {
   }
 }
 
+/** Of models, and of checkpoints. */
 const MODELS_KEPT = 2;
 
 /** Changes with the files; one that is not there has a version too, so that opening it says what is wrong. */

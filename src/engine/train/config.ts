@@ -59,3 +59,22 @@ export interface EvalReport {
   /** Share of task answers that are right in every token; task presets only. */
   readonly accuracy?: number;
 }
+
+/** How far a step has moved the weights. */
+export interface UpdateReport {
+  readonly step: number;
+  readonly layers: readonly LayerUpdate[];
+}
+
+export interface LayerUpdate {
+  /** "embeddings", "blocks.0" …, "lnFinal", "head"; of a translator's encoder with "enc." before it. */
+  readonly name: string;
+  /** RMS of what the step added, divided by RMS of the weights before it. */
+  readonly ratio: number;
+}
+
+/** What went wrong at a step: one sentence that says what was seen and what to change. */
+export interface RunWarning {
+  readonly step: number;
+  readonly message: string;
+}

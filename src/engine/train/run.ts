@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { freemem } from "node:os";
-import { resolve as resolvePath } from "node:path";
+import { dirname, resolve as resolvePath } from "node:path";
 import {
   ADDER_BLOCK_SIZE,
   ADDER_LENGTH,
@@ -51,8 +51,9 @@ import { chooseDevice, type DeviceChoice } from "../runtime/devices";
 import type { Device } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
 import { adderTokenizer, type Tokenizer, trainSentences } from "../tokenizers";
+import { OPTIMIZER_FILE } from "../weights";
 import { taskAccuracy } from "./accuracy";
-import type { EvalReport, StepReport, TrainConfig } from "./config";
+import type { EvalReport, LayerUpdate, StepReport, TrainConfig } from "./config";
 import { adderTrainingData, type TrainingData, textData } from "./data";
 import { fineTuningOf } from "./fineTune";
 import { fingerprintOf } from "./fingerprint";
@@ -64,6 +65,8 @@ import {
   type RunFolder,
   type RunModel,
   type RunRecord,
+  readCheckpoint,
+  reportsUntil,
   runSource,
 } from "./runFolder";
 import { learningRate } from "./schedules";
@@ -84,6 +87,17 @@ export interface NewRun {
   readonly set?: Settings;
 }
 
+export interface Branch {
+  /** The checkpoint's folder. */
+  readonly checkpoint: string;
+  /** The model folder to make. */
+  readonly out: string;
+  readonly name: string;
+  readonly device: DeviceChoice;
+  /** Settings that differ from here on. */
+  readonly set?: Settings;
+}
+
 export type TrainEvent =
   | { readonly kind: "prepare"; readonly message: string; readonly fraction: number | null }
   | {
@@ -95,6 +109,8 @@ export type TrainEvent =
     }
   | { readonly kind: "steps"; readonly reports: readonly StepReport[]; readonly secondsLeft: number }
   | { readonly kind: "eval"; readonly report: EvalReport }
+  | { readonly kind: "updates"; readonly step: number; readonly layers: readonly LayerUpdate[] }
+  | { readonly kind: "warning"; readonly step: number; readonly message: string }
   | { readonly kind: "sample"; readonly step: number; readonly text: string }
   | { readonly kind: "checkpoint"; readonly step: number };
 
@@ -182,16 +198,83 @@ export async function resume(
   control: RunControl,
 ): Promise<TrainResult> {
   const { folder, record: saved, state, model } = await openRunFolder(dir);
-  const { cfg } = model;
   const preset = withSettings(recordedRecipe(saved), { ...(steps !== undefined && { "train.steps": steps }) });
   const chosen = device ? await chooseDevice(device) : { device: saved.device, reason: saved.deviceReason };
-  const record = {
-    ...saved,
-    settings: settingsOf(preset),
-    steps: preset.train.steps,
-    device: chosen.device,
-    deviceReason: chosen.reason,
+  const { material } = await materialOf(dir, saved, preset, model, control);
+  const record = recordOf(saved, preset, chosen);
+  requireStepsLeft(record);
+  const trained = await trainedOf(model, record.device);
+  return loop({ folder, record, preset, model, trained, data: material.data, start: state }, control);
+}
+
+/** Trains on from a checkpoint in a new folder. */
+export async function branch(
+  { checkpoint, out, name, device: choice, set = {} }: Branch,
+  control: RunControl,
+): Promise<TrainResult> {
+  await requireCheckpoint(checkpoint);
+  const { record: saved, state, model } = await readCheckpoint(checkpoint);
+  const preset = branchRecipe(saved, set);
+  await requireEmpty(out);
+  const from = dirname(dirname(checkpoint));
+  const { material, source } = await materialOf(from, saved, preset, model, control);
+  const record: RunRecord = {
+    ...recordOf(saved, preset, await chooseDevice(choice)),
+    name,
+    branchedFrom: { dir: resolvePath(from), step: saved.step },
+    createdAt: new Date().toISOString(),
   };
+  requireStepsLeft(record);
+  const trained = await trainedOf(model, record.device);
+  const folder = await createRunFolder(out, model, source?.kind === "text" ? source.text : null);
+  await folder
+    .append(await reportsUntil(from, saved.step))
+    .then(() => folder.checkpoint(record, state, trained, true))
+    .catch(async (error) => {
+      await folder.discard();
+      throw error;
+    });
+  return loop({ folder, record, preset, model, trained, data: material.data, start: state }, control);
+}
+
+async function requireCheckpoint(path: string): Promise<void> {
+  const there: readonly string[] = await readdir(path).catch(() => []);
+  if (there.includes(OPTIMIZER_FILE)) return;
+  throw new EngineError(
+    "checkpoint",
+    `${path} is not a checkpoint of a run; choose one of the folders in a model's checkpoints, such as step-00000500.`,
+  );
+}
+
+/** A run's settings with those changed that a branch may change. */
+function branchRecipe(saved: RunRecord, set: Settings): Preset | FineTuning {
+  const recipe = recordedRecipe(saved);
+  const fixed = Object.keys(set).find((name) => !/^train\.|^data\.order$/.test(name) || name === "train.init");
+  if (fixed !== undefined) {
+    throw new EngineError(
+      "config",
+      `${fixed} cannot change in the middle of a run; leave it out, or train a new model with it.`,
+    );
+  }
+  const { data } = recipe;
+  const splitsBySeed = data.kind !== "text" || data.split === "document";
+  if ("train.seed" in set && splitsBySeed && Number(set["train.seed"]) !== recipe.train.seed) {
+    throw new EngineError(
+      "config",
+      `train.seed also decides what ${saved.name} holds out, which a branch must not learn from; leave it out, or train a new model with it.`,
+    );
+  }
+  return withSettings(recipe, set);
+}
+
+/** The data of a run that is there already, which must be what it was. */
+async function materialOf(
+  dir: string,
+  saved: RunRecord,
+  preset: Preset | FineTuning,
+  { cfg, tokenizer }: RunModel,
+  control: RunControl,
+) {
   const { nCtx } = decoderOf(cfg);
   if (preset.train.blockSize > nCtx) {
     throw new EngineError(
@@ -199,22 +282,32 @@ export async function resume(
       `${saved.name} has a context of ${nCtx}, but its record a train.blockSize of ${preset.train.blockSize}; they do not belong together, train the model again.`,
     );
   }
-  const base = isEncoderDecoder(cfg) ? null : { cfg, tokenizer: model.tokenizer };
-  const material = await prepare(preset, await runSource(dir, saved), control, base);
+  const source = await runSource(dir, saved);
+  const material = await prepare(preset, source, control, isEncoderDecoder(cfg) ? null : { cfg, tokenizer });
   if (material.fingerprint !== saved.fingerprint) {
     throw new EngineError(
       "data",
       `The text that ${saved.name} was trained on has changed since; put it back to resume this run, or train a new model on the new text.`,
     );
   }
-  if (saved.step >= record.steps) {
-    throw new EngineError(
-      "config",
-      `${saved.name} has done its ${saved.step} steps; ask for more steps to train it further.`,
-    );
-  }
-  const trained = await trainedOf(model, record.device);
-  return loop({ folder, record, preset, model, trained, data: material.data, start: state }, control);
+  return { material, source };
+}
+
+const recordOf = (
+  saved: RunRecord,
+  preset: Preset | FineTuning,
+  { device, reason }: { readonly device: Device; readonly reason: string },
+): RunRecord => ({
+  ...saved,
+  settings: settingsOf(preset),
+  steps: preset.train.steps,
+  device,
+  deviceReason: reason,
+});
+
+function requireStepsLeft({ name, step, steps }: RunRecord): void {
+  if (step < steps) return;
+  throw new EngineError("config", `${name} has done its ${step} steps; ask for more steps to train it further.`);
 }
 
 interface Material {

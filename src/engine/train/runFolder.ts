@@ -1,6 +1,6 @@
 /** A run on disk: the model folder, its checkpoints, and the log of its reports. */
 
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TextSource } from "../data";
 import { EngineError } from "../errors";
@@ -17,6 +17,7 @@ import {
   appendJsonLines,
   codeOf,
   latestCheckpoint,
+  listCheckpoints,
   makeFolder,
   OPTIMIZER_FILE,
   pruneCheckpoints,
@@ -30,7 +31,7 @@ import {
   writeSafetensors,
 } from "../weights";
 import { readAdapters, writeAdapters, writeMerged } from "./adapterFiles";
-import type { EvalReport, StepReport } from "./config";
+import type { EvalReport, RunWarning, StepReport, UpdateReport } from "./config";
 import { fingerprintOf } from "./fingerprint";
 import type { TrainState } from "./stepper";
 import type { Trained } from "./trained";
@@ -44,6 +45,8 @@ export interface RunRecord {
   readonly fingerprint: string;
   /** The model that the run started from, and what its weights are told by; absent where it started from fresh ones. */
   readonly from?: { readonly dir: string; readonly fingerprint: string };
+  /** The run and the step of it that this one goes on from. */
+  readonly branchedFrom?: { readonly dir: string; readonly step: number };
   readonly device: Device;
   readonly deviceReason: string;
   readonly parameters: number;
@@ -84,9 +87,18 @@ export interface RunModel {
   readonly adapters: { readonly lora: Lora; readonly base: ModelWeights; readonly dir: string } | null;
 }
 
-type Report = StepReport | { readonly eval: EvalReport };
+/** A line of reports.jsonl. */
+export type Report =
+  | StepReport
+  | { readonly eval: EvalReport }
+  | { readonly updates: UpdateReport }
+  | { readonly warning: RunWarning };
 
-const KEEP_CHECKPOINTS = 2;
+/** To go on from: the newest, and the one before in case that is damaged. */
+const TO_GO_ON = 2;
+/** To look back at and to branch from, as many as a slider shows; fewer where they would fill a disk. */
+const MOST_CHECKPOINTS = 24;
+const CHECKPOINT_BYTES = 1e9;
 const TEXT = "data.txt";
 
 /** What a run makes of fresh parameters. */
@@ -149,16 +161,37 @@ export async function createRunFolder(dir: string, model: RunModel, text: string
   return folder;
 }
 
-/** The folder of a run with the state of its last whole checkpoint. */
-export async function openRunFolder(
-  dir: string,
-): Promise<{ folder: RunFolder; record: RunRecord; state: TrainState; model: RunModel }> {
-  const { checkpoint, skipped } = await latestCheckpoint(dir);
-  if (!checkpoint) {
+/** A run as a checkpoint has it. */
+export interface SavedRun {
+  readonly record: RunRecord;
+  readonly state: TrainState;
+  readonly model: RunModel;
+}
+
+/** The folder of a run with the state of its last checkpoint that can be gone on from. */
+export async function openRunFolder(dir: string): Promise<SavedRun & { readonly folder: RunFolder }> {
+  const read = new Map<string, SavedRun>();
+  // One whose weights are no numbers is passed over: what ruined them came after the one before.
+  const { checkpoint, skipped } = await latestCheckpoint(dir, async (path) => {
+    try {
+      read.set(path, await readCheckpoint(path));
+      return null;
+    } catch (error) {
+      if (error instanceof EngineError && error.code === "weights") return error.message;
+      throw error;
+    }
+  });
+  const saved = checkpoint && read.get(checkpoint.path);
+  if (!saved) {
     const why = skipped[0] ? `: ${skipped[0].problem}` : "";
     throw new EngineError("checkpoint", `${dir} has no checkpoint to resume from${why}; train the model again.`);
   }
-  const { path } = checkpoint;
+  await keepReportsUntil(dir, saved.record.step);
+  return { ...saved, folder: runFolder(dir, saved.model) };
+}
+
+/** A run as one of its checkpoints has it. */
+export async function readCheckpoint(path: string): Promise<SavedRun> {
   const { family, cfg } = await readTrainedConfig(path);
   const record = await readRunRecord(path);
   const lora = loraOf(record.settings);
@@ -180,8 +213,7 @@ export async function openRunFolder(
     m: await readParamsOf(optimizer, specs, (name) => `m.${name}`),
     v: await readParamsOf(optimizer, specs, (name) => `v.${name}`),
   };
-  await dropReportsAfter(dir, record.step);
-  return { folder: runFolder(dir, model), record, state, model };
+  return { record, state, model };
 }
 
 /** The adapters that a run's settings ask for; null where all parameters are trained. */
@@ -247,12 +279,54 @@ function runFolder(dir: string, model: RunModel): RunFolder {
         }
         await publish(dir, { path });
       }
-      await pruneCheckpoints(dir, KEEP_CHECKPOINTS);
+      const fitting = Math.floor(CHECKPOINT_BYTES / (await sizeOfFolder(path)));
+      const most = adapters ? TO_GO_ON : Math.max(TO_GO_ON, Math.min(MOST_CHECKPOINTS, fitting));
+      await pruneCheckpoints(dir, { newest: TO_GO_ON, most, best: bestStep(await checkpointsOf(dir)) });
     },
     discard: () => rm(dir, { recursive: true, force: true }).catch(() => {}),
     append: (reports) => appendJsonLines(join(dir, REPORTS_FILE), reports),
   };
 }
+
+async function sizeOfFolder(dir: string): Promise<number> {
+  const files = await Promise.all((await readdir(dir)).map((name) => stat(join(dir, name))));
+  return files.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** A run's checkpoint: a model folder of its own, as the run was at a step. */
+export interface CheckpointInfo {
+  readonly step: number;
+  readonly dir: string;
+  /** As they were last known at that step. */
+  readonly loss: number | null;
+  readonly valLoss: number | null;
+  readonly accuracy: number | null;
+}
+
+/** The checkpoints that a run has kept, the newest last. Those of adapters alone are no models, and are left out. */
+export async function checkpointsOf(dir: string): Promise<CheckpointInfo[]> {
+  const found = await Promise.all(
+    (await listCheckpoints(dir)).map(async ({ path, step }): Promise<CheckpointInfo | null> => {
+      // What is pruned or replaced at this moment is not told either.
+      const names: readonly string[] = await readdir(path).catch(() => []);
+      const record = await readRunRecord(path).catch(() => null);
+      if (!record || record.step !== step || !names.includes("model.safetensors")) return null;
+      const { loss, valLoss, accuracy } = record;
+      return { step, dir: path, loss: loss ?? null, valLoss: valLoss ?? null, accuracy: accuracy ?? null };
+    }),
+  );
+  return found
+    .filter((info) => info !== null)
+    .filter(({ step }, i, all) => all[i - 1]?.step !== step)
+    .reverse();
+}
+
+/** The step of the lowest validation loss. */
+const bestStep = (checkpoints: readonly CheckpointInfo[]): number | null =>
+  checkpoints.reduce<CheckpointInfo | null>(
+    (best, info) => (info.valLoss !== null && info.valLoss < (best?.valLoss ?? Infinity) ? info : best),
+    null,
+  )?.step ?? null;
 
 const writeJson = (path: string, json: unknown) => writeFile(path, `${JSON.stringify(json, null, 2)}\n`);
 
@@ -265,12 +339,17 @@ const tensors = (specs: readonly ParamSpec[], values: Params, nameOf: (name: str
   );
 
 /** A run that died may have reported steps that its last checkpoint does not have; they will be reported again. */
-async function dropReportsAfter(dir: string, step: number): Promise<void> {
-  const file = join(dir, REPORTS_FILE);
-  const stepOf = (report: Partial<StepReport> & { readonly eval?: EvalReport }) =>
-    report.step ?? report.eval?.step ?? Infinity;
-  const kept = ((await readJsonLines(file)) as Report[]).filter((report) => stepOf(report) <= step);
-  await writeFileWhole(file, kept.map((report) => `${JSON.stringify(report)}\n`).join(""));
+async function keepReportsUntil(dir: string, step: number): Promise<void> {
+  await writeReports(dir, await reportsUntil(dir, step));
+}
+
+const writeReports = (dir: string, reports: readonly Report[]) =>
+  writeFileWhole(join(dir, REPORTS_FILE), reports.map((report) => `${JSON.stringify(report)}\n`).join(""));
+
+/** What a run has reported up to a step. */
+export async function reportsUntil(dir: string, step: number): Promise<Report[]> {
+  const stepOf = (report: Report) => ("step" in report ? report : Object.values(report)[0])?.step ?? Infinity;
+  return ((await readJsonLines(join(dir, REPORTS_FILE))) as Report[]).filter((report) => stepOf(report) <= step);
 }
 
 const isData = (data: RunRecord["data"] | undefined): boolean =>

@@ -67,32 +67,74 @@ export async function writeCheckpoint(
   return path;
 }
 
-/** The newest checkpoint that is whole. Those that are being written, or were when a process ended, do not count. */
-export async function latestCheckpoint(dir: string): Promise<LatestCheckpoint> {
+/**
+ * The newest checkpoint that is whole, and that `furtherProblem` has nothing against. Those that are being written, or
+ * were when a process ended, do not count.
+ */
+export async function latestCheckpoint(
+  dir: string,
+  furtherProblem: (path: string) => Promise<string | null> = async () => null,
+): Promise<LatestCheckpoint> {
   const skipped: { path: string; problem: string }[] = [];
   for (const checkpoint of await listCheckpoints(dir)) {
-    const problem = await problemOf(checkpoint.path);
+    const problem = (await problemOf(checkpoint.path)) ?? (await furtherProblem(checkpoint.path));
     if (problem === null) return { checkpoint, skipped };
     skipped.push({ path: checkpoint.path, problem });
   }
   return { checkpoint: null, skipped };
 }
 
-/** Deletes all checkpoints but the newest `keep`, and what interrupted writes have left. */
-export async function pruneCheckpoints(dir: string, keep: number): Promise<void> {
+/** Which checkpoints stay. */
+export interface Keeping {
+  /** So many of the newest, which must be whole: one of them is gone on from. */
+  readonly newest: number;
+  /** In all; those before the newest are thinned so that their steps stay spread over the run. */
+  readonly most: number;
+  /** A step that stays as well where more than the newest do. */
+  readonly best?: number | null;
+}
+
+/** Deletes checkpoints until those are left that `keeping` says, and what interrupted writes have left. */
+export async function pruneCheckpoints(dir: string, keeping: Keeping): Promise<void> {
   const parent = checkpointsOf(dir);
-  const kept = new Set<string>();
-  for (const { path } of await listCheckpoints(dir)) {
+  const usable: Checkpoint[] = [];
+  for (const checkpoint of await listCheckpoints(dir)) {
+    const name = basename(checkpoint.path);
     // A broken one must not push out a whole one.
-    if (kept.size < keep && (await problemOf(path)) === null) kept.add(basename(path));
+    const isUsable =
+      usable.length < keeping.newest ? (await problemOf(checkpoint.path)) === null : !name.startsWith(OLD);
+    if (isUsable) usable.push(checkpoint);
   }
+  const kept = new Set(thinned(usable.reverse(), keeping).map(({ path }) => basename(path)));
   for (const name of await entriesOf(parent)) {
     if (kept.has(name) || !(isTemporary(name) || stepOf(name) !== null)) continue;
-    const path = join(parent, name);
-    // First out of the way: half of a deleted checkpoint must not look like one.
-    const rubbish = isTemporary(name) ? path : temporaryName(path);
+    await discard(join(parent, name));
+  }
+}
+
+/** Checkpoints by step, without those whose neighbours are closest to each other. */
+function thinned(checkpoints: readonly Checkpoint[], { newest, most, best }: Keeping): readonly Checkpoint[] {
+  const kept = [...checkpoints];
+  const isBest = ({ step }: Checkpoint) => most > newest && step === best;
+  while (kept.length > most) {
+    const gap = (i: number) => (kept[i + 1]?.step ?? Infinity) - (kept[i - 1]?.step ?? -Infinity);
+    const free = kept.flatMap((checkpoint, i) => (i < kept.length - newest && !isBest(checkpoint) ? [i] : []));
+    if (free.length === 0) break;
+    const least = free.reduce((a, b) => (gap(b) < gap(a) ? b : a));
+    kept.splice(least, 1);
+  }
+  return kept;
+}
+
+async function discard(path: string): Promise<void> {
+  // First out of the way: half of a deleted checkpoint must not look like one.
+  const rubbish = isTemporary(basename(path)) ? path : temporaryName(path);
+  try {
     if (rubbish !== path) await rename(path, rubbish);
     await rm(rubbish, { recursive: true, force: true });
+  } catch (error) {
+    // Windows deletes nothing that somebody looks at; the next pruning will.
+    if (!["EBUSY", "EPERM", "EACCES"].includes(codeOf(error))) throw error;
   }
 }
 
@@ -122,7 +164,7 @@ export async function publish(dir: string, checkpoint: Pick<Checkpoint, "path">)
 }
 
 /** The newest first; what another was about to replace comes after it. */
-async function listCheckpoints(dir: string): Promise<Checkpoint[]> {
+export async function listCheckpoints(dir: string): Promise<Checkpoint[]> {
   const parent = checkpointsOf(dir);
   const found = (await entriesOf(parent)).flatMap((name) => {
     const step = stepOf(name);

@@ -4,6 +4,7 @@ export {
   type Checkpoint,
   type LatestCheckpoint,
   latestCheckpoint,
+  listCheckpoints,
   MODEL_FILES,
   OPTIMIZER_FILE,
   plainFileName,

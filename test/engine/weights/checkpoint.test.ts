@@ -168,8 +168,20 @@ describe("pruning", () => {
     await truncate(join(dir, "checkpoints/step-00000004/model.safetensors"), 9);
     await mkdir(join(dir, "checkpoints/.writing-step-00000005-x"));
     await writeFile(join(dir, "checkpoints/notes.txt"), "mine");
-    await pruneCheckpoints(dir, 2);
+    await pruneCheckpoints(dir, { newest: 2, most: 2 });
     expect(await steps()).toEqual(["notes.txt", "step-00000002", "step-00000003"]);
+  });
+
+  test("keeps some of a long run, spread over it, with the first, the best and the newest", async () => {
+    for (let step = 0; step <= 40; step++) {
+      await checkpoint(step);
+      await pruneCheckpoints(dir, { newest: 2, most: 8, best: step < 13 ? null : 13 });
+    }
+    const kept = (await steps()).map((name) => Number(name.slice(-2)));
+    expect(kept).toHaveLength(8);
+    expect(kept).toEqual(expect.arrayContaining([0, 13, 39, 40]));
+    const gaps = kept.slice(1).map((step, i) => step - (kept[i] as number));
+    expect(Math.max(...gaps)).toBeLessThanOrEqual(12);
   });
 });
 
@@ -186,7 +198,7 @@ describe("publishing", () => {
   test("what is published stays when the checkpoint is deleted", async () => {
     await publish(dir, { path: await checkpoint(1) });
     await checkpoint(2);
-    await pruneCheckpoints(dir, 1);
+    await pruneCheckpoints(dir, { newest: 1, most: 1 });
     expect((await readTensor(join(dir, "model.safetensors"), "w")).data[0]).toBe(1);
   });
 });
@@ -227,7 +239,7 @@ test("a process killed at any moment leaves the last whole checkpoint and a whol
     });
     if (published) expect(new Set(published.data).size).toBe(1);
   }
-  await pruneCheckpoints(dir, 1);
+  await pruneCheckpoints(dir, { newest: 1, most: 1 });
   expect(await steps()).toEqual([`step-${String(kept).padStart(8, "0")}`]);
 }, 120_000);
 

@@ -20,5 +20,5 @@ for (let step = Number(first); ; step++) {
   });
   console.log(step);
   await publish(dir, { path });
-  await pruneCheckpoints(dir, 2);
+  await pruneCheckpoints(dir, { newest: 2, most: 2 });
 }
