@@ -15,6 +15,7 @@ export {
   searchHub,
 } from "./hub";
 export { findTokens, type NextToken, nextToken, type RankedToken } from "./inspect/nextToken";
+export type { Surprisal } from "./inspect/surprisal";
 export { attentionOf, type Trace, type TraceValue } from "./inspect/trace";
 export { describeModel, type ModuleTree } from "./models/describe";
 export { knownModelTypes } from "./models/families";

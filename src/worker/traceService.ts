@@ -74,7 +74,12 @@ class Traces {
   keep(trace: KeptTrace<AnyLoaded>): number {
     const id = ++this.#count;
     this.#kept.set(id, trace);
-    for (const oldest of [...this.#kept.keys()].slice(0, -TRACES_KEPT)) this.#kept.delete(oldest);
+    const newest = [...this.#kept].reverse();
+    let bytes = 0;
+    newest.forEach(([each, kept], i) => {
+      bytes += bytesOf(kept.trace);
+      if (i >= TRACES_KEPT && (bytes > TRACE_BYTES || i >= SMALL_TRACES_KEPT)) this.#kept.delete(each);
+    });
     return id;
   }
 
@@ -100,7 +105,13 @@ class Traces {
   }
 }
 
+/** Of any size, and as many more as fit: whoever goes through a run's checkpoints comes back to them. */
 const TRACES_KEPT = 4;
+const SMALL_TRACES_KEPT = 32;
+const TRACE_BYTES = 256 * 2 ** 20;
+
+const bytesOf = (trace: Trace): number => [...trace.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+
 /** Of the most likely next tokens; any other is found by `findTokens`. */
 const TOKENS_TOLD = 100;
 

@@ -106,6 +106,9 @@ export async function openModel(dir: string): Promise<Model> {
   return { ...opened, info, tokenizer, eosIds: await readEosIds(dir, tokenizer) };
 }
 
+/** Whether a model folder is a checkpoint of a run, which may delete it while it is looked at. */
+export const isCheckpoint = (dir: string): boolean => /[\\/]checkpoints[\\/]step-\d+[\\/]?$/.test(dir);
+
 /** The same without its tokenizer. */
 export async function openWeights(dir: string): Promise<ModelWeights> {
   const { family, cfg } = await readConfig(dir);
@@ -184,7 +187,10 @@ export function configOf(json: unknown, file: string): { readonly family: Family
 }
 
 /** A model's parameters in memory, to be trained. */
-export async function readParams({ cfg, weights }: ModelWeights): Promise<Map<string, Float32Array>> {
+export async function readParams({
+  cfg,
+  weights,
+}: Pick<Translation, "weights"> & { readonly cfg: ModelConfig }): Promise<Map<string, Float32Array>> {
   const params = new Map<string, Float32Array>();
   for (const { name } of paramSpecs(cfg)) {
     const tensor = weights.get(name) as StoredTensor | QuantizedTensor;

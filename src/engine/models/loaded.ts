@@ -7,12 +7,15 @@ import { type GeneratedStep, type GenerateOptions, generate, generateBatch, Toke
 import { softmax } from "../generate/sampling";
 import { sizeOf } from "../graph/shape";
 import { vocabularyTexts } from "../inspect/nextToken";
+import { type Surprisal, type SurprisalOptions, Surprising, surprisalOf } from "../inspect/surprisal";
 import { type Trace, Tracer } from "../inspect/trace";
+import type { ModelConfig } from "../nn/config";
 import { paramSpecs } from "../nn/params";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
-import { type DeviceWeights, mapWeights } from "../runtime/weights";
+import type { Device } from "../runtime/session";
+import { type DeviceWeights, mapWeights, placeWeights, type StoredWeights } from "../runtime/weights";
 import type { TokenSpan } from "../tokenizers";
-import { type Model, openModel } from "./folder";
+import { isCheckpoint, type Model, openModel, readParams } from "./folder";
 
 export interface Inspection {
   readonly tokens: readonly TokenSpan[];
@@ -38,6 +41,7 @@ export class LoadedModel {
   readonly #tracer: Tracer;
   readonly #cache: TokenCache;
   readonly #decoding: Decoding;
+  #surprising: Surprising | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #vocabulary: readonly string[] | undefined;
 
@@ -55,7 +59,7 @@ export class LoadedModel {
     const model = await openModel(dir);
     requireMemory(model);
     const { device, reason } = await deviceFor(model, choice);
-    return new LoadedModel(model, await mapWeights(model.cfg, model.weights, device), reason);
+    return new LoadedModel(model, await loadWeights(dir, model, device), reason);
   }
 
   /** Too large for a copy of its weights to look at and another to write with. */
@@ -79,7 +83,10 @@ export class LoadedModel {
     onToken: (token: GeneratedStep & { readonly text: string }) => void = () => {},
   ): Promise<GenerateSummary> {
     return this.#inTurn(async () => {
-      if (this.#isLarge) await this.#tracer.release();
+      if (this.#isLarge) {
+        await this.#tracer.release();
+        await this.#surprising?.release();
+      }
       const { tokenizer } = this.model;
       const { stop = [], signal } = options;
       const began = performance.now();
@@ -141,7 +148,10 @@ export class LoadedModel {
   /** Everything a forward pass over a text computes, but for the attention of single heads: see `attentionOf`. */
   inspect(text: string, maxTokens = Infinity): Promise<Inspection> {
     return this.#inTurn(async () => {
-      if (this.#isLarge) await this.#decoding.release();
+      if (this.#isLarge) {
+        await this.#decoding.release();
+        await this.#surprising?.release();
+      }
       const { tokenizer, cfg } = this.model;
       const ids = tokenizer.encodePrompt(text);
       const first = Math.max(0, ids.length - Math.min(cfg.nCtx, maxTokens));
@@ -157,8 +167,23 @@ export class LoadedModel {
     return this.#inTurn(() => this.#tracer.trace(rows));
   }
 
+  /** How well each token of a text was expected. Between its windows others have their turns. */
+  surprisal(text: string, options: SurprisalOptions): Promise<Surprisal> {
+    this.#surprising ??= new Surprising(this.model.cfg, this.weights);
+    return surprisalOf(text, this.model.tokenizer, this.#surprising, options, (work) =>
+      this.#inTurn(async () => {
+        if (this.#isLarge) {
+          await this.#tracer.release();
+          await this.#decoding.release();
+        }
+        return work();
+      }),
+    );
+  }
+
   async release(): Promise<void> {
     await this.#inTurn(async () => {
+      await this.#surprising?.release();
       await this.#tracer.release();
       await this.#decoding.release();
       await this.weights.release();
@@ -171,6 +196,16 @@ export class LoadedModel {
     return turn;
   }
 }
+
+/** In place in their files, but for a checkpoint's: its run may delete it, and Windows deletes no mapped file. */
+export const loadWeights = async (
+  dir: string,
+  { cfg, weights }: { readonly cfg: ModelConfig; readonly weights: StoredWeights },
+  device: Device,
+): Promise<DeviceWeights> =>
+  isCheckpoint(dir)
+    ? placeWeights(cfg, await readParams({ cfg, weights }), device)
+    : mapWeights(cfg, weights, device);
 
 /** The share of the machine's memory that weights may take. */
 const MOST_OF_MEMORY = 0.75;

@@ -8,11 +8,11 @@ import type { Trace } from "../inspect/trace";
 import { sourceSpans, TranslationTracer, targetSpans } from "../inspect/translation";
 import { ENCODER } from "../nn/params";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
-import { type DeviceWeights, mapWeights } from "../runtime/weights";
+import type { DeviceWeights } from "../runtime/weights";
 import { SENTENCE, type TokenSpan } from "../tokenizers";
 import { sentenceIds } from "../train/translation";
 import { openTranslation, type Translation } from "./folder";
-import { type Inspection, residualNorms } from "./loaded";
+import { type Inspection, loadWeights, residualNorms } from "./loaded";
 
 export interface TranslatedSentence {
   /** Of the target, without EOS. */
@@ -48,7 +48,7 @@ export class LoadedTranslator {
   static async open(dir: string, choice: DeviceChoice): Promise<LoadedTranslator> {
     const model = await openTranslation(dir);
     const { device, reason } = await chooseDevice(choice);
-    return new LoadedTranslator(model, await mapWeights(model.cfg, model.weights, device), reason);
+    return new LoadedTranslator(model, await loadWeights(dir, model, device), reason);
   }
 
   /** Each target token's text, [V]: see `vocabularyTexts`. */
