@@ -17,6 +17,7 @@ import { decoder, fullAttention, scoreScale, windowOfLayer } from "../nn/decoder
 import { lower } from "../runtime/lower";
 import { Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
+import { changeable, changeFeeds, type Intervention } from "./interventions";
 import { maskFeeds, maskName } from "./masks";
 
 export interface TraceValue {
@@ -47,15 +48,24 @@ export class Tracer {
   /**
    * The trace of a batch. Rows of unequal length are padded at the right, where no earlier position sees them; the
    * padding takes part as tokens of id 0 and its values mean nothing; `mask` [B, T] says which positions are real.
+   * Interventions are on one row.
    */
   async trace(
     rows: readonly (readonly number[])[],
     scope: TraceScope = "whole",
     isWanted: (name: string) => boolean = (name) => scope === "whole" || !QUADRATIC.test(name),
+    interventions: readonly Intervention[] = [],
   ): Promise<Trace> {
     const B = rows.length;
+    if (B > 1 && interventions.length > 0) throw new Error("trace: interventions are on one row");
     const T = Math.max(...rows.map((row) => row.length));
     if (!(T >= 1 && T <= this.cfg.nCtx)) throw new Error(`trace: ${T} tokens do not fit a context of ${this.cfg.nCtx}`);
+    if (!this.cfg.causal && rows.some((row) => row.length < T)) {
+      throw new EngineError(
+        "config",
+        "The model has no causal mask, so padding would change what it computes; look at texts of one length together, or at one at a time.",
+      );
+    }
     const ids = new Int32Array(T * B);
     rows.forEach((row, b) => {
       row.forEach((id, t) => {
@@ -79,6 +89,7 @@ export class Tracer {
           T,
         ),
         ...maskFeeds(this.cfg, T),
+        ...changeFeeds(this.cfg, T, interventions),
         logitRows: Int32Array.from(logitRows),
       },
       Object.fromEntries(names.map((name) => [name, null])),
@@ -98,8 +109,15 @@ export class Tracer {
       byRow((b, t) => (t < (rows[b]?.length ?? 0) ? 1 : 0)),
     );
     for (const [name, tensor] of Object.entries(values)) {
-      const shape = name === "logits" ? [B, isLight ? 1 : T, this.cfg.vocabSize] : tensor.dims;
-      trace.set(name, { shape, data: tensor.data as Float32Array });
+      // One row by itself lies as a batch of it would.
+      const shape = tensor.dims.length === 2 ? [1, ...tensor.dims] : tensor.dims;
+      const value = { shape, data: tensor.data as Float32Array };
+      if (name === "logits") trace.set(name, { ...value, shape: [B, isLight ? 1 : T, this.cfg.vocabSize] });
+      else trace.set(name, value);
+      // What goes into a block is what came out of the one before.
+      const [, layer] = /^blocks\.(\d+)\.residPost$/.exec(name) ?? [];
+      const next = `blocks.${Number(layer) + 1}.residPre`;
+      if (layer !== undefined && Number(layer) + 1 < this.cfg.nLayers && isWanted(next)) trace.set(next, value);
     }
     requireNumbers(trace);
     return trace;
@@ -132,7 +150,13 @@ function requireNumbers(trace: Trace): void {
   );
 }
 
-/** Every value of a forward pass under its trace name, batch first. */
+/** What goes into a block other than the first: the same as what came out of the one before. */
+const REPEATED = /^blocks\.[1-9]\d*\.residPre$/;
+
+/**
+ * Every value of a forward pass under its trace name, batch first (one row as [T, D]), and changed as its inputs say: see
+ * `interventions.ts`. Values that are the same as another's are left out.
+ */
 export function traceGraph(
   cfg: DecoderConfig,
   { param }: Pick<DeviceWeights, "param">,
@@ -144,8 +168,10 @@ export function traceGraph(
     ...size,
     ...positionInputs(cfg, B),
     attend: fullAttention(cfg, size, (window) => input(maskName(window), [UNKNOWN, UNKNOWN])),
-    probe: (name, x) => {
-      const isRows = x.shape.length === 2 && name !== "logits";
+    probe: (name, value) => {
+      const x = changeable(name, value);
+      if (REPEATED.test(name)) return x;
+      const isRows = x.shape.length === 2 && name !== "logits" && B > 1;
       outputs[name] = isRows ? x.reshape([UNKNOWN, B, x.shape[1] as number]).transpose(1, 0, 2) : x;
       return x;
     },

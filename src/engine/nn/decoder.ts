@@ -13,7 +13,7 @@ import { UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "./config";
 import type { ParamNodes } from "./params";
 
-/** Names a value so that it can be read out of a run. The value is unchanged. */
+/** Names a value so that it can be read out of a run. What it answers takes the value's place, usually the value itself. */
 export type Probe = (name: string, x: Node) => Node;
 
 /** What surrounds the blocks: a batch of B sequences of T tokens, and how they attend to each other. */
@@ -84,13 +84,13 @@ export const firstPositions =
   (table: Node) =>
     table.slice(0, offset, offset + length).reshape([length, 1, table.shape[1] as number]);
 
-function block(residPre: Node, l: number, param: ParamNodes, cfg: DecoderConfig, ctx: Context): Node {
+function block(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig, ctx: Context): Node {
   const probe: Probe = (name, x) => ctx.probe(`blocks.${l}.${name}`, x);
-  const ln = (x: Node, name: string) => norm(x, `blocks.${l}.${name}`, param, cfg);
-  const attentionOf = (x: Node) => attention(x, l, param, cfg, ctx, probe);
-  const mlpOf = (x: Node) => mlp(x, l, param, cfg);
-  const between = (x: Node) => ctx.between?.(x, l, probe) ?? x;
-  probe("residPre", residPre);
+  const ln = (y: Node, name: string) => norm(y, `blocks.${l}.${name}`, param, cfg);
+  const attentionOf = (y: Node) => attention(y, l, param, cfg, ctx, probe);
+  const mlpOf = (y: Node) => mlp(y, l, param, cfg);
+  const between = (y: Node) => ctx.between?.(y, l, probe) ?? y;
+  const residPre = probe("residPre", x);
 
   switch (cfg.norm) {
     case "post": {
@@ -109,8 +109,8 @@ function block(residPre: Node, l: number, param: ParamNodes, cfg: DecoderConfig,
     case "pre":
     case "output":
     case "sandwich": {
-      const before = (x: Node, name: string) => (cfg.norm === "output" ? x : ln(x, name));
-      const after = (x: Node, name: string) => (cfg.norm === "pre" ? x : ln(x, name));
+      const before = (y: Node, name: string) => (cfg.norm === "output" ? y : ln(y, name));
+      const after = (y: Node, name: string) => (cfg.norm === "pre" ? y : ln(y, name));
       const attnOut = probe("attnOut", after(attentionOf(before(residPre, "ln1")), "ln1Out"));
       const residMid = between(probe("residMid", residPre.add(ctx.dropout(attnOut))));
       const mlpOut = probe("mlpOut", after(mlpOf(before(residMid, "ln2")), "ln2Out"));
