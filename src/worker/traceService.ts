@@ -8,6 +8,7 @@ import {
   LoadedModel,
   LoadedTranslator,
   nextToken,
+  type Surprisal,
   type Tokenizer,
   type Trace,
 } from "../engine";
@@ -24,7 +25,7 @@ export interface OpenModels {
 
 export type AnyLoaded = LoadedModel | LoadedTranslator;
 
-type TraceMethod = "inspect" | "traceTensor" | "findTokens" | "releaseTrace";
+type TraceMethod = "inspect" | "traceTensor" | "findTokens" | "releaseTrace" | "surprisal";
 
 export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, TraceMethod> {
   const traces = new Traces();
@@ -33,8 +34,13 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
     inspect: async ({ dir, text, maxTokens }, { signal }) => {
       const loaded = await models.openAny(dir);
       const began = performance.now();
-      const { trace, nextToken: probabilities, ...told } =
-        loaded instanceof LoadedTranslator ? await loaded.inspect(text, signal) : await loaded.inspect(text, maxTokens);
+      const {
+        trace,
+        nextToken: probabilities,
+        ...told
+      } = loaded instanceof LoadedTranslator
+        ? await loaded.inspect(text, signal)
+        : await loaded.inspect(text, maxTokens);
       return {
         ...told,
         trace: traces.keep({ loaded, trace, probabilities }),
@@ -51,6 +57,14 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       return findTokens(query, probabilities, loaded.vocabulary, writerOf(loaded), count);
     },
     releaseTrace: ({ trace }) => traces.release(trace),
+
+    surprisal: async ({ dir, text, from, alternatives }, { signal, report }) => {
+      const loaded = await models.open(dir);
+      const count = Math.min(alternatives, ALTERNATIVES_TOLD);
+      const options = { from, alternatives: count, signal, report: (piece: Surprisal) => report(told(piece)) };
+      const told = (piece: Surprisal) => surprisalTold(piece, loaded.vocabulary);
+      return told(await loaded.surprisal(text, options));
+    },
   };
 }
 
@@ -111,6 +125,15 @@ const SMALL_TRACES_KEPT = 32;
 const TRACE_BYTES = 256 * 2 ** 20;
 
 const bytesOf = (trace: Trace): number => [...trace.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+
+/** Of each token of a text that is scored. */
+const ALTERNATIVES_TOLD = 20;
+
+const surprisalTold = ({ ids, probabilities, ...rest }: Surprisal, vocabulary: readonly string[]) => ({
+  ...rest,
+  alternatives: { count: ids.length / Math.max(1, rest.tokens.length), ids, probabilities },
+  texts: Object.fromEntries([...new Set(ids)].map((id) => [id, vocabulary[id] as string])),
+});
 
 /** Of the most likely next tokens; any other is found by `findTokens`. */
 const TOKENS_TOLD = 100;

@@ -83,10 +83,7 @@ export class LoadedModel {
     onToken: (token: GeneratedStep & { readonly text: string }) => void = () => {},
   ): Promise<GenerateSummary> {
     return this.#inTurn(async () => {
-      if (this.#isLarge) {
-        await this.#tracer.release();
-        await this.#surprising?.release();
-      }
+      await this.#useOnly(this.#decoding);
       const { tokenizer } = this.model;
       const { stop = [], signal } = options;
       const began = performance.now();
@@ -148,10 +145,7 @@ export class LoadedModel {
   /** Everything a forward pass over a text computes, but for the attention of single heads: see `attentionOf`. */
   inspect(text: string, maxTokens = Infinity): Promise<Inspection> {
     return this.#inTurn(async () => {
-      if (this.#isLarge) {
-        await this.#decoding.release();
-        await this.#surprising?.release();
-      }
+      await this.#useOnly(this.#tracer);
       const { tokenizer, cfg } = this.model;
       const ids = tokenizer.encodePrompt(text);
       const first = Math.max(0, ids.length - Math.min(cfg.nCtx, maxTokens));
@@ -170,12 +164,10 @@ export class LoadedModel {
   /** How well each token of a text was expected. Between its windows others have their turns. */
   surprisal(text: string, options: SurprisalOptions): Promise<Surprisal> {
     this.#surprising ??= new Surprising(this.model.cfg, this.weights);
-    return surprisalOf(text, this.model.tokenizer, this.#surprising, options, (work) =>
+    const surprising = this.#surprising;
+    return surprisalOf(text, this.model.tokenizer, surprising, options, (work) =>
       this.#inTurn(async () => {
-        if (this.#isLarge) {
-          await this.#tracer.release();
-          await this.#decoding.release();
-        }
+        await this.#useOnly(surprising);
         return work();
       }),
     );
@@ -188,6 +180,12 @@ export class LoadedModel {
       await this.#decoding.release();
       await this.weights.release();
     });
+  }
+
+  /** Of a large model, what is compiled for one use alone is in memory. */
+  async #useOnly(used: { release(): Promise<void> }): Promise<void> {
+    if (!this.#isLarge) return;
+    for (const other of [this.#tracer, this.#decoding, this.#surprising]) if (other !== used) await other?.release();
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -203,9 +201,7 @@ export const loadWeights = async (
   { cfg, weights }: { readonly cfg: ModelConfig; readonly weights: StoredWeights },
   device: Device,
 ): Promise<DeviceWeights> =>
-  isCheckpoint(dir)
-    ? placeWeights(cfg, await readParams({ cfg, weights }), device)
-    : mapWeights(cfg, weights, device);
+  isCheckpoint(dir) ? placeWeights(cfg, await readParams({ cfg, weights }), device) : mapWeights(cfg, weights, device);
 
 /** The share of the machine's memory that weights may take. */
 const MOST_OF_MEMORY = 0.75;

@@ -1,0 +1,102 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { makePairs } from "../../scripts/makePairs";
+import type { EngineApi, TraceInfo } from "../../src/protocol/engineApi";
+import { type Client, connect, serve } from "../../src/protocol/rpc";
+import { engineService } from "../../src/worker/service";
+import { portPair } from "../helpers/portPair";
+
+let dir: string;
+let model: string;
+let engine: Client<EngineApi, Record<never, never>>;
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "decoder-lab-inspect-"));
+  model = join(dir, "model");
+  const [ours, theirs] = portPair();
+  serve<EngineApi>(theirs, engineService("cpu"));
+  engine = connect<EngineApi>(ours);
+  await engine.call("train", {
+    preset: "translate",
+    data: { kind: "text", name: "pairs.tsv", text: makePairs(200, 5).join("\n") },
+    out: model,
+    name: "tiny",
+    device: "cpu",
+    set: {
+      "train.steps": 6,
+      "train.evalEvery": 3,
+      "train.blockSize": 16,
+      "model.dModel": 16,
+      "model.nHeads": 2,
+      "model.nLayers": 2,
+      "model.nEncoderLayers": 1,
+    },
+  });
+}, 60_000);
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const tensor = (trace: TraceInfo, name: string, head?: number) =>
+  engine.call("traceTensor", { trace: trace.trace, name, ...(head !== undefined && { head }) });
+
+describe("a translator that is inspected", () => {
+  const text = "the cat  sleeps";
+  let trace: TraceInfo;
+  beforeAll(async () => {
+    trace = await engine.call("inspect", { dir: model, text });
+  });
+
+  test("tells the source's tokens with their offsets in the text as it was given", () => {
+    const read = trace.source?.tokens.map(({ start, end, special, token }) =>
+      special ? token : text.slice(start, end),
+    );
+    expect(read?.map((word) => word.trim())).toEqual(["<bos>", "the", "cat", "sleeps", "<eos>"]);
+  });
+
+  test("tells what it wrote, token by token", async () => {
+    const { source, tokens } = trace;
+    const read = tokens.map(({ start, end }) => source?.translation.slice(start, end)).join("");
+    expect(tokens[0]?.token).toBe("<bos>");
+    expect(read).toBe(source?.translation);
+    expect((await tensor(trace, "ids")).data).toEqual(Float32Array.from(tokens, ({ id }) => id));
+  });
+
+  test("gives the cross-attention of a head: a row per token written, a column per token read", async () => {
+    const [T, S] = [trace.tokens.length, trace.source?.tokens.length as number];
+    expect(trace.values.find(({ name }) => name === "blocks.1.cross.pattern")?.shape).toEqual([1, 2, T, S]);
+    const heads = await Promise.all([0, 1].map((head) => tensor(trace, "blocks.1.cross.pattern", head)));
+    for (const { shape, data } of heads) {
+      expect(shape).toEqual([1, T, S]);
+      for (let t = 0; t < T; t++) {
+        expect(data.subarray(t * S, (t + 1) * S).reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 5);
+      }
+    }
+    expect(heads[0]?.data).not.toEqual(heads[1]?.data);
+  });
+
+  test("has norms of both residual streams", async () => {
+    const { data, shape } = await tensor(trace, "enc.blocks.0.residPost");
+    const [S, D] = shape.slice(1) as [number, number];
+    const last = Math.hypot(...data.subarray((S - 1) * D));
+    expect(trace.source?.residualNorms.at(-1)).toBeCloseTo(last, 3);
+    expect(trace.residualNorms).toHaveLength(3 * trace.tokens.length);
+  });
+
+  test("is refused by what is for decoders alone, in one sentence", async () => {
+    await expect(engine.call("generate", { dir: model, prompt: "the", maxNewTokens: 1 })).rejects.toThrow(
+      /is of a translator, which turns whole sentences into others/,
+    );
+  });
+});
+
+test("a checkpoint is inspected as the model was at that step", async () => {
+  const checkpoints = await engine.call("checkpoints", { dir: model });
+  expect(checkpoints.map(({ step }) => step)).toEqual([0, 3, 6]);
+  const [, early, late] = await Promise.all(
+    checkpoints.map(({ dir: at }) => engine.call("inspect", { dir: at, text: "the dog" })),
+  );
+  const now = await engine.call("inspect", { dir: model, text: "the dog" });
+  expect([early?.model.step, late?.model.step]).toEqual([3, 6]);
+  expect(late?.nextToken).toEqual(now.nextToken);
+  expect(early?.nextToken).not.toEqual(now.nextToken);
+});
