@@ -7,8 +7,11 @@
  * for what it shows.
  */
 
+import type { Intervention as Intervened, Part, PatchedValue } from "../engine/inspect/interventions";
 import type { RankedToken, Sampling, TokenSpan, TraceInfo } from "./engineApi";
 import type { Method } from "./rpc";
+
+export type { Part, PatchedValue };
 
 export interface TraceApi {
   /** Runs the same text again, changed on the way. The answer is a trace like any other; its `interventions` say how. */
@@ -42,30 +45,8 @@ export interface TraceApi {
   openTrace: Method<{ path: string }, TraceInfo>;
 }
 
-/** A value of the run, changed before what follows reads it. */
-export type Intervention =
-  /** Multiplies what a part adds to the residual stream; 0 switches it off, 1 leaves it. */
-  | { readonly kind: "scale"; readonly part: Part; readonly factor: number }
-  /** Puts in, at a position, what the same value was in another trace of the model. */
-  | {
-      readonly kind: "patch";
-      readonly value: PatchedValue;
-      readonly position: number;
-      readonly from: { readonly trace: number; readonly position: number };
-    };
-
-/** A part of the model that adds to the residual stream. */
-export type Part =
-  | { readonly kind: "head"; readonly layer: number; readonly head: number }
-  | { readonly kind: "attention"; readonly layer: number }
-  | { readonly kind: "mlp"; readonly layer: number }
-  /** Attention and MLP. */
-  | { readonly kind: "layer"; readonly layer: number };
-
-/** A value that can be patched; a head's is its `z`. */
-export type PatchedValue =
-  | { readonly kind: "head"; readonly layer: number; readonly head: number }
-  | { readonly kind: "attnOut" | "mlpOut" | "residPre" | "residPost"; readonly layer: number };
+/** A value of the run, changed before what follows reads it. `from.trace` is the number of a kept trace. */
+export type Intervention = Intervened<number>;
 
 export interface LensParams {
   readonly trace: number;
@@ -78,7 +59,10 @@ export interface LensParams {
 }
 
 export interface Lens {
-  /** In the order of the model: `embed`, then of each layer `blocks.{l}.residMid` and `.residPost`. */
+  /**
+   * Values of the residual stream, in the order of the model: `blocks.0.residPre`, which is the embeddings, then of each
+   * layer `blocks.{l}.residMid` where it has one, `.residCross` in translators, and `.residPost`.
+   */
   readonly places: readonly string[];
   readonly positions: readonly [number, number];
   /** [places, positions, count]: the most likely tokens and their probabilities. */
@@ -90,6 +74,8 @@ export interface Lens {
   readonly tracked: { readonly probabilities: Float32Array; readonly ranks: Uint32Array } | null;
   /** The vocabulary's text of every id in `ids`. */
   readonly tokens: Readonly<Record<number, string>>;
+  /** What the lens reads, in one sentence, to show. */
+  readonly convention: string;
 }
 
 export interface AttributionParams {
@@ -107,7 +93,10 @@ export interface AttributionParams {
 export interface Attribution {
   readonly logit: number;
   readonly parts: readonly {
-    /** "embed", "posEmbed", "head", "attnBias", "mlp", "finalNormBias", "headBias", and "norm" where sublayers are normed. */
+    /**
+     * "embed", "posEmbed", "head", "attnBias", "mlp", "finalNormBias", "headBias"; "norm", the bias of a norm inside the
+     * blocks; "attention", "stream": an attention, or all of the stream so far, that an intervention put in.
+     */
     readonly kind: string;
     readonly layer: number | null;
     readonly head: number | null;
