@@ -127,10 +127,14 @@ describe("a model that was trained here", () => {
     "%s computes the same in PyTorch",
     async (name) => {
       const own = await logitsOf(join(dir, name));
-      expectSameLogits(torch.get(exported(name)), (b) => own[b] as Float32Array, 2e-4);
+      // Without a mask the padding of the shorter prompts is seen.
+      const isWhole = TRAINED[name]?.cfg.causal === false ? longestPrompt : () => true;
+      expectSameLogits(torch.get(exported(name)), (b) => own[b] as Float32Array, 2e-4, isWhole);
     },
   );
 });
+
+const longestPrompt = (prompt: readonly number[]) => prompts.every(({ length }) => length <= prompt.length);
 
 test.each([8, 4] as const)(
   "a model in %i bits is written in float32, with the values its codes stand for",
@@ -214,8 +218,11 @@ function expectSameLogits(
   actual: number[][][] | undefined,
   expected: (row: number, length: number) => Float32Array,
   tolerance: number,
+  counts: (prompt: readonly number[]) => boolean = () => true,
 ): void {
+  expect(prompts.some(counts)).toBe(true);
   prompts.forEach((prompt, b) => {
+    if (!counts(prompt)) return;
     const rows = actual?.[b]?.slice(0, prompt.length).flat() ?? [];
     expect(largestDifference(rows, expected(b, prompt.length))).toBeLessThan(tolerance);
   });
