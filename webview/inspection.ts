@@ -1,7 +1,8 @@
 /** What the inspector's views share: the trace that is looked at, its tensors, and what is selected in all of them. */
 
-import type { FoundTokens, TraceInfo, TraceTensor } from "../src/protocol/engineApi";
-import type { InspectedSource } from "../src/protocol/webviewApi";
+import type { FoundTokens, ModuleTree, TraceInfo, TraceTensor } from "../src/protocol/engineApi";
+import type { Client, Params, Progress, Result } from "../src/protocol/rpc";
+import type { InspectedSource, TraceQuestions } from "../src/protocol/webviewApi";
 import type { Save } from "./parts/dataBar";
 import type { Section } from "./parts/section";
 import type { Store } from "./store";
@@ -11,6 +12,8 @@ export interface Selection {
   readonly token: number;
   readonly layer: number;
   readonly head: number;
+  /** The value of the run whose numbers are shown, by its trace name. */
+  readonly value?: string;
 }
 
 /** A trace with a cache of the tensors that were asked for. */
@@ -22,7 +25,32 @@ export interface Inspection {
   readonly tensor: (name: string, head?: number) => Promise<TraceTensor>;
   /** Tokens of the vocabulary by id or text, with their ranks after the last token. */
   readonly find: (query: string, count: number) => Promise<FoundTokens>;
+  /** The modules of its model, as PyTorch prints them. */
+  readonly modules: () => Promise<ModuleTree>;
+
+  // What the engine computes from the trace when it is asked, each question once: see src/protocol/traceApi.ts.
+  readonly lens: Ask<"lens">;
+  readonly attribution: Ask<"attribution">;
+  readonly attentionGrid: Ask<"attentionGrid">;
+  readonly neighbours: Ask<"neighbours">;
+  readonly projection: Ask<"projection">;
+  readonly weightSummary: Ask<"weightSummary">;
+  readonly surprisal: Ask<"surprisal">;
+  /** Not kept: each run of it reports its steps. */
+  readonly generationTrace: (
+    params: Own<"generationTrace">,
+    report?: (step: Progress<TraceQuestions, "generationTrace">) => void,
+    signal?: AbortSignal,
+  ) => Promise<Result<TraceQuestions, "generationTrace">>;
+  /** Another run of the same text; it takes memory until it is released. */
+  readonly intervene: Ask<"intervene">;
+  readonly compareTraces: (other: number) => Promise<Result<TraceQuestions, "compareTraces">>;
+  readonly compareWeights: (otherDir: string) => Promise<Result<TraceQuestions, "compareWeights">>;
 }
+
+/** The params of a question but for the trace or the model, which are those of the inspection. */
+type Own<M extends keyof TraceQuestions> = Omit<Params<TraceQuestions, M>, "trace" | "dir">;
+type Ask<M extends keyof TraceQuestions> = (params: Own<M>) => Promise<Result<TraceQuestions, M>>;
 
 export interface View {
   readonly section: Section;
@@ -41,30 +69,47 @@ export interface ViewContext {
 }
 
 /** Whoever keeps the trace. */
-export interface TraceHost {
-  readonly tensor: (params: { trace: number; name: string; head?: number }) => Promise<TraceTensor>;
-  readonly findTokens: (params: { trace: number; query: string; count: number }) => Promise<FoundTokens>;
-}
+export type TraceHost = Pick<Client<TraceQuestions>, "call">;
 
-/** Wraps a trace; a tensor is asked for once, and again after an error. */
+/** Wraps a trace; what was asked is kept, and asked again after an error. */
 export function createInspection(trace: TraceInfo, source: InspectedSource, host: TraceHost): Inspection {
   const names = new Set(trace.values.map(({ name }) => name));
-  const asked = new Map<string, Promise<TraceTensor>>();
+  const asked = new Map<string, Promise<unknown>>();
+  const once = <M extends keyof TraceQuestions & string>(
+    method: M,
+    params: Params<TraceQuestions, M>,
+  ): Promise<Result<TraceQuestions, M>> => {
+    const key = `${method} ${JSON.stringify(params)}`;
+    let answer = asked.get(key);
+    if (!answer) {
+      answer = host.call(method, params);
+      asked.set(key, answer);
+      answer.catch(() => asked.delete(key));
+    }
+    // The key begins with the method, so what is kept under it is an answer of that method.
+    return answer as Promise<Result<TraceQuestions, M>>;
+  };
+  const { dir } = trace.model;
+  const of = { trace: trace.trace };
   return {
     trace,
     source,
     has: (name) => names.has(name),
-    tensor(name, head) {
-      const key = `${name}#${head ?? ""}`;
-      let answer = asked.get(key);
-      if (!answer) {
-        answer = host.tensor({ trace: trace.trace, name, ...(head !== undefined && { head }) });
-        asked.set(key, answer);
-        answer.catch(() => asked.delete(key));
-      }
-      return answer;
-    },
-    find: (query, count) => host.findTokens({ trace: trace.trace, query, count }),
+    tensor: (name, head) => once("tensor", { ...of, name, ...(head !== undefined && { head }) }),
+    find: (query, count) => host.call("findTokens", { ...of, query, count }),
+    modules: () => once("describe", { dir }),
+    lens: (params) => once("lens", { ...params, ...of }),
+    attribution: (params) => once("attribution", { ...params, ...of }),
+    attentionGrid: (params) => once("attentionGrid", { ...params, ...of }),
+    neighbours: (params) => once("neighbours", { ...params, ...of }),
+    projection: (params) => once("projection", { ...params, ...of }),
+    weightSummary: (params) => once("weightSummary", { ...params, dir }),
+    surprisal: (params) => once("surprisal", { ...params, dir }),
+    generationTrace: (params, report, signal) =>
+      host.call("generationTrace", { ...params, dir }, { signal, onProgress: report }),
+    intervene: (params) => once("intervene", { ...params, ...of }),
+    compareTraces: (other) => once("compareTraces", { a: trace.trace, b: other }),
+    compareWeights: (otherDir) => once("compareWeights", { a: dir, b: otherDir }),
   };
 }
 

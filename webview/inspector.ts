@@ -118,10 +118,7 @@ function mount(follows: boolean) {
   let shownKind: InspectedSource["kind"] | null = null;
   const page = {
     trace({ trace, source: from }: InspectorEvents["trace"]) {
-      const inspection = createInspection(trace, from, {
-        tensor: (params) => host.call("tensor", params),
-        findTokens: (params) => host.call("findTokens", params),
-      });
+      const inspection = createInspection(trace, from, host);
       fill(notice);
       pictures.hidden = false;
       source.textContent = sourceText(from);

@@ -17,14 +17,37 @@
  */
 
 import type { EvalReport, StepReport, TrainConfig } from "../engine/train/config";
-import type { Device, FoundTokens, ModelInfo, TraceInfo, TraceTensor, TrainEvent } from "./engineApi";
+import type {
+  CheckpointInfo,
+  Device,
+  EngineApi,
+  FoundTokens,
+  ModelInfo,
+  TraceInfo,
+  TraceTensor,
+  TrainEvent,
+} from "./engineApi";
 import type { Method } from "./rpc";
+import type { Surprisal, TraceApi } from "./traceApi";
 
 /** Translations by English sentence; a sentence that is not in it is shown as it is. `{0}` stands for an argument. */
 export type Strings = Readonly<Record<string, string>>;
 
+/**
+ * What a page may ask about the traces that it shows, and about their models: answered by the engine. A `dir` must be
+ * the folder of a model that the Models view has, or of one of its checkpoints.
+ */
+export interface TraceQuestions
+  extends Pick<EngineApi, "describe" | "releaseTrace">,
+    Omit<TraceApi, "saveTrace" | "openTrace"> {
+  /** A value of a trace; of an attention value, one head. */
+  tensor: Method<TensorParams, TraceTensor>;
+  /** Tokens of its model's vocabulary, with their ranks. */
+  findTokens: Method<FindParams, FoundTokens>;
+}
+
 /** Asked by the Layer Inspector. */
-export interface InspectorHost {
+export interface InspectorHost extends TraceQuestions {
   ready: Method<
     Empty,
     { readonly strings: Strings /** Whether the inspector follows the editor. */; readonly follow: boolean }
@@ -32,10 +55,6 @@ export interface InspectorHost {
   /** Inspects typed text, and stops following the editor. */
   inspectText: Method<{ readonly text: string }, null>;
   follow: Method<{ readonly follow: boolean }, null>;
-  /** A value of the trace that was told last; of an attention value, one head. */
-  tensor: Method<TensorParams, TraceTensor>;
-  /** Tokens of its model's vocabulary, with their ranks. */
-  findTokens: Method<FindParams, FoundTokens>;
   /** Does again what ended in `problem`. */
   retry: Method<Empty, null>;
   /** The button of a `problem` or an `empty`. */
@@ -92,6 +111,32 @@ export interface InspectedSource {
   readonly truncated: boolean;
 }
 
+/** Asked by the Explorer. */
+export interface ExplorerHost extends InspectorHost {
+  /** The user chose something: it is marked in the text's editor, and chosen in other views of the same run. */
+  select: Method<Selected, null>;
+  /** The models that can be run, the active one first. */
+  models: Method<Empty, readonly { readonly dir: string; readonly name: string }[]>;
+  /** Runs a text through a model beside the one that is shown: to compare with, or to patch from. */
+  inspectAlso: Method<{ readonly dir: string; readonly text: string }, TraceInfo>;
+  /** Asks where a trace goes, and writes it there. */
+  saveTrace: Method<{ readonly trace: number }, null>;
+}
+
+/** What is chosen in a trace. */
+export interface Selected {
+  readonly trace: number;
+  readonly token: number;
+  readonly layer: number;
+  readonly head: number;
+}
+
+/** Told to the Explorer. */
+export interface ExplorerEvents extends InspectorEvents {
+  /** The cursor moved in the text, or something was chosen in another view of the run. */
+  select: Selected;
+}
+
 /** Asked by the training view. Every method is about the run that the view shows. */
 export interface TrainingHost {
   ready: Method<Empty, { readonly strings: Strings; readonly run: RunSnapshot | null }>;
@@ -102,6 +147,22 @@ export interface TrainingHost {
   resume: Method<Empty, null>;
   /** Makes the run's model the active one, and shows it in the inspector if asked. */
   activate: Method<{ readonly inspect: boolean }, null>;
+  /** Asks which other runs are drawn beside this one; all that are drawn are told as `compared`. */
+  compare: Method<Empty, null>;
+  /** Draws a run beside this one no more. */
+  uncompare: Method<{ readonly dir: string }, null>;
+  /** Asks for settings, and trains on from a checkpoint in a new folder. */
+  branch: Method<{ readonly step: number }, null>;
+  /** The loss of each token of a piece of the text that is trained on, by a checkpoint; null: by the model as it is. */
+  paint: Method<{ readonly step: number | null; readonly page: number }, PaintedText>;
+  /** Changes the queue of runs that wait for their turn. */
+  queued: Method<{ readonly id: number; readonly change: QueueChange }, null>;
+  /** Lets a queue go on that waits for the user. */
+  goOn: Method<Empty, null>;
+  /** Asks where, and writes the run as a PyTorch project. */
+  exportProject: Method<Empty, null>;
+  /** Ends the search for a learning rate. */
+  stopFinding: Method<Empty, null>;
   act: Method<{ readonly action: HostAction }, null>;
   save: Method<FileToSave, null>;
 }
@@ -109,9 +170,47 @@ export interface TrainingHost {
 /** Told to the training view. */
 export interface TrainingEvents {
   /** Another run is shown from now on, or this one has started again. */
-  run: RunSnapshot;
+  run: RunSnapshot | null;
   train: TrainEvent;
   state: RunState;
+  /** The record of the run that is shown, once it has been written. */
+  record: RunRecord;
+  /** The runs that are drawn beside the one that is shown. */
+  compared: readonly RunSnapshot[];
+  /** What the run has kept of itself, the newest last. */
+  checkpoints: readonly CheckpointInfo[];
+  queue: RunQueueState;
+  /** A search for a learning rate; null when it is not shown any more. */
+  finder: FinderState | null;
+}
+
+export type QueueChange = "remove" | "up" | "down" | "now";
+
+/** The runs that wait until the one before them is done. */
+export interface RunQueueState {
+  readonly waiting: readonly { readonly id: number; readonly name: string; readonly preset: string }[];
+  /** Why none of them starts before the user says so; null when the next starts by itself. */
+  readonly held: string | null;
+}
+
+/** A learning rate that grows from step to step, and the loss at each. */
+export interface FinderState {
+  readonly name: string;
+  readonly points: readonly { readonly lr: number; readonly loss: number }[];
+  /** Known at the end. */
+  readonly suggestion: number | null;
+}
+
+/** A piece of a run's text with what each token cost the model. */
+export interface PaintedText {
+  /** Which checkpoint read it. */
+  readonly step: number;
+  readonly text: string;
+  readonly page: number;
+  readonly pages: number;
+  /** Where the text is from. */
+  readonly source: string;
+  readonly surprisal: Surprisal;
 }
 
 export type RunPhase = "preparing" | "running" | "paused" | "stopping" | "stopped" | "done" | "failed";
@@ -139,8 +238,39 @@ export interface RunSnapshot {
   /** In the order of the steps; of a long run every second, fourth, … step is kept. */
   readonly reports: readonly StepReport[];
   readonly evals: readonly EvalReport[];
-  readonly samples: readonly { readonly step: number; readonly text: string }[];
+  readonly updates: readonly UpdateReport[];
+  readonly warnings: readonly RunWarning[];
+  readonly samples: readonly SampleReport[];
   readonly checkpointStep: number | null;
+  /** What the run's folder says of it; null before it is written, and where it is damaged. */
+  readonly record: RunRecord | null;
 }
+
+/** How far a step moved each layer: root mean square of the update, by that of the weights. */
+export interface UpdateReport {
+  readonly step: number;
+  readonly layers: readonly { readonly name: string; readonly ratio: number }[];
+}
+
+/** What went wrong at a step and what to change, in one sentence. */
+export interface RunWarning {
+  readonly step: number;
+  readonly message: string;
+}
+
+export interface SampleReport {
+  readonly step: number;
+  readonly text: string;
+}
+
+/** training.json, flat: every value by its dotted name. */
+export interface RunRecord {
+  /** What the run was asked for, such as "train.schedule.lr". */
+  readonly settings: Facts;
+  /** Everything else: seed, data, versions, device, dates. */
+  readonly facts: Facts;
+}
+
+export type Facts = Readonly<Record<string, string | number | boolean | null>>;
 
 type Empty = Record<string, never>;

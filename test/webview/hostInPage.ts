@@ -3,17 +3,19 @@
  * the extension does. Bundled and put before the page's own script; a test steers it through `window.lab`.
  */
 
-import { type Message, type Port, serve } from "../../src/protocol/rpc";
+import { type Message, type Params, type Port, serve } from "../../src/protocol/rpc";
 import type {
+  ExplorerEvents,
+  ExplorerHost,
   FileToSave,
   InspectedSource,
-  InspectorEvents,
   InspectorHost,
   RunSnapshot,
   RunState,
   TrainingEvents,
   TrainingHost,
 } from "../../src/protocol/webviewApi";
+import { tinyAnswers } from "./tinyAnswers";
 import { tinyRun } from "./tinyRun";
 import { type TinyTrace, type TinyVariant, tinyTrace } from "./tinyTrace";
 
@@ -78,7 +80,17 @@ const noted =
     return answer(params);
   };
 
+const shown = (): TinyTrace => {
+  if (!trace) throw new Error("Nothing was inspected.");
+  return trace;
+};
+
 const shared = {
+  ...tinyAnswers(shown),
+  tensor: (params: Params<InspectorHost, "tensor">) => {
+    lab.tensors.push(params.name);
+    return shown().tensor(params.name, params.head);
+  },
   act: noted("act", () => null),
   save: (file: FileToSave) => {
     lab.saved.push(file);
@@ -86,7 +98,7 @@ const shared = {
   },
 };
 
-const server = serve<InspectorHost & Omit<TrainingHost, "ready">, InspectorEvents & TrainingEvents>(port, {
+const server = serve<ExplorerHost & Omit<TrainingHost, "ready">, ExplorerEvents & TrainingEvents>(port, {
   ...shared,
   ready: noted("ready", () => ({ strings: {}, follow: lab.follow, run: lab.run })),
   inspectText: noted("inspectText", ({ text }) => {
@@ -94,15 +106,10 @@ const server = serve<InspectorHost & Omit<TrainingHost, "ready">, InspectorEvent
     return null;
   }),
   follow: noted("follow", () => null),
-  tensor: ({ name, head }) => {
-    if (!trace) throw new Error("Nothing was inspected.");
-    lab.tensors.push(name);
-    return trace.tensor(name, head);
-  },
-  findTokens: ({ query, count }) => {
-    if (!trace) throw new Error("Nothing was inspected.");
-    return trace.find(query, count);
-  },
+  select: noted("select", () => null),
+  models: () => [{ dir: shown().info.model.dir, name: shown().info.model.name }],
+  inspectAlso: ({ text }) => tinyTrace(text, 1000).info,
+  saveTrace: noted("saveTrace", () => null),
   retry: noted("retry", () => null),
   pause: noted("pause", () => null),
   stop: noted("stop", () => null),

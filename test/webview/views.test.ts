@@ -2,7 +2,8 @@
 
 import { readdir, readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
-import type { RunState } from "../../src/protocol/webviewApi";
+import { connect, serve } from "../../src/protocol/rpc";
+import type { RunState, TraceQuestions } from "../../src/protocol/webviewApi";
 import { formatPercent, formatShape, formatValue } from "../../webview/format";
 import { createInspection, matrixOf } from "../../webview/inspection";
 import { createStore } from "../../webview/store";
@@ -12,6 +13,8 @@ import { embeddingParts, stack } from "../../webview/views/embedding/layout";
 import { dimensionsOf, residualNorm, valueGroups } from "../../webview/views/layers/layout";
 import { distribution, searched, shownToken } from "../../webview/views/nextToken/layout";
 import { tokenChips, tokenLabel, visibleText } from "../../webview/views/tokens/layout";
+import { portPair } from "../helpers/portPair";
+import { tinyAnswers } from "./tinyAnswers";
 import { tinyRun } from "./tinyRun";
 import { tinyTrace } from "./tinyTrace";
 
@@ -207,19 +210,19 @@ describe("numbers", () => {
 });
 
 test("a tensor is asked for once, and again after an error", async () => {
-  const { info, tensor, find } = tinyTrace("a");
+  const trace = tinyTrace("a");
+  const [page, host] = portPair();
   let asked = 0;
-  const inspection = createInspection(
-    info,
-    { kind: "typed", label: "", text: "a", truncated: false },
-    {
-      tensor: ({ name, head }) => {
-        asked++;
-        return asked === 1 ? Promise.reject(new Error("gone")) : Promise.resolve(tensor(name, head));
-      },
-      findTokens: ({ query, count }) => Promise.resolve(find(query, count)),
+  serve<TraceQuestions>(host, {
+    ...tinyAnswers(() => trace),
+    tensor: ({ name, head }) => {
+      asked++;
+      if (asked === 1) throw new Error("gone");
+      return trace.tensor(name, head);
     },
-  );
+  });
+  const source = { kind: "typed", label: "", text: "a", truncated: false } as const;
+  const inspection = createInspection(trace.info, source, connect<TraceQuestions>(page));
   await expect(inspection.tensor("embed")).rejects.toThrow("gone");
   await inspection.tensor("embed");
   await inspection.tensor("embed");

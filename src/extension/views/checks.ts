@@ -2,43 +2,16 @@
 
 import type { Checks } from "../../protocol/rpc";
 import type {
+  ExplorerHost,
   FileToSave,
-  FindParams,
   HostAction,
   InspectorHost,
-  TensorParams,
+  QueueChange,
+  Selected,
   TrainingHost,
 } from "../../protocol/webviewApi";
-
-type Fields = Readonly<Record<string, unknown>>;
-
-const fields = (params: unknown): Fields => {
-  if (typeof params !== "object" || params === null) throw new Error("The view sent no parameters.");
-  // An object that is not null can be read by any key.
-  return params as Fields;
-};
-
-function flag(params: unknown, name: string): boolean {
-  const value = fields(params)[name];
-  if (typeof value !== "boolean") throw new Error(`The view sent a ${name} that is not true or false.`);
-  return value;
-}
-
-function text(params: unknown, name: string, longest: number): string {
-  const value = fields(params)[name];
-  if (typeof value !== "string" || value.length > longest) {
-    throw new Error(`The view sent a ${name} that is not a text of at most ${longest} characters.`);
-  }
-  return value;
-}
-
-function index(params: unknown, name: string): number {
-  const value = fields(params)[name];
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) {
-    throw new Error(`The view sent a ${name} that is not a whole number.`);
-  }
-  return value;
-}
+import { choice, fields, flag, index, LONGEST_PATH, text } from "./fields";
+import { traceChecks } from "./traceChecks";
 
 const ACTIONS: { readonly [A in HostAction]: true } = {
   chooseModel: true,
@@ -66,20 +39,6 @@ function save(params: unknown): FileToSave {
 
 const nothing = () => ({});
 
-function tensor(params: unknown): TensorParams {
-  const { head } = fields(params);
-  const asked = { trace: index(params, "trace"), name: text(params, "name", 200) };
-  return head === undefined ? asked : { ...asked, head: index(params, "head") };
-}
-
-/** Of the tokens that a search finds. */
-const MOST_FOUND = 100;
-
-function findTokens(params: unknown): FindParams {
-  const count = Math.min(index(params, "count"), MOST_FOUND);
-  return { trace: index(params, "trace"), query: text(params, "query", 200), count };
-}
-
 /** The longest text that is inspected, in characters; of a longer one, the end. */
 export const MAX_INSPECTED = 20_000;
 
@@ -87,12 +46,28 @@ export const inspectorChecks: Checks<InspectorHost> = {
   ready: nothing,
   inspectText: (params) => ({ text: text(params, "text", 10 * MAX_INSPECTED) }),
   follow: (params) => ({ follow: flag(params, "follow") }),
-  tensor,
-  findTokens,
+  ...traceChecks,
   retry: nothing,
   act,
   save,
 };
+
+const selected = (params: unknown): Selected => ({
+  trace: index(params, "trace"),
+  token: index(params, "token"),
+  layer: index(params, "layer"),
+  head: index(params, "head"),
+});
+
+export const explorerChecks: Checks<ExplorerHost> = {
+  ...inspectorChecks,
+  select: selected,
+  models: nothing,
+  inspectAlso: (params) => ({ dir: text(params, "dir", LONGEST_PATH), text: text(params, "text", MAX_INSPECTED) }),
+  saveTrace: (params) => ({ trace: index(params, "trace") }),
+};
+
+const QUEUE_CHANGES: readonly QueueChange[] = ["remove", "up", "down", "now"];
 
 export const trainingChecks: Checks<TrainingHost> = {
   ready: nothing,
@@ -100,6 +75,17 @@ export const trainingChecks: Checks<TrainingHost> = {
   stop: nothing,
   resume: nothing,
   activate: (params) => ({ inspect: flag(params, "inspect") }),
+  compare: nothing,
+  uncompare: (params) => ({ dir: text(params, "dir", LONGEST_PATH) }),
+  branch: (params) => ({ step: index(params, "step") }),
+  paint: (params) => ({
+    step: fields(params).step === null ? null : index(params, "step"),
+    page: index(params, "page"),
+  }),
+  queued: (params) => ({ id: index(params, "id"), change: choice(params, "change", QUEUE_CHANGES) }),
+  goOn: nothing,
+  exportProject: nothing,
+  stopFinding: nothing,
   act,
   save,
 };

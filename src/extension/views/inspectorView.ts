@@ -12,6 +12,7 @@ import { textSchemes } from "../providers/tokenHover";
 import { setting } from "../settings";
 import { inspectorChecks, MAX_INSPECTED } from "./checks";
 import { act, save } from "./hostActions";
+import { traceAnswers } from "./traceAnswers";
 import { openPage, webviewPort } from "./webviewPage";
 
 /** How long the cursor rests before its line is inspected. */
@@ -106,8 +107,7 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
         this.#soon();
         return null;
       },
-      tensor: (params) => this.#lab.engine.call("traceTensor", params),
-      findTokens: (params) => this.#lab.engine.call("findTokens", params),
+      ...traceAnswers(this.#lab),
       retry: () => {
         this.#soon(true);
         return null;

@@ -1,0 +1,70 @@
+/** The engine's answers about traces, for pages: passed through, for models that the Models view has. */
+
+import { basename, dirname, normalize } from "node:path";
+import type { EngineApi } from "../../protocol/engineApi";
+import type { Handlers } from "../../protocol/rpc";
+import type { TraceQuestions } from "../../protocol/webviewApi";
+import { l10n } from "../l10n";
+import type { Lab } from "../lab";
+
+/** Questions that the engine answers under the same name. */
+type Passed = Exclude<keyof TraceQuestions, "tensor">;
+
+export function traceAnswers(lab: Lab): Handlers<TraceQuestions> {
+  const { engine } = lab;
+  const passed = <M extends Passed>(method: M): Handlers<TraceQuestions>[M] => {
+    const ask = (params: object, { signal, report }: Context) => {
+      for (const dir of foldersIn(params)) requireKnown(lab, dir);
+      return engine.call<keyof EngineApi>(method as keyof EngineApi, params as never, { signal, onProgress: report });
+    };
+    // The engine's method of this name has these params, this answer and this progress; `passed` is for all of them.
+    return ask as unknown as Handlers<TraceQuestions>[M];
+  };
+  return {
+    tensor: (params) => engine.call("traceTensor", params),
+    findTokens: passed("findTokens"),
+    describe: passed("describe"),
+    releaseTrace: passed("releaseTrace"),
+    intervene: passed("intervene"),
+    lens: passed("lens"),
+    attribution: passed("attribution"),
+    attentionGrid: passed("attentionGrid"),
+    neighbours: passed("neighbours"),
+    projection: passed("projection"),
+    weightSummary: passed("weightSummary"),
+    surprisal: passed("surprisal"),
+    generationTrace: passed("generationTrace"),
+    compareTraces: passed("compareTraces"),
+    compareWeights: passed("compareWeights"),
+  };
+}
+
+/** Refuses a folder that is no model of the Models view and no checkpoint of one: a page may not read any other. */
+export function requireKnown({ models }: Pick<Lab, "models">, dir: string): void {
+  if (
+    !isKnown(
+      dir,
+      models.models.map((model) => model.dir),
+    )
+  ) {
+    throw new Error(l10n.t("The view asked about a model that is not there any more; choose another."));
+  }
+}
+
+/** A checkpoint is in its model's folder: `MODEL/checkpoints/step-…`. */
+export function isKnown(dir: string, models: readonly string[]): boolean {
+  if (models.includes(dir)) return true;
+  const folder = dirname(dir);
+  return dir === normalize(dir) && basename(folder) === "checkpoints" && models.includes(dirname(folder));
+}
+
+interface Context {
+  readonly signal: AbortSignal;
+  readonly report: (progress: unknown) => void;
+}
+
+/** The model folders that a question names: `dir`, or `a` and `b` where they are compared. */
+const foldersIn = (params: object): string[] =>
+  Object.entries(params).flatMap(([name, value]) =>
+    ["dir", "a", "b"].includes(name) && typeof value === "string" ? [value] : [],
+  );

@@ -1,0 +1,127 @@
+/** What pages may ask about traces, checked: see `checks.ts`. */
+
+import type { Checks } from "../../protocol/rpc";
+import type {
+  GenerationParams,
+  Intervention,
+  LensParams,
+  NeighboursParams,
+  Part,
+  PatchedValue,
+} from "../../protocol/traceApi";
+import type { FindParams, TensorParams, TraceQuestions } from "../../protocol/webviewApi";
+import { choice, fields, finite, index, LONGEST_PATH, list, optional, text, whole } from "./fields";
+
+/** Of the tokens that a search finds, and of those told of each place. */
+const MOST_TOLD = 100;
+const MOST_INTERVENTIONS = 256;
+/** Rows and columns of a small picture. */
+const LARGEST_PICTURE = 512;
+/** Of a trace's positions and of a branch's tokens. */
+const MOST_TOKENS = 65_536;
+/** Characters of a text that is scored. */
+const LONGEST_SCORED = 8_000_000;
+
+const trace = (params: unknown) => ({ trace: index(params, "trace") });
+const dir = (params: unknown) => ({ dir: text(params, "dir", LONGEST_PATH) });
+const name = (params: unknown) => ({ name: text(params, "name", 200) });
+const count = (params: unknown) => ({ count: Math.min(index(params, "count"), MOST_TOLD) });
+const size = (params: unknown) => ({ size: Math.min(index(params, "size"), LARGEST_PICTURE) });
+
+function tensor(params: unknown): TensorParams {
+  return { ...trace(params), ...name(params), ...optional(params, "head", index) };
+}
+
+const findTokens = (params: unknown): FindParams => ({
+  ...trace(params),
+  query: text(params, "query", 200),
+  ...count(params),
+});
+
+function lens(params: unknown): LensParams {
+  const [first, end] = list(params, "positions", 2, whole);
+  if (first === undefined || end === undefined) throw new Error("The view sent positions without a first and an end.");
+  return { ...trace(params), positions: [first, end], ...count(params), ...optional(params, "token", index) };
+}
+
+function part(value: unknown): Part {
+  const kind = choice(value, "kind", ["head", "attention", "mlp", "layer"]);
+  const layer = index(value, "layer");
+  return kind === "head" ? { kind, layer, head: index(value, "head") } : { kind, layer };
+}
+
+function patched(value: unknown): PatchedValue {
+  const kind = choice(value, "kind", ["head", "attnOut", "mlpOut", "residPre", "residPost"]);
+  const layer = index(value, "layer");
+  return kind === "head" ? { kind, layer, head: index(value, "head") } : { kind, layer };
+}
+
+function intervention(value: unknown): Intervention {
+  const kind = choice(value, "kind", ["scale", "patch"]);
+  if (kind === "scale") return { kind, part: part(fields(value).part), factor: finite(value, "factor") };
+  const { from } = fields(value);
+  return {
+    kind,
+    value: patched(fields(value).value),
+    position: index(value, "position"),
+    from: { ...trace(from), position: index(from, "position") },
+  };
+}
+
+function neighbours(params: unknown): NeighboursParams {
+  const { of } = fields(params);
+  const kind = choice(of, "kind", ["token", "value"]);
+  return {
+    ...trace(params),
+    of: kind === "token" ? { kind, id: index(of, "id") } : { kind, ...name(of), position: index(of, "position") },
+    among: choice(params, "among", ["embeddings", "head"]),
+    ...count(params),
+  };
+}
+
+function generation(params: unknown): GenerationParams {
+  const { prompt } = fields(params);
+  return {
+    ...dir(params),
+    prompt: typeof prompt === "string" ? text(params, "prompt", 200_000) : list(params, "prompt", MOST_TOKENS, whole),
+    maxNewTokens: Math.min(index(params, "maxNewTokens"), 4096),
+    ...count(params),
+    ...optional(params, "temperature", finite),
+    ...optional(params, "topK", index),
+    ...optional(params, "topP", finite),
+    ...optional(params, "minP", finite),
+    ...optional(params, "repetitionPenalty", finite),
+    ...optional(params, "seed", index),
+  };
+}
+
+export const traceChecks: Checks<TraceQuestions> = {
+  tensor,
+  findTokens,
+  describe: dir,
+  releaseTrace: trace,
+  intervene: (params) => ({
+    ...trace(params),
+    interventions: list(params, "interventions", MOST_INTERVENTIONS, intervention),
+  }),
+  lens,
+  attribution: (params) => ({
+    ...trace(params),
+    position: index(params, "position"),
+    token: index(params, "token"),
+    ...optional(params, "against", index),
+  }),
+  attentionGrid: (params) => ({ ...trace(params), ...size(params) }),
+  neighbours,
+  projection: (params) => ({ ...trace(params), ...name(params), ids: list(params, "ids", 10_000, whole) }),
+  weightSummary: (params) => ({ ...dir(params), ...name(params), ...size(params) }),
+  surprisal: (params) => ({
+    ...dir(params),
+    text: text(params, "text", LONGEST_SCORED),
+    ...optional(params, "from", index),
+    alternatives: Math.min(index(params, "alternatives"), 20),
+  }),
+  generationTrace: generation,
+  compareTraces: (params) => ({ a: index(params, "a"), b: index(params, "b") }),
+  compareWeights: (params) => ({ a: text(params, "a", LONGEST_PATH), b: text(params, "b", LONGEST_PATH) }),
+};
