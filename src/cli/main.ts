@@ -11,6 +11,7 @@ import { generate } from "./commands/generate";
 import { importSource } from "./commands/import";
 import { inspect } from "./commands/inspect";
 import { resumeTraining } from "./commands/resume";
+import { score } from "./commands/score";
 import { tokenize } from "./commands/tokenize";
 import { trainModel } from "./commands/train";
 import { type Command, parseOptions } from "./options";
@@ -20,6 +21,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   resume: resumeTraining,
   eval: evaluate,
   generate,
+  score,
   tokenize,
   inspect,
   describe,

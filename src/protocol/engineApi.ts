@@ -7,11 +7,15 @@
 import type { DecoderConfig } from "../engine/nn/config";
 import type { EvalReport, StepReport, TrainConfig } from "../engine/train/config";
 import type { Method } from "./rpc";
+import type { TraceApi } from "./traceApi";
 
 export type { EvalReport, StepReport, TrainConfig };
 
+/** What the engine answers of `TraceApi` so far. */
+type TraceAnswers = "surprisal";
+
 /** Served by the engine process. */
-export interface EngineApi {
+export interface EngineApi extends Pick<TraceApi, TraceAnswers> {
   devices: Method<Record<string, never>, DeviceInfo[]>;
 
   /** Checks a model folder and answers what is in it; loads no weights. */
@@ -336,8 +340,8 @@ export type TrainEvent =
   | { readonly kind: "eval"; readonly report: EvalReport }
   /** How far a step moved the weights: after each evaluation, the RMS of the update divided by that of the weights. */
   | { readonly kind: "updates"; readonly step: number; readonly layers: readonly LayerUpdate[] }
-  /** One sentence on what went wrong at a step, and what to change. The run goes on, or ends with an error that says it. */
-  | { readonly kind: "warning"; readonly step: number; readonly message: string }
+  /** One sentence on what went wrong at a step, and what to change; where it `ends` the run, an error says it as well. */
+  | { readonly kind: "warning"; readonly step: number; readonly message: string; readonly ends: boolean }
   | { readonly kind: "sample"; readonly step: number; readonly text: string }
   | { readonly kind: "checkpoint"; readonly step: number }
   | { readonly kind: "paused"; readonly paused: boolean };

@@ -1,0 +1,281 @@
+/**
+ * How well each token of a text was expected, given those before it.
+ *
+ * A text longer than the context is read in windows that move by half of it, so that each token has at least half a
+ * context before it. Only the vectors that predict something leave the blocks, and only the few numbers that are looked
+ * at leave the head.
+ *
+ * B windows side by side   T position   D dModel
+ */
+
+import { setImmediate } from "node:timers/promises";
+import { EngineError } from "../errors";
+import { positionFeeds, positionInputs, threadsFor } from "../generate/decoding";
+import { input, type Node, rows } from "../graph/node";
+import { UNKNOWN } from "../graph/shape";
+import type { DecoderConfig } from "../nn/config";
+import { blocks, fullAttention } from "../nn/decoder";
+import { lower } from "../runtime/lower";
+import { Session } from "../runtime/session";
+import type { DeviceWeights } from "../runtime/weights";
+import { UNKNOWN as NO_TOKEN, type Tokenizer, type TokenSpan } from "../tokenizers";
+import { cooperate } from "../tokenizers/cooperate";
+import { maskFeeds, maskName } from "./masks";
+import { emptyReading, type Reading, Readout } from "./readout";
+
+export interface Surprisal extends Reading {
+  readonly tokens: readonly TokenSpan[];
+}
+
+/** Tokens `start` to `end - 1` of a text are read, and those from `from` on scored. */
+export interface Window {
+  readonly start: number;
+  readonly from: number;
+  readonly end: number;
+}
+
+/** What reads and scores the windows of texts. */
+export class Surprising {
+  /** By the number of windows that are read side by side. */
+  readonly #sessions = new Map<number, Promise<Session>>();
+  readonly #readout: Readout;
+
+  constructor(
+    readonly cfg: DecoderConfig,
+    readonly weights: DeviceWeights,
+  ) {
+    if (!cfg.causal) {
+      throw new EngineError(
+        "config",
+        "This model's positions see the tokens after them, so nothing is left to expect; choose a causal model.",
+      );
+    }
+    this.#readout = new Readout(cfg, weights);
+  }
+
+  /** Positions of a window. */
+  get length(): number {
+    return Math.min(this.cfg.nCtx, LONGEST);
+  }
+
+  /** Windows read in one run: enough that a small model's run is worth its call. */
+  get batch(): number {
+    return Math.max(1, Math.floor(TOKENS_PER_RUN / this.length));
+  }
+
+  /**
+   * Reads windows side by side and scores, of each, its tokens from `from` on, one after the other. Those that do not
+   * start with `bos`, where a model has one, are read after it.
+   */
+  async read(ids: readonly number[], bos: number | null, windows: readonly Window[], count: number): Promise<Reading> {
+    const B = windows.length === 1 ? 1 : this.batch;
+    const leads = windows.map(({ start }) => (needsLead(ids[start], bos) ? [bos] : []));
+    const given = windows.map(({ start, end }, b) => [...(leads[b] as number[]), ...ids.slice(start, end)]);
+    const T = Math.max(...given.map((row) => row.length));
+    const batch = new Int32Array(T * B);
+    given.forEach((row, b) => {
+      row.forEach((id, t) => {
+        batch[t * B + b] = id;
+      });
+    });
+    const scored = windows.flatMap(({ start, from, end }, b) =>
+      Array.from({ length: end - from }, (_, i) => {
+        const at = from + i;
+        // The token at position t is expected by the row before it.
+        const t = (leads[b] as number[]).length + at - start;
+        return { row: (t - 1) * B + b, label: ids[at] as number };
+      }),
+    );
+    const vectors = await this.#vectors(
+      batch,
+      B,
+      Int32Array.from(scored, ({ row }) => row),
+    );
+    return this.#readout.read(
+      vectors,
+      Int32Array.from(scored, ({ label }) => label),
+      count,
+    );
+  }
+
+  async release(): Promise<void> {
+    for (const session of this.#sessions.values()) await (await session).release();
+    this.#sessions.clear();
+    await this.#readout.release();
+  }
+
+  async #vectors(ids: Int32Array, B: number, wanted: Int32Array): Promise<Float32Array> {
+    const { cfg, weights } = this;
+    const T = ids.length / B;
+    const session =
+      this.#sessions.get(B) ??
+      Session.create(lower(vectorsGraph(cfg, weights, B), weights.device), weights.device, threadsFor(cfg));
+    this.#sessions.set(B, session);
+    const positions = ids.map((_, i) => Math.floor(i / B));
+    const feeds = { ...weights.feeds, ids, wanted, ...positionFeeds(cfg, positions, T), ...maskFeeds(cfg, T) };
+    return (await (await session).compute(feeds)).vectors as Float32Array;
+  }
+}
+
+/** A window has no more positions, as attention takes their square. */
+const LONGEST = 1024;
+const TOKENS_PER_RUN = 1024;
+
+/** What comes before the head, of the wanted rows [N, D]. */
+function vectorsGraph(cfg: DecoderConfig, { param }: Pick<DeviceWeights, "param">, B: number): Record<string, Node> {
+  const size = { batch: B, length: UNKNOWN };
+  const vectors = blocks(input("ids", [UNKNOWN, B], "i32"), param, cfg, {
+    ...size,
+    ...positionInputs(cfg, B),
+    attend: fullAttention(cfg, size, (window) => input(maskName(window), [UNKNOWN, UNKNOWN])),
+    probe: (_name, x) => x,
+    dropout: (x) => x,
+  });
+  return { vectors: rows(vectors, input("wanted", [UNKNOWN], "i32")) };
+}
+
+const needsLead = (first: number | undefined, bos: number | null): bos is number => bos !== null && first !== bos;
+
+/**
+ * The windows that score tokens `from` to `end - 1` of those from `start` on. The token at `start` is scored only where
+ * something comes before it, a `lead`.
+ *
+ * Of 8 tokens in windows of 4: tokens 0 to 3 score 1 to 3, then 2 to 5 score 4 and 5, then 4 to 7 score 6 and 7.
+ */
+export function windowsOf(start: number, from: number, end: number, length: number, hasLead: boolean): Window[] {
+  const half = Math.max(1, Math.floor(length / 2));
+  const windows: Window[] = [];
+  let next = Math.max(from, hasLead ? start : start + 1);
+  let first = Math.max(start, next - half);
+  while (next < end) {
+    const last = Math.min(end, first + length);
+    windows.push({ start: first, from: next, end: last });
+    next = last;
+    first = last - half;
+  }
+  return windows;
+}
+
+export interface SurprisalOptions {
+  /** Scores from this UTF-16 offset on; what is before serves as context. */
+  readonly from?: number | undefined;
+  /** Alternatives told of each token. */
+  readonly alternatives: number;
+  readonly signal: AbortSignal;
+  /** Told the tokens as they are scored, in order and each once. */
+  readonly report: (piece: Surprisal) => void;
+}
+
+/** Scores a text. `inTurn` lets others use the model between two runs. */
+export async function surprisalOf(
+  text: string,
+  tokenizer: Tokenizer,
+  model: Surprising,
+  { from = 0, alternatives, signal, report }: SurprisalOptions,
+  inTurn: <T>(work: () => Promise<T>) => Promise<T> = (work) => work(),
+): Promise<Surprisal> {
+  const count = Math.min(alternatives, model.cfg.vocabSize);
+  const bos = tokenizer.addBos ? tokenizer.bosId : null;
+  const all = await tokensAround(text, from, model.length, tokenizer, signal);
+  if (all[0]?.start === 0 && needsLead(all[0].id, bos)) {
+    all.unshift({ id: bos, token: tokenizer.token(bos), start: 0, end: 0, special: true, bytes: new Uint8Array() });
+  }
+  const ids = all.map(({ id }) => id);
+  const begin = from === 0 ? 0 : all.findIndex(({ end }) => end > from);
+  const tokens = begin < 0 ? [] : all.slice(begin);
+  const result = emptyReading(tokens.length, count);
+
+  let told = 0;
+  const tell = (until: number) => {
+    if (until > told) report({ tokens: tokens.slice(told, until), ...partOf(result, told, until, count) });
+    told = Math.max(told, until);
+  };
+  for (const windows of batches(ids, ids.length - tokens.length, bos, model)) {
+    signal.throwIfAborted();
+    const reading = await inTurn(() => model.read(ids, bos, windows, count));
+    let read = 0;
+    for (const window of windows) {
+      const length = window.end - window.from;
+      put(result, window.from - begin, partOf(reading, read, read + length, count), count);
+      read += length;
+    }
+    tell((windows.at(-1) as Window).end - begin);
+    await setImmediate();
+  }
+  tell(tokens.length);
+  return { tokens, ...result };
+}
+
+/**
+ * Windows to be read side by side. A token that the vocabulary lacks cannot be read: what comes after it is expected by
+ * nothing before it.
+ */
+function* batches(ids: readonly number[], from: number, bos: number | null, { length, batch }: Surprising) {
+  const windowLength = bos === null ? length : length - 1;
+  let waiting: Window[] = [];
+  for (let start = 0; start < ids.length; ) {
+    const unknown = ids.indexOf(NO_TOKEN, start);
+    const end = unknown < 0 ? ids.length : unknown;
+    for (const window of windowsOf(start, from, end, windowLength, needsLead(ids[start], bos))) {
+      waiting.push(window);
+      if (waiting.length < batch) continue;
+      yield waiting;
+      waiting = [];
+    }
+    start = end + 1;
+  }
+  if (waiting.length > 0) yield waiting;
+}
+
+/** The tokens of a text, from far enough before an offset that half a window lies between. */
+async function tokensAround(text: string, from: number, length: number, tokenizer: Tokenizer, signal: AbortSignal) {
+  for (let back = CHARACTERS_PER_TOKEN * length; ; back *= 2) {
+    const start = from > back ? tokenizer.next(text, from - back) : 0;
+    // Far from everything where a text may be cut, it is looked for further back.
+    if (start > from) continue;
+    const before = start === 0 ? 0 : tokenizer.count(text.slice(start, from), "middle");
+    if (start === 0 || before >= length) return tokensFrom(text, start, tokenizer, signal);
+  }
+}
+
+/** More than a token of a text has in most languages; where it is not enough, more are taken. */
+const CHARACTERS_PER_TOKEN = 6;
+
+async function tokensFrom(
+  text: string,
+  start: number,
+  tokenizer: Tokenizer,
+  signal: AbortSignal,
+): Promise<TokenSpan[]> {
+  const pause = cooperate(signal);
+  const tokens: TokenSpan[] = [];
+  for (let at = start; at < text.length; ) {
+    const end = tokenizer.next(text, at + SEGMENT_LENGTH);
+    for (const span of tokenizer.spans(text.slice(at, end), at === 0 ? "start" : "middle")) {
+      tokens.push({ ...span, start: at + span.start, end: at + span.end });
+    }
+    at = end;
+    await pause();
+  }
+  return tokens;
+}
+
+/** UTF-16 units that are made tokens of in one go: milliseconds. */
+const SEGMENT_LENGTH = 8192;
+
+/** Of tokens `from` to `to - 1`. */
+const partOf = (reading: Reading, from: number, to: number, count: number): Reading => ({
+  surprisal: reading.surprisal.slice(from, to),
+  entropy: reading.entropy.slice(from, to),
+  rank: reading.rank.slice(from, to),
+  ids: reading.ids.slice(from * count, to * count),
+  probabilities: reading.probabilities.slice(from * count, to * count),
+});
+
+function put(into: Reading, at: number, part: Reading, count: number): void {
+  into.surprisal.set(part.surprisal, at);
+  into.entropy.set(part.entropy, at);
+  into.rank.set(part.rank, at);
+  into.ids.set(part.ids, at * count);
+  into.probabilities.set(part.probabilities, at * count);
+}
