@@ -27,6 +27,12 @@ function tellJson(event: TrainEvent): void {
     case "start":
       console.log(JSON.stringify({ event: "start", device: event.device, parameters: event.model.parameters }));
       break;
+    case "updates":
+    case "warning": {
+      const { kind, ...told } = event;
+      console.log(JSON.stringify({ event: kind, ...told }));
+      break;
+    }
     case "prepare":
     case "sample":
     case "checkpoint":
@@ -65,7 +71,12 @@ function tellText(): (event: TrainEvent) => void {
       case "sample":
         console.log(event.text.replace(/^/gm, "  | "));
         break;
+      case "warning":
+        // What ends the run is told as its error.
+        if (!event.ends) console.error(event.message);
+        break;
       case "prepare":
+      case "updates":
       case "checkpoint":
         break;
     }

@@ -77,4 +77,6 @@ export interface LayerUpdate {
 export interface RunWarning {
   readonly step: number;
   readonly message: string;
+  /** Whether there was nothing to go on with. */
+  readonly ends: boolean;
 }

@@ -30,7 +30,6 @@ import { type Model, type ModelInfo, modelInfo, readParams, trainedStorage } fro
 import { initAdapters } from "../nn/adapters";
 import {
   classicDecoder,
-  type DecoderConfig,
   decoderOf,
   type EncoderDecoderConfig,
   encoderDecoder,
@@ -53,8 +52,9 @@ import type { DeviceWeights } from "../runtime/weights";
 import { adderTokenizer, type Tokenizer, trainSentences } from "../tokenizers";
 import { OPTIMIZER_FILE } from "../weights";
 import { taskAccuracy } from "./accuracy";
-import type { EvalReport, LayerUpdate, StepReport, TrainConfig } from "./config";
+import type { EvalReport, LayerUpdate, RunWarning, StepReport, TrainConfig } from "./config";
 import { adderTrainingData, type TrainingData, textData } from "./data";
+import { divergenceWatch, requireNumbers } from "./divergence";
 import { fineTuningOf } from "./fineTune";
 import { fingerprintOf } from "./fingerprint";
 import {
@@ -73,6 +73,7 @@ import { learningRate } from "./schedules";
 import { createStepper, freshState, type Stepper, type TrainState } from "./stepper";
 import { adaptersOf, type Trained, wholeModel } from "./trained";
 import { translationData } from "./translation";
+import { updateRatios } from "./updates";
 
 export interface NewRun {
   readonly preset: string;
@@ -110,7 +111,7 @@ export type TrainEvent =
   | { readonly kind: "steps"; readonly reports: readonly StepReport[]; readonly secondsLeft: number }
   | { readonly kind: "eval"; readonly report: EvalReport }
   | { readonly kind: "updates"; readonly step: number; readonly layers: readonly LayerUpdate[] }
-  | { readonly kind: "warning"; readonly step: number; readonly message: string }
+  | ({ readonly kind: "warning" } & RunWarning)
   | { readonly kind: "sample"; readonly step: number; readonly text: string }
   | { readonly kind: "checkpoint"; readonly step: number };
 
@@ -463,7 +464,7 @@ async function loop(
   report({ kind: "checkpoint", step: record.step });
   const stepper = await createStepper(cfg, config, start, { device: record.device, seed: config.seed, trained });
   const lr = learningRate(config.schedule, { steps: config.steps, dModel: decoderOf(cfg).dModel });
-  const watch = divergenceWatch(decoderOf(cfg));
+  const watch = divergenceWatch(decoderOf(cfg).vocabSize, config);
   const clock = runClock();
   let now = record;
   let turns = 1;
@@ -473,18 +474,27 @@ async function loop(
   // A task's answers still come and go from one epoch to the next: its model is that of the best so far. A text's is the
   // last.
   const save = async (published = !data.task || now.bestLoss === null) => {
-    await folder.checkpoint(now, await stepper.state(), trained, published);
+    const state = await stepper.state();
+    requireNumbers(now.step, state);
+    await folder.checkpoint(now, state, trained, published);
     saved = { step: now.step, at: performance.now() };
     report({ kind: "checkpoint", step: now.step });
   };
-  const isDue = (every: number) => now.step % every === 0 || now.step === config.steps;
+  const isDue = (every: number, step = now.step) => step % every === 0 || step === config.steps;
+  const warn = async (warning: RunWarning) => {
+    await folder.append([{ warning }]);
+    report({ kind: "warning", ...warning });
+  };
 
   try {
     while (now.step < config.steps && !signal.aborted) {
       await clock.exclude(control.whilePaused());
       if (signal.aborted) break;
       const first = now.step + 1;
-      const count = Math.min(turns, stepsToNextEvent(now.step, config));
+      const most = Math.min(turns, stepsToNextEvent(now.step, config));
+      // The step before an evaluation is taken by itself: how far it moves the weights is told.
+      const count = most > 1 && isDue(config.evalEvery, now.step + most) ? most - 1 : most;
+      const weights = isDue(config.evalEvery, now.step + count) ? await stepper.params() : null;
       const began = performance.now();
       const batches = Array.from({ length: count }, (_, i) => data.batch(first + i));
       const results = await stepper.run(first, batches, lr);
@@ -493,11 +503,16 @@ async function loop(
 
       const tokensPerSecond = (count * data.tokensPerStep) / seconds;
       const reports = results.map((result, i) => ({ step: first + i, ...result, lr: lr(first + i), tokensPerSecond }));
-      for (const each of reports) watch(each);
-      now = { ...now, step: now.step + count, loss: reports.at(-1)?.loss ?? now.loss };
+      const troubles = reports.map((each) => watch(each, saved.step));
+      const end = troubles.findIndex((trouble) => trouble?.ends);
+      const good = end < 0 ? reports : reports.slice(0, end);
+      now = { ...now, step: now.step + good.length, loss: good.at(-1)?.loss ?? now.loss };
       clock.count(count);
-      await folder.append(reports);
-      report({ kind: "steps", reports, secondsLeft: clock.secondsFor(config.steps - now.step) });
+      await folder.append(good);
+      report({ kind: "steps", reports: good, secondsLeft: clock.secondsFor(config.steps - now.step) });
+      for (const [i, trouble] of troubles.slice(0, good.length + 1).entries())
+        if (trouble) await warn({ step: first + i, ...trouble });
+      if (end >= 0) throw new EngineError("diverged", troubles[end]?.message as string);
 
       if (isDue(config.evalEvery)) {
         lastEval = await evaluateRun(stepper, data, model, trained, now.step, config, signal);
@@ -506,6 +521,11 @@ async function loop(
         now = { ...now, valLoss: lastEval.loss, accuracy: lastEval.accuracy ?? null, bestLoss };
         await folder.append([{ eval: lastEval }]);
         report({ kind: "eval", report: lastEval });
+        if (weights) {
+          const updates = { step: now.step, layers: updateRatios(trained.specs, weights, await stepper.params()) };
+          await folder.append([{ updates }]);
+          report({ kind: "updates", ...updates });
+        }
         if (data.task && isBest) await save(true);
       }
       if (isDue(config.sampleEvery)) {
@@ -542,29 +562,6 @@ function runClock() {
       since += performance.now() - began;
     },
     secondsFor: (n: number) => ((performance.now() - since) / 1000 / steps) * n,
-  };
-}
-
-/** Throws when the loss is no longer a number, or has grown far above what guessing would give. */
-function divergenceWatch({ vocabSize }: DecoderConfig): (report: StepReport) => void {
-  const guessing = Math.log(vocabSize);
-  let smooth: number | undefined;
-  let last: StepReport | undefined;
-  return (report) => {
-    const { step, loss, gradNorm, lr } = report;
-    smooth = smooth === undefined ? loss : 0.9 * smooth + 0.1 * loss;
-    const diverged = smooth > 3 * guessing + 5;
-    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm) || diverged) {
-      const what = diverged ? `the loss rose to ${loss.toFixed(1)}` : "the loss is no longer a number";
-      const before = last
-        ? `, after a loss of ${last.loss.toFixed(2)} and a gradient norm of ${last.gradNorm.toPrecision(3)}`
-        : "";
-      throw new EngineError(
-        "diverged",
-        `Training diverged at step ${step}: ${what} at a learning rate of ${lr.toPrecision(3)}${before}; train again with a smaller learning rate or a smaller train.maxGradNorm (the last checkpoint is kept).`,
-      );
-    }
-    last = report;
   };
 }
 

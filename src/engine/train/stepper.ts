@@ -60,6 +60,8 @@ export interface Stepper {
   evaluate(batch: StepBatch): Promise<number>;
   /** A copy of the state that later steps do not change. */
   state(): Promise<TrainState>;
+  /** The parameters of it alone. */
+  params(): Promise<Params>;
   release(): Promise<void>;
 }
 
@@ -205,6 +207,10 @@ class CpuStepper implements Stepper {
     return unpackState(this.segments, this.#state);
   }
 
+  async params(): Promise<Params> {
+    return unpackPart(this.segments, this.#state, "p");
+  }
+
   async release(): Promise<void> {
     await this.programs.release();
   }
@@ -270,6 +276,13 @@ class GpuStepper implements Stepper {
     return unpackState(this.segments, host);
   }
 
+  async params(): Promise<Params> {
+    const host: Record<string, Float32Array> = {};
+    for (const { name } of this.segments)
+      host[`${name}.p`] = await this.memory.download(this.now[`${name}.p`] as DeviceTensor);
+    return unpackPart(this.segments, host, "p");
+  }
+
   async release(): Promise<void> {
     for (const tensor of [this.now, this.next, this.fixed].flatMap(Object.values)) tensor.dispose();
     for (const resource of [this.memory, this.programs]) await resource.release();
@@ -314,13 +327,19 @@ function packState(segments: readonly Segment[], state: TrainState): Record<stri
 }
 
 function unpackState(segments: readonly Segment[], packed: Readonly<Record<string, Float32Array>>): TrainState {
-  const part = (key: "p" | "m" | "v") =>
-    unpack(
-      segments,
-      segments.map(({ name }) => packed[`${name}.${key}`] as Float32Array),
-    );
+  const part = (key: "p" | "m" | "v") => unpackPart(segments, packed, key);
   return { params: part("p"), m: part("m"), v: part("v") };
 }
+
+const unpackPart = (
+  segments: readonly Segment[],
+  packed: Readonly<Record<string, Float32Array>>,
+  key: "p" | "m" | "v",
+): Params =>
+  unpack(
+    segments,
+    segments.map(({ name }) => packed[`${name}.${key}`] as Float32Array),
+  );
 
 /** Arrays of one length, one after the other. */
 function stack(parts: readonly (Float32Array | Int32Array)[]): Float32Array | Int32Array {

@@ -7,7 +7,8 @@ import { openModel, readParams } from "../../../src/engine/models/folder";
 import { LoadedModel } from "../../../src/engine/models/loaded";
 import type { StepReport } from "../../../src/engine/train/config";
 import { evaluateModel } from "../../../src/engine/train/evaluate";
-import { type NewRun, type RunControl, resume, type TrainEvent, train } from "../../../src/engine/train/run";
+import { branch, type NewRun, type RunControl, resume, type TrainEvent, train } from "../../../src/engine/train/run";
+import { checkpointsOf } from "../../../src/engine/train/runFolder";
 import { largestDifference } from "../../helpers/tinyModel";
 
 let dir: string;
@@ -89,7 +90,24 @@ test("a run reports every step, learns, and leaves a model that writes", async (
   });
   expect(text).toHaveLength(10);
   const lines = (await readFile(join(result.dir, "reports.jsonl"), "utf8")).trim().split("\n");
-  expect(lines).toHaveLength(24 + 3);
+  expect(lines).toHaveLength(24 + 3 + 3);
+  const { layers } = control.events.filter((event) => event.kind === "updates").at(-1) ?? { layers: [] };
+  expect(layers.map(({ name }) => name)).toEqual(["embeddings", "blocks.0", "lnFinal"]);
+  for (const { ratio } of layers) expect(ratio).toSatisfy((ratio: number) => ratio > 1e-6 && ratio < 0.1);
+});
+
+test("the updates told are how far the step before the evaluation moved the weights", async () => {
+  const set = { "train.steps": 3, "train.evalEvery": 3, "train.checkpointEvery": 1 };
+  const control = watched();
+  const { dir: out } = await train(newRun("updates", set), control);
+  const paramsAt = async (step: number) => readParams(await openModel(join(out, `checkpoints/step-0000000${step}`)));
+  const [before, after] = [await paramsAt(2), await paramsAt(3)];
+  const rms = (values: readonly number[]) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length);
+  const block = [...before].filter(([name]) => name.startsWith("blocks.0."));
+  const moved = block.flatMap(([name, weights]) => [...weights].map((x, i) => (after.get(name)?.[i] ?? 0) - x));
+  const { layers } = control.events.find((event) => event.kind === "updates") ?? { layers: [] };
+  const expected = rms(moved) / rms(block.flatMap(([, weights]) => [...weights]));
+  expect(layers.find(({ name }) => name === "blocks.0")?.ratio).toBeCloseTo(expected, 8);
 });
 
 describe("a run that stopped and went on is the run that never stopped, bit for bit", () => {
@@ -112,6 +130,34 @@ describe("a run that stopped and went on is the run that never stopped, bit for 
     expect([...lossesOf(first.events), ...lossesOf(second.events)]).toEqual(lossesOf(whole));
     const params = await readParams(await openModel(out));
     for (const [name, values] of reference) expect(largestDifference(params.get(name) ?? [], values), name).toBe(0);
+  });
+
+  test("branched from a checkpoint in the middle, in a folder of its own", async () => {
+    const kept = await checkpointsOf(join(dir, "reference"));
+    expect(kept.map(({ step }) => step)).toEqual([0, 6, 12, 18, 24]);
+    const checkpoint = kept[2]?.dir as string;
+    expect(kept[2]).toMatchObject({ loss: lossesOf(whole)[11], valLoss: expect.any(Number) });
+    expect((await openModel(checkpoint)).info).toMatchObject({ step: 12, dir: checkpoint });
+    const branched = { checkpoint, out: join(dir, "branched"), name: "branched", device: "cpu" } as const;
+    const control = watched();
+    await branch(branched, control);
+    expect(lossesOf(control.events)).toEqual(lossesOf(whole).slice(12));
+    const lines = async (name: string) => (await readFile(join(dir, name, "reports.jsonl"), "utf8")).split("\n");
+    expect((await lines("branched")).length).toBe((await lines("reference")).length);
+    const record = JSON.parse(await readFile(join(dir, "branched/training.json"), "utf8"));
+    expect(record).toMatchObject({ name: "branched", branchedFrom: { dir: join(dir, "reference"), step: 12 } });
+
+    const other = watched();
+    const set = { "train.schedule.lr": 0.01, "train.seed": 9, "train.steps": 15 };
+    const { step } = await branch({ ...branched, out: join(dir, "other"), set }, other);
+    expect(step).toBe(15);
+    expect(lossesOf(other.events)[0]).not.toBe(lossesOf(whole)[12]);
+    const refused = (changes: typeof branched & { set?: NewRun["set"] }, message: RegExp) =>
+      expect(branch({ ...changes, out: join(dir, "no-branch") }, watched())).rejects.toThrow(message);
+    await refused({ ...branched, set: { "model.nLayers": 2 } }, /model\.nLayers cannot change in the middle of a run/);
+    await refused({ ...branched, set: { "train.steps": 12 } }, /has done its 12 steps/);
+    await refused({ ...branched, checkpoint: join(dir, "reference") }, /is not a checkpoint of a run; choose/);
+    expect(existsSync(join(dir, "no-branch"))).toBe(false);
   });
 
   test("killed: what was reported after the last checkpoint is done again", async () => {
@@ -373,10 +419,35 @@ describe("what cannot work is told in one sentence", () => {
       "train.steps": 200,
       "train.optimizer.eps": 0,
     });
-    await expect(train({ ...run, set: { ...run.set, "train.schedule.lr": 100 } }, watched())).rejects.toThrow(
+    const control = watched();
+    await expect(train({ ...run, set: { ...run.set, "train.schedule.lr": 100 } }, control)).rejects.toThrow(
       /^Training diverged at step \d+: .* learning rate of .*smaller learning rate/,
     );
     await openModel(run.out);
+    const warning = control.events.at(-1);
+    expect(warning).toMatchObject({
+      kind: "warning",
+      ends: true,
+      step: (stepsOf(control.events).at(-1)?.step ?? 0) + 1,
+    });
+    const lines = (await readFile(join(run.out, "reports.jsonl"), "utf8")).trim().split("\n");
+    expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({ warning: { ends: true } });
+  });
+
+  test("a checkpoint whose weights are no numbers is passed over when the run goes on", async () => {
+    const run = newRun("ruined");
+    const first = watched((event) => event.kind === "checkpoint" && event.step === 12);
+    await train(run, first);
+    const newest = (await checkpointsOf(run.out)).at(-1);
+    const file = join(newest?.dir ?? "", "model.safetensors");
+    const bytes = await readFile(file);
+    bytes.fill(0xff, bytes.length - 4);
+    await rm(file);
+    await writeFile(file, bytes);
+    const control = watched();
+    await resume(run.out, {}, control);
+    expect(stepsOf(control.events)[0]?.step).toBeLessThanOrEqual(newest?.step ?? 0);
+    expect(stepsOf(control.events).at(-1)?.step).toBe(24);
   });
 
   test("a text that changed since the run", async () => {
