@@ -14,6 +14,9 @@ export {
   type Source,
   searchHub,
 } from "./hub";
+export type { Attribution, AttributionOptions } from "./inspect/attribution";
+export type { Intervention } from "./inspect/interventions";
+export type { LensOptions, LensView } from "./inspect/lens";
 export { findTokens, type NextToken, nextToken, type RankedToken } from "./inspect/nextToken";
 export type { Surprisal } from "./inspect/surprisal";
 export { attentionOf, type Trace, type TraceValue } from "./inspect/trace";
@@ -31,5 +34,15 @@ export type { Device } from "./runtime/session";
 export { DocumentTokens, loadTokenizer, type Tokenizer, type TokenSpan } from "./tokenizers";
 export type { EvalReport, StepReport, TrainConfig } from "./train/config";
 export { type Evaluation, evaluateModel } from "./train/evaluate";
+export { type Excerpt, trainingExcerpt } from "./train/excerpt";
+export {
+  type Branch,
+  branch,
+  type NewRun,
+  type RunControl,
+  resume,
+  type TrainEvent,
+  type TrainResult,
+  train,
+} from "./train/run";
 export { type CheckpointInfo, checkpointsOf } from "./train/runFolder";
-export { type Branch, branch, type NewRun, type RunControl, resume, type TrainEvent, type TrainResult, train } from "./train/run";

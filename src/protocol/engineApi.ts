@@ -7,12 +7,12 @@
 import type { DecoderConfig } from "../engine/nn/config";
 import type { EvalReport, StepReport, TrainConfig } from "../engine/train/config";
 import type { Method } from "./rpc";
-import type { TraceApi } from "./traceApi";
+import type { Intervention, TraceApi } from "./traceApi";
 
 export type { EvalReport, StepReport, TrainConfig };
 
 /** What the engine answers of `TraceApi` so far. */
-type TraceAnswers = "surprisal";
+type TraceAnswers = "intervene" | "lens" | "attribution" | "surprisal";
 
 /** Served by the engine process. */
 export interface EngineApi extends Pick<TraceApi, TraceAnswers> {
@@ -61,6 +61,10 @@ export interface EngineApi extends Pick<TraceApi, TraceAnswers> {
   branch: Method<BranchParams, TrainResult, TrainEvent>;
   /** What a run has kept of itself, the newest last. None of a run that trains adapters: those are no whole models. */
   checkpoints: Method<{ dir: string }, CheckpointInfo[]>;
+  /** A page of the text that a run learns from; refused of runs that make their own examples. */
+  trainingExcerpt: Method<{ dir: string; page: number }, Excerpt>;
+  /** Writes a model for other programs; "torch" is a project that trains it further. Cancelling leaves nothing. */
+  exportModel: Method<ExportParams, { readonly dir: string }, ExportProgress>;
   pauseRun: Method<{ dir: string; paused: boolean }, null>;
   stopRun: Method<{ dir: string }, null>;
   presets: Method<Record<string, never>, PresetInfo[]>;
@@ -243,6 +247,8 @@ export interface TraceInfo {
   readonly residualNorms: Float32Array;
   /** What comes after the last token. */
   readonly nextToken: NextToken;
+  /** How this run was changed on the way; nothing of a run as it is. */
+  readonly interventions?: readonly Intervention[] | undefined;
   readonly device: Device;
   readonly milliseconds: number;
 }
@@ -325,6 +331,29 @@ export interface CheckpointInfo {
   readonly loss: number | null;
   readonly valLoss: number | null;
   readonly accuracy: number | null;
+}
+
+export interface Excerpt {
+  readonly text: string;
+  /** Counted from 0; a page past the last is the last. */
+  readonly page: number;
+  /** Of a text that was not read to its end, an estimate. */
+  readonly pages: number;
+  /** The text's name. */
+  readonly source: string;
+}
+
+export interface ExportParams {
+  readonly dir: string;
+  readonly format: "hf" | "onnx" | "torch";
+  /** The folder to make; must not exist or be empty. */
+  readonly out: string;
+}
+
+/** Of the weights; the other files are small. */
+export interface ExportProgress {
+  readonly bytes: number;
+  readonly totalBytes: number;
 }
 
 export type TrainEvent =

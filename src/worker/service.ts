@@ -9,6 +9,7 @@ import {
   DocumentTokens,
   describeModel,
   EngineError,
+  exportModel,
   importModel,
   isCheckpoint,
   isTranslation,
@@ -27,6 +28,7 @@ import {
   type TrainEvent,
   type TrainResult,
   train,
+  trainingExcerpt,
   windowStart,
 } from "../engine";
 import type { EngineApi } from "../protocol/engineApi";
@@ -82,6 +84,9 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
     branch: ({ dir, ...params }, context) =>
       runs.run(params.out, context, (control) => branch({ checkpoint: dir, ...params }, control)),
     checkpoints: ({ dir }) => checkpointsOf(dir),
+    trainingExcerpt: ({ dir, page }) => trainingExcerpt(dir, page),
+    exportModel: ({ dir, ...options }, { signal, report }) =>
+      exportModel(dir, { ...options, signal, onProgress: report }),
     pauseRun: ({ dir, paused }) => runs.pause(dir, paused),
     stopRun: ({ dir }) => runs.stop(dir),
   };
