@@ -2,11 +2,19 @@
 
 import "./theme.css";
 import "./inspector.css";
-import type { Action, InspectedSource, InspectorEvents, InspectorHost } from "../src/protocol/webviewApi";
+import type {
+  Action,
+  InspectedSource,
+  InspectorEvents,
+  InspectorHost,
+  ScrubberEvents,
+  ScrubberHost,
+} from "../src/protocol/webviewApi";
 import { el, fill, setAttr } from "./dom";
 import { formatMilliseconds, formatParameters } from "./format";
 import { connectHost, remember, remembered } from "./host";
 import { createInspection, type Inspection, type Selection, type View, type ViewContext } from "./inspection";
+import { createScrubber } from "./parts/scrubber";
 import { createSection } from "./parts/section";
 import { createStore } from "./store";
 import { t, useStrings } from "./strings";
@@ -22,7 +30,7 @@ import { createTokensView } from "./views/tokens/view";
 const TYPING_PAUSE = 350;
 
 registerControls();
-const host = connectHost<InspectorHost, InspectorEvents>();
+const host = connectHost<InspectorHost & ScrubberHost, InspectorEvents & ScrubberEvents>();
 
 /** Kept while the view is hidden; `folded` names the sections that are closed. */
 const state = createStore(remembered({ typed: "", token: -1, layer: 0, head: 0, folded: "" }));
@@ -41,6 +49,7 @@ async function start(): Promise<void> {
     else early.push(() => mounted && run(mounted));
   };
   host.on("trace", (event) => whenMounted((page) => page.trace(event)));
+  host.on("checkpoints", (event) => whenMounted((page) => page.checkpoints(event)));
   host.on("busy", ({ busy }) => whenMounted((page) => page.busy(busy)));
   host.on("follow", ({ follow }) => whenMounted((page) => page.follow(follow)));
   host.on("problem", (event) => whenMounted((page) => page.problem(event)));
@@ -96,6 +105,7 @@ function mount(follows: boolean) {
     attrs: { role: "progressbar", "aria-label": t("Running the model") },
   });
   progress.hidden = true;
+  const scrubber = createScrubber((step) => host.call("scrub", { step }));
   const source = el("p", { class: "source" });
   const modelLine = el("p", { class: "model-line small muted" });
   const notice = el("div", { class: "notice" });
@@ -105,7 +115,7 @@ function mount(follows: boolean) {
   main.append(
     el("h1", { class: "visually-hidden" }, t("Layer Inspector")),
     progress,
-    el("div", { class: "inputs" }, input, el("div", { class: "input-row" }, follow, source), modelLine),
+    el("div", { class: "inputs" }, input, el("div", { class: "input-row" }, follow, source), modelLine, scrubber.node),
     notice,
     spoken,
     pictures,
@@ -141,10 +151,15 @@ function mount(follows: boolean) {
       shownKind = from.kind;
 
       const { layers, heads } = attentionSize(trace);
-      const { layer, head } = selection.get();
+      const { layer, head, token } = selection.get();
+      const isSameText =
+        shown?.source.text === from.text &&
+        shown.source.label === from.label &&
+        shown.trace.model.name === trace.model.name;
+      const last = trace.tokens.length - 1;
       // The last token is the one whose continuation is shown, so it is the first choice for a new text.
       selection.set({
-        token: trace.tokens.length - 1,
+        token: isSameText ? Math.min(token, last) : last,
         layer: Math.min(layer, Math.max(0, layers - 1)),
         head: Math.min(head, Math.max(0, heads - 1)),
       });
@@ -156,11 +171,17 @@ function mount(follows: boolean) {
           waiting.add(view);
         }
       }
-      spoken.textContent = t(
-        "{0} tokens inspected in {1}.",
-        trace.tokens.length,
-        formatMilliseconds(trace.milliseconds),
-      );
+      // Of a text that is seen at another checkpoint, the slider says which.
+      if (!isSameText) {
+        spoken.textContent = t(
+          "{0} tokens inspected in {1}.",
+          trace.tokens.length,
+          formatMilliseconds(trace.milliseconds),
+        );
+      }
+    },
+    checkpoints(event: ScrubberEvents["checkpoints"]) {
+      scrubber.show(event);
     },
     follow(follows: boolean) {
       follow.checked = follows;

@@ -101,6 +101,25 @@ export interface InspectorEvents {
   empty: { readonly reason: string; readonly actions: readonly Action[] };
 }
 
+/** Asked by a page with a checkpoint scrubber, of which `webview/parts/scrubber.ts` is the page's side. */
+export interface ScrubberHost {
+  /** Shows the model as it was at a checkpoint; answered once that has been told. */
+  scrub: Method<{ readonly step: number }, null>;
+}
+
+/** Told to such a page. */
+export interface ScrubberEvents {
+  /** What the run of the model that is shown has kept of itself; where it is fewer than two, there is no scrubber. */
+  checkpoints: CheckpointsShown;
+}
+
+export interface CheckpointsShown {
+  /** The newest last. */
+  readonly checkpoints: readonly Omit<CheckpointInfo, "dir">[];
+  /** The step that is shown. */
+  readonly at: number;
+}
+
 /** Where the inspected text comes from. */
 export interface InspectedSource {
   readonly kind: "selection" | "line" | "typed";
@@ -119,6 +138,8 @@ export interface ExplorerHost extends InspectorHost {
   models: Method<Empty, readonly { readonly dir: string; readonly name: string }[]>;
   /** Runs a text through a model beside the one that is shown: to compare with, or to patch from. */
   inspectAlso: Method<{ readonly dir: string; readonly text: string }, TraceInfo>;
+  /** Shades the text's tokens in its editor by a weight each, 0 to 1; null takes the shades away. */
+  shade: Method<{ readonly trace: number; readonly weights: Float32Array | null }, null>;
   /** Asks where a trace goes, and writes it there. */
   saveTrace: Method<{ readonly trace: number }, null>;
 }

@@ -33,7 +33,7 @@ beforeAll(async () => {
       "model.nEncoderLayers": 1,
     },
   });
-}, 60_000);
+}, 120_000);
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
 const tensor = (trace: TraceInfo, name: string, head?: number) =>

@@ -7,6 +7,7 @@ import type {
   HostAction,
   InspectorHost,
   QueueChange,
+  ScrubberHost,
   Selected,
   TrainingHost,
 } from "../../protocol/webviewApi";
@@ -52,6 +53,10 @@ export const inspectorChecks: Checks<InspectorHost> = {
   save,
 };
 
+export const scrubberChecks: Checks<ScrubberHost> = {
+  scrub: (params) => ({ step: index(params, "step") }),
+};
+
 const selected = (params: unknown): Selected => ({
   trace: index(params, "trace"),
   token: index(params, "token"),
@@ -64,6 +69,11 @@ export const explorerChecks: Checks<ExplorerHost> = {
   select: selected,
   models: nothing,
   inspectAlso: (params) => ({ dir: text(params, "dir", LONGEST_PATH), text: text(params, "text", MAX_INSPECTED) }),
+  shade: (params) => {
+    const { weights } = fields(params);
+    if (weights !== null && !(weights instanceof Float32Array)) throw new Error("The view sent no weights to shade by.");
+    return { trace: index(params, "trace"), weights };
+  },
   saveTrace: (params) => ({ trace: index(params, "trace") }),
 };
 

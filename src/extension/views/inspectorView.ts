@@ -1,33 +1,47 @@
 /** The Layer Inspector's host side: which text is inspected, and the trace that is shown. */
 
 import * as vscode from "vscode";
-import type { EngineApi, TraceInfo } from "../../protocol/engineApi";
+import type { TraceInfo } from "../../protocol/engineApi";
 import { isCancelled, RemoteError, type Server, serve } from "../../protocol/rpc";
-import type { Action, InspectedSource, InspectorEvents, InspectorHost } from "../../protocol/webviewApi";
+import type {
+  Action,
+  InspectedSource,
+  InspectorEvents,
+  InspectorHost,
+  ScrubberEvents,
+  ScrubberHost,
+} from "../../protocol/webviewApi";
 import { viewIds } from "../contributions";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
 import { logged } from "../logged";
 import { textSchemes } from "../providers/tokenHover";
 import { setting } from "../settings";
-import { inspectorChecks, MAX_INSPECTED } from "./checks";
+import { inspectorChecks, MAX_INSPECTED, scrubberChecks } from "./checks";
 import { act, save } from "./hostActions";
+import { Scrub } from "./scrub";
 import { traceAnswers } from "./traceAnswers";
 import { openPage, webviewPort } from "./webviewPage";
 
 /** How long the cursor rests before its line is inspected. */
 const REST = 250;
+/** What takes no longer is not worth a sign that it goes on. */
+const BUSY_AFTER = 150;
+
+type Host = InspectorHost & ScrubberHost;
+type Events = InspectorEvents & ScrubberEvents;
 
 export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposable {
   readonly #lab: Lab;
   readonly #subscriptions: vscode.Disposable;
   #view: vscode.WebviewView | undefined;
-  #server: Server<InspectorEvents> | undefined;
+  readonly #scrub: Scrub;
+  #server: Server<Events> | undefined;
   #follow = true;
   #typed: string | null = null;
   #timer: NodeJS.Timeout | undefined;
   #running: AbortController | undefined;
-  #trace: number | null = null;
+  #hasTrace = false;
   /** What is shown: it is not inspected again. */
   #shown: string | null = null;
   /** Stays while a view and not a text is in front. */
@@ -35,6 +49,7 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
 
   constructor(lab: Lab) {
     this.#lab = lab;
+    this.#scrub = new Scrub(lab.engine, lab.log);
     const moved = (document: vscode.TextDocument) => {
       if (document === vscode.window.activeTextEditor?.document) this.#soon();
     };
@@ -43,6 +58,11 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
       vscode.window.onDidChangeTextEditorSelection(({ textEditor }) => moved(textEditor.document)),
       vscode.workspace.onDidChangeTextDocument(({ document }) => moved(document)),
       lab.models.onDidChange(() => this.#soon()),
+      lab.trainings.onDidReport((event) => {
+        if (event.kind !== "checkpoint") return;
+        this.#scrub.outdate();
+        this.#soon();
+      }),
       vscode.workspace.onDidChangeConfiguration((change) => {
         if (change.affectsConfiguration("decoderLab.inspector")) this.#soon(true);
       }),
@@ -51,7 +71,10 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
 
   resolveWebviewView(view: vscode.WebviewView): void {
     this.#view = view;
-    const server = serve<InspectorHost, InspectorEvents>(webviewPort(view.webview), this.#handlers(), inspectorChecks);
+    const server = serve<Host, Events>(webviewPort(view.webview), this.#handlers(), {
+      ...inspectorChecks,
+      ...scrubberChecks,
+    });
     this.#server = server;
     view.onDidChangeVisibility(() => this.#soon());
     view.onDidDispose(() => {
@@ -77,8 +100,9 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
    * ended the engine before.
    */
   engineStarted(): void {
-    if (this.#trace === null) return;
-    this.#trace = null;
+    this.#scrub.forget();
+    if (!this.#hasTrace) return;
+    this.#hasTrace = false;
     this.#soon(true);
   }
 
@@ -87,11 +111,14 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
     this.#subscriptions.dispose();
   }
 
-  #handlers(): Parameters<typeof serve<InspectorHost, InspectorEvents>>[1] {
+  #handlers(): Parameters<typeof serve<Host, Events>>[1] {
     return {
       ready: () => {
         // After this answer, what the page needs is told.
-        setTimeout(() => this.#soon(true), 0);
+        setTimeout(() => {
+          this.#server?.tell("checkpoints", this.#scrub.shown);
+          this.#soon(true);
+        }, 0);
         return { strings: vscode.l10n.bundle ?? {}, follow: this.#follow };
       },
       inspectText: ({ text }) => {
@@ -108,6 +135,11 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
         return null;
       },
       ...traceAnswers(this.#lab),
+      scrub: async ({ step }) => {
+        this.#scrub.move(step);
+        await this.#inspect();
+        return null;
+      },
       retry: () => {
         this.#soon(true);
         return null;
@@ -140,56 +172,48 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
         { id: "importModel", label: l10n.t("Import Model") },
       ]);
     }
+    if (await this.#scrub.look(model)) server.tell("checkpoints", this.#scrub.shown);
     this.#source = this.#findSource();
     const source = this.#source;
     if (!source) return this.#empty(l10n.t("Put the cursor on a line with text, or type some here."), []);
 
-    const key = JSON.stringify([model.dir, model.name, model.step, source]);
+    const key = JSON.stringify([model.dir, model.name, this.#scrub.step, source]);
     if (key === this.#shown) return;
     this.#shown = key;
     this.#running?.abort();
     const abort = new AbortController();
     this.#running = abort;
-    server.tell("busy", { busy: true });
+    const busy = setTimeout(() => server.tell("busy", { busy: true }), BUSY_AFTER);
     try {
       const maxTokens = setting("inspector.maxTokens");
       // Models learn line breaks as "\n" alone.
       const text = source.text.replaceAll("\r\n", "\n");
-      const trace = await this.#run({ dir: model.dir, text, maxTokens }, abort.signal);
+      const trace = await this.#run(text, maxTokens, abort.signal);
       this.#lab.engine.noteDevice(trace.device);
-      if (abort.signal.aborted) return this.#release(trace.trace);
-      this.#showTrace(server, trace, source);
+      if (abort.signal.aborted) return;
+      this.#hasTrace = true;
+      server.tell("trace", { trace, source });
+      void this.#scrub.showed(trace, text, maxTokens);
     } catch (error) {
       if (isCancelled(error) || abort.signal.aborted) return;
       this.#shown = null;
       this.#problem(server, error);
     } finally {
+      clearTimeout(busy);
       if (this.#running === abort) server.tell("busy", { busy: false });
     }
   }
 
   /** Asks once more when the engine ended meanwhile: it may have been other work that ended it, or the GPU. */
-  async #run(params: EngineApi["inspect"]["params"], signal: AbortSignal): Promise<TraceInfo> {
+  async #run(text: string, maxTokens: number, signal: AbortSignal): Promise<TraceInfo> {
     const { engine } = this.#lab;
     try {
-      return await engine.call("inspect", params, { signal });
+      return await this.#scrub.trace(text, maxTokens);
     } catch (error) {
       const again = error instanceof RemoteError && error.code === "gone" && engine.state.kind !== "stopped";
       if (!again || signal.aborted) throw error;
-      return engine.call("inspect", params, { signal });
+      return this.#scrub.trace(text, maxTokens);
     }
-  }
-
-  #showTrace(server: Server<InspectorEvents>, trace: TraceInfo, source: InspectedSource): void {
-    const before = this.#trace;
-    this.#trace = trace.trace;
-    server.tell("trace", { trace, source });
-    if (before !== null) this.#release(before);
-  }
-
-  #release(trace: number): void {
-    // An engine that has gone has let go of it too.
-    this.#lab.engine.call("releaseTrace", { trace }).catch(() => undefined);
   }
 
   #empty(reason: string, actions: readonly Action[]): void {
@@ -200,7 +224,7 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
     this.#server?.tell("busy", { busy: false });
   }
 
-  #problem(server: Server<InspectorEvents>, error: unknown): void {
+  #problem(server: Server<Events>, error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
     this.#lab.log.warn(`inspect: ${logged(error)}`);
     const stopped = this.#lab.engine.state.kind === "stopped";
@@ -208,7 +232,7 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
       ? ({ id: "restartEngine", label: l10n.t("Restart Engine") } as const)
       : ({ id: "showLog", label: l10n.t("Show Log") } as const);
     server.tell("problem", { message, action });
-    this.#trace = null;
+    this.#hasTrace = false;
   }
 
   /** The text to inspect; what it was before, where no text is in front or the inspector does not follow. */
