@@ -1,19 +1,23 @@
 /** What is asked about runs that were kept: traces, and what is computed from them. */
 
+import { isDeepStrictEqual } from "node:util";
 import {
   attentionOf,
   decoderOf,
   EngineError,
+  type Intervention as EngineIntervention,
   findTokens,
   LoadedModel,
   LoadedTranslator,
   nextToken,
   type Surprisal,
   type Tokenizer,
+  type TokenSpan,
   type Trace,
 } from "../engine";
 import type { EngineApi, TraceTensor } from "../protocol/engineApi";
 import type { Handlers } from "../protocol/rpc";
+import type { Intervention } from "../protocol/traceApi";
 
 /** Models by their folders, opened once. */
 export interface OpenModels {
@@ -25,10 +29,36 @@ export interface OpenModels {
 
 export type AnyLoaded = LoadedModel | LoadedTranslator;
 
-type TraceMethod = "inspect" | "traceTensor" | "findTokens" | "releaseTrace" | "surprisal";
+type TraceMethod =
+  | "inspect"
+  | "traceTensor"
+  | "findTokens"
+  | "releaseTrace"
+  | "intervene"
+  | "lens"
+  | "attribution"
+  | "surprisal";
 
 export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, TraceMethod> {
   const traces = new Traces();
+  const keep = (kept: KeptTrace<AnyLoaded>, began: number) => {
+    const { loaded, trace, probabilities } = kept;
+    return {
+      trace: traces.keep(kept),
+      model: loaded.model.info,
+      values: traceValues(trace, decoderOf(loaded.model.cfg).nHeads),
+      nextToken: nextToken(probabilities, writerOf(loaded), TOKENS_TOLD),
+      device: loaded.weights.device,
+      milliseconds: performance.now() - began,
+    };
+  };
+
+  /** A trace's model, opened again where it was let go of. */
+  const modelOf = async ({ loaded }: KeptTrace): Promise<LoadedModel> => {
+    const opened = await models.open(loaded.model.info.dir);
+    if (opened === loaded || isDeepStrictEqual(opened.model.info, loaded.model.info)) return opened;
+    throw new EngineError("notFound", "The model has changed since this run; inspect the text again.");
+  };
 
   return {
     inspect: async ({ dir, text, maxTokens }, { signal }) => {
@@ -41,15 +71,7 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       } = loaded instanceof LoadedTranslator
         ? await loaded.inspect(text, signal)
         : await loaded.inspect(text, maxTokens);
-      return {
-        ...told,
-        trace: traces.keep({ loaded, trace, probabilities }),
-        model: loaded.model.info,
-        values: traceValues(trace, decoderOf(loaded.model.cfg).nHeads),
-        nextToken: nextToken(probabilities, writerOf(loaded), TOKENS_TOLD),
-        device: loaded.weights.device,
-        milliseconds: performance.now() - began,
-      };
+      return { ...told, ...keep({ loaded, trace, probabilities, tokens: told.tokens, interventions: [] }, began) };
     },
     traceTensor: ({ trace, name, head }) => traceTensor(traces.any(trace), name, head),
     findTokens: ({ trace, query, count }) => {
@@ -57,6 +79,26 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       return findTokens(query, probabilities, loaded.vocabulary, writerOf(loaded), count);
     },
     releaseTrace: ({ trace }) => traces.release(trace),
+
+    intervene: async ({ trace: id, interventions }) => {
+      const kept = traces.get(id);
+      const began = performance.now();
+      const loaded = await modelOf(kept);
+      const changes = interventions.map((each) => withTrace(each, traces));
+      const { trace, nextToken: probabilities, ...told } = await loaded.intervene(kept, changes);
+      const rest = keep({ loaded, trace, probabilities, tokens: told.tokens, interventions }, began);
+      return { ...told, ...rest, interventions };
+    },
+    lens: async ({ trace: id, count, ...asked }, { signal }) => {
+      const kept = traces.get(id);
+      const loaded = await modelOf(kept);
+      const view = await loaded.lens(kept.trace, { ...asked, count: Math.min(count, LENS_TOKENS_TOLD), signal });
+      return { ...view, tokens: textsOf(view.ids, loaded.vocabulary) };
+    },
+    attribution: async ({ trace: id, ...asked }) => {
+      const kept = traces.get(id);
+      return (await modelOf(kept)).attribution(kept.trace, asked, kept.interventions);
+    },
 
     surprisal: async ({ dir, text, from, alternatives }, { signal, report }) => {
       const loaded = await models.open(dir);
@@ -78,7 +120,14 @@ interface KeptTrace<Loaded extends AnyLoaded = LoadedModel> {
   readonly trace: Trace;
   /** Of the token after the last, [V]. */
   readonly probabilities: Float32Array;
+  readonly tokens: readonly TokenSpan[];
+  /** How the run was changed. */
+  readonly interventions: readonly Intervention[];
 }
+
+/** With the trace itself that a patch is from. */
+const withTrace = (each: Intervention, traces: Traces): EngineIntervention =>
+  each.kind === "scale" ? each : { ...each, from: { ...each.from, trace: traces.get(each.from.trace).trace } };
 
 /** Traces that a view may still ask about. */
 class Traces {
@@ -126,14 +175,20 @@ const TRACE_BYTES = 256 * 2 ** 20;
 
 const bytesOf = (trace: Trace): number => [...trace.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
 
+/** Of each place that the lens reads. */
+const LENS_TOKENS_TOLD = 50;
+
 /** Of each token of a text that is scored. */
 const ALTERNATIVES_TOLD = 20;
 
 const surprisalTold = ({ ids, probabilities, ...rest }: Surprisal, vocabulary: readonly string[]) => ({
   ...rest,
   alternatives: { count: ids.length / Math.max(1, rest.tokens.length), ids, probabilities },
-  texts: Object.fromEntries([...new Set(ids)].map((id) => [id, vocabulary[id] as string])),
+  texts: textsOf(ids, vocabulary),
 });
+
+const textsOf = (ids: Iterable<number>, vocabulary: readonly string[]): Record<number, string> =>
+  Object.fromEntries([...new Set(ids)].map((id) => [id, vocabulary[id] as string]));
 
 /** Of the most likely next tokens; any other is found by `findTokens`. */
 const TOKENS_TOLD = 100;

@@ -182,3 +182,19 @@ export function requirePosition(position: number, T: number): void {
   if (Number.isInteger(position) && position >= 0 && position < T) return;
   throw new EngineError("config", `There is no position ${position}; this run's tokens go from 0 to ${T - 1}.`);
 }
+
+/** What interventions did to a value at a position. */
+export function changeOf(
+  name: string,
+  position: number,
+  interventions: readonly Intervention<unknown>[],
+  cfg: DecoderConfig,
+): { readonly factor: number; readonly isPatched: boolean } {
+  let [factor, isPatched] = [1, false];
+  for (const each of interventions) {
+    if (each.kind === "scale") {
+      if (scaledValues(each.part, cfg).some((place) => place.name === name)) factor *= each.factor;
+    } else if (each.position === position && patchedValue(each.value, cfg).name === name) isPatched = true;
+  }
+  return { factor, isPatched };
+}

@@ -6,6 +6,9 @@ import { Decoding, gpuAttentionProblem } from "../generate/decoding";
 import { type GeneratedStep, type GenerateOptions, generate, generateBatch, TokenCache } from "../generate/generate";
 import { softmax } from "../generate/sampling";
 import { sizeOf } from "../graph/shape";
+import { type Attribution, type AttributionOptions, Attributor } from "../inspect/attribution";
+import type { Intervention } from "../inspect/interventions";
+import { Lens, type LensOptions, type LensView } from "../inspect/lens";
 import { vocabularyTexts } from "../inspect/nextToken";
 import { type Surprisal, type SurprisalOptions, Surprising, surprisalOf } from "../inspect/surprisal";
 import { type Trace, Tracer } from "../inspect/trace";
@@ -41,6 +44,8 @@ export class LoadedModel {
   readonly #tracer: Tracer;
   readonly #cache: TokenCache;
   readonly #decoding: Decoding;
+  readonly #lens: Lens;
+  readonly #attributor: Attributor;
   #surprising: Surprising | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #vocabulary: readonly string[] | undefined;
@@ -53,6 +58,8 @@ export class LoadedModel {
     this.#tracer = new Tracer(model.cfg, weights);
     this.#decoding = new Decoding(model.cfg, weights);
     this.#cache = new TokenCache(this.#decoding);
+    this.#lens = new Lens(model.cfg, weights);
+    this.#attributor = new Attributor(model.cfg, weights);
   }
 
   static async open(dir: string, choice: DeviceChoice): Promise<LoadedModel> {
@@ -145,14 +152,38 @@ export class LoadedModel {
   /** Everything a forward pass over a text computes, but for the attention of single heads: see `attentionOf`. */
   inspect(text: string, maxTokens = Infinity): Promise<Inspection> {
     return this.#inTurn(async () => {
-      await this.#useOnly(this.#tracer);
       const { tokenizer, cfg } = this.model;
       const ids = tokenizer.encodePrompt(text);
       const first = Math.max(0, ids.length - Math.min(cfg.nCtx, maxTokens));
-      const tokens = tokenizer.promptSpans(text).slice(first);
-      const trace = await this.#tracer.trace([ids.slice(first)], "light");
-      const logits = trace.get("logits")?.data.subarray(-cfg.vocabSize) as Float32Array;
-      return { tokens, trace, nextToken: softmax(logits), residualNorms: residualNorms(trace, cfg.nLayers) };
+      return this.#inspection(tokenizer.promptSpans(text).slice(first), ids.slice(first), []);
+    });
+  }
+
+  /** The same tokens again, changed on the way. */
+  intervene(
+    { tokens, trace }: Pick<Inspection, "tokens" | "trace">,
+    interventions: readonly Intervention[],
+  ): Promise<Inspection> {
+    return this.#inTurn(() => this.#inspection(tokens, [...(trace.get("ids")?.data ?? [])], interventions));
+  }
+
+  /** What each place of a trace's residual stream would predict. */
+  lens(trace: Trace, options: LensOptions): Promise<LensView> {
+    return this.#inTurn(async () => {
+      await this.#useOnly(this.#lens);
+      return this.#lens.look(trace, options);
+    });
+  }
+
+  /** What each part of the model added to a token's logit. */
+  attribution(
+    trace: Trace,
+    options: AttributionOptions,
+    interventions: readonly Intervention<unknown>[],
+  ): Promise<Attribution> {
+    return this.#inTurn(async () => {
+      await this.#useOnly(this.#attributor);
+      return this.#attributor.attribute(trace, options, interventions);
     });
   }
 
@@ -176,6 +207,8 @@ export class LoadedModel {
   async release(): Promise<void> {
     await this.#inTurn(async () => {
       await this.#surprising?.release();
+      await this.#lens.release();
+      await this.#attributor.release();
       await this.#tracer.release();
       await this.#decoding.release();
       await this.weights.release();
@@ -185,7 +218,20 @@ export class LoadedModel {
   /** Of a large model, what is compiled for one use alone is in memory. */
   async #useOnly(used: { release(): Promise<void> }): Promise<void> {
     if (!this.#isLarge) return;
-    for (const other of [this.#tracer, this.#decoding, this.#surprising]) if (other !== used) await other?.release();
+    const uses = [this.#tracer, this.#decoding, this.#surprising, this.#lens, this.#attributor];
+    for (const other of uses) if (other !== used) await other?.release();
+  }
+
+  async #inspection(
+    tokens: readonly TokenSpan[],
+    ids: readonly number[],
+    interventions: readonly Intervention[],
+  ): Promise<Inspection> {
+    await this.#useOnly(this.#tracer);
+    const { cfg } = this.model;
+    const trace = await this.#tracer.trace([ids], "light", undefined, interventions);
+    const logits = trace.get("logits")?.data.subarray(-cfg.vocabSize) as Float32Array;
+    return { tokens, trace, nextToken: softmax(logits), residualNorms: residualNorms(trace, cfg.nLayers) };
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -1,0 +1,289 @@
+/**
+ * Direct logit attribution: what each part of the model added to a token's logit after a position.
+ *
+ * The residual stream is a sum of what embeddings, heads and MLPs add to it, and the head is linear. The norms between
+ * them are not: each is held at the scale that it had in the run, and then is linear too (Elhage et al., 2021). The logit
+ * is so walked back, as a direction in the stream, from the head to the embeddings; each part's share is its product with
+ * the direction there. Sums are in float64.
+ *
+ * D dModel   E dEmbed   H nHeads   K dHead
+ */
+
+import { threadsFor } from "../generate/decoding";
+import { constant, input, linear, type Node, oneHot, rows } from "../graph/node";
+import type { DecoderConfig } from "../nn/config";
+import { dense } from "../nn/decoder";
+import type { ParamNodes } from "../nn/params";
+import { lower } from "../runtime/lower";
+import { Session } from "../runtime/session";
+import type { DeviceWeights } from "../runtime/weights";
+import { changeOf, type Intervention, requirePosition } from "./interventions";
+import { requireToken } from "./lens";
+import type { Trace } from "./trace";
+
+export interface AttributionOptions {
+  readonly position: number;
+  readonly token: number;
+  /** The difference to this token's logit instead of the logit. */
+  readonly against?: number | undefined;
+}
+
+export interface Attribution {
+  readonly logit: number;
+  readonly parts: readonly AttributedPart[];
+  /** What is left of the logit: rounding, and what a soft cap takes. */
+  readonly remainder: number;
+  readonly convention: string;
+}
+
+export interface AttributedPart {
+  /**
+   * "embed", "posEmbed", "head", "attnBias", "mlp", "finalNormBias", "headBias"; "norm", the bias of a norm inside the
+   * blocks; "attention", "stream": an attention, or all of the stream so far, that an intervention put in.
+   */
+  readonly kind: string;
+  readonly layer: number | null;
+  readonly head: number | null;
+  readonly value: number;
+}
+
+export class Attributor {
+  #session: Promise<Session> | undefined;
+
+  constructor(
+    readonly cfg: DecoderConfig,
+    readonly weights: DeviceWeights,
+  ) {}
+
+  /** Of the first row of a trace, and of the interventions that it was made with. */
+  async attribute(
+    trace: Trace,
+    { position, token, against }: AttributionOptions,
+    interventions: readonly Intervention<unknown>[] = [],
+  ): Promise<Attribution> {
+    const { cfg, weights } = this;
+    const T = trace.get("ids")?.shape[1] as number;
+    requirePosition(position, T);
+    requireToken(token, cfg);
+    if (against !== undefined) requireToken(against, cfg);
+    this.#session ??= Session.create(
+      lower(partsGraph(cfg, weights.param), weights.device),
+      weights.device,
+      threadsFor(cfg),
+    );
+    const z = Array.from({ length: cfg.nLayers }, (_, l) => [`z.${l}`, headsApart(trace, l, position, cfg)]);
+    const ids = Int32Array.of(token, against ?? token);
+    const values = await (await this.#session).compute({ ...weights.feeds, ...Object.fromEntries(z), ids });
+
+    const at = (name: string) => vectorAt(trace, name, position);
+    const D = cfg.dModel;
+    const [own, other] = [0, 1].map((i) => Float64Array.from(values.directions?.subarray(i * D, (i + 1) * D) ?? []));
+    const [ownBias = 0, otherBias = 0] = values.headBias ?? [];
+    const direction = (own as Float64Array).map((x, i) => (against === undefined ? x : x - (other?.[i] ?? 0)));
+    const capped = (x: number) => (cfg.logitSoftcap === null ? x : Math.tanh(x / cfg.logitSoftcap) * cfg.logitSoftcap);
+    const logitOf = (id: number, towards: Float64Array, bias: number) => {
+      if (position === T - 1) return trace.get("logits")?.data.at(id - cfg.vocabSize) as number;
+      return capped(dot(towards, at(cfg.finalNorm ? "lnFinal" : lastOf(cfg))) + bias);
+    };
+    const logit =
+      logitOf(token, own as Float64Array, ownBias) -
+      (against === undefined ? 0 : logitOf(against, other as Float64Array, otherBias));
+
+    const parts = walk({ cfg, values, at, changed: (name) => changeOf(name, position, interventions, cfg) }, direction);
+    if (cfg.headBias) parts.unshift(part("headBias", ownBias - (against === undefined ? 0 : otherBias)));
+    return {
+      logit,
+      parts: parts.reverse(),
+      remainder: logit - parts.reduce((sum, { value }) => sum + value, 0),
+      convention: conventionOf(cfg),
+    };
+  }
+
+  async release(): Promise<void> {
+    await (await this.#session)?.release();
+    this.#session = undefined;
+  }
+}
+
+const part = (
+  kind: string,
+  value: number,
+  layer: number | null = null,
+  head: number | null = null,
+): AttributedPart => ({
+  kind,
+  layer,
+  head,
+  value,
+});
+
+interface Run {
+  readonly cfg: DecoderConfig;
+  /** What `partsGraph` computed. */
+  readonly values: Readonly<Record<string, Float32Array>>;
+  /** A value of the stream at the position, [D]. */
+  readonly at: (name: string) => Float32Array;
+  readonly changed: (name: string) => { readonly factor: number; readonly isPatched: boolean };
+}
+
+/** The parts from the last to the first; `g` is the direction that is looked for after the last block and its norm. */
+function walk({ cfg, values, at, changed }: Run, g: Float64Array): AttributedPart[] {
+  const { nLayers, nHeads: H, dModel: D } = cfg;
+  const parts: AttributedPart[] = [];
+  /** Goes back over a norm that read x. */
+  const overNorm = (name: string, x: ArrayLike<number>, kind: string, layer: number | null) => {
+    const bias = values[`${name}.bias`];
+    if (bias) parts.push(part(kind, dot(g, bias), layer));
+    return beforeNorm(g, x, values[`${name}.weight`], cfg);
+  };
+
+  if (cfg.finalNorm) g = overNorm("lnFinal", at(lastOf(cfg)), "finalNormBias", null);
+  for (let l = nLayers - 1; l >= 0; l--) {
+    const block = `blocks.${l}`;
+    if (changed(`${block}.residPost`).isPatched) {
+      parts.push(part("stream", dot(g, at(`${block}.residPost`)), l));
+      return parts;
+    }
+    if (cfg.norm === "post")
+      g = overNorm(`${block}.ln2`, sum(at(`${block}.residMid`), at(`${block}.mlpOut`)), "norm", l);
+    parts.push(part("mlp", dot(g, at(`${block}.mlpOut`)), l));
+    if (cfg.norm === "post")
+      g = overNorm(`${block}.ln1`, sum(at(`${block}.residPre`), at(`${block}.attnOut`)), "norm", l);
+
+    const attention = changed(`${block}.attnOut`);
+    if (attention.isPatched) {
+      parts.push(part("attention", dot(g, at(`${block}.attnOut`)), l));
+      continue;
+    }
+    const heads = values[`heads.${l}`] as Float32Array; // [H, D]
+    const headOf = (h: number) => heads.subarray(h * D, (h + 1) * D);
+    const bias = values[`${block}.o.bias`];
+    let into: Float64Array = g.map((x) => x * attention.factor);
+    if (cfg.norm === "sandwich" || cfg.norm === "output") {
+      const written = Float64Array.from({ length: D }, (_, i) => {
+        let total = bias?.[i] ?? 0;
+        for (let h = 0; h < H; h++) total += heads[h * D + i] as number;
+        return total;
+      });
+      const after = values[`${block}.ln1Out.bias`];
+      if (after) parts.push(part("norm", dot(into, after), l));
+      into = beforeNorm(into, written, values[`${block}.ln1Out.weight`], cfg);
+    }
+    if (bias) parts.push(part("attnBias", dot(into, bias), l));
+    for (let h = H - 1; h >= 0; h--) parts.push(part("head", dot(into, headOf(h)), l, h));
+  }
+  if (changed("blocks.0.residPre").isPatched) {
+    parts.push(part("stream", dot(g, at("blocks.0.residPre"))));
+    return parts;
+  }
+  const { kind } = cfg.positions;
+  if (kind === "learned" || kind === "sinusoidal") parts.push(part("posEmbed", dot(g, at("posEmbed"))));
+  parts.push(part("embed", dot(g, at("embed"))));
+  return parts;
+}
+
+/** The direction before a norm of x whose scale is held: y = (x - mean x) s w + b, with s as it was. */
+function beforeNorm(
+  g: Float64Array,
+  x: ArrayLike<number>,
+  weight: ArrayLike<number> | undefined,
+  { normKind, normEps }: DecoderConfig,
+): Float64Array {
+  const D = g.length;
+  const isCentred = normKind === "layer";
+  const mean = (of: (i: number) => number) => {
+    let total = 0;
+    for (let i = 0; i < D; i++) total += of(i);
+    return total / D;
+  };
+  const centre = isCentred ? mean((i) => x[i] as number) : 0;
+  const scale = 1 / Math.sqrt(mean((i) => ((x[i] as number) - centre) ** 2) + normEps);
+  const offset = normKind === "rmsPlusOne" ? 1 : 0;
+  const scaled = g.map((value, i) => value * scale * (weight ? (weight[i] as number) + offset : 1));
+  if (!isCentred) return scaled;
+  const middle = mean((i) => scaled[i] as number);
+  return scaled.map((value) => value - middle);
+}
+
+/**
+ * `directions` [2, D]: of two tokens, how their logits read what comes into the head; `headBias` [2]; `heads.{l}` [H, D]:
+ * what each head writes, of `z.{l}` [H, H*K]; and the vectors of norms and biases that the walk back needs.
+ */
+function partsGraph(cfg: DecoderConfig, param: ParamNodes): Record<string, Node> {
+  const { nLayers, nHeads: H, dHead: K } = cfg;
+  const ids = input("ids", [2], "i32");
+  const outputs: Record<string, Node> = { directions: directions(ids, param, cfg) };
+  if (cfg.headBias) outputs.headBias = rows(param("head.bias").reshape([cfg.vocabSize, 1]), ids).reshape([2]);
+  const vectors = (name: string) => {
+    for (const kind of ["weight", "bias"]) {
+      // A node of its own: a graph's input cannot be its output as well.
+      if (param.has(`${name}.${kind}`)) outputs[`${name}.${kind}`] = param(`${name}.${kind}`).mul(1);
+    }
+  };
+  const matrices: ParamNodes = Object.assign((name: string) => param(name), {
+    has: (name: string) => !name.endsWith(".bias") && param.has(name),
+  });
+  if (cfg.finalNorm) vectors("lnFinal");
+  for (let l = 0; l < nLayers; l++) {
+    const block = `blocks.${l}`;
+    outputs[`heads.${l}`] = dense(input(`z.${l}`, [H, H * K]), `${block}.o`, matrices, cfg); // [H, D]
+    if (param.has(`${block}.o.bias`)) outputs[`${block}.o.bias`] = param(`${block}.o.bias`).mul(1);
+    if (cfg.norm === "sandwich" || cfg.norm === "output") vectors(`${block}.ln1Out`);
+    if (cfg.norm === "post") for (const name of ["ln1", "ln2"]) vectors(`${block}.${name}`);
+  }
+  return outputs;
+}
+
+function directions(ids: Node, param: ParamNodes, cfg: DecoderConfig): Node {
+  const head = param(cfg.tiedHead ? "embed.tokens.weight" : "head.weight");
+  const hasRows = cfg.tiedHead || cfg.weightLayout === "outIn" || head.op === "quantized";
+  const own = hasRows ? rows(head, ids) : linear(oneHot(ids, cfg.vocabSize), head, undefined, { transW: true }); // [2, E]
+  if (cfg.dEmbed === cfg.dModel) return own;
+  // Back over the matrix into the head. One that is quantised is read row by row, for it multiplies from one side only.
+  const into = param("head.in.weight");
+  const every = Int32Array.from({ length: cfg.dEmbed }, (_, i) => i);
+  if (into.op === "quantized") return linear(own, rows(into, constant(every, [cfg.dEmbed])));
+  return linear(own, into, undefined, { transW: cfg.weightLayout === "inOut" }); // [2, D]
+}
+
+/** A layer's z at a position, each head in a row of its own among zeros: [H, H*K]. */
+function headsApart(
+  trace: Trace,
+  layer: number,
+  position: number,
+  { nHeads: H, dHead: K }: DecoderConfig,
+): Float32Array {
+  const { data, shape } = trace.get(`blocks.${layer}.attn.z`) as { data: Float32Array; shape: readonly number[] };
+  const T = shape[2] as number;
+  const apart = new Float32Array(H * H * K);
+  for (let h = 0; h < H; h++) {
+    const at = (h * T + position) * K;
+    apart.set(data.subarray(at, at + K), h * H * K + h * K);
+  }
+  return apart;
+}
+
+function vectorAt(trace: Trace, name: string, position: number): Float32Array {
+  const { data, shape } = trace.get(name) as { data: Float32Array; shape: readonly number[] };
+  const D = shape.at(-1) as number;
+  return data.subarray(position * D, (position + 1) * D);
+}
+
+const lastOf = ({ nLayers }: DecoderConfig) => `blocks.${nLayers - 1}.residPost`;
+
+const sum = (a: Float32Array, b: Float32Array): Float64Array => Float64Array.from(a, (x, i) => x + (b[i] as number));
+
+function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < a.length; i++) total += (a[i] as number) * (b[i] as number);
+  return total;
+}
+
+function conventionOf({ normKind, norm, finalNorm }: DecoderConfig): string {
+  const centred = normKind === "layer" ? ", its mean taken out of each part" : "";
+  if (norm === "post") return `The scale of every norm of the stream is held as it was in this run${centred}.`;
+  if (!finalNorm) return "This model has no final norm: each part goes through the head as it is.";
+  const within =
+    norm === "sandwich" || norm === "output" ? "; so is that of the norms that heads pass on their way out" : "";
+  return `The scale of the final norm is held as it was in this run${centred}${within}.`;
+}

@@ -1,0 +1,136 @@
+/**
+ * The logit lens: what each place of the residual stream would predict if nothing came after it (nostalgebraist, 2020).
+ *
+ * P places   M positions   D dModel
+ */
+
+import { setImmediate } from "node:timers/promises";
+import { EngineError } from "../errors";
+import { threadsFor } from "../generate/decoding";
+import { input } from "../graph/node";
+import { UNKNOWN } from "../graph/shape";
+import type { DecoderConfig } from "../nn/config";
+import { norm } from "../nn/decoder";
+import { lower } from "../runtime/lower";
+import { Session } from "../runtime/session";
+import type { DeviceWeights } from "../runtime/weights";
+import { Readout } from "./readout";
+import type { Trace } from "./trace";
+
+export interface LensOptions {
+  /** From the first to before the last. */
+  readonly positions: readonly [number, number];
+  /** Tokens of each place. */
+  readonly count: number;
+  /** A token whose probability and rank are told everywhere. */
+  readonly token?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface LensView {
+  /** Values of the residual stream in the order of the model. */
+  readonly places: readonly string[];
+  readonly positions: readonly [number, number];
+  /** [P, M, count] */
+  readonly ids: Uint32Array;
+  readonly probabilities: Float32Array;
+  /** In bits, [P, M]. */
+  readonly entropies: Float32Array;
+  /** Of the token asked for, [P, M]. */
+  readonly tracked: { readonly probabilities: Float32Array; readonly ranks: Uint32Array } | null;
+  readonly convention: string;
+}
+
+export class Lens {
+  readonly #readout: Readout;
+  #norm: Promise<Session> | undefined;
+
+  constructor(
+    /** Of what writes: of a translator, its decoder. */
+    readonly cfg: DecoderConfig,
+    readonly weights: DeviceWeights,
+  ) {
+    this.#readout = new Readout(cfg, weights);
+  }
+
+  /** Reads places of a trace's first row. */
+  async look(trace: Trace, { positions, count, token, signal }: LensOptions): Promise<LensView> {
+    const { cfg } = this;
+    const D = cfg.dModel;
+    const places = placesOf(trace, cfg);
+    const [from, to] = positions;
+    const T = trace.get("ids")?.shape[1] as number;
+    if (!(Number.isInteger(from) && Number.isInteger(to) && from >= 0 && from < to && to <= T)) {
+      throw new EngineError("config", `Positions ${from} to ${to} are not in this run; its ${T} tokens count from 0.`);
+    }
+    if (token !== undefined) requireToken(token, cfg);
+    const M = to - from;
+    const N = places.length * M;
+    const stream = new Float32Array(N * D);
+    places.forEach((place, p) => {
+      stream.set(trace.get(place)?.data.subarray(from * D, to * D) as Float32Array, p * M * D);
+    });
+
+    const k = Math.min(count, cfg.vocabSize);
+    const view = {
+      ids: new Uint32Array(N * k),
+      probabilities: new Float32Array(N * k),
+      entropies: new Float32Array(N),
+    };
+    const tracked = { probabilities: new Float32Array(N), ranks: new Uint32Array(N) };
+    const { tile } = this.#readout;
+    for (let row = 0; row < N; row += tile) {
+      signal?.throwIfAborted();
+      const end = Math.min(N, row + tile);
+      const rows = await this.#normed(stream.subarray(row * D, end * D));
+      const read = await this.#readout.read(rows, new Int32Array(end - row).fill(token ?? 0), k);
+      view.ids.set(read.ids, row * k);
+      view.probabilities.set(read.probabilities, row * k);
+      view.entropies.set(read.entropy, row);
+      tracked.probabilities.set(
+        read.surprisal.map((bits) => 2 ** -bits),
+        row,
+      );
+      tracked.ranks.set(read.rank, row);
+      await setImmediate();
+    }
+    return { places, positions, ...view, tracked: token === undefined ? null : tracked, convention: conventionOf(cfg) };
+  }
+
+  async release(): Promise<void> {
+    await this.#readout.release();
+    await (await this.#norm)?.release();
+    this.#norm = undefined;
+  }
+
+  async #normed(rows: Float32Array): Promise<Float32Array> {
+    const { cfg, weights } = this;
+    if (!cfg.finalNorm) return rows;
+    this.#norm ??= Session.create(
+      lower({ normed: norm(input("rows", [UNKNOWN, cfg.dModel]), "lnFinal", weights.param, cfg) }, weights.device),
+      weights.device,
+      threadsFor(cfg),
+    );
+    return (await (await this.#norm).compute({ ...weights.feeds, rows })).normed as Float32Array;
+  }
+}
+
+/** `residMid` where attention and MLP are not parallel, `residCross` where a decoder reads an encoder. */
+function placesOf(trace: Trace, { nLayers }: DecoderConfig): readonly string[] {
+  const after = Array.from({ length: nLayers }, (_, l) =>
+    ["residMid", "residCross", "residPost"].map((name) => `blocks.${l}.${name}`),
+  );
+  return ["blocks.0.residPre", ...after.flat()].filter((name) => trace.has(name));
+}
+
+const conventionOf = ({ finalNorm, norm }: DecoderConfig): string => {
+  if (finalNorm) return "Each place goes through the final norm and the head, as the last one does in the model.";
+  return norm === "post"
+    ? "Each place goes through the head alone: this model norms the stream within its blocks, and the first place before any norm."
+    : "Each place goes through the head alone: this model has no final norm.";
+};
+
+export function requireToken(token: number, { vocabSize }: DecoderConfig): void {
+  if (Number.isInteger(token) && token >= 0 && token < vocabSize) return;
+  throw new EngineError("config", `There is no token ${token}; this model's tokens go from 0 to ${vocabSize - 1}.`);
+}
