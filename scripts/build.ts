@@ -50,7 +50,7 @@ function bundles(outdir: string, release: boolean): BuildOptions[] {
     },
     {
       ...shared,
-      entryPoints: ["webview/inspector.ts", "webview/training.ts"],
+      entryPoints: ["webview/inspector.ts", "webview/training.ts", "webview/explorer.ts"],
       outdir: join(outdir, "webview"),
       platform: "browser",
       target: "chrome120",

@@ -2,6 +2,7 @@
 
 import type { FoundTokens, ModuleTree, TraceInfo, TraceTensor } from "../src/protocol/engineApi";
 import type { Client, Params, Progress, Result } from "../src/protocol/rpc";
+import type { Intervention } from "../src/protocol/traceApi";
 import type { InspectedSource, TraceQuestions } from "../src/protocol/webviewApi";
 import type { Save } from "./parts/dataBar";
 import type { Section } from "./parts/section";
@@ -46,6 +47,8 @@ export interface Inspection {
   readonly intervene: Ask<"intervene">;
   readonly compareTraces: (other: number) => Promise<Result<TraceQuestions, "compareTraces">>;
   readonly compareWeights: (otherDir: string) => Promise<Result<TraceQuestions, "compareWeights">>;
+  /** The run without the interventions of this one; null where nothing was changed. */
+  readonly base: Inspection | null;
 }
 
 /** The params of a question but for the trace or the model, which are those of the inspection. */
@@ -66,13 +69,36 @@ export interface ViewContext {
   readonly save: Save;
   /** Makes a section that remembers whether it is folded. */
   readonly section: (title: string) => Section;
+  /** What a view can do in the Explorer beyond showing a trace; the side panel has none of it. */
+  readonly explorer?: ExplorerTools;
+}
+
+export interface ExplorerTools {
+  /** Shows another view, by its id in views/registry.ts. */
+  readonly open: (view: string) => void;
+  /** Runs another text, as if it had been typed. */
+  readonly run: (text: string) => void;
+  /** In force in every view: the shell runs the text again with them and shows that run, whose `base` is the first. */
+  readonly interventions: Store<{ readonly list: readonly Intervention[] }>;
+  /** The models that can be run, the active one first. */
+  readonly models: () => Promise<readonly { readonly dir: string; readonly name: string }[]>;
+  /** A run of another text or model, to compare with or to patch from. It takes memory: release it when it is not needed. */
+  readonly alongside: (dir: string, text: string) => Promise<Inspection>;
+  readonly release: (inspection: Inspection) => void;
+  /** Shades the tokens in the editor by a weight each, 0 to 1; null takes the shades away. */
+  readonly shade: (weights: Float32Array | null) => void;
 }
 
 /** Whoever keeps the trace. */
 export type TraceHost = Pick<Client<TraceQuestions>, "call">;
 
 /** Wraps a trace; what was asked is kept, and asked again after an error. */
-export function createInspection(trace: TraceInfo, source: InspectedSource, host: TraceHost): Inspection {
+export function createInspection(
+  trace: TraceInfo,
+  source: InspectedSource,
+  host: TraceHost,
+  base: Inspection | null = null,
+): Inspection {
   const names = new Set(trace.values.map(({ name }) => name));
   const asked = new Map<string, Promise<unknown>>();
   const once = <M extends keyof TraceQuestions & string>(
@@ -94,6 +120,7 @@ export function createInspection(trace: TraceInfo, source: InspectedSource, host
   return {
     trace,
     source,
+    base,
     has: (name) => names.has(name),
     tensor: (name, head) => once("tensor", { ...of, name, ...(head !== undefined && { head }) }),
     find: (query, count) => host.call("findTokens", { ...of, query, count }),

@@ -109,6 +109,7 @@ const server = serve<ExplorerHost & Omit<TrainingHost, "ready">, ExplorerEvents 
   select: noted("select", () => null),
   models: () => [{ dir: shown().info.model.dir, name: shown().info.model.name }],
   inspectAlso: ({ text }) => tinyTrace(text, 1000).info,
+  shade: noted("shade", () => null),
   saveTrace: noted("saveTrace", () => null),
   retry: noted("retry", () => null),
   pause: noted("pause", () => null),

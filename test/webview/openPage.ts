@@ -21,7 +21,7 @@ export interface PageFiles {
 }
 
 /** Bundles `webview/NAME.ts` and the host's side in the page. */
-export async function bundlePage(name: "inspector" | "training"): Promise<PageFiles> {
+export async function bundlePage(name: "inspector" | "training" | "explorer"): Promise<PageFiles> {
   const options = { bundle: true, write: false, format: "iife", outdir: "out", logLevel: "error" } as const;
   const page = await build({ ...options, entryPoints: [`webview/${name}.ts`] });
   const host = await build({ ...options, entryPoints: ["test/webview/hostInPage.ts"] });

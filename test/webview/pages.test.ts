@@ -20,8 +20,14 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
   let browser: Browser;
   let inspector: PageFiles;
   let training: PageFiles;
+  let explorer: PageFiles;
   beforeAll(async () => {
-    [browser, inspector, training] = await Promise.all([launch(), bundlePage("inspector"), bundlePage("training")]);
+    [browser, inspector, training, explorer] = await Promise.all([
+      launch(),
+      bundlePage("inspector"),
+      bundlePage("training"),
+      bundlePage("explorer"),
+    ]);
   });
   afterAll(() => browser?.close());
 
@@ -207,6 +213,61 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       await embeddings.click();
       await page.getByRole("heading", { name: /at position 5/ }).waitFor();
       expect(await page.evaluate(() => window.lab.tensors)).toContain("embed");
+    });
+
+    test("nothing was refused by the policy and nothing went wrong", () => expect(errors).toEqual([]));
+  });
+
+  describe("the explorer", () => {
+    let page: Page;
+    let errors: string[];
+    beforeAll(async () => {
+      ({ page, errors } = await openPage(browser, explorer, "dark", { width: 1100, height: 800 }));
+    });
+    afterAll(() => page.close());
+    const tab = (name: string) => page.getByRole("tab", { name, exact: true });
+    const tabs = () => page.getByRole("tab").allInnerTexts();
+
+    test("has no accessibility violations in any view and theme", async () => {
+      await page.evaluate((text) => window.lab.inspect(text, "selection", "story.txt, selection from line 3"), TEXT);
+      // Two at a time: an audit takes a second.
+      const names = await tabs();
+      for (let i = 0; i < names.length; i += 2) {
+        await tab(names[i] as string).click();
+        await tab(names[(i + 1) % names.length] as string).click({ modifiers: ["Shift"] });
+        await page.waitForTimeout(100);
+        expect(await page.getByRole("tabpanel").allInnerTexts()).not.toContain("");
+        await expectAccessible(page);
+        await page.getByRole("button", { name: "One view" }).click();
+      }
+    }, 120_000);
+
+    test("digits open views, with Shift beside the other, and nothing is wider than 400 pixels", async () => {
+      const [first, second] = (await tabs()) as [string, string];
+      await page.locator("body").press("1");
+      await page.locator("body").press("Shift+2");
+      const shown = await page.getByRole("tab", { selected: true }).allInnerTexts();
+      expect(shown).toEqual([first, second]);
+      await page.setViewportSize({ width: 400, height: 800 });
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(400);
+      await page.setViewportSize({ width: 1100, height: 800 });
+      await page.getByRole("button", { name: "Maximise" }).last().click();
+      expect(await page.getByRole("tab", { selected: true }).allInnerTexts()).toEqual([second]);
+    });
+
+    test("a token chosen in the strip is chosen in the views, told to the host, and kept over a reload", async () => {
+      const strip = page.getByRole("listbox", { name: "Tokens of the text" });
+      await strip.getByRole("option", { selected: true }).press("Home");
+      await page.keyboard.press("ArrowRight");
+      await tab("Embeddings").click();
+      await page.getByRole("heading", { name: /Token “a” at position 1/ }).waitFor();
+      await expect
+        .poll(() => page.evaluate(() => window.lab.asked.filter((asked) => asked.startsWith("select")).at(-1)))
+        .toMatch(/"token":1,/);
+      await page.reload();
+      await page.evaluate((text) => window.lab.inspect(text, "selection", "story.txt"), TEXT);
+      await page.getByRole("heading", { name: /Token “a” at position 1/ }).waitFor();
+      expect(await strip.getByRole("option", { selected: true }).innerText()).toBe("a");
     });
 
     test("nothing was refused by the policy and nothing went wrong", () => expect(errors).toEqual([]));

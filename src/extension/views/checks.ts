@@ -71,7 +71,8 @@ export const explorerChecks: Checks<ExplorerHost> = {
   inspectAlso: (params) => ({ dir: text(params, "dir", LONGEST_PATH), text: text(params, "text", MAX_INSPECTED) }),
   shade: (params) => {
     const { weights } = fields(params);
-    if (weights !== null && !(weights instanceof Float32Array)) throw new Error("The view sent no weights to shade by.");
+    if (weights !== null && !(weights instanceof Float32Array))
+      throw new Error("The view sent no weights to shade by.");
     return { trace: index(params, "trace"), weights };
   },
   saveTrace: (params) => ({ trace: index(params, "trace") }),

@@ -1,0 +1,291 @@
+/** The Explorer: every view of one run, with room. The shell: what is run, its tokens, and which views are shown. */
+
+import "./theme.css";
+// The views' own styles are there, beside those of the side panel's frame.
+import "./inspector.css";
+import "./explorer.css";
+import type { Intervention } from "../src/protocol/traceApi";
+import type { Action, ExplorerEvents, ExplorerHost, InspectedSource } from "../src/protocol/webviewApi";
+import { el, fill, setAttr } from "./dom";
+import { formatCount, formatMilliseconds, formatParameters } from "./format";
+import { connectHost, remember, remembered } from "./host";
+import { createInspection, type ExplorerTools, type Inspection, type Selection } from "./inspection";
+import { createInterventionChips } from "./parts/interventionChips";
+import { createTokenStrip } from "./parts/tokenStrip";
+import { createViewPanes } from "./parts/viewPanes";
+import { createStore } from "./store";
+import { t, useStrings } from "./strings";
+import { button, checkbox, registerControls } from "./toolkit";
+import { attentionSize } from "./views/attention/layout";
+
+/** Typing pauses this long before the text is run. */
+const TYPING_PAUSE = 500;
+
+registerControls();
+const host = connectHost<ExplorerHost, ExplorerEvents>();
+document.body.classList.add("page-editor");
+
+/** Kept while the panel is hidden, and over a reload of the window: the host reads `text` then. */
+const state = createStore(remembered({ text: "", view: "tokens", beside: "", token: -1, layer: 0, head: 0 }));
+state.subscribe((now) => remember(now));
+
+const main = el("main", { class: "explorer", attrs: { "aria-label": "Explorer" } });
+document.body.append(main);
+void start();
+
+async function start(): Promise<void> {
+  // What the host tells right after it answered must find a listener.
+  const early: (() => void)[] = [];
+  let mounted: ReturnType<typeof mount> | null = null;
+  const whenMounted = (run: (page: ReturnType<typeof mount>) => void) => {
+    if (mounted) run(mounted);
+    else early.push(() => mounted && run(mounted));
+  };
+  host.on("trace", (event) => whenMounted((page) => page.trace(event)));
+  host.on("busy", ({ busy }) => whenMounted((page) => page.busy(busy)));
+  host.on("follow", ({ follow }) => whenMounted((page) => page.follow(follow)));
+  host.on("select", (selected) => whenMounted((page) => page.select(selected)));
+  host.on("problem", (event) => whenMounted((page) => page.problem(event)));
+  host.on("empty", (event) => whenMounted((page) => page.empty(event)));
+
+  const { strings, follow } = await host.call("ready", {});
+  useStrings(strings);
+  mounted = mount(follow);
+  for (const run of early) run();
+}
+
+/** Builds the page and answers what the host's events do to it. */
+function mount(follows: boolean) {
+  const { token, layer, head } = state.get();
+  const selection = createStore<Selection>({ token: Math.max(0, token), layer, head });
+  const interventions = createStore<{ readonly list: readonly Intervention[] }>({ list: [] });
+  /** The run as it is, and the run that is shown: with interventions another one. */
+  let base: Inspection | null = null;
+  let shown: Inspection | null = null;
+
+  const save = (name: string, data: Uint8Array) => void host.call("save", { name, data }).catch(() => undefined);
+  const explorer: ExplorerTools = {
+    open: (view) => panes.open(view),
+    run: (text) => runText(text),
+    interventions,
+    models: () => host.call("models", {}),
+    alongside: async (dir, text) => {
+      const trace = await host.call("inspectAlso", { dir, text });
+      const source = { kind: "typed", label: trace.model.name, text, truncated: false } as const;
+      return createInspection(trace, source, host);
+    },
+    release: ({ trace }) => void host.call("releaseTrace", { trace: trace.trace }).catch(() => undefined),
+    shade: (weights) => base && void host.call("shade", { trace: base.trace.trace, weights }).catch(() => undefined),
+  };
+  const panes = createViewPanes(state, { selection, save, explorer });
+  const strip = createTokenStrip(selection);
+  const bar = createTopBar(follows, runText);
+  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
+  const notice = el("div", { class: "notice" });
+  const progress = el("div", {
+    class: "progress",
+    attrs: { role: "progressbar", "aria-label": t("Running the model") },
+  });
+  progress.hidden = true;
+  const spoken = el("p", { class: "visually-hidden", attrs: { role: "status" } });
+  const saveTrace = button(t("Save trace"), () => {
+    if (shown) void host.call("saveTrace", { trace: shown.trace.trace }).catch(say);
+  });
+  bar.buttons.append(saveTrace);
+  main.append(
+    el("h1", { class: "visually-hidden" }, t("Explorer")),
+    progress,
+    bar.node,
+    createInterventionChips(interventions),
+    problem,
+    notice,
+    spoken,
+    strip.node,
+    panes.node,
+  );
+  const setShown = (visible: boolean) => {
+    for (const part of [strip.node, panes.node, saveTrace]) part.hidden = !visible;
+  };
+  setShown(false);
+
+  function say(error: unknown): void {
+    problem.textContent = error instanceof Error ? error.message : String(error);
+  }
+
+  function runText(text: string): void {
+    bar.follow(false);
+    host.call("inspectText", { text }).catch(say);
+  }
+
+  const show = (inspection: Inspection) => {
+    shown = inspection;
+    bar.describe(inspection);
+    strip.show(inspection);
+    panes.show(inspection);
+  };
+
+  /** Runs the text again with what is in force, or goes back to the first run. */
+  const intervene = async () => {
+    const of = base;
+    if (!of) return;
+    const { list } = interventions.get();
+    problem.textContent = "";
+    if (list.length === 0) return show(of);
+    try {
+      progress.hidden = false;
+      const trace = await of.intervene({ interventions: list });
+      if (base === of && interventions.get().list === list) show(createInspection(trace, of.source, host, of));
+    } catch (error) {
+      if (base === of) say(error);
+    } finally {
+      progress.hidden = true;
+    }
+  };
+  interventions.subscribe(() => void intervene());
+
+  // What is chosen is told to the host, once a frame, but not what it told itself.
+  let told = "";
+  selection.subscribe((now) => {
+    const { token, layer, head } = now;
+    state.set({ token, layer, head });
+    requestAnimationFrame(() => {
+      const selected = base && { trace: base.trace.trace, ...pick(selection.get()) };
+      if (!selected || JSON.stringify(selected) === told) return;
+      told = JSON.stringify(selected);
+      host.call("select", selected).catch(() => undefined);
+    });
+  });
+
+  const act = ({ id, label }: Action, look: "primary" | "secondary" = "primary") =>
+    button(label, () => void host.call("act", { action: id }), look);
+
+  return {
+    trace({ trace, source }: ExplorerEvents["trace"]) {
+      const before = base;
+      const next = createInspection(trace, source, host);
+      fill(notice);
+      problem.textContent = "";
+      setShown(true);
+      const sameText = source.text === (before?.source.text ?? state.get().text);
+      const { token, layer, head } = selection.get();
+      const { layers, heads } = attentionSize(trace);
+      const last = trace.tokens.length - 1;
+      selection.set({
+        // The last token is the one whose continuation is shown, so it is the first choice for a new text.
+        token: sameText && state.get().token >= 0 ? Math.min(token, last) : last,
+        layer: Math.min(layer, Math.max(0, layers - 1)),
+        head: Math.min(head, Math.max(0, heads - 1)),
+      });
+      state.set({ text: source.text });
+      bar.source(source);
+      base = next;
+      // What was taken from other runs is gone with them; another model has other parts.
+      const { list } = interventions.get();
+      const kept = before?.trace.model.dir === trace.model.dir ? list.filter(({ kind }) => kind === "scale") : [];
+      if (kept.length === 0) show(next);
+      if (list.length > 0) interventions.set({ list: kept });
+      spoken.textContent = t("{0} tokens run in {1}.", trace.tokens.length, formatMilliseconds(trace.milliseconds));
+    },
+    select(selected: ExplorerEvents["select"]) {
+      if (selected.trace !== base?.trace.trace) return;
+      told = JSON.stringify({ trace: selected.trace, ...pick(selected) });
+      selection.set(pick(selected));
+    },
+    follow: bar.follow,
+    busy(busy: boolean) {
+      progress.hidden = !busy;
+      setAttr(main, "aria-busy", String(busy));
+    },
+    problem({ message, action }: ExplorerEvents["problem"]) {
+      setShown(false);
+      const retry = button(t("Retry"), () => void host.call("retry", {}), action ? "secondary" : "primary");
+      const box = el("div", { class: "problem", attrs: { role: "alert" } }, el("p", {}, message));
+      fill(notice, box, el("div", { class: "buttons" }, action && act(action), retry));
+    },
+    empty({ reason, actions }: ExplorerEvents["empty"]) {
+      setShown(false);
+      const buttons = actions.map((action, i) => act(action, i === 0 ? "primary" : "secondary"));
+      fill(notice, el("div", { class: "empty" }, el("p", {}, reason), el("div", { class: "buttons" }, ...buttons)));
+    },
+  };
+}
+
+const pick = ({ token, layer, head }: Pick<Selection, "token" | "layer" | "head">) => ({ token, layer, head });
+
+/** What is run, by which model, and what that took. */
+function createTopBar(follows: boolean, run: (text: string) => void) {
+  const model = el(
+    "button",
+    {
+      class: "model-button",
+      title: t("Choose the model"),
+      attrs: { type: "button" },
+      on: { click: () => void host.call("act", { action: "chooseModel" }) },
+    },
+    t("Choose the model"),
+  );
+  const prompt = el("textarea", {
+    class: "prompt",
+    attrs: {
+      rows: 1,
+      spellcheck: "false",
+      "aria-label": t("Text to run"),
+      placeholder: t("Type text to look inside…"),
+    },
+  });
+  prompt.value = state.get().text;
+  let typing: ReturnType<typeof setTimeout> | undefined;
+  const runTyped = () => {
+    clearTimeout(typing);
+    state.set({ text: prompt.value });
+    run(prompt.value);
+  };
+  prompt.addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(runTyped, TYPING_PAUSE);
+  });
+  prompt.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    runTyped();
+  });
+  const follow = checkbox(t("Follow editor"), follows, (checked) => void host.call("follow", { follow: checked }));
+  const facts = el("p", { class: "facts small muted" });
+  const from = el("span", { class: "source" });
+  const buttons = el("div", { class: "buttons" });
+  const node = el(
+    "header",
+    { class: "top-bar" },
+    el("div", { class: "run-row" }, model, prompt, follow),
+    el("div", { class: "facts-row" }, facts, from, buttons),
+  );
+  return {
+    node,
+    buttons,
+    follow: (on: boolean) => {
+      follow.checked = on;
+    },
+    source({ kind, label, text, truncated }: InspectedSource) {
+      // What the user is typing is newer than what comes back.
+      if (document.activeElement !== prompt) prompt.value = text;
+      from.textContent = truncated ? t("{0} (its end)", label) : label;
+      from.title = label;
+      if (kind === "typed") follow.checked = false;
+    },
+    describe({ trace }: Inspection) {
+      model.textContent = trace.model.name;
+      const { tokens, device, milliseconds } = trace;
+      const { parameters, precision, step } = trace.model;
+      facts.textContent = [
+        t("{0} parameters", formatParameters(parameters)),
+        precision,
+        step > 0 && t("step {0}", formatCount(step)),
+        device,
+        tokens.length === 1 ? t("1 token") : t("{0} tokens", formatCount(tokens.length)),
+        formatMilliseconds(milliseconds),
+      ]
+        .filter((part) => part !== false)
+        .join(" · ");
+    },
+  };
+}

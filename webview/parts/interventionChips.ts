@@ -1,0 +1,68 @@
+/** What is changed in the run that is shown, as chips that take each change back. */
+
+import type { Intervention, Part, PatchedValue } from "../../src/protocol/traceApi";
+import { el, fill } from "../dom";
+import type { ExplorerTools } from "../inspection";
+import { t } from "../strings";
+
+export function createInterventionChips(interventions: ExplorerTools["interventions"]): HTMLElement {
+  const list = el("ul", { class: "chips" });
+  const node = el(
+    "div",
+    { class: "interventions", attrs: { role: "group", "aria-label": t("Interventions in force") } },
+    el("span", { class: "small" }, t("Changed:")),
+    list,
+    el(
+      "button",
+      { class: "action", attrs: { type: "button" }, on: { click: () => interventions.set({ list: [] }) } },
+      t("Undo all"),
+    ),
+  );
+  const draw = () => {
+    const { list: now } = interventions.get();
+    node.hidden = now.length === 0;
+    fill(
+      list,
+      ...now.map((each) => {
+        const remove = () => interventions.set({ list: interventions.get().list.filter((other) => other !== each) });
+        const text = interventionText(each);
+        return el(
+          "li",
+          { class: "chip" },
+          text,
+          el(
+            "button",
+            {
+              class: "chip-remove",
+              title: t("Undo"),
+              attrs: { type: "button", "aria-label": t("Undo {0}", text) },
+              on: { click: remove },
+            },
+            "×",
+          ),
+        );
+      }),
+    );
+  };
+  interventions.subscribe(draw);
+  draw();
+  return node;
+}
+
+/** Reads as `layer 1, head 2 off`, or as `layer 0 MLP × 0.5`. */
+export function interventionText(intervention: Intervention): string {
+  if (intervention.kind === "patch") {
+    const { value, position, from } = intervention;
+    return t("{0} at {1} from run {2} at {3}", placeText(value), position, from.trace, from.position);
+  }
+  const { part, factor } = intervention;
+  return factor === 0 ? t("{0} off", placeText(part)) : `${placeText(part)} × ${factor}`;
+}
+
+function placeText(place: Part | PatchedValue): string {
+  const { kind, layer } = place;
+  if (kind === "head") return t("layer {0}, head {1}", layer, place.head);
+  if (kind === "layer") return t("layer {0}", layer);
+  if (kind === "attention") return t("layer {0} attention", layer);
+  return kind === "mlp" ? t("layer {0} MLP", layer) : `blocks.${layer}.${kind}`;
+}

@@ -1,0 +1,29 @@
+/**
+ * The Explorer's views, in the order of its navigation: adding one is its folder and one line here.
+ * docs/explorer-views.md says how a view is written and tested.
+ */
+
+import type { View, ViewContext } from "../inspection";
+import { t } from "../strings";
+import { createAttentionView } from "./attention/view";
+import { createEmbeddingView } from "./embedding/view";
+import { createLayersView } from "./layers/view";
+import { createNextTokenView } from "./nextToken/view";
+import { createTokensView } from "./tokens/view";
+
+export interface ViewKind {
+  /** By which it is remembered and opened. */
+  readonly id: string;
+  /** Asked when the page's language is known. */
+  readonly title: () => string;
+  /** Makes the view when it is first opened; its section is made with `context.section(title)`. */
+  readonly create: (context: ViewContext) => View;
+}
+
+export const viewKinds: readonly ViewKind[] = [
+  { id: "tokens", title: () => t("Tokens"), create: createTokensView },
+  { id: "nextToken", title: () => t("Next token"), create: createNextTokenView },
+  { id: "embedding", title: () => t("Embeddings"), create: createEmbeddingView },
+  { id: "layers", title: () => t("Hidden states"), create: createLayersView },
+  { id: "attention", title: () => t("Attention"), create: createAttentionView },
+];
