@@ -15,6 +15,8 @@ export interface Selection {
   readonly head: number;
   /** The value of the run whose numbers are shown, by its trace name. */
   readonly value?: string;
+  /** Of a translator, a token of what it reads; `token` is of what it writes. */
+  readonly sourceToken?: number;
 }
 
 /** A trace with a cache of the tensors that were asked for. */

@@ -54,9 +54,9 @@ describe("attention", () => {
 
   test("a thumbnail keeps the largest weight of the cells that share a pixel, and no masked cell", () => {
     const pattern = Float32Array.of(1, 0, 0, 0, 0.3, 0.7, 0, 0, 0.1, 0.2, 0.7, 0, 0.1, 0.5, 0.1, 0.3);
-    expect([...maxPool(pattern, 4, 2)]).toEqual([1, Number.NaN, 0.5, 0.7].map(Math.fround));
+    expect([...maxPool(pattern, [4, 4], 2)]).toEqual([1, Number.NaN, 0.5, 0.7].map(Math.fround));
     expect(
-      [...maxPool(Float32Array.of(1, 0, 0.25, 0.75), 2, 4)].map((x) => (Number.isNaN(x) ? "-" : x)).join(" "),
+      [...maxPool(Float32Array.of(1, 0, 0.25, 0.75), [2, 2], 4)].map((x) => (Number.isNaN(x) ? "-" : x)).join(" "),
     ).toBe("1 1 - - 1 1 - - 0.25 0.25 0.75 0.75 0.25 0.25 0.75 0.75");
   });
 
