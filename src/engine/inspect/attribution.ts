@@ -132,9 +132,9 @@ function walk({ cfg, values, at, changed }: Run, g: Float64Array): AttributedPar
   const parts: AttributedPart[] = [];
   /** Goes back over a norm that read x. */
   const overNorm = (name: string, x: ArrayLike<number>, kind: string, layer: number | null) => {
-    const bias = values[`${name}.bias`];
+    const bias = values[`${name}.bias'`];
     if (bias) parts.push(part(kind, dot(g, bias), layer));
-    return beforeNorm(g, x, values[`${name}.weight`], cfg);
+    return beforeNorm(g, x, values[`${name}.weight'`], cfg);
   };
 
   if (cfg.finalNorm) g = overNorm("lnFinal", at(lastOf(cfg)), "finalNormBias", null);
@@ -157,7 +157,7 @@ function walk({ cfg, values, at, changed }: Run, g: Float64Array): AttributedPar
     }
     const heads = values[`heads.${l}`] as Float32Array; // [H, D]
     const headOf = (h: number) => heads.subarray(h * D, (h + 1) * D);
-    const bias = values[`${block}.o.bias`];
+    const bias = values[`${block}.o.bias'`];
     let into: Float64Array = g.map((x) => x * attention.factor);
     if (cfg.norm === "sandwich" || cfg.norm === "output") {
       const written = Float64Array.from({ length: D }, (_, i) => {
@@ -165,9 +165,9 @@ function walk({ cfg, values, at, changed }: Run, g: Float64Array): AttributedPar
         for (let h = 0; h < H; h++) total += heads[h * D + i] as number;
         return total;
       });
-      const after = values[`${block}.ln1Out.bias`];
+      const after = values[`${block}.ln1Out.bias'`];
       if (after) parts.push(part("norm", dot(into, after), l));
-      into = beforeNorm(into, written, values[`${block}.ln1Out.weight`], cfg);
+      into = beforeNorm(into, written, values[`${block}.ln1Out.weight'`], cfg);
     }
     if (bias) parts.push(part("attnBias", dot(into, bias), l));
     for (let h = H - 1; h >= 0; h--) parts.push(part("head", dot(into, headOf(h)), l, h));
@@ -207,7 +207,7 @@ function beforeNorm(
 
 /**
  * `directions` [2, D]: of two tokens, how their logits read what comes into the head; `headBias` [2]; `heads.{l}` [H, D]:
- * what each head writes, of `z.{l}` [H, H*K]; and the vectors of norms and biases that the walk back needs.
+ * what each head writes, of `z.{l}` [H, H*K]; and the norms and biases that the walk back needs, `{parameter}'`.
  */
 function partsGraph(cfg: DecoderConfig, param: ParamNodes): Record<string, Node> {
   const { nLayers, nHeads: H, dHead: K } = cfg;
@@ -216,8 +216,7 @@ function partsGraph(cfg: DecoderConfig, param: ParamNodes): Record<string, Node>
   if (cfg.headBias) outputs.headBias = rows(param("head.bias").reshape([cfg.vocabSize, 1]), ids).reshape([2]);
   const vectors = (name: string) => {
     for (const kind of ["weight", "bias"]) {
-      // A node of its own: a graph's input cannot be its output as well.
-      if (param.has(`${name}.${kind}`)) outputs[`${name}.${kind}`] = param(`${name}.${kind}`).mul(1);
+      if (param.has(`${name}.${kind}`)) outputs[`${name}.${kind}'`] = param(`${name}.${kind}`);
     }
   };
   const matrices: ParamNodes = Object.assign((name: string) => param(name), {
@@ -227,7 +226,7 @@ function partsGraph(cfg: DecoderConfig, param: ParamNodes): Record<string, Node>
   for (let l = 0; l < nLayers; l++) {
     const block = `blocks.${l}`;
     outputs[`heads.${l}`] = dense(input(`z.${l}`, [H, H * K]), `${block}.o`, matrices, cfg); // [H, D]
-    if (param.has(`${block}.o.bias`)) outputs[`${block}.o.bias`] = param(`${block}.o.bias`).mul(1);
+    if (param.has(`${block}.o.bias`)) outputs[`${block}.o.bias'`] = param(`${block}.o.bias`);
     if (cfg.norm === "sandwich" || cfg.norm === "output") vectors(`${block}.ln1Out`);
     if (cfg.norm === "post") for (const name of ["ln1", "ln2"]) vectors(`${block}.${name}`);
   }
