@@ -114,6 +114,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
 
   reshape: ({ inputs: [x] }, value) => value(x),
   reshapeTo: ({ inputs: [x] }, value) => value(x),
+  after: ({ inputs: [x] }, value) => value(x),
   transpose: ({ inputs: [x], attrs: { perm }, shape }, value) => {
     const steps = stridesOf(x.shape);
     return gather(value(x), shape, (index) => index.reduce((sum, i, axis) => sum + i * at(steps, at(perm, axis)), 0));
@@ -177,14 +178,6 @@ const rules: { readonly [K in Op]: Rule<K> } = {
         ? now * at(cos, angle) - at(x, i + R) * at(sin, angle)
         : now * at(cos, angle) + at(x, i - R) * at(sin, angle);
     });
-  },
-
-  part: (node, value) => {
-    const [, sizes] = values(node, value);
-    const [first, second] = [at(sizes, 0), at(sizes, 1)];
-    return perRow({ data: value(node.inputs[0]), width: first + second }, (xs) =>
-      node.attrs.which === 0 ? xs.slice(0, first) : xs.slice(first),
-    );
   },
 
   cachedAttention: (node, value) => {

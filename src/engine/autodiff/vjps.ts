@@ -125,6 +125,7 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
 
   // Each op that only moves or repeats elements is undone by its opposite.
   reshape: (g, { inputs: [x] }) => [g.reshape(x.shape)],
+  after: (g, { inputs: [, ...until] }) => [g, ...until.map(() => null)],
   reshapeTo: (g, { inputs: [x] }) => [g.reshape(x.shape), null],
   transpose: (g, { attrs: { perm } }) => [g.transpose(...perm.map((_, i) => perm.indexOf(i)))],
   broadcast: (g, { inputs: [x] }) => [sumTo(g, x.shape)],
@@ -148,7 +149,6 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
   oneHot: () => [null],
   window: () => [null, null],
 
-  part: () => [notDifferentiable("part"), null],
   cachedAttention: () => [notDifferentiable("cachedAttention"), null, null, null, null, null, null],
   presentOf: () => [null],
 };

@@ -9,7 +9,7 @@
  */
 
 import { EngineError } from "../errors";
-import { cachedAttention, concat, input, type Node, rows, splitAt } from "../graph/node";
+import { after, cachedAttention, input, type Node, rows } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
 import { maskName } from "../inspect/masks";
 import type { DecoderConfig } from "../nn/config";
@@ -235,26 +235,22 @@ export function decodeGraph(
 
 type Cached = (name: string, node: Node) => void;
 
-/** Attention over past rows that are inputs, and the new ones. */
+/** Attention over rows of memory that this run's own keys and values are written to. */
 function attendHost(cfg: DecoderConfig, B: number, cached: Cached): Context["attend"] {
   const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
-  const heads = (x: Node, n: number) => x.reshape([UNKNOWN, B, n, K]).transpose(1, 2, 0, 3); // [B, n, T or P, K]
-  /** The heads that share keys as more rows of one head, r by r. */
-  const grouped = (x: Node) => (H === G ? x : x.reshape([B, G, UNKNOWN, K])); // [B, G, R*T, K]
-  const parts = input("parts", [2], "i64");
+  const heads = (x: Node, n: number) => x.reshape([UNKNOWN, B, n, K]).transpose(1, 2, 0, 3); // [B, n, T or S, K]
   return (q, k, v, l) => {
     cached(`cache.${l}.k`, k);
     cached(`cache.${l}.v`, v);
-    const past = (name: "k" | "v") => heads(input(`cache.${l}.${name}`, [UNKNOWN, B, G, K]), G);
-    const queries = grouped(heads(q, H));
-    const products = (keys: Node) => queries.matmul(keys, { transB: true, alpha: scoreScale(cfg, l) });
-    const scores = concat([products(past("k")), products(heads(k, G))], 3); // [B, G, R*T, P + T]
+    const all = (name: "k" | "v") => heads(input(`cache.${l}.${name}`, [UNKNOWN, B, G, K]), G); // [B, G, S, K]
+    const byHead = heads(after(q, [k, v]), H);
+    /** The heads that share keys as more rows of one head, r by r. */
+    const queries = H === G ? byHead : byHead.reshape([B, G, UNKNOWN, K]); // [B, G, R*T, K]
+    const scores = queries.matmul(all("k"), { transB: true, alpha: scoreScale(cfg, l) }); // [B, G, R*T, S]
     const visible = input(maskName(windowOfLayer(cfg, l)), [B, 1, UNKNOWN, UNKNOWN]);
-    const pattern = softcapped(scores, cfg.attentionSoftcap).add(visible).softmax();
-    const [onPast, onNew] = splitAt(pattern, parts);
-    const z = onPast.matmul(past("v")).add(onNew.matmul(heads(v, G))); // [B, G, R*T, K]
-    const byHead = H === G ? z : z.reshape([B, H, UNKNOWN, K]);
-    return byHead.transpose(2, 0, 1, 3).reshape([UNKNOWN, H * K]);
+    const z = softcapped(scores, cfg.attentionSoftcap).add(visible).softmax().matmul(all("v")); // [B, G, R*T, K]
+    const zByHead = H === G ? z : z.reshape([B, H, UNKNOWN, K]);
+    return zByHead.transpose(2, 0, 1, 3).reshape([UNKNOWN, H * K]);
   };
 }
 
@@ -279,7 +275,7 @@ function attendGpu(cfg: DecoderConfig, B: number, cached: Cached): Context["atte
 }
 
 interface CacheRun {
-  readonly feeds: Record<string, Float32Array | Int32Array | BigInt64Array | DeviceTensor>;
+  readonly feeds: Record<string, Float32Array | Int32Array | DeviceTensor>;
   readonly fetches: Readonly<Record<string, Float32Array | DeviceTensor>>;
 }
 
@@ -290,8 +286,6 @@ interface Cache {
   release(): void;
 }
 
-/** The first column is padding: a product over no positions at all ends the process. */
-const EMPTY_COLUMNS = 1;
 /** Positions that a new cache has room for; it doubles as needed. */
 const FIRST_CAPACITY = 256;
 
@@ -300,16 +294,14 @@ class HostCache implements Cache {
   #layers: readonly { readonly k: Float32Array; readonly v: Float32Array }[] = [];
   #capacity = 0;
   /** Columns in use. A sequence that is shorter than another has columns of padding, which nobody sees. */
-  #columns = EMPTY_COLUMNS;
+  #columns = 0;
   /** By column and sequence: the token's place in its sequence, or -1 for padding. */
-  readonly #places: number[][];
+  readonly #places: number[][] = [];
 
   constructor(
     readonly cfg: DecoderConfig,
     readonly batch: number,
-  ) {
-    this.#places = [Array(batch).fill(-1)];
-  }
+  ) {}
 
   async feeds(T: number, lengths: Int32Array, counts: readonly number[]): Promise<CacheRun> {
     const { batch: B, cfg } = this;
@@ -321,11 +313,11 @@ class HostCache implements Cache {
     }
     this.#columns = P + T;
 
-    const feeds: CacheRun["feeds"] = { parts: BigInt64Array.of(BigInt(P), BigInt(T)) };
+    const feeds: CacheRun["feeds"] = {};
     const fetches: Record<string, Float32Array> = {};
     this.#layers.forEach((layer, l) => {
       for (const name of ["k", "v"] as const) {
-        feeds[`cache.${l}.${name}`] = layer[name].subarray(0, P * width);
+        feeds[`cache.${l}.${name}`] = layer[name].subarray(0, (P + T) * width);
         fetches[`cache.${l}.${name}'`] = layer[name].subarray(P * width, (P + T) * width);
       }
     });
@@ -337,13 +329,13 @@ class HostCache implements Cache {
   }
 
   rewind(length: number): void {
-    this.#columns = Math.min(this.#columns, EMPTY_COLUMNS + length);
+    this.#columns = Math.min(this.#columns, length);
   }
 
   release(): void {
     this.#layers = [];
     this.#capacity = 0;
-    this.#columns = EMPTY_COLUMNS;
+    this.#columns = 0;
   }
 
   /** [B, 1, R*T, P + T]: 0 where a new position sees a column. */
@@ -372,7 +364,7 @@ class HostCache implements Cache {
   #makeRoom(columns: number): void {
     if (columns <= this.#capacity) return;
     const { cfg, batch: B } = this;
-    const most = EMPTY_COLUMNS + (B === 1 ? cfg.nCtx : 2 * cfg.nCtx);
+    const most = B === 1 ? cfg.nCtx : 2 * cfg.nCtx;
     this.#capacity = Math.min(most, Math.max(columns, FIRST_CAPACITY, 2 * this.#capacity));
     const width = B * cfg.nKvHeads * cfg.dHead;
     const grown = (old: Float32Array | undefined) => {

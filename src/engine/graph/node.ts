@@ -95,8 +95,8 @@ export interface Ops {
    */
   rotary: { inputs: [x: Node, cos: Node, sin: Node]; attrs: { readonly nHeads: number } };
 
-  /** The elements before (0) or after (1) a place along the last axis; sizes [2] i64 are those of both parts. */
-  part: { inputs: [x: Node, sizes: Node]; attrs: { readonly which: 0 | 1 } };
+  /** x [N, …], read no sooner than all of `until` [N, …] are written, which some of x's readers find in memory. */
+  after: { inputs: [x: Node, ...until: Node[]]; attrs: None };
 
   /**
    * Causal attention of new positions over a cache that holds the past ones and takes the new ones in.
@@ -307,12 +307,8 @@ export const rotary = (x: Node, cos: Node, sin: Node, nHeads: number): Node =>
 export const reshapeTo = (x: Node, sizes: Node, shape: Shape): Node =>
   new Node("reshapeTo", [x, sizes], {}, shape, x.dtype) as Node;
 
-/** Two parts of the last axis, whose sizes are known only when the graph runs. */
-export function splitAt(x: Node, sizes: Node): readonly [Node, Node] {
-  const shape = [...x.shape.slice(0, -1), UNKNOWN];
-  const part = (which: 0 | 1) => new Node("part", [x, sizes], { which }, shape) as Node;
-  return [part(0), part(1)];
-}
+/** x once other outputs of as many rows are written: for who reads the memory that they are written to. */
+export const after = (x: Node, until: readonly Node[]): Node => new Node("after", [x, ...until], {}, x.shape) as Node;
 
 export const inverseStd = (x: Node, eps: number): Node =>
   new Node("inverseStd", [x], { eps }, [...x.shape.slice(0, -1), 1]) as Node;

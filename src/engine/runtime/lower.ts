@@ -98,8 +98,6 @@ class GraphWriter {
   readonly #readers = new Map<Node, Set<Op>>();
   /** The names of the caches that each attention over a cache answers. */
   readonly presents = new Map<Node, readonly [string, string]>();
-  /** The two parts of each value that is split. */
-  readonly parts = new Map<string, readonly [string, string]>();
   /** The values whose `inverseStd` is needed, and where it was found. */
   readonly inverseStds = new Map<Node, string | undefined>();
   #count = 0;
@@ -333,15 +331,13 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     return found;
   },
 
-  part: (node, w) => {
-    const [x, sizes] = node.inputs;
-    const key = `${w.name(x)}/${w.name(sizes)}`;
-    const known = w.parts.get(key) ?? ([w.fresh(), w.fresh()] as const);
-    if (!w.parts.has(key)) {
-      w.parts.set(key, known);
-      w.emit("Split", [w.name(x), w.name(sizes)], { attributes: { axis: -1 }, outputs: known });
-    }
-    return known[node.attrs.which];
+  // The shape of what is to come first gives the shape of x: nothing else would make the runtime wait.
+  after: (node, w) => {
+    const [x, ...until] = node.inputs;
+    const shapes = until.map((y) => w.emit("Shape", [w.name(y)]));
+    const [width, first] = [x.shape[1] as number, until[0]?.shape[1] as number];
+    const shape = w.emit("Mul", [w.emit("Max", shapes), w.int64s(1, width / first)]);
+    return w.emit("Reshape", [w.name(x), shape], { as: node as Node });
   },
 
   reshape: (node, w) => w.emit("Reshape", [w.name(node.inputs[0]), w.int64s(...node.shape)], { as: node as Node }),

@@ -1,5 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { vjps } from "../../../src/engine/autodiff/vjps";
+import { after, input } from "../../../src/engine/graph/node";
+import { UNKNOWN } from "../../../src/engine/graph/shape";
+import { lower } from "../../../src/engine/runtime/lower";
+import { Session } from "../../../src/engine/runtime/session";
 import { expectMeaning } from "../../helpers/goldenChecks";
 import { runGraph } from "../../helpers/run";
 import { cpuCases, loweringCases, opsOfCases } from "./loweringCases";
@@ -14,4 +18,22 @@ describe("on the CPU a graph computes what it means", () => {
     const tried = opsOfCases();
     expect(Object.keys(vjps).filter((op) => !tried.has(op))).toEqual([]);
   });
+});
+
+test("what waits for an output reads the memory that the output was written to", async () => {
+  const [q, x, memory] = [input("q", [UNKNOWN, 4]), input("x", [UNKNOWN, 2]), input("memory", [UNKNOWN, 2])];
+  const key = x.exp().mul(2).tanh();
+  // Without the wait the product comes first, as it is asked for first and needs less.
+  const z = after(q, [key]).reshape([UNKNOWN, 2]).mul(memory);
+  const session = await Session.create(lower({ key, z }, "cpu"), "cpu");
+  const rows = new Float32Array(8);
+  const outputs = await session.run(
+    { q: new Float32Array(8).fill(1), x: new Float32Array(4), memory: rows },
+    { z: null, key: rows.subarray(4) },
+  );
+  await session.release();
+  const written = Math.tanh(2);
+  const read = outputs.z?.data as Float32Array;
+  expect(read.slice(0, 4)).toEqual(new Float32Array(4));
+  for (const value of read.slice(4)) expect(value).toBeCloseTo(written, 5);
 });

@@ -1,6 +1,7 @@
 /** Graphs that reach every lowering rule, for each device to run. */
 
 import {
+  after,
   cachedAttention,
   concat,
   constant,
@@ -18,7 +19,6 @@ import {
   rotary,
   rows,
   scatterRows,
-  splitAt,
   stored,
   topoSort,
   windowOf,
@@ -372,13 +372,15 @@ export const cpuCases: Readonly<Record<string, () => LoweringCase>> = {
     );
     return { outputs, feeds: { ...feeds, sizes: BigInt64Array.of(3n, 4n) } };
   },
-  "parts of the last axis, of sizes that are given": () => {
-    const { outputs, feeds } = given([[2, 3, 7]], (x) => {
-      const [first, second] = splitAt(x.mul(2), input("sizes", [2], "i64"));
-      return { first, second: second.exp() };
-    });
-    return { outputs, feeds: { ...feeds, sizes: BigInt64Array.of(5n, 2n) } };
-  },
+  "rows that wait for others": () =>
+    given(
+      [
+        [5, 6],
+        [5, 2],
+        [5, 2],
+      ],
+      (x, a, b) => ({ y: after(x.mul(2), [a.exp(), b.exp()]).exp() }),
+    ),
 };
 
 export const opsOfCases = (): Set<string> =>
