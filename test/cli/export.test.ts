@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { bundleCli, bundledCli, type Output, runCli } from "../helpers/commandLine";
-import { hasTorch, python } from "../helpers/pyTorch";
+import { hasTorch, torchScript } from "../helpers/pyTorch";
 
 const root = resolve(import.meta.dirname, "../..");
 const cli = bundledCli("cli-export");
@@ -86,8 +86,8 @@ test.skipIf(!hasTorch)(
     expect((await decoderLab("train", ...train, "--out", run)).code).toBe(0);
     expect((await decoderLab("export", "--model", run, "--format", "torch", "--out", project)).code).toBe(0);
     const script = join(project, "train.py");
-    expect((await python(script, "--check")).stdout).toMatch(/^Step 4: loss .*, difference \d\.\de[-+]\d\d\n$/);
-    expect((await python(script, "--steps", "6")).stdout).toMatch(
+    expect((await torchScript(script, "--check")).stdout).toMatch(/^Step 4: loss .*, difference \d\.\de[-+]\d\d\n$/);
+    expect((await torchScript(script, "--steps", "6")).stdout).toMatch(
       /^step 4 .*\nstep 5 .*\nstep 6 .*\nstep 6 .*validation/,
     );
 

@@ -15,7 +15,7 @@ import type { StepReport } from "../../../src/engine/train/config";
 import { type RunControl, resume, type TrainEvent, train } from "../../../src/engine/train/run";
 import { quantizeFolder, readJsonLines } from "../../../src/engine/weights";
 import { ARCHITECTURES, VARIANTS } from "../../helpers/architectures";
-import { hasTorch, PYTHON, python } from "../../helpers/pyTorch";
+import { hasTorch, PYTHON, python, torchScript } from "../../helpers/pyTorch";
 import { temporaryFolder } from "../../helpers/storedTensors";
 import { largestDifference } from "../../helpers/tinyModel";
 
@@ -54,7 +54,8 @@ function watched(): RunControl & { readonly reports: StepReport[] } {
 
 /** Trains a project; answers what it reported of each step. */
 async function trained(out: string, ...args: string[]): Promise<StepReport[]> {
-  const { code, stderr } = await python(...args, "--out", out);
+  const run = args[0] === "-m" ? python : torchScript;
+  const { code, stderr } = await run(...args, "--out", out);
   expect(code, stderr).toBe(0);
   const lines = (await readJsonLines(join(out, "reports.jsonl"))) as Partial<StepReport>[];
   return lines.filter((line): line is StepReport => line.step !== undefined);
@@ -112,7 +113,7 @@ describe.skipIf(!hasTorch)("a project of PyTorch", () => {
   }, 60_000);
 
   test("has the next batch of the run, and our loss on it", async () => {
-    const { code, stdout, stderr } = await python(join(char.project, "train.py"), "--check");
+    const { code, stdout, stderr } = await torchScript(join(char.project, "train.py"), "--check");
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(/^Step 5: loss \d\.\d{6}, in Decoder Lab \d\.\d{6}, difference \d\.\de[-+]\d\d\n$/);
   }, 60_000);
@@ -122,11 +123,11 @@ describe.skipIf(!hasTorch)("a project of PyTorch", () => {
     cpSync(char.project, other, { recursive: true });
     const file = join(other, "first_batch.json");
     writeFileSync(file, JSON.stringify({ ...firstBatch(other), loss: firstBatch(other).loss + 2e-4 }));
-    const { code, stderr } = await python(join(other, "train.py"), "--check");
+    const { code, stderr } = await torchScript(join(other, "train.py"), "--check");
     expect([code, stderr]).toEqual([1, "The losses differ by more than 1e-4; export the project again.\n"]);
     const data = join(other, "data", "validation.bin");
     writeFileSync(data, readFileSync(data).fill(0, 10, 12));
-    const changed = await python(join(other, "train.py"), "--check");
+    const changed = await torchScript(join(other, "train.py"), "--check");
     expect(changed.stderr).toBe(`${data} is not the file that was exported; export the project again.\n`);
   }, 60_000);
 
@@ -192,14 +193,14 @@ describe.skipIf(!hasTorch)("a project of PyTorch", () => {
       whole.map((report) => ({ ...report, tokensPerSecond: expect.any(Number) })),
     );
     expect(readdirSync(join(at("parts"), "checkpoints")).sort()).toEqual(["step-00000006", "step-00000008"]);
-    const { code, stderr } = await python(script, "--steps", "8", "--out", at("parts"));
+    const { code, stderr } = await torchScript(script, "--steps", "8", "--out", at("parts"));
     expect([code, stderr]).toEqual([1, "All 8 steps are done; ask for more with --steps.\n"]);
   }, 240_000);
 
   test("of the adder goes through the run's equations, with norms and a head of its own", async () => {
     const set = { ...SHORT, "model.dModel": 32, "train.batchSize": 3000, "train.steps": 2, "train.checkpointEvery": 4 };
     const { model, project } = await exported("adder", { preset: "adder", set });
-    const { stdout, stderr } = await python(join(project, "train.py"), "--check");
+    const { stdout, stderr } = await torchScript(join(project, "train.py"), "--check");
     expect([stderr, stdout]).toEqual(["", expect.stringMatching(/^Step 3: loss/)]);
     const control = watched();
     // The third batch is the rest of an epoch, the fourth begins another.
@@ -215,7 +216,7 @@ describe.skipIf(!hasTorch)("a project of PyTorch", () => {
       from: base,
       set: { ...SHORT, "train.blockSize": 16, "train.optimizer.weightDecay": 0.1, "train.schedule.lr": 1e-2 },
     });
-    const { stdout, stderr } = await python(join(project, "train.py"), "--check");
+    const { stdout, stderr } = await torchScript(join(project, "train.py"), "--check");
     expect([stderr, stdout]).toEqual(["", expect.stringMatching(/^Step 5: loss/)]);
     const control = watched();
     const steps = await trained(at("tuned.further"), join(project, "train.py"), "--steps", "6");
@@ -228,7 +229,7 @@ describe.skipIf(!hasTorch)("a project of PyTorch", () => {
     const set = { ...SMALL, "data.order": "sequential", "train.steps": 33, "train.checkpointEvery": 33 };
     const { project } = await exported("sequential", { preset: "char", set });
     // 1,800 tokens are 112 sequences; the 34th batch is in the second epoch.
-    const { stdout, stderr } = await python(join(project, "train.py"), "--check");
+    const { stdout, stderr } = await torchScript(join(project, "train.py"), "--check");
     expect([stderr, stdout]).toEqual(["", expect.stringMatching(/^Step 34: loss/)]);
   }, 60_000);
 
