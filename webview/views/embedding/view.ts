@@ -9,6 +9,7 @@ import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
 import { t } from "../../strings";
 import { dropdown } from "../../toolkit";
+import { ENCODER } from "../layers/layout";
 import { tokenLabel } from "../tokens/layout";
 import { type EmbeddingPart, embeddingParts, norm, rowOf, stack } from "./layout";
 
@@ -25,13 +26,19 @@ export function createEmbeddingView({ section: makeSection, selection, save }: V
   const vectors = createHeatmap(() => undefined);
   const picker = dropdown(t("Value"), (name) => {
     whole = name;
-    drawAll();
+    void drawAll().catch(say);
   });
+  const say = (error: unknown) => {
+    problem.textContent = error instanceof Error ? error.message : String(error);
+  };
   const ofAll = el("h3", { class: "subheading" });
-  const all = createHeatmap((token) => selection.set({ token }));
+  const all = createHeatmap((row) => selection.set(isOfSource() ? { sourceToken: row } : { token: row }));
   let current: Inspection | null = null;
   let whole = "embed";
   let loaded: { labels: string[]; parts: readonly EmbeddingPart[]; tensors: readonly TraceTensor[] } | null = null;
+  /** The value of all tokens that is shown. */
+  let shown: { tensor: TraceTensor; labels: string[] } | null = null;
+  const isOfSource = () => whole.startsWith(ENCODER);
 
   const vectorData = createDataBar(
     { fileName: () => `embedding-token${selection.get().token}`, table: () => tokenTable(), picture: vectors.picture },
@@ -63,8 +70,7 @@ export function createEmbeddingView({ section: makeSection, selection, save }: V
     };
   };
   const allTable = () => {
-    const tensor = loaded?.tensors.find(({ name }) => name === whole);
-    return tensor && loaded ? matrixTable(whole, loaded.labels, matrixOf(tensor)) : null;
+    return shown && matrixTable(whole, shown.labels, matrixOf(shown.tensor));
   };
 
   const drawToken = () => {
@@ -104,31 +110,40 @@ export function createEmbeddingView({ section: makeSection, selection, save }: V
     vectorData.update();
   };
 
-  const drawAll = () => {
-    const tensor = loaded?.tensors.find(({ name }) => name === whole);
-    if (!loaded || !tensor) return;
+  const drawAll = async () => {
+    const asked = current;
+    const name = whole;
+    if (!asked) return;
+    const tensor = await asked.tensor(name);
+    if (asked !== current || name !== whole) return;
+    const labels = (isOfSource() ? (asked.trace.source?.tokens ?? []) : asked.trace.tokens).map(tokenLabel);
+    shown = { tensor, labels };
     const { rows, cols, values } = matrixOf(tensor);
     fill(ofAll, t("All tokens"), el("span", { class: "number" }, formatShape(tensor.shape)));
+    const title = TITLES[name.replace(ENCODER, "")];
     all.show({
-      title: `${TITLES[whole]}, ${whole}`,
+      title: `${isOfSource() ? t("Encoder: {0}", title ?? "") : title}, ${name}`,
       rows,
       cols,
       values,
       scale: "diverging",
-      rowLabels: loaded.labels,
+      rowLabels: labels,
       colLabels: "numbers",
       rowHeight: 10,
       describe: (row, col) =>
-        `“${loaded?.labels[row]}”  ${whole}[0, ${row}, ${col}] = ${formatValue(values[row * cols + col] as number)}`,
+        `“${labels[row]}”  ${name}[0, ${row}, ${col}] = ${formatValue(values[row * cols + col] as number)}`,
     });
-    all.mark(selection.get().token);
+    markAll();
     allData.update();
+  };
+  const markAll = () => {
+    const { token, sourceToken = 0 } = selection.get();
+    all.mark(isOfSource() ? sourceToken : token);
   };
 
   selection.subscribe((now, before) => {
-    if (now.token === before.token) return;
-    drawToken();
-    all.mark(now.token);
+    if (now.token !== before.token) drawToken();
+    if (now.token !== before.token || now.sourceToken !== before.sourceToken) markAll();
   });
 
   return {
@@ -142,17 +157,19 @@ export function createEmbeddingView({ section: makeSection, selection, save }: V
         if (inspection !== current) return;
         loaded = { labels: inspection.trace.tokens.map(tokenLabel), parts, tensors };
         problem.textContent = "";
-        if (!parts.some(({ name }) => name === whole)) whole = parts[0]?.name ?? "";
+        const encoder = embeddingParts({ has: (name) => inspection.has(ENCODER + name) });
+        const names = [...parts.map(({ name }) => name), ...encoder.map(({ name }) => ENCODER + name)];
+        if (!names.includes(whole)) whole = names[0] ?? "";
         picker.update(
-          parts.map(({ name }) => ({ value: name, label: name })),
+          names.map((name) => ({ value: name, label: name })),
           whole,
         );
         const { shape } = tensors[0] as TraceTensor;
         section.summarize(`${formatShape(shape)}`);
         drawToken();
-        drawAll();
+        await drawAll();
       } catch (error) {
-        if (inspection === current) problem.textContent = error instanceof Error ? error.message : String(error);
+        if (inspection === current) say(error);
       }
     },
   };

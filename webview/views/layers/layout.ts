@@ -1,6 +1,9 @@
 /** The named values of a run, grouped by block, with the names of their dimensions. */
 
-import type { TraceInfo } from "../../../src/protocol/engineApi";
+import type { TokenSpan, TraceInfo } from "../../../src/protocol/engineApi";
+
+/** What the names of a translator's values over its source begin with. */
+export const ENCODER = "enc.";
 
 export interface ValueRow {
   /** As the trace names it: `blocks.0.attn.q`. */
@@ -15,24 +18,43 @@ export interface ValueGroup {
   /** The block's number; null for what is before or after the blocks. */
   readonly block: number | null;
   readonly title: "Input" | "Block" | "Output";
+  /** Of a translator, the stack that reads. */
+  readonly isEncoder: boolean;
   readonly values: readonly ValueRow[];
 }
 
-/** Input, blocks in order, output: values keep the order of the trace, which is the order they are computed in. */
+/**
+ * Input, blocks in order, output, those of an encoder first: values keep the order of the trace, which is the order they
+ * are computed in.
+ */
 export function valueGroups(values: TraceInfo["values"]): ValueGroup[] {
-  const groups = new Map<string, { block: number | null; title: ValueGroup["title"]; values: ValueRow[] }>();
+  const groups = new Map<string, ValueGroup & { values: ValueRow[] }>();
   for (const { name, shape } of values) {
-    const inBlock = /^blocks\.(\d+)\.(.+)$/.exec(name);
+    const isEncoder = name.startsWith(ENCODER);
+    const own = isEncoder ? name.slice(ENCODER.length) : name;
+    const inBlock = /^blocks\.(\d+)\.(.+)$/.exec(own);
     const block = inBlock ? Number(inBlock[1]) : null;
-    const title = inBlock ? "Block" : name === "lnFinal" || name === "logits" ? "Output" : "Input";
-    const key = `${title}${block ?? ""}`;
-    const group = groups.get(key) ?? { block, title, values: [] };
-    group.values.push({ name, label: inBlock?.[2] ?? name, shape, dimensions: dimensionsOf(name, shape) });
+    const title = inBlock ? "Block" : own === "lnFinal" || own === "logits" ? "Output" : "Input";
+    const key = `${isEncoder}${title}${block ?? ""}`;
+    const group = groups.get(key) ?? { block, title, isEncoder, values: [] };
+    group.values.push({ name, label: inBlock?.[2] ?? own, shape, dimensions: dimensionsOf(name, shape) });
     groups.set(key, group);
   }
   const order = (group: ValueGroup) =>
     group.title === "Input" ? -1 : group.title === "Output" ? Number.POSITIVE_INFINITY : (group.block as number);
-  return [...groups.values()].sort((a, b) => order(a) - order(b));
+  return [...groups.values()].sort((a, b) => Number(b.isEncoder) - Number(a.isEncoder) || order(a) - order(b));
+}
+
+/** The tokens that the rows of a value stand for, and its columns where they stand for tokens too. */
+export function tokensOf(
+  { tokens, source }: Pick<TraceInfo, "tokens" | "source">,
+  { name, dimensions }: Pick<ValueRow, "name" | "dimensions">,
+): { rows: readonly TokenSpan[]; cols: readonly TokenSpan[] | null } {
+  const read = source?.tokens ?? [];
+  const isPair = dimensions.at(-1) === "key";
+  if (name.startsWith(ENCODER)) return { rows: read, cols: isPair ? read : null };
+  if (/\.cross\.[kv]$/.test(name)) return { rows: read, cols: null };
+  return { rows: tokens, cols: isPair ? (/\.cross\./.test(name) ? read : tokens) : null };
 }
 
 /** What each dimension of a value counts. */
@@ -56,5 +78,8 @@ export const headOf = ({ shape, dimensions }: ValueRow, head: number, nHeads: nu
   dimensions[1] === "KV head" ? Math.floor((head * (shape[1] ?? 1)) / nHeads) : head;
 
 /** The norm of a token in the residual stream after `block` blocks; `residualNorms` is [nLayers + 1, T]. */
-export const residualNorm = ({ residualNorms, tokens }: TraceInfo, block: number, token: number): number =>
-  residualNorms[block * tokens.length + token] as number;
+export const residualNorm = (
+  { residualNorms, tokens }: Pick<TraceInfo, "residualNorms" | "tokens">,
+  block: number,
+  token: number,
+): number => residualNorms[block * tokens.length + token] as number;

@@ -7,14 +7,16 @@ import { type Inspection, matrixOf, type View, type ViewContext } from "../../in
 import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
 import { t } from "../../strings";
-import { isMasked } from "../attention/layout";
+import { attentionKinds } from "../attention/layout";
 import { norm, rowOf } from "../embedding/layout";
 import { tokenLabel } from "../tokens/layout";
 import {
+  ENCODER,
   hasTokenVectors,
   headOf,
   isPerHead,
   residualNorm,
+  tokensOf,
   type ValueGroup,
   type ValueRow,
   valueGroups,
@@ -34,7 +36,14 @@ export function createLayersView({ section: makeSection, selection, save }: View
   let opened: ValueRow | null = null;
   let shown: { row: ValueRow; labels: string[]; rows: number; cols: number; values: Float32Array } | null = null;
 
-  const heatmap = createHeatmap((token) => selection.set({ token }));
+  const heatmap = createHeatmap((row) => {
+    if (shown) selection.set(isOfSource(shown.row) ? { sourceToken: row } : { token: row });
+  });
+  /** Whether the rows of a value are what a translator reads. */
+  const isOfSource = (row: ValueRow) =>
+    inspection !== null && tokensOf(inspection.trace, row).rows === inspection.trace.source?.tokens;
+  /** The row of the selected token. */
+  const tokenOf = (row: ValueRow) => (isOfSource(row) ? (selection.get().sourceToken ?? 0) : selection.get().token);
   const valueTitle = el("h4", { class: "subheading" });
   const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
   const valueData = createDataBar(
@@ -76,28 +85,32 @@ export function createLayersView({ section: makeSection, selection, save }: View
   const updateNorms = async () => {
     if (!inspection) return;
     const { trace } = inspection;
-    const { token } = selection.get();
+    const { token, sourceToken = 0 } = selection.get();
     if (token >= trace.tokens.length) return;
     norms.clear();
-    for (const { block } of groups) {
-      if (block === null) continue;
-      norms.set(`blocks.${block}.residPre`, residualNorm(trace, block, token));
-      norms.set(`blocks.${block}.residPost`, residualNorm(trace, block + 1, token));
+    for (const { block, isEncoder } of groups) {
+      const stack = isEncoder ? trace.source : trace;
+      const at = isEncoder ? sourceToken : token;
+      if (block === null || !stack || at >= stack.tokens.length) continue;
+      const prefix = `${isEncoder ? ENCODER : ""}blocks.${block}`;
+      norms.set(`${prefix}.residPre`, residualNorm(stack, block, at));
+      norms.set(`${prefix}.residPost`, residualNorm(stack, block + 1, at));
     }
+    const isSame = () =>
+      inspection === asked && selection.get().token === token && (selection.get().sourceToken ?? 0) === sourceToken;
     const asked = inspection;
     const open = drawn.filter(({ isOpen }) => isOpen()).flatMap(({ group }) => group.values);
     await Promise.all(
       open
         .filter((row) => hasTokenVectors(row) && !norms.has(row.name))
-        .map(async ({ name }) => {
-          const { cols, values } = matrixOf(await asked.tensor(name));
-          if (inspection === asked && selection.get().token === token)
-            norms.set(name, norm(rowOf(values, cols, token)));
+        .map(async (row) => {
+          const { cols, values } = matrixOf(await asked.tensor(row.name));
+          if (isSame()) norms.set(row.name, norm(rowOf(values, cols, tokenOf(row))));
         }),
     ).catch((error: Error) => {
       problem.textContent = error.message;
     });
-    if (inspection !== asked || selection.get().token !== token) return;
+    if (!isSame()) return;
     const largest = Math.max(...norms.values());
     for (const group of drawn) group.showNorms(norms, largest);
     data.update();
@@ -124,14 +137,16 @@ export function createLayersView({ section: makeSection, selection, save }: View
     try {
       const tensor = await asked.tensor(row.name, perHead ? head : undefined);
       if (inspection !== asked || opened !== row || (perHead && selection.get().head !== head)) return;
-      const tokens = asked.trace.tokens.map(tokenLabel);
+      const { rows: rowTokens, cols: colTokens } = tokensOf(asked.trace, row);
+      const tokens = rowTokens.map(tokenLabel);
       const { rows, cols, values } = matrixOf(tensor);
       // Rows are tokens, except of values with one number per token: ids and mask.
       const labels = row.shape.length === 2 ? [row.label] : tokens;
       shown = { row, labels, rows, cols, values };
-      const square = row.dimensions.at(-1) === "key";
-      const tokenColumns = square || row.shape.length === 2;
+      const square = colTokens !== null;
+      const columns = row.shape.length === 2 ? tokens : (colTokens?.map(tokenLabel) ?? "numbers");
       const isPattern = row.name.endsWith(".pattern");
+      const kind = attentionKinds(asked.trace).find(({ pattern }) => pattern(layerOf(row.name)) === row.name);
       const index = perHead ? `0, ${kvHead}, ` : row.shape.length === 3 ? "0, " : "";
       heatmap.show({
         title: row.name,
@@ -139,14 +154,14 @@ export function createLayersView({ section: makeSection, selection, save }: View
         cols,
         values,
         scale: isPattern ? "sequential" : "diverging",
-        ...(isPattern && { masked: isMasked }),
+        ...(kind && { masked: kind.isMasked }),
         rowLabels: labels,
-        colLabels: tokenColumns ? tokens : "numbers",
+        colLabels: columns,
         rowHeight: square ? "square" : 10,
         describe: (r, c) =>
           `“${row.shape.length === 2 ? tokens[c] : tokens[r]}”  ${row.name}[${index}${r}, ${c}] = ${formatValue(values[r * cols + c] as number)}`,
       });
-      heatmap.mark(selection.get().token);
+      heatmap.mark(tokenOf(row));
       valueData.update();
     } catch (error) {
       if (inspection === asked) problem.textContent = error instanceof Error ? error.message : String(error);
@@ -163,8 +178,8 @@ export function createLayersView({ section: makeSection, selection, save }: View
   };
 
   selection.subscribe((now, before) => {
-    if (now.token !== before.token) {
-      heatmap.mark(now.token);
+    if (now.token !== before.token || now.sourceToken !== before.sourceToken) {
+      if (shown) heatmap.mark(tokenOf(shown.row));
       void updateNorms();
     }
     if (now.head !== before.head && opened && isPerHead(opened)) void drawValue();
@@ -204,7 +219,12 @@ interface DrawnGroup {
   readonly markOpened: (name: string | null) => void;
 }
 
-const titleOf = ({ title, block }: ValueGroup): string => (block === null ? t(title) : t("Block {0}", block));
+function titleOf({ title, block, isEncoder }: ValueGroup): string {
+  const own = block === null ? t(title) : t("Block {0}", block);
+  return isEncoder ? t("Encoder: {0}", own) : own;
+}
+
+const layerOf = (name: string): number => Number(/blocks\.(\d+)\./.exec(name)?.[1] ?? 0);
 
 function drawGroup(
   group: ValueGroup,
@@ -275,7 +295,8 @@ function drawGroup(
     isOpen: () => !table.hidden,
     showNorms(norms, largest) {
       for (const { row, bar } of rows) bar.show(norms.get(row.name), largest);
-      total.show(group.block === null ? undefined : norms.get(`blocks.${group.block}.residPost`), largest);
+      const prefix = `${group.isEncoder ? ENCODER : ""}blocks.${group.block}`;
+      total.show(group.block === null ? undefined : norms.get(`${prefix}.residPost`), largest);
     },
     markOpened(name) {
       for (const each of rows) setAttr(each.name, "aria-expanded", String(each.row.name === name));

@@ -10,37 +10,31 @@ import { hexBytes, type TokenChip, tokenChips, tokenLabel, tokenSpanText } from 
 
 export function createTokensView({ section: makeSection, selection, save }: ViewContext): View {
   const section = makeSection(t("Tokens"));
-  const strip = el("div", {
-    class: "token-strip",
-    attrs: { role: "listbox", "aria-label": t("Tokens"), "aria-orientation": "horizontal" },
-  });
+  const strip = createChips(t("Tokens"), (token) => selection.set({ token }));
+  /** Of a translator: what it reads, above what it writes. */
+  const sourceStrip = createChips(t("Tokens of the source"), (sourceToken) => selection.set({ sourceToken }));
+  const read = el("h3", { class: "subheading" }, t("Source"));
+  const written = el("h3", { class: "subheading" });
   const details = el("dl", { class: "token-details" });
   let tokens: readonly TokenSpan[] = [];
-  let chips: readonly HTMLElement[] = [];
+  let source: readonly TokenSpan[] = [];
 
-  const data = createDataBar({ fileName: () => "tokens", table: () => tokenTable(tokens) }, save);
-  section.body.append(strip, details, data.node);
+  const table = () => ({
+    ...tokenTable([...source, ...tokens]),
+    ...(source.length > 0 && { title: t("Tokens of the source, then of the translation") }),
+  });
+  const data = createDataBar({ fileName: () => "tokens", table }, save);
+  section.body.append(read, sourceStrip.node, written, strip.node, details, data.node);
 
+  const markSource = () => sourceStrip.mark(Math.min(selection.get().sourceToken ?? 0, source.length - 1));
   const mark = (index: number) => {
-    chips.forEach((chip, i) => {
-      setAttr(chip, "aria-selected", String(i === index));
-      chip.tabIndex = i === index ? 0 : -1;
-    });
-    const chip = chips[index];
-    if (chip) scrollTo(strip, chip);
+    strip.mark(index);
     const token = tokens[index];
     if (token) fill(details, ...detailsOf(token, index));
   };
   selection.subscribe((now, before) => {
     if (now.token !== before.token) mark(now.token);
-  });
-
-  strip.addEventListener("keydown", (event) => {
-    const to = moveToken(event.key, selection.get().token, tokens.length);
-    if (to === null) return;
-    event.preventDefault();
-    selection.set({ token: to });
-    chips[to]?.focus();
+    if (now.sourceToken !== before.sourceToken) markSource();
   });
 
   return {
@@ -48,21 +42,60 @@ export function createTokensView({ section: makeSection, selection, save }: View
     asksTensors: false,
     show({ trace }) {
       tokens = trace.tokens;
+      source = trace.source?.tokens ?? [];
+      strip.show(tokens);
+      sourceStrip.show(source);
+      for (const part of [read, sourceStrip.node, written]) part.hidden = source.length === 0;
+      fill(written, t("Translation"), el("span", { class: "translation" }, trace.source?.translation ?? ""));
+      const counts = t("{0} tokens", formatCount(tokens.length));
+      if (source.length > 0)
+        section.summarize(t("{0} tokens to {1}", formatCount(source.length), formatCount(tokens.length)));
+      else section.summarize(tokens.length === 1 ? t("1 token") : counts);
+      markSource();
+      mark(selection.get().token);
+      data.update();
+    },
+  };
+}
+
+/** Tokens as chips of which one is chosen. */
+function createChips(label: string, choose: (index: number) => void) {
+  const node = el("div", {
+    class: "token-strip",
+    attrs: { role: "listbox", "aria-label": label, "aria-orientation": "horizontal" },
+  });
+  let chips: readonly HTMLElement[] = [];
+  let chosen = 0;
+  node.addEventListener("keydown", (event) => {
+    const to = moveToken(event.key, chosen, chips.length);
+    if (to === null) return;
+    event.preventDefault();
+    choose(to);
+    chips[to]?.focus();
+  });
+  return {
+    node,
+    show(tokens: readonly TokenSpan[]) {
       const laidOut = tokenChips(tokens);
-      chips = laidOut.map((chip) => drawChip(chip, () => selection.set({ token: chip.index })));
-      const lines = el("div", { class: "token-line" });
-      fill(strip, lines);
-      let line = lines;
+      chips = laidOut.map((chip) => drawChip(chip, () => choose(chip.index)));
+      let line = el("div", { class: "token-line" });
+      fill(node, line);
       laidOut.forEach((chip, i) => {
         line.append(chips[i] as HTMLElement);
         if (chip.breakAfter && i < laidOut.length - 1) {
           line = el("div", { class: "token-line" });
-          strip.append(line);
+          node.append(line);
         }
       });
-      section.summarize(tokens.length === 1 ? t("1 token") : t("{0} tokens", formatCount(tokens.length)));
-      mark(selection.get().token);
-      data.update();
+    },
+    mark(index: number) {
+      chosen = index;
+      chips.forEach((chip, i) => {
+        setAttr(chip, "aria-selected", String(i === index));
+        chip.tabIndex = i === index ? 0 : -1;
+      });
+      const chip = chips[index];
+      if (chip) scrollTo(node, chip);
     },
   };
 }
