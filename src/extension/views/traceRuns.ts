@@ -1,0 +1,140 @@
+/** Runs texts through the active model for a page that looks into it, and tells the page what goes on and what came of it. */
+
+import type { TraceInfo } from "../../protocol/engineApi";
+import { isCancelled, RemoteError, type Server } from "../../protocol/rpc";
+import type { Action, InspectedSource, InspectorEvents, ScrubberEvents } from "../../protocol/webviewApi";
+import { l10n } from "../l10n";
+import type { Lab } from "../lab";
+import { logged } from "../logged";
+import { asRun } from "./editorText";
+import { Scrub } from "./scrub";
+
+/** What takes no longer is not worth a sign that it goes on. */
+const BUSY_AFTER = 150;
+
+export type RunEvents = InspectorEvents & ScrubberEvents;
+
+export class TraceRuns {
+  readonly #lab: Lab;
+  readonly #tell: Server<RunEvents>["tell"];
+  readonly #scrub: Scrub;
+  #running: AbortController | undefined;
+  /** What is shown: it is not run again. */
+  #shown: string | null = null;
+  #trace: TraceInfo | null = null;
+
+  constructor(lab: Lab, tell: Server<RunEvents>["tell"]) {
+    this.#lab = lab;
+    this.#tell = tell;
+    this.#scrub = new Scrub(lab.engine, lab.log);
+  }
+
+  /** The run that is shown; null where none is. */
+  get trace(): TraceInfo | null {
+    return this.#trace;
+  }
+
+  /**
+   * Runs a text through the model as it is now, or was at the checkpoint that is shown; not again what is shown
+   * already. The text is asked for at the last moment, so that the newest is run.
+   */
+  async run(find: () => InspectedSource | null, maxTokens: number): Promise<void> {
+    const model = this.#lab.models.active;
+    if (!model) {
+      return this.#empty(l10n.t("There is no model yet."), [
+        { id: "trainModel", label: l10n.t("Train Tiny GPT") },
+        { id: "importModel", label: l10n.t("Import Model") },
+      ]);
+    }
+    if (await this.#scrub.look(model)) this.#tell("checkpoints", this.#scrub.shown);
+    const source = find();
+    if (!source) return this.#empty(l10n.t("Put the cursor on a line with text, or type some here."), []);
+
+    const key = JSON.stringify([model.dir, model.name, this.#scrub.step, source, maxTokens]);
+    if (key === this.#shown) return;
+    this.#shown = key;
+    this.#running?.abort();
+    const abort = new AbortController();
+    this.#running = abort;
+    const busy = setTimeout(() => this.#tell("busy", { busy: true }), BUSY_AFTER);
+    try {
+      const text = asRun(source.text);
+      const trace = await this.#ask(text, maxTokens, abort.signal);
+      this.#lab.engine.noteDevice(trace.device);
+      if (abort.signal.aborted) return;
+      this.#trace = trace;
+      this.#tell("trace", { trace, source });
+      void this.#scrub.showed(trace, text, maxTokens);
+    } catch (error) {
+      if (isCancelled(error) || abort.signal.aborted) return;
+      this.#shown = null;
+      this.#problem(error);
+    } finally {
+      clearTimeout(busy);
+      if (this.#running === abort) this.#tell("busy", { busy: false });
+    }
+  }
+
+  /** The page was made anew, or what was shown is to be made again. */
+  forget(): void {
+    this.#shown = null;
+    this.#scrub.outdate();
+  }
+
+  /** Shows the model as it was at a step, from the next run on. */
+  scrub(step: number): void {
+    this.#scrub.move(step);
+  }
+
+  /** The run that trains the model may have made or deleted checkpoints. */
+  outdateCheckpoints(): void {
+    this.#scrub.outdate();
+  }
+
+  /**
+   * A new engine knows nothing of the trace that is shown. Answers whether it must be made again: not after a problem,
+   * which may be what ended the engine before.
+   */
+  engineStarted(): boolean {
+    this.#scrub.forget();
+    if (!this.#trace) return false;
+    this.#trace = null;
+    this.#shown = null;
+    return true;
+  }
+
+  cancel(): void {
+    this.#running?.abort();
+  }
+
+  /** Asks once more when the engine ended meanwhile: it may have been other work that ended it, or the GPU. */
+  async #ask(text: string, maxTokens: number, signal: AbortSignal): Promise<TraceInfo> {
+    const { engine } = this.#lab;
+    try {
+      return await this.#scrub.trace(text, maxTokens);
+    } catch (error) {
+      const again = error instanceof RemoteError && error.code === "gone" && engine.state.kind !== "stopped";
+      if (!again || signal.aborted) throw error;
+      return this.#scrub.trace(text, maxTokens);
+    }
+  }
+
+  #empty(reason: string, actions: readonly Action[]): void {
+    this.#running?.abort();
+    this.#running = undefined;
+    this.#shown = null;
+    this.#tell("empty", { reason, actions });
+    this.#tell("busy", { busy: false });
+  }
+
+  #problem(error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#lab.log.warn(`inspect: ${logged(error)}`);
+    const stopped = this.#lab.engine.state.kind === "stopped";
+    const action = stopped
+      ? ({ id: "restartEngine", label: l10n.t("Restart Engine") } as const)
+      : ({ id: "showLog", label: l10n.t("Show Log") } as const);
+    this.#tell("problem", { message, action });
+    this.#trace = null;
+  }
+}
