@@ -12,7 +12,7 @@ import type { Intervention, TraceApi } from "./traceApi";
 export type { EvalReport, StepReport, TrainConfig };
 
 /** What the engine answers of `TraceApi` so far. */
-type TraceAnswers = "intervene" | "lens" | "attribution" | "surprisal";
+type TraceAnswers = "intervene" | "lens" | "attribution" | "surprisal" | "generationTrace" | "attentionGrid";
 
 /** Served by the engine process. */
 export interface EngineApi extends Pick<TraceApi, TraceAnswers> {
@@ -59,6 +59,10 @@ export interface EngineApi extends Pick<TraceApi, TraceAnswers> {
   resume: Method<{ dir: string; steps?: number; device?: DeviceChoice }, TrainResult, TrainEvent>;
   /** Trains on from a checkpoint in a new folder: without changes, exactly as the run that it is of went on. */
   branch: Method<BranchParams, TrainResult, TrainEvent>;
+  /** Whether a run fits into memory, without starting it. */
+  estimate: Method<PlannedRun, MemoryEstimate>;
+  /** A short training with rising learning rates, of which nothing is kept; every rate is told as it was tried. */
+  findLearningRate: Method<PlannedRun, FoundRate, RatePoint>;
   /** What a run has kept of itself, the newest last. None of a run that trains adapters: those are no whole models. */
   checkpoints: Method<{ dir: string }, CheckpointInfo[]>;
   /** A page of the text that a run learns from; refused of runs that make their own examples. */
@@ -310,6 +314,32 @@ export interface TrainParams {
   readonly device: DeviceChoice;
   /** Dotted settings that override the preset's, such as "model.nLayers" or "train.steps". */
   readonly set?: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** What `train` takes; the folder and the name are not needed yet. */
+export type PlannedRun = Omit<TrainParams, "out" | "name"> & Partial<Pick<TrainParams, "out" | "name">>;
+
+export interface MemoryEstimate {
+  readonly parameters: number;
+  readonly neededBytes: number;
+  readonly freeBytes: number;
+  readonly fits: boolean;
+  /** A sentence that says what to change; null where it fits. Starting such a run is refused with the same. */
+  readonly advice: string | null;
+}
+
+export interface RatePoint {
+  readonly lr: number;
+  /** Smoothed over the last steps. */
+  readonly loss: number;
+}
+
+export interface FoundRate {
+  readonly points: readonly RatePoint[];
+  /** Where the loss falls fastest: the rate that the schedule should go up to. */
+  readonly suggestion: number;
+  /** The setting that makes it so: "train.schedule.lr", or of Noam's schedule its factor. */
+  readonly set: Readonly<Record<string, string | number | boolean>>;
 }
 
 export interface BranchParams {

@@ -2,7 +2,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import {
-  attentionOf,
+  Attention,
   decoderOf,
   EngineError,
   type Intervention as EngineIntervention,
@@ -37,10 +37,13 @@ type TraceMethod =
   | "intervene"
   | "lens"
   | "attribution"
+  | "generationTrace"
+  | "attentionGrid"
   | "surprisal";
 
 export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, TraceMethod> {
   const traces = new Traces();
+  const attention = new Attention();
   const keep = (kept: KeptTrace<AnyLoaded>, began: number) => {
     const { loaded, trace, probabilities } = kept;
     return {
@@ -73,7 +76,7 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
         : await loaded.inspect(text, maxTokens);
       return { ...told, ...keep({ loaded, trace, probabilities, tokens: told.tokens, interventions: [] }, began) };
     },
-    traceTensor: ({ trace, name, head }) => traceTensor(traces.any(trace), name, head),
+    traceTensor: ({ trace, name, head }) => traceTensor(traces.any(trace), attention, name, head),
     findTokens: ({ trace, query, count }) => {
       const { loaded, probabilities } = traces.any(trace);
       return findTokens(query, probabilities, loaded.vocabulary, writerOf(loaded), count);
@@ -98,6 +101,19 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
     attribution: async ({ trace: id, ...asked }) => {
       const kept = traces.get(id);
       return (await modelOf(kept)).attribution(kept.trace, asked, kept.interventions);
+    },
+
+    generationTrace: async ({ dir, prompt, count, ...asked }, { signal, report }) => {
+      const loaded = await models.open(dir);
+      const sampling = { temperature: 0, topK: 0, topP: 1, seed: 0, ...asked };
+      const options = { ...sampling, count: Math.min(count, TOKENS_TOLD), signal };
+      const { reason, ...traced } = await loaded.generationTrace(prompt, options, report);
+      // It ends before no string.
+      return { ...traced, reason: reason === "stop" ? "length" : reason };
+    },
+    attentionGrid: ({ trace: id, size, kind }, { signal }) => {
+      const { loaded, trace } = traces.any(id);
+      return attention.grid(loaded.model.cfg, trace, { size, kind, signal });
     },
 
     surprisal: async ({ dir, text, from, alternatives }, { signal, report }) => {
@@ -206,13 +222,18 @@ function traceValues(trace: Trace, nHeads: number): { name: string; shape: reado
 }
 
 /** One value of a trace; of those by head, the head asked for. */
-function traceTensor({ loaded, trace }: KeptTrace<AnyLoaded>, name: string, head = 0): TraceTensor {
+async function traceTensor(
+  { loaded, trace }: KeptTrace<AnyLoaded>,
+  attention: Attention,
+  name: string,
+  head = 0,
+): Promise<TraceTensor> {
   const cfg = decoderOf(loaded.model.cfg);
   const value = trace.get(name);
-  const attention = /^blocks\.(\d+)\.attn\.(scores|pattern)$/.exec(name);
-  if (!value && attention) {
-    const { [attention[2] as "scores" | "pattern"]: made } = attentionOf(cfg, trace, Number(attention[1]), head);
-    return { name, ...made };
+  const byHead = /^blocks\.(\d+)\.attn\.(scores|pattern)$/.exec(name);
+  if (!value && byHead) {
+    const made = await attention.head(cfg, trace, Number(byHead[1]), head);
+    return { name, ...made[byHead[2] as "scores" | "pattern"] };
   }
   if (!value) throw new EngineError("notFound", `This run has no value "${name}"; inspect the text again.`);
   const { shape, data } = value;

@@ -2,7 +2,7 @@
 
 import { type Random, random } from "../random";
 import type { AppendOptions, Decoding, NextToken } from "./decoding";
-import { choose, isGreedy, type Sampling } from "./sampling";
+import { type Choice, choose, isGreedy, type Sampling } from "./sampling";
 
 export interface GenerateOptions extends Sampling {
   readonly seed: number;
@@ -15,6 +15,8 @@ export interface GenerateOptions extends Sampling {
   readonly onPrompt?: (reused: number) => void;
   /** Told when the context is full and the window over the text moves: how many first tokens it leaves out from now on. */
   readonly onWindow?: (dropped: number) => void;
+  /** Told of each choice before its token comes, with the logits that it was made from. */
+  readonly onChoice?: (choice: Choice, logits: Float32Array) => void;
 }
 
 export interface GeneratedStep {
@@ -60,24 +62,27 @@ export class TokenCache {
 export async function* generate(
   cache: TokenCache,
   prompt: readonly number[],
-  { maxNewTokens, eosIds, seed, signal, onPrompt, onWindow, ...sampling }: GenerateOptions,
+  { maxNewTokens, eosIds, seed, signal, onPrompt, onWindow, onChoice, ...sampling }: GenerateOptions,
 ): AsyncGenerator<GeneratedStep> {
   const draws = random(seed, "generate");
   const ids = [...prompt];
   // The most likely token comes out of the run itself; the whole vocabulary need not leave it.
-  const greedy = isGreedy(sampling);
+  const logits = !isGreedy(sampling) || onChoice !== undefined;
   let leftOut = 0;
   for (let made = 0; made < maxNewTokens && !signal?.aborted; made++) {
-    const { next, reused, dropped } = await cache.after(ids, { logits: !greedy, signal });
+    const { next, reused, dropped } = await cache.after(ids, { logits, signal });
     if (made === 0) onPrompt?.(reused);
     if (dropped > leftOut) onWindow?.(dropped);
     leftOut = dropped;
-    const step = next.logits
-      ? choose(next.logits, sampling, draws, ids)
-      : { id: next.best[0] as number, probability: Math.exp(next.bestLogProbability[0] as number) };
-    if (eosIds.includes(step.id)) return;
-    yield { ...step, entropy: next.entropy[0] as number };
-    ids.push(step.id);
+    const choice = next.logits && choose(next.logits, sampling, draws, ids);
+    const { id, probability } = choice ?? {
+      id: next.best[0] as number,
+      probability: Math.exp(next.bestLogProbability[0] as number),
+    };
+    if (eosIds.includes(id)) return;
+    if (choice && next.logits) onChoice?.(choice, next.logits);
+    yield { id, probability, entropy: next.entropy[0] as number };
+    ids.push(id);
   }
 }
 
@@ -88,7 +93,7 @@ export async function* generate(
 export async function generateBatch(
   decoding: Decoding,
   prompts: readonly (readonly number[])[],
-  { maxNewTokens, eosIds, seed, signal, ...sampling }: Omit<GenerateOptions, "onPrompt" | "onWindow">,
+  { maxNewTokens, eosIds, seed, signal, ...sampling }: Omit<GenerateOptions, "onPrompt" | "onWindow" | "onChoice">,
 ): Promise<number[][]> {
   const B = prompts.length;
   const V = decoding.cfg.vocabSize;

@@ -21,17 +21,27 @@ export const GREEDY: Sampling = { temperature: 0, topK: 0, topP: 1 };
 export const isGreedy = ({ temperature, repetitionPenalty = 1 }: Sampling): boolean =>
   temperature === 0 && repetitionPenalty === 1;
 
-/** The chosen token, and the probability that the model (not the sampler) gave it. `past` is what may not be repeated. */
-export function choose(
-  logits: Float32Array,
-  sampling: Sampling,
-  draws: Random,
-  past: Iterable<number> = [],
-): { id: number; probability: number } {
-  const penalized = withPenalty(logits, sampling.repetitionPenalty ?? 1, past);
-  const id = sampling.temperature === 0 ? argMax(penalized) : sample(penalized, sampling, draws);
-  return { id, probability: probabilityOf(logits, id) };
+/** A token that was chosen, and what there was to choose from. */
+export interface Choice {
+  readonly id: number;
+  /** What the model gave it, before temperature and cuts. */
+  readonly probability: number;
+  /** The tokens that the cuts left. */
+  readonly candidates: readonly number[];
+  /** What the sampler gave it, among these. */
+  readonly drawnWith: number;
 }
+
+/** `past` is what may not be repeated. */
+export function choose(logits: Float32Array, sampling: Sampling, draws: Random, past: Iterable<number> = []): Choice {
+  const penalized = withPenalty(logits, sampling.repetitionPenalty ?? 1, past);
+  const chosen = sampling.temperature === 0 ? only(argMax(penalized)) : sample(penalized, sampling, draws);
+  return { ...chosen, probability: probabilityOf(logits, chosen.id) };
+}
+
+type Drawn = Omit<Choice, "probability">;
+
+const only = (id: number): Drawn => ({ id, candidates: [id], drawnWith: 1 });
 
 /** The first of the largest. */
 export function argMax(values: Float32Array): number {
@@ -65,17 +75,19 @@ function withPenalty(logits: Float32Array, penalty: number, past: Iterable<numbe
   return penalized;
 }
 
-function sample(logits: Float32Array, sampling: Sampling, draws: Random): number {
+function sample(logits: Float32Array, sampling: Sampling, draws: Random): Drawn {
   const probabilities = softmax(logits, sampling.temperature);
   const { topK, topP, minP = 0 } = sampling;
   const cuts = topK > 0 || topP < 1 || minP > 0;
   const candidates = cuts ? keepLikely(probabilities, topK, topP, minP) : [...probabilities.keys()];
-  let left = draws.uniform() * candidates.reduce((sum, id) => sum + (probabilities[id] as number), 0);
+  const mass = candidates.reduce((sum, id) => sum + (probabilities[id] as number), 0);
+  const drawn = (id: number): Drawn => ({ id, candidates, drawnWith: (probabilities[id] as number) / mass });
+  let left = draws.uniform() * mass;
   for (const id of candidates) {
     left -= probabilities[id] as number;
-    if (left < 0) return id;
+    if (left < 0) return drawn(id);
   }
-  return candidates.at(-1) as number;
+  return drawn(candidates.at(-1) as number);
 }
 
 /** The ids that top-k, then top-p, then min-p leave, most likely first. */

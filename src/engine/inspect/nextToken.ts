@@ -79,7 +79,8 @@ function rankOf(probabilities: Float32Array, id: number): number {
 }
 
 /** A model may have more logits than its tokenizer has tokens. */
-const tokenAs = (vocabulary: Vocabulary, id: number) => (id < vocabulary.vocabSize ? vocabulary.token(id) : `<${id}>`);
+export const tokenAs = (vocabulary: Vocabulary, id: number) =>
+  id < vocabulary.vocabSize ? vocabulary.token(id) : `<${id}>`;
 
 const rankedToken = (probabilities: Float32Array, vocabulary: Vocabulary, id: number, rank: number): RankedToken => ({
   id,

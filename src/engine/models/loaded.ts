@@ -7,8 +7,9 @@ import { type GeneratedStep, type GenerateOptions, generate, generateBatch, Toke
 import { softmax } from "../generate/sampling";
 import { sizeOf } from "../graph/shape";
 import { type Attribution, type AttributionOptions, Attributor } from "../inspect/attribution";
+import { type GenerationStep, spansOf, stepOf } from "../inspect/generation";
 import type { Intervention } from "../inspect/interventions";
-import { Lens, type LensOptions, type LensView } from "../inspect/lens";
+import { Lens, type LensOptions, type LensView, requireToken } from "../inspect/lens";
 import { vocabularyTexts } from "../inspect/nextToken";
 import { type Surprisal, type SurprisalOptions, Surprising, surprisalOf } from "../inspect/surprisal";
 import { type Trace, Tracer } from "../inspect/trace";
@@ -149,7 +150,7 @@ export class LoadedModel {
     });
   }
 
-  /** Everything a forward pass over a text computes, but for the attention of single heads: see `attentionOf`. */
+  /** Everything a forward pass over a text computes, but for the attention of single heads: see `inspect/attention.ts`. */
   inspect(text: string, maxTokens = Infinity): Promise<Inspection> {
     return this.#inTurn(async () => {
       const { tokenizer, cfg } = this.model;
@@ -165,6 +166,27 @@ export class LoadedModel {
     interventions: readonly Intervention[],
   ): Promise<Inspection> {
     return this.#inTurn(() => this.#inspection(tokens, [...(trace.get("ids")?.data ?? [])], interventions));
+  }
+
+  /** Writes on from a text, or from the tokens of a branch of one, and tells of each step what there was to choose from. */
+  async generationTrace(
+    prompt: string | readonly number[],
+    { count, ...options }: Omit<GenerateOptions, "eosIds"> & { readonly count: number },
+    onStep: (step: GenerationStep) => void = () => {},
+  ) {
+    const { tokenizer, cfg } = this.model;
+    const isText = typeof prompt === "string";
+    const ids = isText ? tokenizer.encodePrompt(prompt) : prompt;
+    if (ids.length === 0) throw new EngineError("config", "A branch begins with at least one token.");
+    for (const id of ids) requireToken(id, cfg);
+    const steps: GenerationStep[] = [];
+    const onChoice: GenerateOptions["onChoice"] = (choice, logits) => {
+      const step = stepOf(choice, logits, tokenizer, count);
+      steps.push(step);
+      onStep(step);
+    };
+    const { text, reason } = await this.generate(ids, { ...options, onChoice });
+    return { prompt: isText ? tokenizer.promptSpans(prompt) : spansOf(ids, tokenizer), steps, text, reason };
   }
 
   /** What each place of a trace's residual stream would predict. */
