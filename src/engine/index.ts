@@ -14,12 +14,13 @@ export {
   type Source,
   searchHub,
 } from "./hub";
+export { Attention } from "./inspect/attention";
 export type { Attribution, AttributionOptions } from "./inspect/attribution";
 export type { Intervention } from "./inspect/interventions";
 export type { LensOptions, LensView } from "./inspect/lens";
 export { findTokens, type NextToken, nextToken, type RankedToken } from "./inspect/nextToken";
 export type { Surprisal } from "./inspect/surprisal";
-export { attentionOf, type Trace, type TraceValue } from "./inspect/trace";
+export type { Trace, TraceValue } from "./inspect/trace";
 export { describeModel, type ModuleTree } from "./models/describe";
 export { knownModelTypes } from "./models/families";
 export { isCheckpoint, isTranslation, type Model, type ModelInfo, openModel, readConfig } from "./models/folder";
@@ -35,9 +36,12 @@ export { DocumentTokens, loadTokenizer, type Tokenizer, type TokenSpan } from ".
 export type { EvalReport, StepReport, TrainConfig } from "./train/config";
 export { type Evaluation, evaluateModel } from "./train/evaluate";
 export { type Excerpt, trainingExcerpt } from "./train/excerpt";
+export { type FoundRate, findLearningRate, type RatePoint } from "./train/findLearningRate";
+export type { MemoryEstimate } from "./train/memory";
 export {
   type Branch,
   branch,
+  estimate,
   type NewRun,
   type RunControl,
   resume,

@@ -22,7 +22,10 @@ export interface TraceApi {
   attribution: Method<AttributionParams, Attribution>;
 
   /** Small pictures of every head's attention pattern, and what kind of head each is by its scores. */
-  attentionGrid: Method<{ trace: number; size: number }, AttentionGrid>;
+  attentionGrid: Method<
+    { trace: number; size: number /** Translators have all three; "self" unless given. */; kind?: AttentionKind },
+    AttentionGrid
+  >;
   /** Tokens of the vocabulary whose vectors point where one does, by cosine. */
   neighbours: Method<NeighboursParams, Neighbours>;
   /** Principal components of a value's vectors, with those of chosen tokens of the vocabulary among them. */
@@ -108,6 +111,9 @@ export interface Attribution {
   readonly convention: string;
 }
 
+/** Of what is written to itself, of what is read to itself, or from the one to the other. */
+export type AttentionKind = "self" | "encoder" | "cross";
+
 export interface AttentionGrid {
   readonly layers: number;
   readonly heads: number;
@@ -121,8 +127,9 @@ export interface AttentionGrid {
 }
 
 /**
- * Mean over queries of the attention to: the token before; the first token; the token after an earlier occurrence of the
- * query's own token (Olsson et al., 2022; NaN where nothing repeats); and the mean entropy of the pattern in bits.
+ * Mean over queries of the attention to: the token before; the first token, both of queries after it; the tokens after
+ * earlier occurrences of the query's own token, of queries that have any (Olsson et al., 2022); and the mean entropy of
+ * the pattern in bits. NaN where no query has such a key; between two texts only the first token and the entropy are told.
  */
 export type HeadScore = "previousToken" | "firstToken" | "induction" | "entropy";
 

@@ -13,7 +13,7 @@ import { positionFeeds, positionInputs, threadsFor } from "../generate/decoding"
 import { input, type Node, rows } from "../graph/node";
 import { type Shape, UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";
-import { decoder, fullAttention, scoreScale, windowOfLayer } from "../nn/decoder";
+import { decoder, fullAttention } from "../nn/decoder";
 import { lower } from "../runtime/lower";
 import { Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
@@ -29,7 +29,7 @@ export type Trace = ReadonlyMap<string, TraceValue>;
 
 /**
  * What a trace brings to the host. "light" leaves the large values out: scores and patterns [T, T], of which
- * `attentionOf` makes one head at a time, and all logits but those after the last position, [B, 1, V].
+ * `attention.ts` makes what is looked at, and all logits but those after the last position, [B, 1, V].
  */
 export type TraceScope = "whole" | "light";
 
@@ -179,43 +179,4 @@ export function traceGraph(
     readout: (x) => rows(x, input("logitRows", [UNKNOWN], "i32")),
   });
   return outputs;
-}
-
-/** Scores and pattern [T, T] of one head from a light trace, as the graph computes them. */
-export function attentionOf(
-  cfg: DecoderConfig,
-  trace: Trace,
-  layer: number,
-  head: number,
-): { scores: TraceValue; pattern: TraceValue } {
-  const [q, k] = ["q", "k"].map((name) => trace.get(`blocks.${layer}.attn.${name}`)) as [TraceValue, TraceValue];
-  const [, H, T, K] = q.shape as [number, number, number, number];
-  if (!(head >= 0 && head < H)) throw new Error(`attentionOf: there is no head ${head}`);
-  const rowOf = ({ data, shape }: TraceValue, t: number) => {
-    const first = Math.floor((head * (shape[1] as number)) / H) * T + t;
-    return data.subarray(first * K, (first + 1) * K);
-  };
-  const scale = scoreScale(cfg, layer);
-  const cap = cfg.attentionSoftcap;
-  const window = windowOfLayer(cfg, layer) ?? T;
-  const scores = new Float32Array(T * T);
-  const pattern = new Float32Array(T * T);
-  for (let query = 0; query < T; query++) {
-    const a = rowOf(q, query);
-    for (let key = 0; key < T; key++) {
-      const b = rowOf(k, key);
-      let dot = 0;
-      for (let i = 0; i < K; i++) dot += (a[i] as number) * (b[i] as number);
-      const score = dot * scale;
-      scores[query * T + key] = cap === null ? score : Math.tanh(score / cap) * cap;
-    }
-    const first = Math.max(0, query + 1 - window);
-    const seen = scores.subarray(query * T + first, cfg.causal ? query * T + query + 1 : (query + 1) * T);
-    const max = seen.reduce((a, b) => Math.max(a, b), -Infinity);
-    const total = seen.reduce((sum, x) => sum + Math.exp(x - max), 0);
-    seen.forEach((x, i) => {
-      pattern[query * T + first + i] = Math.exp(x - max) / total;
-    });
-  }
-  return { scores: { shape: [T, T], data: scores }, pattern: { shape: [T, T], data: pattern } };
 }

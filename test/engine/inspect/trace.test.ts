@@ -1,6 +1,5 @@
-import { describe, expect, test, vi } from "vitest";
-import { attentionOf, Tracer, type TraceScope, type TraceValue } from "../../../src/engine/inspect/trace";
-import type { DecoderConfig } from "../../../src/engine/nn/config";
+import { expect, test, vi } from "vitest";
+import { Tracer, type TraceScope, type TraceValue } from "../../../src/engine/inspect/trace";
 import { Session } from "../../../src/engine/runtime/session";
 import { placeWeights } from "../../../src/engine/runtime/weights";
 import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
@@ -70,37 +69,6 @@ test("padding changes nothing that is real", async () => {
   ]);
   const logits = get(both, "logits").data.subarray(0, 5 * V);
   expect(largestDifference(logits, get(alone, "logits").data)).toBeLessThan(1e-5);
-});
-
-describe("attention asked for by head is what the graph computes", () => {
-  const configs = { "GPT-2's way": tinyConfig, "soft-capped, in a window, over keys that heads share": modernConfig };
-  for (const [name, cfg] of Object.entries(configs)) {
-    for (const [layer, head] of [
-      [0, 0],
-      [0, 1],
-      [1, 1],
-    ] as const) {
-      test(`${name}: layer ${layer}, head ${head}`, async () => {
-        const [light, whole] = [await tracedBy(cfg, "light"), await tracedBy(cfg, "whole")];
-        expect(light.has("blocks.0.attn.pattern")).toBe(false);
-        const { scores, pattern } = attentionOf(cfg, light, layer, head);
-        const of = (value: string) =>
-          get(whole, `blocks.${layer}.attn.${value}`).data.subarray(head * T * T, (head + 1) * T * T);
-        expect(largestDifference(scores.data, of("scores"))).toBeLessThan(1e-5);
-        expect(largestDifference(pattern.data, of("pattern"))).toBeLessThan(1e-6);
-      });
-    }
-  }
-  const T = 13;
-  const tracedBy = async (cfg: DecoderConfig, scope: TraceScope) => {
-    const { weights } = await tinyModel(cfg);
-    return new Tracer(cfg, weights).trace([someIds(T)], scope);
-  };
-
-  test("a head that the model does not have is an error", async () => {
-    const trace = await tracedBy(modernConfig, "light");
-    expect(() => attentionOf(modernConfig, trace, 0, 4)).toThrow("there is no head 4");
-  });
 });
 
 test("a light trace has the logits after each row's last token, as a whole one has them", async () => {
