@@ -33,12 +33,18 @@ export type Trace = ReadonlyMap<string, TraceValue>;
  */
 export type TraceScope = "whole" | "light";
 
-const QUADRATIC = /\.attn\.(scores|pattern)$/;
+/** Whether a trace has the value of a name. */
+export type Wanted = (name: string) => boolean;
+
+const WANTED: { readonly [S in TraceScope]: Wanted } = {
+  whole: () => true,
+  light: (name) => !/\.attn\.(scores|pattern)$/.test(name),
+};
 
 /** Runs a model and records what it computed. One compiled graph serves every text. */
 export class Tracer {
-  /** By the number of sequences. */
-  readonly #sessions = new Map<number, Promise<Session>>();
+  /** By the number of sequences, then by what is wanted of them: a graph keeps all it answers in memory until it ends. */
+  readonly #sessions: Map<Wanted, Promise<Session>>[] = [];
 
   constructor(
     readonly cfg: DecoderConfig,
@@ -53,7 +59,7 @@ export class Tracer {
   async trace(
     rows: readonly (readonly number[])[],
     scope: TraceScope = "whole",
-    isWanted: (name: string) => boolean = (name) => scope === "whole" || !QUADRATIC.test(name),
+    isWanted: Wanted = WANTED[scope],
     interventions: readonly Intervention[] = [],
   ): Promise<Trace> {
     const B = rows.length;
@@ -72,28 +78,24 @@ export class Tracer {
         ids[t * B + b] = id;
       });
     });
-    const session = await this.#session(B);
+    const session = await this.#session(B, isWanted);
     const isLight = scope === "light";
-    const names = session.outputs.filter(isWanted);
     // Batch first, as a trace is.
     const logitRows = rows.flatMap((row, b) =>
       isLight ? [(row.length - 1) * B + b] : Array.from({ length: T }, (_, t) => t * B + b),
     );
-    const values = await session.run(
-      {
-        ...this.weights.feeds,
-        ids,
-        ...positionFeeds(
-          this.cfg,
-          ids.map((_, i) => Math.floor(i / B)),
-          T,
-        ),
-        ...maskFeeds(this.cfg, T),
-        ...changeFeeds(this.cfg, T, interventions),
-        logitRows: Int32Array.from(logitRows),
-      },
-      Object.fromEntries(names.map((name) => [name, null])),
-    );
+    const values = await session.run({
+      ...this.weights.feeds,
+      ids,
+      ...positionFeeds(
+        this.cfg,
+        ids.map((_, i) => Math.floor(i / B)),
+        T,
+      ),
+      ...maskFeeds(this.cfg, T),
+      ...changeFeeds(this.cfg, T, interventions),
+      logitRows: Int32Array.from(logitRows),
+    });
 
     const trace = new Map<string, TraceValue>();
     const byRow = (value: (b: number, t: number) => number) => ({
@@ -124,16 +126,17 @@ export class Tracer {
   }
 
   async release(): Promise<void> {
-    for (const session of this.#sessions.values()) await (await session).release();
-    this.#sessions.clear();
+    for (const sessions of this.#sessions.splice(0))
+      for (const session of sessions?.values() ?? []) await (await session).release();
   }
 
-  #session(B: number): Promise<Session> {
-    const known = this.#sessions.get(B);
+  #session(B: number, isWanted: Wanted): Promise<Session> {
+    this.#sessions[B] ??= new Map();
+    const known = this.#sessions[B].get(isWanted);
     if (known) return known;
-    const graph = lower(traceGraph(this.cfg, this.weights, B), this.weights.device);
+    const graph = lower(traceGraph(this.cfg, this.weights, B, isWanted), this.weights.device);
     const session = Session.create(graph, this.weights.device, threadsFor(this.cfg));
-    this.#sessions.set(B, session);
+    this.#sessions[B].set(isWanted, session);
     return session;
   }
 }
@@ -154,13 +157,14 @@ function requireNumbers(trace: Trace): void {
 const REPEATED = /^blocks\.[1-9]\d*\.residPre$/;
 
 /**
- * Every value of a forward pass under its trace name, batch first (one row as [T, D]), and changed as its inputs say: see
- * `interventions.ts`. Values that are the same as another's are left out.
+ * The values of a forward pass that are wanted, under their trace names, batch first (one row as [T, D]), and changed as
+ * the graph's inputs say: see `interventions.ts`. Values that are the same as another's are left out.
  */
 export function traceGraph(
   cfg: DecoderConfig,
   { param }: Pick<DeviceWeights, "param">,
   B: number,
+  isWanted: Wanted = WANTED.whole,
 ): Record<string, Node> {
   const outputs: Record<string, Node> = {};
   const size = { batch: B, length: UNKNOWN };
@@ -170,7 +174,7 @@ export function traceGraph(
     attend: fullAttention(cfg, size, (window) => input(maskName(window), [UNKNOWN, UNKNOWN])),
     probe: (name, value) => {
       const x = changeable(name, value);
-      if (REPEATED.test(name)) return x;
+      if (REPEATED.test(name) || !isWanted(name)) return x;
       const isRows = x.shape.length === 2 && name !== "logits" && B > 1;
       outputs[name] = isRows ? x.reshape([UNKNOWN, B, x.shape[1] as number]).transpose(1, 0, 2) : x;
       return x;
