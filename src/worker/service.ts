@@ -9,7 +9,9 @@ import {
   DocumentTokens,
   describeModel,
   EngineError,
+  estimate,
   exportModel,
+  findLearningRate,
   importModel,
   isCheckpoint,
   isTranslation,
@@ -83,6 +85,8 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
       runs.run(dir, context, (control) => resume(dir, { steps, device }, control)),
     branch: ({ dir, ...params }, context) =>
       runs.run(params.out, context, (control) => branch({ checkpoint: dir, ...params }, control)),
+    estimate: (params, { signal }) => estimate({ name: "", ...params }, { signal }),
+    findLearningRate: (params, context) => findLearningRate({ name: "", ...params }, context),
     checkpoints: ({ dir }) => checkpointsOf(dir),
     trainingExcerpt: ({ dir, page }) => trainingExcerpt(dir, page),
     exportModel: ({ dir, ...options }, { signal, report }) =>

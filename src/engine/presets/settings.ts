@@ -1,8 +1,10 @@
 /** A preset's settings by dotted name ("model.nLayers", "train.schedule.lr"): listed, overridden, checked. */
 
+import { type Arithmetic, equationBlockSize } from "../data/adder";
 import { EngineError } from "../errors";
-import { type DecoderConfig, requireWholeHeads } from "../nn/config";
-import type { TrainConfig } from "../train/config";
+import { requireWholeHeads } from "../nn/config";
+import type { Schedule } from "../train/config";
+import { SCHEDULES } from "../train/schedules";
 import { FINE_TUNING, type FineTuning, PRESETS, type Preset } from "./presets";
 
 export type Setting = string | number | boolean;
@@ -17,6 +19,12 @@ export function presetNamed(name: string): Preset {
   );
 }
 
+/** What a preset learns from, in words; null of those that need nothing. */
+export function neededData({ data, sample }: Preset): "text" | "pairs" | null {
+  if (data.kind === "adder" || sample) return null;
+  return data.kind === "pairs" ? "pairs" : "text";
+}
+
 /** What a run's record names. */
 export const recipeNamed = (name: string): Preset | FineTuning =>
   name === FINE_TUNING.name ? FINE_TUNING : presetNamed(name);
@@ -29,6 +37,14 @@ export function settingsOf(recipe: Preset | FineTuning): Settings {
   return flatten({ lora: recipe.lora, data, train });
 }
 
+/** The settings of every schedule that could take the place of a recipe's, by its kind. */
+export const scheduleSettings = (): Readonly<Record<Schedule["kind"], Settings>> => ({
+  constant: flatten(SCHEDULES.constant, "train.schedule."),
+  noam: flatten(SCHEDULES.noam, "train.schedule."),
+  step: flatten(SCHEDULES.step, "train.schedule."),
+  cosine: flatten(SCHEDULES.cosine, "train.schedule."),
+});
+
 /** How texts were read before runs could say it. */
 const EARLIER: Settings = { "data.field": "", "data.gitignore": false };
 
@@ -40,8 +56,9 @@ export function recordedRecipe({ preset, settings }: { preset: string; settings:
   return withSettings(recipe, { ...Object.fromEntries(earlier), ...settings });
 }
 
-/** The preset with some settings changed. */
-export function withSettings<R extends Preset | FineTuning>(recipe: R, changes: Settings): R {
+/** The preset with some settings changed. Another kind of schedule has other settings, with defaults of its own. */
+export function withSettings<R extends Preset | FineTuning>(given: R, changes: Settings): R {
+  const recipe = withSchedule(given, changes["train.schedule.kind"]);
   const known = settingsOf(recipe);
   const values: Record<string, Setting> = { ...known };
   for (const [name, given] of Object.entries(changes)) {
@@ -54,11 +71,22 @@ export function withSettings<R extends Preset | FineTuning>(recipe: R, changes: 
     const ratio = recipe.model.dMlp / recipe.model.dModel;
     values["model.dMlp"] = Math.round(ratio * (values["model.dModel"] as number));
   }
+  // An equation is as long as it is.
+  if (recipe.data.kind === "adder" && !("train.blockSize" in changes)) {
+    const { data } = unflatten(values) as unknown as { readonly data: Arithmetic };
+    values["train.blockSize"] = equationBlockSize(data);
+  }
   // The tree has exactly the names that flatten found in the preset, each with a value of the same kind.
   const { train, data, ...rest } = unflatten(values) as unknown as Pick<R, "train" | "data">;
   const changed = { ...recipe, ...rest, data: { ...recipe.data, ...data }, train: { ...recipe.train, ...train } };
   if ("model" in changed) requireWholeHeads(changed.model);
   return changed;
+}
+
+function withSchedule<R extends Preset | FineTuning>(recipe: R, kind: Setting | undefined): R {
+  const schedule = Object.values(SCHEDULES).find((known) => known.kind === kind);
+  if (!schedule || kind === recipe.train.schedule.kind) return recipe;
+  return { ...recipe, train: { ...recipe.train, schedule } };
 }
 
 /** Reads "1e-3", "true" or "gelu" as the kind of value that the setting has. */
@@ -91,6 +119,12 @@ const RULES: Readonly<Record<string, Rule>> = {
   "model.norm": { oneOf: ["pre", "post"] },
   "model.activation": { oneOf: ["relu", "gelu", "geluTanh"] },
   "model.normEps": { min: 0, max: 1 },
+  "model.positions": { oneOf: ["none", "learned", "sinusoidal"] },
+  "data.digits": { min: 1, max: 6, whole: true },
+  "data.operator": { oneOf: ["+", "-", "*"] },
+  "data.unknown": { oneOf: ["refuse", "unk"] },
+  "data.tokenizer": { oneOf: ["characters", "words", "bytePairs"] },
+  "data.vocabSize": { min: 3, max: 1e6, whole: true },
   "data.validationShare": { min: 0.0001, max: 0.9 },
   "data.split": { oneOf: ["position", "document"] },
   "data.order": { oneOf: ["random", "sequential"] },
@@ -99,6 +133,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   "train.seed": { min: 0, max: 2 ** 32 - 1, whole: true },
   "train.steps": COUNT,
   "train.batchSize": { min: 1, max: 65536, whole: true },
+  "train.gradientAccumulation": { min: 1, max: 4096, whole: true },
   "train.blockSize": { min: 2, max: 65536, whole: true },
   "train.dropout": SHARE,
   "train.labelSmoothing": SHARE,
@@ -108,6 +143,10 @@ const RULES: Readonly<Record<string, Rule>> = {
   "train.optimizer.beta2": { min: 0, max: 0.9999999 },
   "train.optimizer.eps": { min: 0, max: 1 },
   "train.optimizer.weightDecay": { min: 0, max: 10 },
+  "train.schedule.kind": { oneOf: Object.keys(SCHEDULES) },
+  "train.schedule.factor": { min: 0, max: 1e6 },
+  "train.schedule.stepSize": COUNT,
+  "train.schedule.gamma": { min: 0, max: 1 },
   "train.schedule.lr": { min: 0, max: 100 },
   "train.schedule.minLr": { min: 0, max: 100 },
   "train.schedule.warmup": { min: 0, max: 1e7, whole: true },
@@ -133,41 +172,6 @@ function check(name: string, value: Setting): void {
     );
   }
 }
-
-/** Bounds what a model may take before any memory is asked for. */
-export function checkSize(
-  cfg: DecoderConfig,
-  { batchSize: B, blockSize: T }: Pick<TrainConfig, "batchSize" | "blockSize">,
-  parameters: number,
-  freeBytes: number,
-): void {
-  // Parameters, gradients, two moments, and their successors while a step runs.
-  const needed = parameters * 4 * 8;
-  if (needed > freeBytes) {
-    throw new EngineError(
-      "config",
-      `Training ${(parameters / 1e6).toFixed(1)} million parameters needs about ${gigabytes(needed)} of memory and ${gigabytes(freeBytes)} are free; choose a smaller dModel (${cfg.dModel}) or fewer layers (${cfg.nLayers}).`,
-    );
-  }
-  const kept = keptBytes(cfg, { batchSize: B, blockSize: T });
-  if (needed + kept > freeBytes) {
-    throw new EngineError(
-      "config",
-      `A step over ${B} sequences of ${T} tokens needs more than ${gigabytes(needed + kept)} of memory and ${gigabytes(freeBytes)} are free; choose a smaller train.batchSize or train.blockSize.`,
-    );
-  }
-}
-
-/** What the backward pass needs of the forward pass, at the least: q, k, v, z, the hidden layer and the attention. */
-export function keptBytes(
-  cfg: DecoderConfig,
-  { batchSize: B, blockSize: T }: Pick<TrainConfig, "batchSize" | "blockSize">,
-): number {
-  const perToken = cfg.nLayers * (4 * cfg.dModel + cfg.dMlp + cfg.nHeads * T) + cfg.vocabSize;
-  return B * T * perToken * 4;
-}
-
-export const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GB`;
 
 type Tree = { readonly [name: string]: Setting | Tree };
 

@@ -19,6 +19,8 @@ export interface TrainConfig {
   readonly seed: number;
   readonly steps: number;
   readonly batchSize: number;
+  /** Batches whose gradients make one step together: the same as one batch of all of them, in the memory of one. */
+  readonly gradientAccumulation: number;
   /** Tokens of a training sequence, at most the model's nCtx. */
   readonly blockSize: number;
   /** On the embeddings and on what attention and MLP add to the residual stream (Vaswani et al. 2017, section 5.4). */
@@ -50,6 +52,16 @@ export interface StepReport {
   readonly tokensPerSecond: number;
 }
 
+/** Answers of numbers, looked at more closely. Digits are in the order in which they are written. */
+export interface TaskReport {
+  /** By place in the answer, the share of examples that have it right. */
+  readonly byDigit: readonly number[];
+  /** By how often something is carried (of differences: borrowed) on the way to the answer; empty for products. */
+  readonly byCarry: readonly { readonly carries: number; readonly right: number; readonly of: number }[];
+  /** By place: how often which digit (columns, 0-9) was written where which was right (rows, 0-9). */
+  readonly confusion: readonly (readonly (readonly number[])[])[];
+}
+
 export interface EvalReport {
   readonly step: number;
   /** Mean cross-entropy on the validation split, in nats per token. */
@@ -58,6 +70,8 @@ export interface EvalReport {
   readonly tokens: number;
   /** Share of task answers that are right in every token; task presets only. */
   readonly accuracy?: number;
+  /** Where the answers go wrong; tasks of numbers only. */
+  readonly task?: TaskReport;
 }
 
 /** How far a step has moved the weights. */

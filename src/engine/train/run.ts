@@ -5,58 +5,31 @@
  * as one that was not, bit for bit on the CPU.
  */
 
-import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
-import { freemem } from "node:os";
 import { dirname, resolve as resolvePath } from "node:path";
-import {
-  ADDER_BLOCK_SIZE,
-  ADDER_LENGTH,
-  openCorpus,
-  requireContext,
-  requireDocuments,
-  splitDocuments,
-  splitTokens,
-  type TextSource,
-  type TokenizedText,
-  tokenizeCorpus,
-} from "../data";
-import { readPairs, splitPairs } from "../data/pairs";
+import type { TextSource } from "../data";
 import { EngineError } from "../errors";
 import { Decoding } from "../generate/decoding";
 import { generate, TokenCache } from "../generate/generate";
 import { Translator } from "../generate/translate";
-import { type Model, type ModelInfo, modelInfo, readParams, trainedStorage } from "../models/folder";
+import { type ModelInfo, modelInfo, readParams, trainedStorage } from "../models/folder";
 import { initAdapters } from "../nn/adapters";
-import {
-  classicDecoder,
-  decoderOf,
-  type EncoderDecoderConfig,
-  encoderDecoder,
-  isEncoderDecoder,
-  type ModelConfig,
-} from "../nn/config";
+import { decoderOf, type EncoderDecoderConfig, isEncoderDecoder } from "../nn/config";
 import { countParameters, initParams } from "../nn/params";
-import {
-  FINE_TUNING,
-  type FineTuning,
-  type PairsData,
-  type Preset,
-  type Recipe,
-  type TextData,
-} from "../presets/presets";
-import { checkSize, presetNamed, recordedRecipe, type Settings, settingsOf, withSettings } from "../presets/settings";
+import { FINE_TUNING, type FineTuning, type Preset, type Recipe } from "../presets/presets";
+import { presetNamed, recordedRecipe, type Settings, settingsOf, withSettings } from "../presets/settings";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
 import type { Device } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
-import { adderTokenizer, type Tokenizer, trainSentences } from "../tokenizers";
 import { OPTIMIZER_FILE } from "../weights";
-import { taskAccuracy } from "./accuracy";
+import { taskScore } from "./accuracy";
 import type { EvalReport, LayerUpdate, RunWarning, StepReport, TrainConfig } from "./config";
-import { adderTrainingData, type TrainingData, textData } from "./data";
+import type { TrainingData } from "./data";
 import { divergenceWatch, requireNumbers } from "./divergence";
 import { fineTuningOf } from "./fineTune";
 import { fingerprintOf } from "./fingerprint";
+import { estimateMemory, freeMemory, type MemoryEstimate, requireMemory } from "./memory";
+import { prepare } from "./prepare";
 import {
   createRunFolder,
   freshModel,
@@ -72,14 +45,13 @@ import {
 import { learningRate } from "./schedules";
 import { createStepper, freshState, type Stepper, type TrainState } from "./stepper";
 import { adaptersOf, type Trained, wholeModel } from "./trained";
-import { translationData } from "./translation";
 import { updateRatios } from "./updates";
 
 export interface NewRun {
   readonly preset: string;
   /** The model folder to start from; with the preset "finetune" only. */
   readonly from?: string;
-  /** Task presets make their own data; translators learn from sentence pairs. */
+  /** Task presets make their own data, and some come with a text; translators learn from sentence pairs. */
   readonly data?: TextSource;
   /** The model folder to make. */
   readonly out: string;
@@ -132,12 +104,9 @@ export interface TrainResult {
 
 /** Trains a new model into a new folder. */
 export async function train(run: NewRun, control: RunControl): Promise<TrainResult> {
-  const { preset, base, lora } = await planOf(run);
-  await requireEmpty(run.out);
-  const material = await prepare(preset, run.data, control, base);
-  const { device, reason } = await chooseDevice(run.device);
-  const { cfg, tokenizer, fingerprint } = material;
-  if (!base) checkSize(decoderOf(cfg), preset.train, countParameters(cfg), freemem());
+  const planned = await setUp(run, control, () => requireEmpty(run.out));
+  const { preset, base, material, device, reason } = planned;
+  const { cfg, data, fingerprint } = material;
 
   const record: RunRecord = {
     name: run.name,
@@ -158,23 +127,54 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
     createdAt: new Date().toISOString(),
   };
   const text = run.data?.kind === "text" ? run.data.text : null;
-  const model = base ? await modelLike(base, lora) : freshModel(cfg, tokenizer, material.target);
-  const { init, seed } = preset.train;
-  const start = freshState(
-    lora ? initAdapters(decoderOf(cfg), lora, seed) : base ? await readParams(base) : initParams(cfg, init, seed),
-  );
+  const { model, state, trained } = await startOf(planned);
   const folder = await createRunFolder(run.out, model, text);
-  const trained = await trainedOf(model, device);
-  await folder.checkpoint(record, start, trained, true).catch(async (error) => {
+  await folder.checkpoint(record, state, trained, true).catch(async (error) => {
     // There is no model yet: what is there of it must not stand in the way of the next try.
     await folder.discard();
     throw error;
   });
-  return loop({ folder, record, preset, model, trained, data: material.data, start }, control);
+  return loop({ folder, record, preset, model, trained, data, start: state }, control);
+}
+
+/** Whether a run would fit into memory; nothing of it is started. */
+export async function estimate(
+  run: Omit<NewRun, "out">,
+  { signal }: Pick<RunControl, "signal">,
+): Promise<MemoryEstimate> {
+  const { preset, base, lora } = await planOf(run);
+  const { cfg, data } = await prepare(preset, run.data, { signal, report: () => {} }, base);
+  data.release();
+  return estimateMemory({ cfg, train: preset.train, lora }, freeMemory());
+}
+
+/** A run that fits, ready to start; `first` is seen to before its data is read. */
+export async function setUp(
+  run: Omit<NewRun, "out">,
+  control: Pick<RunControl, "signal" | "report">,
+  first = async () => {},
+) {
+  const { preset, base, lora } = await planOf(run);
+  await first();
+  const material = await prepare(preset, run.data, control, base);
+  const { device, reason } = await chooseDevice(run.device);
+  requireMemory({ cfg: material.cfg, train: preset.train, lora }, freeMemory());
+  return { preset, base, lora, material, device, reason };
+}
+
+/** The model that a run trains, as it is before the first step. */
+export async function startOf({ preset, base, lora, material, device }: Awaited<ReturnType<typeof setUp>>) {
+  const { cfg, tokenizer, target } = material;
+  const { init, seed } = preset.train;
+  const model = base ? await modelLike(base, lora) : freshModel(cfg, tokenizer, target);
+  const state = freshState(
+    lora ? initAdapters(decoderOf(cfg), lora, seed) : base ? await readParams(base) : initParams(cfg, init, seed),
+  );
+  return { model, state, trained: await trainedOf(model, device) };
 }
 
 /** How a run is set up, and the model that it starts from; null where its parameters are fresh. */
-async function planOf({ preset, from, set = {} }: NewRun) {
+async function planOf({ preset, from, set = {} }: Omit<NewRun, "out">) {
   if (from === undefined && preset === FINE_TUNING.name) {
     throw new EngineError("config", "Fine-tuning starts from a model; say which model folder to start from.");
   }
@@ -182,7 +182,7 @@ async function planOf({ preset, from, set = {} }: NewRun) {
   if (preset !== FINE_TUNING.name) {
     throw new EngineError(
       "config",
-      `The preset "${preset}" makes a new model and cannot start from another; leave one of the two out.`,
+      `The preset "${preset}" makes a new model and cannot start from another; leave the preset out to train that model further, or the model to make a new one.`,
     );
   }
   const { recipe, base, lora } = await fineTuningOf(from, set);
@@ -309,125 +309,6 @@ const recordOf = (
 function requireStepsLeft({ name, step, steps }: RunRecord): void {
   if (step < steps) return;
   throw new EngineError("config", `${name} has done its ${step} steps; ask for more steps to train it further.`);
-}
-
-interface Material {
-  readonly cfg: ModelConfig;
-  readonly tokenizer: Tokenizer;
-  /** Of a translator: that of what it writes. */
-  readonly target: Tokenizer | null;
-  readonly data: TrainingData;
-  /** Changes with what the model is trained on. */
-  readonly fingerprint: string;
-}
-
-/** The data of a preset, read and tokenized; of a `base` that is there already, as its tokenizer does. */
-export async function prepare(
-  recipe: Preset | FineTuning,
-  source: TextSource | undefined,
-  { signal, report }: Pick<RunControl, "signal" | "report">,
-  base: Pick<Model, "cfg" | "tokenizer"> | null = null,
-): Promise<Material> {
-  const { name, data, train: config } = recipe;
-  if (data.kind === "adder" && "model" in recipe) {
-    if (config.blockSize !== ADDER_BLOCK_SIZE) {
-      throw new EngineError(
-        "config",
-        `train.blockSize of ${name} is ${ADDER_BLOCK_SIZE}, the length of an equation; leave it out.`,
-      );
-    }
-    const tokenizer = adderTokenizer();
-    const cfg = classicDecoder({ ...recipe.model, vocabSize: tokenizer.vocabSize, nCtx: ADDER_LENGTH });
-    return { cfg, tokenizer, target: null, data: adderTrainingData(config), fingerprint: "adder" };
-  }
-  if (data.kind === "pairs" && "model" in recipe) return prepareTranslation(recipe, data, source, { signal, report });
-  if (!source || data.kind !== "text")
-    throw new EngineError("data", `The preset ${name} learns from a text; say which file or folder to train on.`);
-  const prepare = (message: string, fraction: number | null) => report({ kind: "prepare", message, fraction });
-  prepare("Reading the text", null);
-  const corpus = await openCorpus(source, data);
-  const { skipped } = corpus;
-  if (skipped > 0)
-    prepare(`Reading the text, without ${skipped} file${skipped > 1 ? "s" : ""} that are not text`, null);
-  const known = "model" in recipe ? null : base;
-  const text = await tokenizeCorpus(corpus, known?.tokenizer ?? { kind: "characters" }, {
-    documents: data.endDocuments ? "ended" : data.split === "document" ? "apart" : "joined",
-    signal,
-    onProgress: (stage, fraction) =>
-      prepare(stage === "reading" ? "Reading the text" : "Tokenizing the text", fraction),
-  });
-  const { tokenizer, fingerprint, release } = text;
-  const splits = await splitText(corpus.name, text, data, config);
-  return {
-    cfg:
-      "model" in recipe
-        ? classicDecoder({ ...recipe.model, vocabSize: tokenizer.vocabSize, nCtx: config.blockSize })
-        : (base as Model).cfg,
-    tokenizer,
-    target: null,
-    data: textData(splits, config, { order: data.order, release }),
-    fingerprint,
-  };
-}
-
-/** The words are those of the pairs that are trained on: what is held out may have others. */
-async function prepareTranslation(
-  { name, model, train }: Preset,
-  { validationShare, lowercase }: PairsData,
-  source: TextSource | undefined,
-  { signal, report }: Pick<RunControl, "signal" | "report">,
-): Promise<Material> {
-  if (!source) {
-    throw new EngineError(
-      "data",
-      `The preset ${name} learns from sentence pairs; say which file has them, with a tab between each sentence and its translation.`,
-    );
-  }
-  report({ kind: "prepare", message: "Reading the sentence pairs", fraction: null });
-  const pairs = await readPairs(source, signal);
-  const splits = splitPairs(pairs, validationShare, train.seed);
-  const tokenizers = {
-    source: trainSentences(
-      splits.train.map((pair) => pair.source),
-      { lowercase },
-    ),
-    target: trainSentences(
-      splits.train.map((pair) => pair.target),
-      { lowercase },
-    ),
-  };
-  const cfg = encoderDecoder({
-    ...model,
-    nEncoderLayers: model.nEncoderLayers ?? model.nLayers,
-    sourceVocabSize: tokenizers.source.vocabSize,
-    vocabSize: tokenizers.target.vocabSize,
-    nCtx: train.blockSize,
-  });
-  const hash = createHash("sha256");
-  for (const pair of pairs) hash.update(`${pair.source}\t${pair.target}\n`);
-  return {
-    cfg,
-    tokenizer: tokenizers.source,
-    target: tokenizers.target,
-    data: translationData(splits, tokenizers, train),
-    fingerprint: hash.digest("hex"),
-  };
-}
-
-/** What is learned from and what is held out, each long enough. */
-async function splitText(
-  name: string,
-  { tokens, documentEnds }: TokenizedText,
-  { split, validationShare: validation }: TextData,
-  { blockSize, seed }: TrainConfig,
-) {
-  if (split === "document") {
-    const splits = splitDocuments(tokens, await documentEnds(), { validation }, seed);
-    requireDocuments(name, splits, { validation }, blockSize);
-    return splits;
-  }
-  requireContext(name, tokens, { validation }, blockSize);
-  return splitTokens(tokens, { validation });
 }
 
 interface Loop {
@@ -577,8 +458,7 @@ async function evaluateRun(
   const report = await heldOutLoss(stepper, data.heldOut("validation", config.evalBatches));
   if (!data.task || signal.aborted) return { step, ...report };
   const weights = await trained.weights((await stepper.state()).params);
-  const accuracy = await taskAccuracy(cfg, weights, data.task.examples("validation", 500));
-  return { step, ...report, accuracy };
+  return { step, ...report, ...(await taskScore(cfg, weights, data.task, data.task.examples("validation", 500))) };
 }
 
 /** Mean loss per label over some batches; between them other requests get their turn. */

@@ -16,7 +16,10 @@ import type { Optimizer } from "./config";
 import { packNodes, type Segment, segmentsOf, unpackNodes } from "./segments";
 
 export interface StepShape {
+  /** Of one pass. */
   readonly batchSize: number;
+  /** Passes of a step; 1 by default. */
+  readonly gradientAccumulation?: number;
   readonly blockSize: number;
   readonly dropout: number;
   readonly attentionDropout: boolean;
@@ -41,8 +44,10 @@ export interface StepGraph {
   readonly dropoutSizes: readonly number[];
 }
 
+/** Inputs that differ from batch to batch. */
+const BATCH_INPUTS = ["ids", "labels", "labelWeights", "offsets"] as const;
 /** Inputs that differ from step to step. */
-export const STEP_INPUTS = ["ids", "labels", "labelWeights", "rates", "offsets"] as const;
+export const STEP_INPUTS = [...BATCH_INPUTS, "rates"] as const;
 /** Further ones of encoder-decoders. */
 export const SOURCE_INPUTS = ["sourceIds", "sourceMask", "targetMask"] as const;
 export type StepInput = (typeof STEP_INPUTS | typeof SOURCE_INPUTS)[number];
@@ -56,37 +61,74 @@ export interface TrainedNodes {
 const allOf = (cfg: ModelConfig): TrainedNodes => ({ specs: paramSpecs(cfg), nodes: (trained) => trained });
 
 export function stepGraph(cfg: ModelConfig, shape: StepShape, trained: TrainedNodes = allOf(cfg)): StepGraph {
+  const { loss, p, grads, ...rest } = lossAndGrads(cfg, shape, trained);
+  const { outputs, state } = update(rest.segments, p, grads, shape);
+  return { ...rest, outputs: { ...outputs, loss }, state, perTurn: [...rest.perTurn, "rates"] };
+}
+
+/**
+ * One pass of a step of several: per segment `{name}.g`, the gradients so far, and `{name}.g'` with those of this batch
+ * added. The parameters stay as they are.
+ */
+export function passGraph(cfg: ModelConfig, shape: StepShape, trained: TrainedNodes = allOf(cfg)): StepGraph {
+  const { loss, p: _, grads, ...rest } = lossAndGrads(cfg, shape, trained);
+  const outputs: Record<string, Node> = {};
+  const state: Record<string, string> = {};
+  rest.segments.forEach(({ name, size }, i) => {
+    outputs[`${name}.g'`] = input(`${name}.g`, [size]).add(grads[i] as Node);
+    state[`${name}.g`] = `${name}.g'`;
+  });
+  return { ...rest, outputs: { ...outputs, loss }, state };
+}
+
+/** What a step does with the gradients that its passes have added up. */
+export function updateGraph(segments: readonly Segment[], shape: StepShape): Pick<StepGraph, "outputs" | "state"> {
+  const each = (key: string) => segments.map(({ name, size }) => input(`${name}.${key}`, [size]));
+  return update(segments, each("p"), each("g"), shape);
+}
+
+/** The loss and its gradients, segment by segment, over packed parameters. */
+function lossAndGrads(cfg: ModelConfig, shape: StepShape, trained: TrainedNodes) {
   const segments = segmentsOf(trained.specs);
-  const part = (name: "p" | "m" | "v") => segments.map((s) => input(`${s.name}.${name}`, [s.size]));
-  const [p, m, v] = [part("p"), part("m"), part("v")];
+  const p = segments.map(({ name, size }) => input(`${name}.p`, [size]));
   const param = unpackNodes(segments, p);
 
   const dropout = dropoutSites(shape.dropout);
   const loss = lossOf(cfg, shape, trained.nodes(param), dropout.apply, shape.attentionDropout);
 
   const specs = segments.flatMap((segment) => segment.params);
-  const grads = new Map(
+  const named = new Map(
     grad(
       loss,
       specs.map(({ name }) => unshaped(param(name))),
     ).map((g, i) => [specs[i]?.name ?? "", g] as const),
   );
-  const flat = segments.map((segment) => packNodes(segment, (name) => grads.get(name) as Node));
-  const gradNorm = addAll(flat.map((g) => g.sumSquares())).sqrt();
+  const grads = segments.map((segment) => packNodes(segment, (name) => named.get(name) as Node));
+  const always = BATCH_INPUTS.filter((name) => name !== "offsets" || dropout.sizes.length > 0);
+  const perTurn: readonly StepInput[] = isEncoderDecoder(cfg) ? [...always, ...SOURCE_INPUTS] : always;
+  return { loss, p, grads, segments, perTurn, dropoutSizes: dropout.sizes };
+}
 
+/** Clipping and the optimizer: the state's successors, and the norm of the gradients. */
+function update(
+  segments: readonly Segment[],
+  params: readonly Node[],
+  grads: readonly Node[],
+  { optimizer, maxGradNorm }: StepShape,
+): Pick<StepGraph, "outputs" | "state"> {
+  const gradNorm = addAll(grads.map((g) => g.sumSquares())).sqrt();
   const outputs: Record<string, Node> = {};
   const state: Record<string, string> = {};
-  const update = adam(shape.optimizer, clipScale(gradNorm, shape.maxGradNorm));
-  segments.forEach(({ name, decays }, i) => {
-    const next = update(p[i] as Node, m[i] as Node, v[i] as Node, flat[i] as Node, decays);
+  const move = adam(optimizer, clipScale(gradNorm, maxGradNorm));
+  segments.forEach(({ name, size, decays }, i) => {
+    const [m, v] = [input(`${name}.m`, [size]), input(`${name}.v`, [size])];
+    const next = move(params[i] as Node, m, v, grads[i] as Node, decays);
     for (const key of ["p", "m", "v"] as const) {
       outputs[`${name}.${key}'`] = next[key];
       state[`${name}.${key}`] = `${name}.${key}'`;
     }
   });
-  const always = STEP_INPUTS.filter((name) => name !== "offsets" || dropout.sizes.length > 0);
-  const perTurn = isEncoderDecoder(cfg) ? [...always, ...SOURCE_INPUTS] : always;
-  return { outputs: { ...outputs, loss, gradNorm }, segments, state, perTurn, dropoutSizes: dropout.sizes };
+  return { outputs: { ...outputs, gradNorm }, state };
 }
 
 /** A parameter as it lies in its segment: what reshapes one again starts there, and goes around the shaped node. */

@@ -5,10 +5,11 @@ import { describe, expect, test } from "vitest";
 import { Tracer } from "../../../src/engine/inspect/trace";
 import { openModel, openWeights, readParams } from "../../../src/engine/models/folder";
 import { LoadedModel } from "../../../src/engine/models/loaded";
+import { FINE_TUNING } from "../../../src/engine/presets/presets";
 import { mapWeights } from "../../../src/engine/runtime/weights";
 import { saveTokenizer, trainCharacters } from "../../../src/engine/tokenizers";
 import { evaluateModel } from "../../../src/engine/train/evaluate";
-import { requireMemory } from "../../../src/engine/train/fineTune";
+import { requireMemory } from "../../../src/engine/train/memory";
 import { type NewRun, resume, train } from "../../../src/engine/train/run";
 import { openRunFolder } from "../../../src/engine/train/runFolder";
 import { adaptersOf } from "../../../src/engine/train/trained";
@@ -179,16 +180,17 @@ describe("what cannot work is told in one sentence", () => {
   test("more than the machine's memory: adapters first, then smaller batches, then a smaller model", async () => {
     const { cfg } = await openModel(await baseFolder("llama"));
     const large = { ...cfg, dModel: 2048, dMlp: 8192, nLayers: 24, vocabSize: 50_000 };
-    const batch = { batchSize: 4, blockSize: 128 };
+    const batch = { ...FINE_TUNING.train, batchSize: 4, blockSize: 128 };
     const lora = { rank: 8, alpha: 16 };
-    const GB = 2 ** 30;
-    const check = (given: typeof lora | null, bytes: number, shape = batch) =>
-      requireMemory(large, shape, given, "OPT", bytes * GB);
+    const check = (given: typeof lora | null, gigabytes: number, train = batch) =>
+      requireMemory({ cfg: large, train, lora: given }, gigabytes * 2 ** 30);
     expect(() => check(null, 16)).toThrow(
-      /^Training all parameters of OPT needs about [\d.]+ GB of memory, and this machine has 16\.0 GB; train adapters instead with lora\.rank=8 \(LoRA\)\.$/,
+      /^Training \d+\.\d million parameters with batches of 4 sequences of 128 tokens needs about [\d.]+ GB of memory and 16\.0 GB are free; .* train adapters with lora\.rank=8\.$/,
     );
-    expect(() => check(lora, 16)).not.toThrow();
-    expect(() => check(lora, 16, { batchSize: 512, blockSize: 128 })).toThrow(/choose a smaller train\.batchSize/);
+    expect(() => check(lora, 18)).not.toThrow();
+    expect(() => check(lora, 18, { ...batch, batchSize: 512 })).toThrow(
+      /choose a smaller train\.batchSize: \d+ with train\.gradientAccumulation=\d+ learns the same\.$/,
+    );
     expect(() => check(lora, 4)).toThrow(/choose a smaller model\.$/);
   });
 });

@@ -27,7 +27,7 @@ import { mapWeights } from "../../runtime/weights";
 import { saveTokenizer } from "../../tokenizers";
 import type { IdParts, TrainingData } from "../../train/data";
 import { fingerprintOf } from "../../train/fingerprint";
-import { prepare } from "../../train/run";
+import { prepare } from "../../train/prepare";
 import { loraOf, modelLike, type RunRecord, readRunRecord, runSource } from "../../train/runFolder";
 import { segmentsOf } from "../../train/segments";
 import { latestCheckpoint, makeFolder, OPTIMIZER_FILE, writeFileWhole } from "../../weights";
@@ -145,7 +145,7 @@ export async function writeProject(folder: string, project: Project, signal?: Ab
 
   await writeJson(join(folder, "architecture.json"), architectureOf(model, recipe.train.blockSize));
   const { init: _, sampleEvery: __, ...used } = recipe.train;
-  await writeJson(join(folder, "train.json"), { ...used, gradientAccumulation: 1 });
+  await writeJson(join(folder, "train.json"), used);
   const files = {
     "train.py": trainSource,
     "model.py": modelSource,
@@ -200,7 +200,8 @@ async function writeIds(folder: string, file: string, tokens: Tokens, signal: Ab
 
 /** The batch of the run's next step, row by row, and the loss on it without dropout. */
 async function firstBatch({ model, record, recipe, data }: Project): Promise<object> {
-  const { batchSize: B, blockSize, seed } = recipe.train;
+  const { batchSize, gradientAccumulation, blockSize, seed } = recipe.train;
+  const B = batchSize * gradientAccumulation;
   const step = record.step + 1;
   const batch = data.batch(step);
   const weights = await mapWeights(model.cfg, model.weights, "cpu");

@@ -195,7 +195,9 @@ def named(tree, prefix):
 def recorded(record, settings, rows):
     """The run's record with the settings that it goes on with, as Decoder Lab names them."""
     known = {name: value for name, value in named(settings, "train.") if name in record["settings"]}
-    known["train.batchSize"] = rows
+    # What Decoder Lab draws for a step, in as many passes.
+    passes = settings["gradientAccumulation"]
+    known |= {"train.batchSize": rows // passes, "train.gradientAccumulation": passes}
     return {**record, "steps": settings["steps"], "settings": {**record["settings"], **known}}
 
 

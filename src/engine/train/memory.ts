@@ -1,0 +1,126 @@
+/** What a training takes of this machine's memory, found out before it starts. */
+
+import { freemem, totalmem } from "node:os";
+import { EngineError } from "../errors";
+import { input, type Node, topoSort } from "../graph/node";
+import { sizeOf } from "../graph/shape";
+import { adapterSpecs, type Lora, withAdapters } from "../nn/adapters";
+import { decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
+import { countParameters, type ParamSpec, paramNodes, paramSpecs } from "../nn/params";
+import type { TrainConfig } from "./config";
+import { evalGraph, stepGraph, type TrainedNodes } from "./step";
+
+export interface MemoryEstimate {
+  readonly parameters: number;
+  readonly neededBytes: number;
+  readonly freeBytes: number;
+  readonly fits: boolean;
+  /** What to change where it does not fit, in a sentence. */
+  readonly advice: string | null;
+}
+
+/** What is trained of which model, and how. */
+interface Training {
+  readonly cfg: ModelConfig;
+  readonly train: TrainConfig;
+  /** Where only adapters are trained. */
+  readonly lora: Lora | null;
+}
+
+const FLOAT = 4;
+
+/** What can be had without pushing others out. macOS counts what it keeps just in case as taken. */
+export const freeMemory = (): number =>
+  process.platform === "darwin" ? totalmem() / 2 : (process.availableMemory?.() ?? freemem());
+
+/** Whether a training fits, and what to change if not. */
+export function estimateMemory(training: Training, freeBytes: number): MemoryEstimate {
+  const { cfg, train, lora } = training;
+  const parameters = countParameters(cfg);
+  const neededBytes = neededBy(training, freeBytes);
+  const fits = neededBytes <= freeBytes;
+  const sizes = { parameters, neededBytes, freeBytes, fits };
+  if (fits) return { ...sizes, advice: null };
+  const task = lora ? "Training adapters" : `Training ${(parameters / 1e6).toFixed(1)} million parameters`;
+  const problem = `${task} with batches of ${train.batchSize} sequences of ${train.blockSize} tokens needs about ${gigabytes(neededBytes)} of memory and ${gigabytes(freeBytes)} are free`;
+  return { ...sizes, advice: `${problem}; ${remedy(training, freeBytes)}.` };
+}
+
+/** Refuses a training that does not fit. */
+export function requireMemory(training: Training, freeBytes: number): void {
+  const { advice } = estimateMemory(training, freeBytes);
+  if (advice !== null) throw new EngineError("config", advice);
+}
+
+function remedy({ cfg, train, lora }: Training, freeBytes: number): string {
+  const { nLayers, dModel } = decoderOf(cfg);
+  if (weightBytes(cfg, lora) > freeBytes) {
+    if (lora) return "choose a smaller model";
+    return `choose a smaller model.dModel (${dModel}) or fewer layers (model.nLayers=${nLayers}), or of a pretrained model train adapters with lora.rank=8`;
+  }
+  const { batchSize, gradientAccumulation: passes } = train;
+  for (let parts = 2; parts <= batchSize; parts++) {
+    if (batchSize % parts !== 0) continue;
+    const smaller = { ...train, batchSize: batchSize / parts };
+    if (neededBy({ cfg, train: smaller, lora }, freeBytes) > freeBytes) continue;
+    return `choose a smaller train.batchSize: ${smaller.batchSize} with train.gradientAccumulation=${passes * parts} learns the same`;
+  }
+  return `choose a smaller train.batchSize and a smaller train.blockSize (${train.blockSize}), or fewer layers (${nLayers})`;
+}
+
+/** Bytes that a training takes; where already the least is more than there is, that. */
+function neededBy({ cfg, train, lora }: Training, freeBytes: number): number {
+  const least = weightBytes(cfg, lora) + keptBytes(cfg, train);
+  if (least > freeBytes) return least;
+  const trained = lora && !isEncoderDecoder(cfg) ? adapterNodes(cfg, lora) : undefined;
+  const { outputs, segments } = stepGraph(cfg, train, trained);
+  const evaluation = evalGraph(cfg, train, segments, trained);
+  return weightBytes(cfg, lora) + peakBytes(Object.values(outputs)) + peakBytes(Object.values(evaluation));
+}
+
+/** Of each number that is trained: itself and its two moments before and after a call, and as they were before a step. */
+const TRAINED_COPIES = 9;
+/** Of each number that is not: for training and for evaluation. */
+const FROZEN_COPIES = 2;
+
+function weightBytes(cfg: ModelConfig, lora: Lora | null): number {
+  const count = (specs: readonly ParamSpec[]) => specs.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const trained = count(lora ? adapterSpecs(decoderOf(cfg), lora) : paramSpecs(cfg));
+  const frozen = lora ? countParameters(cfg) : 0;
+  return FLOAT * (TRAINED_COPIES * trained + FROZEN_COPIES * frozen);
+}
+
+/** What the backward pass needs of the forward pass, at the least: q, k, v, z, the hidden layer and the attention. */
+function keptBytes(cfg: ModelConfig, { batchSize: B, blockSize: T }: TrainConfig): number {
+  const { nLayers, dModel, dMlp, nHeads, vocabSize } = decoderOf(cfg);
+  return FLOAT * B * T * (nLayers * (4 * dModel + dMlp + nHeads * T) + vocabSize);
+}
+
+/** Adapters beside weights that stand for those in files. */
+function adapterNodes(cfg: Parameters<typeof adapterSpecs>[0], lora: Lora): TrainedNodes {
+  const base = paramNodes(new Map(paramSpecs(cfg).map(({ name, shape }) => [name, input(name, shape)])));
+  return { specs: adapterSpecs(cfg, lora), nodes: (adapters) => withAdapters(base, adapters, lora) };
+}
+
+/** The most bytes that the values of a graph take at once, computed one after the other and freed after their last use. */
+export function peakBytes(outputs: readonly Node[]): number {
+  const order = topoSort(outputs);
+  // A reshape is another name for the same memory.
+  const held = (node: Node): Node => (node.op === "reshape" ? held(node.inputs[0] as Node) : node);
+  const lastUse = new Map<Node, number>();
+  order.forEach((node, i) => {
+    for (const x of node.inputs as readonly Node[]) lastUse.set(held(x), i);
+  });
+  for (const node of outputs) lastUse.set(held(node), Infinity);
+  const bytesOf = (node: Node) =>
+    ["input", "constant", "reshape", "stored", "quantized"].includes(node.op) ? 0 : FLOAT * sizeOf(node.shape);
+  let [live, peak] = [0, 0];
+  order.forEach((node, i) => {
+    live += bytesOf(node);
+    peak = Math.max(peak, live);
+    for (const x of new Set((node.inputs as readonly Node[]).map(held))) if (lastUse.get(x) === i) live -= bytesOf(x);
+  });
+  return peak;
+}
+
+const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GB`;
