@@ -12,12 +12,14 @@ import type {
   InspectorHost,
   RunSnapshot,
   RunState,
+  ScrubberHost,
   TrainingEvents,
   TrainingHost,
 } from "../../src/protocol/webviewApi";
 import { tinyAnswers } from "./tinyAnswers";
-import { tinyRun } from "./tinyRun";
+import { carrylessTask, tinyPaint, tinyRun } from "./tinyRun";
 import { type TinyTrace, type TinyVariant, tinyTrace } from "./tinyTrace";
+import { tinyTranslation } from "./tinyTranslation";
 
 export interface Lab {
   /** What the page asked, in order. */
@@ -26,7 +28,11 @@ export interface Lab {
   readonly tensors: string[];
   readonly saved: FileToSave[];
   inspect(text: string, kind: InspectedSource["kind"], label: string, variant?: TinyVariant): void;
+  /** Shows a translator that has read one text and written the other. */
+  translate(text: string, translation: string): void;
   tell(name: string, value: unknown): void;
+  /** What an adder that never carries gets right. */
+  carrylessTask: typeof carrylessTask;
   /** Shows a run that has done this many of its steps. */
   train(text: string, done: number, steps: number, phase: RunState["phase"], message?: string): void;
   run: RunSnapshot | null;
@@ -42,6 +48,7 @@ declare global {
 }
 
 let trace: TinyTrace | null = null;
+let source: InspectedSource | null = null;
 let answers: (message: Message) => void = () => undefined;
 
 const port: Port = {
@@ -62,13 +69,22 @@ const lab: Lab = {
   state: JSON.parse(sessionStorage.getItem("state") ?? "null"),
   inspect(text, kind, label, variant) {
     trace = tinyTrace(text, (trace?.info.trace ?? 0) + 1, variant);
-    server.tell("trace", { trace: trace.info, source: { kind, label, text, truncated: false } });
+    source = { kind, label, text, truncated: false };
+    server.tell("trace", { trace: trace.info, source });
+  },
+  translate(text, translation) {
+    trace = tinyTranslation(text, translation, (trace?.info.trace ?? 0) + 1);
+    server.tell("trace", {
+      trace: trace.info,
+      source: { kind: "line", label: "pairs.tsv, line 1", text, truncated: false },
+    });
   },
   train(text, done, steps, phase, message) {
     const state = { phase, message: message ?? null, secondsLeft: phase === "running" ? (steps - done) * 0.05 : null };
     lab.run = tinyRun(text, done, steps, state);
     server.tell("run", lab.run);
   },
+  carrylessTask,
   tell: (name, value) => (server.tell as (name: string, value: unknown) => void)(name, value),
 };
 window.lab = lab;
@@ -98,7 +114,7 @@ const shared = {
   },
 };
 
-const server = serve<ExplorerHost & Omit<TrainingHost, "ready">, ExplorerEvents & TrainingEvents>(port, {
+const server = serve<ExplorerHost & ScrubberHost & Omit<TrainingHost, "ready">, ExplorerEvents & TrainingEvents>(port, {
   ...shared,
   ready: noted("ready", () => ({ strings: {}, follow: lab.follow, run: lab.run })),
   inspectText: noted("inspectText", ({ text }) => {
@@ -111,11 +127,23 @@ const server = serve<ExplorerHost & Omit<TrainingHost, "ready">, ExplorerEvents 
   inspectAlso: ({ text }) => tinyTrace(text, 1000).info,
   shade: noted("shade", () => null),
   saveTrace: noted("saveTrace", () => null),
+  scrub: noted("scrub", () => {
+    if (source) lab.inspect(source.text, source.kind, source.label);
+    return null;
+  }),
   retry: noted("retry", () => null),
   pause: noted("pause", () => null),
   stop: noted("stop", () => null),
   resume: noted("resume", () => null),
   activate: noted("activate", () => null),
+  compare: noted("compare", () => null),
+  uncompare: noted("uncompare", () => null),
+  branch: noted("branch", () => null),
+  paint: noted("paint", () => tinyPaint("It was the best of times, it was the worst of times.")),
+  queued: noted("queued", () => null),
+  goOn: noted("goOn", () => null),
+  exportProject: noted("exportProject", () => null),
+  stopFinding: noted("stopFinding", () => null),
 });
 
 Object.assign(window, {

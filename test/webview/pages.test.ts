@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bundlePage, chromiumPath, launch, openPage, type PageFiles, setTheme } from "./openPage";
 import type { ThemeKind } from "./themes";
 import { tinyTrace } from "./tinyTrace";
+import { tinyTranslation } from "./tinyTranslation";
 
 const TEXT = "a 🐈\n\tsat.";
 const THEMES: readonly ThemeKind[] = ["dark", "light", "hc-dark", "hc-light"];
@@ -153,6 +154,45 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       expect(await layers.getByRole("button", { name: "residMid" }).count()).toBe(0);
       const embeddings = page.getByRole("region", { name: "Embeddings" });
       expect(await embeddings.getByText("posEmbed").count()).toBe(0);
+      await expectAccessible(page);
+    });
+
+    test("a scrubber goes through the checkpoints by keyboard, says where it is, and leaves the selection", async () => {
+      await inspect(page, "hello");
+      await page.getByRole("option", { selected: true }).focus();
+      await page.keyboard.press("Home");
+      const checkpoints = [100, 200, 300].map((step) => ({ step, loss: 400 / step, valLoss: null, accuracy: null }));
+      await page.evaluate((told) => window.lab.tell("checkpoints", told), { checkpoints, at: 300 });
+      const slider = page.getByRole("slider", { name: "Checkpoint" });
+      await slider.focus();
+      expect(await slider.getAttribute("aria-valuetext")).toBe("step 300 · loss 1.333");
+      await page.keyboard.press("ArrowLeft");
+      await expect.poll(() => page.evaluate(() => window.lab.asked)).toContain('scrub {"step":200}');
+      await page.keyboard.press("Home");
+      await expect.poll(() => page.evaluate(() => window.lab.asked.at(-1))).toBe('scrub {"step":100}');
+      expect(await slider.getAttribute("aria-valuetext")).toBe("step 100 · loss 4.000");
+      expect(await page.getByRole("option", { selected: true }).innerText()).toContain("<BOS>");
+      await expectAccessible(page);
+      await page.evaluate(() => window.lab.tell("checkpoints", { checkpoints: [], at: 0 }));
+      expect(await slider.isVisible()).toBe(false);
+    });
+
+    test("a translator's cross-attention has a row for each token written and a column for each that was read", async () => {
+      await page.evaluate(() => window.lab.translate("the cat", "le"));
+      const picture = page.getByRole("application", {
+        name: "Attention of layer 1, head 2, Translation to source, 3 × 8",
+      });
+      await page.evaluate(() => document.querySelector<HTMLElement>('[data-head="1.2"]')?.click());
+      await picture.focus();
+      await page.keyboard.press("Control+End");
+      const { tensor } = tinyTranslation("the cat", "le");
+      const weight = tensor("blocks.1.cross.pattern", 2).data.at(-1) as number;
+      const said = page.getByRole("status").filter({ hasText: "→" });
+      expect(await said.textContent()).toBe(`“e” → “t”: ${weight.toPrecision(6)}\nblocks.1.cross.pattern[0, 2, 2, 7]`);
+      await page
+        .getByRole("region", { name: "Layers" })
+        .getByRole("button", { name: /^Encoder: Block 0/ })
+        .click();
       await expectAccessible(page);
     });
 

@@ -5,7 +5,7 @@
 
 import { random } from "../../src/engine/random";
 import type { EvalReport, StepReport } from "../../src/engine/train/config";
-import type { RunSnapshot, RunState } from "../../src/protocol/webviewApi";
+import type { PaintedText, RunSnapshot, RunState, UpdateReport } from "../../src/protocol/webviewApi";
 import { tinyTrace } from "./tinyTrace";
 
 const BATCH = 256;
@@ -22,6 +22,7 @@ export function tinyRun(text: string, done: number, steps: number, state: RunSta
   const draw = random(3, "tinyRun");
   const reports: StepReport[] = [];
   const evals: EvalReport[] = [];
+  const updates: UpdateReport[] = [];
   const samples: { step: number; text: string }[] = [];
 
   const lossOf = (from: number, to: number) => {
@@ -60,6 +61,7 @@ export function tinyRun(text: string, done: number, steps: number, state: RunSta
       });
       gradients.set(from, row);
     }
+    const weights = rms(logits.flatMap((row) => [...row]));
     let squares = 0;
     for (const [from, row] of gradients) {
       row.forEach((g, j) => {
@@ -72,6 +74,8 @@ export function tinyRun(text: string, done: number, steps: number, state: RunSta
     if (step % 100 === 0) {
       const valLoss = lossOf(held, ids.length);
       evals.push({ step, loss: valLoss, perplexity: Math.exp(valLoss), tokens: ids.length - held });
+      const moved = (lr * Math.sqrt(squares)) / V;
+      updates.push({ step, layers: [{ name: "table", ratio: moved / weights }] });
     }
     if (step % 250 === 0) samples.push({ step, text: sample() });
   }
@@ -85,15 +89,83 @@ export function tinyRun(text: string, done: number, steps: number, state: RunSta
     started: { model, train: trainConfig(steps), device: "cpu", deviceReason: "no graphics adapter was found" },
     reports,
     evals,
+    updates,
+    warnings: [],
     samples,
     checkpointStep: done - (done % 250),
+    record: {
+      settings: { "train.batchSize": BATCH, "train.blockSize": 1, "train.schedule.lr": TOP_RATE },
+      facts: { name: "stories", preset: "char", "data.kind": "text", parameters: V * V, steps },
+    },
   };
+}
+
+/** What each character of a text costs a table of the pairs in it, which has counted them. */
+export function tinyPaint(text: string): PaintedText {
+  const chars = [...new Set(text)].sort();
+  const counts = chars.map(() => new Float64Array(chars.length).fill(1));
+  const ids = Array.from(text, (char) => chars.indexOf(char));
+  for (let i = 1; i < ids.length; i++) counts[ids[i - 1] as number]![ids[i] as number]! += 1;
+  const share = (row: Float64Array, id: number) => (row[id] as number) / row.reduce((sum, n) => sum + n, 0);
+  const rows = ids.map((_, i) => counts[ids[i - 1] ?? -1]);
+  return {
+    step: 500,
+    text,
+    page: 0,
+    pages: 3,
+    source: "story.txt",
+    surprisal: {
+      tokens: ids.map((id, i) => ({
+        id,
+        token: text[i] as string,
+        start: i,
+        end: i + 1,
+        special: false,
+        bytes: new TextEncoder().encode(text[i]),
+      })),
+      surprisal: Float32Array.from(rows, (row, i) => (row ? -Math.log2(share(row, ids[i] as number)) : Number.NaN)),
+      entropy: Float32Array.from(rows, (row) =>
+        row ? row.reduce((sum, _, id) => sum - share(row, id) * Math.log2(share(row, id)), 0) : Number.NaN,
+      ),
+      rank: Uint32Array.from(rows, (row, i) =>
+        row ? 1 + row.filter((n) => n > (row[ids[i] as number] as number)).length : 0,
+      ),
+      alternatives: {
+        count: 1,
+        ids: Uint32Array.from(rows, (row) => (row ? row.indexOf(Math.max(...row)) : 0)),
+        probabilities: Float32Array.from(rows, (row) => (row ? Math.max(...row.map((_, id) => share(row, id))) : 0)),
+      },
+      texts: Object.fromEntries(chars.map((char, id) => [id, char])),
+    },
+  };
+}
+
+/** How an adder of two digits that never carries does on every sum of numbers below a hundred. */
+export function carrylessTask(): NonNullable<EvalReport["task"]> {
+  const confusion = [2, 1, 0].map(() => Array.from({ length: 10 }, () => new Array<number>(10).fill(0)));
+  const byCarry = [0, 1, 2].map((carries) => ({ carries, right: 0, of: 0 }));
+  for (let a = 0; a < 100; a++) {
+    for (let b = 0; b < 100; b++) {
+      const [ones, tens] = [(a % 10) + (b % 10), Math.floor(a / 10) + Math.floor(b / 10)];
+      const answered = [0, tens % 10, ones % 10];
+      const expected = Array.from(String(a + b).padStart(3, "0"), Number);
+      expected.forEach((digit, place) => {
+        confusion[place]![digit]![answered[place] as number]! += 1;
+      });
+      const carries = byCarry[Number(ones > 9) + Number(tens + Number(ones > 9) > 9)]!;
+      carries.of += 1;
+      if (expected.every((digit, place) => digit === answered[place])) carries.right += 1;
+    }
+  }
+  const byDigit = confusion.map((rows) => rows.reduce((sum, row, digit) => sum + (row[digit] as number), 0) / 10_000);
+  return { byDigit, byCarry, confusion };
 }
 
 const trainConfig = (steps: number) => ({
   seed: 3,
   steps,
   batchSize: BATCH,
+  gradientAccumulation: 1,
   blockSize: 1,
   dropout: 0,
   attentionDropout: true,
@@ -106,6 +178,9 @@ const trainConfig = (steps: number) => ({
   checkpointEvery: 250,
   sampleEvery: 250,
 });
+
+const rms = (values: readonly number[]): number =>
+  Math.sqrt(values.reduce((sum, x) => sum + x * x, 0) / values.length) || 1;
 
 function softmax(x: Float64Array): Float64Array {
   const top = Math.max(...x);
