@@ -2,15 +2,32 @@
 
 import "./theme.css";
 import "./training.css";
-import type { RunPhase, TrainingEvents, TrainingHost } from "../src/protocol/webviewApi";
+import type { CheckpointInfo } from "../src/protocol/engineApi";
+import type { FinderState, RunPhase, RunQueueState, TrainingEvents, TrainingHost } from "../src/protocol/webviewApi";
 import { el, fill, setAttr } from "./dom";
 import { formatCount, formatDuration, formatParameters, formatPercent } from "./format";
-import { connectHost } from "./host";
+import { connectHost, remember, remembered } from "./host";
 import { t, useStrings } from "./strings";
 import { badge, button, progressRing, registerControls } from "./toolkit";
-import { actionsOf, afterEvent, afterState, fromSnapshot, type Run, stepOf } from "./views/curves/layout";
+import { createCheckpointsView } from "./views/checkpoints/view";
+import { createCompareView } from "./views/compare/view";
+import {
+  actionsOf,
+  afterEvent,
+  afterState,
+  fromSnapshot,
+  type Run,
+  stepOf,
+  stepsOf,
+  withRecord,
+} from "./views/curves/layout";
 import { createCurvesView } from "./views/curves/view";
+import { createFinderView } from "./views/finder/view";
+import { createPaintedView } from "./views/painted/view";
+import { createQueueView } from "./views/queue/view";
+import { createRecordView } from "./views/record/view";
 import { createSamplesView } from "./views/samples/view";
+import { createTaskView } from "./views/task/view";
 
 /** Reports come many times a second; the page is drawn at most this often. */
 const DRAW_INTERVAL = 200;
@@ -20,15 +37,27 @@ const host = connectHost<TrainingHost, TrainingEvents>();
 document.body.classList.add("page-editor");
 const main = el("main", { class: "training", attrs: { "aria-label": "Training" } });
 document.body.append(main);
-void start();
+
+/** What the page shows: a run, and what it is shown with. */
+interface Shown {
+  readonly run: Run | null;
+  /** Runs that are drawn beside it. */
+  readonly others: readonly Run[];
+  readonly checkpoints: readonly CheckpointInfo[];
+  readonly queue: RunQueueState;
+  /** A search for a learning rate that goes on, or whose answer is waited for. */
+  readonly finder: FinderState | null;
+}
+
+const NOTHING: Shown = { run: null, others: [], checkpoints: [], queue: { waiting: [], held: null }, finder: null };
 
 async function start(): Promise<void> {
-  let run: Run | null = null;
+  let shown = NOTHING;
   let draw: (() => void) | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let lastDrawn = 0;
-  const changed = (next: Run | null) => {
-    run = next;
+  const changed = (change: Partial<Shown>) => {
+    shown = { ...shown, ...change };
     if (!draw || timer !== undefined) return;
     const wait = Math.max(0, DRAW_INTERVAL - (performance.now() - lastDrawn));
     timer = setTimeout(() => {
@@ -37,19 +66,47 @@ async function start(): Promise<void> {
       draw?.();
     }, wait);
   };
-  host.on("run", (snapshot) => changed(fromSnapshot(snapshot)));
-  host.on("train", (event) => run && changed(afterEvent(run, event)));
-  host.on("state", (state) => run && changed(afterState(run, state)));
+  const changedRun = (change: (run: Run) => Run) => shown.run && changed({ run: change(shown.run) });
+  host.on("run", (snapshot) =>
+    changed({
+      run: snapshot && fromSnapshot(snapshot),
+      // Those of another run are told next.
+      ...(snapshot?.dir === shown.run?.dir ? {} : { checkpoints: [] }),
+    }),
+  );
+  host.on("train", (event) => changedRun((run) => afterEvent(run, event)));
+  host.on("state", (state) => changedRun((run) => afterState(run, state)));
+  host.on("record", (record) => changedRun((run) => withRecord(run, record)));
+  host.on("compared", (runs) => changed({ others: runs.map(fromSnapshot) }));
+  host.on("checkpoints", (checkpoints) => changed({ checkpoints }));
+  host.on("queue", (queue) => changed({ queue }));
+  host.on("finder", (finder) => changed({ finder }));
 
   const { strings, run: first } = await host.call("ready", {});
   useStrings(strings);
   const show = mount();
-  draw = () => show(run);
-  changed(run ?? (first && fromSnapshot(first)));
+  draw = () => show(shown);
+  changed(shown.run ? {} : { run: first && fromSnapshot(first) });
 }
 
+/** What the page remembers while it is hidden, and after the window is made again: which run, and how it is drawn. */
+const REMEMBERED = {
+  dir: "",
+  xAxis: "step",
+  logarithmic: false,
+  smoothing: "usual",
+  checkpoints: false,
+  painted: false,
+  record: false,
+};
+
 /** Builds the page and answers the function that shows a run in it. */
-function mount(): (run: Run | null) => void {
+function mount(): (shown: Shown) => void {
+  let memory = remembered(REMEMBERED);
+  const note = (change: Partial<typeof REMEMBERED>) => {
+    memory = { ...memory, ...change };
+    remember(memory);
+  };
   const save = (name: string, data: Uint8Array) => void host.call("save", { name, data }).catch(() => undefined);
   const failed = el("p", { class: "inline-problem", attrs: { role: "alert" } });
   const ask = (answer: Promise<null>) => {
@@ -68,6 +125,7 @@ function mount(): (run: Run | null) => void {
   const resume = button(t("Resume"), () => ask(host.call("resume", {})), "primary");
   const inspect = button(t("Look inside"), () => ask(host.call("activate", { inspect: true })));
   const use = button(t("Use this model"), () => ask(host.call("activate", { inspect: false })));
+  const exportProject = button(t("Export to PyTorch"), () => ask(host.call("exportProject", {})));
   const progress = el("div", {
     class: "run-progress",
     attrs: { role: "progressbar", "aria-label": t("Progress of the run"), "aria-valuemin": 0, "aria-valuemax": 100 },
@@ -77,22 +135,48 @@ function mount(): (run: Run | null) => void {
   const notice = el("div", { class: "notice" });
   const figures = el("dl", { class: "figures" });
   const spoken = el("p", { class: "visually-hidden", attrs: { role: "status" } });
-  const curves = createCurvesView(save);
+  const comparison = createCompareView(
+    save,
+    () => ask(host.call("compare", {})),
+    (dir) => ask(host.call("uncompare", { dir })),
+  );
+  const curves = createCurvesView(save, memory, note);
   const samples = createSamplesView();
+  const task = createTaskView(save);
+  const queue = createQueueView(
+    (id, change) => ask(host.call("queued", { id, change })),
+    () => ask(host.call("goOn", {})),
+  );
+  const finder = createFinderView(save, () => ask(host.call("stopFinding", {})));
+  const checkpoints = createCheckpointsView(
+    memory.checkpoints,
+    (open) => note({ checkpoints: open }),
+    (step) => ask(host.call("branch", { step })),
+  );
+  const painted = createPaintedView(
+    save,
+    memory.painted,
+    (open) => note({ painted: open }),
+    (step, page) => host.call("paint", { step, page }),
+  );
+  const record = createRecordView(save, memory.record, (open) => note({ record: open }));
   const header = el(
     "header",
     { class: "run-header" },
     el("div", { class: "run-title" }, title, phase),
     facts,
-    el("div", { class: "buttons" }, pause, unpause, resume, stop, inspect, use),
+    el("div", { class: "buttons" }, pause, unpause, resume, stop, inspect, use, exportProject),
     failed,
     progress,
   );
-  main.append(header, notice, spoken, figures, curves.node, samples.node);
+  const views = [comparison, curves, task, samples, checkpoints, painted, record];
+  main.append(header, notice, spoken, queue.node, finder.node, figures, ...views.map(({ node }) => node));
 
   let saidPhase: RunPhase | null = null;
-  return (run) => {
-    for (const part of [header, figures, curves.node, samples.node]) part.hidden = run === null;
+  return ({ run, others, ...more }) => {
+    queue.show(more.queue);
+    finder.show(more.finder);
+    for (const part of [header, figures, ...views.map(({ node }) => node)]) part.hidden = run === null;
     if (!run) {
       fill(
         notice,
@@ -101,34 +185,42 @@ function mount(): (run: Run | null) => void {
       );
       return;
     }
-    const { state, started } = run;
+    if (run.dir !== memory.dir) note({ dir: run.dir });
+    const { state } = run;
     title.textContent = run.name;
     phase.textContent = phaseName(state.phase);
-    fill(facts, ...factsOf(run));
+    facts.textContent = factsOf(run);
 
     const actions = actionsOf(run);
     pause.hidden = !actions.pause;
     unpause.hidden = !actions.unpause;
     stop.hidden = !actions.stop;
     resume.hidden = !actions.resume;
-    inspect.hidden = use.hidden = !actions.use;
+    inspect.hidden = use.hidden = exportProject.hidden = !actions.use;
     if (actions.resume) resume.textContent = t("Resume from step {0}", formatCount(run.checkpointStep ?? 0));
 
-    const done = started ? stepOf(run) / started.train.steps : (run.prepared ?? 0);
+    const steps = stepsOf(run);
+    const done = steps ? stepOf(run) / steps : (run.prepared ?? 0);
     progressFill.style.width = `${100 * Math.min(1, done)}%`;
     setAttr(progress, "aria-valuenow", Math.round(100 * Math.min(1, done)));
     progress.classList.toggle("paused", state.phase === "paused" || state.phase === "stopped");
 
     fill(notice, ...noticeOf(run));
     const hasSteps = run.reports.length > 0;
-    figures.hidden = !hasSteps;
-    curves.node.hidden = !hasSteps;
-    samples.node.hidden = !started;
+    for (const part of [figures, curves.node, comparison.node]) part.hidden = !hasSteps;
+    samples.node.hidden = run.samples.length === 0 && !run.started;
     if (hasSteps) {
       fill(figures, ...figuresOf(run));
-      curves.show(run);
+      curves.show(run, others);
+      comparison.show(run, others);
     }
+    task.show(run);
     samples.show(run);
+    checkpoints.show(more.checkpoints);
+    painted.show(run, more.checkpoints);
+    // A task makes its own examples.
+    painted.node.hidden = run.record?.facts["data.kind"] === "task" || run.checkpointStep === null;
+    record.show(run);
     if (state.phase !== saidPhase) spoken.textContent = t("The run is {0}.", phaseName(state.phase));
     saidPhase = state.phase;
   };
@@ -147,18 +239,21 @@ function phaseName(phase: RunPhase): string {
   return names[phase];
 }
 
-function factsOf({ preset, started }: Run): (string | HTMLElement)[] {
-  if (!started) return [t("preset {0}", preset)];
-  const { model, device, deviceReason } = started;
-  const { nLayers, nHeads, dModel } = model.config;
+function factsOf({ preset, started, record }: Run): string {
+  const { settings, facts } = record ?? { settings: {}, facts: {} };
+  const parameters = started?.model.parameters ?? facts.parameters;
+  const [layers, heads, width] = started
+    ? [started.model.config.nLayers, started.model.config.nHeads, started.model.config.dModel]
+    : [settings["model.nLayers"], settings["model.nHeads"], settings["model.dModel"]];
+  const { device, deviceReason } = started ?? facts;
   return [
-    [
-      t("preset {0}", preset),
-      t("{0} parameters", formatParameters(model.parameters)),
-      t("{0} layers, {1} heads, width {2}", nLayers, nHeads, dModel),
-      `${device}: ${deviceReason}`,
-    ].join(" · "),
-  ];
+    preset && t("preset {0}", preset),
+    typeof parameters === "number" && t("{0} parameters", formatParameters(parameters)),
+    layers && heads && width && t("{0} layers, {1} heads, width {2}", String(layers), String(heads), String(width)),
+    device && [device, deviceReason].filter(Boolean).join(": "),
+  ]
+    .filter(Boolean)
+    .join(" · ");
 }
 
 function noticeOf({ state: { phase, message }, prepared }: Run): HTMLElement[] {
@@ -188,8 +283,9 @@ function figuresOf(run: Run): HTMLElement[] {
       el("dd", {}, el("span", { class: "figure-value" }, value), note && el("span", { class: "figure-note" }, note)),
     );
   const { secondsLeft, phase } = run.state;
+  const steps = stepsOf(run);
   return [
-    figure(t("Step"), formatCount(stepOf(run)), run.started ? t("of {0}", formatCount(run.started.train.steps)) : ""),
+    figure(t("Step"), formatCount(stepOf(run)), steps ? t("of {0}", formatCount(steps)) : ""),
     figure(t("Training loss"), last ? last.loss.toFixed(3) : "–"),
     figure(
       t("Validation loss"),
@@ -203,3 +299,5 @@ function figuresOf(run: Run): HTMLElement[] {
     ...(run.checkpointStep === null ? [] : [figure(t("Checkpoint"), formatCount(run.checkpointStep))]),
   ];
 }
+
+void start();

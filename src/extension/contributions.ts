@@ -1,5 +1,6 @@
 /** The ids that `package.json` and the code must agree on. A test compares them. */
 
+import type { QueuedRun } from "../protocol/webviewApi";
 import type { Model } from "./models";
 
 /** Every command, with what it may be given when another place calls it. */
@@ -11,6 +12,14 @@ export interface Commands {
   "decoderLab.pauseTraining": () => Promise<void>;
   "decoderLab.stopTraining": () => Promise<void>;
   "decoderLab.resumeTraining": (model?: Model) => Promise<void>;
+  "decoderLab.openRunRecord": (model?: Model) => Promise<void>;
+  "decoderLab.branchTraining": (model?: Model) => Promise<void>;
+  "decoderLab.exportProject": (model?: Model) => Promise<void>;
+  "decoderLab.runQueuedNow": (run?: QueuedRun) => Promise<void>;
+  "decoderLab.moveQueuedUp": (run?: QueuedRun) => Promise<void>;
+  "decoderLab.moveQueuedDown": (run?: QueuedRun) => Promise<void>;
+  "decoderLab.removeQueued": (run?: QueuedRun) => Promise<void>;
+  "decoderLab.goOnWithQueue": () => Promise<void>;
   "decoderLab.chooseModel": () => Promise<void>;
   "decoderLab.activateModel": (model?: Model) => Promise<void>;
   "decoderLab.inspectModel": (model?: Model) => Promise<void>;
@@ -20,6 +29,8 @@ export interface Commands {
   "decoderLab.copyModuleTree": (model?: Model) => Promise<void>;
   "decoderLab.refreshModels": () => Promise<void>;
   "decoderLab.inspectSelection": () => Promise<void>;
+  "decoderLab.openExplorer": (model?: Model) => Promise<void>;
+  "decoderLab.exploreInspected": () => Promise<void>;
   "decoderLab.toggleCompletions": () => Promise<void>;
   "decoderLab.chooseDevice": () => Promise<void>;
   "decoderLab.restartEngine": () => Promise<void>;
@@ -36,6 +47,14 @@ export const commandIds: { readonly [Id in keyof Commands]: true } = {
   "decoderLab.pauseTraining": true,
   "decoderLab.stopTraining": true,
   "decoderLab.resumeTraining": true,
+  "decoderLab.openRunRecord": true,
+  "decoderLab.branchTraining": true,
+  "decoderLab.exportProject": true,
+  "decoderLab.runQueuedNow": true,
+  "decoderLab.moveQueuedUp": true,
+  "decoderLab.moveQueuedDown": true,
+  "decoderLab.removeQueued": true,
+  "decoderLab.goOnWithQueue": true,
   "decoderLab.chooseModel": true,
   "decoderLab.activateModel": true,
   "decoderLab.inspectModel": true,
@@ -45,6 +64,8 @@ export const commandIds: { readonly [Id in keyof Commands]: true } = {
   "decoderLab.copyModuleTree": true,
   "decoderLab.refreshModels": true,
   "decoderLab.inspectSelection": true,
+  "decoderLab.openExplorer": true,
+  "decoderLab.exploreInspected": true,
   "decoderLab.toggleCompletions": true,
   "decoderLab.chooseDevice": true,
   "decoderLab.restartEngine": true,
@@ -61,6 +82,7 @@ export const settingDefaults = {
   "hover.enabled": true,
   "hover.languages": { "*": true } as Readonly<Record<string, boolean>>,
   "inspector.maxTokens": 128,
+  "explorer.maxTokens": 1024,
   "completion.enabled": true,
   "completion.languages": { "*": true } as Readonly<Record<string, boolean>>,
   "completion.exclude": [] as readonly string[],
@@ -80,6 +102,7 @@ export const settingLimits: {
   readonly [Name in keyof Settings as Settings[Name] extends number ? Name : never]: readonly [number, number];
 } = {
   "inspector.maxTokens": [2, 2048],
+  "explorer.maxTokens": [2, 8192],
   "completion.delay": [0, 5000],
   "completion.maxNewTokens": [1, 512],
   "completion.contextTokens": [16, 8192],
@@ -101,8 +124,12 @@ export const viewIds = {
 
 /** The type of the training panel, by which VS Code brings it back after a reload. */
 export const trainingPanelType = "decoderLab.training";
+/** Of the Explorer's. */
+export const explorerPanelType = "decoderLab.explorer";
 
 export const contextKeys = {
   /** A run is preparing, running or paused in this window. */
   training: "decoderLab.training",
+  /** Runs wait until the user lets them go on. */
+  queueHeld: "decoderLab.queueHeld",
 } as const;

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import { Activity } from "./activity";
 import { chooseDevice, restartEngine, showMenu, toggleCompletions } from "./commands/engineCommands";
@@ -14,9 +14,12 @@ import {
   resumeTraining,
   revealModel,
 } from "./commands/modelCommands";
+import { openExplorer } from "./commands/openExplorer";
+import { changeQueue } from "./commands/queueCommands";
 import { registerCommand, showingErrors } from "./commands/registerCommand";
+import { branchFrom, branchTraining, chooseCompared, exportProject, openRunRecord } from "./commands/runCommands";
 import { trainTinyGpt } from "./commands/trainTinyGpt";
-import { type Commands, trainingPanelType, viewIds } from "./contributions";
+import { type Commands, explorerPanelType, trainingPanelType, viewIds } from "./contributions";
 import { EngineClient, type EngineState } from "./engineClient";
 import { Hub } from "./hub";
 import { l10n } from "./l10n";
@@ -26,6 +29,7 @@ import { InlineCompletion } from "./providers/inlineCompletion";
 import { TokenHover, textSchemes } from "./providers/tokenHover";
 import { setting } from "./settings";
 import { Trainings } from "./trainings";
+import { ExplorerPanel } from "./views/explorerPanel";
 import { InspectorView } from "./views/inspectorView";
 import { ModelTree } from "./views/modelTree";
 import { StatusItem } from "./views/statusItem";
@@ -46,7 +50,10 @@ export function activate(context: vscode.ExtensionContext): void {
     log,
     onState: (state) => {
       status.update();
-      if (state.kind === "running") inspector.engineStarted();
+      if (state.kind === "running") {
+        inspector.engineStarted();
+        explorer.engineStarted();
+      }
       void tellState(state);
     },
   });
@@ -59,10 +66,13 @@ export function activate(context: vscode.ExtensionContext): void {
   const status = new StatusItem(lab);
   const tree = new ModelTree(lab);
   const inspector = new InspectorView(lab);
-  const panel: TrainingPanel = new TrainingPanel(
-    lab,
-    () => void showingErrors("resume", () => resumeRun(lab, panel), log),
-  );
+  const explorer = new ExplorerPanel(lab);
+  const panel: TrainingPanel = new TrainingPanel(lab, {
+    resume: (dir) => void showingErrors("resume", () => resumeRun(lab, panel, dir), log),
+    branch: (run, checkpoint) => void showingErrors("branch", () => branchFrom(lab, panel, run, checkpoint), log),
+    exportProject: (dir) => void showingErrors("export", () => exportProject(lab)({ dir, name: basename(dir) }), log),
+    chooseCompared: (dir, chosen) => chooseCompared(lab, dir, chosen),
+  });
   const hover = new TokenHover(lab);
   const command = <Id extends keyof Commands>(id: Id, run: Commands[Id]) => registerCommand(id, run, log);
 
@@ -73,6 +83,7 @@ export function activate(context: vscode.ExtensionContext): void {
     status,
     tree,
     inspector,
+    explorer,
     panel,
     hover,
     command("decoderLab.trainTinyGpt", trainTinyGpt(lab, panel)),
@@ -84,6 +95,14 @@ export function activate(context: vscode.ExtensionContext): void {
     ),
     command("decoderLab.stopTraining", async () => trainings.current?.stop()),
     command("decoderLab.resumeTraining", resumeTraining(lab, panel)),
+    command("decoderLab.openRunRecord", openRunRecord(lab, panel)),
+    command("decoderLab.branchTraining", branchTraining(lab, panel)),
+    command("decoderLab.exportProject", exportProject(lab)),
+    command("decoderLab.runQueuedNow", changeQueue(lab, "now")),
+    command("decoderLab.moveQueuedUp", changeQueue(lab, "up")),
+    command("decoderLab.moveQueuedDown", changeQueue(lab, "down")),
+    command("decoderLab.removeQueued", changeQueue(lab, "remove")),
+    command("decoderLab.goOnWithQueue", async () => trainings.goOn()),
     command("decoderLab.chooseModel", chooseModel(lab)),
     command("decoderLab.activateModel", activateModel(lab)),
     command("decoderLab.inspectModel", inspectModel(lab, inspector)),
@@ -93,6 +112,8 @@ export function activate(context: vscode.ExtensionContext): void {
     command("decoderLab.copyModuleTree", copyModuleTree(lab)),
     command("decoderLab.refreshModels", () => models.refresh()),
     command("decoderLab.inspectSelection", () => inspector.reveal()),
+    command("decoderLab.openExplorer", openExplorer(lab, explorer)),
+    command("decoderLab.exploreInspected", async () => explorer.show(inspector.text)),
     command("decoderLab.toggleCompletions", toggleCompletions()),
     command("decoderLab.chooseDevice", chooseDevice(lab)),
     command("decoderLab.restartEngine", restartEngine(lab)),
@@ -101,6 +122,7 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.window.registerTreeDataProvider(viewIds.models, tree),
     vscode.window.registerWebviewViewProvider(viewIds.inspector, inspector),
     vscode.window.registerWebviewPanelSerializer(trainingPanelType, panel),
+    vscode.window.registerWebviewPanelSerializer(explorerPanelType, explorer),
     vscode.languages.registerHoverProvider(
       textSchemes.map((scheme) => ({ scheme })),
       hover,

@@ -4,6 +4,7 @@ import type { EngineApi, TrainEvent, TrainResult } from "../protocol/engineApi";
 import { type CallOptions, isCancelled, type Params, type Progress, type Result } from "../protocol/rpc";
 import type { RunPhase, RunSnapshot, RunState } from "../protocol/webviewApi";
 import { l10n } from "./l10n";
+import { thin, upTo } from "./runReports";
 
 /** The part of the engine client that a run needs. */
 export interface Engine {
@@ -14,9 +15,16 @@ export interface Engine {
   ): Promise<Result<EngineApi, M>>;
 }
 
-/** How a run begins: anew, or from the last checkpoint of a folder. */
+/** How a run begins: anew, from the last checkpoint of a folder, or in a new folder from a checkpoint of another run. */
 export type RunRequest =
   | { readonly kind: "train"; readonly params: EngineApi["train"]["params"] }
+  | {
+      readonly kind: "branch";
+      readonly params: EngineApi["branch"]["params"];
+      readonly preset: string;
+      /** Of the checkpoint. */
+      readonly step: number;
+    }
   | {
       readonly kind: "resume";
       readonly params: EngineApi["resume"]["params"];
@@ -25,15 +33,21 @@ export type RunRequest =
     };
 
 /** What is known of a run before it is resumed. */
-export type Before = Pick<RunSnapshot, "reports" | "evals" | "samples" | "checkpointStep">;
+export type Before = Pick<RunSnapshot, "reports" | "evals" | "updates" | "warnings" | "samples" | "checkpointStep">;
+
+/** The model folder that a run makes, or goes on with. */
+export const folderOf = (request: RunRequest): string =>
+  request.kind === "resume" ? request.params.dir : request.params.out;
+
+export const nameOf = (request: RunRequest): string => (request.kind === "resume" ? request.name : request.params.name);
+
+export const presetOf = (request: RunRequest): string =>
+  request.kind === "train" ? request.params.preset : request.preset;
 
 export interface RunListener {
   event(event: TrainEvent): void;
   state(state: RunState): void;
 }
-
-/** A chart of more points than this shows no more; then every second report is dropped. */
-const MAX_REPORTS = 4000;
 
 export class TrainingRun {
   readonly dir: string;
@@ -43,8 +57,10 @@ export class TrainingRun {
   readonly #listener: RunListener;
   readonly #abort = new AbortController();
   readonly #evals: RunSnapshot["evals"][number][] = [];
+  readonly #updates: RunSnapshot["updates"][number][] = [];
+  readonly #warnings: RunSnapshot["warnings"][number][] = [];
   readonly #samples: RunSnapshot["samples"][number][] = [];
-  #reports: RunSnapshot["reports"][number][] = [];
+  #reports: RunSnapshot["reports"] = [];
   #keepEvery = 1;
   #started: RunSnapshot["started"] = null;
   #checkpointStep: number | null = null;
@@ -54,10 +70,9 @@ export class TrainingRun {
   constructor(engine: Engine, request: RunRequest, listener: RunListener, before?: Before) {
     this.#engine = engine;
     this.#listener = listener;
-    const { kind, params } = request;
-    this.dir = kind === "train" ? params.out : params.dir;
-    this.name = kind === "train" ? params.name : request.name;
-    this.preset = kind === "train" ? params.preset : request.preset;
+    this.dir = folderOf(request);
+    this.name = nameOf(request);
+    this.preset = presetOf(request);
     if (before) this.#continueFrom(before);
   }
 
@@ -92,8 +107,11 @@ export class TrainingRun {
       started: this.#started,
       reports: this.#reports,
       evals: this.#evals,
+      updates: this.#updates,
+      warnings: this.#warnings,
       samples: this.#samples,
       checkpointStep: this.#checkpointStep,
+      record: null,
     };
   }
 
@@ -101,10 +119,7 @@ export class TrainingRun {
   async go(request: RunRequest): Promise<TrainResult> {
     const options = { signal: this.#abort.signal, onProgress: (event: TrainEvent) => this.#take(event) };
     try {
-      const result =
-        request.kind === "train"
-          ? await this.#engine.call("train", request.params, options)
-          : await this.#engine.call("resume", request.params, options);
+      const result = await this.#ask(request, options);
       this.#step = Math.max(this.#step, result.step);
       this.#setState(result.reason, null);
       return result;
@@ -117,6 +132,17 @@ export class TrainingRun {
       const message = this.#withWhatIsKept(error instanceof Error ? error.message : String(error));
       this.#setState("failed", message);
       throw new Error(message, { cause: error });
+    }
+  }
+
+  #ask(request: RunRequest, options: CallOptions<TrainEvent>): Promise<TrainResult> {
+    switch (request.kind) {
+      case "train":
+        return this.#engine.call("train", request.params, options);
+      case "branch":
+        return this.#engine.call("branch", request.params, options);
+      case "resume":
+        return this.#engine.call("resume", request.params, options);
     }
   }
 
@@ -150,6 +176,12 @@ export class TrainingRun {
       case "eval":
         this.#evals.push(event.report);
         break;
+      case "updates":
+        this.#updates.push({ step: event.step, layers: event.layers });
+        break;
+      case "warning":
+        this.#warnings.push({ step: event.step, message: event.message });
+        break;
       case "sample":
         this.#samples.push({ step: event.step, text: event.text });
         break;
@@ -165,19 +197,19 @@ export class TrainingRun {
 
   #addReports(reports: RunSnapshot["reports"]): void {
     this.#step = reports.at(-1)?.step ?? this.#step;
-    this.#reports.push(...reports.filter((report) => report.step % this.#keepEvery === 0));
-    if (this.#reports.length > MAX_REPORTS) {
-      this.#keepEvery *= 2;
-      this.#reports = this.#reports.filter((report) => report.step % this.#keepEvery === 0);
-    }
+    const { kept, every } = thin([...this.#reports, ...reports], this.#keepEvery);
+    this.#reports = kept;
+    this.#keepEvery = every;
   }
 
   /** The curves go on where an earlier run of the same folder was saved last. */
   #continueFrom(before: Before): void {
-    const last = before.checkpointStep ?? Number.POSITIVE_INFINITY;
-    this.#addReports(before.reports.filter((report) => report.step <= last));
-    this.#evals.push(...before.evals.filter((report) => report.step <= last));
-    this.#samples.push(...before.samples.filter((sample) => sample.step <= last));
+    const { reports, evals, updates, warnings, samples } = upTo(before, before.checkpointStep ?? Infinity);
+    this.#addReports(reports);
+    this.#evals.push(...evals);
+    this.#updates.push(...updates);
+    this.#warnings.push(...warnings);
+    this.#samples.push(...samples);
     this.#checkpointStep = before.checkpointStep;
   }
 

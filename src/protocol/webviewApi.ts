@@ -131,7 +131,7 @@ export interface InspectedSource {
 }
 
 /** Asked by the Explorer. */
-export interface ExplorerHost extends InspectorHost {
+export interface ExplorerHost extends InspectorHost, ScrubberHost {
   /** The user chose something: it is marked in the text's editor, and chosen in other views of the same run. */
   select: Method<Selected, null>;
   /** The models that can be run, the active one first. */
@@ -153,9 +153,9 @@ export interface Selected {
 }
 
 /** Told to the Explorer. */
-export interface ExplorerEvents extends InspectorEvents {
+export interface ExplorerEvents extends InspectorEvents, ScrubberEvents {
   /** The cursor moved in the text, or something was chosen in another view of the run. */
-  select: Selected;
+  select: Pick<Selected, "trace"> & Partial<Selected>;
 }
 
 /** Asked by the training view. Every method is about the run that the view shows. */
@@ -209,9 +209,15 @@ export type QueueChange = "remove" | "up" | "down" | "now";
 
 /** The runs that wait until the one before them is done. */
 export interface RunQueueState {
-  readonly waiting: readonly { readonly id: number; readonly name: string; readonly preset: string }[];
+  readonly waiting: readonly QueuedRun[];
   /** Why none of them starts before the user says so; null when the next starts by itself. */
   readonly held: string | null;
+}
+
+export interface QueuedRun {
+  readonly id: number;
+  readonly name: string;
+  readonly preset: string;
 }
 
 /** A learning rate that grows from step to step, and the loss at each. */

@@ -25,10 +25,10 @@ export interface DataBar {
 const MAX_ROWS = 200;
 const MAX_COLUMNS = 66;
 
-export function createDataBar(source: DataSource, save: Save): DataBar {
+/** `open`: the table is shown from the start. */
+export function createDataBar(source: DataSource, save: Save, open = false): DataBar {
   const said = el("span", { class: "small muted", attrs: { role: "status" } });
   const holder = el("div", { class: "data-holder" });
-  let open = false;
 
   const csv = () => {
     const table = source.table();

@@ -38,7 +38,7 @@ export function inspectModel(lab: Lab, inspector: InspectorView) {
 
 export function resumeTraining(lab: Lab, panel: TrainingPanel) {
   return async (given?: Model): Promise<void> => {
-    const trained = (model: Model) => usable(model) && trainedHere(model) && !lab.trainings.isTraining(model.dir);
+    const trained = (model: Model) => usable(model) && trainedHere(model) && !lab.trainings.isTaken(model.dir);
     const model = given ?? (await pickModel(lab, l10n.t("Resume Training"), trained));
     if (!model) return;
     const steps = await askForSteps(model);
@@ -49,15 +49,20 @@ export function resumeTraining(lab: Lab, panel: TrainingPanel) {
   };
 }
 
-/** Goes on with the run of the training view: from its last checkpoint or, where nothing was saved yet, from the start. */
-export async function resumeRun(lab: Lab, panel: TrainingPanel): Promise<void> {
-  const { current, request } = lab.trainings;
+/**
+ * Goes on with the run of a folder, by default the one of the training view: from its last checkpoint or, where nothing
+ * was saved yet, from the start.
+ */
+export async function resumeRun(lab: Lab, panel: TrainingPanel, dir = lab.trainings.current?.dir): Promise<void> {
+  const { request } = lab.trainings;
   await lab.models.refresh();
-  const model = lab.models.models.find(({ dir }) => dir === current?.dir);
+  const model = lab.models.models.find((each) => each.dir === dir);
   if (model && usable(model)) return resumeTraining(lab, panel)(model);
-  if (request?.kind !== "train") throw new Error(l10n.t("There is no run to go on with. Train a model first."));
-  const { name, dir } = lab.models.place(request.params.name);
-  const params = { ...request.params, name, out: dir, device: lab.engine.deviceChoice };
+  if (request?.kind !== "train" || request.params.out !== dir) {
+    throw new Error(l10n.t("There is no run to go on with. Train a model first."));
+  }
+  const place = lab.models.place(request.params.name);
+  const params = { ...request.params, name: place.name, out: place.dir, device: lab.engine.deviceChoice };
   await showRun(lab, panel, { kind: "train", params }, params.data !== undefined);
 }
 
@@ -135,12 +140,12 @@ export function copyModuleTree(lab: Lab) {
 const TOLD_FOR = 4000;
 
 function refuseWhileTraining(lab: Lab, model: Model): void {
-  if (lab.trainings.isTraining(model.dir)) {
+  if (lab.trainings.isTaken(model.dir)) {
     throw new Error(l10n.t("“{0}” is still training. Stop it first, or wait until it is done.", model.name));
   }
 }
 
-async function pickModel(lab: Lab, title: string, which: (model: Model) => boolean): Promise<Model | undefined> {
+export async function pickModel(lab: Lab, title: string, which: (model: Model) => boolean): Promise<Model | undefined> {
   await lab.models.refresh();
   const models = lab.models.models.filter(which);
   if (models.length === 0) throw new Error(l10n.t("There is no model for this yet. Train or import one first."));

@@ -1,39 +1,41 @@
 /** "Train Tiny GPT": asks for a preset, for what to train on and, if wanted, for settings; then trains in the background. */
 
 import * as vscode from "vscode";
-import type { PresetInfo, TextSource } from "../../protocol/engineApi";
+import type { PresetInfo, TextSource, TrainParams } from "../../protocol/engineApi";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
 import { setting } from "../settings";
 import type { TrainingPanel } from "../views/trainingPanel";
-import { orderedSettings, parseSetting, type SettingValue, settingLabel } from "./trainingChoices";
+import { findLearningRate } from "./findLearningRate";
+import { pickSetting } from "./pickSetting";
+import type { SettingValue } from "./trainingChoices";
 import { showRun } from "./trainingProgress";
 
 export function trainTinyGpt(lab: Lab, panel: TrainingPanel) {
   return async (): Promise<void> => {
-    if (lab.trainings.current?.active) {
-      panel.show();
-      throw new Error(
-        l10n.t("“{0}” is still training. Stop it first, or wait until it is done.", lab.trainings.current.name),
-      );
-    }
     const preset = await pickPreset(lab);
     if (!preset) return;
     const data = preset.needsText ? await pickText() : undefined;
     if (preset.needsText && !data) return;
-    const set = await pickSettings(preset);
-    if (!set) return;
 
     await lab.models.refresh();
-    const { name, dir } = lab.models.place(data?.name ?? preset.title);
-    const params = { preset: preset.name, out: dir, name, device: lab.engine.deviceChoice, set };
-    panel.show();
-    await showRun(
-      lab,
-      panel,
-      { kind: "train", params: data ? { ...params, data: data.source } : params },
-      preset.needsText,
-    );
+    const place = lab.models.place(data?.name ?? preset.title);
+    const wanted: TrainParams = {
+      preset: preset.name,
+      out: place.dir,
+      name: place.name,
+      device: lab.engine.deviceChoice,
+      ...(data && { data: data.source }),
+    };
+    try {
+      const set = await pickSettings(preset, (changed) => findLearningRate(lab, panel, { ...wanted, set: changed }));
+      if (!set) return lab.models.giveBack(place);
+      panel.show();
+      await showRun(lab, panel, { kind: "train", params: { ...wanted, set } }, preset.needsText);
+    } catch (error) {
+      lab.models.giveBack(place);
+      throw error;
+    }
   };
 }
 
@@ -113,44 +115,38 @@ async function pickFiles(folder: boolean): Promise<NamedText | undefined> {
 
 const baseName = (uri: vscode.Uri) => uri.path.split("/").at(-1) || uri.path;
 
-/** The settings that were changed; Enter starts with the preset's own. Undefined when dismissed. */
-async function pickSettings(preset: PresetInfo): Promise<Record<string, SettingValue> | undefined> {
+/**
+ * The settings that were changed; Enter starts with the preset's own. Undefined when dismissed. `findRate` answers the
+ * learning rate that is to be taken, if any.
+ */
+async function pickSettings(
+  preset: PresetInfo,
+  findRate: (changed: Changed) => Promise<number | undefined>,
+): Promise<Changed | undefined> {
   const changed: Record<string, SettingValue> = {};
-  const title = l10n.t("{0}: start, or change a setting first", preset.title);
+  const rate = "train.schedule.lr";
+  const start = {
+    label: `$(play) ${l10n.t("Start training")}`,
+    description: l10n.t("device: {0}", setting("engine.device")),
+    value: "start" as const,
+  };
+  const find = {
+    label: `$(graph-line) ${l10n.t("Find a learning rate…")}`,
+    description: l10n.t("tries growing ones for a minute and shows the loss of each"),
+    value: "find" as const,
+  };
   for (;;) {
-    const start = {
-      label: `$(play) ${l10n.t("Start training")}`,
-      description: l10n.t("device: {0}", setting("engine.device")),
-      name: null,
-      alwaysShow: true,
-    };
-    const line = { label: l10n.t("Settings"), kind: vscode.QuickPickItemKind.Separator, name: null };
-    const settings = orderedSettings(preset.settings).map(([name, value]) => ({
-      label: settingLabel(name),
-      description: `${changed[name] ?? value}${name in changed ? ` (${l10n.t("changed")})` : ""}`,
-      name,
-      ...(settingLabel(name) === name ? {} : { detail: name }),
-    }));
-    const picked = await vscode.window.showQuickPick([start, line, ...settings], { title, matchOnDetail: true });
+    const picked = await pickSetting(
+      l10n.t("{0}: start, or change a setting first", preset.title),
+      rate in preset.settings ? [start, find] : [start],
+      preset.settings,
+      changed,
+    );
     if (!picked) return undefined;
-    if (picked.name === null) return changed;
-    const before = preset.settings[picked.name];
-    if (before === undefined) continue;
-    const value = await askForSetting(picked.name, changed[picked.name] ?? before, before);
-    if (value !== undefined) changed[picked.name] = value;
+    if (picked === "start") return changed;
+    const found = picked === "find" ? await findRate(changed) : undefined;
+    if (found !== undefined) changed[rate] = found;
   }
 }
 
-async function askForSetting(name: string, now: SettingValue, like: SettingValue): Promise<SettingValue | undefined> {
-  const typed = await vscode.window.showInputBox({
-    title: settingLabel(name),
-    prompt: l10n.t("The preset has {0}.", String(like)),
-    value: String(now),
-    validateInput: (text) => {
-      const parsed = parseSetting(text, like);
-      return "problem" in parsed ? parsed.problem : undefined;
-    },
-  });
-  const parsed = typed === undefined ? undefined : parseSetting(typed, like);
-  return parsed && "value" in parsed ? parsed.value : undefined;
-}
+type Changed = Readonly<Record<string, SettingValue>>;

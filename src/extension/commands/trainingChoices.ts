@@ -4,6 +4,9 @@ import { l10n } from "../l10n";
 
 export type SettingValue = string | number | boolean;
 
+export const isSetting = (value: unknown): value is SettingValue =>
+  typeof value === "string" || typeof value === "number" || typeof value === "boolean";
+
 /** The settings a person is likely to change come first; the rest follow by name. */
 export function orderedSettings(settings: Readonly<Record<string, SettingValue>>): [string, SettingValue][] {
   const rank = (name: string) => {

@@ -1,23 +1,27 @@
+import { dirname } from "node:path";
 import * as vscode from "vscode";
 import type { TrainResult } from "../../protocol/engineApi";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
-import { readReports } from "../runReports";
-import type { RunRequest, TrainingRun } from "../trainingRun";
+import { type RunReports, readReports, upTo } from "../runReports";
+import { nameOf, type RunRequest, type TrainingRun } from "../trainingRun";
 import { progressLine } from "../views/statusText";
 import type { TrainingPanel } from "../views/trainingPanel";
 
 /**
- * Runs a training with its progress in a notification, whose Cancel stops it and keeps what was learned. A model of
- * text becomes the active one, so that it can be tried at once.
+ * Runs a training, when it is its turn, with its progress in a notification, whose Cancel stops it and keeps what was
+ * learned. A model of text becomes the active one, so that it can be tried at once.
  */
 export async function showRun(lab: Lab, panel: TrainingPanel, request: RunRequest, activate: boolean): Promise<void> {
-  const name = request.kind === "train" ? request.params.name : request.name;
+  const name = nameOf(request);
+  const turn = lab.trainings.turn(request);
+  if (lab.trainings.queue.waiting.length > 0) tellQueued(name, lab.trainings.queue.waiting.length);
+  const start = await turn;
   const location = vscode.ProgressLocation.Notification;
   const options = { location, title: l10n.t("Training {0}", name), cancellable: true };
-  const saved = request.kind === "resume" ? await readReports(request.params.dir) : undefined;
+  const saved = await savedOf(request);
   const result = await vscode.window.withProgress(options, async (progress, token) => {
-    const ended = lab.trainings.run(request, saved);
+    const ended = start(saved);
     const run = lab.trainings.current;
     const subscription = run && follow(lab, run, progress, token);
     try {
@@ -29,6 +33,19 @@ export async function showRun(lab: Lab, panel: TrainingPanel, request: RunReques
   if (activate && result.step > 0) await lab.models.activate(result.dir);
   void offerNext(lab, panel, name, result, activate);
 }
+
+/** The reports that a run goes on from. */
+async function savedOf(request: RunRequest): Promise<RunReports | undefined> {
+  if (request.kind === "train") return undefined;
+  if (request.kind === "resume") return readReports(request.params.dir);
+  // A checkpoint is in a folder of its run's folder.
+  return upTo(await readReports(dirname(dirname(request.params.dir))), request.step);
+}
+
+const tellQueued = (name: string, place: number) =>
+  void vscode.window.showInformationMessage(
+    l10n.t("“{0}” waits for its turn, at place {1} of the queue.", name, place),
+  );
 
 /** Shows the run's reports in the progress, and stops the run when that is cancelled. */
 function follow(

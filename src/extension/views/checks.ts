@@ -66,6 +66,7 @@ const selected = (params: unknown): Selected => ({
 
 export const explorerChecks: Checks<ExplorerHost> = {
   ...inspectorChecks,
+  ...scrubberChecks,
   select: selected,
   models: nothing,
   inspectAlso: (params) => ({ dir: text(params, "dir", LONGEST_PATH), text: text(params, "text", MAX_INSPECTED) }),

@@ -1,4 +1,5 @@
 import * as vscode from "vscode";
+import type { QueuedRun } from "../../protocol/webviewApi";
 import { bytes, count, deviceName } from "../format";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
@@ -6,9 +7,10 @@ import { logged } from "../logged";
 import type { Model } from "../models";
 import { type ModuleNode, moduleNode, problemNode } from "./moduleNodes";
 
-type Node = Model | ModuleNode;
+type Node = Model | ModuleNode | QueuedRun;
 
 const isModule = (node: Node): node is ModuleNode => "kind" in node;
+const isQueued = (node: Node): node is QueuedRun => "id" in node && !("kind" in node);
 
 /** The Models view: what is there, which is active, what a run is doing; and in each model its modules. */
 export class ModelTree implements vscode.TreeDataProvider<Node>, vscode.Disposable {
@@ -24,15 +26,18 @@ export class ModelTree implements vscode.TreeDataProvider<Node>, vscode.Disposab
     this.#subscriptions = vscode.Disposable.from(
       lab.models.onDidChange(changed),
       lab.trainings.onDidChangeState(changed),
+      lab.trainings.onDidChangeQueue(changed),
     );
   }
 
   async getChildren(parent?: Node): Promise<Node[]> {
-    if (!parent) return [...this.#lab.models.models];
+    if (!parent) return [...this.#lab.trainings.queue.waiting, ...this.#lab.models.models];
+    if (isQueued(parent)) return [];
     return isModule(parent) ? [...parent.children] : [await this.#describe(parent)];
   }
 
   getTreeItem(node: Node): vscode.TreeItem {
+    if (isQueued(node)) return this.#queuedItem(node);
     return isModule(node) ? moduleItem(node) : this.#modelItem(node);
   }
 
@@ -44,6 +49,19 @@ export class ModelTree implements vscode.TreeDataProvider<Node>, vscode.Disposab
       this.#lab.log.warn(`describe: ${logged(error)}`);
       return problemNode(error instanceof Error ? error.message : String(error), dir);
     }
+  }
+
+  #queuedItem(run: QueuedRun): vscode.TreeItem {
+    const { waiting, held } = this.#lab.trainings.queue;
+    const item = new vscode.TreeItem(run.name);
+    item.id = `queued ${run.id}`;
+    item.contextValue = "queued";
+    item.description = l10n.t("waits to train, place {0}", 1 + waiting.findIndex(({ id }) => id === run.id));
+    item.tooltip = held ?? l10n.t("It starts when the runs before it are done.");
+    item.iconPath = new vscode.ThemeIcon(held ? "debug-pause" : "clock");
+    item.command = { command: "decoderLab.showTraining", title: l10n.t("Show Training") };
+    item.accessibilityInformation = { label: `${run.name}, ${item.description}` };
+    return item;
   }
 
   #modelItem(model: Model): vscode.TreeItem {

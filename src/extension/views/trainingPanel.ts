@@ -1,29 +1,50 @@
-/** The training view, in the editor area: the curves, samples and buttons of the current run. */
+/** The training view, in the editor area: the curves, samples and buttons of a run, beside others if the user wants. */
 
 import * as vscode from "vscode";
-import { serve } from "../../protocol/rpc";
-import type { TrainingEvents, TrainingHost } from "../../protocol/webviewApi";
+import type { CheckpointInfo } from "../../protocol/engineApi";
+import { type Server, serve } from "../../protocol/rpc";
+import type { FinderState, PaintedText, RunSnapshot, TrainingEvents, TrainingHost } from "../../protocol/webviewApi";
 import { trainingPanelType } from "../contributions";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
+import { readCheckpoints, readRecord, readRun } from "../runReports";
 import { trainingChecks } from "./checks";
 import { act, save } from "./hostActions";
 import { openPage, webviewPort } from "./webviewPage";
 
+/** What the buttons of the view do that commands do too; each shows its own errors. */
+export interface RunActions {
+  /** Goes on with a run from its last checkpoint. */
+  resume(dir: string | undefined): void;
+  /** Trains on from a checkpoint of a run, in a new folder. */
+  branch(run: RunSnapshot, checkpoint: CheckpointInfo): void;
+  exportProject(dir: string): void;
+  /** Asks which runs are drawn beside this one, of which some are already. */
+  chooseCompared(dir: string, chosen: readonly string[]): Promise<readonly string[] | undefined>;
+}
+
 export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disposable {
   readonly #lab: Lab;
-  readonly #resume: () => void;
+  readonly #actions: RunActions;
   #panel: vscode.WebviewPanel | undefined;
+  #page: Server<TrainingEvents> | undefined;
+  /** The folder of the run that is shown; without one, the run that goes on, or the last. */
+  #dir: string | undefined;
+  #compared: readonly string[] = [];
+  #checkpoints: readonly CheckpointInfo[] = [];
+  #finder: { readonly state: FinderState; readonly stop: () => void } | null = null;
 
-  /** `resume` goes on with the run that is shown, and shows its own errors. */
-  constructor(lab: Lab, resume: () => void) {
+  constructor(lab: Lab, actions: RunActions) {
     this.#lab = lab;
-    this.#resume = resume;
+    this.#actions = actions;
   }
 
-  show(): void {
+  /** Shows the run of a folder; without one, the run that goes on, or the last. */
+  show(dir?: string): void {
+    this.#dir = dir;
     if (this.#panel) {
       this.#panel.reveal(undefined, true);
+      void this.#showRun();
       return;
     }
     const title = l10n.t("Training");
@@ -31,8 +52,18 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     this.#fill(vscode.window.createWebviewPanel(trainingPanelType, title, place));
   }
 
-  /** VS Code brings the panel back after a reload. */
-  async deserializeWebviewPanel(panel: vscode.WebviewPanel): Promise<void> {
+  /** Draws a search for a learning rate, or no more; `stop` ends it. */
+  showFinder(state: FinderState | null, stop: () => void = () => {}): void {
+    this.#finder = state && { state, stop };
+    this.#page?.tell("finder", state);
+  }
+
+  /** VS Code brings the panel back after a reload, with what its page remembered. */
+  async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: unknown): Promise<void> {
+    const dir = typeof state === "object" && state !== null && "dir" in state ? state.dir : undefined;
+    await this.#lab.models.refresh();
+    const known = this.#lab.models.models.some((model) => model.dir === dir);
+    this.#dir = typeof dir === "string" && known && dir !== this.#lab.trainings.current?.dir ? dir : undefined;
     this.#fill(panel);
   }
 
@@ -44,34 +75,111 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     const { extensionUri, trainings } = this.#lab;
     this.#panel = panel;
     panel.iconPath = vscode.Uri.joinPath(extensionUri, "media", "icon.svg");
-    this.#setTitle();
+    this.#setTitle(null);
 
-    const server = serve<TrainingHost, TrainingEvents>(webviewPort(panel.webview), this.#handlers(), trainingChecks);
+    const page = serve<TrainingHost, TrainingEvents>(webviewPort(panel.webview), this.#handlers(), trainingChecks);
+    this.#page = page;
     const subscriptions = vscode.Disposable.from(
-      trainings.onDidStart((run) => {
-        this.#setTitle();
-        server.tell("run", run.snapshot());
+      trainings.onDidStart(() => {
+        this.#dir = undefined;
+        void this.#showRun();
       }),
-      trainings.onDidReport((event) => server.tell("train", event)),
-      trainings.onDidChangeState((state) => server.tell("state", state)),
+      trainings.onDidReport((event) => {
+        if (this.#isLive()) page.tell("train", event);
+        if (event.kind === "checkpoint" && this.#isLive()) void this.#tellSaved();
+        if (event.kind === "eval" && this.#compared.includes(trainings.current?.dir ?? "")) void this.#tellCompared();
+      }),
+      trainings.onDidChangeState((state) => this.#isLive() && page.tell("state", state)),
+      trainings.onDidChangeQueue((queue) => page.tell("queue", queue)),
     );
     panel.onDidDispose(() => {
       subscriptions.dispose();
-      server.close();
-      if (this.#panel === panel) this.#panel = undefined;
+      page.close();
+      if (this.#panel !== panel) return;
+      this.#panel = undefined;
+      this.#page = undefined;
     });
     openPage(panel.webview, extensionUri, "training", l10n.t("Training"));
   }
 
-  #setTitle(): void {
-    const name = this.#lab.trainings.current?.name;
-    if (this.#panel) this.#panel.title = name ? l10n.t("Training: {0}", name) : l10n.t("Training");
+  /** Whether the run that is shown is the one of this window, which tells by itself what it does. */
+  #isLive(): boolean {
+    return this.#shownDir() === this.#lab.trainings.current?.dir;
+  }
+
+  #shownDir(): string | undefined {
+    return this.#dir ?? this.#lab.trainings.current?.dir;
+  }
+
+  async #snapshot(): Promise<RunSnapshot | null> {
+    const dir = this.#shownDir();
+    if (dir === undefined) return null;
+    const { current } = this.#lab.trainings;
+    return current?.dir === dir ? { ...current.snapshot(), record: await readRecord(dir) } : readRun(dir);
+  }
+
+  async #showRun(): Promise<void> {
+    const run = await this.#snapshot();
+    this.#setTitle(run);
+    this.#page?.tell("run", run);
+    await Promise.all([this.#tellSaved(), this.#tellCompared()]);
+  }
+
+  #setTitle(run: RunSnapshot | null): void {
+    if (this.#panel) this.#panel.title = run ? l10n.t("Training: {0}", run.name) : l10n.t("Training");
+  }
+
+  /** What a checkpoint brings: it can be branched from, and the first writes the run's record. */
+  async #tellSaved(): Promise<void> {
+    const dir = this.#shownDir();
+    if (dir === undefined) return;
+    const [record, checkpoints] = await Promise.all([readRecord(dir), readCheckpoints(dir)]);
+    if (dir !== this.#shownDir()) return;
+    this.#checkpoints = checkpoints;
+    if (record) this.#page?.tell("record", record);
+    this.#page?.tell("checkpoints", checkpoints);
+  }
+
+  async #tellCompared(): Promise<void> {
+    const shown = this.#shownDir();
+    const runs = await Promise.all(this.#compared.filter((dir) => dir !== shown).map(readRun));
+    this.#page?.tell("compared", runs);
+  }
+
+  #checkpoint(step: number): CheckpointInfo {
+    const found = this.#checkpoints.find((each) => each.step === step);
+    if (!found) throw new Error(l10n.t("The checkpoint of step {0} is no longer kept; choose another.", step));
+    return found;
+  }
+
+  /** The run that is shown; what is asked of it needs one. */
+  #needed(): string {
+    const dir = this.#shownDir();
+    if (dir === undefined) throw new Error(l10n.t("No run is shown. Train a model first."));
+    return dir;
+  }
+
+  async #paint(step: number | null, page: number): Promise<PaintedText> {
+    const { engine } = this.#lab;
+    const dir = this.#needed();
+    const excerpt = await engine.call("trainingExcerpt", { dir, page });
+    const by = step === null ? (this.#checkpoints.at(-1) ?? { dir, step: 0 }) : this.#checkpoint(step);
+    const surprisal = await engine.call("surprisal", { dir: by.dir, text: excerpt.text, alternatives: 5 });
+    return { ...excerpt, step: by.step, surprisal };
   }
 
   #handlers(): Parameters<typeof serve<TrainingHost, TrainingEvents>>[1] {
     const { trainings, models } = this.#lab;
     return {
-      ready: () => ({ strings: vscode.l10n.bundle ?? {}, run: trainings.current?.snapshot() ?? null }),
+      ready: async () => {
+        const run = await this.#snapshot();
+        this.#setTitle(run);
+        this.#page?.tell("queue", trainings.queue);
+        this.#page?.tell("finder", this.#finder?.state ?? null);
+        void this.#tellSaved();
+        void this.#tellCompared();
+        return { strings: vscode.l10n.bundle ?? {}, run };
+      },
       pause: async ({ paused }) => {
         await trainings.current?.pause(paused);
         return null;
@@ -81,17 +189,60 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
         return null;
       },
       resume: () => {
-        this.#resume();
+        this.#actions.resume(this.#shownDir());
         return null;
       },
       activate: async ({ inspect }) => {
-        const dir = trainings.current?.dir;
-        if (dir) await models.activate(dir);
+        await models.activate(this.#needed());
         if (inspect) void vscode.commands.executeCommand("decoderLab.inspectSelection");
+        return null;
+      },
+      compare: async () => {
+        const chosen = await this.#actions.chooseCompared(this.#needed(), this.#compared);
+        if (!chosen) return null;
+        this.#compared = chosen;
+        await this.#tellCompared();
+        return null;
+      },
+      uncompare: async ({ dir }) => {
+        this.#compared = this.#compared.filter((each) => each !== dir);
+        await this.#tellCompared();
+        return null;
+      },
+      branch: async ({ step }) => {
+        const run = await this.#snapshot();
+        if (run) this.#actions.branch(run, this.#checkpoint(step));
+        return null;
+      },
+      paint: ({ step, page }) => this.#paint(step, page),
+      queued: async ({ id, change }) => {
+        if (change !== "now" || (await mayStop(this.#lab))) trainings.changeQueue(id, change);
+        return null;
+      },
+      goOn: () => {
+        trainings.goOn();
+        return null;
+      },
+      exportProject: () => {
+        this.#actions.exportProject(this.#needed());
+        return null;
+      },
+      stopFinding: () => {
+        this.#finder?.stop();
         return null;
       },
       act,
       save,
     };
   }
+}
+
+/** Whether the run that goes on may end for another; asked only where there is one. */
+export async function mayStop({ trainings }: Lab): Promise<boolean> {
+  const { current } = trainings;
+  if (!current?.active) return true;
+  const yes = l10n.t("Stop It and Run This");
+  const detail = l10n.t("What it learned until now is saved, and Resume Training goes on from there.");
+  const question = l10n.t("“{0}” is training. Shall it stop for this run?", current.name);
+  return (await vscode.window.showWarningMessage(question, { modal: true, detail }, yes)) === yes;
 }

@@ -1,8 +1,8 @@
 /** What is known of a run, kept up to date with what the host tells. */
 
 import type { TrainEvent } from "../../../src/protocol/engineApi";
-import type { RunSnapshot, RunState } from "../../../src/protocol/webviewApi";
-import type { Points } from "../../charts/series";
+import type { Facts, RunRecord, RunSnapshot, RunState } from "../../../src/protocol/webviewApi";
+import { indexAt, type Points } from "../../charts/series";
 
 /** A run as the page knows it: the host's snapshot and how far the preparation is. */
 export interface Run extends RunSnapshot {
@@ -25,8 +25,16 @@ export function afterEvent(run: Run, event: TrainEvent): Run {
       const state = { ...run.state, secondsLeft: event.secondsLeft };
       return { ...run, state, reports: appended(run.reports, event.reports) };
     }
+    case "updates": {
+      const { step, layers } = event;
+      return { ...run, updates: appended(run.updates, [{ step, layers }]) };
+    }
     case "eval":
       return { ...run, evals: appended(run.evals, [event.report]) };
+    case "warning": {
+      const { step, message } = event;
+      return { ...run, warnings: appended(run.warnings, [{ step, message }]) };
+    }
     case "sample":
       return { ...run, samples: [...run.samples, { step: event.step, text: event.text }] };
     case "checkpoint":
@@ -37,6 +45,8 @@ export function afterEvent(run: Run, event: TrainEvent): Run {
 }
 
 export const afterState = (run: Run, state: RunState): Run => ({ ...run, state });
+
+export const withRecord = (run: Run, record: RunRecord): Run => ({ ...run, record });
 
 /** A run that went back to a checkpoint reports some steps again: the newer report counts. */
 function appended<R extends { readonly step: number }>(known: readonly R[], news: readonly R[]): readonly R[] {
@@ -56,8 +66,60 @@ export function pointsOf<R extends { readonly step: number }>(
   return { x: with_.map(({ step }) => step), y: with_.map((report) => value(report) as number) };
 }
 
+/** What the curves are drawn over. */
+export type XAxis = "step" | "tokens" | "seconds";
+
+/**
+ * Where the steps of a run are on an axis; null where the run does not say. Tokens are the steps times a batch's tokens,
+ * seconds the tokens by the speed that was reported: pauses do not count.
+ */
+export function positions(run: Run, axis: XAxis): ((step: number) => number) | null {
+  if (axis === "step") return (step) => step;
+  const perStep = tokensPerStep(run);
+  if (perStep === null) return null;
+  if (axis === "tokens") return (step) => step * perStep;
+  const steps: number[] = [];
+  const seconds: number[] = [];
+  let [before, sum] = [0, 0];
+  for (const { step, tokensPerSecond } of run.reports) {
+    if (!(tokensPerSecond > 0)) continue;
+    sum += ((step - before) * perStep) / tokensPerSecond;
+    before = step;
+    steps.push(step);
+    seconds.push(sum);
+  }
+  if (steps.length === 0) return null;
+  return (step) => seconds[indexAt({ x: steps, y: seconds }, step)] ?? 0;
+}
+
+/** Tokens that a step learns from; null where the settings do not say. */
+export function tokensPerStep(run: Run): number | null {
+  const settings = settingsOf(run);
+  const [batch, block] = [settings["train.batchSize"], settings["train.blockSize"]];
+  const batches = settings["train.gradientAccumulation"] ?? 1;
+  if (typeof batch !== "number" || typeof block !== "number" || typeof batches !== "number") return null;
+  return batch * block * batches;
+}
+
+/** By dotted name: those of the run's record or, before it is written, those that the run started with. */
+export function settingsOf({ record, started }: Run): Facts {
+  if (record) return record.settings;
+  if (!started) return {};
+  const { steps, batchSize, blockSize, seed } = started.train;
+  return { "train.steps": steps, "train.batchSize": batchSize, "train.blockSize": blockSize, "train.seed": seed };
+}
+
+/** The points at their places on another axis. */
+export const movedTo = ({ x, y }: Points, position: (step: number) => number): Points => ({ x: x.map(position), y });
+
 /** The step that the run is at. */
 export const stepOf = (run: Run): number => run.reports.at(-1)?.step ?? run.checkpointStep ?? 0;
+
+/** How far the run was meant to go; null where it is not known. */
+export function stepsOf({ started, record }: Run): number | null {
+  const steps = started?.train.steps ?? record?.facts.steps;
+  return typeof steps === "number" ? steps : null;
+}
 
 /** Which buttons make sense now. */
 export interface RunActions {

@@ -1,0 +1,53 @@
+/** One pick from a list of things to do and of settings; a setting that is picked is asked for, and changed. */
+
+import * as vscode from "vscode";
+import { l10n } from "../l10n";
+import { orderedSettings, parseSetting, type SettingValue, settingLabel } from "./trainingChoices";
+
+interface Choice<V> {
+  readonly label: string;
+  readonly description: string;
+  readonly value: V;
+}
+
+/** Answers what was chosen to do, "changed" after a setting, undefined when dismissed. */
+export async function pickSetting<V extends string>(
+  title: string,
+  choices: readonly Choice<V>[],
+  settings: Readonly<Record<string, SettingValue>>,
+  changed: Record<string, SettingValue>,
+): Promise<V | "changed" | undefined> {
+  const items = [
+    ...choices.map(({ label, description, value }) => ({ label, description, value, name: null, alwaysShow: true })),
+    { label: l10n.t("Settings"), kind: vscode.QuickPickItemKind.Separator, value: null, name: null },
+    ...orderedSettings(settings).map(([name, value]) => ({
+      label: settingLabel(name),
+      description: `${changed[name] ?? value}${name in changed ? ` (${l10n.t("changed")})` : ""}`,
+      name,
+      value: null,
+      ...(settingLabel(name) === name ? {} : { detail: name }),
+    })),
+  ];
+  const picked = await vscode.window.showQuickPick(items, { title, matchOnDetail: true });
+  if (!picked) return undefined;
+  if (picked.value !== null) return picked.value;
+  const before = picked.name === null ? undefined : settings[picked.name];
+  if (picked.name === null || before === undefined) return "changed";
+  const value = await askForSetting(picked.name, changed[picked.name] ?? before, before);
+  if (value !== undefined) changed[picked.name] = value;
+  return "changed";
+}
+
+async function askForSetting(name: string, now: SettingValue, like: SettingValue): Promise<SettingValue | undefined> {
+  const typed = await vscode.window.showInputBox({
+    title: settingLabel(name),
+    prompt: l10n.t("It was {0}.", String(like)),
+    value: String(now),
+    validateInput: (text) => {
+      const parsed = parseSetting(text, like);
+      return "problem" in parsed ? parsed.problem : undefined;
+    },
+  });
+  const parsed = typed === undefined ? undefined : parseSetting(typed, like);
+  return parsed && "value" in parsed ? parsed.value : undefined;
+}
