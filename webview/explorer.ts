@@ -11,6 +11,7 @@ import { formatCount, formatMilliseconds, formatParameters } from "./format";
 import { connectHost, remember, remembered } from "./host";
 import { createInspection, type ExplorerTools, type Inspection, type Selection } from "./inspection";
 import { createInterventionChips } from "./parts/interventionChips";
+import { createScrubber } from "./parts/scrubber";
 import { createTokenStrip } from "./parts/tokenStrip";
 import { createViewPanes } from "./parts/viewPanes";
 import { createStore } from "./store";
@@ -45,6 +46,7 @@ async function start(): Promise<void> {
   host.on("busy", ({ busy }) => whenMounted((page) => page.busy(busy)));
   host.on("follow", ({ follow }) => whenMounted((page) => page.follow(follow)));
   host.on("select", (selected) => whenMounted((page) => page.select(selected)));
+  host.on("checkpoints", (event) => whenMounted((page) => page.checkpoints(event)));
   host.on("problem", (event) => whenMounted((page) => page.problem(event)));
   host.on("empty", (event) => whenMounted((page) => page.empty(event)));
 
@@ -80,6 +82,7 @@ function mount(follows: boolean) {
   const panes = createViewPanes(state, { selection, save, explorer });
   const strip = createTokenStrip(selection);
   const bar = createTopBar(follows, runText);
+  const scrubber = createScrubber((step) => host.call("scrub", { step }));
   const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
   const notice = el("div", { class: "notice" });
   const progress = el("div", {
@@ -91,6 +94,7 @@ function mount(follows: boolean) {
   const saveTrace = button(t("Save trace"), () => {
     if (shown) void host.call("saveTrace", { trace: shown.trace.trace }).catch(say);
   });
+  bar.buttons.before(scrubber.node);
   bar.buttons.append(saveTrace);
   main.append(
     el("h1", { class: "visually-hidden" }, t("Explorer")),
@@ -188,10 +192,14 @@ function mount(follows: boolean) {
     },
     select(selected: ExplorerEvents["select"]) {
       if (selected.trace !== base?.trace.trace) return;
-      told = JSON.stringify({ trace: selected.trace, ...pick(selected) });
-      selection.set(pick(selected));
+      const chosen = { ...selection.get(), ...selected };
+      told = JSON.stringify({ trace: selected.trace, ...pick(chosen) });
+      selection.set(pick(chosen));
     },
     follow: bar.follow,
+    checkpoints(event: ExplorerEvents["checkpoints"]) {
+      scrubber.show(event);
+    },
     busy(busy: boolean) {
       progress.hidden = !busy;
       setAttr(main, "aria-busy", String(busy));

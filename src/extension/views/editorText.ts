@@ -11,6 +11,12 @@ export interface EditorText {
   readonly place: TextPlace;
 }
 
+/** A text that is looked into; one that was typed has no place in an editor. */
+export interface ShownText {
+  readonly source: InspectedSource;
+  readonly place: TextPlace | null;
+}
+
 export interface TextPlace {
   readonly uri: vscode.Uri;
   /** UTF-16 offset of the text in the document. */

@@ -2,13 +2,13 @@
 
 import * as vscode from "vscode";
 import { type Server, serve } from "../../protocol/rpc";
-import type { InspectedSource, InspectorHost, ScrubberHost } from "../../protocol/webviewApi";
+import type { InspectorHost, ScrubberHost } from "../../protocol/webviewApi";
 import { viewIds } from "../contributions";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
 import { setting } from "../settings";
 import { inspectorChecks, scrubberChecks } from "./checks";
-import { showsText, textOf, typedText } from "./editorText";
+import { type ShownText, showsText, textOf, typedText } from "./editorText";
 import { act, save } from "./hostActions";
 import { traceAnswers } from "./traceAnswers";
 import { type RunEvents, TraceRuns } from "./traceRuns";
@@ -29,7 +29,7 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
   #typed: string | null = null;
   #timer: NodeJS.Timeout | undefined;
   /** Stays while a view and not a text is in front. */
-  #source: InspectedSource | null = null;
+  #text: ShownText | null = null;
 
   constructor(lab: Lab) {
     this.#lab = lab;
@@ -68,6 +68,11 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
       this.#cancel();
     });
     openPage(view.webview, this.#lab.extensionUri, "inspector", l10n.t("Layer Inspector"));
+  }
+
+  /** What is inspected; null where nothing is. */
+  get text(): ShownText | null {
+    return this.#text;
   }
 
   /** Shows the view with the selection or line of the active editor. */
@@ -142,15 +147,19 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
 
   async #inspect(): Promise<void> {
     if (!this.#server || !this.#view?.visible) return;
-    await this.#runs.run(() => (this.#source = this.#findSource()), setting("inspector.maxTokens"));
+    const find = () => {
+      this.#text = this.#findText();
+      return this.#text?.source ?? null;
+    };
+    await this.#runs.run(find, setting("inspector.maxTokens"));
   }
 
   /** The text to inspect; what it was before, where no text is in front or the inspector does not follow. */
-  #findSource(): InspectedSource | null {
-    if (this.#typed !== null) return this.#typed === "" ? null : typedText(this.#typed);
+  #findText(): ShownText | null {
+    if (this.#typed !== null) return this.#typed === "" ? null : { source: typedText(this.#typed), place: null };
     const editor = vscode.window.activeTextEditor;
     // Looking at the log leaves the text that is inspected.
-    if (!editor || !showsText(editor) || (!this.#follow && this.#source)) return this.#source;
-    return textOf(editor)?.source ?? null;
+    if (!editor || !showsText(editor) || (!this.#follow && this.#text)) return this.#text;
+    return textOf(editor);
   }
 }

@@ -9,7 +9,9 @@ export function ownBuffers(message: Message): Message {
 }
 
 function copy(value: unknown): unknown {
-  if (value instanceof Float32Array) return value.byteLength === value.buffer.byteLength ? value : value.slice();
+  if (value instanceof Float32Array || value instanceof Uint32Array) {
+    return value.byteLength === value.buffer.byteLength ? value : value.slice();
+  }
   // Not slice(): a Buffer is a Uint8Array too, whose slice() does not copy.
   if (value instanceof Uint8Array) return new Uint8Array(value);
   if (Array.isArray(value)) return value.length > 0 && isPlain(value[0]) ? value : value.map(copy);

@@ -9,7 +9,7 @@ import { ownBuffers } from "./ownBuffers";
 export function openPage(
   webview: vscode.Webview,
   extensionUri: vscode.Uri,
-  page: "inspector" | "training",
+  page: "inspector" | "training" | "explorer",
   title: string,
 ): void {
   const root = vscode.Uri.joinPath(extensionUri, "dist", "webview");
