@@ -1,5 +1,6 @@
 /**
- * The addition task: `<BOS>15+57=072<EOS>`, for all numbers of two digits.
+ * Arithmetic as a task: `<BOS>15+57=072<EOS>`, for all numbers of two digits; or of up to six, with another operator, or
+ * with the answer's last digit first.
  *
  *     ids      <BOS> 1 5 + 5 7 = 0 7 2
  *     labels       . . . . . . 0 7 2 <EOS>      . is IGNORE: the question is not to be learned
@@ -9,17 +10,26 @@ import { random } from "../random";
 import { adderTokenizer } from "../tokenizers";
 import { type Batch, emptyBatch } from "./batches";
 
-/** `<BOS>dd+dd=`, then the answer `ddd<EOS>`. */
-export const ADDER_PROMPT_LENGTH = 7;
-export const ADDER_ANSWER_LENGTH = 4;
-export const ADDER_LENGTH = ADDER_PROMPT_LENGTH + ADDER_ANSWER_LENGTH;
-/** Positions of a training sequence: all but the last token. */
-export const ADDER_BLOCK_SIZE = ADDER_LENGTH - 1;
+export type Operator = "+" | "-" | "*";
 
-/** Equations as ids, `ADDER_LENGTH` each. */
+/** What is asked. */
+export interface Arithmetic {
+  /** Of each of the two numbers. */
+  readonly digits: number;
+  readonly operator: Operator;
+  /** Whether answers are written from their last digit on, as they are worked out on paper. */
+  readonly reversed: boolean;
+}
+
+/** The task that the preset is known for. */
+export const ADDITION: Arithmetic = { digits: 2, operator: "+", reversed: false };
+
+/** Equations as ids, `length` each, of which the first `promptLength` are the question. */
 export interface Equations {
   readonly count: number;
-  readonly ids: Int32Array; // [count, ADDER_LENGTH]
+  readonly length: number;
+  readonly promptLength: number;
+  readonly ids: Int32Array; // [count, length]
 }
 
 export interface AdderData {
@@ -28,21 +38,71 @@ export interface AdderData {
   readonly test: Equations;
 }
 
-/** All 10,000 equations, shuffled by the seed, 7000 to train on, 2000 to validate, 1000 to test. */
-export function adderData(seed: number): AdderData {
-  const tokenizer = adderTokenizer();
-  const order = shuffled(10_000, seed, "adder");
-  const rows = (start: number, end: number): Equations => {
-    const ids = Array.from(order.subarray(start, end), (i) => tokenizer.encode(equation(Math.floor(i / 100), i % 100)));
-    return { count: end - start, ids: Int32Array.from(ids.flat()) };
-  };
-  return { train: rows(0, 7000), validation: rows(7000, 9000), test: rows(9000, 10_000) };
+/** Characters of an answer: room for the largest sum or product, or for a minus sign and a difference. */
+const answerLength = ({ digits, operator }: Arithmetic) => (operator === "*" ? 2 * digits : digits + 1);
+
+/** `<BOS>dd+dd=`, then the answer `ddd<EOS>`. */
+export function equationShape(task: Arithmetic): Pick<Equations, "length" | "promptLength"> {
+  const promptLength = 2 * task.digits + 3;
+  return { promptLength, length: promptLength + answerLength(task) + 1 };
 }
 
-/** `equation(5, 7)` is `<BOS>05+07=012<EOS>`. */
-function equation(a: number, b: number): string {
-  const digits = (n: number, length: number) => String(n).padStart(length, "0");
-  return `<BOS>${digits(a, 2)}+${digits(b, 2)}=${digits(a + b, 3)}<EOS>`;
+/** Positions of a training sequence: all but the last token. */
+export const equationBlockSize = (task: Arithmetic): number => equationShape(task).length - 1;
+
+/** Equations at most: all there are of two digits, and some of those of more. */
+const MOST = 100_000;
+
+/** The equations, shuffled by the seed: seven of ten to train on, two to validate, one to test. */
+export function adderData(seed: number, task: Arithmetic = ADDITION): AdderData {
+  const tokenizer = adderTokenizer();
+  const questions = questionsOf(seed, task);
+  const shape = equationShape(task);
+  const rows = (start: number, end: number): Equations => {
+    const ids = questions.slice(start, end).map(([a, b]) => tokenizer.encode(equation(a, b, task)));
+    return { ...shape, count: end - start, ids: Int32Array.from(ids.flat()) };
+  };
+  const n = questions.length;
+  const [validation, test] = [Math.round(0.7 * n), Math.round(0.9 * n)];
+  return { train: rows(0, validation), validation: rows(validation, test), test: rows(test, n) };
+}
+
+/** The numbers to calculate with, each two of them once, in random order. */
+function questionsOf(seed: number, { digits }: Arithmetic): readonly (readonly [number, number])[] {
+  const numbers = 10 ** digits;
+  if (numbers * numbers <= MOST) {
+    const all = shuffled(numbers * numbers, seed, "adder");
+    return Array.from(all, (i) => [Math.floor(i / numbers), i % numbers] as const);
+  }
+  const { below } = random(seed, "adder", digits);
+  const drawn = new Set<number>();
+  while (drawn.size < MOST) drawn.add(below(numbers) * numbers + below(numbers));
+  return Array.from(drawn, (i) => [Math.floor(i / numbers), i % numbers] as const);
+}
+
+/** `equation(5, 7)` is `<BOS>05+07=012<EOS>`; of 5 - 7 the answer is `-02`. */
+function equation(a: number, b: number, task: Arithmetic): string {
+  const { digits, operator, reversed } = task;
+  const written = (n: number, length: number) => String(n).padStart(length, "0");
+  const value = operator === "+" ? a + b : operator === "-" ? a - b : a * b;
+  const sign = value < 0 ? "-" : "";
+  const answer = sign + written(Math.abs(value), answerLength(task) - sign.length);
+  const shown = reversed ? [...answer].reverse().join("") : answer;
+  return `<BOS>${written(a, digits)}${operator}${written(b, digits)}=${shown}<EOS>`;
+}
+
+/** How often something is carried, or borrowed, on the way to an answer; null of products, which carry in several rows. */
+export function carriesOf(a: number, b: number, operator: Operator): number | null {
+  if (operator === "*") return null;
+  const [larger, smaller] = a >= b || operator === "+" ? [a, b] : [b, a];
+  let carries = 0;
+  let carry = 0;
+  for (let [x, y] = [larger, smaller]; x > 0 || y > 0; [x, y] = [Math.floor(x / 10), Math.floor(y / 10)]) {
+    const column = operator === "+" ? (x % 10) + (y % 10) + carry : 9 + (y % 10) + carry - (x % 10);
+    carry = column > 9 ? 1 : 0;
+    carries += carry;
+  }
+  return carries;
 }
 
 /** Steps of an epoch: every equation is seen once, the last batch is filled with rows that are ignored. */
@@ -64,14 +124,14 @@ export function* adderEvaluationBatches(equations: Equations, batchSize: number)
   for (let i = 0; i < adderBatchesPerEpoch(equations, batchSize); i++) yield batchOf(equations, order, i, batchSize);
 }
 
-function batchOf({ ids }: Equations, order: Int32Array, index: number, B: number): Batch {
-  const T = ADDER_BLOCK_SIZE;
+function batchOf({ ids, length, promptLength }: Equations, order: Int32Array, index: number, B: number): Batch {
+  const T = length - 1;
   const batch = emptyBatch(B, T);
   order.subarray(index * B, (index + 1) * B).forEach((row, b) => {
-    const start = row * ADDER_LENGTH;
+    const start = row * length;
     batch.ids.set(ids.subarray(start, start + T), b * T);
-    const answer = ids.subarray(start + ADDER_PROMPT_LENGTH, start + ADDER_LENGTH);
-    batch.labels.set(answer, b * T + ADDER_PROMPT_LENGTH - 1);
+    const answer = ids.subarray(start + promptLength, start + length);
+    batch.labels.set(answer, b * T + promptLength - 1);
   });
   return batch;
 }

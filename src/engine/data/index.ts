@@ -1,19 +1,22 @@
 export {
-  ADDER_ANSWER_LENGTH,
-  ADDER_BLOCK_SIZE,
-  ADDER_LENGTH,
-  ADDER_PROMPT_LENGTH,
+  ADDITION,
   type AdderData,
+  type Arithmetic,
   adderBatch,
   adderBatchesPerEpoch,
   adderData,
   adderEvaluationBatches,
+  carriesOf,
   type Equations,
+  equationBlockSize,
+  equationShape,
+  type Operator,
 } from "./adder";
 export {
   type Batch,
   type BatchShape,
   countEvaluationBatches,
+  emptyBatch,
   evaluationBatch,
   evaluationBatches,
   IGNORE,
@@ -23,6 +26,7 @@ export {
 export { cacheFolder, cacheLimit, DataCache } from "./cache";
 export { type Corpus, openCorpus, READING, type ReadingOptions, type TextSource } from "./corpus";
 export { type Documents, readTokens } from "./encode";
+export { readSentences } from "./sentences";
 export { type TokenizedText, type TokenizeOptions, tokenizeCorpus, type Vocabulary } from "./tokenizeCorpus";
 export {
   FileTokens,

@@ -20,9 +20,13 @@ import { bytesOf, type Documents, type Encoded, encodeCorpus, hashOfIds, readTok
 import { FileTokens, type Ids, idArray, type Tokens } from "./tokens";
 
 /** A vocabulary to learn from the text. */
-export type Vocabulary =
+export type Vocabulary = (
   | { readonly kind: "characters" }
-  | { readonly kind: "words" | "bytePairs"; readonly vocabSize: number };
+  | { readonly kind: "words" | "bytePairs"; readonly vocabSize: number }
+) & {
+  /** Whether it has a token that ends a document. */
+  readonly endOfText?: boolean;
+};
 
 export interface TokenizedText {
   readonly tokenizer: Tokenizer;
@@ -75,7 +79,8 @@ export async function tokenizeCorpus(
 const isTokenizer = (choice: Tokenizer | Vocabulary): choice is Tokenizer => "encode" in choice;
 
 function learn(corpus: Corpus, vocabulary: Vocabulary, signal: AbortSignal | undefined): Promise<Tokenizer> {
-  const options = { ...(signal && { signal }) };
+  const { endOfText = false } = vocabulary;
+  const options = { endOfText, ...(signal && { signal }) };
   // One character that was not seen would be one that the rest of the text cannot be written with.
   if (vocabulary.kind === "characters") return trainCharacters(corpus.chunks(signal), options);
   const train = vocabulary.kind === "words" ? trainWords : trainBytePairs;
@@ -158,9 +163,10 @@ async function learnOnce(
   signal: AbortSignal | undefined,
 ): Promise<Tokenizer> {
   const size = vocabulary.kind === "characters" ? "" : `-${vocabulary.vocabSize}`;
+  const end = vocabulary.endOfText ? "-ended" : "";
   const dir = await cache.entry(
     content,
-    `vocabulary-${vocabulary.kind}${size}`,
+    `vocabulary-${vocabulary.kind}${size}${end}`,
     async (dir) => (await stat(join(dir, "tokenizer_config.json")).catch(() => null)) !== null,
     async (dir) => saveTokenizer(await learn(corpus, vocabulary, signal), dir),
   );

@@ -6,9 +6,9 @@
 import { type Shape, sizeOf } from "../graph/shape";
 import { exportNames, type Family } from "../models/family";
 import type { ModelWeights } from "../models/folder";
-import { gpt2 } from "../models/gpt2";
+import { ACTIVATIONS, gpt2, gpt2Config } from "../models/gpt2";
 import { opt } from "../models/opt";
-import type { Activation, DecoderConfig } from "../nn/config";
+import type { DecoderConfig } from "../nn/config";
 import { type ParamSpec, paramSpecs } from "../nn/params";
 import { type Outgoing, readWhole, transposed } from "./values";
 
@@ -18,32 +18,14 @@ export interface KnownFamily {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** transformers' names of the activations; its "gelu" is the exact one. */
-const ACTIVATIONS: Readonly<Record<Activation, string>> = {
-  relu: "relu",
-  gelu: "gelu",
-  geluTanh: "gelu_new",
-  silu: "silu",
-};
-
 /** The family that computes what a model of ours does; null where there is none. */
 export function knownFamilyOf(cfg: DecoderConfig): KnownFamily | null {
   const isPre = cfg.norm === "pre" && cfg.finalNorm;
-  const activation_function = ACTIVATIONS[cfg.activation];
   if (cfg.headBias || cfg.positions.kind !== "learned" || !cfg.causal) return null;
   if (isPre && cfg.tiedHead) {
     return {
       family: gpt2,
-      config: {
-        ...headOf(gpt2, cfg),
-        n_positions: cfg.nCtx,
-        n_embd: cfg.dModel,
-        n_layer: cfg.nLayers,
-        n_head: cfg.nHeads,
-        n_inner: cfg.dMlp,
-        activation_function,
-        layer_norm_epsilon: cfg.normEps,
-      },
+      config: gpt2Config(cfg),
     };
   }
   // OPT's norms have an epsilon of their own, which its config.json does not say.
@@ -59,7 +41,7 @@ export function knownFamilyOf(cfg: DecoderConfig): KnownFamily | null {
       num_hidden_layers: cfg.nLayers,
       num_attention_heads: cfg.nHeads,
       ffn_dim: cfg.dMlp,
-      activation_function,
+      activation_function: ACTIVATIONS[cfg.activation],
       do_layer_norm_before: isPre,
       tie_word_embeddings: cfg.tiedHead,
     },

@@ -12,6 +12,7 @@ import {
 } from "../nn/config";
 import { Fields, requireSizes } from "./config";
 import { defineFamily, type FamilyNames } from "./family";
+import { gpt2, gpt2Config } from "./gpt2";
 
 const MODEL_TYPE = "decoder_lab";
 
@@ -126,9 +127,20 @@ export function translatorConfig(json: unknown, file: string): EncoderDecoderCon
   return cfg;
 }
 
+/** The family of a model that is trained here: ours, but for those that have GPT-2's layout. */
+export function trainedFamily(cfg: ModelConfig): FamilyNames {
+  if (isEncoderDecoder(cfg)) return decoderLabTranslate;
+  return cfg.qkv === "fused" ? gpt2 : decoderLab;
+}
+
 /** config.json of a model that was trained here. */
 export function toConfigJson(cfg: ModelConfig): object {
-  const family = isEncoderDecoder(cfg) ? decoderLabTranslate : decoderLab;
+  const family = trainedFamily(cfg);
+  if (!isEncoderDecoder(cfg) && family === gpt2) {
+    // The vocabulary's last token ends a document, and starts one.
+    const end = cfg.vocabSize - 1;
+    return { ...gpt2Config(cfg), torch_dtype: "float32", bos_token_id: end, eos_token_id: end };
+  }
   const written = (decoder: DecoderConfig) =>
     Object.fromEntries(Object.keys(FIELDS).map((name) => [name, decoder[name as keyof SharedConfig]]));
   return {

@@ -1,6 +1,6 @@
 /** GPT-2 (Radford et al., 2019), and what was trained with its code. */
 
-import { PLAIN } from "../nn/config";
+import { type Activation, type DecoderConfig, PLAIN } from "../nn/config";
 import { activationOf } from "./config";
 import { defineFamily } from "./family";
 
@@ -70,3 +70,40 @@ export const gpt2 = defineFamily({
   },
   classes: { transformer: "Model", h: "ModuleList", "{l}": "Block", attn: "Attention", mlp: "MLP" },
 });
+
+/** transformers' names of the activations; its "gelu" is the exact one. */
+export const ACTIVATIONS: Readonly<Record<Activation, string>> = {
+  relu: "relu",
+  gelu: "gelu",
+  geluTanh: "gelu_new",
+  silu: "silu",
+};
+
+/** config.json of a GPT-2 that computes what a decoder does. */
+export const gpt2Config = (cfg: DecoderConfig) => ({
+  model_type: gpt2.modelType,
+  architectures: [gpt2.architecture],
+  vocab_size: cfg.vocabSize,
+  n_positions: cfg.nCtx,
+  n_embd: cfg.dModel,
+  n_layer: cfg.nLayers,
+  n_head: cfg.nHeads,
+  n_inner: cfg.dMlp,
+  activation_function: ACTIVATIONS[cfg.activation],
+  layer_norm_epsilon: cfg.normEps,
+});
+
+/** A decoder as GPT-2 has it, its queries, keys and values in one matrix; itself where GPT-2 is another. */
+export function asGpt2(cfg: DecoderConfig): DecoderConfig {
+  const isGpt2 =
+    cfg.norm === "pre" &&
+    cfg.positions.kind === "learned" &&
+    cfg.causal &&
+    cfg.finalNorm &&
+    cfg.normBias &&
+    cfg.attentionBias &&
+    cfg.mlpBias &&
+    cfg.tiedHead &&
+    !cfg.headBias;
+  return isGpt2 ? gpt2.config(gpt2Config(cfg), "config.json") : cfg;
+}

@@ -145,7 +145,8 @@ function tokenizerConfig({ bosId, eosId, padId, unkId, addBos, token }: Tokenize
   };
 }
 
-function startWith(token: string, id: number) {
+/** A post-processor that puts a special token before a text. */
+export function startWith(token: string, id: number) {
   const special = { SpecialToken: { id: token, type_id: 0 } };
   const text = (id: "A" | "B") => ({ Sequence: { id, type_id: 0 } });
   return {

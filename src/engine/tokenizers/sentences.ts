@@ -1,5 +1,6 @@
-/** Tokenizers of sentences by words, as translators have them: one of the source's language, one of the target's. */
+/** Tokenizers of sentences by words: translators have one of each language, small language models the one. */
 
+import { startWith } from "./files";
 import type { Tokenizer } from "./tokenizer";
 import { ONIGURUMA_WORD_PATTERN, parseTokenizer } from "./tokenizerJson";
 import { WORD_PATTERN } from "./vocabulary";
@@ -8,25 +9,47 @@ const SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"] as const;
 /** Their ids, the same in every such tokenizer. */
 export const SENTENCE = { padId: 0, bosId: 1, eosId: 2, unkId: 3 } as const;
 
+/** White space is as between the words of a sentence. */
+const ONE_LINE = [
+  ...["\n", "\r", "\t", "  "].map((space) => ({ type: "Replace", pattern: { String: space }, content: " " })),
+  { type: "Strip", strip_left: true, strip_right: true },
+];
+
+export interface SentenceOptions {
+  readonly lowercase: boolean;
+  /** Whether there is `<unk>`, which words become that the vocabulary lacks; without it they are refused. */
+  readonly unknown?: boolean;
+  /** Whether what is read is the start of a sentence that goes on: with `<bos>` before it, on one line. */
+  readonly prompts?: boolean;
+}
+
 /**
  * Every word of the sentences, the most frequent first, after the special tokens. The first word of a sentence is the same
  * token as it is in the middle of one: a space is put before it.
  */
-export function trainSentences(sentences: Iterable<string>, { lowercase }: { readonly lowercase: boolean }): Tokenizer {
+export function trainSentences(
+  sentences: Iterable<string>,
+  { lowercase, unknown = true, prompts = false }: SentenceOptions,
+): Tokenizer {
   const counts = new Map<string, number>();
   for (const sentence of sentences) {
     const text = ` ${lowercase ? sentence.toLowerCase() : sentence}`;
     for (const [word] of text.matchAll(new RegExp(WORD_PATTERN, "gu"))) counts.set(word, (counts.get(word) ?? 0) + 1);
   }
   const words = [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)).map(([word]) => word);
-  const vocab = Object.fromEntries([...SPECIAL, ...words].map((word, id) => [word, id]));
-  const prepend = { type: "Prepend", prepend: " " };
+  const special = unknown ? SPECIAL : SPECIAL.slice(0, SENTENCE.unkId);
+  const vocab = Object.fromEntries([...special, ...words].map((word, id) => [word, id]));
+  const normalizers = [
+    ...(lowercase ? [{ type: "Lowercase" }] : []),
+    ...(prompts ? ONE_LINE : []),
+    { type: "Prepend", prepend: " " },
+  ];
   return parseTokenizer(
     {
       version: "1.0",
       truncation: null,
       padding: null,
-      added_tokens: SPECIAL.map((content, id) => ({
+      added_tokens: special.map((content, id) => ({
         id,
         content,
         special: true,
@@ -35,27 +58,27 @@ export function trainSentences(sentences: Iterable<string>, { lowercase }: { rea
         rstrip: false,
         normalized: false,
       })),
-      normalizer: { type: "Sequence", normalizers: lowercase ? [{ type: "Lowercase" }, prepend] : [prepend] },
+      normalizer: { type: "Sequence", normalizers },
       pre_tokenizer: {
         type: "Split",
         pattern: { Regex: ONIGURUMA_WORD_PATTERN },
         behavior: "Isolated",
         invert: false,
       },
-      post_processor: null,
+      post_processor: prompts ? startWith("<bos>", SENTENCE.bosId) : null,
       decoder: {
         type: "Sequence",
         decoders: [{ type: "Fuse" }, { type: "Strip", content: " ", start: 1, stop: 0 }],
       },
-      model: { type: "WordLevel", vocab, unk_token: "<unk>" },
+      model: { type: "WordLevel", vocab, ...(unknown && { unk_token: "<unk>" }) },
     },
     {
       tokenizer_class: "PreTrainedTokenizerFast",
       bos_token: "<bos>",
       eos_token: "<eos>",
       pad_token: "<pad>",
-      unk_token: "<unk>",
-      add_bos_token: false,
+      ...(unknown && { unk_token: "<unk>" }),
+      add_bos_token: prompts,
       clean_up_tokenization_spaces: false,
     },
   );

@@ -198,7 +198,7 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
   };
   const encode = (text: string, place: TextPlace = "start"): number[] => {
     const ids = encodeLenient(text, place);
-    if (ids.includes(UNKNOWN)) throw new EngineError("tokenizer", unknownText(spans(text, place)));
+    if (ids.includes(UNKNOWN)) throw new EngineError("tokenizer", unknownText(model.kind, spans(text, place)));
     return ids;
   };
 
@@ -338,10 +338,18 @@ function noSuchId(id: number, vocabSize: number): string {
   return `Token id ${id} is not in the vocabulary, which has ids 0 to ${vocabSize - 1}.`;
 }
 
-function unknownText(spans: readonly TokenSpan[]): string {
-  const unknown = [...new Set(spans.filter(({ id }) => id === UNKNOWN).map(({ token }) => token))];
-  const shown = unknown.slice(0, 8).map((text) => `${JSON.stringify(text)} (${codePoints(text)})`);
+function unknownText(kind: TokenizerKind, spans: readonly TokenSpan[]): string {
+  const isWord = kind === "words";
+  const tokens = spans.filter(({ id }) => id === UNKNOWN).map(({ token }) => (isWord ? token.trim() || token : token));
+  const unknown = [...new Set(tokens)];
+  const shown = unknown
+    .slice(0, 8)
+    .map((text) => (isWord ? JSON.stringify(text) : `${JSON.stringify(text)} (${codePoints(text)})`));
   const more = unknown.length > shown.length ? ` and ${unknown.length - shown.length} more` : "";
+  if (isWord) {
+    const words = unknown.length === 1 ? "a word" : "words";
+    return `The text has ${words} that the model was not trained on: ${shown.join(", ")}${more}. Use other words, or train with data.unknown=unk, which reads them as <unk>.`;
+  }
   const what = unknown.length === 1 ? "a character" : "characters";
   return `The text has ${what} that the model was not trained on: ${shown.join(", ")}${more}. Leave them out, or train on a text that has them.`;
 }

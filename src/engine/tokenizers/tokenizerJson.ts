@@ -64,7 +64,7 @@ export function parseTokenizer(json: unknown, config: unknown, ids: ModelIds = {
   const unkId = idOf((modelFile.unk_token ?? settings.unk_token) as TokenSetting);
 
   const decoder = parseDecoder(file.decoder);
-  const { model, rules } = parseModel(String(type), file, vocabulary, idOf, added, decoder);
+  const { model, rules } = parseModel(String(type), file, vocabulary, idOf, decoder);
   return createTokenizer(model, {
     added,
     bosId,
@@ -118,7 +118,6 @@ function parseModel(
   file: Json,
   vocabulary: readonly string[],
   idOf: (token: TokenSetting) => number | null,
-  added: readonly AddedToken[],
   decoder: Decoder,
 ): { model: TokenModel; rules?: TextRules } {
   const model = record(file.model);
@@ -135,7 +134,8 @@ function parseModel(
   if (model.dropout) throw unsupported("dropout of merges");
   const merges = parseMerges(model.merges);
   const isPlain = !file.normalizer && !file.pre_tokenizer && !model.byte_fallback && merges.length === 0;
-  if (isPlain) return { model: characterModel(added.length ? "fixed" : "characters", vocabulary, unkId) };
+  // The tokens of a task have one for what is none of them; a text's characters have at most what ends a document.
+  if (isPlain) return { model: characterModel(unkId === null ? "characters" : "fixed", vocabulary, unkId) };
 
   const { steps, splits, byteLevel } = parsePreTokenizer(file.pre_tokenizer);
   const rules = {

@@ -13,12 +13,16 @@ export type TextChunks = Iterable<string> | AsyncIterable<string>;
 
 export interface TrainTokenizerOptions {
   readonly signal?: AbortSignal;
+  /** Whether there is a token that ends a document, and starts one; it is the vocabulary's last. */
+  readonly endOfText?: boolean;
   /** Told the share that is done, 0 to 1, of the merges to learn. */
   readonly onProgress?: (fraction: number) => void;
 }
 
 /** The word that stands for all words the vocabulary lacks. */
 const UNKNOWN_WORD = "<unk>";
+/** GPT-2's token between documents. */
+const END_OF_TEXT = "<|endoftext|>";
 
 const NO_SPECIAL_TOKENS: TokenizerFrame = {
   added: [],
@@ -28,6 +32,17 @@ const NO_SPECIAL_TOKENS: TokenizerFrame = {
   unkId: null,
   addBos: false,
 };
+
+/** A vocabulary with what ends a document, where that is wanted. */
+function ended(
+  vocabulary: readonly string[],
+  { endOfText = false }: TrainTokenizerOptions,
+): { readonly vocabulary: readonly string[]; readonly frame: TokenizerFrame } {
+  if (!endOfText) return { vocabulary, frame: NO_SPECIAL_TOKENS };
+  const id = vocabulary.length;
+  const added = [{ id, content: END_OF_TEXT, special: true }];
+  return { vocabulary: [...vocabulary, END_OF_TEXT], frame: { ...NO_SPECIAL_TOKENS, added, bosId: id, eosId: id } };
+}
 
 /** Every character of the text, in code point order, as nanoGPT's character models. */
 export async function trainCharacters(chunks: TextChunks, options: TrainTokenizerOptions = {}): Promise<Tokenizer> {
@@ -42,11 +57,12 @@ export async function trainCharacters(chunks: TextChunks, options: TrainTokenize
     }
     await pause();
   }
-  const vocabulary = Array.from(seen.keys())
+  const characters = Array.from(seen.keys())
     .filter((code) => seen[code])
     .map((code) => String.fromCodePoint(code));
-  if (vocabulary.length === 0) throw nothingToLearn();
-  return createTokenizer(characterModel("characters", vocabulary, null), NO_SPECIAL_TOKENS);
+  if (characters.length === 0) throw nothingToLearn();
+  const { vocabulary, frame } = ended(characters, options);
+  return createTokenizer(characterModel("characters", vocabulary, null), frame);
 }
 
 /** The most frequent words, at most `vocabSize` with `<unk>`, which is id 0. */
@@ -57,13 +73,14 @@ export async function trainWords(
   const pattern = new RegExp(WORD_PATTERN, "gu");
   const counts = await countWords(chunks, pattern, wordModel([], null), options);
   const words = [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)).map(([word]) => word);
-  return wordTokenizer([UNKNOWN_WORD, ...words.slice(0, options.vocabSize - 1)]);
+  const { vocabulary, frame } = ended([UNKNOWN_WORD, ...words.slice(0, learnedOf(options) - 1)], options);
+  const added = [{ id: 0, content: UNKNOWN_WORD, special: true }, ...frame.added];
+  return createTokenizer(wordModel(vocabulary, 0), { ...frame, added, unkId: 0 });
 }
 
-function wordTokenizer(vocabulary: readonly string[]): Tokenizer {
-  const added = [{ id: 0, content: UNKNOWN_WORD, special: true }];
-  return createTokenizer(wordModel(vocabulary, 0), { ...NO_SPECIAL_TOKENS, added, unkId: 0 });
-}
+/** How many of a vocabulary's tokens are there but for its last, which ends a document. */
+const learnedOf = ({ vocabSize, endOfText = false }: { readonly vocabSize: number; readonly endOfText?: boolean }) =>
+  endOfText ? vocabSize - 1 : vocabSize;
 
 /**
  * Byte-pair encoding of `vocabSize` tokens: the 256 bytes and as many merges as are left, fewer where no pair is left
@@ -73,16 +90,19 @@ export async function trainBytePairs(
   chunks: TextChunks,
   options: TrainTokenizerOptions & { readonly vocabSize: number },
 ): Promise<Tokenizer> {
-  if (options.vocabSize < 256) {
+  const vocabSize = learnedOf(options);
+  if (vocabSize < 256) {
+    const [what, least] = options.endOfText ? [`the 256 bytes and ${END_OF_TEXT}`, 257] : ["the 256 bytes", 256];
     throw new EngineError(
       "tokenizer",
-      `A byte-pair vocabulary needs at least the 256 bytes, got ${options.vocabSize}; use 256 or more.`,
+      `A byte-pair vocabulary needs at least ${what}, got ${options.vocabSize}; use ${least} or more.`,
     );
   }
   const cuts: Cuts = { next: (text, from) => nextMatch(BYTE_PAIR_CUT, text, from) };
   const words = await countWords(chunks, BYTE_PAIR_PATTERN, cuts, options);
-  const { vocabulary, merges } = await learnMerges(words, options);
-  return createTokenizer(bytePairModel(vocabulary, merges), NO_SPECIAL_TOKENS);
+  const { vocabulary: learned, merges } = await learnMerges(words, { ...options, vocabSize });
+  const { vocabulary, frame } = ended(learned, options);
+  return createTokenizer(bytePairModel(vocabulary, merges), frame);
 }
 
 /** The words of a text with how often each occurs. */

@@ -1,64 +1,76 @@
-/** How many of a task's answers a model gets right, greedily. */
+/** A task's answers as a model gives them, greedily, and how many are right. */
 
 import { Decoding } from "../generate/decoding";
 import { Translator } from "../generate/translate";
 import { isEncoderDecoder, type ModelConfig } from "../nn/config";
 import type { DeviceWeights } from "../runtime/weights";
-import type { TaskExample } from "./data";
+import type { TaskReport } from "./config";
+import type { Task, TaskExample } from "./data";
 
 /** Prompts answered side by side. */
 const BATCH = 250;
 
-/** The share of examples of which every token of the answer, EOS included, is what greedy decoding gives. */
-export async function taskAccuracy(
+export interface TaskScore {
+  /** The share of examples of which every token of the answer, EOS included, is what greedy decoding gives. */
+  readonly accuracy: number;
+  /** Of tasks that know where an answer can go wrong. */
+  readonly task?: TaskReport;
+}
+
+export async function taskScore(
+  cfg: ModelConfig,
+  weights: DeviceWeights,
+  { report }: Pick<Task, "report">,
+  examples: readonly TaskExample[],
+  signal?: AbortSignal,
+): Promise<TaskScore> {
+  const written = await answersTo(cfg, weights, examples, signal);
+  const isRight = ({ answer }: TaskExample, i: number) =>
+    answer.length === written[i]?.length && answer.every((id, t) => id === written[i]?.[t]);
+  const accuracy = examples.filter(isRight).length / examples.length;
+  return { accuracy, ...(report && { task: report(examples, written) }) };
+}
+
+async function answersTo(
   cfg: ModelConfig,
   weights: DeviceWeights,
   examples: readonly TaskExample[],
   signal?: AbortSignal,
-): Promise<number> {
+): Promise<(readonly number[])[]> {
   const size = Math.min(BATCH, examples.length);
   const decoding = isEncoderDecoder(cfg) ? new Translator(cfg, weights, size) : new Decoding(cfg, weights, size);
-  let right = 0;
+  const written: (readonly number[])[] = [];
   try {
     for (let start = 0; start < examples.length; start += size) {
       // The last batch is filled up with its own first example, which is not counted again.
       const real = examples.slice(start, start + size);
       const batch = Array.from({ length: size }, (_, i) => (real[i] ?? real[0]) as TaskExample);
       const answers =
-        decoding instanceof Translator
-          ? translationsRight(decoding, batch, signal)
-          : answersRight(decoding, batch, signal);
-      right += (await answers).slice(0, real.length).filter(Boolean).length;
+        decoding instanceof Translator ? translations(decoding, batch, signal) : answersOf(decoding, batch, signal);
+      written.push(...(await answers).slice(0, real.length));
     }
   } finally {
     await decoding.release();
   }
-  return right / examples.length;
+  return written;
 }
 
-async function translationsRight(
-  translator: Translator,
-  batch: readonly TaskExample[],
-  signal?: AbortSignal,
-): Promise<boolean[]> {
+async function translations(translator: Translator, batch: readonly TaskExample[], signal?: AbortSignal) {
   // What is longer than every answer is wrong.
   const maxNewTokens = Math.max(...batch.map(({ answer }) => answer.length));
-  const written = await translator.translate(
+  return translator.translate(
     batch.map(({ prompt }) => prompt),
     { maxNewTokens, signal },
   );
-  return batch.map(
-    ({ answer }, b) => answer.length === written[b]?.length && answer.every((id, t) => id === written[b]?.[t]),
-  );
 }
 
-async function answersRight(
+/** As many tokens as the answer should have. */
+async function answersOf(
   decoding: Decoding,
   batch: readonly TaskExample[],
   signal?: AbortSignal,
-): Promise<boolean[]> {
-  const B = batch.length;
-  const right = batch.map(() => true);
+): Promise<readonly number[][]> {
+  const written = batch.map((): number[] => []);
   const column = (t: number) => batch.map(({ prompt }) => prompt[t] as number);
   const promptLength = batch[0]?.prompt.length ?? 0;
   const answerLength = batch[0]?.answer.length ?? 0;
@@ -68,7 +80,7 @@ async function answersRight(
   for (let t = 0; t < answerLength; t++) {
     signal?.throwIfAborted();
     next = (await decoding.append(next, { signal })).best;
-    for (let b = 0; b < B; b++) right[b] &&= next[b] === batch[b]?.answer[t];
+    for (const [b, ids] of written.entries()) ids.push(next[b] as number);
   }
-  return right;
+  return written;
 }

@@ -1,21 +1,25 @@
 /** What a run trains on, as the trainer sees it. */
 
 import {
-  ADDER_BLOCK_SIZE,
-  ADDER_LENGTH,
-  ADDER_PROMPT_LENGTH,
+  ADDITION,
+  type Arithmetic,
   adderBatch,
   adderData,
   adderEvaluationBatches,
   type Batch,
   type BatchShape,
+  carriesOf,
   countEvaluationBatches,
+  emptyBatch,
+  equationBlockSize,
   evaluationBatch,
   IGNORE,
   randomBatch,
   type Splits,
   sequentialBatch,
 } from "../data";
+import { shuffled } from "../data/pairs";
+import type { TaskReport } from "./config";
 import type { StepBatch } from "./stepper";
 
 export interface TrainingData {
@@ -48,6 +52,8 @@ export interface HeldOutBatch {
 export interface Task {
   /** Questions (of equal length, but for translators) with their answers, EOS included. */
   examples(split: "validation" | "test", most?: number): readonly TaskExample[];
+  /** Where answers go wrong, given what was written to each example; absent of tasks that have no digits. */
+  readonly report?: (examples: readonly TaskExample[], written: readonly (readonly number[])[]) => TaskReport;
 }
 
 export interface TaskExample {
@@ -80,17 +86,48 @@ export function textData(
   };
 }
 
-/** The addition task. */
-export function adderTrainingData({
-  batchSize: B,
-  seed,
-}: {
-  readonly batchSize: number;
-  readonly seed: number;
-}): TrainingData {
-  const data = adderData(seed);
+/**
+ * Sentences' ids from BOS to EOS, padded to one length; padding is not learned. An epoch has each once, in an order of its
+ * own. Nothing is held out: as few as these are learned by heart, and the loss over all of them says how far.
+ */
+export function sentenceData(
+  sentences: readonly (readonly number[])[],
+  { batchSize: B, blockSize: T, seed }: BatchShape & { readonly seed: number },
+): TrainingData {
+  const perEpoch = Math.ceil(sentences.length / B);
+  const labels = sentences.reduce((n, ids) => n + ids.length - 1, 0);
+  const batchOf = (all: readonly (readonly number[])[], index: number): HeldOutBatch => {
+    const batch = emptyBatch(B, T);
+    all.slice(index * B, (index + 1) * B).forEach((ids, b) => {
+      batch.ids.set(ids.slice(0, -1), b * T);
+      batch.labels.set(ids.slice(1), b * T);
+    });
+    return toStepBatch(batch, B);
+  };
   return {
-    tokensPerStep: B * ADDER_BLOCK_SIZE,
+    tokensPerStep: Math.round(labels / perEpoch),
+    batch(step) {
+      const epoch = Math.floor((step - 1) / perEpoch);
+      return batchOf(shuffled(sentences, seed, "sentences", epoch), (step - 1) % perEpoch).batch;
+    },
+    *heldOut(_split, most = Infinity) {
+      for (let i = 0; i < Math.min(perEpoch, most); i++) yield batchOf(sentences, i);
+    },
+    task: null,
+    ids: null,
+    release: () => {},
+  };
+}
+
+/** The addition task, and others like it. */
+export function adderTrainingData(
+  { batchSize: B, seed }: { readonly batchSize: number; readonly seed: number },
+  task: Arithmetic = ADDITION,
+): TrainingData {
+  const data = adderData(seed, task);
+  const { length, promptLength } = data.train;
+  return {
+    tokensPerStep: B * equationBlockSize(task),
     batch: (step) => toStepBatch(adderBatch(data.train, { batchSize: B, seed, step: step - 1 }), B).batch,
     *heldOut(split, most = Infinity) {
       let given = 0;
@@ -103,19 +140,57 @@ export function adderTrainingData({
       examples: (split, most = Infinity) => {
         const { ids, count } = data[split];
         return Array.from({ length: Math.min(count, most) }, (_, i) => {
-          const row = [...ids.subarray(i * ADDER_LENGTH, (i + 1) * ADDER_LENGTH)];
-          return { prompt: row.slice(0, ADDER_PROMPT_LENGTH), answer: row.slice(ADDER_PROMPT_LENGTH) };
+          const row = [...ids.subarray(i * length, (i + 1) * length)];
+          return { prompt: row.slice(0, promptLength), answer: row.slice(promptLength) };
         });
       },
+      report: (examples, written) => arithmeticReport(task, examples, written),
     },
     ids: {
       kind: "rows",
-      rowLength: ADDER_LENGTH,
-      promptLength: ADDER_PROMPT_LENGTH,
+      rowLength: length,
+      promptLength,
       train: data.train.ids,
       validation: data.validation.ids,
     },
     release: () => {},
+  };
+}
+
+/** Digits are their own ids. */
+const isDigit = (id: number | undefined): id is number => id !== undefined && id < 10;
+
+/** Answers digit by digit as they are written, and by how often something was carried. */
+function arithmeticReport(
+  { digits, operator }: Arithmetic,
+  examples: readonly TaskExample[],
+  written: readonly (readonly number[])[],
+): TaskReport {
+  // Without EOS.
+  const places = (examples[0]?.answer.length ?? 1) - 1;
+  const rightAt = Array<number>(places).fill(0);
+  const confusion = rightAt.map(() => Array.from({ length: 10 }, () => Array<number>(10).fill(0)));
+  const byCarry = new Map<number, { right: number; of: number }>();
+  examples.forEach(({ prompt, answer }, i) => {
+    const given = written[i] ?? [];
+    for (let at = 0; at < places; at++) {
+      const [expected, predicted] = [answer[at], given[at]];
+      if (expected === predicted) rightAt[at] = (rightAt[at] as number) + 1;
+      const row = isDigit(expected) ? confusion[at]?.[expected] : undefined;
+      if (row && isDigit(predicted)) row[predicted] = (row[predicted] as number) + 1;
+    }
+    const numberAt = (start: number) => Number(prompt.slice(start, start + digits).join(""));
+    const carries = carriesOf(numberAt(1), numberAt(2 + digits), operator);
+    if (carries === null) return;
+    const counted = byCarry.get(carries) ?? { right: 0, of: 0 };
+    counted.of++;
+    if (answer.every((id, t) => id === given[t])) counted.right++;
+    byCarry.set(carries, counted);
+  });
+  return {
+    byDigit: rightAt.map((right) => right / Math.max(1, examples.length)),
+    byCarry: [...byCarry].sort(([a], [b]) => a - b).map(([carries, counted]) => ({ carries, ...counted })),
+    confusion,
   };
 }
 

@@ -11,9 +11,10 @@ import { chooseDevice, type DeviceChoice } from "../runtime/devices";
 import { lower } from "../runtime/lower";
 import { Session } from "../runtime/session";
 import { mapWeights } from "../runtime/weights";
-import { taskAccuracy } from "./accuracy";
+import { taskScore } from "./accuracy";
 import { type TrainingData, textData } from "./data";
-import { heldOutLoss, prepare } from "./run";
+import { prepare } from "./prepare";
+import { heldOutLoss } from "./run";
 import { readRunRecord, runSource } from "./runFolder";
 import { lossOf } from "./step";
 import type { StepBatch } from "./stepper";
@@ -51,7 +52,10 @@ export async function evaluateModel(
   if (await isTranslation(dir)) return evaluateTranslation(dir, source, choice, signal);
   const model = await openModel(dir);
   const { device } = await chooseDevice(choice);
-  const { data, batchSize } = source ? await dataOf(model, source, signal) : await heldOutData(dir, model, signal);
+  const { data, batchSize } =
+    source && !(await learnsSentences(dir))
+      ? await dataOf(model, source, signal)
+      : await heldOutData(dir, model, source, signal);
 
   const weights = await mapWeights(model.cfg, model.weights, device);
   const scorer = new Scorer(model.cfg, weights, batchSize);
@@ -59,7 +63,8 @@ export async function evaluateModel(
     const split = data.task ? "test" : "validation";
     const report = await heldOutLoss({ evaluate: (batch) => scorer.loss(batch) }, data.heldOut(split));
     if (!data.task) return report;
-    return { ...report, accuracy: await taskAccuracy(model.cfg, weights, data.task.examples(split), signal) };
+    const { accuracy } = await taskScore(model.cfg, weights, data.task, data.task.examples(split), signal);
+    return { ...report, accuracy };
   } finally {
     await scorer.release();
     await weights.release();
@@ -92,7 +97,7 @@ async function evaluateTranslation(
   try {
     const report = await heldOutLoss({ evaluate }, data.heldOut("test"));
     const examples = data.task?.examples("test") ?? [];
-    return { ...report, accuracy: await taskAccuracy(cfg, weights, examples, signal) };
+    return { ...report, accuracy: (await taskScore(cfg, weights, {}, examples, signal)).accuracy };
   } finally {
     for (const session of sessions.values()) await (await session).release();
     await weights.release();
@@ -110,7 +115,10 @@ async function translationsOf(model: Translation, source: TextSource, signal: Ab
 
 async function heldOutTranslations(dir: string, signal: AbortSignal): Promise<TrainingData> {
   const record = await readRunRecord(dir);
-  const recipe = withSettings(recordedRecipe(record), { "train.batchSize": SENTENCES });
+  const recipe = withSettings(recordedRecipe(record), {
+    "train.batchSize": SENTENCES,
+    "train.gradientAccumulation": 1,
+  });
   const { data, fingerprint } = await prepare(recipe, await runSource(dir, record), { signal, report: () => {} });
   if (fingerprint === record.fingerprint) return data;
   throw new EngineError(
@@ -136,9 +144,22 @@ async function dataOf({ tokenizer, cfg }: Model, source: TextSource, signal: Abo
   return { data: textData(splits, { ...shape, seed: 0 }, { release }), ...shape };
 }
 
-async function heldOutData(dir: string, model: Model, signal: AbortSignal): Promise<EvaluationData> {
+async function heldOutData(
+  dir: string,
+  model: Model,
+  source: TextSource | undefined,
+  signal: AbortSignal,
+): Promise<EvaluationData> {
   const record = await readRunRecord(dir);
-  const preset = recordedRecipe(record);
-  const { data } = await prepare(preset, await runSource(dir, record), { signal, report: () => {} }, model);
+  const preset = withSettings(recordedRecipe(record), { "train.gradientAccumulation": 1 });
+  const text = source ?? (await runSource(dir, record));
+  const { data } = await prepare(preset, text, { signal, report: () => {} }, model);
   return { data, batchSize: preset.train.batchSize, blockSize: preset.train.blockSize };
 }
+
+/** Whether a text is read sentence by sentence, as in training. Imported models have no record that says so. */
+const learnsSentences = (dir: string): Promise<boolean> =>
+  readRunRecord(dir).then(
+    (record) => recordedRecipe(record).data.kind === "sentences",
+    () => false,
+  );

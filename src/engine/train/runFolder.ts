@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import type { TextSource } from "../data";
 import { EngineError } from "../errors";
-import { decoderLab, decoderLabTranslate, toConfigJson } from "../models/decoderLab";
+import { toConfigJson, trainedFamily } from "../models/decoderLab";
 import { exportNames, type FamilyNames } from "../models/family";
 import { type Model, type ModelWeights, openWeights, readParamsOf, readTrainedConfig, TARGET } from "../models/folder";
 import { adapterSpecs, type Lora } from "../nn/adapters";
@@ -103,7 +103,7 @@ const TEXT = "data.txt";
 
 /** What a run makes of fresh parameters. */
 export const freshModel = (cfg: ModelConfig, tokenizer: Tokenizer, target: Tokenizer | null): RunModel => ({
-  family: isEncoderDecoder(cfg) ? decoderLabTranslate : decoderLab,
+  family: trainedFamily(cfg),
   cfg,
   config: toConfigJson(cfg),
   generation: null,

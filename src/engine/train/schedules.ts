@@ -2,6 +2,14 @@
 
 import type { Schedule } from "./config";
 
+/** What each kind begins from when it is chosen in the place of another. */
+export const SCHEDULES: { readonly [K in Schedule["kind"]]: Schedule & { readonly kind: K } } = {
+  constant: { kind: "constant", lr: 1e-3 },
+  noam: { kind: "noam", factor: 1, warmup: 400 },
+  step: { kind: "step", lr: 1e-2, stepSize: 10_000, gamma: 0.9 },
+  cosine: { kind: "cosine", lr: 1e-3, minLr: 1e-4, warmup: 100 },
+};
+
 /** The learning rate of a step. */
 export function learningRate(
   schedule: Schedule,

@@ -1,12 +1,14 @@
 import { describe, expect, test } from "vitest";
 import {
-  ADDER_LENGTH,
+  type Arithmetic,
   adderBatch,
   adderBatchesPerEpoch,
   adderData,
   adderEvaluationBatches,
   type Batch,
+  carriesOf,
   type Equations,
+  equationShape,
   IGNORE,
 } from "../../../src/engine/data";
 import { adderTokenizer } from "../../../src/engine/tokenizers";
@@ -14,8 +16,8 @@ import { adderTokenizer } from "../../../src/engine/tokenizers";
 const data = adderData(1);
 const tokenizer = adderTokenizer();
 
-const written = ({ ids, count }: Equations) =>
-  Array.from({ length: count }, (_, i) => tokenizer.decode(ids.subarray(i * ADDER_LENGTH, (i + 1) * ADDER_LENGTH)));
+const written = ({ ids, count, length }: Equations) =>
+  Array.from({ length: count }, (_, i) => tokenizer.decode(ids.subarray(i * length, (i + 1) * length)));
 
 /** The sequences of a batch that have a label. */
 const learned = ({ ids, labels }: Batch) =>
@@ -36,7 +38,7 @@ test("every sum of two numbers below 100 is in one of the parts, once, and right
 
 test("an equation starts with <BOS> and ends with <EOS>", () => {
   for (const { ids, count } of Object.values(data) as Equations[]) {
-    for (let i = 0; i < count; i++) expect([ids[i * ADDER_LENGTH], ids[i * ADDER_LENGTH + 10]]).toEqual([15, 14]);
+    for (let i = 0; i < count; i++) expect([ids[i * 11], ids[i * 11 + 10]]).toEqual([15, 14]);
   }
 });
 
@@ -72,5 +74,33 @@ describe("batches", () => {
   test("to evaluate have every equation once", () => {
     const seen = [...adderEvaluationBatches(data.test, 256)].flatMap(learned).map(({ ids }) => tokenizer.decode(ids));
     expect(seen).toEqual(written(data.test));
+  });
+});
+
+describe("other tasks", () => {
+  const calculate = { "+": (a: number, b: number) => a + b, "-": (a: number, b: number) => a - b, "*": Math.imul };
+
+  test.each<Arithmetic>([
+    { digits: 1, operator: "+", reversed: false },
+    { digits: 2, operator: "-", reversed: false },
+    { digits: 2, operator: "*", reversed: true },
+    { digits: 3, operator: "-", reversed: true },
+  ])("$digits digits, $operator, reversed: $reversed: every equation is right, once, and of one length", (task) => {
+    const { train, validation, test: held } = adderData(1, task);
+    const all = [train, validation, held].flatMap(written);
+    expect(new Set(all).size).toBe(Math.min(100_000, 100 ** task.digits));
+    for (const text of all) {
+      const [a = "", , b = "", answer = ""] = text.split(/([+*-](?=\d+=)|=)/).filter((part) => part !== "=");
+      const value = Number(task.reversed ? [...answer].reverse().join("") : answer);
+      if (value !== calculate[task.operator](Number(a), Number(b)) || text.length !== equationShape(task).length - 2) {
+        expect(text).toBe("right");
+      }
+    }
+  });
+
+  test("what is carried and borrowed", () => {
+    expect([carriesOf(55, 44, "+"), carriesOf(99, 1, "+"), carriesOf(5, 5, "+")]).toEqual([0, 2, 1]);
+    expect([carriesOf(57, 15, "-"), carriesOf(15, 57, "-"), carriesOf(100, 1, "-")]).toEqual([0, 0, 2]);
+    expect(carriesOf(99, 99, "*")).toBeNull();
   });
 });

@@ -1,0 +1,21 @@
+/** Sentences, one on each line of a text. */
+
+import { EngineError } from "../errors";
+import { openCorpus, type TextSource } from "./corpus";
+
+/** The sentences in their order, with one space between two words; empty lines are none. */
+export async function readSentences(
+  source: TextSource,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<readonly string[]> {
+  const corpus = await openCorpus(source);
+  const chunks: string[] = [];
+  for await (const chunk of corpus.chunks(signal)) chunks.push(chunk);
+  const sentences = chunks
+    .join("")
+    .split("\n")
+    .map((line) => line.trim().replace(/\s+/gu, " "))
+    .filter((line) => line !== "");
+  if (sentences.length > 0) return sentences;
+  throw new EngineError("data", `${corpus.name} is empty; choose a text with a sentence on each line.`);
+}
