@@ -1,11 +1,11 @@
 /** The engine's answers about traces, for pages: passed through, for models that the Models view has. */
 
-import { basename, dirname, normalize } from "node:path";
 import type { EngineApi } from "../../protocol/engineApi";
 import type { Handlers } from "../../protocol/rpc";
 import type { TraceQuestions } from "../../protocol/webviewApi";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
+import { isKnown } from "./modelFolders";
 
 /** Questions that the engine answers under the same name. */
 type Passed = Exclude<keyof TraceQuestions, "tensor">;
@@ -49,13 +49,6 @@ export function requireKnown({ models }: Pick<Lab, "models">, dir: string): void
   ) {
     throw new Error(l10n.t("The view asked about a model that is not there any more; choose another."));
   }
-}
-
-/** A checkpoint is in its model's folder: `MODEL/checkpoints/step-…`. */
-export function isKnown(dir: string, models: readonly string[]): boolean {
-  if (models.includes(dir)) return true;
-  const folder = dirname(dir);
-  return dir === normalize(dir) && basename(folder) === "checkpoints" && models.includes(dirname(folder));
 }
 
 interface Context {
