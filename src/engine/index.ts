@@ -4,6 +4,7 @@ export { DataCache, type TextSource } from "./data";
 export { EngineError, type ErrorCode } from "./errors";
 export { type ExportOptions, type ExportProgress, exportModel } from "./export";
 export { windowStart } from "./generate/generate";
+export { softmax } from "./generate/sampling";
 export {
   type FoundModel,
   type HubAccess,

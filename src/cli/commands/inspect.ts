@@ -1,15 +1,31 @@
-import { EngineError, isTranslation, LoadedModel, LoadedTranslator, type Trace } from "../../engine";
+import {
+  type Attribution,
+  EngineError,
+  type Intervention,
+  isTranslation,
+  type LensView,
+  LoadedModel,
+  LoadedTranslator,
+  type NextToken,
+  nextToken,
+  softmax,
+  type Trace,
+} from "../../engine";
 import { writeSafetensors } from "../../engine/weights";
 import type { Command, Options } from "../options";
 import { promptRows, sourceRows } from "./generate";
 
 export const inspect: Command = {
-  usage: 'inspect --model DIR (--prompt TEXT | --ids "1,2,3;4,5") --out FILE.safetensors [--device D]',
-  values: ["model", "prompt", "ids", "out", "device"],
+  usage:
+    'inspect --model DIR (--prompt TEXT | --ids "1,2,3;4,5") [--scale blocks.0.head.1=0…] [--out FILE.safetensors] [--json [--position N] [--lens] [--attribute TOKEN]] [--device D]',
+  values: ["model", "prompt", "ids", "out", "position", "attribute", "device"],
+  many: ["scale"],
+  flags: ["json", "lens"],
   async run(options) {
-    const out = options.needed("out");
+    const json = options.has("json");
+    const out = json ? options.text("out") : options.needed("out");
     const [dir, device] = [options.needed("model"), options.device()];
-    if (await isTranslation(dir)) return inspectTranslations(out, options);
+    if (await isTranslation(dir)) return inspectTranslations(options);
     const loaded = await LoadedModel.open(dir, device);
     const { cfg } = loaded.model;
     const given = promptRows(loaded, options);
@@ -22,17 +38,92 @@ export const inspect: Command = {
         );
       }
     }
-    const trace = await loaded.trace(rows);
-    await write(out, trace, loaded);
-    console.log(
-      `${trace.size} values of ${rows.length} × ${Math.max(...rows.map((row) => row.length))} tokens: ${out}`,
-    );
+    const interventions = options.list("scale").map(parseScale);
+    if (rows.length > 1 && (json || interventions.length > 0)) {
+      throw new EngineError("config", "--json and --scale are for one row of ids; give one.");
+    }
+    const trace = await loaded.trace(rows, interventions);
+    if (out !== undefined) await write(out, trace, loaded);
+    if (json) console.log(JSON.stringify(await told(loaded, trace, interventions, options), numbersOf));
+    else console.log(`${trace.size} values of ${rows.length} × ${trace.get("ids")?.shape[1]} tokens: ${out}`);
     await loaded.release();
   },
 };
 
+interface Told {
+  readonly tokens: readonly { readonly id: number; readonly token: string }[];
+  readonly position: number;
+  /** After the position. */
+  readonly nextToken: NextToken;
+  readonly interventions: readonly Intervention[];
+  /** Of the position alone, its ten most likely tokens. */
+  readonly lens?: LensView;
+  readonly attribution?: Attribution;
+}
+
+async function told(
+  loaded: LoadedModel,
+  trace: Trace,
+  interventions: readonly Intervention[],
+  options: Options,
+): Promise<Told> {
+  const { tokenizer, cfg } = loaded.model;
+  const ids = [...(trace.get("ids")?.data ?? [])];
+  const position = options.number("position", { max: ids.length - 1, whole: true }) ?? ids.length - 1;
+  const token = options.has("attribute") ? tokenNamed(options.needed("attribute"), loaded) : undefined;
+  const lens = options.has("lens") && { positions: [position, position + 1] as const, count: COUNT, token };
+  const logits = trace.get("logits")?.data.subarray(position * cfg.vocabSize, (position + 1) * cfg.vocabSize);
+  return {
+    tokens: ids.map((id) => ({ id, token: tokenizer.token(id) })),
+    position,
+    nextToken: nextToken(softmax(logits as Float32Array), tokenizer, COUNT),
+    interventions,
+    ...(lens && { lens: await loaded.lens(trace, lens) }),
+    ...(token !== undefined && {
+      attribution: await loaded.attribution(trace, { position, token }, interventions),
+    }),
+  };
+}
+
+const COUNT = 10;
+
+/** Typed arrays as lists. */
+const numbersOf = (_key: string, value: unknown): unknown =>
+  ArrayBuffer.isView(value) ? Array.from(value as Float32Array) : value;
+
+/** A token by its id (`#12`) or its exact text. */
+function tokenNamed(name: string, { vocabulary }: LoadedModel): number {
+  const id = /^#(\d+)$/.exec(name)?.[1];
+  const found = id === undefined ? vocabulary.indexOf(name) : Number(id);
+  if (found >= 0 && found < vocabulary.length) return found;
+  throw new EngineError(
+    "tokenizer",
+    `There is no token "${name}"; give one as the vocabulary has it, or its id as #12.`,
+  );
+}
+
+/** blocks.0.head.1=0, blocks.0.attention=0.5, blocks.0.mlp=0 or, of both, blocks.0=0 */
+function parseScale(text: string): Intervention {
+  const [, layer, name, head, number] = /^blocks\.(\d+)(?:\.(?:(attention|mlp)|head\.(\d+)))?=(.+)$/.exec(text) ?? [];
+  const factor = Number(number);
+  if (layer === undefined || !Number.isFinite(factor)) {
+    throw new EngineError(
+      "config",
+      `--scale takes a part and a number, such as blocks.0.head.1=0, blocks.0.mlp=0.5 or blocks.0=0, got "${text}".`,
+    );
+  }
+  const at = { layer: Number(layer) };
+  if (head !== undefined) return { kind: "scale", part: { kind: "head", ...at, head: Number(head) }, factor };
+  const kind = name === "attention" || name === "mlp" ? name : "layer";
+  return { kind: "scale", part: { kind, ...at }, factor };
+}
+
 /** Of a translator: both stacks, over sentences and the translations that it gives them. */
-async function inspectTranslations(out: string, options: Options): Promise<void> {
+async function inspectTranslations(options: Options): Promise<void> {
+  if (["json", "scale"].some((name) => options.has(name))) {
+    throw new EngineError("config", "--json and --scale are for decoders, and the model is a translator; give --out.");
+  }
+  const out = options.needed("out");
   const loaded = await LoadedTranslator.open(options.needed("model"), options.device());
   const rows = sourceRows(loaded, options);
   const trace = await loaded.trace(rows);

@@ -209,9 +209,9 @@ export class LoadedModel {
     });
   }
 
-  /** A trace of rows of ids with every value in it. */
-  trace(rows: readonly (readonly number[])[]): Promise<Trace> {
-    return this.#inTurn(() => this.#tracer.trace(rows));
+  /** A trace of rows of ids with every value in it; of one row, also changed on the way. */
+  trace(rows: readonly (readonly number[])[], interventions: readonly Intervention[] = []): Promise<Trace> {
+    return this.#inTurn(() => this.#tracer.trace(rows, "whole", undefined, interventions));
   }
 
   /** How well each token of a text was expected. Between its windows others have their turns. */
