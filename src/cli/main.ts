@@ -3,6 +3,7 @@
 import { EngineError } from "../engine";
 import { bench } from "./commands/bench";
 import { cache } from "./commands/cache";
+import { checkpoints } from "./commands/checkpoints";
 import { describe } from "./commands/describe";
 import { devices } from "./commands/devices";
 import { evaluate } from "./commands/eval";
@@ -19,6 +20,7 @@ import { type Command, parseOptions } from "./options";
 const COMMANDS: Readonly<Record<string, Command>> = {
   train: trainModel,
   resume: resumeTraining,
+  checkpoints,
   eval: evaluate,
   generate,
   score,
