@@ -3,6 +3,7 @@
  *
  *   npm run demo [-- --port 8100]   until Ctrl-C
  *   npm run demo -- --tour          drives it headlessly and writes screenshots to out/tour/
+ *   npm run demo -- --tour --only checkpoints   a part of that
  */
 
 import { parseArgs } from "node:util";
@@ -12,14 +13,20 @@ import { inRoot, runAsScript } from "./paths.ts";
 import { requireHostTarget, vsixPath } from "./targets.ts";
 
 runAsScript(import.meta.url, async () => {
-  const { values } = parseArgs({ options: { port: { type: "string" }, tour: { type: "boolean", default: false } } });
+  const { values } = parseArgs({
+    options: {
+      port: { type: "string" },
+      tour: { type: "boolean", default: false },
+      only: { type: "string", multiple: true, default: [] },
+    },
+  });
   const target = requireHostTarget();
   await installCodeServer(console.log);
   console.log("Building and packaging the extension …");
   await packageTargets([target]);
 
   const tour = values.tour ? await import("./tour.ts") : undefined;
-  if (tour) return tour.run(vsixPath(target));
+  if (tour) return tour.run(vsixPath(target), values.only);
   await serve(vsixPath(target), Number(values.port ?? 0));
 });
 

@@ -19,26 +19,30 @@ import { pretrainedFiles, writePretrained } from "../test/helpers/pretrained.ts"
 import { testData } from "../test/helpers/testData.ts";
 import { chromium } from "./chromium.ts";
 import { startCodeServer } from "./codeServer.ts";
-import { inRoot } from "./paths.ts";
+import { Failure, inRoot } from "./paths.ts";
 
 const folder = inRoot("out", "tour");
 const themes: readonly Theme[] = ["light", "dark"];
 const allThemes: readonly Theme[] = [...themes, "high contrast", "high contrast light"];
 
-/** Writes out/tour/<theme>/<picture>.png with this VSIX installed. */
-export async function run(vsix: string): Promise<void> {
+const parts = { first: tour, imports: tourOfImports, checkpoints: tourOfCheckpoints, translator: tourOfTranslator };
+
+/** Writes out/tour/<theme>/<picture>.png with this VSIX installed; of some parts of the tour where they are named. */
+export async function run(vsix: string, only: readonly string[]): Promise<void> {
+  const chosen = only.length > 0 ? only : Object.keys(parts);
+  const unknown = chosen.find((name) => !Object.hasOwn(parts, name));
+  if (unknown) throw new Failure(`The tour has no part "${unknown}"; its parts are ${Object.keys(parts).join(", ")}.`);
   const browser = await launchBrowser(await chromium(console.log));
   const home = await mkdtemp(join(tmpdir(), "dlab-tour-"));
   const env = { HF_HOME: join(home, "hf"), HF_TOKEN: "", HF_ENDPOINT: "" };
   const { server, close } = await startCodeServer({ folder: inRoot("samples"), extensions: [vsix], env });
   const hub = await smallHub();
   try {
-    await rm(folder, { recursive: true, force: true });
+    if (only.length === 0) await rm(folder, { recursive: true, force: true });
     await setMachineSettings(server, { "decoderLab.hub.endpoint": hub.endpoint });
     const workbench = await Workbench.open(browser, server);
     const everything = async () => {
-      await tour(workbench);
-      await tourOfImports(workbench, hub, home);
+      for (const name of chosen) await parts[name as keyof typeof parts](workbench, hub, home);
     };
     await everything().catch(async (error) => {
       await mkdir(folder, { recursive: true });
@@ -190,6 +194,64 @@ async function tourOfImports(workbench: Workbench, hub: HubServer, home: string)
       .getByText(/^rank \d/)
       .first()
       .waitFor();
+  });
+}
+
+/** A model that is seen at two steps of its training. */
+async function tourOfCheckpoints(workbench: Workbench): Promise<void> {
+  await workbench.openFile("stories.txt");
+  await startTraining(workbench, {
+    ...tinyCharacters,
+    settings: { ...tinyCharacters.settings, "Training steps": 1500 },
+  });
+  await lossAfter(workbench, await trainingView(workbench), 1500, 300_000);
+  await workbench.notification("is trained").waitFor({ timeout: 60_000 });
+  await workbench.clearNotifications();
+  await workbench.openFile("stories.txt");
+  await workbench.openContainer("Decoder Lab");
+  await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
+  await workbench.widenSideBar(240);
+  const inspector = await inspectorView(workbench);
+  await inspector.getByRole("textbox", { name: "Text to inspect" }).fill("Tom was a clever frog.");
+  await inspector.locator(".token").nth(21).waitFor();
+  const slider = inspector.getByRole("slider", { name: "Checkpoint" });
+  const said = inspector.locator(".scrubber-said");
+  await inspector.getByRole("button", { name: "Layer 1, head 0", exact: true }).click();
+  for (const [name, key] of [
+    ["13-checkpoint-first", "Home"],
+    ["13-checkpoint-last", "End"],
+  ] as const) {
+    await photograph(workbench, name, async () => {
+      await slider.press(key);
+      await said.filter({ hasText: key === "Home" ? /^step 0/ : /^step 1,500/ }).waitFor();
+      await inspector.getByRole("button", { name: /^Attention/ }).evaluate((title) => title.scrollIntoView());
+    });
+  }
+}
+
+/** What a translator looks at while it writes. */
+async function tourOfTranslator(workbench: Workbench): Promise<void> {
+  await workbench.openFile("english-french.tsv");
+  await startTraining(workbench, {
+    preset: "Translator",
+    text: "Active file",
+    settings: { "Training steps": 600, "Sequences of a batch": 32 },
+  });
+  await lossAfter(workbench, await trainingView(workbench), 600, 600_000);
+  await workbench.notification("is trained").waitFor({ timeout: 120_000 });
+  await workbench.clearNotifications();
+  await workbench.openFile("english-french.tsv");
+  await workbench.openContainer("Decoder Lab");
+  await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
+  const inspector = await inspectorView(workbench);
+  await inspector.getByRole("textbox", { name: "Text to inspect" }).fill("a dog does not look for the beautiful house");
+  await inspector.getByRole("listbox", { name: "Tokens of the source" }).waitFor();
+  await photograph(workbench, "14-translator", async () => {
+    await inspector.getByRole("textbox", { name: "Text to inspect" }).evaluate((field) => field.scrollIntoView());
+  });
+  await photograph(workbench, "14-cross-attention", async () => {
+    await inspector.getByRole("button", { name: "Layer 1, head 0", exact: true }).click();
+    await inspector.getByRole("button", { name: /^Attention/ }).evaluate((title) => title.scrollIntoView());
   });
 }
 
