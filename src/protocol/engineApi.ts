@@ -104,6 +104,8 @@ export interface ModelInfo {
   readonly device: Device;
   readonly tokenizer: "characters" | "words" | "bytePairs" | "fixed" | "none";
   readonly createdAt: string;
+  /** How near this family's float32 numbers come to a reference's: no value of a run differed by more. */
+  readonly parity?: { readonly maxDifference: number; readonly of: string } | undefined;
 }
 
 export interface HubAccess {
@@ -150,6 +152,8 @@ export interface ImportProgress {
 export interface ModuleTree {
   readonly name: string;
   readonly kind: string;
+  /** What we call it, such as `blocks.3.q`; none of a module that only holds others. */
+  readonly module?: string | undefined;
   /** With everything in it; a tied head counts once. */
   readonly parameters: number;
   /** What they take as they are stored. */
@@ -306,7 +310,7 @@ export interface TrainParams {
   readonly preset: string;
   /** The model folder to train further; with the preset "finetune" only. */
   readonly from?: string;
-  /** Task presets make their own data. */
+  /** Task presets make their own data, and some come with a text. */
   readonly data?: TextSource;
   /** The model folder to make; must not exist or be empty. */
   readonly out: string;
@@ -422,8 +426,16 @@ export interface PresetInfo {
   readonly name: string;
   readonly title: string;
   readonly description: string;
-  /** Whether the user chooses a text to train on. */
+  /** What comes of it with its defaults, each in a sentence. */
+  readonly expected: readonly string[];
+  /** Whether it learns from a text, which the user chooses. */
   readonly needsText: boolean;
+  /** The name of the text that it comes with, where none has to be chosen. */
+  readonly sample: string | null;
   /** Every setting with its default, by dotted name. */
   readonly settings: Readonly<Record<string, string | number | boolean>>;
+  /** The words that a setting is one of. */
+  readonly choices: Readonly<Record<string, readonly string[]>>;
+  /** The settings of every schedule that can take the place of its own, by kind (`train.schedule.kind`). */
+  readonly schedules: Readonly<Record<string, Readonly<Record<string, string | number | boolean>>>>;
 }

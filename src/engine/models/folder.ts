@@ -3,7 +3,7 @@
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { EngineError } from "../errors";
-import { QUANTIZED_BLOCK, type QuantizedTensor } from "../graph/node";
+import type { QuantizedTensor } from "../graph/node";
 import { type Shape, sameShape } from "../graph/shape";
 import { type DecoderConfig, decoderOf, type EncoderDecoderConfig, type ModelConfig } from "../nn/config";
 import { countParameters, type ParamSpec, type Params, paramSpecs } from "../nn/params";
@@ -11,10 +11,12 @@ import type { Device } from "../runtime/session";
 import type { StoredWeights } from "../runtime/weights";
 import { loadPrefixedTokenizer, loadTokenizer, noTokenizer, type Tokenizer, type TokenizerKind } from "../tokenizers";
 import { readJson, readTensors } from "../weights";
+import { BLOCK, blockBytes, LARGE_BLOCK } from "../weights/quantize";
 import { openStored, readStored, type StoredTensor, type StoredTensors } from "../weights/stored";
 import { decoderLabTranslate, translatorConfig } from "./decoderLab";
 import { familyOf } from "./families";
 import { checkpointNames, type Family, type FamilyNames } from "./family";
+import { type Parity, parityOf } from "./parity";
 
 export interface ModelInfo {
   readonly dir: string;
@@ -36,6 +38,8 @@ export interface ModelInfo {
   readonly device: Device;
   readonly tokenizer: TokenizerKind;
   readonly createdAt: string;
+  /** How near this family's numbers come to a reference's, where that was compared. */
+  readonly parity?: Parity | undefined;
 }
 
 export type Precision = "float32" | "float16" | "bfloat16" | "8-bit" | "4-bit";
@@ -76,6 +80,7 @@ export const modelInfo = (
   parameters: countParameters(config),
   config: decoderOf(config),
   tokenizer: tokenizer.kind,
+  parity: parityOf(storage.family, ["8-bit", "4-bit"].includes(storage.precision)),
 });
 
 /** Of a model in training. */
@@ -244,10 +249,10 @@ function weightOf(
   }
   // Quantised matrices are [out, in] whatever the layout; tables are so always.
   const [out, inner] = weightLayout === "inOut" && role !== "embedding" ? [shape[1], shape[0]] : shape;
-  const blocks = (inner as number) / QUANTIZED_BLOCK;
-  const bytes = weight.shape[2];
-  const bits = bytes === 4 * 8 ? 8 : 4;
-  requireShape(weight.file, name, weight.shape, [out as number, blocks, 4 * bits]);
+  const block = scales.shape[1] === (inner as number) / LARGE_BLOCK ? LARGE_BLOCK : BLOCK;
+  const blocks = (inner as number) / block;
+  const bits = weight.shape[2] === blockBytes(8, block) ? 8 : 4;
+  requireShape(weight.file, name, weight.shape, [out as number, blocks, blockBytes(bits, block)]);
   requireShape(scales.file, scales.name, scales.shape, [out as number, blocks]);
   return { weight, scales, bits };
 }
