@@ -11,6 +11,7 @@ import { exportTo } from "./commands/export";
 import { generate } from "./commands/generate";
 import { importSource } from "./commands/import";
 import { inspect } from "./commands/inspect";
+import { presets } from "./commands/presets";
 import { resumeTraining } from "./commands/resume";
 import { score } from "./commands/score";
 import { tokenize } from "./commands/tokenize";
@@ -18,6 +19,7 @@ import { trainModel } from "./commands/train";
 import { type Command, parseOptions } from "./options";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
+  presets,
   train: trainModel,
   resume: resumeTraining,
   checkpoints,

@@ -21,11 +21,11 @@ import {
   loadTokenizer,
   openModel,
   PRESETS,
+  presetInfo,
   printModules,
   type RunControl,
   resume,
   searchHub,
-  settingsOf,
   type Tokenizer,
   type TrainEvent,
   type TrainResult,
@@ -45,14 +45,7 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
 
   return {
     devices: () => listDevices(),
-    presets: () =>
-      PRESETS.map((preset) => ({
-        name: preset.name,
-        title: preset.title,
-        description: preset.description,
-        needsText: preset.data.kind !== "adder",
-        settings: settingsOf(preset),
-      })),
+    presets: () => PRESETS.map(presetInfo),
 
     model: async ({ dir }) => (await openModel(dir)).info,
     describe: ({ dir }) => describeModel(dir),

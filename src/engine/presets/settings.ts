@@ -3,7 +3,6 @@
 import { type Arithmetic, equationBlockSize } from "../data/adder";
 import { EngineError } from "../errors";
 import { requireWholeHeads } from "../nn/config";
-import type { Schedule } from "../train/config";
 import { SCHEDULES } from "../train/schedules";
 import { FINE_TUNING, type FineTuning, PRESETS, type Preset } from "./presets";
 
@@ -19,10 +18,38 @@ export function presetNamed(name: string): Preset {
   );
 }
 
-/** What a preset learns from, in words; null of those that need nothing. */
-export function neededData({ data, sample }: Preset): "text" | "pairs" | null {
-  if (data.kind === "adder" || sample) return null;
-  return data.kind === "pairs" ? "pairs" : "text";
+/** What can be known of a preset before it is trained. The same as the protocol's. */
+export interface PresetInfo extends Pick<Preset, "name" | "title" | "description" | "expected"> {
+  /** Whether it learns from a text. */
+  readonly needsText: boolean;
+  /** The name of the text that it comes with, where none has to be chosen. */
+  readonly sample: string | null;
+  /** Every setting with its default, by dotted name. */
+  readonly settings: Settings;
+  /** The words that a setting is one of. */
+  readonly choices: Readonly<Record<string, readonly string[]>>;
+  /** The settings of every schedule that can take the place of its own, by kind. */
+  readonly schedules: Readonly<Record<string, Settings>>;
+}
+
+export function presetInfo(preset: Preset): PresetInfo {
+  const { name, title, description, expected, data, sample } = preset;
+  const settings = settingsOf(preset);
+  return {
+    name,
+    title,
+    description,
+    expected,
+    needsText: data.kind !== "adder",
+    sample: sample?.name ?? null,
+    settings,
+    choices: Object.fromEntries(
+      Object.keys(settings).flatMap((name) => (RULES[name]?.oneOf ? [[name, RULES[name].oneOf]] : [])),
+    ),
+    schedules: Object.fromEntries(
+      Object.entries(SCHEDULES).map(([kind, schedule]) => [kind, flatten(schedule, "train.schedule.")]),
+    ),
+  };
 }
 
 /** What a run's record names. */
@@ -36,14 +63,6 @@ export function settingsOf(recipe: Preset | FineTuning): Settings {
   const { init: __, ...train } = recipe.train;
   return flatten({ lora: recipe.lora, data, train });
 }
-
-/** The settings of every schedule that could take the place of a recipe's, by its kind. */
-export const scheduleSettings = (): Readonly<Record<Schedule["kind"], Settings>> => ({
-  constant: flatten(SCHEDULES.constant, "train.schedule."),
-  noam: flatten(SCHEDULES.noam, "train.schedule."),
-  step: flatten(SCHEDULES.step, "train.schedule."),
-  cosine: flatten(SCHEDULES.cosine, "train.schedule."),
-});
 
 /** How texts were read before runs could say it. */
 const EARLIER: Settings = { "data.field": "", "data.gitignore": false };
