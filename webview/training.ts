@@ -256,10 +256,18 @@ function factsOf({ preset, started, record }: Run): string {
     .join(" · ");
 }
 
-function noticeOf({ state: { phase, message }, prepared }: Run): HTMLElement[] {
+function noticeOf({ state: { phase, message }, prepared, warnings }: Run): HTMLElement[] {
   if (phase === "failed")
     return [el("div", { class: "problem", attrs: { role: "alert" } }, message ?? t("The run failed."))];
-  if (phase !== "preparing") return message ? [el("p", { class: "muted" }, message)] : [];
+  if (phase !== "preparing") {
+    const warning = warnings.at(-1);
+    return [
+      ...(message ? [el("p", { class: "muted" }, message)] : []),
+      ...(warning
+        ? [el("div", { class: "problem warning" }, t("Step {0}: {1}", formatCount(warning.step), warning.message))]
+        : []),
+    ];
+  }
   const share = prepared === null ? "" : ` ${formatPercent(prepared)}`;
   return [
     el(

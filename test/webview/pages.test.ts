@@ -336,9 +336,9 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
     test.each([
       ["running", ["Pause", "Stop"]],
       ["paused", ["Go on", "Stop"]],
-      ["stopped", ["Resume from step 500", "Look inside", "Use this model"]],
-      ["done", ["Look inside", "Use this model"]],
-      ["failed", ["Resume from step 500", "Look inside", "Use this model"]],
+      ["stopped", ["Resume from step 500", "Look inside", "Use this model", "Export to PyTorch"]],
+      ["done", ["Look inside", "Use this model", "Export to PyTorch"]],
+      ["failed", ["Resume from step 500", "Look inside", "Use this model", "Export to PyTorch"]],
     ])(
       "a run that is %s has its buttons and no accessibility violations, in any theme",
       async (phase, buttons) => {
@@ -396,6 +396,77 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
         () => new TextDecoder().decode(window.lab.saved.at(-1)!.data).trim().split("\r\n").length,
       );
       expect(rows).toBe(521);
+    });
+
+    test("runs, a queue, a search, a task, checkpoints, a painted text and the record have no violations, in any theme", async () => {
+      await train("running");
+      await page.evaluate(() => {
+        const { lab } = window;
+        const run = lab.run!;
+        const settings = { ...run.record!.settings, "train.schedule.lr": 20 };
+        lab.tell("compared", [{ ...run, dir: "/models/slow", name: "slow", record: { ...run.record!, settings } }]);
+        lab.tell("checkpoints", [{ step: 500, dir: "/x", loss: 2, valLoss: 2.125, accuracy: null }]);
+        lab.tell("queue", { waiting: [{ id: 7, name: "fox", preset: "char" }], held: "The engine ended." });
+        lab.tell("finder", {
+          name: "fox",
+          points: [1, 2, 3].map((i) => ({ lr: 10 ** -i, loss: i })),
+          suggestion: 0.01,
+        });
+        lab.tell("train", { kind: "warning", step: 300, message: "The loss rose; lower the learning rate." });
+        const task = lab.carrylessTask();
+        lab.tell("train", { kind: "eval", report: { ...run.evals.at(-1)!, step: 520, accuracy: 0.5, task } });
+      });
+      for (const name of [/^Checkpoints/, /^Loss on the training text/, /^Run record/]) {
+        await page.getByRole("button", { name }).click();
+      }
+      await page.getByRole("region", { name: "Comparison" }).getByRole("button", { name: "Show table" }).click();
+      await page.getByText("page 1 of 3").waitFor();
+      await expectAccessible(page);
+    }, 60_000);
+
+    test("compared runs differ by the settings that differ, and by nothing else", async () => {
+      const table = page.getByRole("region", { name: /^Table: Figures/ });
+      expect(await table.getByRole("row").filter({ hasText: "train." }).allInnerTexts()).toEqual([
+        expect.stringMatching(/^train\.schedule\.lr\s+40\s+20$/),
+      ]);
+      expect(await page.getByRole("application", { name: /^Loss,/ }).getAttribute("aria-label")).toContain(
+        "slow: validation",
+      );
+    });
+
+    test("what the buttons of the queue, the comparison and a checkpoint ask, the host is told", async () => {
+      const press = (name: string) => page.getByRole("button", { name, exact: true }).click();
+      await press("Run now: fox");
+      await press("Remove slow from the comparison");
+      await press("Branch from here… step 500");
+      await press("Go on with the queue");
+      await press("Next page");
+      const asked = await page.evaluate(() => window.lab.asked.slice(-5));
+      expect(asked).toEqual([
+        'queued {"id":7,"change":"now"}',
+        'uncompare {"dir":"/models/slow"}',
+        'branch {"step":500}',
+        "goOn {}",
+        'paint {"step":null,"page":1}',
+      ]);
+    });
+
+    test("the painted text says what each token cost, and the confusion which digit was taken for which", async () => {
+      const text = page.getByRole("application", { name: "Loss of each token" });
+      await text.focus();
+      await page.keyboard.press("ArrowRight");
+      expect(await page.getByRole("status").filter({ hasText: "bits, probability" }).textContent()).toMatch(
+        /^“t”: \d+\.\d{3} bits/,
+      );
+      // Of the last digit, 9 is always answered as 9; a carry into the tens is forgotten.
+      await page.getByRole("combobox", { name: "Digit of the answer" }).click();
+      await page.getByRole("option", { name: "digit 2" }).click();
+      const picture = page.getByRole("application", { name: /digit 2 of the answer/ });
+      await picture.focus();
+      await page.keyboard.press("Control+Home");
+      expect(await page.getByRole("status").filter({ hasText: "expected 0" }).textContent()).toBe(
+        "expected 0, answered 0: 550 times, 55.0 % of the row",
+      );
     });
 
     test("new steps move the figures", async () => {

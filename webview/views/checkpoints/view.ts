@@ -26,7 +26,7 @@ export function createCheckpointsView(
   );
   const table = el(
     "div",
-    { class: "data-table", attrs: { tabindex: 0, role: "region", "aria-label": t("Checkpoints") } },
+    { class: "data-table", attrs: { tabindex: 0, role: "region", "aria-label": t("Table: {0}", t("Checkpoints")) } },
     el(
       "table",
       {},
@@ -66,7 +66,10 @@ export function createCheckpointsView(
                 "button",
                 {
                   class: "action",
-                  attrs: { type: "button", "aria-label": t("Branch from step {0}", formatCount(step)) },
+                  attrs: {
+                    type: "button",
+                    "aria-label": `${t("Branch from here…")} ${t("step {0}", formatCount(step))}`,
+                  },
                   on: { click: () => branch(step) },
                 },
                 t("Branch from here…"),

@@ -32,7 +32,7 @@ export function comparisonTable(runs: readonly Run[]): TableData {
   const rows = [...figures, ...settings].filter(([, value]) => runs.some((run) => value(run) !== NONE));
   return {
     title: t("Figures, and settings that differ"),
-    columns: ["", ...runs.map(({ name }) => name)],
+    columns: [t("figure or setting"), ...runs.map(({ name }) => name)],
     rows: rows.length,
     row: (i) => {
       const [name, value] = rows[i] as (typeof rows)[number];
