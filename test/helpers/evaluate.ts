@@ -43,8 +43,10 @@ const rules: { readonly [K in Op]: Rule<K> } = {
   quantized: ({ attrs: { weight, scales, bits }, shape }) => {
     const [codes, scale] = [numbersOf(weight), numbersOf(scales)];
     const half = (i: number) => (at(codes, i >> 1) >> (4 * (i & 1))) & 15;
-    return Float64Array.from({ length: sizeOf(shape) }, (_, i) =>
-      bits === 8 ? at(scale, i >> 5) * (at(codes, i) - 128) : at(scale, i >> 5) * (half(i) - 8),
+    const block = sizeOf(shape) / scale.length;
+    return Float64Array.from(
+      { length: sizeOf(shape) },
+      (_, i) => at(scale, Math.floor(i / block)) * (bits === 8 ? at(codes, i) - 128 : half(i) - 8),
     );
   },
 

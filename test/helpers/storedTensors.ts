@@ -38,9 +38,9 @@ export function encoded(dtype: FloatType, values: Float32Array): Float32Array | 
 /** A matrix of normal numbers in 8 or 4 bits. */
 export function quantizedNormals([rows, width]: readonly [number, number], bits: Bits): QuantizedTensor {
   const { codes, scales } = quantizeMatrix(normals(rows * width, "quantized"), [rows, width], bits);
-  const blocks = width / 32;
+  const blocks = scales.length / rows;
   return {
-    weight: inFile("w", "U8", [rows, blocks, 4 * bits], codes),
+    weight: inFile("w", "U8", [rows, blocks, codes.length / rows / blocks], codes),
     scales: inFile("w.scales", "F32", [rows, blocks], scales),
     bits,
   };

@@ -5,7 +5,7 @@
  */
 
 import { transposed } from "../../engine/export/values";
-import type { QuantizedTensor } from "../../engine/graph/node";
+import { blockOf, type QuantizedTensor } from "../../engine/graph/node";
 import type { ModelWeights } from "../../engine/models/folder";
 import type { DecoderConfig } from "../../engine/nn/config";
 import { paramSpecs } from "../../engine/nn/params";
@@ -98,10 +98,12 @@ function floats(name: string, stored: StoredTensor, isMatrix: boolean): Tensor {
   };
 }
 
-/** Rows of blocks, each with its scale before its codes. */
-function blocked(name: string, { weight, scales, bits }: QuantizedTensor): Tensor {
+/** Rows of blocks, each with its scale before its codes; of a block of 128 values, four with the same scale. */
+function blocked(name: string, tensor: QuantizedTensor): Tensor {
+  const { weight, scales, bits } = tensor;
   const type = bits === 8 ? "Q8_0" : "Q4_0";
-  const [rows, blocks] = scales.shape as [number, number];
+  const parts = blockOf(tensor) / BLOCK;
+  const [rows, blocks] = [scales.shape[0] as number, (scales.shape[1] as number) * parts];
   const { bytes: size } = GGUF_TYPES[type];
   return {
     name,
@@ -111,14 +113,15 @@ function blocked(name: string, { weight, scales, bits }: QuantizedTensor): Tenso
     async read() {
       const codes = await readStoredBytes(weight);
       const halves = toFloat16(await readStored(scales));
-      const bytes = new Uint8Array(halves.length * size);
+      const bytes = new Uint8Array(rows * blocks * size);
       const put = bits === 8 ? put8 : put4;
-      halves.forEach((half, b) => {
+      for (let b = 0; b < rows * blocks; b++) {
         const at = b * size;
+        const half = halves[Math.floor(b / parts)] as number;
         bytes[at] = half & 0xff;
         bytes[at + 1] = half >>> 8;
         put(codes.subarray(b * blockBytes(bits), (b + 1) * blockBytes(bits)), bytes, at + 2);
-      });
+      }
       return bytes;
     },
   };

@@ -1,12 +1,12 @@
 /** A model's parameters on their way into other files: read in pieces, so that none has to be in memory as a whole. */
 
 import { EngineError } from "../errors";
-import { QUANTIZED_BLOCK, type QuantizedTensor } from "../graph/node";
+import type { QuantizedTensor } from "../graph/node";
 import { type Shape, sizeOf } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";
 import type { ParamSpec } from "../nn/params";
 import { type Bits, dequantize, quantizeMatrix, readStored, readStoredBytes, type StoredTensor } from "../weights";
-import { blockBytes } from "../weights/quantize";
+import { BLOCK, blockFor } from "../weights/quantize";
 import { rowsOf } from "../weights/stored";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -51,7 +51,7 @@ export const asFloats = (
 });
 
 /**
- * A matrix in blocks, as MatMulNBits takes them: [out, in / 32, bytes of a block] and their scales, which are known once
+ * A matrix in blocks, as MatMulNBits takes them: [out, blocks, bytes of a block] and their scales, which are known once
  * the codes have been written.
  */
 export function asBlocks(
@@ -63,10 +63,11 @@ export function asBlocks(
 ): readonly [codes: Outgoing, scales: Outgoing] {
   const turned = isTurned(role, cfg);
   const [rows, width] = (turned ? [...shape].reverse() : shape) as [number, number];
-  const blocks = width / QUANTIZED_BLOCK;
+  const isThere = "bits" in source && source.bits === bits;
+  const blocks = isThere ? (source.scales.shape[1] as number) : width / blockFor(bits, width);
   const scales = new Float32Array(rows * blocks);
   async function* codes() {
-    if ("bits" in source && source.bits === bits) {
+    if (isThere) {
       scales.set(await readStored(source.scales));
       for (const [from, to] of rowRanges(rows, source.weight.length))
         yield readStoredBytes(rowsOf(source.weight, from, to));
@@ -82,7 +83,7 @@ export function asBlocks(
     }
   }
   return [
-    { name, dtype: "U8", shape: [rows, blocks, blockBytes(bits)], pieces: codes },
+    { name, dtype: "U8", shape: [rows, blocks, ((width / blocks) * bits) / 8], pieces: codes },
     fromMemory(`${name}.scales`, [rows, blocks], scales),
   ];
 }
@@ -111,7 +112,7 @@ export async function readWhole(
 export function hasBlocks({ name, role, shape }: ParamSpec, cfg: DecoderConfig): boolean {
   const isMatrix = role === "matrix" || role === "residualMatrix" || name === "embed.tokens.weight";
   const width = isTurned(role, cfg) ? shape[0] : shape[1];
-  return isMatrix && (width as number) % QUANTIZED_BLOCK === 0;
+  return isMatrix && (width as number) % BLOCK === 0;
 }
 
 /** Matrices that are stored [in, out]; in blocks they are [out, in] always. */

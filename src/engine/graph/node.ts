@@ -18,7 +18,7 @@ export interface Ops {
   constant: { inputs: []; attrs: { readonly data: Float32Array | Int32Array } };
   /** A tensor of a file, read as float32; the runtime maps the file. */
   stored: { inputs: []; attrs: { readonly tensor: StoredTensor } };
-  /** A matrix [out, in] in blocks of 32 along its rows: scale * (q - 2^(bits - 1)). Read by `linear` and `rows` only. */
+  /** A matrix [out, in] in blocks along its rows: scale * (q - 2^(bits - 1)). Read by `linear` and `rows` only. */
   quantized: { inputs: []; attrs: QuantizedTensor };
 
   add: { inputs: [Node, Node]; attrs: None };
@@ -112,9 +112,9 @@ export interface Ops {
 }
 
 export interface QuantizedTensor {
-  /** U8 [out, in / 32, 4 * bits] */
+  /** U8 [out, in / block, block * bits / 8] */
   readonly weight: StoredTensor;
-  /** F32 [out, in / 32] */
+  /** F32 [out, in / block] */
   readonly scales: StoredTensor;
   readonly bits: 4 | 8;
 }
@@ -264,11 +264,11 @@ export const stored = (tensor: StoredTensor): Node => new Node("stored", [], { t
 
 export function quantized(tensor: QuantizedTensor): Node {
   const [rows, blocks] = tensor.weight.shape as [number, number];
-  return new Node("quantized", [], tensor, [rows, blocks * QUANTIZED_BLOCK]) as Node;
+  return new Node("quantized", [], tensor, [rows, blocks * blockOf(tensor)]) as Node;
 }
 
-/** Numbers that share a scale. */
-export const QUANTIZED_BLOCK = 32;
+/** How many numbers share a scale. */
+export const blockOf = ({ weight, bits }: QuantizedTensor): number => ((weight.shape[2] as number) * 8) / bits;
 
 /**
  * alpha * x @ w + beta * b with x [N, D], w [D, F] (or [F, D] with transW, as a quantised one always is), b [F].

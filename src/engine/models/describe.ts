@@ -12,7 +12,7 @@ import {
 } from "../nn/config";
 import { ENCODER, type ParamSpec, stackSpecs } from "../nn/params";
 import { hasStored, openStored, readJson, type StoredTensor, type StoredTensors } from "../weights";
-import { BLOCK, type PerplexityCost, QUANTIZATION_FILE, type QuantizationReport, scalesOf } from "../weights/quantize";
+import { type PerplexityCost, QUANTIZATION_FILE, type QuantizationReport, scalesOf } from "../weights/quantize";
 import { layers } from "./config";
 import { checkpointNames, exportNames, type FamilyNames, moduleNameIn } from "./family";
 import { configOf } from "./folder";
@@ -22,6 +22,8 @@ export interface ModuleTree {
   readonly name: string;
   /** Such as `Linear(in_features=128, out_features=512, bias=True)`. */
   readonly kind: string;
+  /** What we call it, such as `blocks.3.q`; none of a module that only holds others. */
+  readonly module?: string;
   /** Of the module and everything in it; a tied head counts once. */
   readonly parameters: number;
   /** What they take as they are stored. */
@@ -75,11 +77,10 @@ function describeStored(
   stored: StoredTensors,
   errors: QuantizationReport["tensors"],
 ): TensorDescription {
-  const { dtype, length, shape: blocks } = stored.get(name) as StoredTensor;
+  const { dtype, length } = stored.get(name) as StoredTensor;
   const scales = stored.get(scalesOf(name));
   if (!scales) return { name, shape, dtype: DTYPES[dtype] ?? dtype.toLowerCase(), bytes: length };
-  // [rows, blocks, bytes of 32 weights]
-  const bits = ((blocks[2] as number) * 8) / BLOCK;
+  const bits = (length * 8) / sizeOf(shape);
   const { relativeError } = errors[name] ?? {};
   return {
     name,
@@ -203,6 +204,7 @@ function leaf(name: string, module: Module, family: FamilyNames, details: Detail
   return {
     name,
     kind: kindOf(module, family, details.paddingId),
+    module: stack + module.name,
     parameters: own.reduce((n, { shape }) => n + sizeOf(shape), 0),
     bytes: tensors.reduce((n, { bytes }) => n + bytes, 0),
     tensors,

@@ -6,7 +6,7 @@
  * what would be extra passes over memory.
  */
 
-import { type DType, type Node, type Op, QUANTIZED_BLOCK, topoSort } from "../graph/node";
+import { blockOf, type DType, type Node, type Op, topoSort } from "../graph/node";
 import { type Shape, sizeOf, UNKNOWN } from "../graph/shape";
 import type { StoredTensor } from "../weights/stored";
 import type { ElementType, ExternalData, OnnxAttribute, OnnxGraph, OnnxNode, OnnxTensor, OnnxValue } from "./onnx";
@@ -286,13 +286,14 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     const [x, matrix, bias] = node.inputs;
     if (matrix.op !== "quantized") throw new Error("quantizedLinear: the matrix must be quantized");
     const { weight, scales, bits } = (matrix as Node<"quantized">).attrs;
+    const block = blockOf((matrix as Node<"quantized">).attrs);
     const [N, K] = matrix.shape as [number, number];
     const { alpha, beta } = node.attrs;
     const plain = alpha === 1 && beta === 1;
-    const inputs = [w.name(x), w.external(weight, weight.shape), w.external(scales, [N * (K / QUANTIZED_BLOCK)])];
+    const inputs = [w.name(x), w.external(weight, weight.shape), w.external(scales, [N * (K / block)])];
     if (plain && bias) inputs.push("", "", w.name(bias));
     // Level 4 computes with 8-bit activations; the default is two hundred times slower at 8 bits.
-    const attributes = { K, N, bits, block_size: QUANTIZED_BLOCK, accuracy_level: 4 };
+    const attributes = { K, N, bits, block_size: block, accuracy_level: 4 };
     const last = plain && { as: node as Node };
     const product = w.emit("MatMulNBits", inputs, { attributes, domain: "com.microsoft", ...last });
     if (plain) return product;
@@ -374,13 +375,10 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     const attributes = { axis: 0 };
     if (is(table, "quantized")) {
       const { weight, scales, bits } = table.attrs;
+      const block = blockOf(table.attrs);
       const [V, D] = table.shape as [number, number];
-      const inputs = [
-        w.external(weight, [V, (D * bits) / 8]),
-        w.name(ids),
-        w.external(scales, [V, D / QUANTIZED_BLOCK]),
-      ];
-      const blocks = { gather_axis: 0, quantize_axis: 1, block_size: QUANTIZED_BLOCK, bits };
+      const inputs = [w.external(weight, [V, (D * bits) / 8]), w.name(ids), w.external(scales, [V, D / block])];
+      const blocks = { gather_axis: 0, quantize_axis: 1, block_size: block, bits };
       return w.emit("GatherBlockQuantized", inputs, { attributes: blocks, domain: "com.microsoft", as: node as Node });
     }
     if (is(table, "stored") && table.attrs.tensor.dtype !== "F32") {

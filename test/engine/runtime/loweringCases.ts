@@ -105,8 +105,8 @@ const rotated = (nHeads: number, K: number, R: number) =>
 const wholeNumbers = (rows: number, width: number): Float32Array =>
   Float32Array.from({ length: rows * width }, (_, i) => (i % 32 === 5 ? 127 : ((i * 37) % 255) - 127));
 
-const quantizedProducts = (bits: 4 | 8): LoweringCase => {
-  const [N, K, F] = [3, 96, 40];
+const quantizedProducts = (bits: 4 | 8, K = 96): LoweringCase => {
+  const [N, F] = [3, 40];
   const [x, b] = [input("x", [N, K]), input("b", [F])];
   const w = quantized(quantizedNormals([F, K], bits));
   return {
@@ -269,8 +269,11 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
     })),
   "linear with a matrix in 8 bits": () => quantizedProducts(8),
   "linear with a matrix in 4 bits": () => quantizedProducts(4),
+  "linear with a matrix in 8 bits and large blocks": () => quantizedProducts(8, 256),
   "rows of a table in 8 bits": () =>
     givenIds([3, 1, 3, 0], [2, 2], [], (ids) => rows(quantized(quantizedNormals([5, 64], 8)), ids)),
+  "rows of a table in 8 bits and large blocks": () =>
+    givenIds([3, 1, 3, 0], [2, 2], [], (ids) => rows(quantized(quantizedNormals([5, 256], 8)), ids)),
   "rows of a table in 4 bits": () =>
     givenIds([3, 1, 3, 0], [4], [], (ids) => rows(quantized(quantizedNormals([5, 64], 4)), ids)),
   rmsNorm: () => given([[3, 16], [16]], (x, scale) => rmsNorm(x, scale, 0.1)),

@@ -93,7 +93,7 @@ test("the configuration of a llama", async () => {
     tie_word_embeddings: false,
     bos_token_id: 1,
     eos_token_id: 2,
-    quantization_config: { quant_method: "decoder_lab", bits: 4, block_size: 32 },
+    quantization_config: { quant_method: "decoder_lab", bits: 4 },
   });
 });
 

@@ -43,8 +43,8 @@ describe.each<Bits>([8, 4])("%i bits", (bits) => {
     expect(back.every((x) => x === 0 || Math.abs(x) < 1e-43)).toBe(true);
   });
 
-  test("a matrix that is stored transposed gets the same codes", () => {
-    const [rows, width] = [5, 64];
+  test.each([64, 256])("a matrix of rows of %i that is stored transposed gets the same codes", (width) => {
+    const rows = 5;
     const values = normals(rows * width, "transposed");
     const columns = Float32Array.from(values, (_, i) => values[(i % rows) * width + Math.floor(i / rows)]!);
     const quantized = quantizeMatrix(values, [rows, width], bits);
@@ -54,6 +54,12 @@ describe.each<Bits>([8, 4])("%i bits", (bits) => {
       12,
     );
   });
+});
+
+test("in 8 bits 128 values share a scale where rows are whole blocks of them, else 32", () => {
+  const scalesOf = (width: number, bits: Bits) => quantizeMatrix(normals(2 * width, "w"), [2, width], bits).scales;
+  expect([256, 96, 64].map((width) => scalesOf(width, 8).length / 2)).toEqual([2, 3, 2]);
+  expect(scalesOf(256, 4).length / 2).toBe(8);
 });
 
 test("8 bits are offset by 128, and the scale is the largest by 127", () => {
@@ -193,7 +199,7 @@ describe("a folder", () => {
     expect(JSON.parse(await readFile(join(out(), "config.json"), "utf8"))).toEqual({
       model_type: "gpt2",
       n_embd: 64,
-      quantization_config: { quant_method: "decoder_lab", bits: 4, block_size: 32 },
+      quantization_config: { quant_method: "decoder_lab", bits: 4 },
     });
     expect(fractions.at(-1)).toBe(1);
   });
