@@ -12,7 +12,16 @@ import type { Intervention, TraceApi } from "./traceApi";
 export type { EvalReport, StepReport, TrainConfig };
 
 /** What the engine answers of `TraceApi` so far. */
-type TraceAnswers = "intervene" | "lens" | "attribution" | "surprisal" | "generationTrace" | "attentionGrid";
+type TraceAnswers =
+  | "intervene"
+  | "lens"
+  | "attribution"
+  | "surprisal"
+  | "generationTrace"
+  | "attentionGrid"
+  | "neighbours"
+  | "projection"
+  | "weightSummary";
 
 /** Served by the engine process. */
 export interface EngineApi extends Pick<TraceApi, TraceAnswers> {

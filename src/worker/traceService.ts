@@ -9,11 +9,14 @@ import {
   findTokens,
   LoadedModel,
   LoadedTranslator,
+  neighboursOf,
   nextToken,
+  projectionIn,
   type Surprisal,
   type Tokenizer,
   type TokenSpan,
   type Trace,
+  weightSummary,
 } from "../engine";
 import type { EngineApi, TraceTensor } from "../protocol/engineApi";
 import type { Handlers } from "../protocol/rpc";
@@ -39,6 +42,9 @@ type TraceMethod =
   | "attribution"
   | "generationTrace"
   | "attentionGrid"
+  | "neighbours"
+  | "projection"
+  | "weightSummary"
   | "surprisal";
 
 export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, TraceMethod> {
@@ -115,6 +121,18 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       const { loaded, trace } = traces.any(id);
       return attention.grid(loaded.model.cfg, trace, { size, kind, signal });
     },
+    neighbours: async ({ trace: id, of, among, count }, { signal }) => {
+      const kept = traces.get(id);
+      const { model, vocabulary } = await modelOf(kept);
+      const options = { of, among, count: Math.min(count, TOKENS_TOLD), signal };
+      const nearest = await neighboursOf(model, kept.trace, options);
+      return { nearest: nearest.map((each) => ({ ...each, token: vocabulary[each.id] as string })) };
+    },
+    projection: async ({ trace: id, name, ids }, { signal }) => {
+      const kept = traces.get(id);
+      return projectionIn((await modelOf(kept)).model, kept.trace, name, ids, signal);
+    },
+    weightSummary: ({ dir, name, size }, { signal }) => weightSummary(dir, name, size, signal),
 
     surprisal: async ({ dir, text, from, alternatives }, { signal, report }) => {
       const loaded = await models.open(dir);

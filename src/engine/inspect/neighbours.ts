@@ -1,0 +1,120 @@
+/** Tokens whose vectors point where one does. */
+
+import { EngineError } from "../errors";
+import type { ModelWeights } from "../models/folder";
+import type { Trace } from "./trace";
+import { matrixShape, readRows, type StoredWeight, weightRows } from "./weightRows";
+
+export interface NeighboursOptions {
+  /** A token of the vocabulary, or a value's vector at a position. */
+  readonly of:
+    | { readonly kind: "token"; readonly id: number }
+    | { readonly kind: "value"; readonly name: string; readonly position: number };
+  /** Among the input embeddings, or the head's rows. */
+  readonly among: "embeddings" | "head";
+  readonly count: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Neighbour {
+  readonly id: number;
+  readonly cosine: number;
+}
+
+/** The nearest by cosine, the nearest first; a token is no neighbour of its own. */
+export async function neighboursOf(
+  model: Pick<ModelWeights, "cfg" | "weights">,
+  trace: Trace,
+  { of, among, count, signal }: NeighboursOptions,
+): Promise<Neighbour[]> {
+  const table = vocabularyTable(model, among);
+  const vector =
+    of.kind === "token" ? await tableRow(table, of.id) : vectorIn(trace, of.name, of.position, table.width);
+  const cosines = await cosinesTo(vector, table, signal);
+  if (of.kind === "token") cosines[of.id] = -Infinity;
+  const ids = Array.from(cosines, (_, id) => id).filter((id) => (cosines[id] as number) >= -1.001);
+  ids.sort((a, b) => (cosines[b] as number) - (cosines[a] as number) || a - b);
+  return ids.slice(0, count).map((id) => ({ id, cosine: cosines[id] as number }));
+}
+
+/** A vector for each token: the rows of a stored matrix, or its columns. */
+interface VocabularyTable {
+  readonly weight: StoredWeight;
+  readonly tokens: number;
+  readonly width: number;
+  readonly byColumn: boolean;
+}
+
+export function vocabularyTable(
+  { cfg, weights }: Pick<ModelWeights, "cfg" | "weights">,
+  among: NeighboursOptions["among"],
+): VocabularyTable {
+  const isHead = among === "head" && !cfg.tiedHead;
+  const weight = weights.get(isHead ? "head.weight" : "embed.tokens.weight") as StoredWeight;
+  // A quantised matrix is [out, in] whatever the layout.
+  const byColumn = isHead && cfg.weightLayout === "inOut" && !("bits" in weight);
+  return { weight, tokens: cfg.vocabSize, width: cfg.dEmbed, byColumn };
+}
+
+export async function tableRow(
+  { weight, tokens, width, byColumn }: VocabularyTable,
+  id: number,
+): Promise<Float32Array> {
+  if (!(id >= 0 && id < tokens)) {
+    throw new EngineError("notFound", `There is no token ${id}; this model's ids go from 0 to ${tokens - 1}.`);
+  }
+  if (!byColumn) return readRows(weight, id, id + 1);
+  const column = new Float32Array(width);
+  for await (const { from, count, values } of weightRows(weight)) {
+    for (let r = 0; r < count; r++) column[from + r] = values[r * tokens + id] as number;
+  }
+  return column;
+}
+
+function vectorIn(trace: Trace, name: string, position: number, width: number): Float32Array {
+  const value = trace.get(name);
+  const [, T, D] = value?.shape ?? [];
+  if (value?.shape.length !== 3 || D !== width) {
+    throw new EngineError(
+      "config",
+      `${name} has no vectors of the ${width} numbers that tokens have in this model; choose a value of the residual stream.`,
+    );
+  }
+  if (!(position >= 0 && position < (T as number))) throw new Error(`neighbours: there is no position ${position}`);
+  return value.data.subarray(position * width, (position + 1) * width);
+}
+
+async function cosinesTo(vector: Float32Array, table: VocabularyTable, signal?: AbortSignal): Promise<Float64Array> {
+  const { weight, tokens, byColumn } = table;
+  const [dots, squares] = [new Float64Array(tokens), new Float64Array(tokens)];
+  const [, width] = matrixShape(weight);
+  for await (const { from, count, values } of weightRows(weight, signal)) {
+    for (let r = 0; r < count; r++) {
+      if (byColumn) addRow(values.subarray(r * width, (r + 1) * width), vector[from + r] as number, dots, squares);
+      else {
+        let [dot, square] = [0, 0];
+        for (let i = 0, at = r * width; i < width; i++, at++) {
+          const x = values[at] as number;
+          dot += x * (vector[i] as number);
+          square += x * x;
+        }
+        dots[from + r] = dot;
+        squares[from + r] = square;
+      }
+    }
+  }
+  const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
+  // A token without a vector, as padding may be, points nowhere.
+  return dots.map((dot, id) =>
+    squares[id] === 0 || length === 0 ? 0 : dot / (Math.sqrt(squares[id] as number) * length),
+  );
+}
+
+/** One number of each token's vector. */
+function addRow(row: Float32Array, factor: number, dots: Float64Array, squares: Float64Array): void {
+  for (let id = 0; id < row.length; id++) {
+    const x = row[id] as number;
+    dots[id] = (dots[id] as number) + x * factor;
+    squares[id] = (squares[id] as number) + x * x;
+  }
+}

@@ -1,0 +1,56 @@
+/** Rows of a stored matrix as numbers, however it is stored, a piece at a time: a matrix may be larger than memory. */
+
+import { setImmediate } from "node:timers/promises";
+import type { QuantizedTensor } from "../graph/node";
+import { type Shape, sizeOf } from "../graph/shape";
+import { dequantize } from "../weights/quantize";
+import { readStored, readStoredBytes, rowsOf, type StoredTensor } from "../weights/stored";
+
+export type StoredWeight = StoredTensor | QuantizedTensor;
+
+export interface Rows {
+  /** The first row's number. */
+  readonly from: number;
+  /** [count, width] */
+  readonly values: Float32Array;
+  readonly count: number;
+}
+
+/** Rows and columns of a weight; a vector is one row. */
+export function matrixShape(weight: StoredWeight): readonly [number, number] {
+  const shape = shapeOf(weight);
+  return shape.length < 2 ? [1, sizeOf(shape)] : [shape[0] as number, sizeOf(shape.slice(1))];
+}
+
+/** Of a quantised matrix, what it stands for: [out, in]. */
+export function shapeOf(weight: StoredWeight): Shape {
+  if (!("bits" in weight)) return weight.shape;
+  const [out, blocks] = weight.scales.shape as [number, number];
+  return [out, blocks * 32];
+}
+
+/** All rows in order, and a look at the event loop after each piece. */
+export async function* weightRows(weight: StoredWeight, signal?: AbortSignal): AsyncGenerator<Rows> {
+  const [rows, width] = matrixShape(weight);
+  const isWhole = rows === 1 || (!("bits" in weight) && weight.strides !== undefined);
+  const step = isWhole ? rows : Math.max(1, Math.floor(NUMBERS_PER_PIECE / width));
+  for (let from = 0; from < rows; from += step) {
+    signal?.throwIfAborted();
+    const to = Math.min(rows, from + step);
+    yield { from, count: to - from, values: await readRows(weight, from, to) };
+    await setImmediate();
+  }
+}
+
+const NUMBERS_PER_PIECE = 1 << 20;
+
+/** Rows `from` to `to - 1`. */
+export async function readRows(weight: StoredWeight, from: number, to: number): Promise<Float32Array> {
+  const [rows, width] = matrixShape(weight);
+  if (!("bits" in weight)) {
+    if (!weight.strides) return readStored(rows === 1 ? weight : rowsOf(weight, from, to));
+    return (await readStored(weight)).subarray(from * width, to * width);
+  }
+  const [codes, scales] = [rowsOf(weight.weight, from, to), rowsOf(weight.scales, from, to)];
+  return dequantize({ codes: await readStoredBytes(codes), scales: await readStored(scales) }, weight.bits);
+}
