@@ -14,6 +14,7 @@ import { el, fill, setAttr } from "./dom";
 import { formatMilliseconds, formatParameters } from "./format";
 import { connectHost, remember, remembered } from "./host";
 import { createInspection, type Inspection, type Selection, type View, type ViewContext } from "./inspection";
+import { createSample } from "./parts/sample";
 import { createScrubber } from "./parts/scrubber";
 import { createSection } from "./parts/section";
 import { createStore } from "./store";
@@ -106,6 +107,8 @@ function mount(follows: boolean) {
   });
   progress.hidden = true;
   const scrubber = createScrubber((step) => host.call("scrub", { step }));
+  const sample = createSample();
+  sample.node.hidden = true;
   const source = el("p", { class: "source" });
   const modelLine = el("p", { class: "model-line small muted" });
   const notice = el("div", { class: "notice" });
@@ -115,7 +118,15 @@ function mount(follows: boolean) {
   main.append(
     el("h1", { class: "visually-hidden" }, t("Layer Inspector")),
     progress,
-    el("div", { class: "inputs" }, input, el("div", { class: "input-row" }, follow, source), modelLine, scrubber.node),
+    el(
+      "div",
+      { class: "inputs" },
+      input,
+      el("div", { class: "input-row" }, follow, source),
+      modelLine,
+      scrubber.node,
+      sample.node,
+    ),
     notice,
     spoken,
     pictures,
@@ -164,6 +175,7 @@ function mount(follows: boolean) {
         head: Math.min(head, Math.max(0, heads - 1)),
       });
       shown = inspection;
+      if (!scrubber.node.hidden) sample.show(inspection);
       for (const view of views) {
         if (view.section.isOpen() || !view.asksTensors) view.show(inspection);
         else {
@@ -182,6 +194,8 @@ function mount(follows: boolean) {
     },
     checkpoints(event: ScrubberEvents["checkpoints"]) {
       scrubber.show(event);
+      if (scrubber.node.hidden) sample.node.hidden = true;
+      else if (shown && sample.node.hidden) sample.show(shown);
     },
     follow(follows: boolean) {
       follow.checked = follows;
