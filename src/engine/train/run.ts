@@ -410,7 +410,9 @@ async function loop(
         if (data.task && isBest) await save(true);
       }
       if (isDue(config.sampleEvery)) {
-        report({ kind: "sample", step: now.step, text: await sampleText(stepper, data, model, trained, config.seed) });
+        const text = await sampleText(stepper, data, model, trained, config.seed);
+        await folder.append([{ sample: { step: now.step, text } }]);
+        report({ kind: "sample", step: now.step, text });
       }
       const isLate = performance.now() - saved.at > CHECKPOINT_SECONDS * 1000;
       if ((isDue(config.checkpointEvery) && saved.step < now.step) || isLate) await save();

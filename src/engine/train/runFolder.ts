@@ -92,7 +92,8 @@ export type Report =
   | StepReport
   | { readonly eval: EvalReport }
   | { readonly updates: UpdateReport }
-  | { readonly warning: RunWarning };
+  | { readonly warning: RunWarning }
+  | { readonly sample: { readonly step: number; readonly text: string } };
 
 /** To go on from: the newest, and the one before in case that is damaged. */
 const TO_GO_ON = 2;
