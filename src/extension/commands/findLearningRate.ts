@@ -5,13 +5,14 @@ import type { FinderState } from "../../protocol/webviewApi";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
 import type { TrainingPanel } from "../views/trainingPanel";
+import type { SettingValue } from "./trainingChoices";
 
-/** Tries learning rates while the training view draws their losses; answers the one that the user takes, if any. */
+/** Tries learning rates while the training view draws their losses; answers the settings of the one that the user takes, if any. */
 export async function findLearningRate(
   lab: Lab,
   panel: TrainingPanel,
   params: TrainParams,
-): Promise<number | undefined> {
+): Promise<Settings | undefined> {
   const location = vscode.ProgressLocation.Notification;
   const options = { location, title: l10n.t("Finding a learning rate for {0}", params.name), cancellable: true };
   let state: FinderState = { name: params.name, points: [], suggestion: null };
@@ -23,7 +24,7 @@ export async function findLearningRate(
   panel.show();
   show({});
   try {
-    const { points, suggestion } = await vscode.window.withProgress(options, (progress, token) => {
+    const { points, suggestion, set } = await vscode.window.withProgress(options, (progress, token) => {
       token.onCancellationRequested(() => stop.abort());
       return lab.engine.call("findLearningRate", params, {
         signal: stop.signal,
@@ -34,7 +35,7 @@ export async function findLearningRate(
       });
     });
     show({ points, suggestion });
-    return await offer(suggestion);
+    return (await isTaken(suggestion)) ? set : undefined;
   } catch (error) {
     if (isCancelled(error)) return undefined;
     throw error;
@@ -43,10 +44,11 @@ export async function findLearningRate(
   }
 }
 
-async function offer(suggestion: number): Promise<number | undefined> {
-  const value = Number(suggestion.toPrecision(2));
-  const take = { label: l10n.t("Take {0}", value), description: l10n.t("where the loss falls fastest"), value };
-  const keep = { label: l10n.t("Keep the preset's"), description: "", value: undefined };
+async function isTaken(suggestion: number): Promise<boolean> {
+  const take = { label: l10n.t("Take {0}", suggestion), description: l10n.t("where the loss falls fastest") };
+  const keep = { label: l10n.t("Keep the preset's") };
   const title = l10n.t("The loss over the learning rate is in the training view");
-  return (await vscode.window.showQuickPick([take, keep], { title, ignoreFocusOut: true }))?.value;
+  return (await vscode.window.showQuickPick([take, keep], { title, ignoreFocusOut: true })) === take;
 }
+
+type Settings = Readonly<Record<string, SettingValue>>;

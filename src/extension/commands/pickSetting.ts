@@ -10,11 +10,17 @@ interface Choice<V> {
   readonly value: V;
 }
 
+/** Settings to choose from, and the words that some are one of. */
+export interface Offered {
+  readonly settings: Readonly<Record<string, SettingValue>>;
+  readonly words?: Readonly<Record<string, readonly string[]>>;
+}
+
 /** Answers what was chosen to do, "changed" after a setting, undefined when dismissed. */
 export async function pickSetting<V extends string>(
   title: string,
   choices: readonly Choice<V>[],
-  settings: Readonly<Record<string, SettingValue>>,
+  { settings, words = {} }: Offered,
   changed: Record<string, SettingValue>,
 ): Promise<V | "changed" | undefined> {
   const items = [
@@ -33,15 +39,27 @@ export async function pickSetting<V extends string>(
   if (picked.value !== null) return picked.value;
   const before = picked.name === null ? undefined : settings[picked.name];
   if (picked.name === null || before === undefined) return "changed";
-  const value = await askForSetting(picked.name, changed[picked.name] ?? before, before);
+  const value = await askForSetting(picked.name, changed[picked.name] ?? before, before, words[picked.name]);
   if (value !== undefined) changed[picked.name] = value;
   return "changed";
 }
 
-async function askForSetting(name: string, now: SettingValue, like: SettingValue): Promise<SettingValue | undefined> {
+async function askForSetting(
+  name: string,
+  now: SettingValue,
+  like: SettingValue,
+  words: readonly string[] | undefined,
+): Promise<SettingValue | undefined> {
+  const title = settingLabel(name);
+  const placeHolder = l10n.t("It was {0}.", String(like));
+  if (words) return vscode.window.showQuickPick(words, { title, placeHolder });
+  if (typeof like === "boolean") {
+    const picked = await vscode.window.showQuickPick(["true", "false"], { title, placeHolder });
+    return picked === undefined ? undefined : picked === "true";
+  }
   const typed = await vscode.window.showInputBox({
-    title: settingLabel(name),
-    prompt: l10n.t("It was {0}.", String(like)),
+    title,
+    prompt: placeHolder,
     value: String(now),
     validateInput: (text) => {
       const parsed = parseSetting(text, like);

@@ -68,7 +68,7 @@ export async function branchFrom(
   };
   for (;;) {
     const title = l10n.t("Branch of “{0}”: start, or change a setting first", run.name);
-    const picked = await pickSetting(title, [start], settings, changed);
+    const picked = await pickSetting(title, [start], { settings }, changed);
     if (!picked) return;
     if (picked === "start") break;
   }

@@ -8,15 +8,15 @@ import { setting } from "../settings";
 import type { TrainingPanel } from "../views/trainingPanel";
 import { findLearningRate } from "./findLearningRate";
 import { pickSetting } from "./pickSetting";
-import type { SettingValue } from "./trainingChoices";
+import { type SettingValue, settingsWith } from "./trainingChoices";
 import { showRun } from "./trainingProgress";
 
 export function trainTinyGpt(lab: Lab, panel: TrainingPanel) {
   return async (): Promise<void> => {
     const preset = await pickPreset(lab);
     if (!preset) return;
-    const data = preset.needsText ? await pickText() : undefined;
-    if (preset.needsText && !data) return;
+    const data = preset.needsText ? await pickText(preset.sample) : null;
+    if (data === undefined) return;
 
     await lab.models.refresh();
     const place = lab.models.place(data?.name ?? preset.title);
@@ -43,7 +43,12 @@ async function pickPreset({ engine }: Lab): Promise<PresetInfo | undefined> {
   const items = engine
     .call("presets", {})
     .then((presets) =>
-      presets.map((preset) => ({ label: preset.title, description: preset.name, detail: preset.description, preset })),
+      presets.map((preset) => ({
+        label: preset.title,
+        description: preset.name,
+        detail: [preset.description, ...preset.expected].join(" "),
+        preset,
+      })),
     );
   const options = { title: l10n.t("Train Tiny GPT: what kind of model?"), placeHolder: l10n.t("Choose a preset") };
   return (await vscode.window.showQuickPick(items, options))?.preset;
@@ -54,9 +59,17 @@ interface NamedText {
   readonly source: TextSource;
 }
 
-async function pickText(): Promise<NamedText | undefined> {
+/** Null: the text that the preset comes with. Undefined when dismissed. */
+async function pickText(sample: string | null): Promise<NamedText | null | undefined> {
   const editor = vscode.window.activeTextEditor;
-  const items: (vscode.QuickPickItem & { choose(): Promise<NamedText | undefined> })[] = [];
+  const items: (vscode.QuickPickItem & { choose(): Promise<NamedText | null | undefined> })[] = [];
+  if (sample !== null) {
+    items.push({
+      label: `$(book) ${l10n.t("The preset's own text")}`,
+      description: sample,
+      choose: async () => null,
+    });
+  }
   if (editor && !editor.selection.isEmpty) {
     const { document, selection } = editor;
     const lines = selection.end.line - selection.start.line + 1;
@@ -117,14 +130,13 @@ const baseName = (uri: vscode.Uri) => uri.path.split("/").at(-1) || uri.path;
 
 /**
  * The settings that were changed; Enter starts with the preset's own. Undefined when dismissed. `findRate` answers the
- * learning rate that is to be taken, if any.
+ * settings of a learning rate that is to be taken, if any.
  */
 async function pickSettings(
   preset: PresetInfo,
-  findRate: (changed: Changed) => Promise<number | undefined>,
+  findRate: (changed: Changed) => Promise<Changed | undefined>,
 ): Promise<Changed | undefined> {
   const changed: Record<string, SettingValue> = {};
-  const rate = "train.schedule.lr";
   const start = {
     label: `$(play) ${l10n.t("Start training")}`,
     description: l10n.t("device: {0}", setting("engine.device")),
@@ -138,14 +150,16 @@ async function pickSettings(
   for (;;) {
     const picked = await pickSetting(
       l10n.t("{0}: start, or change a setting first", preset.title),
-      rate in preset.settings ? [start, find] : [start],
-      preset.settings,
+      [start, find],
+      { settings: settingsWith(preset, changed), words: preset.choices },
       changed,
     );
+    // Settings of a schedule that was given up are not the run's.
+    const known = settingsWith(preset, changed);
+    for (const name of Object.keys(changed)) if (!(name in known)) delete changed[name];
     if (!picked) return undefined;
     if (picked === "start") return changed;
-    const found = picked === "find" ? await findRate(changed) : undefined;
-    if (found !== undefined) changed[rate] = found;
+    if (picked === "find") Object.assign(changed, await findRate(changed));
   }
 }
 

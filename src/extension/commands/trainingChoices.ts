@@ -1,5 +1,6 @@
 /** What is asked before a training starts, as far as it is pure: settings by name, and their values as typed. */
 
+import type { PresetInfo } from "../../protocol/engineApi";
 import { l10n } from "../l10n";
 
 export type SettingValue = string | number | boolean;
@@ -29,6 +30,21 @@ const FIRST = [
   "train.schedule.lr",
   "train.seed",
 ];
+
+/** What decides which settings the others of its group are. */
+const SCHEDULE = "train.schedule.";
+
+/** A preset's settings as changed until now: another schedule has other settings than the preset's own. */
+export function settingsWith(
+  { settings, schedules }: Pick<PresetInfo, "settings" | "schedules">,
+  changed: Readonly<Record<string, SettingValue>>,
+): Readonly<Record<string, SettingValue>> {
+  const kind = changed[`${SCHEDULE}kind`];
+  const schedule = typeof kind === "string" && kind !== settings[`${SCHEDULE}kind`] ? schedules[kind] : undefined;
+  if (!schedule) return settings;
+  const others = Object.entries(settings).filter(([name]) => !name.startsWith(SCHEDULE));
+  return { ...Object.fromEntries(others), ...schedule };
+}
 
 /** A name in words, for the settings that have one; the others keep their own. */
 export function settingLabel(name: string): string {
