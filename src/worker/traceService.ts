@@ -3,6 +3,8 @@
 import { isDeepStrictEqual } from "node:util";
 import {
   Attention,
+  compareTraces,
+  compareWeights,
   decoderOf,
   EngineError,
   type Intervention as EngineIntervention,
@@ -45,6 +47,8 @@ type TraceMethod =
   | "neighbours"
   | "projection"
   | "weightSummary"
+  | "compareTraces"
+  | "compareWeights"
   | "surprisal";
 
 export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, TraceMethod> {
@@ -63,9 +67,10 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
   };
 
   /** A trace's model, opened again where it was let go of. */
-  const modelOf = async ({ loaded }: KeptTrace): Promise<LoadedModel> => {
-    const opened = await models.open(loaded.model.info.dir);
-    if (opened === loaded || isDeepStrictEqual(opened.model.info, loaded.model.info)) return opened;
+  const modelOf = async <Loaded extends AnyLoaded>({ loaded }: KeptTrace<Loaded>): Promise<Loaded> => {
+    const opened = await models.openAny(loaded.model.info.dir);
+    // What is known of both kinds of models tells one from the other.
+    if (opened === loaded || isDeepStrictEqual(opened.model.info, loaded.model.info)) return opened as Loaded;
     throw new EngineError("notFound", "The model has changed since this run; inspect the text again.");
   };
 
@@ -99,7 +104,7 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       return { ...told, ...rest, interventions };
     },
     lens: async ({ trace: id, count, ...asked }, { signal }) => {
-      const kept = traces.get(id);
+      const kept = traces.any(id);
       const loaded = await modelOf(kept);
       const view = await loaded.lens(kept.trace, { ...asked, count: Math.min(count, LENS_TOKENS_TOLD), signal });
       return { ...view, tokens: textsOf(view.ids, loaded.vocabulary) };
@@ -132,6 +137,16 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       const kept = traces.get(id);
       return projectionIn((await modelOf(kept)).model, kept.trace, name, ids, signal);
     },
+    compareTraces: async ({ a, b }, { signal }) => {
+      const run = async (kept: KeptTrace) => {
+        const loaded = await modelOf(kept);
+        const { model, vocabulary } = loaded;
+        const logProbabilities = (rows: Float32Array) => loaded.logProbabilities(rows);
+        return { trace: kept.trace, cfg: model.cfg, vocabulary, logProbabilities };
+      };
+      return compareTraces(await run(traces.get(a)), await run(traces.get(b)), signal);
+    },
+    compareWeights: ({ a, b }, { signal }) => compareWeights(a, b, signal),
     weightSummary: ({ dir, name, size }, { signal }) => weightSummary(dir, name, size, signal),
 
     surprisal: async ({ dir, text, from, alternatives }, { signal, report }) => {

@@ -74,6 +74,17 @@ describe("a translator that is inspected", () => {
     expect(heads[0]?.data).not.toEqual(heads[1]?.data);
   });
 
+  test("is read by the lens at every place of its decoder, which ends in what comes next", async () => {
+    const T = trace.tokens.length;
+    const lens = await engine.call("lens", { trace: trace.trace, positions: [T - 1, T], count: 3 });
+    expect(lens.places.slice(0, 4)).toEqual(
+      ["0.residPre", "0.residMid", "0.residCross", "0.residPost"].map((name) => `blocks.${name}`),
+    );
+    const { top } = trace.nextToken;
+    expect([...lens.ids.slice(-3)]).toEqual(top.slice(0, 3).map(({ id }) => id));
+    expect(lens.probabilities.at(-1)).toBeCloseTo(top[2]?.probability as number, 5);
+  });
+
   test("has norms of both residual streams", async () => {
     const { data, shape } = await tensor(trace, "enc.blocks.0.residPost");
     const [S, D] = shape.slice(1) as [number, number];

@@ -3,6 +3,7 @@
 import { EngineError } from "../errors";
 import { softmax } from "../generate/sampling";
 import { Translator } from "../generate/translate";
+import { Lens, type LensOptions, type LensView } from "../inspect/lens";
 import { vocabularyTexts } from "../inspect/nextToken";
 import type { Trace } from "../inspect/trace";
 import { sourceSpans, TranslationTracer, targetSpans } from "../inspect/translation";
@@ -33,6 +34,7 @@ export interface TranslationInspection extends Inspection {
 export class LoadedTranslator {
   readonly #tracer: TranslationTracer;
   readonly #translator: Translator;
+  readonly #lens: Lens;
   #last: Promise<unknown> = Promise.resolve();
   #vocabulary: readonly string[] | undefined;
 
@@ -43,6 +45,7 @@ export class LoadedTranslator {
   ) {
     this.#translator = new Translator(model.cfg, weights);
     this.#tracer = new TranslationTracer(model.cfg, weights);
+    this.#lens = new Lens(model.cfg.decoder, weights);
   }
 
   static async open(dir: string, choice: DeviceChoice): Promise<LoadedTranslator> {
@@ -107,8 +110,14 @@ export class LoadedTranslator {
     });
   }
 
+  /** What each place of the decoder's residual stream would predict. */
+  lens(trace: Trace, options: LensOptions): Promise<LensView> {
+    return this.#inTurn(() => this.#lens.look(trace, options));
+  }
+
   async release(): Promise<void> {
     await this.#inTurn(async () => {
+      await this.#lens.release();
       await this.#translator.release();
       await this.#tracer.release();
       await this.weights.release();

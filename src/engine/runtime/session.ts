@@ -43,11 +43,6 @@ export class Session {
     this.#outputs = new Map(graph.outputs.map((value) => [value.name, value]));
   }
 
-  /** The names of all outputs. */
-  get outputs(): readonly string[] {
-    return [...this.#outputs.keys()];
-  }
-
   /** Compiles a graph for a device. Blocks for as long as that takes: milliseconds to seconds. */
   static async create(graph: OnnxGraph, device: Device, options: SessionOptions = {}): Promise<Session> {
     const folder = folderOfAll(graph);
