@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { contrast, divergingScale, maxAbs, type Rgb, sequentialScale } from "../../webview/charts/colorScale";
 import { toCsv } from "../../webview/charts/csv";
 import { cellAt, layoutGrid, moveCell, scrollToCell, tickStep, visibleCells } from "../../webview/charts/heatmapLayout";
-import { decimate, indexAt, smooth } from "../../webview/charts/series";
+import { lineSvg } from "../../webview/charts/lineSvg";
+import { decimate, indexAt, smooth, ticks } from "../../webview/charts/series";
 import { type ThemeKind, themes } from "./themes";
 
 const square = { left: 50, top: 40, minCell: 2, maxCell: 28, rowHeight: "square", maxHeight: 420 } as const;
@@ -139,4 +140,35 @@ test("CSV quotes what needs it, so that a token of a comma, a quote or a line br
   expect(toCsv({ title: "", columns: ["a", "b", "c", "d", "e"], rows: 1, row })).toBe(
     'a,b,c,d,e\r\n",","""","a\nb"," ",0.1\r\n',
   );
+});
+
+describe("a line chart as SVG", () => {
+  const drawing = {
+    title: 'Loss of "a" & b',
+    x: { name: "step", format: String },
+    y: { format: (value: number) => value.toFixed(2), log: true },
+    lines: [
+      { name: "a", points: { x: [1, 2, 3], y: [10, 0, 1] }, color: "#123456", dash: [4, 2], style: "line" as const },
+    ],
+    marks: [{ x: 2, label: "here" }],
+    background: "#fff",
+    foreground: "#000",
+    muted: "#888",
+    fontFamily: "sans-serif",
+  };
+
+  test("writes its text as text, and leaves out what a logarithm does not have", () => {
+    const svg = lineSvg(drawing);
+    expect(svg).toContain("Loss of &quot;a&quot; &amp; b</text>");
+    expect(svg).toContain(">here</text>");
+    const points = /stroke-dasharray="4 2" points="([^"]*)"/.exec(svg)?.[1]?.split(" ");
+    expect(points).toHaveLength(2);
+    expect(svg).not.toContain("NaN");
+  });
+
+  test("ticks are round, and inside", () => {
+    expect(ticks(0, 1, 5)).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1]);
+    expect(ticks(-3, 42, 4)).toEqual([0, 20, 40]);
+    expect(ticks(5, 5, 4)).toEqual([5]);
+  });
 });

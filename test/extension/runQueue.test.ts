@@ -1,0 +1,85 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import { type EndTurn, RunQueue } from "../../src/extension/runQueue";
+import { isCancelled } from "../../src/protocol/rpc";
+
+let queue: RunQueue;
+let told: string[][];
+const started: string[] = [];
+const ends = new Map<string, EndTurn>();
+
+beforeEach(() => {
+  told = [];
+  started.length = 0;
+  queue = new RunQueue(() => told.push(names()));
+});
+
+const names = () => queue.state.waiting.map(({ name }) => name);
+const idOf = (name: string) => queue.state.waiting.find((each) => each.name === name)?.id ?? -1;
+const enter = (name: string) =>
+  queue.turn(name, "char").then((end) => {
+    started.push(name);
+    ends.set(name, end);
+  });
+const settled = () => new Promise((resolve) => setTimeout(resolve));
+
+describe("runs in a queue", () => {
+  test("take turns in their order, one at a time", async () => {
+    for (const name of ["a", "b", "c"]) void enter(name);
+    await settled();
+    expect(started).toEqual(["a"]);
+    ends.get("a")?.();
+    // Ended once more, as by an error after the end, a turn gives no second one.
+    ends.get("a")?.();
+    await settled();
+    expect(started).toEqual(["a", "b"]);
+    expect(names()).toEqual(["c"]);
+  });
+
+  test("can be moved, and put first", async () => {
+    for (const name of ["a", "b", "c", "d"]) void enter(name);
+    await settled();
+    queue.change(idOf("d"), "up");
+    expect(names()).toEqual(["b", "d", "c"]);
+    queue.change(idOf("b"), "down");
+    expect(names()).toEqual(["d", "b", "c"]);
+    queue.change(idOf("c"), "now");
+    expect(told.at(-1)).toEqual(["c", "d", "b"]);
+    ends.get("a")?.();
+    await settled();
+    expect(started).toEqual(["a", "c"]);
+  });
+
+  test("that is taken out is cancelled, and the others move up", async () => {
+    void enter("a");
+    const removed = enter("b");
+    void enter("c");
+    queue.change(idOf("b"), "remove");
+    await expect(removed).rejects.toSatisfy(isCancelled);
+    expect(names()).toEqual(["c"]);
+  });
+
+  test("wait after a turn that ended with a reason, until they may go on", async () => {
+    for (const name of ["a", "b"]) void enter(name);
+    await settled();
+    ends.get("a")?.("The engine ended.");
+    await settled();
+    expect(queue.state.held).toBe("The engine ended.");
+    expect(started).toEqual(["a"]);
+    // One that comes later waits with them.
+    void enter("c");
+    await settled();
+    expect(started).toEqual(["a"]);
+    queue.goOn();
+    await settled();
+    expect(started).toEqual(["a", "b"]);
+  });
+
+  test("none of them waits for a reason that nobody was there to hear", async () => {
+    void enter("a");
+    await settled();
+    ends.get("a")?.("The engine ended.");
+    void enter("b");
+    await settled();
+    expect(started).toEqual(["a", "b"]);
+  });
+});
