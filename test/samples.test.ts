@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { makePairs } from "../scripts/makePairs";
 import { makeStories } from "../scripts/makeStories";
 import { inRoot } from "../scripts/paths";
+import { presetNamed } from "../src/engine/presets/settings";
 
 const stories = readFileSync(inRoot("samples/stories.txt"), "utf8");
 
@@ -66,4 +67,8 @@ describe("the sentence pairs of the samples", () => {
       expect(french.filter((sentence) => wrong.test(sentence))).toEqual([]);
     }
   });
+});
+
+test("the greetings of the samples are what tinylm comes with", () => {
+  expect(readFileSync(inRoot("samples/greetings.txt"), "utf8")).toBe(presetNamed("tinylm").sample?.text);
 });
