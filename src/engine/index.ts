@@ -17,6 +17,7 @@ export {
 } from "./hub";
 export { Attention } from "./inspect/attention";
 export type { Attribution, AttributionOptions } from "./inspect/attribution";
+export { compareTraces, compareWeights } from "./inspect/compare";
 export type { Intervention } from "./inspect/interventions";
 export type { LensOptions, LensView } from "./inspect/lens";
 export { neighboursOf } from "./inspect/neighbours";

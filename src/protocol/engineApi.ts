@@ -21,7 +21,9 @@ type TraceAnswers =
   | "attentionGrid"
   | "neighbours"
   | "projection"
-  | "weightSummary";
+  | "weightSummary"
+  | "compareTraces"
+  | "compareWeights";
 
 /** Served by the engine process. */
 export interface EngineApi extends Pick<TraceApi, TraceAnswers> {

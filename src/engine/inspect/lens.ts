@@ -42,7 +42,7 @@ export interface LensView {
 }
 
 export class Lens {
-  readonly #readout: Readout;
+  readonly readout: Readout;
   #norm: Promise<Session> | undefined;
 
   constructor(
@@ -50,7 +50,7 @@ export class Lens {
     readonly cfg: DecoderConfig,
     readonly weights: DeviceWeights,
   ) {
-    this.#readout = new Readout(cfg, weights);
+    this.readout = new Readout(cfg, weights);
   }
 
   /** Reads places of a trace's first row. */
@@ -78,12 +78,12 @@ export class Lens {
       entropies: new Float32Array(N),
     };
     const tracked = { probabilities: new Float32Array(N), ranks: new Uint32Array(N) };
-    const { tile } = this.#readout;
+    const { tile } = this.readout;
     for (let row = 0; row < N; row += tile) {
       signal?.throwIfAborted();
       const end = Math.min(N, row + tile);
       const rows = await this.#normed(stream.subarray(row * D, end * D));
-      const read = await this.#readout.read(rows, new Int32Array(end - row).fill(token ?? 0), k);
+      const read = await this.readout.read(rows, new Int32Array(end - row).fill(token ?? 0), k);
       view.ids.set(read.ids, row * k);
       view.probabilities.set(read.probabilities, row * k);
       view.entropies.set(read.entropy, row);
@@ -98,7 +98,7 @@ export class Lens {
   }
 
   async release(): Promise<void> {
-    await this.#readout.release();
+    await this.readout.release();
     await (await this.#norm)?.release();
     this.#norm = undefined;
   }

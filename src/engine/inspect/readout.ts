@@ -45,12 +45,7 @@ export class Readout {
   async read(rows: Float32Array, labels: Int32Array, count: number): Promise<Reading> {
     const { cfg, weights, tile } = this;
     const D = cfg.dModel;
-    this.#reading ??= Session.create(
-      withTopK(lower(readingGraph(cfg, weights), weights.device), "logProbabilities"),
-      weights.device,
-      threadsFor(cfg),
-    );
-    const session = await this.#reading;
+    const session = await this.#session();
     const N = labels.length;
     const k = Math.min(count, cfg.vocabSize);
     const reading = emptyReading(N, k);
@@ -81,6 +76,27 @@ export class Readout {
       reading.ids.set(Uint32Array.from(found["logProbabilities.ids"]?.data as BigInt64Array, Number), from * k);
     }
     return reading;
+  }
+
+  /** Of every token after each row [N, D], [N, V]. */
+  async logProbabilities(rows: Float32Array): Promise<Float32Array> {
+    const session = await this.#session();
+    const feeds = {
+      labels: new Int32Array(rows.length / this.cfg.dModel),
+      "logProbabilities.count": BigInt64Array.of(1n),
+    };
+    const found = await session.run({ ...this.weights.feeds, rows, ...feeds }, { logProbabilities: null });
+    return found.logProbabilities?.data as Float32Array;
+  }
+
+  #session(): Promise<Session> {
+    const { cfg, weights } = this;
+    this.#reading ??= Session.create(
+      withTopK(lower(readingGraph(cfg, weights), weights.device), "logProbabilities"),
+      weights.device,
+      threadsFor(cfg),
+    );
+    return this.#reading;
   }
 
   async release(): Promise<void> {

@@ -21,7 +21,7 @@ import type { DeviceWeights } from "../runtime/weights";
 import { UNKNOWN as NO_TOKEN, type Tokenizer, type TokenSpan } from "../tokenizers";
 import { cooperate } from "../tokenizers/cooperate";
 import { maskFeeds, maskName } from "./masks";
-import { emptyReading, type Reading, Readout } from "./readout";
+import { emptyReading, type Reading, type Readout } from "./readout";
 
 export interface Surprisal extends Reading {
   readonly tokens: readonly TokenSpan[];
@@ -38,11 +38,11 @@ export interface Window {
 export class Surprising {
   /** By the number of windows that are read side by side. */
   readonly #sessions = new Map<number, Promise<Session>>();
-  readonly #readout: Readout;
 
   constructor(
     readonly cfg: DecoderConfig,
     readonly weights: DeviceWeights,
+    readonly readout: Readout,
   ) {
     if (!cfg.causal) {
       throw new EngineError(
@@ -50,7 +50,6 @@ export class Surprising {
         "This model's positions see the tokens after them, so nothing is left to expect; choose a causal model.",
       );
     }
-    this.#readout = new Readout(cfg, weights);
   }
 
   /** Positions of a window. */
@@ -91,7 +90,7 @@ export class Surprising {
       B,
       Int32Array.from(scored, ({ row }) => row),
     );
-    return this.#readout.read(
+    return this.readout.read(
       vectors,
       Int32Array.from(scored, ({ label }) => label),
       count,
@@ -101,7 +100,6 @@ export class Surprising {
   async release(): Promise<void> {
     for (const session of this.#sessions.values()) await (await session).release();
     this.#sessions.clear();
-    await this.#readout.release();
   }
 
   async #vectors(ids: Int32Array, B: number, wanted: Int32Array): Promise<Float32Array> {

@@ -1,12 +1,23 @@
 /** Rows of a stored matrix as numbers, however it is stored, a piece at a time: a matrix may be larger than memory. */
 
 import { setImmediate } from "node:timers/promises";
-import type { QuantizedTensor } from "../graph/node";
+import { blockOf, type QuantizedTensor } from "../graph/node";
 import { type Shape, sizeOf } from "../graph/shape";
+import { isTranslation, openTranslation, openWeights, type Translation } from "../models/folder";
+import type { ModelConfig } from "../nn/config";
 import { dequantize } from "../weights/quantize";
 import { readStored, readStoredBytes, rowsOf, type StoredTensor } from "../weights/stored";
 
 export type StoredWeight = StoredTensor | QuantizedTensor;
+
+/** The weights of a model of any kind, by our names; none of them is read. */
+export const openAnyWeights = async (
+  dir: string,
+): Promise<Pick<Translation, "weights"> & { readonly cfg: ModelConfig }> =>
+  (await isTranslation(dir)) ? openTranslation(dir) : openWeights(dir);
+
+/** What a weight's checkpoint calls it. */
+export const checkpointName = (weight: StoredWeight): string => ("bits" in weight ? weight.weight.name : weight.name);
 
 export interface Rows {
   /** The first row's number. */
@@ -26,7 +37,7 @@ export function matrixShape(weight: StoredWeight): readonly [number, number] {
 export function shapeOf(weight: StoredWeight): Shape {
   if (!("bits" in weight)) return weight.shape;
   const [out, blocks] = weight.scales.shape as [number, number];
-  return [out, blocks * 32];
+  return [out, blocks * blockOf(weight)];
 }
 
 /** All rows in order, and a look at the event loop after each piece. */

@@ -1,9 +1,7 @@
 /** A weight in small: what its numbers are like, and a picture of where. */
 
 import { EngineError } from "../errors";
-import { openStored, type StoredTensors } from "../weights";
-import { scalesOf } from "../weights/quantize";
-import { matrixShape, type StoredWeight, shapeOf, weightRows } from "./weightRows";
+import { checkpointName, matrixShape, openAnyWeights, type StoredWeight, shapeOf, weightRows } from "./weightRows";
 
 export interface WeightSummary {
   readonly name: string;
@@ -25,16 +23,10 @@ export async function weightSummary(
   size: number,
   signal?: AbortSignal,
 ): Promise<WeightSummary> {
-  const weight = weightIn(await openStored(dir), name, dir);
-  return { name, ...(await summaryOf(weight, size, signal)) };
-}
-
-/** A quantised matrix with its scales. */
-function weightIn(stored: StoredTensors, name: string, dir: string): StoredWeight {
-  const weight = stored.get(name);
+  const { weights } = await openAnyWeights(dir);
+  const weight = [...weights.values()].find((each) => checkpointName(each) === name);
   if (!weight) throw new EngineError("notFound", `${dir} has no tensor "${name}"; open the model again.`);
-  const scales = stored.get(scalesOf(name));
-  return scales ? { weight, scales, bits: weight.shape[2] === 32 ? 8 : 4 } : weight;
+  return { name, ...(await summaryOf(weight, size, signal)) };
 }
 
 /** The picture has at most `size` rows and columns. */

@@ -214,9 +214,17 @@ export class LoadedModel {
     return this.#inTurn(() => this.#tracer.trace(rows, "whole", undefined, interventions));
   }
 
+  /** Of the token after each row [N, D] past the final norm, [N, V]. Callers take few rows at a time. */
+  logProbabilities(rows: Float32Array): Promise<Float32Array> {
+    return this.#inTurn(async () => {
+      await this.#useOnly(this.#lens);
+      return this.#lens.readout.logProbabilities(rows);
+    });
+  }
+
   /** How well each token of a text was expected. Between its windows others have their turns. */
   surprisal(text: string, options: SurprisalOptions): Promise<Surprisal> {
-    this.#surprising ??= new Surprising(this.model.cfg, this.weights);
+    this.#surprising ??= new Surprising(this.model.cfg, this.weights, this.#lens.readout);
     const surprising = this.#surprising;
     return surprisalOf(text, this.model.tokenizer, surprising, options, (work) =>
       this.#inTurn(async () => {

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { Readout } from "../../../src/engine/inspect/readout";
 import { type Surprisal, Surprising, surprisalOf, windowsOf } from "../../../src/engine/inspect/surprisal";
 import { Tracer, type TraceValue } from "../../../src/engine/inspect/trace";
 import type { DecoderConfig } from "../../../src/engine/nn/config";
@@ -22,12 +23,13 @@ const textOf = (length: number) => Array.from({ length }, (_, i) => LETTERS[(3 +
 
 async function scored(text: string, { cfg = tinyConfig, addBos = false, from = 0, alternatives = 3 } = {}) {
   const { weights } = await tinyModel(cfg);
-  const model = new Surprising(cfg, weights);
+  const model = new Surprising(cfg, weights, new Readout(cfg, weights));
   const pieces: Surprisal[] = [];
   const { signal } = new AbortController();
   const options = { from, alternatives, signal, report: (piece: Surprisal) => pieces.push(piece) };
   const result = await surprisalOf(text, tokenizerWith(addBos), model, options);
   await model.release();
+  await model.readout.release();
   return { ...result, pieces };
 }
 
@@ -120,7 +122,7 @@ test("what follows a character that the vocabulary lacks is expected by nothing 
 
 test("scoring ends when it is cancelled", async () => {
   const { cfg, weights } = await tinyModel({ ...tinyConfig, nCtx: 16 });
-  const model = new Surprising(cfg, weights);
+  const model = new Surprising(cfg, weights, new Readout(cfg, weights));
   const controller = new AbortController();
   let pieces = 0;
   const report = () => {
@@ -131,4 +133,5 @@ test("scoring ends when it is cancelled", async () => {
   await expect(surprisalOf(textOf(3000), tokenizerWith(false), model, options)).rejects.toThrow();
   expect(pieces).toBe(1);
   await model.release();
+  await model.readout.release();
 });

@@ -1,0 +1,174 @@
+/** How two runs differ at each position, and how the weights of two models do. */
+
+import { setImmediate } from "node:timers/promises";
+import { EngineError } from "../errors";
+import { sameShape } from "../graph/shape";
+import { type DecoderConfig, decoderOf } from "../nn/config";
+import { type ParamSpec, paramSpecs } from "../nn/params";
+import type { Trace, TraceValue } from "./trace";
+import {
+  checkpointName,
+  matrixShape,
+  openAnyWeights,
+  readRows,
+  type StoredWeight,
+  shapeOf,
+  weightRows,
+} from "./weightRows";
+
+export interface TraceDifference {
+  /** Positions that are compared: those of the shorter trace. */
+  readonly positions: number;
+  /** First position whose token differs; null where none does. */
+  readonly tokensDifferAt: number | null;
+  /** KL(a || b) of the next token's distribution at each position, in bits. */
+  readonly divergence: Float32Array;
+  /** By value that both have with one width: L2 norm of the difference by that of a's, [positions]. */
+  readonly values: readonly { readonly name: string; readonly relative: Float32Array }[];
+}
+
+/** A run and what reads its last vectors. */
+export interface ComparedRun {
+  readonly trace: Trace;
+  readonly cfg: DecoderConfig;
+  /** Each token's text, [V]. */
+  readonly vocabulary: readonly string[];
+  readonly logProbabilities: (rows: Float32Array) => Promise<Float32Array>;
+}
+
+export async function compareTraces(a: ComparedRun, b: ComparedRun, signal?: AbortSignal): Promise<TraceDifference> {
+  const isSame = (texts: readonly string[], others: readonly string[]) =>
+    texts === others || (texts.length === others.length && texts.every((text, id) => text === others[id]));
+  if (!isSame(a.vocabulary, b.vocabulary)) {
+    throw new EngineError(
+      "config",
+      "The models have different vocabularies, so their predictions cannot be compared; choose models of one tokenizer.",
+    );
+  }
+  const [ids, others] = [a, b].map(({ trace }) => trace.get("ids")?.data) as [Float32Array, Float32Array];
+  const positions = Math.min(ids.length, others.length);
+  const differs = ids.subarray(0, positions).findIndex((id, t) => id !== others[t]);
+  return {
+    positions,
+    tokensDifferAt: differs < 0 ? null : differs,
+    divergence: await divergence(a, b, positions, signal),
+    values: [...a.trace].flatMap(([name, value]) => {
+      const other = b.trace.get(name);
+      const relative = other && !WITHOUT_POSITIONS.has(name) ? relativeDifference(value, other, positions) : null;
+      return relative ? [{ name, relative }] : [];
+    }),
+  };
+}
+
+/** Of these a trace has one row for all, or what is no vector. */
+const WITHOUT_POSITIONS: ReadonlySet<string> = new Set(["ids", "mask", "logits"]);
+
+/** By tiles of positions: two whole vocabularies of numbers for each are a lot. */
+async function divergence(a: ComparedRun, b: ComparedRun, positions: number, signal?: AbortSignal) {
+  const V = a.vocabulary.length;
+  const tile = Math.max(1, Math.floor(MOST_LOGITS / V));
+  const bits = new Float32Array(positions);
+  for (let from = 0; from < positions; from += tile) {
+    signal?.throwIfAborted();
+    const to = Math.min(positions, from + tile);
+    const [p, q] = await Promise.all([a, b].map((run) => run.logProbabilities(lastVectors(run, from, to))));
+    for (let t = from; t < to; t++) {
+      let nats = 0;
+      for (let at = (t - from) * V; at < (t - from + 1) * V; at++) {
+        const own = (p as Float32Array)[at] as number;
+        nats += Math.exp(own) * (own - ((q as Float32Array)[at] as number));
+      }
+      bits[t] = Math.max(0, nats / Math.LN2);
+    }
+    await setImmediate();
+  }
+  return bits;
+}
+
+const MOST_LOGITS = 1 << 22;
+
+/** What goes into the head, of positions `from` to `to - 1`. */
+function lastVectors({ trace, cfg }: ComparedRun, from: number, to: number): Float32Array {
+  const { data } = trace.get(cfg.finalNorm ? "lnFinal" : `blocks.${cfg.nLayers - 1}.residPost`) as TraceValue;
+  return data.subarray(from * cfg.dModel, to * cfg.dModel);
+}
+
+/** Of values [1, T, D] or [1, H, T, K], by position; null where their widths differ. */
+function relativeDifference(a: TraceValue, b: TraceValue, positions: number): Float32Array | null {
+  const isByHead = a.shape.length === 4;
+  const widthOf = ({ shape }: TraceValue) => (isByHead ? [shape[1], shape[3]] : [1, shape[2]]);
+  if (a.shape.length !== b.shape.length || widthOf(a).join() !== widthOf(b).join()) return null;
+  const [H, K] = widthOf(a) as [number, number];
+  const [Ta, Tb] = [a, b].map(({ shape }) => shape.at(-2)) as [number, number];
+  return Float32Array.from({ length: positions }, (_, t) => {
+    let [difference, size] = [0, 0];
+    for (let h = 0; h < H; h++) {
+      for (let i = 0; i < K; i++) {
+        const x = a.data[(h * Ta + t) * K + i] as number;
+        difference += (x - (b.data[(h * Tb + t) * K + i] as number)) ** 2;
+        size += x * x;
+      }
+    }
+    return shareOf(difference, size);
+  });
+}
+
+/** Of two sums of squares; no difference is none, whatever it is a share of. */
+const shareOf = (difference: number, size: number) => (difference === 0 ? 0 : Math.sqrt(difference / size));
+
+export interface WeightDifference {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** L2 norm of b - a by that of a. */
+  readonly relative: number;
+  readonly cosine: number;
+}
+
+/** Tensor by tensor, under the names of a's checkpoint; precisions may differ. */
+export async function compareWeights(dirA: string, dirB: string, signal?: AbortSignal): Promise<WeightDifference[]> {
+  const [a, b] = [await openAnyWeights(dirA), await openAnyWeights(dirB)];
+  const [specs, others] = [paramSpecs(a.cfg), paramSpecs(b.cfg)];
+  const isAlike = ({ name, shape }: ParamSpec, i: number) =>
+    others[i]?.name === name && sameShape(others[i].shape, shape);
+  if (specs.length !== others.length || !specs.every(isAlike)) {
+    throw new EngineError(
+      "config",
+      "The models have different architectures, so their weights cannot be compared; choose two of one architecture and size.",
+    );
+  }
+  const differences: WeightDifference[] = [];
+  for (const spec of specs) {
+    const [own, other] = [a, b].map(({ weights }) => weights.get(spec.name)) as [StoredWeight, StoredWeight];
+    const isTurned = (weight: StoredWeight) =>
+      "bits" in weight && decoderOf(a.cfg).weightLayout === "inOut" && spec.role !== "embedding";
+    const measured = await differenceOf(own, other, isTurned(own) !== isTurned(other), signal);
+    differences.push({ name: checkpointName(own), shape: shapeOf(own), ...measured });
+  }
+  return differences;
+}
+
+/** `turned`: one of them has rows where the other has columns. */
+async function differenceOf(a: StoredWeight, b: StoredWeight, turned: boolean, signal?: AbortSignal) {
+  const whole = turned ? transposed(await readRows(b, 0, matrixShape(b)[0]), matrixShape(b)) : null;
+  const [, width] = matrixShape(a);
+  let [difference, product, sizeA, sizeB] = [0, 0, 0, 0];
+  for await (const { from, count, values } of weightRows(a, signal)) {
+    const other = whole?.subarray(from * width, (from + count) * width) ?? (await readRows(b, from, from + count));
+    for (let i = 0; i < values.length; i++) {
+      const x = values[i] as number;
+      const y = other[i] as number;
+      difference += (y - x) * (y - x);
+      product += x * y;
+      sizeA += x * x;
+      sizeB += y * y;
+    }
+  }
+  const isEqual = difference === 0;
+  return { relative: shareOf(difference, sizeA), cosine: isEqual ? 1 : product / Math.sqrt(sizeA * sizeB) };
+}
+
+function transposed(values: Float32Array, [rows, cols]: readonly [number, number]): Float32Array {
+  const turned = new Float32Array(values.length);
+  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) turned[c * rows + r] = values[r * cols + c] as number;
+  return turned;
+}
