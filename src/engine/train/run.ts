@@ -20,6 +20,7 @@ import { FINE_TUNING, type FineTuning, type Preset, type Recipe } from "../prese
 import { presetNamed, recordedRecipe, type Settings, settingsOf, withSettings } from "../presets/settings";
 import { chooseDevice, type DeviceChoice } from "../runtime/devices";
 import type { Device } from "../runtime/session";
+import { versions } from "../runtime/versions";
 import type { DeviceWeights } from "../runtime/weights";
 import { OPTIMIZER_FILE } from "../weights";
 import { taskScore } from "./accuracy";
@@ -35,6 +36,7 @@ import {
   freshModel,
   modelLike,
   openRunFolder,
+  type RunEnd,
   type RunFolder,
   type RunModel,
   type RunRecord,
@@ -125,6 +127,7 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
     accuracy: null,
     bestLoss: null,
     createdAt: new Date().toISOString(),
+    versions: versions(),
   };
   const text = run.data?.kind === "text" ? run.data.text : null;
   const { model, state, trained } = await startOf(planned);
@@ -205,6 +208,7 @@ export async function resume(
   const record = recordOf(saved, preset, chosen);
   requireStepsLeft(record);
   const trained = await trainedOf(model, record.device);
+  await folder.end(undefined);
   return loop({ folder, record, preset, model, trained, data: material.data, start: state }, control);
 }
 
@@ -304,6 +308,7 @@ const recordOf = (
   steps: preset.train.steps,
   device,
   deviceReason: reason,
+  versions: versions(),
 });
 
 function requireStepsLeft({ name, step, steps }: RunRecord): void {
@@ -362,6 +367,7 @@ async function loop(
     report({ kind: "checkpoint", step: now.step });
   };
   const isDue = (every: number, step = now.step) => step % every === 0 || step === config.steps;
+  const end = (reason: RunEnd["reason"]) => folder.end({ at: new Date().toISOString(), step: now.step, reason });
   const warn = async (warning: RunWarning) => {
     await folder.append([{ warning }]);
     report({ kind: "warning", ...warning });
@@ -385,15 +391,15 @@ async function loop(
       const tokensPerSecond = (count * data.tokensPerStep) / seconds;
       const reports = results.map((result, i) => ({ step: first + i, ...result, lr: lr(first + i), tokensPerSecond }));
       const troubles = reports.map((each) => watch(each, saved.step));
-      const end = troubles.findIndex((trouble) => trouble?.ends);
-      const good = end < 0 ? reports : reports.slice(0, end);
+      const bad = troubles.findIndex((trouble) => trouble?.ends);
+      const good = bad < 0 ? reports : reports.slice(0, bad);
       now = { ...now, step: now.step + good.length, loss: good.at(-1)?.loss ?? now.loss };
       clock.count(count);
       await folder.append(good);
       report({ kind: "steps", reports: good, secondsLeft: clock.secondsFor(config.steps - now.step) });
       for (const [i, trouble] of troubles.slice(0, good.length + 1).entries())
         if (trouble) await warn({ step: first + i, ...trouble });
-      if (end >= 0) throw new EngineError("diverged", troubles[end]?.message as string);
+      if (bad >= 0) throw new EngineError("diverged", troubles[bad]?.message as string);
 
       if (isDue(config.evalEvery)) {
         lastEval = await evaluateRun(stepper, data, model, trained, now.step, config, signal);
@@ -420,6 +426,10 @@ async function loop(
       await new Promise<void>((resolve) => setImmediate(resolve));
     }
     if (signal.aborted && saved.step < now.step) await save();
+    await end(now.step < config.steps ? "stopped" : "done");
+  } catch (error) {
+    if (error instanceof EngineError && error.code === "diverged") await end("diverged");
+    throw error;
   } finally {
     await stepper.release();
     await trained.release();

@@ -12,6 +12,7 @@ import { decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { type ParamSpec, type Params, paramSpecs } from "../nn/params";
 import type { Settings } from "../presets/settings";
 import type { Device } from "../runtime/session";
+import type { Versions } from "../runtime/versions";
 import { loadPrefixedTokenizer, loadTokenizer, saveTokenizer, type Tokenizer } from "../tokenizers";
 import {
   appendJsonLines,
@@ -58,6 +59,16 @@ export interface RunRecord {
   /** The lowest validation loss so far. */
   readonly bestLoss: number | null;
   readonly createdAt: string;
+  /** What computed, the last time that the run was started or resumed. */
+  readonly versions?: Versions;
+  /** How the run ended; absent while it goes on, and where it was killed. Only the folder's own record has it. */
+  readonly ended?: RunEnd;
+}
+
+export interface RunEnd {
+  readonly at: string;
+  readonly step: number;
+  readonly reason: "done" | "stopped" | "diverged";
 }
 
 export interface RunFolder {
@@ -67,6 +78,8 @@ export interface RunFolder {
    * this or the last one whole.
    */
   checkpoint(record: RunRecord, state: TrainState, trained: Trained, published: boolean): Promise<void>;
+  /** Writes into the folder's record how the run ended, or that it goes on. */
+  end(ended: RunEnd | undefined): Promise<void>;
   /** Deletes the folder and all in it. */
   discard(): Promise<void>;
   /** Adds lines to reports.jsonl. */
@@ -101,6 +114,7 @@ const TO_GO_ON = 2;
 const MOST_CHECKPOINTS = 24;
 const CHECKPOINT_BYTES = 1e9;
 const TEXT = "data.txt";
+const RECORD = "training.json";
 
 /** What a run makes of fresh parameters. */
 export const freshModel = (cfg: ModelConfig, tokenizer: Tokenizer, target: Tokenizer | null): RunModel => ({
@@ -264,7 +278,7 @@ function runFolder(dir: string, model: RunModel): RunFolder {
         if (generation !== null) await writeJson(join(folder, GENERATION), generation);
         await saveTokenizer(tokenizer, folder);
         if (target) await saveTokenizer(target, folder, TARGET);
-        await writeJson(join(folder, "training.json"), record);
+        await writeJson(join(folder, RECORD), record);
         if (adapters) await writeAdapters(folder, family, decoderOf(cfg), adapters.lora, state.params, adapters.dir);
         else {
           const weights = tensors(specs, state.params, (name) => names.get(name) as string);
@@ -283,6 +297,10 @@ function runFolder(dir: string, model: RunModel): RunFolder {
       const fitting = Math.floor(CHECKPOINT_BYTES / (await sizeOfFolder(path)));
       const most = adapters ? TO_GO_ON : Math.max(TO_GO_ON, Math.min(MOST_CHECKPOINTS, fitting));
       await pruneCheckpoints(dir, { newest: TO_GO_ON, most, best: bestStep(await checkpointsOf(dir)) });
+    },
+    async end(ended) {
+      const { ended: _, ...record } = await readRunRecord(dir);
+      await writeFileWhole(join(dir, RECORD), jsonOf(ended ? { ...record, ended } : record));
     },
     discard: () => rm(dir, { recursive: true, force: true }).catch(() => {}),
     append: (reports) => appendJsonLines(join(dir, REPORTS_FILE), reports),
@@ -329,7 +347,8 @@ const bestStep = (checkpoints: readonly CheckpointInfo[]): number | null =>
     null,
   )?.step ?? null;
 
-const writeJson = (path: string, json: unknown) => writeFile(path, `${JSON.stringify(json, null, 2)}\n`);
+const writeJson = (path: string, json: unknown) => writeFile(path, jsonOf(json));
+const jsonOf = (json: unknown) => `${JSON.stringify(json, null, 2)}\n`;
 
 const tensors = (specs: readonly ParamSpec[], values: Params, nameOf: (name: string) => string) =>
   new Map(
@@ -360,7 +379,7 @@ const isData = (data: RunRecord["data"] | undefined): boolean =>
 
 /** training.json of a checkpoint or a model folder. */
 export async function readRunRecord(dir: string): Promise<RunRecord> {
-  const file = join(dir, "training.json");
+  const file = join(dir, RECORD);
   const record = (await readJson(file, "checkpoint")) as Partial<RunRecord> | null;
   const whole =
     typeof record?.name === "string" &&

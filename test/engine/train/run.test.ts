@@ -80,6 +80,13 @@ test("a run reports every step, learns, and leaves a model that writes", async (
     device: "cpu",
     tokenizer: "characters",
   });
+  const record = JSON.parse(await readFile(join(result.dir, "training.json"), "utf8"));
+  expect(record).toMatchObject({
+    settings: { "train.seed": 1, "train.steps": 24 },
+    fingerprint: expect.stringMatching(/^[\da-f]{16,}$/),
+    versions: { onnxruntime: "1.30.0", node: process.versions.node },
+    ended: { step: 24, reason: "done" },
+  });
   const loaded = await LoadedModel.open(result.dir, "cpu");
   const { text } = await loaded.generate(loaded.model.tokenizer.encodePrompt("the "), {
     temperature: 0,
@@ -90,7 +97,7 @@ test("a run reports every step, learns, and leaves a model that writes", async (
   });
   expect(text).toHaveLength(10);
   const lines = (await readFile(join(result.dir, "reports.jsonl"), "utf8")).trim().split("\n");
-  expect(lines).toHaveLength(24 + 3 + 3);
+  expect(lines).toHaveLength(24 + 3 + 3 + 2);
   const { layers } = control.events.filter((event) => event.kind === "updates").at(-1) ?? { layers: [] };
   expect(layers.map(({ name }) => name)).toEqual(["embeddings", "blocks.0", "lnFinal"]);
   for (const { ratio } of layers) expect(ratio).toSatisfy((ratio: number) => ratio > 1e-6 && ratio < 0.1);
