@@ -42,6 +42,13 @@ export function formatParameters(n: number): string {
   return `${(n / 1e6).toFixed(n < 1e8 ? 1 : 0)} M`;
 }
 
+/** What something takes on a disk: `1.8 MB`, in powers of ten as disks are sold. */
+export function formatBytes(n: number): string {
+  if (n < 1000) return `${n} B`;
+  const [unit, name] = n < 1e6 ? [1e3, "kB"] : n < 1e9 ? [1e6, "MB"] : ([1e9, "GB"] as const);
+  return `${(n / unit).toPrecision(3)} ${name}`;
+}
+
 export const formatMilliseconds = (ms: number): string =>
   ms < 10 ? `${ms.toFixed(1)} ms` : `${formatCount(Math.round(ms))} ms`;
 

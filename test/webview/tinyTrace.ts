@@ -7,7 +7,14 @@
 import { findTokens, nextToken, vocabularyTexts } from "../../src/engine/inspect/nextToken";
 import { classicDecoder } from "../../src/engine/nn/config";
 import { random as stream } from "../../src/engine/random";
-import type { FoundTokens, ModelInfo, TokenSpan, TraceInfo, TraceTensor } from "../../src/protocol/engineApi";
+import type {
+  FoundTokens,
+  ModelInfo,
+  ModuleTree,
+  TokenSpan,
+  TraceInfo,
+  TraceTensor,
+} from "../../src/protocol/engineApi";
 
 const [D, H, K, L, F] = [48, 4, 12, 3, 96];
 /** Of the modern one: heads of keys and values. */
@@ -18,6 +25,9 @@ export interface TinyTrace {
   readonly info: TraceInfo;
   readonly tensor: (name: string, head?: number) => TraceTensor;
   readonly find: (query: string, count: number) => FoundTokens;
+  /** Some of its weights, by their names in a checkpoint. */
+  readonly weights: Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>;
+  readonly modules: ModuleTree;
 }
 
 /**
@@ -124,7 +134,15 @@ export function tinyTrace(text: string, trace = 1, variant: TinyVariant = "class
     return { name, shape: [1, 1, rows, cols], data: value.data.slice(at, at + rows * cols) };
   };
   const find = (query: string, count: number) => findTokens(query, probabilities, texts, vocabulary, count);
-  return { info, tensor, find };
+  const matrix = (rows: readonly Float32Array[]) => ({
+    shape: [rows.length, D],
+    data: Float32Array.from(rows.flatMap((row) => [...row])),
+  });
+  const kept = {
+    "embed.tokens.weight": matrix(embedding),
+    ...(!isModern && { "embed.positions.weight": matrix(positions) }),
+  };
+  return { info, tensor, find, weights: kept, modules: tinyModules(V, isModern) };
 }
 
 /** Rotary positions over the two halves of a head. */
@@ -240,4 +258,47 @@ function layerNorm(x: Float32Array): Float32Array {
   const mean = x.reduce((sum, y) => sum + y, 0) / x.length;
   const variance = x.reduce((sum, y) => sum + (y - mean) ** 2, 0) / x.length;
   return x.map((y) => (y - mean) / Math.sqrt(variance + 1e-5));
+}
+
+/** The modules of the tiny decoder, named as a checkpoint of ours has them. */
+function tinyModules(V: number, isModern: boolean): ModuleTree {
+  const holder = (name: string, kind: string, children: readonly ModuleTree[]): ModuleTree => ({
+    name,
+    kind,
+    parameters: children.reduce((sum, { parameters }) => sum + parameters, 0),
+    bytes: children.reduce((sum, { bytes }) => sum + bytes, 0),
+    tensors: [],
+    children,
+  });
+  const leaf = (module: string, kind: string, ...shapes: readonly number[][]): ModuleTree => {
+    const tensors = shapes.map((shape, i) => ({
+      name: `${module}.${i === 0 ? "weight" : "bias"}`,
+      shape,
+      dtype: "float32",
+      bytes: 4 * shape.reduce((a, b) => a * b, 1),
+    }));
+    const bytes = tensors.reduce((sum, tensor) => sum + tensor.bytes, 0);
+    const name = module.slice(module.lastIndexOf(".") + 1);
+    return { name, module, kind, parameters: bytes / 4, bytes, tensors, children: [] };
+  };
+  const linear = (module: string, width: number, out: number) =>
+    leaf(module, `Linear(in_features=${width}, out_features=${out}, bias=False)`, [out, width]);
+  const embeddings = [leaf("embed.tokens", `Embedding(${V}, ${D})`, [V, D])];
+  if (!isModern) embeddings.push(leaf("embed.positions", `Embedding(512, ${D})`, [512, D]));
+  const blocks = Array.from({ length: L }, (_, l) =>
+    holder(String(l), "DecoderLabBlock", [
+      linear(`blocks.${l}.q`, D, D),
+      linear(`blocks.${l}.k`, D, (isModern ? G : H) * K),
+      linear(`blocks.${l}.v`, D, (isModern ? G : H) * K),
+      linear(`blocks.${l}.o`, D, D),
+      linear(`blocks.${l}.fc`, D, F),
+      linear(`blocks.${l}.proj`, F, D),
+    ]),
+  );
+  return holder("", "DecoderLabForCausalLM", [
+    holder("embed", "DecoderLabEmbeddings", embeddings),
+    holder("blocks", "ModuleList", blocks),
+    leaf("lnFinal", `LayerNorm((${D},), eps=1e-05)`),
+    leaf("head", `Linear(in_features=${D}, out_features=${V}, bias=False), weight tied to embed.tokens`),
+  ]);
 }

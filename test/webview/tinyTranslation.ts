@@ -42,5 +42,7 @@ export function tinyTranslation(text: string, translation: string, trace = 1): T
       return { ...read.tensor(name.slice("enc.".length), head), name };
     },
     find: written.find,
+    weights: written.weights,
+    modules: written.modules,
   };
 }

@@ -5,6 +5,7 @@
 
 import type { View, ViewContext } from "../inspection";
 import { t } from "../strings";
+import { createArchitectureView } from "./architecture/view";
 import { createAttentionView } from "./attention/view";
 import { createEmbeddingView } from "./embedding/view";
 import { createLayersView } from "./layers/view";
@@ -23,6 +24,7 @@ export interface ViewKind {
 export const viewKinds: readonly ViewKind[] = [
   { id: "tokens", title: () => t("Tokens"), create: createTokensView },
   { id: "nextToken", title: () => t("Next token"), create: createNextTokenView },
+  { id: "architecture", title: () => t("Architecture"), create: createArchitectureView },
   { id: "embedding", title: () => t("Embeddings"), create: createEmbeddingView },
   { id: "layers", title: () => t("Hidden states"), create: createLayersView },
   { id: "attention", title: () => t("Attention"), create: createAttentionView },
