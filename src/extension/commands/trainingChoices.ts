@@ -19,6 +19,14 @@ export function orderedSettings(settings: Readonly<Record<string, SettingValue>>
 
 const FIRST = [
   "train.steps",
+  "data.tokenizer",
+  "data.vocabSize",
+  "data.digits",
+  "data.operator",
+  "data.reversed",
+  "data.unknown",
+  "model.causal",
+  "model.positions",
   "model.nLayers",
   "model.nHeads",
   "model.dModel",
@@ -27,6 +35,7 @@ const FIRST = [
   "train.blockSize",
   "train.batchSize",
   "train.dropout",
+  "train.schedule.kind",
   "train.schedule.lr",
   "train.seed",
 ];
@@ -69,6 +78,26 @@ export function settingLabel(name: string): string {
       return l10n.t("Dropout");
     case "train.seed":
       return l10n.t("Seed");
+    case "train.schedule.kind":
+      return l10n.t("Learning rate schedule");
+    case "train.schedule.lr":
+      return l10n.t("Learning rate");
+    case "data.tokenizer":
+      return l10n.t("Tokenizer");
+    case "data.vocabSize":
+      return l10n.t("Tokens of the vocabulary, at most");
+    case "data.digits":
+      return l10n.t("Digits of each number");
+    case "data.operator":
+      return l10n.t("Operator");
+    case "data.reversed":
+      return l10n.t("Answers from the last digit on");
+    case "data.unknown":
+      return l10n.t("Words that it does not know");
+    case "model.causal":
+      return l10n.t("Causal mask");
+    case "model.positions":
+      return l10n.t("Positions");
     default:
       return name;
   }
