@@ -222,7 +222,9 @@ const TRACES_KEPT = 4;
 const SMALL_TRACES_KEPT = 32;
 const TRACE_BYTES = 256 * 2 ** 20;
 
-const bytesOf = (trace: Trace): number => [...trace.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+/** What goes into a block is what came out of the one before: those share their numbers. */
+const bytesOf = (trace: Trace): number =>
+  [...new Set([...trace.values()].map(({ data }) => data))].reduce((sum, { byteLength }) => sum + byteLength, 0);
 
 /** Of each place that the lens reads. */
 const LENS_TOKENS_TOLD = 50;

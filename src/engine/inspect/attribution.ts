@@ -31,7 +31,7 @@ export interface AttributionOptions {
 export interface Attribution {
   readonly logit: number;
   readonly parts: readonly AttributedPart[];
-  /** What is left of the logit: rounding, and what a soft cap takes. */
+  /** What is left of the logit: rounding, which quantised matrices do to what they read, and what a soft cap takes. */
   readonly remainder: number;
   readonly convention: string;
 }
@@ -95,7 +95,7 @@ export class Attributor {
       logit,
       parts: parts.reverse(),
       remainder: logit - parts.reduce((sum, { value }) => sum + value, 0),
-      convention: conventionOf(cfg),
+      convention: conventionOf(cfg, weights.param),
     };
   }
 
@@ -156,7 +156,7 @@ function walk({ cfg, values, at, changed }: Run, g: Float64Array): AttributedPar
       continue;
     }
     const heads = values[`heads.${l}`] as Float32Array; // [H, D]
-    const headOf = (h: number) => heads.subarray(h * D, (h + 1) * D);
+    const ofHead = (h: number) => heads.subarray(h * D, (h + 1) * D);
     const bias = values[`${block}.o.bias'`];
     let into: Float64Array = g.map((x) => x * attention.factor);
     if (cfg.norm === "sandwich" || cfg.norm === "output") {
@@ -170,7 +170,7 @@ function walk({ cfg, values, at, changed }: Run, g: Float64Array): AttributedPar
       into = beforeNorm(into, written, values[`${block}.ln1Out.weight'`], cfg);
     }
     if (bias) parts.push(part("attnBias", dot(into, bias), l));
-    for (let h = H - 1; h >= 0; h--) parts.push(part("head", dot(into, headOf(h)), l, h));
+    for (let h = H - 1; h >= 0; h--) parts.push(part("head", dot(into, ofHead(h)), l, h));
   }
   if (changed("blocks.0.residPre").isPatched) {
     parts.push(part("stream", dot(g, at("blocks.0.residPre"))));
@@ -233,8 +233,11 @@ function partsGraph(cfg: DecoderConfig, param: ParamNodes): Record<string, Node>
   return outputs;
 }
 
+const headOf = ({ tiedHead }: DecoderConfig, param: ParamNodes): Node =>
+  param(tiedHead ? "embed.tokens.weight" : "head.weight");
+
 function directions(ids: Node, param: ParamNodes, cfg: DecoderConfig): Node {
-  const head = param(cfg.tiedHead ? "embed.tokens.weight" : "head.weight");
+  const head = headOf(cfg, param);
   const hasRows = cfg.tiedHead || cfg.weightLayout === "outIn" || head.op === "quantized";
   const own = hasRows ? rows(head, ids) : linear(oneHot(ids, cfg.vocabSize), head, undefined, { transW: true }); // [2, E]
   if (cfg.dEmbed === cfg.dModel) return own;
@@ -278,7 +281,14 @@ function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return total;
 }
 
-function conventionOf({ normKind, norm, finalNorm }: DecoderConfig): string {
+function conventionOf(cfg: DecoderConfig, param: ParamNodes): string {
+  const isRounded = headOf(cfg, param).op === "quantized";
+  return isRounded
+    ? `${heldFixed(cfg)} The head rounds what it reads to 8 bits; that is in the remainder.`
+    : heldFixed(cfg);
+}
+
+function heldFixed({ normKind, norm, finalNorm }: DecoderConfig): string {
   const centred = normKind === "layer" ? ", its mean taken out of each part" : "";
   if (norm === "post") return `The scale of every norm of the stream is held as it was in this run${centred}.`;
   if (!finalNorm) return "This model has no final norm: each part goes through the head as it is.";

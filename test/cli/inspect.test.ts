@@ -1,0 +1,44 @@
+import { resolve } from "node:path";
+import { expect, test, vi } from "vitest";
+import { inspect } from "../../src/cli/commands/inspect";
+import { parseOptions } from "../../src/cli/options";
+import { LoadedModel } from "../../src/engine";
+
+const MODEL = resolve(import.meta.dirname, "../../media/model");
+
+/** What the command prints, of a run over "The cat". */
+async function inspected(...args: string[]) {
+  const lines: string[] = [];
+  const log = vi.spyOn(console, "log").mockImplementation((line) => lines.push(line));
+  const given = ["--model", MODEL, "--device", "cpu", "--prompt", "The cat", "--json", ...args];
+  await inspect.run(parseOptions(inspect, given)).finally(() => log.mockRestore());
+  return JSON.parse(lines.join("\n"));
+}
+
+test("inspect prints the numbers of a run that it changes as it is told", async () => {
+  const changes = ["blocks.0.head.1=0", "blocks.1.mlp=0.5", "blocks.2.attention=2", "blocks.3=0.1"];
+  const told = await inspected("--scale", ...changes, "--position", "4", "--lens", "--attribute", "a");
+  expect(told.interventions).toEqual([
+    { kind: "scale", part: { kind: "head", layer: 0, head: 1 }, factor: 0 },
+    { kind: "scale", part: { kind: "mlp", layer: 1 }, factor: 0.5 },
+    { kind: "scale", part: { kind: "attention", layer: 2 }, factor: 2 },
+    { kind: "scale", part: { kind: "layer", layer: 3 }, factor: 0.1 },
+  ]);
+
+  const loaded = await LoadedModel.open(MODEL, "cpu");
+  const ids = loaded.model.tokenizer.encodePrompt("The cat");
+  const trace = await loaded.trace([ids], told.interventions);
+  const token = loaded.vocabulary.indexOf("a");
+  const logit = trace.get("logits")?.data[4 * loaded.model.cfg.vocabSize + token] as number;
+  expect(told.tokens.map(({ id }: { id: number }) => id)).toEqual(ids);
+  expect(told.attribution.logit).toBeCloseTo(logit, 5);
+  expect(told.lens.ids.slice(-10)).toEqual(told.nextToken.top.map(({ id }: { id: number }) => id));
+  expect(told.lens.tracked.ranks).toHaveLength(told.lens.places.length);
+  await loaded.release();
+});
+
+test("a part or a token that is not there is refused in a sentence", async () => {
+  await expect(inspected("--scale", "blocks.9=0")).rejects.toThrow("There is no layer 9;");
+  await expect(inspected("--scale", "mlp=0")).rejects.toThrow("--scale takes a part and a number, such as");
+  await expect(inspected("--attribute", "cat")).rejects.toThrow('There is no token "cat"; give one as the vocabulary');
+});
