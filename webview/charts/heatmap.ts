@@ -7,9 +7,19 @@
 
 import { el, setAttr } from "../dom";
 import { onThemeChange, readTheme, type Theme } from "../theme";
-import { type ColorScale, type Curve, divergingScale, maxAbs, sequentialScale, toCss } from "./colorScale";
+import {
+  type ColorScale,
+  type Curve,
+  contrast,
+  divergingScale,
+  maxAbs,
+  type Rgb,
+  sequentialScale,
+  toCss,
+} from "./colorScale";
 import {
   type Cell,
+  type CellRange,
   cellAt,
   type Grid,
   labelStep,
@@ -19,6 +29,7 @@ import {
   tickStep,
   visibleCells,
 } from "./heatmapLayout";
+import { escapeXml, svgText } from "./svg";
 
 export interface HeatmapData {
   /** Said by screen readers, such as "Attention of layer 0, head 1". */
@@ -38,6 +49,8 @@ export interface HeatmapData {
   /** Names for the columns, or "numbers" for an axis that counts. */
   readonly colLabels: readonly string[] | "numbers";
   readonly rowHeight: number | "square";
+  /** Written in each cell, which is wide enough for a word then. */
+  readonly text?: (row: number, col: number) => string;
   /** What is known of a cell, such as "“the” → “cat”: 0.123456". */
   readonly describe: (row: number, col: number) => string;
 }
@@ -49,6 +62,10 @@ export interface Heatmap {
   readonly mark: (row: number | null) => void;
   /** The whole picture, also what is scrolled out of view. */
   readonly picture: () => HTMLCanvasElement | null;
+  /** The same with real text; the cells are one embedded image, a pixel each. */
+  readonly svg: () => string | null;
+  /** The cells in view; null before anything is shown. */
+  readonly inView: () => CellRange | null;
 }
 
 const FONT_SIZE = 11;
@@ -57,9 +74,13 @@ const MAX_SQUARE = 28;
 const MAX_WIDE = 16;
 const MAX_HEIGHT = 420;
 const LABEL_ROOM = 14;
+const TEXT_CELL = 58;
 
-/** Makes an empty heatmap. `pick` is called for a row that is clicked or chosen with Enter. */
-export function createHeatmap(pick: (row: number) => void): Heatmap {
+/**
+ * Makes an empty heatmap. `pick` is called for a cell that is clicked or chosen with Enter, `scrolled` when other cells
+ * have come into view.
+ */
+export function createHeatmap(pick: (row: number, col: number) => void, scrolled?: () => void): Heatmap {
   const canvas = el("canvas", { class: "heatmap-canvas" });
   const spacer = el("div", { class: "heatmap-spacer" }, canvas);
   const scroller = el(
@@ -121,7 +142,12 @@ export function createHeatmap(pick: (row: number) => void): Heatmap {
     overlay();
   };
 
-  scroller.addEventListener("scroll", () => requestAnimationFrame(paint));
+  scroller.addEventListener("scroll", () =>
+    requestAnimationFrame(() => {
+      paint();
+      scrolled?.();
+    }),
+  );
   scroller.addEventListener("pointermove", (event) => {
     const box = scroller.getBoundingClientRect();
     if (grid)
@@ -131,7 +157,7 @@ export function createHeatmap(pick: (row: number) => void): Heatmap {
       );
   });
   scroller.addEventListener("pointerleave", () => point(null, false));
-  scroller.addEventListener("click", () => cell && pick(cell.row));
+  scroller.addEventListener("click", () => cell && pick(cell.row, cell.col));
   scroller.addEventListener("focus", () => {
     if (data && !cell && scroller.matches(":focus-visible")) point({ row: marked ?? 0, col: 0 }, true);
   });
@@ -139,7 +165,7 @@ export function createHeatmap(pick: (row: number) => void): Heatmap {
   scroller.addEventListener("keydown", (event) => {
     if (!data || !grid) return;
     const from = cell ?? { row: marked ?? 0, col: 0 };
-    if (event.key === "Enter") return pick(from.row);
+    if (event.key === "Enter") return pick(from.row, from.col);
     const to = moveCell(grid, from, event.key, event.ctrlKey || event.metaKey);
     if (!to) return;
     event.preventDefault();
@@ -166,6 +192,8 @@ export function createHeatmap(pick: (row: number) => void): Heatmap {
       const whole = { ...grid, viewWidth: grid.width, viewHeight: grid.height };
       return paintGrid(data, whole, 0, 0, null, readTheme());
     },
+    svg: () => (data && grid ? gridSvg(data, grid, readTheme()) : null),
+    inView: () => (grid ? visibleCells(grid, scroller.scrollLeft, scroller.scrollTop) : null),
   };
 }
 
@@ -179,8 +207,8 @@ function requestFor(data: HeatmapData, width: number, theme: Theme) {
     maxHeight: MAX_HEIGHT,
     left,
     top: data.colLabels === "numbers" ? LABEL_ROOM + 2 : gutter(data.colLabels, theme, 72),
-    minCell: MIN_CELL,
-    maxCell: square ? MAX_SQUARE : MAX_WIDE,
+    minCell: data.text ? TEXT_CELL : MIN_CELL,
+    maxCell: data.text ? 2 * TEXT_CELL : square ? MAX_SQUARE : MAX_WIDE,
     rowHeight: data.rowHeight,
   };
 }
@@ -243,21 +271,42 @@ function paintCells(
   scrollY: number,
   theme: Theme,
 ): void {
-  const { firstRow, endRow, firstCol, endCol } = visibleCells(grid, scrollX, scrollY);
+  const range = visibleCells(grid, scrollX, scrollY);
+  const { firstRow, endRow, firstCol, endCol } = range;
   const [height, width] = [endRow - firstRow, endCol - firstCol];
   if (height <= 0 || width <= 0) return;
   const scale = scaleOf(data, theme);
-  const pixels = new ImageData(width, height);
-  const hatched = new Path2D();
   const x = (col: number) => grid.left + col * grid.cellWidth - scrollX;
   const y = (row: number) => grid.top + row * grid.cellHeight - scrollY;
+  context.imageSmoothingEnabled = false;
+  const cells = cellImage(data, range, scale);
+  context.drawImage(cells, x(firstCol), y(firstRow), width * grid.cellWidth, height * grid.cellHeight);
+  const hatched = new Path2D();
+  context.font = labelFont(theme);
+  context.textAlign = "left";
+  context.textBaseline = "middle";
+  for (let row = firstRow; row < endRow; row++) {
+    for (let col = firstCol; col < endCol; col++) {
+      if (data.masked?.(row, col)) hatched.rect(x(col), y(row), grid.cellWidth, grid.cellHeight);
+      else if (data.text) {
+        context.fillStyle = toCss(readable(scale.colorAt(data.values[row * data.cols + col] as number), theme));
+        const text = shorten(context, data.text(row, col), grid.cellWidth - 6);
+        context.fillText(text, x(col) + 3, y(row) + grid.cellHeight / 2);
+      }
+    }
+  }
+  context.fillStyle = hatch(context, theme);
+  context.fill(hatched);
+}
+
+/** A pixel for each cell; masked ones are transparent. */
+function cellImage(data: HeatmapData, range: CellRange, scale: ColorScale): OffscreenCanvas {
+  const { firstRow, endRow, firstCol, endCol } = range;
+  const pixels = new ImageData(endCol - firstCol, endRow - firstRow);
   let i = 0;
   for (let row = firstRow; row < endRow; row++) {
     for (let col = firstCol; col < endCol; col++, i += 4) {
-      if (data.masked?.(row, col)) {
-        hatched.rect(x(col), y(row), grid.cellWidth, grid.cellHeight);
-        continue;
-      }
+      if (data.masked?.(row, col)) continue;
       const color = scale.colorAt(data.values[row * data.cols + col] as number);
       pixels.data[i] = color[0];
       pixels.data[i + 1] = color[1];
@@ -265,13 +314,14 @@ function paintCells(
       pixels.data[i + 3] = 255;
     }
   }
-  const cells = new OffscreenCanvas(width, height);
+  const cells = new OffscreenCanvas(pixels.width, pixels.height);
   (cells.getContext("2d") as OffscreenCanvasRenderingContext2D).putImageData(pixels, 0, 0);
-  context.imageSmoothingEnabled = false;
-  context.drawImage(cells, x(firstCol), y(firstRow), width * grid.cellWidth, height * grid.cellHeight);
-  context.fillStyle = hatch(context, theme);
-  context.fill(hatched);
+  return cells;
 }
+
+/** Of the theme's two colours for text and ground, the one that reads on a cell. */
+const readable = (cell: Rgb, { foreground, background }: Theme): Rgb =>
+  contrast(cell, foreground) >= contrast(cell, background) ? foreground : background;
 
 /** Thin diagonal lines: a cell without a value. */
 function hatch(context: CanvasRenderingContext2D, theme: Theme): CanvasPattern {
@@ -375,6 +425,45 @@ function shorten(context: CanvasRenderingContext2D, text: string, room: number):
   const letters = [...text];
   while (letters.length > 1 && context.measureText(`${letters.join("")}…`).width > room) letters.pop();
   return `${letters.join("")}…`;
+}
+
+/** The whole grid as SVG: labels and cells' texts are text, and what is drawn small stays small in the file. */
+function gridSvg(data: HeatmapData, grid: Grid, theme: Theme): string {
+  const { left, top, cellWidth, cellHeight, rows, cols } = grid;
+  const scale = scaleOf(data, theme);
+  const all = { firstRow: 0, endRow: rows, firstCol: 0, endCol: cols };
+  const canvas = el("canvas");
+  canvas.width = cols;
+  canvas.height = rows;
+  canvas.getContext("2d")?.drawImage(cellImage(data, all, scale), 0, 0);
+  const muted = toCss(theme.muted);
+  const centerY = (row: number) => top + (row + 0.5) * cellHeight;
+  const parts = [
+    `<image x="${left}" y="${top}" width="${cols * cellWidth}" height="${rows * cellHeight}" preserveAspectRatio="none" style="image-rendering:pixelated" href="${canvas.toDataURL("image/png")}"/>`,
+  ];
+  for (let row = 0; row < rows; row += labelStep(cellHeight, LABEL_ROOM)) {
+    parts.push(svgText(left - 5, centerY(row), data.rowLabels[row] ?? "", muted, `text-anchor="end"`));
+  }
+  const step = data.colLabels === "numbers" ? tickStep(cellWidth, 34) : labelStep(cellWidth, LABEL_ROOM);
+  for (let col = 0; col < cols; col += step) {
+    const x = left + (col + 0.5) * cellWidth;
+    if (data.colLabels === "numbers")
+      parts.push(svgText(x, top / 2, String(col), muted, `text-anchor="${col === 0 ? "start" : "middle"}"`));
+    else {
+      const turned = `transform="rotate(-90 ${x.toFixed(1)} ${top - 5})"`;
+      parts.push(svgText(x, top - 5, data.colLabels[col] ?? "", muted, turned));
+    }
+  }
+  if (data.text) {
+    for (let row = 0; row < rows; row++) {
+      for (let col = 0; col < cols; col++) {
+        const color = readable(scale.colorAt(data.values[row * cols + col] as number), theme);
+        parts.push(svgText(left + col * cellWidth + 3, centerY(row), data.text(row, col), toCss(color)));
+      }
+    }
+  }
+  const size = `width="${grid.width + 1}" height="${grid.height + 1}"`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="${escapeXml(theme.monoFamily)}" font-size="${FONT_SIZE}" dominant-baseline="middle"><title>${escapeXml(data.title)}</title><rect width="100%" height="100%" fill="${toCss(theme.background)}"/>${parts.join("")}</svg>`;
 }
 
 function outlineCell(

@@ -1,6 +1,7 @@
 /** A line chart as SVG with real text: pure, so that it can be tested. The picture on the page is uPlot's. */
 
 import { type Points, ticks } from "./series";
+import { escapeXml, svgText } from "./svg";
 
 /** Patterns of dashes, in pixels; the first is solid. */
 const DASHES: readonly (readonly number[])[] = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 2], [12, 4, 2, 4, 2, 4]];
@@ -46,24 +47,24 @@ export function lineSvg({ title, x, y, lines, marks, background, foreground, mut
   const parts = [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="${escapeXml(fontFamily)}" font-size="11">`,
     `<rect width="100%" height="100%" fill="${background}"/>`,
-    text(LEFT, 22, title, foreground, `font-size="14" font-weight="600"`),
+    svgText(LEFT, 22, title, foreground, `font-size="14" font-weight="600"`),
   ];
   lines.forEach(({ name, color, dash }, i) => {
     const at = 40 + LEGEND_ROW * i;
     parts.push(
       `<line x1="${LEFT}" y1="${at}" x2="${LEFT + 28}" y2="${at}" stroke="${color}" stroke-width="2"${dashes(dash)}/>`,
-      text(LEFT + 36, at + 4, name, foreground),
+      svgText(LEFT + 36, at + 4, name, foreground),
     );
   });
   for (const tick of ticks(xs.low, xs.low + xs.span, 8)) {
-    parts.push(text(px(tick), bottom + 16, x.format(tick), muted, `text-anchor="middle"`));
+    parts.push(svgText(px(tick), bottom + 16, x.format(tick), muted, `text-anchor="middle"`));
   }
-  parts.push(text(WIDTH - RIGHT, bottom + 32, x.name, muted, `text-anchor="end"`));
+  parts.push(svgText(WIDTH - RIGHT, bottom + 32, x.name, muted, `text-anchor="end"`));
   for (const tick of ticks(ys.low, ys.low + ys.span, 6)) {
     const value = y.log ? 10 ** tick : tick;
     parts.push(
       `<line x1="${LEFT}" y1="${py(value).toFixed(1)}" x2="${WIDTH - RIGHT}" y2="${py(value).toFixed(1)}" stroke="${muted}" stroke-opacity="0.3"/>`,
-      text(LEFT - 6, py(value) + 4, y.format(value), muted, `text-anchor="end"`),
+      svgText(LEFT - 6, py(value) + 4, y.format(value), muted, `text-anchor="end"`),
     );
   }
   lines.forEach(({ points, color, dash, style }, i) => {
@@ -82,19 +83,13 @@ export function lineSvg({ title, x, y, lines, marks, background, foreground, mut
   for (const { x: at, label } of marks) {
     parts.push(
       `<line x1="${px(at).toFixed(1)}" y1="${top}" x2="${px(at).toFixed(1)}" y2="${bottom}" stroke="${foreground}" stroke-dasharray="2 2"/>`,
-      text(px(at) - 4, top + 12, label, foreground, `text-anchor="end"`),
+      svgText(px(at) - 4, top + 12, label, foreground, `text-anchor="end"`),
     );
   }
   return `${parts.join("\n")}\n</svg>\n`;
 }
 
 const dashes = (dash: readonly number[]): string => (dash.length > 0 ? ` stroke-dasharray="${dash.join(" ")}"` : "");
-
-const text = (x: number, y: number, content: string, fill: string, more = ""): string =>
-  `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" fill="${fill}" ${more}>${escapeXml(content)}</text>`;
-
-const escapeXml = (content: string): string =>
-  content.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
 function range(values: readonly number[]): { readonly low: number; readonly span: number } {
   let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
