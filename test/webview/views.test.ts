@@ -8,14 +8,17 @@ import { formatPercent, formatShape, formatValue } from "../../webview/format";
 import { createInspection, matrixOf } from "../../webview/inspection";
 import { createStore } from "../../webview/store";
 import { attentionSize, describeCell, isMasked, maxPool, strongestKeys } from "../../webview/views/attention/layout";
-import { actionsOf, afterEvent, fromSnapshot, pointsOf } from "../../webview/views/curves/layout";
+import { differingSettings } from "../../webview/views/compare/layout";
+import { actionsOf, afterEvent, fromSnapshot, pointsOf, positions } from "../../webview/views/curves/layout";
 import { embeddingParts, stack } from "../../webview/views/embedding/layout";
 import { dimensionsOf, residualNorm, valueGroups } from "../../webview/views/layers/layout";
 import { distribution, searched, shownToken } from "../../webview/views/nextToken/layout";
+import { meanBits, paintedPieces } from "../../webview/views/painted/layout";
+import { confusionShares, digitShares } from "../../webview/views/task/layout";
 import { tokenChips, tokenLabel, visibleText } from "../../webview/views/tokens/layout";
 import { portPair } from "../helpers/portPair";
 import { tinyAnswers } from "./tinyAnswers";
-import { tinyRun } from "./tinyRun";
+import { carrylessTask, tinyRun } from "./tinyRun";
 import { tinyTrace } from "./tinyTrace";
 
 describe("tokens", () => {
@@ -247,4 +250,62 @@ test("no page's code draws random numbers", async () => {
 
 test("labels of special tokens are their names", () => {
   expect(tokenLabel(tinyTrace("").info.tokens[0]!)).toBe("<BOS>");
+});
+
+describe("curves of runs", () => {
+  const running = { phase: "running", message: null, secondsLeft: null } as const;
+  const run = fromSnapshot(tinyRun("to be or not to be, ".repeat(20), 8, 10, running));
+  const told = (tokensPerSecond: readonly number[]) => ({
+    ...run,
+    reports: tokensPerSecond.map((speed, i) => ({ step: i + 1, loss: 1, lr: 1, gradNorm: 1, tokensPerSecond: speed })),
+  });
+
+  test("are placed by the tokens of their batches, and by the time that these took", () => {
+    expect(positions(run, "tokens")?.(3)).toBe(3 * 256);
+    const seconds = positions(told([256, 512, 128]), "seconds");
+    expect([1, 2, 3].map((step) => seconds?.(step))).toEqual([1, 1.5, 3.5]);
+    // A report in between that was not kept is of the same speed as the next that was.
+    expect(positions({ ...told([256]), reports: told([256, 512]).reports.slice(1) }, "seconds")?.(2)).toBe(1);
+  });
+
+  test("without the settings that say how large a batch is have no place among tokens", () => {
+    expect(positions({ ...run, record: null, started: null }, "tokens")).toBeNull();
+  });
+
+  test("differ by settings that are not the same, or that only one of them has", () => {
+    const settings = { ...run.record?.settings, "train.schedule.lr": 1, "train.schedule.warmup": 5 };
+    const other = { ...run, record: { settings, facts: {} } };
+    expect(differingSettings([run, other])).toEqual(["train.schedule.lr", "train.schedule.warmup"]);
+  });
+});
+
+test("a painted text has every character once, and tokens that share one cost together what each costs", () => {
+  const { tokens } = tinyTrace("a🐈 b").info;
+  const surprisal = Float32Array.from(tokens, (_, i) => (i < 2 ? Number.NaN : i));
+  const none = { count: 0, ids: new Uint32Array(), probabilities: new Float32Array() };
+  const of = {
+    tokens,
+    surprisal,
+    entropy: surprisal,
+    rank: new Uint32Array(tokens.length),
+    alternatives: none,
+    texts: {},
+  };
+  const pieces = paintedPieces("a🐈 b.", of);
+  expect(pieces.map(({ text }) => text).join("")).toBe("a🐈 b.");
+  expect(pieces.map(({ text, bits }) => [text, bits])).toEqual([
+    ["a", null],
+    ["🐈", 2 + 3 + 4 + 5],
+    [" ", 6],
+    ["b", 7],
+    [".", null],
+  ]);
+  expect(meanBits(of)).toBe((2 + 3 + 4 + 5 + 6 + 7) / 6);
+});
+
+test("an adder that never carries is right in every last digit, and mistakes the others by one", () => {
+  const task = carrylessTask();
+  expect(digitShares(task).map(({ share }) => share)).toEqual([0.505, 0.55, 1]);
+  const shares = confusionShares(task.confusion[1] as number[][]);
+  expect(Array.from(shares.slice(0, 10), (share) => Math.round(100 * share))).toEqual([55, 0, 0, 0, 0, 0, 0, 0, 0, 45]);
 });
