@@ -1,0 +1,113 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { build } from "esbuild";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { inRoot } from "../../../scripts/paths";
+import { openModel, readParams } from "../../../src/engine/models/folder";
+import { random } from "../../../src/engine/random";
+import { type NewRun, train } from "../../../src/engine/train/run";
+import { largestDifference } from "../../helpers/tinyModel";
+
+const KILLS = 20;
+const STEPS = 400;
+
+let dir: string;
+// Inside node_modules, so that the native package is found from there.
+const program = inRoot("node_modules/.cache/decoder-lab/killedRun.mjs");
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), "decoder-lab-killed-"));
+  await mkdir(dirname(program), { recursive: true });
+  await build({
+    entryPoints: [join(import.meta.dirname, "killedRun.program.ts")],
+    outfile: program,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    external: ["onnxruntime-node"],
+    logLevel: "warning",
+  });
+});
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+const newRun = (name: string): NewRun => ({
+  preset: "char",
+  data: { kind: "text", name: "cats", text: "the cat sat on the mat and the dog sat on the cat\n".repeat(20) },
+  out: join(dir, name),
+  name,
+  device: "cpu",
+  set: {
+    "model.nLayers": 1,
+    "model.nHeads": 2,
+    "model.dModel": 16,
+    "train.blockSize": 8,
+    "train.batchSize": 2,
+    "train.gradientAccumulation": 2,
+    "train.dropout": 0.1,
+    "train.steps": STEPS,
+    "train.evalEvery": 40,
+    "train.evalBatches": 1,
+    "train.sampleEvery": 10 * STEPS,
+    "train.checkpointEvery": 8,
+    "train.schedule.warmup": 4,
+  },
+});
+
+/** A process that waits for its word. */
+function waiting(run: NewRun): { readonly child: ChildProcess; readonly ended: Promise<string> } {
+  const child = fork(program, [JSON.stringify(run)], { silent: true, serialization: "json" });
+  let errors = "";
+  child.stderr?.on("data", (data) => (errors += data));
+  const ended = new Promise<string>((done) => child.on("close", () => done(errors)));
+  return { child, ended };
+}
+
+/** Reports without what is measured. */
+async function reportsOf({ out }: NewRun): Promise<unknown[]> {
+  const lines = (await readFile(join(out, "reports.jsonl"), "utf8")).trim().split("\n");
+  return lines.map((line) => ({ ...JSON.parse(line), tokensPerSecond: 0 }));
+}
+
+test(`a run killed at ${KILLS} random moments and resumed each time is the run that never stopped`, async () => {
+  const [whole, killed] = [newRun("whole"), newRun("killed")];
+  const { signal } = new AbortController();
+  await train(whole, { signal, whilePaused: async () => {}, report: () => {} });
+
+  const { uniform } = random(20, "kills");
+  const at: number[] = [];
+  let next = waiting(killed);
+  for (let kill = 0; kill <= KILLS; kill++) {
+    const { child, ended } = next;
+    if (kill < KILLS) next = waiting(killed);
+    // Where the run is when it is killed: so many checkpoints after its start, and a random moment later.
+    const wanted = Math.floor(uniform() * 3);
+    const saved: number[] = [];
+    const reached = new Promise<void>((done) => {
+      child.stdout?.on("data", (data) => {
+        saved.push(...String(data).trim().split("\n").map(Number));
+        if (saved.length > wanted) done();
+      });
+      child.once("close", () => done());
+    });
+    child.send(kill === 0 ? "train" : "resume");
+    if (kill < KILLS) {
+      await reached;
+      await setTimeout(uniform() * 25);
+      child.kill("SIGKILL");
+    }
+    expect(await ended).toBe("");
+    at.push(saved.at(-1) ?? -1);
+  }
+  // Kills must hit the run in the middle of its work, and none come after its end.
+  expect(new Set(at).size).toBeGreaterThan(KILLS / 2);
+  expect(at.at(-2)).toBeLessThan(STEPS);
+  expect(at.at(-1)).toBe(STEPS);
+
+  expect(await reportsOf(killed)).toEqual(await reportsOf(whole));
+  const params = await readParams(await openModel(killed.out));
+  for (const [name, values] of await readParams(await openModel(whole.out)))
+    expect(largestDifference(params.get(name) ?? [], values), name).toBe(0);
+}, 180_000);
