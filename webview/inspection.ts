@@ -39,6 +39,10 @@ export interface Inspection {
   readonly projection: Ask<"projection">;
   readonly weightSummary: Ask<"weightSummary">;
   readonly surprisal: Ask<"surprisal">;
+  /** Tokens of a text, by its model or another of `ExplorerTools.models()`. */
+  readonly tokenize: (text: string, dir?: string) => Promise<Result<TraceQuestions, "tokenize">>;
+  /** Of a model's run, its own where no other is named; each can be run by `ExplorerTools.alongside`. */
+  readonly checkpoints: (dir?: string) => Promise<Result<TraceQuestions, "checkpoints">>;
   /** Not kept: each run of it reports its steps. */
   readonly generationTrace: (
     params: Own<"generationTrace">,
@@ -134,6 +138,8 @@ export function createInspection(
     projection: (params) => once("projection", { ...params, ...of }),
     weightSummary: (params) => once("weightSummary", { ...params, dir }),
     surprisal: (params) => once("surprisal", { ...params, dir }),
+    tokenize: (text, of = dir) => once("tokenize", { dir: of, text }),
+    checkpoints: (of = dir) => once("checkpoints", { dir: of }),
     generationTrace: (params, report, signal) =>
       host.call("generationTrace", { ...params, dir }, { signal, onProgress: report }),
     intervene: (params) => once("intervene", { ...params, ...of }),

@@ -38,7 +38,7 @@ export type Strings = Readonly<Record<string, string>>;
  * the folder of a model that the Models view has, or of one of its checkpoints.
  */
 export interface TraceQuestions
-  extends Pick<EngineApi, "describe" | "releaseTrace">,
+  extends Pick<EngineApi, "describe" | "releaseTrace" | "tokenize" | "checkpoints">,
     Omit<TraceApi, "saveTrace" | "openTrace"> {
   /** A value of a trace; of an attention value, one head. */
   tensor: Method<TensorParams, TraceTensor>;

@@ -3,7 +3,7 @@
 import type { Handlers } from "../../src/protocol/rpc";
 import type { WeightSummary } from "../../src/protocol/traceApi";
 import type { TraceQuestions } from "../../src/protocol/webviewApi";
-import type { TinyTrace } from "./tinyTrace";
+import { type TinyTrace, tinyTrace } from "./tinyTrace";
 
 /** The handlers of a page's questions about the trace that is shown now. */
 export function tinyAnswers(shown: () => TinyTrace): Handlers<TraceQuestions> {
@@ -14,6 +14,8 @@ export function tinyAnswers(shown: () => TinyTrace): Handlers<TraceQuestions> {
     tensor: ({ name, head }) => shown().tensor(name, head),
     findTokens: ({ query, count }) => shown().find(query, count),
     releaseTrace: () => null,
+    tokenize: ({ text }) => [...tinyTrace(text).info.tokens],
+    checkpoints: () => [],
     describe: () => shown().modules,
     intervene: unanswered("intervene"),
     lens: unanswered("lens"),

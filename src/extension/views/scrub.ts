@@ -64,6 +64,11 @@ export class Scrub {
     this.#isStale = true;
   }
 
+  /** Lets go of every trace. */
+  dispose(): void {
+    for (const key of [...this.#kept.keys()]) this.#drop(key);
+  }
+
   /** The engine that knew the traces has gone. */
   forget(): void {
     this.#kept.clear();

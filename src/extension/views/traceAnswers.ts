@@ -24,6 +24,8 @@ export function traceAnswers(lab: Lab): Handlers<TraceQuestions> {
     tensor: (params) => engine.call("traceTensor", params),
     findTokens: passed("findTokens"),
     describe: passed("describe"),
+    tokenize: passed("tokenize"),
+    checkpoints: passed("checkpoints"),
     releaseTrace: passed("releaseTrace"),
     intervene: passed("intervene"),
     lens: passed("lens"),

@@ -99,6 +99,8 @@ export const traceChecks: Checks<TraceQuestions> = {
   tensor,
   findTokens,
   describe: dir,
+  tokenize: (params) => ({ ...dir(params), text: text(params, "text", 200_000) }),
+  checkpoints: dir,
   releaseTrace: trace,
   intervene: (params) => ({
     ...trace(params),

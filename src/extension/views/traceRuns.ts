@@ -1,6 +1,7 @@
 /** Runs texts through the active model for a page that looks into it, and tells the page what goes on and what came of it. */
 
-import type { TraceInfo } from "../../protocol/engineApi";
+import type * as vscode from "vscode";
+import type { EngineApi, TraceInfo } from "../../protocol/engineApi";
 import { isCancelled, RemoteError, type Server } from "../../protocol/rpc";
 import type { Action, InspectedSource, InspectorEvents, ScrubberEvents } from "../../protocol/webviewApi";
 import { l10n } from "../l10n";
@@ -51,6 +52,24 @@ export class TraceRuns {
     if (!source) return this.#empty(l10n.t("Put the cursor on a line with text, or type some here."), []);
 
     const key = JSON.stringify([model.dir, model.name, this.#scrub.step, source, maxTokens]);
+    const text = asRun(source.text);
+    await this.#show(key, async (signal) => ({ trace: await this.#ask(text, maxTokens, signal), source }));
+    if (this.#shown === key && this.#trace) void this.#scrub.showed(this.#trace, text, maxTokens);
+  }
+
+  /** Shows a run that was saved to a file. */
+  async open(file: vscode.Uri): Promise<void> {
+    await this.#show(file.toString(), async () => {
+      const trace = await this.#lab.engine.call("openTrace" as keyof EngineApi, { path: file.fsPath } as never);
+      // The engine's answer to this method, which EngineApi does not have yet.
+      return { trace: trace as unknown as TraceInfo, source: savedSource(file, trace as unknown as TraceInfo) };
+    });
+  }
+
+  async #show(
+    key: string,
+    make: (signal: AbortSignal) => Promise<{ readonly trace: TraceInfo; readonly source: InspectedSource }>,
+  ): Promise<void> {
     if (key === this.#shown) return;
     this.#shown = key;
     this.#running?.abort();
@@ -58,13 +77,11 @@ export class TraceRuns {
     this.#running = abort;
     const busy = setTimeout(() => this.#tell("busy", { busy: true }), BUSY_AFTER);
     try {
-      const text = asRun(source.text);
-      const trace = await this.#ask(text, maxTokens, abort.signal);
+      const { trace, source } = await make(abort.signal);
       this.#lab.engine.noteDevice(trace.device);
       if (abort.signal.aborted) return;
       this.#trace = trace;
       this.#tell("trace", { trace, source });
-      void this.#scrub.showed(trace, text, maxTokens);
     } catch (error) {
       if (isCancelled(error) || abort.signal.aborted) return;
       this.#shown = null;
@@ -103,6 +120,12 @@ export class TraceRuns {
     return true;
   }
 
+  /** Lets go of everything. */
+  dispose(): void {
+    this.cancel();
+    this.#scrub.dispose();
+  }
+
   cancel(): void {
     this.#running?.abort();
   }
@@ -137,4 +160,11 @@ export class TraceRuns {
     this.#tell("problem", { message, action });
     this.#trace = null;
   }
+}
+
+/** The text of a saved run is in its tokens. */
+function savedSource(file: vscode.Uri, { tokens }: TraceInfo): InspectedSource {
+  const bytes = tokens.flatMap(({ bytes, special }) => (special ? [] : [...bytes]));
+  const text = new TextDecoder().decode(Uint8Array.from(bytes));
+  return { kind: "typed", label: file.path.split("/").at(-1) ?? "", text, truncated: false };
 }
