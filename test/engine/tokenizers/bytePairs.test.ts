@@ -43,6 +43,8 @@ describe("training", () => {
   test("an empty text and a vocabulary that is too small are refused", async () => {
     await expect(trainBytePairs([], { vocabSize: 300 })).rejects.toThrow("The text is empty");
     await expect(trainBytePairs(["abc"], { vocabSize: 100 })).rejects.toThrow("at least the 256 bytes");
+    const ended = { vocabSize: 256, endOfText: true };
+    await expect(trainBytePairs(["abc"], ended)).rejects.toThrow("<|endoftext|>, got 256; use 257 or more");
   });
 
   test("reports progress and can be cancelled", async () => {

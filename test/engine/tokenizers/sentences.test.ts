@@ -1,8 +1,16 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Tokenizer } from "@huggingface/tokenizers";
 import { expect, test } from "vitest";
-import { loadPrefixedTokenizer, SENTENCE, saveTokenizer, trainSentences } from "../../../src/engine/tokenizers";
+import {
+  loadPrefixedTokenizer,
+  parseTokenizer,
+  SENTENCE,
+  saveTokenizer,
+  tokenizerFiles,
+  trainSentences,
+} from "../../../src/engine/tokenizers";
 
 const SENTENCES = ["L'oiseau chante", "le chat n'aime pas l'oiseau", "le chat dort"];
 
@@ -38,4 +46,17 @@ test("is read back from its files as it was, under a prefix too", async () => {
   } finally {
     await rm(dir, { recursive: true });
   }
+});
+
+test("of prompts, a sentence begins with <bos> and may be written over several lines, as other runtimes read it", () => {
+  const tokenizer = trainSentences(SENTENCES, { lowercase: false, unknown: false, prompts: true });
+  expect([tokenizer.vocabSize, tokenizer.unkId]).toEqual([3 + 11, null]);
+  const ids = tokenizer.encodePrompt("le chat dort");
+  expect(ids).toEqual([SENTENCE.bosId, ...tokenizer.encode("le chat dort")]);
+  expect(tokenizer.encodePrompt(" le\nchat  dort \n")).toEqual(ids);
+
+  const [json, config] = Object.values(tokenizerFiles(tokenizer)).map((file) => JSON.parse(file)) as [object, object];
+  expect(parseTokenizer(json, config).encodePrompt("le chat dort")).toEqual(ids);
+  const theirs = new Tokenizer(json, config);
+  for (const text of ["le chat dort", " le\nchat  dort \n"]) expect(theirs.encode(text).ids, text).toEqual(ids);
 });
