@@ -1,0 +1,28 @@
+import { expect, test, vi } from "vitest";
+import { presets } from "../../src/cli/commands/presets";
+import { parseOptions } from "../../src/cli/options";
+import { PRESETS } from "../../src/engine";
+
+async function printed(...args: string[]): Promise<string> {
+  const lines: string[] = [];
+  const log = vi.spyOn(console, "log").mockImplementation((line) => lines.push(line));
+  await presets.run(parseOptions(presets, args)).finally(() => log.mockRestore());
+  return lines.join("\n");
+}
+
+test("presets are listed, each with what it is", async () => {
+  const lines = (await printed()).split("\n");
+  expect(lines.map((line) => line.split("\t")[0])).toEqual(PRESETS.map(({ name }) => name));
+  expect(JSON.parse(await printed("--json"))).toHaveLength(PRESETS.length);
+});
+
+test("one is shown with every setting, what it can be, and what to expect", async () => {
+  const text = await printed("tinylm");
+  expect(text).toContain("A loss below 0.25 after 200 epochs");
+  expect(text).toContain("Without --data it learns from its own text: greetings.");
+  expect(text).toContain("  model.causal=true\n");
+  expect(text).toContain("  data.unknown=refuse  (or unk)\n");
+  expect(text).toContain("  train.schedule.kind=cosine train.schedule.lr=0.001 train.schedule.minLr=0.0001");
+  expect(JSON.parse(await printed("adder", "--json")).settings).toMatchObject({ "data.digits": 2 });
+  await expect(printed("nope")).rejects.toThrow(/no preset "nope"; choose one of char, adder/);
+});
