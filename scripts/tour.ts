@@ -202,9 +202,9 @@ async function tourOfCheckpoints(workbench: Workbench): Promise<void> {
   await workbench.openFile("stories.txt");
   await startTraining(workbench, {
     ...tinyCharacters,
-    settings: { ...tinyCharacters.settings, "Training steps": 1500 },
+    settings: { ...tinyCharacters.settings, "Training steps": 750 },
   });
-  await lossAfter(workbench, await trainingView(workbench), 1500, 300_000);
+  await lossAfter(workbench, await trainingView(workbench), 750, 600_000);
   await workbench.notification("is trained").waitFor({ timeout: 60_000 });
   await workbench.clearNotifications();
   await workbench.openFile("stories.txt");
@@ -223,7 +223,7 @@ async function tourOfCheckpoints(workbench: Workbench): Promise<void> {
   ] as const) {
     await photograph(workbench, name, async () => {
       await slider.press(key);
-      await said.filter({ hasText: key === "Home" ? /^step 0/ : /^step 1,500/ }).waitFor();
+      await said.filter({ hasText: key === "Home" ? /^step 0/ : /^step 750/ }).waitFor();
       await inspector.getByRole("button", { name: /^Attention/ }).evaluate((title) => title.scrollIntoView());
     });
   }

@@ -109,6 +109,10 @@ function mount(follows: boolean) {
   const scrubber = createScrubber((step) => host.call("scrub", { step }));
   const sample = createSample();
   sample.node.hidden = true;
+  const scrubbing = el("div", { class: "scrubbing" }, scrubber.node, sample.node);
+  // The views' titles stay below it.
+  const measure = () => main.style.setProperty("--scrubbing", `${scrubbing.offsetHeight}px`);
+  new ResizeObserver(measure).observe(scrubbing);
   const source = el("p", { class: "source" });
   const modelLine = el("p", { class: "model-line small muted" });
   const notice = el("div", { class: "notice" });
@@ -118,15 +122,8 @@ function mount(follows: boolean) {
   main.append(
     el("h1", { class: "visually-hidden" }, t("Layer Inspector")),
     progress,
-    el(
-      "div",
-      { class: "inputs" },
-      input,
-      el("div", { class: "input-row" }, follow, source),
-      modelLine,
-      scrubber.node,
-      sample.node,
-    ),
+    el("div", { class: "inputs" }, input, el("div", { class: "input-row" }, follow, source), modelLine),
+    scrubbing,
     notice,
     spoken,
     pictures,
@@ -149,11 +146,12 @@ function mount(follows: boolean) {
         el("span", { class: "model-name" }, trace.model.name),
         ` · ${t("{0} parameters", formatParameters(trace.model.parameters))} · ${trace.device} · ${formatMilliseconds(trace.milliseconds)}`,
       );
+      // What the user is typing is newer than what comes back.
+      const isTyping = document.activeElement === input;
       if (from.kind === "typed") {
-        // What the user is typing is newer than what comes back.
-        if (document.activeElement !== input) input.value = from.text;
+        if (!isTyping) input.value = from.text;
         follow.checked = false;
-      } else if (shownKind === "typed") {
+      } else if (shownKind === "typed" && !isTyping) {
         // The host leaves typed text only to follow the editor again.
         input.value = "";
         state.set({ typed: "" });

@@ -1,7 +1,7 @@
 /** The engine behind the protocol: what each request of the extension does. */
 
 import { statSync } from "node:fs";
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import {
   branch,
   checkpointsOf,
@@ -105,7 +105,7 @@ function readable(prompt: string, { encodePrompt, addBos }: Tokenizer, contextTo
 
 /** Models in memory: the last few used, read again when their files have changed. */
 class Models implements OpenModels {
-  readonly #loaded = new Map<string, { readonly version: string; readonly model: Promise<AnyLoaded> }>();
+  readonly #loaded = new Map<string, Kept>();
   readonly #tokenizers = new Map<string, { readonly version: string; readonly tokenizer: Promise<Tokenizer> }>();
 
   constructor(readonly device: DeviceChoice) {}
@@ -131,10 +131,15 @@ class Models implements OpenModels {
     if (known) void this.#forget(dir);
     const model = load(dir, this.device);
     model.catch(() => this.#loaded.delete(dir));
-    this.#loaded.set(dir, { version, model });
+    this.#loaded.set(dir, { version, model, bytes: weightBytes(dir) });
     // Whoever goes through a run's checkpoints does not push out the model that completes text.
-    const alike = [...this.#loaded.keys()].filter((other) => isCheckpoint(other) === isCheckpoint(dir));
-    for (const oldest of alike.slice(0, -MODELS_KEPT)) void this.#forget(oldest);
+    const alike = [...this.#loaded].filter(([other]) => isCheckpoint(other) === isCheckpoint(dir)).reverse();
+    let bytes = 0;
+    alike.forEach(([each, kept], i) => {
+      bytes += kept.bytes;
+      const isSmall = isCheckpoint(each) && i < CHECKPOINTS_KEPT && bytes <= CHECKPOINT_BYTES;
+      if (i >= MODELS_KEPT && !isSmall) void this.#forget(each);
+    });
     return model;
   }
 
@@ -163,8 +168,20 @@ class Models implements OpenModels {
   }
 }
 
-/** Of models, and of checkpoints. */
+interface Kept {
+  readonly version: string;
+  readonly model: Promise<AnyLoaded>;
+  /** Of its weights' file. */
+  readonly bytes: number;
+}
+
+/** Of models, and of checkpoints; of these more while they are small, as those beside the one that is shown are run too. */
 const MODELS_KEPT = 2;
+const CHECKPOINTS_KEPT = 6;
+const CHECKPOINT_BYTES = 128 * 2 ** 20;
+
+const weightBytes = (dir: string): number =>
+  statSync(join(dir, "model.safetensors"), { throwIfNoEntry: false })?.size ?? 0;
 
 /** Changes with the files; one that is not there has a version too, so that opening it says what is wrong. */
 const versionOf = (dir: string, files: readonly string[]): string =>

@@ -86,11 +86,15 @@ export class LoadedTranslator {
     return this.#tracer.trace(sources, targets);
   }
 
-  /** Everything that is computed while a sentence is read and its greedy translation is written. */
+  /**
+   * Everything that is computed while a sentence is read and its greedy translation is written. Of a line of a file of
+   * pairs, the sentence is what is before the tab.
+   */
   inspect(text: string, signal?: AbortSignal): Promise<TranslationInspection> {
     return this.#inTurn(async () => {
       const { cfg, source, target } = this.model;
-      const sourceIds = this.sourceIds(text);
+      const [sentence = ""] = text.split("\t", 1);
+      const sourceIds = this.sourceIds(sentence);
       const { ids } = await this.translate(sourceIds, Infinity, signal);
       const read = this.#readIds(ids);
       const trace = await this.#tracer.trace([sourceIds], [read]);
@@ -102,7 +106,7 @@ export class LoadedTranslator {
         nextToken: softmax(logits),
         residualNorms: residualNorms(trace, cfg.decoder.nLayers),
         source: {
-          tokens: sourceSpans(text, source),
+          tokens: sourceSpans(sentence, source),
           residualNorms: residualNorms(trace, cfg.encoder.nLayers, ENCODER),
           translation,
         },
