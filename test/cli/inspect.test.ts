@@ -34,6 +34,9 @@ test("inspect prints the numbers of a run that it changes as it is told", async 
   expect(told.attribution.logit).toBeCloseTo(logit, 5);
   expect(told.lens.ids.slice(-10)).toEqual(told.nextToken.top.map(({ id }: { id: number }) => id));
   expect(told.lens.tracked.ranks).toHaveLength(told.lens.places.length);
+  const all = await inspected("--scale", ...changes, "--lens");
+  expect(all.lens.positions).toEqual([0, ids.length]);
+  expect(all.lens.entropies[4]).toBeCloseTo(told.lens.entropies[0], 5);
   await loaded.release();
 });
 

@@ -1,9 +1,10 @@
 import { EngineError, isTranslation, LoadedModel, LoadedTranslator } from "../../engine";
+import { toJson } from "../json";
 import type { Command, Options } from "../options";
 
 export const generate: Command = {
   usage:
-    'generate --model DIR (--prompt TEXT | --ids "1,2,3;4,5") --max-new-tokens N [--temperature T] [--top-k K] [--top-p P] [--min-p P] [--repetition-penalty R] [--seed N] [--samples N] [--stop TEXT…] [--device D] [--json]',
+    'generate --model DIR (--prompt TEXT | --ids "1,2,3;4,5") --max-new-tokens N [--temperature T] [--top-k K] [--top-p P] [--min-p P] [--repetition-penalty R] [--seed N] [--samples N] [--stop TEXT…] [--device D] [--json [--trace]]',
   values: [
     "model",
     "prompt",
@@ -19,7 +20,7 @@ export const generate: Command = {
     "device",
   ],
   many: ["stop"],
-  flags: ["json"],
+  flags: ["json", "trace"],
   async run(options) {
     // What was typed is checked before what is on the disk.
     const [dir, device] = [options.needed("model"), options.device()];
@@ -28,7 +29,8 @@ export const generate: Command = {
     try {
       const settings = settingsOf(options);
       const rows = promptRows(loaded, options);
-      if (rows.length > 1) await writeRows(loaded, rows, settings, options.has("json"));
+      if (options.has("trace")) await writeSteps(loaded, rows, settings, options);
+      else if (rows.length > 1) await writeRows(loaded, rows, settings, options.has("json"));
       else await writeSamples(loaded, rows[0] as number[], settings, options);
     } finally {
       await loaded.release();
@@ -83,6 +85,24 @@ async function writeSamples(loaded: LoadedModel, prompt: number[], settings: Set
   }
   if (json) console.log(JSON.stringify(count === 1 ? samples[0] : { samples }));
 }
+
+/** Each step of one sample, with what there was to choose from. */
+async function writeSteps(loaded: LoadedModel, [prompt, ...others]: number[][], settings: Settings, options: Options) {
+  if (!options.has("json") || others.length > 0 || !prompt) {
+    throw new EngineError("config", "--trace tells of one prompt and as JSON; give --json and one row of ids.");
+  }
+  // A prompt's tokens are told with their places in the text as it was given.
+  console.log(
+    toJson(
+      await loaded.generationTrace(options.has("ids") ? prompt : options.needed("prompt"), {
+        ...settings,
+        count: STEP_TOKENS,
+      }),
+    ),
+  );
+}
+
+const STEP_TOKENS = 10;
 
 /** Several prompts side by side. */
 async function writeRows(loaded: LoadedModel, prompts: number[][], settings: Settings, json: boolean) {

@@ -12,6 +12,7 @@ import {
   type Trace,
 } from "../../engine";
 import { writeSafetensors } from "../../engine/weights";
+import { toJson } from "../json";
 import type { Command, Options } from "../options";
 import { promptRows, sourceRows } from "./generate";
 
@@ -44,7 +45,7 @@ export const inspect: Command = {
     }
     const trace = await loaded.trace(rows, interventions);
     if (out !== undefined) await write(out, trace, loaded);
-    if (json) console.log(JSON.stringify(await told(loaded, trace, interventions, options), numbersOf));
+    if (json) console.log(toJson(await told(loaded, trace, interventions, options)));
     else console.log(`${trace.size} values of ${rows.length} × ${trace.get("ids")?.shape[1]} tokens: ${out}`);
     await loaded.release();
   },
@@ -56,7 +57,7 @@ interface Told {
   /** After the position. */
   readonly nextToken: NextToken;
   readonly interventions: readonly Intervention[];
-  /** Of the position alone, its ten most likely tokens. */
+  /** Of the position that was asked for, or of all. */
   readonly lens?: LensView;
   readonly attribution?: Attribution;
 }
@@ -71,14 +72,14 @@ async function told(
   const ids = [...(trace.get("ids")?.data ?? [])];
   const position = options.number("position", { max: ids.length - 1, whole: true }) ?? ids.length - 1;
   const token = options.has("attribute") ? tokenNamed(options.needed("attribute"), loaded) : undefined;
-  const lens = options.has("lens") && { positions: [position, position + 1] as const, count: COUNT, token };
+  const positions = options.has("position") ? ([position, position + 1] as const) : ([0, ids.length] as const);
   const logits = trace.get("logits")?.data.subarray(position * cfg.vocabSize, (position + 1) * cfg.vocabSize);
   return {
     tokens: ids.map((id) => ({ id, token: tokenizer.token(id) })),
     position,
     nextToken: nextToken(softmax(logits as Float32Array), tokenizer, COUNT),
     interventions,
-    ...(lens && { lens: await loaded.lens(trace, lens) }),
+    ...(options.has("lens") && { lens: await loaded.lens(trace, { positions, count: COUNT, token }) }),
     ...(token !== undefined && {
       attribution: await loaded.attribution(trace, { position, token }, interventions),
     }),
@@ -86,10 +87,6 @@ async function told(
 }
 
 const COUNT = 10;
-
-/** Typed arrays as lists. */
-const numbersOf = (_key: string, value: unknown): unknown =>
-  ArrayBuffer.isView(value) ? Array.from(value as Float32Array) : value;
 
 /** A token by its id (`#12`) or its exact text. */
 function tokenNamed(name: string, { vocabulary }: LoadedModel): number {
