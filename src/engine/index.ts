@@ -25,6 +25,7 @@ export { findTokens, type NextToken, nextToken, type RankedToken } from "./inspe
 export { projectionIn } from "./inspect/projection";
 export type { Surprisal } from "./inspect/surprisal";
 export type { Trace, TraceValue } from "./inspect/trace";
+export { openTrace, type SavedRun, saveTrace } from "./inspect/traceFile";
 export { weightSummary } from "./inspect/weightSummary";
 export { describeModel, type ModuleTree } from "./models/describe";
 export { knownModelTypes } from "./models/families";

@@ -23,7 +23,9 @@ type TraceAnswers =
   | "projection"
   | "weightSummary"
   | "compareTraces"
-  | "compareWeights";
+  | "compareWeights"
+  | "saveTrace"
+  | "openTrace";
 
 /** Served by the engine process. */
 export interface EngineApi extends Pick<TraceApi, TraceAnswers> {
@@ -270,6 +272,8 @@ export interface TraceInfo {
   readonly interventions?: readonly Intervention[] | undefined;
   readonly device: Device;
   readonly milliseconds: number;
+  /** Whether it is from a file: without its model, whatever would run it is refused. */
+  readonly opened?: boolean | undefined;
 }
 
 /** The encoder's side of a translator's trace. */

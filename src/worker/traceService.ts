@@ -13,14 +13,17 @@ import {
   LoadedTranslator,
   neighboursOf,
   nextToken,
+  openTrace,
   projectionIn,
+  type SavedRun,
   type Surprisal,
+  saveTrace,
   type Tokenizer,
   type TokenSpan,
   type Trace,
   weightSummary,
 } from "../engine";
-import type { EngineApi, TraceTensor } from "../protocol/engineApi";
+import type { EngineApi, TraceInfo, TraceTensor } from "../protocol/engineApi";
 import type { Handlers } from "../protocol/rpc";
 import type { Intervention } from "../protocol/traceApi";
 
@@ -49,21 +52,27 @@ type TraceMethod =
   | "weightSummary"
   | "compareTraces"
   | "compareWeights"
+  | "saveTrace"
+  | "openTrace"
   | "surprisal";
 
 export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, TraceMethod> {
   const traces = new Traces();
   const attention = new Attention();
-  const keep = (kept: KeptTrace<AnyLoaded>, began: number) => {
-    const { loaded, trace, probabilities } = kept;
-    return {
-      trace: traces.keep(kept),
-      model: loaded.model.info,
-      values: traceValues(trace, decoderOf(loaded.model.cfg).nHeads),
+  const keep = (kept: Omit<KeptTrace<AnyLoaded>, "run">, told: Told, began: number): TraceInfo => {
+    const { loaded, trace, probabilities, tokens, interventions } = kept;
+    const { info: model, cfg: config } = loaded.model;
+    const run = {
+      ...told,
+      model,
+      config,
+      tokens,
+      interventions,
       nextToken: nextToken(probabilities, writerOf(loaded), TOKENS_TOLD),
       device: loaded.weights.device,
       milliseconds: performance.now() - began,
     };
+    return traceInfo(traces.keep({ ...kept, run }), run, trace);
   };
 
   /** A trace's model, opened again where it was let go of. */
@@ -85,9 +94,9 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       } = loaded instanceof LoadedTranslator
         ? await loaded.inspect(text, signal)
         : await loaded.inspect(text, maxTokens);
-      return { ...told, ...keep({ loaded, trace, probabilities, tokens: told.tokens, interventions: [] }, began) };
+      return keep({ loaded, trace, probabilities, tokens: told.tokens, interventions: [] }, told, began);
     },
-    traceTensor: ({ trace, name, head }) => traceTensor(traces.any(trace), attention, name, head),
+    traceTensor: ({ trace, name, head }) => traceTensor(traces.values(trace), attention, name, head),
     findTokens: ({ trace, query, count }) => {
       const { loaded, probabilities } = traces.any(trace);
       return findTokens(query, probabilities, loaded.vocabulary, writerOf(loaded), count);
@@ -100,8 +109,7 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       const loaded = await modelOf(kept);
       const changes = interventions.map((each) => withTrace(each, traces));
       const { trace, nextToken: probabilities, ...told } = await loaded.intervene(kept, changes);
-      const rest = keep({ loaded, trace, probabilities, tokens: told.tokens, interventions }, began);
-      return { ...told, ...rest, interventions };
+      return keep({ loaded, trace, probabilities, tokens: told.tokens, interventions }, told, began);
     },
     lens: async ({ trace: id, count, ...asked }, { signal }) => {
       const kept = traces.any(id);
@@ -123,8 +131,8 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       return { ...traced, reason: reason === "stop" ? "length" : reason };
     },
     attentionGrid: ({ trace: id, size, kind }, { signal }) => {
-      const { loaded, trace } = traces.any(id);
-      return attention.grid(loaded.model.cfg, trace, { size, kind, signal });
+      const { run, trace } = traces.values(id);
+      return attention.grid(run.config, trace, { size, kind, signal });
     },
     neighbours: async ({ trace: id, of, among, count }, { signal }) => {
       const kept = traces.get(id);
@@ -134,9 +142,20 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       return { nearest: nearest.map((each) => ({ ...each, token: vocabulary[each.id] as string })) };
     },
     projection: async ({ trace: id, name, ids }, { signal }) => {
+      if (ids.length === 0) return projectionIn(traces.values(id).trace, name, null, signal);
       const kept = traces.get(id);
-      return projectionIn((await modelOf(kept)).model, kept.trace, name, ids, signal);
+      return projectionIn(kept.trace, name, { ids, model: (await modelOf(kept)).model }, signal);
     },
+    saveTrace: async ({ trace: id, path }) => {
+      const { run, trace } = traces.values(id);
+      await saveTrace(path, run, trace);
+      return null;
+    },
+    openTrace: async ({ path }) => {
+      const opened = await openTrace(path);
+      return { ...traceInfo(traces.open(opened), opened.run, opened.trace), opened: true };
+    },
+
     compareTraces: async ({ a, b }, { signal }) => {
       const run = async (kept: KeptTrace) => {
         const loaded = await modelOf(kept);
@@ -163,10 +182,22 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
 const writerOf = (loaded: AnyLoaded): Tokenizer =>
   loaded instanceof LoadedTranslator ? loaded.model.target : loaded.model.tokenizer;
 
-interface KeptTrace<Loaded extends AnyLoaded = LoadedModel> {
+/** What is told of a run beside what is computed from its trace. */
+type Told = Pick<SavedRun, "residualNorms" | "source">;
+
+function traceInfo(id: number, { config, ...told }: SavedRun, trace: Trace): TraceInfo {
+  return { ...told, trace: id, values: traceValues(trace, decoderOf(config).nHeads) };
+}
+
+/** A run that its model is not needed for. */
+interface KeptValues {
+  readonly run: SavedRun;
+  readonly trace: Trace;
+}
+
+interface KeptTrace<Loaded extends AnyLoaded = LoadedModel> extends KeptValues {
   /** May have been released: its tokenizer and configuration are still good. */
   readonly loaded: Loaded;
-  readonly trace: Trace;
   /** Of the token after the last, [V]. */
   readonly probabilities: Float32Array;
   readonly tokens: readonly TokenSpan[];
@@ -181,6 +212,7 @@ const withTrace = (each: Intervention, traces: Traces): EngineIntervention =>
 /** Traces that a view may still ask about. */
 class Traces {
   readonly #kept = new Map<number, KeptTrace<AnyLoaded>>();
+  readonly #opened = new Map<number, KeptValues>();
   #count = 0;
 
   keep(trace: KeptTrace<AnyLoaded>): number {
@@ -205,7 +237,26 @@ class Traces {
     );
   }
 
+  /** Of a model's run or of a file. */
+  values(id: number): KeptValues {
+    return this.#opened.get(id) ?? this.any(id);
+  }
+
+  /** Keeps what was read from a file. */
+  open(trace: KeptValues): number {
+    const id = ++this.#count;
+    this.#opened.set(id, trace);
+    for (const oldest of [...this.#opened.keys()].slice(0, -TRACES_KEPT)) this.#opened.delete(oldest);
+    return id;
+  }
+
   any(id: number): KeptTrace<AnyLoaded> {
+    if (this.#opened.has(id)) {
+      throw new EngineError(
+        "notFound",
+        "This trace is from a file, and this needs the model; open the text with it again.",
+      );
+    }
     const trace = this.#kept.get(id);
     if (!trace) throw new EngineError("notFound", "These values are no longer kept; inspect the text again.");
     return trace;
@@ -213,6 +264,7 @@ class Traces {
 
   release(id: number): null {
     this.#kept.delete(id);
+    this.#opened.delete(id);
     return null;
   }
 }
@@ -258,12 +310,12 @@ function traceValues(trace: Trace, nHeads: number): { name: string; shape: reado
 
 /** One value of a trace; of those by head, the head asked for. */
 async function traceTensor(
-  { loaded, trace }: KeptTrace<AnyLoaded>,
+  { run, trace }: KeptValues,
   attention: Attention,
   name: string,
   head = 0,
 ): Promise<TraceTensor> {
-  const cfg = decoderOf(loaded.model.cfg);
+  const cfg = decoderOf(run.config);
   const value = trace.get(name);
   const byHead = /^blocks\.(\d+)\.attn\.(scores|pattern)$/.exec(name);
   if (!value && byHead) {

@@ -21,12 +21,11 @@ export interface Projection {
 
 const COMPONENTS = 3;
 
-/** A value [1, T, D] of a run, with the input embeddings of some tokens of the vocabulary, scaled as the model does. */
+/** A value [1, T, D] of a run; with its model, also input embeddings of tokens of the vocabulary, scaled as it does. */
 export async function projectionIn(
-  model: Pick<ModelWeights, "cfg" | "weights">,
   trace: Trace,
   name: string,
-  ids: readonly number[],
+  tokens: { readonly ids: readonly number[]; readonly model: Pick<ModelWeights, "cfg" | "weights"> } | null,
   signal?: AbortSignal,
 ): Promise<Projection> {
   const value = trace.get(name);
@@ -34,8 +33,10 @@ export async function projectionIn(
     throw new EngineError("config", `${name} has no vector for each token; choose a value of the residual stream.`);
   }
   const D = value.shape[2] as number;
+  if (!tokens) return projectionOf(value.data, new Float32Array(), D, signal);
+  const { ids, model } = tokens;
   const table = vocabularyTable(model, "embeddings");
-  if (ids.length > 0 && table.width !== D) {
+  if (table.width !== D) {
     throw new EngineError(
       "config",
       `This model's token embeddings have ${table.width} numbers and ${name} has ${D}; leave the tokens of the vocabulary out.`,

@@ -1,0 +1,337 @@
+/**
+ * Traces as files that open without their model: docs/dltrace.md says what is in one.
+ *
+ * A file may come from anywhere. Nothing of it is believed before it was checked: every value must have the shape that
+ * its name and the configuration say, so that what is computed from them stays inside of them.
+ */
+
+import { EngineError } from "../errors";
+import { type Shape, sameShape } from "../graph/shape";
+import type { ModelInfo } from "../models/folder";
+import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
+import type { Device } from "../runtime/session";
+import type { TokenSpan } from "../tokenizers";
+import { readHeader, readTensors, writeSafetensors } from "../weights";
+import { isCounts, isObject, quoted } from "../weights/reading";
+import type { Intervention } from "./interventions";
+import type { NextToken } from "./nextToken";
+import type { Trace, TraceValue } from "./trace";
+
+/** What is told of a run beside its values. */
+export interface SavedRun {
+  readonly model: ModelInfo;
+  /** The whole model's: of a translator both stacks. */
+  readonly config: ModelConfig;
+  readonly tokens: readonly TokenSpan[];
+  readonly source?:
+    | {
+        readonly tokens: readonly TokenSpan[];
+        readonly residualNorms: Float32Array;
+        readonly translation: string;
+      }
+    | undefined;
+  readonly residualNorms: Float32Array;
+  readonly nextToken: NextToken;
+  readonly interventions: readonly Intervention<number>[];
+  readonly device: Device;
+  readonly milliseconds: number;
+}
+
+const VERSION = "1";
+const MOST_BYTES = 2 ** 30;
+/** A pattern has their square. */
+const MOST_TOKENS = 8192;
+
+/** Writes a run's values of its one row, and what is told of it, without the place of its model. */
+export async function saveTrace(path: string, run: SavedRun, trace: Trace): Promise<void> {
+  const { residualNorms, source, tokens, nextToken, ...rest } = run;
+  const tensors = new Map([...trace].filter(([name, value]) => value !== repeatedBy(trace, name)));
+  tensors.set(NORMS, asVector(residualNorms));
+  if (source) tensors.set(SOURCE_NORMS, asVector(source.residualNorms));
+  const bytes = [...tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
+  if (bytes > MOST_BYTES) {
+    throw new EngineError(
+      "config",
+      `This run takes ${megabytes(bytes)}, and a trace file at most ${megabytes(MOST_BYTES)}; inspect fewer tokens and save that.`,
+    );
+  }
+  const told = {
+    ...rest,
+    model: { ...run.model, dir: "" },
+    tokens: tokens.map(spanToJson),
+    nextToken: { ...nextToken, top: nextToken.top.map(withBase64) },
+    ...(source && { source: { tokens: source.tokens.map(spanToJson), translation: source.translation } }),
+  };
+  const floats = [...tensors].map(([name, value]) => [name, { ...value, dtype: "F32" as const }] as const);
+  await writeSafetensors(path, new Map(floats), { "decoder-lab.trace": VERSION, run: JSON.stringify(told) });
+}
+
+/** Reads and checks a file. */
+export async function openTrace(path: string): Promise<{ readonly run: SavedRun; readonly trace: Trace }> {
+  const { tensors, metadata } = await readHeader(path);
+  const fail: Fail = (problem) => {
+    throw new EngineError("data", `${path} cannot be opened as a trace: ${problem}; save it again from its model.`);
+  };
+  const version = metadata["decoder-lab.trace"];
+  if (version === undefined) fail("it is not one");
+  if (version !== VERSION) fail(`it is of version ${quoted(String(version))}, and ${VERSION} can be read`);
+  const bytes = [...tensors.values()].reduce((sum, { start, end }) => sum + end - start, 0);
+  if (bytes > MOST_BYTES) fail(`it has ${megabytes(bytes)}, more than a trace takes`);
+  const told = runFrom(metadata.run ?? "", fail);
+
+  const longest = Math.max(told.tokens.length, told.source?.tokens.length ?? 0);
+  if (told.tokens.length === 0 || longest > MOST_TOKENS)
+    fail(`it has ${longest} tokens, and 1 to ${MOST_TOKENS} can be shown`);
+  const sizes = sizesOf(told.config, told.tokens.length, told.source?.tokens.length);
+  for (const [name, { dtype, shape }] of tensors) {
+    const expected = expectedShapes(name, sizes);
+    if (!expected) fail(`it has an unknown value ${quoted(name)}`);
+    if (dtype !== "F32" || !expected?.some((each) => sameShape(each, shape))) {
+      fail(`its value ${quoted(name)} is ${dtype} [${shape.join(", ")}], which does not fit its model`);
+    }
+  }
+  for (const name of neededNames(sizes)) if (!tensors.has(name)) fail(`it has no ${name}`);
+  const values = await readTensors(path);
+  const take = (name: string) => {
+    const { data } = values.get(name) as TraceValue;
+    values.delete(name);
+    return data;
+  };
+  const residualNorms = take(NORMS);
+  const source = told.source && { ...told.source, residualNorms: take(SOURCE_NORMS) };
+  return { run: { ...told, residualNorms, source }, trace: withRepeated(values) };
+}
+
+/** What views read without asking whether it is there. A name that is not ends the search, so it takes no longer than the file. */
+function* neededNames({ cfg, encoder }: Sizes): Generator<string> {
+  yield* ["ids", "logits", NORMS];
+  if (encoder) yield* ["enc.ids", SOURCE_NORMS];
+  const stacks = [{ prefix: "", of: cfg }, ...(encoder ? [{ prefix: "enc.", of: encoder }] : [])];
+  for (const { prefix, of } of stacks) {
+    for (let layer = 0; layer < of.nLayers; layer++) {
+      const block = `${prefix}blocks.${layer}`;
+      yield* [`${block}.attn.q`, `${block}.attn.k`, `${block}.attn.v`, `${block}.residPost`];
+      if (encoder && !prefix) yield* [`${block}.cross.q`, `${block}.cross.k`];
+    }
+  }
+}
+
+const NORMS = "residualNorms";
+const SOURCE_NORMS = "enc.residualNorms";
+
+const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
+
+const asVector = (data: Float32Array): TraceValue => ({ shape: [data.length], data });
+
+/** What goes into a block is what came out of the one before: it is in the file once. */
+function repeatedBy(trace: Trace, name: string): TraceValue | undefined {
+  const [, layer] = /^blocks\.(\d+)\.residPre$/.exec(name) ?? [];
+  return layer === undefined ? undefined : trace.get(`blocks.${Number(layer) - 1}.residPost`);
+}
+
+function withRepeated(values: ReadonlyMap<string, TraceValue>): Trace {
+  const trace = new Map<string, TraceValue>();
+  for (const [name, value] of values) trace.set(name, value);
+  for (const name of values.keys()) {
+    const [, layer] = /^blocks\.(\d+)\.residPost$/.exec(name) ?? [];
+    const next = `blocks.${Number(layer) + 1}.residPre`;
+    const isThere = layer !== undefined && values.has(`blocks.${Number(layer) + 1}.residPost`);
+    if (isThere && !values.has(next)) trace.set(next, values.get(name) as TraceValue);
+  }
+  return trace;
+}
+
+interface Sizes {
+  readonly cfg: DecoderConfig;
+  readonly encoder: DecoderConfig | null;
+  readonly T: number;
+  readonly S: number;
+}
+
+const sizesOf = (config: ModelConfig, T: number, S = 0): Sizes => ({
+  cfg: decoderOf(config),
+  encoder: isEncoderDecoder(config) ? config.encoder : null,
+  T,
+  S,
+});
+
+/** The shapes that a value may have; null of a name that no value has. */
+function expectedShapes(name: string, { cfg, encoder, T, S }: Sizes): readonly Shape[] | null {
+  const [, ofEncoder, rest] = /^(enc\.)?(.*)$/s.exec(name) as unknown as [string, string | undefined, string];
+  const of = ofEncoder ? encoder : cfg;
+  if (!of) return null;
+  const { nLayers, nHeads: H, nKvHeads: G, dModel: D, dHead: K, vocabSize: V } = of;
+  const own = ofEncoder ? S : T;
+  if (rest === NORMS) return [[(nLayers + 1) * own]];
+  if (rest === "ids" || rest === "mask") return [[1, own]];
+  if (["embed", "posEmbed", "lnFinal"].includes(rest)) return [[1, own, D]];
+  if (rest === "logits" && !ofEncoder) {
+    return [
+      [1, 1, V],
+      [1, T, V],
+    ];
+  }
+  const [, layer, value = ""] = /^blocks\.(0|[1-9]\d{0,5})\.(.+)$/.exec(rest) ?? [];
+  if (layer === undefined || Number(layer) >= nLayers) return null;
+  if (/^(residPre|attnOut|residMid|mlpOut|residPost)$/.test(value)) return [[1, own, D]];
+  if (/^attn\.[qz]$/.test(value)) return [[1, H, own, K]];
+  if (/^attn\.[kv]$/.test(value)) return [[1, G, own, K]];
+  if (/^attn\.(scores|pattern)$/.test(value)) return [[1, H, own, own]];
+  if (!encoder || ofEncoder) return null;
+  if (/^(crossOut|residCross)$/.test(value)) return [[1, T, D]];
+  if (/^cross\.[qz]$/.test(value)) return [[1, H, T, K]];
+  if (/^cross\.[kv]$/.test(value)) return [[1, G, S, K]];
+  return /^cross\.(scores|pattern)$/.test(value) ? [[1, H, T, S]] : null;
+}
+
+type Fail = (problem: string) => never;
+type Json = Readonly<Record<string, unknown>>;
+
+const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
+const withBase64 = <X extends { readonly bytes: Uint8Array }>(x: X) => ({ ...x, bytes: base64(x.bytes) });
+const spanToJson = (span: TokenSpan) => withBase64(span);
+
+/** What is told of the run, but for its numbers, which are among the tensors. */
+function runFrom(json: string, fail: Fail) {
+  let told: unknown;
+  try {
+    told = JSON.parse(json);
+  } catch {
+    fail("what it tells of its run is not JSON");
+  }
+  const field = fieldsOf(fail);
+  const run = field.object(told, "run");
+  const config = configFrom(run.config, field, fail);
+  const source = run.source === undefined ? undefined : field.object(run.source, "source");
+  if ((source !== undefined) !== isEncoderDecoder(config)) fail("it has a source where its model has no encoder");
+  const next = field.object(run.nextToken, "nextToken");
+  return {
+    model: modelFrom(field.object(run.model, "model"), config, field),
+    config,
+    tokens: field.list(run.tokens, "tokens").map((each) => spanFrom(each, field)),
+    nextToken: {
+      entropyBits: field.number(next.entropyBits, "entropyBits"),
+      top: field.list(next.top, "nextToken").map((each) => {
+        const { id, token, bytes, probability, rank } = field.object(each, "nextToken");
+        return {
+          id: field.count(id, "id"),
+          token: field.text(token, "token"),
+          bytes: field.bytes(bytes),
+          probability: field.number(probability, "probability"),
+          rank: field.count(rank, "rank"),
+        };
+      }),
+    },
+    source: source && {
+      tokens: field.list(source.tokens, "source").map((each) => spanFrom(each, field)),
+      translation: field.text(source.translation, "translation"),
+    },
+    interventions: field.list(run.interventions, "interventions").map((each) => interventionFrom(each, field, fail)),
+    device: run.device === "webgpu" ? ("webgpu" as const) : ("cpu" as const),
+    milliseconds: field.number(run.milliseconds, "milliseconds"),
+  };
+}
+
+type Fields = ReturnType<typeof fieldsOf>;
+
+function fieldsOf(fail: Fail) {
+  const wrong = (name: string) => fail(`its ${name} is not what it must be`);
+  return {
+    object: (value: unknown, name: string): Json => (isObject(value) ? value : wrong(name)),
+    list: (value: unknown, name: string): readonly unknown[] => (Array.isArray(value) ? value : wrong(name)),
+    text: (value: unknown, name: string): string => (typeof value === "string" ? value : wrong(name)),
+    number: (value: unknown, name: string): number => (Number.isFinite(value) ? (value as number) : wrong(name)),
+    count: (value: unknown, name: string): number => (isCounts([value]) ? (value as number) : wrong(name)),
+    isTrue: (value: unknown, name: string): boolean => (typeof value === "boolean" ? value : wrong(name)),
+    bytes: (value: unknown): Uint8Array =>
+      typeof value === "string" ? Uint8Array.from(Buffer.from(value, "base64")) : wrong("bytes"),
+  };
+}
+
+function spanFrom(value: unknown, field: Fields): TokenSpan {
+  const { id, token, start, end, special, bytes } = field.object(value, "tokens");
+  return {
+    // An unknown token is -1.
+    id: id === -1 ? -1 : field.count(id, "tokens"),
+    token: field.text(token, "tokens"),
+    start: field.count(start, "tokens"),
+    end: field.count(end, "tokens"),
+    special: field.isTrue(special, "tokens"),
+    bytes: field.bytes(bytes),
+  };
+}
+
+function configFrom(value: unknown, field: Fields, fail: Fail): ModelConfig {
+  const config = field.object(value, "config");
+  if (!("encoder" in config)) return decoderFrom(config, field, fail);
+  const stack = (each: unknown) => decoderFrom(field.object(each, "config"), field, fail);
+  return { encoder: stack(config.encoder), decoder: stack(config.decoder) };
+}
+
+/** What is computed with, is checked; the rest is shown only. */
+function decoderFrom(config: Json, field: Fields, fail: Fail): DecoderConfig {
+  for (const name of ["vocabSize", "nCtx", "nLayers", "nHeads", "nKvHeads", "dModel", "dHead", "dMlp", "dEmbed"]) {
+    const size = field.count(config[name], name);
+    if (size < 1 || size > 2 ** 24) fail(`its ${name} is ${size}`);
+  }
+  // Checked just now; what was not is looked at here.
+  const cfg = config as unknown as DecoderConfig;
+  if (cfg.nHeads % cfg.nKvHeads !== 0) fail("its heads cannot share their keys");
+  for (const name of ["causal", "scaleByLayer", "finalNorm"]) field.isTrue(config[name], name);
+  field.number(cfg.attentionScale, "attentionScale");
+  if (cfg.attentionSoftcap !== null && !(field.number(cfg.attentionSoftcap, "attentionSoftcap") > 0)) {
+    fail("its attentionSoftcap is not positive");
+  }
+  const windows = field.list(cfg.windows, "windows");
+  if (!windows.every((each) => each === null || field.count(each, "windows") > 0)) fail("its windows are not positive");
+  field.object(cfg.positions, "positions");
+  return cfg;
+}
+
+function modelFrom(model: Json, config: ModelConfig, field: Fields): ModelInfo {
+  const orNull = <X>(value: unknown, read: (value: unknown, name: string) => X, name: string) =>
+    value === null ? null : read(value, name);
+  const text = (name: string) => field.text(model[name], name);
+  const { maxDifference, of } = isObject(model.parity) ? model.parity : {};
+  return {
+    dir: "",
+    name: text("name"),
+    preset: orNull(model.preset, field.text, "preset"),
+    family: text("family"),
+    parameters: field.count(model.parameters, "parameters"),
+    bytes: field.count(model.bytes, "bytes"),
+    // Shown only, as the next.
+    precision: text("precision") as ModelInfo["precision"],
+    tokenizer: text("tokenizer") as ModelInfo["tokenizer"],
+    config: decoderOf(config),
+    step: field.count(model.step, "step"),
+    steps: field.count(model.steps, "steps"),
+    loss: orNull(model.loss, field.number, "loss"),
+    valLoss: orNull(model.valLoss, field.number, "valLoss"),
+    device: model.device === "webgpu" ? "webgpu" : "cpu",
+    createdAt: text("createdAt"),
+    ...(typeof maxDifference === "number" && typeof of === "string" && { parity: { maxDifference, of } }),
+  };
+}
+
+function interventionFrom(value: unknown, field: Fields, fail: Fail): Intervention<number> {
+  const given = field.object(value, "interventions");
+  const place = (of: unknown) => {
+    const { kind, layer, head } = field.object(of, "interventions");
+    const isHead = kind === "head" && { head: field.count(head, "head") };
+    return { kind: field.text(kind, "interventions"), layer: field.count(layer, "layer"), ...isHead };
+  };
+  // Shown, and never done again: a file's trace has no model to run.
+  if (given.kind === "scale") {
+    const change = { kind: "scale", part: place(given.part), factor: field.number(given.factor, "factor") };
+    return change as Intervention<number>;
+  }
+  if (given.kind !== "patch") fail("it was changed in an unknown way");
+  const from = field.object(given.from, "interventions");
+  return {
+    kind: "patch",
+    value: place(given.value),
+    position: field.count(given.position, "position"),
+    from: { trace: 0, position: field.count(from.position, "position") },
+  } as Intervention<number>;
+}
