@@ -15,14 +15,17 @@ import { writeSafetensors } from "../../engine/weights";
 import { toJson } from "../json";
 import type { Command, Options } from "../options";
 import { promptRows, sourceRows } from "./generate";
+import { saveInspection, tellTraceFile } from "./traceFile";
 
 export const inspect: Command = {
   usage:
-    'inspect --model DIR (--prompt TEXT | --ids "1,2,3;4,5") [--scale blocks.0.head.1=0…] [--out FILE.safetensors] [--json [--position N] [--lens] [--attribute TOKEN]] [--device D]',
-  values: ["model", "prompt", "ids", "out", "position", "attribute", "device"],
-  many: ["scale"],
+    'inspect --model DIR (--prompt TEXT | --ids "1,2,3;4,5") [--scale blocks.0.head.1=0…] [--patch "blocks.0.residPost@9=6:OTHER TEXT"…] [--out FILE.safetensors] [--json [--position N] [--lens] [--attribute TOKEN]] [--device D] | --model DIR --prompt TEXT --save FILE.dltrace | --open FILE.dltrace [--json]',
+  values: ["model", "prompt", "ids", "out", "save", "open", "position", "attribute", "device"],
+  many: ["scale", "patch"],
   flags: ["json", "lens"],
   async run(options) {
+    if (options.has("open")) return tellTraceFile(options);
+    if (options.has("save")) return saveInspection(options);
     const json = options.has("json");
     const out = json ? options.text("out") : options.needed("out");
     const [dir, device] = [options.needed("model"), options.device()];
@@ -39,24 +42,30 @@ export const inspect: Command = {
         );
       }
     }
-    const interventions = options.list("scale").map(parseScale);
-    if (rows.length > 1 && (json || interventions.length > 0)) {
-      throw new EngineError("config", "--json and --scale are for one row of ids; give one.");
+    const changes = [...options.list("scale").map(parseScale), ...options.list("patch").map(parsePatch)];
+    if (rows.length > 1 && (json || changes.length > 0)) {
+      throw new EngineError("config", "--json, --scale and --patch are for one row of ids; give one.");
     }
+    const interventions: Intervention[] = [];
+    for (const change of changes) interventions.push(await withTrace(change, loaded));
     const trace = await loaded.trace(rows, interventions);
     if (out !== undefined) await write(out, trace, loaded);
-    if (json) console.log(toJson(await told(loaded, trace, interventions, options)));
+    if (json) console.log(toJson(await told(loaded, trace, { changes, interventions }, options)));
     else console.log(`${trace.size} values of ${rows.length} × ${trace.get("ids")?.shape[1]} tokens: ${out}`);
     await loaded.release();
   },
 };
+
+/** An intervention whose other run is told by its text. */
+type Change = Intervention<string>;
 
 interface Told {
   readonly tokens: readonly { readonly id: number; readonly token: string }[];
   readonly position: number;
   /** After the position. */
   readonly nextToken: NextToken;
-  readonly interventions: readonly Intervention[];
+  /** With the text of the run that a patch is from. */
+  readonly interventions: readonly Change[];
   /** Of the position that was asked for, or of all. */
   readonly lens?: LensView;
   readonly attribution?: Attribution;
@@ -65,7 +74,7 @@ interface Told {
 async function told(
   loaded: LoadedModel,
   trace: Trace,
-  interventions: readonly Intervention[],
+  { changes, interventions }: { changes: readonly Change[]; interventions: readonly Intervention[] },
   options: Options,
 ): Promise<Told> {
   const { tokenizer, cfg } = loaded.model;
@@ -78,7 +87,7 @@ async function told(
     tokens: ids.map((id) => ({ id, token: tokenizer.token(id) })),
     position,
     nextToken: nextToken(softmax(logits as Float32Array), tokenizer, COUNT),
-    interventions,
+    interventions: changes,
     ...(options.has("lens") && { lens: await loaded.lens(trace, { positions, count: COUNT, token }) }),
     ...(token !== undefined && {
       attribution: await loaded.attribution(trace, { position, token }, interventions),
@@ -100,7 +109,7 @@ function tokenNamed(name: string, { vocabulary }: LoadedModel): number {
 }
 
 /** blocks.0.head.1=0, blocks.0.attention=0.5, blocks.0.mlp=0 or, of both, blocks.0=0 */
-function parseScale(text: string): Intervention {
+function parseScale(text: string): Change {
   const [, layer, name, head, number] = /^blocks\.(\d+)(?:\.(?:(attention|mlp)|head\.(\d+)))?=(.+)$/.exec(text) ?? [];
   const factor = Number(number);
   if (layer === undefined || !Number.isFinite(factor)) {
@@ -115,10 +124,37 @@ function parseScale(text: string): Intervention {
   return { kind: "scale", part: { kind, ...at }, factor };
 }
 
+/** blocks.0.residPost@9=6:OTHER TEXT: at position 9 what the other text has at position 6; so of .attnOut, .mlpOut, .head.1 */
+function parsePatch(text: string): Change {
+  const [, layer, name, head, position, from, trace] =
+    /^blocks\.(\d+)\.(?:(attnOut|mlpOut|residPre|residPost)|head\.(\d+))@(\d+)=(\d+):(.*)$/s.exec(text) ?? [];
+  if (trace === undefined) {
+    throw new EngineError(
+      "config",
+      `--patch takes a value, a position and those of another text, such as "blocks.0.residPost@9=6:OTHER TEXT", got "${text}".`,
+    );
+  }
+  const at = { position: Number(position), from: { trace, position: Number(from) } };
+  if (head !== undefined)
+    return { kind: "patch", value: { kind: "head", layer: Number(layer), head: Number(head) }, ...at };
+  // The expression has no other names.
+  const kind = name as "attnOut" | "mlpOut" | "residPre" | "residPost";
+  return { kind: "patch", value: { kind, layer: Number(layer) }, ...at };
+}
+
+async function withTrace(change: Change, loaded: LoadedModel): Promise<Intervention> {
+  if (change.kind === "scale") return change;
+  const ids = loaded.model.tokenizer.encodePrompt(change.from.trace).slice(-loaded.model.cfg.nCtx);
+  return { ...change, from: { ...change.from, trace: await loaded.trace([ids]) } };
+}
+
 /** Of a translator: both stacks, over sentences and the translations that it gives them. */
 async function inspectTranslations(options: Options): Promise<void> {
-  if (["json", "scale"].some((name) => options.has(name))) {
-    throw new EngineError("config", "--json and --scale are for decoders, and the model is a translator; give --out.");
+  if (["json", "scale", "patch"].some((name) => options.has(name))) {
+    throw new EngineError(
+      "config",
+      "--json, --scale and --patch are for decoders, and the model is a translator; give --out.",
+    );
   }
   const out = options.needed("out");
   const loaded = await LoadedTranslator.open(options.needed("model"), options.device());
