@@ -262,7 +262,8 @@ function branchRecipe(saved: RunRecord, set: Settings): Preset | FineTuning {
     );
   }
   const { data } = recipe;
-  const splitsBySeed = data.kind !== "text" || data.split === "document";
+  const splitsBySeed =
+    data.kind === "adder" || data.kind === "pairs" || (data.kind === "text" && data.split === "document");
   if ("train.seed" in set && splitsBySeed && Number(set["train.seed"]) !== recipe.train.seed) {
     throw new EngineError(
       "config",

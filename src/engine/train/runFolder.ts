@@ -1,12 +1,20 @@
 /** A run on disk: the model folder, its checkpoints, and the log of its reports. */
 
 import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { TextSource } from "../data";
 import { EngineError } from "../errors";
 import { toConfigJson, trainedFamily } from "../models/decoderLab";
 import { exportNames, type FamilyNames } from "../models/family";
-import { type Model, type ModelWeights, openWeights, readParamsOf, readTrainedConfig, TARGET } from "../models/folder";
+import {
+  isCheckpoint,
+  type Model,
+  type ModelWeights,
+  openWeights,
+  readParamsOf,
+  readTrainedConfig,
+  TARGET,
+} from "../models/folder";
 import { adapterSpecs, type Lora } from "../nn/adapters";
 import { decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { type ParamSpec, type Params, paramSpecs } from "../nn/params";
@@ -258,8 +266,9 @@ async function openBase({ name, from }: RunRecord): Promise<{ base: ModelWeights
 export async function runSource(dir: string, { data }: RunRecord): Promise<TextSource | undefined> {
   if (data.kind === "task") return undefined;
   if (data.kind === "paths") return { kind: "paths", paths: data.paths };
-  const text = await readFile(join(dir, TEXT), "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new EngineError("data", `The text of this run is gone from ${dir} (${error.code}); train a new model.`, {
+  const folder = isCheckpoint(dir) ? dirname(dirname(dir)) : dir;
+  const text = await readFile(join(folder, TEXT), "utf8").catch((error: NodeJS.ErrnoException) => {
+    throw new EngineError("data", `The text of this run is gone from ${folder} (${error.code}); train a new model.`, {
       cause: error,
     });
   });

@@ -6,7 +6,7 @@
 import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { EngineError } from "../errors";
-import { plainFileName } from "./checkpoint";
+import { ADAPTER_FILES, plainFileName } from "./checkpoint";
 import { codeOf, readError } from "./files";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./halves";
 import { openPytorchBin } from "./pytorchBin";
@@ -42,6 +42,12 @@ const CONTAINERS: readonly (readonly [file: string, read: (path: string) => Prom
 export async function openStored(dir: string): Promise<StoredTensors> {
   const there = new Set(await filesOf(dir));
   for (const [name, read] of CONTAINERS) if (there.has(name)) return read(join(dir, name));
+  if (there.has(ADAPTER_FILES.weights)) {
+    throw new EngineError(
+      "weights",
+      `${dir} has adapters alone, which are no model without the one they were trained beside; choose the model folder of their run.`,
+    );
+  }
   const known = CONTAINERS.map(([name]) => name).join(", ");
   throw new EngineError("weights", `${dir} has no weights; choose a model folder that has one of ${known}.`);
 }

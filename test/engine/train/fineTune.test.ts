@@ -10,8 +10,8 @@ import { mapWeights } from "../../../src/engine/runtime/weights";
 import { saveTokenizer, trainCharacters } from "../../../src/engine/tokenizers";
 import { evaluateModel } from "../../../src/engine/train/evaluate";
 import { requireMemory } from "../../../src/engine/train/memory";
-import { type NewRun, resume, train } from "../../../src/engine/train/run";
-import { openRunFolder } from "../../../src/engine/train/runFolder";
+import { branch, type NewRun, resume, train } from "../../../src/engine/train/run";
+import { checkpointsOf, openRunFolder } from "../../../src/engine/train/runFolder";
 import { adaptersOf } from "../../../src/engine/train/trained";
 import { quantizeFolder, readHeader } from "../../../src/engine/weights";
 import { baseFolder, fineTuning, LORA, SMALL, TEXT, watched } from "../../helpers/fineTuning";
@@ -107,6 +107,21 @@ describe("a run that trains adapters", () => {
     const { model } = await openRunFolder(dir);
     const { base: weights, lora } = model.adapters as NonNullable<typeof model.adapters>;
     expect((await adaptersOf(weights, lora, "cpu")).feeds).toEqual({});
+  });
+
+  test("keeps checkpoints that are no models, and that a new run can go on from", async () => {
+    const whole = watched();
+    const { dir } = await train(fineTuning(await baseFolder("llama"), LORA), whole);
+    const [first = ""] = readdirSync(join(dir, "checkpoints")).sort().slice(-2);
+    const checkpoint = join(dir, "checkpoints", first);
+    await expect(openModel(checkpoint)).rejects.toThrow(
+      /has adapters alone, .*; choose the model folder of their run\.$/,
+    );
+    expect(await checkpointsOf(dir)).toEqual([]);
+    const control = watched();
+    const { step } = await branch({ checkpoint, out: `${dir}-branch`, name: "branch", device: "cpu" }, control);
+    expect(control.losses).toEqual(whole.losses.slice(-control.losses.length));
+    expect([step, control.losses.length]).toEqual([whole.losses.length, whole.losses.length - Number(first.slice(5))]);
   });
 
   test.each(families)("%s: publishes a model that computes what the base and they do together", async (variant) => {

@@ -145,6 +145,7 @@ describe("a run that stopped and went on is the run that never stopped, bit for 
     const checkpoint = kept[2]?.dir as string;
     expect(kept[2]).toMatchObject({ loss: lossesOf(whole)[11], valLoss: expect.any(Number) });
     expect((await openModel(checkpoint)).info).toMatchObject({ step: 12, dir: checkpoint });
+    expect((await evaluateModel(checkpoint, undefined, "cpu")).loss).toBeCloseTo(kept[2]?.valLoss ?? 0, 0);
     const branched = { checkpoint, out: join(dir, "branched"), name: "branched", device: "cpu" } as const;
     const control = watched();
     await branch(branched, control);
