@@ -40,8 +40,21 @@ test("inspect prints the numbers of a run that it changes as it is told", async 
   await loaded.release();
 });
 
+test("inspect puts in what another text has, of a stream or a head", async () => {
+  const other = await inspected("--prompt", "A dog", "--lens", "--position", "3");
+  // All of the stream after the last block: what comes next is what would there.
+  const whole = await inspected("--patch", "blocks.3.residPost@4=3:A dog", "--position", "4");
+  expect(whole.nextToken.top[0].id).toBe(other.nextToken.top[0].id);
+  expect(whole.nextToken.entropyBits).toBeCloseTo(other.nextToken.entropyBits, 4);
+  expect(whole.interventions[0].from).toEqual({ trace: "A dog", position: 3 });
+  const head = await inspected("--patch", "blocks.0.head.2@4=3:A dog", "--position", "4");
+  expect(head.nextToken.entropyBits).not.toBeCloseTo((await inspected("--position", "4")).nextToken.entropyBits, 4);
+});
+
 test("a part or a token that is not there is refused in a sentence", async () => {
   await expect(inspected("--scale", "blocks.9=0")).rejects.toThrow("There is no layer 9;");
   await expect(inspected("--scale", "mlp=0")).rejects.toThrow("--scale takes a part and a number, such as");
+  await expect(inspected("--patch", "blocks.0.residPost@1")).rejects.toThrow("--patch takes a value, a position and");
+  await expect(inspected("--patch", "blocks.0.residPost@1=9:A dog")).rejects.toThrow("There is no position 9;");
   await expect(inspected("--attribute", "cat")).rejects.toThrow('There is no token "cat"; give one as the vocabulary');
 });
