@@ -218,7 +218,7 @@ export function decodeGraph(
     attend: device === "cpu" ? attendHost(cfg, B, cached) : attendGpu(cfg, B, cached),
     probe: (_name, x) => x,
     dropout: (x) => x,
-    readout: (x) => rows(x, input("lastRow", [B], "i32")), // [B, D]
+    onward: (x) => rows(x, input("lastRow", [B], "i32")), // [B, D] of [N, D]
   }); // [B, V]
   const V = cfg.vocabSize;
   const best = logits.argMax();

@@ -33,6 +33,8 @@ export interface Context {
   readonly between?: (x: Node, layer: number, probe: Probe) => Node;
   /** The rows that logits are wanted for; all by default. */
   readonly readout?: (x: Node) => Node;
+  /** The rows that the last block goes on with once it has attended, where nothing is wanted of the others. */
+  readonly onward?: (x: Node) => Node;
 }
 
 /** Logits [N, V] of tokens ids [T, B]. */
@@ -89,13 +91,14 @@ function block(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig, ctx: C
   const ln = (y: Node, name: string) => norm(y, `blocks.${l}.${name}`, param, cfg);
   const attentionOf = (y: Node) => attention(y, l, param, cfg, ctx, probe);
   const mlpOf = (y: Node) => mlp(y, l, param, cfg);
+  const onward = onwardOf(l, cfg, ctx);
   const between = (y: Node) => ctx.between?.(y, l, probe) ?? y;
   const residPre = probe("residPre", x);
 
   switch (cfg.norm) {
     case "post": {
       const attnOut = probe("attnOut", attentionOf(residPre));
-      const residMid = between(probe("residMid", ln(residPre.add(ctx.dropout(attnOut)), "ln1")));
+      const residMid = between(probe("residMid", ln(onward(residPre).add(ctx.dropout(attnOut)), "ln1")));
       const mlpOut = probe("mlpOut", mlpOf(residMid));
       return probe("residPost", ln(residMid.add(ctx.dropout(mlpOut)), "ln2"));
     }
@@ -103,8 +106,8 @@ function block(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig, ctx: C
     case "shared": {
       const normed = ln(residPre, "ln1");
       const attnOut = probe("attnOut", attentionOf(normed));
-      const mlpOut = probe("mlpOut", mlpOf(cfg.norm === "shared" ? normed : ln(residPre, "ln2")));
-      return probe("residPost", residPre.add(ctx.dropout(attnOut)).add(ctx.dropout(mlpOut)));
+      const mlpOut = probe("mlpOut", mlpOf(onward(cfg.norm === "shared" ? normed : ln(residPre, "ln2"))));
+      return probe("residPost", onward(residPre).add(ctx.dropout(attnOut)).add(ctx.dropout(mlpOut)));
     }
     case "pre":
     case "output":
@@ -112,12 +115,16 @@ function block(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig, ctx: C
       const before = (y: Node, name: string) => (cfg.norm === "output" ? y : ln(y, name));
       const after = (y: Node, name: string) => (cfg.norm === "pre" ? y : ln(y, name));
       const attnOut = probe("attnOut", after(attentionOf(before(residPre, "ln1")), "ln1Out"));
-      const residMid = between(probe("residMid", residPre.add(ctx.dropout(attnOut))));
+      const residMid = between(probe("residMid", onward(residPre).add(ctx.dropout(attnOut))));
       const mlpOut = probe("mlpOut", after(mlpOf(before(residMid, "ln2")), "ln2Out"));
       return probe("residPost", residMid.add(ctx.dropout(mlpOut)));
     }
   }
 }
+
+/** What a block does from its attention on is done with these rows. */
+const onwardOf = (l: number, cfg: DecoderConfig, { onward }: Context): ((x: Node) => Node) =>
+  onward && l === cfg.nLayers - 1 ? onward : (x) => x;
 
 function attention(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig, ctx: Context, probe: Probe): Node {
   const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
@@ -133,7 +140,8 @@ function attention(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig, ct
     const { cos, sin } = ctx.rotation();
     [q, k] = [rotary(q, cos, sin, H), rotary(k, cos, sin, G)];
   }
-  return dense(ctx.attend(q, k, v, l, probe), `blocks.${l}.o`, param, cfg);
+  const z = onwardOf(l, cfg, ctx)(ctx.attend(q, k, v, l, probe));
+  return dense(z, `blocks.${l}.o`, param, cfg);
 }
 
 function queriesKeysValues(x: Node, block: string, param: ParamNodes, cfg: DecoderConfig): [Node, Node, Node] {
