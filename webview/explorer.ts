@@ -7,7 +7,7 @@ import "./explorer.css";
 import type { Intervention } from "../src/protocol/traceApi";
 import type { Action, ExplorerEvents, ExplorerHost, InspectedSource } from "../src/protocol/webviewApi";
 import { el, fill, setAttr } from "./dom";
-import { formatCount, formatMilliseconds, formatParameters } from "./format";
+import { formatCount, formatMilliseconds, formatParameters, formatShort } from "./format";
 import { connectHost, remember, remembered } from "./host";
 import { createInspection, type ExplorerTools, type Inspection, type Selection } from "./inspection";
 import { createInterventionChips } from "./parts/interventionChips";
@@ -122,6 +122,8 @@ function mount(follows: boolean) {
   }
 
   const show = (inspection: Inspection) => {
+    // A run with interventions is this page's own: nobody else lets go of it.
+    if (shown?.base && shown !== inspection) explorer.release(shown);
     shown = inspection;
     bar.describe(inspection);
     strip.show(inspection);
@@ -283,7 +285,7 @@ function createTopBar(follows: boolean, run: (text: string) => void) {
     describe({ trace }: Inspection) {
       model.textContent = trace.model.name;
       const { tokens, device, milliseconds } = trace;
-      const { parameters, precision, step } = trace.model;
+      const { parameters, precision, step, parity } = trace.model;
       facts.textContent = [
         t("{0} parameters", formatParameters(parameters)),
         precision,
@@ -291,8 +293,9 @@ function createTopBar(follows: boolean, run: (text: string) => void) {
         device,
         tokens.length === 1 ? t("1 token") : t("{0} tokens", formatCount(tokens.length)),
         formatMilliseconds(milliseconds),
+        parity && t("within {0} of {1}", formatShort(parity.maxDifference), parity.of),
       ]
-        .filter((part) => part !== false)
+        .filter((part) => typeof part === "string")
         .join(" · ");
     },
   };

@@ -49,7 +49,7 @@ export interface Inspection {
     report?: (step: Progress<TraceQuestions, "generationTrace">) => void,
     signal?: AbortSignal,
   ) => Promise<Result<TraceQuestions, "generationTrace">>;
-  /** Another run of the same text; it takes memory until it is released. */
+  /** Another run of the same text each time; it takes memory until it is released. */
   readonly intervene: Ask<"intervene">;
   readonly compareTraces: (other: number) => Promise<Result<TraceQuestions, "compareTraces">>;
   readonly compareWeights: (otherDir: string) => Promise<Result<TraceQuestions, "compareWeights">>;
@@ -142,7 +142,7 @@ export function createInspection(
     checkpoints: (of = dir) => once("checkpoints", { dir: of }),
     generationTrace: (params, report, signal) =>
       host.call("generationTrace", { ...params, dir }, { signal, onProgress: report }),
-    intervene: (params) => once("intervene", { ...params, ...of }),
+    intervene: (params) => host.call("intervene", { ...params, ...of }),
     compareTraces: (other) => once("compareTraces", { a: trace.trace, b: other }),
     compareWeights: (otherDir) => once("compareWeights", { a: dir, b: otherDir }),
   };

@@ -1,7 +1,7 @@
 /** The host's side of one Explorer: which text is run, what is chosen in it, and where it is in the editor. */
 
 import * as vscode from "vscode";
-import type { EngineApi, TraceInfo } from "../../protocol/engineApi";
+import type { TraceInfo } from "../../protocol/engineApi";
 import { type Server, serve } from "../../protocol/rpc";
 import type { ExplorerEvents, ExplorerHost, InspectedSource } from "../../protocol/webviewApi";
 import { l10n } from "../l10n";
@@ -211,8 +211,7 @@ export class Explorer {
       filters: { [l10n.t("Trace")]: ["dltrace"] },
       ...(folder ? { defaultUri: vscode.Uri.joinPath(folder, "trace.dltrace") } : {}),
     });
-    const saveTrace = "saveTrace" as keyof EngineApi;
-    if (target) await this.#lab.engine.call(saveTrace, { trace, path: target.fsPath } as never);
+    if (target) await this.#lab.engine.call("saveTrace", { trace, path: target.fsPath });
     return null;
   }
 }

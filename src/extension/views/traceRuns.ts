@@ -1,7 +1,7 @@
 /** Runs texts through the active model for a page that looks into it, and tells the page what goes on and what came of it. */
 
 import type * as vscode from "vscode";
-import type { EngineApi, TraceInfo } from "../../protocol/engineApi";
+import type { TraceInfo } from "../../protocol/engineApi";
 import { isCancelled, RemoteError, type Server } from "../../protocol/rpc";
 import type { Action, InspectedSource, InspectorEvents, ScrubberEvents } from "../../protocol/webviewApi";
 import { l10n } from "../l10n";
@@ -60,9 +60,8 @@ export class TraceRuns {
   /** Shows a run that was saved to a file. */
   async open(file: vscode.Uri): Promise<void> {
     await this.#show(file.toString(), async () => {
-      const trace = await this.#lab.engine.call("openTrace" as keyof EngineApi, { path: file.fsPath } as never);
-      // The engine's answer to this method, which EngineApi does not have yet.
-      return { trace: trace as unknown as TraceInfo, source: savedSource(file, trace as unknown as TraceInfo) };
+      const trace = await this.#lab.engine.call("openTrace", { path: file.fsPath });
+      return { trace, source: savedSource(file, trace) };
     });
   }
 

@@ -66,8 +66,9 @@ export function createArchitectureView({ section: makeSection, selection, save, 
 
   const press = (node: ArchitectureNode) => {
     if (node.kind === "value") {
-      selection.set({ ...(node.layer !== null && { layer: node.layer }), value: node.name });
+      // A view that is shown can scroll to what is chosen.
       explorer?.open(/\.attn\.(pattern|scores)$/.test(node.name) ? "attention" : "layers");
+      selection.set({ ...(node.layer !== null && { layer: node.layer }), value: node.name });
     } else if (node.kind === "weight") {
       opened = opened === node.id ? null : node.id;
       draw();

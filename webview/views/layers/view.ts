@@ -177,12 +177,25 @@ export function createLayersView({ section: makeSection, selection, save }: View
     } else viewer.remove();
   };
 
+  /** The value that was chosen in another view. */
+  const openChosen = () => {
+    const { value } = selection.get();
+    if (value === undefined || value === opened?.name) return;
+    const group = drawn.find((each) => each.group.values.some(({ name }) => name === value));
+    const row = group?.group.values.find(({ name }) => name === value);
+    if (!group || !row) return;
+    group.unfold();
+    open(row, group);
+    group.node.scrollIntoView({ block: "start" });
+  };
+
   selection.subscribe((now, before) => {
     if (now.token !== before.token || now.sourceToken !== before.sourceToken) {
       if (shown) heatmap.mark(tokenOf(shown.row));
       void updateNorms();
     }
     if (now.head !== before.head && opened && isPerHead(opened)) void drawValue();
+    if (now.value !== before.value) openChosen();
   });
 
   return {
@@ -206,6 +219,7 @@ export function createLayersView({ section: makeSection, selection, save }: View
         again.markOpened(opened.name);
         void drawValue();
       } else viewer.remove();
+      if (first) openChosen();
       void updateNorms();
     },
   };
@@ -215,6 +229,7 @@ interface DrawnGroup {
   readonly group: ValueGroup;
   readonly node: HTMLElement;
   readonly isOpen: () => boolean;
+  readonly unfold: () => void;
   readonly showNorms: (norms: ReadonlyMap<string, number>, largest: number) => void;
   readonly markOpened: (name: string | null) => void;
 }
@@ -293,6 +308,9 @@ function drawGroup(
     group,
     node,
     isOpen: () => !table.hidden,
+    unfold: () => {
+      if (table.hidden) toggle.click();
+    },
     showNorms(norms, largest) {
       for (const { row, bar } of rows) bar.show(norms.get(row.name), largest);
       const prefix = `${group.isEncoder ? ENCODER : ""}blocks.${group.block}`;
