@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { checkpointsOf, train } from "../../src/engine";
+import { checkpointsOf, train, trainingExcerpt } from "../../src/engine";
 import { readCheckpoints, readReports, readRun, upTo } from "../../src/extension/runReports";
 
 let dir: string;
@@ -33,7 +33,9 @@ test("a folder without reports has none", async () => {
 
 test("a run is read from its folder as the engine wrote it, with the checkpoints that the engine lists", async () => {
   const out = join(dir, "fox");
-  const data = { kind: "text", name: "fox", text: "the quick brown fox jumps over the lazy dog. ".repeat(20) } as const;
+  // With nine letters in front two pages end inside a cat.
+  const text = `the fox: ${"the quick brown fox jumps over a lazy 🐈. 🐈".repeat(100)}`;
+  const data = { kind: "text", name: "fox", text } as const;
   const set = {
     ...{ "model.nLayers": 1, "model.nHeads": 1, "model.dModel": 8, "model.dMlp": 16 },
     ...{ "train.steps": 6, "train.batchSize": 2, "train.blockSize": 8, "train.evalEvery": 3, "train.evalBatches": 1 },
@@ -53,4 +55,18 @@ test("a run is read from its folder as the engine wrote it, with the checkpoints
   const checkpoints = await readCheckpoints(out);
   expect(checkpoints.map((checkpoint) => checkpoint.step)).toContain(3);
   expect(checkpoints).toEqual(await checkpointsOf(out));
+
+  const pages = await Promise.all([0, 1, 2, 9].map((page) => trainingExcerpt(out, page)));
+  expect(pages.map(({ page, pages: of }) => [page, of])).toEqual([
+    [0, 3],
+    [1, 3],
+    [2, 3],
+    [2, 3],
+  ]);
+  expect(
+    pages
+      .slice(0, 3)
+      .map(({ text }) => text)
+      .join(""),
+  ).toBe(data.text);
 });

@@ -46,12 +46,17 @@ export async function trainingExcerpt(dir: string, page: number): Promise<Excerp
   }
   const last = before + Math.max(0, Math.ceil(kept.length / PAGE) - 1);
   const shown = Math.min(page, last);
-  const text = kept.slice((shown - before) * PAGE, (shown - before + 1) * PAGE);
+  // A character of two units that a page ends in is on that page, whole.
+  const begin = characterStart(kept, (shown - before) * PAGE);
+  const end = characterStart(kept, (shown - before + 1) * PAGE);
   return {
-    // A page may begin or end inside a character of two units.
-    text: text.replace(/^[\udc00-\udfff]/, "").replace(/[\ud800-\udbff]$/, ""),
+    text: kept.slice(begin, end),
     page: shown,
     pages: ended ? last + 1 : Math.max(shown + 2, Math.ceil(corpus.size / PAGE)),
     source: corpus.name,
   };
 }
+
+/** The offset, or the next where it is inside a character. */
+const characterStart = (text: string, offset: number): number =>
+  /[\udc00-\udfff]/.test(text[offset] ?? "") ? offset + 1 : offset;

@@ -80,10 +80,8 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     const page = serve<TrainingHost, TrainingEvents>(webviewPort(panel.webview), this.#handlers(), trainingChecks);
     this.#page = page;
     const subscriptions = vscode.Disposable.from(
-      trainings.onDidStart(() => {
-        this.#dir = undefined;
-        void this.#showRun();
-      }),
+      // A run that the user chose to look at stays, whatever the queue starts.
+      trainings.onDidStart(() => this.#isLive() && void this.#showRun()),
       trainings.onDidReport((event) => {
         if (this.#isLive()) page.tell("train", event);
         if (event.kind === "checkpoint" && this.#isLive()) void this.#tellSaved();
