@@ -248,8 +248,8 @@ const text: Preset = {
   model: {
     nLayers: 2,
     nHeads: 4,
-    dModel: 128,
-    dMlp: 512,
+    dModel: 64,
+    dMlp: 256,
     norm: "pre",
     finalNorm: true,
     normEps: 1e-5,
@@ -307,7 +307,7 @@ const gpt2: Preset = {
   },
   train: {
     seed: 1,
-    steps: 1000,
+    steps: 500,
     batchSize: 8,
     gradientAccumulation: 1,
     blockSize: 128,

@@ -121,6 +121,10 @@ function prepareArithmetic(recipe: Preset, task: Arithmetic): Material {
   };
 }
 
+/** What a run learns from: what was chosen, or what its preset comes with. */
+export const sourceOf = (recipe: Preset | FineTuning, given: TextSource | undefined): TextSource | undefined =>
+  given ?? ("sample" in recipe && recipe.sample ? { kind: "text", ...recipe.sample } : undefined);
+
 /** Sentences of a text, or of the preset's own. */
 async function prepareSentences(
   recipe: Preset,
@@ -129,8 +133,8 @@ async function prepareSentences(
   { signal, report }: Pick<RunControl, "signal" | "report">,
   base: Pick<Model, "tokenizer"> | null,
 ): Promise<Material> {
-  const { name, train, sample } = recipe;
-  const source = given ?? (sample && { kind: "text" as const, ...sample });
+  const { name, train } = recipe;
+  const source = sourceOf(recipe, given);
   if (!source) {
     throw new EngineError("data", `The preset ${name} learns from sentences; say which file has one on each line.`);
   }

@@ -30,7 +30,7 @@ import { divergenceWatch, requireNumbers } from "./divergence";
 import { fineTuningOf } from "./fineTune";
 import { fingerprintOf } from "./fingerprint";
 import { estimateMemory, freeMemory, type MemoryEstimate, requireMemory } from "./memory";
-import { prepare } from "./prepare";
+import { prepare, sourceOf } from "./prepare";
 import {
   createRunFolder,
   freshModel,
@@ -109,12 +109,13 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
   const planned = await setUp(run, control, () => requireEmpty(run.out));
   const { preset, base, material, device, reason } = planned;
   const { cfg, data, fingerprint } = material;
+  const source = sourceOf(preset, run.data);
 
   const record: RunRecord = {
     name: run.name,
     preset: preset.name,
     settings: settingsOf(preset),
-    data: run.data?.kind === "paths" ? { kind: "paths", paths: run.data.paths } : { kind: run.data ? "text" : "task" },
+    data: source?.kind === "paths" ? { kind: "paths", paths: source.paths } : { kind: source ? "text" : "task" },
     fingerprint,
     ...(base && { from: { dir: resolvePath(base.info.dir), fingerprint: await fingerprintOf(base) } }),
     device,
@@ -129,7 +130,7 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
     createdAt: new Date().toISOString(),
     versions: versions(),
   };
-  const text = run.data?.kind === "text" ? run.data.text : null;
+  const text = source?.kind === "text" ? source.text : null;
   const { model, state, trained } = await startOf(planned);
   const folder = await createRunFolder(run.out, model, text);
   await folder.checkpoint(record, state, trained, true).catch(async (error) => {

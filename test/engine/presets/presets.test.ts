@@ -93,7 +93,8 @@ describe("tinylm", () => {
     await expect(trained("tinylm", "long", {}, long)).rejects.toThrow(/has 22 tokens with <bos> and <eos>/);
   });
 
-  test("goes on after a stop", async () => {
+  test("goes on after a stop, and keeps its sentences", async () => {
+    expect((await readFile(join(tinylm.out, "data.txt"), "utf8")).trim().split("\n")).toEqual(SENTENCES);
     const { step } = await resume(tinylm.out, { steps: 203 }, control());
     expect(step).toBe(203);
   });
