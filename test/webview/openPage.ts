@@ -20,11 +20,14 @@ export interface PageFiles {
   readonly host: string;
 }
 
-/** Bundles `webview/NAME.ts` and the host's side in the page. */
-export async function bundlePage(name: "inspector" | "training" | "explorer"): Promise<PageFiles> {
+/** Bundles `webview/NAME.ts`, and what is its host: in the page, or beyond a relay in it (`liveExplorer.ts`). */
+export async function bundlePage(
+  name: "inspector" | "training" | "explorer",
+  hostName: "hostInPage" | "relayInPage" = "hostInPage",
+): Promise<PageFiles> {
   const options = { bundle: true, write: false, format: "iife", outdir: "out", logLevel: "error" } as const;
   const page = await build({ ...options, entryPoints: [`webview/${name}.ts`] });
-  const host = await build({ ...options, entryPoints: ["test/webview/hostInPage.ts"] });
+  const host = await build({ ...options, entryPoints: [`test/webview/${hostName}.ts`] });
   const text = (files: typeof page.outputFiles, end: string) =>
     files.find(({ path }) => path.endsWith(end))?.text ?? "";
   return {
@@ -44,6 +47,7 @@ export async function openPage(
   theme: ThemeKind,
   size: { width: number; height: number },
   prepare = "",
+  beforeLoading?: (page: Page) => Promise<void>,
 ): Promise<{ page: Page; errors: string[] }> {
   const page = await browser.newPage({ viewport: size });
   const errors: string[] = [];
@@ -51,6 +55,7 @@ export async function openPage(
   page.on("console", (message) => {
     if (message.type() === "error") errors.push(message.text());
   });
+  await beforeLoading?.(page);
   const { bodyClass } = themes[theme];
   const html = `<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Decoder Lab</title>
 <meta property="csp-nonce" content="test">

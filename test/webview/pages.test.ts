@@ -6,11 +6,16 @@
 import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { inRoot } from "../../scripts/paths";
+import { type LiveExplorer, openLiveExplorer } from "./liveExplorer";
 import { bundlePage, chromiumPath, launch, openPage, type PageFiles, setTheme } from "./openPage";
 import type { ThemeKind } from "./themes";
 import { tinyTrace } from "./tinyTrace";
 import { tinyTranslation } from "./tinyTranslation";
 
+/** What comes with the extension. */
+const BUNDLED = inRoot("media", "model");
+const STORY = "Once upon a time";
 const TEXT = "a 🐈\n\tsat.";
 const THEMES: readonly ThemeKind[] = ["dark", "light", "hc-dark", "hc-light"];
 const SIDE_BAR = { width: 320, height: 900 };
@@ -27,7 +32,7 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       launch(),
       bundlePage("inspector"),
       bundlePage("training"),
-      bundlePage("explorer"),
+      bundlePage("explorer", "relayInPage"),
     ]);
   });
   afterAll(() => browser?.close());
@@ -261,15 +266,17 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
   describe("the explorer", () => {
     let page: Page;
     let errors: string[];
+    let live: LiveExplorer;
     beforeAll(async () => {
-      ({ page, errors } = await openPage(browser, explorer, "dark", { width: 1100, height: 800 }));
+      live = await openLiveExplorer(browser, explorer, "dark", { width: 1100, height: 800 });
+      ({ page, errors } = live);
     });
     afterAll(() => page.close());
     const tab = (name: string) => page.getByRole("tab", { name, exact: true });
     const tabs = () => page.getByRole("tab").allInnerTexts();
 
     test("has no accessibility violations in any view and theme", async () => {
-      await page.evaluate((text) => window.lab.inspect(text, "selection", "story.txt, selection from line 3"), TEXT);
+      await live.show(BUNDLED, STORY);
       // Two at a time: an audit takes a second.
       const names = await tabs();
       for (let i = 0; i < names.length; i += 2) {
@@ -300,14 +307,12 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       await strip.getByRole("option", { selected: true }).press("Home");
       await page.keyboard.press("ArrowRight");
       await tab("Embeddings").click();
-      await page.getByRole("heading", { name: /Token “a” at position 1/ }).waitFor();
-      await expect
-        .poll(() => page.evaluate(() => window.lab.asked.filter((asked) => asked.startsWith("select")).at(-1)))
-        .toMatch(/"token":1,/);
+      await page.getByRole("heading", { name: /Token “n” at position 1/ }).waitFor();
+      await expect.poll(() => live.selected.at(-1)?.token).toBe(1);
       await page.reload();
-      await page.evaluate((text) => window.lab.inspect(text, "selection", "story.txt"), TEXT);
-      await page.getByRole("heading", { name: /Token “a” at position 1/ }).waitFor();
-      expect(await strip.getByRole("option", { selected: true }).innerText()).toBe("a");
+      await live.show(BUNDLED, STORY);
+      await page.getByRole("heading", { name: /Token “n” at position 1/ }).waitFor();
+      expect(await strip.getByRole("option", { selected: true }).innerText()).toBe("n");
     });
 
     test("nothing was refused by the policy and nothing went wrong", () => expect(errors).toEqual([]));

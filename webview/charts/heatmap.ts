@@ -58,14 +58,21 @@ export interface HeatmapData {
 export interface Heatmap {
   readonly node: HTMLElement;
   readonly show: (data: HeatmapData) => void;
-  /** Marks a row as the selected one. */
-  readonly mark: (row: number | null) => void;
+  /** Marks a row as the selected one, and a column where columns can be. */
+  readonly mark: (row: number | null, col?: number | null) => void;
+  /** Scrolls a cell into view. */
+  readonly reveal: (cell: Cell) => void;
   /** The whole picture, also what is scrolled out of view. */
   readonly picture: () => HTMLCanvasElement | null;
   /** The same with real text; the cells are one embedded image, a pixel each. */
   readonly svg: () => string | null;
   /** The cells in view; null before anything is shown. */
   readonly inView: () => CellRange | null;
+}
+
+interface Mark {
+  readonly row: number | null;
+  readonly col: number | null;
 }
 
 const FONT_SIZE = 11;
@@ -97,7 +104,7 @@ export function createHeatmap(pick: (row: number, col: number) => void, scrolled
   let grid: Grid | null = null;
   let base: HTMLCanvasElement | null = null;
   let cell: Cell | null = null;
-  let marked: number | null = null;
+  let marked: Mark = { row: null, col: null };
 
   const layout = () => {
     if (!data || node.clientWidth === 0) return;
@@ -159,12 +166,13 @@ export function createHeatmap(pick: (row: number, col: number) => void, scrolled
   scroller.addEventListener("pointerleave", () => point(null, false));
   scroller.addEventListener("click", () => cell && pick(cell.row, cell.col));
   scroller.addEventListener("focus", () => {
-    if (data && !cell && scroller.matches(":focus-visible")) point({ row: marked ?? 0, col: 0 }, true);
+    if (data && !cell && scroller.matches(":focus-visible"))
+      point({ row: marked.row ?? 0, col: marked.col ?? 0 }, true);
   });
   scroller.addEventListener("blur", () => point(null, false));
   scroller.addEventListener("keydown", (event) => {
     if (!data || !grid) return;
-    const from = cell ?? { row: marked ?? 0, col: 0 };
+    const from = cell ?? { row: marked.row ?? 0, col: marked.col ?? 0 };
     if (event.key === "Enter") return pick(from.row, from.col);
     const to = moveCell(grid, from, event.key, event.ctrlKey || event.metaKey);
     if (!to) return;
@@ -183,14 +191,17 @@ export function createHeatmap(pick: (row: number, col: number) => void, scrolled
       setAttr(scroller, "aria-label", `${next.title}, ${next.rows} × ${next.cols}`);
       layout();
     },
-    mark(row) {
-      marked = row;
+    mark(row, col = null) {
+      marked = { row, col };
       paint();
+    },
+    reveal(shown) {
+      if (grid) scroller.scrollTo(...scrollToCell(grid, shown, scroller.scrollLeft, scroller.scrollTop));
     },
     picture() {
       if (!data || !grid) return null;
       const whole = { ...grid, viewWidth: grid.width, viewHeight: grid.height };
-      return paintGrid(data, whole, 0, 0, null, readTheme());
+      return paintGrid(data, whole, 0, 0, { row: null, col: null }, readTheme());
     },
     svg: () => (data && grid ? gridSvg(data, grid, readTheme()) : null),
     inView: () => (grid ? visibleCells(grid, scroller.scrollLeft, scroller.scrollTop) : null),
@@ -206,7 +217,7 @@ function requestFor(data: HeatmapData, width: number, theme: Theme) {
     width,
     maxHeight: MAX_HEIGHT,
     left,
-    top: data.colLabels === "numbers" ? LABEL_ROOM + 2 : gutter(data.colLabels, theme, 72),
+    top: data.colLabels === "numbers" || data.text ? LABEL_ROOM + 2 : gutter(data.colLabels, theme, 72),
     minCell: data.text ? TEXT_CELL : MIN_CELL,
     maxCell: data.text ? 2 * TEXT_CELL : square ? MAX_SQUARE : MAX_WIDE,
     rowHeight: data.rowHeight,
@@ -235,7 +246,7 @@ function paintGrid(
   grid: Grid,
   scrollX: number,
   scrollY: number,
-  marked: number | null,
+  marked: Mark,
   theme: Theme,
 ): HTMLCanvasElement {
   const ratio = window.devicePixelRatio || 1;
@@ -252,10 +263,10 @@ function paintGrid(
   context.rect(grid.left, grid.top, grid.viewWidth - grid.left, grid.viewHeight - grid.top);
   context.clip();
   paintCells(context, data, grid, scrollX, scrollY, theme);
-  if (marked !== null) paintMark(context, grid, marked, scrollX, scrollY, theme);
+  paintMark(context, grid, marked, scrollX, scrollY, theme);
   context.restore();
 
-  paintRowLabels(context, data, grid, scrollY, marked, theme);
+  paintRowLabels(context, data, grid, scrollY, marked.row, theme);
   paintColLabels(context, data, grid, scrollX, theme);
   context.strokeStyle = toCss(theme.border);
   context.lineWidth = 1;
@@ -346,16 +357,18 @@ function hatch(context: CanvasRenderingContext2D, theme: Theme): CanvasPattern {
 
 function paintMark(
   context: CanvasRenderingContext2D,
-  grid: Grid,
-  row: number,
+  { left, top, cellWidth, cellHeight, rows, cols }: Grid,
+  { row, col }: Mark,
   scrollX: number,
   scrollY: number,
   theme: Theme,
 ): void {
-  const y = grid.top + row * grid.cellHeight - scrollY;
   context.strokeStyle = toCss(theme.focus);
   context.lineWidth = 1.5;
-  context.strokeRect(grid.left - scrollX + 0.75, y + 0.75, grid.cols * grid.cellWidth - 1.5, grid.cellHeight - 1.5);
+  const outline = (x: number, y: number, width: number, height: number) =>
+    context.strokeRect(left + x - scrollX + 0.75, top + y - scrollY + 0.75, width - 1.5, height - 1.5);
+  if (row !== null) outline(0, row * cellHeight, cols * cellWidth, cellHeight);
+  if (col !== null) outline(col * cellWidth, 0, cellWidth, rows * cellHeight);
 }
 
 function paintRowLabels(
@@ -408,6 +421,11 @@ function paintColLabels(
     if (data.colLabels === "numbers") {
       context.textAlign = col === 0 ? "left" : "center";
       context.fillText(String(col), col === 0 ? grid.left : x, grid.top / 2);
+    } else if (data.text) {
+      // Where cells have room for a word, so has what is above them.
+      context.textAlign = "left";
+      const label = shorten(context, data.colLabels[col] ?? "", grid.cellWidth - 6);
+      context.fillText(label, x - grid.cellWidth / 2 + 3, grid.top / 2);
     } else {
       context.save();
       context.translate(x, grid.top - 5);
@@ -449,6 +467,7 @@ function gridSvg(data: HeatmapData, grid: Grid, theme: Theme): string {
     const x = left + (col + 0.5) * cellWidth;
     if (data.colLabels === "numbers")
       parts.push(svgText(x, top / 2, String(col), muted, `text-anchor="${col === 0 ? "start" : "middle"}"`));
+    else if (data.text) parts.push(svgText(x - cellWidth / 2 + 3, top / 2, data.colLabels[col] ?? "", muted));
     else {
       const turned = `transform="rotate(-90 ${x.toFixed(1)} ${top - 5})"`;
       parts.push(svgText(x, top - 5, data.colLabels[col] ?? "", muted, turned));

@@ -9,6 +9,7 @@ import { createArchitectureView } from "./architecture/view";
 import { createAttentionView } from "./attention/view";
 import { createEmbeddingView } from "./embedding/view";
 import { createLayersView } from "./layers/view";
+import { createLensView } from "./lens/view";
 import { createNextTokenView } from "./nextToken/view";
 import { createTokensView } from "./tokens/view";
 
@@ -28,4 +29,5 @@ export const viewKinds: readonly ViewKind[] = [
   { id: "embedding", title: () => t("Embeddings"), create: createEmbeddingView },
   { id: "layers", title: () => t("Hidden states"), create: createLayersView },
   { id: "attention", title: () => t("Attention"), create: createAttentionView },
+  { id: "lens", title: () => t("Logit lens"), create: createLensView },
 ];

@@ -1,0 +1,103 @@
+/** The Explorer's page on the engine itself: what it shows is what the engine computes of a model's folder. */
+
+import type { Browser, Page } from "playwright-core";
+import type { EngineApi, TraceInfo } from "../../src/protocol/engineApi";
+import { connect, type Message, type Port, serve } from "../../src/protocol/rpc";
+import type { ExplorerEvents, ExplorerHost, Selected } from "../../src/protocol/webviewApi";
+import { engineService } from "../../src/worker/service";
+import { portPair } from "../helpers/portPair";
+import { openPage, type PageFiles } from "./openPage";
+import type { ThemeKind } from "./themes";
+
+export interface LiveExplorer {
+  readonly page: Page;
+  /** What the page logged as errors. */
+  readonly errors: string[];
+  /** What the page told about its selection. */
+  readonly selected: readonly Selected[];
+  /** Runs a text through a model and shows the run. */
+  readonly show: (dir: string, text: string) => Promise<TraceInfo>;
+}
+
+/** Opens a page of `bundlePage("explorer", "relayInPage")`. */
+export async function openLiveExplorer(
+  browser: Browser,
+  files: PageFiles,
+  theme: ThemeKind,
+  size: { width: number; height: number },
+): Promise<LiveExplorer> {
+  const [here, there] = portPair();
+  serve<EngineApi>(there, engineService("cpu"));
+  const engine = connect<EngineApi>(here);
+
+  let page: Page | undefined;
+  let listener: (message: Message) => void = () => undefined;
+  const port: Port = {
+    post: (message) => void page?.evaluate((sent) => window.fromHost(sent), message).catch(() => undefined),
+    onMessage: (listen) => {
+      listener = listen;
+    },
+  };
+  let shown: TraceInfo | null = null;
+  const passed =
+    (method: string) =>
+    // The engine's method of this name has these params and this answer.
+    (params: unknown, { signal, report }: { signal: AbortSignal; report: (value: never) => void }): Promise<never> =>
+      engine.call(method as keyof EngineApi, params as never, {
+        signal,
+        onProgress: report as never,
+      }) as Promise<never>;
+  const done = () => null;
+  const selected: Selected[] = [];
+  const show = async (dir: string, text: string): Promise<TraceInfo> => {
+    shown = await engine.call("inspect", { dir, text });
+    server.tell("trace", {
+      trace: shown,
+      source: { kind: "selection", label: "story.txt, selection from line 1", text, truncated: false },
+    });
+    return shown;
+  };
+  const server = serve<ExplorerHost, ExplorerEvents>(port, {
+    ready: () => ({ strings: {}, follow: false }),
+    inspectText: async ({ text }) => {
+      if (shown) await show(shown.model.dir, text);
+      return null;
+    },
+    models: () => (shown ? [{ dir: shown.model.dir, name: shown.model.name }] : []),
+    inspectAlso: (params) => engine.call("inspect", params),
+    tensor: passed("traceTensor"),
+    findTokens: passed("findTokens"),
+    describe: passed("describe"),
+    tokenize: passed("tokenize"),
+    checkpoints: passed("checkpoints"),
+    releaseTrace: passed("releaseTrace"),
+    intervene: passed("intervene"),
+    lens: passed("lens"),
+    attribution: passed("attribution"),
+    attentionGrid: passed("attentionGrid"),
+    neighbours: passed("neighbours"),
+    projection: passed("projection"),
+    weightSummary: passed("weightSummary"),
+    surprisal: passed("surprisal"),
+    generationTrace: passed("generationTrace"),
+    compareTraces: passed("compareTraces"),
+    compareWeights: passed("compareWeights"),
+    follow: done,
+    retry: done,
+    act: done,
+    save: done,
+    scrub: done,
+    select: (now) => {
+      selected.push(now);
+      return null;
+    },
+    shade: done,
+    saveTrace: done,
+  });
+
+  const opened = await openPage(browser, files, theme, size, "", async (blank) => {
+    page = blank;
+    await blank.exposeFunction("toHost", (message: Message) => listener(message));
+  });
+  return { ...opened, selected, show };
+}
