@@ -15,6 +15,8 @@ export interface AttentionKind {
   /** Columns of a pattern. */
   readonly keys: readonly TokenSpan[];
   readonly isMasked: Masked;
+  /** Whether any cell can be masked. */
+  readonly hasMask: boolean;
 }
 
 /** Whether a cell of a pattern has no value. */
@@ -28,13 +30,16 @@ const neverMasked: Masked = () => false;
 export function attentionKinds(trace: TraceInfo): AttentionKind[] {
   const { tokens, source, model } = trace;
   const read = source?.tokens ?? [];
-  const self = { queries: tokens, keys: tokens, isMasked: model.config.causal ? isMasked : neverMasked };
+  const { causal } = model.config;
+  const self = { queries: tokens, keys: tokens, isMasked: causal ? isMasked : neverMasked };
   const kinds = [
     { id: "cross", pattern: crossName, queries: tokens, keys: read, isMasked: neverMasked },
     { id: "self", pattern: patternName, ...self },
     { id: "encoder", pattern: encoderName, queries: read, keys: read, isMasked: neverMasked },
   ] as const;
-  return kinds.map((kind) => ({ ...kind, ...sizeOf(trace, kind.pattern) })).filter(({ layers }) => layers > 0);
+  return kinds
+    .map((kind) => ({ ...kind, ...sizeOf(trace, kind.pattern), hasMask: kind.isMasked !== neverMasked }))
+    .filter(({ layers }) => layers > 0);
 }
 
 /** Reads as `“the” → “cat”: 0.123456`. */

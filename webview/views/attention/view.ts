@@ -75,6 +75,7 @@ export function createAttentionView({ section: makeSection, selection, save }: V
   };
   const data = createDataBar({ fileName, table: () => shown && patternTable(shown), picture: heatmap.picture }, save);
   const kindPart = labelled(t("From and to"), kindPicker.node);
+  kindPart.classList.add("wide");
   section.body.append(
     el(
       "div",
@@ -140,7 +141,7 @@ export function createAttentionView({ section: makeSection, selection, save }: V
         values,
         scale: "sequential",
         curve,
-        masked: kind.isMasked,
+        ...(kind.hasMask && { masked: kind.isMasked }),
         rowLabels: labels,
         colLabels: keyLabels,
         rowHeight: "square",

@@ -154,7 +154,7 @@ export function createLayersView({ section: makeSection, selection, save }: View
         cols,
         values,
         scale: isPattern ? "sequential" : "diverging",
-        ...(kind && { masked: kind.isMasked }),
+        ...(kind?.hasMask && { masked: kind.isMasked }),
         rowLabels: labels,
         colLabels: columns,
         rowHeight: square ? "square" : 10,
