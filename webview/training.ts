@@ -29,8 +29,10 @@ import { createRecordView } from "./views/record/view";
 import { createSamplesView } from "./views/samples/view";
 import { createTaskView } from "./views/task/view";
 
-/** Reports come many times a second; the page is drawn at most this often. */
+/** Reports come many times a second; the page is drawn at most this often, in milliseconds … */
 const DRAW_INTERVAL = 200;
+/** … and on a busy machine in at most a fifth of the time: the editor's window has its own work to do. */
+const REST_PER_DRAW = 4;
 
 registerControls();
 const host = connectHost<TrainingHost, TrainingEvents>();
@@ -56,14 +58,17 @@ async function start(): Promise<void> {
   let draw: (() => void) | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let lastDrawn = 0;
+  let interval = DRAW_INTERVAL;
   const changed = (change: Partial<Shown>) => {
     shown = { ...shown, ...change };
     if (!draw || timer !== undefined) return;
-    const wait = Math.max(0, DRAW_INTERVAL - (performance.now() - lastDrawn));
+    const wait = Math.max(0, interval - (performance.now() - lastDrawn));
     timer = setTimeout(() => {
       timer = undefined;
-      lastDrawn = performance.now();
+      const began = performance.now();
       draw?.();
+      lastDrawn = performance.now();
+      interval = Math.max(DRAW_INTERVAL, REST_PER_DRAW * (lastDrawn - began));
     }, wait);
   };
   const changedRun = (change: (run: Run) => Run) => shown.run && changed({ run: change(shown.run) });
