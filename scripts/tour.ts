@@ -3,6 +3,7 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Frame } from "playwright-core";
 import {
   importFolder,
   inspectorView,
@@ -210,7 +211,7 @@ async function tourOfCheckpoints(workbench: Workbench): Promise<void> {
   await workbench.openFile("stories.txt");
   await workbench.openContainer("Decoder Lab");
   await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
-  await workbench.widenSideBar(240);
+  await widened(workbench);
   const inspector = await inspectorView(workbench);
   await inspector.getByRole("textbox", { name: "Text to inspect" }).fill("Tom was a clever frog.");
   await inspector.locator(".token").nth(21).waitFor();
@@ -224,7 +225,7 @@ async function tourOfCheckpoints(workbench: Workbench): Promise<void> {
     await photograph(workbench, name, async () => {
       await slider.press(key);
       await said.filter({ hasText: key === "Home" ? /^step 0/ : /^step 750/ }).waitFor();
-      await inspector.getByRole("button", { name: /^Attention/ }).evaluate((title) => title.scrollIntoView());
+      await showAttention(inspector);
     });
   }
 }
@@ -243,17 +244,31 @@ async function tourOfTranslator(workbench: Workbench): Promise<void> {
   await workbench.openFile("english-french.tsv");
   await workbench.openContainer("Decoder Lab");
   await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
+  await widened(workbench);
   const inspector = await inspectorView(workbench);
   await inspector.getByRole("textbox", { name: "Text to inspect" }).fill("a dog does not look for the beautiful house");
   await inspector.getByRole("listbox", { name: "Tokens of the source" }).waitFor();
   await photograph(workbench, "14-translator", async () => {
-    await inspector.getByRole("textbox", { name: "Text to inspect" }).evaluate((field) => field.scrollIntoView());
+    await inspector.evaluate("scrollTo(0, 0)");
   });
   await photograph(workbench, "14-cross-attention", async () => {
     await inspector.getByRole("button", { name: "Layer 1, head 0", exact: true }).click();
-    await inspector.getByRole("button", { name: /^Attention/ }).evaluate((title) => title.scrollIntoView());
+    await showAttention(inspector);
   });
 }
+
+/** Makes the side bar wide, if it is not. */
+async function widened(workbench: Workbench): Promise<void> {
+  const box = await workbench.page.locator(".part.sidebar").boundingBox();
+  if (box && box.width < 450) await workbench.widenSideBar(240);
+}
+
+/** Scrolls to the attention's pickers, below the scrubber and the title that stay at the top. */
+const showAttention = (inspector: Frame): Promise<void> =>
+  inspector.getByText("Rows are queries").evaluate((caption) => {
+    caption.scrollIntoView({ block: "start" });
+    caption.ownerDocument.scrollingElement?.scrollBy(0, -190);
+  });
 
 /** One picture in each theme, after `prepare` has set the scene in it. */
 async function photograph(
