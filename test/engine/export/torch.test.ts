@@ -176,8 +176,10 @@ describe.skipIf(!hasTorch)("a project of PyTorch", () => {
     const logits = torchLogits(["two", "doubled"].map((out) => ({ project: char.project, weights: at(out), ids })));
     expect(largestDifference(logits[0] ?? [], logits[1] ?? [])).toBeLessThan(1e-4);
     expect(largestDifference(await ourLogits(at("two"), ids), logits[0] ?? [])).toBeLessThan(1e-4);
-    // Resumed here it has batches of the same size.
-    expect(JSON.parse(readFileSync(join(at("two"), "training.json"), "utf8")).settings["train.batchSize"]).toBe(8);
+    // Resumed here they have batches of the same size, in as many passes.
+    const settingsOf = (name: string) => JSON.parse(readFileSync(join(at(name), "training.json"), "utf8")).settings;
+    expect(settingsOf("two")).toMatchObject({ "train.batchSize": 8, "train.gradientAccumulation": 1 });
+    expect(settingsOf("passes")).toMatchObject({ "train.batchSize": 4, "train.gradientAccumulation": 2 });
   }, 240_000);
 
   test("started again, goes on from its last checkpoint with the dropout of its steps", async () => {
@@ -214,7 +216,14 @@ describe.skipIf(!hasTorch)("a project of PyTorch", () => {
     const { model, project } = await exported("tuned", {
       preset: "finetune",
       from: base,
-      set: { ...SHORT, "train.blockSize": 16, "train.optimizer.weightDecay": 0.1, "train.schedule.lr": 1e-2 },
+      set: {
+        ...SHORT,
+        "train.blockSize": 16,
+        "train.batchSize": 2,
+        "train.gradientAccumulation": 2,
+        "train.optimizer.weightDecay": 0.1,
+        "train.schedule.lr": 1e-2,
+      },
     });
     const { stdout, stderr } = await torchScript(join(project, "train.py"), "--check");
     expect([stderr, stdout]).toEqual(["", expect.stringMatching(/^Step 5: loss/)]);
