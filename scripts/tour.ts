@@ -26,7 +26,14 @@ const folder = inRoot("out", "tour");
 const themes: readonly Theme[] = ["light", "dark"];
 const allThemes: readonly Theme[] = [...themes, "high contrast", "high contrast light"];
 
-const parts = { first: tour, imports: tourOfImports, checkpoints: tourOfCheckpoints, translator: tourOfTranslator };
+const parts = {
+  first: tour,
+  imports: tourOfImports,
+  checkpoints: tourOfCheckpoints,
+  /** After a part that trains. */
+  comparison: tourOfComparison,
+  translator: tourOfTranslator,
+};
 
 /** Writes out/tour/<theme>/<picture>.png with this VSIX installed; of some parts of the tour where they are named. */
 export async function run(vsix: string, only: readonly string[]): Promise<void> {
@@ -228,6 +235,26 @@ async function tourOfCheckpoints(workbench: Workbench): Promise<void> {
       await showAttention(inspector);
     });
   }
+}
+
+/** A run as it goes, beside the one before it. */
+async function tourOfComparison(workbench: Workbench): Promise<void> {
+  await workbench.runCommand("View: Close All Editors");
+  await workbench.openFile("stories.txt");
+  await startTraining(workbench, {
+    ...tinyCharacters,
+    settings: { ...tinyCharacters.settings, "Training steps": 5000, "Width (dModel)": 32 },
+  });
+  const training = await trainingView(workbench);
+  await lossAfter(workbench, training, 300, 300_000);
+  await press(training, "Compare with…");
+  await workbench.pick("stories.txt");
+  await workbench.page.keyboard.press("Enter");
+  await training.getByRole("list", { name: "Runs that are compared" }).getByRole("listitem").nth(1).waitFor();
+  await photograph(workbench, "13-runs-compared");
+  await press(training, "Stop");
+  await workbench.notification("was stopped").waitFor();
+  await workbench.clearNotifications();
 }
 
 /** What a translator looks at while it writes. */
