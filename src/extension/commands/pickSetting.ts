@@ -34,7 +34,8 @@ export async function pickSetting<V extends string>(
       ...(settingLabel(name) === name ? {} : { detail: name }),
     })),
   ];
-  const picked = await vscode.window.showQuickPick(items, { title, matchOnDetail: true });
+  // What was changed until here must not be lost to a click beside the list.
+  const picked = await vscode.window.showQuickPick(items, { title, matchOnDetail: true, ignoreFocusOut: true });
   if (!picked) return undefined;
   if (picked.value !== null) return picked.value;
   const before = picked.name === null ? undefined : settings[picked.name];
@@ -52,13 +53,15 @@ async function askForSetting(
 ): Promise<SettingValue | undefined> {
   const title = settingLabel(name);
   const placeHolder = l10n.t("It was {0}.", String(like));
-  if (words) return vscode.window.showQuickPick(words, { title, placeHolder });
+  const options = { title, placeHolder, ignoreFocusOut: true };
+  if (words) return vscode.window.showQuickPick(words, options);
   if (typeof like === "boolean") {
-    const picked = await vscode.window.showQuickPick(["true", "false"], { title, placeHolder });
+    const picked = await vscode.window.showQuickPick(["true", "false"], options);
     return picked === undefined ? undefined : picked === "true";
   }
   const typed = await vscode.window.showInputBox({
     title,
+    ignoreFocusOut: true,
     prompt: placeHolder,
     value: String(now),
     validateInput: (text) => {

@@ -40,17 +40,16 @@ export function trainTinyGpt(lab: Lab, panel: TrainingPanel) {
 }
 
 async function pickPreset({ engine }: Lab): Promise<PresetInfo | undefined> {
-  const items = engine
-    .call("presets", {})
-    .then((presets) =>
-      presets.map((preset) => ({
-        label: preset.title,
-        description: preset.name,
-        detail: [preset.description, ...preset.expected].join(" "),
-        preset,
-      })),
-    );
-  const options = { title: l10n.t("Train Tiny GPT: what kind of model?"), placeHolder: l10n.t("Choose a preset") };
+  const items = engine.call("presets", {}).then((presets) =>
+    presets.map((preset) => ({
+      label: preset.title,
+      description: preset.name,
+      detail: [preset.description, ...preset.expected].join(" "),
+      preset,
+    })),
+  );
+  const title = l10n.t("Train Tiny GPT: what kind of model?");
+  const options = { title, placeHolder: l10n.t("Choose a preset"), ignoreFocusOut: true };
   return (await vscode.window.showQuickPick(items, options))?.preset;
 }
 
@@ -94,6 +93,7 @@ async function pickText(sample: string | null): Promise<NamedText | null | undef
   const picked = await vscode.window.showQuickPick(items, {
     title,
     placeHolder: l10n.t("The model learns to write like it"),
+    ignoreFocusOut: true,
   });
   return picked?.choose();
 }
