@@ -227,11 +227,25 @@ test("Ctrl+C stops a run and keeps what was learned", async () => {
   expect(last).toMatchObject({ event: "done", reason: "stopped" });
   const resumed = await decoderLab("resume", "--model", out, "--steps", String(last.step + 1), "--json");
   expect(lines(resumed)[1]).toMatchObject({ step: last.step + 1 });
+  const kept = json(await decoderLab("checkpoints", "--model", out, "--json")) as { step: number; dir: string }[];
+  expect(kept.map(({ step }) => step)).toEqual(expect.arrayContaining([0, last.step, last.step + 1]));
+  const { dir: checkpoint } = kept.find(({ step }) => step === last.step) as { dir: string };
+  const branch = [
+    "train",
+    "--branch",
+    checkpoint,
+    "--out",
+    `${out}-branch`,
+    "--steps",
+    String(last.step + 2),
+    "--json",
+  ];
+  expect(lines(await decoderLab(...branch))[1]).toMatchObject({ step: last.step + 1 });
 }, 60_000);
 
 describe("errors are one line on stderr, with exit code 1", () => {
   const cases: Record<string, [args: string[], message: RegExp]> = {
-    "an unknown command": [["trian"], /no command "trian"; choose one of train, resume/],
+    "an unknown command": [["trian"], /no command "trian"; choose one of .*train, resume, checkpoints/],
     "a command by the name of what every object has": [["constructor"], /no command "constructor"/],
     "a file in the place of a model": [["describe", "--model", "/dev/null"], /lies below a file, not a folder/],
     "data that never end": [
@@ -242,7 +256,15 @@ describe("errors are one line on stderr, with exit code 1", () => {
     "a missing option": [["train", "--preset", "char"], /--out is missing; usage/],
     "a preset and a model to start from": [
       ["train", "--preset", "char", "--from", "m", "--data", "text.txt", "--out", "x"],
-      /cannot start from another; leave one of the two out/,
+      /cannot start from another; leave the preset out/,
+    ],
+    "a preset for a branch": [
+      ["train", "--branch", "c", "--preset", "char", "--out", "x"],
+      /--preset is that of the run which --branch goes on from; leave one of the two out/,
+    ],
+    "a branch from what is no checkpoint": [
+      ["train", "--branch", "nowhere", "--out", "x"],
+      /nowhere is not a checkpoint of a run; choose one of the folders in a model's checkpoints/,
     ],
     "an unknown device": [
       ["generate", "--model", ".", "--prompt", "a", "--device", "gpu9"],
