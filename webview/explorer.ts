@@ -12,6 +12,7 @@ import { connectHost, remember, remembered } from "./host";
 import { createInspection, type ExplorerTools, type Inspection, type Selection } from "./inspection";
 import { createInterventionChips } from "./parts/interventionChips";
 import { createScrubber } from "./parts/scrubber";
+import { shareSelection } from "./parts/sharedSelection";
 import { createTokenStrip } from "./parts/tokenStrip";
 import { createViewPanes } from "./parts/viewPanes";
 import { createStore } from "./store";
@@ -149,18 +150,12 @@ function mount(follows: boolean) {
   };
   interventions.subscribe(() => void intervene());
 
-  // What is chosen is told to the host, once a frame, but not what it told itself.
-  let told = "";
-  selection.subscribe((now) => {
-    const { token, layer, head } = now;
-    state.set({ token, layer, head });
-    requestAnimationFrame(() => {
-      const selected = base && { trace: base.trace.trace, ...pick(selection.get()) };
-      if (!selected || JSON.stringify(selected) === told) return;
-      told = JSON.stringify(selected);
-      host.call("select", selected).catch(() => undefined);
-    });
-  });
+  const select = shareSelection(
+    selection,
+    () => base?.trace.trace,
+    (selected) => void host.call("select", selected).catch(() => undefined),
+  );
+  selection.subscribe(({ token, layer, head }) => state.set({ token, layer, head }));
 
   const act = ({ id, label }: Action, look: "primary" | "secondary" = "primary") =>
     button(label, () => void host.call("act", { action: id }), look);
@@ -192,12 +187,7 @@ function mount(follows: boolean) {
       if (list.length > 0) interventions.set({ list: kept });
       spoken.textContent = t("{0} tokens run in {1}.", trace.tokens.length, formatMilliseconds(trace.milliseconds));
     },
-    select(selected: ExplorerEvents["select"]) {
-      if (selected.trace !== base?.trace.trace) return;
-      const chosen = { ...selection.get(), ...selected };
-      told = JSON.stringify({ trace: selected.trace, ...pick(chosen) });
-      selection.set(pick(chosen));
-    },
+    select,
     follow: bar.follow,
     checkpoints(event: ExplorerEvents["checkpoints"]) {
       scrubber.show(event);
@@ -219,8 +209,6 @@ function mount(follows: boolean) {
     },
   };
 }
-
-const pick = ({ token, layer, head }: Pick<Selection, "token" | "layer" | "head">) => ({ token, layer, head });
 
 /** What is run, by which model, and what that took. */
 function createTopBar(follows: boolean, run: (text: string) => void) {

@@ -17,6 +17,7 @@ import { createInspection, type Inspection, type Selection, type View, type View
 import { createSample } from "./parts/sample";
 import { createScrubber } from "./parts/scrubber";
 import { createSection } from "./parts/section";
+import { shareSelection } from "./parts/sharedSelection";
 import { createStore } from "./store";
 import { t, useStrings } from "./strings";
 import { button, checkbox, registerControls, textField } from "./toolkit";
@@ -53,6 +54,7 @@ async function start(): Promise<void> {
   host.on("checkpoints", (event) => whenMounted((page) => page.checkpoints(event)));
   host.on("busy", ({ busy }) => whenMounted((page) => page.busy(busy)));
   host.on("follow", ({ follow }) => whenMounted((page) => page.follow(follow)));
+  host.on("select", (event) => whenMounted((page) => page.select(event)));
   host.on("problem", (event) => whenMounted((page) => page.problem(event)));
   host.on("empty", (event) => whenMounted((page) => page.empty(event)));
 
@@ -67,6 +69,11 @@ function mount(follows: boolean) {
   const save = (name: string, data: Uint8Array) => void host.call("save", { name, data }).catch(() => undefined);
   const selection = createStore<Selection>({ token: 0, layer: state.get().layer, head: state.get().head });
   selection.subscribe((now) => state.set({ ...now }));
+  const select = shareSelection(
+    selection,
+    () => shown?.trace.trace,
+    (selected) => void host.call("select", selected).catch(() => undefined),
+  );
   /** Views that are folded and have not seen the trace. */
   const waiting = new Set<View>();
   const opened = () => {
@@ -198,6 +205,7 @@ function mount(follows: boolean) {
     follow(follows: boolean) {
       follow.checked = follows;
     },
+    select,
     busy(busy: boolean) {
       progress.hidden = !busy;
       setAttr(main, "aria-busy", String(busy));

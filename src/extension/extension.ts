@@ -27,6 +27,7 @@ import type { Lab } from "./lab";
 import { ModelLibrary } from "./modelLibrary";
 import { InlineCompletion } from "./providers/inlineCompletion";
 import { TokenHover, textSchemes } from "./providers/tokenHover";
+import { Selections } from "./selections";
 import { setting } from "./settings";
 import { Trainings } from "./trainings";
 import { ExplorerPanel } from "./views/explorerPanel";
@@ -61,7 +62,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const trainings = new Trainings(engine, models);
   const activity = new Activity(() => status.update());
   const hub = new Hub(context.secrets);
-  const lab: Lab = { extensionUri: context.extensionUri, log, engine, hub, models, trainings, activity };
+  const selections = new Selections();
+  const lab: Lab = { extensionUri: context.extensionUri, log, engine, hub, models, trainings, activity, selections };
 
   const status = new StatusItem(lab);
   const tree = new ModelTree(lab);
@@ -78,6 +80,7 @@ export function activate(context: vscode.ExtensionContext): void {
 
   context.subscriptions.push(
     log,
+    selections,
     models,
     trainings,
     status,

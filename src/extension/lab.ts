@@ -3,6 +3,7 @@ import type { Activity } from "./activity";
 import type { EngineClient } from "./engineClient";
 import type { Hub } from "./hub";
 import type { ModelLibrary } from "./modelLibrary";
+import type { Selections } from "./selections";
 import type { Trainings } from "./trainings";
 
 /** What commands, providers and views share. Made once, in `extension.ts`. */
@@ -14,4 +15,5 @@ export interface Lab {
   readonly models: ModelLibrary;
   readonly trainings: Trainings;
   readonly activity: Activity;
+  readonly selections: Selections;
 }

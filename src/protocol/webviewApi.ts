@@ -55,6 +55,8 @@ export interface InspectorHost extends TraceQuestions {
   /** Inspects typed text, and stops following the editor. */
   inspectText: Method<{ readonly text: string }, null>;
   follow: Method<{ readonly follow: boolean }, null>;
+  /** The user chose something: it is chosen in other views of the same text, and marked in its editor. */
+  select: Method<Selected, null>;
   /** Does again what ended in `problem`. */
   retry: Method<Empty, null>;
   /** The button of a `problem` or an `empty`. */
@@ -97,6 +99,8 @@ export interface InspectorEvents {
   busy: { readonly busy: boolean };
   /** Whether the inspector follows the editor now: told when that changes other than by the page's own `follow`. */
   follow: { readonly follow: boolean };
+  /** Something was chosen in another view of the text, or by the cursor in its editor. */
+  select: Pick<Selected, "trace"> & Partial<Selected>;
   problem: { readonly message: string; readonly action: Action | null };
   empty: { readonly reason: string; readonly actions: readonly Action[] };
 }
@@ -132,8 +136,6 @@ export interface InspectedSource {
 
 /** Asked by the Explorer. */
 export interface ExplorerHost extends InspectorHost, ScrubberHost {
-  /** The user chose something: it is marked in the text's editor, and chosen in other views of the same run. */
-  select: Method<Selected, null>;
   /** The models that can be run, the active one first. */
   models: Method<Empty, readonly { readonly dir: string; readonly name: string }[]>;
   /** Runs a text through a model beside the one that is shown: to compare with, or to patch from. */
@@ -153,10 +155,7 @@ export interface Selected {
 }
 
 /** Told to the Explorer. */
-export interface ExplorerEvents extends InspectorEvents, ScrubberEvents {
-  /** The cursor moved in the text, or something was chosen in another view of the run. */
-  select: Pick<Selected, "trace"> & Partial<Selected>;
-}
+export interface ExplorerEvents extends InspectorEvents, ScrubberEvents {}
 
 /** Asked by the training view. Every method is about the run that the view shows. */
 export interface TrainingHost {

@@ -43,11 +43,19 @@ const nothing = () => ({});
 /** The longest text that is inspected, in characters; of a longer one, the end. */
 export const MAX_INSPECTED = 20_000;
 
+const selected = (params: unknown): Selected => ({
+  trace: index(params, "trace"),
+  token: index(params, "token"),
+  layer: index(params, "layer"),
+  head: index(params, "head"),
+});
+
 export const inspectorChecks: Checks<InspectorHost> = {
   ready: nothing,
   inspectText: (params) => ({ text: text(params, "text", 10 * MAX_INSPECTED) }),
   follow: (params) => ({ follow: flag(params, "follow") }),
   ...traceChecks,
+  select: selected,
   retry: nothing,
   act,
   save,
@@ -57,17 +65,9 @@ export const scrubberChecks: Checks<ScrubberHost> = {
   scrub: (params) => ({ step: index(params, "step") }),
 };
 
-const selected = (params: unknown): Selected => ({
-  trace: index(params, "trace"),
-  token: index(params, "token"),
-  layer: index(params, "layer"),
-  head: index(params, "head"),
-});
-
 export const explorerChecks: Checks<ExplorerHost> = {
   ...inspectorChecks,
   ...scrubberChecks,
-  select: selected,
   models: nothing,
   inspectAlso: (params) => ({ dir: text(params, "dir", LONGEST_PATH), text: text(params, "text", MAX_INSPECTED) }),
   shade: (params) => {

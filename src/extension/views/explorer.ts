@@ -46,6 +46,8 @@ export class Explorer {
       // The Explorer is told everything that a run tells, which TypeScript does not see of a name it does not know.
       this.#server.tell(name, value as never);
       if (name === "trace") this.#showed();
+      // What another view chose.
+      if (name === "select" && "token" in value && value.token !== undefined) this.#link.mark(value.token);
     });
     this.#link = new SourceLink((token) => {
       const { trace } = this.#runs;
@@ -126,8 +128,9 @@ export class Explorer {
         await this.#run();
         return null;
       },
-      select: ({ trace, token }) => {
-        if (trace === this.#runs.trace?.trace) this.#link.mark(token);
+      select: (selected) => {
+        this.#runs.select(selected);
+        if (selected.trace === this.#runs.trace?.trace) this.#link.mark(selected.token);
         return null;
       },
       shade: ({ trace, weights }) => {

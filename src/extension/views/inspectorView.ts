@@ -118,6 +118,10 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
         return null;
       },
       ...traceAnswers(this.#lab),
+      select: (selected) => {
+        this.#runs.select(selected);
+        return null;
+      },
       scrub: async ({ step }) => {
         this.#runs.scrub(step);
         await this.#inspect();

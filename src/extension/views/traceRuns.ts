@@ -3,7 +3,7 @@
 import type * as vscode from "vscode";
 import type { TraceInfo } from "../../protocol/engineApi";
 import { isCancelled, RemoteError, type Server } from "../../protocol/rpc";
-import type { Action, InspectedSource, InspectorEvents, ScrubberEvents } from "../../protocol/webviewApi";
+import type { Action, InspectedSource, InspectorEvents, ScrubberEvents, Selected } from "../../protocol/webviewApi";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
 import { logged } from "../logged";
@@ -23,16 +23,33 @@ export class TraceRuns {
   /** What is shown: it is not run again. */
   #shown: string | null = null;
   #trace: TraceInfo | null = null;
+  /** The text of `#trace`, as it was run. */
+  #text = "";
+  readonly #subscription: vscode.Disposable;
 
   constructor(lab: Lab, tell: Server<RunEvents>["tell"]) {
     this.#lab = lab;
     this.#tell = tell;
     this.#scrub = new Scrub(lab.engine, lab.log);
+    this.#subscription = lab.selections.onDidChoose(({ by, dir, text, tokenFromEnd, layer, head }) => {
+      const trace = this.#trace;
+      if (by === this || trace?.model.dir !== dir || this.#text !== text) return;
+      const token = trace.tokens.length - tokenFromEnd;
+      if (token >= 0) this.#tell("select", { trace: trace.trace, token, layer, head });
+    });
   }
 
   /** The run that is shown; null where none is. */
   get trace(): TraceInfo | null {
     return this.#trace;
+  }
+
+  /** Something was chosen in the view: other views of the text choose it too. */
+  select({ trace, token, layer, head }: Selected): void {
+    if (!this.#trace || trace !== this.#trace.trace) return;
+    const { model, tokens } = this.#trace;
+    const tokenFromEnd = tokens.length - token;
+    this.#lab.selections.choose({ by: this, dir: model.dir, text: this.#text, tokenFromEnd, layer, head });
   }
 
   /**
@@ -80,6 +97,7 @@ export class TraceRuns {
       this.#lab.engine.noteDevice(trace.device);
       if (abort.signal.aborted) return;
       this.#trace = trace;
+      this.#text = asRun(source.text);
       this.#tell("trace", { trace, source });
     } catch (error) {
       if (isCancelled(error) || abort.signal.aborted) return;
@@ -122,6 +140,7 @@ export class TraceRuns {
   /** Lets go of everything. */
   dispose(): void {
     this.cancel();
+    this.#subscription.dispose();
     this.#scrub.dispose();
   }
 
