@@ -98,7 +98,10 @@ export interface ExplorerTools {
 /** Whoever keeps the trace. */
 export type TraceHost = Pick<Client<TraceQuestions>, "call">;
 
-/** Wraps a trace; what was asked is kept, and asked again after an error. */
+/** Tensors of a run that are kept in the page: a dozen heads' patterns of 1,024 tokens. */
+const TENSOR_BYTES = 48 * 2 ** 20;
+
+/** Wraps a trace; what was asked is kept, tensors as far as they fit, and asked again after an error. */
 export function createInspection(
   trace: TraceInfo,
   source: InspectedSource,
@@ -107,11 +110,24 @@ export function createInspection(
 ): Inspection {
   const names = new Set(trace.values.map(({ name }) => name));
   const asked = new Map<string, Promise<unknown>>();
+  /** Answers that hold a tensor, the one asked for longest ago first, and what they take. */
+  const held = new Map<string, number>();
+  const hold = (key: string, bytes: number) => {
+    held.delete(key);
+    held.set(key, bytes);
+    let sum = [...held.values()].reduce((total, size) => total + size, 0);
+    for (const [oldest, size] of held) {
+      if (sum <= TENSOR_BYTES || oldest === key) break;
+      held.delete(oldest);
+      asked.delete(oldest);
+      sum -= size;
+    }
+  };
   const once = <M extends keyof TraceQuestions & string>(
     method: M,
     params: Params<TraceQuestions, M>,
   ): Promise<Result<TraceQuestions, M>> => {
-    const key = `${method} ${JSON.stringify(params)}`;
+    const key = keyOf(method, params);
     let answer = asked.get(key);
     if (!answer) {
       answer = host.call(method, params);
@@ -121,6 +137,12 @@ export function createInspection(
     // The key begins with the method, so what is kept under it is an answer of that method.
     return answer as Promise<Result<TraceQuestions, M>>;
   };
+  const tensor = (name: string, head?: number) => {
+    const params = { ...of, name, ...(head !== undefined && { head }) };
+    const answer = once("tensor", params);
+    answer.then(({ data }) => hold(keyOf("tensor", params), data.byteLength)).catch(() => undefined);
+    return answer;
+  };
   const { dir } = trace.model;
   const of = { trace: trace.trace };
   return {
@@ -128,7 +150,7 @@ export function createInspection(
     source,
     base,
     has: (name) => names.has(name),
-    tensor: (name, head) => once("tensor", { ...of, name, ...(head !== undefined && { head }) }),
+    tensor,
     find: (query, count) => host.call("findTokens", { ...of, query, count }),
     modules: () => once("describe", { dir }),
     lens: (params) => once("lens", { ...params, ...of }),
@@ -147,6 +169,8 @@ export function createInspection(
     compareWeights: (otherDir) => once("compareWeights", { a: dir, b: otherDir }),
   };
 }
+
+const keyOf = (method: string, params: object): string => `${method} ${JSON.stringify(params)}`;
 
 /** The matrix of a tensor whose leading dimensions are 1, as [rows, cols]. */
 export function matrixOf(tensor: TraceTensor): { rows: number; cols: number; values: Float32Array } {

@@ -23,8 +23,14 @@ export interface ColorScale {
   readonly colorAt: (value: number) => Rgb;
 }
 
-/** How colour grows with the value; a square root shows small values beside large ones. The legend shows which. */
-export type Curve = "linear" | "sqrt";
+/**
+ * How colour grows with the value; a square root shows small values beside large ones, a logarithm those that are many
+ * times smaller. The legend shows which.
+ */
+export type Curve = "linear" | "sqrt" | "log";
+
+/** What a logarithmic ramp begins at, by its end: smaller values have the colour of zero. */
+export const LOG_RANGE = 1e-4;
 
 const STEPS = 256;
 
@@ -32,7 +38,10 @@ const STEPS = 256;
 export function sequentialScale(max: number, colors: RampColors, curve: Curve = "linear"): ColorScale {
   const ramp = branch(colors.background, colors.positive, colors.foreground);
   const top = max > 0 ? max : 1;
-  const share = (value: number) => (curve === "sqrt" ? Math.sqrt(Math.max(0, value / top)) : value / top);
+  const share = (value: number) => {
+    if (curve === "log") return 1 - Math.log(Math.max(LOG_RANGE, value / top)) / Math.log(LOG_RANGE);
+    return curve === "sqrt" ? Math.sqrt(Math.max(0, value / top)) : value / top;
+  };
   return { kind: "sequential", domain: [0, top], colorAt: (value) => pick(ramp, share(value)) };
 }
 

@@ -12,6 +12,7 @@ import {
   type Curve,
   contrast,
   divergingScale,
+  LOG_RANGE,
   maxAbs,
   type Rgb,
   sequentialScale,
@@ -105,10 +106,12 @@ export function createHeatmap(pick: (row: number, col: number) => void, scrolled
   let base: HTMLCanvasElement | null = null;
   let cell: Cell | null = null;
   let marked: Mark = { row: null, col: null };
+  /** Read once for each layout: reading it takes longer than outlining a cell. */
+  let theme: Theme | null = null;
 
   const layout = () => {
     if (!data || node.clientWidth === 0) return;
-    const theme = readTheme();
+    theme = readTheme();
     grid = layoutGrid(requestFor(data, node.clientWidth, theme));
     spacer.style.width = `${grid.width}px`;
     spacer.style.height = `${grid.height}px`;
@@ -119,13 +122,13 @@ export function createHeatmap(pick: (row: number, col: number) => void, scrolled
   };
 
   const paint = () => {
-    if (!data || !grid) return;
-    base = paintGrid(data, grid, scroller.scrollLeft, scroller.scrollTop, marked, readTheme());
+    if (!data || !grid || !theme) return;
+    base = paintGrid(data, grid, scroller.scrollLeft, scroller.scrollTop, marked, theme);
     overlay();
   };
 
   const overlay = () => {
-    if (!grid || !base) return;
+    if (!grid || !base || !theme) return;
     if (canvas.width !== base.width || canvas.height !== base.height) {
       canvas.width = base.width;
       canvas.height = base.height;
@@ -136,7 +139,7 @@ export function createHeatmap(pick: (row: number, col: number) => void, scrolled
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
     context.drawImage(base, 0, 0);
-    if (cell) outlineCell(context, grid, cell, scroller.scrollLeft, scroller.scrollTop);
+    if (cell) outlineCell(context, grid, cell, scroller.scrollLeft, scroller.scrollTop, theme);
   };
 
   const point = (next: Cell | null, spokenToo: boolean) => {
@@ -297,9 +300,16 @@ function paintCells(
   context.textAlign = "left";
   context.textBaseline = "middle";
   for (let row = firstRow; row < endRow; row++) {
+    let run = 0;
     for (let col = firstCol; col < endCol; col++) {
-      if (data.masked?.(row, col)) hatched.rect(x(col), y(row), grid.cellWidth, grid.cellHeight);
-      else if (data.text) {
+      // Masked cells side by side are one shape: of a long text there are tens of thousands in view.
+      if (data.masked?.(row, col)) {
+        run++;
+        if (col + 1 === endCol || !data.masked(row, col + 1)) {
+          hatched.rect(x(col + 1 - run), y(row), run * grid.cellWidth, grid.cellHeight);
+          run = 0;
+        }
+      } else if (data.text) {
         context.fillStyle = toCss(readable(scale.colorAt(data.values[row * data.cols + col] as number), theme));
         const text = shorten(context, data.text(row, col), grid.cellWidth - 6);
         context.fillText(text, x(col) + 3, y(row) + grid.cellHeight / 2);
@@ -491,8 +501,8 @@ function outlineCell(
   { row, col }: Cell,
   scrollX: number,
   scrollY: number,
+  theme: Theme,
 ) {
-  const theme = readTheme();
   const ratio = window.devicePixelRatio || 1;
   const x = grid.left + col * grid.cellWidth - scrollX;
   const y = grid.top + row * grid.cellHeight - scrollY;
@@ -511,11 +521,13 @@ function outlineCell(
 function drawLegend(legend: HTMLElement, data: HeatmapData, theme: Theme): void {
   const scale = scaleOf(data, theme);
   const [low, high] = scale.domain;
-  const stops = Array.from({ length: 17 }, (_, i) => toCss(scale.colorAt(low + ((high - low) * i) / 16)));
+  const isLog = data.scale === "sequential" && data.curve === "log";
+  const valueAt = (share: number) => (isLog ? high * LOG_RANGE ** (1 - share) : low + (high - low) * share);
+  const stops = Array.from({ length: 17 }, (_, i) => toCss(scale.colorAt(valueAt(i / 16))));
   const bar = el("span", { class: "legend-bar", attrs: { "aria-hidden": "true" } });
   bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
   legend.replaceChildren(
-    el("span", { class: "number" }, formatEnd(low)),
+    el("span", { class: "number" }, isLog ? `≤ ${formatEnd(valueAt(0))}` : formatEnd(low)),
     bar,
     el("span", { class: "number" }, formatEnd(high)),
     ...(data.masked ? [el("span", { class: "legend-hatch", attrs: { "aria-hidden": "true" } }), "masked"] : []),
