@@ -178,7 +178,7 @@ const charGpu: Preset = {
   title: "Character GPT, large",
   description: "Learns to write like a text of yours, character by character (nanoGPT's GPU configuration).",
   expected: [
-    "On the works of Shakespeare the published best validation loss is 1.4697; without a GPU its 5,000 steps take days.",
+    "On the works of Shakespeare the published best validation loss is 1.4697; without a GPU its 5,000 steps take half a day.",
   ],
   model: { ...char.model, nLayers: 6, nHeads: 6, dModel: 384, dMlp: 1536 },
   train: { ...char.train, steps: 5000, batchSize: 64, blockSize: 256, dropout: 0.2, evalBatches: 200 },
