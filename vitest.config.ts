@@ -17,6 +17,15 @@ export default defineConfig({
       },
       // Opens the webviews' pages in Chromium and runs axe-core on them: a minute, so not part of `npm run check`.
       { test: { name: "pages", include: ["test/webview/pages.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 } },
+      // `npm run bench:explorer`
+      {
+        test: {
+          name: "bench",
+          include: ["test/webview/explorer.bench.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+        },
+      },
       // Runs graphs on WebGPU. The Vulkan loader reads its environment when the process starts.
       {
         test: {
