@@ -241,11 +241,33 @@ test("a store tells only changes", () => {
   expect(told).toEqual([[2, 0]]);
 });
 
-test("no page's code draws random numbers", async () => {
-  const files = (await readdir("webview", { recursive: true })).filter((file) => file.endsWith(".ts"));
-  expect(files.length).toBeGreaterThan(20);
-  for (const file of files)
-    expect(await readFile(`webview/${file}`, "utf8"), file).not.toMatch(/Math\.random|getRandomValues/);
+describe("every number on a page is a number of a run", () => {
+  const sources = async () => {
+    const files = (await readdir("webview", { recursive: true })).filter((file) => file.endsWith(".ts"));
+    expect(files.length).toBeGreaterThan(20);
+    return Promise.all(files.map(async (file) => ({ file, text: await readFile(`webview/${file}`, "utf8") })));
+  };
+
+  test("no page's code draws random numbers", async () => {
+    const drawing = (await sources()).filter(({ text }) => /Math\s*\.\s*random|getRandomValues/.test(text));
+    expect(drawing.map(({ file }) => file)).toEqual([]);
+  });
+
+  test("no page's code has a list of numbers that could pass for data", async () => {
+    // Dash patterns, digits and limits are short; the numbers of a vector, even of a toy one, are not whole.
+    const fractions = /\[(?:\s*-?\d*\.?\d+(?:e-?\d+)?\s*,){3,}\s*(?:-?\d*\.?\d+(?:e-?\d+)?\s*,?\s*)?\]/gi;
+    const looksLikeData = (list: string) => (list.match(/\d*\.\d+/g) ?? []).length >= 2 || list.split(",").length > 12;
+    expect(["[0.12, -0.5, 0.3, 1]", "[.1,.2,.3,.4,]"].every((list) => list.match(fractions)?.some(looksLikeData))).toBe(
+      true,
+    );
+    expect(
+      ["[1, 2, 3, 4, 5, 6]", "[2, 4]", "[a, 0.5, b, 0.25]"].some((list) => list.match(fractions)?.some(looksLikeData)),
+    ).toBe(false);
+    const found = (await sources()).flatMap(({ file, text }) =>
+      (text.match(fractions) ?? []).filter(looksLikeData).map((list) => `${file}: ${list}`),
+    );
+    expect(found).toEqual([]);
+  });
 });
 
 test("labels of special tokens are their names", () => {
