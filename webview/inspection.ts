@@ -7,6 +7,7 @@ import type { InspectedSource, TraceQuestions } from "../src/protocol/webviewApi
 import type { Save } from "./parts/dataBar";
 import type { Section } from "./parts/section";
 import type { Store } from "./store";
+import type { Shading } from "./views/attention/shading";
 
 /** One token, layer and head for the whole page; indices of the trace that is shown. */
 export interface Selection {
@@ -51,6 +52,8 @@ export interface Inspection {
   ) => Promise<Result<TraceQuestions, "generationTrace">>;
   /** Another run of the same text each time; it takes memory until it is released. */
   readonly intervene: Ask<"intervene">;
+  /** The same, to be asked about like any other run; this one is its `base`. */
+  readonly intervened: (interventions: readonly Intervention[]) => Promise<Inspection>;
   readonly compareTraces: (other: number) => Promise<Result<TraceQuestions, "compareTraces">>;
   readonly compareWeights: (otherDir: string) => Promise<Result<TraceQuestions, "compareWeights">>;
   /** The run without the interventions of this one; null where nothing was changed. */
@@ -91,8 +94,8 @@ export interface ExplorerTools {
   /** A run of another text or model, to compare with or to patch from. It takes memory: release it when it is not needed. */
   readonly alongside: (dir: string, text: string) => Promise<Inspection>;
   readonly release: (inspection: Inspection) => void;
-  /** Shades the tokens in the editor by a weight each, 0 to 1; null takes the shades away. */
-  readonly shade: (weights: Float32Array | null) => void;
+  /** Whether the text in the editor is shaded by what the selected token looks at, and how. */
+  readonly shading: Store<Shading>;
 }
 
 /** Whoever keeps the trace. */
@@ -145,7 +148,7 @@ export function createInspection(
   };
   const { dir } = trace.model;
   const of = { trace: trace.trace };
-  return {
+  const inspection: Inspection = {
     trace,
     source,
     base,
@@ -165,9 +168,12 @@ export function createInspection(
     generationTrace: (params, report, signal) =>
       host.call("generationTrace", { ...params, dir }, { signal, onProgress: report }),
     intervene: (params) => host.call("intervene", { ...params, ...of }),
+    intervened: async (interventions) =>
+      createInspection(await host.call("intervene", { ...of, interventions }), source, host, inspection),
     compareTraces: (other) => once("compareTraces", { a: trace.trace, b: other }),
     compareWeights: (otherDir) => once("compareWeights", { a: dir, b: otherDir }),
   };
+  return inspection;
 }
 
 const keyOf = (method: string, params: object): string => `${method} ${JSON.stringify(params)}`;
