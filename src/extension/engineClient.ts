@@ -6,7 +6,6 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import type { Device, DeviceChoice, EngineApi } from "../protocol/engineApi";
-import { withHugePages } from "../protocol/hugePages";
 import {
   type CallOptions,
   type Client,
@@ -235,7 +234,7 @@ interface Running {
 /** The engine's environment, in one place. */
 function engineEnvironment(device: DeviceChoice): NodeJS.ProcessEnv {
   return {
-    ...withHugePages(process.env),
+    ...process.env,
     // The editor's own binary is Electron, which behaves as Node with this; a real Node ignores it.
     ELECTRON_RUN_AS_NODE: "1",
     DECODER_LAB_DEVICE: device,

@@ -8,7 +8,6 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { withHugePages } from "../../protocol/hugePages";
 
 /** Where what is downloaded or made for benchmarks lies. */
 export const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "decoder-lab");
@@ -23,7 +22,7 @@ export function run(
   onStart: (pid: number) => void = () => {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const env = withHugePages(existsSync(OPENBLAS) ? { ...process.env, LD_LIBRARY_PATH: OPENBLAS } : process.env);
+    const env = existsSync(OPENBLAS) ? { ...process.env, LD_LIBRARY_PATH: OPENBLAS } : process.env;
     const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     if (child.pid !== undefined) onStart(child.pid);
     let text = "";
