@@ -19,6 +19,7 @@ import { createStore } from "./store";
 import { t, useStrings } from "./strings";
 import { button, checkbox, registerControls } from "./toolkit";
 import { attentionSize } from "./views/attention/layout";
+import { createAttentionShading, NO_SHADING } from "./views/attention/shading";
 
 /** Typing pauses this long before the text is run. */
 const TYPING_PAUSE = 500;
@@ -46,6 +47,7 @@ async function start(): Promise<void> {
   host.on("trace", (event) => whenMounted((page) => page.trace(event)));
   host.on("busy", ({ busy }) => whenMounted((page) => page.busy(busy)));
   host.on("follow", ({ follow }) => whenMounted((page) => page.follow(follow)));
+  host.on("toggleShading", () => whenMounted((page) => page.toggleShading()));
   host.on("select", (selected) => whenMounted((page) => page.select(selected)));
   host.on("checkpoints", (event) => whenMounted((page) => page.checkpoints(event)));
   host.on("problem", (event) => whenMounted((page) => page.problem(event)));
@@ -78,7 +80,7 @@ function mount(follows: boolean) {
       return createInspection(trace, source, host);
     },
     release: ({ trace }) => void host.call("releaseTrace", { trace: trace.trace }).catch(() => undefined),
-    shade: (weights) => base && void host.call("shade", { trace: base.trace.trace, weights }).catch(() => undefined),
+    shading: createStore(NO_SHADING),
   };
   const panes = createViewPanes(state, { selection, save, explorer });
   const strip = createTokenStrip(selection);
@@ -108,6 +110,12 @@ function mount(follows: boolean) {
     strip.node,
     panes.node,
   );
+  const shading = createAttentionShading(
+    selection,
+    explorer.shading,
+    (weights) => base && void host.call("shade", { trace: base.trace.trace, weights }).catch(() => undefined),
+    say,
+  );
   const setShown = (visible: boolean) => {
     for (const part of [strip.node, panes.node, saveTrace]) part.hidden = !visible;
   };
@@ -129,6 +137,7 @@ function mount(follows: boolean) {
     bar.describe(inspection);
     strip.show(inspection);
     panes.show(inspection);
+    shading.show(inspection);
   };
 
   /** Runs the text again with what is in force, or goes back to the first run. */
@@ -189,6 +198,10 @@ function mount(follows: boolean) {
     },
     select,
     follow: bar.follow,
+    toggleShading() {
+      panes.open("attention");
+      explorer.shading.set({ on: !explorer.shading.get().on });
+    },
     checkpoints(event: ExplorerEvents["checkpoints"]) {
       scrubber.show(event);
     },

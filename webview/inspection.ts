@@ -176,7 +176,7 @@ export function createInspection(
   return inspection;
 }
 
-const keyOf = (method: string, params: object): string => `${method} ${JSON.stringify(params)}`;
+const keyOf = (method: string, params: unknown): string => `${method} ${JSON.stringify(params)}`;
 
 /** The matrix of a tensor whose leading dimensions are 1, as [rows, cols]. */
 export function matrixOf(tensor: TraceTensor): { rows: number; cols: number; values: Float32Array } {

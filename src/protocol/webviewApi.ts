@@ -155,7 +155,10 @@ export interface Selected {
 }
 
 /** Told to the Explorer. */
-export interface ExplorerEvents extends InspectorEvents, ScrubberEvents {}
+export interface ExplorerEvents extends InspectorEvents, ScrubberEvents {
+  /** The user asked by a command that the selected token's attention is shaded in the editor, or not any more. */
+  toggleShading: Empty;
+}
 
 /** Asked by the training view. Every method is about the run that the view shows. */
 export interface TrainingHost {

@@ -1,7 +1,7 @@
 /** What the engine computes from a tiny trace when a page asks: real numbers of that trace, from the engine's own functions. */
 
 import type { Handlers } from "../../src/protocol/rpc";
-import type { WeightSummary } from "../../src/protocol/traceApi";
+import type { AttentionGrid, AttentionKind, WeightSummary } from "../../src/protocol/traceApi";
 import type { TraceQuestions } from "../../src/protocol/webviewApi";
 import { type TinyTrace, tinyTrace } from "./tinyTrace";
 
@@ -20,7 +20,7 @@ export function tinyAnswers(shown: () => TinyTrace): Handlers<TraceQuestions> {
     intervene: unanswered("intervene"),
     lens: unanswered("lens"),
     attribution: unanswered("attribution"),
-    attentionGrid: unanswered("attentionGrid"),
+    attentionGrid: ({ size, kind }) => attentionGrid(shown(), size, kind),
     neighbours: unanswered("neighbours"),
     projection: unanswered("projection"),
     weightSummary: ({ name, size }) => weightSummary(shown(), name, size),
@@ -29,6 +29,34 @@ export function tinyAnswers(shown: () => TinyTrace): Handlers<TraceQuestions> {
     compareTraces: unanswered("compareTraces"),
     compareWeights: unanswered("compareWeights"),
   };
+}
+
+/** Tiles of each pattern, and of the scores those that the page's tests ask for. */
+function attentionGrid({ info, tensor }: TinyTrace, size: number, kind: AttentionKind = "self"): AttentionGrid {
+  const name = (layer: number) =>
+    ({ self: `blocks.${layer}.attn.`, encoder: `enc.blocks.${layer}.attn.`, cross: `blocks.${layer}.cross.` })[kind];
+  const shapes = new Map(info.values.map((value) => [value.name, value.shape]));
+  let L = 0;
+  while (shapes.has(`${name(L)}pattern`)) L++;
+  const [, H, T, S] = shapes.get(`${name(0)}pattern`) as [number, number, number, number];
+  const kernel = Math.ceil(Math.max(T, S) / size);
+  const [rows, cols] = [Math.ceil(T / kernel), Math.ceil(S / kernel)];
+  const tiles = new Float32Array(L * H * rows * cols);
+  const unknown = () => new Float32Array(L * H).fill(Number.NaN);
+  const scores = { previousToken: unknown(), firstToken: unknown(), induction: unknown(), entropy: unknown() };
+  for (let i = 0; i < L * H; i++) {
+    const { data } = tensor(`${name(Math.floor(i / H))}pattern`, i % H);
+    data.forEach((weight, at) => {
+      const tile = (i * rows + Math.floor(Math.floor(at / S) / kernel)) * cols + Math.floor((at % S) / kernel);
+      tiles[tile] = Math.max(tiles[tile] as number, weight);
+    });
+    const queries = Array.from({ length: T - 1 }, (_, q) => q + 1);
+    const mean = (key: (query: number) => number) =>
+      queries.reduce((sum, q) => sum + (data[q * S + key(q)] as number), 0) / queries.length;
+    scores.firstToken[i] = mean(() => 0);
+    if (kind !== "cross") scores.previousToken[i] = mean((q) => q - 1);
+  }
+  return { layers: L, heads: H, rows, cols, tiles, scores };
 }
 
 function weightSummary({ weights }: TinyTrace, name: string, size: number): WeightSummary {

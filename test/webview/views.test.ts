@@ -7,7 +7,6 @@ import type { RunState, TraceQuestions } from "../../src/protocol/webviewApi";
 import { formatPercent, formatShape, formatValue } from "../../webview/format";
 import { createInspection, matrixOf } from "../../webview/inspection";
 import { createStore } from "../../webview/store";
-import { attentionSize, describeCell, isMasked, maxPool, strongestKeys } from "../../webview/views/attention/layout";
 import { differingSettings } from "../../webview/views/compare/layout";
 import { actionsOf, afterEvent, fromSnapshot, pointsOf, positions } from "../../webview/views/curves/layout";
 import { embeddingParts, stack } from "../../webview/views/embedding/layout";
@@ -41,35 +40,6 @@ describe("tokens", () => {
   test("a line ends after its line break", () => {
     const { tokens } = tinyTrace("a\nb").info;
     expect(tokenChips(tokens).map(({ breakAfter }) => breakAfter)).toEqual([false, false, true, false]);
-  });
-});
-
-describe("attention", () => {
-  const { info, tensor } = tinyTrace("hello");
-
-  test("sizes come from the trace", () => expect(attentionSize(info)).toEqual({ layers: 3, heads: 4 }));
-
-  test("a cell names query, key and value to six digits; a later key is masked", () => {
-    expect(describeCell(["the", "cat"], 1, 0, 0.12345678)).toBe("“cat” → “the”: 0.123457");
-    expect(describeCell(["the", "cat"], 0, 1, 0)).toBe("“the” → “cat”: masked");
-    expect(isMasked(3, 3)).toBe(false);
-  });
-
-  test("a thumbnail keeps the largest weight of the cells that share a pixel, and no masked cell", () => {
-    const pattern = Float32Array.of(1, 0, 0, 0, 0.3, 0.7, 0, 0, 0.1, 0.2, 0.7, 0, 0.1, 0.5, 0.1, 0.3);
-    expect([...maxPool(pattern, [4, 4], 2)]).toEqual([1, Number.NaN, 0.5, 0.7].map(Math.fround));
-    expect(
-      [...maxPool(Float32Array.of(1, 0, 0.25, 0.75), [2, 2], 4)].map((x) => (Number.isNaN(x) ? "-" : x)).join(" "),
-    ).toBe("1 1 - - 1 1 - - 0.25 0.25 0.75 0.75 0.25 0.25 0.75 0.75");
-  });
-
-  test("the strongest keys of a query are in order and never masked", () => {
-    const { rows, values } = matrixOf(tensor("blocks.1.attn.pattern", 2));
-    const keys = strongestKeys(values, rows, 2, 3);
-    expect(keys).toHaveLength(3);
-    expect(keys.every(({ key }) => key <= 2)).toBe(true);
-    expect(keys.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(1, 5);
-    expect(keys[0]!.weight).toBeGreaterThanOrEqual(keys[1]!.weight);
   });
 });
 

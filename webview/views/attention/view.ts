@@ -1,21 +1,35 @@
-/** Attention of one head as a matrix, with every head of the model as a thumbnail to choose from. */
+/** Attention: one head as a matrix or as lines, every head in small to choose from, and how a chosen weight comes about. */
 
-import { type Curve, sequentialScale } from "../../charts/colorScale";
 import { createHeatmap } from "../../charts/heatmap";
-import { el, fill, setAttr } from "../../dom";
+import { el, setAttr } from "../../dom";
 import { formatPercent } from "../../format";
 import { type Inspection, matrixOf, type View, type ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
+import { runText, valueText } from "../../parts/provenance";
 import { t } from "../../strings";
-import { onThemeChange, readTheme } from "../../theme";
-import { dropdown } from "../../toolkit";
+import { button, checkbox, dropdown } from "../../toolkit";
 import { tokenLabel } from "../tokens/layout";
-import { type AttentionKind, attentionKinds, describeCell, type Masked, maxPool, strongestKeys } from "./layout";
+import "./attention.css";
+import { createCellPanel } from "./cell";
+import { createHeadGrid } from "./headGrid";
+import {
+  type AttentionKind,
+  attentionKinds,
+  byRow,
+  firstKeyMass,
+  type Line,
+  type Masked,
+  pairText,
+  rowMaxima,
+  type Scale,
+  type Stage,
+  strongestKeys,
+  strongestLines,
+} from "./layout";
+import { createLinePicture, type LineEnd } from "./lines";
 
-/** Above this many tokens a thumbnail costs more to fetch than it says at its size. */
-const MAX_THUMBNAIL_TOKENS = 512;
-const MAX_THUMBNAILS = 192;
-const THUMBNAIL_SIZE = 40;
+/** How long a choice rests before what belongs to it, and what may be chosen next, is asked for. */
+const REST = 120;
 
 const KINDS: { readonly [K in AttentionKind["id"]]: string } = {
   cross: "Translation to source",
@@ -23,11 +37,27 @@ const KINDS: { readonly [K in AttentionKind["id"]]: string } = {
   encoder: "Source to itself",
 };
 
-/** A pattern that is shown. */
-interface ShownPattern {
+const STAGES: { readonly [S in Stage]: string } = {
+  scores: "scores, before the mask",
+  masked: "scores, masked",
+  pattern: "softmax",
+};
+
+const SCALES: { readonly [S in Scale]: string } = {
+  linear: "linear",
+  log: "logarithmic",
+  withoutFirst: "without the first token",
+  byRow: "each row by its largest",
+};
+
+/** A matrix that is shown, as the run has it. */
+interface Shown {
+  readonly inspection: Inspection;
   readonly title: string;
+  /** Of the tensor. */
   readonly name: string;
   readonly kind: AttentionKind;
+  readonly stage: Stage;
   readonly layer: number;
   readonly head: number;
   readonly labels: readonly string[];
@@ -35,129 +65,342 @@ interface ShownPattern {
   readonly rows: number;
   readonly cols: number;
   readonly values: Float32Array;
+  /** Which cells have no value; at the stage before the mask every cell has one. */
+  readonly masked: Masked | null;
 }
 
-export function createAttentionView({ section: makeSection, selection, save }: ViewContext): View {
+export function createAttentionView({ section: makeSection, selection, save, explorer }: ViewContext): View {
   const section = makeSection(t("Attention"));
-  const kindPicker = dropdown(t("From and to"), (id) => {
-    chosen = id;
-    draw();
-  });
-  const layerPicker = dropdown(t("Layer"), (value) => selection.set({ layer: Number(value) }));
-  const headPicker = dropdown(t("Head"), (value) => selection.set({ head: Number(value) }));
-  const curvePicker = dropdown(t("Colours"), (value) => {
-    curve = value === "linear" ? "linear" : "sqrt";
-    void load();
-  });
-  let curve: Curve = "linear";
-  curvePicker.update(
-    [
-      { value: "linear", label: t("linear") },
-      { value: "sqrt", label: t("square root") },
-    ],
-    curve,
-  );
-  const heatmap = createHeatmap((row) => {
-    if (shown) selection.set(shown.kind.id === "encoder" ? { sourceToken: row } : { token: row });
-  });
-  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
-  const summary = el("p", { class: "small muted" });
-  const thumbnails = createThumbnails((layer, head) => selection.set({ layer, head }));
   let inspection: Inspection | null = null;
   let kinds: readonly AttentionKind[] = [];
   let chosen = "";
-  let shown: ShownPattern | null = null;
+  let form: "matrix" | "lines" = "matrix";
+  let stage: Stage = "pattern";
+  let scale: Scale = "linear";
+  let perQuery = 4;
+  /** The key whose cell is taken apart; null: the strongest of the selected query. */
+  let chosenKey: number | null = null;
+  let shown: Shown | null = null;
+  /** Whether something was chosen while nobody looked. */
+  let isStale = false;
+  let resting: ReturnType<typeof setTimeout> | undefined;
+
+  const kindPicker = dropdown(t("From and to"), (id) => {
+    chosen = id;
+    chosenKey = null;
+    drawAll();
+  });
+  const layerPicker = dropdown(t("Layer"), (value) => selection.set({ layer: Number(value) }));
+  const headPicker = dropdown(t("Head"), (value) => selection.set({ head: Number(value) }));
+  const formPicker = dropdown(t("Picture"), (value) => {
+    form = value === "lines" ? "lines" : "matrix";
+    if (form === "lines") stage = "pattern";
+    void load();
+  });
+  const stagePicker = dropdown(t("Stage"), (value) => {
+    stage = value as Stage;
+    if (stage !== "pattern" && scale !== "byRow") scale = "linear";
+    void load();
+  });
+  const scalePicker = dropdown(t("Colours"), (value) => {
+    scale = value as Scale;
+    explorer?.shading.set({ scale });
+    updatePickers();
+    draw();
+  });
+  const countPicker = dropdown(t("Lines of each token"), (value) => {
+    perQuery = Number(value);
+    draw();
+  });
+
+  const selectQuery = (query: number) =>
+    selection.set(shown?.kind.id === "encoder" ? { sourceToken: query } : { token: query });
+  const selectKey = (key: number) => {
+    if (shown?.kind.id === "cross") selection.set({ sourceToken: key });
+    chosenKey = key;
+    markCell();
+  };
+  const heatmap = createHeatmap((query, key) => {
+    chosenKey = key;
+    selectQuery(query);
+    selectKey(key);
+  });
+  const lines = createLinePicture(({ side, index }) => (side === "query" ? selectQuery(index) : selectKey(index)));
+  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
+  const retry = button(t("Retry"), () => void load());
+  retry.hidden = true;
+  const empty = el("p", { class: "small muted" }, t("This run has no attention to show."));
+  const note = el("p", { class: "small muted axis-note" });
+  const summary = el("p", { class: "small muted" });
+  const mass = el("p", { class: "small" });
+  const heads = createHeadGrid((place) => selection.set(place));
+  const cell = createCellPanel(save);
 
   const fileName = () => {
     if (!shown) return "attention";
     const { kind, layer, head } = shown;
-    return `${kind.id === "self" ? "" : `${kind.id}-`}attention-layer${layer}-head${head}`;
+    const what = shown.stage === "pattern" ? "" : `-${shown.stage}`;
+    return `${kind.id === "self" ? "" : `${kind.id}-`}attention-layer${layer}-head${head}${what}`;
   };
-  const data = createDataBar({ fileName, table: () => shown && patternTable(shown), picture: heatmap.picture }, save);
+  const data = createDataBar(
+    {
+      fileName,
+      table: () => shown && matrixTableOf(shown),
+      picture: () => (form === "lines" ? lines.picture() : heatmap.picture()),
+      svg: () => (form === "lines" ? lines.svg() : heatmap.svg()),
+    },
+    save,
+  );
   const kindPart = labelled(t("From and to"), kindPicker.node);
   kindPart.classList.add("wide");
-  section.body.append(
-    el(
-      "div",
-      { class: "pickers" },
-      kindPart,
-      labelled(t("Layer"), layerPicker.node),
-      labelled(t("Head"), headPicker.node),
-      labelled(t("Colours"), curvePicker.node),
-    ),
-    problem,
-    el("p", { class: "small muted axis-note" }, t("Rows are queries, columns are keys.")),
+  const stagePart = labelled(t("Stage"), stagePicker.node);
+  const countPart = labelled(t("Lines of each token"), countPicker.node);
+  const shading = shadingControls(explorer);
+  const main = el(
+    "div",
+    { class: "attention-main" },
+    note,
     heatmap.node,
+    lines.node,
+    mass,
     summary,
     data.node,
-    thumbnails.node,
+    shading,
+    cell.node,
   );
+  const parts = el("div", { class: "attention-parts" }, main, heads.node);
+  const pickers = el(
+    "div",
+    { class: "pickers" },
+    kindPart,
+    labelled(t("Layer"), layerPicker.node),
+    labelled(t("Head"), headPicker.node),
+    labelled(t("Picture"), formPicker.node),
+    stagePart,
+    labelled(t("Colours"), scalePicker.node),
+    countPart,
+  );
+  section.body.append(empty, pickers, problem, retry, parts);
+  // A view that comes back into sight shows what was chosen meanwhile.
+  new ResizeObserver(() => {
+    if (isStale && section.body.clientWidth > 0) void load();
+  }).observe(section.body);
 
   const kindNow = () => kinds.find(({ id }) => id === chosen) ?? kinds[0];
   /** The layer and head that are selected, as far as this kind of attention has them. */
-  const place = ({ layers, heads }: AttentionKind) => {
+  const place = ({ layers, heads: count }: AttentionKind) => {
     const { layer, head } = selection.get();
-    return { layer: Math.min(layer, layers - 1), head: Math.min(head, heads - 1) };
+    return { layer: Math.min(layer, layers - 1), head: Math.min(head, count - 1) };
   };
   /** The row of the selected token. */
   const rowOf = ({ id, queries }: AttentionKind) => {
     const { token, sourceToken = 0 } = selection.get();
     return Math.min(id === "encoder" ? sourceToken : token, queries.length - 1);
   };
-
-  const markRow = () => {
-    if (!shown) return;
-    const { labels, keyLabels, values, cols, kind } = shown;
-    const row = rowOf(kind);
-    heatmap.mark(row);
-    const parts = strongestKeys(values, cols, row, 3, kind.isMasked).map(
-      ({ key, weight }) => `“${keyLabels[key]}” ${formatPercent(weight)}`,
-    );
-    summary.textContent = t("“{0}” looks at {1}", labels[row] ?? "", parts.join(", "));
+  /** The column whose cell is taken apart. */
+  const columnOf = ({ kind, values, cols, masked, stage: of }: Shown) => {
+    const { sourceToken } = selection.get();
+    const key = kind.id === "cross" && sourceToken !== undefined ? sourceToken : chosenKey;
+    if (key !== null && key < cols) return key;
+    return of === "pattern" ? (strongestKeys(values, cols, rowOf(kind), 1, masked)[0]?.key ?? 0) : rowOf(kind) % cols;
   };
 
   const load = async () => {
     const kind = kindNow();
     if (!inspection || !kind) return;
+    isStale = section.body.clientWidth === 0;
+    if (isStale) return;
     const asked = inspection;
     const { layer, head } = place(kind);
+    const of = stage;
     section.summarize(t("layer {0}, head {1}", layer, head));
-    thumbnails.mark(layer, head);
-    const name = kind.pattern(layer);
+    heads.mark({ layer, head });
+    updatePickers();
+    const name = kind.valueName(layer, of === "pattern" ? "pattern" : "scores");
+    setAttr(main, "aria-busy", "true");
     try {
       const { rows, cols, values } = matrixOf(await asked.tensor(name, head));
       const now = place(kind);
-      if (inspection !== asked || kindNow() !== kind || now.layer !== layer || now.head !== head) return;
+      if (inspection !== asked || kindNow() !== kind || now.layer !== layer || now.head !== head || stage !== of)
+        return;
       problem.textContent = "";
-      const labels = kind.queries.map(tokenLabel);
-      const keyLabels = kind.keys.map(tokenLabel);
-      const what = kinds.length > 1 ? `, ${t(KINDS[kind.id])}` : "";
-      const title = t("Attention of layer {0}, head {1}", layer, head) + what;
-      shown = { title, name, kind, layer, head, labels, keyLabels, rows, cols, values };
-      heatmap.show({
-        title,
+      retry.hidden = true;
+      setAttr(main, "aria-busy", null);
+      const what = [kinds.length > 1 && t(KINDS[kind.id]), of !== "pattern" && t(STAGES[of])];
+      const title = [t("Attention of layer {0}, head {1}", layer, head), ...what].filter((part) => part !== false);
+      shown = {
+        inspection: asked,
+        title: title.join(", "),
+        name,
+        kind,
+        stage: of,
+        layer,
+        head,
+        labels: kind.queries.map(tokenLabel),
+        keyLabels: kind.keys.map(tokenLabel),
         rows,
         cols,
         values,
-        scale: "sequential",
-        curve,
-        ...(kind.hasMask && { masked: kind.isMasked }),
-        rowLabels: labels,
-        colLabels: keyLabels,
-        rowHeight: "square",
-        describe: (query, key) =>
-          `${describeCell(labels, query, key, values[query * cols + key] as number, keyLabels, kind.isMasked)}\n${name}[0, ${head}, ${query}, ${key}]`,
-      });
-      markRow();
+        masked: of === "scores" ? null : kind.masked(layer),
+      };
+      draw();
       data.update();
     } catch (error) {
-      if (inspection === asked) problem.textContent = error instanceof Error ? error.message : String(error);
+      if (inspection !== asked) return;
+      problem.textContent = error instanceof Error ? error.message : String(error);
+      retry.hidden = false;
+      setAttr(main, "aria-busy", null);
+    }
+  };
+
+  const draw = () => {
+    if (!shown) return;
+    const { kind, layer } = shown;
+    heatmap.node.hidden = form !== "matrix";
+    lines.node.hidden = form !== "lines";
+    const window = kind.id === "self" ? (shown.inspection.trace.model.config.windows[layer] ?? null) : null;
+    note.textContent = [
+      form === "lines"
+        ? t("From each token on the left to those on the right that it looks at.")
+        : t("Rows are queries, columns are keys."),
+      window !== null && t("This layer sees the last {0} tokens only.", window),
+      shown.inspection.base && t("Of the changed run."),
+    ]
+      .filter((part) => typeof part === "string")
+      .join(" ");
+    if (form === "matrix") drawMatrix(shown);
+    else drawLines(shown);
+    markCell();
+  };
+
+  const drawMatrix = (of: Shown) => {
+    const { title, rows, cols, values, masked, labels, keyLabels } = of;
+    const isPattern = of.stage === "pattern";
+    const withoutFirst = scale === "withoutFirst";
+    const maxima = scale === "byRow" || !isPattern || withoutFirst ? rowMaxima(values, [rows, cols], hiding(of)) : null;
+    const hidden = hiding(of);
+    heatmap.show({
+      title: scale === "linear" ? title : `${title}, ${t("colours: {0}", t(SCALES[scale]))}`,
+      rows,
+      cols,
+      values: scale === "byRow" && maxima ? byRow(values, cols, maxima) : values,
+      scale: isPattern ? "sequential" : "diverging",
+      ...(scale === "log" && { curve: "log" }),
+      max: scale !== "byRow" && maxima ? maxima.reduce((max, x) => Math.max(max, x), 0) : 1,
+      ...(hidden && { masked: hidden }),
+      rowLabels: labels,
+      colLabels: keyLabels,
+      rowHeight: "square",
+      describe: (query, key) => describe(of, query, key, maxima),
+    });
+    mass.textContent = withoutFirst
+      ? t(
+          "“{0}”, the first token, is left out: {1} of the attention goes to it.",
+          keyLabels[0] ?? "",
+          formatPercent(firstKeyMass(values, [rows, cols], masked)),
+        )
+      : "";
+  };
+
+  /** The cells that are not coloured: without a value, or left out. */
+  const hiding = ({ masked, stage: of }: Shown): Masked | null => {
+    if (scale !== "withoutFirst" || of !== "pattern") return masked;
+    return (query, key) => key === 0 || (masked?.(query, key) ?? false);
+  };
+
+  const drawLines = (of: Shown) => {
+    const { title, rows, cols, values, labels, keyLabels } = of;
+    const { lines: strongest, leftOut } = strongestLines(values, [rows, cols], perQuery, hiding(of));
+    const maxima = rowMaxima(values, [rows, cols], hiding(of));
+    const largest = maxima.reduce((max, x) => Math.max(max, x), 0) || 1;
+    const strength = ({ query, weight }: Line) => {
+      if (scale === "byRow") return weight / (maxima[query] || 1);
+      return scale === "log" ? Math.max(0, 1 + Math.log10(weight) / 4) : weight / largest;
+    };
+    lines.show({
+      title: t("{0} as lines, the {1} strongest of each token", title, perQuery),
+      queries: labels,
+      keys: keyLabels,
+      lines: strongest,
+      strength,
+      describe: (end) => describeEnd(of, end, strongest),
+    });
+    mass.textContent = t(
+      "Only the {0} strongest lines of each token are drawn{1}: {2} of the attention is in lines that are not.",
+      perQuery,
+      scale === "withoutFirst" ? t(", and none to the first token") : "",
+      formatPercent(leftOut),
+    );
+  };
+
+  /** Marks the selected query and key, and says what the query looks at. */
+  const markCell = () => {
+    if (!shown) return;
+    const { kind, labels, keyLabels, values, cols, masked } = shown;
+    const [query, key] = [rowOf(kind), columnOf(shown)];
+    heatmap.mark(query, key);
+    lines.mark(query, key);
+    // What was chosen elsewhere is brought into sight; who points at the picture keeps their place in it.
+    if (!main.matches(":focus-within, :hover")) heatmap.reveal({ row: query, col: key });
+    if (shown.stage === "pattern") {
+      const looked = strongestKeys(values, cols, query, 3, masked).map(
+        ({ key: at, weight }) => `“${keyLabels[at]}” ${formatPercent(weight)}`,
+      );
+      summary.textContent = t("“{0}” looks at {1}", labels[query] ?? "", looked.join(", "));
+    } else summary.textContent = "";
+    clearTimeout(resting);
+    resting = setTimeout(() => void rested(), REST);
+  };
+
+  /** What belongs to the chosen cell, and then the heads that may be chosen next. */
+  const rested = async () => {
+    const of = shown;
+    if (!of) return;
+    const { inspection: asked, kind, layer, head, keyLabels, labels } = of;
+    const isCurrent = () => shown === of && inspection === asked;
+    if (!asked.has(kind.valueName(layer, "q"))) return cell.show(null);
+    try {
+      const matrix = async (value: "q" | "k" | "v") => matrixOf(await asked.tensor(kind.valueName(layer, value), head));
+      const [q, k, v] = await Promise.all([matrix("q"), matrix("k"), matrix("v")]);
+      const pattern = matrixOf(await asked.tensor(kind.valueName(layer, "pattern"), head));
+      if (!isCurrent()) return;
+      const [query, key] = [rowOf(kind), columnOf(of)];
+      cell.show({
+        inspection: asked,
+        kind,
+        layer,
+        head,
+        query,
+        key,
+        queryLabel: labels[query] ?? "",
+        keyLabel: keyLabels[key] ?? "",
+        q: q.values,
+        k: k.values,
+        v: v.values,
+        K: q.cols,
+        masked: kind.masked(layer),
+        weight: pattern.values[query * pattern.cols + key] as number,
+      });
+      // One after the other, so that a choice that is made meanwhile waits for one of them at most.
+      const value = of.stage === "pattern" ? "pattern" : "scores";
+      for (const [nextLayer, nextHead] of [
+        [layer, head + 1],
+        [layer, head - 1],
+        [layer + 1, head],
+        [layer - 1, head],
+      ] as const) {
+        if (!isCurrent()) return;
+        if (nextLayer < 0 || nextLayer >= kind.layers || nextHead < 0 || nextHead >= kind.heads) continue;
+        await asked.tensor(kind.valueName(nextLayer, value), nextHead);
+      }
+    } catch (error) {
+      if (isCurrent()) problem.textContent = error instanceof Error ? error.message : String(error);
     }
   };
 
   const updatePickers = () => {
     const kind = kindNow();
-    if (!kind) return;
+    if (!kind || !inspection) return;
     const { layer, head } = place(kind);
     kindPart.hidden = kinds.length < 2;
     kindPicker.update(
@@ -166,165 +409,145 @@ export function createAttentionView({ section: makeSection, selection, save }: V
     );
     layerPicker.update(numbered(kind.layers), String(layer));
     headPicker.update(numbered(kind.heads), String(head));
+    formPicker.update(
+      [
+        { value: "matrix", label: t("matrix") },
+        { value: "lines", label: t("lines") },
+      ],
+      form,
+    );
+    const hasScores = inspection.has(kind.valueName(layer, "scores"));
+    if (!hasScores) stage = "pattern";
+    stagePart.hidden = form === "lines" || !hasScores;
+    const stages: readonly Stage[] = kind.masked(layer) ? ["scores", "masked", "pattern"] : ["scores", "pattern"];
+    if (!stages.includes(stage)) stage = "pattern";
+    stagePicker.update(
+      stages.map((value) => ({ value, label: t(value === "scores" && stages.length < 3 ? "scores" : STAGES[value]) })),
+      stage,
+    );
+    // Scores have signs, and no sum to leave a part out of.
+    const scales: readonly Scale[] =
+      stage === "pattern" ? ["linear", "log", "withoutFirst", "byRow"] : ["linear", "byRow"];
+    scalePicker.update(
+      scales.map((value) => ({ value, label: t(SCALES[value]) })),
+      scale,
+    );
+    countPart.hidden = form !== "lines";
+    countPicker.update(
+      [1, 2, 4, 8, 16].map((count) => ({ value: String(count), label: String(count) })),
+      String(perQuery),
+    );
   };
 
-  const draw = () => {
+  const drawAll = () => {
     const kind = kindNow();
     if (!inspection || !kind) return;
-    updatePickers();
-    thumbnails.show(inspection, kind);
+    // The head that is looked at is asked for before all others.
     void load();
+    heads.show(inspection, kind);
   };
 
   selection.subscribe((now, before) => {
-    if (now.layer !== before.layer || now.head !== before.head) {
-      updatePickers();
-      void load();
+    if (now.layer !== before.layer || now.head !== before.head) void load();
+    else if (now.token !== before.token || now.sourceToken !== before.sourceToken) {
+      if (now.token !== before.token && chosenKey !== null && !heatmap.node.matches(":focus-within, :hover"))
+        chosenKey = null;
+      markCell();
     }
-    if (now.token !== before.token || now.sourceToken !== before.sourceToken) markRow();
   });
 
   return {
     section,
     asksTensors: true,
     show(next) {
+      if (next.trace.tokens.length !== inspection?.trace.tokens.length) chosenKey = null;
       inspection = next;
       kinds = attentionKinds(next.trace);
-      section.node.hidden = kinds.length === 0;
-      draw();
+      for (const part of [pickers, parts]) part.hidden = kinds.length === 0;
+      empty.hidden = kinds.length > 0;
+      if (shading) shading.hidden = next.trace.source !== undefined;
+      drawAll();
     },
   };
+}
+
+/** Whether the editor's text is shaded; the side panel cannot. */
+function shadingControls(explorer: ViewContext["explorer"]): HTMLElement | null {
+  if (!explorer) return null;
+  const { shading } = explorer;
+  const on = checkbox(
+    t("Shade the text in the editor by what the selected token looks at"),
+    shading.get().on,
+    (checked) => shading.set({ on: checked }),
+  );
+  const by = dropdown(t("Shade by"), (value) => shading.set({ mean: value === "mean" }));
+  const said = el(
+    "span",
+    { class: "small muted" },
+    t("Relative to the largest weight; without the first token where the colours are."),
+  );
+  const draw = () => {
+    const { on: isOn, mean } = shading.get();
+    on.checked = isOn;
+    by.node.hidden = said.hidden = !isOn;
+    by.update(
+      [
+        { value: "head", label: t("the selected head") },
+        { value: "mean", label: t("the mean over the layer's heads") },
+      ],
+      mean ? "mean" : "head",
+    );
+  };
+  shading.subscribe(draw);
+  draw();
+  return el("div", { class: "attention-shading" }, on, by.node, said);
 }
 
 /** A control with its name above it, which screen readers have from the control itself. */
 const labelled = (name: string, control: HTMLElement): HTMLElement =>
   el("div", { class: "picker" }, el("span", { class: "small muted", attrs: { "aria-hidden": "true" } }, name), control);
 
-interface Thumbnails {
-  readonly node: HTMLElement;
-  /** Every head's pattern; pictures of another trace take the place of those that are there when they have come. */
-  readonly show: (inspection: Inspection, kind: AttentionKind) => void;
-  readonly mark: (layer: number, head: number) => void;
-}
-
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => ({ value: String(i), label: String(i) }));
 
-/** A button per head, layers down and heads across; a picture is fetched when its button comes into view. */
-function createThumbnails(choose: (layer: number, head: number) => void): Thumbnails {
-  const node = el("div", { class: "head-grid" });
-  const buttons = new Map<string, HTMLButtonElement>();
-  const draws = new Map<Element, () => void>();
-  let observer: IntersectionObserver | null = null;
-  let laidOut = "";
-  onThemeChange(() => {
-    for (const draw of draws.values()) draw();
+/** Reads as `“the” → “cat”`, then the tensor's value, or that the cell has none. */
+function describe(of: Shown, query: number, key: number, maxima: Float32Array | null): string {
+  const { inspection, name, head, values, cols, labels, keyLabels, masked } = of;
+  const pair = pairText(labels[query] ?? query, keyLabels[key] ?? key);
+  const value = values[query * cols + key] as number;
+  if (masked?.(query, key))
+    return `${pair}: ${t("masked")}\n${name}[0, ${head}, ${query}, ${key}]\n${runText(inspection)}`;
+  const share = maxima?.[query]
+    ? `, ${t("{0} of its row's largest", formatPercent(Math.abs(value) / maxima[query]))}`
+    : "";
+  return `${pair}${share}\n${valueText(inspection, name, [0, head, query, key], value)}`;
+}
+
+/** A token's lines, strongest first. */
+function describeEnd(of: Shown, { side, index }: LineEnd, drawn: readonly Line[]): string {
+  const { inspection, name, head, labels, keyLabels } = of;
+  const own = drawn
+    .filter((line) => (side === "query" ? line.query : line.key) === index)
+    .sort((a, b) => b.weight - a.weight);
+  const listed = own.slice(0, 4).map(({ query, key, weight }) => {
+    const pair = pairText(labels[query] ?? query, keyLabels[key] ?? key);
+    return `${pair} ${name}[0, ${head}, ${query}, ${key}] = ${Number(weight.toPrecision(6))}`;
   });
-
-  const layOut = ({ id, layers, heads }: AttentionKind) => {
-    const size = `${id} ${layers} ${heads}`;
-    if (size === laidOut) return;
-    laidOut = size;
-    buttons.clear();
-    draws.clear();
-    const rows = Array.from({ length: layers }, (_, layer) => {
-      const row = Array.from({ length: heads }, (_, head) => {
-        const button = headButton(layer, head, () => choose(layer, head));
-        buttons.set(`${layer}.${head}`, button);
-        return button;
-      });
-      return el("div", { class: "head-row" }, el("span", { class: "head-row-label number" }, `L${layer}`), ...row);
-    });
-    fill(
-      node,
-      el("h3", { class: "subheading" }, t("All heads, the largest weight per pixel")),
-      el("div", { class: "head-rows", attrs: { role: "group", "aria-label": t("All heads") } }, ...rows),
-    );
-  };
-
-  return {
-    node,
-    show(inspection, kind) {
-      observer?.disconnect();
-      const { layers, heads, queries, keys, isMasked } = kind;
-      if (layers * heads > MAX_THUMBNAILS || Math.max(queries.length, keys.length) > MAX_THUMBNAIL_TOKENS) {
-        laidOut = "";
-        buttons.clear();
-        fill(node, el("p", { class: "small muted" }, t("Too large for an overview of all heads.")));
-        return;
-      }
-      layOut(kind);
-      const mine = new IntersectionObserver((entries) => {
-        for (const { isIntersecting, target } of entries) {
-          if (!isIntersecting) continue;
-          mine.unobserve(target);
-          const [layer, head] = ((target as HTMLElement).dataset.head ?? "0.0").split(".").map(Number) as [
-            number,
-            number,
-          ];
-          const canvas = target.firstElementChild as HTMLCanvasElement;
-          inspection
-            .tensor(kind.pattern(layer), head)
-            .then((tensor) => {
-              if (observer !== mine) return;
-              const { rows, cols, values } = matrixOf(tensor);
-              const draw = () => drawThumbnail(canvas, values, [rows, cols], isMasked);
-              draw();
-              draws.set(target, draw);
-            })
-            // The large picture says what went wrong when this head is chosen.
-            .catch(() => undefined);
-        }
-      });
-      observer = mine;
-      for (const button of buttons.values()) mine.observe(button);
-    },
-    mark(layer, head) {
-      for (const [place, button] of buttons) setAttr(button, "aria-pressed", String(place === `${layer}.${head}`));
-    },
-  };
+  const label = side === "query" ? labels[index] : keyLabels[index];
+  const what =
+    side === "query"
+      ? t("“{0}” ({1}), {2} lines drawn from it", label ?? "", index, own.length)
+      : t("“{0}” ({1}), {2} lines drawn to it", label ?? "", index, own.length);
+  return [what, ...listed, runText(inspection)].join("\n");
 }
 
-function headButton(layer: number, head: number, press: () => void): HTMLButtonElement {
-  const name = t("Layer {0}, head {1}", layer, head);
-  const button = el(
-    "button",
-    {
-      class: "head-button",
-      title: name,
-      attrs: { type: "button", "aria-label": name, "aria-pressed": "false" },
-      on: { click: press },
-    },
-    el("canvas", { class: "thumbnail" }),
-  );
-  button.dataset.head = `${layer}.${head}`;
-  return button;
-}
-
-function drawThumbnail(
-  canvas: HTMLCanvasElement,
-  values: Float32Array,
-  shape: readonly [number, number],
-  masked: Masked,
-): void {
-  const scale = sequentialScale(1, readTheme(), "sqrt");
-  const size = Math.round(THUMBNAIL_SIZE * (window.devicePixelRatio || 1));
-  canvas.width = canvas.height = size;
-  const context = canvas.getContext("2d") as CanvasRenderingContext2D;
-  const picture = new ImageData(size, size);
-  maxPool(values, shape, size, masked).forEach((weight, i) => {
-    if (!Number.isNaN(weight)) picture.data.set([...scale.colorAt(weight), 255], 4 * i);
-  });
-  context.putImageData(picture, 0, 0);
-}
-
-const patternTable = ({ title, kind, labels, keyLabels, rows, cols, values }: ShownPattern) => ({
-  title,
+const matrixTableOf = ({ title, name, head, labels, keyLabels, rows, cols, values, masked }: Shown) => ({
+  title: `${title}: ${name}[0, ${head}, query, key]`,
   columns: ["query \\ key", ...keyLabels.map((label, i) => `${i} ${label}`)],
   rows,
   row: (query: number) => [
     `${query} ${labels[query]}`,
     ...Array.from({ length: cols }, (_, key) =>
-      kind.isMasked(query, key) ? "masked" : (values[query * cols + key] as number),
+      masked?.(query, key) ? "masked" : (values[query * cols + key] as number),
     ),
   ],
 });

@@ -146,7 +146,10 @@ export function createLayersView({ section: makeSection, selection, save }: View
       const square = colTokens !== null;
       const columns = row.shape.length === 2 ? tokens : (colTokens?.map(tokenLabel) ?? "numbers");
       const isPattern = row.name.endsWith(".pattern");
-      const kind = attentionKinds(asked.trace).find(({ pattern }) => pattern(layerOf(row.name)) === row.name);
+      const kind = attentionKinds(asked.trace).find(
+        (each) => each.valueName(layerOf(row.name), "pattern") === row.name,
+      );
+      const masked = kind?.masked(layerOf(row.name));
       const index = perHead ? `0, ${kvHead}, ` : row.shape.length === 3 ? "0, " : "";
       heatmap.show({
         title: row.name,
@@ -154,7 +157,7 @@ export function createLayersView({ section: makeSection, selection, save }: View
         cols,
         values,
         scale: isPattern ? "sequential" : "diverging",
-        ...(kind?.hasMask && { masked: kind.isMasked }),
+        ...(masked && { masked }),
         rowLabels: labels,
         colLabels: columns,
         rowHeight: square ? "square" : 10,

@@ -1,0 +1,223 @@
+/** Every head of a run in small, to choose one from: a button each, with its picture and its score. */
+
+import type { AttentionGrid, HeadScore } from "../../../src/protocol/traceApi";
+import { sequentialScale } from "../../charts/colorScale";
+import { el, fill, setAttr } from "../../dom";
+import { formatValue } from "../../format";
+import type { Inspection } from "../../inspection";
+import { runText } from "../../parts/provenance";
+import { t } from "../../strings";
+import { onThemeChange, readTheme } from "../../theme";
+import { button, checkbox, dropdown } from "../../toolkit";
+import { type AttentionKind, type HeadPlace, headOrder, moveHead, scoreText } from "./layout";
+
+/** Pixels of a picture's side. */
+const SIZE = 40;
+
+const SCORES: { readonly [S in HeadScore]: { readonly label: string; readonly means: string } } = {
+  previousToken: {
+    label: "previous token",
+    means: "Mean attention to the token just before, over all tokens but the first.",
+  },
+  induction: {
+    label: "induction",
+    means:
+      "Mean attention to the tokens that came after earlier occurrences of the same token, over the tokens that have any.",
+  },
+  firstToken: {
+    label: "first token",
+    means: "Mean attention to the first token, over all tokens after it.",
+  },
+  entropy: {
+    label: "entropy",
+    means:
+      "Mean entropy of the rows in bits: 0 where each token looks at one only. The bars are relative to the largest.",
+  },
+};
+
+export interface HeadGrid {
+  readonly node: HTMLElement;
+  /** Asks for another run's heads; the pictures that are there stay until the new ones have come. */
+  readonly show: (inspection: Inspection, kind: AttentionKind) => void;
+  readonly mark: (place: HeadPlace) => void;
+}
+
+/** `choose` is called for a head that is clicked or moved to. */
+export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
+  let score: HeadScore | "" = "";
+  let sorted = false;
+  let asked: { readonly inspection: Inspection; readonly kind: AttentionKind } | null = null;
+  let grid: AttentionGrid | null = null;
+  let marked: HeadPlace = { layer: 0, head: 0 };
+  /** In the order of the page. */
+  let heads: { readonly place: HeadPlace; readonly node: HTMLButtonElement }[] = [];
+  let laidOut = "";
+
+  const scores = dropdown(t("Score of heads"), (value) => {
+    score = value as HeadScore | "";
+    draw();
+  });
+  const sort = checkbox(t("Sort by it"), false, (checked) => {
+    sorted = checked;
+    draw();
+  });
+  const means = el("p", { class: "small muted head-score-means" });
+  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
+  const retry = button(t("Retry"), () => asked && void load());
+  retry.hidden = true;
+  const rows = el("div", { class: "head-rows", attrs: { role: "group", "aria-label": t("All heads") } });
+  const node = el(
+    "div",
+    { class: "head-grid" },
+    el("h3", { class: "subheading" }, t("All heads, the largest weight of each tile")),
+    el("div", { class: "head-grid-controls" }, scores.node, sort),
+    means,
+    problem,
+    retry,
+    rows,
+  );
+  onThemeChange(() => draw());
+
+  rows.addEventListener("keydown", (event) => {
+    const at = heads.findIndex(({ node: each }) => each === document.activeElement);
+    if (at < 0) return;
+    const top = heads[0]?.node.offsetTop;
+    const perRow = sorted ? heads.filter(({ node: each }) => each.offsetTop === top).length : (asked?.kind.heads ?? 1);
+    const to = moveHead(event.key, at, heads.length, perRow);
+    const next = to === null ? undefined : heads[to];
+    if (!next) return;
+    event.preventDefault();
+    choose(next.place);
+    next.node.focus();
+  });
+
+  const load = async () => {
+    const question = asked;
+    if (!question) return;
+    const { inspection, kind } = question;
+    problem.textContent = "";
+    retry.hidden = true;
+    setAttr(rows, "aria-busy", "true");
+    try {
+      const answer = await inspection.attentionGrid({ size: SIZE, kind: kind.id });
+      if (asked !== question) return;
+      grid = answer;
+      draw();
+    } catch (error) {
+      if (asked !== question) return;
+      problem.textContent = error instanceof Error ? error.message : String(error);
+      retry.hidden = false;
+    } finally {
+      if (asked === question) setAttr(rows, "aria-busy", null);
+    }
+  };
+
+  const draw = () => {
+    if (!asked || !grid) return;
+    const { inspection, kind } = asked;
+    const told = (Object.keys(SCORES) as HeadScore[]).filter((name) => !grid?.scores[name].every(Number.isNaN));
+    if (score !== "" && !told.includes(score)) score = "";
+    scores.update(
+      [{ value: "", label: t("no score") }, ...told.map((name) => ({ value: name, label: t(SCORES[name].label) }))],
+      score,
+    );
+    sort.hidden = score === "";
+    means.textContent = score === "" ? "" : t(SCORES[score].means);
+    const values = score === "" ? null : grid.scores[score];
+    layOut(kind, sorted ? values : null);
+    const most = score === "entropy" ? Math.max(...[...(values ?? [])].filter((x) => !Number.isNaN(x))) : 1;
+    const colors = sequentialScale(1, readTheme(), "sqrt");
+    const { rows: height, cols: width, tiles } = grid;
+    for (const { place, node: each } of heads) {
+      const i = place.layer * kind.heads + place.head;
+      const canvas = each.querySelector("canvas") as HTMLCanvasElement;
+      canvas.width = width;
+      canvas.height = height;
+      const picture = new ImageData(width, height);
+      tiles.subarray(i * width * height, (i + 1) * width * height).forEach((weight, pixel) => {
+        // A tile without any weight is the page's own ground: masked, or exactly 0.
+        if (weight > 0) picture.data.set([...colors.colorAt(weight), 255], 4 * pixel);
+      });
+      canvas.getContext("2d")?.putImageData(picture, 0, 0);
+      const x = values?.[i];
+      const said = each.querySelector(".head-score") as HTMLElement;
+      said.hidden = x === undefined;
+      const name = t("Layer {0}, head {1}", place.layer, place.head);
+      each.title = name;
+      if (x === undefined || score === "") continue;
+      (said.firstElementChild as HTMLElement).textContent = scoreText(x);
+      (said.lastElementChild as HTMLElement).style.width = `${Number.isNaN(x) ? 0 : (100 * x) / (most || 1)}%`;
+      each.title = `${name}\n${t(SCORES[score].label)}: ${formatValue(x)}\n${runText(inspection)}`;
+    }
+    mark(marked);
+  };
+
+  /** A button for each head: layers down and heads across, or in the order of a score. */
+  const layOut = ({ id, layers, heads: count }: AttentionKind, by: Float32Array | null) => {
+    const key = `${id} ${layers} ${count} ${by ? [...by].join() : ""}`;
+    if (key === laidOut) return;
+    laidOut = key;
+    const hadFocus = rows.contains(document.activeElement);
+    heads = headOrder(layers, count, by).map((place) => ({ place, node: headButton(place, by !== null, choose) }));
+    rows.classList.toggle("sorted", by !== null);
+    if (by) fill(rows, ...heads.map(({ node: each }) => each));
+    else {
+      const row = (layer: number) => {
+        const own = heads.slice(layer * count, (layer + 1) * count).map(({ node: each }) => each);
+        return el("div", { class: "head-row" }, el("span", { class: "head-row-label number" }, `L${layer}`), ...own);
+      };
+      fill(rows, ...Array.from({ length: layers }, (_, layer) => row(layer)));
+    }
+    mark(marked);
+    if (hadFocus) heads.find(({ node: each }) => each.tabIndex === 0)?.node.focus();
+  };
+
+  const mark = (place: HeadPlace) => {
+    marked = place;
+    for (const { place: each, node: headNode } of heads) {
+      const isMarked = each.layer === place.layer && each.head === place.head;
+      setAttr(headNode, "aria-pressed", String(isMarked));
+      headNode.tabIndex = isMarked ? 0 : -1;
+    }
+  };
+
+  return {
+    node,
+    show(inspection, kind) {
+      if (
+        asked &&
+        (asked.kind.id !== kind.id || asked.kind.heads !== kind.heads || asked.kind.layers !== kind.layers)
+      ) {
+        grid = null;
+        laidOut = "";
+        heads = [];
+        fill(rows);
+      }
+      asked = { inspection, kind };
+      void load();
+    },
+    mark,
+  };
+}
+
+function headButton(place: HeadPlace, isNamed: boolean, choose: (place: HeadPlace) => void): HTMLButtonElement {
+  const { layer, head } = place;
+  const node = el(
+    "button",
+    {
+      class: "head-button",
+      attrs: { type: "button", "aria-label": t("Layer {0}, head {1}", layer, head), "aria-pressed": "false" },
+      on: { click: () => choose(place) },
+    },
+    isNamed && el("span", { class: "head-name number" }, `L${layer} H${head}`),
+    el("canvas", { class: "thumbnail" }),
+    el(
+      "span",
+      { class: "head-score" },
+      el("span", { class: "number" }),
+      el("span", { class: "head-score-fill", attrs: { "aria-hidden": "true" } }),
+    ),
+  );
+  node.dataset.head = `${layer}.${head}`;
+  return node;
+}
