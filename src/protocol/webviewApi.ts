@@ -23,6 +23,7 @@ import type {
   EngineApi,
   FoundTokens,
   ModelInfo,
+  Sampling,
   TraceInfo,
   TraceTensor,
   TrainEvent,
@@ -132,6 +133,18 @@ export interface InspectedSource {
   readonly text: string;
   /** The text had more characters than are inspected; the last of them are. */
   readonly truncated: boolean;
+  /** What the model wrote after the text in an editor. */
+  readonly completion?: Completion;
+}
+
+/** A completion that was shown in an editor, and what it was made with. */
+export interface Completion {
+  /** The tokens that the model read. */
+  readonly prompt: readonly number[];
+  /** The tokens that it wrote; fewer of their text may have been shown. */
+  readonly ids: readonly number[];
+  readonly shown: string;
+  readonly sampling: Pick<Sampling, "temperature" | "topK" | "topP" | "seed">;
 }
 
 /** Asked by the Explorer. */
