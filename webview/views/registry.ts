@@ -8,7 +8,9 @@ import { t } from "../strings";
 import { createArchitectureView } from "./architecture/view";
 import { createAttentionView } from "./attention/view";
 import { createEmbeddingView } from "./embedding/view";
-import { createLayersView } from "./layers/view";
+import { createGenerationView } from "./generation/view";
+import { createHiddenStatesView } from "./hiddenStates/view";
+import { createInterventionsView } from "./interventions/view";
 import { createLensView } from "./lens/view";
 import { createNextTokenView } from "./nextToken/view";
 import { createTokensView } from "./tokens/view";
@@ -27,7 +29,9 @@ export const viewKinds: readonly ViewKind[] = [
   { id: "nextToken", title: () => t("Next token"), create: createNextTokenView },
   { id: "architecture", title: () => t("Architecture"), create: createArchitectureView },
   { id: "embedding", title: () => t("Embeddings"), create: createEmbeddingView },
-  { id: "layers", title: () => t("Hidden states"), create: createLayersView },
+  { id: "layers", title: () => t("Hidden states"), create: createHiddenStatesView },
   { id: "attention", title: () => t("Attention"), create: createAttentionView },
   { id: "lens", title: () => t("Logit lens"), create: createLensView },
+  { id: "generation", title: () => t("Generation"), create: createGenerationView },
+  { id: "interventions", title: () => t("Interventions"), create: createInterventionsView },
 ];

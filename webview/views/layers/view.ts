@@ -6,6 +6,7 @@ import { formatNorm, formatShape, formatValue } from "../../format";
 import { type Inspection, matrixOf, type View, type ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
+import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { attentionKinds } from "../attention/layout";
 import { norm, rowOf } from "../embedding/layout";
@@ -25,8 +26,32 @@ import {
 /** Larger values are not fetched whole: 4 million numbers are 16 MB. */
 const MAX_VALUES = 4_000_000;
 
-export function createLayersView({ section: makeSection, selection, save }: ViewContext): View {
+export function createLayersView({ section: makeSection, ...context }: ViewContext): View {
   const section = makeSection(t("Layers"));
+  const values = createValueList(context);
+  section.body.append(values.node);
+  return {
+    section,
+    asksTensors: true,
+    show(inspection) {
+      section.summarize(blocksText(inspection));
+      values.show(inspection);
+    },
+  };
+}
+
+export function blocksText({ trace }: Inspection): string {
+  const blocks = valueGroups(trace.values).filter(({ block }) => block !== null).length;
+  return blocks === 1 ? t("1 block") : t("{0} blocks", blocks);
+}
+
+export interface ValueList {
+  readonly node: HTMLElement;
+  readonly show: (inspection: Inspection) => void;
+}
+
+/** Every named value of a run by block; the one that is chosen, here or in another view, shows its numbers. */
+export function createValueList({ selection, save }: Pick<ViewContext, "selection" | "save">): ValueList {
   const list = el("div", { class: "layer-list" });
   const norms = new Map<string, number>();
   let inspection: Inspection | null = null;
@@ -51,12 +76,15 @@ export function createLayersView({ section: makeSection, selection, save }: View
       fileName: () => shown?.row.name ?? "value",
       table: () => shown && matrixTable(shown.row.name, shown.labels, shown),
       picture: heatmap.picture,
+      svg: heatmap.svg,
     },
     save,
   );
   const viewer = el("div", { class: "value-viewer" }, valueTitle, problem, heatmap.node, valueData.node);
   const data = createDataBar({ fileName: () => "layers", table: () => shapeTable() }, save);
-  section.body.append(
+  const node = el(
+    "div",
+    {},
     el(
       "p",
       { class: "small muted" },
@@ -162,7 +190,7 @@ export function createLayersView({ section: makeSection, selection, save }: View
         colLabels: columns,
         rowHeight: square ? "square" : 10,
         describe: (r, c) =>
-          `“${row.shape.length === 2 ? tokens[c] : tokens[r]}”  ${row.name}[${index}${r}, ${c}] = ${formatValue(values[r * cols + c] as number)}`,
+          `“${row.shape.length === 2 ? tokens[c] : tokens[r]}”  ${row.name}[${index}${r}, ${c}] = ${formatValue(values[r * cols + c] as number)}\n${runText(asked)}`,
       });
       heatmap.mark(tokenOf(row));
       valueData.update();
@@ -202,13 +230,10 @@ export function createLayersView({ section: makeSection, selection, save }: View
   });
 
   return {
-    section,
-    asksTensors: true,
+    node,
     show(next) {
       inspection = next;
       groups = valueGroups(next.trace.values);
-      const blocks = groups.filter(({ block }) => block !== null).length;
-      section.summarize(blocks === 1 ? t("1 block") : t("{0} blocks", blocks));
       const wasOpen = new Set(drawn.filter(({ isOpen }) => isOpen()).map(({ group }) => titleOf(group)));
       const first = drawn.length === 0;
       drawn = groups.map((group) =>

@@ -1,0 +1,29 @@
+/** Where a part of a view says what went wrong, with a button that asks again. */
+
+import { el, fill } from "../../dom";
+import { t } from "../../strings";
+
+export interface Problem {
+  readonly node: HTMLElement;
+  readonly say: (error: unknown) => void;
+  readonly clear: () => void;
+}
+
+export function createProblem(again: () => void): Problem {
+  const node = el("p", { class: "inline-problem", attrs: { role: "alert" } });
+  const retry = () => {
+    node.replaceChildren();
+    again();
+  };
+  return {
+    node,
+    say: (error) =>
+      fill(
+        node,
+        error instanceof Error ? error.message : String(error),
+        " ",
+        el("button", { class: "action", attrs: { type: "button" }, on: { click: retry } }, t("Try again")),
+      ),
+    clear: () => node.replaceChildren(),
+  };
+}
