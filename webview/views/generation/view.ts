@@ -1,0 +1,484 @@
+/** A generation step by step: what there was to choose from, what the sampler cut, and the branches of other choices. */
+
+import "./generation.css";
+import type { GenerationParams } from "../../../src/protocol/traceApi";
+import { createHeatmap } from "../../charts/heatmap";
+import { el, fill, setAttr } from "../../dom";
+import { formatCount, formatPercent, formatValue } from "../../format";
+import type { Inspection, View, ViewContext } from "../../inspection";
+import { createDataBar } from "../../parts/dataBar";
+import { runText } from "../../parts/provenance";
+import { t } from "../../strings";
+import { button } from "../../toolkit";
+import { visibleText } from "../tokens/layout";
+import { moveToken } from "../tokens/view";
+import { createBranchTree } from "./branchTree";
+import {
+  type Branch,
+  bitsOf,
+  branchWith,
+  type Choice,
+  choicesOf,
+  drawnStep,
+  generationTable,
+  parentAt,
+  pickedStep,
+  type Step,
+  sharedSteps,
+  stepsOf,
+  textOf,
+  writtenAt,
+  writtenLabel,
+} from "./layout";
+import { createSettings } from "./settings";
+
+/** Tokens told of each step: ranks are known as far as this. */
+const TOLD = 100;
+/** Listed of the step that is looked at. */
+const LISTED = 20;
+/** In the picture of all steps. */
+const ROWS = 10;
+/** Characters of the prompt that are shown before what was written. */
+const PROMPT_END = 60;
+
+/** What was written after one prompt: kept while all views look at one of its texts. */
+interface Generation {
+  readonly inspection: Inspection;
+  readonly prompt: readonly number[];
+  readonly text: string;
+}
+
+export function createGenerationView({ section: makeSection, selection, save, explorer }: ViewContext): View {
+  const section = makeSection(t("Generation"));
+  /** The run that all views show: that of the prompt, or of a text that was written after it. */
+  let current: Inspection | null = null;
+  let generation: Generation | null = null;
+  let branches: readonly Branch[] = [];
+  let branch = 0;
+  let step = 0;
+  let lastId = 0;
+  let writing: AbortController | null = null;
+  /** Of the run that is shown, where the written tokens begin; null where it has none of them. */
+  let shownAt: number | null = null;
+  let openedText: string | null = null;
+  let drawing = 0;
+
+  const said = el("p", { class: "small muted" });
+  const settings = createSettings();
+  const generate = button(t("Generate"), () => void restart(), "primary");
+  const stop = button(t("Stop"), () => writing?.abort());
+  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
+  const completed = el("p", { class: "small" });
+  const tree = createBranchTree((id) => look(id, Math.min(step, stepsOf(branches, id).length - 1)));
+  const promptEnd = el("span", { class: "mono muted written-prompt" });
+  const written = el("div", {
+    class: "written-tokens",
+    attrs: { role: "listbox", "aria-label": t("Written tokens"), "aria-orientation": "horizontal" },
+  });
+  const slider = el("input", {
+    class: "scrubber-slider step-slider",
+    attrs: { type: "range", min: 1, step: 1, "aria-label": t("Step") },
+    on: { input: () => look(branch, Number(slider.value) - 1) },
+  });
+  const stepSaid = el("span", { class: "small number" });
+  const openAll = button(t("Open this text in all views"), () => {
+    const text = writtenText();
+    if (text === null || !generation) return;
+    openedText = generation.text + text;
+    explorer?.run(openedText);
+  });
+  const back = button(t("Back to the prompt"), () => generation && explorer?.run(generation.text));
+  const opened = el("p", { class: "small", attrs: { role: "status" } });
+  const stepTitle = el("h3", { class: "subheading" });
+  const facts = el("p", { class: "small" });
+  const choices = el("ol", { class: "bars choices", attrs: { "aria-label": t("Tokens to choose from") } });
+  const readout = el("p", { class: "readout choice-readout", attrs: { "aria-hidden": "true" } });
+  const heatmap = createHeatmap((_, col) => look(branch, col));
+  const data = createDataBar(
+    {
+      fileName: () => "generation",
+      table: () => {
+        const steps = shownSteps();
+        return steps.length > 0 ? generationTable(steps, t("Steps of the generation")) : null;
+      },
+      picture: heatmap.picture,
+      svg: heatmap.svg,
+    },
+    save,
+  );
+  const result = el(
+    "div",
+    { class: "generation-result" },
+    el("h3", { class: "subheading" }, t("Branches")),
+    tree.node,
+    el("div", { class: "written" }, promptEnd, written),
+    el("div", { class: "step-row" }, slider, stepSaid),
+    el("div", { class: "buttons" }, openAll, back),
+    opened,
+    stepTitle,
+    facts,
+    choices,
+    readout,
+    el("h3", { class: "subheading" }, t("What there was to choose from at each step")),
+    el("p", { class: "small muted" }, t("A column for each step, the most likely token on top; ✓ was written.")),
+    heatmap.node,
+    data.node,
+  );
+  section.body.append(said, settings.node, el("div", { class: "buttons" }, generate, stop), problem, completed, result);
+
+  const shownSteps = (): readonly Step[] => (branches.length > 0 ? stepsOf(branches, branch) : []);
+  const shownBranch = () => branches.find(({ id }) => id === branch);
+  /** The text of the branch that is shown; null while it is written. */
+  const writtenText = (): string | null => {
+    const spans = shownBranch()?.spans;
+    return spans ? textOf(spans) : null;
+  };
+  const say = (error: unknown) => {
+    problem.textContent = error instanceof Error ? error.message : String(error);
+  };
+  const change = (id: number, to: Partial<Branch>) => {
+    branches = branches.map((each) => (each.id === id ? { ...each, ...to } : each));
+  };
+
+  /** Everything anew, from the prompt. */
+  const restart = () => {
+    if (!generation) return;
+    const wanted = settings.read();
+    if (typeof wanted === "string") return say(wanted);
+    branches = [];
+    step = 0;
+    return write({ id: ++lastId, parent: null, from: 0, steps: [], reason: null, spans: null });
+  };
+
+  /** Goes on with another token at the step that is looked at. */
+  const pick = (token: number) => {
+    const steps = shownSteps();
+    const at = steps[step];
+    if (!at) return;
+    const there = branchWith(branches, branch, step, token);
+    if (there !== null) return look(there, step);
+    const picked = pickedStep(at, token);
+    const wanted = settings.read();
+    if (typeof wanted === "string") return say(wanted);
+    if (!picked) return;
+    const parent = parentAt(branches, branch, step);
+    return write({ id: ++lastId, parent, from: step, steps: [picked], reason: null, spans: null });
+  };
+
+  /** Writes a branch on to its end. */
+  const write = async (begun: Branch) => {
+    const of = generation;
+    const wanted = settings.read();
+    if (!of || typeof wanted === "string") return;
+    writing?.abort();
+    const abort = new AbortController();
+    writing = abort;
+    problem.textContent = "";
+    branches = [...branches, begun];
+    branch = begun.id;
+    draw();
+    const isOver = () => generation !== of || !branches.some(({ id }) => id === begun.id);
+    const path = () => [...of.prompt, ...stepsOf(branches, begun.id).map(({ id }) => id)];
+    const ask = (params: Pick<GenerationParams, "maxNewTokens">) =>
+      of.inspection.generationTrace(
+        { ...wanted, ...params, prompt: path(), count: TOLD },
+        (told) => {
+          if (isOver() || abort.signal.aborted) return;
+          const { steps } = branches.find(({ id }) => id === begun.id) ?? begun;
+          change(begun.id, { steps: [...steps, drawnStep(told, wanted)] });
+          drawSoon();
+        },
+        abort.signal,
+      );
+    try {
+      const { reason } = await ask({
+        maxNewTokens: Math.max(0, wanted.maxNewTokens - begun.from - begun.steps.length),
+      });
+      if (isOver()) return;
+      change(begun.id, { reason });
+    } catch (error) {
+      if (isOver()) return;
+      if (!abort.signal.aborted) say(error);
+      change(begun.id, { reason: "cancelled" });
+    }
+    // What was written, as the tokens of a text: also of what was stopped.
+    try {
+      const { prompt } = await of.inspection.generationTrace({ prompt: path(), maxNewTokens: 0, count: 0 });
+      if (!isOver()) change(begun.id, { spans: prompt.slice(of.prompt.length) });
+    } catch (error) {
+      if (!isOver()) say(error);
+    }
+    if (writing === abort) writing = null;
+    if (!isOver()) draw();
+  };
+
+  /** Shows a step of a branch. */
+  const look = (id: number, at: number) => {
+    branch = id;
+    step = Math.max(0, at);
+    draw();
+    // In a run of this text, the token that the step wrote is the one that all views look at.
+    if (shownAt !== null && step < shownSteps().length) selection.set({ token: shownAt + step });
+  };
+
+  const drawSoon = () => {
+    cancelAnimationFrame(drawing);
+    drawing = requestAnimationFrame(draw);
+  };
+
+  const draw = () => {
+    cancelAnimationFrame(drawing);
+    const steps = shownSteps();
+    step = Math.max(0, Math.min(step, steps.length - 1));
+    generate.disabled = false;
+    stop.hidden = writing === null;
+    setAttr(result, "aria-busy", String(writing !== null));
+    result.hidden = steps.length === 0;
+    drawShownAt();
+    tree.show(branches, branch);
+    drawWritten(steps);
+    drawStep(steps);
+    drawChoicesOfAll(steps);
+    drawCompletion();
+    const bits = steps.length > 0 ? bitsOf(steps) : null;
+    section.summarize(bits === null ? "" : t("{0} tokens, {1} bits", formatCount(steps.length), bits.toFixed(1)));
+    data.update();
+  };
+
+  /** Finds the written tokens in the run that is shown. */
+  const drawShownAt = () => {
+    const spans = shownBranch()?.spans;
+    const isWhole = spans && current && generation && current.source.text === generation.text + textOf(spans);
+    shownAt = isWhole && spans.length > 0 ? writtenAt(current?.trace.tokens ?? [], spans) : null;
+    const isPrompt = current?.source.text === generation?.text;
+    back.hidden = isPrompt;
+    openAll.disabled = !spans || spans.length === 0 || isWhole === true;
+    opened.textContent = isPrompt
+      ? ""
+      : isWhole && shownAt === null
+        ? t("All views show this text. Read as a text, it is split into other tokens than were written.")
+        : isWhole
+          ? t("All views show this text; the step that is looked at is the selected token.")
+          : t("All views show the text of another branch.");
+  };
+
+  const drawWritten = (steps: readonly Step[]) => {
+    const focused = written.contains(document.activeElement);
+    fill(written, ...steps.map((each, i) => drawToken(each, i)));
+    const chip = written.children[step];
+    if (focused && chip instanceof HTMLElement) chip.focus({ preventScroll: true });
+    setAttr(slider, "max", Math.max(1, steps.length));
+    slider.value = String(step + 1);
+    const at = steps[step];
+    const text = at ? t("step {0} of {1}", step + 1, steps.length) : "";
+    stepSaid.textContent = text;
+    setAttr(slider, "aria-valuetext", at ? `${text}: “${writtenLabel(at)}”` : text);
+  };
+
+  const drawToken = (each: Step, i: number): HTMLElement => {
+    const chip = el(
+      "span",
+      {
+        class: `strip-token written-token mono${each.drawnWith === null ? " picked" : ""}`,
+        title: describe(each, i, each.id, each.probability),
+        attrs: { role: "option", "aria-selected": String(i === step), tabindex: i === step ? 0 : -1 },
+      },
+      writtenLabel(each),
+    );
+    chip.dataset.step = String(i);
+    chip.style.setProperty("--probability", String(each.probability));
+    return chip;
+  };
+  written.addEventListener("click", ({ target }) => {
+    const chip = target instanceof Element ? target.closest<HTMLElement>("[data-step]") : null;
+    if (chip) look(branch, Number(chip.dataset.step));
+  });
+  written.addEventListener("keydown", (event) => {
+    const to = moveToken(event.key, step, shownSteps().length);
+    if (to === null) return;
+    event.preventDefault();
+    look(branch, to);
+  });
+
+  /** Where a probability is from: the logits of the token before, over the whole vocabulary. */
+  const describe = (each: Step, i: number, id: number, probability: number): string => {
+    if (!generation) return "";
+    const position = generation.prompt.length - 1 + i;
+    const value = `softmax(logits[0, ${position}])[${id}] = ${formatValue(probability)}`;
+    return `${value}\n${t("entropy {0} bits", formatValue(each.entropyBits))}\n${t("after {0} tokens", position + 1)}, ${runText(generation.inspection)}`;
+  };
+
+  const drawStep = (steps: readonly Step[]) => {
+    const at = steps[step];
+    if (!at || !current) return fill(choices);
+    const { vocabSize } = current.trace.model.config;
+    const { kept, drawnWith } = at;
+    stepTitle.textContent = t("Step {0}: “{1}”", step + 1, writtenLabel(at));
+    const drawn =
+      drawnWith === null
+        ? t("You picked this token.")
+        : kept.tokens === 1
+          ? t("Only one token was left to draw.")
+          : t("It drew this token with probability {0}.", formatValue(drawnWith));
+    facts.textContent = [
+      t(
+        "The model gave it {0}, with an entropy of {1} bits.",
+        formatPercent(at.probability),
+        formatValue(at.entropyBits),
+      ),
+      t(
+        "The sampler kept {0} of {1} tokens, which have {2} of the model’s probability.",
+        formatCount(kept.tokens),
+        formatCount(vocabSize),
+        formatPercent(kept.mass),
+      ),
+      drawn,
+    ].join(" ");
+    const listed = choicesOf(at, LISTED);
+    const focused = choices.contains(document.activeElement)
+      ? [...choices.querySelectorAll("button")].indexOf(document.activeElement as HTMLButtonElement)
+      : -1;
+    fill(choices, ...listed.map((choice) => drawChoice(at, choice)), drawRest(listed, vocabSize));
+    readout.textContent = "";
+    if (focused >= 0) choices.querySelectorAll("button")[focused]?.focus();
+  };
+
+  const drawChoice = (at: Step, { id, label, probability, rank, isKept, isWritten }: Choice): HTMLElement => {
+    const bar = el("span", { class: "bar-fill" });
+    bar.style.width = `${100 * probability}%`;
+    const where = describe(at, step, id, probability);
+    const read = () => {
+      readout.textContent = where;
+    };
+    const state = isWritten ? t("written") : isKept === false ? t("cut") : "";
+    const known = rank === null ? t("rank above {0}", TOLD) : t("rank {0}", formatCount(rank));
+    return el(
+      "li",
+      { class: `bar choice${isWritten ? " is-written" : ""}${isKept === false ? " is-cut" : ""}` },
+      el(
+        "button",
+        {
+          class: "bar-label mono action",
+          title: isWritten ? where : t("Go on from here with “{0}”", label),
+          attrs: { type: "button", "aria-label": `“${label}”, ${known}, ${formatValue(probability)} ${state}` },
+          on: { click: () => void pick(id), focus: read, mouseenter: read },
+        },
+        label,
+      ),
+      el("span", { class: "bar-note number" }, `#${id}`),
+      el("span", { class: "bar-track", title: where, attrs: { "aria-hidden": "true" } }, bar),
+      el("span", { class: "bar-value number", title: where }, formatPercent(probability)),
+      el("span", { class: "choice-state small" }, state),
+    );
+  };
+
+  const drawRest = (listed: readonly Choice[], vocabSize: number): HTMLElement | false => {
+    const rest = 1 - listed.reduce((sum, { probability }) => sum + probability, 0);
+    if (listed.length >= vocabSize) return false;
+    const bar = el("span", { class: "bar-fill rest" });
+    bar.style.width = `${100 * Math.max(0, rest)}%`;
+    return el(
+      "li",
+      { class: "bar choice rest" },
+      el("span", { class: "bar-label" }, t("{0} others", formatCount(vocabSize - listed.length))),
+      el("span", { class: "bar-track", attrs: { "aria-hidden": "true" } }, bar),
+      el("span", { class: "bar-value number" }, formatPercent(Math.max(0, rest))),
+      el("span", { class: "choice-state small" }),
+    );
+  };
+
+  const drawChoicesOfAll = (steps: readonly Step[]) => {
+    if (steps.length === 0) return;
+    const rows = Math.min(ROWS, ...steps.map(({ top }) => top.length));
+    const values = Float32Array.from(
+      { length: rows * steps.length },
+      (_, i) => steps[i % steps.length]?.top[Math.floor(i / steps.length)]?.probability ?? Number.NaN,
+    );
+    const columns = steps.map((each) => choicesOf(each, rows));
+    const at = (row: number, col: number) => columns[col]?.[row] as Choice;
+    heatmap.show({
+      title: t("What there was to choose from at each step"),
+      rows,
+      cols: steps.length,
+      values,
+      scale: "sequential",
+      max: 1,
+      rowLabels: Array.from({ length: rows }, (_, row) => String(row + 1)),
+      colLabels: steps.map(writtenLabel),
+      rowHeight: 20,
+      text: (row, col) => `${at(row, col).isWritten ? "✓" : ""}${at(row, col).label}`,
+      describe: (row, col) => {
+        const { id, label, probability, isKept } = at(row, col);
+        const cut = isKept === false ? `, ${t("cut")}` : "";
+        return `${t("step {0}, rank {1}: “{2}”", col + 1, row + 1, label)}${cut}\n${describe(steps[col] as Step, col, id, probability)}`;
+      },
+    });
+    heatmap.mark(null, step);
+    heatmap.reveal({ row: 0, col: step });
+  };
+
+  /** Whether a completion came about as these steps say. */
+  const drawCompletion = () => {
+    const made = generation?.inspection.source.completion;
+    completed.hidden = !made;
+    const first = branches[0];
+    if (!made || !first || first.reason === null) return;
+    const shared = sharedSteps(first.steps, made.ids);
+    const same =
+      shared === made.ids.length
+        ? t("These steps wrote the same {0} tokens.", formatCount(shared))
+        : t(
+            "These steps differ from it after {0} of its {1} tokens: the model or the settings are others now.",
+            formatCount(shared),
+            formatCount(made.ids.length),
+          );
+    completed.textContent = `${t("The completion was “{0}”.", visibleText(made.shown))} ${same}`;
+  };
+
+  selection.subscribe((now, before) => {
+    if (now.token === before.token || shownAt === null) return;
+    const at = now.token - shownAt;
+    if (at >= 0 && at < shownSteps().length && at !== step) look(branch, at);
+  });
+
+  const begin = (inspection: Inspection) => {
+    const { trace, source } = inspection;
+    const { completion } = source;
+    writing?.abort();
+    branches = [];
+    openedText = null;
+    const prompt = completion?.prompt ?? trace.tokens.map(({ id }) => id);
+    generation = { inspection, prompt, text: source.text };
+    if (completion) settings.write({ ...completion.sampling, maxNewTokens: completion.ids.length });
+    promptEnd.textContent = `${source.text.length > PROMPT_END ? "…" : ""}${visibleText(source.text.slice(-PROMPT_END))}`;
+    said.textContent = t("What the model writes after these {0} tokens, one by one.", formatCount(prompt.length));
+    problem.textContent = "";
+    completed.textContent = "";
+    draw();
+    const why = trace.opened
+      ? t("This run is from a file; open its text with its model to write on from it.")
+      : trace.source
+        ? t("This model translates whole sentences; choose a model that writes on from a text.")
+        : "";
+    for (const part of [settings.node, generate]) part.hidden = why !== "";
+    if (why) said.textContent = why;
+    else void restart();
+  };
+
+  return {
+    section,
+    asksTensors: true,
+    show(next) {
+      current = next;
+      const of = generation;
+      const sameModel = of && sameRun(of.inspection, next);
+      const isPrompt = of && sameModel && next.source.text === of.text && next.source.completion === undefined;
+      if (isPrompt || (sameModel && openedText !== null && next.source.text === openedText)) return draw();
+      begin(next.base ?? next);
+    },
+  };
+}
+
+/** Of one model as it was at one step. */
+const sameRun = (a: Inspection, b: Inspection): boolean =>
+  a.trace.model.dir === b.trace.model.dir && a.trace.model.step === b.trace.model.step;
