@@ -19,7 +19,7 @@ import { createStore } from "./store";
 import { t, useStrings } from "./strings";
 import { button, checkbox, registerControls } from "./toolkit";
 import { attentionSize } from "./views/attention/layout";
-import { createAttentionShading, NO_SHADING } from "./views/attention/shading";
+import { createAttentionShading, NO_SHADING, type Shading } from "./views/attention/shading";
 
 /** Typing pauses this long before the text is run. */
 const TYPING_PAUSE = 500;
@@ -29,7 +29,9 @@ const host = connectHost<ExplorerHost, ExplorerEvents>();
 document.body.classList.add("page-editor");
 
 /** Kept while the panel is hidden, and over a reload of the window: the host reads `text` then. */
-const state = createStore(remembered({ text: "", view: "tokens", beside: "", token: -1, layer: 0, head: 0 }));
+const state = createStore(
+  remembered({ text: "", view: "tokens", beside: "", token: -1, layer: 0, head: 0, shade: false as boolean }),
+);
 state.subscribe((now) => remember(now));
 
 const main = el("main", { class: "explorer", attrs: { "aria-label": "Explorer" } });
@@ -80,8 +82,9 @@ function mount(follows: boolean) {
       return createInspection(trace, source, host);
     },
     release: ({ trace }) => void host.call("releaseTrace", { trace: trace.trace }).catch(() => undefined),
-    shading: createStore(NO_SHADING),
+    shading: createStore<Shading>({ ...NO_SHADING, on: state.get().shade }),
   };
+  explorer.shading.subscribe(({ on }) => state.set({ shade: on }));
   const panes = createViewPanes(state, { selection, save, explorer });
   const strip = createTokenStrip(selection);
   const bar = createTopBar(follows, runText);

@@ -31,6 +31,7 @@ export interface Commands {
   "decoderLab.inspectSelection": () => Promise<void>;
   "decoderLab.openExplorer": (model?: Model) => Promise<void>;
   "decoderLab.exploreInspected": () => Promise<void>;
+  "decoderLab.toggleAttentionShading": () => Promise<void>;
   "decoderLab.toggleCompletions": () => Promise<void>;
   "decoderLab.chooseDevice": () => Promise<void>;
   "decoderLab.restartEngine": () => Promise<void>;
@@ -66,6 +67,7 @@ export const commandIds: { readonly [Id in keyof Commands]: true } = {
   "decoderLab.inspectSelection": true,
   "decoderLab.openExplorer": true,
   "decoderLab.exploreInspected": true,
+  "decoderLab.toggleAttentionShading": true,
   "decoderLab.toggleCompletions": true,
   "decoderLab.chooseDevice": true,
   "decoderLab.restartEngine": true,

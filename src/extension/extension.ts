@@ -117,6 +117,7 @@ export function activate(context: vscode.ExtensionContext): void {
     command("decoderLab.inspectSelection", () => inspector.reveal()),
     command("decoderLab.openExplorer", openExplorer(lab, explorer)),
     command("decoderLab.exploreInspected", async () => explorer.show(inspector.text)),
+    command("decoderLab.toggleAttentionShading", async () => explorer.toggleShading()),
     command("decoderLab.toggleCompletions", toggleCompletions()),
     command("decoderLab.chooseDevice", chooseDevice(lab)),
     command("decoderLab.restartEngine", restartEngine(lab)),

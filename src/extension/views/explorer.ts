@@ -33,6 +33,9 @@ export class Explorer {
   #explored: Explored;
   #follow = false;
   #timer: NodeJS.Timeout | undefined;
+  /** Whether the page that is there listens; one that is made again does not yet. */
+  #isReady = false;
+  #togglesWhenReady = false;
   /** Runs that the page asked for beside the one that is shown. */
   readonly #beside = new Set<number>();
 
@@ -60,6 +63,10 @@ export class Explorer {
     };
     const subscriptions = vscode.Disposable.from(
       this.#link,
+      panel.onDidChangeViewState(() => {
+        // A page that is hidden is gone.
+        if (!panel.visible) this.#isReady = false;
+      }),
       vscode.window.onDidChangeActiveTextEditor((editor) => editor && moved(editor.document)),
       vscode.window.onDidChangeTextEditorSelection(({ textEditor }) => moved(textEditor.document)),
       vscode.workspace.onDidChangeTextDocument(({ document }) => moved(document)),
@@ -92,6 +99,13 @@ export class Explorer {
     this.#soon(true);
   }
 
+  /** Shades the editor's text by what the selected token looks at, or takes the shades away. */
+  toggleShading(): void {
+    this.#panel.reveal(undefined, true);
+    this.#togglesWhenReady = !this.#isReady;
+    if (this.#isReady) this.#server.tell("toggleShading", {});
+  }
+
   /** A new engine knows nothing of the run that is shown: it is made again. */
   engineStarted(): void {
     this.#beside.clear();
@@ -109,7 +123,11 @@ export class Explorer {
       ...answers,
       ready: () => {
         // After this answer, what the page needs is told.
-        setTimeout(() => this.#soon(true), 0);
+        setTimeout(() => {
+          this.#soon(true);
+          this.#isReady = true;
+          if (this.#togglesWhenReady) this.toggleShading();
+        }, 0);
         return { strings: vscode.l10n.bundle ?? {}, follow: this.#follow };
       },
       inspectText: ({ text }) => {

@@ -36,6 +36,12 @@ export class ExplorerPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     this.#fill(panel, isText ? { source: typedText(text), place: null } : firstText());
   }
 
+  /** Shades the text in the editor by the attention of the selected token, or not any more; opens the Explorer for it. */
+  toggleShading(): void {
+    if (!this.#open) this.show();
+    this.#open?.explorer.toggleShading();
+  }
+
   engineStarted(): void {
     this.#open?.explorer.engineStarted();
   }

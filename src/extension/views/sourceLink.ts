@@ -4,6 +4,7 @@ import * as vscode from "vscode";
 import type { TokenSpan, TraceInfo } from "../../protocol/engineApi";
 import type { TextPlace } from "./editorText";
 import { inDocument, inRun, tokenAtOffset } from "./textOffsets";
+import { TokenShades } from "./tokenShades";
 
 interface Linked {
   readonly tokens: readonly TokenSpan[];
@@ -11,9 +12,6 @@ interface Linked {
   /** As the document has it. */
   readonly text: string;
 }
-
-/** Shades of a weight from 0 to 1. */
-const SHADES = 8;
 
 export class SourceLink implements vscode.Disposable {
   readonly #mark = vscode.window.createTextEditorDecorationType({
@@ -23,7 +21,7 @@ export class SourceLink implements vscode.Disposable {
     overviewRulerColor: new vscode.ThemeColor("focusBorder"),
     overviewRulerLane: vscode.OverviewRulerLane.Center,
   });
-  readonly #shades = Array.from({ length: SHADES }, (_, i) => shade((i + 1) / SHADES));
+  readonly #shades = new TokenShades();
   readonly #subscriptions: vscode.Disposable;
   #linked: Linked | null = null;
   #token: number | null = null;
@@ -33,7 +31,7 @@ export class SourceLink implements vscode.Disposable {
   constructor(choose: (token: number) => void) {
     this.#subscriptions = vscode.Disposable.from(
       this.#mark,
-      ...this.#shades,
+      this.#shades,
       vscode.window.onDidChangeTextEditorSelection((event) => {
         // What a command or the extension selects is no choice of a token.
         if (event.kind === undefined || event.kind === vscode.TextEditorSelectionChangeKind.Command) return;
@@ -79,14 +77,8 @@ export class SourceLink implements vscode.Disposable {
       const linked = this.#linkedTo(editor);
       const marked = linked && this.#token !== null ? rangeOf(editor.document, linked, this.#token) : [];
       editor.setDecorations(this.#mark, marked);
-      const shaded = this.#shades.map((): vscode.Range[] => []);
-      if (linked && this.#weights) {
-        for (const [token, weight] of this.#weights.entries()) {
-          const level = Math.min(SHADES, Math.round(weight * SHADES)) - 1;
-          if (level >= 0) shaded[level]?.push(...rangeOf(editor.document, linked, token));
-        }
-      }
-      for (const [i, type] of this.#shades.entries()) editor.setDecorations(type, shaded[i] ?? []);
+      const weights = linked ? this.#weights : null;
+      this.#shades.draw(editor, weights, (token) => (linked ? rangeOf(editor.document, linked, token) : []));
     }
   }
 
@@ -115,7 +107,3 @@ function rangeOf(document: vscode.TextDocument, { tokens, place, text }: Linked,
   const at = (offset: number) => document.positionAt(place.start + inDocument(text, offset));
   return [new vscode.Range(at(token.start), at(token.end))];
 }
-
-/** The colour of positive values, in the strength of a weight: a theme's colour cannot be made transparent. */
-const shade = (weight: number): vscode.TextEditorDecorationType =>
-  vscode.window.createTextEditorDecorationType({ backgroundColor: `rgba(26, 133, 255, ${(0.7 * weight).toFixed(2)})` });

@@ -98,6 +98,13 @@ export function createLinePicture(pick: (end: LineEnd) => void): LinePicture {
     paint();
   };
 
+  const reveal = (index: number) => {
+    const top = index * ROW;
+    const { scrollTop, clientHeight } = scroller;
+    if (top < scrollTop) scroller.scrollTop = top;
+    else if (top + ROW > scrollTop + clientHeight) scroller.scrollTop = top + ROW - clientHeight;
+  };
+
   const endAt = (x: number, y: number): LineEnd | null => {
     if (!data) return null;
     const side = x < size().width / 2 ? "query" : "key";
@@ -125,10 +132,7 @@ export function createLinePicture(pick: (end: LineEnd) => void): LinePicture {
     const to = moveEnd(from, event.key, data);
     if (!to) return;
     event.preventDefault();
-    const top = to.index * ROW;
-    if (top < scroller.scrollTop) scroller.scrollTop = top;
-    else if (top + ROW > scroller.scrollTop + scroller.clientHeight)
-      scroller.scrollTop = top + ROW - scroller.clientHeight;
+    reveal(to.index);
     point(to, true);
   });
   new ResizeObserver(layout).observe(node);
@@ -145,6 +149,8 @@ export function createLinePicture(pick: (end: LineEnd) => void): LinePicture {
     },
     mark(query, key) {
       marked = { query, key };
+      // What was chosen elsewhere is brought into sight; who points at the picture keeps their place in it.
+      if (!node.matches(":focus-within, :hover")) reveal(query);
       paint();
     },
     picture() {
@@ -194,7 +200,8 @@ function paintLines(canvas: HTMLCanvasElement, data: LinesData, frame: Frame, th
   context.fillStyle = toCss(theme.background);
   context.fillRect(0, 0, width, height);
   const y = (index: number) => (index + 0.5) * ROW - scroll;
-  const [left, right] = [labelWidth(width), width - labelWidth(width)];
+  const room = labelWidth(width, data);
+  const [left, right] = [room, width - room];
 
   context.strokeStyle = toCss(theme.positive);
   const isOf = (line: Line) => at === null || (at.side === "query" ? line.query : line.key) === at.index;
@@ -220,23 +227,28 @@ function paintLines(canvas: HTMLCanvasElement, data: LinesData, frame: Frame, th
       const isStrong = (at?.side === side && at.index === i) || marked[side] === i;
       context.font = `${isStrong ? "bold " : ""}${FONT_SIZE}px ${theme.monoFamily}`;
       context.fillStyle = toCss(isStrong ? theme.foreground : theme.muted);
-      context.fillText(texts[i] ?? "", isLeft ? left - 6 : right + 6, y(i), labelWidth(width) - 10);
+      context.fillText(texts[i] ?? "", isLeft ? left - 6 : right + 6, y(i), room - 10);
       if (marked[side] !== i) continue;
       context.strokeStyle = toCss(theme.focus);
       context.lineWidth = 1.5;
-      context.strokeRect(isLeft ? 1 : right + 2, y(i) - ROW / 2 + 1, labelWidth(width) - 3, ROW - 2);
+      context.strokeRect(isLeft ? 1 : right + 2, y(i) - ROW / 2 + 1, room - 3, ROW - 2);
     }
   };
   labels(data.queries, "query");
   labels(data.keys, "key");
 }
 
-const labelWidth = (width: number): number => Math.min(LABELS, width * 0.3);
+/** Room for the longest label of either side, up to a limit. */
+function labelWidth(width: number, { queries, keys }: LinesData): number {
+  const longest = [...queries, ...keys].reduce((most, { length }) => Math.max(most, length), 0);
+  return Math.min(LABELS, width * 0.3, Math.max(36, longest * 0.62 * FONT_SIZE + 14));
+}
 
 /** Lines and tokens as they are, so that every size suits. */
 function linesSvg(data: LinesData, { width, height }: { width: number; height: number }, theme: Theme): string {
   const y = (index: number) => (index + 0.5) * ROW;
-  const [left, right] = [labelWidth(width), width - labelWidth(width)];
+  const room = labelWidth(width, data);
+  const [left, right] = [room, width - room];
   const lines = data.lines.map((line) => {
     const strength = data.strength(line);
     const opacity = Math.min(1, 0.08 + 0.92 * strength).toFixed(3);

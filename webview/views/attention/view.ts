@@ -38,16 +38,21 @@ const KINDS: { readonly [K in AttentionKind["id"]]: string } = {
 };
 
 const STAGES: { readonly [S in Stage]: string } = {
-  scores: "scores, before the mask",
-  masked: "scores, masked",
+  scores: "scores",
+  masked: "masked scores",
   pattern: "softmax",
+};
+
+const NOTES: { readonly [S in Exclude<Stage, "pattern">]: string } = {
+  scores: "Products of queries and keys, scaled, before the mask.",
+  masked: "Products of queries and keys, scaled; what is masked becomes 0 in the softmax.",
 };
 
 const SCALES: { readonly [S in Scale]: string } = {
   linear: "linear",
   log: "logarithmic",
-  withoutFirst: "without the first token",
-  byRow: "each row by its largest",
+  withoutFirst: "no first token",
+  byRow: "row by row",
 };
 
 /** A matrix that is shown, as the run has it. */
@@ -198,11 +203,11 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     return Math.min(id === "encoder" ? sourceToken : token, queries.length - 1);
   };
   /** The column whose cell is taken apart. */
-  const columnOf = ({ kind, values, cols, masked, stage: of }: Shown) => {
+  const columnOf = ({ kind, layer, values, cols }: Shown) => {
     const { sourceToken } = selection.get();
     const key = kind.id === "cross" && sourceToken !== undefined ? sourceToken : chosenKey;
     if (key !== null && key < cols) return key;
-    return of === "pattern" ? (strongestKeys(values, cols, rowOf(kind), 1, masked)[0]?.key ?? 0) : rowOf(kind) % cols;
+    return strongestKeys(values, cols, rowOf(kind), 1, kind.masked(layer))[0]?.key ?? 0;
   };
 
   const load = async () => {
@@ -263,6 +268,8 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       form === "lines"
         ? t("From each token on the left to those on the right that it looks at.")
         : t("Rows are queries, columns are keys."),
+      shown.stage !== "pattern" && t(NOTES[shown.stage]),
+      form === "matrix" && scale === "byRow" && t("The colours of each row are relative to its largest value."),
       window !== null && t("This layer sees the last {0} tokens only.", window),
       shown.inspection.base && t("Of the changed run."),
     ]
@@ -422,7 +429,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     const stages: readonly Stage[] = kind.masked(layer) ? ["scores", "masked", "pattern"] : ["scores", "pattern"];
     if (!stages.includes(stage)) stage = "pattern";
     stagePicker.update(
-      stages.map((value) => ({ value, label: t(value === "scores" && stages.length < 3 ? "scores" : STAGES[value]) })),
+      stages.map((value) => ({ value, label: t(STAGES[value]) })),
       stage,
     );
     // Scores have signs, and no sum to leave a part out of.
