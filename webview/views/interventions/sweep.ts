@@ -1,0 +1,238 @@
+/** One run for each head or each place, each with one thing changed: what that does to the watched token. */
+
+import { createHeatmap } from "../../charts/heatmap";
+import { el } from "../../dom";
+import { formatCount, formatDuration, formatValue } from "../../format";
+import type { Inspection } from "../../inspection";
+import { createDataBar, type Save } from "../../parts/dataBar";
+import { interventionText } from "../../parts/interventionChips";
+import { runText } from "../../parts/provenance";
+import { t } from "../../strings";
+import { button, dropdown } from "../../toolkit";
+import { probabilityAt } from "../pair/pair";
+import { createProblem } from "../pair/problem";
+import { tokenLabel } from "../tokens/layout";
+import { type Sweep, type SweepKind, type SweepSource, sweepOf, sweepTable } from "./layout";
+import type { Target } from "./target";
+
+/** What a sweep is of. */
+export interface Swept {
+  readonly base: Inspection;
+  readonly source: SweepSource | null;
+  readonly position: number;
+  readonly target: Target;
+  readonly layers: number;
+  readonly heads: number;
+}
+
+export interface SweepPart {
+  readonly node: HTMLElement;
+  /** What the next sweep is of; a result of another run or position is taken away. */
+  readonly prepare: (swept: Swept) => void;
+}
+
+type Measure = "probability" | "logit";
+
+/** While it runs the picture is drawn again after so many milliseconds. */
+const DRAWN_EVERY = 400;
+
+/** `pick` is called with what a chosen cell changes: its layer, and its head or position. */
+export function createSweep(
+  save: Save,
+  release: (run: Inspection) => void,
+  pick: (at: { layer: number; head?: number; token?: number }) => void,
+): SweepPart {
+  let swept: Swept | null = null;
+  let kind: SweepKind = "off";
+  let measure: Measure = "probability";
+  /** Changed by whatever ends the sweep that runs. */
+  let running = 0;
+  let isRunning = false;
+  let result: {
+    readonly of: Swept;
+    readonly sweep: Sweep;
+    readonly measure: Measure;
+    readonly before: number;
+    readonly values: Float32Array;
+  } | null = null;
+
+  const kinds = dropdown(t("What is changed in each run"), (value) => {
+    kind = value as SweepKind;
+    plan();
+  });
+  const measures = dropdown(t("What is measured"), (value) => {
+    measure = value as Measure;
+  });
+  measures.update(
+    [
+      { value: "probability", label: t("probability") },
+      { value: "logit", label: t("logit") },
+    ],
+    measure,
+  );
+  const start = button(t("Sweep"), () => void run(), "primary");
+  const cancel = button(t("Cancel"), () => stop());
+  const progress = el("progress", { attrs: { "aria-label": t("Runs of the sweep"), max: 1, value: 0 } });
+  const said = el("span", { class: "small", attrs: { role: "status" } });
+  const problem = createProblem(() => void run());
+  const title = el("h4", { class: "subheading" });
+  const heatmap = createHeatmap((row, col) => {
+    if (!result) return;
+    if (result.sweep.by === "position") pick({ layer: row, token: col });
+    else pick({ layer: row, ...(col < result.of.heads && { head: col }) });
+  });
+  const data = createDataBar(
+    {
+      fileName: () => "sweep",
+      table: () =>
+        result && sweepTable(title.textContent ?? "", result.sweep, result.values, result.before, result.measure),
+      picture: heatmap.picture,
+      svg: heatmap.svg,
+    },
+    save,
+  );
+  const picture = el("div", {}, title, heatmap.node, data.node);
+  picture.hidden = true;
+
+  const planned = () => (swept ? sweepOf(kind, { ...swept, last: swept.position }, swept.source) : null);
+  const plan = () => {
+    const sweep = planned();
+    cancel.hidden = progress.hidden = !isRunning;
+    start.disabled = isRunning || !sweep || sweep.cells.length === 0;
+    if (isRunning || !swept || !sweep) return;
+    const runs = sweep.cells.length;
+    const seconds = (runs * swept.base.trace.milliseconds) / 1000;
+    said.textContent =
+      runs === 0
+        ? t("Run another text above to copy from.")
+        : t("{0} runs, about {1} and more for longer texts", formatCount(runs), formatDuration(Math.max(1, seconds)));
+  };
+  const stop = () => {
+    running += 1;
+    isRunning = false;
+    plan();
+  };
+
+  const measured = (run: Inspection, { position, target }: Swept, what: Measure): Promise<number> =>
+    what === "probability"
+      ? probabilityAt(run, position, target.id)
+      : run.attribution({ position, token: target.id }).then(({ logit }) => logit);
+
+  const run = async () => {
+    const of = swept;
+    const sweep = planned();
+    if (!of || !sweep || isRunning) return;
+    const own = ++running;
+    isRunning = true;
+    problem.clear();
+    plan();
+    try {
+      const before = await measured(of.base, of, measure);
+      if (running !== own) return;
+      const values = new Float32Array(sweep.rows * sweep.cols).fill(Number.NaN);
+      result = { of, sweep, measure, before, values };
+      let [done, drawn] = [0, performance.now()];
+      for (const { row, col, intervention } of sweep.cells) {
+        const changed = await of.base.intervened([intervention]);
+        try {
+          values[row * sweep.cols + col] = (await measured(changed, of, result.measure)) - before;
+        } finally {
+          release(changed);
+        }
+        if (running !== own) return draw();
+        done += 1;
+        progress.value = done / sweep.cells.length;
+        said.textContent = t("{0} of {1} runs", formatCount(done), formatCount(sweep.cells.length));
+        if (performance.now() - drawn > DRAWN_EVERY) {
+          draw();
+          drawn = performance.now();
+        }
+      }
+      draw();
+      stop();
+      said.textContent = t("{0} runs done", formatCount(done));
+    } catch (error) {
+      if (running !== own) return;
+      problem.say(error);
+      stop();
+    }
+  };
+
+  const draw = () => {
+    picture.hidden = result === null;
+    if (!result) return;
+    const { of, sweep, before, values } = result;
+    const { position, target, base, heads } = of;
+    const what = result.measure === "probability" ? t("probability") : t("logit");
+    title.textContent = t("Effect on the {0} of “{1}” after position {2}", what, target.label, position);
+    const byPlace = new Map(sweep.cells.map((cell) => [cell.row * sweep.cols + cell.col, cell.intervention]));
+    heatmap.show({
+      title: title.textContent,
+      rows: sweep.rows,
+      cols: sweep.cols,
+      values,
+      scale: "diverging",
+      rowLabels: Array.from({ length: sweep.rows }, (_, layer) => t("layer {0}", layer)),
+      colLabels:
+        sweep.by === "position"
+          ? base.trace.tokens.slice(0, sweep.cols).map(tokenLabel)
+          : Array.from({ length: sweep.cols }, (_, col) => (col < heads ? String(col) : t("MLP"))),
+      rowHeight: 20,
+      describe: (row, col) => {
+        const change = byPlace.get(row * sweep.cols + col);
+        const effect = values[row * sweep.cols + col] as number;
+        if (!change) return t("no token of the other text stands here");
+        if (Number.isNaN(effect)) return t("{0}: not run yet", interventionText(change));
+        return [
+          interventionText(change),
+          t(
+            "{0} of “{1}”: {2} → {3}, effect {4}",
+            what,
+            target.label,
+            formatValue(before),
+            formatValue(before + effect),
+            formatValue(effect),
+          ),
+          runText(base),
+        ].join("\n");
+      },
+    });
+    data.update();
+  };
+
+  return {
+    node: el(
+      "section",
+      { class: "pair-part wide" },
+      el("h3", { class: "subheading" }, t("Sweep")),
+      el("div", { class: "pair-controls" }, kinds.node, measures.node, start, cancel, progress, said),
+      problem.node,
+      picture,
+    ),
+    prepare(next) {
+      const isOther =
+        next.base !== swept?.base || next.position !== swept.position || next.target.id !== swept.target.id;
+      const hadSource = swept?.source;
+      swept = next;
+      if (isOther) {
+        if (isRunning) stop();
+        result = null;
+        draw();
+      }
+      if (isOther || next.source !== hadSource) {
+        if (!next.source) kind = "off";
+        const copies = [
+          { value: "patchHeads", label: t("copy each head at the pair of positions") },
+          { value: "residPre", label: t("copy residPre of each layer and position") },
+          { value: "attnOut", label: t("copy attnOut of each layer and position") },
+          { value: "mlpOut", label: t("copy mlpOut of each layer and position") },
+        ];
+        kinds.update(
+          [{ value: "off", label: t("switch off each head and MLP") }, ...(next.source ? copies : [])],
+          kind,
+        );
+      }
+      plan();
+    },
+  };
+}

@@ -1,0 +1,377 @@
+/** What follows when parts of the model are switched off, scaled, or given what they were in another text. */
+
+import "../pair/pair.css";
+import type { Intervention, Part } from "../../../src/protocol/traceApi";
+import { createHeatmap } from "../../charts/heatmap";
+import { el, fill } from "../../dom";
+import { formatValue } from "../../format";
+import type { ExplorerTools, Inspection, View, ViewContext } from "../../inspection";
+import { createDataBar } from "../../parts/dataBar";
+import { interventionText } from "../../parts/interventionChips";
+import { runText } from "../../parts/provenance";
+import { createStore } from "../../store";
+import { t } from "../../strings";
+import { button } from "../../toolkit";
+import { attentionSize } from "../attention/layout";
+import { createAttentionPair } from "../pair/attentionPair";
+import { createDivergenceStrip } from "../pair/divergence";
+import { createLensColumns } from "../pair/lensColumns";
+import { createNextTokensPair } from "../pair/nextTokens";
+import type { Pair } from "../pair/pair";
+import { createProblem } from "../pair/problem";
+import { visibleText } from "../tokens/layout";
+import { createAttribution } from "./attribution";
+import { factorOf, nextFactor, partAt, partColumns, withFactor, withPatch } from "./layout";
+import { createPatching } from "./patching";
+import { createSweep } from "./sweep";
+import { createTargetField, type Target } from "./target";
+
+/** A slider that is moved rests for so long before the text is run. */
+const REST = 200;
+
+export function createInterventionsView({ section: makeSection, selection, save, explorer }: ViewContext): View {
+  const section = makeSection(t("Interventions"));
+  // Only the Explorer has this view.
+  const tools = explorer as ExplorerTools;
+  const watched = createStore<{ readonly target: Target | null }>({ target: null });
+  /** The run as it is, and with the changes below; `isOwn`: no other view shows that one. */
+  let base: Inspection | null = null;
+  let changed: Inspection | null = null;
+  let isOwn = false;
+  let list: readonly Intervention[] = [];
+  let chosen: Part = { kind: "head", layer: 0, head: 0 };
+  /** Counts what was asked, so that an answer to an earlier question is left alone. */
+  let asked = 0;
+  let resting: ReturnType<typeof setTimeout> | undefined;
+  /** Runs that were copied from, kept while something copied from them is in force. */
+  const sources = new Set<Inspection>();
+
+  const refused = el("p", { class: "empty" });
+  const parts = createHeatmap((layer, col) => {
+    const { heads } = sizes();
+    chosen = partAt(layer, col, heads);
+    selection.set({ layer, ...(col < heads && { head: col }) });
+    setFactor(nextFactor(factorOf(list, chosen)));
+  });
+  const partsData = createDataBar(
+    {
+      fileName: () => "interventions",
+      table: () => {
+        const { layers, heads } = sizes();
+        const columns = partColumns(heads);
+        return {
+          title: t("What each part is multiplied by"),
+          columns: ["layer", ...columns],
+          rows: layers,
+          row: (layer) => [layer, ...columns.map((_, col) => factorOf(list, partAt(layer, col, heads)))],
+        };
+      },
+      picture: parts.picture,
+      svg: parts.svg,
+    },
+    save,
+  );
+  const slider = el("input", {
+    attrs: { type: "range", min: -1, max: 3, step: 0.05, value: 1 },
+    on: { input: () => setFactor(Number(slider.value)) },
+  });
+  const sliderLabel = el("span", { class: "small" });
+  const chips = el("ul", { class: "chips", attrs: { "aria-label": t("Changes of this view") } });
+  const apply = button(t("Apply to all views"), () => tools.interventions.set({ list: [...list] }), "primary");
+  const clear = button(t("Clear"), () => setList([]));
+  const spoken = el("span", { class: "small", attrs: { role: "status" } });
+  const problem = createProblem(() => void run());
+  const patching = createPatching(save, tools, {
+    place: () => placeIn(base, selection.get()),
+    select: (at) => selection.set(at),
+    copy: (patch) => setList(withPatch(list, patch)),
+    changed: () => prepareSweep(),
+    left: (run) => {
+      sources.add(run);
+      letGo();
+    },
+  });
+
+  const tokens = createNextTokensPair("interventions-next-token", save, ({ id, label }) =>
+    watched.set({ target: { id, label, isChosen: true } }),
+  );
+  const lens = createLensColumns("interventions-lens", save);
+  const attention = createAttentionPair("interventions-attention", save, (token) => selection.set({ token }));
+  const strip = createDivergenceStrip("interventions-kl", save, (token) => selection.set({ token }));
+  const pairProblem = createProblem(() => void drawPair());
+  const compared = el("div", { class: "pair-parts" }, tokens.node, lens.node, attention.node, strip.node);
+  const nothingChanged = el(
+    "p",
+    { class: "small muted" },
+    t("Nothing is changed yet. Choose a head, an attention, an MLP or a layer above, or copy a value."),
+  );
+  const attribution = createAttribution(save, ({ layer, head }) => {
+    if (layer !== null) selection.set({ layer, ...(head !== null && { head }) });
+  });
+  const sweep = createSweep(save, tools.release, (at) => selection.set(at));
+
+  const whole = el(
+    "div",
+    {},
+    el(
+      "p",
+      { class: "small muted" },
+      t(
+        "Click a part, or choose it by arrow keys and Enter: off, doubled, and as it was. The slider sets any factor. The numbers are factors of what the part adds to the residual stream.",
+      ),
+    ),
+    parts.node,
+    partsData.node,
+    el("div", { class: "pair-controls" }, el("label", {}, sliderLabel, slider), apply, clear, spoken),
+    chips,
+    problem.node,
+    patching.node,
+    el("h3", { class: "subheading" }, t("Before and after")),
+    nothingChanged,
+    pairProblem.node,
+    compared,
+    el("h3", { class: "subheading" }, t("Watched token")),
+    createTargetField(watched, () => base),
+    attribution.node,
+    sweep.node,
+  );
+  section.body.append(refused, whole);
+
+  const sizes = () => (base ? attentionSize(base.trace) : { layers: 0, heads: 0 });
+  const position = () => Math.min(selection.get().token, (base?.trace.tokens.length ?? 1) - 1);
+
+  const setFactor = (factor: number) => {
+    setList(withFactor(list, chosen, factor));
+    spoken.textContent = interventionText({ kind: "scale", part: chosen, factor });
+  };
+  const setList = (next: readonly Intervention[]) => {
+    list = next;
+    drawChanges();
+    clearTimeout(resting);
+    resting = setTimeout(() => void run(), REST);
+  };
+
+  /** Runs the text with the changes. */
+  const run = async () => {
+    const of = base;
+    const question = ++asked;
+    problem.clear();
+    if (!of) return;
+    const wanted = list;
+    if (wanted.length === 0) return setChanged(null, false);
+    compared.setAttribute("aria-busy", "true");
+    try {
+      const next = await of.intervened(wanted);
+      if (question === asked) setChanged(next, true);
+      else tools.release(next);
+    } catch (error) {
+      if (question === asked) problem.say(error);
+    } finally {
+      if (question === asked) compared.removeAttribute("aria-busy");
+    }
+  };
+
+  const setChanged = (next: Inspection | null, own: boolean) => {
+    if (changed && changed !== next && isOwn) tools.release(changed);
+    changed = next;
+    isOwn = own;
+    letGo();
+    void drawPair();
+    void drawAttribution();
+  };
+
+  /** Lets go of the runs that nothing is copied from any more, here or in the other views. */
+  const letGo = () => {
+    const inForce = [...list, ...tools.interventions.get().list];
+    for (const source of sources) {
+      if (inForce.some((each) => each.kind === "patch" && each.from.trace === source.trace.trace)) continue;
+      sources.delete(source);
+      tools.release(source);
+    }
+  };
+
+  const drawChanges = () => {
+    const { layers, heads } = sizes();
+    const columns = partColumns(heads);
+    const factors = Array.from({ length: layers * columns.length }, (_, i) =>
+      factorOf(list, partAt(Math.floor(i / columns.length), i % columns.length, heads)),
+    );
+    parts.show({
+      title: t("What each part is multiplied by"),
+      rows: layers,
+      cols: columns.length,
+      values: Float32Array.from(factors, (factor) => factor - 1),
+      max: 1,
+      scale: "diverging",
+      rowLabels: Array.from({ length: layers }, (_, layer) => t("layer {0}", layer)),
+      colLabels: columns,
+      rowHeight: 22,
+      text: (row, col) => {
+        const factor = factors[row * columns.length + col] as number;
+        return factor === 1 ? "1" : factor === 0 ? t("off") : `× ${Number(factor.toPrecision(3))}`;
+      },
+      describe: (row, col) => {
+        const part = partAt(row, col, heads);
+        const text = interventionText({ kind: "scale", part, factor: factorOf(list, part) });
+        return base ? `${text}\n${runText(base)}` : text;
+      },
+    });
+    const factor = factorOf(list, chosen);
+    slider.value = String(factor);
+    const named = interventionText({ kind: "scale", part: chosen, factor });
+    sliderLabel.textContent = t("Factor: {0}", named);
+    slider.setAttribute("aria-label", t("Factor"));
+    slider.setAttribute("aria-valuetext", named);
+    clear.disabled = list.length === 0;
+    apply.disabled = isApplied();
+    fill(chips, ...list.map(drawChip));
+    markPart();
+    partsData.update();
+  };
+  const isApplied = () => {
+    const { list: now } = tools.interventions.get();
+    return JSON.stringify(now) === JSON.stringify(list);
+  };
+  const drawChip = (each: Intervention) => {
+    const text = interventionText(each);
+    const remove = () => setList(list.filter((other) => other !== each));
+    return el(
+      "li",
+      { class: "chip" },
+      text,
+      el(
+        "button",
+        {
+          class: "chip-remove",
+          title: t("Undo"),
+          attrs: { type: "button", "aria-label": t("Undo {0}", text) },
+          on: { click: remove },
+        },
+        "×",
+      ),
+    );
+  };
+  const markPart = () => {
+    const { heads } = sizes();
+    const col = chosen.kind === "head" ? chosen.head : heads + ["attention", "mlp", "layer"].indexOf(chosen.kind);
+    parts.mark(chosen.layer, col);
+  };
+
+  const pairNow = (): Pair | null =>
+    base && changed
+      ? { runs: [base, changed], names: [t("before"), t("after")], positions: [position(), position()] }
+      : null;
+
+  const drawPair = async () => {
+    const pair = pairNow();
+    pairProblem.clear();
+    compared.hidden = pair === null;
+    nothingChanged.hidden = pair !== null;
+    section.summarize(changed ? "" : t("nothing changed"));
+    if (!pair) return;
+    const [before, after] = pair.runs;
+    const isCurrent = () => base === before && changed === after;
+    try {
+      const lenses = await tokens.show(pair);
+      if (!lenses || !isCurrent()) return;
+      lens.show(pair, lenses);
+      await drawAttention(pair);
+      const difference = await before.compareTraces(after.trace.trace);
+      if (!isCurrent()) return;
+      strip.show(pair, difference);
+      strip.mark(position());
+      const bits = difference.divergence[position()] as number;
+      section.summarize(t("KL {0} bits after token {1}", formatValue(bits), position()));
+    } catch (error) {
+      if (isCurrent()) pairProblem.say(error);
+    }
+  };
+  const drawAttention = async (pair: Pair) => {
+    const { layer, head } = placeIn(base, selection.get());
+    await attention.show(pair, layer, head);
+  };
+
+  /** What is watched where nothing was chosen: what the unchanged run expects most. */
+  const drawAttribution = async () => {
+    const of = base;
+    if (!of) return;
+    const at = position();
+    if (!watched.get().target?.isChosen) {
+      try {
+        const answer = await of.lens({ positions: [at, at + 1], count: 1 });
+        const id = answer.ids.at(-1) as number;
+        if (base !== of || position() !== at || watched.get().target?.isChosen) return;
+        if (watched.get().target?.id !== id) {
+          // Which draws this again.
+          return watched.set({
+            target: { id, label: visibleText(answer.tokens[id] ?? "") || `#${id}`, isChosen: false },
+          });
+        }
+      } catch (error) {
+        if (base === of) pairProblem.say(error);
+        return;
+      }
+    }
+    const { target } = watched.get();
+    if (!target) return;
+    prepareSweep();
+    await attribution.show(changed ? [of, changed] : [of], at, target);
+  };
+  const prepareSweep = () => {
+    const { target } = watched.get();
+    if (base && target) {
+      sweep.prepare({ base, source: patching.source(), position: position(), target, ...sizes() });
+    }
+  };
+
+  watched.subscribe(() => void drawAttribution());
+  tools.interventions.subscribe(() => drawChanges());
+  selection.subscribe((now, before) => {
+    if (!base || !section.isOpen()) return;
+    if (now.layer !== before.layer || now.head !== before.head) {
+      patching.look(position());
+      const pair = pairNow();
+      if (pair) drawAttention(pair).catch(pairProblem.say);
+    }
+    if (now.token !== before.token) {
+      patching.look(position());
+      void drawPair();
+      void drawAttribution();
+    }
+  });
+
+  return {
+    section,
+    asksTensors: true,
+    show(next) {
+      const { trace } = next;
+      const reason = trace.source
+        ? t("Interventions are of decoders; this model is a translator. Choose a model that writes on from a text.")
+        : trace.opened
+          ? t("This trace is from a file, and a change needs the model: run the text with it.")
+          : "";
+      refused.textContent = reason;
+      refused.hidden = reason === "";
+      whole.hidden = reason !== "";
+      asked += 1;
+      clearTimeout(resting);
+      base = reason === "" ? (next.base ?? next) : null;
+      list = trace.interventions ?? [];
+      if (!base) return setChanged(null, false);
+      const { layers, heads } = sizes();
+      if (chosen.layer >= layers || (chosen.kind === "head" && chosen.head >= heads)) {
+        chosen = { kind: "head", layer: 0, head: 0 };
+      }
+      patching.show(base);
+      patching.look(position());
+      drawChanges();
+      setChanged(next.base ? next : null, false);
+    },
+  };
+}
+
+/** The chosen layer and head, as far as the run has them. */
+function placeIn(base: Inspection | null, { layer, head }: { readonly layer: number; readonly head: number }) {
+  const { layers, heads } = base ? attentionSize(base.trace) : { layers: 1, heads: 1 };
+  return { layer: Math.min(layer, layers - 1), head: Math.min(head, heads - 1) };
+}

@@ -1,0 +1,83 @@
+/** How far two runs' predictions are from each other, token by token, and their values. */
+
+import type { TraceDifference } from "../../../src/protocol/traceApi";
+import type { TableData } from "../../charts/csv";
+import { createHeatmap } from "../../charts/heatmap";
+import { el } from "../../dom";
+import { formatShort, formatValue } from "../../format";
+import { createDataBar, type Save } from "../../parts/dataBar";
+import { runText } from "../../parts/provenance";
+import { t } from "../../strings";
+import { tokenLabel } from "../tokens/layout";
+import type { Pair } from "./pair";
+
+export interface DivergenceStrip {
+  readonly node: HTMLElement;
+  readonly show: (pair: Pair, difference: TraceDifference) => void;
+  readonly mark: (position: number) => void;
+}
+
+/** `pick` is called with a token that is chosen. */
+export function createDivergenceStrip(fileName: string, save: Save, pick: (position: number) => void): DivergenceStrip {
+  let shown: { readonly pair: Pair; readonly difference: TraceDifference } | null = null;
+  const title = el("h3", { class: "subheading" }, t("Divergence of the next token, by token"));
+  const said = el("p", { class: "small muted" });
+  const heatmap = createHeatmap((_, position) => pick(position));
+  const data = createDataBar(
+    {
+      fileName: () => fileName,
+      table: () => shown && divergenceTable(title.textContent ?? "", labelsOf(shown.pair), shown.difference),
+      picture: heatmap.picture,
+      svg: heatmap.svg,
+    },
+    save,
+  );
+  return {
+    node: el("section", { class: "pair-part wide" }, title, said, heatmap.node, data.node),
+    mark: (position) => heatmap.mark(null, position),
+    show(pair, difference) {
+      shown = { pair, difference };
+      const { positions, tokensDifferAt, divergence } = difference;
+      const labels = labelsOf(pair);
+      const mean = divergence.reduce((sum, bits) => sum + bits, 0) / Math.max(1, positions);
+      said.textContent = [
+        t("KL({0} ‖ {1}) in bits after each token; mean {2} bits.", ...pair.names, formatShort(mean)),
+        tokensDifferAt !== null &&
+          t("The texts differ from token {0} on; positions are compared by number.", tokensDifferAt),
+      ]
+        .filter((part) => part !== false)
+        .join(" ");
+      heatmap.show({
+        title: title.textContent ?? "",
+        rows: 1,
+        cols: positions,
+        values: divergence,
+        scale: "sequential",
+        rowLabels: ["KL"],
+        colLabels: labels.slice(0, positions).map((_, i) => String(i)),
+        rowHeight: 22,
+        text: (_, position) => labels[position] ?? "",
+        describe: (_, position) =>
+          [
+            t("after “{0}” at {1}", labels[position] ?? "", position),
+            t("KL({0} ‖ {1}) = {2} bits", ...pair.names, formatValue(divergence[position] as number)),
+            `${runText(pair.runs[0])} ‖ ${runText(pair.runs[1])}`,
+          ].join("\n"),
+      });
+      data.update();
+    },
+  };
+}
+
+const labelsOf = ({ runs }: Pair): string[] => runs[0].trace.tokens.map(tokenLabel);
+
+const divergenceTable = (
+  title: string,
+  labels: readonly string[],
+  { positions, divergence }: TraceDifference,
+): TableData => ({
+  title,
+  columns: ["position", "token", "KL (bits)"],
+  rows: positions,
+  row: (i) => [i, labels[i] ?? "", divergence[i] as number],
+});
