@@ -27,13 +27,16 @@ export interface Inspection {
   readonly has: (name: string) => boolean;
   /** Of attention values, those of a head of queries. */
   readonly tensor: (name: string, head?: number) => Promise<TraceTensor>;
-  /** Tokens of the vocabulary by id or text, with their ranks after the last token. */
-  readonly find: (query: string, count: number) => Promise<FoundTokens>;
+  /** Tokens of the vocabulary by id or text, with their ranks after a position: the last, if none is given. */
+  readonly find: (query: string, count: number, position?: number) => Promise<FoundTokens>;
   /** The modules of its model, as PyTorch prints them. */
   readonly modules: () => Promise<ModuleTree>;
 
   // What the engine computes from the trace when it is asked, each question once: see src/protocol/traceApi.ts.
   readonly lens: Ask<"lens">;
+  readonly expectations: () => Promise<Result<TraceQuestions, "expectations">>;
+  /** Not kept: a slider that is dragged asks many. */
+  readonly sampler: Ask<"sampler">;
   readonly attribution: Ask<"attribution">;
   readonly attentionGrid: Ask<"attentionGrid">;
   readonly neighbours: Ask<"neighbours">;
@@ -154,9 +157,12 @@ export function createInspection(
     base,
     has: (name) => names.has(name),
     tensor,
-    find: (query, count) => host.call("findTokens", { ...of, query, count }),
+    find: (query, count, position) =>
+      host.call("findTokens", { ...of, query, count, ...(position !== undefined && { position }) }),
     modules: () => once("describe", { dir }),
     lens: (params) => once("lens", { ...params, ...of }),
+    expectations: () => once("expectations", of),
+    sampler: (params) => host.call("sampler", { ...params, ...of }),
     attribution: (params) => once("attribution", { ...params, ...of }),
     attentionGrid: (params) => once("attentionGrid", { ...params, ...of }),
     neighbours: (params) => once("neighbours", { ...params, ...of }),

@@ -4,7 +4,7 @@ export { DataCache, type TextSource } from "./data";
 export { EngineError, type ErrorCode } from "./errors";
 export { type ExportOptions, type ExportProgress, exportModel } from "./export";
 export { windowStart } from "./generate/generate";
-export { softmax } from "./generate/sampling";
+export { type Sampling, softmax } from "./generate/sampling";
 export {
   type FoundModel,
   type HubAccess,
@@ -18,11 +18,13 @@ export {
 export { Attention } from "./inspect/attention";
 export type { Attribution, AttributionOptions } from "./inspect/attribution";
 export { compareTraces, compareWeights } from "./inspect/compare";
+export type { Expectations } from "./inspect/expectation";
 export type { Intervention } from "./inspect/interventions";
 export type { LensOptions, LensView } from "./inspect/lens";
 export { neighboursOf } from "./inspect/neighbours";
 export { findTokens, type NextToken, nextToken, type RankedToken } from "./inspect/nextToken";
 export { projectionIn } from "./inspect/projection";
+export { type SamplerView, samplerView } from "./inspect/sampler";
 export type { Surprisal } from "./inspect/surprisal";
 export type { Trace, TraceValue } from "./inspect/trace";
 export { openTrace, type SavedRun, saveTrace } from "./inspect/traceFile";

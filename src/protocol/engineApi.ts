@@ -15,6 +15,8 @@ export type { EvalReport, StepReport, TrainConfig };
 type TraceAnswers =
   | "intervene"
   | "lens"
+  | "expectations"
+  | "sampler"
   | "attribution"
   | "surprisal"
   | "generationTrace"
@@ -62,8 +64,8 @@ export interface EngineApi extends Pick<TraceApi, TraceAnswers> {
   >;
   /** Of an attention value, one head of its queries; of keys and values, those that this head reads. */
   traceTensor: Method<{ trace: number; name: string; head?: number }, TraceTensor>;
-  /** Tokens by id (`#12`) or text, exact matches first, with their ranks after the last token. */
-  findTokens: Method<{ trace: number; query: string; count: number }, FoundTokens>;
+  /** Tokens by id (`#12`) or text, exact matches first, with their ranks after a position: the last, if none is given. */
+  findTokens: Method<{ trace: number; query: string; count: number; position?: number }, FoundTokens>;
   releaseTrace: Method<{ trace: number }, null>;
 
   /** Trains until done or stopped. Cancelling the request stops the run as `stopRun` does: what was learned is kept. */

@@ -8,7 +8,7 @@
  */
 
 import type { Intervention as Intervened, Part, PatchedValue } from "../engine/inspect/interventions";
-import type { RankedToken, Sampling, TokenSpan, TraceInfo } from "./engineApi";
+import type { NextToken, RankedToken, Sampling, TokenSpan, TraceInfo } from "./engineApi";
 import type { Method } from "./rpc";
 
 export type { Part, PatchedValue };
@@ -18,6 +18,10 @@ export interface TraceApi {
   intervene: Method<{ trace: number; interventions: readonly Intervention[] }, TraceInfo>;
   /** What each place of the residual stream would predict, through the final norm and the head. */
   lens: Method<LensParams, Lens>;
+  /** How well each token of the run was expected by the run itself, given those before it. */
+  expectations: Method<{ trace: number }, Expectations>;
+  /** What a sampler makes of the distribution after a position. */
+  sampler: Method<SamplerParams, SamplerView>;
   /** What each part of the model added to a token's logit after a position. */
   attribution: Method<AttributionParams, Attribution>;
 
@@ -79,6 +83,44 @@ export interface Lens {
   readonly tokens: Readonly<Record<number, string>>;
   /** What the lens reads, in one sentence, to show. */
   readonly convention: string;
+}
+
+/** NaN and rank 0 of a token with nothing before it. */
+export interface Expectations {
+  /** In bits, -log2 p, [T]. */
+  readonly surprisal: Float32Array;
+  /** Of the distribution that the token was expected by, in bits, [T]. */
+  readonly entropy: Float32Array;
+  /** 1 was the most likely, [T]. */
+  readonly rank: Uint32Array;
+}
+
+/** Temperature, then top-k, then top-p, then min-p, as ghost text is sampled. */
+export interface SamplerParams extends Pick<Sampling, "temperature" | "topK" | "topP" | "minP"> {
+  readonly trace: number;
+  readonly position: number;
+  /** Most likely tokens that are told, at most 200. */
+  readonly count: number;
+  /** Tokens asked about beside them, at most 100. */
+  readonly ids?: readonly number[];
+}
+
+export interface SamplerView {
+  /** By the model itself, over the whole vocabulary. */
+  readonly model: NextToken;
+  /** With which probability the sampler draws the tokens of `model.top`, then those asked about; 0 where they are cut. */
+  readonly drawn: Float32Array;
+  readonly drawnEntropyBits: number;
+  /** In the order in which they are made. */
+  readonly cuts: readonly {
+    readonly kind: "temperature" | "topK" | "topP" | "minP";
+    /** Tokens that are left after it. */
+    readonly tokens: number;
+    /** What it takes of the distribution with temperature; of temperature 0, of the model's own. */
+    readonly removed: number;
+  }[];
+  /** What is drawn from, and what mass of the model's own distribution it has. */
+  readonly kept: { readonly tokens: number; readonly mass: number };
 }
 
 export interface AttributionParams {

@@ -83,6 +83,8 @@ export interface FindParams {
   /** An id (`#12`), or text. */
   readonly query: string;
   readonly count: number;
+  /** What comes after it; the last, if none is given. */
+  readonly position?: number;
 }
 
 /** What a button in a webview may ask the host to do. */

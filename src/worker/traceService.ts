@@ -17,7 +17,9 @@ import {
   projectionIn,
   type SavedRun,
   type Surprisal,
+  samplerView,
   saveTrace,
+  softmax,
   type Tokenizer,
   type TokenSpan,
   type Trace,
@@ -44,6 +46,8 @@ type TraceMethod =
   | "releaseTrace"
   | "intervene"
   | "lens"
+  | "expectations"
+  | "sampler"
   | "attribution"
   | "generationTrace"
   | "attentionGrid"
@@ -83,6 +87,20 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
     throw new EngineError("notFound", "The model has changed since this run; inspect the text again.");
   };
 
+  /** Sliders ask about one position many times. */
+  let lately: { readonly trace: number; readonly position: number; readonly logits: Promise<Float32Array> } | undefined;
+  const logitsAfter = (trace: number, position: number): Promise<Float32Array> => {
+    const kept = traces.any(trace);
+    if (lately?.trace === trace && lately.position === position) return lately.logits;
+    const logits = modelOf(kept).then((loaded) => loaded.logitsAfter(kept.trace, position));
+    const asked = { trace, position, logits };
+    lately = asked;
+    logits.catch(() => {
+      if (lately === asked) lately = undefined;
+    });
+    return logits;
+  };
+
   return {
     inspect: async ({ dir, text, maxTokens }, { signal }) => {
       const loaded = await models.openAny(dir);
@@ -97,8 +115,11 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       return keep({ loaded, trace, probabilities, tokens: told.tokens, interventions: [] }, told, began);
     },
     traceTensor: ({ trace, name, head }) => traceTensor(traces.values(trace), attention, name, head),
-    findTokens: ({ trace, query, count }) => {
-      const { loaded, probabilities } = traces.any(trace);
+    findTokens: async ({ trace, query, count, position }) => {
+      const kept = traces.any(trace);
+      const { loaded } = kept;
+      const isLast = position === undefined || position === kept.tokens.length - 1;
+      const probabilities = isLast ? kept.probabilities : softmax(await logitsAfter(trace, position));
       return findTokens(query, probabilities, loaded.vocabulary, writerOf(loaded), count);
     },
     releaseTrace: ({ trace }) => traces.release(trace),
@@ -116,6 +137,15 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       const loaded = await modelOf(kept);
       const view = await loaded.lens(kept.trace, { ...asked, count: Math.min(count, LENS_TOKENS_TOLD), signal });
       return { ...view, tokens: textsOf(view.ids, loaded.vocabulary) };
+    },
+    expectations: async ({ trace: id }, { signal }) => {
+      const kept = traces.any(id);
+      return (await modelOf(kept)).expectations(kept.trace, signal);
+    },
+    sampler: async ({ trace: id, position, count, ids, ...settings }) => {
+      const { loaded } = traces.any(id);
+      const logits = await logitsAfter(id, position);
+      return samplerView(logits, settings, writerOf(loaded), { count: Math.min(count, SAMPLER_TOKENS_TOLD), ids });
     },
     attribution: async ({ trace: id, ...asked }) => {
       const kept = traces.get(id);
@@ -277,6 +307,9 @@ const TRACE_BYTES = 256 * 2 ** 20;
 /** What goes into a block is what came out of the one before: those share their numbers. */
 const bytesOf = (trace: Trace): number =>
   [...new Set([...trace.values()].map(({ data }) => data))].reduce((sum, { byteLength }) => sum + byteLength, 0);
+
+/** Of the tokens that a sampler draws from; any other is asked about by its id. */
+const SAMPLER_TOKENS_TOLD = 200;
 
 /** Of each place that the lens reads. */
 const LENS_TOKENS_TOLD = 50;

@@ -73,6 +73,8 @@ export async function openLiveExplorer(
     releaseTrace: passed("releaseTrace"),
     intervene: passed("intervene"),
     lens: passed("lens"),
+    expectations: passed("expectations"),
+    sampler: passed("sampler"),
     attribution: passed("attribution"),
     attentionGrid: passed("attentionGrid"),
     neighbours: passed("neighbours"),

@@ -19,6 +19,8 @@ export function tinyAnswers(shown: () => TinyTrace): Handlers<TraceQuestions> {
     describe: () => shown().modules,
     intervene: unanswered("intervene"),
     lens: unanswered("lens"),
+    expectations: unanswered("expectations"),
+    sampler: unanswered("sampler"),
     attribution: unanswered("attribution"),
     attentionGrid: ({ size, kind }) => attentionGrid(shown(), size, kind),
     neighbours: unanswered("neighbours"),

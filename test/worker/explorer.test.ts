@@ -67,3 +67,62 @@ test("what the parts of a run add to a logit is all of it, also of a run that wa
   expect(ofLayer.length).toBeGreaterThan(0);
   expect(ofLayer.every(({ value }) => value === 0)).toBe(true);
 });
+
+test("after any position the sampler draws as generating does, from a distribution that is the lens's own", async () => {
+  const { trace, tokens, model } = plain;
+  const position = tokens.length - 2;
+  const settings = { temperature: 0.7, topK: 40, topP: 0.9, minP: 0.05 };
+  const sampler = await engine.call("sampler", { trace, position, count: 10, ids: [3], ...settings });
+  const lens = await engine.call("lens", { trace, positions: [position, position + 1], count: 10 });
+  const last = lens.places.length - 1;
+  expect(sampler.model.top.map(({ id }) => id)).toEqual([...lens.ids.slice(last * 10)]);
+  expect(sampler.model.entropyBits).toBeCloseTo(lens.entropies[last] as number, 4);
+  const { found } = await engine.call("findTokens", { trace, query: "#3", count: 1, position });
+  const named = sampler.model.top.find(({ id }) => id === 3);
+  if (named) expect(found[0]).toEqual(named);
+  expect(sampler.cuts.reduce((sum, { removed }) => sum + removed, 0)).toBeLessThan(1);
+  expect(sampler.cuts.map(({ tokens: left }) => left)[1]).toBe(40);
+  expect(sampler.kept.tokens).toBe(sampler.cuts.at(-1)?.tokens);
+
+  // What a generation says of its first draw, from the same place.
+  const prompt = tokens.slice(0, position + 1).map(({ id }) => id);
+  const generated = await engine.call("generationTrace", {
+    dir,
+    prompt,
+    count: 10,
+    maxNewTokens: 1,
+    seed: 1,
+    ...settings,
+  });
+  const [step] = generated.steps;
+  const drawn = sampler.model.top.findIndex(({ id }) => id === step?.id);
+  expect(sampler.drawn[drawn]).toBeCloseTo(step?.drawnWith as number, 4);
+  expect(sampler.kept).toMatchObject({ tokens: step?.kept.tokens, mass: expect.closeTo(step?.kept.mass as number, 4) });
+
+  const ask = (temperature: number) =>
+    engine.call("sampler", { trace, position, count: 200, temperature, topK: 0, topP: 1, minP: 0 });
+  const own = await ask(1);
+  expect(own.kept).toEqual({ tokens: model.config.vocabSize, mass: 1 });
+  expect(own.drawnEntropyBits).toBeCloseTo(own.model.entropyBits, 6);
+  const greedy = await ask(0);
+  expect([greedy.drawn[0], greedy.drawn[1], greedy.kept.tokens, greedy.drawnEntropyBits]).toEqual([1, 0, 1, 0]);
+});
+
+test("a run's tokens were expected as the surprisal of its text says, and differently where it was changed", async () => {
+  const expected = await engine.call("expectations", { trace: plain.trace });
+  const { surprisal, entropy, rank } = await engine.call("surprisal", { dir, text: "The cat and", alternatives: 1 });
+  const T = plain.tokens.length;
+  expect(expected.surprisal.length).toBe(T);
+  expect(expected.surprisal[0]).toBeNaN();
+  for (let t = 1; t < T; t++) {
+    expect(expected.surprisal[t]).toBeCloseTo(surprisal.at(t - T) as number, 4);
+    expect(expected.entropy[t]).toBeCloseTo(entropy.at(t - T) as number, 4);
+    expect(expected.rank[t]).toBe(rank.at(t - T));
+  }
+  const part = { kind: "layer", layer: 1 } as const;
+  const changed = await engine.call("intervene", {
+    trace: plain.trace,
+    interventions: [{ kind: "scale", part, factor: 0 }],
+  });
+  expect((await engine.call("expectations", { trace: changed.trace })).surprisal).not.toEqual(expected.surprisal);
+});

@@ -79,7 +79,7 @@ function sample(logits: Float32Array, sampling: Sampling, draws: Random): Drawn 
   const probabilities = softmax(logits, sampling.temperature);
   const { topK, topP, minP = 0 } = sampling;
   const cuts = topK > 0 || topP < 1 || minP > 0;
-  const candidates = cuts ? keepLikely(probabilities, topK, topP, minP) : [...probabilities.keys()];
+  const candidates = cuts ? likely(probabilities, sampling) : [...probabilities.keys()];
   const mass = candidates.reduce((sum, id) => sum + (probabilities[id] as number), 0);
   const drawn = (id: number): Drawn => ({ id, candidates, drawnWith: (probabilities[id] as number) / mass });
   let left = draws.uniform() * mass;
@@ -90,8 +90,23 @@ function sample(logits: Float32Array, sampling: Sampling, draws: Random): Drawn 
   return drawn(candidates.at(-1) as number);
 }
 
-/** The ids that top-k, then top-p, then min-p leave, most likely first. */
-function keepLikely(probabilities: Float32Array, topK: number, topP: number, minP: number): number[] {
+function likely(probabilities: Float32Array, sampling: Sampling): readonly number[] {
+  const { order, minP } = keepLikely(probabilities, sampling);
+  return minP < order.length ? order.slice(0, minP) : order;
+}
+
+/** What top-k, then top-p, then min-p leave: each cut leaves first tokens of what the one before it left. */
+export interface Kept {
+  /** Most likely first: what top-k leaves; where that is all, at least what top-p leaves. */
+  readonly order: readonly number[];
+  /** How many tokens are left after each. */
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+}
+
+/** Of probabilities with temperature. */
+export function keepLikely(probabilities: Float32Array, { topK, topP, minP = 0 }: Omit<Sampling, "temperature">): Kept {
   // Tokens below this have less than 1 - top-p of the probability among them all: only the others need sorting.
   const floor = topK > 0 ? 0 : (1 - topP) / probabilities.length;
   const order: number[] = [];
@@ -100,11 +115,21 @@ function keepLikely(probabilities: Float32Array, topK: number, topP: number, min
   const first = topK > 0 ? order.slice(0, topK) : order;
   const mass = topK > 0 ? first.reduce((sum, id) => sum + (probabilities[id] as number), 0) : 1;
   let seen = 0;
-  const end = first.findIndex((id) => {
-    seen += (probabilities[id] as number) / mass;
-    return seen >= topP;
-  });
-  const nucleus = end < 0 ? first : first.slice(0, end + 1);
-  const least = minP * (probabilities[nucleus[0] as number] as number);
-  return nucleus.filter((id) => (probabilities[id] as number) >= least);
+  // The sum of all may be rounded to 1 before the last of them.
+  const end =
+    topP < 1
+      ? first.findIndex((id) => {
+          seen += (probabilities[id] as number) / mass;
+          return seen >= topP;
+        })
+      : -1;
+  const nucleus = end < 0 ? first.length : end + 1;
+  const least = minP * (probabilities[first[0] as number] as number);
+  const unlikely = first.findIndex((id, i) => i < nucleus && (probabilities[id] as number) < least);
+  return {
+    order: first,
+    topK: topK > 0 ? first.length : probabilities.length,
+    topP: nucleus,
+    minP: unlikely < 0 ? nucleus : unlikely,
+  };
 }

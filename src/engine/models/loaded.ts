@@ -7,6 +7,7 @@ import { type GeneratedStep, type GenerateOptions, generate, generateBatch, Toke
 import { softmax } from "../generate/sampling";
 import { sizeOf } from "../graph/shape";
 import { type Attribution, type AttributionOptions, Attributor } from "../inspect/attribution";
+import { type Expectations, expectationsIn, logitsAfter } from "../inspect/expectation";
 import { type GenerationStep, spansOf, stepOf } from "../inspect/generation";
 import type { Intervention } from "../inspect/interventions";
 import { Lens, type LensOptions, type LensView, requireToken } from "../inspect/lens";
@@ -194,6 +195,22 @@ export class LoadedModel {
     return this.#inTurn(async () => {
       await this.#useOnly(this.#lens);
       return this.#lens.look(trace, options);
+    });
+  }
+
+  /** How well each token of a trace was expected by the run itself. */
+  expectations(trace: Trace, signal?: AbortSignal): Promise<Expectations> {
+    return this.#inTurn(async () => {
+      await this.#useOnly(this.#lens);
+      return expectationsIn(trace, this.model.cfg, this.#lens.readout, signal);
+    });
+  }
+
+  /** Of what comes after a position of a trace, [V]: see `inspect/expectation.ts`. */
+  logitsAfter(trace: Trace, position: number): Promise<Float32Array> {
+    return this.#inTurn(async () => {
+      await this.#useOnly(this.#lens);
+      return logitsAfter(trace, this.model.cfg, this.#lens.readout, position);
     });
   }
 

@@ -3,6 +3,7 @@
 import { EngineError } from "../errors";
 import { softmax } from "../generate/sampling";
 import { Translator } from "../generate/translate";
+import { type Expectations, expectationsIn, logitsAfter } from "../inspect/expectation";
 import { Lens, type LensOptions, type LensView } from "../inspect/lens";
 import { vocabularyTexts } from "../inspect/nextToken";
 import type { Trace } from "../inspect/trace";
@@ -117,6 +118,18 @@ export class LoadedTranslator {
   /** What each place of the decoder's residual stream would predict. */
   lens(trace: Trace, options: LensOptions): Promise<LensView> {
     return this.#inTurn(() => this.#lens.look(trace, options));
+  }
+
+  /** How well each token of the translation was expected. */
+  expectations(trace: Trace, signal?: AbortSignal): Promise<Expectations> {
+    const { decoder } = this.model.cfg;
+    return this.#inTurn(() => expectationsIn(trace, decoder, this.#lens.readout, signal));
+  }
+
+  /** Of what comes after a position of the translation, [V]. */
+  logitsAfter(trace: Trace, position: number): Promise<Float32Array> {
+    const { decoder } = this.model.cfg;
+    return this.#inTurn(() => logitsAfter(trace, decoder, this.#lens.readout, position));
   }
 
   async release(): Promise<void> {

@@ -29,6 +29,8 @@ export function traceAnswers(lab: Lab): Handlers<TraceQuestions> {
     releaseTrace: passed("releaseTrace"),
     intervene: passed("intervene"),
     lens: passed("lens"),
+    expectations: passed("expectations"),
+    sampler: passed("sampler"),
     attribution: passed("attribution"),
     attentionGrid: passed("attentionGrid"),
     neighbours: passed("neighbours"),

@@ -8,6 +8,7 @@ import type {
   NeighboursParams,
   Part,
   PatchedValue,
+  SamplerParams,
 } from "../../protocol/traceApi";
 import type { FindParams, TensorParams, TraceQuestions } from "../../protocol/webviewApi";
 import { choice, fields, finite, index, LONGEST_PATH, list, optional, text, whole } from "./fields";
@@ -36,6 +37,18 @@ const findTokens = (params: unknown): FindParams => ({
   ...trace(params),
   query: text(params, "query", 200),
   ...count(params),
+  ...optional(params, "position", index),
+});
+
+const sampler = (params: unknown): SamplerParams => ({
+  ...trace(params),
+  position: index(params, "position"),
+  count: Math.min(index(params, "count"), 200),
+  temperature: Math.max(0, finite(params, "temperature")),
+  topK: index(params, "topK"),
+  topP: finite(params, "topP"),
+  minP: finite(params, "minP"),
+  ...optional(params, "ids", (sent, field) => list(sent, field, MOST_TOLD, whole)),
 });
 
 function lens(params: unknown): LensParams {
@@ -107,6 +120,8 @@ export const traceChecks: Checks<TraceQuestions> = {
     interventions: list(params, "interventions", MOST_INTERVENTIONS, intervention),
   }),
   lens,
+  expectations: trace,
+  sampler,
   attribution: (params) => ({
     ...trace(params),
     position: index(params, "position"),

@@ -1,0 +1,86 @@
+/** What a sampler makes of a distribution: what each of its cuts takes away, and with which probability it draws. */
+
+import { argMax, keepLikely, type Sampling, softmax } from "../generate/sampling";
+import { type NextToken, nextToken } from "./nextToken";
+
+type SamplerSettings = Pick<Sampling, "temperature" | "topK" | "topP" | "minP">;
+
+export interface SamplerCut {
+  readonly kind: "temperature" | "topK" | "topP" | "minP";
+  /** Tokens that are left after it. */
+  readonly tokens: number;
+  /** What it takes of the distribution with temperature; of temperature 0, of the model's own. */
+  readonly removed: number;
+}
+
+export interface SamplerView {
+  /** By the model itself. */
+  readonly model: NextToken;
+  /** With which probability the sampler draws the tokens of `model.top`, then those asked about; 0 where they are cut. */
+  readonly drawn: Float32Array;
+  readonly drawnEntropyBits: number;
+  /** In the order in which they are made. */
+  readonly cuts: readonly SamplerCut[];
+  /** What is drawn from, and what mass of the model's own distribution it has. */
+  readonly kept: { readonly tokens: number; readonly mass: number };
+}
+
+/** `ids` are asked about beside the `count` most likely. */
+export function samplerView(
+  logits: Float32Array,
+  settings: SamplerSettings,
+  vocabulary: Parameters<typeof nextToken>[1],
+  { count, ids = [] }: { readonly count: number; readonly ids?: readonly number[] | undefined },
+): SamplerView {
+  const own = softmax(logits);
+  const model = nextToken(own, vocabulary, count);
+  const { candidates, weights, cuts } = draw(logits, own, settings);
+  const mass = sumOf(weights, candidates);
+  const shares = new Map(candidates.map((id) => [id, (weights[id] as number) / mass]));
+  return {
+    model,
+    drawn: Float32Array.from([...model.top.map(({ id }) => id), ...ids], (id) => shares.get(id) ?? 0),
+    drawnEntropyBits: [...shares.values()].reduce((sum, p) => (p > 0 ? sum - p * Math.log2(p) : sum), 0),
+    cuts,
+    // All of them together are 1 but for rounding.
+    kept: { tokens: candidates.length, mass: candidates.length === own.length ? 1 : sumOf(own, candidates) },
+  };
+}
+
+interface Drawn {
+  readonly candidates: readonly number[];
+  /** Of every token, before the cuts. */
+  readonly weights: Float32Array;
+  readonly cuts: readonly SamplerCut[];
+}
+
+/** As `choose` draws. */
+function draw(logits: Float32Array, own: Float32Array, { temperature, ...asked }: SamplerSettings): Drawn {
+  if (temperature === 0) {
+    const best = argMax(logits);
+    const none = { tokens: 1, removed: 0 };
+    const cuts: SamplerCut[] = [
+      { kind: "temperature", tokens: 1, removed: 1 - (own[best] as number) },
+      { kind: "topK", ...none },
+      { kind: "topP", ...none },
+      { kind: "minP", ...none },
+    ];
+    return { candidates: [best], weights: own, cuts };
+  }
+  const weights = softmax(logits, temperature);
+  const { order, ...left } = keepLikely(weights, asked);
+  let before = 1;
+  const cuts = (["topK", "topP", "minP"] as const).map((kind, i): SamplerCut => {
+    const tokens = left[kind];
+    const isCut = tokens < (i === 0 ? weights.length : left[i === 1 ? "topK" : "topP"]);
+    const after = isCut ? sumOf(weights, order.slice(0, tokens)) : before;
+    const removed = Math.max(0, before - after);
+    before = after;
+    return { kind, tokens, removed };
+  });
+  const candidates = order.slice(0, left.minP);
+  return { candidates, weights, cuts: [{ kind: "temperature", tokens: weights.length, removed: 0 }, ...cuts] };
+}
+
+const sumOf = (values: Float32Array, ids: readonly number[]): number =>
+  ids.reduce((sum, id) => sum + (values[id] as number), 0);
