@@ -50,6 +50,7 @@ async function start(): Promise<void> {
   host.on("busy", ({ busy }) => whenMounted((page) => page.busy(busy)));
   host.on("follow", ({ follow }) => whenMounted((page) => page.follow(follow)));
   host.on("toggleShading", () => whenMounted((page) => page.toggleShading()));
+  host.on("open", (event) => whenMounted((page) => page.open(event)));
   host.on("select", (selected) => whenMounted((page) => page.select(selected)));
   host.on("checkpoints", (event) => whenMounted((page) => page.checkpoints(event)));
   host.on("problem", (event) => whenMounted((page) => page.problem(event)));
@@ -201,6 +202,9 @@ function mount(follows: boolean) {
     },
     select,
     follow: bar.follow,
+    open({ view }: ExplorerEvents["open"]) {
+      panes.open(view);
+    },
     toggleShading() {
       panes.open("attention");
       explorer.shading.set({ on: !explorer.shading.get().on });

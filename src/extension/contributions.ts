@@ -32,6 +32,7 @@ export interface Commands {
   "decoderLab.openExplorer": (model?: Model) => Promise<void>;
   "decoderLab.exploreInspected": () => Promise<void>;
   "decoderLab.toggleAttentionShading": () => Promise<void>;
+  "decoderLab.whyThisCompletion": () => Promise<void>;
   "decoderLab.toggleCompletions": () => Promise<void>;
   "decoderLab.chooseDevice": () => Promise<void>;
   "decoderLab.restartEngine": () => Promise<void>;
@@ -68,6 +69,7 @@ export const commandIds: { readonly [Id in keyof Commands]: true } = {
   "decoderLab.openExplorer": true,
   "decoderLab.exploreInspected": true,
   "decoderLab.toggleAttentionShading": true,
+  "decoderLab.whyThisCompletion": true,
   "decoderLab.toggleCompletions": true,
   "decoderLab.chooseDevice": true,
   "decoderLab.restartEngine": true,

@@ -19,6 +19,7 @@ import { changeQueue } from "./commands/queueCommands";
 import { registerCommand, showingErrors } from "./commands/registerCommand";
 import { branchFrom, branchTraining, chooseCompared, exportProject, openRunRecord } from "./commands/runCommands";
 import { trainTinyGpt } from "./commands/trainTinyGpt";
+import { whyThisCompletion } from "./commands/whyThisCompletion";
 import { type Commands, explorerPanelType, trainingPanelType, viewIds } from "./contributions";
 import { EngineClient, type EngineState } from "./engineClient";
 import { Hub } from "./hub";
@@ -75,7 +76,8 @@ export function activate(context: vscode.ExtensionContext): void {
     exportProject: (dir) => void showingErrors("export", () => exportProject(lab)({ dir, name: basename(dir) }), log),
     chooseCompared: (dir, chosen) => chooseCompared(lab, dir, chosen),
   });
-  const hover = new TokenHover(lab);
+  const completions = new InlineCompletion(lab);
+  const hover = new TokenHover(lab, completions);
   const command = <Id extends keyof Commands>(id: Id, run: Commands[Id]) => registerCommand(id, run, log);
 
   context.subscriptions.push(
@@ -118,6 +120,7 @@ export function activate(context: vscode.ExtensionContext): void {
     command("decoderLab.openExplorer", openExplorer(lab, explorer)),
     command("decoderLab.exploreInspected", async () => explorer.show(inspector.text)),
     command("decoderLab.toggleAttentionShading", async () => explorer.toggleShading()),
+    command("decoderLab.whyThisCompletion", whyThisCompletion(lab, completions, explorer)),
     command("decoderLab.toggleCompletions", toggleCompletions()),
     command("decoderLab.chooseDevice", chooseDevice(lab)),
     command("decoderLab.restartEngine", restartEngine(lab)),
@@ -131,7 +134,7 @@ export function activate(context: vscode.ExtensionContext): void {
       textSchemes.map((scheme) => ({ scheme })),
       hover,
     ),
-    vscode.languages.registerInlineCompletionItemProvider({ pattern: "**" }, new InlineCompletion(lab)),
+    vscode.languages.registerInlineCompletionItemProvider({ pattern: "**" }, completions),
     models.onDidChange(() => status.update()),
     trainings.onDidReport(() => status.update()),
     trainings.onDidChangeState(() => status.update()),

@@ -8,6 +8,7 @@ import { setting } from "../settings";
 import { shape } from "./ghost/shape";
 import { type Place, restOf, type Suggestion } from "./ghost/suggestion";
 import { whyNot } from "./ghost/whether";
+import type { Made } from "./ghost/why";
 import { afterUnknown, promptStart, promptText } from "./ghost/window";
 
 /** Ghost text from the active model. What is decided, and how, is in `ghost/`; this asks the editor and the engine. */
@@ -16,10 +17,16 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
   readonly #told = new Set<string>();
   /** What each model was found to have no token for, such as a letter that its text did not have. */
   readonly #unknown = new Map<string, Set<string>>();
-  #suggestion: Suggestion | undefined;
+  #suggestion: (Suggestion & Made) | undefined;
+  #shown: Made | undefined;
 
   constructor(lab: Lab) {
     this.#lab = lab;
+  }
+
+  /** The completion that is shown, or was the last to be. */
+  get shown(): Made | undefined {
+    return this.#shown;
   }
 
   async provideInlineCompletionItems(
@@ -38,12 +45,15 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     const place = placeOf(document, position, after, selected);
     const params = request(document, model.dir, place, asked);
     const source = JSON.stringify([model.dir, model.step, { ...params, prompt: "" }]);
-    const item = (text: string) => [
-      new vscode.InlineCompletionItem(
-        (selected?.text ?? "") + text,
-        selected?.range ?? new vscode.Range(position, position),
-      ),
-    ];
+    const item = (text: string) => {
+      this.#shown = this.#suggestion;
+      return [
+        new vscode.InlineCompletionItem(
+          (selected?.text ?? "") + text,
+          selected?.range ?? new vscode.Range(position, position),
+        ),
+      ];
+    };
 
     const rest = this.#suggestion && restOf(this.#suggestion, place, source);
     if (rest) return item(rest);
@@ -51,26 +61,27 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     if (!asked && place.before.trim() === "") return [];
     if (!asked && !(await rested(setting("completion.delay", document), token))) return [];
 
-    const text = await this.#generate(params, token);
-    if (text === null) return [];
-    const shown = shape(text, { after, nextLine: nextLine(document, position.line), multiLine: asked });
+    const written = await this.#generate(params, token);
+    if (written === null) return [];
+    const shown = shape(written.result.text, { after, nextLine: nextLine(document, position.line), multiLine: asked });
     // Kept even when the user typed on: what was typed may be its beginning.
-    this.#suggestion = { place, source, text: shown };
+    this.#suggestion = { place, source, text: shown, ...written };
     return shown === "" || token.isCancellationRequested ? [] : item(shown);
   }
 
-  /** The model's text, or null when it was cancelled or failed. */
-  async #generate(params: GenerateParams, token: vscode.CancellationToken): Promise<string | null> {
+  /** What the model wrote, or null when it was cancelled or failed. */
+  async #generate(params: GenerateParams, token: vscode.CancellationToken): Promise<Written | null> {
     const abort = new AbortController();
     const subscription = token.onCancellationRequested(() => abort.abort());
     const { activity } = this.#lab;
     try {
-      const result = await activity.during(this.#generateKnown(params, abort.signal));
+      const written = await activity.during(this.#generateKnown(params, abort.signal));
+      const { result } = written;
       activity.problem = null;
       this.#lab.log.trace(
         `completion: ${result.ids.length} tokens in ${result.milliseconds.toFixed(0)} ms (${result.reason}); prompt of ${result.promptTokens}, ${result.reusedTokens} reused`,
       );
-      return result.reason === "cancelled" ? null : result.text;
+      return result.reason === "cancelled" ? null : written;
     } catch (error) {
       if (!isCancelled(error) && !abort.signal.aborted) this.#report(error);
       return null;
@@ -80,14 +91,14 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
   }
 
   /** Continues what stands after the last character that the model cannot read; finds out which those are once. */
-  async #generateKnown(params: GenerateParams, signal: AbortSignal): Promise<GenerateResult> {
+  async #generateKnown(params: GenerateParams, signal: AbortSignal): Promise<Written> {
     const { engine } = this.#lab;
     const unknown = this.#unknown.get(params.dir) ?? new Set();
-    const generate = async (): Promise<GenerateResult> => {
-      const prompt = afterUnknown(params.prompt, unknown);
+    const generate = async (): Promise<Written> => {
+      const known = { ...params, prompt: afterUnknown(params.prompt, unknown) };
       // Right after such a character there is nothing to continue.
-      if (prompt === "" && params.prompt !== "") return NOTHING;
-      return engine.call("generate", { ...params, prompt }, { signal });
+      if (known.prompt === "" && params.prompt !== "") return { params: known, result: NOTHING };
+      return { params: known, result: await engine.call("generate", known, { signal }) };
     };
     try {
       return await generate();
@@ -109,6 +120,12 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     this.#told.add(message);
     this.#lab.log.warn(`completion: ${logged(error)}`);
   }
+}
+
+/** What the model was asked, and what it answered. */
+interface Written {
+  readonly params: GenerateParams;
+  readonly result: GenerateResult;
 }
 
 const NOTHING: GenerateResult = {

@@ -5,6 +5,7 @@ import type { Lab } from "../lab";
 import { logged } from "../logged";
 import { setting } from "../settings";
 import { isOnFor } from "./ghost/whether";
+import { isAt, type Made } from "./ghost/why";
 import { hoverText } from "./hoverText";
 
 /** Text that a person reads or writes, on this machine or another. Not outputs, and not the boxes of other views. */
@@ -24,12 +25,14 @@ export const textSchemes = [
  */
 export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
   readonly #lab: Lab;
+  readonly #completions: { readonly shown: Made | undefined };
   /** Documents that the engine was given, by their address. */
   readonly #sent = new Set<string>();
   readonly #subscription: vscode.Disposable;
 
-  constructor(lab: Lab) {
+  constructor(lab: Lab, completions: { readonly shown: Made | undefined }) {
     this.#lab = lab;
+    this.#completions = completions;
     this.#subscription = vscode.workspace.onDidCloseTextDocument(({ uri }) => this.#close(uri.toString()));
   }
 
@@ -51,7 +54,9 @@ export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
       const markdown = new vscode.MarkdownString(
         hoverText({ span: found.span, index: found.index, text, start, end, model: model.name }),
       );
-      return new vscode.Hover(markdown, range);
+      const { shown } = this.#completions;
+      const link = shown && isAt(shown, document.uri.toString(), offset) ? [whyLink()] : [];
+      return new vscode.Hover([markdown, ...link], range);
     } catch (error) {
       // A hover is asked for all the time: a popup for each would be in the way.
       if (!isCancelled(error)) this.#lab.log.warn(`hover: ${logged(error)}`);
@@ -78,4 +83,11 @@ export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
   #close(uri: string): void {
     if (this.#sent.delete(uri)) this.#lab.engine.call("closeDocument", { uri }).catch(() => undefined);
   }
+}
+
+/** Leads from a completion to its steps. */
+function whyLink(): vscode.MarkdownString {
+  const link = new vscode.MarkdownString(`[${l10n.t("Why this completion?")}](command:decoderLab.whyThisCompletion)`);
+  link.isTrusted = { enabledCommands: ["decoderLab.whyThisCompletion"] };
+  return link;
 }

@@ -32,6 +32,8 @@ export class Explorer {
   readonly #link: SourceLink;
   #explored: Explored;
   #follow = false;
+  /** The view that a command opens, once there is something to show in it. */
+  #view: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   /** Whether the page that is there listens; one that is made again does not yet. */
   #isReady = false;
@@ -39,9 +41,10 @@ export class Explorer {
   /** Runs that the page asked for beside the one that is shown. */
   readonly #beside = new Set<number>();
 
-  /** Fills a panel. */
-  constructor(lab: Lab, panel: vscode.WebviewPanel, explored: Explored) {
+  /** Fills a panel; `view`: which view is opened, by its id in the page. */
+  constructor(lab: Lab, panel: vscode.WebviewPanel, explored: Explored, view?: string) {
     this.#lab = lab;
+    this.#view = view;
     this.#panel = panel;
     this.#explored = explored;
     this.#server = serve(webviewPort(panel.webview), this.#handlers(), explorerChecks);
@@ -92,8 +95,9 @@ export class Explorer {
   }
 
   /** Shows something else. */
-  show(explored: Explored): void {
+  show(explored: Explored, view?: string): void {
     this.#explored = explored;
+    this.#view = view;
     this.#setFollow(false);
     this.#panel.reveal();
     this.#soon(true);
@@ -213,6 +217,8 @@ export class Explorer {
   #showed(): void {
     const { trace } = this.#runs;
     if (!trace) return;
+    if (this.#view) this.#server.tell("open", { view: this.#view });
+    this.#view = undefined;
     if (this.#explored.kind === "text") {
       const { source, place } = this.#explored.text;
       this.#link.show(trace, source.text, place);

@@ -15,18 +15,21 @@ export class ExplorerPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     this.#lab = lab;
   }
 
-  /** Opens the Explorer with a text; without one, with that of the active editor, or what it shows, or a sentence to begin with. */
-  show(given?: ShownText | null): void {
+  /**
+   * Opens the Explorer with a text; without one, with that of the active editor, or what it shows, or a sentence to
+   * begin with. `view`: which of its views is opened.
+   */
+  show(given?: ShownText | null, view?: string): void {
     const editor = vscode.window.activeTextEditor;
     const text = given ?? (editor && showsText(editor) ? textOf(editor) : null);
     if (this.#open) {
-      if (text) this.#open.explorer.show({ kind: "text", text });
+      if (text) this.#open.explorer.show({ kind: "text", text }, view);
       else this.#open.panel.reveal();
       return;
     }
     const place = editor ? vscode.ViewColumn.Beside : vscode.ViewColumn.Active;
     const panel = vscode.window.createWebviewPanel(explorerPanelType, l10n.t("Explorer"), place);
-    this.#fill(panel, text ?? firstText());
+    this.#fill(panel, text ?? firstText(), view);
   }
 
   /** VS Code brings the panel back after a reload, with what its page remembered. */
@@ -50,8 +53,8 @@ export class ExplorerPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     this.#open?.panel.dispose();
   }
 
-  #fill(panel: vscode.WebviewPanel, text: ShownText): void {
-    const opened = { panel, explorer: new Explorer(this.#lab, panel, { kind: "text", text }) };
+  #fill(panel: vscode.WebviewPanel, text: ShownText, view?: string): void {
+    const opened = { panel, explorer: new Explorer(this.#lab, panel, { kind: "text", text }, view) };
     this.#open = opened;
     panel.onDidDispose(() => {
       if (this.#open === opened) this.#open = undefined;
