@@ -178,8 +178,14 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
         return `${part(here, a)} · ${part(there, b)}\n${runText(here)} · ${runText(there)}`;
       },
     });
+    placeBeside();
     choose();
     data.update();
+  };
+  /** Copies are from what stands beside the token that is looked at. */
+  const placeBeside = () => {
+    const beside = aligned.find(({ a }) => a === Number(here.value))?.b;
+    if (beside !== undefined && beside !== null) there.value = String(beside);
   };
 
   const layerText = (value: PatchedValue) =>
@@ -254,8 +260,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
     look(position) {
       if (Number(here.value) === position) return choose();
       here.value = String(position);
-      const beside = aligned.find(({ a }) => a === position)?.b;
-      if (beside !== undefined && beside !== null) there.value = String(beside);
+      placeBeside();
       choose();
     },
     source: () => source,

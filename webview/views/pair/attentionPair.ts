@@ -124,7 +124,7 @@ export function createAttentionPair(fileName: string, save: Save, pick: (query: 
         [labelsA, labelsA],
         maskOf(kindA),
         (query, key, value) =>
-          t(
+          `${t(
             "difference of {0}[0, {1}, {2}, {3}]: {4} − {5} = {6}",
             name,
             head,
@@ -133,7 +133,7 @@ export function createAttentionPair(fileName: string, save: Save, pick: (query: 
             formatValue(b.values[query * b.cols + key] as number),
             formatValue(a.values[query * a.cols + key] as number),
             formatValue(value),
-          ) + `\n${runText(runs[1])} − ${runText(runs[0])}`,
+          )}\n${runText(runs[1])} − ${runText(runs[0])}`,
       );
       first.mark(positions[0]);
       second.mark(positions[1]);

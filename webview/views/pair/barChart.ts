@@ -150,8 +150,11 @@ interface Shown {
 }
 
 const rowHeight = ({ names }: BarData): number => (names.length > 1 ? 26 : 18);
-const seriesColor = (theme: Theme, series: number, of: number): Rgb =>
-  of > 1 && series === 0 ? theme.muted : theme.positive;
+/** The first of two is grey on both sides of zero: what it is beside, is in colour. */
+const seriesColor = (theme: Theme, series: number, of: number, value = 0): Rgb => {
+  if (of > 1 && series === 0) return theme.muted;
+  return value < 0 ? theme.negative : theme.positive;
+};
 
 function paintOn(canvas: HTMLCanvasElement, data: BarData, shown: Shown, at: number | null, theme: Theme): void {
   const ratio = window.devicePixelRatio || 1;
@@ -214,7 +217,7 @@ function draw(pen: Pen, data: BarData, shown: Shown, theme: Theme): void {
     values.forEach((value, series) => {
       if (Number.isNaN(value)) return;
       const length = scale.length(value);
-      const color = value < 0 ? theme.negative : seriesColor(theme, series, values.length);
+      const color = seriesColor(theme, series, values.length, value);
       pen.rect(value < 0 ? zero - length : zero, y + 3 + series * thick, Math.max(1, length), thick - 1, color);
     });
   }

@@ -118,7 +118,7 @@ export function lensPairTable(
   title: string,
   places: readonly string[],
   positions: readonly [number, number],
-  cells: readonly [readonly LensCell[], readonly LensCell[]],
+  cells: readonly [readonly (LensCell | undefined)[], readonly (LensCell | undefined)[]],
   names: readonly [string, string],
   count: number,
 ): TableData {

@@ -24,9 +24,12 @@ const ASKED = 50;
 
 /** The lenses of both runs at the positions that are looked at. */
 export interface LensPair {
+  /** Of the first run. */
   readonly places: readonly string[];
-  /** By place. */
-  readonly cells: readonly [readonly LensCell[], readonly LensCell[]];
+  /** By place; a run of another depth has not all of them. */
+  readonly cells: readonly [readonly (LensCell | undefined)[], readonly (LensCell | undefined)[]];
+  /** What each run expects: its own last place. */
+  readonly last: readonly [LensCell | undefined, LensCell | undefined];
 }
 
 export async function askLenses({ runs, positions }: Pair): Promise<LensPair> {
@@ -38,12 +41,12 @@ export async function askLenses({ runs, positions }: Pair): Promise<LensPair> {
   // One after the other: the engine has one processor to give.
   const a = await lensOf(0);
   const b = await lensOf(1);
-  return { places: a.places, cells: [a.cells, b.cells] };
+  const ofB = a.places.map((place) => b.cells[b.places.indexOf(place)]);
+  return { places: a.places, cells: [a.cells, ofB], last: [a.cells.at(-1), b.cells.at(-1)] };
 }
 
 /** What both runs expect, every token with its probability in both. */
-export async function askTokens({ runs, positions }: Pair, { cells }: LensPair): Promise<PairedToken[]> {
-  const [a, b] = [cells[0].at(-1), cells[1].at(-1)];
+export async function askTokens({ runs, positions }: Pair, { last: [a, b] }: LensPair): Promise<PairedToken[]> {
   if (!a || !b) return [];
   const { missingInA, missingInB } = wantedTokens(a, b, TOP);
   const more = async (run: 0 | 1, ids: readonly number[]) => {

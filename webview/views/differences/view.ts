@@ -1,0 +1,261 @@
+/** Two runs beside each other: of two texts, of two models of one tokenizer, or of a model and one of its checkpoints. */
+
+import "../pair/pair.css";
+import type { CheckpointInfo } from "../../../src/protocol/engineApi";
+import { el } from "../../dom";
+import { formatCount, formatValue } from "../../format";
+import type { ExplorerTools, Inspection, View, ViewContext } from "../../inspection";
+import { t } from "../../strings";
+import { button, dropdown } from "../../toolkit";
+import { attentionSize } from "../attention/layout";
+import { createAttentionPair } from "../pair/attentionPair";
+import { createDivergenceStrip } from "../pair/divergence";
+import { positionBeside } from "../pair/layout";
+import { createLensColumns } from "../pair/lensColumns";
+import { createNextTokensPair } from "../pair/nextTokens";
+import type { Pair } from "../pair/pair";
+import { createProblem } from "../pair/problem";
+import { runNames } from "./layout";
+import { createRelativePart } from "./relative";
+import { createWeightsPart } from "./weights";
+
+/** Of the checkpoints: the model as it is. */
+const NEWEST = "newest";
+
+export function createDifferencesView({ section: makeSection, selection, save, explorer }: ViewContext): View {
+  const section = makeSection(t("Compare"));
+  // Only the Explorer has this view.
+  const tools = explorer as ExplorerTools;
+  let current: Inspection | null = null;
+  let other: Inspection | null = null;
+  let models: readonly { readonly dir: string; readonly name: string }[] = [];
+  let checkpoints: readonly CheckpointInfo[] = [];
+  /** The model to compare with; null for that of the run. */
+  let model: string | null = null;
+  let step = NEWEST;
+  /** Counts what was asked, so that an answer to an earlier question is left alone. */
+  let asked = 0;
+
+  const refused = el("p", { class: "empty" });
+  const modelPicker = dropdown(t("Model to compare with"), (value) => {
+    model = value === "" ? null : value;
+    step = NEWEST;
+    void listCheckpoints().then(run);
+  });
+  const stepPicker = dropdown(t("Checkpoint to compare with"), (value) => {
+    step = value;
+    void run();
+  });
+  const text = el("textarea", {
+    class: "prompt",
+    attrs: {
+      rows: 1,
+      spellcheck: "false",
+      "aria-label": t("Text to compare with"),
+      placeholder: t("The same text; or type another…"),
+    },
+  });
+  text.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    void run();
+  });
+  const hint = el(
+    "p",
+    { class: "small muted" },
+    t("Choose another model or checkpoint, or type another text and press Enter."),
+  );
+  const problem = createProblem(() => void run());
+  const tokens = createNextTokensPair("compare-next-token", save, () => undefined);
+  const lens = createLensColumns("compare-lens", save);
+  const strip = createDivergenceStrip("compare-kl", save, (token) => selection.set({ token }));
+  const relative = createRelativePart(save, (layer, token) =>
+    selection.set({ token, ...(layer !== null && { layer }) }),
+  );
+  const attention = createAttentionPair("compare-attention", save, (token) => selection.set({ token }));
+  const weights = createWeightsPart(save);
+  const compared = el(
+    "div",
+    { class: "pair-parts" },
+    strip.node,
+    tokens.node,
+    lens.node,
+    relative.node,
+    attention.node,
+    weights.node,
+  );
+  const whole = el(
+    "div",
+    {},
+    el(
+      "div",
+      { class: "pair-controls" },
+      modelPicker.node,
+      stepPicker.node,
+      text,
+      button(t("Compare"), () => void run(), "primary"),
+    ),
+    hint,
+    problem.node,
+    compared,
+  );
+  section.body.append(refused, whole);
+
+  /** The folder to compare with, and whether there is anything to tell from this run. */
+  const chosen = (of: Inspection) => {
+    const own = of.trace.model.dir;
+    const dir = checkpoints.find((each) => String(each.step) === step)?.dir ?? model ?? own;
+    const written = text.value === "" ? of.source.text : text.value;
+    return { dir, text: written, isOther: dir !== own || written !== of.source.text };
+  };
+
+  const run = async () => {
+    const of = current;
+    const question = ++asked;
+    problem.clear();
+    if (!of) return;
+    const { dir, text, isOther } = chosen(of);
+    if (!isOther) {
+      setOther(null);
+      return draw();
+    }
+    compared.setAttribute("aria-busy", "true");
+    try {
+      const next = await tools.alongside(dir, text);
+      if (question !== asked) return tools.release(next);
+      setOther(next);
+      await draw();
+    } catch (error) {
+      if (question !== asked) return;
+      setOther(null);
+      void draw();
+      problem.say(error);
+    } finally {
+      if (question === asked) compared.removeAttribute("aria-busy");
+    }
+  };
+
+  const setOther = (next: Inspection | null) => {
+    if (other && other !== next) tools.release(other);
+    other = next;
+  };
+
+  const pairNow = (): Pair | null => {
+    if (!current || !other) return null;
+    const [a, b] = [current.trace, other.trace];
+    const { token } = selection.get();
+    return {
+      runs: [current, other],
+      names: runNames(a.model, b.model, [t("this text"), t("other text")]),
+      positions: [Math.min(token, a.tokens.length - 1), positionBeside(token, a.tokens.length, b.tokens.length)],
+    };
+  };
+
+  const draw = async () => {
+    const pair = pairNow();
+    hint.hidden = pair !== null;
+    section.summarize("");
+    if (!pair) {
+      compared.hidden = true;
+      return;
+    }
+    const [a, b] = pair.runs;
+    const isCurrent = () => current === a && other === b;
+    try {
+      // Models of different tokenizers are refused here, in a sentence, before anything of them is shown.
+      const difference = await a.compareTraces(b.trace.trace);
+      if (!isCurrent()) return;
+      compared.hidden = false;
+      strip.show(pair, difference);
+      strip.mark(pair.positions[0]);
+      relative.show(pair, difference);
+      weights.show(pair);
+      const mean = difference.divergence.reduce((sum, bits) => sum + bits, 0) / Math.max(1, difference.positions);
+      section.summarize(t("{0} and {1}: mean KL {2} bits", ...pair.names, formatValue(mean)));
+      const lenses = await tokens.show(pair);
+      if (!lenses || !isCurrent()) return;
+      lens.show(pair, lenses);
+      await drawAttention(pair);
+    } catch (error) {
+      if (!isCurrent()) return;
+      compared.hidden = true;
+      problem.say(error);
+    }
+  };
+  const drawAttention = (pair: Pair) => {
+    const { layers, heads } = attentionSize(pair.runs[0].trace);
+    const { layer, head } = selection.get();
+    return attention.show(pair, Math.min(layer, layers - 1), Math.min(head, heads - 1));
+  };
+
+  const listCheckpoints = async () => {
+    const of = current;
+    if (!of) return;
+    const dir = model ?? of.trace.model.dir;
+    checkpoints = [];
+    try {
+      const told = await of.checkpoints(dir);
+      if (current !== of || (model ?? of.trace.model.dir) !== dir) return;
+      checkpoints = told;
+    } catch {
+      // A folder that tells of none has none to choose.
+    }
+    if (!checkpoints.some((each) => String(each.step) === step)) step = NEWEST;
+    stepPicker.node.hidden = checkpoints.length === 0;
+    stepPicker.update(
+      [
+        { value: NEWEST, label: t("as it is now") },
+        ...[...checkpoints]
+          .reverse()
+          .map((each) => ({ value: String(each.step), label: t("step {0}", formatCount(each.step)) })),
+      ],
+      step,
+    );
+  };
+  const listModels = async (of: Inspection) => {
+    try {
+      models = await tools.models();
+    } catch (error) {
+      problem.say(error);
+    }
+    if (current !== of) return;
+    const own = of.trace.model.dir;
+    const others = models.filter(({ dir }) => dir !== own);
+    if (model !== null && !others.some(({ dir }) => dir === model)) model = null;
+    modelPicker.update(
+      [{ value: "", label: t("this model") }, ...others.map(({ dir, name }) => ({ value: dir, label: name }))],
+      model ?? "",
+    );
+    await listCheckpoints();
+  };
+
+  selection.subscribe((now, before) => {
+    if (!section.isOpen()) return;
+    const pair = pairNow();
+    if (!pair) return;
+    if (now.token !== before.token) void draw();
+    else if (now.layer !== before.layer || now.head !== before.head) drawAttention(pair).catch(problem.say);
+  });
+
+  return {
+    section,
+    asksTensors: true,
+    show(next) {
+      const { trace } = next;
+      const reason = trace.source
+        ? t("What is compared are decoders; this model is a translator. Choose a model that writes on from a text.")
+        : trace.opened
+          ? t("This trace is from a file, and comparing needs the model: run the text with it.")
+          : "";
+      refused.textContent = reason;
+      refused.hidden = reason === "";
+      whole.hidden = reason !== "";
+      current = reason === "" ? next : null;
+      asked += 1;
+      if (!current) return setOther(null);
+      void listModels(next).then(() => {
+        if (current === next) void run();
+      });
+    },
+  };
+}
