@@ -2,6 +2,7 @@
 
 import type { QueuedRun } from "../protocol/webviewApi";
 import type { Model } from "./models";
+import type { TokenPlace } from "./providers/surprisalLens";
 
 /** Every command, with what it may be given when another place calls it. */
 export interface Commands {
@@ -31,7 +32,9 @@ export interface Commands {
   "decoderLab.inspectSelection": () => Promise<void>;
   "decoderLab.openExplorer": (model?: Model) => Promise<void>;
   "decoderLab.exploreInspected": () => Promise<void>;
+  "decoderLab.exploreToken": (place?: TokenPlace) => Promise<void>;
   "decoderLab.toggleAttentionShading": () => Promise<void>;
+  "decoderLab.toggleSurprisal": () => Promise<void>;
   "decoderLab.whyThisCompletion": () => Promise<void>;
   "decoderLab.toggleCompletions": () => Promise<void>;
   "decoderLab.chooseDevice": () => Promise<void>;
@@ -68,7 +71,9 @@ export const commandIds: { readonly [Id in keyof Commands]: true } = {
   "decoderLab.inspectSelection": true,
   "decoderLab.openExplorer": true,
   "decoderLab.exploreInspected": true,
+  "decoderLab.exploreToken": true,
   "decoderLab.toggleAttentionShading": true,
+  "decoderLab.toggleSurprisal": true,
   "decoderLab.whyThisCompletion": true,
   "decoderLab.toggleCompletions": true,
   "decoderLab.chooseDevice": true,

@@ -2,6 +2,7 @@ import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import { Activity } from "./activity";
 import { chooseDevice, restartEngine, showMenu, toggleCompletions } from "./commands/engineCommands";
+import { exploreToken } from "./commands/exploreToken";
 import { importModel, setHubToken } from "./commands/importModel";
 import {
   activateModel,
@@ -27,6 +28,7 @@ import { l10n } from "./l10n";
 import type { Lab } from "./lab";
 import { ModelLibrary } from "./modelLibrary";
 import { InlineCompletion } from "./providers/inlineCompletion";
+import { SurprisalLens } from "./providers/surprisalLens";
 import { TokenHover, textSchemes } from "./providers/tokenHover";
 import { Selections } from "./selections";
 import { setting } from "./settings";
@@ -55,6 +57,7 @@ export function activate(context: vscode.ExtensionContext): void {
       if (state.kind === "running") {
         inspector.engineStarted();
         explorer.engineStarted();
+        surprisal.engineStarted();
       }
       void tellState(state);
     },
@@ -78,6 +81,8 @@ export function activate(context: vscode.ExtensionContext): void {
   });
   const completions = new InlineCompletion(lab);
   const hover = new TokenHover(lab, completions);
+  const surprisal = new SurprisalLens(lab);
+  const texts = textSchemes.map((scheme) => ({ scheme }));
   const command = <Id extends keyof Commands>(id: Id, run: Commands[Id]) => registerCommand(id, run, log);
 
   context.subscriptions.push(
@@ -91,6 +96,7 @@ export function activate(context: vscode.ExtensionContext): void {
     explorer,
     panel,
     hover,
+    surprisal,
     command("decoderLab.trainTinyGpt", trainTinyGpt(lab, panel)),
     command("decoderLab.importModel", importModel(lab)),
     command("decoderLab.setHubToken", setHubToken(lab)),
@@ -121,6 +127,8 @@ export function activate(context: vscode.ExtensionContext): void {
     command("decoderLab.exploreInspected", async () => explorer.show(inspector.text)),
     command("decoderLab.toggleAttentionShading", async () => explorer.toggleShading()),
     command("decoderLab.whyThisCompletion", whyThisCompletion(lab, completions, explorer)),
+    command("decoderLab.exploreToken", exploreToken(explorer)),
+    command("decoderLab.toggleSurprisal", () => surprisal.toggle()),
     command("decoderLab.toggleCompletions", toggleCompletions()),
     command("decoderLab.chooseDevice", chooseDevice(lab)),
     command("decoderLab.restartEngine", restartEngine(lab)),
@@ -130,10 +138,8 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.window.registerWebviewViewProvider(viewIds.inspector, inspector),
     vscode.window.registerWebviewPanelSerializer(trainingPanelType, panel),
     vscode.window.registerWebviewPanelSerializer(explorerPanelType, explorer),
-    vscode.languages.registerHoverProvider(
-      textSchemes.map((scheme) => ({ scheme })),
-      hover,
-    ),
+    vscode.languages.registerHoverProvider(texts, hover),
+    vscode.languages.registerHoverProvider(texts, surprisal),
     vscode.languages.registerInlineCompletionItemProvider({ pattern: "**" }, completions),
     models.onDidChange(() => status.update()),
     trainings.onDidReport(() => status.update()),

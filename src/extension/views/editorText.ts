@@ -15,6 +15,8 @@ export interface EditorText {
 export interface ShownText {
   readonly source: InspectedSource;
   readonly place: TextPlace | null;
+  /** UTF-16 offset in the text of the token that is chosen when it is shown. */
+  readonly chosen?: number;
 }
 
 export interface TextPlace {
@@ -41,6 +43,21 @@ export function textOf({ document, selection }: vscode.TextEditor): EditorText |
   if (line.isEmptyOrWhitespace) return null;
   const source = sourceOf("line", l10n.t("{0}, line {1}", name, line.lineNumber + 1), line.text);
   return placed(document, document.offsetAt(line.range.start), source, line.text);
+}
+
+/** What leads to a place in a document, up to the end of its line, with the token there chosen. */
+export function textAround(document: vscode.TextDocument, offset: number): ShownText {
+  const name = document.uri.path.split("/").at(-1) || document.fileName;
+  const { line } = document.positionAt(offset);
+  const end = Math.min(document.offsetAt(document.lineAt(line).range.end), offset + MAX_INSPECTED / 10);
+  const before = document.positionAt(Math.max(0, end - MAX_INSPECTED));
+  const start = before.character === 0 || before.line === line ? before : before.with(before.line + 1, 0);
+  // The end of a line can be a token: of an empty one it is the only one.
+  const text = document.getText(new vscode.Range(start, document.positionAt(Math.max(end, offset + 1))));
+  const label = l10n.t("{0}, to line {1}", name, line + 1);
+  const from = document.offsetAt(start);
+  const shown = placed(document, from, sourceOf("selection", label, text), text);
+  return { ...shown, chosen: offset - shown.place.start };
 }
 
 export const typedText = (text: string): InspectedSource => sourceOf("typed", l10n.t("typed text"), text);

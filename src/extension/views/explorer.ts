@@ -11,6 +11,7 @@ import { explorerChecks } from "./checks";
 import { asRun, type ShownText, showsText, textOf, typedText } from "./editorText";
 import { act, save } from "./hostActions";
 import { SourceLink } from "./sourceLink";
+import { inRun, tokenAtOffset } from "./textOffsets";
 import { requireKnown, traceAnswers } from "./traceAnswers";
 import { TraceRuns } from "./traceRuns";
 import { openPage, webviewPort } from "./webviewPage";
@@ -55,12 +56,7 @@ export class Explorer {
       // What another view chose.
       if (name === "select" && "token" in value && value.token !== undefined) this.#link.mark(value.token);
     });
-    this.#link = new SourceLink((token) => {
-      const { trace } = this.#runs;
-      if (!trace) return;
-      this.#link.mark(token);
-      this.#server.tell("select", { trace: trace.trace, token });
-    });
+    this.#link = new SourceLink((token) => this.#choose(token));
     const moved = (document: vscode.TextDocument) => {
       if (this.#follow && document === vscode.window.activeTextEditor?.document) this.#soon();
     };
@@ -220,10 +216,21 @@ export class Explorer {
     if (this.#view) this.#server.tell("open", { view: this.#view });
     this.#view = undefined;
     if (this.#explored.kind === "text") {
-      const { source, place } = this.#explored.text;
+      const { source, place, chosen } = this.#explored.text;
       this.#link.show(trace, source.text, place);
+      if (chosen !== undefined) {
+        this.#explored = { kind: "text", text: { source, place } };
+        this.#choose(tokenAtOffset(trace.tokens, inRun(source.text, chosen)));
+      }
       this.#panel.title = l10n.t("Explorer: {0}", trace.model.name);
     } else this.#link.hide();
+  }
+
+  #choose(token: number | null): void {
+    const { trace } = this.#runs;
+    if (!trace || token === null) return;
+    this.#link.mark(token);
+    this.#server.tell("select", { trace: trace.trace, token });
   }
 
   #release(trace: number): void {

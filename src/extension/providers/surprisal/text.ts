@@ -1,0 +1,80 @@
+/** What the lens says in words: pure. Everything from the document and the vocabulary goes into code spans, escaped. */
+
+import { l10n } from "../../l10n";
+import { codeSpan, visible } from "../hoverText";
+import type { ScoredToken } from "./scores";
+import { type Cost, STEPS } from "./shading";
+
+/** Markdown. */
+export function scoredTokenText({ span, surprisal, entropy, rank, alternatives }: ScoredToken): string {
+  const name = l10n.t("{0}, id {1}", codeSpan(visible(span.token)), span.id);
+  if (span.id < 0)
+    return l10n.t("{0} is not in the model's vocabulary: it has no surprisal.", codeSpan(visible(span.token)));
+  if (Number.isNaN(surprisal)) return `${name}  \n${l10n.t("Nothing stands before it, so nothing was expected.")}`;
+  const lines = [
+    name,
+    l10n.t("surprisal {0} bits, probability {1}", `**${digits(surprisal)}**`, digits(2 ** -surprisal)),
+    l10n.t("rank {0}; entropy {1} bits", String(rank), digits(entropy)),
+  ];
+  const rows = alternatives.map(
+    ({ id, text, probability }) => `| ${inCell(codeSpan(visible(text)))} | ${id} | ${digits(probability)} |`,
+  );
+  if (rows.length === 0) return lines.join("  \n");
+  const head = `| ${l10n.t("most likely here")} | ${l10n.t("id")} | ${l10n.t("probability")} |\n|---|--:|--:|`;
+  return `${lines.join("  \n")}\n\n${head}\n${rows.join("\n")}`;
+}
+
+/** Six significant digits. */
+const digits = (value: number): string => String(Number(value.toPrecision(6)));
+
+/** In a table, a bar ends a cell even inside code. */
+const inCell = (markdown: string): string => markdown.replaceAll("|", "\\|");
+
+export interface LensState {
+  readonly model: string | null;
+  /** Of the selection, where something is selected. */
+  readonly cost: Cost;
+  readonly selection: boolean;
+  /** Share of the document that is scored. */
+  readonly scored: number;
+  readonly problem: string | null;
+}
+
+/** The status bar's text. */
+export function statusText({ cost, selection, scored, problem }: LensState): string {
+  if (problem) return `$(warning) ${l10n.t("Surprisal")}`;
+  const value = cost.bytes > 0 ? (cost.bits / cost.bytes).toFixed(3) : "–";
+  const of = selection ? l10n.t("selection") : scored < 1 ? l10n.t("{0} % scored", Math.floor(100 * scored)) : "";
+  return `$(pulse) ${l10n.t("{0} bits/byte", value)}${of && ` (${of})`}`;
+}
+
+/** The status bar's tooltip: the numbers, and which colour is what. Markdown with colours. */
+export function statusTooltip({ model, cost, selection, problem }: LensState): string {
+  if (problem) return problem;
+  const of = selection
+    ? l10n.t(
+        "Surprisal of the selection by {0}: {1} bits over {2} bytes.",
+        model ?? "",
+        cost.bits.toFixed(1),
+        cost.bytes,
+      )
+    : l10n.t(
+        "Surprisal of what is scored by {0}: {1} bits over {2} bytes.",
+        model ?? "",
+        cost.bits.toFixed(1),
+        cost.bytes,
+      );
+  const left = cost.unscored > 0 ? [l10n.t("{0} tokens have no surprisal and are left out.", cost.unscored)] : [];
+  const context = l10n.t("Of a long text, each token was expected by at least half a context before it.");
+  const steps = STEPS.map((bits, i) => {
+    const next = STEPS[i + 1];
+    const range = next ? l10n.t("{0} to {1} bits", bits, next) : l10n.t("{0} bits and more", bits);
+    return `${swatch(i)} ${range}`;
+  });
+  const expected = l10n.t("No colour: under {0} bits, expected.", STEPS[0]);
+  return [of, ...left, context, "", ...steps, expected].join("  \n");
+}
+
+/** Of a theme's colour, as VS Code lets markdown have it. */
+const swatch = (step: number): string =>
+  `<span style="background-color:var(--vscode-decoderLab-surprisal${step + 1});">&nbsp;&nbsp;&nbsp;&nbsp;</span>`;
