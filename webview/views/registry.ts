@@ -7,6 +7,7 @@ import type { View, ViewContext } from "../inspection";
 import { t } from "../strings";
 import { createArchitectureView } from "./architecture/view";
 import { createAttentionView } from "./attention/view";
+import { createDifferencesView } from "./differences/view";
 import { createEmbeddingView } from "./embedding/view";
 import { createGenerationView } from "./generation/view";
 import { createHiddenStatesView } from "./hiddenStates/view";
@@ -34,4 +35,5 @@ export const viewKinds: readonly ViewKind[] = [
   { id: "lens", title: () => t("Logit lens"), create: createLensView },
   { id: "generation", title: () => t("Generation"), create: createGenerationView },
   { id: "interventions", title: () => t("Interventions"), create: createInterventionsView },
+  { id: "compare", title: () => t("Compare"), create: createDifferencesView },
 ];
