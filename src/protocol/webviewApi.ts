@@ -171,6 +171,8 @@ export interface Selected {
 
 /** Told to the Explorer. */
 export interface ExplorerEvents extends InspectorEvents, ScrubberEvents {
+  /** A command shows a view, by its id in webview/views/registry.ts. */
+  open: { readonly view: string };
   /** The user asked by a command that the selected token's attention is shaded in the editor, or not any more. */
   toggleShading: Empty;
 }
