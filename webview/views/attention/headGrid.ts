@@ -194,6 +194,8 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
         fill(rows);
       }
       asked = { inspection, kind };
+      // The heads can be chosen before there is a picture of each.
+      if (!grid) layOut(kind, null);
       void load();
     },
     mark,
