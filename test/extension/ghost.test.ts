@@ -3,6 +3,7 @@ import { random } from "../../src/engine/random";
 import { shape, withoutLoop } from "../../src/extension/providers/ghost/shape";
 import { type Place, restOf, type Suggestion } from "../../src/extension/providers/ghost/suggestion";
 import { holdsSecrets, isOnFor, type Situation, whyNot } from "../../src/extension/providers/ghost/whether";
+import { isAt, readTokens } from "../../src/extension/providers/ghost/why";
 import { afterUnknown, promptStart, promptText } from "../../src/extension/providers/ghost/window";
 
 const place = (before: string, more: Partial<Place> = {}): Place => ({
@@ -47,6 +48,30 @@ describe("typing through a suggestion", () => {
       const wrong = `so ${text.slice(0, typed)}Z`;
       expect(restOf(suggestion, place(wrong), "m")).toBeNull();
     }
+  });
+});
+
+describe("why a completion", () => {
+  const span = (id: number, start: number, end: number, special = false) => ({
+    id,
+    token: "",
+    start,
+    end,
+    special,
+    bytes: new Uint8Array(),
+  });
+  const spans = [span(1, 0, 0, true), span(5, 0, 3), span(6, 3, 7), span(7, 7, 8)];
+
+  test("the model read the prompt's last tokens after the one that marks the beginning", () => {
+    expect(readTokens(spans, 4)).toEqual({ ids: [1, 5, 6, 7], start: 0 });
+    expect(readTokens(spans, 3)).toEqual({ ids: [1, 6, 7], start: 3 });
+    expect(readTokens(spans.slice(1), 1)).toEqual({ ids: [7], start: 7 });
+  });
+
+  test("is asked where it stands in its document", () => {
+    const isThere = (offset: number) => isAt(made, "file:///a.txt", offset);
+    expect([7, 8, 17, 18].map(isThere)).toEqual([false, true, true, false]);
+    expect(isAt(made, "file:///b.txt", 8)).toBe(false);
   });
 });
 
