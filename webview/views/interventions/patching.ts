@@ -233,6 +233,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
       : t("Positions are those of tokens, counted from 0.");
     const column = aligned.findIndex(({ a }) => a === Number(here.value));
     heatmap.mark(null, column < 0 ? null : column);
+    if (column >= 0) heatmap.reveal({ row: 0, col: column });
     const isSame = before?.pair.a === source?.pair.a && before?.pair.b === source?.pair.b;
     if (before && source && !isSame) hooks.changed();
   };

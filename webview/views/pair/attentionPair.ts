@@ -1,5 +1,6 @@
 /** A head's attention in two runs, and the difference of the two. */
 
+import type { Curve } from "../../charts/colorScale";
 import { createHeatmap } from "../../charts/heatmap";
 import { el } from "../../dom";
 import { formatValue } from "../../format";
@@ -57,7 +58,7 @@ export function createAttentionPair(fileName: string, save: Save, pick: (query: 
         label: string,
         what: string,
         pattern: Pattern,
-        scale: { readonly scale: "sequential" | "diverging"; readonly max?: number },
+        scale: { readonly scale: "sequential" | "diverging"; readonly curve?: Curve; readonly max?: number },
         [queries, keys]: readonly [readonly string[], readonly string[]],
         masked: Masked | null,
         describe: (query: number, key: number, value: number) => string,
@@ -110,7 +111,7 @@ export function createAttentionPair(fileName: string, save: Save, pick: (query: 
       const [labelsA, labelsB] = [labelsOf(runs[0]), labelsOf(runs[1])];
       const ofRun = (run: Inspection) => (query: number, key: number, value: number) =>
         valueText(run, name, [0, head, query, key], value);
-      const scale = { scale: "sequential", max } as const;
+      const scale = { scale: "sequential", curve: "sqrt", max } as const;
       const maskOf = (kind: typeof kindA) => kind.masked(layer);
       first.show(names[0], whatOf(0), a, scale, [labelsA, labelsA], maskOf(kindA), ofRun(runs[0]));
       second.show(names[1], whatOf(1), b, scale, [labelsB, labelsB], maskOf(kindB), ofRun(runs[1]));

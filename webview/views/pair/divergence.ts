@@ -22,7 +22,12 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
   let shown: { readonly pair: Pair; readonly difference: TraceDifference } | null = null;
   const title = el("h3", { class: "subheading" }, t("Divergence of the next token, by token"));
   const said = el("p", { class: "small muted" });
-  const heatmap = createHeatmap((_, position) => pick(position));
+  let columns = 1;
+  let length = 0;
+  const heatmap = createHeatmap((row, col) => {
+    const position = row * columns + col;
+    if (position < length) pick(position);
+  });
   const data = createDataBar(
     {
       fileName: () => fileName,
@@ -34,7 +39,11 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
   );
   return {
     node: el("section", { class: "pair-part wide" }, title, said, heatmap.node, data.node),
-    mark: (position) => heatmap.mark(null, position),
+    mark(position) {
+      const at = { row: Math.floor(position / columns), col: position % columns };
+      heatmap.mark(at.row, at.col);
+      heatmap.reveal(at);
+    },
     show(pair, difference) {
       shown = { pair, difference };
       const { positions, tokensDifferAt, divergence } = difference;
@@ -47,27 +56,40 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
       ]
         .filter((part) => part !== false)
         .join(" ");
+      // Written in lines, as text is.
+      columns = columnsIn(heatmap.node.clientWidth);
+      length = positions;
+      const rows = Math.ceil(positions / columns);
+      const values = new Float32Array(rows * columns);
+      values.set(divergence.subarray(0, positions));
       heatmap.show({
         title: title.textContent ?? "",
-        rows: 1,
-        cols: positions,
-        values: divergence,
+        rows,
+        cols: columns,
+        values,
         scale: "sequential",
-        rowLabels: ["KL"],
-        colLabels: labels.slice(0, positions).map((_, i) => String(i)),
+        ...(rows * columns > positions && { masked: (row: number, col: number) => row * columns + col >= positions }),
+        rowLabels: Array.from({ length: rows }, (_, row) => String(row * columns)),
+        colLabels: Array.from({ length: columns }, (_, col) => `+${col}`),
         rowHeight: 22,
-        text: (_, position) => labels[position] ?? "",
-        describe: (_, position) =>
-          [
+        text: (row, col) => labels[row * columns + col] ?? "",
+        describe: (row, col) => {
+          const position = row * columns + col;
+          if (position >= positions) return t("no token");
+          return [
             t("after “{0}” at {1}", labels[position] ?? "", position),
             t("KL({0} ‖ {1}) = {2} bits", ...pair.names, formatValue(divergence[position] as number)),
             `${runText(pair.runs[0])} ‖ ${runText(pair.runs[1])}`,
-          ].join("\n"),
+          ].join("\n");
+        },
       });
       data.update();
     },
   };
 }
+
+/** A cell has room for a word; a page that is not laid out yet gets a usual line. */
+const columnsIn = (width: number): number => (width === 0 ? 16 : Math.max(4, Math.floor((width - 40) / 60)));
 
 const labelsOf = ({ runs }: Pair): string[] => runs[0].trace.tokens.map(tokenLabel);
 
