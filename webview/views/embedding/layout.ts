@@ -1,5 +1,6 @@
 /** Which vectors the embedding pictures show, without drawing them. */
 
+import type { TraceInfo } from "../../../src/protocol/engineApi";
 import type { Inspection } from "../../inspection";
 
 /** A vector per token that is there before the first block, with how its row is called. */
@@ -34,3 +35,46 @@ export function stack(rows: readonly Float32Array[]): Float32Array {
 }
 
 export const norm = (vector: Float32Array): number => Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
+
+/** Where the tokens' vectors are compared: the embeddings, then what each part left in the residual stream. */
+export const comparedPlaces = (values: TraceInfo["values"]): string[] =>
+  values
+    .map(({ name }) => name)
+    .filter((name) =>
+      /^(enc\.)?(embed|posEmbed|blocks\.0\.residPre|blocks\.\d+\.resid(Mid|Cross|Post)|lnFinal)$/.test(name),
+    );
+
+/** Milliseconds after which the page may draw. */
+const SLICE = 12;
+
+/**
+ * The cosine of each row with each, [T, T]; NaN of a row without length. Computed in slices, so that the page goes on
+ * answering; null once `isStale`.
+ */
+export async function cosineMatrix(
+  values: Float32Array,
+  D: number,
+  isStale: () => boolean,
+): Promise<Float32Array | null> {
+  const T = values.length / D;
+  const unit = new Float64Array(values.length);
+  for (let row = 0; row < T; row++) {
+    const length = norm(rowOf(values, D, row));
+    for (let i = row * D; i < (row + 1) * D; i++) unit[i] = (values[i] as number) / length;
+  }
+  const cosines = new Float32Array(T * T);
+  let started = performance.now();
+  for (let a = 0; a < T; a++) {
+    for (let b = 0; b <= a; b++) {
+      let dot = 0;
+      for (let i = a * D, j = b * D; i < (a + 1) * D; i++, j++) dot += (unit[i] as number) * (unit[j] as number);
+      cosines[a * T + b] = dot;
+      cosines[b * T + a] = dot;
+    }
+    if (performance.now() - started < SLICE) continue;
+    await new Promise((resolve) => setTimeout(resolve));
+    if (isStale()) return null;
+    started = performance.now();
+  }
+  return cosines;
+}

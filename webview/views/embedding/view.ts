@@ -1,4 +1,7 @@
-/** The vectors that a token enters the model with: its own, its position's and their sum; then those of all tokens. */
+/**
+ * Embeddings: the vectors that a token enters the model with, those of all tokens, and how vectors of the text lie to
+ * each other and to the vocabulary's, there or anywhere in the residual stream.
+ */
 
 import type { TraceTensor } from "../../../src/protocol/engineApi";
 import { createHeatmap } from "../../charts/heatmap";
@@ -6,54 +9,46 @@ import { el, fill } from "../../dom";
 import { formatShape, formatValue } from "../../format";
 import { type Inspection, matrixOf, type View, type ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
-import { matrixTable } from "../../parts/matrixTable";
+import { valueText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { dropdown } from "../../toolkit";
-import { ENCODER } from "../layers/layout";
 import { tokenLabel } from "../tokens/layout";
-import { type EmbeddingPart, embeddingParts, norm, rowOf, stack } from "./layout";
+import { createAllTokens } from "./allTokens";
+import { createComponents } from "./components";
+import { createCosines } from "./cosines";
+import "./embedding.css";
+import { comparedPlaces, type EmbeddingPart, embeddingParts, norm, rowOf, stack } from "./layout";
+import { createNeighbours } from "./neighbours";
+import { placeOf } from "./place";
+import { createProblem } from "./problem";
 
-const TITLES: Readonly<Record<string, string>> = {
-  embed: "Token embedding",
-  posEmbed: "Position embedding",
-  "blocks.0.residPre": "Their sum",
-};
-
-export function createEmbeddingView({ section: makeSection, selection, save }: ViewContext): View {
+export function createEmbeddingView({ section: makeSection, selection, save, explorer }: ViewContext): View {
   const section = makeSection(t("Embeddings"));
-  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
+  const problem = createProblem(() => void load());
   const ofToken = el("h3", { class: "subheading" });
   const vectors = createHeatmap(() => undefined);
-  const picker = dropdown(t("Value"), (name) => {
-    whole = name;
-    void drawAll().catch(say);
-  });
-  const say = (error: unknown) => {
-    problem.textContent = error instanceof Error ? error.message : String(error);
-  };
-  const ofAll = el("h3", { class: "subheading" });
-  const all = createHeatmap((row) => selection.set(isOfSource() ? { sourceToken: row } : { token: row }));
+  const all = createAllTokens({ selection, save });
+  // The side panel has the vectors only: what is compared costs more than it has room for.
+  const compared = explorer && createCompared({ selection, save });
   let current: Inspection | null = null;
-  let whole = "embed";
-  let loaded: { labels: string[]; parts: readonly EmbeddingPart[]; tensors: readonly TraceTensor[] } | null = null;
-  /** The value of all tokens that is shown. */
-  let shown: { tensor: TraceTensor; labels: string[] } | null = null;
-  const isOfSource = () => whole.startsWith(ENCODER);
+  let loaded: {
+    readonly of: Inspection;
+    readonly labels: readonly string[];
+    readonly parts: readonly EmbeddingPart[];
+    readonly tensors: readonly TraceTensor[];
+  } | null = null;
 
   const vectorData = createDataBar(
-    { fileName: () => `embedding-token${selection.get().token}`, table: () => tokenTable(), picture: vectors.picture },
+    {
+      fileName: () => `embedding-token${selection.get().token}`,
+      table: () => tokenTable(),
+      picture: vectors.picture,
+      svg: vectors.svg,
+    },
     save,
   );
-  const allData = createDataBar({ fileName: () => whole, table: () => allTable(), picture: all.picture }, save);
-  section.body.append(
-    problem,
-    ofToken,
-    vectors.node,
-    vectorData.node,
-    el("div", { class: "heading-row" }, ofAll, picker.node),
-    all.node,
-    allData.node,
-  );
+  section.body.append(problem.node, ofToken, vectors.node, vectorData.node, ...all.nodes);
+  if (compared) section.body.append(compared.node);
 
   const rowsOfToken = () => {
     const { token } = selection.get();
@@ -69,15 +64,12 @@ export function createEmbeddingView({ section: makeSection, selection, save }: V
       row: (i: number) => [i, ...rows.map((row) => row[i] as number)],
     };
   };
-  const allTable = () => {
-    return shown && matrixTable(whole, shown.labels, matrixOf(shown.tensor));
-  };
 
   const drawToken = () => {
     const { token } = selection.get();
     // A new text's selection comes before its vectors.
     if (!loaded || token >= loaded.labels.length) return;
-    const { parts, labels } = loaded;
+    const { of, parts, labels } = loaded;
     const rows = rowsOfToken();
     const cols = rows[0]?.length ?? 0;
     const values = stack(rows);
@@ -105,72 +97,77 @@ export function createEmbeddingView({ section: makeSection, selection, save }: V
       colLabels: "numbers",
       rowHeight: 18,
       describe: (row, col) =>
-        `${parts[row]?.name}[0, ${token}, ${col}] = ${formatValue(values[row * cols + col] as number)}`,
+        valueText(of, parts[row]?.name ?? "", [0, token, col], values[row * cols + col] as number),
     });
     vectorData.update();
   };
 
-  const drawAll = async () => {
+  const load = async () => {
     const asked = current;
-    const name = whole;
     if (!asked) return;
-    const tensor = await asked.tensor(name);
-    if (asked !== current || name !== whole) return;
-    const labels = (isOfSource() ? (asked.trace.source?.tokens ?? []) : asked.trace.tokens).map(tokenLabel);
-    shown = { tensor, labels };
-    const { rows, cols, values } = matrixOf(tensor);
-    fill(ofAll, t("All tokens"), el("span", { class: "number" }, formatShape(tensor.shape)));
-    const title = TITLES[name.replace(ENCODER, "")];
-    all.show({
-      title: `${isOfSource() ? t("Encoder: {0}", title ?? "") : title}, ${name}`,
-      rows,
-      cols,
-      values,
-      scale: "diverging",
-      rowLabels: labels,
-      colLabels: "numbers",
-      rowHeight: 10,
-      describe: (row, col) =>
-        `“${labels[row]}”  ${name}[0, ${row}, ${col}] = ${formatValue(values[row * cols + col] as number)}`,
-    });
-    markAll();
-    allData.update();
-  };
-  const markAll = () => {
-    const { token, sourceToken = 0 } = selection.get();
-    all.mark(isOfSource() ? sourceToken : token);
+    const parts = embeddingParts(asked);
+    problem.clear();
+    try {
+      const tensors = await Promise.all(parts.map(({ name }) => asked.tensor(name)));
+      if (asked !== current) return;
+      loaded = { of: asked, labels: asked.trace.tokens.map(tokenLabel), parts, tensors };
+      section.summarize(formatShape((tensors[0] as TraceTensor).shape));
+      drawToken();
+    } catch (error) {
+      if (asked === current) problem.say(error);
+    }
   };
 
   selection.subscribe((now, before) => {
     if (now.token !== before.token) drawToken();
-    if (now.token !== before.token || now.sourceToken !== before.sourceToken) markAll();
   });
 
   return {
     section,
     asksTensors: true,
-    async show(inspection) {
+    show(inspection) {
       current = inspection;
-      const parts = embeddingParts(inspection);
-      try {
-        const tensors = await Promise.all(parts.map(({ name }) => inspection.tensor(name)));
-        if (inspection !== current) return;
-        loaded = { labels: inspection.trace.tokens.map(tokenLabel), parts, tensors };
-        problem.textContent = "";
-        const encoder = embeddingParts({ has: (name) => inspection.has(ENCODER + name) });
-        const names = [...parts.map(({ name }) => name), ...encoder.map(({ name }) => ENCODER + name)];
-        if (!names.includes(whole)) whole = names[0] ?? "";
-        picker.update(
-          names.map((name) => ({ value: name, label: name })),
-          whole,
-        );
-        const { shape } = tensors[0] as TraceTensor;
-        section.summarize(`${formatShape(shape)}`);
-        drawToken();
-        await drawAll();
-      } catch (error) {
-        if (inspection === current) say(error);
-      }
+      void load();
+      all.show(inspection);
+      compared?.show(inspection);
+    },
+  };
+}
+
+/** Vectors at one place, which the user chooses: to each other, to the vocabulary's, and along their components. */
+function createCompared(context: Pick<ViewContext, "selection" | "save">) {
+  let inspection: Inspection | null = null;
+  let name = "embed";
+  const picker = dropdown(t("Where the vectors are taken"), (value) => {
+    name = value;
+    show();
+  });
+  const cosines = createCosines(context);
+  const components = createComponents(context);
+  const neighbours = createNeighbours(context, components.add);
+  const node = el(
+    "div",
+    { class: "compared" },
+    el("div", { class: "lens-controls" }, el("span", {}, t("Compare the vectors at")), picker.node),
+    el("div", { class: "compared-parts" }, cosines.node, neighbours.node),
+    components.node,
+  );
+  const show = () => {
+    if (!inspection) return;
+    const place = placeOf(inspection, name);
+    for (const part of [neighbours, cosines, components]) part.show(place);
+  };
+  return {
+    node,
+    show(next: Inspection) {
+      inspection = next;
+      const names = comparedPlaces(next.trace.values);
+      if (!names.includes(name)) name = names[0] ?? "";
+      picker.update(
+        names.map((value) => ({ value, label: value })),
+        name,
+      );
+      show();
     },
   };
 }

@@ -1,0 +1,88 @@
+/** How alike the tokens' vectors are at a place: the cosine of each with each. */
+
+import { createHeatmap } from "../../charts/heatmap";
+import { el, fill } from "../../dom";
+import { formatValue } from "../../format";
+import { matrixOf, type ViewContext } from "../../inspection";
+import { createDataBar } from "../../parts/dataBar";
+import { matrixTable } from "../../parts/matrixTable";
+import { runText } from "../../parts/provenance";
+import { t } from "../../strings";
+import { cosineMatrix } from "./layout";
+import { type Place, selectedAt, selectionOf } from "./place";
+import { createProblem } from "./problem";
+
+export function createCosines({ selection, save }: Pick<ViewContext, "selection" | "save">) {
+  let place: Place | null = null;
+  let shown: { readonly of: Place; readonly cosines: Float32Array } | null = null;
+  const heading = el("h3", { class: "subheading" });
+  const problem = createProblem(() => place && show(place));
+  const heatmap = createHeatmap((row) => place && selection.set(selectionOf(place, row)));
+  const data = createDataBar(
+    {
+      fileName: () => `cosines-${shown?.of.name}`,
+      table: () => {
+        if (!shown) return null;
+        const { of, cosines } = shown;
+        const T = of.labels.length;
+        return matrixTable(titleOf(of), of.labels, { rows: T, cols: T, values: cosines });
+      },
+      picture: heatmap.picture,
+      svg: heatmap.svg,
+    },
+    save,
+  );
+  const node = el(
+    "div",
+    { class: "embedding-part" },
+    el("div", { class: "heading-row" }, heading),
+    problem.node,
+    heatmap.node,
+    data.node,
+  );
+
+  const show = async (next: Place) => {
+    place = next;
+    problem.clear();
+    fill(heading, titleOf(next), el("span", { class: "number" }, t("computing…")));
+    try {
+      const { cols, values } = matrixOf(await next.inspection.tensor(next.name));
+      const cosines = place === next ? await cosineMatrix(values, cols, () => place !== next) : null;
+      if (place !== next || !cosines) return;
+      shown = { of: next, cosines };
+      draw(next, cosines);
+    } catch (error) {
+      if (place === next) problem.say(error);
+    }
+  };
+
+  const draw = (of: Place, cosines: Float32Array) => {
+    const T = of.labels.length;
+    fill(heading, titleOf(of), el("span", { class: "number" }, t("computed here from the run’s values")));
+    heatmap.show({
+      title: titleOf(of),
+      rows: T,
+      cols: T,
+      values: cosines,
+      scale: "diverging",
+      max: 1,
+      rowLabels: of.labels,
+      colLabels: of.labels,
+      rowHeight: "square",
+      describe: (row, col) =>
+        `“${of.labels[row]}” · “${of.labels[col]}”  cos(${of.name}[0, ${row}], ${of.name}[0, ${col}]) = ${formatValue(cosines[row * T + col] as number)}\n${runText(of.inspection)}`,
+    });
+    mark();
+    data.update();
+  };
+  const mark = () => {
+    if (!shown) return;
+    const token = selectedAt(shown.of, selection.get());
+    heatmap.mark(token, token);
+  };
+  selection.subscribe(mark);
+
+  return { node, show: (next: Place) => void show(next) };
+}
+
+const titleOf = ({ name }: Place): string => t("Cosine between the tokens’ vectors, {0}", name);

@@ -1,0 +1,30 @@
+/** Where the vectors are taken that the parts of the view compare, and the tokens they are of. */
+
+import type { Inspection, Selection } from "../../inspection";
+import { ENCODER } from "../layers/layout";
+import { tokenLabel } from "../tokens/layout";
+
+export interface Place {
+  readonly inspection: Inspection;
+  /** A value with a vector for each token. */
+  readonly name: string;
+  readonly labels: readonly string[];
+  readonly ids: readonly number[];
+  /** Of a translator, whether the tokens are those it reads. */
+  readonly isSource: boolean;
+}
+
+export function placeOf(inspection: Inspection, name: string): Place {
+  const { tokens, source } = inspection.trace;
+  const isSource = name.startsWith(ENCODER);
+  const own = isSource ? (source?.tokens ?? []) : tokens;
+  return { inspection, name, labels: own.map(tokenLabel), ids: own.map(({ id }) => id), isSource };
+}
+
+/** The selected token among those of a place. */
+export const selectedAt = ({ isSource }: Place, { token, sourceToken = 0 }: Selection): number =>
+  isSource ? sourceToken : token;
+
+/** The selection of one of its tokens. */
+export const selectionOf = ({ isSource }: Place, token: number): Partial<Selection> =>
+  isSource ? { sourceToken: token } : { token };
