@@ -2,6 +2,7 @@
 
 import type { TraceDifference, WeightDifference } from "../../../src/protocol/traceApi";
 import type { TableData } from "../../charts/csv";
+import { t } from "../../strings";
 
 /** Reads as `attn.q`: which value of its layer a name stands for. */
 export const valueKind = (name: string): string => name.replace(/^blocks\.\d+\./, "");
@@ -58,13 +59,17 @@ export const weightsTable = (title: string, weights: readonly WeightDifference[]
   },
 });
 
+interface Named {
+  readonly dir: string;
+  readonly name: string;
+  readonly step: number;
+}
+
 /** What two runs are called beside each other: by what differs between them. */
-export function runNames(
-  a: { readonly name: string; readonly step: number; readonly dir: string },
-  b: { readonly name: string; readonly step: number; readonly dir: string },
-  texts: readonly [string, string],
-): readonly [string, string] {
-  if (a.dir === b.dir) return texts;
+export function runNames(a: Named, b: Named): readonly [string, string] {
+  if (a.dir === b.dir) return [t("this text"), t("other text")];
   if (a.name !== b.name) return [a.name, b.name];
-  return [`${a.name}, step ${a.step}`, `${b.name}, step ${b.step}`];
+  // A checkpoint can be of the very step that its model is at.
+  if (a.step === b.step) return [t("this model"), t("other model")];
+  return [t("step {0}", a.step), t("step {0}", b.step)];
 }

@@ -146,7 +146,7 @@ export function createDifferencesView({ section: makeSection, selection, save, e
     const { token } = selection.get();
     return {
       runs: [current, other],
-      names: runNames(a.model, b.model, [t("this text"), t("other text")]),
+      names: runNames(a.model, b.model),
       positions: [Math.min(token, a.tokens.length - 1), positionBeside(token, a.tokens.length, b.tokens.length)],
     };
   };

@@ -60,7 +60,7 @@ export function createWeightsPart(save: Save): WeightsPart {
     start.hidden = true;
     chart.show({
       title: title.textContent ?? "",
-      names: [""],
+      names: [t("relative difference")],
       rows: weights.map(({ name, shape, relative, cosine }) => ({
         label: name,
         values: [relative],

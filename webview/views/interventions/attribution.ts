@@ -72,7 +72,7 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
       .join(" · ");
     chart.show({
       title: title.textContent,
-      names: runs.length > 1 ? names : [""],
+      names,
       rows: rows.map(({ label, values }) => ({
         label,
         values,

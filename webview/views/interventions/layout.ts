@@ -47,10 +47,6 @@ export const withPatch = (list: readonly Intervention[], patch: Patch): Interven
   patch,
 ];
 
-/** Without what is copied from a run. */
-export const withoutRun = (list: readonly Intervention[], trace: number): Intervention[] =>
-  list.filter((each) => each.kind !== "patch" || each.from.trace !== trace);
-
 export type SweepKind = "off" | "patchHeads" | "residPre" | "attnOut" | "mlpOut";
 
 export interface SweepCell {

@@ -18,7 +18,7 @@ export interface BarRow {
 export interface BarData {
   readonly title: string;
   readonly rows: readonly BarRow[];
-  /** Of what a row has two of; a single one needs no name. */
+  /** What a row has one, or two, of; a single one needs no legend. */
   readonly names: readonly string[];
 }
 
@@ -234,13 +234,13 @@ export function barScale(rows: readonly Pick<BarRow, "values">[], room: number) 
     }
   }
   const unit = high > low ? room / (high - low) : 0;
-  return { zero: -low * unit, length: (value: number) => Math.abs(value) * unit };
+  return { zero: Math.abs(low) * unit, length: (value: number) => Math.abs(value) * unit };
 }
 
 function drawLegend(legend: HTMLElement, names: readonly string[], theme: Theme): void {
   fill(
     legend,
-    ...names.flatMap((name, series) => {
+    ...(names.length < 2 ? [] : names).flatMap((name, series) => {
       const swatch = el("span", { class: "pair-swatch", attrs: { "aria-hidden": "true" } });
       swatch.style.background = toCss(seriesColor(theme, series, names.length));
       return [swatch, el("span", {}, name)];

@@ -1,0 +1,118 @@
+import { expect, test } from "vitest";
+import type { TraceDifference } from "../../src/protocol/traceApi";
+import {
+  relativeRows,
+  relativeTable,
+  runNames,
+  sortedWeights,
+  valueKinds,
+} from "../../webview/views/differences/layout";
+import { barScale } from "../../webview/views/pair/barChart";
+import {
+  alignTokens,
+  matrixDifference,
+  pairedTokens,
+  positionBeside,
+  wantedTokens,
+} from "../../webview/views/pair/layout";
+
+/** Reads as `0-0 1-1 2-· 3-2`. */
+const aligned = (a: string, b: string) => {
+  const ids = (text: string) => [...text].map((char) => char.charCodeAt(0));
+  return alignTokens(ids(a), ids(b))
+    .map((row) => `${row.a ?? "·"}-${row.b ?? "·"}`)
+    .join(" ");
+};
+
+test("tokens are aligned by what two texts have in common, and those replaced stand beside each other", () => {
+  expect(aligned("abc", "abc")).toBe("0-0 1-1 2-2");
+  expect(aligned("a fox ran", "a dog ran")).toBe("0-0 1-1 2-2 3-3 4-4 5-5 6-6 7-7 8-8");
+  expect(aligned("xaby", "xy")).toBe("0-0 1-· 2-· 3-1");
+  expect(aligned("ac", "abbc")).toBe("0-0 ·-1 ·-2 1-3");
+  expect(aligned("", "ab")).toBe("·-0 ·-1");
+  // Each has something of its own before what both have.
+  expect(aligned("paq1", "zzaz2")).toBe("0-0 ·-1 1-2 2-3 3-4");
+});
+
+test("texts too long to be compared pair by pair are aligned by their ends", () => {
+  const long = (first: string) => first + "ab".repeat(2000);
+  const rows = alignTokens(
+    [...long("x")].map((c) => c.charCodeAt(0)),
+    [...`${"ba".repeat(2100)}b`].map((c) => c.charCodeAt(0)),
+  );
+  expect(rows.filter(({ a }) => a !== null)).toHaveLength(4001);
+  expect(rows.filter(({ b }) => b !== null)).toHaveLength(4201);
+});
+
+const cell = (...top: [id: number, probability: number][]) => ({
+  top: top.map(([id, probability]) => ({ id, label: `t${id}`, probability })),
+  entropyBits: 0,
+  tracked: null,
+});
+
+test("what either run expects has its probability in both, asked for where it was not told", () => {
+  const [a, b] = [cell([1, 0.5], [2, 0.25], [3, 0.125]), cell([3, 0.5], [4, 0.25], [1, 0.125])];
+  const { missingInA, missingInB } = wantedTokens(a, b, 2);
+  expect([missingInA, missingInB]).toEqual([[4], [2]]);
+  expect(pairedTokens(a, b, 2, new Map([[4, 0.0625]]), new Map([[2, 0.03125]]))).toEqual([
+    { id: 1, label: "t1", a: 0.5, b: 0.125 },
+    { id: 2, label: "t2", a: 0.25, b: 0.03125 },
+    { id: 3, label: "t3", a: 0.125, b: 0.5 },
+    { id: 4, label: "t4", a: 0.0625, b: 0.25 },
+  ]);
+});
+
+test("the last tokens of two texts stand beside each other, others by their number", () => {
+  expect([0, 3, 4].map((position) => positionBeside(position, 5, 9))).toEqual([0, 3, 8]);
+  expect([0, 3, 4].map((position) => positionBeside(position, 5, 2))).toEqual([0, 1, 1]);
+});
+
+test("the difference of two matrices is of the cells that both have", () => {
+  const a = { rows: 2, cols: 2, values: Float32Array.of(1, 2, 3, 4) };
+  const b = { rows: 3, cols: 3, values: Float32Array.of(5, 5, 5, 6, 6, 6, 7, 7, 7) };
+  expect(matrixDifference(a, b)).toEqual({ rows: 2, cols: 2, values: Float32Array.of(4, 3, 3, 2) });
+});
+
+const difference: TraceDifference = {
+  positions: 2,
+  tokensDifferAt: null,
+  divergence: Float32Array.of(0, 1),
+  values: [
+    { name: "embed", relative: Float32Array.of(0, 0) },
+    { name: "blocks.0.residPost", relative: Float32Array.of(0.25, 0.5) },
+    { name: "blocks.1.residPost", relative: Float32Array.of(0.75, 1) },
+  ],
+};
+
+test("differences of a kind of value have a row for each layer, the last on top", () => {
+  expect(valueKinds(difference)).toEqual(["embed", "residPost"]);
+  const rows = relativeRows(difference, "residPost");
+  expect(rows.names).toEqual(["blocks.1.residPost", "blocks.0.residPost"]);
+  expect(relativeTable("Difference", rows, ["x", "y"]).row(2)).toEqual(["blocks.0.residPost", 0, "x", 0.25]);
+});
+
+test("runs are called by what differs between them", () => {
+  const model = { dir: "/m", name: "stories", step: 100 };
+  expect(runNames(model, model)).toEqual(["this text", "other text"]);
+  expect(runNames(model, { dir: "/m/checkpoints/step-50", name: "stories", step: 50 })).toEqual([
+    "step 100",
+    "step 50",
+  ]);
+  expect(runNames(model, { ...model, dir: "/m/checkpoints/step-100" })).toEqual(["this model", "other model"]);
+  expect(runNames(model, { dir: "/n", name: "poems", step: 100 })).toEqual(["stories", "poems"]);
+});
+
+test("the most different weights come first", () => {
+  const weight = (name: string, relative: number) => ({ name, shape: [1], relative, cosine: 1 });
+  expect(sortedWeights([weight("a", 0.1), weight("b", 0.3), weight("c", 0.2)]).map(({ name }) => name)).toEqual([
+    "b",
+    "c",
+    "a",
+  ]);
+});
+
+test("bars of either sign share one scale, with zero between them", () => {
+  const { zero, length } = barScale([{ values: [3, Number.NaN] }, { values: [-1, 2] }], 100);
+  expect([zero, length(3), length(-1)]).toEqual([25, 75, 25]);
+  expect(barScale([{ values: [0] }], 100)).toMatchObject({ zero: 0 });
+});

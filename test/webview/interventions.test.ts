@@ -1,0 +1,120 @@
+import { expect, test } from "vitest";
+import type { Attribution, Intervention, Part } from "../../src/protocol/traceApi";
+import {
+  attributedRows,
+  attributionTable,
+  factorOf,
+  nextFactor,
+  partAt,
+  sweepOf,
+  sweepTable,
+  withFactor,
+  withPatch,
+} from "../../webview/views/interventions/layout";
+
+const HEADS = 4;
+
+test("the columns of a layer are its heads, and then its attention, MLP and whole", () => {
+  expect([3, 4, 5, 6].map((col) => partAt(2, col, HEADS))).toEqual([
+    { kind: "head", layer: 2, head: 3 },
+    { kind: "attention", layer: 2 },
+    { kind: "mlp", layer: 2 },
+    { kind: "layer", layer: 2 },
+  ]);
+});
+
+test("a part has one factor, and none where it is as it was", () => {
+  const head: Part = { kind: "head", layer: 1, head: 2 };
+  const mlp: Part = { kind: "mlp", layer: 1 };
+  const list = withFactor(withFactor(withFactor([], head, 0), mlp, 2), head, 0.5);
+  expect(list).toHaveLength(2);
+  expect([factorOf(list, head), factorOf(list, mlp), factorOf(list, { ...head, head: 1 })]).toEqual([0.5, 2, 1]);
+  expect(withFactor(list, head, 1)).toEqual([{ kind: "scale", part: mlp, factor: 2 }]);
+  expect([1, 0, 2, 0.5].map(nextFactor)).toEqual([0, 2, 1, 1]);
+});
+
+test("what is copied to a place takes the place of what was copied there before", () => {
+  const value = { kind: "residPost", layer: 1 } as const;
+  const first = { kind: "patch", value, position: 3, from: { trace: 7, position: 2 } } as const;
+  const second = { ...first, from: { trace: 8, position: 5 } };
+  const elsewhere = { ...first, position: 4 };
+  const list = [first, elsewhere].reduce<Intervention[]>(withPatch, []);
+  expect(withPatch(list, second)).toEqual([elsewhere, second]);
+});
+
+const size = { layers: 2, heads: HEADS, last: 2 };
+
+test("a sweep of what is off has a run for each head and MLP", () => {
+  const { cells, rows, cols } = sweepOf("off", size, null);
+  expect([rows, cols, cells.length]).toEqual([2, 5, 10]);
+  expect(cells.at(-1)).toEqual({
+    row: 1,
+    col: 4,
+    intervention: { kind: "scale", part: { kind: "mlp", layer: 1 }, factor: 0 },
+  });
+});
+
+test("a sweep over positions copies to tokens that have one beside them, up to the one that is looked at", () => {
+  const aligned = [
+    { a: 0, b: 0 },
+    { a: null, b: 1 },
+    { a: 1, b: null },
+    { a: 2, b: 2 },
+    { a: 3, b: 3 },
+  ];
+  const sweep = sweepOf("residPre", size, { trace: 9, aligned, pair: { a: 2, b: 2 } });
+  expect([sweep.rows, sweep.cols]).toEqual([2, 3]);
+  expect(sweep.cells.map(({ row, col }) => [row, col])).toEqual([
+    [0, 0],
+    [0, 2],
+    [1, 0],
+    [1, 2],
+  ]);
+  expect(sweep.cells[3]?.intervention).toEqual({
+    kind: "patch",
+    value: { kind: "residPre", layer: 1 },
+    position: 2,
+    from: { trace: 9, position: 2 },
+  });
+  expect(sweepOf("attnOut", size, null).cells).toEqual([]);
+});
+
+test("a sweep's table has the runs that are done, each with what it changed", () => {
+  const sweep = sweepOf("off", size, null);
+  const values = new Float32Array(10).fill(Number.NaN);
+  values[6] = -0.25;
+  const table = sweepTable("Sweep", sweep, values, 0.5, "probability");
+  expect(table.rows).toBe(1);
+  expect(table.row(0)).toEqual(["scale head", 1, 1, 0.5, 0.25, -0.25]);
+});
+
+const attribution = (values: Record<string, number>): Attribution => ({
+  logit: 0,
+  remainder: 0,
+  convention: "",
+  parts: Object.entries(values).map(([name, value]) => {
+    const [kind = "", layer, head] = name.split(" ");
+    return { kind, layer: layer ? Number(layer) : null, head: head ? Number(head) : null, value };
+  }),
+});
+
+test("the parts of two runs stand beside each other, the largest of either first", () => {
+  const before = attribution({ embed: 1, "head 0 0": 0.5, "mlp 0": -2 });
+  const after = attribution({ "stream 0": 3, "head 0 0": 0.25, "mlp 0": 0 });
+  const rows = attributedRows([before, after], "size");
+  expect(rows.map(({ label, values }) => [label, ...values])).toEqual([
+    ["layer 0 stream, copied", Number.NaN, 3],
+    ["layer 0 MLP", -2, 0],
+    ["token embedding", 1, Number.NaN],
+    ["layer 0 head 0", 0.5, 0.25],
+  ]);
+  expect(attributedRows([before], "model").map(({ kind }) => kind)).toEqual(["embed", "head", "mlp"]);
+  expect(attributionTable("Parts", rows, ["before", "after"]).row(2)).toEqual([
+    "token embedding",
+    "embed",
+    "",
+    "",
+    1,
+    "",
+  ]);
+});
