@@ -9,6 +9,6 @@ export function exploreToken(explorer: ExplorerPanel) {
   return async (place?: TokenPlace): Promise<void> => {
     const document = vscode.workspace.textDocuments.find(({ uri }) => uri.toString() === place?.uri);
     if (!place || !document) throw new Error(l10n.t("The text of this token is not open any more; open it again."));
-    explorer.show(textAround(document, place.offset));
+    explorer.show(textAround(document, place.from, place.to, place.offset));
   };
 }

@@ -15,7 +15,7 @@ import type { Model } from "../models";
 import { showsText } from "../views/editorText";
 import { type ScoredToken, Scores } from "./surprisal/scores";
 import { costOf, peaksOf, STEPS, shadedOf, stepOf } from "./surprisal/shading";
-import { AFTER, asRead, contextUnits, nextSlice } from "./surprisal/slices";
+import { type Ask, nextSlice, score } from "./surprisal/slices";
 import { scoredTokenText, statusText, statusTooltip } from "./surprisal/text";
 
 /** How long typing rests before the text is scored again, and scrolling before what came into view is. */
@@ -30,6 +30,8 @@ const WHOLE = 32_768;
 const KEPT = 50_000;
 const PEAKS = 500;
 const ALTERNATIVES = 5;
+/** Text before a token that the Explorer is opened with, in UTF-16 units: as many tokens as it shows at most. */
+const EXPLORED = 8192;
 /** The engine reads no more positions at once. */
 const LONGEST = 1024;
 
@@ -41,7 +43,11 @@ interface Lensed {
 /** What the link in the hover carries. */
 export interface TokenPlace {
   readonly uri: string;
+  /** UTF-16 offset of the token. */
   readonly offset: number;
+  /** The text around it that the model can read. */
+  readonly from: number;
+  readonly to: number;
 }
 
 export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
@@ -101,7 +107,11 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
     const first = tokens[0];
     if (!first) return undefined;
     const end = Math.max(...tokens.map((token) => token.end));
-    const place: TokenPlace = { uri: document.uri.toString(), offset: first.start };
+    const place: TokenPlace = {
+      uri: document.uri.toString(),
+      offset: first.start,
+      ...readableAround(lensed.scores, first.start, document.offsetAt(document.lineAt(position).range.end)),
+    };
     const link = `command:${EXPLORE}?${encodeURIComponent(JSON.stringify([place]))}`;
     const text = [...tokens.map(scoredTokenText), `[${l10n.t("Open in Explorer")}](${link})`].join("\n\n");
     const markdown = new vscode.MarkdownString(text);
@@ -206,7 +216,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
     return null;
   }
 
-  async #score(model: Model, { document, range: [start, end], length }: Part, signal: AbortSignal): Promise<void> {
+  async #score(model: Model, { document, range, length }: Part, signal: AbortSignal): Promise<void> {
     const { engine } = this.#lab;
     const by = stateOf(model);
     if (by !== this.#scoredBy || this.#reach === undefined) {
@@ -214,17 +224,17 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
       this.#reach = Math.min(config.nCtx, LONGEST);
       this.#scoredBy = by;
     }
+    const ask: Ask = async (question) => {
+      const params = { dir: model.dir, alternatives: ALTERNATIVES, ...question };
+      const reading = await this.#lab.activity.during(engine.call("surprisal", params, { signal }));
+      // An edit that came meanwhile has aborted it.
+      signal.throwIfAborted();
+      return reading;
+    };
     signal.throwIfAborted();
-    const { offset, text } = sent(document, start - contextUnits(this.#reach), Math.min(length, end + AFTER));
-    const read = asRead(text);
-    const from = asRead(text.slice(0, start - offset)).text.length;
-    const params = { dir: model.dir, text: read.text, from, alternatives: ALTERNATIVES };
-    const reading = await this.#lab.activity.during(engine.call("surprisal", params, { signal }));
-    // An edit that came meanwhile has aborted it.
-    if (signal.aborted) return;
     const scores = this.#scoresOf(document);
-    scores.add(start, end, { ...reading, tokens: read.inText(reading.tokens) }, offset);
-    if (scores.count > KEPT) scores.keepNear(start, KEPT);
+    await score(scores, { length, read: (from, to) => textOf(document, from, to) }, range, this.#reach, ask);
+    if (scores.count > KEPT) scores.keepNear(range[0], KEPT);
   }
 
   #scoresOf(document: vscode.TextDocument): Scores {
@@ -344,6 +354,17 @@ class Colours implements vscode.Disposable {
   }
 }
 
+/** From the last token before an offset that the vocabulary lacks, to the next such token or the end of its line. */
+function readableAround(scores: Scores, offset: number, lineEnd: number): Pick<TokenPlace, "from" | "to"> {
+  const around = { from: Math.max(0, offset - EXPLORED), to: Math.max(offset + 1, lineEnd) };
+  for (const { span, start, end } of scores.tokens(around.from, around.to)) {
+    if (span.id >= 0) continue;
+    if (start >= offset) return { ...around, to: start };
+    around.from = end;
+  }
+  return around;
+}
+
 /** Editors of texts, the active one first. */
 function textEditors(): vscode.TextEditor[] {
   const { activeTextEditor: active, visibleTextEditors } = vscode.window;
@@ -366,7 +387,7 @@ const lengthOf = (document: vscode.TextDocument): number =>
   document.offsetAt(new vscode.Position(document.lineCount, 0));
 
 /** A part of a document without half of a line break or of a character at its ends, and where it starts. */
-function sent(document: vscode.TextDocument, start: number, end: number): { offset: number; text: string } {
+function textOf(document: vscode.TextDocument, start: number, end: number): { offset: number; text: string } {
   const range = new vscode.Range(document.positionAt(Math.max(0, start)), document.positionAt(end));
   const text = document.getText(range).replace(/[\ud800-\udbff]$/, "");
   const offset = document.offsetAt(range.start);

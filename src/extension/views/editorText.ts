@@ -45,18 +45,13 @@ export function textOf({ document, selection }: vscode.TextEditor): EditorText |
   return placed(document, document.offsetAt(line.range.start), source, line.text);
 }
 
-/** What leads to a place in a document, up to the end of its line, with the token there chosen. */
-export function textAround(document: vscode.TextDocument, offset: number): ShownText {
+/** A part of a document, with the token at an offset chosen. */
+export function textAround(document: vscode.TextDocument, from: number, to: number, offset: number): ShownText {
   const name = document.uri.path.split("/").at(-1) || document.fileName;
-  const { line } = document.positionAt(offset);
-  const end = Math.min(document.offsetAt(document.lineAt(line).range.end), offset + MAX_INSPECTED / 10);
-  const before = document.positionAt(Math.max(0, end - MAX_INSPECTED));
-  const start = before.character === 0 || before.line === line ? before : before.with(before.line + 1, 0);
-  // The end of a line can be a token: of an empty one it is the only one.
-  const text = document.getText(new vscode.Range(start, document.positionAt(Math.max(end, offset + 1))));
-  const label = l10n.t("{0}, to line {1}", name, line + 1);
-  const from = document.offsetAt(start);
-  const shown = placed(document, from, sourceOf("selection", label, text), text);
+  const start = document.positionAt(from);
+  const text = document.getText(new vscode.Range(start, document.positionAt(to)));
+  const label = l10n.t("{0}, to line {1}", name, document.positionAt(offset).line + 1);
+  const shown = placed(document, document.offsetAt(start), sourceOf("selection", label, text), text);
   return { ...shown, chosen: offset - shown.place.start };
 }
 

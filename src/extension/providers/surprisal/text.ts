@@ -64,12 +64,13 @@ export function statusTooltip({ model, cost, selection, problem }: LensState): s
         cost.bits.toFixed(1),
         cost.bytes,
       );
-  const left = cost.unscored > 0 ? [l10n.t("{0} tokens have no surprisal and are left out.", cost.unscored)] : [];
+  const left = cost.unscored > 0 ? [l10n.t("Tokens without surprisal, left out: {0}.", cost.unscored)] : [];
   const context = l10n.t("Of a long text, each token was expected by at least half a context before it.");
+  const lines = [l10n.t("dotted line"), l10n.t("dashed line"), l10n.t("line"), l10n.t("thick line")];
   const steps = STEPS.map((bits, i) => {
     const next = STEPS[i + 1];
     const range = next ? l10n.t("{0} to {1} bits", bits, next) : l10n.t("{0} bits and more", bits);
-    return `${swatch(i)} ${range}`;
+    return `${swatch(i)} ${range}, ${lines[i]}`;
   });
   const expected = l10n.t("No colour: under {0} bits, expected.", STEPS[0]);
   return [of, ...left, context, "", ...steps, expected].join("  \n");
