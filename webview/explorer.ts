@@ -177,7 +177,7 @@ function mount(follows: boolean) {
     trace({ trace, source }: ExplorerEvents["trace"]) {
       const before = base;
       const next = createInspection(trace, source, host);
-      fill(notice);
+      fill(notice, trace.opened && el("p", { class: "small muted" }, ofFile()));
       problem.textContent = "";
       setShown(true);
       const sameText = source.text === (before?.source.text ?? state.get().text);
@@ -229,6 +229,12 @@ function mount(follows: boolean) {
     },
   };
 }
+
+/** What a run can show that was opened from a file. */
+const ofFile = () =>
+  t(
+    "This run is from a file, without its model: tokens, next token, hidden states, attention and the projection of embeddings show it. Logit lens, generation, interventions, comparing and neighbours need the model; type a text above to run it with the active one.",
+  );
 
 /** What is run, by which model, and what that took. */
 function createTopBar(follows: boolean, run: (text: string) => void) {

@@ -135,6 +135,8 @@ export const viewIds = {
 export const trainingPanelType = "decoderLab.training";
 /** Of the Explorer's. */
 export const explorerPanelType = "decoderLab.explorer";
+/** The editor of trace files. */
+export const traceEditorType = "decoderLab.trace";
 
 export const contextKeys = {
   /** A run is preparing, running or paused in this window. */

@@ -21,7 +21,7 @@ import { registerCommand, showingErrors } from "./commands/registerCommand";
 import { branchFrom, branchTraining, chooseCompared, exportProject, openRunRecord } from "./commands/runCommands";
 import { trainTinyGpt } from "./commands/trainTinyGpt";
 import { whyThisCompletion } from "./commands/whyThisCompletion";
-import { type Commands, explorerPanelType, trainingPanelType, viewIds } from "./contributions";
+import { type Commands, explorerPanelType, traceEditorType, trainingPanelType, viewIds } from "./contributions";
 import { EngineClient, type EngineState } from "./engineClient";
 import { Hub } from "./hub";
 import { l10n } from "./l10n";
@@ -37,6 +37,7 @@ import { ExplorerPanel } from "./views/explorerPanel";
 import { InspectorView } from "./views/inspectorView";
 import { ModelTree } from "./views/modelTree";
 import { StatusItem } from "./views/statusItem";
+import { TraceEditor } from "./views/traceEditor";
 import { TrainingPanel } from "./views/trainingPanel";
 
 let engine: EngineClient | undefined;
@@ -57,6 +58,7 @@ export function activate(context: vscode.ExtensionContext): void {
       if (state.kind === "running") {
         inspector.engineStarted();
         explorer.engineStarted();
+        traces.engineStarted();
         surprisal.engineStarted();
       }
       void tellState(state);
@@ -73,6 +75,7 @@ export function activate(context: vscode.ExtensionContext): void {
   const tree = new ModelTree(lab);
   const inspector = new InspectorView(lab);
   const explorer = new ExplorerPanel(lab);
+  const traces = new TraceEditor(lab);
   const panel: TrainingPanel = new TrainingPanel(lab, {
     resume: (dir) => void showingErrors("resume", () => resumeRun(lab, panel, dir), log),
     branch: (run, checkpoint) => void showingErrors("branch", () => branchFrom(lab, panel, run, checkpoint), log),
@@ -138,6 +141,7 @@ export function activate(context: vscode.ExtensionContext): void {
     vscode.window.registerWebviewViewProvider(viewIds.inspector, inspector),
     vscode.window.registerWebviewPanelSerializer(trainingPanelType, panel),
     vscode.window.registerWebviewPanelSerializer(explorerPanelType, explorer),
+    vscode.window.registerCustomEditorProvider(traceEditorType, traces),
     vscode.languages.registerHoverProvider(texts, hover),
     vscode.languages.registerHoverProvider(texts, surprisal),
     vscode.languages.registerInlineCompletionItemProvider({ pattern: "**" }, completions),

@@ -6,9 +6,11 @@ import {
   settingChoices,
   settingDefaults,
   settingLimits,
+  traceEditorType,
   trainingPanelType,
   viewIds,
 } from "../../src/extension/contributions";
+import { STEPS } from "../../src/extension/providers/surprisal/shading";
 
 interface Property {
   readonly default: unknown;
@@ -56,6 +58,16 @@ describe("package.json and the code agree on", () => {
     expect(Object.fromEntries(enums)).toEqual(
       Object.fromEntries(Object.entries(settingChoices).map(([name, values]) => [`decoderLab.${name}`, values])),
     );
+  });
+
+  test("the editor of trace files", () => {
+    const files = { filenamePattern: "*.dltrace" };
+    expect(contributes.customEditors).toMatchObject([{ viewType: traceEditorType, selector: [files] }]);
+  });
+
+  test("the colours of the surprisal lens, one for each of its steps", () => {
+    const steps = STEPS.map((_, i) => `decoderLab.surprisal${i + 1}`);
+    expect(contributes.colors.map(({ id }: { id: string }) => id)).toEqual([...steps, "decoderLab.surprisalLine"]);
   });
 
   test("the panel that VS Code brings back", () => {
