@@ -14,6 +14,9 @@ import { type AttentionKind, type HeadPlace, headOrder, moveHead, scoreText } fr
 /** Pixels of a picture's side. */
 const SIZE = 40;
 
+/** Of more heads than these, each is smaller. */
+const MANY = 8;
+
 const SCORES: { readonly [S in HeadScore]: { readonly label: string; readonly means: string } } = {
   previousToken: {
     label: "previous token",
@@ -160,6 +163,7 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
     const hadFocus = rows.contains(document.activeElement);
     heads = headOrder(layers, count, by).map((place) => ({ place, node: headButton(place, by !== null, choose) }));
     rows.classList.toggle("sorted", by !== null);
+    rows.classList.toggle("many", count > MANY);
     if (by) fill(rows, ...heads.map(({ node: each }) => each));
     else {
       const row = (layer: number) => {

@@ -1,5 +1,6 @@
 /** Attention: one head as a matrix or as lines, every head in small to choose from, and how a chosen weight comes about. */
 
+import { LOG_RANGE } from "../../charts/colorScale";
 import { createHeatmap } from "../../charts/heatmap";
 import { el, setAttr } from "../../dom";
 import { formatPercent } from "../../format";
@@ -319,10 +320,11 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     const { title, rows, cols, values, labels, keyLabels } = of;
     const { lines: strongest, leftOut } = strongestLines(values, [rows, cols], perQuery, hiding(of));
     const maxima = rowMaxima(values, [rows, cols], hiding(of));
-    const largest = maxima.reduce((max, x) => Math.max(max, x), 0) || 1;
+    // A first query that sees nothing but itself would make all others faint.
+    const largest = maxima.subarray(of.masked && rows > 1 ? 1 : 0).reduce((max, x) => Math.max(max, x), 0) || 1;
     const strength = ({ query, weight }: Line) => {
       if (scale === "byRow") return weight / (maxima[query] || 1);
-      return scale === "log" ? Math.max(0, 1 + Math.log10(weight) / 4) : weight / largest;
+      return scale === "log" ? Math.max(0, 1 - Math.log(weight) / Math.log(LOG_RANGE)) : Math.min(1, weight / largest);
     };
     lines.show({
       title: t("{0} as lines, the {1} strongest of each token", title, perQuery),
