@@ -2,7 +2,7 @@
 
 import type { Browser, Page } from "playwright-core";
 import type { EngineApi, TraceInfo } from "../../src/protocol/engineApi";
-import { connect, type Message, type Port, serve } from "../../src/protocol/rpc";
+import { type Client, connect, type Message, type Port, serve } from "../../src/protocol/rpc";
 import type { ExplorerEvents, ExplorerHost, Selected } from "../../src/protocol/webviewApi";
 import { engineService } from "../../src/worker/service";
 import { portPair } from "../helpers/portPair";
@@ -11,6 +11,8 @@ import type { ThemeKind } from "./themes";
 
 export interface LiveExplorer {
   readonly page: Page;
+  /** What the page's host asks: the runs that the page shows are known to it. */
+  readonly engine: Client<EngineApi>;
   /** What the page logged as errors. */
   readonly errors: string[];
   /** What the page told about its selection. */
@@ -39,6 +41,8 @@ export async function openLiveExplorer(
     },
   };
   let shown: TraceInfo | null = null;
+  /** Every model that was shown, by its folder. */
+  const models = new Map<string, string>();
   const passed =
     (method: string) =>
     // The engine's method of this name has these params and this answer.
@@ -51,6 +55,7 @@ export async function openLiveExplorer(
   const selected: Selected[] = [];
   const show = async (dir: string, text: string): Promise<TraceInfo> => {
     shown = await engine.call("inspect", { dir, text });
+    models.set(shown.model.dir, shown.model.name);
     server.tell("trace", {
       trace: shown,
       source: { kind: "selection", label: "story.txt, selection from line 1", text, truncated: false },
@@ -63,7 +68,7 @@ export async function openLiveExplorer(
       if (shown) await show(shown.model.dir, text);
       return null;
     },
-    models: () => (shown ? [{ dir: shown.model.dir, name: shown.model.name }] : []),
+    models: () => [...models].map(([dir, name]) => ({ dir, name })),
     inspectAlso: (params) => engine.call("inspect", params),
     tensor: passed("traceTensor"),
     findTokens: passed("findTokens"),
@@ -101,5 +106,5 @@ export async function openLiveExplorer(
     page = blank;
     await blank.exposeFunction("toHost", (message: Message) => listener(message));
   });
-  return { ...opened, selected, show };
+  return { ...opened, engine, selected, show };
 }
