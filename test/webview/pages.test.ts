@@ -319,6 +319,58 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       expect(await strip.getByRole("option", { selected: true }).innerText()).toBe("n");
     });
 
+    test("a head that is switched off by keyboard has the engine's numbers before and after, in every view when applied", async () => {
+      const { trace } = await live.show(BUNDLED, STORY);
+      await page
+        .getByRole("listbox", { name: "Tokens of the text" })
+        .getByRole("option", { selected: true })
+        .press("End");
+      await tab("Interventions").click();
+      await page.getByRole("application", { name: /What each part is multiplied by/ }).press("Enter");
+      const off = [{ kind: "scale", part: { kind: "head", layer: 0, head: 0 }, factor: 0 }] as const;
+      const changed = await live.engine.call("intervene", { trace, interventions: off });
+      const { divergence } = await live.engine.call("compareTraces", { a: trace, b: changed.trace });
+      const read = (title: RegExp) => tableOf(page, title);
+      await expect.poll(async () => (await read(/^Next token/)).length).toBeGreaterThan(9);
+      for (const [id = "", , , after] of await read(/^Next token/)) {
+        const { found } = await live.engine.call("findTokens", { trace: changed.trace, query: `#${id}`, count: 1 });
+        expect(Number(after)).toBeCloseTo(found[0]?.probability ?? Number.NaN, 5);
+      }
+      await expect.poll(async () => (await read(/^Divergence/)).length).toBe(divergence.length);
+      for (const [i, [, , bits]] of (await read(/^Divergence/)).entries())
+        expect(Number(bits)).toBeCloseTo(divergence[i] ?? 0, 5);
+
+      await page.getByRole("button", { name: "Sweep" }).click();
+      await page.getByText("20 runs done").waitFor();
+      const swept = (await read(/^Effect on the probability/)).find(([, layer, head]) => layer === "0" && head === "0");
+      const best = (await read(/^Next token/))[0];
+      expect(swept?.slice(3, 5)).toEqual(best?.slice(2, 4));
+
+      await page.getByRole("button", { name: "Apply to all views" }).click();
+      const chips = page.getByRole("group", { name: "Interventions in force" });
+      await chips.getByText("layer 0, head 0 off").waitFor();
+      await chips.getByRole("button", { name: "Undo all" }).click();
+      await page.getByText("Nothing is changed yet.").waitFor();
+    });
+
+    test("another text is compared value by value", async () => {
+      const { trace } = await live.show(BUNDLED, STORY);
+      const other = `${STORY.slice(0, -1)}n`;
+      const beside = await live.engine.call("inspect", { dir: BUNDLED, text: other });
+      const { values } = await live.engine.call("compareTraces", { a: trace, b: beside.trace });
+      await tab("Compare").click();
+      const field = page.getByRole("textbox", { name: "Text to compare with" });
+      await field.fill(other);
+      await field.press("Enter");
+      await page.getByText(`The texts differ from token ${STORY.length - 1} on`).waitFor();
+      const rows = await tableOf(page, /^Relative difference/);
+      expect(rows.length).toBeGreaterThan(STORY.length);
+      for (const [name, position, , relative] of rows) {
+        const expected = values.find((value) => value.name === name)?.relative[Number(position)];
+        expect(Number(relative)).toBeCloseTo(expected ?? Number.NaN, 5);
+      }
+    });
+
     test("nothing was refused by the policy and nothing went wrong", () => expect(errors).toEqual([]));
   });
 
@@ -512,6 +564,17 @@ async function inspect(page: Page, text: string): Promise<void> {
   );
   // The pictures follow in the turns after the tokens.
   await page.waitForTimeout(100);
+}
+
+/** The rows of the table behind a picture, which is opened where it is not; none while there is no such table. */
+async function tableOf(page: Page, title: RegExp): Promise<string[][]> {
+  const part = page.locator("section.pair-part").filter({ has: page.getByRole("heading", { name: title }) });
+  const closed = part.getByRole("button", { name: "Show table" });
+  if (await closed.first().isVisible()) await closed.first().click();
+  const rows = part.getByRole("table").first().locator("tbody tr");
+  return rows.evaluateAll((all) =>
+    all.map((row) => [...(row as HTMLTableRowElement).cells].map((cell) => cell.innerText)),
+  );
 }
 
 /** Runs axe-core in each theme; a violation is told with its rule, theme and element. */
