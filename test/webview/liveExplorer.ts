@@ -13,8 +13,6 @@ export interface LiveExplorer {
   readonly page: Page;
   /** What the page's host asks: the runs that the page shows are known to it. */
   readonly engine: Client<EngineApi>;
-  /** What the page's host asks: the runs that the page shows are known to it. */
-  readonly engine: Client<EngineApi>;
   /** What the page logged as errors. */
   readonly errors: string[];
   /** What the page told about its selection. */
