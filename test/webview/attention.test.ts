@@ -1,12 +1,16 @@
 import { describe, expect, test } from "vitest";
+import { Tracer } from "../../src/engine/inspect/trace";
+import type { TraceInfo } from "../../src/protocol/engineApi";
 import { createInspection, matrixOf } from "../../webview/inspection";
 import {
+  type AttentionValue,
   attentionKinds,
   attentionSize,
   byRow,
   cellParts,
   firstKeyMass,
   headOrder,
+  kvHeadOf,
   moveHead,
   patternRow,
   rowMaxima,
@@ -15,6 +19,7 @@ import {
   strongestKeys,
   strongestLines,
 } from "../../webview/views/attention/layout";
+import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from "../helpers/tinyModel";
 import { tinyTrace } from "./tinyTrace";
 import { tinyTranslation } from "./tinyTranslation";
 
@@ -74,6 +79,45 @@ describe("a weight taken apart", () => {
   test("a masked cell has no weight", () => {
     const [q, k] = ["q", "k"].map((name) => matrixOf(tensor(`blocks.1.attn.${name}`, 2)));
     expect(cellParts(q!.values, k!.values, q!.cols, [1, 3], scoreRule(info, 1), masked).weight).toBe(0);
+  });
+});
+
+describe("a row computed from q and k is the engine's own pattern", () => {
+  const length = 13;
+  test.each([
+    ["GPT-2's way, scaled by layer", { ...tinyConfig, scaleByLayer: true }],
+    ["soft-capped, in a window, over keys that heads share", modernConfig],
+    ["without a mask", { ...tinyConfig, causal: false }],
+  ])("%s", async (_name, config) => {
+    const tracer = new Tracer(config, (await tinyModel(config)).weights);
+    const trace = await tracer.trace([someIds(length)]);
+    await tracer.release();
+    const run: TraceInfo = {
+      ...info,
+      model: { ...info.model, config },
+      tokens: Array.from({ length }, () => info.tokens[0]!),
+      values: [...trace].map(([name, { shape }]) => ({ name, shape })),
+    };
+    const [own] = attentionKinds(run);
+    for (const [layer, head] of [
+      [0, 0],
+      [1, config.nHeads - 1],
+    ] as const) {
+      const of = (value: AttentionValue, ofHead: number) => {
+        const { shape, data } = trace.get(own!.valueName(layer, value))!;
+        const size = shape.at(-1)! * shape.at(-2)!;
+        return data.subarray(ofHead * size, (ofHead + 1) * size);
+      };
+      const [q, k] = [of("q", head), of("k", kvHeadOf(own!, head))];
+      const rule = scoreRule(run, layer);
+      const rows = run.tokens.map((_, query) => patternRow(q, k, config.dHead, query, rule, own!.masked(layer)));
+      expect(
+        largestDifference(
+          rows.flatMap((row) => [...row]),
+          of("pattern", head),
+        ),
+      ).toBeLessThan(1e-6);
+    }
   });
 });
 

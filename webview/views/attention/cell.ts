@@ -150,7 +150,7 @@ function sharingText({ heads, kvHeads }: AttentionKind, head: number): string {
   const shared = heads / kvHeads;
   const [first, last] = [kvHead * shared, (kvHead + 1) * shared - 1];
   return t(
-    "Head {0} reads head {1} of the {2} heads of keys and values, as heads {3} to {4} do.",
+    "Head {0} reads head {1} of the {2} heads of keys and values, which heads {3} to {4} share.",
     head,
     kvHead,
     kvHeads,
