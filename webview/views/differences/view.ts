@@ -15,6 +15,7 @@ import { createLensColumns } from "../pair/lensColumns";
 import { createNextTokensPair } from "../pair/nextTokens";
 import type { Pair } from "../pair/pair";
 import { createProblem } from "../pair/problem";
+import { whenSeen } from "../pair/whenSeen";
 import { runNames } from "./layout";
 import { createRelativePart } from "./relative";
 import { createWeightsPart } from "./weights";
@@ -229,12 +230,14 @@ export function createDifferencesView({ section: makeSection, selection, save, e
     await listCheckpoints();
   };
 
-  selection.subscribe((now, before) => {
-    if (!section.isOpen()) return;
+  const lookAgain = whenSeen(whole, () => void draw());
+  const placeAgain = whenSeen(whole, () => {
     const pair = pairNow();
-    if (!pair) return;
-    if (now.token !== before.token) void draw();
-    else if (now.layer !== before.layer || now.head !== before.head) drawAttention(pair).catch(problem.say);
+    if (pair) drawAttention(pair).catch(problem.say);
+  });
+  selection.subscribe((now, before) => {
+    if (now.token !== before.token) lookAgain();
+    else if (now.layer !== before.layer || now.head !== before.head) placeAgain();
   });
 
   return {

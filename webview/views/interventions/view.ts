@@ -19,6 +19,7 @@ import { createLensColumns } from "../pair/lensColumns";
 import { createNextTokensPair } from "../pair/nextTokens";
 import type { Pair } from "../pair/pair";
 import { createProblem } from "../pair/problem";
+import { whenSeen } from "../pair/whenSeen";
 import { visibleText } from "../tokens/layout";
 import { createAttribution } from "./attribution";
 import { factorOf, nextFactor, partAt, partColumns, withFactor, withPatch } from "./layout";
@@ -191,6 +192,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
   };
 
   const drawChanges = () => {
+    if (!base) return;
     const { layers, heads } = sizes();
     const columns = partColumns(heads);
     const factors = Array.from({ length: layers * columns.length }, (_, i) =>
@@ -326,18 +328,21 @@ export function createInterventionsView({ section: makeSection, selection, save,
 
   watched.subscribe(() => void drawAttribution());
   tools.interventions.subscribe(() => drawChanges());
+  const lookAgain = whenSeen(whole, () => {
+    if (!base) return;
+    patching.look(position());
+    void drawPair();
+    void drawAttribution();
+  });
+  const placeAgain = whenSeen(whole, () => {
+    if (!base) return;
+    patching.look(position());
+    const pair = pairNow();
+    if (pair) drawAttention(pair).catch(pairProblem.say);
+  });
   selection.subscribe((now, before) => {
-    if (!base || !section.isOpen()) return;
-    if (now.layer !== before.layer || now.head !== before.head) {
-      patching.look(position());
-      const pair = pairNow();
-      if (pair) drawAttention(pair).catch(pairProblem.say);
-    }
-    if (now.token !== before.token) {
-      patching.look(position());
-      void drawPair();
-      void drawAttribution();
-    }
+    if (now.token !== before.token) lookAgain();
+    else if (now.layer !== before.layer || now.head !== before.head) placeAgain();
   });
 
   return {
