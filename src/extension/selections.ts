@@ -9,8 +9,9 @@ export interface Chosen {
   readonly text: string;
   /** 1 is the last token. */
   readonly tokenFromEnd: number;
-  readonly layer: number;
-  readonly head: number;
+  /** Left out where only a token was chosen, as by the cursor in an editor. */
+  readonly layer?: number;
+  readonly head?: number;
 }
 
 /** Tells views of the same text and model what is chosen in one of them. */

@@ -231,6 +231,7 @@ export class Explorer {
     if (!trace || token === null) return;
     this.#link.mark(token);
     this.#server.tell("select", { trace: trace.trace, token });
+    this.#runs.select({ trace: trace.trace, token });
   }
 
   #release(trace: number): void {

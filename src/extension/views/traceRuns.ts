@@ -31,11 +31,11 @@ export class TraceRuns {
     this.#lab = lab;
     this.#tell = tell;
     this.#scrub = new Scrub(lab.engine, lab.log);
-    this.#subscription = lab.selections.onDidChoose(({ by, dir, text, tokenFromEnd, layer, head }) => {
+    this.#subscription = lab.selections.onDidChoose(({ by, dir, text, tokenFromEnd, ...part }) => {
       const trace = this.#trace;
       if (by === this || trace?.model.dir !== dir || this.#text !== text) return;
       const token = trace.tokens.length - tokenFromEnd;
-      if (token >= 0) this.#tell("select", { trace: trace.trace, token, layer, head });
+      if (token >= 0) this.#tell("select", { trace: trace.trace, token, ...part });
     });
   }
 
@@ -45,11 +45,11 @@ export class TraceRuns {
   }
 
   /** Something was chosen in the view: other views of the text choose it too. */
-  select({ trace, token, layer, head }: Selected): void {
+  select({ trace, token, ...part }: Pick<Selected, "trace" | "token"> & Partial<Selected>): void {
     if (!this.#trace || trace !== this.#trace.trace) return;
     const { model, tokens } = this.#trace;
     const tokenFromEnd = tokens.length - token;
-    this.#lab.selections.choose({ by: this, dir: model.dir, text: this.#text, tokenFromEnd, layer, head });
+    this.#lab.selections.choose({ by: this, dir: model.dir, text: this.#text, tokenFromEnd, ...part });
   }
 
   /**
