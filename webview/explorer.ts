@@ -30,7 +30,16 @@ document.body.classList.add("page-editor");
 
 /** Kept while the panel is hidden, and over a reload of the window: the host reads `text` then. */
 const state = createStore(
-  remembered({ text: "", view: "tokens", beside: "", token: -1, layer: 0, head: 0, shade: false as boolean }),
+  remembered({
+    text: "",
+    view: "tokens",
+    beside: "",
+    token: -1,
+    layer: 0,
+    head: 0,
+    shade: false as boolean,
+    generation: "",
+  }),
 );
 state.subscribe((now) => remember(now));
 
@@ -75,6 +84,7 @@ function mount(follows: boolean) {
   const explorer: ExplorerTools = {
     open: (view) => panes.open(view),
     run: (text) => runText(text),
+    memory: state,
     interventions,
     models: () => host.call("models", {}),
     alongside: async (dir, text) => {

@@ -90,6 +90,8 @@ export interface ExplorerTools {
   readonly open: (view: string) => void;
   /** Runs another text, as if it had been typed. */
   readonly run: (text: string) => void;
+  /** Kept while the panel is hidden, and over a reload: what was generated, in the view's own words. */
+  readonly memory: Store<{ readonly generation: string }>;
   /** In force in every view: the shell runs the text again with them and shows that run, whose `base` is the first. */
   readonly interventions: Store<{ readonly list: readonly Intervention[] }>;
   /** The models that can be run, the active one first. */

@@ -9,6 +9,7 @@ import {
   generationTable,
   parentAt,
   pickedStep,
+  recipesOf,
   type Settings,
   type Step,
   stepsOf,
@@ -54,6 +55,7 @@ const branch = (id: number, parent: number | null, from: number, ids: readonly n
   from,
   steps: ids.map((token) => step(token)),
   reason: "length",
+  settings,
   spans: null,
 });
 
@@ -76,6 +78,12 @@ test("a branch is what it shares with the one that it parts from, and its own", 
     [2, 2],
     [4, 3],
     [3, 2],
+  ]);
+  expect(recipesOf(branches).map(({ parent, from, token }) => [parent, from, token])).toEqual([
+    [-1, 0, 0],
+    [0, 1, 2],
+    [0, 3, 2],
+    [1, 2, 1],
   ]);
   expect(bitsOf(stepsOf(branches, 3))).toBe(1 + 2 + 1 + 3);
 });

@@ -3,7 +3,7 @@
 import type { Browser, Page } from "playwright-core";
 import type { EngineApi, TraceInfo } from "../../src/protocol/engineApi";
 import { type Client, connect, type Message, type Port, serve } from "../../src/protocol/rpc";
-import type { ExplorerEvents, ExplorerHost, Selected } from "../../src/protocol/webviewApi";
+import type { Completion, ExplorerEvents, ExplorerHost, Selected } from "../../src/protocol/webviewApi";
 import { engineService } from "../../src/worker/service";
 import { portPair } from "../helpers/portPair";
 import { openPage, type PageFiles } from "./openPage";
@@ -18,7 +18,7 @@ export interface LiveExplorer {
   /** What the page told about its selection. */
   readonly selected: readonly Selected[];
   /** Runs a text through a model and shows the run. */
-  readonly show: (dir: string, text: string) => Promise<TraceInfo>;
+  readonly show: (dir: string, text: string, completion?: Completion) => Promise<TraceInfo>;
 }
 
 /** Opens a page of `bundlePage("explorer", "relayInPage")`. */
@@ -53,12 +53,12 @@ export async function openLiveExplorer(
       }) as Promise<never>;
   const done = () => null;
   const selected: Selected[] = [];
-  const show = async (dir: string, text: string): Promise<TraceInfo> => {
+  const show: LiveExplorer["show"] = async (dir, text, completion) => {
     shown = await engine.call("inspect", { dir, text });
     models.set(shown.model.dir, shown.model.name);
     server.tell("trace", {
       trace: shown,
-      source: { kind: "selection", label: "story.txt, selection from line 1", text, truncated: false },
+      source: { kind: "selection", label: "story.txt, selection from line 1", text, truncated: false, completion },
     });
     return shown;
   };

@@ -371,6 +371,85 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       }
     });
 
+    test("a generation says what the engine does, branches by keyboard, opens in all views, and is there again after a reload", async () => {
+      await live.show(BUNDLED, STORY);
+      await tab("Generation").click();
+      const shown = page.getByRole("tabpanel", { name: "Generation" });
+      const branches = shown.getByRole("treeitem");
+      const prompt = (await live.engine.call("tokenize", { dir: BUNDLED, text: STORY })).map(({ id }) => id);
+      const traced = await live.engine.call("generationTrace", { dir: BUNDLED, prompt, maxNewTokens: 24, count: 10 });
+      await shown.getByText("step 1 of 24").waitFor();
+      await shown.getByRole("button", { name: "Show table" }).click();
+      const cells = () =>
+        shown
+          .getByRole("region", { name: /^Table/ })
+          .getByRole("cell")
+          .allInnerTexts();
+      const columns = 8 + 3 * 10;
+      await expect.poll(async () => (await cells()).length).toBe(24 * (columns - 1));
+      const told = await cells();
+      traced.steps.forEach((step, i) => {
+        const row = told.slice(i * (columns - 1), (i + 1) * (columns - 1));
+        const numbers = [
+          row[1],
+          row[2],
+          row[3],
+          row[4],
+          row[5],
+          row[6],
+          ...row.filter((_, k) => k >= 7 && k % 3 === 0),
+        ];
+        const { id, probability, entropyBits, kept, drawnWith, top } = step;
+        const expected = [id, probability, entropyBits, kept.tokens, kept.mass, drawnWith];
+        expect(numbers.map(Number), `step ${i}`).toEqual(
+          [...expected, ...top.map((each) => each.probability)].map((x) => expect.closeTo(x, 5)),
+        );
+      });
+
+      // Two steps on, the second choice instead.
+      await shown.getByRole("listbox", { name: "Written tokens" }).getByRole("option", { selected: true }).focus();
+      await page.keyboard.press("ArrowRight");
+      await page.keyboard.press("ArrowRight");
+      await shown.getByRole("heading", { name: /^Step 3/ }).waitFor();
+      await shown.getByRole("list", { name: "Tokens to choose from" }).getByRole("button").nth(1).focus();
+      await page.keyboard.press("Enter");
+      await expect.poll(() => branches.count()).toBe(2);
+      await shown.getByText("You picked this token.").waitFor();
+      const other = traced.steps[2]?.top[1]?.id as number;
+      const goesOn = [...prompt, ...traced.steps.slice(0, 2).map(({ id }) => id), other];
+      const branch = await live.engine.call("generationTrace", {
+        dir: BUNDLED,
+        prompt: goesOn,
+        maxNewTokens: 21,
+        count: 1,
+      });
+      await shown.getByRole("button", { name: "Open this text in all views" }).click();
+      await shown.getByText("the step that is looked at is the selected token").waitFor();
+      const run = await page.getByRole("textbox", { name: "Text to run" }).inputValue();
+      expect(run.endsWith(branch.text)).toBe(true);
+      await expect.poll(() => live.selected.at(-1)?.token).toBe(prompt.length + 2);
+
+      await page.reload();
+      await live.show(BUNDLED, run);
+      await shown.getByText("You picked this token.").waitFor();
+      expect(await branches.count()).toBe(2);
+      await shown.getByRole("button", { name: "Back to the prompt" }).click();
+      await shown.getByRole("button", { name: "Back to the prompt" }).waitFor({ state: "hidden" });
+    });
+
+    test("a completion's steps are those that wrote it, and it is said where they are not", async () => {
+      const text = "The fox ran";
+      const prompt = (await live.engine.call("tokenize", { dir: BUNDLED, text })).map(({ id }) => id);
+      const sampling = { temperature: 1, topK: 3, topP: 1, seed: 7 };
+      const made = await live.engine.call("generate", { dir: BUNDLED, prompt: text, maxNewTokens: 6, ...sampling });
+      const completion = { prompt, ids: made.ids, shown: made.text, sampling };
+      await tab("Generation").click();
+      await live.show(BUNDLED, text, completion);
+      await page.getByText("These steps wrote the same 6 tokens.").waitFor();
+      await live.show(BUNDLED, text, { ...completion, sampling: { ...sampling, temperature: 0 } });
+      await page.getByText(/These steps differ from it after \d of its 6 tokens/).waitFor();
+    });
+
     test("nothing was refused by the policy and nothing went wrong", () => expect(errors).toEqual([]));
   });
 

@@ -24,6 +24,8 @@ export interface Branch {
   readonly steps: readonly Step[];
   /** Null while it is being written. */
   readonly reason: GenerationTrace["reason"] | null;
+  /** What it is written with. */
+  readonly settings: Settings;
   /** All tokens after the prompt as they are in the text; null until it is written. */
   readonly spans: readonly TokenSpan[] | null;
 }
@@ -69,6 +71,23 @@ export function branchWith(branches: readonly Branch[], id: number, step: number
   const goesSo = (steps: readonly Step[]) => wanted.every((each, i) => steps[i]?.id === each);
   return branches.find((branch) => goesSo(stepsOf(branches, branch.id)))?.id ?? null;
 }
+
+/** What a branch is made again from: drawing is decided by the seed. Its parent is a place in the list. */
+export interface Recipe {
+  readonly parent: number;
+  readonly from: number;
+  readonly token: number;
+  readonly settings: Settings;
+}
+
+/** How branches came about, in the order in which they did; the first from nothing. */
+export const recipesOf = (branches: readonly Branch[]): readonly Recipe[] =>
+  branches.map(({ parent, from, steps, settings }) => ({
+    parent: branches.findIndex(({ id }) => id === parent),
+    from,
+    token: steps[0]?.id ?? -1,
+    settings,
+  }));
 
 export interface TreeRow {
   readonly branch: Branch;

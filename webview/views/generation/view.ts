@@ -2,6 +2,7 @@
 
 import "./generation.css";
 import type { GenerationParams } from "../../../src/protocol/traceApi";
+import type { Completion } from "../../../src/protocol/webviewApi";
 import { createHeatmap } from "../../charts/heatmap";
 import { el, fill, setAttr } from "../../dom";
 import { formatCount, formatPercent, formatValue } from "../../format";
@@ -23,6 +24,8 @@ import {
   generationTable,
   parentAt,
   pickedStep,
+  type Recipe,
+  recipesOf,
   type Step,
   sharedSteps,
   stepsOf,
@@ -35,7 +38,7 @@ import { createSettings } from "./settings";
 /** Tokens told of each step: ranks are known as far as this. */
 const TOLD = 100;
 /** Listed of the step that is looked at. */
-const LISTED = 20;
+const LISTED = 10;
 /** In the picture of all steps. */
 const ROWS = 10;
 /** Characters of the prompt that are shown before what was written. */
@@ -46,6 +49,19 @@ interface Generation {
   readonly inspection: Inspection;
   readonly prompt: readonly number[];
   readonly text: string;
+  /** The completion that is asked about. */
+  readonly completion: Completion | null;
+}
+
+/** What is made again when the page is. */
+interface Remembered extends Omit<Generation, "inspection"> {
+  readonly dir: string;
+  readonly modelStep: number;
+  readonly openedText: string | null;
+  readonly recipes: readonly Recipe[];
+  /** Which of the branches is shown, and which step of it. */
+  readonly shown: number;
+  readonly step: number;
 }
 
 export function createGenerationView({ section: makeSection, selection, save, explorer }: ViewContext): View {
@@ -62,8 +78,16 @@ export function createGenerationView({ section: makeSection, selection, save, ex
   let shownAt: number | null = null;
   let openedText: string | null = null;
   let drawing = 0;
+  /** Counts what the user began, so that branches that are made again stop where that is something else. */
+  let begun = 0;
+  let recalling = false;
 
   const said = el("p", { class: "small muted" });
+  const unchanged = el(
+    "p",
+    { class: "small" },
+    t("Interventions are not in force here: the model writes as it is without them."),
+  );
   const settings = createSettings();
   const generate = button(t("Generate"), () => void restart(), "primary");
   const stop = button(t("Stop"), () => writing?.abort());
@@ -85,6 +109,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     const text = writtenText();
     if (text === null || !generation) return;
     openedText = generation.text + text;
+    remember();
     explorer?.run(openedText);
   });
   const back = button(t("Back to the prompt"), () => generation && explorer?.run(generation.text));
@@ -124,7 +149,15 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     heatmap.node,
     data.node,
   );
-  section.body.append(said, settings.node, el("div", { class: "buttons" }, generate, stop), problem, completed, result);
+  section.body.append(
+    said,
+    unchanged,
+    settings.node,
+    el("div", { class: "buttons" }, generate, stop),
+    problem,
+    completed,
+    result,
+  );
 
   const shownSteps = (): readonly Step[] => (branches.length > 0 ? stepsOf(branches, branch) : []);
   const shownBranch = () => branches.find(({ id }) => id === branch);
@@ -145,9 +178,10 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     if (!generation) return;
     const wanted = settings.read();
     if (typeof wanted === "string") return say(wanted);
+    begun += 1;
     branches = [];
     step = 0;
-    return write({ id: ++lastId, parent: null, from: 0, steps: [], reason: null, spans: null });
+    return write({ parent: null, from: 0, steps: [], settings: wanted });
   };
 
   /** Goes on with another token at the step that is looked at. */
@@ -161,55 +195,86 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     const wanted = settings.read();
     if (typeof wanted === "string") return say(wanted);
     if (!picked) return;
-    const parent = parentAt(branches, branch, step);
-    return write({ id: ++lastId, parent, from: step, steps: [picked], reason: null, spans: null });
+    begun += 1;
+    return write({ parent: parentAt(branches, branch, step), from: step, steps: [picked], settings: wanted });
   };
 
   /** Writes a branch on to its end. */
-  const write = async (begun: Branch) => {
+  const write = async (start: Pick<Branch, "parent" | "from" | "steps" | "settings">) => {
     const of = generation;
-    const wanted = settings.read();
-    if (!of || typeof wanted === "string") return;
+    if (!of) return;
+    const fresh: Branch = { ...start, id: ++lastId, reason: null, spans: null };
+    const { id, from, settings: wanted } = fresh;
     writing?.abort();
     const abort = new AbortController();
     writing = abort;
     problem.textContent = "";
-    branches = [...branches, begun];
-    branch = begun.id;
+    branches = [...branches, fresh];
+    branch = id;
     draw();
-    const isOver = () => generation !== of || !branches.some(({ id }) => id === begun.id);
-    const path = () => [...of.prompt, ...stepsOf(branches, begun.id).map(({ id }) => id)];
+    const isOver = () => generation !== of || !branches.some((each) => each.id === id);
+    const path = () => [...of.prompt, ...stepsOf(branches, id).map((each) => each.id)];
     const ask = (params: Pick<GenerationParams, "maxNewTokens">) =>
       of.inspection.generationTrace(
         { ...wanted, ...params, prompt: path(), count: TOLD },
         (told) => {
           if (isOver() || abort.signal.aborted) return;
-          const { steps } = branches.find(({ id }) => id === begun.id) ?? begun;
-          change(begun.id, { steps: [...steps, drawnStep(told, wanted)] });
+          const { steps } = branches.find((each) => each.id === id) ?? fresh;
+          change(id, { steps: [...steps, drawnStep(told, wanted)] });
           drawSoon();
         },
         abort.signal,
       );
     try {
-      const { reason } = await ask({
-        maxNewTokens: Math.max(0, wanted.maxNewTokens - begun.from - begun.steps.length),
-      });
+      const { reason } = await ask({ maxNewTokens: Math.max(0, wanted.maxNewTokens - from - fresh.steps.length) });
       if (isOver()) return;
-      change(begun.id, { reason });
+      change(id, { reason });
     } catch (error) {
       if (isOver()) return;
       if (!abort.signal.aborted) say(error);
-      change(begun.id, { reason: "cancelled" });
+      change(id, { reason: "cancelled" });
     }
     // What was written, as the tokens of a text: also of what was stopped.
     try {
       const { prompt } = await of.inspection.generationTrace({ prompt: path(), maxNewTokens: 0, count: 0 });
-      if (!isOver()) change(begun.id, { spans: prompt.slice(of.prompt.length) });
+      if (!isOver()) change(id, { spans: prompt.slice(of.prompt.length) });
     } catch (error) {
       if (!isOver()) say(error);
     }
     if (writing === abort) writing = null;
-    if (!isOver()) draw();
+    if (isOver()) return;
+    draw();
+    remember();
+  };
+
+  const remember = () => {
+    if (!generation || recalling) return;
+    const { inspection, ...of } = generation;
+    const { dir, step: modelStep } = inspection.trace.model;
+    const shown = branches.findIndex(({ id }) => id === branch);
+    const kept: Remembered = { ...of, dir, modelStep, openedText, recipes: recipesOf(branches), shown, step };
+    explorer?.memory.set({ generation: JSON.stringify(kept) });
+  };
+
+  /** Makes the branches again that there were before the page was made anew. */
+  const recall = async ({ recipes, shown, step: at }: Remembered) => {
+    begun += 1;
+    const turn = begun;
+    recalling = true;
+    const ids: (number | undefined)[] = [];
+    for (const { parent, from, token, settings: wanted } of recipes) {
+      const of = ids[parent];
+      const parted = of === undefined ? undefined : stepsOf(branches, of)[from];
+      const picked = parted && pickedStep(parted, token);
+      // What it parted from may be shorter now.
+      const isGone = parent >= 0 && !picked;
+      if (!isGone) await write({ parent: of ?? null, from, steps: picked ? [picked] : [], settings: wanted });
+      if (turn !== begun) break;
+      ids.push(isGone ? undefined : lastId);
+    }
+    recalling = false;
+    const id = ids[shown];
+    if (turn === begun && id !== undefined) look(id, at);
   };
 
   /** Shows a step of a branch. */
@@ -219,6 +284,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     draw();
     // In a run of this text, the token that the step wrote is the one that all views look at.
     if (shownAt !== null && step < shownSteps().length) selection.set({ token: shownAt + step });
+    if (!writing) remember();
   };
 
   const drawSoon = () => {
@@ -234,6 +300,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     stop.hidden = writing === null;
     setAttr(result, "aria-busy", String(writing !== null));
     result.hidden = steps.length === 0;
+    unchanged.hidden = !current?.base;
     drawShownAt();
     tree.show(branches, branch);
     drawWritten(steps);
@@ -322,15 +389,15 @@ export function createGenerationView({ section: makeSection, selection, save, ex
           : t("It drew this token with probability {0}.", formatValue(drawnWith));
     facts.textContent = [
       t(
-        "The model gave it {0}, with an entropy of {1} bits.",
-        formatPercent(at.probability),
+        "The model gave it probability {0}, with an entropy of {1} bits over the vocabulary.",
+        formatValue(at.probability),
         formatValue(at.entropyBits),
       ),
       t(
-        "The sampler kept {0} of {1} tokens, which have {2} of the model’s probability.",
+        "The sampler kept {0} of {1} tokens, with {2} of the model’s probability.",
         formatCount(kept.tokens),
         formatCount(vocabSize),
-        formatPercent(kept.mass),
+        formatValue(kept.mass),
       ),
       drawn,
     ].join(" ");
@@ -339,7 +406,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
       ? [...choices.querySelectorAll("button")].indexOf(document.activeElement as HTMLButtonElement)
       : -1;
     fill(choices, ...listed.map((choice) => drawChoice(at, choice)), drawRest(listed, vocabSize));
-    readout.textContent = "";
+    readout.textContent = describe(at, step, at.id, at.probability);
     if (focused >= 0) choices.querySelectorAll("button")[focused]?.focus();
   };
 
@@ -419,7 +486,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
 
   /** Whether a completion came about as these steps say. */
   const drawCompletion = () => {
-    const made = generation?.inspection.source.completion;
+    const made = generation?.completion;
     completed.hidden = !made;
     const first = branches[0];
     if (!made || !first || first.reason === null) return;
@@ -443,26 +510,31 @@ export function createGenerationView({ section: makeSection, selection, save, ex
 
   const begin = (inspection: Inspection) => {
     const { trace, source } = inspection;
-    const { completion } = source;
     writing?.abort();
     branches = [];
-    openedText = null;
-    const prompt = completion?.prompt ?? trace.tokens.map(({ id }) => id);
-    generation = { inspection, prompt, text: source.text };
+    const known = recalled(explorer?.memory.get().generation ?? "", inspection);
+    openedText = known?.openedText ?? null;
+    const completion = known?.completion ?? source.completion ?? null;
+    const prompt = known?.prompt ?? completion?.prompt ?? trace.tokens.map(({ id }) => id);
+    const text = known?.text ?? source.text;
+    generation = { inspection, prompt, text, completion };
     if (completion) settings.write({ ...completion.sampling, maxNewTokens: completion.ids.length });
-    promptEnd.textContent = `${source.text.length > PROMPT_END ? "…" : ""}${visibleText(source.text.slice(-PROMPT_END))}`;
-    said.textContent = t("What the model writes after these {0} tokens, one by one.", formatCount(prompt.length));
-    problem.textContent = "";
-    completed.textContent = "";
-    draw();
+    promptEnd.textContent = `${text.length > PROMPT_END ? "…" : ""}${visibleText(text.slice(-PROMPT_END))}`;
     const why = trace.opened
       ? t("This run is from a file; open its text with its model to write on from it.")
       : trace.source
         ? t("This model translates whole sentences; choose a model that writes on from a text.")
         : "";
+    said.textContent =
+      why || t("What the model writes after these {0} tokens, one by one.", formatCount(prompt.length));
     for (const part of [settings.node, generate]) part.hidden = why !== "";
-    if (why) said.textContent = why;
-    else void restart();
+    problem.textContent = "";
+    completed.textContent = "";
+    draw();
+    if (why) return;
+    const last = known?.recipes.at(-1);
+    if (last) settings.write(last.settings);
+    void (known && last ? recall(known) : restart());
   };
 
   return {
@@ -473,7 +545,9 @@ export function createGenerationView({ section: makeSection, selection, save, ex
       const of = generation;
       const sameModel = of && sameRun(of.inspection, next);
       const isPrompt = of && sameModel && next.source.text === of.text && next.source.completion === undefined;
-      if (isPrompt || (sameModel && openedText !== null && next.source.text === openedText)) return draw();
+      if (isPrompt) return draw();
+      // The step that is looked at stays so: it becomes the selected token.
+      if (sameModel && openedText !== null && next.source.text === openedText) return look(branch, step);
       begin(next.base ?? next);
     },
   };
@@ -482,3 +556,15 @@ export function createGenerationView({ section: makeSection, selection, save, ex
 /** Of one model as it was at one step. */
 const sameRun = (a: Inspection, b: Inspection): boolean =>
   a.trace.model.dir === b.trace.model.dir && a.trace.model.step === b.trace.model.step;
+
+/** What was remembered, if it is of this run: of its prompt, or of a text that was opened in all views. */
+function recalled(json: string, { trace, source }: Inspection): Remembered | null {
+  if (json === "") return null;
+  // Written by this view, and by no other.
+  const known = JSON.parse(json) as Remembered;
+  const { dir, step } = trace.model;
+  if (known.dir !== dir || known.modelStep !== step) return null;
+  if (known.text !== source.text && known.openedText !== source.text) return null;
+  const isOther = source.completion && JSON.stringify(source.completion) !== JSON.stringify(known.completion);
+  return isOther ? null : known;
+}

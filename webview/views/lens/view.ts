@@ -187,7 +187,14 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
       });
     }
     const cellAt = (row: number, col: number) => columns.get(col)?.[shown[row] as number];
-    said.textContent = `${convention} ${t("Read it upwards; each column is what comes after its token.")}`;
+    const hasMid = shown.some((p) => /\.residMid$/.test(places[p] as string));
+    said.textContent = [
+      convention,
+      t("Read it upwards; each column is what comes after its token."),
+      hasMid && t("“mid” is after a block’s attention, “post” after all of it."),
+    ]
+      .filter((part) => typeof part === "string")
+      .join(" ");
     colors.update(
       [
         { value: "probability", label: t("Probability of the best token") },
@@ -247,9 +254,10 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
         const fillBar = el("span", { class: "bar-fill" });
         fillBar.style.width = `${100 * probability}%`;
         const press = () => setTracked({ id, label });
+        const value = `${places[place] ?? ""}[0, ${token}] → #${id}: ${formatValue(probability)}`;
         return el(
           "li",
-          { class: "bar", title: formatValue(probability) },
+          { class: "bar", title: current ? `${value}\n${runText(current)}` : value },
           el(
             "button",
             { class: "bar-label mono action", attrs: { type: "button", title: t("Track it") }, on: { click: press } },
