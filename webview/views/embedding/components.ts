@@ -8,10 +8,9 @@ import { createDataBar } from "../../parts/dataBar";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { button, dropdown, textField } from "../../toolkit";
-import { searched } from "../nextToken/layout";
-import { visibleText } from "../tokens/layout";
+import { searched, shownToken } from "../nextToken/layout";
 import type { VocabularyToken } from "./neighbours";
-import { type Place, selectedAt, selectionOf } from "./place";
+import { hasVocabulary, type Place, selectedAt, selectionOf } from "./place";
 import { createProblem } from "./problem";
 import { createScatter } from "./scatter";
 
@@ -43,8 +42,9 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
   });
   const search = textField(t("Token of the vocabulary to add"), t("Add a token: text or #id"));
   const addSearched = button(t("Add"), () => void find());
+  const notFound = el("span", { class: "small", attrs: { role: "status" } });
   const chips = el("ul", { class: "chips", attrs: { "aria-label": t("Tokens of the vocabulary that are drawn") } });
-  const adding = el("div", { class: "lens-controls" }, search, addSearched, chips);
+  const adding = el("div", { class: "lens-controls" }, search, addSearched, notFound, chips);
   const problem = createProblem(() => void load());
   const scatter = createScatter((point) => {
     if (shown && point < shown.of.labels.length) selection.set(selectionOf(shown.of, point));
@@ -80,9 +80,10 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
       const { found } = await at.inspection.find(searched(query), 1);
       if (place !== at) return;
       const best = found[0];
-      if (!best) return problem.say(t("No token of the vocabulary has this text."));
+      notFound.textContent = best ? "" : t("No token of the vocabulary has this text.");
+      if (!best) return;
       search.value = "";
-      add({ id: best.id, label: visibleText(best.token) || `#${best.id}` });
+      add({ id: best.id, label: shownToken(best).label });
     } catch (error) {
       if (place === at) problem.say(error);
     }
@@ -123,11 +124,12 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
     if (!at) return;
     const { dEmbed, dModel } = at.inspection.trace.model.config;
     // Where tokens have another width than the stream, they have no place among its vectors.
-    const fits = dEmbed === dModel;
+    const fits = hasVocabulary(at) && dEmbed === dModel;
     const drawn = fits ? added : [];
     adding.hidden = !fits;
     drawChips();
     problem.clear();
+    if (shown?.of !== at) fill(heading, titleOf(at), el("span", { class: "number" }, t("computing…")));
     try {
       const projection = await at.inspection.projection({ name: at.name, ids: drawn.map(({ id }) => id) });
       if (place !== at || (fits && added !== drawn)) return;
@@ -146,16 +148,16 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
       Object.keys(AXES).map((value) => ({ value, label: t("Components {0}", value) })),
       axes,
     );
-    fill(heading, t("Principal components of the text’s vectors, {0}", of.name));
+    fill(heading, titleOf(of));
     says.textContent = projection.explained[0]
       ? t(
-          "A circle is a token of the text; a square is the input embedding of a token of the vocabulary, put on the same axes. Each axis has its own scale.",
+          "A circle is a token of the text; a square is the input embedding of a token of the vocabulary, put on the same axes. Each axis has its own scale. Points that differ elsewhere may lie together here.",
         )
       : t("The vectors do not differ, so they have no components; take a longer text.");
     const name = (component: number) =>
       t("component {0} ({1} of the variance)", component + 1, formatPercent(projection.explained[component] as number));
     scatter.show({
-      title: heading.textContent ?? "",
+      title: titleOf(of),
       points: pointsOf(shown).map(({ label, isExtra, coordinates }) => ({
         x: coordinates[x] as number,
         y: coordinates[y] as number,
@@ -186,11 +188,12 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
       place = next;
       // Ids mean something else in another vocabulary.
       if (isOther) added = [];
-      fill(heading, t("Principal components of the text’s vectors, {0}", next.name));
       void load();
     },
   };
 }
+
+const titleOf = ({ name }: Place): string => t("Principal components of the text’s vectors, {0}", name);
 
 /** The text's tokens, then those of the vocabulary. */
 function pointsOf({ of, added, projection }: Shown) {
@@ -216,9 +219,8 @@ function pointsOf({ of, added, projection }: Shown) {
 function tableOf(shown: Shown) {
   const points = pointsOf(shown);
   const { explained } = shown.projection;
-  const title = t("Principal components of the text’s vectors, {0}", shown.of.name);
   return {
-    title: `${title} (${Array.from(explained, formatPercent).join(", ")})`,
+    title: `${titleOf(shown.of)} (${Array.from(explained, formatPercent).join(", ")})`,
     columns: ["vector", "component 1", "component 2", "component 3"],
     rows: points.length,
     row: (i: number) => {

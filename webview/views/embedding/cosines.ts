@@ -17,7 +17,13 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
   let shown: { readonly of: Place; readonly cosines: Float32Array } | null = null;
   const heading = el("h3", { class: "subheading" });
   const problem = createProblem(() => place && show(place));
-  const heatmap = createHeatmap((row) => place && selection.set(selectionOf(place, row)));
+  /** While a cell of this picture is chosen, which is in sight already. */
+  let isPicking = false;
+  const heatmap = createHeatmap((row) => {
+    isPicking = true;
+    if (place) selection.set(selectionOf(place, row));
+    isPicking = false;
+  });
   const data = createDataBar(
     {
       fileName: () => `cosines-${shown?.of.name}`,
@@ -79,6 +85,7 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
     if (!shown) return;
     const token = selectedAt(shown.of, selection.get());
     heatmap.mark(token, token);
+    if (!isPicking) heatmap.reveal({ row: token, col: token });
   };
   selection.subscribe(mark);
 

@@ -10,7 +10,7 @@ import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { dropdown } from "../../toolkit";
 import { visibleText } from "../tokens/layout";
-import { type Place, selectedAt } from "./place";
+import { hasVocabulary, type Place, selectedAt } from "./place";
 import { createProblem } from "./problem";
 
 const COUNT = 15;
@@ -46,6 +46,7 @@ export function createNeighbours(
     among = value as Among;
     void load();
   });
+  const says = el("p", { class: "small muted" });
   const problem = createProblem(() => void load());
   const list = el("ol", { class: "bars neighbours" });
   const data = createDataBar(
@@ -59,7 +60,7 @@ export function createNeighbours(
     "div",
     { class: "embedding-part" },
     el("div", { class: "heading-row" }, heading, picker.node),
-    el("p", { class: "small muted" }, t("By cosine, over the whole vocabulary. Choose one to draw it below.")),
+    says,
     problem.node,
     list,
     data.node,
@@ -72,18 +73,19 @@ export function createNeighbours(
     const position = selectedAt(at, selection.get());
     const asked = among;
     const id = ids[position];
-    if (id === undefined) return;
+    if (id === undefined || !hasVocabulary(at)) return;
     // A token's own vector in the table, not scaled as in the run, which a cosine does not see.
     const isOwn = name.endsWith("embed");
     const of = isOwn ? ({ kind: "token", id } as const) : ({ kind: "value", name, position } as const);
+    const label = labels[position] ?? "";
+    const title = isOwn
+      ? t("Nearest to token “{0}”", label)
+      : t("Nearest to “{0}” at {1}", label, `${name}[0, ${position}]`);
     problem.clear();
+    fill(heading, title, el("span", { class: "number" }, t("computing…")));
     try {
       const { nearest } = await inspection.neighbours({ of, among, count: COUNT });
       if (place !== at || selectedAt(at, selection.get()) !== position || asked !== among) return;
-      const label = labels[position] ?? "";
-      const title = isOwn
-        ? t("Nearest to token “{0}”", label)
-        : t("Nearest to “{0}” at {1}", label, `${name}[0, ${position}]`);
       shown = { title, nearest };
       fill(heading, title);
       const table = among === "head" ? t("the head’s rows") : t("the input embeddings");
@@ -124,9 +126,21 @@ export function createNeighbours(
     show(next: Place) {
       place = next;
       const { tiedHead } = next.inspection.trace.model.config;
+      const available = hasVocabulary(next);
+      says.textContent = available
+        ? t("By cosine, over the whole vocabulary. Choose one to draw it below.")
+        : t("Computed of decoders whose model is at hand, so not of translators and trace files.");
+      if (!available) {
+        shown = null;
+        list.replaceChildren();
+        fill(heading, t("Nearest tokens"));
+        problem.clear();
+      }
+      list.hidden = !available;
+      data.node.hidden = !available;
       // A tied head's rows are the input embeddings.
       if (tiedHead) among = "embeddings";
-      picker.node.hidden = tiedHead;
+      picker.node.hidden = tiedHead || !available;
       picker.update(
         [
           { value: "embeddings", label: t("Among the embeddings") },

@@ -21,6 +21,9 @@ export function placeOf(inspection: Inspection, name: string): Place {
   return { inspection, name, labels: own.map(tokenLabel), ids: own.map(({ id }) => id), isSource };
 }
 
+/** Whether the engine can compare with the vocabulary's vectors: of a decoder, and of one whose model is at hand. */
+export const hasVocabulary = ({ inspection: { trace } }: Place): boolean => !trace.source && !trace.opened;
+
 /** The selected token among those of a place. */
 export const selectedAt = ({ isSource }: Place, { token, sourceToken = 0 }: Selection): number =>
   isSource ? sourceToken : token;

@@ -41,6 +41,8 @@ export const FONT_SIZE = 11;
 /** Of a monospaced font; labels are placed by it, so that the layout needs no canvas. */
 const LETTER = 6.7;
 const LABEL_LENGTH = 14;
+/** Between a point's middle and its label, with the ring of the selected one. */
+const LABEL_GAP = 9;
 const LEFT = 52;
 const BOTTOM = 36;
 const MARGIN = 12;
@@ -106,7 +108,7 @@ function placeLabels(
     const text = shortened(points[point]?.label ?? "") + (count > 1 ? ` ×${count}` : "");
     const [x, y] = at[point] as readonly [number, number];
     const width = text.length * LETTER;
-    for (const start of [x + 6, x - 6 - width]) {
+    for (const start of [x + LABEL_GAP, x - LABEL_GAP - width]) {
       const box = { left: start, right: start + width, top: y - 7, bottom: y + 7 };
       if (box.left < plot.left || box.right > plot.right || taken.some((other) => overlap(box, other))) continue;
       taken.push(box);

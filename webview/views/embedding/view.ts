@@ -26,6 +26,7 @@ export function createEmbeddingView({ section: makeSection, selection, save, exp
   const section = makeSection(t("Embeddings"));
   const problem = createProblem(() => void load());
   const ofToken = el("h3", { class: "subheading" });
+  const ofPosition = el("p", { class: "small muted" });
   const vectors = createHeatmap(() => undefined);
   const all = createAllTokens({ selection, save });
   // The side panel has the vectors only: what is compared costs more than it has room for.
@@ -47,7 +48,7 @@ export function createEmbeddingView({ section: makeSection, selection, save, exp
     },
     save,
   );
-  section.body.append(problem.node, ofToken, vectors.node, vectorData.node, ...all.nodes);
+  section.body.append(problem.node, ofToken, ofPosition, vectors.node, vectorData.node, ...all.nodes);
   if (compared) section.body.append(compared.node);
 
   const rowsOfToken = () => {
@@ -127,12 +128,23 @@ export function createEmbeddingView({ section: makeSection, selection, save, exp
     asksTensors: true,
     show(inspection) {
       current = inspection;
+      ofPosition.textContent = WITHOUT_VECTORS[inspection.trace.model.config.positions.kind]?.() ?? "";
+      ofPosition.hidden = ofPosition.textContent === "";
       void load();
       all.show(inspection);
       compared?.show(inspection);
     },
   };
 }
+
+/** What is said where positions have no vectors, by their kind. */
+const WITHOUT_VECTORS: Readonly<Record<string, () => string>> = {
+  none: () => t("This model’s positions have no vectors."),
+  rotary: () =>
+    t(
+      "Positions have no vectors in this model: they turn its queries and keys, by the rotary angles that can be chosen below.",
+    ),
+};
 
 /** Vectors at one place, which the user chooses: to each other, to the vocabulary's, and along their components. */
 function createCompared(context: Pick<ViewContext, "selection" | "save">) {

@@ -49,11 +49,15 @@ export function createStreamMap(
     isLog = checked;
     draw();
   });
+  /** While a cell of this picture is chosen, which is in sight already. */
+  let isPicking = false;
   const heatmap = createHeatmap((row, col) => {
     const cell = shown && rowAt(shown, row);
     if (!shown || !cell) return;
     choose(cell.names.at(-1) as string);
+    isPicking = true;
     selection.set({ ...(shown.isEncoder ? { sourceToken: col } : { token: col }), layer: cell.layer });
+    isPicking = false;
   });
   const data = createDataBar(
     {
@@ -163,7 +167,9 @@ export function createStreamMap(
     const { token, sourceToken = 0, layer } = selection.get();
     if (!shown) return;
     const last = shown.rows.findLastIndex((row) => row.layer === layer);
-    heatmap.mark(last < 0 ? null : shown.rows.length - 1 - last, shown.isEncoder ? sourceToken : token);
+    const [row, col] = [shown.rows.length - 1 - last, shown.isEncoder ? sourceToken : token];
+    heatmap.mark(last < 0 ? null : row, col);
+    if (!isPicking) heatmap.reveal({ row: Math.min(row, shown.rows.length - 1), col });
   };
   selection.subscribe(mark);
 
