@@ -32,6 +32,9 @@ export interface Commands {
   "decoderLab.inspectSelection": () => Promise<void>;
   "decoderLab.openExplorer": (model?: Model) => Promise<void>;
   "decoderLab.exploreInspected": () => Promise<void>;
+  "decoderLab.exploreTokens": () => Promise<void>;
+  "decoderLab.exploreNextToken": () => Promise<void>;
+  "decoderLab.exploreAttention": () => Promise<void>;
   "decoderLab.exploreToken": (place?: TokenPlace) => Promise<void>;
   "decoderLab.toggleAttentionShading": () => Promise<void>;
   "decoderLab.toggleSurprisal": () => Promise<void>;
@@ -71,6 +74,9 @@ export const commandIds: { readonly [Id in keyof Commands]: true } = {
   "decoderLab.inspectSelection": true,
   "decoderLab.openExplorer": true,
   "decoderLab.exploreInspected": true,
+  "decoderLab.exploreTokens": true,
+  "decoderLab.exploreNextToken": true,
+  "decoderLab.exploreAttention": true,
   "decoderLab.exploreToken": true,
   "decoderLab.toggleAttentionShading": true,
   "decoderLab.toggleSurprisal": true,
@@ -143,4 +149,6 @@ export const contextKeys = {
   training: "decoderLab.training",
   /** Runs wait until the user lets them go on. */
   queueHeld: "decoderLab.queueHeld",
+  /** The user went to a checkpoint in the Explorer. */
+  scrubbed: "decoderLab.scrubbed",
 } as const;

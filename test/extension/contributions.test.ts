@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
   commandIds,
+  contextKeys,
   settingChoices,
   settingDefaults,
   settingLimits,
@@ -75,11 +76,18 @@ describe("package.json and the code agree on", () => {
   });
 });
 
+/** VS Code's own that the walkthrough uses. */
+const editorCommands = ["workbench.action.files.newUntitledFile", "editor.action.inlineSuggest.commit"];
+
 test("every command in a menu, a view or the walkthrough exists", () => {
   const used = [...JSON.stringify(contributes).matchAll(/"command":"([^"]+)"/g)].map((match) => match[1]);
-  const linked = [...readFileSync("package.nls.json", "utf8").matchAll(/command:([\w.]+)/g)].map((match) => match[1]);
+  const texts = readFileSync("package.nls.json", "utf8");
+  const linked = [...texts.matchAll(/command:(?:toSide:)?([\w.]+)/g)].map((match) => match[1]);
   const events = [...JSON.stringify(contributes.walkthroughs).matchAll(/onCommand:([\w.]+)/g)].map((match) => match[1]);
-  for (const id of [...used, ...linked, ...events]) expect(Object.keys(commandIds)).toContain(id);
+  const steps = [...JSON.stringify(contributes.walkthroughs).matchAll(/onContext:([\w.]+)/g)].map((match) => match[1]);
+  for (const key of steps) expect(Object.values(contextKeys)).toContain(key);
+  const known = [...Object.keys(commandIds), ...editorCommands];
+  for (const id of [...used, ...linked, ...events]) expect(known).toContain(id);
 });
 
 test("every text of package.json is in package.nls.json, and no other is", () => {

@@ -4,6 +4,7 @@ import * as vscode from "vscode";
 import type { TraceInfo } from "../../protocol/engineApi";
 import { type Server, serve } from "../../protocol/rpc";
 import type { ExplorerEvents, ExplorerHost, InspectedSource } from "../../protocol/webviewApi";
+import { contextKeys } from "../contributions";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
 import { setting } from "../settings";
@@ -99,6 +100,14 @@ export class Explorer {
     this.#soon(true);
   }
 
+  /** Comes to the front, with a view where one is named. */
+  open(view: string | undefined): void {
+    this.#panel.reveal();
+    // A page that is made again is told once it shows something.
+    if (this.#isReady && view) this.#server.tell("open", { view });
+    else this.#view = view;
+  }
+
   /** Shades the editor's text by what the selected token looks at, or takes the shades away. */
   toggleShading(): void {
     this.#panel.reveal(undefined, true);
@@ -143,6 +152,7 @@ export class Explorer {
       },
       scrub: async ({ step }) => {
         this.#runs.scrub(step);
+        void vscode.commands.executeCommand("setContext", contextKeys.scrubbed, true);
         await this.#run();
         return null;
       },

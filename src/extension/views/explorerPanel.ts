@@ -24,7 +24,7 @@ export class ExplorerPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     const text = given ?? (editor && showsText(editor) ? textOf(editor) : null);
     if (this.#open) {
       if (text) this.#open.explorer.show({ kind: "text", text }, view);
-      else this.#open.panel.reveal();
+      else this.#open.explorer.open(view);
       return;
     }
     const place = editor ? vscode.ViewColumn.Beside : vscode.ViewColumn.Active;
