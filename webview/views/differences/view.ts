@@ -6,7 +6,7 @@ import { el } from "../../dom";
 import { formatCount, formatValue } from "../../format";
 import type { ExplorerTools, Inspection, View, ViewContext } from "../../inspection";
 import { t } from "../../strings";
-import { button, dropdown } from "../../toolkit";
+import { button, dropdown, progressRing } from "../../toolkit";
 import { attentionSize } from "../attention/layout";
 import { createAttentionPair } from "../pair/attentionPair";
 import { createDivergenceStrip } from "../pair/divergence";
@@ -61,6 +61,8 @@ export function createDifferencesView({ section: makeSection, selection, save, e
     event.preventDefault();
     void run();
   });
+  const busy = progressRing(t("Running the other"));
+  busy.hidden = true;
   const hint = el(
     "p",
     { class: "small muted" },
@@ -95,6 +97,7 @@ export function createDifferencesView({ section: makeSection, selection, save, e
       stepPicker.node,
       text,
       button(t("Compare"), () => void run(), "primary"),
+      busy,
     ),
     hint,
     problem.node,
@@ -117,10 +120,11 @@ export function createDifferencesView({ section: makeSection, selection, save, e
     if (!of) return;
     const { dir, text, isOther } = chosen(of);
     if (!isOther) {
+      busy.hidden = true;
       setOther(null);
       return draw();
     }
-    compared.setAttribute("aria-busy", "true");
+    busy.hidden = false;
     try {
       const next = await tools.alongside(dir, text);
       if (question !== asked) return tools.release(next);
@@ -132,7 +136,7 @@ export function createDifferencesView({ section: makeSection, selection, save, e
       void draw();
       problem.say(error);
     } finally {
-      if (question === asked) compared.removeAttribute("aria-busy");
+      if (question === asked) busy.hidden = true;
     }
   };
 

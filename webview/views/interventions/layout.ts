@@ -10,7 +10,7 @@ const WHOLE = ["attention", "mlp", "layer"] as const;
 
 export const partColumns = (heads: number): string[] => [
   ...Array.from({ length: heads }, (_, head) => String(head)),
-  t("attention"),
+  t("attn"),
   t("MLP"),
   t("layer"),
 ];

@@ -11,7 +11,7 @@ import { interventionText } from "../../parts/interventionChips";
 import { runText } from "../../parts/provenance";
 import { createStore } from "../../store";
 import { t } from "../../strings";
-import { button } from "../../toolkit";
+import { button, progressRing } from "../../toolkit";
 import { attentionSize } from "../attention/layout";
 import { createAttentionPair } from "../pair/attentionPair";
 import { createDivergenceStrip } from "../pair/divergence";
@@ -80,8 +80,10 @@ export function createInterventionsView({ section: makeSection, selection, save,
   const chips = el("ul", { class: "chips", attrs: { "aria-label": t("Changes of this view") } });
   const apply = button(t("Apply to all views"), () => tools.interventions.set({ list: [...list] }), "primary");
   const clear = button(t("Clear"), () => setList([]));
+  const busy = progressRing(t("Running with the changes"));
+  busy.hidden = true;
   const spoken = el("span", { class: "small", attrs: { role: "status" } });
-  const problem = createProblem(() => void run());
+  const problem = createProblem(() => void whileBusy(run()));
   const patching = createPatching(save, tools, {
     place: () => placeIn(base, selection.get()),
     select: (at) => selection.set(at),
@@ -99,7 +101,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
   const lens = createLensColumns("interventions-lens", save);
   const attention = createAttentionPair("interventions-attention", save, (token) => selection.set({ token }));
   const strip = createDivergenceStrip("interventions-kl", save, (token) => selection.set({ token }));
-  const pairProblem = createProblem(() => void drawPair());
+  const pairProblem = createProblem(() => void whileBusy(drawPair()));
   const compared = el("div", { class: "pair-parts" }, tokens.node, lens.node, attention.node, strip.node);
   const nothingChanged = el(
     "p",
@@ -118,12 +120,12 @@ export function createInterventionsView({ section: makeSection, selection, save,
       "p",
       { class: "small muted" },
       t(
-        "Click a part, or choose it by arrow keys and Enter: off, doubled, and as it was. The slider sets any factor. The numbers are factors of what the part adds to the residual stream.",
+        "Click a part, or choose it by arrow keys and Enter: off, doubled, and as it was. The slider sets any factor. The numbers are factors of what the part adds to the residual stream; the colours show them less 1.",
       ),
     ),
     parts.node,
     partsData.node,
-    el("div", { class: "pair-controls" }, el("label", {}, sliderLabel, slider), apply, clear, spoken),
+    el("div", { class: "pair-controls" }, el("label", {}, sliderLabel, slider), apply, clear, busy, spoken),
     chips,
     problem.node,
     patching.node,
@@ -149,7 +151,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
     list = next;
     drawChanges();
     clearTimeout(resting);
-    resting = setTimeout(() => void run(), REST);
+    resting = setTimeout(() => void whileBusy(run()), REST);
   };
 
   /** Runs the text with the changes. */
@@ -160,16 +162,23 @@ export function createInterventionsView({ section: makeSection, selection, save,
     if (!of) return;
     const wanted = list;
     if (wanted.length === 0) return setChanged(null, false);
-    compared.setAttribute("aria-busy", "true");
     try {
       const next = await of.intervened(wanted);
       if (question === asked) setChanged(next, true);
       else tools.release(next);
     } catch (error) {
       if (question === asked) problem.say(error);
-    } finally {
-      if (question === asked) compared.removeAttribute("aria-busy");
     }
+  };
+
+  /** Says that something runs until all of it is done. */
+  let running = 0;
+  const whileBusy = async (work: Promise<unknown>) => {
+    running += 1;
+    busy.hidden = false;
+    await work;
+    running -= 1;
+    busy.hidden = running === 0;
   };
 
   const setChanged = (next: Inspection | null, own: boolean) => {
@@ -177,8 +186,8 @@ export function createInterventionsView({ section: makeSection, selection, save,
     changed = next;
     isOwn = own;
     letGo();
-    void drawPair();
-    void drawAttribution();
+    void whileBusy(drawPair());
+    void whileBusy(drawAttribution());
   };
 
   /** Lets go of the runs that nothing is copied from any more, here or in the other views. */
@@ -269,7 +278,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
     pairProblem.clear();
     compared.hidden = pair === null;
     nothingChanged.hidden = pair !== null;
-    section.summarize(changed ? "" : t("nothing changed"));
+    section.summarize(changed || !base ? "" : t("nothing changed"));
     if (!pair) return;
     const [before, after] = pair.runs;
     const isCurrent = () => base === before && changed === after;
@@ -331,8 +340,8 @@ export function createInterventionsView({ section: makeSection, selection, save,
   const lookAgain = whenSeen(whole, () => {
     if (!base) return;
     patching.look(position());
-    void drawPair();
-    void drawAttribution();
+    void whileBusy(drawPair());
+    void whileBusy(drawAttribution());
   });
   const placeAgain = whenSeen(whole, () => {
     if (!base) return;
