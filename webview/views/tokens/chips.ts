@@ -6,7 +6,7 @@ import { el, fill, setAttr } from "../../dom";
 import { t } from "../../strings";
 import { readTheme, type Theme } from "../../theme";
 import { type ChipBox, inkOn } from "./chipPicture";
-import { chipGroups, idText, type TokenChip, tokenChips } from "./layout";
+import { chipGroups, type TokenChip, tokenChips } from "./layout";
 
 export interface ShownChips {
   readonly tokens: readonly TokenSpan[];
@@ -163,21 +163,18 @@ function scrollTo(strip: HTMLElement, chip: HTMLElement): void {
   else if (place.bottom > top + strip.clientHeight) strip.scrollTop += place.bottom - top - strip.clientHeight;
 }
 
-function drawChip({ index, id, label, kind, joined }: TokenChip, below: string, title: string): HTMLElement {
+function drawChip({ index, label, kind, joined }: TokenChip, below: string, title: string): HTMLElement {
   const chip = el(
     "div",
     {
       class: `token ${kind}${joined ? " joined" : ""}`,
       title,
-      attrs: {
-        role: "option",
-        tabindex: -1,
-        "aria-selected": "false",
-        "aria-label": t("{0}, id {1}, position {2}", label, idText({ id }), index),
-      },
+      attrs: { role: "option", tabindex: -1, "aria-selected": "false" },
     },
     el("span", { class: "token-text" }, label),
+    el("span", { class: "visually-hidden" }, ", "),
     el("span", { class: "token-id" }, below),
+    el("span", { class: "visually-hidden" }, t(", position {0}", index)),
   );
   chip.dataset.token = String(index);
   return chip;
