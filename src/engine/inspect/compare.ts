@@ -73,12 +73,16 @@ async function divergence(a: ComparedRun, b: ComparedRun, positions: number, sig
     const to = Math.min(positions, from + tile);
     const [p, q] = await Promise.all([a, b].map((run) => run.logProbabilities(lastVectors(run, from, to))));
     for (let t = from; t < to; t++) {
-      let nats = 0;
+      // The log probabilities are float32: what both rows are off by in sum is more than a small divergence.
+      let [product, sumA, sumB] = [0, 0, 0];
       for (let at = (t - from) * V; at < (t - from + 1) * V; at++) {
         const own = (p as Float32Array)[at] as number;
-        nats += Math.exp(own) * (own - ((q as Float32Array)[at] as number));
+        const other = (q as Float32Array)[at] as number;
+        product += Math.exp(own) * (own - other);
+        sumA += Math.exp(own);
+        sumB += Math.exp(other);
       }
-      bits[t] = Math.max(0, nats / Math.LN2);
+      bits[t] = Math.max(0, (product / sumA + Math.log(sumB / sumA)) / Math.LN2);
     }
     await setImmediate();
   }
