@@ -17,6 +17,8 @@ export interface LiveExplorer {
   readonly errors: string[];
   /** What the page told about its selection. */
   readonly selected: readonly Selected[];
+  /** The shades that it asked for in the editor. */
+  readonly shaded: readonly (Float32Array | null)[];
   /** Runs a text through a model and shows the run. */
   readonly show: (dir: string, text: string, completion?: Completion) => Promise<TraceInfo>;
 }
@@ -53,6 +55,7 @@ export async function openLiveExplorer(
       }) as Promise<never>;
   const done = () => null;
   const selected: Selected[] = [];
+  const shaded: (Float32Array | null)[] = [];
   const show: LiveExplorer["show"] = async (dir, text, completion) => {
     shown = await engine.call("inspect", { dir, text });
     models.set(shown.model.dir, shown.model.name);
@@ -98,7 +101,10 @@ export async function openLiveExplorer(
       selected.push(now);
       return null;
     },
-    shade: done,
+    shade: ({ weights }) => {
+      shaded.push(weights);
+      return null;
+    },
     saveTrace: done,
   });
 
@@ -106,5 +112,5 @@ export async function openLiveExplorer(
     page = blank;
     await blank.exposeFunction("toHost", (message: Message) => listener(message));
   });
-  return { ...opened, engine, selected, show };
+  return { ...opened, engine, selected, shaded, show };
 }
