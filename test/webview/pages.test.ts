@@ -353,6 +353,41 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       await page.getByText("Nothing is changed yet.").waitFor();
     });
 
+    test("a head that is moved to by keyboard is the engine's, taken apart, as lines and as shades of the editor's text", async () => {
+      const { trace } = await live.show(BUNDLED, STORY);
+      await tab("Attention").click();
+      const shown = page.getByRole("tabpanel", { name: "Attention" });
+      await shown.getByRole("group", { name: "All heads" }).getByRole("button", { pressed: true }).press("Home");
+      for (const key of ["ArrowDown", "ArrowRight"]) await page.keyboard.press(key);
+      const picture = shown.getByRole("application", { name: /^Attention of layer 1, head 1, 16 × 16$/ });
+      for (const key of ["Control+Home", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight", "Enter"]) {
+        await picture.press(key);
+      }
+      const { data } = await live.engine.call("traceTensor", { trace, name: "blocks.1.attn.pattern", head: 1 });
+      const row = data.subarray(3 * 16, 3 * 16 + 4);
+      const name = "blocks.1.attn.pattern[0, 1, 3, 1]";
+      const steps = shown.locator("dl", { hasText: name });
+      await steps.waitFor();
+      const [, computed] = / = ([\d.e-]+)/.exec(await steps.innerText()) ?? [];
+      const [, told] = / = ([\d.e-]+)/.exec(await steps.locator("dd", { hasText: name }).innerText()) ?? [];
+      expect(Number(told)).toBeCloseTo(row[1] as number, 6);
+      expect(Number(computed)).toBeCloseTo(row[1] as number, 6);
+
+      const shade = shown.getByRole("checkbox", { name: /^Shade the text/ });
+      await shade.press("Space");
+      await expect.poll(() => live.shaded.at(-1)?.length).toBe(16);
+      const most = Math.max(...row);
+      row.forEach((weight, key) => void expect(live.shaded.at(-1)?.[key]).toBeCloseTo(weight / most, 5));
+      await shade.press("Space");
+      await expect.poll(() => live.shaded.at(-1)).toBeNull();
+
+      await shown.getByRole("combobox", { name: "Picture" }).click();
+      await page.getByRole("option", { name: "lines", exact: true }).click();
+      await shown.getByRole("application", { name: /as lines/ }).press("Home");
+      const said = shown.getByRole("status").filter({ hasText: "lines drawn" });
+      expect(await said.textContent()).toContain("blocks.1.attn.pattern[0, 1, 0, 0] = 1");
+    });
+
     test("another text is compared value by value", async () => {
       const { trace } = await live.show(BUNDLED, STORY);
       const other = `${STORY.slice(0, -1)}n`;
