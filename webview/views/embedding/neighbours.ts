@@ -9,6 +9,7 @@ import { createDataBar } from "../../parts/dataBar";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { dropdown } from "../../toolkit";
+import { whenSeen } from "../pair/whenSeen";
 import { visibleText } from "../tokens/layout";
 import { hasVocabulary, type Place, selectedAt } from "./place";
 import { createProblem } from "./problem";
@@ -115,10 +116,12 @@ export function createNeighbours(
     );
   };
 
-  selection.subscribe((now, before) => {
-    if (now.token === before.token && now.sourceToken === before.sourceToken) return;
+  const loadSoon = whenSeen(node, () => {
     clearTimeout(timer);
     timer = setTimeout(() => void load(), PAUSE);
+  });
+  selection.subscribe((now, before) => {
+    if (now.token !== before.token || now.sourceToken !== before.sourceToken) loadSoon();
   });
 
   return {

@@ -11,6 +11,7 @@ import { dropdown } from "../../toolkit";
 import { rowOf } from "../embedding/layout";
 import { createProblem } from "../embedding/problem";
 import { ENCODER } from "../layers/layout";
+import { whenSeen } from "../pair/whenSeen";
 import { tokenLabel } from "../tokens/layout";
 import { ofLayer, statisticsOf, vectorNames, wrapped } from "./layout";
 
@@ -155,15 +156,16 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
     );
   };
 
+  const loadWhenSeen = whenSeen(node, () => void load());
   const choose = (next: string) => {
     if (!names.includes(next) || next === name) return;
     name = next;
-    void load();
+    loadWhenSeen();
   };
   selection.subscribe((now, before) => {
     if (now.value !== before.value && now.value !== undefined) choose(now.value);
     else if (now.layer !== before.layer) choose(ofLayer(name, now.layer));
-    if (now.token !== before.token || now.sourceToken !== before.sourceToken) void load();
+    if (now.token !== before.token || now.sourceToken !== before.sourceToken) loadWhenSeen();
   });
 
   return {

@@ -10,6 +10,7 @@ import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { attentionKinds } from "../attention/layout";
 import { norm, rowOf } from "../embedding/layout";
+import { whenSeen } from "../pair/whenSeen";
 import { tokenLabel } from "../tokens/layout";
 import {
   ENCODER,
@@ -220,10 +221,11 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
     group.node.scrollIntoView({ block: "start" });
   };
 
+  const updateWhenSeen = whenSeen(list, () => void updateNorms());
   selection.subscribe((now, before) => {
     if (now.token !== before.token || now.sourceToken !== before.sourceToken) {
       if (shown) heatmap.mark(tokenOf(shown.row));
-      void updateNorms();
+      updateWhenSeen();
     }
     if (now.head !== before.head && opened && isPerHead(opened)) void drawValue();
     if (now.value !== before.value) openChosen();
