@@ -319,6 +319,43 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       expect(await strip.getByRole("option", { selected: true }).innerText()).toBe("n");
     });
 
+    test("vectors are compared and mapped by keyboard, in the engine's own numbers", async () => {
+      const { trace, tokens, residualNorms } = await live.show(BUNDLED, STORY);
+      const T = tokens.length;
+      await page
+        .getByRole("listbox", { name: "Tokens of the text" })
+        .getByRole("option", { selected: true })
+        .press("End");
+      const said = (text: string) => page.getByRole("status").filter({ hasText: text });
+
+      await tab("Embeddings").click();
+      const of = { kind: "token", id: tokens[T - 1]?.id ?? 0 } as const;
+      const { nearest } = await live.engine.call("neighbours", { trace, of, among: "embeddings", count: 1 });
+      const best = nearest[0]!;
+      const neighbour = page.locator(".neighbours li").first();
+      await neighbour.getByText(best.cosine.toPrecision(6), { exact: true }).waitFor();
+      await neighbour.getByRole("button").press("Enter");
+      const plot = page.getByRole("application", {
+        name: `Principal components of the text’s vectors, embed, ${T + 1}`,
+      });
+      await plot.press("End");
+      const { coordinates } = await live.engine.call("projection", { trace, name: "embed", ids: [best.id] });
+      await said(`input embedding of token #${best.id}`).waitFor();
+      expect(await said("input embedding").textContent()).toContain((coordinates[3 * T] as number).toPrecision(6));
+
+      await tab("Hidden states").click();
+      const map = page.getByRole("application", { name: "Norm of the stream" });
+      // The last layer is on top, and the last token at the end.
+      await map.press("Control+Home");
+      await map.press("End");
+      const place = `blocks.${residualNorms.length / T - 2}.residPost[0, ${T - 1}]`;
+      const norm = residualNorms.at(-1)?.toPrecision(6) ?? "";
+      await said(`‖${place}‖ = ${norm}`).waitFor();
+      await map.press("Enter");
+      await page.getByRole("heading", { name: place }).waitFor();
+      await page.locator(".vector-statistics").getByText(norm, { exact: true }).waitFor();
+    });
+
     test("a head that is switched off by keyboard has the engine's numbers before and after, in every view when applied", async () => {
       const { trace } = await live.show(BUNDLED, STORY);
       await page
