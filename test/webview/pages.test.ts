@@ -452,11 +452,7 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       const traced = await live.engine.call("generationTrace", { dir: BUNDLED, prompt, maxNewTokens: 24, count: 10 });
       await shown.getByText("step 1 of 24").waitFor();
       await shown.getByRole("button", { name: "Show table" }).click();
-      const cells = () =>
-        shown
-          .getByRole("region", { name: /^Table/ })
-          .getByRole("cell")
-          .allInnerTexts();
+      const cells = () => shown.locator(".data-table td").allTextContents();
       const columns = 8 + 3 * 10;
       await expect.poll(async () => (await cells()).length).toBe(24 * (columns - 1));
       const told = await cells();
@@ -477,6 +473,7 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
           [...expected, ...top.map((each) => each.probability)].map((x) => expect.closeTo(x, 5)),
         );
       });
+      await shown.getByRole("button", { name: "Hide table" }).click();
 
       // Two steps on, the second choice instead.
       await shown.getByRole("listbox", { name: "Written tokens" }).getByRole("option", { selected: true }).focus();

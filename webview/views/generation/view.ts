@@ -36,8 +36,8 @@ import {
 import { createSettings } from "./settings";
 
 /** Tokens told of each step: ranks are known as far as this. */
-const TOLD = 100;
-/** Listed of the step that is looked at. */
+const TOLD = 30;
+/** Listed of the step that is looked at, before more are asked for. */
 const LISTED = 10;
 /** In the picture of all steps. */
 const ROWS = 10;
@@ -81,6 +81,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
   /** Counts what the user began, so that branches that are made again stop where that is something else. */
   let begun = 0;
   let recalling = false;
+  let listsAll = false;
 
   const said = el("p", { class: "small muted" });
   const unchanged = el(
@@ -93,6 +94,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
   const stop = button(t("Stop"), () => writing?.abort());
   const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
   const completed = el("p", { class: "small" });
+  const ended = el("p", { class: "small" }, t("The model ends the text here: it writes nothing more."));
   const tree = createBranchTree((id) => look(id, Math.min(step, stepsOf(branches, id).length - 1)));
   const promptEnd = el("span", { class: "mono muted written-prompt" });
   const written = el("div", {
@@ -117,6 +119,16 @@ export function createGenerationView({ section: makeSection, selection, save, ex
   const stepTitle = el("h3", { class: "subheading" });
   const facts = el("p", { class: "small" });
   const choices = el("ol", { class: "bars choices", attrs: { "aria-label": t("Tokens to choose from") } });
+  const more = el("button", {
+    class: "action",
+    attrs: { type: "button" },
+    on: {
+      click: () => {
+        listsAll = !listsAll;
+        drawStep(shownSteps());
+      },
+    },
+  });
   const readout = el("p", { class: "readout choice-readout", attrs: { "aria-hidden": "true" } });
   const heatmap = createHeatmap((_, col) => look(branch, col));
   const data = createDataBar(
@@ -143,6 +155,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     stepTitle,
     facts,
     choices,
+    more,
     readout,
     el("h3", { class: "subheading" }, t("What there was to choose from at each step")),
     el("p", { class: "small muted" }, t("A column for each step, the most likely token on top; ✓ was written.")),
@@ -156,6 +169,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     el("div", { class: "buttons" }, generate, stop),
     problem,
     completed,
+    ended,
     result,
   );
 
@@ -301,6 +315,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     setAttr(result, "aria-busy", String(writing !== null));
     result.hidden = steps.length === 0;
     unchanged.hidden = !current?.base;
+    ended.hidden = steps.length > 0 || shownBranch()?.reason !== "eos";
     drawShownAt();
     tree.show(branches, branch);
     drawWritten(steps);
@@ -371,7 +386,10 @@ export function createGenerationView({ section: makeSection, selection, save, ex
   const describe = (each: Step, i: number, id: number, probability: number): string => {
     if (!generation) return "";
     const position = generation.prompt.length - 1 + i;
-    const value = `softmax(logits[0, ${position}])[${id}] = ${formatValue(probability)}`;
+    const { nCtx } = generation.inspection.trace.model.config;
+    // A window over a longer text moves in steps, which the engine does not tell.
+    const place = position < nCtx ? position : t("last");
+    const value = `softmax(logits[0, ${place}])[${id}] = ${formatValue(probability)}`;
     return `${value}\n${t("entropy {0} bits", formatValue(each.entropyBits))}\n${t("after {0} tokens", position + 1)}, ${runText(generation.inspection)}`;
   };
 
@@ -401,7 +419,10 @@ export function createGenerationView({ section: makeSection, selection, save, ex
       ),
       drawn,
     ].join(" ");
-    const listed = choicesOf(at, LISTED);
+    const listed = choicesOf(at, listsAll ? TOLD : LISTED);
+    const others = Math.min(TOLD, at.top.length);
+    more.hidden = others <= LISTED;
+    more.textContent = listsAll ? t("Show {0} tokens", LISTED) : t("Show {0} tokens", others);
     const focused = choices.contains(document.activeElement)
       ? [...choices.querySelectorAll("button")].indexOf(document.activeElement as HTMLButtonElement)
       : -1;
