@@ -3,6 +3,9 @@
  * any state and theme, and what they show and ask by keyboard.
  */
 
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -18,6 +21,8 @@ const BUNDLED = inRoot("media", "model");
 const STORY = "Once upon a time";
 const TEXT = "a 🐈\n\tsat.";
 const THEMES: readonly ThemeKind[] = ["dark", "light", "hc-dark", "hc-light"];
+/** What the engine has to run first takes more than a moment on a busy machine. */
+const SOON = { timeout: 15_000 };
 const SIDE_BAR = { width: 320, height: 900 };
 
 if (!chromiumPath) console.warn("Skipped: the pages' tests need Chromium (apt-get install chromium).");
@@ -293,6 +298,24 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       }
     }, 120_000);
 
+    test("a sampler's slider says by keyboard what it takes away, and the list what is drawn after the selected token", async () => {
+      const { nextToken, tokens } = await live.show(BUNDLED, STORY);
+      await tab("Next token").click();
+      const list = page.getByRole("list", { name: "Most likely next tokens" });
+      const said = page.getByRole("tabpanel", { name: "Next token" }).locator(".readout");
+      const [best] = nextToken.top;
+      const told = (drawn: string) =>
+        `softmax(logits)[0, ${tokens.length - 1}, ${best?.id}] = ${best?.probability.toPrecision(6)}\ndrawn with ${drawn}\n`;
+      await list.getByRole("listitem").first().focus();
+      await expect.poll(() => said.textContent()).toContain(told((best?.probability as number).toPrecision(6)));
+      await page.getByRole("slider", { name: "Temperature" }).focus();
+      await page.keyboard.press("Home");
+      await page.getByText("always the most likely token").waitFor();
+      await list.getByRole("listitem").first().focus();
+      await expect.poll(() => said.textContent()).toContain(told("1"));
+      await page.getByRole("button", { name: "The model’s own" }).click();
+    });
+
     test("digits open views, with Shift beside the other, and nothing is wider than 400 pixels", async () => {
       const [first, second] = (await tabs()) as [string, string];
       await page.locator("body").press("1");
@@ -368,12 +391,12 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       const changed = await live.engine.call("intervene", { trace, interventions: off });
       const { divergence } = await live.engine.call("compareTraces", { a: trace, b: changed.trace });
       const read = (title: RegExp) => tableOf(page, title);
-      await expect.poll(async () => (await read(/^Next token/)).length).toBeGreaterThan(9);
+      await expect.poll(async () => (await read(/^Next token/)).length, SOON).toBeGreaterThan(9);
       for (const [id = "", , , after] of await read(/^Next token/)) {
         const { found } = await live.engine.call("findTokens", { trace: changed.trace, query: `#${id}`, count: 1 });
         expect(Number(after)).toBeCloseTo(found[0]?.probability ?? Number.NaN, 5);
       }
-      await expect.poll(async () => (await read(/^Divergence/)).length).toBe(divergence.length);
+      await expect.poll(async () => (await read(/^Divergence/)).length, SOON).toBe(divergence.length);
       for (const [i, [, , bits]] of (await read(/^Divergence/)).entries())
         expect(Number(bits)).toBeCloseTo(divergence[i] ?? 0, 5);
 
@@ -388,6 +411,29 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       await chips.getByText("layer 0, head 0 off").waitFor();
       await chips.getByRole("button", { name: "Undo all" }).click();
       await page.getByText("Nothing is changed yet.").waitFor();
+    });
+
+    test("what is copied after the last layer brings the other text's prediction with it", async () => {
+      await live.show(BUNDLED, STORY);
+      const strip = page.getByRole("listbox", { name: "Tokens of the text" });
+      await strip.getByRole("option", { selected: true }).press("End");
+      await tab("Interventions").click();
+      const { nextToken, model } = await live.engine.call("inspect", { dir: BUNDLED, text: "The fox ran." });
+      const field = page.getByRole("textbox", { name: "Text to copy from" });
+      await field.fill("The fox ran.");
+      await field.press("Enter");
+      await page.getByRole("spinbutton", { name: "Position in the other text" }).fill("11");
+      await page.getByRole("combobox", { name: "Layer", exact: true }).click();
+      await page.getByRole("option", { name: `layer ${model.config.nLayers - 1}` }).click();
+      await page.getByRole("button", { name: "Copy this value" }).click();
+      const furthest = async () => {
+        const after = new Map(
+          (await tableOf(page, /^Next token/)).map(([id, , , value]) => [Number(id), Number(value)]),
+        );
+        const best = nextToken.top.slice(0, 10);
+        return Math.max(...best.map(({ id, probability }) => Math.abs((after.get(id) ?? 1) - probability)));
+      };
+      await expect.poll(furthest, SOON).toBeLessThan(1e-5);
     });
 
     test("a head that is moved to by keyboard is the engine's, taken apart, as lines and as shades of the editor's text", async () => {
@@ -425,7 +471,7 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       expect(await said.textContent()).toContain("blocks.1.attn.pattern[0, 1, 0, 0] = 1");
     });
 
-    test("another text is compared value by value", async () => {
+    test("another text is compared value by value, and no model of another tokenizer", async () => {
       const { trace } = await live.show(BUNDLED, STORY);
       const other = `${STORY.slice(0, -1)}n`;
       const beside = await live.engine.call("inspect", { dir: BUNDLED, text: other });
@@ -441,6 +487,20 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
         const expected = values.find((value) => value.name === name)?.relative[Number(position)];
         expect(Number(relative)).toBeCloseTo(expected ?? Number.NaN, 5);
       }
+
+      const dir = await mkdtemp(join(tmpdir(), "dlab-pages-"));
+      await cp(BUNDLED, dir, { recursive: true });
+      const vocabulary = await readFile(join(dir, "tokenizer.json"), "utf8");
+      await writeFile(
+        join(dir, "tokenizer.json"),
+        vocabulary.replace('"O":', '"A?":').replace('"A":', '"O":').replace('"A?":', '"A":'),
+      );
+      const { name } = (await live.show(dir, STORY)).model;
+      await live.show(BUNDLED, STORY);
+      await page.getByRole("combobox", { name: "Model to compare with" }).click();
+      await page.getByRole("option", { name }).last().click();
+      await page.getByText("The models have different vocabularies").waitFor();
+      await rm(dir, { recursive: true, force: true });
     });
 
     test("a generation says what the engine does, branches by keyboard, opens in all views, and is there again after a reload", async () => {
