@@ -1,24 +1,50 @@
 /** The Explorer in the window: what it shows is what the command line says, and it is still there after a reload. */
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Frame } from "playwright-core";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { inRoot } from "../../scripts/paths.ts";
 import { random } from "../../src/engine/random";
-import { agrees, type Cell, cellsOf, type Run, readTables, runOnCommandLine } from "./explorerTables.ts";
-import { useWorkbench, whenActive } from "./window.ts";
+import { inspectorView } from "./decoderLab.ts";
+import {
+  agrees,
+  type Cell,
+  cellsOf,
+  describeModel,
+  generateText,
+  type Known,
+  type Run,
+  readTables,
+  runText,
+} from "./explorerTables.ts";
+import { engineProcesses } from "./processes.ts";
+import { probeHost, useWorkbench, whenActive } from "./window.ts";
+import { appears } from "./workbench.ts";
 
 const window = useWorkbench();
 const text = "Once upon a time, there was a little fox who lived in the wood.";
-const head = 1;
+const otherText = text.replace("fox", "cat");
 
-let run: Run;
+/** What the model expects after the last token. */
+const expected = "\n";
+let known: Pick<Known, "modules" | "generation">;
+let shown: Run;
+/** What views of two runs show beside it: with a head switched off, and of another text. */
+let besides: Readonly<Record<string, Run>>;
 let home: string;
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "dlab-explorer-"));
-  run = await runOnCommandLine(inRoot("media", "model"), text, join(home, "run.safetensors"));
+  const model = inRoot("media", "model");
+  const told = (name: string, ofText: string, ...changes: string[]) =>
+    runText(model, ofText, expected, join(home, `${name}.safetensors`), ...changes);
+  shown = await told("shown", text);
+  besides = {
+    Interventions: await told("without", text, "--scale", "blocks.0.head.0=0"),
+    Compare: await told("other", otherText),
+  };
+  known = { modules: await describeModel(model), generation: await generateText(model, text, 24) };
 });
 afterAll(() => rm(home, { recursive: true, force: true }));
 
@@ -45,15 +71,112 @@ test("without a model of the user's own, it opens on the one that comes with the
 test("200 numbers of each view are those of the command line's trace", async () => {
   const explorer = await explorerView();
   const views = await tabs(explorer).allInnerTexts();
-  expect(views.length).toBeGreaterThan(6);
+  expect(views.length).toBeGreaterThan(9);
   for (const view of views) {
-    await tabs(explorer).filter({ hasText: view }).first().click();
-    const cells = (await readTables(explorer)).flatMap((table) => cellsOf(table, run, head));
+    await tab(explorer, view).click();
+    await prepare[view]?.(explorer);
+    const runs = [shown, besides[view]] as const;
+    const cells = await window().until(`200 numbers of ${view}`, async () => {
+      const tables = await readTables(explorer);
+      const all = tables.flatMap((table) => cellsOf(table, { ...known, runs, token: text.length - 1, head: 0 }));
+      return all.length >= (besides[view] ? 900 : 200) && all;
+    });
     const chosen = sample(cells, 200);
     console.log(`${view}: ${chosen.length} of ${cells.length} cells`);
     expect.soft({ view, wrong: chosen.filter((cell) => !agrees(cell)).slice(0, 5) }).toEqual({ view, wrong: [] });
   }
 });
+
+/** What a view needs before it has something to say. */
+const prepare: Readonly<Record<string, (explorer: Frame) => Promise<void>>> = {
+  async Interventions(explorer) {
+    const parts = explorer.locator(".pane:visible .heatmap-scroller").first();
+    await parts.press("Home");
+    await parts.press("Enter");
+  },
+  async Compare(explorer) {
+    const other = explorer.getByRole("textbox", { name: "Text to compare with" });
+    await other.fill(otherText);
+    await other.press("Enter");
+  },
+};
+
+test("what is chosen is there again after the Explorer was hidden, and after the window was reloaded", async () => {
+  const workbench = window();
+  const before = await explorerView();
+  await tab(before, "Attention").click();
+  await before.locator(".strip-token").nth(10).click();
+  await workbench.openFile("stories.txt");
+  await workbench.page.locator('.tab[aria-label^="Explorer"]').click();
+  const chosen = { text, view: "Attention", token: "10" };
+  expect(await whatIsChosen(await explorerView())).toEqual(chosen);
+  // As a person does it; a page that is torn away loses what VS Code has not stored yet.
+  await Promise.all([
+    workbench.page.waitForEvent("domcontentloaded"),
+    workbench.runCommand("Developer: Reload Window"),
+  ]);
+  expect(await whatIsChosen(await explorerView())).toEqual(chosen);
+  await workbench.page.locator('.tab[aria-label^="Explorer"]').click();
+  await workbench.runCommand("View: Close Editor");
+});
+
+test("a token is chosen in the Explorer, the Layer Inspector and the editor at once", async () => {
+  const workbench = window();
+  const lines = (await readFile(join(inject("workspace"), "stories.txt"), "utf8")).split("\n");
+  // One that fits into the model's context, which is of characters.
+  const line = lines.findIndex(({ length }) => length > 40 && length < 100) + 1;
+  const last = (lines[line - 1] as string).length - 1;
+  await workbench.openFile("stories.txt");
+  await workbench.goTo(line, 1);
+  await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
+  const inspector = await inspectorView(workbench);
+  const inInspector = (token: number) =>
+    inspector.locator(".token-details", { hasText: new RegExp(`position\\s*${token}(?!\\d)`) }).waitFor();
+  await workbench.runCommand("Decoder Lab: Open Explorer");
+  const explorer = await explorerView();
+  const inExplorer = (token: number) =>
+    explorer.locator(`.strip-token[data-token="${token}"][aria-selected="true"]`).waitFor();
+  await Promise.all([inExplorer(last), inInspector(last)]);
+
+  await explorer.locator(".strip-token").nth(7).click();
+  await Promise.all([inExplorer(7), inInspector(7)]);
+  await workbench.page.locator(".view-overlays [class*='ced-']").first().waitFor();
+
+  await workbench.openFile("stories.txt");
+  await workbench.goTo(line, 21);
+  await workbench.page.keyboard.press("ArrowLeft");
+  await Promise.all([inExplorer(19), inInspector(19)]);
+});
+
+test("when the engine has crashed for good, its restart and Retry bring the run back", async () => {
+  const workbench = window();
+  const host = (await probeHost(workbench)).pid;
+  const explorer = await explorerView();
+  const typed = explorer.getByRole("textbox", { name: "Text to run" });
+  await workbench.until("the engine to be given up", async () => {
+    for (const engine of await engineProcesses(host)) process.kill(engine, "SIGKILL");
+    return appears(workbench.notification("was not started again"), 200);
+  });
+  await typed.fill("Tom was a clever frog.");
+  await explorer.locator(".problem").filter({ hasText: "crashed" }).waitFor();
+  await explorer.getByRole("button", { name: "Restart Engine" }).click();
+  await workbench.until("an engine", async () => (await engineProcesses(host)).length > 0);
+  await explorer.getByRole("button", { name: "Retry" }).click();
+  await explorer.locator(".strip-token").nth(21).waitFor();
+  expect(await explorer.locator(".problem").count()).toBe(0);
+});
+
+const tab = (explorer: Frame, view: string) => tabs(explorer).filter({ hasText: view }).first();
+
+async function whatIsChosen(explorer: Frame) {
+  const token = explorer.locator('.strip-token[aria-selected="true"]');
+  await token.waitFor();
+  return {
+    text: await explorer.getByRole("textbox", { name: "Text to run" }).inputValue(),
+    view: await tabs(explorer).and(explorer.locator('[aria-selected="true"]')).innerText(),
+    token: await token.getAttribute("data-token"),
+  };
+}
 
 /** So many of the cells, the same each time. */
 function sample(cells: readonly Cell[], count: number): Cell[] {
