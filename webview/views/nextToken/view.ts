@@ -318,7 +318,7 @@ function factsOf(now: Shown, view: SamplerView | null): string[] {
     own,
     " ",
     t(
-      "The sampler draws from {0}, which hold {1} of the model’s own probability, with an entropy of {2} bits.",
+      "The sampler draws from {0}: {1} of the model’s own probability; its entropy is {2} bits.",
       left,
       formatPercent(mass),
       view.drawnEntropyBits.toFixed(3),

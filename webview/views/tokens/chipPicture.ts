@@ -31,9 +31,18 @@ interface Placed extends ChipBox {
   readonly ink: Rgb;
 }
 
-/** Of the theme's two colours for text and ground, the one that reads on a colour. */
-export const inkOn = (color: Rgb, { foreground, background }: Theme): Rgb =>
-  contrast(color, foreground) >= contrast(color, background) ? foreground : background;
+const BLACK: Rgb = [0, 0, 0];
+const WHITE: Rgb = [255, 255, 255];
+
+/** Of the theme's two colours for text and ground, the one that reads on a colour; where neither does, black or white. */
+export function inkOn(color: Rgb, { foreground, background }: Theme): Rgb {
+  const best = (a: Rgb, b: Rgb) => (contrast(color, a) >= contrast(color, b) ? a : b);
+  const ink = best(foreground, background);
+  return contrast(color, ink) >= READABLE ? ink : best(BLACK, WHITE);
+}
+
+/** WCAG's least contrast of small text. */
+const READABLE = 4.5;
 
 /** Everything that is drawn, with its colours. */
 function place(parts: readonly ChipPart[], theme: Theme) {
