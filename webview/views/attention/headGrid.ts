@@ -53,7 +53,7 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
   let grid: AttentionGrid | null = null;
   let marked: HeadPlace = { layer: 0, head: 0 };
   /** In the order of the page. */
-  let heads: { readonly place: HeadPlace; readonly node: HTMLButtonElement }[] = [];
+  let heads: Head[] = [];
   let laidOut = "";
 
   const scores = dropdown(t("Score of heads"), (value) => {
@@ -82,7 +82,7 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
   onThemeChange(() => draw());
 
   rows.addEventListener("keydown", (event) => {
-    const at = heads.findIndex(({ node: each }) => each === document.activeElement);
+    const at = heads.findIndex((each) => each.button === document.activeElement);
     if (at < 0) return;
     const top = heads[0]?.node.offsetTop;
     const perRow = sorted ? heads.filter(({ node: each }) => each.offsetTop === top).length : (asked?.kind.heads ?? 1);
@@ -91,7 +91,7 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
     if (!next) return;
     event.preventDefault();
     choose(next.place);
-    next.node.focus();
+    next.button.focus();
   });
 
   const load = async () => {
@@ -131,7 +131,7 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
     const most = score === "entropy" ? Math.max(...[...(values ?? [])].filter((x) => !Number.isNaN(x))) : 1;
     const colors = sequentialScale(1, readTheme(), "sqrt");
     const { rows: height, cols: width, tiles } = grid;
-    for (const { place, node: each } of heads) {
+    for (const { place, button: each, score: said } of heads) {
       const i = place.layer * kind.heads + place.head;
       const canvas = each.querySelector("canvas") as HTMLCanvasElement;
       canvas.width = width;
@@ -143,7 +143,6 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
       });
       canvas.getContext("2d")?.putImageData(picture, 0, 0);
       const x = values?.[i];
-      const said = each.querySelector(".head-score") as HTMLElement;
       said.hidden = x === undefined;
       const name = t("Layer {0}, head {1}", place.layer, place.head);
       each.title = name;
@@ -161,7 +160,7 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
     if (key === laidOut) return;
     laidOut = key;
     const hadFocus = rows.contains(document.activeElement);
-    heads = headOrder(layers, count, by).map((place) => ({ place, node: headButton(place, by !== null, choose) }));
+    heads = headOrder(layers, count, by).map((place) => createHead(place, by !== null, choose));
     rows.classList.toggle("sorted", by !== null);
     rows.classList.toggle("many", count > MANY);
     if (by) fill(rows, ...heads.map(({ node: each }) => each));
@@ -173,12 +172,12 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
       fill(rows, ...Array.from({ length: layers }, (_, layer) => row(layer)));
     }
     mark(marked);
-    if (hadFocus) heads.find(({ node: each }) => each.tabIndex === 0)?.node.focus();
+    if (hadFocus) heads.find((each) => each.button.tabIndex === 0)?.button.focus();
   };
 
   const mark = (place: HeadPlace) => {
     marked = place;
-    for (const { place: each, node: headNode } of heads) {
+    for (const { place: each, button: headNode } of heads) {
       const isMarked = each.layer === place.layer && each.head === place.head;
       setAttr(headNode, "aria-pressed", String(isMarked));
       headNode.tabIndex = isMarked ? 0 : -1;
@@ -206,24 +205,32 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
   };
 }
 
-function headButton(place: HeadPlace, isNamed: boolean, choose: (place: HeadPlace) => void): HTMLButtonElement {
+interface Head {
+  readonly place: HeadPlace;
+  readonly button: HTMLButtonElement;
+  readonly score: HTMLElement;
+  /** The button with what is written around it. */
+  readonly node: HTMLElement;
+}
+
+function createHead(place: HeadPlace, isNamed: boolean, choose: (place: HeadPlace) => void): Head {
   const { layer, head } = place;
-  const node = el(
+  const pressed = el(
     "button",
     {
       class: "head-button",
       attrs: { type: "button", "aria-label": t("Layer {0}, head {1}", layer, head), "aria-pressed": "false" },
       on: { click: () => choose(place) },
     },
-    isNamed && el("span", { class: "head-name number" }, `L${layer} H${head}`),
     el("canvas", { class: "thumbnail" }),
-    el(
-      "span",
-      { class: "head-score" },
-      el("span", { class: "number" }),
-      el("span", { class: "head-score-fill", attrs: { "aria-hidden": "true" } }),
-    ),
   );
-  node.dataset.head = `${layer}.${head}`;
-  return node;
+  pressed.dataset.head = `${layer}.${head}`;
+  const score = el(
+    "span",
+    { class: "head-score" },
+    el("span", { class: "number" }),
+    el("span", { class: "head-score-fill" }),
+  );
+  const name = isNamed && el("span", { class: "head-name number" }, `L${layer} H${head}`);
+  return { place, button: pressed, score, node: el("div", { class: "head-part" }, name, pressed, score) };
 }

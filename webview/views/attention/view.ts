@@ -9,6 +9,7 @@ import { createDataBar } from "../../parts/dataBar";
 import { runText, valueText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { button, checkbox, dropdown } from "../../toolkit";
+import { whenSeen } from "../pair/whenSeen";
 import { tokenLabel } from "../tokens/layout";
 import "./attention.css";
 import { createCellPanel } from "./cell";
@@ -87,8 +88,6 @@ export function createAttentionView({ section: makeSection, selection, save, exp
   /** The key whose cell is taken apart; null: the strongest of the selected query. */
   let chosenKey: number | null = null;
   let shown: Shown | null = null;
-  /** Whether something was chosen while nobody looked. */
-  let isStale = false;
   let resting: ReturnType<typeof setTimeout> | undefined;
 
   const kindPicker = dropdown(t("From and to"), (id) => {
@@ -101,12 +100,12 @@ export function createAttentionView({ section: makeSection, selection, save, exp
   const formPicker = dropdown(t("Picture"), (value) => {
     form = value === "lines" ? "lines" : "matrix";
     if (form === "lines") stage = "pattern";
-    void load();
+    load();
   });
   const stagePicker = dropdown(t("Stage"), (value) => {
     stage = value as Stage;
     if (stage !== "pattern" && scale !== "byRow") scale = "linear";
-    void load();
+    load();
   });
   const scalePicker = dropdown(t("Colours"), (value) => {
     scale = value as Scale;
@@ -133,7 +132,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
   });
   const lines = createLinePicture(({ side, index }) => (side === "query" ? selectQuery(index) : selectKey(index)));
   const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
-  const retry = button(t("Retry"), () => void load());
+  const retry = button(t("Retry"), () => load());
   retry.hidden = true;
   const empty = el("p", { class: "small muted" }, t("This run has no attention to show."));
   const note = el("p", { class: "small muted axis-note" });
@@ -187,11 +186,6 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     countPart,
   );
   section.body.append(empty, pickers, problem, retry, parts);
-  // A view that comes back into sight shows what was chosen meanwhile.
-  new ResizeObserver(() => {
-    if (isStale && section.body.clientWidth > 0) void load();
-  }).observe(section.body);
-
   const kindNow = () => kinds.find(({ id }) => id === chosen) ?? kinds[0];
   /** The layer and head that are selected, as far as this kind of attention has them. */
   const place = ({ layers, heads: count }: AttentionKind) => {
@@ -211,11 +205,9 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     return strongestKeys(values, cols, rowOf(kind), 1, kind.masked(layer))[0]?.key ?? 0;
   };
 
-  const load = async () => {
+  const loadSeen = async () => {
     const kind = kindNow();
     if (!inspection || !kind) return;
-    isStale = section.body.clientWidth === 0;
-    if (isStale) return;
     const asked = inspection;
     const { layer, head } = place(kind);
     const of = stage;
@@ -258,6 +250,8 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       setAttr(main, "aria-busy", null);
     }
   };
+
+  const load = whenSeen(section.body, () => void loadSeen());
 
   const draw = () => {
     if (!shown) return;
@@ -448,21 +442,21 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     );
   };
 
+  const mark = whenSeen(section.body, markCell);
+
   const drawAll = () => {
     const kind = kindNow();
     if (!inspection || !kind) return;
     // The head that is looked at is asked for before all others.
-    void load();
+    load();
     heads.show(inspection, kind);
   };
 
   selection.subscribe((now, before) => {
-    if (now.layer !== before.layer || now.head !== before.head) void load();
-    else if (now.token !== before.token || now.sourceToken !== before.sourceToken) {
-      if (now.token !== before.token && chosenKey !== null && !heatmap.node.matches(":focus-within, :hover"))
-        chosenKey = null;
-      markCell();
-    }
+    // Another token is looked at from its strongest key on, but for one that was chosen here with its key.
+    if (now.token !== before.token && !main.matches(":focus-within, :hover")) chosenKey = null;
+    if (now.layer !== before.layer || now.head !== before.head) load();
+    else if (now.token !== before.token || now.sourceToken !== before.sourceToken) mark();
   });
 
   return {
