@@ -45,6 +45,12 @@ export function traceAnswers(lab: Lab): Handlers<TraceQuestions> {
 
 /** Refuses a folder that is no model of the Models view and no checkpoint of one: a page may not read any other. */
 export function requireKnown({ models }: Pick<Lab, "models">, dir: string): void {
+  // A run that was opened from a file does not say where its model is.
+  if (dir === "") {
+    throw new Error(
+      l10n.t("This run is from a file, and this needs its model. Type the text above to run it with the active model."),
+    );
+  }
   if (
     !isKnown(
       dir,
