@@ -101,11 +101,7 @@ export function createSweep(
     start.disabled = isRunning || !sweep || sweep.cells.length === 0;
     if (isRunning || !swept || !sweep) return;
     const runs = sweep.cells.length;
-    const seconds = (runs * swept.base.trace.milliseconds) / 1000;
-    said.textContent =
-      runs === 0
-        ? t("Run another text above to copy from.")
-        : t("{0} runs, about {1} and more for longer texts", formatCount(runs), formatDuration(Math.max(1, seconds)));
+    said.textContent = runs === 0 ? t("Run another text above to copy from.") : t("{0} runs", formatCount(runs));
   };
   const stop = () => {
     running += 1;
@@ -131,7 +127,8 @@ export function createSweep(
       if (running !== own) return;
       const values = new Float32Array(sweep.rows * sweep.cols).fill(Number.NaN);
       result = { of, sweep, measure, before, values };
-      let [done, drawn] = [0, performance.now()];
+      const began = performance.now();
+      let [done, drawn] = [0, began];
       for (const { row, col, intervention } of sweep.cells) {
         const changed = await of.base.intervened([intervention]);
         try {
@@ -142,7 +139,13 @@ export function createSweep(
         if (running !== own) return draw();
         done += 1;
         progress.value = done / sweep.cells.length;
-        said.textContent = t("{0} of {1} runs", formatCount(done), formatCount(sweep.cells.length));
+        const left = ((performance.now() - began) / done) * (sweep.cells.length - done);
+        said.textContent = t(
+          "{0} of {1} runs, {2} left",
+          formatCount(done),
+          formatCount(sweep.cells.length),
+          formatDuration(left / 1000),
+        );
         if (performance.now() - drawn > DRAWN_EVERY) {
           draw();
           drawn = performance.now();
