@@ -91,6 +91,9 @@ export function createGenerationView({ section: makeSection, selection, save, ex
   );
   const settings = createSettings();
   const generate = button(t("Generate"), () => void restart(), "primary");
+  settings.node.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && !event.isComposing) void restart();
+  });
   const stop = button(t("Stop"), () => writing?.abort());
   const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
   const completed = el("p", { class: "small" });
