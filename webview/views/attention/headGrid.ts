@@ -5,6 +5,7 @@ import { sequentialScale } from "../../charts/colorScale";
 import { el, fill, setAttr } from "../../dom";
 import { formatValue } from "../../format";
 import type { Inspection } from "../../inspection";
+import { createDataBar, type Save } from "../../parts/dataBar";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { onThemeChange, readTheme } from "../../theme";
@@ -46,7 +47,7 @@ export interface HeadGrid {
 }
 
 /** `choose` is called for a head that is clicked or moved to. */
-export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
+export function createHeadGrid(choose: (place: HeadPlace) => void, save: Save): HeadGrid {
   let score: HeadScore | "" = "";
   let sorted = false;
   let asked: { readonly inspection: Inspection; readonly kind: AttentionKind } | null = null;
@@ -69,6 +70,7 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
   const retry = button(t("Retry"), () => asked && void load());
   retry.hidden = true;
   const rows = el("div", { class: "head-rows", attrs: { role: "group", "aria-label": t("All heads") } });
+  const data = createDataBar({ fileName: () => "attention-heads", table: () => grid && scoreTable(grid) }, save);
   const node = el(
     "div",
     { class: "head-grid" },
@@ -78,6 +80,7 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
     problem,
     retry,
     rows,
+    data.node,
   );
   onThemeChange(() => draw());
 
@@ -152,6 +155,7 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
       each.title = `${name}\n${t(SCORES[score].label)}: ${formatValue(x)}\n${runText(inspection)}`;
     }
     mark(marked);
+    data.update();
   };
 
   /** A button for each head: layers down and heads across, or in the order of a score. */
@@ -204,6 +208,17 @@ export function createHeadGrid(choose: (place: HeadPlace) => void): HeadGrid {
     mark,
   };
 }
+
+const scoreTable = ({ layers, heads, scores }: AttentionGrid) => ({
+  title: t("Scores of all heads"),
+  columns: ["layer", "head", ...Object.values(SCORES).map(({ label }) => label)],
+  rows: layers * heads,
+  row: (i: number) => [
+    String(Math.floor(i / heads)),
+    String(i % heads),
+    ...(Object.keys(SCORES) as HeadScore[]).map((name) => scores[name][i] as number),
+  ],
+});
 
 interface Head {
   readonly place: HeadPlace;

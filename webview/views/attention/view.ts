@@ -138,7 +138,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
   const note = el("p", { class: "small muted axis-note" });
   const summary = el("p", { class: "small muted" });
   const mass = el("p", { class: "small" });
-  const heads = createHeadGrid((place) => selection.set(place));
+  const heads = createHeadGrid((place) => selection.set(place), save);
   const cell = createCellPanel(save);
 
   const fileName = () => {
