@@ -24,6 +24,7 @@ import { Failure, inRoot } from "./paths.ts";
 
 const folder = inRoot("out", "tour");
 const themes: readonly Theme[] = ["light", "dark"];
+const explorerThemes: readonly Theme[] = [...themes, "high contrast"];
 const allThemes: readonly Theme[] = [...themes, "high contrast", "high contrast light"];
 
 const parts = {
@@ -33,6 +34,7 @@ const parts = {
   /** After a part that trains. */
   comparison: tourOfComparison,
   translator: tourOfTranslator,
+  explorer: tourOfExplorer,
 };
 
 /** Writes out/tour/<theme>/<picture>.png with this VSIX installed; of some parts of the tour where they are named. */
@@ -284,6 +286,45 @@ async function tourOfTranslator(workbench: Workbench): Promise<void> {
   });
 }
 
+/** Every view of the Explorer, on the model that comes with the extension. */
+async function tourOfExplorer(workbench: Workbench): Promise<void> {
+  await workbench.runCommand("View: Close All Editors");
+  await workbench.runCommand("Decoder Lab: Choose Active Model");
+  await workbench.pick("Stories");
+  await workbench.runCommand("Decoder Lab: Open Explorer");
+  // Room for the views.
+  await workbench.runCommand("View: Toggle Primary Side Bar Visibility");
+  const explorer = await workbench.webview("Explorer");
+  await explorer.locator(".strip-token").nth(45).click();
+  const tabs = explorer.getByRole("tablist", { name: "Views" }).getByRole("tab");
+  const views = await tabs.allInnerTexts();
+  const open = (view: string) => tabs.filter({ hasText: view }).first().click();
+  // What two of them show beside the run: with a head switched off, and of another text.
+  await open("Interventions");
+  const parts = explorer.locator(".pane:visible .heatmap-scroller").first();
+  await parts.press("Home");
+  await parts.press("Enter");
+  await open("Compare");
+  const other = explorer.getByRole("textbox", { name: "Text to compare with" });
+  await other.fill("Once upon a time, there was a little cat who lived in the wood.");
+  await other.press("Enter");
+  for (const theme of explorerThemes) {
+    await workbench.setTheme(theme);
+    for (const view of views) {
+      await open(view);
+      await explorer.locator(".pane:visible [aria-busy='true']").first().waitFor({ state: "detached" });
+      await workbench.page.waitForTimeout(1000);
+      await picture(workbench, theme, `15-explorer-${view.toLowerCase().replaceAll(" ", "-")}`);
+    }
+  }
+  await workbench.runCommand("View: Toggle Primary Side Bar Visibility");
+  await workbench.openFile("stories.txt");
+  await workbench.runCommand("Decoder Lab: Toggle Surprisal Lens");
+  await workbench.page.locator(".view-overlays [class*='ced-']").nth(20).waitFor();
+  await photograph(workbench, "16-surprisal-lens", undefined, explorerThemes);
+  await workbench.runCommand("Decoder Lab: Toggle Surprisal Lens");
+}
+
 /** Makes the side bar wide, if it is not. */
 async function widened(workbench: Workbench): Promise<void> {
   const box = await workbench.page.locator(".part.sidebar").boundingBox();
@@ -309,8 +350,12 @@ async function photograph(
     await prepare?.();
     // Webviews take the theme's colours a frame or two after the window.
     await workbench.page.waitForTimeout(500);
-    await mkdir(join(folder, theme), { recursive: true });
-    await workbench.screenshot(join(folder, theme, `${name}.png`));
-    console.log(`${theme}: ${name}`);
+    await picture(workbench, theme, name);
   }
+}
+
+async function picture(workbench: Workbench, theme: Theme, name: string): Promise<void> {
+  await mkdir(join(folder, theme), { recursive: true });
+  await workbench.screenshot(join(folder, theme, `${name}.png`));
+  console.log(`${theme}: ${name}`);
 }
