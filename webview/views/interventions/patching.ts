@@ -253,6 +253,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
       detail,
     ),
     show(next) {
+      if (next === base) return;
       const isOtherModel = base && base.trace.model.dir !== next.trace.model.dir;
       base = next;
       if (isOtherModel && other) void run();
