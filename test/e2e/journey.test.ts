@@ -100,3 +100,13 @@ test("ghost text appears in the file that the model was trained on", async () =>
   );
   expect(await workbench.ghostText()).not.toBe("");
 });
+
+test("why this completion leads from the ghost text to the steps that wrote it", async () => {
+  const workbench = window();
+  const ghost = await workbench.ghostText();
+  await workbench.runCommand("Decoder Lab: Why This Completion?");
+  const explorer = await workbench.webview("Explorer");
+  const said = explorer.getByText(/^The completion was/);
+  await said.filter({ hasText: "These steps wrote the same" }).waitFor();
+  expect((await said.innerText()).replaceAll("·", " ")).toContain(ghost);
+});
