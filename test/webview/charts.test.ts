@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { contrast, divergingScale, maxAbs, type Rgb, sequentialScale } from "../../webview/charts/colorScale";
+import {
+  contrast,
+  divergingScale,
+  LOG_RANGE,
+  maxAbs,
+  type Rgb,
+  sequentialScale,
+} from "../../webview/charts/colorScale";
 import { toCsv } from "../../webview/charts/csv";
 import { cellAt, layoutGrid, moveCell, scrollToCell, tickStep, visibleCells } from "../../webview/charts/heatmapLayout";
 import { lineSvg } from "../../webview/charts/lineSvg";
@@ -83,6 +90,16 @@ describe.each(["light", "dark", "hc-light", "hc-dark"] as const)("colours in the
     expect(scale.colorAt(0).map(Math.round)).toEqual(colors.background);
     expect(contrast(scale.colorAt(2), colors.background)).toBeGreaterThan(4.5);
     expect(contrast(scale.colorAt(-2), colors.background)).toBeGreaterThan(4.5);
+  });
+
+  test("a logarithmic ramp begins where values are too small to tell from zero, and equal factors are equal steps", () => {
+    const scale = sequentialScale(2, colors, "log");
+    const lightness = (value: number) => contrast(scale.colorAt(value), colors.background);
+    expect(scale.colorAt(2 * LOG_RANGE)).toEqual(scale.colorAt(0));
+    expect(scale.colorAt(2)).toEqual(sequentialScale(2, colors).colorAt(2));
+    // The middle of the ramp is the middle of the factors.
+    expect(scale.colorAt(2 * Math.sqrt(LOG_RANGE))).toEqual(sequentialScale(2, colors).colorAt(1));
+    expect(lightness(2e-2)).toBeGreaterThan(lightness(2e-3));
   });
 
   test("a larger value always has more contrast, so that lightness alone carries the order", () => {

@@ -210,10 +210,11 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     if (!inspection || !kind) return;
     const asked = inspection;
     const { layer, head } = place(kind);
-    const of = stage;
     section.summarize(t("layer {0}, head {1}", layer, head));
     heads.mark({ layer, head });
+    // What this kind of attention does not have, is not chosen any more after it.
     updatePickers();
+    const of = stage;
     const name = kind.valueName(layer, of === "pattern" ? "pattern" : "scores");
     setAttr(main, "aria-busy", "true");
     try {
@@ -397,7 +398,9 @@ export function createAttentionView({ section: makeSection, selection, save, exp
         await asked.tensor(kind.valueName(nextLayer, value), nextHead);
       }
     } catch (error) {
-      if (isCurrent()) problem.textContent = error instanceof Error ? error.message : String(error);
+      if (!isCurrent()) return;
+      problem.textContent = error instanceof Error ? error.message : String(error);
+      retry.hidden = false;
     }
   };
 
