@@ -194,9 +194,13 @@ function mount(follows: boolean) {
       const { token, layer, head } = selection.get();
       const { layers, heads } = attentionSize(trace);
       const last = trace.tokens.length - 1;
+      const { chosen } = source;
+      const isChosen = chosen !== undefined && !(sameText && before?.source.chosen === chosen);
+      const asked = isChosen ? trace.tokens.findIndex(({ start, end }) => start <= chosen && chosen < end) : -1;
+      // The last token is the one whose continuation is shown, so it is the first choice for a new text.
+      const usual = sameText && state.get().token >= 0 ? Math.min(token, last) : last;
       selection.set({
-        // The last token is the one whose continuation is shown, so it is the first choice for a new text.
-        token: sameText && state.get().token >= 0 ? Math.min(token, last) : last,
+        token: asked >= 0 ? asked : usual,
         layer: Math.min(layer, Math.max(0, layers - 1)),
         head: Math.min(head, Math.max(0, heads - 1)),
       });

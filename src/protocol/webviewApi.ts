@@ -135,6 +135,8 @@ export interface InspectedSource {
   readonly text: string;
   /** The text had more characters than are inspected; the last of them are. */
   readonly truncated: boolean;
+  /** UTF-16 offset, in the text as it is run, of the token that is chosen first; where it is left out, the last is. */
+  readonly chosen?: number;
   /** What the model wrote after the text in an editor. */
   readonly completion?: Completion;
 }

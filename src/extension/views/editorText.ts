@@ -5,6 +5,7 @@ import type { InspectedSource } from "../../protocol/webviewApi";
 import { l10n } from "../l10n";
 import { textSchemes } from "../providers/tokenHover";
 import { MAX_INSPECTED } from "./checks";
+import { inRun } from "./textOffsets";
 
 export interface EditorText {
   readonly source: InspectedSource;
@@ -15,8 +16,6 @@ export interface EditorText {
 export interface ShownText {
   readonly source: InspectedSource;
   readonly place: TextPlace | null;
-  /** UTF-16 offset in the text of the token that is chosen when it is shown. */
-  readonly chosen?: number;
 }
 
 export interface TextPlace {
@@ -52,7 +51,8 @@ export function textAround(document: vscode.TextDocument, from: number, to: numb
   const text = document.getText(new vscode.Range(start, document.positionAt(to)));
   const label = l10n.t("{0}, to line {1}", name, document.positionAt(offset).line + 1);
   const shown = placed(document, document.offsetAt(start), sourceOf("selection", label, text), text);
-  return { ...shown, chosen: offset - shown.place.start };
+  const chosen = inRun(shown.source.text, offset - shown.place.start);
+  return { ...shown, source: { ...shown.source, chosen } };
 }
 
 export const typedText = (text: string): InspectedSource => sourceOf("typed", l10n.t("typed text"), text);

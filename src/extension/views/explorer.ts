@@ -12,7 +12,6 @@ import { explorerChecks } from "./checks";
 import { asRun, type ShownText, showsText, textOf, typedText } from "./editorText";
 import { act, save } from "./hostActions";
 import { SourceLink } from "./sourceLink";
-import { inRun, tokenAtOffset } from "./textOffsets";
 import { requireKnown, traceAnswers } from "./traceAnswers";
 import { TraceRuns } from "./traceRuns";
 import { openPage, webviewPort } from "./webviewPage";
@@ -226,19 +225,15 @@ export class Explorer {
     if (this.#view) this.#server.tell("open", { view: this.#view });
     this.#view = undefined;
     if (this.#explored.kind === "text") {
-      const { source, place, chosen } = this.#explored.text;
+      const { source, place } = this.#explored.text;
       this.#link.show(trace, source.text, place);
-      if (chosen !== undefined) {
-        this.#explored = { kind: "text", text: { source, place } };
-        this.#choose(tokenAtOffset(trace.tokens, inRun(source.text, chosen)));
-      }
       this.#panel.title = l10n.t("Explorer: {0}", trace.model.name);
     } else this.#link.hide();
   }
 
-  #choose(token: number | null): void {
+  #choose(token: number): void {
     const { trace } = this.#runs;
-    if (!trace || token === null) return;
+    if (!trace) return;
     this.#link.mark(token);
     this.#server.tell("select", { trace: trace.trace, token });
     this.#runs.select({ trace: trace.trace, token });
