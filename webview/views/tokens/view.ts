@@ -91,7 +91,10 @@ export function createTokensView({ section: makeSection, selection, save, explor
 
   const parts = () => [
     ...(source.length > 0 ? [{ title: t("Source"), ...sourceStrip.boxes() }] : []),
-    { title: current?.trace.model.name ?? "", ...strip.boxes() },
+    {
+      title: [current?.trace.model.name, expected && color !== "none" && colorName(color)].filter(Boolean).join(": "),
+      ...strip.boxes(),
+    },
   ];
   const data = createDataBar(
     {
@@ -130,6 +133,8 @@ export function createTokensView({ section: makeSection, selection, save, explor
     const from = current;
     problem.clear();
     if (!from || color === "none" || expected) return draw();
+    legend.hidden = false;
+    fill(legend, t("The run is asked how it expected its tokens…"));
     try {
       const answer = await from.expectations();
       if (from !== current) return;
@@ -171,9 +176,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
     colors.update(
       [
         { value: "none", label: t("No colour") },
-        { value: "probability", label: t("Probability") },
-        { value: "surprisal", label: t("Surprisal in bits") },
-        { value: "entropy", label: t("Entropy in bits, of what was expected") },
+        ...(["probability", "surprisal", "entropy"] as const).map((value) => ({ value, label: colorName(value) })),
       ],
       color,
     );
@@ -275,6 +278,13 @@ export function createTokensView({ section: makeSection, selection, save, explor
     },
   };
 }
+
+const colorName = (color: Exclude<Color, "none">): string =>
+  ({
+    probability: t("Probability"),
+    surprisal: t("Surprisal in bits"),
+    entropy: t("Entropy in bits, of what was expected"),
+  })[color];
 
 const titleOf = (token: TokenSpan, index: number): string =>
   t("Token {0}: “{1}”, id {2}", index, tokenLabel(token), idText(token));
