@@ -171,9 +171,8 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     summary,
     data.node,
     shading,
-    cell.node,
   );
-  const parts = el("div", { class: "attention-parts" }, main, heads.node);
+  const parts = el("div", { class: "attention-parts" }, main, heads.node, cell.node);
   const pickers = el(
     "div",
     { class: "pickers" },
