@@ -5,7 +5,6 @@
  */
 
 import type { TokenSpan, TraceInfo } from "../../../src/protocol/engineApi";
-import { formatValue } from "../../format";
 
 /** Which tokens look at which. A decoder has one of them; a translator has all three. */
 export interface AttentionKind {
@@ -30,7 +29,7 @@ export type AttentionValue = "q" | "k" | "v" | "scores" | "pattern";
 export type Masked = (query: number, key: number) => boolean;
 
 /** A query never looks at a later key. */
-export const isMasked: Masked = (query, key) => key > query;
+const isMasked: Masked = (query, key) => key > query;
 
 /** Nor at one that is further back than the window, which holds the query itself. */
 const outsideOf =
@@ -174,7 +173,7 @@ export function strongestLines(
 }
 
 /** How the scores of a layer are made of products. */
-export interface ScoreRule {
+interface ScoreRule {
   /** What the product of a query and a key is multiplied by. */
   readonly scale: number;
   /** Scores pass c * tanh(x / c); null where they do not. */
@@ -302,6 +301,3 @@ export function shades(row: Float64Array, scale: Scale): Float32Array {
   const largest = shown.reduce((max, x) => Math.max(max, x), 0) || 1;
   return shown.map((x) => x / largest);
 }
-
-/** Reads as `0.123456`, or as `masked`. */
-export const cellValueText = (value: number, isHidden: boolean): string => (isHidden ? "masked" : formatValue(value));

@@ -3,7 +3,7 @@
 import { LOG_RANGE } from "../../charts/colorScale";
 import { createHeatmap } from "../../charts/heatmap";
 import { el, setAttr } from "../../dom";
-import { formatPercent } from "../../format";
+import { formatPercent, formatValue } from "../../format";
 import { type Inspection, matrixOf, type View, type ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
 import { runText, valueText } from "../../parts/provenance";
@@ -535,7 +535,7 @@ function describeEnd(of: Shown, { side, index }: LineEnd, drawn: readonly Line[]
     .sort((a, b) => b.weight - a.weight);
   const listed = own.slice(0, 4).map(({ query, key, weight }) => {
     const pair = pairText(labels[query] ?? query, keyLabels[key] ?? key);
-    return `${pair} ${name}[0, ${head}, ${query}, ${key}] = ${Number(weight.toPrecision(6))}`;
+    return `${pair} ${name}[0, ${head}, ${query}, ${key}] = ${formatValue(weight)}`;
   });
   const label = side === "query" ? labels[index] : keyLabels[index];
   const what =
