@@ -50,6 +50,31 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
     });
     afterAll(() => page.close());
 
+    test("the colours of positive and negative numbers are opaque and differ, in every theme", async () => {
+      for (const theme of THEMES) {
+        await page.evaluate(setTheme(theme));
+        const colors = await page.evaluate(() =>
+          ["--lab-positive", "--lab-negative"].map((name) => {
+            const probe = document.createElement("i");
+            document.body.append(probe);
+            probe.style.color = `var(${name})`;
+            const context = new OffscreenCanvas(1, 1).getContext("2d") as unknown as CanvasRenderingContext2D;
+            // As canvases read it.
+            context.fillStyle = getComputedStyle(document.body).getPropertyValue(name).trim();
+            context.fillRect(0, 0, 1, 1);
+            const { color } = getComputedStyle(probe);
+            probe.remove();
+            return { color, painted: [...context.getImageData(0, 0, 1, 1).data] };
+          }),
+        );
+        for (const { color, painted } of colors) {
+          expect(color, theme).not.toMatch(/rgba|\/|rgb\(0, 0, 0\)/);
+          expect(painted[3], theme).toBe(255);
+        }
+        expect(colors[0]?.painted, theme).not.toEqual(colors[1]?.painted);
+      }
+    });
+
     test("has no accessibility violations without a text, in any theme", async () => {
       await page.evaluate(() =>
         window.lab.tell("empty", {
