@@ -108,6 +108,8 @@ function generation(params: unknown): GenerationParams {
   };
 }
 
+const ATTENTION_KINDS = ["self", "encoder", "cross"] as const;
+
 export const traceChecks: Checks<TraceQuestions> = {
   tensor,
   findTokens,
@@ -128,7 +130,11 @@ export const traceChecks: Checks<TraceQuestions> = {
     token: index(params, "token"),
     ...optional(params, "against", index),
   }),
-  attentionGrid: (params) => ({ ...trace(params), ...size(params) }),
+  attentionGrid: (params) => ({
+    ...trace(params),
+    ...size(params),
+    ...optional(params, "kind", (all, field) => choice(all, field, ATTENTION_KINDS)),
+  }),
   neighbours,
   projection: (params) => ({ ...trace(params), ...name(params), ids: list(params, "ids", 10_000, whole) }),
   weightSummary: (params) => ({ ...dir(params), ...name(params), ...size(params) }),
