@@ -2,8 +2,8 @@
  * How long the Explorer takes at 1,024 tokens of a model of GPT-2 124M's shape with random weights, in Chromium and on
  * the real engine: `npm run bench:explorer`. Prints each figure beside what it should be; a slow machine is no failure.
  *
- * Values reach this page through the browser's debugging protocol, as text; the editor hands them over as they are. What
- * that costs is printed by itself, and is in every figure that fetches values.
+ * Large arrays reach this page by fetch, through the browser's debugging protocol; the editor hands them over as they are.
+ * What that costs is printed by itself, and is in every figure that fetches values.
  */
 
 import { mkdtemp, readFile, rm } from "node:fs/promises";
@@ -41,7 +41,7 @@ test("the Explorer at 1,024 tokens of GPT-2 124M's shape", async () => {
   };
   try {
     const files = await bundlePage("explorer", "relayInPage");
-    const { page, errors, show } = await openLiveExplorer(browser, files, "dark", { width: 1200, height: 900 });
+    const { page, errors, parcel, show } = await openLiveExplorer(browser, files, "dark", { width: 1200, height: 900 });
 
     const began = performance.now();
     const info = await show(dir, text);
@@ -56,7 +56,7 @@ test("the Explorer at 1,024 tokens of GPT-2 124M's shape", async () => {
     for (let i = 0; i < 3; i++) again.push((await show(dir, text)).milliseconds);
     tell("forward pass of the same length again", again, null);
 
-    tell("of every fetched value: handing over one pattern", await handingOver(page), null);
+    tell("of every fetched value: handing over one pattern", await handingOver(page, parcel), null);
     await page.getByRole("tab", { name: "Attention", exact: true }).click();
     await page.waitForSelector("[aria-label*='head 0, 1024 ×'], [aria-label*='head 0,']");
     tell("switching head, from click to painted", await switchHeads(page), 100);
@@ -73,12 +73,12 @@ const painted = (page: Page): Promise<void> =>
   page.evaluate(() => new Promise<void>((done) => requestAnimationFrame(() => setTimeout(done))));
 
 /** What a pattern's way into the page takes by itself. */
-async function handingOver(page: Page): Promise<number[]> {
-  const pattern = new Float32Array(TOKENS * TOKENS);
+async function handingOver(page: Page, parcel: (bytes: Uint8Array) => string): Promise<number[]> {
+  const pattern = new Uint8Array(4 * TOKENS * TOKENS);
   const samples: number[] = [];
   for (let i = 0; i < 5; i++) {
     const began = performance.now();
-    await page.evaluate((values) => values.length, pattern);
+    await page.evaluate(async (address) => (await (await fetch(address)).arrayBuffer()).byteLength, parcel(pattern));
     samples.push(performance.now() - began);
   }
   return samples;

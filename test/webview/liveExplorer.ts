@@ -6,7 +6,8 @@ import { type Client, connect, type Message, type Port, serve } from "../../src/
 import type { Completion, ExplorerEvents, ExplorerHost, Selected } from "../../src/protocol/webviewApi";
 import { engineService } from "../../src/worker/service";
 import { portPair } from "../helpers/portPair";
-import { openPage, type PageFiles } from "./openPage";
+import { ORIGIN, openPage, type PageFiles } from "./openPage";
+import { PARCELS, packed } from "./parcels";
 import type { ThemeKind } from "./themes";
 
 export interface LiveExplorer {
@@ -19,6 +20,8 @@ export interface LiveExplorer {
   readonly selected: readonly Selected[];
   /** The shades that it asked for in the editor. */
   readonly shaded: readonly (Float32Array | null)[];
+  /** Lays a large array out for the page to fetch; answers where. */
+  readonly parcel: (bytes: Uint8Array) => string;
   /** Runs a text through a model and shows the run. */
   readonly show: (dir: string, text: string, completion?: Completion) => Promise<TraceInfo>;
 }
@@ -35,9 +38,15 @@ export async function openLiveExplorer(
   const engine = connect<EngineApi>(here);
 
   let page: Page | undefined;
+  /** Large arrays, until the page fetches them. */
+  const parcels: (Uint8Array | null)[] = [];
+  const parcel = (bytes: Uint8Array) => `${PARCELS}${parcels.push(bytes) - 1}`;
   let listener: (message: Message) => void = () => undefined;
   const port: Port = {
-    post: (message) => void page?.evaluate((sent) => window.fromHost(sent), message).catch(() => undefined),
+    post: (message) => {
+      const sent = packed(message, parcel);
+      void page?.evaluate((each) => window.fromHost(each), sent).catch(() => undefined);
+    },
     onMessage: (listen) => {
       listener = listen;
     },
@@ -110,7 +119,13 @@ export async function openLiveExplorer(
 
   const opened = await openPage(browser, files, theme, size, "", async (blank) => {
     page = blank;
+    await blank.route(`${ORIGIN}${PARCELS}*`, (route) => {
+      const number = Number(route.request().url().split("/").at(-1));
+      const body = Buffer.from(parcels[number] as Uint8Array);
+      parcels[number] = null;
+      return route.fulfill({ contentType: "application/octet-stream", body });
+    });
     await blank.exposeFunction("toHost", (message: Message) => listener(message));
   });
-  return { ...opened, engine, selected, shaded, show };
+  return { ...opened, parcel, engine, selected, shaded, show };
 }

@@ -5,6 +5,7 @@
 import { existsSync } from "node:fs";
 import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { PARCELS } from "./parcels";
 import { type ThemeKind, themes } from "./themes";
 
 export const chromiumPath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
@@ -18,6 +19,8 @@ export interface PageFiles {
   readonly script: string;
   readonly style: string;
   readonly host: string;
+  /** Whether the host is beyond a relay. */
+  readonly isRelayed: boolean;
 }
 
 /** Bundles `webview/NAME.ts`, and what is its host: in the page, or beyond a relay in it (`liveExplorer.ts`). */
@@ -34,10 +37,11 @@ export async function bundlePage(
     script: text(page.outputFiles, ".js"),
     style: text(page.outputFiles, ".css"),
     host: text(host.outputFiles, ".js"),
+    isRelayed: hostName === "relayInPage",
   };
 }
 
-const ORIGIN = "http://webview.test";
+export const ORIGIN = "http://webview.test";
 const CSP = `default-src 'none'; img-src ${ORIGIN} blob: data:; font-src ${ORIGIN}; style-src ${ORIGIN} 'nonce-test'; script-src 'nonce-test'`;
 
 /** A page that is loaded and mounted. What it logs as an error, the policy's refusals included, is in `errors`. */
@@ -57,9 +61,11 @@ export async function openPage(
   });
   await beforeLoading?.(page);
   const { bodyClass } = themes[theme];
+  // A host beyond a relay hands large arrays over by fetch, which no page of ours may do of its own.
+  const policy = files.isRelayed ? `${CSP}; connect-src ${ORIGIN}${PARCELS}` : CSP;
   const html = `<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Decoder Lab</title>
 <meta property="csp-nonce" content="test">
-<meta http-equiv="Content-Security-Policy" content="${CSP}"><link rel="stylesheet" href="${ORIGIN}/page.css"></head>
+<meta http-equiv="Content-Security-Policy" content="${policy}"><link rel="stylesheet" href="${ORIGIN}/page.css"></head>
 <body class="${bodyClass}"><script nonce="test" src="${ORIGIN}/host.js"></script>
 <script nonce="test" src="${ORIGIN}/prepare.js"></script><script nonce="test" src="${ORIGIN}/page.js"></script></body></html>`;
   const served: Record<string, [type: string, body: string]> = {
@@ -70,7 +76,9 @@ export async function openPage(
     "/prepare.js": ["text/javascript", `${setTheme(theme)};${prepare}`],
   };
   await page.route(`${ORIGIN}/**`, (route) => {
-    const file = served[new URL(route.request().url()).pathname];
+    const { pathname } = new URL(route.request().url());
+    if (files.isRelayed && pathname.startsWith(PARCELS)) return route.fallback();
+    const file = served[pathname];
     return file ? route.fulfill({ contentType: file[0], body: file[1] }) : route.fulfill({ status: 404 });
   });
   await page.goto(`${ORIGIN}/`);
