@@ -31,7 +31,6 @@ const parts = {
   first: tour,
   imports: tourOfImports,
   checkpoints: tourOfCheckpoints,
-  /** After a part that trains. */
   comparison: tourOfComparison,
   translator: tourOfTranslator,
   explorer: tourOfExplorer,
@@ -239,24 +238,59 @@ async function tourOfCheckpoints(workbench: Workbench): Promise<void> {
   }
 }
 
-/** A run as it goes, beside the one before it. */
+/** Two runs one after the other and beside each other, a branch of the second, and the search for a learning rate. */
 async function tourOfComparison(workbench: Workbench): Promise<void> {
   await workbench.runCommand("View: Close All Editors");
   await workbench.openFile("stories.txt");
-  await startTraining(workbench, {
-    ...tinyCharacters,
-    settings: { ...tinyCharacters.settings, "Training steps": 5000, "Width (dModel)": 32 },
-  });
+  const train = async (width: number) => {
+    const settings = { ...tinyCharacters.settings, "Training steps": 5000, "Width (dModel)": width };
+    await startTraining(workbench, { ...tinyCharacters, settings });
+  };
+  await train(64);
   const training = await trainingView(workbench);
   await lossAfter(workbench, training, 300, 300_000);
+  await workbench.openFile("stories.txt");
+  await train(32);
+  const queue = training.getByRole("region", { name: "Queue" });
+  await queue.getByRole("listitem").first().waitFor();
+  await photograph(workbench, "13-queue");
+  await workbench.clearNotifications();
+  await queue.getByRole("button", { name: /^Run now/ }).click();
+  await workbench.page.getByRole("button", { name: "Stop It and Run This" }).click();
+  await training.getByRole("heading", { name: "stories.txt 2" }).waitFor();
+  await lossAfter(workbench, training, 300, 300_000);
   await press(training, "Compare with…");
-  await workbench.pick("stories.txt");
+  await workbench.quickRow("stories.txt").click();
   await workbench.page.keyboard.press("Enter");
   await training.getByRole("list", { name: "Runs that are compared" }).getByRole("listitem").nth(1).waitFor();
+  await workbench.clearNotifications();
   await photograph(workbench, "13-runs-compared");
   await press(training, "Stop");
   await workbench.notification("was stopped").waitFor();
   await workbench.clearNotifications();
+
+  const branch = training.getByRole("button", { name: /^Branch from here… step/ }).first();
+  if (!(await branch.isVisible())) await training.getByRole("button", { name: /^Checkpoints/ }).click();
+  await branch.click();
+  await workbench.pick("Branch from step");
+  await training
+    .getByText(/from step \d/)
+    .first()
+    .waitFor();
+  await press(training, "Stop");
+  await workbench.notification("was stopped").waitFor();
+  await workbench.clearNotifications();
+
+  await workbench.openFile("stories.txt");
+  await workbench.runCommand("Decoder Lab: Train Tiny GPT");
+  await workbench.pick(tinyCharacters.preset);
+  await workbench.pick("Active file");
+  await workbench.pick("Find a learning rate…");
+  await workbench.quickRow("Take").waitFor({ timeout: 180_000 });
+  await workbench.screenshot(join(folder, "dark", "13-learning-rate.png"));
+  await workbench.page.keyboard.press("Escape");
+  await workbench.quickRow("Start training").waitFor();
+  await workbench.page.keyboard.press("Escape");
 }
 
 /** What a translator looks at while it writes. */
