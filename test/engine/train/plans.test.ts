@@ -118,7 +118,7 @@ test("two runs at once in one engine have the losses that each has alone", async
   };
   const alone = [await lossesOf("a", 1), await lossesOf("b", 2)];
   expect(await Promise.all([lossesOf("c", 1), lossesOf("d", 2)])).toEqual(alone);
-});
+}, 60_000);
 
 test("passes over parts of a batch are a run with that batch, to rounding", async () => {
   const lossesOf = async (name: string, set: NewRun["set"]) => {
@@ -134,4 +134,4 @@ test("passes over parts of a batch are a run with that batch, to rounding", asyn
   const whole = await lossesOf("whole", {});
   const parts = await lossesOf("parts", { "train.batchSize": 2, "train.gradientAccumulation": 4 });
   for (const [i, loss] of parts.entries()) expect(loss).toBeCloseTo(whole[i] as number, 5);
-});
+}, 60_000);
