@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Frame } from "playwright-core";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { inRoot } from "../../scripts/paths.ts";
 import { random } from "../../src/engine/random";
 import { inspectorView } from "./decoderLab.ts";
 import {
@@ -15,6 +14,7 @@ import {
   describeModel,
   generateText,
   type Known,
+  mostLikely,
   type Run,
   readTables,
   runText,
@@ -27,8 +27,6 @@ const window = useWorkbench();
 const text = "Once upon a time, there was a little fox who lived in the wood.";
 const otherText = text.replace("fox", "cat");
 
-/** What the model expects after the last token. */
-const expected = "\n";
 let known: Pick<Known, "modules" | "generation">;
 let shown: Run;
 /** What views of two runs show beside it: with a head switched off, and of another text. */
@@ -36,9 +34,11 @@ let besides: Readonly<Record<string, Run>>;
 let home: string;
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "dlab-explorer-"));
-  const model = inRoot("media", "model");
+  const model = join((await whenActive(window())).extensionPath, "media", "model");
+  // What views watch until another token is chosen.
+  const expected = await mostLikely(model, text);
   const told = (name: string, ofText: string, ...changes: string[]) =>
-    runText(model, ofText, expected, join(home, `${name}.safetensors`), ...changes);
+    runText(model, ofText, `#${expected}`, join(home, `${name}.safetensors`), ...changes);
   shown = await told("shown", text);
   besides = {
     Interventions: await told("without", text, "--scale", "blocks.0.head.0=0"),
@@ -53,7 +53,6 @@ const tabs = (explorer: Frame) => explorer.getByRole("tablist", { name: "Views" 
 
 test("without a model of the user's own, it opens on the one that comes with the extension", async () => {
   const workbench = window();
-  await whenActive(workbench);
   await workbench.openPalette("Decoder Lab: Open Explorer");
   const asked = performance.now();
   await workbench.pick("Decoder Lab: Open Explorer");

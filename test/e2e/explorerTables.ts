@@ -109,6 +109,10 @@ export async function runText(model: string, text: string, token: string, out: s
   return { ...told, tensors: await readTensors(out) } as Run;
 }
 
+/** The id of the token that is expected most after a text. */
+export const mostLikely = async (model: string, text: string): Promise<number> =>
+  (await ask("inspect", "--model", model, "--prompt", text)).nextToken.top[0].id;
+
 export const describeModel = (model: string): Promise<Module> => ask("describe", "--model", model);
 
 export const generateText = (model: string, text: string, tokens: number): Promise<Generation> =>
