@@ -2,7 +2,9 @@
  * Trains the model that comes with the extension, so that hover, inspector and ghost text work before anything else is
  * trained: a character GPT of 0.46 million parameters (< 2 MB) on samples/stories.txt. Takes minutes on two cores.
  *
- *   npm run build && node scripts/trainBundledModel.ts
+ *   npm run build && node scripts/trainBundledModel.ts && node scripts/walkthroughPictures.ts
+ *
+ * The walkthrough's pictures show its numbers, so they are made again.
  */
 
 import { execFileSync } from "node:child_process";
