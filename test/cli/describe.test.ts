@@ -86,6 +86,7 @@ test("every tensor of a checkpoint under its own name, as it is stored", async (
   const all = (module: ModuleTree): ModuleTree[] => [module, ...module.children.flatMap(all)];
   expect(all(tree).find(({ name }) => name === "c_attn")).toEqual({
     name: "c_attn",
+    module: "blocks.0.qkv",
     kind: "Conv1D(nf=96, nx=32)",
     parameters: 32 * 96 + 96,
     bytes: 2 * (32 * 96 + 96),

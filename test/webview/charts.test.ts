@@ -68,9 +68,13 @@ describe("the layout of a heatmap", () => {
   });
 });
 
-const rgb = (hex: string): Rgb => {
-  const n = Number.parseInt(hex.slice(1), 16);
-  return [n >> 16, (n >> 8) & 255, n & 255];
+/** `#0123ab`, or `rgba(…)` made opaque, as theme.css does. */
+const rgb = (css: string): Rgb => {
+  const parts = css.startsWith("#")
+    ? css.match(/[\da-f]{2}/gi)?.map((hex) => Number.parseInt(hex, 16))
+    : css.match(/\d+/g);
+  const [r, g, b] = (parts ?? []).map(Number);
+  return [r as number, g as number, b as number];
 };
 const rampOf = (theme: ThemeKind, surface: string) => {
   const { variables } = themes[theme];
@@ -78,7 +82,7 @@ const rampOf = (theme: ThemeKind, surface: string) => {
     background: rgb(variables[surface] as string),
     foreground: rgb(variables.foreground as string),
     positive: rgb(variables["charts-blue"] as string),
-    negative: rgb(variables["charts-orange"] as string),
+    negative: rgb((variables["charts-orange"] ?? variables["charts-yellow"]) as string),
   };
 };
 
