@@ -1,5 +1,7 @@
 /** The Explorer's page on the engine itself: what it shows is what the engine computes of a model's folder. */
 
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
 import type { EngineApi, TraceInfo } from "../../src/protocol/engineApi";
 import { type Client, connect, type Message, type Port, serve } from "../../src/protocol/rpc";
@@ -7,7 +9,7 @@ import type { Completion, ExplorerEvents, ExplorerHost, Selected } from "../../s
 import { engineService } from "../../src/worker/service";
 import { portPair } from "../helpers/portPair";
 import { ORIGIN, openPage, type PageFiles } from "./openPage";
-import { PARCELS, packed } from "./parcels";
+import { packed } from "./parcels";
 import type { ThemeKind } from "./themes";
 
 export interface LiveExplorer {
@@ -38,9 +40,7 @@ export async function openLiveExplorer(
   const engine = connect<EngineApi>(here);
 
   let page: Page | undefined;
-  /** Large arrays, until the page fetches them. */
-  const parcels: (Uint8Array | null)[] = [];
-  const parcel = (bytes: Uint8Array) => `${PARCELS}${parcels.push(bytes) - 1}`;
+  const parcel = await serveParcels();
   let listener: (message: Message) => void = () => undefined;
   const port: Port = {
     post: (message) => {
@@ -119,13 +119,22 @@ export async function openLiveExplorer(
 
   const opened = await openPage(browser, files, theme, size, "", async (blank) => {
     page = blank;
-    await blank.route(`${ORIGIN}${PARCELS}*`, (route) => {
-      const number = Number(route.request().url().split("/").at(-1));
-      const body = Buffer.from(parcels[number] as Uint8Array);
-      parcels[number] = null;
-      return route.fulfill({ contentType: "application/octet-stream", body });
-    });
     await blank.exposeFunction("toHost", (message: Message) => listener(message));
   });
   return { ...opened, parcel, engine, selected, shaded, show };
+}
+
+/** Serves large arrays on this machine, each once; answers a function that lays one out and tells its address. */
+async function serveParcels(): Promise<(bytes: Uint8Array) => string> {
+  const parcels: (Uint8Array | null)[] = [];
+  const server = createServer(({ url }, answer) => {
+    const number = Number(url?.slice(1));
+    answer.setHeader("Access-Control-Allow-Origin", ORIGIN).end(parcels[number]);
+    parcels[number] = null;
+  });
+  // A test that ends must not be kept alive by it.
+  server.unref();
+  await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
+  const { port } = server.address() as AddressInfo;
+  return (bytes) => `http://127.0.0.1:${port}/${parcels.push(bytes) - 1}`;
 }

@@ -3,9 +3,6 @@
  * instead, as it is.
  */
 
-/** Where a page fetches them. */
-export const PARCELS = "/parcels/";
-
 const KINDS = { Float32Array, Uint32Array, Int32Array, Uint8Array } as const;
 type Kind = keyof typeof KINDS;
 
