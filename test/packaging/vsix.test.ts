@@ -66,6 +66,8 @@ const bundles = [
   "extension/dist/THIRD_PARTY_NOTICES.md",
   "extension/dist/engine.js",
   "extension/dist/extension.cjs",
+  "extension/dist/webview/explorer.css",
+  "extension/dist/webview/explorer.js",
   "extension/dist/webview/inspector.css",
   "extension/dist/webview/inspector.js",
   "extension/dist/webview/training.css",
