@@ -17,7 +17,6 @@ import { openLiveExplorer } from "./liveExplorer";
 import { bundlePage, launch } from "./openPage";
 
 const TOKENS = 1024;
-const HEADS = 12;
 
 let dir: string;
 let text: string;
@@ -61,7 +60,8 @@ test("the Explorer at 1,024 tokens of GPT-2 124M's shape", async () => {
     tell("of every fetched value: handing over one pattern", await handingOver(page, parcel), null);
     await page.getByRole("tab", { name: "Attention", exact: true }).click();
     await page.waitForSelector("[aria-label*='head 0, 1024 ×'], [aria-label*='head 0,']");
-    tell("switching head, from click to painted", await switchHeads(page), 100);
+    tell("switching to the next head, from click to painted", await switchHeads(page, [1, 2, 3, 4, 5]), 100);
+    tell("switching to a head far away, from click to painted", await switchHeads(page, [9, 2, 11, 4, 7]), 100);
     tell("hovering over a pattern, from the move to painted", await hovers(page), 16);
     tell("the page's memory", [await memoryOf(page)], 300, "MB");
     expect(errors).toEqual([]);
@@ -86,13 +86,15 @@ async function handingOver(page: Page, parcel: (bytes: Uint8Array) => string): P
   return samples;
 }
 
-const switchHeads = (page: Page): Promise<number[]> =>
+/** Looks at each head for a moment, as a person does; meanwhile the view may fetch those beside it. */
+const switchHeads = (page: Page, order: readonly number[]): Promise<number[]> =>
   page.evaluate(async (heads) => {
     const picker = document.querySelector<HTMLElement & { value: string }>("vscode-dropdown[aria-label='Head']");
     if (!picker) throw new Error("there is no picker of heads");
     const frame = () => new Promise<number>((done) => requestAnimationFrame(done));
     const samples: number[] = [];
-    for (let head = 1; head < heads; head++) {
+    for (const head of heads) {
+      await new Promise((done) => setTimeout(done, 1500));
       const began = performance.now();
       picker.value = String(head);
       picker.dispatchEvent(new Event("change"));
@@ -102,7 +104,7 @@ const switchHeads = (page: Page): Promise<number[]> =>
       samples.push(performance.now() - began);
     }
     return samples;
-  }, HEADS);
+  }, order);
 
 const hovers = (page: Page): Promise<number[]> =>
   page.evaluate(async () => {
