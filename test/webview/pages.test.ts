@@ -811,17 +811,21 @@ async function tableOf(page: Page, title: RegExp): Promise<string[][]> {
 }
 
 /** Runs axe-core in each theme; a violation is told with its rule, theme and element. */
+/** No violations: of all rules in the first theme, of those about colours in the others. */
 async function expectAccessible(page: Page): Promise<void> {
   const found: string[] = [];
+  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(axe.source);
   for (const theme of THEMES) {
     await page.evaluate(setTheme(theme));
-    await page.evaluate(axe.source);
-    const violations = await page.evaluate(async () => {
-      const { violations } = await (window as unknown as { axe: typeof axe }).axe.run(document);
+    // The toolkit's controls take a theme's colours a little later.
+    await page.waitForTimeout(200);
+    const rules = theme === THEMES[0] ? {} : { runOnly: ["color-contrast", "link-in-text-block"] };
+    const violations = await page.evaluate(async (options) => {
+      const { violations } = await (window as unknown as { axe: typeof axe }).axe.run(document, options);
       return violations.flatMap(({ id, nodes }) =>
         nodes.map((node) => `${id}: ${node.target.join(" ")} ${node.any[0]?.message ?? node.failureSummary}`),
       );
-    });
+    }, rules);
     found.push(...violations.map((violation) => `${theme}: ${violation}`));
   }
   await page.evaluate(setTheme("dark"));
