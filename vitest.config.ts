@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 /** The software GPU that Debian's chromium brings: the GPU path is tested on machines without one. */
@@ -6,6 +7,8 @@ const softwareGpu = "/usr/lib/chromium/vk_swiftshader_icd.json";
 
 export default defineConfig({
   test: {
+    // Vitest leaves a core to itself by default, which is half of a machine of two; the engine's processes take the rest.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
         test: {
