@@ -7,6 +7,7 @@
 
 import { el, setAttr } from "../dom";
 import { onThemeChange, readTheme, type Theme } from "../theme";
+import { createCanvasFrame } from "./canvasFrame";
 import {
   type ColorScale,
   type Curve,
@@ -89,17 +90,9 @@ const TEXT_CELL = 58;
  * have come into view.
  */
 export function createHeatmap(pick: (row: number, col: number) => void, scrolled?: () => void): Heatmap {
-  const canvas = el("canvas", { class: "heatmap-canvas" });
-  const spacer = el("div", { class: "heatmap-spacer" }, canvas);
-  const scroller = el(
-    "div",
-    { class: "heatmap-scroller", attrs: { tabindex: 0, role: "application", "aria-roledescription": "heatmap" } },
-    spacer,
-  );
-  const readout = el("div", { class: "readout", attrs: { "aria-hidden": "true" } });
-  const spoken = el("div", { class: "visually-hidden", attrs: { role: "status" } });
+  const { canvas, spacer, scroller, readout, foot, spoken, node } = createCanvasFrame("heatmap");
   const legend = el("div", { class: "legend" });
-  const node = el("div", { class: "heatmap" }, scroller, el("div", { class: "heatmap-foot" }, legend, readout), spoken);
+  foot.prepend(legend);
 
   let data: HeatmapData | null = null;
   let grid: Grid | null = null;

@@ -25,22 +25,7 @@ export function createInterventionChips(interventions: ExplorerTools["interventi
       list,
       ...now.map((each) => {
         const remove = () => interventions.set({ list: interventions.get().list.filter((other) => other !== each) });
-        const text = interventionText(each);
-        return el(
-          "li",
-          { class: "chip" },
-          text,
-          el(
-            "button",
-            {
-              class: "chip-remove",
-              title: t("Undo"),
-              attrs: { type: "button", "aria-label": t("Undo {0}", text) },
-              on: { click: remove },
-            },
-            "×",
-          ),
-        );
+        return interventionChip(each, remove);
       }),
     );
   };
@@ -65,4 +50,24 @@ function placeText(place: Part | PatchedValue): string {
   if (kind === "layer") return t("layer {0}", layer);
   if (kind === "attention") return t("layer {0} attention", layer);
   return kind === "mlp" ? t("layer {0} MLP", layer) : `blocks.${layer}.${kind}`;
+}
+
+/** A change that can be undone by itself. */
+export function interventionChip(change: Intervention, undo: () => void): HTMLElement {
+  const text = interventionText(change);
+  return el(
+    "li",
+    { class: "chip" },
+    text,
+    el(
+      "button",
+      {
+        class: "chip-remove",
+        title: t("Undo"),
+        attrs: { type: "button", "aria-label": t("Undo {0}", text) },
+        on: { click: undo },
+      },
+      "×",
+    ),
+  );
 }

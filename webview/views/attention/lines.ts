@@ -1,5 +1,6 @@
 /** Attention as lines from each token to those it looks at, as wide as the page and scrolled where the text is long. */
 
+import { createCanvasFrame } from "../../charts/canvasFrame";
 import { type Rgb, toCss } from "../../charts/colorScale";
 import { escapeXml, svgText } from "../../charts/svg";
 import { el, setAttr } from "../../dom";
@@ -40,16 +41,7 @@ const FONT_SIZE = 11;
 
 /** Makes an empty picture. `pick` is called for a token that is clicked or chosen with Enter. */
 export function createLinePicture(pick: (end: LineEnd) => void): LinePicture {
-  const canvas = el("canvas", { class: "heatmap-canvas" });
-  const spacer = el("div", { class: "heatmap-spacer" }, canvas);
-  const scroller = el(
-    "div",
-    { class: "heatmap-scroller", attrs: { tabindex: 0, role: "application", "aria-roledescription": "line view" } },
-    spacer,
-  );
-  const readout = el("div", { class: "readout", attrs: { "aria-hidden": "true" } });
-  const spoken = el("div", { class: "visually-hidden", attrs: { role: "status" } });
-  const node = el("div", { class: "heatmap" }, scroller, el("div", { class: "heatmap-foot" }, readout), spoken);
+  const { canvas, spacer, scroller, readout, spoken, node } = createCanvasFrame("line view");
 
   let data: LinesData | null = null;
   let at: LineEnd | null = null;

@@ -4,11 +4,11 @@ import type { WeightDifference } from "../../../src/protocol/traceApi";
 import { el } from "../../dom";
 import { formatShape, formatShort, formatValue } from "../../format";
 import { createDataBar, type Save } from "../../parts/dataBar";
+import { createProblem } from "../../parts/problem";
 import { t } from "../../strings";
 import { button } from "../../toolkit";
 import { createBarChart } from "../pair/barChart";
 import type { Pair } from "../pair/pair";
-import { createProblem } from "../pair/problem";
 import { sortedWeights, weightsTable } from "./layout";
 
 export interface WeightsPart {

@@ -6,13 +6,13 @@ import { formatShape, formatValue } from "../../format";
 import { type Inspection, matrixOf, type ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
+import { createProblem } from "../../parts/problem";
 import { runText, valueText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { dropdown } from "../../toolkit";
 import { ENCODER } from "../layers/layout";
 import { embeddingParts } from "./layout";
 import { placeOf, selectedAt, selectionOf } from "./place";
-import { createProblem } from "./problem";
 import { rotaryAngles, rotaryText } from "./rotary";
 
 /** What is computed here instead of asked for: no tensor of the run. */

@@ -5,13 +5,13 @@ import { el, fill } from "../../dom";
 import { formatPercent, formatValue } from "../../format";
 import type { ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
+import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { button, dropdown, textField } from "../../toolkit";
 import { searched, shownToken } from "../nextToken/layout";
 import type { VocabularyToken } from "./neighbours";
 import { hasVocabulary, type Place, selectedAt, selectionOf } from "./place";
-import { createProblem } from "./problem";
 import { createScatter } from "./scatter";
 
 /** Pairs of components, as they are written in the choice. */

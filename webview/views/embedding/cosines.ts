@@ -6,11 +6,11 @@ import { formatValue } from "../../format";
 import { matrixOf, type ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
+import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { cosineMatrix } from "./layout";
 import { type Place, selectedAt, selectionOf } from "./place";
-import { createProblem } from "./problem";
 
 export function createCosines({ selection, save }: Pick<ViewContext, "selection" | "save">) {
   let place: Place | null = null;

@@ -6,13 +6,13 @@ import { el, fill } from "../../dom";
 import { formatValue } from "../../format";
 import type { ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
+import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { dropdown } from "../../toolkit";
 import { whenSeen } from "../pair/whenSeen";
 import { visibleText } from "../tokens/layout";
 import { hasVocabulary, type Place, selectedAt } from "./place";
-import { createProblem } from "./problem";
 
 const COUNT = 15;
 /** The engine reads the whole vocabulary for each answer: keys that are held down ask once. */

@@ -17,10 +17,10 @@ import { createAllTokens } from "./allTokens";
 import { createComponents } from "./components";
 import { createCosines } from "./cosines";
 import "./embedding.css";
+import { createProblem } from "../../parts/problem";
 import { comparedPlaces, type EmbeddingPart, embeddingParts, norm, rowOf, stack } from "./layout";
 import { createNeighbours } from "./neighbours";
 import { placeOf } from "./place";
-import { createProblem } from "./problem";
 
 export function createEmbeddingView({ section: makeSection, selection, save, explorer }: ViewContext): View {
   const section = makeSection(t("Embeddings"));

@@ -5,10 +5,10 @@ import { el } from "../../dom";
 import { formatValue } from "../../format";
 import { type Inspection, matrixOf, type ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
+import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { checkbox, dropdown } from "../../toolkit";
-import { createProblem } from "../embedding/problem";
 import { tokenLabel } from "../tokens/layout";
 import { cosinesByRow, formulaOf, type MapRow, mapRows, mapTable, normsOf, type Quantity, quantities } from "./layout";
 

@@ -5,11 +5,11 @@ import { el } from "../../dom";
 import { formatShort, formatValue } from "../../format";
 import type { Inspection } from "../../inspection";
 import { createDataBar, type Save } from "../../parts/dataBar";
+import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { dropdown } from "../../toolkit";
 import { createBarChart } from "../pair/barChart";
-import { createProblem } from "../pair/problem";
 import { type AttributedRow, attributedRows, attributionTable, sumOf } from "./layout";
 import type { Target } from "./target";
 

@@ -5,12 +5,12 @@ import { createHeatmap } from "../../charts/heatmap";
 import { el } from "../../dom";
 import type { ExplorerTools, Inspection } from "../../inspection";
 import { createDataBar, type Save } from "../../parts/dataBar";
+import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { button, dropdown } from "../../toolkit";
 import { attentionSize } from "../attention/layout";
 import { type AlignedTokens, alignTokens } from "../pair/layout";
-import { createProblem } from "../pair/problem";
 import { tokenLabel } from "../tokens/layout";
 import type { Patch, SweepSource } from "./layout";
 

@@ -7,7 +7,8 @@ import { el, fill } from "../../dom";
 import { formatValue } from "../../format";
 import type { ExplorerTools, Inspection, View, ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
-import { interventionText } from "../../parts/interventionChips";
+import { interventionChip, interventionText } from "../../parts/interventionChips";
+import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
 import { createStore } from "../../store";
 import { t } from "../../strings";
@@ -18,7 +19,6 @@ import { createDivergenceStrip } from "../pair/divergence";
 import { createLensColumns } from "../pair/lensColumns";
 import { createNextTokensPair } from "../pair/nextTokens";
 import type { Pair } from "../pair/pair";
-import { createProblem } from "../pair/problem";
 import { whenSeen } from "../pair/whenSeen";
 import { visibleText } from "../tokens/layout";
 import { createAttribution } from "./attribution";
@@ -243,25 +243,8 @@ export function createInterventionsView({ section: makeSection, selection, save,
     const { list: now } = tools.interventions.get();
     return JSON.stringify(now) === JSON.stringify(list);
   };
-  const drawChip = (each: Intervention) => {
-    const text = interventionText(each);
-    const remove = () => setList(list.filter((other) => other !== each));
-    return el(
-      "li",
-      { class: "chip" },
-      text,
-      el(
-        "button",
-        {
-          class: "chip-remove",
-          title: t("Undo"),
-          attrs: { type: "button", "aria-label": t("Undo {0}", text) },
-          on: { click: remove },
-        },
-        "×",
-      ),
-    );
-  };
+  const drawChip = (each: Intervention) =>
+    interventionChip(each, () => setList(list.filter((other) => other !== each)));
   const markPart = () => {
     const { heads } = sizes();
     const col = chosen.kind === "head" ? chosen.head : heads + ["attention", "mlp", "layer"].indexOf(chosen.kind);

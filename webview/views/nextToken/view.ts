@@ -11,10 +11,10 @@ import { el, fill, setAttr } from "../../dom";
 import { formatCount, formatPercent, formatValue } from "../../format";
 import type { Inspection, View, ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
+import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { textField } from "../../toolkit";
-import { createProblem } from "../embedding/problem";
 import { tokenLabel } from "../tokens/layout";
 import { moveToken } from "../tokens/view";
 import {

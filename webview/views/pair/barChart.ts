@@ -1,5 +1,6 @@
 /** Labelled bars on a canvas, one or two to a row: only those in view are painted, and each is read by pointer or keys. */
 
+import { createCanvasFrame } from "../../charts/canvasFrame";
 import { type Rgb, toCss } from "../../charts/colorScale";
 import { escapeXml, svgText } from "../../charts/svg";
 import { el, fill, setAttr } from "../../dom";
@@ -36,17 +37,9 @@ const GAP = 8;
 
 /** Makes an empty chart. `pick` is called for a row that is clicked or chosen with Enter. */
 export function createBarChart(pick: (row: number) => void): BarChart {
-  const canvas = el("canvas", { class: "heatmap-canvas" });
-  const spacer = el("div", { class: "heatmap-spacer" }, canvas);
-  const scroller = el(
-    "div",
-    { class: "heatmap-scroller", attrs: { tabindex: 0, role: "application", "aria-roledescription": "bar chart" } },
-    spacer,
-  );
-  const readout = el("div", { class: "readout", attrs: { "aria-hidden": "true" } });
-  const spoken = el("div", { class: "visually-hidden", attrs: { role: "status" } });
+  const { canvas, spacer, scroller, readout, foot, spoken, node } = createCanvasFrame("bar chart");
   const legend = el("div", { class: "legend" });
-  const node = el("div", { class: "heatmap" }, scroller, el("div", { class: "heatmap-foot" }, legend, readout), spoken);
+  foot.prepend(legend);
   let data: BarData | null = null;
   let at: number | null = null;
 

@@ -1,0 +1,19 @@
+/** What pictures on a canvas share: it scrolls in a focusable box, and below it stands what the user points at. */
+
+import { el } from "../dom";
+
+/** `kind` is what screen readers call the picture, such as "heatmap". */
+export function createCanvasFrame(kind: string) {
+  const canvas = el("canvas", { class: "heatmap-canvas" });
+  const spacer = el("div", { class: "heatmap-spacer" }, canvas);
+  const scroller = el(
+    "div",
+    { class: "heatmap-scroller", attrs: { tabindex: 0, role: "application", "aria-roledescription": kind } },
+    spacer,
+  );
+  const readout = el("div", { class: "readout", attrs: { "aria-hidden": "true" } });
+  const foot = el("div", { class: "heatmap-foot" }, readout);
+  const spoken = el("div", { class: "visually-hidden", attrs: { role: "status" } });
+  const node = el("div", { class: "heatmap" }, scroller, foot, spoken);
+  return { canvas, spacer, scroller, readout, foot, spoken, node };
+}
