@@ -106,8 +106,8 @@ export interface ExplorerTools {
 /** Whoever keeps the trace. */
 export type TraceHost = Pick<Client<TraceQuestions>, "call">;
 
-/** Tensors of a run that are kept in the page: a dozen heads' patterns of 1,024 tokens. */
-const TENSOR_BYTES = 48 * 2 ** 20;
+/** Tensors of a run that are kept in the page: two dozen heads' patterns of 1,024 tokens. */
+const TENSOR_BYTES = 96 * 2 ** 20;
 
 /** Wraps a trace; what was asked is kept, tensors as far as they fit, and asked again after an error. */
 export function createInspection(

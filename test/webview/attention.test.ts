@@ -10,6 +10,7 @@ import {
   cellParts,
   firstKeyMass,
   headOrder,
+  headsNear,
   kvHeadOf,
   moveHead,
   patternRow,
@@ -171,6 +172,12 @@ describe("the grid of heads", () => {
     expect(order.map(({ layer, head }) => `${layer}.${head}`)).toEqual(["1.0", "0.0", "1.1", "0.1"]);
   });
 
+  test("the heads on both sides come first, then those above and below, then the rest of the layer", () => {
+    const some = { ...kind!, layers: 3, heads: 4 };
+    const order = headsNear({ layer: 0, head: 1 }, some);
+    expect(order.map(({ layer, head }) => `${layer}.${head}`)).toEqual(["0.2", "0.0", "1.1", "0.3"]);
+  });
+
   test("keys move between heads and stay inside", () => {
     expect(moveHead("ArrowDown", 1, 8, 4)).toBe(5);
     expect(moveHead("ArrowDown", 5, 8, 4)).toBe(5);
@@ -188,9 +195,9 @@ test("the page keeps a few heads of a long text, not all", async () => {
   };
   const source = { kind: "typed", label: "", text: "hello", truncated: false } as const;
   const inspection = createInspection(info, source, { call: call as never });
-  for (let head = 0; head < 16; head++) await inspection.tensor("pattern", head);
-  await inspection.tensor("pattern", 15);
-  expect(asked).toHaveLength(16);
+  for (let head = 0; head < 30; head++) await inspection.tensor("pattern", head);
+  await inspection.tensor("pattern", 29);
+  expect(asked).toHaveLength(30);
   await inspection.tensor("pattern", 0);
-  expect(asked).toHaveLength(17);
+  expect(asked).toHaveLength(31);
 });

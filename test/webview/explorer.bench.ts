@@ -60,8 +60,13 @@ test("the Explorer at 1,024 tokens of GPT-2 124M's shape", async () => {
     tell("of every fetched value: handing over one pattern", await handingOver(page, parcel), null);
     await page.getByRole("tab", { name: "Attention", exact: true }).click();
     await page.waitForSelector("[aria-label*='head 0, 1024 ×'], [aria-label*='head 0,']");
-    tell("switching to the next head, from click to painted", await switchHeads(page, [1, 2, 3, 4, 5]), 100);
-    tell("switching to a head far away, from click to painted", await switchHeads(page, [9, 2, 11, 4, 7]), 100);
+    await page.waitForSelector("[data-head='0.0'] canvas[width='40']");
+    const near = ["0.1", "0.9", "0.2", "0.11", "0.4"];
+    tell("switching to a head of the same layer, from click to painted", await switchHeads(page, near, 0), 100);
+    const pointedAt = ["7.3", "2.8", "11.5", "4.10", "9.0"];
+    tell("to a head pointed at for 150 ms before the click", await switchHeads(page, pointedAt, 150), 100);
+    const unseen = ["3.6", "8.1", "1.11", "10.9", "5.5"];
+    tell("to a head of another layer, nothing of it fetched before", await switchHeads(page, unseen, 0), 100);
     tell("hovering over a pattern, from the move to painted", await hovers(page), 16);
     tell("the page's memory", [await memoryOf(page)], 300, "MB");
     expect(errors).toEqual([]);
@@ -86,25 +91,34 @@ async function handingOver(page: Page, parcel: (bytes: Uint8Array) => string): P
   return samples;
 }
 
-/** Looks at each head for a moment, as a person does; meanwhile the view may fetch those beside it. */
-const switchHeads = (page: Page, order: readonly number[]): Promise<number[]> =>
-  page.evaluate(async (heads) => {
-    const picker = document.querySelector<HTMLElement & { value: string }>("vscode-dropdown[aria-label='Head']");
-    if (!picker) throw new Error("there is no picker of heads");
-    const frame = () => new Promise<number>((done) => requestAnimationFrame(done));
-    const samples: number[] = [];
-    for (const head of heads) {
-      await new Promise((done) => setTimeout(done, 1500));
-      const began = performance.now();
-      picker.value = String(head);
-      picker.dispatchEvent(new Event("change"));
-      while (!document.querySelector(`.heatmap-scroller[aria-label*='head ${head},']`)) await frame();
-      await frame();
-      await new Promise((done) => setTimeout(done));
-      samples.push(performance.now() - began);
-    }
-    return samples;
-  }, order);
+/**
+ * Chooses heads in small, each a while after the pointer has come to it, and looks at each for a moment, as a person
+ * does; meanwhile the view may fetch those beside it.
+ */
+const switchHeads = (page: Page, order: readonly string[], pointedFor: number): Promise<number[]> =>
+  page.evaluate(
+    async ({ places, pause }) => {
+      const frame = () => new Promise<number>((done) => requestAnimationFrame(done));
+      const wait = (milliseconds: number) => new Promise((done) => setTimeout(done, milliseconds));
+      const samples: number[] = [];
+      for (const place of places) {
+        await wait(1500);
+        const button = document.querySelector<HTMLElement>(`[data-head='${place}']`);
+        if (!button) throw new Error(`there is no picture of head ${place}`);
+        if (pause > 0) button.dispatchEvent(new PointerEvent("pointerenter"));
+        await wait(pause);
+        const [layer, head] = place.split(".");
+        const began = performance.now();
+        button.click();
+        while (!document.querySelector(`.heatmap-scroller[aria-label*='layer ${layer}, head ${head},']`)) await frame();
+        await frame();
+        await wait(0);
+        samples.push(performance.now() - began);
+      }
+      return samples;
+    },
+    { places: order, pause: pointedFor },
+  );
 
 const hovers = (page: Page): Promise<number[]> =>
   page.evaluate(async () => {

@@ -46,8 +46,12 @@ export interface HeadGrid {
   readonly mark: (place: HeadPlace) => void;
 }
 
-/** `choose` is called for a head that is clicked or moved to. */
-export function createHeadGrid(choose: (place: HeadPlace) => void, save: Save): HeadGrid {
+/** `choose` is called for a head that is clicked or moved to, `point` for one under the pointer, and null after it. */
+export function createHeadGrid(
+  choose: (place: HeadPlace) => void,
+  point: (place: HeadPlace | null) => void,
+  save: Save,
+): HeadGrid {
   let score: HeadScore | "" = "";
   let sorted = false;
   let asked: { readonly inspection: Inspection; readonly kind: AttentionKind } | null = null;
@@ -164,7 +168,7 @@ export function createHeadGrid(choose: (place: HeadPlace) => void, save: Save): 
     if (key === laidOut) return;
     laidOut = key;
     const hadFocus = rows.contains(document.activeElement);
-    heads = headOrder(layers, count, by).map((place) => createHead(place, by !== null, choose));
+    heads = headOrder(layers, count, by).map((place) => createHead(place, by !== null, choose, point));
     rows.classList.toggle("sorted", by !== null);
     rows.classList.toggle("many", count > MANY);
     if (by) fill(rows, ...heads.map(({ node: each }) => each));
@@ -228,14 +232,19 @@ interface Head {
   readonly node: HTMLElement;
 }
 
-function createHead(place: HeadPlace, isNamed: boolean, choose: (place: HeadPlace) => void): Head {
+function createHead(
+  place: HeadPlace,
+  isNamed: boolean,
+  choose: (place: HeadPlace) => void,
+  point: (place: HeadPlace | null) => void,
+): Head {
   const { layer, head } = place;
   const pressed = el(
     "button",
     {
       class: "head-button",
       attrs: { type: "button", "aria-label": t("Layer {0}, head {1}", layer, head), "aria-pressed": "false" },
-      on: { click: () => choose(place) },
+      on: { click: () => choose(place), pointerenter: () => point(place), pointerleave: () => point(null) },
     },
     el("canvas", { class: "thumbnail" }),
   );

@@ -276,6 +276,15 @@ export function headOrder(layers: number, heads: number, score: Float32Array | n
   return places.sort((a, b) => (of(a) === of(b) ? 0 : of(b) - of(a)));
 }
 
+/** The other heads of a layer and this head of the layers beside it, those first that are most likely chosen next. */
+export function headsNear({ layer, head }: HeadPlace, { layers, heads }: AttentionKind): HeadPlace[] {
+  const others = Array.from({ length: heads }, (_, each) => ({ layer, head: each }))
+    .filter((place) => place.head !== head)
+    .sort((a, b) => Math.abs(a.head - head) - Math.abs(b.head - head) || b.head - a.head);
+  const beside = [layer + 1, layer - 1].filter((each) => each >= 0 && each < layers);
+  return [...others.slice(0, 2), ...beside.map((each) => ({ layer: each, head })), ...others.slice(2)];
+}
+
 /** Which of `count` heads in rows of `perRow` a key moves to; null for keys that do not move. */
 export function moveHead(key: string, at: number, count: number, perRow: number): number | null {
   const steps: Readonly<Record<string, number>> = {

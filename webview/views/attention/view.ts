@@ -19,6 +19,8 @@ import {
   attentionKinds,
   byRow,
   firstKeyMass,
+  type HeadPlace,
+  headsNear,
   type Line,
   type Masked,
   pairText,
@@ -32,6 +34,12 @@ import { createLinePicture, type LineEnd } from "./lines";
 
 /** How long a choice rests before what belongs to it, and what may be chosen next, is asked for. */
 const REST = 120;
+
+/** How long the pointer rests on a head in small before that head is asked for. */
+const POINTED = 40;
+
+/** What is asked for ahead of a choice, at most: a dozen heads of 1,024 tokens. */
+const AHEAD_BYTES = 48 * 2 ** 20;
 
 const KINDS: { readonly [K in AttentionKind["id"]]: string } = {
   cross: "Translation to source",
@@ -89,6 +97,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
   let chosenKey: number | null = null;
   let shown: Shown | null = null;
   let resting: ReturnType<typeof setTimeout> | undefined;
+  let pointing: ReturnType<typeof setTimeout> | undefined;
 
   const kindPicker = dropdown(t("From and to"), (id) => {
     chosen = id;
@@ -118,6 +127,13 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     draw();
   });
 
+  /** Whoever rests on a small picture may choose it: its head is on its way before the click. */
+  const pointAt = (place: HeadPlace | null) => {
+    clearTimeout(pointing);
+    const of = shown;
+    // What fails here, is told when it is asked for by a choice.
+    if (of && place) pointing = setTimeout(() => void fetchAhead(of, place).catch(() => undefined), POINTED);
+  };
   const selectQuery = (query: number) =>
     selection.set(shown?.kind.id === "encoder" ? { sourceToken: query } : { token: query });
   const selectKey = (key: number) => {
@@ -138,7 +154,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
   const note = el("p", { class: "small muted axis-note" });
   const summary = el("p", { class: "small muted" });
   const mass = el("p", { class: "small" });
-  const heads = createHeadGrid((place) => selection.set(place), save);
+  const heads = createHeadGrid((place) => selection.set(place), pointAt, save);
   const cell = createCellPanel(save);
 
   const fileName = () => {
@@ -355,6 +371,9 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     resting = setTimeout(() => void rested(), REST);
   };
 
+  const fetchAhead = ({ inspection: asked, kind, stage: of }: Shown, { layer, head }: HeadPlace) =>
+    asked.tensor(kind.valueName(layer, of === "pattern" ? "pattern" : "scores"), head);
+
   /** What belongs to the chosen cell, and then the heads that may be chosen next. */
   const rested = async () => {
     const of = shown;
@@ -385,16 +404,10 @@ export function createAttentionView({ section: makeSection, selection, save, exp
         weight: pattern.values[query * pattern.cols + key] as number,
       });
       // One after the other, so that a choice that is made meanwhile waits for one of them at most.
-      const value = of.stage === "pattern" ? "pattern" : "scores";
-      for (const [nextLayer, nextHead] of [
-        [layer, head + 1],
-        [layer, head - 1],
-        [layer + 1, head],
-        [layer - 1, head],
-      ] as const) {
+      const places = headsNear({ layer, head }, kind).slice(0, Math.floor(AHEAD_BYTES / of.values.byteLength));
+      for (const place of places) {
         if (!isCurrent()) return;
-        if (nextLayer < 0 || nextLayer >= kind.layers || nextHead < 0 || nextHead >= kind.heads) continue;
-        await asked.tensor(kind.valueName(nextLayer, value), nextHead);
+        await fetchAhead(of, place);
       }
     } catch (error) {
       if (!isCurrent()) return;
