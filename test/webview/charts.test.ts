@@ -11,7 +11,10 @@ import { toCsv } from "../../webview/charts/csv";
 import { cellAt, layoutGrid, moveCell, scrollToCell, tickStep, visibleCells } from "../../webview/charts/heatmapLayout";
 import { lineSvg } from "../../webview/charts/lineSvg";
 import { decimate, indexAt, smooth, ticks } from "../../webview/charts/series";
+import { createInspection } from "../../webview/inspection";
+import { toJson } from "../../webview/parts/tableJson";
 import { type ThemeKind, themes } from "./themes";
+import { tinyTrace } from "./tinyTrace";
 
 const square = { left: 50, top: 40, minCell: 2, maxCell: 28, rowHeight: "square", maxHeight: 420 } as const;
 
@@ -161,6 +164,27 @@ test("CSV quotes what needs it, so that a token of a comma, a quote or a line br
   expect(toCsv({ title: "", columns: ["a", "b", "c", "d", "e"], rows: 1, row })).toBe(
     'a,b,c,d,e\r\n",","""","a\nb"," ",0.1\r\n',
   );
+});
+
+test("JSON keeps each number as it is in memory, says the run it is from, and has null for what is not a number", () => {
+  const numbers = Float32Array.of(0.1, -1e-30, Number.NaN, Number.POSITIVE_INFINITY);
+  const table = {
+    title: "a “title”",
+    columns: ["token", "0", "1", "2", "3"],
+    rows: 1,
+    row: () => ['0 "\n', ...numbers],
+  };
+  const { info } = tinyTrace("hi");
+  const source = { kind: "typed", label: "", text: "hi", truncated: false } as const;
+  const inspection = createInspection(info, source, { call: () => Promise.reject(new Error("nothing is asked")) });
+  expect(JSON.parse(toJson(table, inspection))).toEqual({
+    title: "a “title”",
+    model: { name: info.model.name, step: info.model.step },
+    run: { number: info.trace, text: "hi", interventions: [] },
+    columns: ["token", "0", "1", "2", "3"],
+    rows: [['0 "\n', numbers[0], numbers[1], null, null]],
+  });
+  expect(JSON.parse(toJson({ ...table, rows: 0 }, null))).toMatchObject({ model: null, run: null, rows: [] });
 });
 
 describe("a line chart as SVG", () => {

@@ -3,7 +3,9 @@
 import { type TableData, toCsv } from "../charts/csv";
 import { el, fill, setAttr } from "../dom";
 import { formatCount, formatValue } from "../format";
+import type { Inspection } from "../inspection";
 import { t } from "../strings";
+import { toJson } from "./tableJson";
 
 export type Save = (name: string, data: Uint8Array) => void;
 
@@ -11,6 +13,8 @@ export interface DataSource {
   /** Without an ending, such as "attention-layer0-head1". */
   readonly fileName: () => string;
   readonly table: () => TableData | null;
+  /** The run that the numbers are from, where they are from one: a JSON file says it. */
+  readonly of?: () => Inspection | null | undefined;
   readonly picture?: () => HTMLCanvasElement | null;
   /** The picture with real text, which every size suits. */
   readonly svg?: () => string | null;
@@ -33,6 +37,9 @@ export function createDataBar(source: DataSource, save: Save, open = false): Dat
   const csv = () => {
     const table = source.table();
     return table ? toCsv(table) : null;
+  };
+  const saveText = (ending: string, text: string | null | undefined) => {
+    if (text) save(`${source.fileName()}.${ending}`, new TextEncoder().encode(text));
   };
   const action = (label: string, press: () => void) =>
     el("button", { class: "action", attrs: { type: "button" }, on: { click: press } }, label);
@@ -62,9 +69,10 @@ export function createDataBar(source: DataSource, save: Save, open = false): Dat
         said.textContent = "";
       }, 2000);
     }),
-    action(t("Save CSV"), () => {
-      const text = csv();
-      if (text !== null) save(`${source.fileName()}.csv`, new TextEncoder().encode(text));
+    action(t("Save CSV"), () => saveText("csv", csv())),
+    action(t("Save JSON"), () => {
+      const table = source.table();
+      saveText("json", table && toJson(table, source.of?.() ?? null));
     }),
     source.picture &&
       action(t("Save PNG"), async () => {
@@ -72,11 +80,7 @@ export function createDataBar(source: DataSource, save: Save, open = false): Dat
         const blob = picture && (await new Promise<Blob | null>((resolve) => picture.toBlob(resolve, "image/png")));
         if (blob) save(`${source.fileName()}.png`, new Uint8Array(await blob.arrayBuffer()));
       }),
-    source.svg &&
-      action(t("Save SVG"), () => {
-        const svg = source.svg?.();
-        if (svg) save(`${source.fileName()}.svg`, new TextEncoder().encode(svg));
-      }),
+    source.svg && action(t("Save SVG"), () => saveText("svg", source.svg?.())),
     said,
   );
   return { node: el("div", { class: "data" }, bar, holder), update: draw };

@@ -49,6 +49,7 @@ export function createArchitectureView({ section: makeSection, selection, save, 
     {
       fileName: () => `architecture-${inspection?.trace.model.name ?? ""}`.replace(/[^\w.-]+/g, "-"),
       table: () => root && architectureTable(root),
+      of: () => inspection,
     },
     save,
   );

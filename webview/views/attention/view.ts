@@ -167,6 +167,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     {
       fileName,
       table: () => shown && matrixTableOf(shown),
+      of: () => shown?.inspection,
       picture: () => (form === "lines" ? lines.picture() : heatmap.picture()),
       svg: () => (form === "lines" ? lines.svg() : heatmap.svg()),
     },

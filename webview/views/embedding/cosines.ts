@@ -33,6 +33,7 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
         const T = of.labels.length;
         return matrixTable(titleOf(of), of.labels, { rows: T, cols: T, values: cosines });
       },
+      of: () => shown?.of.inspection,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },

@@ -141,6 +141,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
         const steps = shownSteps();
         return steps.length > 0 ? generationTable(steps, t("Steps of the generation")) : null;
       },
+      of: () => generation?.inspection,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },

@@ -49,6 +49,7 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
           rows: shown.vector.length,
           row: (i) => [i, shown?.vector[i] as number],
         },
+      of: () => shown?.inspection,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },

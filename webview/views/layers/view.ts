@@ -60,7 +60,14 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
   let drawn: DrawnGroup[] = [];
   /** The value whose numbers are shown under its group. */
   let opened: ValueRow | null = null;
-  let shown: { row: ValueRow; labels: string[]; rows: number; cols: number; values: Float32Array } | null = null;
+  let shown: {
+    readonly of: Inspection;
+    readonly row: ValueRow;
+    readonly labels: readonly string[];
+    readonly rows: number;
+    readonly cols: number;
+    readonly values: Float32Array;
+  } | null = null;
 
   const heatmap = createHeatmap((row) => {
     if (shown) selection.set(isOfSource(shown.row) ? { sourceToken: row } : { token: row });
@@ -76,13 +83,14 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
     {
       fileName: () => shown?.row.name ?? "value",
       table: () => shown && matrixTable(shown.row.name, shown.labels, shown),
+      of: () => shown?.of,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },
     save,
   );
   const viewer = el("div", { class: "value-viewer" }, valueTitle, problem, heatmap.node, valueData.node);
-  const data = createDataBar({ fileName: () => "layers", table: () => shapeTable() }, save);
+  const data = createDataBar({ fileName: () => "layers", table: () => shapeTable(), of: () => inspection }, save);
   const node = el(
     "div",
     {},
@@ -171,7 +179,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
       const { rows, cols, values } = matrixOf(tensor);
       // Rows are tokens, except of values with one number per token: ids and mask.
       const labels = row.shape.length === 2 ? [row.label] : tokens;
-      shown = { row, labels, rows, cols, values };
+      shown = { of: asked, row, labels, rows, cols, values };
       const square = colTokens !== null;
       const columns = row.shape.length === 2 ? tokens : (colTokens?.map(tokenLabel) ?? "numbers");
       const isPattern = row.name.endsWith(".pattern");

@@ -87,6 +87,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
         columns.size > 0
           ? lensTable(places, columns, labels(), t("Logit lens, of the positions that were in view"))
           : null,
+      of: () => current,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },

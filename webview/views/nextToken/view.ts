@@ -98,6 +98,7 @@ export function createNextTokenView({ section: makeSection, selection, save, exp
         const title = t("Next token after {0} “{1}”", position, label());
         return now && distributionTable(now, title, restLabel(now));
       },
+      of: () => inspection,
       picture: () => {
         const now = picture();
         return now && drawBars(now);

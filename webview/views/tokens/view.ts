@@ -105,6 +105,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
           [...source, ...tokens],
           expected && shifted(expected, source.length),
         ),
+      of: () => current,
       picture: () => chipsPicture(parts()),
       svg: () => chipsSvg(parts()),
     },
