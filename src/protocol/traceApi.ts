@@ -139,8 +139,9 @@ export interface Attribution {
   readonly logit: number;
   readonly parts: readonly {
     /**
-     * "embed", "posEmbed", "head", "attnBias", "mlp", "finalNormBias", "headBias"; "norm", the bias of a norm inside the
-     * blocks; "attention", "stream": an attention, or all of the stream so far, that an intervention put in.
+     * "embed", "posEmbed", "head", "attnBias", "mlp", "finalNormBias", "headBias"; "crossHead" and "crossBias" of a
+     * translator's attention to the source; "norm", the bias of a norm inside the blocks; "attention", "cross", "stream":
+     * an attention, or all of the stream so far, that an intervention put in.
      */
     readonly kind: string;
     readonly layer: number | null;
@@ -280,7 +281,10 @@ export interface TraceDifference {
   readonly tokensDifferAt: number | null;
   /** KL(a || b) of the next token's distribution at each position, in bits. */
   readonly divergence: Float32Array;
-  /** By value that both have with one width: L2 norm of the difference by that of a's, [positions]. */
+  /**
+   * By value that both have with one width: L2 norm of the difference by that of a's, at each position; of what is over a
+   * translator's source, at those of the shorter source.
+   */
   readonly values: readonly { readonly name: string; readonly relative: Float32Array }[];
 }
 

@@ -125,11 +125,19 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
     releaseTrace: ({ trace }) => traces.release(trace),
 
     intervene: async ({ trace: id, interventions }) => {
-      const kept = traces.get(id);
+      const kept = traces.any(id);
       const began = performance.now();
       const loaded = await modelOf(kept);
       const changes = interventions.map((each) => withTrace(each, traces));
-      const { trace, nextToken: probabilities, ...told } = await loaded.intervene(kept, changes);
+      // A translator's run has a source.
+      const source = kept.run.source as NonNullable<SavedRun["source"]>;
+      const {
+        trace,
+        nextToken: probabilities,
+        ...told
+      } = loaded instanceof LoadedTranslator
+        ? await loaded.intervene({ ...kept, source }, changes)
+        : await loaded.intervene(kept, changes);
       return keep({ loaded, trace, probabilities, tokens: told.tokens, interventions }, told, began);
     },
     lens: async ({ trace: id, count, ...asked }, { signal }) => {
@@ -148,7 +156,7 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       return samplerView(logits, settings, writerOf(loaded), { count: Math.min(count, SAMPLER_TOKENS_TOLD), ids });
     },
     attribution: async ({ trace: id, ...asked }) => {
-      const kept = traces.get(id);
+      const kept = traces.any(id);
       return (await modelOf(kept)).attribution(kept.trace, asked, kept.interventions);
     },
 
@@ -187,13 +195,13 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
     },
 
     compareTraces: async ({ a, b }, { signal }) => {
-      const run = async (kept: KeptTrace) => {
+      const run = async (kept: KeptTrace<AnyLoaded>) => {
         const loaded = await modelOf(kept);
         const { model, vocabulary } = loaded;
         const logProbabilities = (rows: Float32Array) => loaded.logProbabilities(rows);
-        return { trace: kept.trace, cfg: model.cfg, vocabulary, logProbabilities };
+        return { trace: kept.trace, cfg: decoderOf(model.cfg), vocabulary, logProbabilities };
       };
-      return compareTraces(await run(traces.get(a)), await run(traces.get(b)), signal);
+      return compareTraces(await run(traces.any(a)), await run(traces.any(b)), signal);
     },
     compareWeights: ({ a, b }, { signal }) => compareWeights(a, b, signal),
     weightSummary: ({ dir, name, size }, { signal }) => weightSummary(dir, name, size, signal),
@@ -237,7 +245,7 @@ interface KeptTrace<Loaded extends AnyLoaded = LoadedModel> extends KeptValues {
 
 /** With the trace itself that a patch is from. */
 const withTrace = (each: Intervention, traces: Traces): EngineIntervention =>
-  each.kind === "scale" ? each : { ...each, from: { ...each.from, trace: traces.get(each.from.trace).trace } };
+  each.kind === "scale" ? each : { ...each, from: { ...each.from, trace: traces.any(each.from.trace).trace } };
 
 /** Traces that a view may still ask about. */
 class Traces {

@@ -7,8 +7,17 @@ A plain PyTorch model of its own, in float64; the file holds float32. Written wi
 The metadata key "variants" describes each variant, among others its "layout": the names and shapes of its parameters in
 the order in which the flat tensors `{variant}.params` and `.grads` hold them. Linear weights are transposed to [in, out].
 Sources and targets are padded with 0 to one length.
+
+Of the first pair alone, without padding, what follows when it is changed on the way, and what its parts add to a logit:
+
+{variant}.{change}      [T, V]    logits, changed as in `changes`; what is put in is from the second pair
+{variant}.heads         [L, H]    what each head adds to the logit of the most likely last token, and so on:
+{variant}.crossHeads    [L, H]
+{variant}.mlps          [L]
+{variant}.embeddings    [1]       of token and position together
 """
 
+import contextlib
 import json
 import math
 import pathlib
@@ -172,12 +181,126 @@ def reference(seed, config, smoothing):
     tensors = {
         "params": flat(named), "grads": flat([(name, p.grad) for name, p in named]), "logits": logits.detach()
     }  # fmt: skip
+    pairs = [
+        (source[row : row + 1, : SOURCE_LENGTHS[row]], target[row : row + 1, : TARGET_LENGTHS[row]]) for row in (0, 1)
+    ]
+    tensors |= interventions(model, pairs)
     layout = [[name, list((p.T if is_linear(name) else p).shape)] for name, p in named]
     described = dict(
         config=config, labelSmoothing=smoothing, layout=layout, source=source.tolist(), target=target.tolist(),
         labels=labels.tolist(), loss=loss.item(),
     )  # fmt: skip
     return described, tensors
+
+
+@contextlib.contextmanager
+def hooked(probes):
+    """Probes by place, (module, whether it is of what goes in): what one answers takes the value's place."""
+    handles = [
+        module.register_forward_pre_hook(lambda _, given, probe=probe: (probe(given[0]), *given[1:]))
+        if is_input
+        else module.register_forward_hook(lambda *call, probe=probe: probe(call[2]))
+        for (module, is_input), probe in probes.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def by_head(z):
+    """[1, T, H * K] as [1, T, H, K]"""
+    return z.view(*z.shape[:2], HEADS, -1)
+
+
+def scaled(factor, head=None):
+    def probe(value):
+        value = value.clone()
+        (value if head is None else by_head(value)[:, :, head]).mul_(factor)
+        return value
+
+    return probe
+
+
+def patched(position, values, head=None):
+    def probe(value):
+        value = value.clone()
+        if head is None:
+            value[0, position] = values
+        else:
+            by_head(value)[0, position, head] = values
+        return value
+
+    return probe
+
+
+def changes(model, other):
+    read, written = model.encoder.layers[0], model.decoder.layers[0]
+    kept = {}
+    places = [(written.cross.o, True), (read, False)]
+    with hooked({place: lambda x, place=place: kept.setdefault(place, x) for place in places}):
+        model(*other)
+    return {
+        "crossHead": {(written.cross.o, True): scaled(0, head=1)},
+        "cross": {(written.cross, False): scaled(0.5)},
+        "encoderHead": {(read.attention.o, True): scaled(0, head=0)},
+        "encoderMlp": {(read.mlp, False): scaled(0)},
+        "layer": {(module, False): scaled(0) for module in (written.attention, written.cross, written.mlp)},
+        "patchedCrossHead": {
+            (written.cross.o, True): patched(1, by_head(kept[written.cross.o, True])[0, 4, 0], head=0)
+        },
+        "patchedEncoder": {(read, False): patched(2, kept[read, False][0, 1])},
+    }  # fmt: skip
+
+
+def held(norm, x):
+    """A norm whose scale is a constant, so that derivatives are shares."""
+    centred = x - x.mean(-1, keepdim=True)
+    return centred * torch.rsqrt(x.var(-1, unbiased=False, keepdim=True) + norm.eps).detach() * norm.weight + norm.bias
+
+
+def attributions(model, pair):
+    """The derivative by each part times the part, where no other part depends on it."""
+    leaves = {}
+
+    def leaf(name):
+        def probe(value):
+            leaves[name] = value.detach().requires_grad_()
+            return leaves[name]
+
+        return probe
+
+    layers = model.decoder.layers
+    probes = {(layers[0], True): leaf("embeddings")}
+    for i, layer in enumerate(layers):
+        probes |= {(layer.attention.o, True): leaf(f"heads{i}"), (layer.cross.o, True): leaf(f"crossHeads{i}")}
+        probes[layer.mlp, False] = leaf(f"mlps{i}")
+    kept = nn.LayerNorm.forward
+    nn.LayerNorm.forward = held
+    try:
+        with hooked(probes):
+            logits = model(*pair)[0, -1]
+        logits[logits.argmax()].backward()
+    finally:
+        nn.LayerNorm.forward = kept
+    share = {name: (value * value.grad).detach()[:, -1:] for name, value in leaves.items()}
+
+    def of(name):
+        return [share[f"{name}{i}"] for i in range(len(layers))]
+
+    heads = {name: torch.stack([by_head(z)[0, 0].sum(-1) for z in of(name)]) for name in ("heads", "crossHeads")}
+    return heads | {"mlps": torch.stack([x.sum() for x in of("mlps")]), "embeddings": share["embeddings"].sum()[None]}
+
+
+def interventions(model, pairs):
+    pair, other = pairs
+    with torch.no_grad():
+        found = {}
+        for name, probes in changes(model, other).items():
+            with hooked(probes):
+                found[name] = model(*pair)[0]
+    return found | attributions(model, pair)
 
 
 def save(path, metadata, tensors):

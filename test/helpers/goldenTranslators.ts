@@ -18,6 +18,10 @@ export interface GoldenTranslator {
   readonly logits: Float32Array;
   readonly feeds: StepBatch;
   readonly loss: number;
+  /** Two sources and their targets, without padding. */
+  readonly pairs: readonly { readonly source: readonly number[]; readonly target: readonly number[] }[];
+  /** What was computed of the first of them when it was changed, and by its parts. */
+  readonly found: (name: string) => Float32Array;
 }
 
 interface Described {
@@ -77,6 +81,11 @@ function readGolden(): GoldenTranslator[] {
         targetMask: paddingMask(d.target.map(lengthOf), T),
       },
       loss: d.loss,
+      pairs: [0, 1].map((row) => {
+        const [source, target] = [d.source[row] ?? [], d.target[row] ?? []];
+        return { source: source.slice(0, lengthOf(source)), target: target.slice(0, lengthOf(target)) };
+      }),
+      found: (key: string) => tensor(`${name}.${key}`),
     };
   });
 }

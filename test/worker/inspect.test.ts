@@ -93,6 +93,28 @@ describe("a translator that is inspected", () => {
     expect(trace.residualNorms).toHaveLength(3 * trace.tokens.length);
   });
 
+  test("is run again with a change, and compared with what it was, of the source's tokens too", async () => {
+    const off = { kind: "scale", part: { kind: "mlp", stack: "encoder", layer: 0 }, factor: 0 } as const;
+    const changed = await engine.call("intervene", { trace: trace.trace, interventions: [off] });
+    expect(changed).toMatchObject({ interventions: [off], tokens: trace.tokens, values: trace.values });
+    expect(changed.source).toMatchObject({ tokens: trace.source?.tokens, translation: trace.source?.translation });
+    expect((await tensor(changed, "enc.blocks.0.mlpOut")).data.every((x) => x === 0)).toBe(true);
+    const { divergence, values } = await engine.call("compareTraces", { a: trace.trace, b: changed.trace });
+    expect(divergence).toHaveLength(trace.tokens.length);
+    expect(Math.max(...divergence)).toBeGreaterThan(0);
+    const relative = (name: string) => values.find((value) => value.name === name)?.relative;
+    expect(relative("enc.blocks.0.attnOut")).toEqual(new Float32Array(5));
+    expect(relative("enc.blocks.0.mlpOut")).toEqual(new Float32Array(5).fill(1));
+    expect(relative("blocks.0.crossOut")).toHaveLength(trace.tokens.length);
+
+    const same = await engine.call("intervene", { trace: changed.trace, interventions: [] });
+    expect(same.nextToken).toEqual(trace.nextToken);
+    const asked = { trace: changed.trace, position: 0, token: 4 };
+    const { parts, logit, remainder } = await engine.call("attribution", asked);
+    expect(parts.reduce((sum, { value }) => sum + value, remainder)).toBeCloseTo(logit, 6);
+    expect(Math.abs(remainder)).toBeLessThan(1e-4);
+  });
+
   test("is refused by what is for decoders alone, in one sentence", async () => {
     await expect(engine.call("generate", { dir: model, prompt: "the", maxNewTokens: 1 })).rejects.toThrow(
       /is of a translator, which turns whole sentences into others/,

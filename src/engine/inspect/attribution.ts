@@ -4,14 +4,15 @@
  * The residual stream is a sum of what embeddings, heads and MLPs add to it, and the head is linear. The norms between
  * them are not: each is held at the scale that it had in the run, and then is linear too (Elhage et al., 2021). The logit
  * is so walked back, as a direction in the stream, from the head to the embeddings; each part's share is its product with
- * the direction there. Sums are in float64.
+ * the direction there. Sums are in float64. Of a translator it is its decoder's stream: what heads read of the source is
+ * theirs, however the encoder made it.
  *
  * D dModel   E dEmbed   H nHeads   K dHead
  */
 
 import { threadsFor } from "../generate/decoding";
 import { constant, input, linear, type Node, oneHot, rows } from "../graph/node";
-import type { DecoderConfig } from "../nn/config";
+import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { dense } from "../nn/decoder";
 import type { ParamNodes } from "../nn/params";
 import { lower } from "../runtime/lower";
@@ -38,8 +39,9 @@ export interface Attribution {
 
 export interface AttributedPart {
   /**
-   * "embed", "posEmbed", "head", "attnBias", "mlp", "finalNormBias", "headBias"; "norm", the bias of a norm inside the
-   * blocks; "attention", "stream": an attention, or all of the stream so far, that an intervention put in.
+   * "embed", "posEmbed", "head", "attnBias", "mlp", "finalNormBias", "headBias"; "crossHead" and "crossBias" of a
+   * translator's attention to the source; "norm", the bias of a norm inside the blocks; "attention", "cross", "stream": an
+   * attention, or all of the stream so far, that an intervention put in.
    */
   readonly kind: string;
   readonly layer: number | null;
@@ -51,7 +53,7 @@ export class Attributor {
   #session: Promise<Session> | undefined;
 
   constructor(
-    readonly cfg: DecoderConfig,
+    readonly model: ModelConfig,
     readonly weights: DeviceWeights,
   ) {}
 
@@ -61,17 +63,21 @@ export class Attributor {
     { position, token, against }: AttributionOptions,
     interventions: readonly Intervention<unknown>[] = [],
   ): Promise<Attribution> {
-    const { cfg, weights } = this;
+    const { model, weights } = this;
+    const cfg = decoderOf(model);
+    const sublayers = sublayersOf(model);
     const T = trace.get("ids")?.shape[1] as number;
     requirePosition(position, T);
     requireToken(token, cfg);
     if (against !== undefined) requireToken(against, cfg);
     this.#session ??= Session.create(
-      lower(partsGraph(cfg, weights.param), weights.device),
+      lower(partsGraph(cfg, sublayers, weights.param), weights.device),
       weights.device,
       threadsFor(cfg),
     );
-    const z = Array.from({ length: cfg.nLayers }, (_, l) => [`z.${l}`, headsApart(trace, l, position, cfg)]);
+    const z = layersOf(cfg).flatMap((block) =>
+      sublayers.map(({ name }) => [`${block}.${name}.z`, headsApart(trace, `${block}.${name}.z`, position, cfg)]),
+    );
     const ids = Int32Array.of(token, against ?? token);
     const values = await (await this.#session).compute({ ...weights.feeds, ...Object.fromEntries(z), ids });
 
@@ -89,7 +95,8 @@ export class Attributor {
       logitOf(token, own as Float64Array, ownBias) -
       (against === undefined ? 0 : logitOf(against, other as Float64Array, otherBias));
 
-    const parts = walk({ cfg, values, at, changed: (name) => changeOf(name, position, interventions, cfg) }, direction);
+    const changed = (name: string) => changeOf(name, position, interventions, model);
+    const parts = walk({ cfg, sublayers, values, at, changed }, direction);
     if (cfg.headBias) parts.unshift(part("headBias", ownBias - (against === undefined ? 0 : otherBias)));
     return {
       logit,
@@ -117,8 +124,42 @@ const part = (
   value,
 });
 
+/** Attention that a block adds, to its own positions or to the source: names of its values and parts. */
+interface Sublayer {
+  readonly name: "attn" | "cross";
+  /** The matrix that its heads write through. */
+  readonly out: string;
+  /** The norm that it passes in post-norm blocks. */
+  readonly norm: string;
+  /** The stream before it. */
+  readonly before: string;
+  readonly kinds: { readonly head: string; readonly bias: string; readonly whole: string };
+}
+
+const SELF: Sublayer = {
+  name: "attn",
+  out: "o",
+  norm: "ln1",
+  before: "residPre",
+  kinds: { head: "head", bias: "attnBias", whole: "attention" },
+};
+
+const CROSS: Sublayer = {
+  name: "cross",
+  out: "cross.o",
+  norm: "lnCross",
+  before: "residMid",
+  kinds: { head: "crossHead", bias: "crossBias", whole: "cross" },
+};
+
+/** In the order of the model. */
+const sublayersOf = (model: ModelConfig): readonly Sublayer[] => (isEncoderDecoder(model) ? [SELF, CROSS] : [SELF]);
+
+const layersOf = ({ nLayers }: DecoderConfig): string[] => Array.from({ length: nLayers }, (_, l) => `blocks.${l}`);
+
 interface Run {
   readonly cfg: DecoderConfig;
+  readonly sublayers: readonly Sublayer[];
   /** What `partsGraph` computed. */
   readonly values: Readonly<Record<string, Float32Array>>;
   /** A value of the stream at the position, [D]. */
@@ -127,7 +168,7 @@ interface Run {
 }
 
 /** The parts from the last to the first; `g` is the direction that is looked for after the last block and its norm. */
-function walk({ cfg, values, at, changed }: Run, g: Float64Array): AttributedPart[] {
+function walk({ cfg, sublayers, values, at, changed }: Run, g: Float64Array): AttributedPart[] {
   const { nLayers, nHeads: H, dModel: D } = cfg;
   const parts: AttributedPart[] = [];
   /** Goes back over a norm that read x. */
@@ -136,28 +177,16 @@ function walk({ cfg, values, at, changed }: Run, g: Float64Array): AttributedPar
     if (bias) parts.push(part(kind, dot(g, bias), layer));
     return beforeNorm(g, x, values[`${name}.weight'`], cfg);
   };
-
-  if (cfg.finalNorm) g = overNorm("lnFinal", at(lastOf(cfg)), "finalNormBias", null);
-  for (let l = nLayers - 1; l >= 0; l--) {
+  const attended = (l: number, { name, out, kinds }: Sublayer) => {
     const block = `blocks.${l}`;
-    if (changed(`${block}.residPost`).isPatched) {
-      parts.push(part("stream", dot(g, at(`${block}.residPost`)), l));
-      return parts;
-    }
-    if (cfg.norm === "post")
-      g = overNorm(`${block}.ln2`, sum(at(`${block}.residMid`), at(`${block}.mlpOut`)), "norm", l);
-    parts.push(part("mlp", dot(g, at(`${block}.mlpOut`)), l));
-    if (cfg.norm === "post")
-      g = overNorm(`${block}.ln1`, sum(at(`${block}.residPre`), at(`${block}.attnOut`)), "norm", l);
-
-    const attention = changed(`${block}.attnOut`);
+    const attention = changed(`${block}.${name}Out`);
     if (attention.isPatched) {
-      parts.push(part("attention", dot(g, at(`${block}.attnOut`)), l));
-      continue;
+      parts.push(part(kinds.whole, dot(g, at(`${block}.${name}Out`)), l));
+      return;
     }
-    const heads = values[`heads.${l}`] as Float32Array; // [H, D]
+    const heads = values[`${block}.${name}.heads`] as Float32Array; // [H, D]
     const ofHead = (h: number) => heads.subarray(h * D, (h + 1) * D);
-    const bias = values[`${block}.o.bias'`];
+    const bias = values[`${block}.${out}.bias'`];
     let into: Float64Array = g.map((x) => x * attention.factor);
     if (cfg.norm === "sandwich" || cfg.norm === "output") {
       const written = Float64Array.from({ length: D }, (_, i) => {
@@ -169,8 +198,27 @@ function walk({ cfg, values, at, changed }: Run, g: Float64Array): AttributedPar
       if (after) parts.push(part("norm", dot(into, after), l));
       into = beforeNorm(into, written, values[`${block}.ln1Out.weight'`], cfg);
     }
-    if (bias) parts.push(part("attnBias", dot(into, bias), l));
-    for (let h = H - 1; h >= 0; h--) parts.push(part("head", dot(into, ofHead(h)), l, h));
+    if (bias) parts.push(part(kinds.bias, dot(into, bias), l));
+    for (let h = H - 1; h >= 0; h--) parts.push(part(kinds.head, dot(into, ofHead(h)), l, h));
+  };
+
+  if (cfg.finalNorm) g = overNorm("lnFinal", at(lastOf(cfg)), "finalNormBias", null);
+  for (let l = nLayers - 1; l >= 0; l--) {
+    const block = `blocks.${l}`;
+    if (changed(`${block}.residPost`).isPatched) {
+      parts.push(part("stream", dot(g, at(`${block}.residPost`)), l));
+      return parts;
+    }
+    const beforeMlp = sublayers.length > 1 ? "residCross" : "residMid";
+    if (cfg.norm === "post")
+      g = overNorm(`${block}.ln2`, sum(at(`${block}.${beforeMlp}`), at(`${block}.mlpOut`)), "norm", l);
+    parts.push(part("mlp", dot(g, at(`${block}.mlpOut`)), l));
+    for (const sublayer of sublayers.toReversed()) {
+      const { name, norm, before } = sublayer;
+      if (cfg.norm === "post")
+        g = overNorm(`${block}.${norm}`, sum(at(`${block}.${before}`), at(`${block}.${name}Out`)), "norm", l);
+      attended(l, sublayer);
+    }
   }
   if (changed("blocks.0.residPre").isPatched) {
     parts.push(part("stream", dot(g, at("blocks.0.residPre"))));
@@ -206,11 +254,12 @@ function beforeNorm(
 }
 
 /**
- * `directions` [2, D]: of two tokens, how their logits read what comes into the head; `headBias` [2]; `heads.{l}` [H, D]:
- * what each head writes, of `z.{l}` [H, H*K]; and the norms and biases that the walk back needs, `{parameter}'`.
+ * `directions` [2, D]: of two tokens, how their logits read what comes into the head; `headBias` [2]; of each sublayer
+ * `.heads` [H, D]: what each head writes, of `.z` [H, H*K]; and the norms and biases that the walk back needs,
+ * `{parameter}'`.
  */
-function partsGraph(cfg: DecoderConfig, param: ParamNodes): Record<string, Node> {
-  const { nLayers, nHeads: H, dHead: K } = cfg;
+function partsGraph(cfg: DecoderConfig, sublayers: readonly Sublayer[], param: ParamNodes): Record<string, Node> {
+  const { nHeads: H, dHead: K } = cfg;
   const ids = input("ids", [2], "i32");
   const outputs: Record<string, Node> = { directions: directions(ids, param, cfg) };
   if (cfg.headBias) outputs.headBias = rows(param("head.bias").reshape([cfg.vocabSize, 1]), ids).reshape([2]);
@@ -223,12 +272,15 @@ function partsGraph(cfg: DecoderConfig, param: ParamNodes): Record<string, Node>
     has: (name: string) => !name.endsWith(".bias") && param.has(name),
   });
   if (cfg.finalNorm) vectors("lnFinal");
-  for (let l = 0; l < nLayers; l++) {
-    const block = `blocks.${l}`;
-    outputs[`heads.${l}`] = dense(input(`z.${l}`, [H, H * K]), `${block}.o`, matrices, cfg); // [H, D]
-    if (param.has(`${block}.o.bias`)) outputs[`${block}.o.bias'`] = param(`${block}.o.bias`);
+  for (const block of layersOf(cfg)) {
+    for (const { name, out, norm } of sublayers) {
+      const heads = dense(input(`${block}.${name}.z`, [H, H * K]), `${block}.${out}`, matrices, cfg);
+      outputs[`${block}.${name}.heads`] = heads; // [H, D]
+      if (param.has(`${block}.${out}.bias`)) outputs[`${block}.${out}.bias'`] = param(`${block}.${out}.bias`);
+      if (cfg.norm === "post") vectors(`${block}.${norm}`);
+    }
     if (cfg.norm === "sandwich" || cfg.norm === "output") vectors(`${block}.ln1Out`);
-    if (cfg.norm === "post") for (const name of ["ln1", "ln2"]) vectors(`${block}.${name}`);
+    if (cfg.norm === "post") vectors(`${block}.ln2`);
   }
   return outputs;
 }
@@ -248,14 +300,14 @@ function directions(ids: Node, param: ParamNodes, cfg: DecoderConfig): Node {
   return linear(own, into, undefined, { transW: cfg.weightLayout === "inOut" }); // [2, D]
 }
 
-/** A layer's z at a position, each head in a row of its own among zeros: [H, H*K]. */
+/** A z at a position, each head in a row of its own among zeros: [H, H*K]. */
 function headsApart(
   trace: Trace,
-  layer: number,
+  name: string,
   position: number,
   { nHeads: H, dHead: K }: DecoderConfig,
 ): Float32Array {
-  const { data, shape } = trace.get(`blocks.${layer}.attn.z`) as { data: Float32Array; shape: readonly number[] };
+  const { data, shape } = trace.get(name) as { data: Float32Array; shape: readonly number[] };
   const T = shape[2] as number;
   const apart = new Float32Array(H * H * K);
   for (let h = 0; h < H; h++) {

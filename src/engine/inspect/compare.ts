@@ -23,13 +23,17 @@ export interface TraceDifference {
   readonly tokensDifferAt: number | null;
   /** KL(a || b) of the next token's distribution at each position, in bits. */
   readonly divergence: Float32Array;
-  /** By value that both have with one width: L2 norm of the difference by that of a's, [positions]. */
+  /**
+   * By value that both have with one width: L2 norm of the difference by that of a's, at each position; of what is over a
+   * translator's source, at those of the shorter source.
+   */
   readonly values: readonly { readonly name: string; readonly relative: Float32Array }[];
 }
 
 /** A run and what reads its last vectors. */
 export interface ComparedRun {
   readonly trace: Trace;
+  /** Of what writes. */
   readonly cfg: DecoderConfig;
   /** Each token's text, [V]. */
   readonly vocabulary: readonly string[];
@@ -54,14 +58,14 @@ export async function compareTraces(a: ComparedRun, b: ComparedRun, signal?: Abo
     divergence: await divergence(a, b, positions, signal),
     values: [...a.trace].flatMap(([name, value]) => {
       const other = b.trace.get(name);
-      const relative = other && !WITHOUT_POSITIONS.has(name) ? relativeDifference(value, other, positions) : null;
+      const relative = other && !WITHOUT_POSITIONS.has(name) ? relativeDifference(value, other) : null;
       return relative ? [{ name, relative }] : [];
     }),
   };
 }
 
 /** Of these a trace has one row for all, or what is no vector. */
-const WITHOUT_POSITIONS: ReadonlySet<string> = new Set(["ids", "mask", "logits"]);
+const WITHOUT_POSITIONS: ReadonlySet<string> = new Set(["ids", "mask", "enc.ids", "enc.mask", "logits"]);
 
 /** By tiles of positions: two whole vocabularies of numbers for each are a lot. */
 async function divergence(a: ComparedRun, b: ComparedRun, positions: number, signal?: AbortSignal) {
@@ -98,13 +102,13 @@ function lastVectors({ trace, cfg }: ComparedRun, from: number, to: number): Flo
 }
 
 /** Of values [1, T, D] or [1, H, T, K], by position; null where their widths differ. */
-function relativeDifference(a: TraceValue, b: TraceValue, positions: number): Float32Array | null {
+function relativeDifference(a: TraceValue, b: TraceValue): Float32Array | null {
   const isByHead = a.shape.length === 4;
   const widthOf = ({ shape }: TraceValue) => (isByHead ? [shape[1], shape[3]] : [1, shape[2]]);
   if (a.shape.length !== b.shape.length || widthOf(a).join() !== widthOf(b).join()) return null;
   const [H, K] = widthOf(a) as [number, number];
   const [Ta, Tb] = [a, b].map(({ shape }) => shape.at(-2)) as [number, number];
-  return Float32Array.from({ length: positions }, (_, t) => {
+  return Float32Array.from({ length: Math.min(Ta, Tb) }, (_, t) => {
     let [difference, size] = [0, 0];
     for (let h = 0; h < H; h++) {
       for (let i = 0; i < K; i++) {

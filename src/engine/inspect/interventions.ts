@@ -7,13 +7,16 @@
  * A head is what attention reads with it, z: scaling z before W_O scales what the head adds. Where a norm follows on what
  * a sublayer adds (Gemma 2, OLMo 2, post-norm), attention without a head is normed again as in any other run.
  *
+ * A translator has two stacks of layers, and in its decoder also the attention to the source, z and crossOut of its own.
+ *
  * B batch   T position   N = T*B rows   D dModel   H nHeads   K dHead
  */
 
 import { EngineError } from "../errors";
 import { input, type Node } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
-import type { DecoderConfig } from "../nn/config";
+import { type DecoderConfig, isEncoderDecoder, type ModelConfig } from "../nn/config";
+import { ENCODER } from "../nn/params";
 import type { Trace } from "./trace";
 
 /** A value of the run, changed before what follows reads it. Patches come after scales. */
@@ -24,24 +27,30 @@ export type Intervention<Source = Trace> =
   | {
       readonly kind: "patch";
       readonly value: PatchedValue;
+      /** Of a token; in an encoder of one of the source. */
       readonly position: number;
       readonly from: { readonly trace: Source; readonly position: number };
     };
 
-/** A part of the model that adds to the residual stream. */
+/** Where a part or a value is. */
+interface Layered {
+  /** Of a translator; the decoder where neither is named. */
+  readonly stack?: "encoder" | "decoder" | undefined;
+  readonly layer: number;
+}
+
+/** A part of the model that adds to the residual stream; "crossHead" and "cross" are of attention to the source. */
 export type Part =
-  | { readonly kind: "head"; readonly layer: number; readonly head: number }
-  | { readonly kind: "attention"; readonly layer: number }
-  | { readonly kind: "mlp"; readonly layer: number }
-  /** Attention and MLP. */
-  | { readonly kind: "layer"; readonly layer: number };
+  | (Layered & { readonly kind: "head" | "crossHead"; readonly head: number })
+  /** A layer is all that it adds: its attention, or both of them, and its MLP. */
+  | (Layered & { readonly kind: "attention" | "cross" | "mlp" | "layer" });
 
 /** A value that can be patched; a head's is its `z`. */
 export type PatchedValue =
-  | { readonly kind: "head"; readonly layer: number; readonly head: number }
-  | { readonly kind: "attnOut" | "mlpOut" | "residPre" | "residPost"; readonly layer: number };
+  | (Layered & { readonly kind: "head" | "crossHead"; readonly head: number })
+  | (Layered & { readonly kind: "attnOut" | "crossOut" | "mlpOut" | "residPre" | "residPost" });
 
-const IS_CHANGEABLE = /^blocks\.(0\.residPre|\d+\.(attn\.z|attnOut|mlpOut|residPost))$/;
+const IS_CHANGEABLE = /^(enc\.)?blocks\.(0\.residPre|\d+\.((attn|cross)\.z|(attn|cross|mlp)Out|residPost))$/;
 
 /** The value under its name, as the run's inputs change it. */
 export function changeable(name: string, x: Node): Node {
@@ -52,18 +61,19 @@ export function changeable(name: string, x: Node): Node {
   return x.mul(input(`${name}.factor`, shape(1))).add(input(`${name}.shift`, shape(width)));
 }
 
-/** What those inputs are given; patches are of runs of one sequence of T tokens. */
+/** How many tokens a run has; `S` are the source's, of a translator. */
+export interface Lengths {
+  readonly T: number;
+  readonly S?: number;
+}
+
+/** What those inputs are given; patches are of runs of one sequence, of a translator of one pair. */
 export function changeFeeds(
-  cfg: DecoderConfig,
-  T: number,
+  cfg: ModelConfig,
+  lengths: Lengths,
   interventions: readonly Intervention[],
 ): Record<string, Float32Array> {
-  const { nLayers, nHeads: H, dHead: K, dModel: D } = cfg;
-  const changes = new Map<string, Change>([["blocks.0.residPre", new Change(1, D)]]);
-  for (let l = 0; l < nLayers; l++) {
-    changes.set(`blocks.${l}.attn.z`, new Change(H, K));
-    for (const name of ["attnOut", "mlpOut", "residPost"]) changes.set(`blocks.${l}.${name}`, new Change(1, D));
-  }
+  const changes = new Map(stacksOf(cfg).flatMap((stack) => valuesOf(stack, lengthIn(stack, lengths))));
   for (const intervention of interventions) {
     if (intervention.kind === "scale") {
       const { part, factor } = intervention;
@@ -71,20 +81,54 @@ export function changeFeeds(
       for (const { name, head } of scaledValues(part, cfg)) changes.get(name)?.scale(head, factor);
     } else {
       const { value, position, from } = intervention;
+      const stack = stackOf(value, cfg);
       const { name, head } = patchedValue(value, cfg);
-      requirePosition(position, T);
-      changes.get(name)?.patch(head, position, vectorOf(from.trace, name, head, from.position, cfg));
+      requirePosition(position, lengthIn(stack, lengths));
+      changes.get(name)?.patch(head, position, vectorOf(from.trace, name, head, from.position, stack.cfg));
     }
   }
   return Object.fromEntries(
     [...changes].flatMap(([name, change]) => {
-      const { factor, shift } = change.arrays(T);
+      const { factor, shift } = change.arrays();
       return [
         [`${name}.factor`, factor],
         [`${name}.shift`, shift],
       ];
     }),
   );
+}
+
+/** The layers of a model: of a translator its encoder's, and its decoder's, which attend to the source as well. */
+interface Stack {
+  /** What names of its values begin with. */
+  readonly prefix: string;
+  readonly cfg: DecoderConfig;
+  readonly crosses: boolean;
+}
+
+function stacksOf(cfg: ModelConfig): readonly [Stack, ...Stack[]] {
+  if (!isEncoderDecoder(cfg)) return [{ prefix: "", cfg, crosses: false }];
+  return [
+    { prefix: "", cfg: cfg.decoder, crosses: true },
+    { prefix: ENCODER, cfg: cfg.encoder, crosses: false },
+  ];
+}
+
+const lengthIn = ({ prefix }: Stack, { T, S = 0 }: Lengths): number => (prefix === ENCODER ? S : T);
+
+/** Every value of a stack that can be changed, by its name. */
+function valuesOf({ prefix, cfg, crosses }: Stack, T: number): [string, Change][] {
+  const { nLayers, nHeads: H, dHead: K, dModel: D } = cfg;
+  const attentions = crosses ? ["attn", "cross"] : ["attn"];
+  const layers = Array.from({ length: nLayers }, (_, l) => `${prefix}blocks.${l}`);
+  return [
+    [`${prefix}blocks.0.residPre`, new Change(1, D, T)],
+    ...layers.flatMap((block) => [
+      ...attentions.map((name): [string, Change] => [`${block}.${name}.z`, new Change(H, K, T)]),
+      ...[...attentions, "mlp"].map((name): [string, Change] => [`${block}.${name}Out`, new Change(1, D, T)]),
+      [`${block}.residPost`, new Change(1, D, T)] satisfies [string, Change],
+    ]),
+  ];
 }
 
 /** What is done to one value: its heads, or the whole as one. */
@@ -95,6 +139,8 @@ class Change {
   constructor(
     readonly heads: number,
     readonly width: number,
+    /** Positions of the run. */
+    readonly length: number,
   ) {
     this.#factors = new Float32Array(heads).fill(1);
   }
@@ -107,9 +153,9 @@ class Change {
     this.#patches.push({ head, position, values });
   }
 
-  /** factor [heads, 1 or T], shift [heads, 1 or T, width] */
-  arrays(T: number): { factor: Float32Array; shift: Float32Array } {
-    const rows = this.#patches.length > 0 ? T : 1;
+  /** factor [heads, 1 or length], shift [heads, 1 or length, width] */
+  arrays(): { factor: Float32Array; shift: Float32Array } {
+    const rows = this.#patches.length > 0 ? this.length : 1;
     const factor = Float32Array.from({ length: this.heads * rows }, (_, i) => this.#factors[Math.floor(i / rows)] ?? 1);
     const shift = new Float32Array(this.heads * rows * this.width);
     for (const { head, position, values } of this.#patches) {
@@ -126,32 +172,47 @@ interface Place {
   readonly head: number;
 }
 
-function scaledValues(part: Part, cfg: DecoderConfig): readonly Place[] {
-  const { layer } = part;
-  requireLayer(layer, cfg);
+function scaledValues(part: Part, cfg: ModelConfig): readonly Place[] {
+  const stack = stackOf(part, cfg);
+  const block = `${stack.prefix}blocks.${part.layer}`;
+  const whole = (...names: string[]) => names.map((name) => ({ name: `${block}.${name}`, head: 0 }));
   switch (part.kind) {
     case "head":
-      requireHead(part.head, cfg);
-      return [{ name: `blocks.${layer}.attn.z`, head: part.head }];
+    case "crossHead":
+      return [headPlace(part, block, stack.cfg)];
     case "attention":
-      return [{ name: `blocks.${layer}.attnOut`, head: 0 }];
+      return whole("attnOut");
+    case "cross":
+      return whole("crossOut");
     case "mlp":
-      return [{ name: `blocks.${layer}.mlpOut`, head: 0 }];
+      return whole("mlpOut");
     case "layer":
-      return ["attnOut", "mlpOut"].map((name) => ({ name: `blocks.${layer}.${name}`, head: 0 }));
+      return stack.crosses ? whole("attnOut", "crossOut", "mlpOut") : whole("attnOut", "mlpOut");
   }
 }
 
-function patchedValue(value: PatchedValue, cfg: DecoderConfig): Place {
+function patchedValue(value: PatchedValue, cfg: ModelConfig): Place {
   const { kind, layer } = value;
-  requireLayer(layer, cfg);
-  if (kind === "head") {
-    requireHead(value.head, cfg);
-    return { name: `blocks.${layer}.attn.z`, head: value.head };
-  }
+  const stack = stackOf(value, cfg);
+  if (kind === "head" || kind === "crossHead") return headPlace(value, `${stack.prefix}blocks.${layer}`, stack.cfg);
   // What goes into a block is what came out of the one before.
-  if (kind === "residPre" && layer > 0) return { name: `blocks.${layer - 1}.residPost`, head: 0 };
-  return { name: `blocks.${layer}.${kind}`, head: 0 };
+  if (kind === "residPre" && layer > 0) return { name: `${stack.prefix}blocks.${layer - 1}.residPost`, head: 0 };
+  return { name: `${stack.prefix}blocks.${layer}.${kind}`, head: 0 };
+}
+
+function headPlace(of: Extract<Part, { head: number }>, block: string, cfg: DecoderConfig): Place {
+  requireHead(of.head, cfg);
+  return { name: `${block}.${of.kind === "head" ? "attn" : "cross"}.z`, head: of.head };
+}
+
+/** The stack that a part or a value is of, which has such a layer and attends as it says. */
+function stackOf({ kind, stack, layer }: Part | PatchedValue, cfg: ModelConfig): Stack {
+  const [decoder, encoder] = stacksOf(cfg);
+  const own = stack === "encoder" ? encoder : decoder;
+  if (!own) throw new EngineError("config", "There is no encoder; this model is a decoder alone.");
+  requireLayer(layer, own.cfg);
+  if (own.crosses || (kind !== "crossHead" && kind !== "cross" && kind !== "crossOut")) return own;
+  throw new EngineError("config", "There is no attention to a source here; only a translator's decoder has it.");
 }
 
 /** A value [1, T, D], or a head's [1, H, T, K], at a position. */
@@ -188,7 +249,7 @@ export function changeOf(
   name: string,
   position: number,
   interventions: readonly Intervention<unknown>[],
-  cfg: DecoderConfig,
+  cfg: ModelConfig,
 ): { readonly factor: number; readonly isPatched: boolean } {
   let [factor, isPatched] = [1, false];
   for (const each of interventions) {

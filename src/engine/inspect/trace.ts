@@ -93,7 +93,7 @@ export class Tracer {
         T,
       ),
       ...maskFeeds(this.cfg, T),
-      ...changeFeeds(this.cfg, T, interventions),
+      ...changeFeeds(this.cfg, { T }, interventions),
       logitRows: Int32Array.from(logitRows),
     });
 

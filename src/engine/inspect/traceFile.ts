@@ -317,9 +317,10 @@ function modelFrom(model: Json, config: ModelConfig, field: Fields): ModelInfo {
 function interventionFrom(value: unknown, field: Fields, fail: Fail): Intervention<number> {
   const given = field.object(value, "interventions");
   const place = (of: unknown) => {
-    const { kind, layer, head } = field.object(of, "interventions");
-    const isHead = kind === "head" && { head: field.count(head, "head") };
-    return { kind: field.text(kind, "interventions"), layer: field.count(layer, "layer"), ...isHead };
+    const { kind, stack, layer, head } = field.object(of, "interventions");
+    const isHead = (kind === "head" || kind === "crossHead") && { head: field.count(head, "head") };
+    const isNamed = stack !== undefined && { stack: field.text(stack, "stack") };
+    return { kind: field.text(kind, "interventions"), ...isNamed, layer: field.count(layer, "layer"), ...isHead };
   };
   // Shown, and never done again: a file's trace has no model to run.
   if (given.kind === "scale") {

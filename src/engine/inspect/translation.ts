@@ -19,6 +19,7 @@ import { lower } from "../runtime/lower";
 import { Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
 import { SENTENCE, type Tokenizer, type TokenSpan } from "../tokenizers";
+import { changeable, changeFeeds, type Intervention } from "./interventions";
 import type { Trace, TraceValue } from "./trace";
 
 export class TranslationTracer {
@@ -30,9 +31,17 @@ export class TranslationTracer {
     readonly weights: DeviceWeights,
   ) {}
 
-  /** Sources with BOS and EOS, and the targets that are read, with BOS. Shorter rows are padded at the right. */
-  async trace(sources: readonly (readonly number[])[], targets: readonly (readonly number[])[]): Promise<Trace> {
+  /**
+   * Sources with BOS and EOS, and the targets that are read, with BOS. Shorter rows are padded at the right.
+   * Interventions are on one row.
+   */
+  async trace(
+    sources: readonly (readonly number[])[],
+    targets: readonly (readonly number[])[],
+    interventions: readonly Intervention[] = [],
+  ): Promise<Trace> {
     const B = sources.length;
+    if (B > 1 && interventions.length > 0) throw new Error("trace: interventions are on one row");
     const [S, T] = [sources, targets].map((rows) => Math.max(...rows.map((row) => row.length))) as [number, number];
     const ids = Int32Array.from({ length: T * B }, (_, i) => targets[i % B]?.[Math.floor(i / B)] ?? SENTENCE.padId);
     const session = await this.#session(B);
@@ -42,6 +51,7 @@ export class TranslationTracer {
       ...sourceBatch(sources, S, SENTENCE.padId),
       ...positionsOf("source", S, B),
       ...targetFeeds(ids, lengths, B),
+      ...changeFeeds(this.cfg, { T, S }, interventions),
       // Batch first, as a trace is.
       logitRows: Int32Array.from({ length: B * T }, (_, i) => (i % T) * B + Math.floor(i / T)),
     });
@@ -115,10 +125,11 @@ const specialSpan = (id: number, at: number, tokenizer: Tokenizer): TokenSpan =>
   bytes: new Uint8Array(),
 });
 
-/** Every value of both stacks under its trace name, batch first. */
+/** Every value of both stacks under its trace name, batch first, and changed as the graph's inputs say. */
 function traceGraph(cfg: EncoderDecoderConfig, weights: DeviceWeights, B: number): Record<string, Node> {
   const outputs: Record<string, Node> = {};
-  const probe: Probe = (name, x) => {
+  const probe: Probe = (name, value) => {
+    const x = changeable(name, value);
     const isRows = x.shape.length === 2 && name !== "logits";
     outputs[name] = isRows ? x.reshape([UNKNOWN, B, x.shape[1] as number]).transpose(1, 0, 2) : x;
     return x;

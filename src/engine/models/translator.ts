@@ -3,7 +3,9 @@
 import { EngineError } from "../errors";
 import { softmax } from "../generate/sampling";
 import { Translator } from "../generate/translate";
+import { type Attribution, type AttributionOptions, Attributor } from "../inspect/attribution";
 import { type Expectations, expectationsIn, logitsAfter } from "../inspect/expectation";
+import type { Intervention } from "../inspect/interventions";
 import { Lens, type LensOptions, type LensView } from "../inspect/lens";
 import { vocabularyTexts } from "../inspect/nextToken";
 import type { Trace } from "../inspect/trace";
@@ -36,6 +38,7 @@ export class LoadedTranslator {
   readonly #tracer: TranslationTracer;
   readonly #translator: Translator;
   readonly #lens: Lens;
+  readonly #attributor: Attributor;
   #last: Promise<unknown> = Promise.resolve();
   #vocabulary: readonly string[] | undefined;
 
@@ -47,6 +50,7 @@ export class LoadedTranslator {
     this.#translator = new Translator(model.cfg, weights);
     this.#tracer = new TranslationTracer(model.cfg, weights);
     this.#lens = new Lens(model.cfg.decoder, weights);
+    this.#attributor = new Attributor(model.cfg, weights);
   }
 
   static async open(dir: string, choice: DeviceChoice): Promise<LoadedTranslator> {
@@ -93,26 +97,24 @@ export class LoadedTranslator {
    */
   inspect(text: string, signal?: AbortSignal): Promise<TranslationInspection> {
     return this.#inTurn(async () => {
-      const { cfg, source, target } = this.model;
+      const { source, target } = this.model;
       const [sentence = ""] = text.split("\t", 1);
       const sourceIds = this.sourceIds(sentence);
       const { ids } = await this.translate(sourceIds, Infinity, signal);
       const read = this.#readIds(ids);
-      const trace = await this.#tracer.trace([sourceIds], [read]);
       const { tokens, text: translation } = targetSpans(read, target);
-      const logits = trace.get("logits")?.data.subarray(-cfg.decoder.vocabSize) as Float32Array;
-      return {
-        tokens,
-        trace,
-        nextToken: softmax(logits),
-        residualNorms: residualNorms(trace, cfg.decoder.nLayers),
-        source: {
-          tokens: sourceSpans(sentence, source),
-          residualNorms: residualNorms(trace, cfg.encoder.nLayers, ENCODER),
-          translation,
-        },
-      };
+      const told = { tokens, source: { tokens: sourceSpans(sentence, source), translation } };
+      return this.#inspection(told, sourceIds, read, []);
     });
+  }
+
+  /** The same sentence and translation again, changed on the way. */
+  intervene(
+    { tokens, source, trace }: Pick<TranslationInspection, "tokens" | "source" | "trace">,
+    interventions: readonly Intervention[],
+  ): Promise<TranslationInspection> {
+    const ids = (name: string) => [...(trace.get(name)?.data ?? [])];
+    return this.#inTurn(() => this.#inspection({ tokens, source }, ids(`${ENCODER}ids`), ids("ids"), interventions));
   }
 
   /** What each place of the decoder's residual stream would predict. */
@@ -132,13 +134,51 @@ export class LoadedTranslator {
     return this.#inTurn(() => logitsAfter(trace, decoder, this.#lens.readout, position));
   }
 
+  /** What each part of the decoder added to a token's logit. */
+  attribution(
+    trace: Trace,
+    options: AttributionOptions,
+    interventions: readonly Intervention<unknown>[],
+  ): Promise<Attribution> {
+    return this.#inTurn(() => this.#attributor.attribute(trace, options, interventions));
+  }
+
+  /** Of the token after each row [N, D] past the final norm, [N, V]. Callers take few rows at a time. */
+  logProbabilities(rows: Float32Array): Promise<Float32Array> {
+    return this.#inTurn(() => this.#lens.readout.logProbabilities(rows));
+  }
+
   async release(): Promise<void> {
     await this.#inTurn(async () => {
       await this.#lens.release();
+      await this.#attributor.release();
       await this.#translator.release();
       await this.#tracer.release();
       await this.weights.release();
     });
+  }
+
+  async #inspection(
+    {
+      tokens,
+      source,
+    }: Pick<TranslationInspection, "tokens"> & {
+      readonly source: Omit<TranslationInspection["source"], "residualNorms">;
+    },
+    sourceIds: readonly number[],
+    ids: readonly number[],
+    interventions: readonly Intervention[],
+  ): Promise<TranslationInspection> {
+    const { encoder, decoder } = this.model.cfg;
+    const trace = await this.#tracer.trace([sourceIds], [ids], interventions);
+    const logits = trace.get("logits")?.data.subarray(-decoder.vocabSize) as Float32Array;
+    return {
+      tokens,
+      trace,
+      nextToken: softmax(logits),
+      residualNorms: residualNorms(trace, decoder.nLayers),
+      source: { ...source, residualNorms: residualNorms(trace, encoder.nLayers, ENCODER) },
+    };
   }
 
   /** What the decoder reads to write these ids: what is written last has no token after it to be read for. */

@@ -57,16 +57,24 @@ function lens(params: unknown): LensParams {
   return { ...trace(params), positions: [first, end], ...count(params), ...optional(params, "token", index) };
 }
 
+const STACKS = ["encoder", "decoder"] as const;
+
+const layered = (value: unknown) => ({
+  layer: index(value, "layer"),
+  ...optional(value, "stack", (of, field) => choice(of, field, STACKS)),
+});
+
 function part(value: unknown): Part {
-  const kind = choice(value, "kind", ["head", "attention", "mlp", "layer"]);
-  const layer = index(value, "layer");
-  return kind === "head" ? { kind, layer, head: index(value, "head") } : { kind, layer };
+  const kind = choice(value, "kind", ["head", "crossHead", "attention", "cross", "mlp", "layer"]);
+  const isHead = kind === "head" || kind === "crossHead";
+  return isHead ? { kind, ...layered(value), head: index(value, "head") } : { kind, ...layered(value) };
 }
 
 function patched(value: unknown): PatchedValue {
-  const kind = choice(value, "kind", ["head", "attnOut", "mlpOut", "residPre", "residPost"]);
-  const layer = index(value, "layer");
-  return kind === "head" ? { kind, layer, head: index(value, "head") } : { kind, layer };
+  const kinds = ["head", "crossHead", "attnOut", "crossOut", "mlpOut", "residPre", "residPost"] as const;
+  const kind = choice(value, "kind", kinds);
+  const isHead = kind === "head" || kind === "crossHead";
+  return isHead ? { kind, ...layered(value), head: index(value, "head") } : { kind, ...layered(value) };
 }
 
 function intervention(value: unknown): Intervention {
