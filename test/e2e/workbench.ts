@@ -137,13 +137,18 @@ export class Workbench {
   async openFile(name: string): Promise<void> {
     await this.page.keyboard.press("Escape");
     const tab = this.page.locator(`.editor-group-container .tab[data-resource-name="${name}"]`).first();
-    if (await tab.isVisible()) {
-      await tab.click();
-    } else {
-      await this.page.keyboard.press("ControlOrMeta+P");
-      await this.quickInput.fill(name);
-      await this.quickRow(name).waitFor();
-      await this.page.keyboard.press("Enter");
+    if (await tab.isVisible()) await tab.click();
+    else {
+      // It closes when something else takes the focus, such as a view that is still coming.
+      await this.until(`the file "${name}" in the quick open`, async () => {
+        await this.page.keyboard.press("Escape");
+        await this.page.keyboard.press("ControlOrMeta+P");
+        if (!(await appears(this.quickInput, 1500))) return false;
+        await this.quickInput.fill(name, { timeout: 1500 }).catch(() => undefined);
+        if (!(await appears(this.quickRow(name), 1500))) return false;
+        await this.page.keyboard.press("Enter");
+        return appears(tab, 3000);
+      });
     }
     await this.page.locator(`.editor-group-container.active .tab.active[data-resource-name="${name}"]`).waitFor();
     await this.editor.locator(".view-line").first().waitFor();
