@@ -5,6 +5,7 @@
  */
 
 import type { TokenSpan, TraceInfo } from "../../../src/protocol/engineApi";
+import { t } from "../../strings";
 
 /** Which tokens look at which. A decoder has one of them; a translator has all three. */
 export interface AttentionKind {
@@ -22,6 +23,13 @@ export interface AttentionKind {
   /** Whether a cell of a layer has no weight; null where every cell has one. */
   readonly masked: (layer: number) => Masked | null;
 }
+
+/** What a translator's are called. */
+export const KIND_NAMES: { readonly [K in AttentionKind["id"]]: () => string } = {
+  cross: () => t("Translation to source"),
+  self: () => t("Translation to itself"),
+  encoder: () => t("Source to itself"),
+};
 
 export type AttentionValue = "q" | "k" | "v" | "scores" | "pattern";
 
