@@ -113,7 +113,12 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     const dir = this.#shownDir();
     if (dir === undefined) return null;
     const { current } = this.#lab.trainings;
-    return current?.dir === dir ? { ...current.snapshot(), record: await readRecord(dir) } : readRun(dir);
+    const run =
+      current?.dir === dir
+        ? await readRecord(dir).then((record) => ({ ...current.snapshot(), record }))
+        : await readRun(dir);
+    // Another run may have begun while the folder was read: an older one that comes after it would stay.
+    return dir === this.#shownDir() ? run : this.#snapshot();
   }
 
   async #showRun(): Promise<void> {
