@@ -1,9 +1,7 @@
 /** Labelled bars: the picture of a list that is DOM on the page, to save as a file. */
 
-import { el } from "../dom";
 import { readTheme } from "../theme";
-import { type Rgb, toCss } from "./colorScale";
-import { escapeXml, svgText } from "./svg";
+import { type Shape, type ShapePicture, widestText } from "./shapes";
 
 export interface Bar {
   readonly label: string;
@@ -19,85 +17,42 @@ export interface BarPicture {
   readonly format: (value: number) => string;
 }
 
-const WIDTH = 560;
 const ROW = 26;
 const MARGIN = 12;
 const TITLE = 20;
-const TRACK = { x: 172, width: 280, height: 8 };
+const GAP = 12;
+const TRACK = { width: 280, height: 8 };
 
-interface Placed {
-  readonly texts: readonly { readonly x: number; readonly y: number; readonly text: string; readonly color: Rgb }[];
-  readonly rects: readonly { readonly y: number; readonly width: number; readonly color: Rgb }[];
-  readonly height: number;
-}
-
-function place({ title, bars, format }: BarPicture): Placed {
+/** A bar has no length where its value is below 0. */
+export function barShapes({ title, bars, format }: BarPicture): ShapePicture {
   const { foreground, muted, positive, negative } = readTheme();
-  const largest = Math.max(...bars.flatMap(({ value, other = 0 }) => [value, other])) || 1;
-  const values = (bar: Bar) => [bar.value, ...(bar.other === undefined ? [] : [bar.other])];
-  const rows = bars.map((bar, i) => ({ bar, y: MARGIN + TITLE + i * ROW }));
-  const valueX = TRACK.x + TRACK.width + 8;
-  const offset = (bar: Bar, n: number) => (values(bar).length === 1 ? ROW / 2 : n === 0 ? ROW / 3 : ROW * 0.75);
+  const values = ({ value, other }: Bar) => (other === undefined ? [value] : [value, other]);
+  const largest = bars.flatMap(values).reduce((most, value) => Math.max(most, value), 0) || 1;
+  const noteX = MARGIN + widestText(bars.map(({ label }) => label)) + GAP;
+  const trackX = noteX + widestText(bars.map(({ note }) => note)) + GAP;
+  const valueX = trackX + TRACK.width + GAP;
+  const shapes = bars.flatMap((bar, i): Shape[] => {
+    const top = MARGIN + TITLE + i * ROW;
+    const own = values(bar);
+    return [
+      { kind: "text", x: MARGIN, y: top + ROW / 2, text: bar.label, color: foreground },
+      { kind: "text", x: noteX, y: top + ROW / 2, text: bar.note, color: muted },
+      ...own.flatMap((value, n): Shape[] => {
+        const y = top + (own.length === 1 ? ROW / 2 : n === 0 ? ROW / 3 : ROW * 0.75);
+        const width = (TRACK.width * Math.max(0, value)) / largest;
+        const fill = n === 0 ? positive : negative;
+        return [
+          { kind: "text", x: valueX, y, text: format(value), color: foreground },
+          { kind: "rect", x: trackX, y: y - TRACK.height / 2, width, height: TRACK.height, fill },
+        ];
+      }),
+    ];
+  });
+  const valueRoom = widestText(bars.flatMap((bar) => values(bar).map(format)));
   return {
-    texts: [
-      { x: MARGIN, y: MARGIN + 4, text: title, color: muted },
-      ...rows.flatMap(({ bar, y }) => [
-        { x: MARGIN, y: y + ROW / 2, text: bar.label, color: foreground },
-        { x: MARGIN + 100, y: y + ROW / 2, text: bar.note, color: muted },
-        ...values(bar).map((value, n) => ({
-          x: valueX,
-          y: y + offset(bar, n),
-          text: format(value),
-          color: foreground,
-        })),
-      ]),
-    ],
-    rects: rows.flatMap(({ bar, y }) =>
-      values(bar).map((value, n) => ({
-        y: y + offset(bar, n) - TRACK.height / 2,
-        width: (TRACK.width * value) / largest,
-        color: n === 0 ? positive : negative,
-      })),
-    ),
+    title,
+    width: Math.max(valueX + valueRoom, MARGIN + widestText([title])) + MARGIN,
     height: 2 * MARGIN + TITLE + bars.length * ROW,
+    shapes: [{ kind: "text", x: MARGIN, y: MARGIN + 4, text: title, color: muted }, ...shapes],
   };
-}
-
-export function drawBars(picture: BarPicture): HTMLCanvasElement {
-  const ratio = 2;
-  const theme = readTheme();
-  const { texts, rects, height } = place(picture);
-  const canvas = el("canvas");
-  canvas.width = WIDTH * ratio;
-  canvas.height = height * ratio;
-  const context = canvas.getContext("2d") as CanvasRenderingContext2D;
-  context.scale(ratio, ratio);
-  context.fillStyle = toCss(theme.background);
-  context.fillRect(0, 0, WIDTH, height);
-  context.font = `11px ${theme.monoFamily}`;
-  context.textBaseline = "middle";
-  for (const { x, y, text, color } of texts) {
-    context.fillStyle = toCss(color);
-    context.fillText(text, x, y);
-  }
-  for (const { y, width, color } of rects) {
-    context.fillStyle = toCss(color);
-    context.fillRect(TRACK.x, y, width, TRACK.height);
-  }
-  return canvas;
-}
-
-export function barsSvg(picture: BarPicture): string {
-  const theme = readTheme();
-  const { texts, rects, height } = place(picture);
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" font-family="${escapeXml(theme.monoFamily)}" font-size="11" dominant-baseline="middle">`,
-    `<rect width="${WIDTH}" height="${height}" fill="${toCss(theme.background)}"/>`,
-    ...texts.map(({ x, y, text, color }) => svgText(x, y, text, toCss(color), 'xml:space="preserve"')),
-    ...rects.map(
-      ({ y, width, color }) =>
-        `<rect x="${TRACK.x}" y="${y.toFixed(1)}" width="${width.toFixed(2)}" height="${TRACK.height}" fill="${toCss(color)}"/>`,
-    ),
-    "</svg>",
-  ].join("\n");
 }

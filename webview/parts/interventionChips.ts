@@ -44,12 +44,31 @@ export function interventionText(intervention: Intervention): string {
   return factor === 0 ? t("{0} off", placeText(part)) : `${placeText(part)} × ${factor}`;
 }
 
-function placeText(place: Part | PatchedValue): string {
-  const { kind, layer } = place;
-  if (kind === "head") return t("layer {0}, head {1}", layer, place.head);
-  if (kind === "layer") return t("layer {0}", layer);
-  if (kind === "attention") return t("layer {0} attention", layer);
-  return kind === "mlp" ? t("layer {0} MLP", layer) : `blocks.${layer}.${kind}`;
+/** Reads as `layer 1, head 2`; of a translator as `encoder layer 1 MLP`, and of values as `enc.blocks.1.residPost`. */
+export function placeText(place: Part | PatchedValue): string {
+  const layer = layerText(place);
+  switch (place.kind) {
+    case "head":
+      return t("{0}, head {1}", layer, place.head);
+    case "crossHead":
+      return t("{0}, head {1} to the source", layer, place.head);
+    case "layer":
+      return layer;
+    case "attention":
+      return t("{0} attention", layer);
+    case "cross":
+      return t("{0} attention to the source", layer);
+    case "mlp":
+      return t("{0} MLP", layer);
+    default:
+      return `${place.stack === "encoder" ? "enc." : ""}blocks.${place.layer}.${place.kind}`;
+  }
+}
+
+/** Reads as `layer 1`; of a translator, as `encoder layer 1`. */
+export function layerText({ stack, layer }: Pick<Part, "stack" | "layer">): string {
+  if (stack === undefined) return t("layer {0}", layer);
+  return stack === "encoder" ? t("encoder layer {0}", layer) : t("decoder layer {0}", layer);
 }
 
 /** A change that can be undone by itself. */

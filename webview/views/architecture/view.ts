@@ -2,37 +2,31 @@
 
 import type { WeightSummary } from "../../../src/protocol/traceApi";
 import { createHeatmap } from "../../charts/heatmap";
-import { el, fill } from "../../dom";
+import { savedShapes } from "../../charts/shapes";
+import { el, fill, setAttr } from "../../dom";
 import { formatBytes, formatCount, formatPercent, formatShape, formatShort, formatValue } from "../../format";
 import type { Inspection, View, ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
+import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { textField } from "../../toolkit";
 import { type ArchitectureNode, architecture, firstOpen, type ShownRow, shownRows } from "./layout";
+import { treeShapes } from "./picture";
 
 /** Rows and columns of a weight's picture at most. */
 const PICTURE = 64;
 
 export function createArchitectureView({ section: makeSection, selection, save, explorer }: ViewContext): View {
   const section = makeSection(t("Architecture"));
-  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
+  const problem = createProblem(() => void load());
   const search = textField(t("Find a module, a weight or a value"), t("Find: attn, weight, resid…"));
+  const headings = [t("Module"), t("Shape"), t("Type"), t("Parameters"), t("Share"), t("Bytes")];
   const body = el("tbody", {});
   const table = el(
     "table",
     { class: "architecture", attrs: { role: "treegrid", "aria-label": t("Modules of the model") } },
-    el(
-      "thead",
-      {},
-      el(
-        "tr",
-        {},
-        ...[t("Module"), t("Shape"), t("Type"), t("Parameters"), t("Share"), t("Bytes")].map((name) =>
-          el("th", { attrs: { scope: "col" } }, name),
-        ),
-      ),
-    ),
+    el("thead", {}, el("tr", {}, ...headings.map((name) => el("th", { attrs: { scope: "col" } }, name)))),
     body,
   );
   let inspection: Inspection | null = null;
@@ -50,6 +44,7 @@ export function createArchitectureView({ section: makeSection, selection, save, 
       fileName: () => `architecture-${inspection?.trace.model.name ?? ""}`.replace(/[^\w.-]+/g, "-"),
       table: () => root && architectureTable(root),
       of: () => inspection,
+      ...savedShapes(() => treeShapes(t("Modules of {0}", inspection?.trace.model.name ?? ""), headings, rows)),
     },
     save,
   );
@@ -60,7 +55,7 @@ export function createArchitectureView({ section: makeSection, selection, save, 
       t("As PyTorch prints it. Values are what this text gave: B batch, positions and widths as in their shapes."),
     ),
     search,
-    problem,
+    problem.node,
     el("div", { class: "architecture-scroller" }, table),
     data.node,
   );
@@ -73,7 +68,7 @@ export function createArchitectureView({ section: makeSection, selection, save, 
     } else if (node.kind === "weight") {
       opened = opened === node.id ? null : node.id;
       draw();
-      if (opened && inspection) void weight.show(inspection, node);
+      if (opened && inspection) weight.show(inspection, node);
     } else {
       if (node.layer !== null) selection.set({ layer: node.layer });
       toggle(node, !open.has(node.id));
@@ -136,24 +131,30 @@ export function createArchitectureView({ section: makeSection, selection, save, 
     act();
   });
 
+  const load = async () => {
+    const asked = inspection;
+    if (!asked) return;
+    try {
+      const modules = await asked.modules();
+      if (inspection !== asked) return;
+      problem.clear();
+      const first = root === null || root.label !== modules.kind;
+      root = architecture(modules, asked.trace.values);
+      if (first) open = firstOpen(root);
+      section.summarize(t("{0} parameters, {1}", formatCount(modules.parameters), formatBytes(modules.bytes)));
+      if (opened) opened = null;
+      draw();
+    } catch (error) {
+      if (inspection === asked) problem.say(error);
+    }
+  };
+
   return {
     section,
     asksTensors: true,
-    async show(next) {
+    show(next) {
       inspection = next;
-      try {
-        const modules = await next.modules();
-        if (inspection !== next) return;
-        problem.textContent = "";
-        const first = root === null || root.label !== modules.kind;
-        root = architecture(modules, next.trace.values);
-        if (first) open = firstOpen(root);
-        section.summarize(t("{0} parameters, {1}", formatCount(modules.parameters), formatBytes(modules.bytes)));
-        if (opened) opened = null;
-        draw();
-      } catch (error) {
-        if (inspection === next) problem.textContent = error instanceof Error ? error.message : String(error);
-      }
+      void load();
     },
   };
 }
@@ -217,13 +218,30 @@ function bar(share: number): HTMLElement {
 /** A weight in small: the mean of each of its tiles, its histogram, and what its numbers are like. */
 function createWeightPicture(save: ViewContext["save"]) {
   const facts = el("p", { class: "small" });
-  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
+  const problem = createProblem(() => void load());
   const picture = createHeatmap(() => undefined);
   const histogram = createHeatmap(() => undefined);
   let shown: WeightSummary | null = null;
-  let wanted = "";
+  let wanted: { readonly inspection: Inspection; readonly name: string } | null = null;
+  const of = () => wanted?.inspection;
   const data = createDataBar(
-    { fileName: () => shown?.name ?? "weight", table: () => shown && tileTable(shown), picture: picture.picture },
+    {
+      fileName: () => shown?.name ?? "weight",
+      table: () => shown && tileTable(shown),
+      of,
+      picture: picture.picture,
+      svg: picture.svg,
+    },
+    save,
+  );
+  const histogramData = createDataBar(
+    {
+      fileName: () => `${shown?.name ?? "weight"}-histogram`,
+      table: () => shown && histogramTable(shown),
+      of,
+      picture: histogram.picture,
+      svg: histogram.svg,
+    },
     save,
   );
   const pictures = el(
@@ -231,36 +249,48 @@ function createWeightPicture(save: ViewContext["save"]) {
     { class: "weight-pictures" },
     el("h3", { class: "subheading" }, t("Mean of each tile")),
     picture.node,
+    data.node,
     el("h3", { class: "subheading" }, t("Histogram: weights by value")),
     histogram.node,
-    data.node,
+    histogramData.node,
   );
-  const node = el("div", { class: "weight-summary" }, facts, problem, pictures);
+  const node = el("div", { class: "weight-summary" }, facts, problem.node, pictures);
+
+  const load = async () => {
+    const asked = wanted;
+    if (!asked) return;
+    const { inspection, name } = asked;
+    facts.textContent = t("computing…");
+    setAttr(node, "aria-busy", "true");
+    problem.clear();
+    pictures.hidden = true;
+    try {
+      const summary = await inspection.weightSummary({ name, size: PICTURE });
+      if (wanted !== asked) return;
+      shown = summary;
+      pictures.hidden = false;
+      const { min, max, mean, std } = summary;
+      facts.textContent = t(
+        "min {0}, max {1}, mean {2}, standard deviation {3}",
+        ...[min, max, mean, std].map(formatValue),
+      );
+      drawTiles(picture, summary, inspection);
+      drawHistogram(histogram, summary, inspection);
+      data.update();
+      histogramData.update();
+    } catch (error) {
+      if (wanted !== asked) return;
+      facts.textContent = "";
+      problem.say(error);
+    }
+    setAttr(node, "aria-busy", null);
+  };
+
   return {
     node,
-    async show(inspection: Inspection, { name }: ArchitectureNode): Promise<void> {
-      wanted = name;
-      facts.textContent = t("Reading…");
-      problem.textContent = "";
-      pictures.hidden = true;
-      try {
-        const summary = await inspection.weightSummary({ name, size: PICTURE });
-        if (wanted !== name) return;
-        shown = summary;
-        pictures.hidden = false;
-        const { min, max, mean, std } = summary;
-        facts.textContent = t(
-          "min {0}, max {1}, mean {2}, standard deviation {3}",
-          ...[min, max, mean, std].map(formatValue),
-        );
-        drawTiles(picture, summary, inspection);
-        drawHistogram(histogram, summary, inspection);
-        data.update();
-      } catch (error) {
-        if (wanted !== name) return;
-        facts.textContent = "";
-        problem.textContent = error instanceof Error ? error.message : String(error);
-      }
+    show(inspection: Inspection, { name }: ArchitectureNode): void {
+      wanted = { inspection, name };
+      void load();
     },
   };
 }
@@ -296,13 +326,20 @@ function drawTiles(
   });
 }
 
+/** Where each bin of the histogram begins, and the last one ends. */
+const edgesOf =
+  ({ min, max, histogram }: WeightSummary) =>
+  (bin: number) =>
+    min + ((max - min) * bin) / histogram.length;
+
 function drawHistogram(
   picture: ReturnType<typeof createHeatmap>,
-  { name, min, max, histogram }: WeightSummary,
+  summary: WeightSummary,
   inspection: Inspection,
 ): void {
+  const { name, histogram } = summary;
   const bins = histogram.length;
-  const edge = (i: number) => min + ((max - min) * i) / bins;
+  const edge = edgesOf(summary);
   picture.show({
     title: t("{0}, weights by value", name),
     rows: 1,
@@ -317,6 +354,17 @@ function drawHistogram(
       `${name}: ${t("{0} weights from {1} to {2}", formatCount(histogram[bin] as number), formatValue(edge(bin)), formatValue(edge(bin + 1)))}\n${modelText(inspection)}`,
   });
 }
+
+const histogramTable = (summary: WeightSummary) => {
+  const { name, histogram } = summary;
+  const edge = edgesOf(summary);
+  return {
+    title: t("{0}, weights by value", name),
+    columns: ["from", "to", "weights"],
+    rows: histogram.length,
+    row: (i: number) => [edge(i), edge(i + 1), histogram[i] as number],
+  };
+};
 
 const tileTable = ({ name, picture: { rows, cols, values } }: WeightSummary) => ({
   title: t("{0}, mean of each tile", name),

@@ -2,40 +2,50 @@
 
 import type { AttentionGrid, HeadScore } from "../../../src/protocol/traceApi";
 import { sequentialScale } from "../../charts/colorScale";
+import { savedShapes } from "../../charts/shapes";
 import { el, fill, setAttr } from "../../dom";
 import { formatValue } from "../../format";
 import type { Inspection } from "../../inspection";
 import { createDataBar, type Save } from "../../parts/dataBar";
+import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { onThemeChange, readTheme } from "../../theme";
-import { button, checkbox, dropdown } from "../../toolkit";
+import { checkbox, dropdown } from "../../toolkit";
+import { headShapes } from "./headPicture";
 import { type AttentionKind, type HeadPlace, headOrder, moveHead, scoreText } from "./layout";
 
 /** Pixels of a picture's side. */
 const SIZE = 40;
 
+// Asked when the page's language is known.
+const pictureTitle = () => t("All heads, the largest weight of each tile");
+
 /** Of more heads than these, each is smaller. */
 const MANY = 8;
 
-const SCORES: { readonly [S in HeadScore]: { readonly label: string; readonly means: string } } = {
+const SCORES: { readonly [S in HeadScore]: { readonly label: () => string; readonly means: () => string } } = {
   previousToken: {
-    label: "previous token",
-    means: "Mean attention to the token just before, over all tokens but the first.",
+    label: () => t("previous token"),
+    means: () => t("Mean attention to the token just before, over all tokens but the first."),
   },
   induction: {
-    label: "induction",
-    means:
-      "Mean attention to the tokens that came after earlier occurrences of the same token, over the tokens that have any.",
+    label: () => t("induction"),
+    means: () =>
+      t(
+        "Mean attention to the tokens that came after earlier occurrences of the same token, over the tokens that have any.",
+      ),
   },
   firstToken: {
-    label: "first token",
-    means: "Mean attention to the first token, over all tokens after it.",
+    label: () => t("first token"),
+    means: () => t("Mean attention to the first token, over all tokens after it."),
   },
   entropy: {
-    label: "entropy",
-    means:
-      "Mean entropy of the rows in bits: 0 where each token looks at one only. The bars are relative to the largest.",
+    label: () => t("entropy"),
+    means: () =>
+      t(
+        "Mean entropy of the rows in bits: 0 where each token looks at one only. The bars are relative to the largest.",
+      ),
   },
 };
 
@@ -55,7 +65,8 @@ export function createHeadGrid(
   let score: HeadScore | "" = "";
   let sorted = false;
   let asked: { readonly inspection: Inspection; readonly kind: AttentionKind } | null = null;
-  let grid: AttentionGrid | null = null;
+  /** What is drawn, and of which run. */
+  let grid: (AttentionGrid & { readonly of: Inspection }) | null = null;
   let marked: HeadPlace = { layer: 0, head: 0 };
   /** In the order of the page. */
   let heads: Head[] = [];
@@ -70,19 +81,24 @@ export function createHeadGrid(
     draw();
   });
   const means = el("p", { class: "small muted head-score-means" });
-  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
-  const retry = button(t("Retry"), () => asked && void load());
-  retry.hidden = true;
+  const problem = createProblem(() => void load());
   const rows = el("div", { class: "head-rows", attrs: { role: "group", "aria-label": t("All heads") } });
-  const data = createDataBar({ fileName: () => "attention-heads", table: () => grid && scoreTable(grid) }, save);
+  const data = createDataBar(
+    {
+      fileName: () => "attention-heads",
+      table: () => grid && scoreTable(grid, places()),
+      of: () => grid?.of,
+      ...savedShapes(() => grid && shapes(grid)),
+    },
+    save,
+  );
   const node = el(
     "div",
     { class: "head-grid" },
-    el("h3", { class: "subheading" }, t("All heads, the largest weight of each tile")),
+    el("h3", { class: "subheading" }, pictureTitle()),
     el("div", { class: "head-grid-controls" }, scores.node, sort),
     means,
-    problem,
-    retry,
+    problem.node,
     rows,
     data.node,
   );
@@ -101,22 +117,32 @@ export function createHeadGrid(
     next.button.focus();
   });
 
+  const places = () => heads.map(({ place }) => place);
+  const shapes = ({ heads: perLayer, scores: known }: AttentionGrid) => {
+    const values = score === "" ? null : known[score];
+    const share = shareOf(score, values);
+    const tiles = heads.map(({ place, canvas }) => {
+      const value = values?.[place.layer * perLayer + place.head];
+      return { place, image: canvas, score: value === undefined ? null : { value, share: share(value) } };
+    });
+    const title = [pictureTitle(), score !== "" && SCORES[score].label()].filter((part) => part !== false).join(": ");
+    return headShapes(title, tiles, sorted && score !== "" ? null : perLayer);
+  };
+
   const load = async () => {
     const question = asked;
     if (!question) return;
     const { inspection, kind } = question;
-    problem.textContent = "";
-    retry.hidden = true;
+    problem.clear();
     setAttr(rows, "aria-busy", "true");
     try {
       const answer = await inspection.attentionGrid({ size: SIZE, kind: kind.id });
       if (asked !== question) return;
-      grid = answer;
+      grid = { ...answer, of: inspection };
       draw();
     } catch (error) {
       if (asked !== question) return;
-      problem.textContent = error instanceof Error ? error.message : String(error);
-      retry.hidden = false;
+      problem.say(error);
     } finally {
       if (asked === question) setAttr(rows, "aria-busy", null);
     }
@@ -128,19 +154,18 @@ export function createHeadGrid(
     const told = (Object.keys(SCORES) as HeadScore[]).filter((name) => !grid?.scores[name].every(Number.isNaN));
     if (score !== "" && !told.includes(score)) score = "";
     scores.update(
-      [{ value: "", label: t("no score") }, ...told.map((name) => ({ value: name, label: t(SCORES[name].label) }))],
+      [{ value: "", label: t("no score") }, ...told.map((name) => ({ value: name, label: SCORES[name].label() }))],
       score,
     );
     sort.hidden = score === "";
-    means.textContent = score === "" ? "" : t(SCORES[score].means);
+    means.textContent = score === "" ? "" : SCORES[score].means();
     const values = score === "" ? null : grid.scores[score];
     layOut(kind, sorted ? values : null);
-    const most = score === "entropy" ? Math.max(...[...(values ?? [])].filter((x) => !Number.isNaN(x))) : 1;
+    const share = shareOf(score, values);
     const colors = sequentialScale(1, readTheme(), "sqrt");
     const { rows: height, cols: width, tiles } = grid;
-    for (const { place, button: each, score: said } of heads) {
+    for (const { place, button: each, canvas, score: said } of heads) {
       const i = place.layer * kind.heads + place.head;
-      const canvas = each.querySelector("canvas") as HTMLCanvasElement;
       canvas.width = width;
       canvas.height = height;
       const picture = new ImageData(width, height);
@@ -155,8 +180,8 @@ export function createHeadGrid(
       each.title = name;
       if (x === undefined || score === "") continue;
       (said.firstElementChild as HTMLElement).textContent = scoreText(x);
-      (said.lastElementChild as HTMLElement).style.width = `${Number.isNaN(x) ? 0 : (100 * x) / (most || 1)}%`;
-      each.title = `${name}\n${t(SCORES[score].label)}: ${formatValue(x)}\n${runText(inspection)}`;
+      (said.lastElementChild as HTMLElement).style.width = `${100 * share(x)}%`;
+      each.title = `${name}\n${SCORES[score].label()}: ${formatValue(x)}\n${runText(inspection)}`;
     }
     mark(marked);
     data.update();
@@ -213,20 +238,29 @@ export function createHeadGrid(
   };
 }
 
-const scoreTable = ({ layers, heads, scores }: AttentionGrid) => ({
+/** How long the bar of a score is: of entropies, relative to the largest. */
+function shareOf(score: HeadScore | "", values: Float32Array | null): (value: number) => number {
+  const known = [...(values ?? [])].filter((x) => !Number.isNaN(x));
+  const most = score === "entropy" ? known.reduce((largest, x) => Math.max(largest, x), 0) || 1 : 1;
+  return (value) => (Number.isNaN(value) ? 0 : value / most);
+}
+
+/** In the order of the page. */
+const scoreTable = ({ heads, scores }: AttentionGrid, places: readonly HeadPlace[]) => ({
   title: t("Scores of all heads"),
-  columns: ["layer", "head", ...Object.values(SCORES).map(({ label }) => label)],
-  rows: layers * heads,
-  row: (i: number) => [
-    String(Math.floor(i / heads)),
-    String(i % heads),
-    ...(Object.keys(SCORES) as HeadScore[]).map((name) => scores[name][i] as number),
-  ],
+  columns: ["layer", "head", ...Object.values(SCORES).map(({ label }) => label())],
+  rows: places.length,
+  row: (i: number) => {
+    const { layer, head } = places[i] as HeadPlace;
+    const all = Object.keys(SCORES) as HeadScore[];
+    return [String(layer), String(head), ...all.map((name) => scores[name][layer * heads + head] as number)];
+  },
 });
 
 interface Head {
   readonly place: HeadPlace;
   readonly button: HTMLButtonElement;
+  readonly canvas: HTMLCanvasElement;
   readonly score: HTMLElement;
   /** The button with what is written around it. */
   readonly node: HTMLElement;
@@ -239,6 +273,7 @@ function createHead(
   point: (place: HeadPlace | null) => void,
 ): Head {
   const { layer, head } = place;
+  const canvas = el("canvas", { class: "thumbnail" });
   const pressed = el(
     "button",
     {
@@ -246,7 +281,7 @@ function createHead(
       attrs: { type: "button", "aria-label": t("Layer {0}, head {1}", layer, head), "aria-pressed": "false" },
       on: { click: () => choose(place), pointerenter: () => point(place), pointerleave: () => point(null) },
     },
-    el("canvas", { class: "thumbnail" }),
+    canvas,
   );
   pressed.dataset.head = `${layer}.${head}`;
   const score = el(
@@ -256,5 +291,5 @@ function createHead(
     el("span", { class: "head-score-fill" }),
   );
   const name = isNamed && el("span", { class: "head-name number" }, `L${layer} H${head}`);
-  return { place, button: pressed, score, node: el("div", { class: "head-part" }, name, pressed, score) };
+  return { place, button: pressed, canvas, score, node: el("div", { class: "head-part" }, name, pressed, score) };
 }

@@ -6,9 +6,10 @@ import { el, setAttr } from "../../dom";
 import { formatPercent, formatValue } from "../../format";
 import { type Inspection, matrixOf, type View, type ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
+import { createProblem } from "../../parts/problem";
 import { runText, valueText } from "../../parts/provenance";
 import { t } from "../../strings";
-import { button, checkbox, dropdown } from "../../toolkit";
+import { checkbox, dropdown } from "../../toolkit";
 import { whenSeen } from "../pair/whenSeen";
 import { tokenLabel } from "../tokens/layout";
 import "./attention.css";
@@ -21,6 +22,7 @@ import {
   firstKeyMass,
   type HeadPlace,
   headsNear,
+  KIND_NAMES,
   type Line,
   type Masked,
   pairText,
@@ -41,28 +43,22 @@ const POINTED = 40;
 /** What is asked for ahead of a choice, at most: a dozen heads of 1,024 tokens. */
 const AHEAD_BYTES = 48 * 2 ** 20;
 
-const KINDS: { readonly [K in AttentionKind["id"]]: string } = {
-  cross: "Translation to source",
-  self: "Translation to itself",
-  encoder: "Source to itself",
+const STAGES: { readonly [S in Stage]: () => string } = {
+  scores: () => t("scores"),
+  masked: () => t("masked scores"),
+  pattern: () => t("softmax"),
 };
 
-const STAGES: { readonly [S in Stage]: string } = {
-  scores: "scores",
-  masked: "masked scores",
-  pattern: "softmax",
+const NOTES: { readonly [S in Exclude<Stage, "pattern">]: () => string } = {
+  scores: () => t("Products of queries and keys, scaled, before the mask."),
+  masked: () => t("Products of queries and keys, scaled; what is masked becomes 0 in the softmax."),
 };
 
-const NOTES: { readonly [S in Exclude<Stage, "pattern">]: string } = {
-  scores: "Products of queries and keys, scaled, before the mask.",
-  masked: "Products of queries and keys, scaled; what is masked becomes 0 in the softmax.",
-};
-
-const SCALES: { readonly [S in Scale]: string } = {
-  linear: "linear",
-  log: "logarithmic",
-  withoutFirst: "no first token",
-  byRow: "row by row",
+const SCALES: { readonly [S in Scale]: () => string } = {
+  linear: () => t("linear"),
+  log: () => t("logarithmic"),
+  withoutFirst: () => t("no first token"),
+  byRow: () => t("row by row"),
 };
 
 /** A matrix that is shown, as the run has it. */
@@ -147,9 +143,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     selectKey(key);
   });
   const lines = createLinePicture(({ side, index }) => (side === "query" ? selectQuery(index) : selectKey(index)));
-  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
-  const retry = button(t("Retry"), () => load());
-  retry.hidden = true;
+  const problem = createProblem(() => load());
   const empty = el("p", { class: "small muted" }, t("This run has no attention to show."));
   const note = el("p", { class: "small muted axis-note" });
   const summary = el("p", { class: "small muted" });
@@ -201,7 +195,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     labelled(t("Colours"), scalePicker.node),
     countPart,
   );
-  section.body.append(empty, pickers, problem, retry, parts);
+  section.body.append(empty, pickers, problem.node, parts);
   const kindNow = () => kinds.find(({ id }) => id === chosen) ?? kinds[0];
   /** The layer and head that are selected, as far as this kind of attention has them. */
   const place = ({ layers, heads: count }: AttentionKind) => {
@@ -238,10 +232,9 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       const now = place(kind);
       if (inspection !== asked || kindNow() !== kind || now.layer !== layer || now.head !== head || stage !== of)
         return;
-      problem.textContent = "";
-      retry.hidden = true;
+      problem.clear();
       setAttr(main, "aria-busy", null);
-      const what = [kinds.length > 1 && t(KINDS[kind.id]), of !== "pattern" && t(STAGES[of])];
+      const what = [kinds.length > 1 && KIND_NAMES[kind.id](), of !== "pattern" && STAGES[of]()];
       const title = [t("Attention of layer {0}, head {1}", layer, head), ...what].filter((part) => part !== false);
       shown = {
         inspection: asked,
@@ -262,8 +255,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       data.update();
     } catch (error) {
       if (inspection !== asked) return;
-      problem.textContent = error instanceof Error ? error.message : String(error);
-      retry.hidden = false;
+      problem.say(error);
       setAttr(main, "aria-busy", null);
     }
   };
@@ -280,7 +272,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       form === "lines"
         ? t("From each token on the left to those on the right that it looks at.")
         : t("Rows are queries, columns are keys."),
-      shown.stage !== "pattern" && t(NOTES[shown.stage]),
+      shown.stage !== "pattern" && NOTES[shown.stage](),
       form === "matrix" && scale === "byRow" && t("The colours of each row are relative to its largest value."),
       window !== null && t("This layer sees the last {0} tokens only.", window),
       shown.inspection.base && t("Of the changed run."),
@@ -299,7 +291,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     const maxima = scale === "byRow" || !isPattern || withoutFirst ? rowMaxima(values, [rows, cols], hiding(of)) : null;
     const hidden = hiding(of);
     heatmap.show({
-      title: scale === "linear" ? title : `${title}, ${t("colours: {0}", t(SCALES[scale]))}`,
+      title: scale === "linear" ? title : `${title}, ${t("colours: {0}", SCALES[scale]())}`,
       rows,
       cols,
       values: scale === "byRow" && maxima ? byRow(values, cols, maxima) : values,
@@ -412,8 +404,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       }
     } catch (error) {
       if (!isCurrent()) return;
-      problem.textContent = error instanceof Error ? error.message : String(error);
-      retry.hidden = false;
+      problem.say(error);
     }
   };
 
@@ -423,7 +414,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     const { layer, head } = place(kind);
     kindPart.hidden = kinds.length < 2;
     kindPicker.update(
-      kinds.map(({ id }) => ({ value: id, label: t(KINDS[id]) })),
+      kinds.map(({ id }) => ({ value: id, label: KIND_NAMES[id]() })),
       kind.id,
     );
     layerPicker.update(numbered(kind.layers), String(layer));
@@ -441,14 +432,14 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     const stages: readonly Stage[] = kind.masked(layer) ? ["scores", "masked", "pattern"] : ["scores", "pattern"];
     if (!stages.includes(stage)) stage = "pattern";
     stagePicker.update(
-      stages.map((value) => ({ value, label: t(STAGES[value]) })),
+      stages.map((value) => ({ value, label: STAGES[value]() })),
       stage,
     );
     // Scores have signs, and no sum to leave a part out of.
     const scales: readonly Scale[] =
       stage === "pattern" ? ["linear", "log", "withoutFirst", "byRow"] : ["linear", "byRow"];
     scalePicker.update(
-      scales.map((value) => ({ value, label: t(SCALES[value]) })),
+      scales.map((value) => ({ value, label: SCALES[value]() })),
       scale,
     );
     countPart.hidden = form !== "lines";

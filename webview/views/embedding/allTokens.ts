@@ -27,7 +27,12 @@ type Picture = Pick<HeatmapData, "title" | "rows" | "cols" | "values" | "scale" 
 export function createAllTokens({ selection, save }: Pick<ViewContext, "selection" | "save">) {
   let inspection: Inspection | null = null;
   let name = "embed";
-  let shown: { readonly name: string; readonly labels: readonly string[]; readonly picture: Picture } | null = null;
+  let shown: {
+    readonly of: Inspection;
+    readonly name: string;
+    readonly labels: readonly string[];
+    readonly picture: Picture;
+  } | null = null;
 
   const heading = el("h3", { class: "subheading" });
   const picker = dropdown(t("Value"), (value) => {
@@ -43,6 +48,7 @@ export function createAllTokens({ selection, save }: Pick<ViewContext, "selectio
     {
       fileName: () => (shown?.name ?? "embeddings").replaceAll(" ", "-"),
       table: () => shown && matrixTable(shown.name, shown.labels, shown.picture),
+      of: () => shown?.of,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },
@@ -58,7 +64,7 @@ export function createAllTokens({ selection, save }: Pick<ViewContext, "selectio
       const picture = pictureOfRotary(asked, of) ?? (await pictureOfValue(asked, of));
       if (asked !== inspection || of !== name) return;
       const { labels } = placeOf(asked, of);
-      shown = { name: of, labels, picture };
+      shown = { of: asked, name: of, labels, picture };
       const { size, says: text, ...rest } = picture;
       fill(heading, t("All tokens"), el("span", { class: "number" }, size));
       says.textContent = text;

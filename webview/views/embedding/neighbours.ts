@@ -1,10 +1,12 @@
 /** The tokens of the vocabulary whose vectors point where the selected token's does. */
 
 import type { Neighbours } from "../../../src/protocol/traceApi";
+import { barShapes } from "../../charts/bars";
 import type { TableData } from "../../charts/csv";
+import { savedShapes } from "../../charts/shapes";
 import { el, fill } from "../../dom";
 import { formatValue } from "../../format";
-import type { ViewContext } from "../../inspection";
+import type { Inspection, ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
@@ -27,6 +29,7 @@ export interface VocabularyToken {
 }
 
 interface Shown {
+  readonly inspection: Inspection;
   /** Says what they are nearest to. */
   readonly title: string;
   readonly nearest: Neighbours["nearest"];
@@ -54,6 +57,8 @@ export function createNeighbours(
     {
       fileName: () => "nearest-tokens",
       table: () => shown && tableOf(shown),
+      of: () => shown?.inspection,
+      ...savedShapes(() => shown && pictureOf(shown)),
     },
     save,
   );
@@ -87,13 +92,13 @@ export function createNeighbours(
     try {
       const { nearest } = await inspection.neighbours({ of, among, count: COUNT });
       if (place !== at || selectedAt(at, selection.get()) !== position || asked !== among) return;
-      shown = { title, nearest };
+      shown = { inspection, title, nearest };
       fill(heading, title);
       const table = among === "head" ? t("the head’s rows") : t("the input embeddings");
       fill(
         list,
         ...nearest.map(({ id, token, cosine }) =>
-          neighbour(visibleText(token) || `#${id}`, id, cosine, `${table}\n${runText(inspection)}`),
+          neighbour(labelOf(id, token), id, cosine, `${table}\n${runText(inspection)}`),
         ),
       );
       data.update();
@@ -155,6 +160,15 @@ export function createNeighbours(
     },
   };
 }
+
+const labelOf = (id: number, token: string): string => visibleText(token) || `#${id}`;
+
+const pictureOf = ({ title, nearest }: Shown) =>
+  barShapes({
+    title: t("{0}, by cosine", title),
+    bars: nearest.map(({ id, token, cosine }) => ({ label: labelOf(id, token), note: `#${id}`, value: cosine })),
+    format: formatValue,
+  });
 
 const tableOf = ({ title, nearest }: Shown): TableData => ({
   title,

@@ -1,11 +1,14 @@
 /** Every named value of the run: its shape, the selected token's norm along the layers, and the numbers on request. */
 
+import { barShapes } from "../../charts/bars";
 import { createHeatmap } from "../../charts/heatmap";
+import { savedShapes } from "../../charts/shapes";
 import { el, fill, setAttr } from "../../dom";
 import { formatNorm, formatShape, formatValue } from "../../format";
 import { type Inspection, matrixOf, type View, type ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
+import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { attentionKinds } from "../attention/layout";
@@ -78,7 +81,9 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
   /** The row of the selected token. */
   const tokenOf = (row: ValueRow) => (isOfSource(row) ? (selection.get().sourceToken ?? 0) : selection.get().token);
   const valueTitle = el("h4", { class: "subheading" });
-  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
+  const problem = createProblem(() => void drawValue());
+  const normProblem = createProblem(() => void updateNorms());
+  const tooLong = el("p", { class: "small" }, t("Too large to show here; inspect a shorter text."));
   const valueData = createDataBar(
     {
       fileName: () => shown?.row.name ?? "value",
@@ -89,8 +94,16 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
     },
     save,
   );
-  const viewer = el("div", { class: "value-viewer" }, valueTitle, problem, heatmap.node, valueData.node);
-  const data = createDataBar({ fileName: () => "layers", table: () => shapeTable(), of: () => inspection }, save);
+  const viewer = el("div", { class: "value-viewer" }, valueTitle, tooLong, problem.node, heatmap.node, valueData.node);
+  const data = createDataBar(
+    {
+      fileName: () => "layers",
+      table: () => shapeTable(),
+      of: () => inspection,
+      ...savedShapes(() => normShapes()),
+    },
+    save,
+  );
   const node = el(
     "div",
     {},
@@ -101,6 +114,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
         "Shapes are [batch, position, dModel], per head [batch, head, position, dHead]. Norms are the selected token’s. Choose a value to see its numbers.",
       ),
     ),
+    normProblem.node,
     list,
     data.node,
   );
@@ -118,6 +132,18 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
     };
   };
 
+  const normShapes = () =>
+    barShapes({
+      title: t("Norms of the selected token’s vectors"),
+      bars: groups
+        .flatMap(({ values }) => values)
+        .flatMap(({ name, shape }) => {
+          const value = norms.get(name);
+          return value === undefined ? [] : [{ label: name, note: formatShape(shape), value }];
+        }),
+      format: formatNorm,
+    });
+
   /** The norms of the selected token that are known or cheap: the stream's always, others of groups that are open. */
   const updateNorms = async () => {
     if (!inspection) return;
@@ -125,6 +151,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
     const { token, sourceToken = 0 } = selection.get();
     if (token >= trace.tokens.length) return;
     norms.clear();
+    normProblem.clear();
     for (const { block, isEncoder } of groups) {
       const stack = isEncoder ? trace.source : trace;
       const at = isEncoder ? sourceToken : token;
@@ -144,9 +171,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
           const { cols, values } = matrixOf(await asked.tensor(row.name));
           if (isSame()) norms.set(row.name, norm(rowOf(values, cols, tokenOf(row))));
         }),
-    ).catch((error: Error) => {
-      problem.textContent = error.message;
-    });
+    ).catch((error) => isSame() && normProblem.say(error));
     if (!isSame()) return;
     const largest = Math.max(...norms.values());
     for (const group of drawn) group.showNorms(norms, largest);
@@ -167,7 +192,8 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
       el("span", { class: "number" }, formatShape(row.shape) + (perHead ? ` · ${t("head {0}", kvHead)}` : "")),
     );
     const tooLarge = size > MAX_VALUES;
-    problem.textContent = tooLarge ? t("Too large to show here; inspect a shorter text.") : "";
+    problem.clear();
+    tooLong.hidden = !tooLarge;
     heatmap.node.hidden = tooLarge;
     valueData.node.hidden = tooLarge;
     if (tooLarge) return;
@@ -204,7 +230,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
       heatmap.mark(tokenOf(row));
       valueData.update();
     } catch (error) {
-      if (inspection === asked) problem.textContent = error instanceof Error ? error.message : String(error);
+      if (inspection === asked) problem.say(error);
     }
   };
 
@@ -273,7 +299,7 @@ interface DrawnGroup {
 }
 
 function titleOf({ title, block, isEncoder }: ValueGroup): string {
-  const own = block === null ? t(title) : t("Block {0}", block);
+  const own = block !== null ? t("Block {0}", block) : title === "Output" ? t("Output") : t("Input");
   return isEncoder ? t("Encoder: {0}", own) : own;
 }
 

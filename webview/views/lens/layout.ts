@@ -123,3 +123,14 @@ export function lensTable(
     },
   };
 }
+
+/** The tracked token at each place of a position. */
+export const trackTable = (places: readonly string[], cells: readonly LensCell[], title: string): TableData => ({
+  title,
+  columns: ["place", "probability", "rank"],
+  rows: cells.length,
+  row: (p) => {
+    const { probability, rank } = cells[p]?.tracked ?? { probability: Number.NaN, rank: Number.NaN };
+    return [places[p] ?? "", probability, rank];
+  },
+});

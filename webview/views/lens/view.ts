@@ -7,6 +7,7 @@ import { el, fill } from "../../dom";
 import { formatCount, formatPercent, formatValue } from "../../format";
 import type { Inspection, View, ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
+import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { button, checkbox, dropdown, textField } from "../../toolkit";
@@ -22,6 +23,7 @@ import {
   placeLabel,
   rankPath,
   shownPlaces,
+  trackTable,
 } from "./layout";
 
 const TOP = 10;
@@ -42,7 +44,8 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
   let asked = 0;
 
   const said = el("p", { class: "small muted" });
-  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
+  const problem = createProblem(() => void restart());
+  const notFound = el("span", { class: "small", attrs: { role: "status" } });
   const colors = dropdown(t("Colour of the cells"), (value) => {
     color = value as LensColor;
     draw();
@@ -72,12 +75,28 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
     height: 160,
     formatAxis: formatPercent,
   });
+  const trackedTable = () => {
+    const cells = columns.get(selection.get().token);
+    if (!tracked || !cells) return null;
+    return trackTable(places, cells, t("“{0}” along the layers", tracked.label));
+  };
+  const chartData = createDataBar(
+    {
+      fileName: () => `logit-lens-token-${tracked?.id}`,
+      table: trackedTable,
+      of: () => current,
+      picture: chart.picture,
+      svg: chart.svg,
+    },
+    save,
+  );
   const chartPart = el(
     "div",
     {},
     el("h3", { class: "subheading" }, t("The tracked token along the layers")),
     path,
     chart.node,
+    chartData.node,
   );
   const labels = () => current?.trace.tokens.map(tokenLabel) ?? [];
   const data = createDataBar(
@@ -95,8 +114,8 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
   );
   section.body.append(
     said,
-    el("div", { class: "lens-controls" }, colors.node, midway, track, untrack),
-    problem,
+    el("div", { class: "lens-controls" }, colors.node, midway, track, untrack, notFound),
+    problem.node,
     heatmap.node,
     data.node,
     el("div", { class: "lens-detail" }, el("div", {}, cellTitle, list), chartPart),
@@ -115,28 +134,26 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
       const { found } = await from.find(searched(query), 1);
       if (current !== from || track.value !== query) return;
       const best = found[0];
-      problem.textContent = best ? "" : t("No token of the vocabulary has this text.");
+      notFound.textContent = best ? "" : t("No token of the vocabulary has this text.");
       if (best) setTracked({ id: best.id, label: visibleText(query.startsWith("#") ? best.token : query) });
     } catch (error) {
-      if (current === from) say(error);
+      if (current === from) problem.say(error);
     }
   };
   const setTracked = (next: typeof tracked) => {
+    notFound.textContent = "";
     if (next === null) track.value = "";
     if (next?.id === tracked?.id) return;
     tracked = next;
     color = next ? "tracked" : "probability";
     void restart();
   };
-  const say = (error: unknown) => {
-    problem.textContent = error instanceof Error ? error.message : String(error);
-  };
 
   /** Asks anew: another run, or another token to track. */
   const restart = async () => {
     asked += 1;
     columns = new Map();
-    problem.textContent = "";
+    problem.clear();
     const T = current?.trace.tokens.length ?? 0;
     for (const [from, to] of missingTiles(selection.get().token, selection.get().token + 1, T, () => false)) {
       await loadTile(from, to);
@@ -172,7 +189,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
       for (const [position, cells] of columnsOf(lens)) columns.set(position, cells);
       draw();
     } catch (error) {
-      if (question === asked) say(error);
+      if (question === asked) problem.say(error);
     }
   };
 
@@ -290,6 +307,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
       ],
       { x: { name: t("place"), format: (p) => placeLabel(places[p] ?? ""), whole: true }, log: false },
     );
+    chartData.update();
   };
 
   /** The chosen cell. */

@@ -6,7 +6,8 @@
 import "./nextToken.css";
 import type { NextToken } from "../../../src/protocol/engineApi";
 import type { SamplerView } from "../../../src/protocol/traceApi";
-import { type BarPicture, barsSvg, drawBars } from "../../charts/bars";
+import { barShapes } from "../../charts/bars";
+import { savedShapes } from "../../charts/shapes";
 import { el, fill, setAttr } from "../../dom";
 import { formatCount, formatPercent, formatValue } from "../../format";
 import type { Inspection, View, ViewContext } from "../../inspection";
@@ -56,6 +57,7 @@ export function createNextTokenView({ section: makeSection, selection, save, exp
   const search = textField(t("Rank of a token"), t("Find a token: text or #id"));
   const found = el("div", { class: "found", attrs: { role: "status" } });
   const problem = createProblem(() => void ask());
+  const findProblem = createProblem(() => void find());
 
   let inspection: Inspection | null = null;
   /** What is shown comes after this token. */
@@ -70,11 +72,11 @@ export function createNextTokenView({ section: makeSection, selection, save, exp
   const shown = (most: number): Shown | null =>
     view ? sampled(view, vocabSize(), most) : model && distribution(model, vocabSize(), most);
   const label = () => tokenLabelAt(inspection, position);
-  const picture = (): BarPicture | null => {
+  const picture = () => {
     const now = shown(count);
     if (!now) return null;
     const rest = { label: restLabel(now), note: "", value: now.rest.probability, other: now.restDrawn };
-    return {
+    return barShapes({
       title: view
         ? t("After “{0}”: the model’s own above, below what the sampler draws from", label())
         : t("After “{0}”", label()),
@@ -88,7 +90,7 @@ export function createNextTokenView({ section: makeSection, selection, save, exp
         ...(now.rest.count > 0 ? [rest] : []),
       ],
       format: formatPercent,
-    };
+    });
   };
   const data = createDataBar(
     {
@@ -99,14 +101,7 @@ export function createNextTokenView({ section: makeSection, selection, save, exp
         return now && distributionTable(now, title, restLabel(now));
       },
       of: () => inspection,
-      picture: () => {
-        const now = picture();
-        return now && drawBars(now);
-      },
-      svg: () => {
-        const now = picture();
-        return now && barsSvg(now);
-      },
+      ...savedShapes(picture),
     },
     save,
   );
@@ -207,7 +202,8 @@ export function createNextTokenView({ section: makeSection, selection, save, exp
       if (explorer && answer.found.length > 0) void ask();
     } catch (error) {
       if (inspection !== from) return;
-      fill(found, el("p", { class: "inline-problem", attrs: { role: "alert" } }, (error as Error).message));
+      findProblem.say(error);
+      fill(found, findProblem.node);
     }
   };
   search.addEventListener("input", () => void find());

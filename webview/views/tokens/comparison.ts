@@ -1,6 +1,7 @@
 /** Another model's tokens of the same text, to compare with; hovering links what is of the same characters. */
 
 import type { TokenSpan } from "../../../src/protocol/engineApi";
+import { savedShapes } from "../../charts/shapes";
 import { el, fill } from "../../dom";
 import { formatCount } from "../../format";
 import type { ExplorerTools, Inspection } from "../../inspection";
@@ -8,7 +9,7 @@ import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { t } from "../../strings";
 import { dropdown } from "../../toolkit";
-import { chipsPicture, chipsSvg } from "./chipPicture";
+import { chipShapes } from "./chipPicture";
 import { createChips } from "./chips";
 import { charactersPerToken, idText, tokenLabel, tokensOver, tokenTable } from "./layout";
 
@@ -54,8 +55,7 @@ export function createComparison(
     {
       fileName: () => `tokens-${nameOf()}`,
       table: () => tokenTable(t("Tokens of {0}", nameOf()), other, null),
-      picture: () => chipsPicture(parts()),
-      svg: () => chipsSvg(parts()),
+      ...savedShapes(() => chipShapes(parts())),
     },
     save,
   );

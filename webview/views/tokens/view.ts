@@ -7,6 +7,7 @@ import "./tokens.css";
 import type { TokenSpan } from "../../../src/protocol/engineApi";
 import type { Expectations } from "../../../src/protocol/traceApi";
 import { type ColorScale, sequentialScale, toCss } from "../../charts/colorScale";
+import { savedShapes } from "../../charts/shapes";
 import { el, fill } from "../../dom";
 import { formatCount, formatShort, formatValue } from "../../format";
 import type { Inspection, View, ViewContext } from "../../inspection";
@@ -16,7 +17,7 @@ import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { onThemeChange, readTheme, type Theme } from "../../theme";
 import { checkbox, dropdown } from "../../toolkit";
-import { chipsPicture, chipsSvg } from "./chipPicture";
+import { chipShapes } from "./chipPicture";
 import { createChips } from "./chips";
 import { countsText, createComparison } from "./comparison";
 import { expectedProbability, hexBytes, idText, tokenLabel, tokenSpanText, tokenTable } from "./layout";
@@ -106,8 +107,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
           expected && shifted(expected, source.length),
         ),
       of: () => current,
-      picture: () => chipsPicture(parts()),
-      svg: () => chipsSvg(parts()),
+      ...savedShapes(() => chipShapes(parts())),
     },
     save,
   );
