@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
 import type { EngineApi, TraceInfo } from "../../src/protocol/engineApi";
 import { type Client, connect, type Message, type Port, serve } from "../../src/protocol/rpc";
-import type { Completion, ExplorerEvents, ExplorerHost, Selected } from "../../src/protocol/webviewApi";
+import type { Completion, ExplorerEvents, ExplorerHost, FileToSave, Selected } from "../../src/protocol/webviewApi";
 import { engineService } from "../../src/worker/service";
 import { portPair } from "../helpers/portPair";
 import { ORIGIN, openPage, type PageFiles } from "./openPage";
@@ -22,6 +22,8 @@ export interface LiveExplorer {
   readonly selected: readonly Selected[];
   /** The shades that it asked for in the editor. */
   readonly shaded: readonly (Float32Array | null)[];
+  /** The files that it saved. */
+  readonly saved: readonly FileToSave[];
   /** Lays a large array out for the page to fetch; answers where. */
   readonly parcel: (bytes: Uint8Array) => string;
   /** Runs a text through a model and shows the run. */
@@ -65,6 +67,7 @@ export async function openLiveExplorer(
   const done = () => null;
   const selected: Selected[] = [];
   const shaded: (Float32Array | null)[] = [];
+  const saved: FileToSave[] = [];
   const show: LiveExplorer["show"] = async (dir, text, completion) => {
     shown = await engine.call("inspect", { dir, text });
     models.set(shown.model.dir, shown.model.name);
@@ -104,7 +107,10 @@ export async function openLiveExplorer(
     follow: done,
     retry: done,
     act: done,
-    save: done,
+    save: (file) => {
+      saved.push(file);
+      return null;
+    },
     scrub: done,
     select: (now) => {
       selected.push(now);
@@ -121,7 +127,7 @@ export async function openLiveExplorer(
     page = blank;
     await blank.exposeFunction("toHost", (message: Message) => listener(message));
   });
-  return { ...opened, parcel, engine, selected, shaded, show };
+  return { ...opened, parcel, engine, selected, shaded, saved, show };
 }
 
 /** Serves large arrays on this machine, each once; answers a function that lays one out and tells its address. */

@@ -496,6 +496,80 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       expect(await said.textContent()).toContain("blocks.1.attn.pattern[0, 1, 0, 0] = 1");
     });
 
+    test("every picture is saved as PNG and as SVG with its words, its numbers as JSON with their run, and heads in their order", async () => {
+      const { trace, model } = await live.show(BUNDLED, STORY);
+      const panel = page.getByRole("tabpanel");
+      const saves = () => panel.locator(".data-bar:visible").evaluateAll((bars) => bars.map((bar) => bar.innerText));
+      const press = async (label: string): Promise<string[]> => {
+        const before = live.saved.length;
+        const buttons = panel.locator(".data-bar:visible").getByText(label);
+        const count = await buttons.evaluateAll((all) => all.map((button) => (button as HTMLElement).click()).length);
+        await expect.poll(() => live.saved.length, SOON).toBe(before + count);
+        return live.saved.slice(before).map(({ data }) => new TextDecoder().decode(data));
+      };
+      const score = { name: "firstToken", label: "first token" } as const;
+      const prepare: Readonly<Record<string, () => Promise<void>>> = {
+        Architecture: async () => {
+          await page
+            .getByRole("row", { name: /weight/ })
+            .first()
+            .click();
+          await page.getByText("Histogram").waitFor();
+        },
+        "Logit lens": () =>
+          page.getByRole("button", { name: "Track it" }).or(page.locator(".lens-top button")).first().click(),
+        Attention: async () => {
+          await page.getByRole("combobox", { name: "Score of heads" }).click();
+          await page.getByRole("option", { name: score.label, exact: true }).click();
+          await page.getByRole("checkbox", { name: "Sort by it" }).click();
+        },
+        Generation: () => page.getByRole("button", { name: "Stop" }).waitFor({ state: "hidden" }),
+      };
+      const pictures = new Map<string, number>();
+      for (const name of await tabs()) {
+        // Interventions and comparisons have tests of their own.
+        if (name === "Interventions" || name === "Compare") continue;
+        await tab(name).click();
+        await panel.locator(".data-bar:visible").first().waitFor();
+        await prepare[name]?.();
+        await page.waitForTimeout(100);
+        const bars = await saves();
+        pictures.set(name, bars.length);
+        for (const bar of bars) expect(bar, name).toMatch(/Save CSV.*Save JSON.*Save PNG.*Save SVG/s);
+        for (const json of await press("Save JSON")) {
+          const { model: from, run, columns, rows } = JSON.parse(json);
+          expect([from.name, run.number, run.text], name).toEqual([model.name, trace, STORY]);
+          for (const row of rows) expect(row.length, name).toBe(columns.length);
+          expect(rows.length, name).toBeGreaterThan(0);
+        }
+        const texts = await page.evaluate(
+          (files) =>
+            files.map((file) => {
+              const svg = new DOMParser().parseFromString(file, "image/svg+xml");
+              return [...svg.querySelectorAll("svg > text")].map(({ textContent }) => textContent ?? "");
+            }),
+          await press("Save SVG"),
+        );
+        for (const words of texts) expect(words.length, name).toBeGreaterThan(1);
+        for (const png of await press("Save PNG")) expect(png.slice(1, 4), name).toBe("PNG");
+        if (name !== "Attention") continue;
+        const { heads, scores } = await live.engine.call("attentionGrid", { trace, size: 40 });
+        const order = [...scores[score.name].keys()].sort((a, b) => scores[score.name][b]! - scores[score.name][a]!);
+        const named = texts.map((words) => words.filter((word) => /^L\d+ H\d+$/.test(word)));
+        expect(named).toContainEqual(order.map((i) => `L${Math.floor(i / heads)} H${i % heads}`));
+      }
+      expect(Object.fromEntries(pictures)).toEqual({
+        Tokens: 1,
+        "Next token": 1,
+        Architecture: 3,
+        Embeddings: 5,
+        "Hidden states": 3,
+        Attention: 3,
+        "Logit lens": 2,
+        Generation: 1,
+      });
+    }, 60_000);
+
     test("another text is compared value by value, and no model of another tokenizer", async () => {
       const { trace } = await live.show(BUNDLED, STORY);
       const other = `${STORY.slice(0, -1)}n`;
