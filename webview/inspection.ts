@@ -147,8 +147,8 @@ export function createInspection(
   };
   const tensor = (name: string, head?: number) => {
     const params = { ...of, name, ...(head !== undefined && { head }) };
-    const answer = once("tensor", params);
-    answer.then(({ data }) => hold(keyOf("tensor", params), data.byteLength)).catch(() => undefined);
+    const answer = once("traceTensor", params);
+    answer.then(({ data }) => hold(keyOf("traceTensor", params), data.byteLength)).catch(() => undefined);
     return answer;
   };
   const { dir } = trace.model;

@@ -17,17 +17,7 @@
  */
 
 import type { EvalReport, StepReport, TrainConfig } from "../engine/train/config";
-import type {
-  CheckpointInfo,
-  Device,
-  EngineApi,
-  FoundTokens,
-  ModelInfo,
-  Sampling,
-  TraceInfo,
-  TraceTensor,
-  TrainEvent,
-} from "./engineApi";
+import type { CheckpointInfo, Device, EngineApi, ModelInfo, Sampling, TraceInfo, TrainEvent } from "./engineApi";
 import type { Method } from "./rpc";
 import type { Surprisal, TraceApi } from "./traceApi";
 
@@ -38,14 +28,11 @@ export type Strings = Readonly<Record<string, string>>;
  * What a page may ask about the traces that it shows, and about their models: answered by the engine. A `dir` must be
  * the folder of a model that the Models view has, or of one of its checkpoints.
  */
-export interface TraceQuestions
-  extends Pick<EngineApi, "describe" | "releaseTrace" | "tokenize" | "checkpoints">,
-    Omit<TraceApi, "saveTrace" | "openTrace"> {
-  /** A value of a trace; of an attention value, one head. */
-  tensor: Method<TensorParams, TraceTensor>;
-  /** Tokens of its model's vocabulary, with their ranks. */
-  findTokens: Method<FindParams, FoundTokens>;
-}
+export type TraceQuestions = Pick<
+  EngineApi,
+  "traceTensor" | "findTokens" | "releaseTrace" | "describe" | "tokenize" | "checkpoints"
+> &
+  Omit<TraceApi, "saveTrace" | "openTrace">;
 
 /** Asked by the Layer Inspector. */
 export interface InspectorHost extends TraceQuestions {
@@ -70,21 +57,6 @@ export interface FileToSave {
   /** Without a folder, such as "attention-layer0-head1.csv". */
   readonly name: string;
   readonly data: Uint8Array;
-}
-
-export interface TensorParams {
-  readonly trace: number;
-  readonly name: string;
-  readonly head?: number;
-}
-
-export interface FindParams {
-  readonly trace: number;
-  /** An id (`#12`), or text. */
-  readonly query: string;
-  readonly count: number;
-  /** What comes after it; the last, if none is given. */
-  readonly position?: number;
 }
 
 /** What a button in a webview may ask the host to do. */

@@ -79,8 +79,8 @@ describe("a setting that is typed", () => {
 
 describe("a message from a webview", () => {
   test("that is as it must be passes", () => {
-    expect(inspectorChecks.tensor({ trace: 1, name: "embed" })).toEqual({ trace: 1, name: "embed" });
-    expect(inspectorChecks.tensor({ trace: 1, name: "embed", head: 2, more: "x" })).toEqual({
+    expect(inspectorChecks.traceTensor({ trace: 1, name: "embed" })).toEqual({ trace: 1, name: "embed" });
+    expect(inspectorChecks.traceTensor({ trace: 1, name: "embed", head: 2, more: "x" })).toEqual({
       trace: 1,
       name: "embed",
       head: 2,
@@ -89,9 +89,9 @@ describe("a message from a webview", () => {
     expect(inspectorChecks.save({ name: "attention-layer0.csv", data: new Uint8Array(1) })).toHaveProperty("name");
   });
   test.each<[string, () => unknown]>([
-    ["no parameters", () => inspectorChecks.tensor(null)],
-    ["a trace that is no number", () => inspectorChecks.tensor({ trace: "1", name: "embed" })],
-    ["a head below 0", () => inspectorChecks.tensor({ trace: 1, name: "embed", head: -1 })],
+    ["no parameters", () => inspectorChecks.traceTensor(null)],
+    ["a trace that is no number", () => inspectorChecks.traceTensor({ trace: "1", name: "embed" })],
+    ["a head below 0", () => inspectorChecks.traceTensor({ trace: 1, name: "embed", head: -1 })],
     ["a text without end", () => inspectorChecks.inspectText({ text: "x".repeat(1_000_000) })],
     ["an action by another name", () => inspectorChecks.act({ action: "constructor" })],
     ["a file name with a folder", () => inspectorChecks.save({ name: "../../.bashrc", data: new Uint8Array(1) })],

@@ -103,7 +103,7 @@ const shown = (): TinyTrace => {
 
 const shared = {
   ...tinyAnswers(shown),
-  tensor: (params: Params<InspectorHost, "tensor">) => {
+  traceTensor: (params: Params<InspectorHost, "traceTensor">) => {
     lab.tensors.push(params.name);
     return shown().tensor(params.name, params.head);
   },

@@ -3,6 +3,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
+import { passedOn } from "../../src/extension/views/traceChecks";
 import type { EngineApi, TraceInfo } from "../../src/protocol/engineApi";
 import { type Client, connect, type Message, type Port, serve } from "../../src/protocol/rpc";
 import type { Completion, ExplorerEvents, ExplorerHost, FileToSave, Selected } from "../../src/protocol/webviewApi";
@@ -56,14 +57,6 @@ export async function openLiveExplorer(
   let shown: TraceInfo | null = null;
   /** Every model that was shown, by its folder. */
   const models = new Map<string, string>();
-  const passed =
-    (method: string) =>
-    // The engine's method of this name has these params and this answer.
-    (params: unknown, { signal, report }: { signal: AbortSignal; report: (value: never) => void }): Promise<never> =>
-      engine.call(method as keyof EngineApi, params as never, {
-        signal,
-        onProgress: report as never,
-      }) as Promise<never>;
   const done = () => null;
   const selected: Selected[] = [];
   const shaded: (Float32Array | null)[] = [];
@@ -78,6 +71,7 @@ export async function openLiveExplorer(
     return shown;
   };
   const server = serve<ExplorerHost, ExplorerEvents>(port, {
+    ...passedOn(engine),
     ready: () => ({ strings: {}, follow: false }),
     inspectText: async ({ text }) => {
       if (shown) await show(shown.model.dir, text);
@@ -85,25 +79,6 @@ export async function openLiveExplorer(
     },
     models: () => [...models].map(([dir, name]) => ({ dir, name })),
     inspectAlso: (params) => engine.call("inspect", params),
-    tensor: passed("traceTensor"),
-    findTokens: passed("findTokens"),
-    describe: passed("describe"),
-    tokenize: passed("tokenize"),
-    checkpoints: passed("checkpoints"),
-    releaseTrace: passed("releaseTrace"),
-    intervene: passed("intervene"),
-    lens: passed("lens"),
-    expectations: passed("expectations"),
-    sampler: passed("sampler"),
-    attribution: passed("attribution"),
-    attentionGrid: passed("attentionGrid"),
-    neighbours: passed("neighbours"),
-    projection: passed("projection"),
-    weightSummary: passed("weightSummary"),
-    surprisal: passed("surprisal"),
-    generationTrace: passed("generationTrace"),
-    compareTraces: passed("compareTraces"),
-    compareWeights: passed("compareWeights"),
     follow: done,
     retry: done,
     act: done,

@@ -11,7 +11,7 @@ export function tinyAnswers(shown: () => TinyTrace): Handlers<TraceQuestions> {
     throw new Error(`The tests' page does not answer ${method}.`);
   };
   return {
-    tensor: ({ name, head }) => shown().tensor(name, head),
+    traceTensor: ({ name, head }) => shown().tensor(name, head),
     findTokens: ({ query, count }) => shown().find(query, count),
     releaseTrace: () => null,
     tokenize: ({ text }) => [...tinyTrace(text).info.tokens],

@@ -188,7 +188,7 @@ test("a tensor is asked for once, and again after an error", async () => {
   let asked = 0;
   serve<TraceQuestions>(host, {
     ...tinyAnswers(() => trace),
-    tensor: ({ name, head }) => {
+    traceTensor: ({ name, head }) => {
       asked++;
       if (asked === 1) throw new Error("gone");
       return trace.tensor(name, head);

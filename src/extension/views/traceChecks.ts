@@ -1,6 +1,6 @@
 /** What pages may ask about traces, checked: see `checks.ts`. */
 
-import type { Checks } from "../../protocol/rpc";
+import type { Checks, Client, Handlers } from "../../protocol/rpc";
 import type {
   GenerationParams,
   Intervention,
@@ -10,7 +10,7 @@ import type {
   PatchedValue,
   SamplerParams,
 } from "../../protocol/traceApi";
-import type { FindParams, TensorParams, TraceQuestions } from "../../protocol/webviewApi";
+import type { TraceQuestions } from "../../protocol/webviewApi";
 import { choice, fields, finite, index, LONGEST_PATH, list, optional, text, whole } from "./fields";
 
 /** Of the tokens that a search finds, and of those told of each place. */
@@ -28,17 +28,6 @@ const dir = (params: unknown) => ({ dir: text(params, "dir", LONGEST_PATH) });
 const name = (params: unknown) => ({ name: text(params, "name", 200) });
 const count = (params: unknown) => ({ count: Math.min(index(params, "count"), MOST_TOLD) });
 const size = (params: unknown) => ({ size: Math.min(index(params, "size"), LARGEST_PICTURE) });
-
-function tensor(params: unknown): TensorParams {
-  return { ...trace(params), ...name(params), ...optional(params, "head", index) };
-}
-
-const findTokens = (params: unknown): FindParams => ({
-  ...trace(params),
-  query: text(params, "query", 200),
-  ...count(params),
-  ...optional(params, "position", index),
-});
 
 const sampler = (params: unknown): SamplerParams => ({
   ...trace(params),
@@ -118,9 +107,35 @@ function generation(params: unknown): GenerationParams {
 
 const ATTENTION_KINDS = ["self", "encoder", "cross"] as const;
 
+/** Hands each question on to who answers the same one: the engine, under the same name. */
+export function passedOn(
+  answerer: Pick<Client<TraceQuestions>, "call">,
+  may: (params: object) => void = () => undefined,
+) {
+  const passed =
+    (method: keyof TraceQuestions) =>
+    (params: object, { signal, report }: Context) => {
+      may(params);
+      return answerer.call(method, params as never, { signal, onProgress: report });
+    };
+  const methods = Object.keys(traceChecks) as (keyof TraceQuestions)[];
+  // Each handler has the params, the answer and the progress of the method that it is named after.
+  return Object.fromEntries(methods.map((method) => [method, passed(method)])) as unknown as Handlers<TraceQuestions>;
+}
+
+interface Context {
+  readonly signal: AbortSignal;
+  readonly report: (progress: unknown) => void;
+}
+
 export const traceChecks: Checks<TraceQuestions> = {
-  tensor,
-  findTokens,
+  traceTensor: (params) => ({ ...trace(params), ...name(params), ...optional(params, "head", index) }),
+  findTokens: (params) => ({
+    ...trace(params),
+    query: text(params, "query", 200),
+    ...count(params),
+    ...optional(params, "position", index),
+  }),
   describe: dir,
   tokenize: (params) => ({ ...dir(params), text: text(params, "text", 200_000) }),
   checkpoints: dir,
