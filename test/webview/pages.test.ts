@@ -354,6 +354,24 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       expect(await page.getByRole("tab", { selected: true }).allInnerTexts()).toEqual([second]);
     });
 
+    test("the settings of a generation have their labels in one line each, in a panel of 320 pixels and in longer words too", async () => {
+      await live.show(BUNDLED, STORY);
+      await tab("Generation").click();
+      const fields = page.locator(".sampling-fields vscode-text-field");
+      await fields.filter({ hasText: "Temperature" }).evaluate((field) => field.append(" (Verteilung der Wörter)"));
+      for (const width of [320, 480, 1100]) {
+        await page.setViewportSize({ width, height: 800 });
+        const [tallest, overflows] = await fields.evaluateAll((all) => {
+          const heights = all.map((field) => field.shadowRoot?.querySelector("[part=label]")?.clientHeight ?? 0);
+          const { scrollWidth, clientWidth } = all[0]?.parentElement as HTMLElement;
+          return [Math.max(...heights), scrollWidth > clientWidth] as const;
+        });
+        expect(tallest, `${width}`).toBeGreaterThan(10);
+        expect(tallest, `${width}`).toBeLessThan(24);
+        expect(overflows, `${width}`).toBe(false);
+      }
+    });
+
     test("a token chosen in the strip is chosen in the views, told to the host, and kept over a reload", async () => {
       const strip = page.getByRole("listbox", { name: "Tokens of the text" });
       await strip.getByRole("option", { selected: true }).press("Home");
