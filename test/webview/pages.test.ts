@@ -363,7 +363,7 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
         await page.setViewportSize({ width, height: 800 });
         const [tallest, overflows] = await fields.evaluateAll((all) => {
           const heights = all.map((field) => field.shadowRoot?.querySelector("[part=label]")?.clientHeight ?? 0);
-          const { scrollWidth, clientWidth } = all[0]?.parentElement as HTMLElement;
+          const { scrollWidth = 0, clientWidth = 0 } = all[0]?.parentElement ?? {};
           return [Math.max(...heights), scrollWidth > clientWidth] as const;
         });
         expect(tallest, `${width}`).toBeGreaterThan(10);
