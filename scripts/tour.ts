@@ -154,6 +154,8 @@ async function tourOfImports(workbench: Workbench, hub: HubServer, home: string)
   await workbench.pick("As stored");
   const progress = workbench.notification("Importing");
   await progress.filter({ hasText: "Downloading" }).waitFor();
+  // A notification comes up slowly.
+  await workbench.page.waitForTimeout(1000);
   await workbench.screenshot(join(folder, "dark", "9-import-progress.png"));
   await progress.hover();
   await progress.getByRole("button", { name: "Cancel" }).click();
@@ -301,9 +303,9 @@ async function tourOfTranslator(workbench: Workbench): Promise<void> {
   await startTraining(workbench, {
     preset: "Translator",
     text: "Active file",
-    settings: { "Training steps": 600, "Sequences of a batch": 32 },
+    settings: { "Training steps": 1000, "Sequences of a batch": 32 },
   });
-  await lossAfter(workbench, await trainingView(workbench), 600, 600_000);
+  await lossAfter(workbench, await trainingView(workbench), 1000, 600_000);
   await workbench.notification("is trained").waitFor({ timeout: 120_000 });
   await workbench.clearNotifications();
   await workbench.openFile("english-french.tsv");
@@ -311,7 +313,7 @@ async function tourOfTranslator(workbench: Workbench): Promise<void> {
   await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
   await widened(workbench);
   const inspector = await inspectorView(workbench);
-  await inspector.getByRole("textbox", { name: "Text to inspect" }).fill("a dog does not look for the beautiful house");
+  await inspector.getByRole("textbox", { name: "Text to inspect" }).fill("a dog does not look for the beautiful frog");
   await inspector.getByRole("listbox", { name: "Tokens of the source" }).waitFor();
   await photograph(workbench, "14-translator", async () => {
     await inspector.evaluate("scrollTo(0, 0)");
