@@ -81,11 +81,13 @@ const difference: TraceDifference = {
     { name: "embed", relative: Float32Array.of(0, 0) },
     { name: "blocks.0.residPost", relative: Float32Array.of(0.25, 0.5) },
     { name: "blocks.1.residPost", relative: Float32Array.of(0.75, 1) },
+    { name: "enc.blocks.0.residPost", relative: Float32Array.of(0, 0.5, 1) },
   ],
 };
 
 test("differences of a kind of value have a row for each layer, the last on top", () => {
-  expect(valueKinds(difference)).toEqual(["embed", "residPost"]);
+  expect(valueKinds(difference)).toEqual(["embed", "residPost", "enc.residPost"]);
+  expect(relativeRows(difference, "enc.residPost")).toMatchObject({ names: ["enc.blocks.0.residPost"], positions: 3 });
   const rows = relativeRows(difference, "residPost");
   expect(rows.names).toEqual(["blocks.1.residPost", "blocks.0.residPost"]);
   expect(relativeTable("Difference", rows, ["x", "y"]).row(2)).toEqual(["blocks.0.residPost", 0, "x", 0.25]);

@@ -1,25 +1,50 @@
 import { expect, test } from "vitest";
 import type { Attribution, Intervention, Part } from "../../src/protocol/traceApi";
+import { placeText } from "../../webview/parts/interventionChips";
 import {
   attributedRows,
   attributionTable,
   factorOf,
   nextFactor,
-  partAt,
+  partGrid,
+  type Stack,
+  stacksOf,
   sweepOf,
   sweepTable,
   withFactor,
   withPatch,
 } from "../../webview/views/interventions/layout";
+import { tinyTranslation } from "./tinyTranslation";
 
 const HEADS = 4;
+const decoder: Stack = { stack: undefined, layers: 2, heads: HEADS, crosses: false };
 
-test("the columns of a layer are its heads, and then its attention, MLP and whole", () => {
-  expect([3, 4, 5, 6].map((col) => partAt(2, col, HEADS))).toEqual([
-    { kind: "head", layer: 2, head: 3 },
-    { kind: "attention", layer: 2 },
-    { kind: "mlp", layer: 2 },
-    { kind: "layer", layer: 2 },
+test("a layer's parts are its heads, and then its attention, MLP and whole", () => {
+  const { rows, columns, at, placeOf } = partGrid([decoder]);
+  expect(rows).toEqual(["layer 0", "layer 1"]);
+  expect(columns).toEqual(["0", "1", "2", "3", "attn", "MLP", "layer"]);
+  expect([3, 4, 5, 6].map((col) => at(1, col))).toEqual([
+    { kind: "head", layer: 1, head: 3 },
+    { kind: "attention", layer: 1 },
+    { kind: "mlp", layer: 1 },
+    { kind: "layer", layer: 1 },
+  ]);
+  expect(placeOf({ kind: "mlp", layer: 1 })).toEqual({ row: 1, col: 5 });
+});
+
+test("a translator's parts are of its encoder and of its decoder, which alone attends to the source", () => {
+  const stacks = stacksOf(tinyTranslation("the cat", "le").info);
+  const crossing = { stack: "decoder", layers: 3, heads: 4, crosses: true };
+  expect(stacks).toEqual([{ ...crossing, stack: "encoder", crosses: false }, crossing]);
+  const { rows, columns, at, placeOf } = partGrid(stacks);
+  expect(rows.slice(2, 4)).toEqual(["encoder 2", "decoder 0"]);
+  expect(columns.slice(3, 10)).toEqual(["self 3", "cross 0", "cross 1", "cross 2", "cross 3", "attn", "cross"]);
+  const part = { kind: "crossHead", stack: "decoder", layer: 0, head: 1 } as const;
+  expect([at(3, 5), at(2, 5), at(2, 10)]).toEqual([part, null, { kind: "mlp", stack: "encoder", layer: 2 }]);
+  expect(placeOf(part)).toEqual({ row: 3, col: 5 });
+  expect([part, { ...part, kind: "cross" } as const].map(placeText)).toEqual([
+    "decoder layer 0, head 1 to the source",
+    "decoder layer 0 attention to the source",
   ]);
 });
 
@@ -42,11 +67,11 @@ test("what is copied to a place takes the place of what was copied there before"
   expect(withPatch(list, second)).toEqual([elsewhere, second]);
 });
 
-const size = { layers: 2, heads: HEADS, last: 2 };
+const size = { stacks: [decoder], last: 2 };
 
 test("a sweep of what is off has a run for each head and MLP", () => {
   const { cells, rows, cols } = sweepOf("off", size, null);
-  expect([rows, cols, cells.length]).toEqual([2, 5, 10]);
+  expect([rows.length, cols, cells.length]).toEqual([2, 5, 10]);
   expect(cells.at(-1)).toEqual({
     row: 1,
     col: 4,
@@ -62,8 +87,9 @@ test("a sweep over positions copies to tokens that have one beside them, up to t
     { a: 2, b: 2 },
     { a: 3, b: 3 },
   ];
-  const sweep = sweepOf("residPre", size, { trace: 9, aligned, pair: { a: 2, b: 2 } });
-  expect([sweep.rows, sweep.cols]).toEqual([2, 3]);
+  const source = { trace: 9, stack: decoder, aligned, pair: { a: 2, b: 2 } };
+  const sweep = sweepOf("residPre", size, source);
+  expect([sweep.rows.length, sweep.cols]).toEqual([2, 3]);
   expect(sweep.cells.map(({ row, col }) => [row, col])).toEqual([
     [0, 0],
     [0, 2],
@@ -77,6 +103,12 @@ test("a sweep over positions copies to tokens that have one beside them, up to t
     from: { trace: 9, position: 2 },
   });
   expect(sweepOf("attnOut", size, null).cells).toEqual([]);
+
+  // Whatever is written reads all of what an encoder made.
+  const encoder = { ...decoder, stack: "encoder", layers: 1 } as const;
+  const ofSource = sweepOf("residPre", { stacks: [encoder], last: 0 }, { ...source, stack: encoder });
+  expect(ofSource.cells.map(({ col }) => col)).toEqual([0, 2, 3]);
+  expect(ofSource.cells[0]?.intervention).toMatchObject({ value: { kind: "residPre", stack: "encoder", layer: 0 } });
 });
 
 test("a sweep's table has the runs that are done, each with what it changed", () => {
@@ -85,7 +117,7 @@ test("a sweep's table has the runs that are done, each with what it changed", ()
   values[6] = -0.25;
   const table = sweepTable("Sweep", sweep, values, 0.5, "probability");
   expect(table.rows).toBe(1);
-  expect(table.row(0)).toEqual(["scale head", 1, 1, 0.5, 0.25, -0.25]);
+  expect(table.row(0)).toEqual(["scale head", "", 1, 1, "", 0.5, 0.25, -0.25]);
 });
 
 const attribution = (values: Record<string, number>): Attribution => ({
@@ -117,4 +149,10 @@ test("the parts of two runs stand beside each other, the largest of either first
     1,
     "",
   ]);
+});
+
+test("the biases of a layer's norms are one part", () => {
+  const norm = (value: number) => ({ kind: "norm", layer: 0, head: null, value });
+  const [row] = attributedRows([{ ...attribution({}), parts: [norm(1), norm(2)] }], "model");
+  expect(row).toMatchObject({ label: "layer 0 norm bias", values: [3] });
 });

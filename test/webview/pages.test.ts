@@ -9,7 +9,10 @@ import { join } from "node:path";
 import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { makePairs } from "../../scripts/makePairs";
 import { inRoot } from "../../scripts/paths";
+import type { TraceInfo } from "../../src/protocol/engineApi";
+import type { Intervention } from "../../src/protocol/traceApi";
 import { type LiveExplorer, openLiveExplorer } from "./liveExplorer";
 import { bundlePage, chromiumPath, launch, openPage, type PageFiles, setTheme } from "./openPage";
 import type { ThemeKind } from "./themes";
@@ -445,9 +448,10 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
 
       await page.getByRole("button", { name: "Sweep" }).click();
       await page.getByText("20 runs done").waitFor();
-      const swept = (await read(/^Effect on the probability/)).find(([, layer, head]) => layer === "0" && head === "0");
+      const rows = await read(/^Effect on the probability/);
+      const swept = rows.find(([, , layer, head]) => layer === "0" && head === "0");
       const best = (await read(/^Next token/))[0];
-      expect(swept?.slice(3, 5)).toEqual(best?.slice(2, 4));
+      expect(swept?.slice(5, 7)).toEqual(best?.slice(2, 4));
 
       await page.getByRole("button", { name: "Apply to all views" }).click();
       const chips = page.getByRole("group", { name: "Interventions in force" });
@@ -477,6 +481,103 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
         return Math.max(...best.map(({ id, probability }) => Math.abs((after.get(id) ?? 1) - probability)));
       };
       await expect.poll(furthest, SOON).toBeLessThan(1e-5);
+    });
+
+    describe("of a translator", () => {
+      const TEXT = "the cat sleeps";
+      let dir: string;
+      let told: TraceInfo;
+      beforeAll(async () => {
+        dir = await mkdtemp(join(tmpdir(), "dlab-pages-"));
+        await live.engine.call("train", {
+          preset: "translate",
+          data: { kind: "text", name: "pairs.tsv", text: makePairs(200, 5).join("\n") },
+          out: join(dir, "model"),
+          name: "tiny-translator",
+          device: "cpu",
+          set: {
+            "train.steps": 6,
+            "train.blockSize": 16,
+            "model.dModel": 16,
+            "model.nHeads": 2,
+            "model.nLayers": 2,
+            "model.nEncoderLayers": 1,
+          },
+        });
+        told = await live.show(join(dir, "model"), TEXT);
+      }, 60_000);
+      afterAll(() => rm(dir, { recursive: true, force: true }));
+
+      test("parts of both stacks are changed by keyboard, and values copied, in the engine's own numbers", async () => {
+        const { trace, tokens } = told;
+        const shown = page.getByRole("tabpanel", { name: "Interventions" });
+        await tab("Interventions").click();
+        const parts = shown.getByRole("application", { name: /What each part is multiplied by/ });
+        await parts.press("Control+Home");
+        for (let i = 0; i < 6; i++) await parts.press("ArrowRight");
+        await parts.press("Enter");
+        const chips = shown.getByRole("list", { name: "Changes of this view" });
+        await chips.getByText("encoder layer 0 MLP off").waitFor();
+        await parts.press("ArrowDown");
+        for (let i = 0; i < 4; i++) await parts.press("ArrowLeft");
+        await parts.press("Enter");
+        await chips.getByText("decoder layer 0, head 0 to the source off").waitFor();
+        const field = shown.getByRole("textbox", { name: "Text to copy from" });
+        await field.fill("a dog runs");
+        await field.press("Enter");
+        await shown.getByRole("combobox", { name: "Stack to copy in" }).click();
+        await page.getByRole("option", { name: "Encoder" }).click();
+        await shown.getByRole("spinbutton", { name: "Position in this text" }).fill("2");
+        await shown.getByRole("spinbutton", { name: "Position in the other text" }).fill("1");
+        await shown.getByRole("button", { name: "Copy this value" }).click();
+        await chips.getByText(/^enc\.blocks\.0\.residPost at 2 from run \d+ at 1/).waitFor();
+
+        const other = await live.engine.call("inspect", { dir: join(dir, "model"), text: "a dog runs" });
+        const encoder = { stack: "encoder", layer: 0 } as const;
+        const from = { trace: other.trace, position: 1 };
+        const interventions: Intervention[] = [
+          { kind: "scale", part: { kind: "mlp", ...encoder }, factor: 0 },
+          { kind: "scale", part: { kind: "crossHead", stack: "decoder", layer: 0, head: 0 }, factor: 0 },
+          { kind: "patch", value: { kind: "residPost", ...encoder }, position: 2, from },
+        ];
+        const changed = await live.engine.call("intervene", { trace, interventions });
+        const { divergence } = await live.engine.call("compareTraces", { a: trace, b: changed.trace });
+        const bits = async () => (await tableOf(page, /^Divergence/)).map((row) => Number(row[2]));
+        const near = Array.from(divergence, (each) => expect.closeTo(each, 5));
+        await expect.poll(bits, SOON).toEqual(near);
+        expect(near).toHaveLength(tokens.length);
+
+        const attributed = await tableOf(page, /^What adds to the logit/);
+        const [title = ""] = await shown.getByRole("heading", { name: /^What adds to the logit/ }).allInnerTexts();
+        const position = Number(/(\d+)$/.exec(title)?.[1]);
+        const token = Number(/#(\d+)/.exec((await shown.getByText(/^watched: /).textContent()) ?? "")?.[1]);
+        const { parts: added } = await live.engine.call("attribution", { trace: changed.trace, position, token });
+        for (const part of added.filter(({ kind }) => kind === "crossHead")) {
+          const row = attributed.find(([label]) => label === `layer ${part.layer} head ${part.head} to the source`);
+          expect(Number(row?.at(-1))).toBeCloseTo(part.value, 5);
+        }
+        await shown.getByRole("button", { name: "Sweep" }).click();
+        await shown.getByText("13 runs done").waitFor();
+        await shown.getByRole("button", { name: "Clear" }).click();
+        await page.getByText("Nothing is changed yet.").waitFor();
+      });
+
+      test("two translations are compared, also what their encoders made of the sources", async () => {
+        const other = "the dog";
+        const beside = await live.engine.call("inspect", { dir: join(dir, "model"), text: other });
+        const { values } = await live.engine.call("compareTraces", { a: told.trace, b: beside.trace });
+        await tab("Compare").click();
+        const field = page.getByRole("textbox", { name: "Text to compare with" });
+        await field.fill(other);
+        await field.press("Enter");
+        await page.getByRole("heading", { name: "Attention of layer 0, head 0, Translation to source" }).waitFor();
+        await page.getByRole("combobox", { name: "Value", exact: true }).click();
+        await page.getByRole("option", { name: "enc.residPost", exact: true }).click();
+        const rows = await tableOf(page, /^Relative difference/);
+        const expected = values.find(({ name }) => name === "enc.blocks.0.residPost")?.relative ?? [];
+        expect(rows.map(([, , token]) => token?.trim())).toEqual(["<bos>", "·the", "·cat", "·sleeps"]);
+        expect(rows.map((row) => Number(row[3]))).toEqual(Array.from(expected, (each) => expect.closeTo(each, 5)));
+      });
     });
 
     test("a head that is moved to by keyboard is the engine's, taken apart, as lines and as shades of the editor's text", async () => {

@@ -66,7 +66,7 @@ export function placeText(place: Part | PatchedValue): string {
 }
 
 /** Reads as `layer 1`; of a translator, as `encoder layer 1`. */
-export function layerText({ stack, layer }: Pick<Part, "stack" | "layer">): string {
+function layerText({ stack, layer }: Pick<Part, "stack" | "layer">): string {
   if (stack === undefined) return t("layer {0}", layer);
   return stack === "encoder" ? t("encoder layer {0}", layer) : t("decoder layer {0}", layer);
 }

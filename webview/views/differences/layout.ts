@@ -4,8 +4,8 @@ import type { TraceDifference, WeightDifference } from "../../../src/protocol/tr
 import type { TableData } from "../../charts/csv";
 import { t } from "../../strings";
 
-/** Reads as `attn.q`: which value of its layer a name stands for. */
-export const valueKind = (name: string): string => name.replace(/^blocks\.\d+\./, "");
+/** Reads as `attn.q`, of an encoder as `enc.attn.q`: which value of its layer a name stands for. */
+export const valueKind = (name: string): string => name.replace(/^(enc\.)?blocks\.\d+\./, "$1");
 
 /** The kinds there are, in the order of the model. */
 export const valueKinds = ({ values }: TraceDifference): string[] => [
@@ -14,14 +14,16 @@ export const valueKinds = ({ values }: TraceDifference): string[] => [
 
 export interface RelativeRows {
   readonly names: readonly string[];
+  /** Of what is written, or of the source. */
   readonly positions: number;
   /** [names, positions]; NaN where something differs from nothing. */
   readonly values: Float32Array;
 }
 
 /** The values of a kind, a row for each layer, the last on top as in the lens. */
-export function relativeRows({ values, positions }: TraceDifference, kind: string): RelativeRows {
+export function relativeRows({ values }: TraceDifference, kind: string): RelativeRows {
   const rows = values.filter(({ name }) => valueKind(name) === kind).reverse();
+  const positions = rows[0]?.relative.length ?? 0;
   const flat = new Float32Array(rows.length * positions);
   rows.forEach(({ relative }, row) => {
     flat.set(relative.subarray(0, positions), row * positions);

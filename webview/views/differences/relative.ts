@@ -4,10 +4,13 @@ import type { TraceDifference } from "../../../src/protocol/traceApi";
 import { createHeatmap } from "../../charts/heatmap";
 import { el } from "../../dom";
 import { formatValue } from "../../format";
+import type { Selection } from "../../inspection";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { runText } from "../../parts/provenance";
+import type { Store } from "../../store";
 import { t } from "../../strings";
 import { dropdown } from "../../toolkit";
+import { tokensOf } from "../layers/layout";
 import type { Pair } from "../pair/pair";
 import { tokenLabel } from "../tokens/layout";
 import { type RelativeRows, relativeRows, relativeTable, valueKinds } from "./layout";
@@ -17,9 +20,12 @@ export interface RelativePart {
   readonly show: (pair: Pair, difference: TraceDifference) => void;
 }
 
-/** `pick` is called with the layer, where there is one, and the position of a cell that is chosen. */
-export function createRelativePart(save: Save, pick: (layer: number | null, position: number) => void): RelativePart {
-  let kind = "residPost";
+/** Every model has it. */
+const USUAL = "residPost";
+
+/** The layer, where there is one, and the token of a cell that is chosen are selected. */
+export function createRelativePart(save: Save, selection: Store<Selection>): RelativePart {
+  let kind = USUAL;
   let shown: { readonly pair: Pair; readonly difference: TraceDifference } | null = null;
   let rows: RelativeRows | null = null;
 
@@ -29,10 +35,17 @@ export function createRelativePart(save: Save, pick: (layer: number | null, posi
     draw();
   });
   const heatmap = createHeatmap((row, position) => {
-    const layer = /^blocks\.(\d+)\./.exec(rows?.names[row] ?? "")?.[1];
-    pick(layer === undefined ? null : Number(layer), position);
+    const layer = /blocks\.(\d+)\./.exec(rows?.names[row] ?? "")?.[1];
+    const token = isOfSource() ? { sourceToken: position } : { token: position };
+    selection.set({ ...token, ...(layer !== undefined && { layer: Number(layer) }) });
   });
-  const labels = () => shown?.pair.runs[0].trace.tokens.map(tokenLabel) ?? [];
+  /** What the columns stand for: all rows are values of one kind. */
+  const tokens = () => {
+    const name = rows?.names[0] ?? "";
+    return shown ? tokensOf(shown.pair.runs[0].trace, { name, dimensions: [] }).rows : [];
+  };
+  const isOfSource = () => tokens() === shown?.pair.runs[0].trace.source?.tokens;
+  const labels = () => tokens().map(tokenLabel);
   const data = createDataBar(
     {
       fileName: () => `relative-difference-${kind}`,
@@ -47,7 +60,7 @@ export function createRelativePart(save: Save, pick: (layer: number | null, posi
     if (!shown) return;
     const { pair, difference } = shown;
     const there = valueKinds(difference);
-    if (!there.includes(kind)) kind = there[0] ?? "";
+    if (!there.includes(kind)) kind = USUAL;
     kinds.update(
       there.map((value) => ({ value, label: value })),
       kind,
@@ -60,7 +73,7 @@ export function createRelativePart(save: Save, pick: (layer: number | null, posi
       cols: drawn.positions,
       values: drawn.values,
       scale: "sequential",
-      rowLabels: drawn.names.map((name) => /^blocks\.(\d+)/.exec(name)?.[1] ?? name),
+      rowLabels: drawn.names.map((name) => /blocks\.(\d+)/.exec(name)?.[1] ?? name),
       colLabels: labels().slice(0, drawn.positions),
       rowHeight: 18,
       describe: (row, position) =>

@@ -8,13 +8,12 @@ import type { ExplorerTools, Inspection, View, ViewContext } from "../../inspect
 import { createProblem } from "../../parts/problem";
 import { t } from "../../strings";
 import { button, dropdown, progressRing } from "../../toolkit";
-import { attentionSize } from "../attention/layout";
 import { createAttentionPair } from "../pair/attentionPair";
 import { createDivergenceStrip } from "../pair/divergence";
 import { positionBeside } from "../pair/layout";
 import { createLensColumns } from "../pair/lensColumns";
 import { createNextTokensPair } from "../pair/nextTokens";
-import type { Pair } from "../pair/pair";
+import { isElsewhere, type Pair, refusal } from "../pair/pair";
 import { whenSeen } from "../pair/whenSeen";
 import { runNames } from "./layout";
 import { createRelativePart } from "./relative";
@@ -72,10 +71,8 @@ export function createDifferencesView({ section: makeSection, selection, save, e
   const tokens = createNextTokensPair("compare-next-token", save, () => undefined);
   const lens = createLensColumns("compare-lens", save);
   const strip = createDivergenceStrip("compare-kl", save, (token) => selection.set({ token }));
-  const relative = createRelativePart(save, (layer, token) =>
-    selection.set({ token, ...(layer !== null && { layer }) }),
-  );
-  const attention = createAttentionPair("compare-attention", save, (token) => selection.set({ token }));
+  const relative = createRelativePart(save, selection);
+  const attention = createAttentionPair("compare-attention", save, selection);
   const weights = createWeightsPart(save);
   const compared = el(
     "div",
@@ -180,17 +177,12 @@ export function createDifferencesView({ section: makeSection, selection, save, e
       const lenses = await tokens.show(pair);
       if (!lenses || !isCurrent()) return;
       lens.show(pair, lenses);
-      await drawAttention(pair);
+      await attention.show(pair);
     } catch (error) {
       if (!isCurrent()) return;
       compared.hidden = true;
       problem.say(error);
     }
-  };
-  const drawAttention = (pair: Pair) => {
-    const { layers, heads } = attentionSize(pair.runs[0].trace);
-    const { layer, head } = selection.get();
-    return attention.show(pair, Math.min(layer, layers - 1), Math.min(head, heads - 1));
   };
 
   const listCheckpoints = async () => {
@@ -237,23 +229,18 @@ export function createDifferencesView({ section: makeSection, selection, save, e
   const lookAgain = whenSeen(whole, () => void draw());
   const placeAgain = whenSeen(whole, () => {
     const pair = pairNow();
-    if (pair) drawAttention(pair).catch(problem.say);
+    if (pair) attention.show(pair).catch(problem.say);
   });
   selection.subscribe((now, before) => {
     if (now.token !== before.token) lookAgain();
-    else if (now.layer !== before.layer || now.head !== before.head) placeAgain();
+    else if (isElsewhere(now, before)) placeAgain();
   });
 
   return {
     section,
     asksTensors: true,
     show(next) {
-      const { trace } = next;
-      const reason = trace.source
-        ? t("What is compared are decoders; this model is a translator. Choose a model that writes on from a text.")
-        : trace.opened
-          ? t("This trace is from a file, and comparing needs the model: run the text with it.")
-          : "";
+      const reason = refusal(next);
       refused.textContent = reason;
       refused.hidden = reason === "";
       whole.hidden = reason !== "";

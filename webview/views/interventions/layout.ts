@@ -1,28 +1,103 @@
 /** What is changed in a run and what that did, as pure functions: the parts of the model, lists of changes, sweeps. */
 
+import type { TraceInfo } from "../../../src/protocol/engineApi";
 import type { Attribution, Intervention, Part, PatchedValue } from "../../../src/protocol/traceApi";
 import type { TableData } from "../../charts/csv";
 import { t } from "../../strings";
+import { attentionKinds } from "../attention/layout";
 import type { AlignedTokens } from "../pair/layout";
 
-/** The columns after the heads: what else of a layer can be scaled. */
-const WHOLE = ["attention", "mlp", "layer"] as const;
+/** Layers whose parts can be changed: of a translator those of its encoder, and those of its decoder. */
+export interface Stack {
+  /** Undefined of a decoder alone. */
+  readonly stack: "encoder" | "decoder" | undefined;
+  readonly layers: number;
+  readonly heads: number;
+  /** Whether its layers attend to a source too. */
+  readonly crosses: boolean;
+}
 
-export const partColumns = (heads: number): string[] => [
-  ...Array.from({ length: heads }, (_, head) => String(head)),
-  t("attn"),
-  t("MLP"),
-  t("layer"),
-];
+/** The stacks of a run, in the order of the computation. */
+export function stacksOf(trace: TraceInfo): Stack[] {
+  const sizes = new Map(attentionKinds(trace).map((kind) => [kind.id, kind]));
+  const [encoder, self] = [sizes.get("encoder"), sizes.get("self")];
+  const { layers = 0, heads = 0 } = self ?? {};
+  if (!encoder) return [{ stack: undefined, layers, heads, crosses: false }];
+  return [
+    { stack: "encoder", layers: encoder.layers, heads: encoder.heads, crosses: false },
+    { stack: "decoder", layers, heads, crosses: sizes.has("cross") },
+  ];
+}
 
-/** The part of a cell: a row for each layer, a column for each head and each of the rest. */
-export function partAt(layer: number, col: number, heads: number): Part {
-  if (col < heads) return { kind: "head", layer, head: col };
-  return { kind: WHOLE[col - heads] as (typeof WHOLE)[number], layer };
+/** The parts of a model as a table, a row for each layer. */
+export interface PartGrid {
+  readonly rows: readonly string[];
+  readonly columns: readonly string[];
+  /** Null where a layer has no such part. */
+  readonly at: (row: number, col: number) => Part | null;
+  readonly placeOf: (part: Part) => { readonly row: number; readonly col: number };
+}
+
+const EVERY_KIND = ["head", "crossHead", "attention", "cross", "mlp", "layer"] as const;
+
+/** With columns for those kinds of parts that any of the stacks has. */
+export function partGrid(stacks: readonly Stack[], wanted: readonly Part["kind"][] = EVERY_KIND): PartGrid {
+  const layers = stacks.flatMap((stack) => Array.from({ length: stack.layers }, (_, layer) => ({ stack, layer })));
+  const crosses = stacks.some((each) => each.crosses);
+  const heads = stacks.reduce((most, each) => Math.max(most, each.heads), 0);
+  const columns = wanted.flatMap((kind): { kind: Part["kind"]; head: number; label: string }[] => {
+    if (!crosses && isCross(kind)) return [];
+    if (kind !== "head" && kind !== "crossHead") return [{ kind, head: 0, label: LABELS[kind]() }];
+    return Array.from({ length: heads }, (_, head) => ({ kind, head, label: headLabel(kind, head, crosses) }));
+  });
+  const at: PartGrid["at"] = (row, col) => {
+    const [of, column] = [layers[row], columns[col]];
+    if (!of || !column || (isCross(column.kind) && !of.stack.crosses)) return null;
+    const { kind, head } = column;
+    const place = { ...(of.stack.stack && { stack: of.stack.stack }), layer: of.layer };
+    if (kind !== "head" && kind !== "crossHead") return { kind, ...place };
+    return head < of.stack.heads ? { kind, ...place, head } : null;
+  };
+  return {
+    rows: layers.map(({ stack: { stack }, layer }) => ROWS[stack ?? "alone"](layer)),
+    columns: columns.map(({ label }) => label),
+    at,
+    placeOf: (part) => ({
+      row: layers.findIndex(({ stack, layer }) => stack.stack === part.stack && layer === part.layer),
+      col: columns.findIndex(({ kind, head }) => kind === part.kind && (!("head" in part) || head === part.head)),
+    }),
+  };
+}
+
+/** Said of a place in the table where a layer has no part. */
+export const NO_PART = (): string => t("This layer has no such part.");
+
+const isCross = (kind: Part["kind"]): boolean => kind === "cross" || kind === "crossHead";
+
+/** Short: they stand before a row of the table. */
+const ROWS = {
+  encoder: (layer: number) => t("encoder {0}", layer),
+  decoder: (layer: number) => t("decoder {0}", layer),
+  alone: (layer: number) => t("layer {0}", layer),
+};
+
+const LABELS: { readonly [K in Exclude<Part["kind"], "head" | "crossHead">]: () => string } = {
+  attention: () => t("attn"),
+  cross: () => t("cross"),
+  mlp: () => t("MLP"),
+  layer: () => t("layer"),
+};
+
+function headLabel(kind: "head" | "crossHead", head: number, crosses: boolean): string {
+  if (!crosses) return String(head);
+  return kind === "head" ? t("self {0}", head) : t("cross {0}", head);
 }
 
 const isSame = (a: Part | PatchedValue, b: Part | PatchedValue): boolean =>
-  a.kind === b.kind && a.layer === b.layer && (a.kind !== "head" || a.head === (b as { head?: number }).head);
+  a.kind === b.kind &&
+  a.layer === b.layer &&
+  a.stack === b.stack &&
+  (a as { head?: number }).head === (b as { head?: number }).head;
 
 /** What a part is multiplied by; 1 where it is left as it is. */
 export const factorOf = (list: readonly Intervention[], part: Part): number =>
@@ -47,7 +122,7 @@ export const withPatch = (list: readonly Intervention[], patch: Patch): Interven
   patch,
 ];
 
-export type SweepKind = "off" | "patchHeads" | "residPre" | "attnOut" | "mlpOut";
+export type SweepKind = "off" | "patchHeads" | "residPre" | "attnOut" | "crossOut" | "mlpOut";
 
 export interface SweepCell {
   readonly row: number;
@@ -56,10 +131,11 @@ export interface SweepCell {
 }
 
 export interface Sweep {
-  readonly rows: number;
+  /** Their names, one for each layer. */
+  readonly rows: readonly string[];
+  /** Of parts; of positions there are the tokens. */
+  readonly columns: readonly string[] | null;
   readonly cols: number;
-  /** Of the columns: heads with the MLP after them, or positions. */
-  readonly by: "part" | "position";
   /** One run each. */
   readonly cells: readonly SweepCell[];
 }
@@ -67,31 +143,26 @@ export interface Sweep {
 /** What a sweep copies from: another run, how its tokens stand beside this one's, and the place that is looked at. */
 export interface SweepSource {
   readonly trace: number;
+  /** Whose layers are copied to. */
+  readonly stack: Stack;
   readonly aligned: readonly AlignedTokens[];
   readonly pair: { readonly a: number; readonly b: number };
 }
 
 /**
- * The runs of a sweep: each changes one thing. Over positions, those up to `last` that have a token beside them: what
- * comes later cannot change what is predicted there.
+ * The runs of a sweep: each changes one thing. Over positions, those that have a token beside them; of what is written
+ * those up to `last`, for what comes later cannot change what is predicted there.
  */
 export function sweepOf(
   kind: SweepKind,
-  { layers, heads, last }: { readonly layers: number; readonly heads: number; readonly last: number },
+  { stacks, last }: { readonly stacks: readonly Stack[]; readonly last: number },
   source: SweepSource | null,
 ): Sweep {
-  const layer = Array.from({ length: layers }, (_, l) => l);
   if (kind === "off") {
-    const cells = layer.flatMap((row) =>
-      Array.from({ length: heads + 1 }, (_, col): SweepCell => {
-        const part: Part = col < heads ? { kind: "head", layer: row, head: col } : { kind: "mlp", layer: row };
-        return { row, col, intervention: { kind: "scale", part, factor: 0 } };
-      }),
-    );
-    return { rows: layers, cols: heads + 1, by: "part", cells };
+    return overParts(partGrid(stacks, ["head", "crossHead", "mlp"]), (part) => ({ kind: "scale", part, factor: 0 }));
   }
-  if (!source) return { rows: layers, cols: 0, by: "position", cells: [] };
-  const { trace, aligned, pair } = source;
+  if (!source) return { rows: [], columns: null, cols: 0, cells: [] };
+  const { trace, stack, aligned, pair } = source;
   const patch = (value: PatchedValue, position: number, from: number): Patch => ({
     kind: "patch",
     value,
@@ -99,18 +170,30 @@ export function sweepOf(
     from: { trace, position: from },
   });
   if (kind === "patchHeads") {
-    const cells = layer.flatMap((row) =>
-      Array.from({ length: heads }, (_, col): SweepCell => {
-        return { row, col, intervention: patch({ kind: "head", layer: row, head: col }, pair.a, pair.b) };
-      }),
+    return overParts(partGrid([stack], ["head", "crossHead"]), (part) =>
+      // No other parts were asked for.
+      patch(part as Extract<Part, { head: number }>, pair.a, pair.b),
     );
-    return { rows: layers, cols: heads, by: "part", cells };
   }
-  const pairs = aligned.filter(({ a, b }) => a !== null && b !== null && a <= last) as { a: number; b: number }[];
-  const cells = layer.flatMap((row) =>
-    pairs.map(({ a, b }): SweepCell => ({ row, col: a, intervention: patch({ kind, layer: row }, a, b) })),
+  const cols = stack.stack === "encoder" ? aligned.filter(({ a }) => a !== null).length : last + 1;
+  const pairs = aligned.filter(({ a, b }) => a !== null && b !== null && a < cols) as { a: number; b: number }[];
+  const rows = partGrid([stack], ["layer"]);
+  const cells = rows.rows.flatMap((_, row) => {
+    const { kind: _kind, ...place } = rows.at(row, 0) as Part;
+    return pairs.map(({ a, b }): SweepCell => ({ row, col: a, intervention: patch({ ...place, kind }, a, b) }));
+  });
+  return { rows: rows.rows, columns: null, cols, cells };
+}
+
+/** A run for each part that there is. */
+function overParts({ rows, columns, at }: PartGrid, change: (part: Part) => Intervention): Sweep {
+  const cells = rows.flatMap((_, row) =>
+    columns.flatMap((_, col): SweepCell[] => {
+      const part = at(row, col);
+      return part ? [{ row, col, intervention: change(part) }] : [];
+    }),
   );
-  return { rows: layers, cols: last + 1, by: "position", cells };
+  return { rows, columns, cols: columns.length, cells };
 }
 
 /** A row for each run of a sweep that is done. */
@@ -124,13 +207,22 @@ export function sweepTable(
   const done = cells.filter(({ row, col }) => !Number.isNaN(values[row * cols + col] as number));
   return {
     title,
-    columns: ["change", "layer", "head or position", `${measure} before`, `${measure} after`, "effect"],
+    columns: ["change", "stack", "layer", "head", "position", `${measure} before`, `${measure} after`, "effect"],
     rows: done.length,
     row: (i) => {
       const { row, col, intervention } = done[i] as SweepCell;
       const effect = values[row * cols + col] as number;
       const place = intervention.kind === "scale" ? intervention.part : intervention.value;
-      return [`${intervention.kind} ${place.kind}`, row, col, before, before + effect, effect];
+      return [
+        `${intervention.kind} ${place.kind}`,
+        place.stack ?? "",
+        place.layer,
+        "head" in place ? place.head : "",
+        intervention.kind === "patch" ? intervention.position : "",
+        before,
+        before + effect,
+        effect,
+      ];
     },
   };
 }
@@ -148,7 +240,12 @@ export interface AttributedRow {
 /** The parts of every run, in the model's order or the largest first. */
 export function attributedRows(runs: readonly Attribution[], order: "size" | "model"): AttributedRow[] {
   const keyOf = ({ kind, layer, head }: Attribution["parts"][number]) => `${kind} ${layer} ${head}`;
-  const byKey = runs.map(({ parts }) => new Map(parts.map((part) => [keyOf(part), part.value])));
+  const byKey = runs.map(({ parts }) => {
+    const values = new Map<string, number>();
+    // A layer of a post-norm model has the bias of each of its norms.
+    for (const part of parts) values.set(keyOf(part), (values.get(keyOf(part)) ?? 0) + part.value);
+    return values;
+  });
   const first = new Map(runs.flatMap(({ parts }) => parts.map((part) => [keyOf(part), part] as const)));
   const rows = [...first].map(([key, { kind, layer, head }]) => ({
     label: partLabel(kind, layer, head),
@@ -168,14 +265,20 @@ function partLabel(kind: string, layer: number | null, head: number | null): str
   switch (kind) {
     case "head":
       return t("{0} head {1}", at, head ?? 0);
+    case "crossHead":
+      return t("{0} head {1} to the source", at, head ?? 0);
     case "mlp":
       return t("{0} MLP", at);
     case "attention":
       return t("{0} attention, copied", at);
+    case "cross":
+      return t("{0} attention to the source, copied", at);
     case "stream":
       return layer === null ? t("stream, copied") : t("{0} stream, copied", at);
     case "attnBias":
       return t("{0} attention bias", at);
+    case "crossBias":
+      return t("{0} bias of attention to the source", at);
     case "norm":
       return t("{0} norm bias", at);
     case "embed":

@@ -3,34 +3,34 @@
 import type { PatchedValue } from "../../../src/protocol/traceApi";
 import { createHeatmap } from "../../charts/heatmap";
 import { el } from "../../dom";
-import type { ExplorerTools, Inspection } from "../../inspection";
+import type { ExplorerTools, Inspection, Selection } from "../../inspection";
 import { createDataBar, type Save } from "../../parts/dataBar";
+import { placeText } from "../../parts/interventionChips";
 import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
+import type { Store } from "../../store";
 import { t } from "../../strings";
 import { button, dropdown } from "../../toolkit";
-import { attentionSize } from "../attention/layout";
 import { type AlignedTokens, alignTokens } from "../pair/layout";
 import { tokenLabel } from "../tokens/layout";
-import type { Patch, SweepSource } from "./layout";
+import { type Patch, type Stack, type SweepSource, stacksOf } from "./layout";
 
-const KINDS = ["residPre", "residPost", "attnOut", "mlpOut", "head"] as const;
+const KINDS = ["residPre", "residPost", "attnOut", "crossOut", "mlpOut", "head", "crossHead"] as const;
+const CROSS_KINDS: readonly string[] = ["crossOut", "crossHead"];
 
 export interface Patching {
   readonly node: HTMLElement;
   /** Another run is changed; the text to copy from is run again where the model is another. */
   readonly show: (base: Inspection) => void;
-  /** A token of the base is looked at, or another layer or head: what stands beside it would be copied. */
-  readonly look: (position: number) => void;
+  /** Another token, layer or head is selected: what stands beside it would be copied. */
+  readonly look: () => void;
   /** What there is to copy from; null while there is nothing. */
   readonly source: () => SweepSource | null;
 }
 
 /** What the view around it is told and asked. */
 export interface PatchingHooks {
-  /** The layer and head that are chosen. */
-  readonly place: () => { readonly layer: number; readonly head: number };
-  readonly select: (chosen: { readonly token?: number; readonly layer?: number; readonly head?: number }) => void;
+  readonly selection: Store<Selection>;
   readonly copy: (patch: Patch) => void;
   /** There is something else to copy from. */
   readonly changed: () => void;
@@ -39,9 +39,12 @@ export interface PatchingHooks {
 }
 
 export function createPatching(save: Save, tools: ExplorerTools, hooks: PatchingHooks): Patching {
+  const { selection } = hooks;
   let base: Inspection | null = null;
   let other: Inspection | null = null;
   let aligned: readonly AlignedTokens[] = [];
+  /** Of a translator, whether what is copied is of its encoder, and over the source's tokens. */
+  let isEncoder = false;
   let kind: (typeof KINDS)[number] = "residPost";
   let source: SweepSource | null = null;
   let asked = 0;
@@ -65,7 +68,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
     const { a, b } = aligned[col] as AlignedTokens;
     if (a !== null) here.value = String(a);
     if (b !== null) there.value = String(b);
-    if (a !== null) hooks.select({ token: a });
+    if (a !== null) selection.set(isEncoder ? { sourceToken: a } : { token: a });
     choose();
   });
   const data = createDataBar(
@@ -79,7 +82,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
           rows: aligned.length,
           row: (i) => {
             const { a, b } = aligned[i] as AlignedTokens;
-            return [a ?? "", base ? labelAt(base, a) : "", b ?? "", other ? labelAt(other, b) : ""];
+            return [a ?? "", base ? labelIn(base, a) : "", b ?? "", other ? labelIn(other, b) : ""];
           },
         },
       picture: heatmap.picture,
@@ -87,12 +90,18 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
     },
     save,
   );
+  const stackPicker = dropdown(t("Stack to copy in"), (value) => {
+    isEncoder = value === "encoder";
+    draw();
+    look();
+    hooks.changed();
+  });
   const kinds = dropdown(t("Value to copy"), (value) => {
     kind = value as (typeof KINDS)[number];
     choose();
   });
-  const layers = dropdown(t("Layer"), (value) => hooks.select({ layer: Number(value) }));
-  const heads = dropdown(t("Head"), (value) => hooks.select({ head: Number(value) }));
+  const layers = dropdown(t("Layer"), (value) => selection.set({ layer: Number(value) }));
+  const heads = dropdown(t("Head"), (value) => selection.set({ head: Number(value) }));
   const number = (label: string) =>
     el("input", {
       attrs: { type: "number", min: 0, step: 1, value: 0, "aria-label": label },
@@ -113,6 +122,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
     el(
       "div",
       { class: "pair-controls" },
+      stackPicker.node,
       kinds.node,
       layers.node,
       heads.node,
@@ -151,7 +161,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
       source = null;
       return;
     }
-    const [own, others] = [base, other].map(({ trace }) => trace.tokens.map(({ id }) => id)) as [number[], number[]];
+    const [own, others] = [base, other].map((run) => tokensIn(run).map(({ id }) => id)) as [number[], number[]];
     aligned = alignTokens(own, others);
     const [here, there] = [base, other];
     const differs = (i: number) => {
@@ -170,11 +180,11 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
       rowLabels: [t("this text"), t("other text")],
       colLabels: aligned.map(({ a }) => (a === null ? "" : String(a))),
       rowHeight: 22,
-      text: (row, col) => labelAt(row === 0 ? here : there, aligned[col]?.[row === 0 ? "a" : "b"] ?? null),
+      text: (row, col) => labelIn(row === 0 ? here : there, aligned[col]?.[row === 0 ? "a" : "b"] ?? null),
       describe: (_, col) => {
         const { a, b } = aligned[col] as AlignedTokens;
         const part = (inspection: Inspection, at: number | null) =>
-          at === null ? t("nothing") : t("“{0}” at {1}", labelAt(inspection, at), at);
+          at === null ? t("nothing") : t("“{0}” at {1}", labelIn(inspection, at), at);
         return `${part(here, a)} · ${part(there, b)}\n${runText(here)} · ${runText(there)}`;
       },
     });
@@ -188,46 +198,80 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
     if (beside !== undefined && beside !== null) there.value = String(beside);
   };
 
-  const layerText = (value: PatchedValue) =>
-    value.kind === "head" ? t("head {0} of layer {1}", value.head, value.layer) : `blocks.${value.layer}.${value.kind}`;
-  const valueNow = (): PatchedValue => {
-    const { layer, head } = hooks.place();
-    return kind === "head" ? { kind, layer, head } : { kind, layer };
+  const tokensIn = ({ trace }: Inspection) => (isEncoder ? (trace.source?.tokens ?? []) : trace.tokens);
+  const labelIn = (run: Inspection, position: number | null): string => {
+    const token = position === null ? undefined : tokensIn(run)[position];
+    return token ? tokenLabel(token) : "";
+  };
+  const isAt = (run: Inspection, position: number): boolean =>
+    Number.isInteger(position) && position >= 0 && position < tokensIn(run).length;
+  /** The stack that is copied in; a decoder has no other. */
+  const stackOf = (run: Inspection): Stack => {
+    const stacks = stacksOf(run.trace);
+    return stacks.find(({ stack }) => (stack === "encoder") === isEncoder) ?? (stacks.at(-1) as Stack);
+  };
+  /** The selected layer and head, as far as the stack has them. */
+  const placeIn = (of: Stack) => {
+    const { layer, head } = selection.get();
+    return { layer: Math.min(layer, of.layers - 1), head: Math.min(head, of.heads - 1) };
+  };
+  const valueNow = (of: Stack): PatchedValue => {
+    const { layer, head } = placeIn(of);
+    const place = { ...(of.stack && { stack: of.stack }), layer };
+    return kind === "head" || kind === "crossHead" ? { kind, ...place, head } : { kind, ...place };
   };
   const patchNow = (): Patch | null => {
     const [position, from] = [Number(here.value), Number(there.value)];
     if (!base || !other || !isAt(base, position) || !isAt(other, from)) return null;
-    return { kind: "patch", value: valueNow(), position, from: { trace: other.trace.trace, position: from } };
+    const value = valueNow(stackOf(base));
+    return { kind: "patch", value, position, from: { trace: other.trace.trace, position: from } };
   };
   /** What would be copied now, said beside the button. */
   const choose = () => {
     if (!base || !other) return;
+    const stack = stackOf(base);
+    stackPicker.node.hidden = stack.stack === undefined;
+    stackPicker.update(
+      [
+        { value: "encoder", label: t("Encoder") },
+        { value: "decoder", label: t("Decoder") },
+      ],
+      isEncoder ? "encoder" : "decoder",
+    );
+    if (!stack.crosses && CROSS_KINDS.includes(kind)) kind = "residPost";
     kinds.update(
-      KINDS.map((value) => ({ value, label: value === "head" ? t("the head’s z") : value })),
+      KINDS.filter((value) => stack.crosses || !CROSS_KINDS.includes(value)).map((value) => ({
+        value,
+        label: ZS[value]?.() ?? value,
+      })),
       kind,
     );
-    const { layer, head } = hooks.place();
-    const { layers: L, heads: H } = attentionSize(base.trace);
+    const { layer, head } = placeIn(stack);
     layers.update(
-      numbered(L, (l) => t("layer {0}", l)),
+      numbered(stack.layers, (l) => t("layer {0}", l)),
       String(layer),
     );
     heads.update(
-      numbered(H, (h) => t("head {0}", h)),
+      numbered(stack.heads, (h) => t("head {0}", h)),
       String(head),
     );
-    heads.node.hidden = kind !== "head";
+    heads.node.hidden = ZS[kind] === undefined;
     const patch = patchNow();
     add.disabled = patch === null;
     const before = source;
-    source = patch ? { trace: other.trace.trace, aligned, pair: { a: patch.position, b: patch.from.position } } : null;
+    source = patch && {
+      trace: other.trace.trace,
+      stack,
+      aligned,
+      pair: { a: patch.position, b: patch.from.position },
+    };
     said.textContent = patch
       ? t(
           "{0}: “{1}” at {2} gets what it is of “{3}” at {4}",
-          layerText(patch.value),
-          labelAt(base, patch.position),
+          placeText(patch.value),
+          labelIn(base, patch.position),
           patch.position,
-          labelAt(other, patch.from.position),
+          labelIn(other, patch.from.position),
           patch.from.position,
         )
       : t("Positions are those of tokens, counted from 0.");
@@ -236,6 +280,17 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
     if (column >= 0) heatmap.reveal({ row: 0, col: column });
     const isSame = before?.pair.a === source?.pair.a && before?.pair.b === source?.pair.b;
     if (before && source && !isSame) hooks.changed();
+  };
+
+  const look = () => {
+    const { token, sourceToken = 0 } = selection.get();
+    const last = base ? tokensIn(base).length - 1 : 0;
+    const position = Math.max(0, Math.min(isEncoder ? sourceToken : token, last));
+    if (Number(here.value) !== position) {
+      here.value = String(position);
+      placeBeside();
+    }
+    choose();
   };
 
   return {
@@ -252,18 +307,14 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
       problem.node,
       detail,
     ),
+    look,
     show(next) {
       if (next === base) return;
+      if (!next.trace.source) isEncoder = false;
       const isOtherModel = base && base.trace.model.dir !== next.trace.model.dir;
       base = next;
       if (isOtherModel && other) void run();
       else draw();
-    },
-    look(position) {
-      if (Number(here.value) === position) return choose();
-      here.value = String(position);
-      placeBeside();
-      choose();
     },
     source: () => source,
   };
@@ -272,10 +323,8 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
 const numbered = (count: number, label: (i: number) => string) =>
   Array.from({ length: count }, (_, i) => ({ value: String(i), label: label(i) }));
 
-const isAt = ({ trace }: Inspection, position: number): boolean =>
-  Number.isInteger(position) && position >= 0 && position < trace.tokens.length;
-
-function labelAt({ trace }: Inspection, position: number | null): string {
-  const token = position === null ? undefined : trace.tokens[position];
-  return token ? tokenLabel(token) : "";
-}
+/** What heads have, in words: what their values are called without them. */
+const ZS: { readonly [K in (typeof KINDS)[number]]?: () => string } = {
+  head: () => t("the head’s z"),
+  crossHead: () => t("the head’s z, of attention to the source"),
+};

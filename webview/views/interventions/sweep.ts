@@ -1,5 +1,6 @@
 /** One run for each head or each place, each with one thing changed: what that does to the watched token. */
 
+import type { Intervention } from "../../../src/protocol/traceApi";
 import { createHeatmap } from "../../charts/heatmap";
 import { el } from "../../dom";
 import { formatCount, formatDuration, formatValue } from "../../format";
@@ -12,7 +13,7 @@ import { t } from "../../strings";
 import { button, dropdown } from "../../toolkit";
 import { probabilityAt } from "../pair/pair";
 import { tokenLabel } from "../tokens/layout";
-import { type Sweep, type SweepKind, type SweepSource, sweepOf, sweepTable } from "./layout";
+import { NO_PART, type Stack, type Sweep, type SweepKind, type SweepSource, sweepOf, sweepTable } from "./layout";
 import type { Target } from "./target";
 
 /** What a sweep is of. */
@@ -21,8 +22,7 @@ export interface Swept {
   readonly source: SweepSource | null;
   readonly position: number;
   readonly target: Target;
-  readonly layers: number;
-  readonly heads: number;
+  readonly stacks: readonly Stack[];
 }
 
 export interface SweepPart {
@@ -36,11 +36,11 @@ type Measure = "probability" | "logit";
 /** While it runs the picture is drawn again after so many milliseconds. */
 const DRAWN_EVERY = 400;
 
-/** `pick` is called with what a chosen cell changes: its layer, and its head or position. */
+/** `pick` is called with what a chosen cell changes. */
 export function createSweep(
   save: Save,
   release: (run: Inspection) => void,
-  pick: (at: { layer: number; head?: number; token?: number }) => void,
+  pick: (change: Intervention) => void,
 ): SweepPart {
   let swept: Swept | null = null;
   let kind: SweepKind = "off";
@@ -77,9 +77,8 @@ export function createSweep(
   const problem = createProblem(() => void run());
   const title = el("h4", { class: "subheading" });
   const heatmap = createHeatmap((row, col) => {
-    if (!result) return;
-    if (result.sweep.by === "position") pick({ layer: row, token: col });
-    else pick({ layer: row, ...(col < result.of.heads && { head: col }) });
+    const cell = result?.sweep.cells.find((each) => each.row === row && each.col === col);
+    if (cell) pick(cell.intervention);
   });
   const data = createDataBar(
     {
@@ -125,7 +124,7 @@ export function createSweep(
     try {
       const before = await measured(of.base, of, measure);
       if (running !== own) return;
-      const values = new Float32Array(sweep.rows * sweep.cols).fill(Number.NaN);
+      const values = new Float32Array(sweep.rows.length * sweep.cols).fill(Number.NaN);
       result = { of, sweep, measure, before, values };
       const began = performance.now();
       let [done, drawn] = [0, began];
@@ -165,26 +164,25 @@ export function createSweep(
     picture.hidden = result === null;
     if (!result) return;
     const { of, sweep, before, values } = result;
-    const { position, target, base, heads } = of;
+    const { position, target, base } = of;
     const what = result.measure === "probability" ? t("probability") : t("logit");
     title.textContent = t("Effect on the {0} of “{1}” after position {2}", what, target.label, position);
+    const tokens = of.source?.stack.stack === "encoder" ? (base.trace.source?.tokens ?? []) : base.trace.tokens;
     const byPlace = new Map(sweep.cells.map((cell) => [cell.row * sweep.cols + cell.col, cell.intervention]));
     heatmap.show({
       title: title.textContent,
-      rows: sweep.rows,
+      rows: sweep.rows.length,
       cols: sweep.cols,
       values,
       scale: "diverging",
-      rowLabels: Array.from({ length: sweep.rows }, (_, layer) => t("layer {0}", layer)),
-      colLabels:
-        sweep.by === "position"
-          ? base.trace.tokens.slice(0, sweep.cols).map(tokenLabel)
-          : Array.from({ length: sweep.cols }, (_, col) => (col < heads ? String(col) : t("MLP"))),
+      masked: (row, col) => !byPlace.has(row * sweep.cols + col),
+      rowLabels: sweep.rows,
+      colLabels: sweep.columns ?? tokens.slice(0, sweep.cols).map(tokenLabel),
       rowHeight: 20,
       describe: (row, col) => {
         const change = byPlace.get(row * sweep.cols + col);
         const effect = values[row * sweep.cols + col] as number;
-        if (!change) return t("no token of the other text stands here");
+        if (!change) return sweep.columns ? NO_PART() : t("no token of the other text stands here");
         if (Number.isNaN(effect)) return t("{0}: not run yet", interventionText(change));
         return [
           interventionText(change),
@@ -224,11 +222,11 @@ export function createSweep(
       }
       if (isOther || next.source !== hadSource) {
         if (!next.source) kind = "off";
+        if (kind === "crossOut" && !next.source?.stack.crosses) kind = "off";
+        const copied = ["residPre", "attnOut", ...(next.source?.stack.crosses ? ["crossOut"] : []), "mlpOut"];
         const copies = [
           { value: "patchHeads", label: t("copy each head at the pair of positions") },
-          { value: "residPre", label: t("copy residPre of each layer and position") },
-          { value: "attnOut", label: t("copy attnOut of each layer and position") },
-          { value: "mlpOut", label: t("copy mlpOut of each layer and position") },
+          ...copied.map((value) => ({ value, label: t("copy {0} of each layer and position", value) })),
         ];
         kinds.update(
           [{ value: "off", label: t("switch off each head and MLP") }, ...(next.source ? copies : [])],

@@ -1,7 +1,7 @@
 /** What follows when parts of the model are switched off, scaled, or given what they were in another text. */
 
 import "../pair/pair.css";
-import type { Intervention, Part } from "../../../src/protocol/traceApi";
+import type { Intervention, Part, PatchedValue } from "../../../src/protocol/traceApi";
 import { createHeatmap } from "../../charts/heatmap";
 import { el, fill } from "../../dom";
 import { formatValue } from "../../format";
@@ -13,16 +13,15 @@ import { runText } from "../../parts/provenance";
 import { createStore } from "../../store";
 import { t } from "../../strings";
 import { button, progressRing } from "../../toolkit";
-import { attentionSize } from "../attention/layout";
 import { createAttentionPair } from "../pair/attentionPair";
 import { createDivergenceStrip } from "../pair/divergence";
 import { createLensColumns } from "../pair/lensColumns";
 import { createNextTokensPair } from "../pair/nextTokens";
-import type { Pair } from "../pair/pair";
+import { isElsewhere, type Pair, refusal } from "../pair/pair";
 import { whenSeen } from "../pair/whenSeen";
 import { visibleText } from "../tokens/layout";
 import { createAttribution } from "./attribution";
-import { factorOf, nextFactor, partAt, partColumns, withFactor, withPatch } from "./layout";
+import { factorOf, NO_PART, nextFactor, partGrid, stacksOf, withFactor, withPatch } from "./layout";
 import { createPatching } from "./patching";
 import { createSweep } from "./sweep";
 import { createTargetField, type Target } from "./target";
@@ -40,7 +39,9 @@ export function createInterventionsView({ section: makeSection, selection, save,
   let changed: Inspection | null = null;
   let isOwn = false;
   let list: readonly Intervention[] = [];
-  let chosen: Part = { kind: "head", layer: 0, head: 0 };
+  let chosen: Part | null = null;
+  /** What can be changed in the base. */
+  let grid = partGrid([]);
   /** Counts what was asked, so that an answer to an earlier question is left alone. */
   let asked = 0;
   let resting: ReturnType<typeof setTimeout> | undefined;
@@ -48,25 +49,28 @@ export function createInterventionsView({ section: makeSection, selection, save,
   const sources = new Set<Inspection>();
 
   const refused = el("p", { class: "empty" });
-  const parts = createHeatmap((layer, col) => {
-    const { heads } = sizes();
-    chosen = partAt(layer, col, heads);
-    selection.set({ layer, ...(col < heads && { head: col }) });
-    setFactor(nextFactor(factorOf(list, chosen)));
+  const parts = createHeatmap((row, col) => {
+    const part = grid.at(row, col);
+    if (!part) return;
+    chosen = part;
+    selectPlace(part);
+    setFactor(nextFactor(factorOf(list, part)));
   });
   const partsData = createDataBar(
     {
       fileName: () => "interventions",
-      table: () => {
-        const { layers, heads } = sizes();
-        const columns = partColumns(heads);
-        return {
-          title: t("What each part is multiplied by"),
-          columns: ["layer", ...columns],
-          rows: layers,
-          row: (layer) => [layer, ...columns.map((_, col) => factorOf(list, partAt(layer, col, heads)))],
-        };
-      },
+      table: () => ({
+        title: t("What each part is multiplied by"),
+        columns: ["layer", ...grid.columns],
+        rows: grid.rows.length,
+        row: (row) => [
+          grid.rows[row] as string,
+          ...grid.columns.map((_, col) => {
+            const part = grid.at(row, col);
+            return part ? factorOf(list, part) : "";
+          }),
+        ],
+      }),
       picture: parts.picture,
       svg: parts.svg,
     },
@@ -85,8 +89,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
   const spoken = el("span", { class: "small", attrs: { role: "status" } });
   const problem = createProblem(() => void whileBusy(run()));
   const patching = createPatching(save, tools, {
-    place: () => placeIn(base, selection.get()),
-    select: (at) => selection.set(at),
+    selection,
     copy: (patch) => setList(withPatch(list, patch)),
     changed: () => prepareSweep(),
     left: (run) => {
@@ -99,7 +102,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
     watched.set({ target: { id, label, isChosen: true } }),
   );
   const lens = createLensColumns("interventions-lens", save);
-  const attention = createAttentionPair("interventions-attention", save, (token) => selection.set({ token }));
+  const attention = createAttentionPair("interventions-attention", save, selection);
   const strip = createDivergenceStrip("interventions-kl", save, (token) => selection.set({ token }));
   const pairProblem = createProblem(() => void whileBusy(drawPair()));
   const compared = el("div", { class: "pair-parts" }, tokens.node, lens.node, attention.node, strip.node);
@@ -108,10 +111,20 @@ export function createInterventionsView({ section: makeSection, selection, save,
     { class: "small muted" },
     t("Nothing is changed yet. Choose a head, an attention, an MLP or a layer above, or copy a value."),
   );
+  const ofTranslator = el(
+    "p",
+    { class: "small muted" },
+    t("The translation stays as it was written: what changes is what is expected after each of its tokens."),
+  );
   const attribution = createAttribution(save, ({ layer, head }) => {
     if (layer !== null) selection.set({ layer, ...(head !== null && { head }) });
   });
-  const sweep = createSweep(save, tools.release, (at) => selection.set(at));
+  const sweep = createSweep(save, tools.release, (change) => {
+    selectPlace(change.kind === "scale" ? change.part : change.value);
+    if (change.kind === "scale") return;
+    const { value, position } = change;
+    selection.set(value.stack === "encoder" ? { sourceToken: position } : { token: position });
+  });
 
   const whole = el(
     "div",
@@ -130,6 +143,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
     problem.node,
     patching.node,
     el("h3", { class: "subheading" }, t("Before and after")),
+    ofTranslator,
     nothingChanged,
     pairProblem.node,
     compared,
@@ -140,10 +154,12 @@ export function createInterventionsView({ section: makeSection, selection, save,
   );
   section.body.append(refused, whole);
 
-  const sizes = () => (base ? attentionSize(base.trace) : { layers: 0, heads: 0 });
+  const selectPlace = (place: Part | PatchedValue) =>
+    selection.set({ layer: place.layer, ...("head" in place && { head: place.head }) });
   const position = () => Math.min(selection.get().token, (base?.trace.tokens.length ?? 1) - 1);
 
   const setFactor = (factor: number) => {
+    if (!chosen) return;
     setList(withFactor(list, chosen, factor));
     spoken.textContent = interventionText({ kind: "scale", part: chosen, factor });
   };
@@ -201,28 +217,33 @@ export function createInterventionsView({ section: makeSection, selection, save,
   };
 
   const drawChanges = () => {
-    if (!base) return;
-    const { layers, heads } = sizes();
-    const columns = partColumns(heads);
-    const factors = Array.from({ length: layers * columns.length }, (_, i) =>
-      factorOf(list, partAt(Math.floor(i / columns.length), i % columns.length, heads)),
-    );
+    if (!base || !chosen) return;
+    const { rows, columns } = grid;
+    const factorAt = (row: number, col: number) => {
+      const part = grid.at(row, col);
+      return part ? factorOf(list, part) : 1;
+    };
     parts.show({
       title: t("What each part is multiplied by"),
-      rows: layers,
+      rows: rows.length,
       cols: columns.length,
-      values: Float32Array.from(factors, (factor) => factor - 1),
+      values: Float32Array.from({ length: rows.length * columns.length }, (_, i) => {
+        return factorAt(Math.floor(i / columns.length), i % columns.length) - 1;
+      }),
       max: 1,
       scale: "diverging",
-      rowLabels: Array.from({ length: layers }, (_, layer) => t("layer {0}", layer)),
+      masked: (row, col) => grid.at(row, col) === null,
+      rowLabels: rows,
       colLabels: columns,
       rowHeight: 22,
       text: (row, col) => {
-        const factor = factors[row * columns.length + col] as number;
+        if (grid.at(row, col) === null) return "";
+        const factor = factorAt(row, col);
         return factor === 1 ? "1" : factor === 0 ? t("off") : `× ${Number(factor.toPrecision(3))}`;
       },
       describe: (row, col) => {
-        const part = partAt(row, col, heads);
+        const part = grid.at(row, col);
+        if (!part) return NO_PART();
         const text = interventionText({ kind: "scale", part, factor: factorOf(list, part) });
         return base ? `${text}\n${runText(base)}` : text;
       },
@@ -246,9 +267,9 @@ export function createInterventionsView({ section: makeSection, selection, save,
   const drawChip = (each: Intervention) =>
     interventionChip(each, () => setList(list.filter((other) => other !== each)));
   const markPart = () => {
-    const { heads } = sizes();
-    const col = chosen.kind === "head" ? chosen.head : heads + ["attention", "mlp", "layer"].indexOf(chosen.kind);
-    parts.mark(chosen.layer, col);
+    if (!chosen) return;
+    const { row, col } = grid.placeOf(chosen);
+    parts.mark(row, col);
   };
 
   const pairNow = (): Pair | null =>
@@ -269,7 +290,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
       const lenses = await tokens.show(pair);
       if (!lenses || !isCurrent()) return;
       lens.show(pair, lenses);
-      await drawAttention(pair);
+      await attention.show(pair);
       const difference = await before.compareTraces(after.trace.trace);
       if (!isCurrent()) return;
       strip.show(pair, difference);
@@ -279,10 +300,6 @@ export function createInterventionsView({ section: makeSection, selection, save,
     } catch (error) {
       if (isCurrent()) pairProblem.say(error);
     }
-  };
-  const drawAttention = async (pair: Pair) => {
-    const { layer, head } = placeIn(base, selection.get());
-    await attention.show(pair, layer, head);
   };
 
   /** What is watched where nothing was chosen: what the unchanged run expects most. */
@@ -314,7 +331,8 @@ export function createInterventionsView({ section: makeSection, selection, save,
   const prepareSweep = () => {
     const { target } = watched.get();
     if (base && target) {
-      sweep.prepare({ base, source: patching.source(), position: position(), target, ...sizes() });
+      const stacks = stacksOf(base.trace);
+      sweep.prepare({ base, source: patching.source(), position: position(), target, stacks });
     }
   };
 
@@ -322,19 +340,19 @@ export function createInterventionsView({ section: makeSection, selection, save,
   tools.interventions.subscribe(() => drawChanges());
   const lookAgain = whenSeen(whole, () => {
     if (!base) return;
-    patching.look(position());
+    patching.look();
     void whileBusy(drawPair());
     void whileBusy(drawAttribution());
   });
   const placeAgain = whenSeen(whole, () => {
     if (!base) return;
-    patching.look(position());
+    patching.look();
     const pair = pairNow();
-    if (pair) drawAttention(pair).catch(pairProblem.say);
+    if (pair) attention.show(pair).catch(pairProblem.say);
   });
   selection.subscribe((now, before) => {
     if (now.token !== before.token) lookAgain();
-    else if (now.layer !== before.layer || now.head !== before.head) placeAgain();
+    else if (isElsewhere(now, before)) placeAgain();
   });
 
   return {
@@ -342,11 +360,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
     asksTensors: true,
     show(next) {
       const { trace } = next;
-      const reason = trace.source
-        ? t("Interventions are of decoders; this model is a translator. Choose a model that writes on from a text.")
-        : trace.opened
-          ? t("This trace is from a file, and a change needs the model: run the text with it.")
-          : "";
+      const reason = refusal(next);
       refused.textContent = reason;
       refused.hidden = reason === "";
       whole.hidden = reason !== "";
@@ -355,20 +369,14 @@ export function createInterventionsView({ section: makeSection, selection, save,
       base = reason === "" ? (next.base ?? next) : null;
       list = trace.interventions ?? [];
       if (!base) return setChanged(null, false);
-      const { layers, heads } = sizes();
-      if (chosen.layer >= layers || (chosen.kind === "head" && chosen.head >= heads)) {
-        chosen = { kind: "head", layer: 0, head: 0 };
-      }
+      ofTranslator.hidden = !trace.source;
+      grid = partGrid(stacksOf(base.trace));
+      const { row, col } = chosen ? grid.placeOf(chosen) : { row: 0, col: 0 };
+      chosen = grid.at(row, col) ?? grid.at(0, 0);
       patching.show(base);
-      patching.look(position());
+      patching.look();
       drawChanges();
       setChanged(next.base ? next : null, false);
     },
   };
-}
-
-/** The chosen layer and head, as far as the run has them. */
-function placeIn(base: Inspection | null, { layer, head }: { readonly layer: number; readonly head: number }) {
-  const { layers, heads } = base ? attentionSize(base.trace) : { layers: 1, heads: 1 };
-  return { layer: Math.min(layer, layers - 1), head: Math.min(head, heads - 1) };
 }

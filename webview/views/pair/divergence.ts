@@ -52,7 +52,9 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
       said.textContent = [
         t("KL({0} ‖ {1}) in bits after each token; mean {2} bits.", ...pair.names, formatShort(mean)),
         tokensDifferAt !== null &&
-          t("The texts differ from token {0} on; positions are compared by number.", tokensDifferAt),
+          (pair.runs[0].trace.source
+            ? t("The translations differ from token {0} on; positions are compared by number.", tokensDifferAt)
+            : t("The texts differ from token {0} on; positions are compared by number.", tokensDifferAt)),
       ]
         .filter((part) => part !== false)
         .join(" ");

@@ -2,7 +2,7 @@
 
 import type { Lens } from "../../../src/protocol/traceApi";
 import { formatValue } from "../../format";
-import type { Inspection } from "../../inspection";
+import type { Inspection, Selection } from "../../inspection";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { columnsOf, type LensCell } from "../lens/layout";
@@ -16,6 +16,14 @@ export interface Pair {
   /** Of each run, the position that is looked at. */
   readonly positions: readonly [number, number];
 }
+
+/** Why a run cannot be run again and set beside another; "" where it can. */
+export const refusal = ({ trace }: Inspection): string =>
+  trace.opened ? t("This trace is from a file, and this needs the model: run the text with it.") : "";
+
+/** Whether other values are looked at, of the same token of what is written. */
+export const isElsewhere = (now: Selection, before: Selection): boolean =>
+  now.layer !== before.layer || now.head !== before.head || now.sourceToken !== before.sourceToken;
 
 /** Tokens shown of each place. */
 export const TOP = 10;
