@@ -6,6 +6,7 @@
  */
 
 import { el, setAttr } from "../dom";
+import { t } from "../strings";
 import { onThemeChange, readTheme, type Theme } from "../theme";
 import { createCanvasFrame } from "./canvasFrame";
 import {
@@ -47,6 +48,8 @@ export interface HeatmapData {
   readonly max?: number;
   /** Cells that have no value: hatched, never the colour of zero. */
   readonly masked?: (row: number, col: number) => boolean;
+  /** What the legend calls them; by default they have no value. */
+  readonly maskedLabel?: string;
   readonly rowLabels: readonly string[];
   /** Names for the columns, or "numbers" for an axis that counts. */
   readonly colLabels: readonly string[] | "numbers";
@@ -83,6 +86,7 @@ const MAX_SQUARE = 28;
 const MAX_WIDE = 16;
 const MAX_HEIGHT = 420;
 const LABEL_ROOM = 14;
+const LETTER_ROOM = 10;
 const TEXT_CELL = 58;
 
 /**
@@ -213,11 +217,23 @@ function requestFor(data: HeatmapData, width: number, theme: Theme) {
     width,
     maxHeight: MAX_HEIGHT,
     left,
-    top: data.colLabels === "numbers" || data.text ? LABEL_ROOM + 2 : gutter(data.colLabels, theme, 72),
+    top:
+      data.colLabels === "numbers" || data.text || areLetters(data.colLabels)
+        ? LABEL_ROOM + 2
+        : gutter(data.colLabels, theme, 72),
     minCell: data.text ? TEXT_CELL : MIN_CELL,
     maxCell: data.text ? 2 * TEXT_CELL : square ? MAX_SQUARE : MAX_WIDE,
     rowHeight: data.rowHeight,
   };
+}
+
+/** Labels of one letter each, as a character model's tokens have, stand upright. */
+const areLetters = (labels: readonly string[]): boolean => labels.every((label) => [...label].length < 2);
+
+/** How many columns there are from one label to the next. */
+function columnStep({ colLabels }: HeatmapData, cellWidth: number): number {
+  if (colLabels === "numbers") return tickStep(cellWidth, 34);
+  return labelStep(cellWidth, areLetters(colLabels) ? LETTER_ROOM : LABEL_ROOM);
 }
 
 const labelFont = (theme: Theme) => `${FONT_SIZE}px ${theme.monoFamily}`;
@@ -409,8 +425,7 @@ function paintColLabels(
   scrollX: number,
   theme: Theme,
 ): void {
-  const numbers = data.colLabels === "numbers";
-  const step = numbers ? tickStep(grid.cellWidth, 34) : labelStep(grid.cellWidth, LABEL_ROOM);
+  const step = columnStep(data, grid.cellWidth);
   context.save();
   context.beginPath();
   context.rect(grid.left - 4, 0, grid.viewWidth - grid.left + 4, grid.top);
@@ -429,6 +444,9 @@ function paintColLabels(
       context.textAlign = "left";
       const label = shorten(context, data.colLabels[col] ?? "", grid.cellWidth - 6);
       context.fillText(label, x - grid.cellWidth / 2 + 3, grid.top / 2);
+    } else if (areLetters(data.colLabels)) {
+      context.textAlign = "center";
+      context.fillText(data.colLabels[col] ?? "", x, grid.top / 2);
     } else {
       context.save();
       context.translate(x, grid.top - 5);
@@ -465,12 +483,14 @@ function gridSvg(data: HeatmapData, grid: Grid, theme: Theme): string {
   for (let row = 0; row < rows; row += labelStep(cellHeight, LABEL_ROOM)) {
     parts.push(svgText(left - 5, centerY(row), data.rowLabels[row] ?? "", muted, `text-anchor="end"`));
   }
-  const step = data.colLabels === "numbers" ? tickStep(cellWidth, 34) : labelStep(cellWidth, LABEL_ROOM);
+  const step = columnStep(data, cellWidth);
   for (let col = 0; col < cols; col += step) {
     const x = left + (col + 0.5) * cellWidth;
     if (data.colLabels === "numbers")
       parts.push(svgText(x, top / 2, String(col), muted, `text-anchor="${col === 0 ? "start" : "middle"}"`));
     else if (data.text) parts.push(svgText(x - cellWidth / 2 + 3, top / 2, data.colLabels[col] ?? "", muted));
+    else if (areLetters(data.colLabels))
+      parts.push(svgText(x, top / 2, data.colLabels[col] ?? "", muted, 'text-anchor="middle"'));
     else {
       const turned = `transform="rotate(-90 ${x.toFixed(1)} ${top - 5})"`;
       parts.push(svgText(x, top - 5, data.colLabels[col] ?? "", muted, turned));
@@ -523,7 +543,9 @@ function drawLegend(legend: HTMLElement, data: HeatmapData, theme: Theme): void 
     el("span", { class: "number" }, isLog ? `≤ ${formatEnd(valueAt(0))}` : formatEnd(low)),
     bar,
     el("span", { class: "number" }, formatEnd(high)),
-    ...(data.masked ? [el("span", { class: "legend-hatch", attrs: { "aria-hidden": "true" } }), "masked"] : []),
+    ...(data.masked
+      ? [el("span", { class: "legend-hatch", attrs: { "aria-hidden": "true" } }), data.maskedLabel ?? t("no value")]
+      : []),
   );
 }
 

@@ -298,7 +298,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       scale: isPattern ? "sequential" : "diverging",
       ...(scale === "log" && { curve: "log" }),
       max: scale !== "byRow" && maxima ? maxima.reduce((max, x) => Math.max(max, x), 0) : 1,
-      ...(hidden && { masked: hidden }),
+      ...(hidden && { masked: hidden, maskedLabel: t("masked") }),
       rowLabels: labels,
       colLabels: keyLabels,
       rowHeight: "square",

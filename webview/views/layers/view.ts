@@ -220,7 +220,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
         cols,
         values,
         scale: isPattern ? "sequential" : "diverging",
-        ...(masked && { masked }),
+        ...(masked && { masked, maskedLabel: t("masked") }),
         rowLabels: labels,
         colLabels: columns,
         rowHeight: square ? "square" : 10,
