@@ -62,6 +62,39 @@ test("inspect writes both stacks and the attention between them", async () => {
   expect(trace.get("blocks.0.cross.k")?.shape).toEqual([1, 2, 5, 8]);
 });
 
+test("inspect prints the numbers of a translation that it changes in its encoder and in what it reads of it", async () => {
+  const inspected = async (...args: string[]) => {
+    const run = ["--model", model, "--prompt", "the cat sleeps", "--json", ...CPU, ...args];
+    return JSON.parse(await printed(inspect, ...run));
+  };
+  const parts = ["enc.blocks.0.mlp=0", "blocks.0.cross.head.1=0.5", "blocks.0.cross=2"];
+  const patches = ["enc.blocks.0.residPost@2=1:a dog", "blocks.0.crossOut@0=0:a dog"];
+  const asked = ["--position", "0", "--lens", "--attribute", "#4"];
+  const told = await inspected("--scale", ...parts, "--patch", ...patches, ...asked);
+  const encoder = { stack: "encoder", layer: 0 };
+  expect(told.interventions).toEqual([
+    { kind: "scale", part: { kind: "mlp", ...encoder }, factor: 0 },
+    { kind: "scale", part: { kind: "crossHead", layer: 0, head: 1 }, factor: 0.5 },
+    { kind: "scale", part: { kind: "cross", layer: 0 }, factor: 2 },
+    {
+      kind: "patch",
+      value: { kind: "residPost", ...encoder },
+      position: 2,
+      from: { trace: "a dog", position: 1 },
+    },
+    { kind: "patch", value: { kind: "crossOut", layer: 0 }, position: 0, from: { trace: "a dog", position: 0 } },
+  ]);
+  const { tokens, source } = await inspected();
+  expect(told).toMatchObject({ tokens, source });
+  expect(source.tokens).toHaveLength(5);
+  expect(told.lens.ids.slice(-10)).toEqual(told.nextToken.top.map(({ id }: { id: number }) => id));
+  expect(Math.abs(told.attribution.remainder)).toBeLessThan(1e-4);
+  // What the first token reads of the source is the other sentence's: nothing else is before it.
+  const other = await inspected("--prompt", "a dog", "--position", "0");
+  const patched = await inspected("--patch", "blocks.0.crossOut@0=0:a dog", "--position", "0");
+  expect(patched.nextToken.entropyBits).toBeCloseTo(other.nextToken.entropyBits, 4);
+});
+
 test("describe prints both stacks", async () => {
   const tree = await printed(describe, "--model", model);
   expect(tree).toContain("DecoderLabForTranslation(");

@@ -1,5 +1,6 @@
 import {
   type Attribution,
+  decoderOf,
   EngineError,
   type Intervention,
   isTranslation,
@@ -9,6 +10,7 @@ import {
   type NextToken,
   nextToken,
   softmax,
+  type Tokenizer,
   type Trace,
 } from "../../engine";
 import { writeSafetensors } from "../../engine/weights";
@@ -29,19 +31,8 @@ export const inspect: Command = {
     const json = options.has("json");
     const out = json ? options.text("out") : options.needed("out");
     const [dir, device] = [options.needed("model"), options.device()];
-    if (await isTranslation(dir)) return inspectTranslations(options);
-    const loaded = await LoadedModel.open(dir, device);
-    const { cfg } = loaded.model;
-    const given = promptRows(loaded, options);
-    const rows = options.has("ids") ? given : given.map((row) => row.slice(-cfg.nCtx));
-    for (const row of rows) {
-      if (row.length > cfg.nCtx) {
-        throw new EngineError(
-          "config",
-          `A row has ${row.length} tokens and the model's context ${cfg.nCtx}; give fewer ids.`,
-        );
-      }
-    }
+    const loaded = await ((await isTranslation(dir)) ? LoadedTranslator : LoadedModel).open(dir, device);
+    const rows = rowsOf(loaded, options);
     const changes = [...options.list("scale").map(parseScale), ...options.list("patch").map(parsePatch)];
     if (rows.length > 1 && (json || changes.length > 0)) {
       throw new EngineError("config", "--json, --scale and --patch are for one row of ids; give one.");
@@ -50,17 +41,34 @@ export const inspect: Command = {
     for (const change of changes) interventions.push(await withTrace(change, loaded));
     const trace = await loaded.trace(rows, interventions);
     if (out !== undefined) await write(out, trace, loaded);
+    const lengths = ["enc.ids", "ids"].flatMap((name) => trace.get(name)?.shape[1] ?? []);
     if (json) console.log(toJson(await told(loaded, trace, { changes, interventions }, options)));
-    else console.log(`${trace.size} values of ${rows.length} × ${trace.get("ids")?.shape[1]} tokens: ${out}`);
+    else console.log(`${trace.size} values of ${rows.length} × ${lengths.join(" and ")} tokens: ${out}`);
     await loaded.release();
   },
 };
+
+type Loaded = LoadedModel | LoadedTranslator;
+
+/** What is run: of a translator sources, which it translates itself. */
+function rowsOf(loaded: Loaded, options: Options): readonly (readonly number[])[] {
+  if (loaded instanceof LoadedTranslator) return sourceRows(loaded, options);
+  const { nCtx } = loaded.model.cfg;
+  const given = promptRows(loaded, options);
+  const rows = options.has("ids") ? given : given.map((row) => row.slice(-nCtx));
+  const long = rows.find((row) => row.length > nCtx);
+  if (!long) return rows;
+  throw new EngineError("config", `A row has ${long.length} tokens and the model's context ${nCtx}; give fewer ids.`);
+}
 
 /** An intervention whose other run is told by its text. */
 type Change = Intervention<string>;
 
 interface Told {
-  readonly tokens: readonly { readonly id: number; readonly token: string }[];
+  /** Of a translator those that it wrote, after BOS. */
+  readonly tokens: readonly ToldToken[];
+  /** What a translator read. */
+  readonly source?: { readonly tokens: readonly ToldToken[] };
   readonly position: number;
   /** After the position. */
   readonly nextToken: NextToken;
@@ -71,20 +79,30 @@ interface Told {
   readonly attribution?: Attribution;
 }
 
+interface ToldToken {
+  readonly id: number;
+  readonly token: string;
+}
+
 async function told(
-  loaded: LoadedModel,
+  loaded: Loaded,
   trace: Trace,
   { changes, interventions }: { changes: readonly Change[]; interventions: readonly Intervention[] },
   options: Options,
 ): Promise<Told> {
-  const { tokenizer, cfg } = loaded.model;
+  const { vocabSize } = decoderOf(loaded.model.cfg);
+  const source = loaded instanceof LoadedTranslator ? loaded.model.source : undefined;
+  const tokenizer = loaded instanceof LoadedTranslator ? loaded.model.target : loaded.model.tokenizer;
+  const tokensOf = (name: string, by: Tokenizer) =>
+    [...(trace.get(name)?.data ?? [])].map((id) => ({ id, token: by.token(id) }));
   const ids = [...(trace.get("ids")?.data ?? [])];
   const position = options.number("position", { max: ids.length - 1, whole: true }) ?? ids.length - 1;
   const token = options.has("attribute") ? tokenNamed(options.needed("attribute"), loaded) : undefined;
   const positions = options.has("position") ? ([position, position + 1] as const) : ([0, ids.length] as const);
-  const logits = trace.get("logits")?.data.subarray(position * cfg.vocabSize, (position + 1) * cfg.vocabSize);
+  const logits = trace.get("logits")?.data.subarray(position * vocabSize, (position + 1) * vocabSize);
   return {
-    tokens: ids.map((id) => ({ id, token: tokenizer.token(id) })),
+    tokens: tokensOf("ids", tokenizer),
+    ...(source && { source: { tokens: tokensOf("enc.ids", source) } }),
     position,
     nextToken: nextToken(softmax(logits as Float32Array), tokenizer, COUNT),
     interventions: changes,
@@ -98,7 +116,7 @@ async function told(
 const COUNT = 10;
 
 /** A token by its id (`#12`) or its exact text. */
-function tokenNamed(name: string, { vocabulary }: LoadedModel): number {
+function tokenNamed(name: string, { vocabulary }: Loaded): number {
   const id = /^#(\d+)$/.exec(name)?.[1];
   const found = id === undefined ? vocabulary.indexOf(name) : Number(id);
   if (found >= 0 && found < vocabulary.length) return found;
@@ -108,9 +126,13 @@ function tokenNamed(name: string, { vocabulary }: LoadedModel): number {
   );
 }
 
-/** blocks.0.head.1=0, blocks.0.attention=0.5, blocks.0.mlp=0 or, of both, blocks.0=0 */
+/**
+ * blocks.0.head.1=0, blocks.0.attention=0.5, blocks.0.mlp=0 or, of all of a layer, blocks.0=0; of a translator also
+ * blocks.0.cross.head.1=0 and blocks.0.cross=0.5, and of its encoder enc.blocks.0.mlp=0 and so on
+ */
 function parseScale(text: string): Change {
-  const [, layer, name, head, number] = /^blocks\.(\d+)(?:\.(?:(attention|mlp)|head\.(\d+)))?=(.+)$/.exec(text) ?? [];
+  const [, enc, layer, name, cross, head, number] =
+    /^(enc\.)?blocks\.(\d+)(?:\.(?:(attention|cross|mlp)|(cross\.)?head\.(\d+)))?=(.+)$/.exec(text) ?? [];
   const factor = Number(number);
   if (layer === undefined || !Number.isFinite(factor)) {
     throw new EngineError(
@@ -118,55 +140,56 @@ function parseScale(text: string): Change {
       `--scale takes a part and a number, such as blocks.0.head.1=0, blocks.0.mlp=0.5 or blocks.0=0, got "${text}".`,
     );
   }
-  const at = { layer: Number(layer) };
-  if (head !== undefined) return { kind: "scale", part: { kind: "head", ...at, head: Number(head) }, factor };
-  const kind = name === "attention" || name === "mlp" ? name : "layer";
+  const at = placeOf(enc, layer);
+  if (head !== undefined) return { kind: "scale", part: { kind: headKind(cross), ...at, head: Number(head) }, factor };
+  // The expression has no other names.
+  const kind = (name ?? "layer") as "attention" | "cross" | "mlp" | "layer";
   return { kind: "scale", part: { kind, ...at }, factor };
 }
 
-/** blocks.0.residPost@9=6:OTHER TEXT: at position 9 what the other text has at position 6; so of .attnOut, .mlpOut, .head.1 */
+/**
+ * blocks.0.residPost@9=6:OTHER TEXT: at position 9 what the other text has at position 6; so of .attnOut, .mlpOut,
+ * .head.1; of a translator also .crossOut, .cross.head.1, and of its encoder enc.blocks.0.residPost and so on
+ */
 function parsePatch(text: string): Change {
-  const [, layer, name, head, position, from, trace] =
-    /^blocks\.(\d+)\.(?:(attnOut|mlpOut|residPre|residPost)|head\.(\d+))@(\d+)=(\d+):(.*)$/s.exec(text) ?? [];
-  if (trace === undefined) {
+  const [, enc, layer, name, cross, head, position, from, trace] =
+    /^(enc\.)?blocks\.(\d+)\.(?:(attnOut|crossOut|mlpOut|residPre|residPost)|(cross\.)?head\.(\d+))@(\d+)=(\d+):(.*)$/s.exec(
+      text,
+    ) ?? [];
+  if (layer === undefined || trace === undefined) {
     throw new EngineError(
       "config",
       `--patch takes a value, a position and those of another text, such as "blocks.0.residPost@9=6:OTHER TEXT", got "${text}".`,
     );
   }
   const at = { position: Number(position), from: { trace, position: Number(from) } };
-  if (head !== undefined)
-    return { kind: "patch", value: { kind: "head", layer: Number(layer), head: Number(head) }, ...at };
+  const place = placeOf(enc, layer);
+  if (head !== undefined) {
+    return { kind: "patch", value: { kind: headKind(cross), ...place, head: Number(head) }, ...at };
+  }
   // The expression has no other names.
-  const kind = name as "attnOut" | "mlpOut" | "residPre" | "residPost";
-  return { kind: "patch", value: { kind, layer: Number(layer) }, ...at };
+  const kind = name as "attnOut" | "crossOut" | "mlpOut" | "residPre" | "residPost";
+  return { kind: "patch", value: { kind, ...place }, ...at };
 }
 
-async function withTrace(change: Change, loaded: LoadedModel): Promise<Intervention> {
+const placeOf = (enc: string | undefined, layer: string) => ({
+  ...(enc !== undefined && { stack: "encoder" as const }),
+  layer: Number(layer),
+});
+
+const headKind = (cross: string | undefined) => (cross === undefined ? "head" : "crossHead");
+
+async function withTrace(change: Change, loaded: Loaded): Promise<Intervention> {
   if (change.kind === "scale") return change;
-  const ids = loaded.model.tokenizer.encodePrompt(change.from.trace).slice(-loaded.model.cfg.nCtx);
+  const text = change.from.trace;
+  const ids =
+    loaded instanceof LoadedTranslator
+      ? loaded.sourceIds(text)
+      : loaded.model.tokenizer.encodePrompt(text).slice(-loaded.model.cfg.nCtx);
   return { ...change, from: { ...change.from, trace: await loaded.trace([ids]) } };
 }
 
-/** Of a translator: both stacks, over sentences and the translations that it gives them. */
-async function inspectTranslations(options: Options): Promise<void> {
-  if (["json", "scale", "patch"].some((name) => options.has(name))) {
-    throw new EngineError(
-      "config",
-      "--json, --scale and --patch are for decoders, and the model is a translator; give --out.",
-    );
-  }
-  const out = options.needed("out");
-  const loaded = await LoadedTranslator.open(options.needed("model"), options.device());
-  const rows = sourceRows(loaded, options);
-  const trace = await loaded.trace(rows);
-  await write(out, trace, loaded);
-  const lengths = ["enc.ids", "ids"].map((name) => trace.get(name)?.shape[1]);
-  console.log(`${trace.size} values of ${rows.length} × ${lengths.join(" and ")} tokens: ${out}`);
-  await loaded.release();
-}
-
-function write(out: string, trace: Trace, { model, weights }: LoadedModel | LoadedTranslator): Promise<void> {
+function write(out: string, trace: Trace, { model, weights }: Loaded): Promise<void> {
   const tensors = [...trace].map(
     ([name, value]) => [name, { ...value, shape: [...value.shape], dtype: "F32" as const }] as const,
   );

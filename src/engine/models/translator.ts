@@ -81,14 +81,17 @@ export class LoadedTranslator {
     return { ids, text: this.model.target.decode(ids) };
   }
 
-  /** Every value of both stacks, over sources and the translations that the model gives them. */
-  async trace(sources: readonly (readonly number[])[]): Promise<Trace> {
+  /**
+   * Every value of both stacks, over sources and the translations that the model gives them; of one source, also changed
+   * on the way, over the translation that it gives unchanged.
+   */
+  async trace(sources: readonly (readonly number[])[], interventions: readonly Intervention[] = []): Promise<Trace> {
     const targets: number[][] = [];
     for (const source of sources) {
       const { ids } = await this.translate(source);
       targets.push(this.#readIds(ids));
     }
-    return this.#tracer.trace(sources, targets);
+    return this.#tracer.trace(sources, targets, interventions);
   }
 
   /**
