@@ -107,6 +107,10 @@ describe("a translator that is inspected", () => {
     expect(relative("enc.blocks.0.mlpOut")).toEqual(new Float32Array(5).fill(1));
     expect(relative("blocks.0.crossOut")).toHaveLength(trace.tokens.length);
 
+    const path = join(dir, "changed.dltrace");
+    await engine.call("saveTrace", { trace: changed.trace, path });
+    expect(await engine.call("openTrace", { path })).toMatchObject({ interventions: [off], source: changed.source });
+
     const same = await engine.call("intervene", { trace: changed.trace, interventions: [] });
     expect(same.nextToken).toEqual(trace.nextToken);
     const asked = { trace: changed.trace, position: 0, token: 4 };

@@ -46,6 +46,7 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
     {
       fileName: () => "logit-attribution",
       table: () => attributionTable(title.textContent ?? "", rows, namesOf(answers.length)),
+      of: () => (asked?.[0].length === 1 ? asked[0][0] : null),
       picture: chart.picture,
       svg: chart.svg,
     },

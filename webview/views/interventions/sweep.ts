@@ -85,6 +85,7 @@ export function createSweep(
       fileName: () => "sweep",
       table: () =>
         result && sweepTable(title.textContent ?? "", result.sweep, result.values, result.before, result.measure),
+      of: () => result?.of.base,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },
