@@ -15,6 +15,7 @@ import { createScrubber } from "./parts/scrubber";
 import { shareSelection } from "./parts/sharedSelection";
 import { createTokenStrip } from "./parts/tokenStrip";
 import { createViewPanes } from "./parts/viewPanes";
+import { createWaiting } from "./parts/whenMounted";
 import { createStore } from "./store";
 import { t, useStrings } from "./strings";
 import { button, checkbox, registerControls } from "./toolkit";
@@ -48,13 +49,7 @@ document.body.append(main);
 void start();
 
 async function start(): Promise<void> {
-  // What the host tells right after it answered must find a listener.
-  const early: (() => void)[] = [];
-  let mounted: ReturnType<typeof mount> | null = null;
-  const whenMounted = (run: (page: ReturnType<typeof mount>) => void) => {
-    if (mounted) run(mounted);
-    else early.push(() => mounted && run(mounted));
-  };
+  const { whenMounted, mount: mounted } = createWaiting<ReturnType<typeof mount>>();
   host.on("trace", (event) => whenMounted((page) => page.trace(event)));
   host.on("busy", ({ busy }) => whenMounted((page) => page.busy(busy)));
   host.on("follow", ({ follow }) => whenMounted((page) => page.follow(follow)));
@@ -67,8 +62,7 @@ async function start(): Promise<void> {
 
   const { strings, follow } = await host.call("ready", {});
   useStrings(strings);
-  mounted = mount(follow);
-  for (const run of early) run();
+  mounted(mount(follow));
 }
 
 /** Builds the page and answers what the host's events do to it. */

@@ -18,6 +18,7 @@ import { createSample } from "./parts/sample";
 import { createScrubber } from "./parts/scrubber";
 import { createSection } from "./parts/section";
 import { shareSelection } from "./parts/sharedSelection";
+import { createWaiting } from "./parts/whenMounted";
 import { createStore } from "./store";
 import { t, useStrings } from "./strings";
 import { button, checkbox, registerControls, textField } from "./toolkit";
@@ -43,13 +44,7 @@ document.body.append(main);
 void start();
 
 async function start(): Promise<void> {
-  // What the host tells right after it answered must find a listener.
-  const early: (() => void)[] = [];
-  let mounted: ReturnType<typeof mount> | null = null;
-  const whenMounted = (run: (page: ReturnType<typeof mount>) => void) => {
-    if (mounted) run(mounted);
-    else early.push(() => mounted && run(mounted));
-  };
+  const { whenMounted, mount: mounted } = createWaiting<ReturnType<typeof mount>>();
   host.on("trace", (event) => whenMounted((page) => page.trace(event)));
   host.on("checkpoints", (event) => whenMounted((page) => page.checkpoints(event)));
   host.on("busy", ({ busy }) => whenMounted((page) => page.busy(busy)));
@@ -60,8 +55,7 @@ async function start(): Promise<void> {
 
   const { strings, follow } = await host.call("ready", {});
   useStrings(strings);
-  mounted = mount(follow);
-  for (const run of early) run();
+  mounted(mount(follow));
 }
 
 /** Builds the page and answers what the host's events do to it. */

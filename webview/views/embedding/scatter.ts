@@ -1,5 +1,6 @@
 /** A scatter plot with labelled points on a canvas: told what to draw, and tells which point the user points at. */
 
+import { createCanvasFrame } from "../../charts/canvasFrame";
 import { toCss } from "../../charts/colorScale";
 import { escapeXml, svgText } from "../../charts/svg";
 import { el, setAttr } from "../../dom";
@@ -20,15 +21,7 @@ const RADIUS = 3.5;
 
 /** `pick` is called for a point that is clicked or chosen with Enter. Arrow keys go through the points in their order. */
 export function createScatter(pick: (point: number) => void) {
-  const canvas = el("canvas", { class: "scatter-canvas" });
-  const box = el(
-    "div",
-    { class: "scatter", attrs: { tabindex: 0, role: "application", "aria-roledescription": "scatter plot" } },
-    canvas,
-  );
-  const readout = el("div", { class: "readout", attrs: { "aria-hidden": "true" } });
-  const spoken = el("div", { class: "visually-hidden", attrs: { role: "status" } });
-  const node = el("div", {}, box, el("div", { class: "heatmap-foot" }, readout), spoken);
+  const { canvas, scroller: box, readout, spoken, node } = createCanvasFrame("scatter plot");
 
   let data: ScatterData | null = null;
   let scene: ScatterScene | null = null;
@@ -44,7 +37,9 @@ export function createScatter(pick: (point: number) => void) {
     draw();
   };
   const draw = () => {
-    if (data && scene) paint(canvas, data, scene, { selected, pointed }, readTheme());
+    if (!data || !scene) return;
+    box.style.width = `${scene.width}px`;
+    paint(canvas, data, scene, { selected, pointed }, readTheme());
   };
   const point = (next: number | null, spokenToo: boolean) => {
     if (next === pointed) return;
