@@ -558,7 +558,11 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
         }
         await shown.getByRole("button", { name: "Sweep" }).click();
         await shown.getByText("13 runs done").waitFor();
-        await shown.getByRole("button", { name: "Clear" }).click();
+        await shown.getByRole("button", { name: "Apply to all views" }).click();
+        const inForce = page.getByRole("group", { name: "Interventions in force" });
+        await inForce.getByText("encoder layer 0 MLP off").waitFor();
+        await expect.poll(bits, SOON).toEqual(near);
+        await inForce.getByRole("button", { name: "Undo all" }).click();
         await page.getByText("Nothing is changed yet.").waitFor();
       });
 

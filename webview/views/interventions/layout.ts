@@ -94,10 +94,9 @@ function headLabel(kind: "head" | "crossHead", head: number, crosses: boolean): 
 }
 
 const isSame = (a: Part | PatchedValue, b: Part | PatchedValue): boolean =>
-  a.kind === b.kind &&
-  a.layer === b.layer &&
-  a.stack === b.stack &&
-  (a as { head?: number }).head === (b as { head?: number }).head;
+  a.kind === b.kind && a.layer === b.layer && a.stack === b.stack && headOf(a) === headOf(b);
+
+const headOf = (of: Part | PatchedValue): number | null => ("head" in of ? of.head : null);
 
 /** What a part is multiplied by; 1 where it is left as it is. */
 export const factorOf = (list: readonly Intervention[], part: Part): number =>
