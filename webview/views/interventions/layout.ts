@@ -31,6 +31,8 @@ export function stacksOf(trace: TraceInfo): Stack[] {
 
 /** The parts of a model as a table, a row for each layer. */
 export interface PartGrid {
+  /** Of each row, and what it is called. */
+  readonly layers: readonly Layer[];
   readonly rows: readonly string[];
   readonly columns: readonly string[];
   /** Null where a layer has no such part. */
@@ -38,11 +40,15 @@ export interface PartGrid {
   readonly placeOf: (part: Part) => { readonly row: number; readonly col: number };
 }
 
+type Layer = Pick<Part, "stack" | "layer">;
+
 const EVERY_KIND = ["head", "crossHead", "attention", "cross", "mlp", "layer"] as const;
 
 /** With columns for those kinds of parts that any of the stacks has. */
 export function partGrid(stacks: readonly Stack[], wanted: readonly Part["kind"][] = EVERY_KIND): PartGrid {
-  const layers = stacks.flatMap((stack) => Array.from({ length: stack.layers }, (_, layer) => ({ stack, layer })));
+  const rows = stacks.flatMap((of) =>
+    Array.from({ length: of.layers }, (_, layer) => ({ of, place: layerIn(of, layer) })),
+  );
   const crosses = stacks.some((each) => each.crosses);
   const heads = stacks.reduce((most, each) => Math.max(most, each.heads), 0);
   const columns = wanted.flatMap((kind): { kind: Part["kind"]; head: number; label: string }[] => {
@@ -51,23 +57,27 @@ export function partGrid(stacks: readonly Stack[], wanted: readonly Part["kind"]
     return Array.from({ length: heads }, (_, head) => ({ kind, head, label: headLabel(kind, head, crosses) }));
   });
   const at: PartGrid["at"] = (row, col) => {
-    const [of, column] = [layers[row], columns[col]];
-    if (!of || !column || (isCross(column.kind) && !of.stack.crosses)) return null;
+    const [layer, column] = [rows[row], columns[col]];
+    if (!layer || !column || (isCross(column.kind) && !layer.of.crosses)) return null;
+    const { of, place } = layer;
     const { kind, head } = column;
-    const place = { ...(of.stack.stack && { stack: of.stack.stack }), layer: of.layer };
     if (kind !== "head" && kind !== "crossHead") return { kind, ...place };
-    return head < of.stack.heads ? { kind, ...place, head } : null;
+    return head < of.heads ? { kind, ...place, head } : null;
   };
   return {
-    rows: layers.map(({ stack: { stack }, layer }) => ROWS[stack ?? "alone"](layer)),
+    layers: rows.map(({ place }) => place),
+    rows: rows.map(({ place: { stack, layer } }) => ROWS[stack ?? "alone"](layer)),
     columns: columns.map(({ label }) => label),
     at,
     placeOf: (part) => ({
-      row: layers.findIndex(({ stack, layer }) => stack.stack === part.stack && layer === part.layer),
+      row: rows.findIndex(({ place: { stack, layer } }) => stack === part.stack && layer === part.layer),
       col: columns.findIndex(({ kind, head }) => kind === part.kind && (!("head" in part) || head === part.head)),
     }),
   };
 }
+
+/** A layer of a stack, which is named where there are two. */
+export const layerIn = ({ stack }: Stack, layer: number): Layer => (stack ? { stack, layer } : { layer });
 
 /** Said of a place in the table where a layer has no part. */
 export const NO_PART = (): string => t("This layer has no such part.");
@@ -176,12 +186,11 @@ export function sweepOf(
   }
   const cols = stack.stack === "encoder" ? aligned.filter(({ a }) => a !== null).length : last + 1;
   const pairs = aligned.filter(({ a, b }) => a !== null && b !== null && a < cols) as { a: number; b: number }[];
-  const rows = partGrid([stack], ["layer"]);
-  const cells = rows.rows.flatMap((_, row) => {
-    const { kind: _kind, ...place } = rows.at(row, 0) as Part;
-    return pairs.map(({ a, b }): SweepCell => ({ row, col: a, intervention: patch({ ...place, kind }, a, b) }));
-  });
-  return { rows: rows.rows, columns: null, cols, cells };
+  const { layers, rows } = partGrid([stack]);
+  const cells = layers.flatMap((layer, row) =>
+    pairs.map(({ a, b }): SweepCell => ({ row, col: a, intervention: patch({ kind, ...layer }, a, b) })),
+  );
+  return { rows, columns: null, cols, cells };
 }
 
 /** A run for each part that there is. */

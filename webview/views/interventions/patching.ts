@@ -13,7 +13,7 @@ import { t } from "../../strings";
 import { button, dropdown } from "../../toolkit";
 import { type AlignedTokens, alignTokens } from "../pair/layout";
 import { tokenLabel } from "../tokens/layout";
-import { type Patch, type Stack, type SweepSource, stacksOf } from "./layout";
+import { layerIn, type Patch, type Stack, type SweepSource, stacksOf } from "./layout";
 
 const KINDS = ["residPre", "residPost", "attnOut", "crossOut", "mlpOut", "head", "crossHead"] as const;
 const CROSS_KINDS: readonly string[] = ["crossOut", "crossHead"];
@@ -217,7 +217,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
   };
   const valueNow = (of: Stack): PatchedValue => {
     const { layer, head } = placeIn(of);
-    const place = { ...(of.stack && { stack: of.stack }), layer };
+    const place = layerIn(of, layer);
     return kind === "head" || kind === "crossHead" ? { kind, ...place, head } : { kind, ...place };
   };
   const patchNow = (): Patch | null => {

@@ -61,10 +61,11 @@ export function createInterventionsView({ section: makeSection, selection, save,
       fileName: () => "interventions",
       table: () => ({
         title: t("What each part is multiplied by"),
-        columns: ["layer", ...grid.columns],
+        columns: ["stack", "layer", ...grid.columns],
         rows: grid.rows.length,
         row: (row) => [
-          grid.rows[row] as string,
+          grid.layers[row]?.stack ?? "",
+          grid.layers[row]?.layer ?? "",
           ...grid.columns.map((_, col) => {
             const part = grid.at(row, col);
             return part ? factorOf(list, part) : "";
