@@ -77,7 +77,10 @@ test.skipIf(!stories)("it completes what is typed", async () => {
   await workbench.goTo(2, 1);
   await workbench.page.keyboard.press("ControlOrMeta+Enter");
   await workbench.typeText("Once upon a time, there was a little");
-  const text = await workbench.until("ghost text", async () => (await workbench.ghostText()) || undefined);
+  const text = await workbench.until("ghost text", async () => {
+    await workbench.closeSuggestions();
+    return (await workbench.ghostText()) || undefined;
+  });
   expect(text).toMatch(/[a-z]{2,}/);
 });
 

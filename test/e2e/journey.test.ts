@@ -13,6 +13,7 @@ import {
   tinyCharacters,
   trainingView,
 } from "./decoderLab.ts";
+import { engineProcesses } from "./processes.ts";
 import { probeHost, useWorkbench, whenActive } from "./window.ts";
 
 const window = useWorkbench();
@@ -99,6 +100,18 @@ test("ghost text appears in the file that the model was trained on", async () =>
     `keystroke to ghost text: median ${median.toFixed(0)} ms, worst ${worst.toFixed(0)} ms of ${times.length}`,
   );
   expect(await workbench.ghostText()).not.toBe("");
+});
+
+test("ghost text comes although VS Code has given it up, which it does after 750 ms", async () => {
+  const workbench = window();
+  const [engine] = await engineProcesses((await whenActive(workbench)).pid);
+  if (engine === undefined) throw new Error("the engine is not running");
+  // No word begins so, so that no other suggestion is in the way.
+  await workbench.keyToGhost("T");
+  await workbench.page.keyboard.press("Escape");
+  process.kill(engine, "SIGSTOP");
+  setTimeout(() => process.kill(engine, "SIGCONT"), 1500);
+  expect(await workbench.keyToGhost("q")).toBeGreaterThan(750);
 });
 
 test("why this completion leads from the ghost text to the steps that wrote it", async () => {

@@ -11,6 +11,13 @@ import { whyNot } from "./ghost/whether";
 import type { Made } from "./ghost/why";
 import { afterUnknown, promptStart, promptText } from "./ghost/window";
 
+/** How long it may take to be told why a request was cancelled: that the text or the cursor is another. */
+const TOLD_WITHIN = 25;
+/** An answer that took so long may come too late for VS Code, which gives up after 750 ms without always saying so. */
+const LATE = 400;
+/** When a late answer is shown, or thrown away. */
+const SHOWN_WITHIN = 500;
+
 /** Ghost text from the active model. What is decided, and how, is in `ghost/`; this asks the editor and the engine. */
 export class InlineCompletion implements vscode.InlineCompletionItemProvider {
   readonly #lab: Lab;
@@ -19,6 +26,10 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
   readonly #unknown = new Map<string, Set<string>>();
   #suggestion: (Suggestion & Made) | undefined;
   #shown: Made | undefined;
+  /** What the model is being asked. */
+  #question: Question | undefined;
+  /** The next request is not the user's: older versions of VS Code do not say so. */
+  #asksAgain = false;
 
   constructor(lab: Lab) {
     this.#lab = lab;
@@ -36,7 +47,8 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     token: vscode.CancellationToken,
   ): Promise<vscode.InlineCompletionItem[]> {
     const model = this.#lab.models.active;
-    const asked = context.triggerKind === vscode.InlineCompletionTriggerKind.Invoke;
+    const asked = context.triggerKind === vscode.InlineCompletionTriggerKind.Invoke && !this.#asksAgain;
+    this.#asksAgain = false;
     const after = document.lineAt(position.line).text.slice(position.character);
     if (!model || whyNot(situation(document, after))) return [];
 
@@ -59,9 +71,18 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     if (rest) return item(rest);
     // An empty document is no reason to write; being asked is.
     if (!asked && place.before.trim() === "") return [];
-    if (!asked && !(await rested(setting("completion.delay", document), token))) return [];
 
-    const written = await this.#generate(params, token);
+    const delay = asked ? 0 : setting("completion.delay", document);
+    const question = this.#ask(JSON.stringify([place, source]), params, delay);
+    const { version } = document;
+    const isThere = () => document.version === version && isCursor(document, position);
+    const began = performance.now();
+    const subscription = token.onCancellationRequested(() => void this.#insist(question, isThere, TOLD_WITHIN));
+    const written = await question.answer.finally(() => subscription.dispose());
+    if (!token.isCancellationRequested) {
+      if (performance.now() - began > LATE) void this.#insist(question, isThere, SHOWN_WITHIN);
+      else this.#forget(question);
+    }
     if (written === null) return [];
     const shown = shape(written.result.text, { after, nextLine: nextLine(document, position.line), multiLine: asked });
     // Kept even when the user typed on: what was typed may be its beginning.
@@ -69,13 +90,42 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     return shown === "" || token.isCancellationRequested ? [] : item(shown);
   }
 
-  /** What the model wrote, or null when it was cancelled or failed. */
-  async #generate(params: GenerateParams, token: vscode.CancellationToken): Promise<Written | null> {
+  /** Asks the model after a delay; joins the question that is under way where it is the same, else that one is over. */
+  #ask(text: string, params: GenerateParams, delay: number): Question {
+    if (this.#question?.text === text && !this.#question.abort.signal.aborted) return this.#question;
+    this.#question?.abort.abort();
     const abort = new AbortController();
-    const subscription = token.onCancellationRequested(() => abort.abort());
+    const answer = wait(delay).then(() => (abort.signal.aborted ? null : this.#generate(params, abort.signal)));
+    this.#question = { text, abort, answer, askedAgain: false };
+    return this.#question;
+  }
+
+  #forget(question: Question): void {
+    if (this.#question === question) this.#question = undefined;
+  }
+
+  /**
+   * VS Code gives a request up when something is typed, but also when it has taken 750 ms: then it shows its own word
+   * suggestions, if there are any, and does not take the answer. Where the cursor still is where it was, it is made to
+   * ask again, once; then it waits. See docs/decisions/2026-11-22-ghost-text-missed.md.
+   */
+  async #insist(question: Question, isThere: () => boolean, after: number): Promise<void> {
+    await wait(after);
+    if (question.askedAgain || !isThere()) question.abort.abort();
+    else {
+      question.askedAgain = true;
+      this.#asksAgain = true;
+      await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger", { explicit: false });
+      this.#asksAgain = false;
+    }
+    this.#forget(question);
+  }
+
+  /** What the model wrote, or null when it was cancelled or failed. */
+  async #generate(params: GenerateParams, signal: AbortSignal): Promise<Written | null> {
     const { activity } = this.#lab;
     try {
-      const written = await activity.during(this.#generateKnown(params, abort.signal));
+      const written = await activity.during(this.#generateKnown(params, signal));
       const { result } = written;
       activity.problem = null;
       this.#lab.log.trace(
@@ -83,10 +133,8 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
       );
       return result.reason === "cancelled" ? null : written;
     } catch (error) {
-      if (!isCancelled(error) && !abort.signal.aborted) this.#report(error);
+      if (!isCancelled(error) && !signal.aborted) this.#report(error);
       return null;
-    } finally {
-      subscription.dispose();
     }
   }
 
@@ -120,6 +168,17 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     this.#told.add(message);
     this.#lab.log.warn(`completion: ${logged(error)}`);
   }
+}
+
+/** A completion that is being made. */
+interface Question {
+  /** The place and everything else that the answer depends on. */
+  readonly text: string;
+  readonly abort: AbortController;
+  /** Null when it was cancelled or failed. */
+  readonly answer: Promise<Written | null>;
+  /** VS Code was made to ask it again. */
+  askedAgain: boolean;
 }
 
 /** What the model was asked, and what it answered. */
@@ -192,10 +251,10 @@ function request(document: vscode.TextDocument, dir: string, place: Place, multi
   };
 }
 
-/** False when the user typed on meanwhile. */
-async function rested(milliseconds: number, token: vscode.CancellationToken): Promise<boolean> {
-  if (milliseconds > 0) await wait(milliseconds);
-  return !token.isCancellationRequested;
+/** Whether the cursor of the active editor is there. */
+function isCursor(document: vscode.TextDocument, position: vscode.Position): boolean {
+  const editor = vscode.window.activeTextEditor;
+  return editor?.document === document && editor.selection.active.isEqual(position);
 }
 
 function nextLine(document: vscode.TextDocument, line: number): string {
