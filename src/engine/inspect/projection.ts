@@ -5,11 +5,12 @@
  */
 
 import { EngineError } from "../errors";
-import type { ModelWeights } from "../models/folder";
 import { random } from "../random";
 import { cooperate } from "../tokenizers/cooperate";
-import { tableRow, vocabularyTable } from "./neighbours";
+import { stackNamed } from "./interventions";
+import { stackOfValue, tableRow, vocabularyTable } from "./neighbours";
 import type { Trace } from "./trace";
+import type { AnyWeights } from "./weightRows";
 
 export interface Projection {
   /** [points, 3]: first the vectors, then the others. */
@@ -21,11 +22,14 @@ export interface Projection {
 
 const COMPONENTS = 3;
 
-/** A value [1, T, D] of a run; with its model, also input embeddings of tokens of the vocabulary, scaled as it does. */
+/**
+ * A value [1, T, D] of a run; with its model, also input embeddings of tokens of the vocabulary, scaled as it does: of a
+ * translator those of the stack that the value is of.
+ */
 export async function projectionIn(
   trace: Trace,
   name: string,
-  tokens: { readonly ids: readonly number[]; readonly model: Pick<ModelWeights, "cfg" | "weights"> } | null,
+  tokens: { readonly ids: readonly number[]; readonly model: AnyWeights } | null,
   signal?: AbortSignal,
 ): Promise<Projection> {
   const value = trace.get(name);
@@ -35,7 +39,9 @@ export async function projectionIn(
   const D = value.shape[2] as number;
   if (!tokens) return projectionOf(value.data, new Float32Array(), D, signal);
   const { ids, model } = tokens;
-  const table = vocabularyTable(model, "embeddings");
+  const stack = stackOfValue(name);
+  const table = vocabularyTable(model, "embeddings", stack);
+  const { embedScale } = stackNamed(stack, model.cfg).cfg;
   if (table.width !== D) {
     throw new EngineError(
       "config",
@@ -46,7 +52,7 @@ export async function projectionIn(
   for (const [i, id] of ids.entries()) {
     const row = await tableRow(table, id);
     others.set(
-      row.map((x) => x * model.cfg.embedScale),
+      row.map((x) => x * embedScale),
       i * D,
     );
   }
@@ -65,27 +71,26 @@ export async function projectionOf(
 ): Promise<Projection> {
   const [T, M] = [vectors.length / D, others.length / D];
   const mean = new Float64Array(D);
-  for (let i = 0; i < vectors.length; i++) mean[i % D] = (mean[i % D] as number) + (vectors[i] as number) / T;
-  const centred = Float64Array.from(vectors, (x, i) => x - (mean[i % D] as number)); // [T, D]
-
-  // Of products of rows and of columns the eigenvalues are the same, and the smaller matrix is the cheaper.
-  const byRow = T <= D;
-  const rows = byRow ? centred : transposed(centred, T, D);
-  const gram = await products(rows, byRow ? T : D, byRow ? D : T, signal);
-  const N = byRow ? T : D;
+  for (let t = 0; t < T; t++)
+    for (let d = 0; d < D; d++) mean[d] = (mean[d] as number) + (vectors[t * D + d] as number) / T;
+  // Rows of zeros at the end, to whole groups: a product has nothing of them.
+  const centred = new Float64Array(Math.ceil(T / ROWS) * ROWS * D);
   let total = 0;
-  for (let i = 0; i < N; i++) total += gram[i * N + i] as number;
+  for (let t = 0; t < T; t++) {
+    for (let d = 0; d < D; d++) {
+      const x = (vectors[t * D + d] as number) - (mean[d] as number);
+      centred[t * D + d] = x;
+      total += x * x;
+    }
+  }
 
   const coordinates = new Float32Array((T + M) * COMPONENTS);
   const explained = new Float32Array(COMPONENTS);
-  const found: Float64Array[] = [];
-  for (let c = 0; c < Math.min(COMPONENTS, N); c++) {
-    const { value, vector } = largestEigenvector(gram, N, total, found);
+  const components = await principalComponents(centred, D, total, signal);
+  for (const [c, { value, vector: loadings }] of components.entries()) {
     // What is left is rounding.
     if (!(value > total * 1e-12)) break;
-    found.push(vector);
     explained[c] = value / total;
-    const loadings = byRow ? combined(centred, vector, D) : vector;
     signPositive(loadings);
     for (let p = 0; p < T + M; p++) {
       const [from, at] = p < T ? [vectors, p * D] : [others, (p - T) * D];
@@ -97,89 +102,98 @@ export async function projectionOf(
   return { coordinates, points: T + M, explained };
 }
 
-function transposed(matrix: Float64Array, rows: number, cols: number): Float64Array {
-  const result = new Float64Array(matrix.length);
-  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) result[c * rows + r] = matrix[r * cols + c] as number;
-  return result;
+interface Eigenpair {
+  readonly value: number;
+  readonly vector: Float64Array;
 }
 
-/** a aᵀ of rows [N, width]. Two rows at a time by two, which halves what is read. */
-async function products(a: Float64Array, N: number, width: number, signal?: AbortSignal): Promise<Float64Array> {
-  const result = new Float64Array(N * N);
-  const pause = cooperate(signal);
-  for (let i = 0; i < N; i += 2) {
-    const i1 = Math.min(i + 1, N - 1);
-    for (let j = 0; j <= i1; j += 2) {
-      const j1 = Math.min(j + 1, N - 1);
-      let [s00, s01, s10, s11] = [0, 0, 0, 0];
-      for (let d = 0; d < width; d++) {
-        const x0 = a[i * width + d] as number;
-        const x1 = a[i1 * width + d] as number;
-        const y0 = a[j * width + d] as number;
-        const y1 = a[j1 * width + d] as number;
-        s00 += x0 * y0;
-        s01 += x0 * y1;
-        s10 += x1 * y0;
-        s11 += x1 * y1;
-      }
-      for (const [r, c, s] of [
-        [i, j, s00],
-        [i, j1, s01],
-        [i1, j, s10],
-        [i1, j1, s11],
-      ] as const) {
-        result[r * N + c] = s;
-        result[c * N + r] = s;
-      }
-    }
-    await pause();
-  }
-  return result;
-}
-
-/** Steps of one Krylov space, after which the best vector in it starts the next. */
-const KRYLOV_STEPS = 24;
-const MOST_ROUNDS = 50;
+/** Vectors that a Krylov space has before it begins again from its best, and how many these are. */
+const MOST_VECTORS = 45;
+const KEPT_VECTORS = 15;
+const MOST_ROUNDS = 60;
 
 /**
- * The largest eigenvalue of a symmetric matrix [N, N] whose eigenvalues sum to `total`, among vectors at right angles to those that were found, and its
- * unit eigenvector: the Lanczos iteration, started again from the best that it has found (Golub and Van Loan, 10.1).
+ * The largest eigenvalues of xᵀx of rows x [T, D], which sum to `total` with all others, and their unit eigenvectors:
+ * block Lanczos with thick restarts (Wu and Simon, 2000). The matrix xᵀx is never made: a product with it is two with x.
+ * A block has a vector for each component, so that components which vary alike are all found.
  */
-function largestEigenvector(
-  matrix: Float64Array,
-  N: number,
+async function principalComponents(
+  x: Float64Array,
+  D: number,
   total: number,
-  found: readonly Float64Array[],
-): { readonly value: number; readonly vector: Float64Array } {
-  const draws = random(found.length, "projection");
-  let vector = Float64Array.from({ length: N }, () => draws.normal());
-  let value = 0;
-  for (let round = 0; round < MOST_ROUNDS; round++) {
-    const basis: Float64Array[] = [];
-    const small: number[][] = [];
-    let next = vector;
-    while (basis.length < Math.min(KRYLOV_STEPS, N - found.length)) {
-      const length = rejectFrom([...found, ...basis], next);
-      if (!(length > 1e-13)) break;
-      basis.push(next.map((x) => x / length));
-      next = applied(matrix, basis.at(-1) as Float64Array);
-      small.push(basis.map((b) => dot(b, next)));
-      const size = norm(next);
-      if (size > 0) next = next.map((x) => x / size);
+  signal?: AbortSignal,
+): Promise<readonly Eigenpair[]> {
+  const pause = cooperate(signal);
+  const draws = random(0, "projection");
+  let basis: readonly Float64Array[] = [];
+  /** Each vector of the basis, multiplied by xᵀx. */
+  let images: readonly Float64Array[] = [];
+  let block: readonly Float64Array[] = Array.from({ length: COMPONENTS }, () =>
+    Float64Array.from({ length: D }, () => draws.normal()),
+  );
+  for (let round = 1; ; round++) {
+    while (block.length > 0 && basis.length + block.length <= MOST_VECTORS) {
+      const added: Float64Array[] = [];
+      for (const candidate of block) {
+        const unit = unitBeside([...basis, ...added], candidate);
+        if (unit) added.push(unit);
+      }
+      const products = added.map((vector) => multiplied(x, vector));
+      basis = [...basis, ...added];
+      images = [...images, ...products];
+      block = products;
+      await pause();
     }
-    if (basis.length === 0) return { value: 0, vector };
-    const best = largestOfSmall(small);
-    vector = new Float64Array(N);
-    basis.forEach((b, i) => {
-      for (let n = 0; n < N; n++) vector[n] = (vector[n] as number) + (best.vector[i] as number) * (b[n] as number);
+    const small = basis.map((b) => images.map((image) => dot(b, image)));
+    const pairs = eigenpairs(small).slice(0, KEPT_VECTORS);
+    const vectors = pairs.map(({ vector }) => combined(basis, vector));
+    const products = pairs.map(({ vector }) => combined(images, vector));
+    const found = pairs.slice(0, COMPONENTS).map(({ value }, i) => ({ value, vector: vectors[i] as Float64Array }));
+    const isExact = found.every(({ value, vector }, i) => {
+      const image = products[i] as Float64Array;
+      let residual = 0;
+      for (let d = 0; d < D; d++) residual += ((image[d] as number) - value * (vector[d] as number)) ** 2;
+      return Math.sqrt(residual) <= 1e-13 * total;
     });
-    value = best.value;
-    const image = applied(matrix, vector);
-    let residual = 0;
-    for (let n = 0; n < N; n++) residual += ((image[n] as number) - value * (vector[n] as number)) ** 2;
-    if (Math.sqrt(residual) <= 1e-13 * total) break;
+    // No candidates: the space holds its own images, so what was found in it is exact.
+    if (isExact || block.length === 0 || round === MOST_ROUNDS) return found;
+    // What the last vectors lead to lies at right angles to the whole space, also to what is kept of it.
+    block = block.flatMap((candidate) => unitBeside(basis, candidate) ?? []);
+    [basis, images] = [vectors, products];
   }
-  return { value, vector };
+}
+
+/** Rows that a product takes at a time: sums of their own do not wait for each other. */
+const ROWS = 4;
+
+/** xᵀ(x v) of rows x [T, D]. */
+function multiplied(x: Float64Array, v: Float64Array): Float64Array {
+  const D = v.length;
+  const result = new Float64Array(D);
+  for (let at = 0; at < x.length; at += ROWS * D) {
+    const [at1, at2, at3] = [at + D, at + 2 * D, at + 3 * D];
+    let [s0, s1, s2, s3] = [0, 0, 0, 0];
+    for (let d = 0; d < D; d++) {
+      const y = v[d] as number;
+      s0 += (x[at + d] as number) * y;
+      s1 += (x[at1 + d] as number) * y;
+      s2 += (x[at2 + d] as number) * y;
+      s3 += (x[at3 + d] as number) * y;
+    }
+    for (let d = 0; d < D; d++) {
+      const upper = s0 * (x[at + d] as number) + s1 * (x[at1 + d] as number);
+      const lower = s2 * (x[at2 + d] as number) + s3 * (x[at3 + d] as number);
+      result[d] = (result[d] as number) + (upper + lower);
+    }
+  }
+  return result;
+}
+
+/** A vector without what points along unit vectors, as a unit vector; null where nothing but rounding is left. */
+function unitBeside(units: readonly Float64Array[], vector: Float64Array): Float64Array | null {
+  const rest = vector.slice();
+  const length = rejectFrom(units, rest);
+  return length > 1e-13 ? rest.map((value) => value / length) : null;
 }
 
 /** Takes out of x what points along unit vectors, twice for rounding's sake; answers the length of what is left of 1. */
@@ -203,59 +217,57 @@ function dot(a: Float64Array, b: Float64Array): number {
   return sum;
 }
 
-function applied(matrix: Float64Array, x: Float64Array): Float64Array<ArrayBuffer> {
-  const N = x.length;
-  const y = new Float64Array(N);
-  for (let r = 0; r < N; r++) y[r] = dot(matrix.subarray(r * N, (r + 1) * N), x);
-  return y;
-}
-
-/** Of a small symmetric matrix, given by the columns of its upper half: Jacobi's rotations. */
-function largestOfSmall(columns: readonly (readonly number[])[]) {
-  const n = columns.length;
-  const a = columns.map((_, r) => columns.map((_, c) => columns[Math.max(r, c)]?.[Math.min(r, c)] as number));
-  const v = a.map((_, r) => a.map((_, c) => Number(r === c)));
-  const rotate = (m: number[][], p: number, q: number, c: number, s: number) => {
-    for (const row of m) {
-      const [x, y] = [row[p] as number, row[q] as number];
-      row[p] = c * x - s * y;
-      row[q] = s * x + c * y;
+/** The eigenvalues of a small symmetric matrix, the largest first, with their unit vectors: Jacobi's rotations. */
+function eigenpairs(matrix: readonly (readonly number[])[]): Eigenpair[] {
+  const n = matrix.length;
+  // Rounding makes it unsymmetrical.
+  const a = matrix.map((row, r) => Float64Array.from(row, (value, c) => (value + (matrix[c]?.[r] as number)) / 2));
+  const v = a.map((_, r) => Float64Array.from({ length: n }, (_, c) => Number(r === c)));
+  const rotate = (p: Float64Array, q: Float64Array, c: number, s: number) => {
+    for (let i = 0; i < n; i++) {
+      const [x, y] = [p[i] as number, q[i] as number];
+      p[i] = c * x - s * y;
+      q[i] = s * x + c * y;
     }
   };
+  const rounding = 1e-18 * a.reduce((most, row, i) => Math.max(most, Math.abs(row[i] as number)), 0);
   for (let sweep = 0; sweep < 60; sweep++) {
-    let off = 0;
+    let rotations = 0;
     for (let p = 0; p < n; p++) {
       for (let q = p + 1; q < n; q++) {
-        const apq = a[p]?.[q] as number;
-        off += apq * apq;
-        if (apq === 0) continue;
-        const theta = ((a[q]?.[q] as number) - (a[p]?.[p] as number)) / (2 * apq);
+        const [rowP, rowQ] = [a[p] as Float64Array, a[q] as Float64Array];
+        const apq = rowP[q] as number;
+        if (Math.abs(apq) <= rounding) continue;
+        rotations++;
+        const theta = ((rowQ[q] as number) - (rowP[p] as number)) / (2 * apq);
         const t = Math.sign(theta || 1) / (Math.abs(theta) + Math.sqrt(theta * theta + 1));
         const c = 1 / Math.sqrt(t * t + 1);
-        rotate(a, p, q, c, t * c);
-        const [rowP, rowQ] = [a[p] as number[], a[q] as number[]];
-        for (let i = 0; i < n; i++) {
-          const [x, y] = [rowP[i] as number, rowQ[i] as number];
-          rowP[i] = c * x - t * c * y;
-          rowQ[i] = t * c * x + c * y;
+        const s = t * c;
+        for (const row of a) {
+          const [x, y] = [row[p] as number, row[q] as number];
+          row[p] = c * x - s * y;
+          row[q] = s * x + c * y;
         }
-        rotate(v, p, q, c, t * c);
+        rotate(rowP, rowQ, c, s);
+        // Rows of v become the eigenvectors.
+        rotate(v[p] as Float64Array, v[q] as Float64Array, c, s);
       }
     }
-    if (off < 1e-300) break;
+    if (rotations === 0) break;
   }
-  const values = a.map((row, i) => row[i] as number);
-  const best = values.indexOf(Math.max(...values));
-  return { value: values[best] as number, vector: v.map((row) => row[best] as number) };
+  return a
+    .map((row, i) => ({ value: row[i] as number, vector: v[i] as Float64Array }))
+    .sort((one, other) => other.value - one.value);
 }
 
-/** Σ u_t x_t of rows x [T, D], as a unit vector. */
-function combined(x: Float64Array, u: Float64Array, D: number): Float64Array {
-  const sum = new Float64Array(D);
-  for (let i = 0; i < x.length; i++)
-    sum[i % D] = (sum[i % D] as number) + (u[Math.floor(i / D)] as number) * (x[i] as number);
-  const length = norm(sum);
-  return sum.map((value) => value / length);
+/** Σ u_i x_i of vectors x. */
+function combined(x: readonly Float64Array[], u: Float64Array): Float64Array {
+  const sum = new Float64Array(x[0]?.length ?? 0);
+  for (const [i, vector] of x.entries()) {
+    const weight = u[i] as number;
+    for (let d = 0; d < sum.length; d++) sum[d] = (sum[d] as number) + weight * (vector[d] as number);
+  }
+  return sum;
 }
 
 function signPositive(loadings: Float64Array): void {

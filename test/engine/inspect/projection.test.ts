@@ -106,3 +106,25 @@ test("components of many vectors satisfy the equation that defines them", async 
     ).toBeLessThan(1e-4);
   }
 });
+
+test("components that hardly differ are told apart, however many others there are", async () => {
+  const [T, D] = [150, 120];
+  // Cosines, at right angles to each other and, but for the first, to a constant.
+  const cosine = (N: number, k: number, n: number) => Math.sqrt(2 / N) * Math.cos((Math.PI * k * (n + 0.5)) / N);
+  const size = (k: number) => 3 - 0.005 * k;
+  const x = new Float32Array(T * D);
+  for (let k = 1; k < D; k++)
+    for (let i = 0; i < x.length; i++)
+      x[i] = (x[i] as number) + size(k) * cosine(T, k, Math.floor(i / D)) * cosine(D, k, i % D);
+  const { coordinates } = await projectionOf(x, new Float32Array(), D);
+  for (let c = 0; c < 3; c++) {
+    const found = Array.from({ length: T }, (_, t) => coordinates[t * 3 + c] as number);
+    const expected = found.map((_, t) => size(c + 1) * cosine(T, c + 1, t));
+    const sign = Math.sign((found[0] as number) * (expected[0] as number));
+    const difference = largestDifference(
+      found,
+      expected.map((value) => sign * value),
+    );
+    expect(difference).toBeLessThan(2e-4);
+  }
+});
