@@ -41,6 +41,7 @@ export interface Inspection {
   readonly attentionGrid: Ask<"attentionGrid">;
   readonly neighbours: Ask<"neighbours">;
   readonly projection: Ask<"projection">;
+  readonly vocabularyTokens: Ask<"vocabularyTokens">;
   readonly weightSummary: Ask<"weightSummary">;
   readonly surprisal: Ask<"surprisal">;
   /** Tokens of a text, by its model or another of `ExplorerTools.models()`. */
@@ -169,6 +170,7 @@ export function createInspection(
     attentionGrid: (params) => once("attentionGrid", { ...params, ...of }),
     neighbours: (params) => once("neighbours", { ...params, ...of }),
     projection: (params) => once("projection", { ...params, ...of }),
+    vocabularyTokens: (params) => once("vocabularyTokens", { ...params, ...of }),
     weightSummary: (params) => once("weightSummary", { ...params, dir }),
     surprisal: (params) => once("surprisal", { ...params, dir }),
     tokenize: (text, of = dir) => once("tokenize", { dir: of, text }),

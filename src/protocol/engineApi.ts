@@ -23,6 +23,7 @@ type TraceAnswers =
   | "attentionGrid"
   | "neighbours"
   | "projection"
+  | "vocabularyTokens"
   | "weightSummary"
   | "compareTraces"
   | "compareWeights"

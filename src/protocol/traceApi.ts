@@ -7,7 +7,7 @@
  * for what it shows.
  */
 
-import type { Intervention as Intervened, Part, PatchedValue } from "../engine/inspect/interventions";
+import type { Intervention as Intervened, Part, PatchedValue, StackName } from "../engine/inspect/interventions";
 import type { NextToken, RankedToken, Sampling, TokenSpan, TraceInfo } from "./engineApi";
 import type { Method } from "./rpc";
 
@@ -34,6 +34,11 @@ export interface TraceApi {
   neighbours: Method<NeighboursParams, Neighbours>;
   /** Principal components of a value's vectors, with those of chosen tokens of the vocabulary among them. */
   projection: Method<ProjectionParams, Projection>;
+  /** Tokens of a vocabulary by id (`#12`) or text, exact matches first; of a translator, of the stack that is named. */
+  vocabularyTokens: Method<
+    { trace: number; query: string; count: number; stack?: StackName },
+    readonly VocabularyToken[]
+  >;
   /** A weight of the model in small: statistics, histogram and a picture. */
   weightSummary: Method<{ dir: string; name: string; size: number }, WeightSummary>;
 
@@ -180,22 +185,33 @@ export interface NeighboursParams {
   readonly trace: number;
   /** A token of the vocabulary, or a value's vector at a position. */
   readonly of:
-    | { readonly kind: "token"; readonly id: number }
+    | {
+        readonly kind: "token";
+        readonly id: number;
+        /** Of a translator, whose token it is; the decoder's where neither is named. A value is of the stack in its name. */
+        readonly stack?: StackName;
+      }
     | { readonly kind: "value"; readonly name: string; readonly position: number };
   /** Among the input embeddings, or the head's rows. */
   readonly among: "embeddings" | "head";
   readonly count: number;
 }
 
+export interface VocabularyToken {
+  readonly id: number;
+  /** Its text in the vocabulary. */
+  readonly token: string;
+}
+
 export interface Neighbours {
-  readonly nearest: readonly { readonly id: number; readonly token: string; readonly cosine: number }[];
+  readonly nearest: readonly (VocabularyToken & { readonly cosine: number })[];
 }
 
 export interface ProjectionParams {
   readonly trace: number;
   /** A value [1, T, D]. */
   readonly name: string;
-  /** Tokens of the vocabulary whose input embeddings are drawn too. */
+  /** Tokens of the vocabulary whose input embeddings are drawn too; of a translator, of the stack that the value is of. */
   readonly ids: readonly number[];
 }
 

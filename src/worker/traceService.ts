@@ -3,19 +3,22 @@
 import { isDeepStrictEqual } from "node:util";
 import {
   Attention,
+  comparedStack,
   compareTraces,
   compareWeights,
   decoderOf,
   EngineError,
   type Intervention as EngineIntervention,
   findTokens,
-  LoadedModel,
+  type LoadedModel,
   LoadedTranslator,
+  matchingIds,
   neighboursOf,
   nextToken,
   openTrace,
   projectionIn,
   type SavedRun,
+  type StackName,
   type Surprisal,
   samplerView,
   saveTrace,
@@ -53,6 +56,7 @@ type TraceMethod =
   | "attentionGrid"
   | "neighbours"
   | "projection"
+  | "vocabularyTokens"
   | "weightSummary"
   | "compareTraces"
   | "compareWeights"
@@ -63,7 +67,7 @@ type TraceMethod =
 export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, TraceMethod> {
   const traces = new Traces();
   const attention = new Attention();
-  const keep = (kept: Omit<KeptTrace<AnyLoaded>, "run">, told: Told, began: number): TraceInfo => {
+  const keep = (kept: Omit<KeptTrace, "run">, told: Told, began: number): TraceInfo => {
     const { loaded, trace, probabilities, tokens, interventions } = kept;
     const { info: model, cfg: config } = loaded.model;
     const run = {
@@ -80,17 +84,16 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
   };
 
   /** A trace's model, opened again where it was let go of. */
-  const modelOf = async <Loaded extends AnyLoaded>({ loaded }: KeptTrace<Loaded>): Promise<Loaded> => {
+  const modelOf = async ({ loaded }: KeptTrace): Promise<AnyLoaded> => {
     const opened = await models.openAny(loaded.model.info.dir);
-    // What is known of both kinds of models tells one from the other.
-    if (opened === loaded || isDeepStrictEqual(opened.model.info, loaded.model.info)) return opened as Loaded;
+    if (opened === loaded || isDeepStrictEqual(opened.model.info, loaded.model.info)) return opened;
     throw new EngineError("notFound", "The model has changed since this run; inspect the text again.");
   };
 
   /** Sliders ask about one position many times. */
   let lately: { readonly trace: number; readonly position: number; readonly logits: Promise<Float32Array> } | undefined;
   const logitsAfter = (trace: number, position: number): Promise<Float32Array> => {
-    const kept = traces.any(trace);
+    const kept = traces.get(trace);
     if (lately?.trace === trace && lately.position === position) return lately.logits;
     const logits = modelOf(kept).then((loaded) => loaded.logitsAfter(kept.trace, position));
     const asked = { trace, position, logits };
@@ -116,7 +119,7 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
     },
     traceTensor: ({ trace, name, head }) => traceTensor(traces.values(trace), attention, name, head),
     findTokens: async ({ trace, query, count, position }) => {
-      const kept = traces.any(trace);
+      const kept = traces.get(trace);
       const { loaded } = kept;
       const isLast = position === undefined || position === kept.tokens.length - 1;
       const probabilities = isLast ? kept.probabilities : softmax(await logitsAfter(trace, position));
@@ -125,7 +128,7 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
     releaseTrace: ({ trace }) => traces.release(trace),
 
     intervene: async ({ trace: id, interventions }) => {
-      const kept = traces.any(id);
+      const kept = traces.get(id);
       const began = performance.now();
       const loaded = await modelOf(kept);
       const changes = interventions.map((each) => withTrace(each, traces));
@@ -141,22 +144,22 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       return keep({ loaded, trace, probabilities, tokens: told.tokens, interventions }, told, began);
     },
     lens: async ({ trace: id, count, ...asked }, { signal }) => {
-      const kept = traces.any(id);
+      const kept = traces.get(id);
       const loaded = await modelOf(kept);
       const view = await loaded.lens(kept.trace, { ...asked, count: Math.min(count, LENS_TOKENS_TOLD), signal });
       return { ...view, tokens: textsOf(view.ids, loaded.vocabulary) };
     },
     expectations: async ({ trace: id }, { signal }) => {
-      const kept = traces.any(id);
+      const kept = traces.get(id);
       return (await modelOf(kept)).expectations(kept.trace, signal);
     },
     sampler: async ({ trace: id, position, count, ids, ...settings }) => {
-      const { loaded } = traces.any(id);
+      const { loaded } = traces.get(id);
       const logits = await logitsAfter(id, position);
       return samplerView(logits, settings, writerOf(loaded), { count: Math.min(count, SAMPLER_TOKENS_TOLD), ids });
     },
     attribution: async ({ trace: id, ...asked }) => {
-      const kept = traces.any(id);
+      const kept = traces.get(id);
       return (await modelOf(kept)).attribution(kept.trace, asked, kept.interventions);
     },
 
@@ -174,15 +177,21 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
     },
     neighbours: async ({ trace: id, of, among, count }, { signal }) => {
       const kept = traces.get(id);
-      const { model, vocabulary } = await modelOf(kept);
+      const loaded = await modelOf(kept);
       const options = { of, among, count: Math.min(count, TOKENS_TOLD), signal };
-      const nearest = await neighboursOf(model, kept.trace, options);
+      const nearest = await neighboursOf(loaded.model, kept.trace, options);
+      const vocabulary = vocabularyOf(loaded, comparedStack(of));
       return { nearest: nearest.map((each) => ({ ...each, token: vocabulary[each.id] as string })) };
     },
     projection: async ({ trace: id, name, ids }, { signal }) => {
       if (ids.length === 0) return projectionIn(traces.values(id).trace, name, null, signal);
       const kept = traces.get(id);
       return projectionIn(kept.trace, name, { ids, model: (await modelOf(kept)).model }, signal);
+    },
+    vocabularyTokens: ({ trace, query, count, stack }) => {
+      const vocabulary = vocabularyOf(traces.get(trace).loaded, stack);
+      const ids = matchingIds(query, vocabulary).slice(0, Math.min(count, TOKENS_TOLD));
+      return ids.map((id) => ({ id, token: vocabulary[id] as string }));
     },
     saveTrace: async ({ trace: id, path }) => {
       const { run, trace } = traces.values(id);
@@ -195,13 +204,13 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
     },
 
     compareTraces: async ({ a, b }, { signal }) => {
-      const run = async (kept: KeptTrace<AnyLoaded>) => {
+      const run = async (kept: KeptTrace) => {
         const loaded = await modelOf(kept);
         const { model, vocabulary } = loaded;
         const logProbabilities = (rows: Float32Array) => loaded.logProbabilities(rows);
         return { trace: kept.trace, cfg: decoderOf(model.cfg), vocabulary, logProbabilities };
       };
-      return compareTraces(await run(traces.any(a)), await run(traces.any(b)), signal);
+      return compareTraces(await run(traces.get(a)), await run(traces.get(b)), signal);
     },
     compareWeights: ({ a, b }, { signal }) => compareWeights(a, b, signal),
     weightSummary: ({ dir, name, size }, { signal }) => weightSummary(dir, name, size, signal),
@@ -220,6 +229,10 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
 const writerOf = (loaded: AnyLoaded): Tokenizer =>
   loaded instanceof LoadedTranslator ? loaded.model.target : loaded.model.tokenizer;
 
+/** The texts of the tokens that a stack reads, the decoder where neither is named. */
+const vocabularyOf = (loaded: AnyLoaded, stack?: StackName): readonly string[] =>
+  stack === "encoder" && loaded instanceof LoadedTranslator ? loaded.sourceVocabulary : loaded.vocabulary;
+
 /** What is told of a run beside what is computed from its trace. */
 type Told = Pick<SavedRun, "residualNorms" | "source">;
 
@@ -233,9 +246,9 @@ interface KeptValues {
   readonly trace: Trace;
 }
 
-interface KeptTrace<Loaded extends AnyLoaded = LoadedModel> extends KeptValues {
+interface KeptTrace extends KeptValues {
   /** May have been released: its tokenizer and configuration are still good. */
-  readonly loaded: Loaded;
+  readonly loaded: AnyLoaded;
   /** Of the token after the last, [V]. */
   readonly probabilities: Float32Array;
   readonly tokens: readonly TokenSpan[];
@@ -245,15 +258,15 @@ interface KeptTrace<Loaded extends AnyLoaded = LoadedModel> extends KeptValues {
 
 /** With the trace itself that a patch is from. */
 const withTrace = (each: Intervention, traces: Traces): EngineIntervention =>
-  each.kind === "scale" ? each : { ...each, from: { ...each.from, trace: traces.any(each.from.trace).trace } };
+  each.kind === "scale" ? each : { ...each, from: { ...each.from, trace: traces.get(each.from.trace).trace } };
 
 /** Traces that a view may still ask about. */
 class Traces {
-  readonly #kept = new Map<number, KeptTrace<AnyLoaded>>();
+  readonly #kept = new Map<number, KeptTrace>();
   readonly #opened = new Map<number, KeptValues>();
   #count = 0;
 
-  keep(trace: KeptTrace<AnyLoaded>): number {
+  keep(trace: KeptTrace): number {
     const id = ++this.#count;
     this.#kept.set(id, trace);
     const newest = [...this.#kept].reverse();
@@ -265,19 +278,9 @@ class Traces {
     return id;
   }
 
-  /** Of a decoder: what only decoders can be asked refuses a translator's. */
-  get(id: number): KeptTrace {
-    const { loaded, ...kept } = this.any(id);
-    if (loaded instanceof LoadedModel) return { ...kept, loaded };
-    throw new EngineError(
-      "config",
-      "This is computed for decoders only, and the model is a translator; choose a model that writes on from a text.",
-    );
-  }
-
   /** Of a model's run or of a file. */
   values(id: number): KeptValues {
-    return this.#opened.get(id) ?? this.any(id);
+    return this.#opened.get(id) ?? this.get(id);
   }
 
   /** Keeps what was read from a file. */
@@ -288,7 +291,7 @@ class Traces {
     return id;
   }
 
-  any(id: number): KeptTrace<AnyLoaded> {
+  get(id: number): KeptTrace {
     if (this.#opened.has(id)) {
       throw new EngineError(
         "notFound",

@@ -25,6 +25,7 @@ export function tinyAnswers(shown: () => TinyTrace): Handlers<TraceQuestions> {
     attentionGrid: ({ size, kind }) => attentionGrid(shown(), size, kind),
     neighbours: unanswered("neighbours"),
     projection: unanswered("projection"),
+    vocabularyTokens: unanswered("vocabularyTokens"),
     weightSummary: ({ name, size }) => weightSummary(shown(), name, size),
     surprisal: unanswered("surprisal"),
     generationTrace: unanswered("generationTrace"),

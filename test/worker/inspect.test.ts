@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makePairs } from "../../scripts/makePairs";
+import { openTranslation, readParams } from "../../src/engine/models/folder";
 import type { EngineApi, TraceInfo } from "../../src/protocol/engineApi";
 import { type Client, connect, serve } from "../../src/protocol/rpc";
 import { engineService } from "../../src/worker/service";
@@ -117,6 +118,65 @@ describe("a translator that is inspected", () => {
     const { parts, logit, remainder } = await engine.call("attribution", asked);
     expect(parts.reduce((sum, { value }) => sum + value, remainder)).toBeCloseTo(logit, 6);
     expect(Math.abs(remainder)).toBeLessThan(1e-4);
+  });
+
+  test("is compared with the vocabulary of the stack that a value is of, and with the head that writes", async () => {
+    const opened = await openTranslation(model);
+    const { source, target, cfg } = opened;
+    expect(cfg.encoder.vocabSize).not.toBe(cfg.decoder.vocabSize);
+    const params = await readParams(opened);
+    const matrix = (name: string) => params.get(name) as Float32Array;
+    const D = cfg.decoder.dModel;
+    const rows = (name: string) => (id: number) => matrix(name).subarray(id * D, (id + 1) * D);
+    const head = (id: number) =>
+      Float32Array.from({ length: D }, (_, d) => matrix("head.weight")[d * cfg.decoder.vocabSize + id] as number);
+    const dot = (a: Float32Array, b: Float32Array) => a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
+    const cosine = (a: Float32Array, b: Float32Array) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+    const cases = [
+      { name: "enc.blocks.0.residMid", among: "embeddings", of: rows("enc.embed.tokens.weight"), tokenizer: source },
+      { name: "enc.embed", among: "embeddings", of: rows("enc.embed.tokens.weight"), tokenizer: source },
+      { name: "blocks.1.residCross", among: "embeddings", of: rows("embed.tokens.weight"), tokenizer: target },
+      { name: "embed", among: "embeddings", of: rows("embed.tokens.weight"), tokenizer: target },
+      { name: "lnFinal", among: "head", of: head, tokenizer: target },
+    ] as const;
+    for (const { name, among, of, tokenizer } of cases) {
+      const at = await tensor(trace, name);
+      const vector = at.data.subarray(D, 2 * D);
+      const ids = Array.from({ length: tokenizer.vocabSize }, (_, id) => id);
+      const best = ids.sort((a, b) => cosine(of(b), vector) - cosine(of(a), vector)).slice(0, 3);
+      const asked = { of: { kind: "value", name, position: 1 }, among, count: 3 } as const;
+      const { nearest } = await engine.call("neighbours", { trace: trace.trace, ...asked });
+      expect(nearest, name).toEqual(
+        best.map((id) => ({
+          id,
+          token: expect.stringMatching(tokenizer.token(id).replace(/^\W/, "").trim()),
+          cosine: expect.closeTo(cosine(of(id), vector), 5),
+        })),
+      );
+    }
+  });
+
+  test("has tokens of either vocabulary drawn where the run's own are", async () => {
+    for (const [name, tokens] of [
+      ["enc.embed", trace.source?.tokens ?? []],
+      ["embed", trace.tokens],
+    ] as const) {
+      const ids = tokens.map(({ id }) => id);
+      const { coordinates } = await engine.call("projection", { trace: trace.trace, name, ids });
+      const own = coordinates.subarray(0, 3 * ids.length);
+      expect(Math.max(...own)).toBeGreaterThan(0.1);
+      expect([...coordinates.subarray(3 * ids.length)]).toEqual(Array.from(own, (x) => expect.closeTo(x, 4)));
+    }
+  });
+
+  test("finds tokens in either vocabulary, what is written so first", async () => {
+    const find = (query: string, stack: "encoder" | "decoder") =>
+      engine.call("vocabularyTokens", { trace: trace.trace, query, count: 2, stack });
+    const { id } = trace.source?.tokens[2] ?? { id: -1 };
+    const [cat] = await find(" cat", "encoder");
+    expect(cat).toEqual({ id, token: " cat" });
+    expect(await find(" cat", "decoder")).toEqual([]);
+    expect(await find(`#${id}`, "encoder")).toEqual([cat]);
   });
 
   test("is refused by what is for decoders alone, in one sentence", async () => {

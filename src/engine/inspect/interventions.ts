@@ -32,10 +32,12 @@ export type Intervention<Source = Trace> =
       readonly from: { readonly trace: Source; readonly position: number };
     };
 
+export type StackName = "encoder" | "decoder";
+
 /** Where a part or a value is. */
 interface Layered {
   /** Of a translator; the decoder where neither is named. */
-  readonly stack?: "encoder" | "decoder" | undefined;
+  readonly stack?: StackName | undefined;
   readonly layer: number;
 }
 
@@ -205,11 +207,17 @@ function headPlace(of: Extract<Part, { head: number }>, block: string, cfg: Deco
   return { name: `${block}.${of.kind === "head" ? "attn" : "cross"}.z`, head: of.head };
 }
 
+/** The decoder where neither is named. */
+export function stackNamed(name: StackName | undefined, cfg: ModelConfig): Stack {
+  const [decoder, encoder] = stacksOf(cfg);
+  const stack = name === "encoder" ? encoder : decoder;
+  if (stack) return stack;
+  throw new EngineError("config", "There is no encoder; this model is a decoder alone.");
+}
+
 /** The stack that a part or a value is of, which has such a layer and attends as it says. */
 function stackOf({ kind, stack, layer }: Part | PatchedValue, cfg: ModelConfig): Stack {
-  const [decoder, encoder] = stacksOf(cfg);
-  const own = stack === "encoder" ? encoder : decoder;
-  if (!own) throw new EngineError("config", "There is no encoder; this model is a decoder alone.");
+  const own = stackNamed(stack, cfg);
   requireLayer(layer, own.cfg);
   if (own.crosses || (kind !== "crossHead" && kind !== "cross" && kind !== "crossOut")) return own;
   throw new EngineError("config", "There is no attention to a source here; only a translator's decoder has it.");

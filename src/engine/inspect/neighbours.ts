@@ -1,14 +1,20 @@
-/** Tokens whose vectors point where one does. */
+/** Tokens whose vectors point where one does: of a translator those of the stack that the one is of. */
 
 import { EngineError } from "../errors";
-import type { ModelWeights } from "../models/folder";
+import { ENCODER } from "../nn/params";
+import { type StackName, stackNamed } from "./interventions";
 import type { Trace } from "./trace";
-import { matrixShape, readRows, type StoredWeight, weightRows } from "./weightRows";
+import { type AnyWeights, matrixShape, readRows, type StoredWeight, weightRows } from "./weightRows";
 
 export interface NeighboursOptions {
   /** A token of the vocabulary, or a value's vector at a position. */
   readonly of:
-    | { readonly kind: "token"; readonly id: number }
+    | {
+        readonly kind: "token";
+        readonly id: number;
+        /** Of a translator, whose vocabulary the token is of; the decoder's where neither is named. */
+        readonly stack?: StackName | undefined;
+      }
     | { readonly kind: "value"; readonly name: string; readonly position: number };
   /** Among the input embeddings, or the head's rows. */
   readonly among: "embeddings" | "head";
@@ -23,11 +29,11 @@ export interface Neighbour {
 
 /** The nearest by cosine, the nearest first; a token is no neighbour of its own. */
 export async function neighboursOf(
-  model: Pick<ModelWeights, "cfg" | "weights">,
+  model: AnyWeights,
   trace: Trace,
   { of, among, count, signal }: NeighboursOptions,
 ): Promise<Neighbour[]> {
-  const table = vocabularyTable(model, among);
+  const table = vocabularyTable(model, among, comparedStack(of));
   const vector =
     of.kind === "token" ? await tableRow(table, of.id) : vectorIn(trace, of.name, of.position, table.width);
   const cosines = await cosinesTo(vector, table, signal);
@@ -36,6 +42,12 @@ export async function neighboursOf(
   ids.sort((a, b) => (cosines[b] as number) - (cosines[a] as number) || a - b);
   return ids.slice(0, count).map((id) => ({ id, cosine: cosines[id] as number }));
 }
+
+/** The stack whose vocabulary a token or a value is compared with. */
+export const comparedStack = (of: NeighboursOptions["of"]): StackName =>
+  of.kind === "value" ? stackOfValue(of.name) : (of.stack ?? "decoder");
+
+export const stackOfValue = (name: string): StackName => (name.startsWith(ENCODER) ? "encoder" : "decoder");
 
 /** A vector for each token: the rows of a stored matrix, or its columns. */
 interface VocabularyTable {
@@ -46,11 +58,16 @@ interface VocabularyTable {
 }
 
 export function vocabularyTable(
-  { cfg, weights }: Pick<ModelWeights, "cfg" | "weights">,
+  model: AnyWeights,
   among: NeighboursOptions["among"],
+  stack?: StackName,
 ): VocabularyTable {
+  const { prefix, cfg } = stackNamed(stack, model.cfg);
+  if (among === "head" && stack === "encoder") {
+    throw new EngineError("config", "An encoder has no head to compare with; choose the input embeddings.");
+  }
   const isHead = among === "head" && !cfg.tiedHead;
-  const weight = weights.get(isHead ? "head.weight" : "embed.tokens.weight") as StoredWeight;
+  const weight = model.weights.get(`${prefix}${isHead ? "head" : "embed.tokens"}.weight`) as StoredWeight;
   // A quantised matrix is [out, in] whatever the layout.
   const byColumn = isHead && cfg.weightLayout === "inOut" && !("bits" in weight);
   return { weight, tokens: cfg.vocabSize, width: cfg.dEmbed, byColumn };

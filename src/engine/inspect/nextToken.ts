@@ -54,14 +54,17 @@ export function findTokens(
   vocabulary: Vocabulary,
   count: number,
 ): { readonly found: readonly RankedToken[]; readonly matches: number } {
+  const matches = matchingIds(query, texts, (a, b) => (probabilities[b] as number) - (probabilities[a] as number));
+  const found = matches.slice(0, count).map((n) => rankedToken(probabilities, vocabulary, n, rankOf(probabilities, n)));
+  return { found, matches: matches.length };
+}
+
+/** Tokens by id (`#12`), or by what is in their text: those that are it exactly come first, then those of lower ids. */
+export function matchingIds(query: string, texts: readonly string[], order = (_a: number, _b: number) => 0): number[] {
   const id = /^#(\d+)$/.exec(query)?.[1];
   const matches = id ? [Number(id)].filter((n) => n < texts.length) : idsWhere(texts.length, hasText(query, texts));
   const isExact = (n: number) => Number(texts[n] === query);
-  matches.sort(
-    (a, b) => isExact(b) - isExact(a) || (probabilities[b] as number) - (probabilities[a] as number) || a - b,
-  );
-  const found = matches.slice(0, count).map((n) => rankedToken(probabilities, vocabulary, n, rankOf(probabilities, n)));
-  return { found, matches: matches.length };
+  return matches.sort((a, b) => isExact(b) - isExact(a) || order(a, b) || a - b);
 }
 
 const hasText = (query: string, texts: readonly string[]) => (id: number) =>

@@ -10,10 +10,11 @@ import { readStored, readStoredBytes, rowsOf, type StoredTensor } from "../weigh
 
 export type StoredWeight = StoredTensor | QuantizedTensor;
 
-/** The weights of a model of any kind, by our names; none of them is read. */
-export const openAnyWeights = async (
-  dir: string,
-): Promise<Pick<Translation, "weights"> & { readonly cfg: ModelConfig }> =>
+/** The weights of a model of any kind, by our names. */
+export type AnyWeights = Pick<Translation, "weights"> & { readonly cfg: ModelConfig };
+
+/** None of them is read. */
+export const openAnyWeights = async (dir: string): Promise<AnyWeights> =>
   (await isTranslation(dir)) ? openTranslation(dir) : openWeights(dir);
 
 /** What a weight's checkpoint calls it. */

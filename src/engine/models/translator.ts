@@ -41,6 +41,7 @@ export class LoadedTranslator {
   readonly #attributor: Attributor;
   #last: Promise<unknown> = Promise.resolve();
   #vocabulary: readonly string[] | undefined;
+  #sourceVocabulary: readonly string[] | undefined;
 
   private constructor(
     readonly model: Translation,
@@ -63,6 +64,12 @@ export class LoadedTranslator {
   get vocabulary(): readonly string[] {
     this.#vocabulary ??= vocabularyTexts(this.model.cfg.decoder.vocabSize, this.model.target);
     return this.#vocabulary;
+  }
+
+  /** Each source token's text, likewise. */
+  get sourceVocabulary(): readonly string[] {
+    this.#sourceVocabulary ??= vocabularyTexts(this.model.cfg.encoder.vocabSize, this.model.source);
+    return this.#sourceVocabulary;
   }
 
   /** A sentence's ids, BOS and EOS included. */

@@ -48,10 +48,9 @@ function lens(params: unknown): LensParams {
 
 const STACKS = ["encoder", "decoder"] as const;
 
-const layered = (value: unknown) => ({
-  layer: index(value, "layer"),
-  ...optional(value, "stack", (of, field) => choice(of, field, STACKS)),
-});
+const stack = (value: unknown) => optional(value, "stack", (of, field) => choice(of, field, STACKS));
+
+const layered = (value: unknown) => ({ layer: index(value, "layer"), ...stack(value) });
 
 function part(value: unknown): Part {
   const kind = choice(value, "kind", ["head", "crossHead", "attention", "cross", "mlp", "layer"]);
@@ -83,7 +82,10 @@ function neighbours(params: unknown): NeighboursParams {
   const kind = choice(of, "kind", ["token", "value"]);
   return {
     ...trace(params),
-    of: kind === "token" ? { kind, id: index(of, "id") } : { kind, ...name(of), position: index(of, "position") },
+    of:
+      kind === "token"
+        ? { kind, id: index(of, "id"), ...stack(of) }
+        : { kind, ...name(of), position: index(of, "position") },
     among: choice(params, "among", ["embeddings", "head"]),
     ...count(params),
   };
@@ -160,6 +162,12 @@ export const traceChecks: Checks<TraceQuestions> = {
   }),
   neighbours,
   projection: (params) => ({ ...trace(params), ...name(params), ids: list(params, "ids", 10_000, whole) }),
+  vocabularyTokens: (params) => ({
+    ...trace(params),
+    query: text(params, "query", 200),
+    ...count(params),
+    ...stack(params),
+  }),
   weightSummary: (params) => ({ ...dir(params), ...name(params), ...size(params) }),
   surprisal: (params) => ({
     ...dir(params),
