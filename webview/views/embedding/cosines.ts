@@ -1,9 +1,10 @@
 /** How alike the tokens' vectors are at a place: the cosine of each with each. */
 
 import { createHeatmap } from "../../charts/heatmap";
-import { el, fill } from "../../dom";
+import { el } from "../../dom";
 import { formatValue } from "../../format";
 import { matrixOf, type ViewContext } from "../../inspection";
+import { tellBusy } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
 import { createProblem } from "../../parts/problem";
@@ -51,7 +52,7 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
   const show = async (next: Place) => {
     place = next;
     problem.clear();
-    fill(heading, titleOf(next), el("span", { class: "number" }, t("computing…")));
+    tellBusy(node, heading, titleOf(next), true);
     try {
       const { cols, values } = matrixOf(await next.inspection.tensor(next.name));
       const cosines = place === next ? await cosineMatrix(values, cols, () => place !== next) : null;
@@ -59,13 +60,15 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
       shown = { of: next, cosines };
       draw(next, cosines);
     } catch (error) {
-      if (place === next) problem.say(error);
+      if (place !== next) return;
+      tellBusy(node, heading, titleOf(next), false);
+      problem.say(error);
     }
   };
 
   const draw = (of: Place, cosines: Float32Array) => {
     const T = of.labels.length;
-    fill(heading, titleOf(of), el("span", { class: "number" }, t("computed here from the run’s values")));
+    tellBusy(node, heading, titleOf(of), false, t("computed here from the run’s values"));
     heatmap.show({
       title: titleOf(of),
       rows: T,
