@@ -4,6 +4,7 @@ import type { Projection } from "../../../src/protocol/traceApi";
 import { el, fill } from "../../dom";
 import { formatPercent, formatValue } from "../../format";
 import type { ViewContext } from "../../inspection";
+import { tellBusy } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
@@ -130,14 +131,17 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
     adding.hidden = !fits;
     drawChips();
     problem.clear();
-    if (shown?.of !== at) fill(heading, titleOf(at), el("span", { class: "number" }, t("computing…")));
+    tellBusy(node, heading, titleOf(at), true);
     try {
       const projection = await at.inspection.projection({ name: at.name, ids: drawn.map(({ id }) => id) });
       if (place !== at || (fits && added !== drawn)) return;
       shown = { of: at, added: drawn, projection };
+      tellBusy(node, heading, titleOf(at), false);
       draw();
     } catch (error) {
-      if (place === at) problem.say(error);
+      if (place !== at) return;
+      tellBusy(node, heading, titleOf(at), false);
+      problem.say(error);
     }
   };
 
@@ -149,7 +153,6 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
       Object.keys(AXES).map((value) => ({ value, label: t("Components {0}", value) })),
       axes,
     );
-    fill(heading, titleOf(of));
     says.textContent = projection.explained[0]
       ? t(
           "A circle is a token of the text; a square is the input embedding of a token of the vocabulary, put on the same axes. Each axis has its own scale. Points that differ elsewhere may lie together here.",

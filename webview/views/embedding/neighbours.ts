@@ -7,6 +7,7 @@ import { savedShapes } from "../../charts/shapes";
 import { el, fill } from "../../dom";
 import { formatValue } from "../../format";
 import type { Inspection, ViewContext } from "../../inspection";
+import { tellBusy } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
@@ -88,12 +89,12 @@ export function createNeighbours(
       ? t("Nearest to token “{0}”", label)
       : t("Nearest to “{0}” at {1}", label, `${name}[0, ${position}]`);
     problem.clear();
-    fill(heading, title, el("span", { class: "number" }, t("computing…")));
+    tellBusy(node, heading, title, true);
     try {
       const { nearest } = await inspection.neighbours({ of, among, count: COUNT });
       if (place !== at || selectedAt(at, selection.get()) !== position || asked !== among) return;
       shown = { inspection, title, nearest };
-      fill(heading, title);
+      tellBusy(node, heading, title, false);
       const table = among === "head" ? t("the head’s rows") : t("the input embeddings");
       fill(
         list,
@@ -103,7 +104,9 @@ export function createNeighbours(
       );
       data.update();
     } catch (error) {
-      if (place === at) problem.say(error);
+      if (place !== at) return;
+      tellBusy(node, heading, title, false);
+      problem.say(error);
     }
   };
 
@@ -141,7 +144,7 @@ export function createNeighbours(
       if (!available) {
         shown = null;
         list.replaceChildren();
-        fill(heading, t("Nearest tokens"));
+        tellBusy(node, heading, t("Nearest tokens"), false);
         problem.clear();
       }
       list.hidden = !available;
