@@ -47,8 +47,9 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     token: vscode.CancellationToken,
   ): Promise<vscode.InlineCompletionItem[]> {
     const model = this.#lab.models.active;
-    const asked = context.triggerKind === vscode.InlineCompletionTriggerKind.Invoke && !this.#asksAgain;
+    const again = this.#asksAgain;
     this.#asksAgain = false;
+    const asked = context.triggerKind === vscode.InlineCompletionTriggerKind.Invoke && !again;
     const after = document.lineAt(position.line).text.slice(position.character);
     if (!model || whyNot(situation(document, after))) return [];
 
@@ -73,14 +74,15 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     if (!asked && place.before.trim() === "") return [];
 
     const delay = asked ? 0 : setting("completion.delay", document);
-    const question = this.#ask(JSON.stringify([place, source]), params, delay);
+    const question = this.#ask(JSON.stringify([place, source]), params, delay, again);
     const { version } = document;
     const isThere = () => document.version === version && isCursor(document, position);
     const began = performance.now();
     const subscription = token.onCancellationRequested(() => void this.#insist(question, isThere, TOLD_WITHIN));
     const written = await question.answer.finally(() => subscription.dispose());
     if (!token.isCancellationRequested) {
-      if (performance.now() - began > LATE) void this.#insist(question, isThere, SHOWN_WITHIN);
+      // Where VS Code's own suggestions are open, what was answered before may have come too late.
+      if (selected || performance.now() - began > LATE) void this.#insist(question, isThere, SHOWN_WITHIN);
       else this.#forget(question);
     }
     if (written === null) return [];
@@ -91,12 +93,12 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
   }
 
   /** Asks the model after a delay; joins the question that is under way where it is the same, else that one is over. */
-  #ask(text: string, params: GenerateParams, delay: number): Question {
+  #ask(text: string, params: GenerateParams, delay: number, askedAgain: boolean): Question {
     if (this.#question?.text === text && !this.#question.abort.signal.aborted) return this.#question;
     this.#question?.abort.abort();
     const abort = new AbortController();
     const answer = wait(delay).then(() => (abort.signal.aborted ? null : this.#generate(params, abort.signal)));
-    this.#question = { text, abort, answer, askedAgain: false };
+    this.#question = { text, abort, answer, askedAgain };
     return this.#question;
   }
 
