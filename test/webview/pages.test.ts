@@ -566,6 +566,39 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
         await page.getByText("Nothing is changed yet.").waitFor();
       });
 
+      test("what is read is compared with the source's vocabulary, and a token of that is drawn", async () => {
+        const { trace, source } = told;
+        await tab("Embeddings").click();
+        const shown = page.getByRole("tabpanel", { name: "Embeddings" });
+        await shown.getByRole("combobox", { name: "Where the vectors are taken" }).click();
+        await page.getByRole("option", { name: "enc.blocks.0.residPost", exact: true }).click();
+        const name = "enc.blocks.0.residPost";
+        const of = { kind: "value", name, position: 0 } as const;
+        const { nearest } = await live.engine.call("neighbours", { trace, of, among: "embeddings", count: 15 });
+        await shown.getByRole("heading", { name: `Nearest to “<bos>” at ${name}[0, 0]`, exact: true }).waitFor();
+        await shown
+          .locator(".embedding-part", { has: page.locator(".neighbours") })
+          .getByRole("button", { name: "Save JSON" })
+          .click();
+        await expect.poll(() => live.saved.at(-1)?.name).toMatch(/^nearest-tokens/);
+        const { title, rows } = JSON.parse(new TextDecoder().decode(live.saved.at(-1)?.data));
+        expect(title).toMatch(/ by cosine among the source’s input embeddings$/);
+        expect(rows.map(([id]: unknown[]) => id)).toEqual(nearest.map(({ id }) => id));
+        const field = shown.getByRole("textbox", { name: "Token of the vocabulary to add" });
+        await field.fill("·dog");
+        await field.press("Enter");
+        const points = (source?.tokens.length ?? 0) + 1;
+        const plot = shown.getByRole("application", {
+          name: `Principal components of the text’s vectors, ${name}, ${points}`,
+        });
+        await plot.press("End");
+        const said = shown.getByRole("status").filter({ hasText: "input embedding of the source’s token" });
+        const [, id] = /#(\d+)/.exec((await said.textContent()) ?? "") ?? [];
+        const { coordinates } = await live.engine.call("projection", { trace, name, ids: [Number(id)] });
+        expect(await said.textContent()).toContain((coordinates.at(-3) as number).toPrecision(6));
+        expect(await said.textContent()).toContain("“·dog”");
+      });
+
       test("two translations are compared, also what their encoders made of the sources", async () => {
         const other = "the dog";
         const beside = await live.engine.call("inspect", { dir: join(dir, "model"), text: other });

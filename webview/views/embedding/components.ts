@@ -1,6 +1,6 @@
 /** The text's vectors along their principal components, with tokens of the vocabulary that the user adds among them. */
 
-import type { Projection } from "../../../src/protocol/traceApi";
+import type { Projection, VocabularyToken } from "../../../src/protocol/traceApi";
 import { el, fill } from "../../dom";
 import { formatPercent, formatValue } from "../../format";
 import type { ViewContext } from "../../inspection";
@@ -10,9 +10,9 @@ import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { button, dropdown, textField } from "../../toolkit";
-import { searched, shownToken } from "../nextToken/layout";
-import type { VocabularyToken } from "./neighbours";
-import { hasVocabulary, type Place, selectedAt, selectionOf } from "./place";
+import { searched } from "../nextToken/layout";
+import { labelOf } from "./neighbours";
+import { hasSameVocabulary, hasVocabulary, type Place, selectedAt, selectionOf, stackOf } from "./place";
 import { createScatter } from "./scatter";
 
 /** Pairs of components, as they are written in the choice. */
@@ -79,13 +79,12 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
     const query = search.value;
     if (!at || query === "") return;
     try {
-      const { found } = await at.inspection.find(searched(query), 1);
+      const [best] = await at.inspection.vocabularyTokens({ query: searched(query), count: 1, stack: stackOf(at) });
       if (place !== at) return;
-      const best = found[0];
       notFound.textContent = best ? "" : t("No token of the vocabulary has this text.");
       if (!best) return;
       search.value = "";
-      add({ id: best.id, label: shownToken(best).label });
+      add(best);
     } catch (error) {
       if (place === at) problem.say(error);
     }
@@ -103,17 +102,17 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
   const drawChips = () =>
     fill(
       chips,
-      ...added.map(({ id, label }) =>
+      ...added.map((token) =>
         el(
           "li",
-          { class: "chip mono", title: `#${id}` },
-          label,
+          { class: "chip mono", title: `#${token.id}` },
+          labelOf(token),
           el(
             "button",
             {
               class: "chip-remove",
-              attrs: { type: "button", "aria-label": t("Take {0} away", label) },
-              on: { click: () => remove(id) },
+              attrs: { type: "button", "aria-label": t("Take {0} away", labelOf(token)) },
+              on: { click: () => remove(token.id) },
             },
             "×",
           ),
@@ -188,10 +187,9 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
     node,
     add,
     show(next: Place) {
-      const isOther = next.inspection.trace.model.dir !== place?.inspection.trace.model.dir;
-      place = next;
       // Ids mean something else in another vocabulary.
-      if (isOther) added = [];
+      if (!hasSameVocabulary(next, place)) added = [];
+      place = next;
       void load();
     },
   };
@@ -204,6 +202,8 @@ function pointsOf({ of, added, projection }: Shown) {
   const { coordinates } = projection;
   const at = (i: number) => coordinates.subarray(3 * i, 3 * i + 3);
   const T = of.labels.length;
+  const embedded = (id: number) =>
+    of.isSource ? t("input embedding of the source’s token #{0}", id) : t("input embedding of token #{0}", id);
   return [
     ...of.labels.map((label, i) => ({
       label,
@@ -211,9 +211,9 @@ function pointsOf({ of, added, projection }: Shown) {
       isExtra: false,
       coordinates: at(i),
     })),
-    ...added.map(({ id, label }, i) => ({
-      label,
-      from: `“${label}”  ${t("input embedding of token #{0}", id)}`,
+    ...added.map((token, i) => ({
+      label: labelOf(token),
+      from: `“${labelOf(token)}”  ${embedded(token.id)}`,
       isExtra: true,
       coordinates: at(T + i),
     })),

@@ -1,6 +1,6 @@
 /** The tokens of the vocabulary whose vectors point where the selected token's does. */
 
-import type { Neighbours } from "../../../src/protocol/traceApi";
+import type { Neighbours, VocabularyToken } from "../../../src/protocol/traceApi";
 import { barShapes } from "../../charts/bars";
 import type { TableData } from "../../charts/csv";
 import { savedShapes } from "../../charts/shapes";
@@ -15,7 +15,7 @@ import { t } from "../../strings";
 import { dropdown } from "../../toolkit";
 import { whenSeen } from "../pair/whenSeen";
 import { visibleText } from "../tokens/layout";
-import { hasVocabulary, type Place, selectedAt } from "./place";
+import { hasSameVocabulary, hasVocabulary, type Place, selectedAt, stackOf } from "./place";
 
 const COUNT = 15;
 /** The engine reads the whole vocabulary for each answer: keys that are held down ask once. */
@@ -23,16 +23,12 @@ const PAUSE = 120;
 
 type Among = "embeddings" | "head";
 
-/** A token of the vocabulary, as it is drawn. */
-export interface VocabularyToken {
-  readonly id: number;
-  readonly label: string;
-}
-
 interface Shown {
   readonly inspection: Inspection;
   /** Says what they are nearest to. */
   readonly title: string;
+  /** Says what they are among. */
+  readonly table: string;
   readonly nearest: Neighbours["nearest"];
 }
 
@@ -83,7 +79,9 @@ export function createNeighbours(
     if (id === undefined || !hasVocabulary(at)) return;
     // A token's own vector in the table, not scaled as in the run, which a cosine does not see.
     const isOwn = name.endsWith("embed");
-    const of = isOwn ? ({ kind: "token", id } as const) : ({ kind: "value", name, position } as const);
+    const of = isOwn
+      ? ({ kind: "token", id, stack: stackOf(at) } as const)
+      : ({ kind: "value", name, position } as const);
     const label = labels[position] ?? "";
     const title = isOwn
       ? t("Nearest to token “{0}”", label)
@@ -93,15 +91,10 @@ export function createNeighbours(
     try {
       const { nearest } = await inspection.neighbours({ of, among, count: COUNT });
       if (place !== at || selectedAt(at, selection.get()) !== position || asked !== among) return;
-      shown = { inspection, title, nearest };
+      const table = asked === "head" ? t("the head’s rows") : embeddingsOf(at);
+      shown = { inspection, title, table, nearest };
       tellBusy(node, heading, title, false);
-      const table = among === "head" ? t("the head’s rows") : t("the input embeddings");
-      fill(
-        list,
-        ...nearest.map(({ id, token, cosine }) =>
-          neighbour(labelOf(id, token), id, cosine, `${table}\n${runText(inspection)}`),
-        ),
-      );
+      fill(list, ...nearest.map((each) => neighbour(each, `${table}\n${runText(inspection)}`)));
       data.update();
     } catch (error) {
       if (place !== at) return;
@@ -110,15 +103,15 @@ export function createNeighbours(
     }
   };
 
-  const neighbour = (label: string, id: number, cosine: number, from: string) => {
+  const neighbour = ({ cosine, ...token }: Neighbours["nearest"][number], from: string) => {
     const fillBar = el("span", { class: "bar-fill" });
     fillBar.style.width = `${100 * Math.max(0, cosine)}%`;
-    const press = () => draw({ id, label });
+    const press = () => draw(token);
     return el(
       "li",
       { class: "bar", title: `cos = ${formatValue(cosine)}, ${from}` },
-      el("button", { class: "bar-label mono action", attrs: { type: "button" }, on: { click: press } }, label),
-      el("span", { class: "bar-note number" }, `#${id}`),
+      el("button", { class: "bar-label mono action", attrs: { type: "button" }, on: { click: press } }, labelOf(token)),
+      el("span", { class: "bar-note number" }, `#${token.id}`),
       el("span", { class: "bar-track", attrs: { "aria-hidden": "true" } }, fillBar),
       el("span", { class: "bar-value number" }, formatValue(cosine)),
     );
@@ -135,13 +128,14 @@ export function createNeighbours(
   return {
     node,
     show(next: Place) {
+      const isOther = !hasSameVocabulary(next, place);
       place = next;
       const { tiedHead } = next.inspection.trace.model.config;
       const available = hasVocabulary(next);
       says.textContent = available
         ? t("By cosine, over the whole vocabulary. Choose one to draw it below.")
-        : t("Computed of decoders whose model is at hand, so not of translators and trace files.");
-      if (!available) {
+        : t("Computed with the model, so not of trace files.");
+      if (isOther || !available) {
         shown = null;
         list.replaceChildren();
         tellBusy(node, heading, t("Nearest tokens"), false);
@@ -149,9 +143,10 @@ export function createNeighbours(
       }
       list.hidden = !available;
       data.node.hidden = !available;
-      // A tied head's rows are the input embeddings.
-      if (tiedHead) among = "embeddings";
-      picker.node.hidden = tiedHead || !available;
+      // A tied head's rows are the input embeddings, and an encoder predicts nothing.
+      const hasHead = !tiedHead && !next.isSource;
+      if (!hasHead) among = "embeddings";
+      picker.node.hidden = !hasHead || !available;
       picker.update(
         [
           { value: "embeddings", label: t("Among the embeddings") },
@@ -164,21 +159,28 @@ export function createNeighbours(
   };
 }
 
-const labelOf = (id: number, token: string): string => visibleText(token) || `#${id}`;
+export const labelOf = ({ id, token }: VocabularyToken): string => visibleText(token) || `#${id}`;
 
-const pictureOf = ({ title, nearest }: Shown) =>
+const embeddingsOf = ({ isSource, inspection: { trace } }: Place): string => {
+  if (!trace.source) return t("the input embeddings");
+  return isSource ? t("the source’s input embeddings") : t("the translation’s input embeddings");
+};
+
+const savedTitle = ({ title, table }: Shown): string => t("{0}, by cosine among {1}", title, table);
+
+const pictureOf = (shown: Shown) =>
   barShapes({
-    title: t("{0}, by cosine", title),
-    bars: nearest.map(({ id, token, cosine }) => ({ label: labelOf(id, token), note: `#${id}`, value: cosine })),
+    title: savedTitle(shown),
+    bars: shown.nearest.map(({ cosine, ...token }) => ({ label: labelOf(token), note: `#${token.id}`, value: cosine })),
     format: formatValue,
   });
 
-const tableOf = ({ title, nearest }: Shown): TableData => ({
-  title,
+const tableOf = (shown: Shown): TableData => ({
+  title: savedTitle(shown),
   columns: ["id", "token", "cosine"],
-  rows: nearest.length,
+  rows: shown.nearest.length,
   row: (i) => {
-    const { id, token, cosine } = nearest[i] as Neighbours["nearest"][number];
+    const { id, token, cosine } = shown.nearest[i] as Neighbours["nearest"][number];
     return [id, visibleText(token), cosine];
   },
 });

@@ -21,8 +21,15 @@ export function placeOf(inspection: Inspection, name: string): Place {
   return { inspection, name, labels: own.map(tokenLabel), ids: own.map(({ id }) => id), isSource };
 }
 
-/** Whether the engine can compare with the vocabulary's vectors: of a decoder, and of one whose model is at hand. */
-export const hasVocabulary = ({ inspection: { trace } }: Place): boolean => !trace.source && !trace.opened;
+/** Whether the engine can compare with the vocabulary's vectors: the model is at hand. */
+export const hasVocabulary = ({ inspection: { trace } }: Place): boolean => !trace.opened;
+
+/** Whose vocabulary its vectors are compared with. */
+export const stackOf = ({ isSource }: Place) => (isSource ? "encoder" : "decoder");
+
+/** Whether ids mean the same in both. */
+export const hasSameVocabulary = (a: Place, b: Place | null): boolean =>
+  a.isSource === b?.isSource && a.inspection.trace.model.dir === b.inspection.trace.model.dir;
 
 /** The selected token among those of a place. */
 export const selectedAt = ({ isSource }: Place, { token, sourceToken = 0 }: Selection): number =>
