@@ -36,8 +36,9 @@ export interface ShapePicture {
 }
 
 const FONT_SIZE = 11;
-/** Pixels of a canvas for each of the picture. */
+/** Pixels of a canvas for each of the picture, and along one side at most: of a larger one, browsers make none. */
 const RATIO = 2;
+const MOST_PIXELS = 16_384;
 
 const fontOf = ({ monoFamily }: Theme, size = FONT_SIZE): string => `${size}px ${monoFamily}`;
 
@@ -63,10 +64,11 @@ export const savedShapes = (shapes: () => ShapePicture | null) => ({
 function drawShapes({ width, height, shapes }: ShapePicture): HTMLCanvasElement {
   const theme = readTheme();
   const canvas = el("canvas");
-  canvas.width = Math.ceil(width * RATIO);
-  canvas.height = Math.ceil(height * RATIO);
+  const ratio = Math.min(RATIO, MOST_PIXELS / Math.max(width, height));
+  canvas.width = Math.ceil(width * ratio);
+  canvas.height = Math.ceil(height * ratio);
   const context = canvas.getContext("2d") as CanvasRenderingContext2D;
-  context.scale(RATIO, RATIO);
+  context.scale(ratio, ratio);
   context.imageSmoothingEnabled = false;
   context.textBaseline = "middle";
   context.fillStyle = toCss(theme.background);
