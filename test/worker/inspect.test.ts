@@ -154,6 +154,16 @@ describe("a translator that is inspected", () => {
         })),
       );
     }
+    const asked = { trace: trace.trace, count: 1 };
+    const { id } = trace.source?.tokens[1] ?? { id: -1 };
+    const [best] = Array.from({ length: source.vocabSize }, (_, other) => other)
+      .filter((other) => other !== id)
+      .map((other) => cosine(rows("enc.embed.tokens.weight")(other), rows("enc.embed.tokens.weight")(id)))
+      .sort((a, b) => b - a);
+    const of = { kind: "token", id, stack: "encoder" } as const;
+    const { nearest } = await engine.call("neighbours", { ...asked, of, among: "embeddings" });
+    expect(nearest[0]?.cosine).toBeCloseTo(best as number, 5);
+    await expect(engine.call("neighbours", { ...asked, of, among: "head" })).rejects.toThrow("An encoder has no head");
   });
 
   test("has tokens of either vocabulary drawn where the run's own are", async () => {
