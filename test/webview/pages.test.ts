@@ -411,6 +411,13 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       const { coordinates } = await live.engine.call("projection", { trace, name: "embed", ids: [best.id] });
       await said(`input embedding of token #${best.id}`).waitFor();
       expect(await said("input embedding").textContent()).toContain((coordinates[3 * T] as number).toPrecision(6));
+      const busy = await page.getByRole("button", { name: /^Take .* away$/ }).evaluate((button: HTMLElement) => {
+        button.click();
+        const parts = document.querySelectorAll(".embedding-part[aria-busy]");
+        return Array.from(parts, (part) => part.querySelector("h3")?.textContent);
+      });
+      expect(busy).toEqual([expect.stringMatching(/^Principal components.*computing…$/)]);
+      await expect.poll(() => page.locator("[aria-busy=true]").count()).toBe(0);
 
       await tab("Hidden states").click();
       const map = page.getByRole("application", { name: "Norm of the stream" });
