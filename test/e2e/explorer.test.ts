@@ -1,12 +1,14 @@
 /** The Explorer in the window: what it shows is what the command line says, and it is still there after a reload. */
 
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Frame } from "playwright-core";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { random } from "../../src/engine/random";
+import { stepOf } from "../../src/extension/providers/surprisal/shading";
 import { inspectorView } from "./decoderLab.ts";
+import { columnsOf, type Drawn } from "./editorColours.ts";
 import {
   agrees,
   type Cell,
@@ -18,6 +20,8 @@ import {
   type Run,
   readTables,
   runText,
+  type Scored,
+  scoreText,
 } from "./explorerTables.ts";
 import { engineProcesses } from "./processes.ts";
 import { probeHost, useWorkbench, whenActive } from "./window.ts";
@@ -32,9 +36,10 @@ let shown: Run;
 /** What views of two runs show beside it: with a head switched off, and of another text. */
 let besides: Readonly<Record<string, Run>>;
 let home: string;
+let model: string;
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "dlab-explorer-"));
-  const model = join((await whenActive(window())).extensionPath, "media", "model");
+  model = join((await whenActive(window())).extensionPath, "media", "model");
   // What views watch until another token is chosen.
   const expected = await mostLikely(model, text);
   const told = (name: string, ofText: string, ...changes: string[]) =>
@@ -119,12 +124,17 @@ test("what is chosen is there again after the Explorer was hidden, and after the
   await workbench.runCommand("View: Close Editor");
 });
 
+/** A line of stories.txt that fits into the model's context, which is of characters; counted from 1. */
+async function lineThatFits(): Promise<{ readonly line: number; readonly text: string }> {
+  const lines = (await readFile(join(inject("workspace"), "stories.txt"), "utf8")).split("\n");
+  const line = lines.findIndex(({ length }) => length > 40 && length < 100);
+  return { line: line + 1, text: lines[line] as string };
+}
+
 test("a token is chosen in the Explorer, the Layer Inspector and the editor at once", async () => {
   const workbench = window();
-  const lines = (await readFile(join(inject("workspace"), "stories.txt"), "utf8")).split("\n");
-  // One that fits into the model's context, which is of characters.
-  const line = lines.findIndex(({ length }) => length > 40 && length < 100) + 1;
-  const last = (lines[line - 1] as string).length - 1;
+  const { line, text } = await lineThatFits();
+  const last = text.length - 1;
   await workbench.openFile("stories.txt");
   await workbench.goTo(line, 1);
   await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
@@ -147,6 +157,76 @@ test("a token is chosen in the Explorer, the Layer Inspector and the editor at o
   await Promise.all([inExplorer(19), inInspector(19)]);
 });
 
+test("the text in the editor is shaded by the selected token's attention, until that is turned off", async () => {
+  const workbench = window();
+  const { line, text } = await lineThatFits();
+  const { tensors } = await runText(model, text, "e", join(home, "line.safetensors"));
+  const pattern = tensors.get("blocks.0.attn.pattern");
+  if (!pattern) throw new Error("the run has no pattern of the first layer");
+  // Of the first head, relative to the largest, in eighths.
+  const shades = (token: number) => {
+    const row = [...pattern.data.subarray(token * text.length, (token + 1) * text.length)];
+    return row.map((weight) => Math.round((8 * weight) / Math.max(...row)) || undefined);
+  };
+  const isShaded = (expected: readonly (number | undefined)[]) =>
+    workbench.until(
+      `shades ${expected}`,
+      async () => String(await columnsOf(workbench, line, eighths)) === String(expected),
+    );
+
+  const toggle = () => workbench.runCommand("Decoder Lab: Toggle Attention Shading in the Editor");
+  await toggle();
+  await isShaded(shades(19));
+  const explorer = await explorerView();
+  await explorer.locator(".strip-token").nth(30).click();
+  await workbench.openFile("stories.txt");
+  await isShaded(shades(30));
+  await toggle();
+  await isShaded(Array.from({ length: text.length }));
+});
+
+test("the surprisal lens colours a text by what the command line says of it, also when it is edited", async () => {
+  const workbench = window();
+  const [name, before] = ["surprise.txt", "Tom was a clever frog. Ella had a red hat, and Max Dig the puppy."];
+  await writeFile(join(inject("workspace"), name), before);
+  await workbench.openFile(name);
+  await workbench.runCommand("Decoder Lab: Toggle Surprisal Lens");
+  const item = workbench.statusItem("bits/byte");
+  const isColoured = (scored: readonly Scored[]) =>
+    workbench.until("the colours of the text", async () => {
+      const perByte = sumOf(scored.map(({ surprisal }) => surprisal ?? 0)) / (scored.length - 1);
+      if ((await item.innerText()).trim() !== `${perByte.toFixed(3)} bits/byte`) return false;
+      const steps = scored.map(({ surprisal }) =>
+        surprisal === null || stepOf(surprisal) < 0 ? undefined : stepOf(surprisal),
+      );
+      return String(await columnsOf(workbench, 1, stepDrawn)) === String(steps);
+    });
+  const scored = await scoreText(model, before);
+  await isColoured(scored);
+
+  const most = scored.reduce((a, b) => ((b.surprisal ?? 0) > (a.surprisal ?? 0) ? b : a));
+  expect(stepOf(most.surprisal ?? 0)).toBeGreaterThan(1);
+  const hover = await workbench.hoverAt(1, most.start + 1);
+  const told = (name: string, pattern: RegExp, expected: number | null | undefined) =>
+    expect({
+      name,
+      hover,
+      agrees: agrees({ where: name, shown: pattern.exec(hover)?.[1] ?? "", expected: expected ?? Number.NaN }),
+    }).toMatchObject({ agrees: true });
+  told("surprisal", /surprisal ([\d.]+) bits/, most.surprisal);
+  told("the likeliest", /probability\s+\S+\s+\d+\s+([\d.e-]+)/, most.alternatives[0]?.probability);
+
+  await workbench.goTo(1, 5);
+  await workbench.typeText("once ");
+  await isColoured(await scoreText(model, `${before.slice(0, 4)}once ${before.slice(4)}`));
+  await workbench.page.keyboard.press("ControlOrMeta+S");
+
+  await workbench.runCommand("Decoder Lab: Toggle Surprisal Lens");
+  await item.waitFor({ state: "detached" });
+  const left = await columnsOf(workbench, 1, stepDrawn);
+  expect(left.filter((step) => step !== undefined)).toEqual([]);
+});
+
 test("when the engine has crashed for good, its restart and Retry bring the run back", async () => {
   const workbench = window();
   const host = (await probeHost(workbench)).pid;
@@ -164,6 +244,20 @@ test("when the engine has crashed for good, its restart and Retry bring the run 
   await explorer.locator(".strip-token").nth(21).waitFor();
   expect(await explorer.locator(".problem").count()).toBe(0);
 });
+
+/** A shade of attention, in eighths of the strongest in a light theme. */
+function eighths({ background }: Drawn): number | undefined {
+  const [, strength] = /^rgba\(26, 133, 255, ([\d.]+)\)$/.exec(background) ?? [];
+  return strength === undefined ? undefined : Math.round((8 * Number(strength)) / 0.6);
+}
+
+/** A step of surprisal has its own kind of line below the text. */
+function stepDrawn({ above, below }: Drawn): number | undefined {
+  const step = ["1px dotted", "1px dashed", "1px solid", "2px solid"].indexOf(below);
+  return above.startsWith("0px") && step >= 0 ? step : undefined;
+}
+
+const sumOf = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);
 
 const tab = (explorer: Frame, view: string) => tabs(explorer).filter({ hasText: view }).first();
 

@@ -97,10 +97,9 @@ export interface Known {
 /** The command line that was packaged with the extension. */
 const cli = inRoot("out", "stage", "dist", "cli.js");
 
-const ask = async (...words: readonly string[]) => {
-  const { stdout } = await promisify(execFile)(process.execPath, [cli, ...words, "--json"], { maxBuffer: 2 ** 28 });
-  return JSON.parse(stdout);
-};
+const tell = async (...words: readonly string[]): Promise<string> =>
+  (await promisify(execFile)(process.execPath, [cli, ...words, "--json"], { maxBuffer: 2 ** 28 })).stdout;
+const ask = async (...words: readonly string[]) => JSON.parse(await tell(...words));
 
 /** Runs a text, with changes on the way; attributes the logit of a token after the last one. */
 export async function runText(model: string, text: string, token: string, out: string, ...changes: string[]) {
@@ -112,6 +111,20 @@ export async function runText(model: string, text: string, token: string, out: s
 /** The id of the token that is expected most after a text. */
 export const mostLikely = async (model: string, text: string): Promise<number> =>
   (await ask("inspect", "--model", model, "--prompt", text)).nextToken.top[0].id;
+
+/** How a token was expected; null of the first, before which nothing stands. */
+export interface Scored {
+  readonly start: number;
+  readonly end: number;
+  readonly surprisal: number | null;
+  readonly alternatives: readonly { readonly id: number; readonly probability: number }[];
+}
+
+/** The surprisal of each token of a text. */
+export async function scoreText(model: string, text: string): Promise<Scored[]> {
+  const lines = (await tell("score", "--model", model, "--text", text)).trim().split("\n");
+  return lines.map((line) => JSON.parse(line));
+}
 
 export const describeModel = (model: string): Promise<Module> => ask("describe", "--model", model);
 
