@@ -18,6 +18,8 @@ import { probeHost, useWorkbench, whenActive } from "./window.ts";
 
 const window = useWorkbench();
 const file = "stories.txt";
+/** A run of a second, after which the active model is still the one before. */
+const queued = { preset: "Adder", settings: { "Training steps": 5 } };
 
 test("training from the palette shows a falling loss, and the extension host never stalls", async () => {
   const workbench = window();
@@ -41,6 +43,24 @@ test("training from the palette shows a falling loss, and the extension host nev
   expect(await view.locator("canvas").count()).toBeGreaterThan(0);
 });
 
+test("runs that are started meanwhile wait for their turn, and leave the queue when they are taken out", async () => {
+  const workbench = window();
+  const view = await trainingView(workbench);
+  const waiting = view.getByRole("region", { name: "Queue" }).getByRole("listitem");
+  for (const place of [1, 2]) {
+    await startTraining(workbench, queued);
+    await workbench.notification(`waits for its turn, at place ${place} of the queue`).waitFor();
+  }
+  const names = [queued.preset, `${queued.preset} 2`];
+  expect(await waiting.locator(".queue-name").allInnerTexts()).toEqual(names);
+  await view.getByRole("button", { name: `Remove: ${names[1]}`, exact: true }).click();
+  await waiting.nth(1).waitFor({ state: "detached" });
+  expect(await waiting.locator(".queue-name").allInnerTexts()).toEqual(names.slice(0, 1));
+  // What trains goes on meanwhile.
+  await view.getByRole("heading", { name: file }).waitFor();
+  await workbench.clearNotifications();
+});
+
 test("stopping keeps what was learned, and the models view lists the model", async () => {
   const workbench = window();
   const view = await trainingView(workbench);
@@ -50,6 +70,19 @@ test("stopping keeps what was learned, and the models view lists the model", asy
   const row = (await modelRows(workbench)).filter({ hasText: file });
   await row.waitFor();
   expect(await row.innerText()).toMatch(/active.*loss \d+\.\d+/s);
+});
+
+test("the run that waited is trained then, and the one that was taken out is not", async () => {
+  const workbench = window();
+  const trained = (await modelRows(workbench)).filter({ hasText: queued.preset });
+  await trained
+    .filter({ hasText: /loss \d+\.\d+/ })
+    .filter({ hasNotText: "training" })
+    .waitFor();
+  const view = await trainingView(workbench);
+  await view.getByText("done", { exact: true }).waitFor();
+  expect(await trained.count()).toBe(1);
+  expect(await view.getByRole("region", { name: "Queue" }).count()).toBe(0);
 });
 
 test("the inspector shows tokens, shapes and attention of the current line", async () => {
