@@ -177,14 +177,20 @@ test("JSON keeps each number as it is in memory, says the run it is from, and ha
   const { info } = tinyTrace("hi");
   const source = { kind: "typed", label: "", text: "hi", truncated: false } as const;
   const inspection = createInspection(info, source, { call: () => Promise.reject(new Error("nothing is asked")) });
-  expect(JSON.parse(toJson(table, inspection))).toEqual({
+  expect(JSON.parse(toJson(table, [inspection]))).toEqual({
     title: "a “title”",
-    model: { name: info.model.name, step: info.model.step },
-    run: { number: info.trace, text: "hi", interventions: [] },
+    runs: [
+      {
+        model: { name: info.model.name, step: info.model.step },
+        number: info.trace,
+        text: "hi",
+        interventions: [],
+      },
+    ],
     columns: ["token", "0", "1", "2", "3"],
     rows: [['0 "\n', numbers[0], numbers[1], null, null]],
   });
-  expect(JSON.parse(toJson({ ...table, rows: 0 }, null))).toMatchObject({ model: null, run: null, rows: [] });
+  expect(JSON.parse(toJson({ ...table, rows: 0 }, []))).toMatchObject({ runs: [], rows: [] });
 });
 
 describe("a line chart as SVG", () => {

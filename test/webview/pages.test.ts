@@ -704,8 +704,8 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
         pictures.set(name, bars.length);
         for (const bar of bars) expect(bar, name).toMatch(/Save CSV.*Save JSON.*Save PNG.*Save SVG/s);
         for (const json of await press("Save JSON")) {
-          const { model: from, run, columns, rows } = JSON.parse(json);
-          expect([from.name, run.number, run.text], name).toEqual([model.name, trace, text]);
+          const { runs, columns, rows } = JSON.parse(json);
+          expect(runs, name).toMatchObject([{ model: { name: model.name }, number: trace, text }]);
           for (const row of rows) expect(row.length, name).toBe(columns.length);
           expect(rows.length, name).toBeGreaterThan(0);
         }

@@ -13,8 +13,8 @@ export interface DataSource {
   /** Without an ending, such as "attention-layer0-head1". */
   readonly fileName: () => string;
   readonly table: () => TableData | null;
-  /** The run that the numbers are from, where they are from one: a JSON file says it. */
-  readonly of?: () => Inspection | null | undefined;
+  /** The run that the numbers are from, or the runs that they compare: a JSON file says them. */
+  readonly of?: () => Inspection | readonly Inspection[] | null | undefined;
   readonly picture?: () => HTMLCanvasElement | null;
   /** The picture with real text, which every size suits. */
   readonly svg?: () => string | null;
@@ -72,7 +72,7 @@ export function createDataBar(source: DataSource, save: Save, open = false): Dat
     action(t("Save CSV"), () => saveText("csv", csv())),
     action(t("Save JSON"), () => {
       const table = source.table();
-      saveText("json", table && toJson(table, source.of?.() ?? null));
+      saveText("json", table && toJson(table, [source.of?.() ?? []].flat()));
     }),
     source.picture &&
       action(t("Save PNG"), async () => {

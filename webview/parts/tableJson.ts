@@ -3,12 +3,16 @@
 import type { TableData } from "../charts/csv";
 import type { Inspection } from "../inspection";
 
-/** `of` is the run that was looked at. Numbers keep their full precision; JSON has no NaN and no ∞, so these are null. */
-export function toJson({ title, columns, rows, row }: TableData, of: Inspection | null): string {
+/** `runs` are those that were looked at. Numbers keep their full precision; JSON has no NaN and no ∞, so these are null. */
+export function toJson({ title, columns, rows, row }: TableData, runs: readonly Inspection[]): string {
   const fields = {
     title,
-    model: of && { name: of.trace.model.name, step: of.trace.model.step },
-    run: of && { number: of.trace.trace, text: of.source.text, interventions: of.trace.interventions ?? [] },
+    runs: runs.map(({ trace: { model, trace, interventions = [] }, source: { text } }) => ({
+      model: { name: model.name, step: model.step },
+      number: trace,
+      text,
+      interventions,
+    })),
     columns,
   };
   const head = Object.entries(fields).map(([name, value]) => `  "${name}": ${JSON.stringify(value)},\n`);

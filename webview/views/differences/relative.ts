@@ -50,6 +50,7 @@ export function createRelativePart(save: Save, selection: Store<Selection>): Rel
     {
       fileName: () => `relative-difference-${kind}`,
       table: () => rows && relativeTable(title.textContent ?? "", rows, labels()),
+      of: () => shown?.pair.runs,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },

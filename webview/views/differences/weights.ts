@@ -29,6 +29,7 @@ export function createWeightsPart(save: Save): WeightsPart {
     {
       fileName: () => "weights-difference",
       table: () => weightsTable(title.textContent ?? "", weights),
+      of: () => pair?.runs,
       picture: chart.picture,
       svg: chart.svg,
     },

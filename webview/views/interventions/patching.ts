@@ -85,6 +85,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
             return [a ?? "", base ? labelIn(base, a) : "", b ?? "", other ? labelIn(other, b) : ""];
           },
         },
+      of: () => base && other && [base, other],
       picture: heatmap.picture,
       svg: heatmap.svg,
     },

@@ -44,7 +44,7 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
     selection.set(isOfSource ? { sourceToken: query } : { token: query });
   };
 
-  const part = (name: string) => {
+  const part = (name: string, runsOf: (pair: Pair) => readonly Inspection[]) => {
     const heatmap = createHeatmap(pick);
     const heading = el("h4", { class: "subheading" });
     let shown: { readonly pattern: Pattern; readonly title: string } | null = null;
@@ -61,6 +61,7 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
               return [Math.floor(i / cols), i % cols, values[i] as number];
             },
           },
+        of: () => wanted && runsOf(wanted.pair),
         picture: heatmap.picture,
         svg: heatmap.svg,
       },
@@ -84,7 +85,7 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
           title: what,
           ...pattern,
           ...scale,
-          ...(masked && { masked }),
+          ...(masked && { masked, maskedLabel: t("masked") }),
           rowLabels: queries,
           colLabels: keys,
           rowHeight: "square",
@@ -97,7 +98,9 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
       },
     };
   };
-  const [first, second, difference] = [part("first"), part("second"), part("difference")] as const;
+  const first = part("first", ({ runs }) => [runs[0]]);
+  const second = part("second", ({ runs }) => [runs[1]]);
+  const difference = part("difference", ({ runs }) => runs);
   const parts = el("div", { class: "pair-thirds" }, first.node, second.node, difference.node);
 
   const show = async (pair: Pair): Promise<void> => {

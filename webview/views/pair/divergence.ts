@@ -32,6 +32,7 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
     {
       fileName: () => fileName,
       table: () => shown && divergenceTable(title.textContent ?? "", labelsOf(shown.pair), shown.difference),
+      of: () => shown?.pair.runs,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },

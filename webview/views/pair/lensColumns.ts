@@ -32,6 +32,7 @@ export function createLensColumns(fileName: string, save: Save): LensColumns {
           shown.pair.names,
           TOP,
         ),
+      of: () => shown?.pair.runs,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },

@@ -28,6 +28,7 @@ export function createNextTokensPair(
     {
       fileName: () => fileName,
       table: () => current && pairedTable(title.textContent ?? "", tokens, current.names),
+      of: () => current?.runs,
       picture: chart.picture,
       svg: chart.svg,
     },
