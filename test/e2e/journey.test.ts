@@ -46,6 +46,9 @@ test("training from the palette shows a falling loss, and the extension host nev
 test("runs that are started meanwhile wait for their turn, and leave the queue when they are taken out", async () => {
   const workbench = window();
   const view = await trainingView(workbench);
+  // Its turn goes on, and the window has the processor.
+  await press(view, "Pause");
+  await view.locator("vscode-button:visible", { hasText: "Go on" }).waitFor();
   const waiting = view.getByRole("region", { name: "Queue" }).getByRole("listitem");
   for (const place of [1, 2]) {
     await startTraining(workbench, queued);
@@ -56,7 +59,6 @@ test("runs that are started meanwhile wait for their turn, and leave the queue w
   await view.getByRole("button", { name: `Remove: ${names[1]}`, exact: true }).click();
   await waiting.nth(1).waitFor({ state: "detached" });
   expect(await waiting.locator(".queue-name").allInnerTexts()).toEqual(names.slice(0, 1));
-  // What trains goes on meanwhile.
   await view.getByRole("heading", { name: file }).waitFor();
   await workbench.clearNotifications();
 });
