@@ -13,7 +13,7 @@ import { afterUnknown, promptStart, promptText } from "./ghost/window";
 
 /** How long it may take to be told why a request was cancelled: that the text or the cursor is another. */
 const TOLD_WITHIN = 25;
-/** An answer that took so long may come too late for VS Code, which gives up after 750 ms without always saying so. */
+/** An answer that took so long may come too late for VS Code, which gives up after 750 ms. */
 const LATE = 400;
 /** When a late answer is shown, or thrown away. */
 const SHOWN_WITHIN = 500;
@@ -58,8 +58,13 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     const place = placeOf(document, position, after, selected);
     const params = request(document, model.dir, place, asked);
     const source = JSON.stringify([model.dir, model.step, { ...params, prompt: "" }]);
+    const began = performance.now();
+    const { version } = document;
+    const isThere = () => document.version === version && isCursor(document, position);
     const item = (text: string) => {
       this.#shown = this.#suggestion;
+      // Where VS Code's own suggestions are open, what was answered before may have come too late.
+      if (!again && !asked) void this.#askAgainIfLate(selected ? Number.NEGATIVE_INFINITY : began, isThere);
       return [
         new vscode.InlineCompletionItem(
           (selected?.text ?? "") + text,
@@ -74,17 +79,10 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     if (!asked && place.before.trim() === "") return [];
 
     const delay = asked ? 0 : setting("completion.delay", document);
-    const question = this.#ask(JSON.stringify([place, source]), params, delay, again);
-    const { version } = document;
-    const isThere = () => document.version === version && isCursor(document, position);
-    const began = performance.now();
-    const subscription = token.onCancellationRequested(() => void this.#insist(question, isThere, TOLD_WITHIN));
+    const question = this.#ask(JSON.stringify([place, source]), params, delay);
+    const subscription = token.onCancellationRequested(() => void this.#givenUp(question, () => !again && isThere()));
     const written = await question.answer.finally(() => subscription.dispose());
-    if (!token.isCancellationRequested) {
-      // Where VS Code's own suggestions are open, what was answered before may have come too late.
-      if (selected || performance.now() - began > LATE) void this.#insist(question, isThere, SHOWN_WITHIN);
-      else this.#forget(question);
-    }
+    if (!token.isCancellationRequested) this.#forget(question);
     if (written === null) return [];
     const shown = shape(written.result.text, { after, nextLine: nextLine(document, position.line), multiLine: asked });
     // Kept even when the user typed on: what was typed may be its beginning.
@@ -93,12 +91,12 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
   }
 
   /** Asks the model after a delay; joins the question that is under way where it is the same, else that one is over. */
-  #ask(text: string, params: GenerateParams, delay: number, askedAgain: boolean): Question {
+  #ask(text: string, params: GenerateParams, delay: number): Question {
     if (this.#question?.text === text && !this.#question.abort.signal.aborted) return this.#question;
     this.#question?.abort.abort();
     const abort = new AbortController();
     const answer = wait(delay).then(() => (abort.signal.aborted ? null : this.#generate(params, abort.signal)));
-    this.#question = { text, abort, answer, askedAgain };
+    this.#question = { text, abort, answer };
     return this.#question;
   }
 
@@ -108,19 +106,30 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
 
   /**
    * VS Code gives a request up when something is typed, but also when it has taken 750 ms: then it shows its own word
-   * suggestions, if there are any, and does not take the answer. Where the cursor still is where it was, it is made to
-   * ask again, once; then it waits. See docs/decisions/2026-11-22-ghost-text-missed.md.
+   * suggestions, if there are any, and does not take the answer. Where nothing was typed it is made to ask again, once;
+   * then it waits. See docs/decisions/2026-11-22-ghost-text-missed.md.
    */
-  async #insist(question: Question, isThere: () => boolean, after: number): Promise<void> {
-    await wait(after);
-    if (question.askedAgain || !isThere()) question.abort.abort();
-    else {
-      question.askedAgain = true;
-      this.#asksAgain = true;
-      await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger", { explicit: false });
-      this.#asksAgain = false;
-    }
+  async #givenUp(question: Question, isWanted: () => boolean): Promise<void> {
+    await wait(TOLD_WITHIN);
+    if (isWanted()) await this.#askAgain();
+    else question.abort.abort();
     this.#forget(question);
+  }
+
+  /** Of an answer that comes too late nothing is told. */
+  async #askAgainIfLate(began: number, isThere: () => boolean): Promise<void> {
+    // The window has taken the answer when it has done this.
+    await vscode.commands.executeCommand("noop");
+    if (performance.now() - began < LATE) return;
+    await wait(SHOWN_WITHIN);
+    if (isThere()) await this.#askAgain();
+  }
+
+  /** Does nothing where ghost text is shown. */
+  async #askAgain(): Promise<void> {
+    this.#asksAgain = true;
+    await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger", { explicit: false });
+    this.#asksAgain = false;
   }
 
   /** What the model wrote, or null when it was cancelled or failed. */
@@ -179,8 +188,6 @@ interface Question {
   readonly abort: AbortController;
   /** Null when it was cancelled or failed. */
   readonly answer: Promise<Written | null>;
-  /** VS Code was made to ask it again. */
-  askedAgain: boolean;
 }
 
 /** What the model was asked, and what it answered. */
