@@ -4,6 +4,7 @@ import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, inject } from "vitest";
+import type { CodeServer } from "../../scripts/codeServer.ts";
 import { inRoot } from "../../scripts/paths.ts";
 import { launchBrowser, Workbench } from "./workbench.ts";
 
@@ -13,6 +14,7 @@ export function useWorkbench(): () => Workbench {
   let workbench: Workbench | undefined;
 
   beforeAll(async () => {
+    await forgetWindows(inject("server"));
     browser = await launchBrowser(inject("chromium"));
     workbench = await Workbench.open(browser, inject("server"));
   });
@@ -32,6 +34,13 @@ export function useWorkbench(): () => Workbench {
     if (!workbench) throw new Error("the window is open only while tests run");
     return workbench;
   };
+}
+
+/** What windows before left: models, and changes that were not saved. The files run in any order. */
+async function forgetWindows({ userDataDir }: CodeServer): Promise<void> {
+  for (const left of ["globalStorage/decoder-lab.decoder-lab", "Backups"]) {
+    await rm(join(userDataDir, "User", left), { recursive: true, force: true });
+  }
 }
 
 export interface ProbeReport {
