@@ -4,6 +4,7 @@ import "./theme.css";
 // The views' own styles are there, beside those of the side panel's frame.
 import "./inspector.css";
 import "./explorer.css";
+import type { TraceInfo } from "../src/protocol/engineApi";
 import type { Intervention } from "../src/protocol/traceApi";
 import type { Action, ExplorerEvents, ExplorerHost, InspectedSource } from "../src/protocol/webviewApi";
 import { el, fill, setAttr } from "./dom";
@@ -226,12 +227,14 @@ function mount(follows: boolean) {
     },
     problem({ message, action }: ExplorerEvents["problem"]) {
       setShown(false);
+      bar.forget();
       const retry = button(t("Retry"), () => void host.call("retry", {}), action ? "secondary" : "primary");
       const box = el("div", { class: "problem", attrs: { role: "alert" } }, el("p", {}, message));
       fill(notice, box, el("div", { class: "buttons" }, action && act(action), retry));
     },
     empty({ reason, actions }: ExplorerEvents["empty"]) {
       setShown(false);
+      bar.forget();
       const buttons = actions.map((action, i) => act(action, i === 0 ? "primary" : "secondary"));
       fill(notice, el("div", { class: "empty" }, el("p", {}, reason), el("div", { class: "buttons" }, ...buttons)));
     },
@@ -243,6 +246,14 @@ const ofFile = () =>
   t(
     "This run is from a file, without its model: tokens, next token, hidden states, attention and the projection of embeddings show it. Architecture, logit lens, generation, interventions, comparing and neighbours need the model; type a text above to run it with the active one.",
   );
+
+/** How many tokens were run; of a text that is longer than the model reads, its last ones. */
+function tokensText({ tokens }: TraceInfo, { text }: InspectedSource): string {
+  const first = tokens.find(({ special }) => !special);
+  const count = formatCount(tokens.length);
+  if (first && text.slice(0, first.start).trim() !== "") return t("the last {0} tokens of the text", count);
+  return tokens.length === 1 ? t("1 token") : t("{0} tokens", count);
+}
 
 /** What is run, by which model, and what that took. */
 function createTopBar(follows: boolean, run: (text: string) => void) {
@@ -304,16 +315,22 @@ function createTopBar(follows: boolean, run: (text: string) => void) {
       from.title = label;
       if (kind === "typed") follow.checked = false;
     },
-    describe({ trace }: Inspection) {
+    /** Of a run that is not there any more. */
+    forget() {
+      model.textContent = t("Choose the model");
+      facts.textContent = "";
+      from.textContent = "";
+    },
+    describe({ trace, source }: Inspection) {
       model.textContent = trace.model.name;
-      const { tokens, device, milliseconds } = trace;
+      const { device, milliseconds } = trace;
       const { parameters, precision, step, parity } = trace.model;
       facts.textContent = [
         t("{0} parameters", formatParameters(parameters)),
         precision,
         step > 0 && t("step {0}", formatCount(step)),
         device,
-        tokens.length === 1 ? t("1 token") : t("{0} tokens", formatCount(tokens.length)),
+        tokensText(trace, source),
         formatMilliseconds(milliseconds),
         parity && t("within {0} of {1}", formatShort(parity.maxDifference), parity.of),
       ]

@@ -17,3 +17,13 @@ export function createCanvasFrame(kind: string) {
   const node = el("div", { class: "heatmap" }, scroller, foot, spoken);
   return { canvas, spacer, scroller, readout, foot, spoken, node };
 }
+
+/** How wide the scroll bar of a picture is; 0 where scroll bars lie over what they scroll. */
+export function scrollBarSize(): number {
+  const probe = el("div", { class: "heatmap-scroller" });
+  probe.style.cssText = "position: absolute; visibility: hidden; width: 50px; overflow: scroll";
+  document.body.append(probe);
+  const size = probe.offsetWidth - probe.clientWidth;
+  probe.remove();
+  return size;
+}

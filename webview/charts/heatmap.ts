@@ -8,7 +8,7 @@
 import { el, setAttr } from "../dom";
 import { t } from "../strings";
 import { onThemeChange, readTheme, type Theme } from "../theme";
-import { createCanvasFrame } from "./canvasFrame";
+import { createCanvasFrame, scrollBarSize } from "./canvasFrame";
 import {
   type ColorScale,
   type Curve,
@@ -110,10 +110,13 @@ export function createHeatmap(pick: (row: number, col: number) => void, scrolled
     if (!data || node.clientWidth === 0) return;
     theme = readTheme();
     grid = layoutGrid(requestFor(data, node.clientWidth, theme));
+    // Scroll bars take their room beside the cells, not from them: else one makes the other.
+    const bar = scrollBarSize();
+    if (grid.height > grid.viewHeight) grid = layoutGrid(requestFor(data, node.clientWidth - bar, theme));
     spacer.style.width = `${grid.width}px`;
     spacer.style.height = `${grid.height}px`;
-    scroller.style.width = `${grid.viewWidth}px`;
-    scroller.style.height = `${grid.viewHeight}px`;
+    scroller.style.width = `${grid.viewWidth + (grid.height > grid.viewHeight ? bar : 0)}px`;
+    scroller.style.height = `${grid.viewHeight + (grid.width > grid.viewWidth ? bar : 0)}px`;
     drawLegend(legend, data, theme);
     paint();
   };

@@ -313,7 +313,8 @@ function plotOptions(
           stroke: style === "faint" ? alpha(stroke, theme.highContrast ? 0.55 : 0.35) : toCss(stroke),
           width: style === "faint" ? 1 : 1.75,
           spanGaps: true,
-          points: { show: style === "dots", size: 5, fill: toCss(stroke) },
+          // A single point makes no line.
+          points: { show: style === "dots" || line.points.x.length === 1, size: 5, fill: toCss(stroke) },
         };
       }),
     ],

@@ -107,7 +107,17 @@ export function createViewPanes<L extends Layout>(
     pane.tools.append(
       el(
         "button",
-        { class: "action maximise", attrs: { type: "button" }, on: { click: () => maximise(place.kind.id) } },
+        {
+          class: "action maximise",
+          attrs: { type: "button" },
+          on: {
+            click: () => {
+              maximise(place.kind.id);
+              // The button is gone then.
+              place.tab.focus();
+            },
+          },
+        },
         t("Maximise"),
       ),
     );

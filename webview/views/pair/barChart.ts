@@ -46,7 +46,7 @@ export function createBarChart(pick: (row: number) => void): BarChart {
   const height = () => (data ? data.rows.length * rowHeight(data) + 2 * MARGIN : 0);
   const layout = () => {
     if (!data || node.clientWidth === 0) return;
-    spacer.style.width = `${node.clientWidth}px`;
+    spacer.style.width = "100%";
     spacer.style.height = `${height()}px`;
     scroller.style.width = `${node.clientWidth}px`;
     scroller.style.height = `${Math.min(MAX_HEIGHT, height())}px`;
