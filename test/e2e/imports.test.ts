@@ -70,6 +70,20 @@ test("its tokens, layers and heads are those of its architecture", async () => {
   expect(await workbench.hoverAt(1, 1)).toMatch(/id \d+, token 0 of the document/);
 });
 
+// The other model reads no long texts.
+test.skipIf(!stories)(
+  "a text of hundreds of tokens comes whole: VS Code loses what is past 253 buffers of a message",
+  async () => {
+    const inspector = await inspectorView(window());
+    const text = "Once upon a time there was a little girl. ".repeat(32);
+    await inspector.getByRole("textbox", { name: "Text to inspect" }).fill(text);
+    const tokens = inspector.locator(".token");
+    await tokens.nth(300).waitFor();
+    // Without its bytes, a token is named as the vocabulary has it.
+    expect((await tokens.allInnerTexts()).filter((token) => token.includes("▁"))).toEqual([]);
+  },
+);
+
 // A model that has learned nothing writes nothing that could be read.
 test.skipIf(!stories)("it completes what is typed", async () => {
   const workbench = window();

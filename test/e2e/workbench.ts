@@ -23,7 +23,13 @@ export async function setMachineSettings({ userDataDir }: CodeServer, settings: 
 
 /** Starts a browser without a window; Playwright gives it a fresh profile. */
 export const launchBrowser = (executablePath: string): Promise<Browser> =>
-  chromium.launch({ executablePath, headless: true, args: browserArguments });
+  chromium.launch({
+    executablePath,
+    headless: true,
+    args: browserArguments,
+    // People have them, and they take room.
+    ignoreDefaultArgs: ["--hide-scrollbars"],
+  });
 
 /** VS Code's own themes as its picker calls them, with the class that its window has in them. */
 const themes = {
