@@ -4,17 +4,18 @@ import "./theme.css";
 // The views' own styles are there, beside those of the side panel's frame.
 import "./inspector.css";
 import "./explorer.css";
-import type { TraceInfo } from "../src/protocol/engineApi";
 import type { Intervention } from "../src/protocol/traceApi";
-import type { Action, ExplorerEvents, ExplorerHost, InspectedSource } from "../src/protocol/webviewApi";
+import type { ExplorerEvents, ExplorerHost, HostAction, InspectedSource } from "../src/protocol/webviewApi";
 import { el, fill, setAttr } from "./dom";
 import { formatCount, formatMilliseconds, formatParameters, formatShort } from "./format";
 import { connectHost, remember, remembered } from "./host";
 import { createInspection, type ExplorerTools, type Inspection, type Selection } from "./inspection";
 import { createInterventionChips } from "./parts/interventionChips";
+import { emptyNotice, noteNotice, problemNotice } from "./parts/notices";
 import { createScrubber } from "./parts/scrubber";
 import { shareSelection } from "./parts/sharedSelection";
 import { createTokenStrip } from "./parts/tokenStrip";
+import { tokensText } from "./parts/tokensText";
 import { createViewPanes } from "./parts/viewPanes";
 import { createWaiting } from "./parts/whenMounted";
 import { createStore } from "./store";
@@ -175,14 +176,13 @@ function mount(follows: boolean) {
   );
   selection.subscribe(({ token, layer, head }) => state.set({ token, layer, head }));
 
-  const act = ({ id, label }: Action, look: "primary" | "secondary" = "primary") =>
-    button(label, () => void host.call("act", { action: id }), look);
+  const act = (action: HostAction) => void host.call("act", { action });
 
   return {
-    trace({ trace, source }: ExplorerEvents["trace"]) {
+    trace({ trace, source, note }: ExplorerEvents["trace"]) {
       const before = base;
       const next = createInspection(trace, source, host);
-      fill(notice, trace.opened && el("p", { class: "small muted" }, ofFile()));
+      fill(notice, trace.opened && el("p", { class: "small muted" }, ofFile()), note && noteNotice(note));
       problem.textContent = "";
       setShown(true);
       const sameText = source.text === (before?.source.text ?? state.get().text);
@@ -225,18 +225,15 @@ function mount(follows: boolean) {
       progress.hidden = !busy;
       setAttr(main, "aria-busy", String(busy));
     },
-    problem({ message, action }: ExplorerEvents["problem"]) {
+    problem(problem: ExplorerEvents["problem"]) {
       setShown(false);
-      bar.forget();
-      const retry = button(t("Retry"), () => void host.call("retry", {}), action ? "secondary" : "primary");
-      const box = el("div", { class: "problem", attrs: { role: "alert" } }, el("p", {}, message));
-      fill(notice, box, el("div", { class: "buttons" }, action && act(action), retry));
+      bar.forget(problem.model ?? null);
+      fill(notice, ...problemNotice(problem, act, () => void host.call("retry", {})));
     },
-    empty({ reason, actions }: ExplorerEvents["empty"]) {
+    empty(empty: ExplorerEvents["empty"]) {
       setShown(false);
-      bar.forget();
-      const buttons = actions.map((action, i) => act(action, i === 0 ? "primary" : "secondary"));
-      fill(notice, el("div", { class: "empty" }, el("p", {}, reason), el("div", { class: "buttons" }, ...buttons)));
+      bar.forget(null);
+      fill(notice, emptyNotice(empty, act));
     },
   };
 }
@@ -246,14 +243,6 @@ const ofFile = () =>
   t(
     "This run is from a file, without its model: tokens, next token, hidden states, attention and the projection of embeddings show it. Architecture, logit lens, generation, interventions, comparing and neighbours need the model; type a text above to run it with the active one.",
   );
-
-/** How many tokens were run; of a text that is longer than the model reads, its last ones. */
-function tokensText({ tokens }: TraceInfo, { text }: InspectedSource): string {
-  const first = tokens.find(({ special }) => !special);
-  const count = formatCount(tokens.length);
-  if (first && text.slice(0, first.start).trim() !== "") return t("the last {0} tokens of the text", count);
-  return tokens.length === 1 ? t("1 token") : t("{0} tokens", count);
-}
 
 /** What is run, by which model, and what that took. */
 function createTopBar(follows: boolean, run: (text: string) => void) {
@@ -315,9 +304,9 @@ function createTopBar(follows: boolean, run: (text: string) => void) {
       from.title = label;
       if (kind === "typed") follow.checked = false;
     },
-    /** Of a run that is not there any more. */
-    forget() {
-      model.textContent = t("Choose the model");
+    /** What was said of a run that is not there any more; `name`: of the model that was to be run instead. */
+    forget(name: string | null) {
+      model.textContent = name ?? t("Choose the model");
       facts.textContent = "";
       from.textContent = "";
     },

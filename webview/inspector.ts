@@ -3,7 +3,7 @@
 import "./theme.css";
 import "./inspector.css";
 import type {
-  Action,
+  HostAction,
   InspectedSource,
   InspectorEvents,
   InspectorHost,
@@ -14,14 +14,16 @@ import { el, fill, setAttr } from "./dom";
 import { formatMilliseconds, formatParameters } from "./format";
 import { connectHost, remember, remembered } from "./host";
 import { createInspection, type Inspection, type Selection, type View, type ViewContext } from "./inspection";
+import { emptyNotice, noteNotice, problemNotice } from "./parts/notices";
 import { createSample } from "./parts/sample";
 import { createScrubber } from "./parts/scrubber";
 import { createSection } from "./parts/section";
 import { shareSelection } from "./parts/sharedSelection";
+import { tokensText } from "./parts/tokensText";
 import { createWaiting } from "./parts/whenMounted";
 import { createStore } from "./store";
 import { t, useStrings } from "./strings";
-import { button, checkbox, registerControls, textField } from "./toolkit";
+import { checkbox, registerControls, textField } from "./toolkit";
 import { attentionSize } from "./views/attention/layout";
 import { createAttentionView } from "./views/attention/view";
 import { createEmbeddingView } from "./views/embedding/view";
@@ -130,22 +132,21 @@ function mount(follows: boolean) {
     pictures,
   );
 
-  const act = ({ id, label }: Action, look: "primary" | "secondary" = "primary") =>
-    button(label, () => void host.call("act", { action: id }), look);
+  const act = (action: HostAction) => void host.call("act", { action });
 
   let shown: Inspection | null = null;
   let shownKind: InspectedSource["kind"] | null = null;
   const page = {
-    trace({ trace, source: from }: InspectorEvents["trace"]) {
+    trace({ trace, source: from, note }: InspectorEvents["trace"]) {
       const inspection = createInspection(trace, from, host);
-      fill(notice);
+      fill(notice, note && noteNotice(note));
       pictures.hidden = false;
       source.textContent = sourceText(from);
       source.title = from.label;
       fill(
         modelLine,
         el("span", { class: "model-name" }, trace.model.name),
-        ` · ${t("{0} parameters", formatParameters(trace.model.parameters))} · ${trace.device} · ${formatMilliseconds(trace.milliseconds)}`,
+        ` · ${t("{0} parameters", formatParameters(trace.model.parameters))} · ${trace.device} · ${tokensText(trace, from)} · ${formatMilliseconds(trace.milliseconds)}`,
       );
       // What the user is typing is newer than what comes back.
       const isTyping = document.activeElement === input;
@@ -204,18 +205,16 @@ function mount(follows: boolean) {
       progress.hidden = !busy;
       setAttr(main, "aria-busy", String(busy));
     },
-    problem({ message, action }: InspectorEvents["problem"]) {
+    problem(problem: InspectorEvents["problem"]) {
       pictures.hidden = true;
-      const retry = button(t("Retry"), () => void host.call("retry", {}), action ? "secondary" : "primary");
-      const box = el("div", { class: "problem", attrs: { role: "alert" } }, el("p", {}, message));
-      fill(notice, box, el("div", { class: "buttons" }, action && act(action), retry));
+      fill(modelLine, problem.model && el("span", { class: "model-name" }, problem.model));
+      fill(notice, ...problemNotice(problem, act, () => void host.call("retry", {})));
     },
-    empty({ reason, actions }: InspectorEvents["empty"]) {
+    empty(empty: InspectorEvents["empty"]) {
       pictures.hidden = true;
       source.textContent = "";
       fill(modelLine);
-      const buttons = actions.map((action, i) => act(action, i === 0 ? "primary" : "secondary"));
-      fill(notice, el("div", { class: "empty" }, el("p", {}, reason), el("div", { class: "buttons" }, ...buttons)));
+      fill(notice, emptyNotice(empty, act));
     },
   };
   return page;

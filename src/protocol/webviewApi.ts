@@ -70,13 +70,19 @@ export interface Action {
 
 /** Told to the Layer Inspector. Each of trace, problem and empty replaces what was shown before. */
 export interface InspectorEvents {
-  trace: { readonly trace: TraceInfo; readonly source: InspectedSource };
+  trace: {
+    readonly trace: TraceInfo;
+    readonly source: InspectedSource;
+    /** Why it is by another model than what was shown before, where the user did not choose that. */
+    readonly note?: string | null;
+  };
   busy: { readonly busy: boolean };
   /** Whether the inspector follows the editor now: told when that changes other than by the page's own `follow`. */
   follow: { readonly follow: boolean };
   /** Something was chosen in another view of the text, or by the cursor in its editor. */
   select: Pick<Selected, "trace"> & Partial<Selected>;
-  problem: { readonly message: string; readonly action: Action | null };
+  /** `model`: the name of the model that was to be run; null where it is not known. */
+  problem: { readonly message: string; readonly action: Action | null; readonly model?: string | null };
   empty: { readonly reason: string; readonly actions: readonly Action[] };
 }
 

@@ -105,6 +105,30 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       expect(await page.evaluate(() => window.lab.asked)).toContain("retry {}");
     });
 
+    test("a problem names the model that was to be run, and its main button is what may help", async () => {
+      const problem = async (action: string) => {
+        const message = `It cannot be read, says ${action}.`;
+        await page.evaluate(
+          ([id, message]) => window.lab.tell("problem", { message, action: { id, label: id }, model: "Stories" }),
+          [action, message] as const,
+        );
+        await page.getByText(message).waitFor();
+        const buttons = await page.locator(".notice vscode-button").all();
+        return Promise.all(
+          buttons.map(async (each) => [await each.textContent(), await each.getAttribute("appearance")]),
+        );
+      };
+      expect(await problem("showLog")).toEqual([
+        ["Retry", "primary"],
+        ["showLog", "secondary"],
+      ]);
+      expect(await problem("restartEngine")).toEqual([
+        ["restartEngine", "primary"],
+        ["Retry", "secondary"],
+      ]);
+      expect(await page.locator(".model-line").innerText()).toBe("Stories");
+    });
+
     test("has none with a trace, a value and tables open, in any theme", async () => {
       await inspect(page, TEXT);
       await page.evaluate(() => window.lab.tell("busy", { busy: true }));

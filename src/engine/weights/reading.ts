@@ -94,6 +94,8 @@ export function shown(value: unknown): string {
 const item = (value: unknown) => (typeof value === "object" && value !== null ? "…" : String(value));
 
 export function damaged(path: string, problem: string, cause?: unknown): EngineError {
-  const advice = "take it from its source again, or go back to an earlier checkpoint";
+  const advice = path.endsWith(".dltrace")
+    ? "run its text again and save that"
+    : "take it from its source again, or go back to an earlier checkpoint";
   return new EngineError("weights", `${path} is damaged: ${problem}; ${advice}.`, { cause });
 }

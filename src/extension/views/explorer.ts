@@ -53,6 +53,7 @@ export class Explorer {
       // The Explorer is told everything that a run tells, which TypeScript does not see of a name it does not know.
       this.#server.tell(name, value as never);
       if (name === "trace") this.#showed();
+      if (name === "problem" || name === "empty") this.#setTitle(lab.models.active);
       // What another view chose.
       if (name === "select" && "token" in value && value.token !== undefined) this.#link.mark(value.token);
     });
@@ -227,8 +228,14 @@ export class Explorer {
     if (this.#explored.kind === "text") {
       const { source, place } = this.#explored.text;
       this.#link.show(trace, source.text, place);
-      this.#panel.title = l10n.t("Explorer: {0}", trace.model.name);
+      this.#setTitle(trace.model);
     } else this.#link.hide();
+  }
+
+  /** A panel of a file keeps the file's name. */
+  #setTitle(model: { readonly name: string } | undefined): void {
+    if (this.#explored.kind !== "text") return;
+    this.#panel.title = model ? l10n.t("Explorer: {0}", model.name) : l10n.t("Explorer");
   }
 
   #choose(token: number): void {

@@ -7,6 +7,7 @@ import type { Action, InspectedSource, InspectorEvents, ScrubberEvents, Selected
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
 import { logged } from "../logged";
+import type { Model } from "../models";
 import { asRun } from "./editorText";
 import { Scrub } from "./scrub";
 
@@ -14,6 +15,8 @@ import { Scrub } from "./scrub";
 const BUSY_AFTER = 150;
 
 export type RunEvents = InspectorEvents & ScrubberEvents;
+
+type Named = Pick<Model, "dir" | "name">;
 
 export class TraceRuns {
   readonly #lab: Lab;
@@ -25,6 +28,12 @@ export class TraceRuns {
   #trace: TraceInfo | null = null;
   /** The text of `#trace`, as it was run. */
   #text = "";
+  /** The model that is run; none for a run that is opened from a file. */
+  #model: Named | undefined;
+  /** The model of the run that was shown last. */
+  #shownModel: Named | undefined;
+  /** The engine was given up on, and nothing could be shown. */
+  #waitsForEngine = false;
   readonly #subscription: vscode.Disposable;
 
   constructor(lab: Lab, tell: Server<RunEvents>["tell"]) {
@@ -66,7 +75,11 @@ export class TraceRuns {
     }
     if (await this.#scrub.look(model)) this.#tell("checkpoints", this.#scrub.shown);
     const source = find();
-    if (!source) return this.#empty(l10n.t("Put the cursor on a line with text, or type some here."), []);
+    if (!source) {
+      const advice = l10n.t("Type a text above, or check “Follow editor” and put the cursor on a line with text.");
+      return this.#empty(advice, []);
+    }
+    this.#model = model;
 
     const key = JSON.stringify([model.dir, model.name, this.#scrub.step, source, maxTokens]);
     const text = asRun(source.text);
@@ -76,6 +89,7 @@ export class TraceRuns {
 
   /** Shows a run that was saved to a file. */
   async open(file: vscode.Uri): Promise<void> {
+    this.#model = undefined;
     await this.#show(file.toString(), async () => {
       const trace = await this.#lab.engine.call("openTrace", { path: file.fsPath });
       return { trace, source: savedSource(file, trace) };
@@ -98,7 +112,8 @@ export class TraceRuns {
       if (abort.signal.aborted) return;
       this.#trace = trace;
       this.#text = asRun(source.text);
-      this.#tell("trace", { trace, source });
+      this.#tell("trace", { trace, source, note: this.#replaced() });
+      this.#shownModel = this.#model;
     } catch (error) {
       if (isCancelled(error) || abort.signal.aborted) return;
       this.#shown = null;
@@ -127,11 +142,12 @@ export class TraceRuns {
 
   /**
    * A new engine knows nothing of the trace that is shown. Answers whether it must be made again: not after a problem,
-   * which may be what ended the engine before.
+   * which may be what ended the engine before, unless the user started it again to see this.
    */
   engineStarted(): boolean {
     this.#scrub.forget();
-    if (!this.#trace) return false;
+    if (!this.#trace && !this.#waitsForEngine) return false;
+    this.#waitsForEngine = false;
     this.#trace = null;
     this.#shown = null;
     return true;
@@ -171,12 +187,21 @@ export class TraceRuns {
   #problem(error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
     this.#lab.log.warn(`inspect: ${logged(error)}`);
-    const stopped = this.#lab.engine.state.kind === "stopped";
-    const action = stopped
+    this.#waitsForEngine = this.#lab.engine.state.kind === "stopped";
+    const action = this.#waitsForEngine
       ? ({ id: "restartEngine", label: l10n.t("Restart Engine") } as const)
       : ({ id: "showLog", label: l10n.t("Show Log") } as const);
-    this.#tell("problem", { message, action });
+    const sentences = [this.#replaced(), message].filter((sentence) => sentence !== null);
+    this.#tell("problem", { message: sentences.join(" "), action, model: this.#model?.name ?? null });
     this.#trace = null;
+  }
+
+  /** Says that another model is run because the one that was shown is no more; null where that is not so. */
+  #replaced(): string | null {
+    const [before, now] = [this.#shownModel, this.#model];
+    const isThere = ({ dir }: Named) => this.#lab.models.models.some((model) => model.dir === dir);
+    if (!before || !now || before.dir === now.dir || isThere(before)) return null;
+    return l10n.t("“{0}” was deleted; “{1}” is active now.", before.name, now.name);
   }
 }
 

@@ -155,6 +155,12 @@ describe("a damaged file is refused:", () => {
     }
   });
 
+  test("a trace, which has no checkpoints to go back to", async () => {
+    const path = join(dir, "cut.dltrace");
+    await writeFile(path, new Uint8Array(4));
+    await expect(readHeader(path)).rejects.toThrow(/is damaged: .*; run its text again and save that\.$/);
+  });
+
   test("one that does not exist or lacks a tensor", async () => {
     await expect(readHeader(join(dir, "none.safetensors"))).rejects.toThrow(
       /none\.safetensors does not exist; choose a model folder/,

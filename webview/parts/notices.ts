@@ -1,0 +1,32 @@
+/** What stands in place of a run that cannot be shown, and what there is to do about it. */
+
+import type { Action, InspectorEvents } from "../../src/protocol/webviewApi";
+import { el } from "../dom";
+import { t } from "../strings";
+import { button } from "../toolkit";
+
+type Act = (action: Action["id"]) => void;
+
+const actionButton = ({ id, label }: Action, act: Act, isMain: boolean) =>
+  button(label, () => act(id), isMain ? "primary" : "secondary");
+
+/** The sentence, and a button for what most likely helps first: an engine that has ended, or once more. */
+export function problemNotice({ message, action }: InspectorEvents["problem"], act: Act, retry: () => void): Element[] {
+  const restarts = action?.id === "restartEngine";
+  const again = button(t("Retry"), retry, restarts ? "secondary" : "primary");
+  const other = action && actionButton(action, act, restarts);
+  const buttons = restarts ? [other, again] : [again, other];
+  return [
+    el("div", { class: "problem", attrs: { role: "alert" } }, el("p", {}, message)),
+    el("div", { class: "buttons" }, ...buttons),
+  ];
+}
+
+/** Why there is nothing, and how to begin. */
+export function emptyNotice({ reason, actions }: InspectorEvents["empty"], act: Act): Element {
+  const buttons = actions.map((action, i) => actionButton(action, act, i === 0));
+  return el("div", { class: "empty" }, el("p", {}, reason), el("div", { class: "buttons" }, ...buttons));
+}
+
+/** What the user should know of what is shown. */
+export const noteNotice = (note: string): Element => el("p", { class: "small", attrs: { role: "status" } }, note);
