@@ -20,6 +20,10 @@ export interface Selection {
   readonly sourceToken?: number;
 }
 
+/** Of a translator, the chosen token of what it reads: the first until another is chosen, in every view. */
+export const sourceTokenOf = ({ sourceToken = 0 }: Selection, { source }: Pick<TraceInfo, "source">): number =>
+  Math.max(0, Math.min(sourceToken, (source?.tokens.length ?? 0) - 1));
+
 /** A trace with a cache of the tensors that were asked for. */
 export interface Inspection {
   readonly trace: TraceInfo;

@@ -16,7 +16,15 @@ import { toJson } from "../../webview/parts/tableJson";
 import { type ThemeKind, themes } from "./themes";
 import { tinyTrace } from "./tinyTrace";
 
-const square = { left: 50, top: 40, minCell: 2, maxCell: 28, rowHeight: "square", maxHeight: 420 } as const;
+const square = {
+  left: 50,
+  top: 40,
+  minCell: 2,
+  maxCell: 28,
+  rowHeight: "square",
+  maxHeight: 420,
+  labelHeight: 14,
+} as const;
 
 describe("the layout of a heatmap", () => {
   test("a small matrix has large cells, up to the largest size", () => {
@@ -31,6 +39,11 @@ describe("the layout of a heatmap", () => {
     const grid = layoutGrid({ ...square, rows: 30, cols: 30, width: 900 });
     expect(grid).toMatchObject({ cellWidth: 12, height: 400, viewHeight: 400 });
     expect(layoutGrid({ ...square, rows: 100, cols: 100, width: 900 }).cellWidth).toBe(8);
+  });
+
+  test("a few rows are as high as their labels, however narrow the cells", () => {
+    expect(layoutGrid({ ...square, rows: 8, cols: 100, width: 340 })).toMatchObject({ cellWidth: 2.9, cellHeight: 14 });
+    expect(layoutGrid({ ...square, rows: 40, cols: 100, width: 340 }).cellHeight).toBe(2.9);
   });
 
   test("a large matrix keeps the smallest cell and scrolls", () => {

@@ -67,6 +67,7 @@ export interface Heatmap {
   readonly mark: (row: number | null, col?: number | null) => void;
   /** Scrolls a cell into view. */
   readonly reveal: (cell: Cell) => void;
+  readonly focus: () => void;
   /** The whole picture, also what is scrolled out of view. */
   readonly picture: () => HTMLCanvasElement | null;
   /** The same with real text; the cells are one embedded image, a pixel each. */
@@ -201,6 +202,7 @@ export function createHeatmap(pick: (row: number, col: number) => void, scrolled
     reveal(shown) {
       if (grid) scroller.scrollTo(...scrollToCell(grid, shown, scroller.scrollLeft, scroller.scrollTop));
     },
+    focus: () => scroller.focus({ preventScroll: true }),
     picture() {
       if (!data || !grid) return null;
       const whole = { ...grid, viewWidth: grid.width, viewHeight: grid.height };
@@ -227,6 +229,7 @@ function requestFor(data: HeatmapData, width: number, theme: Theme) {
     minCell: data.text ? TEXT_CELL : MIN_CELL,
     maxCell: data.text ? 2 * TEXT_CELL : square ? MAX_SQUARE : MAX_WIDE,
     rowHeight: data.rowHeight,
+    labelHeight: data.rowLabels.length > 0 ? LABEL_ROOM : 0,
   };
 }
 

@@ -13,6 +13,8 @@ export interface GridRequest {
   readonly maxCell: number;
   /** Cells as high as they are wide, as for attention; else a cell is `rowHeight` high. */
   readonly rowHeight: number | "square";
+  /** Rows that are so few that each can have its label are at least so high: labels with gaps read as another text. */
+  readonly labelHeight: number;
 }
 
 export interface Grid {
@@ -41,7 +43,9 @@ export function layoutGrid(request: GridRequest): Grid {
   const clamped = Math.min(maxCell, Math.max(minCell, exact));
   // Whole pixels look crisp; below four of them the loss of room would show more than the uneven cells.
   const cellWidth = clamped >= 4 ? Math.floor(clamped) : clamped;
-  const cellHeight = request.rowHeight === "square" ? cellWidth : request.rowHeight;
+  const { labelHeight } = request;
+  const least = top + rows * labelHeight <= request.maxHeight ? labelHeight : 0;
+  const cellHeight = Math.max(least, request.rowHeight === "square" ? cellWidth : request.rowHeight);
   const width = left + cols * cellWidth;
   const height = top + rows * cellHeight;
   return {

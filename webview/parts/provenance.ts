@@ -11,7 +11,7 @@ export const valueText = (inspection: Inspection, name: string, index: readonly 
 /** The run that a number is from: the model, how far it was trained, and the trace. */
 export function runText({ trace, base }: Inspection): string {
   const { model } = trace;
-  const parts = [model.name, model.step > 0 && t("step {0}", model.step), t("run {0}", trace.trace)];
-  if (base) parts.push(t("run {0} changed", base.trace.trace));
+  const run = base ? t("run {0} (run {1}, changed)", trace.trace, base.trace.trace) : t("run {0}", trace.trace);
+  const parts = [model.name, model.step > 0 && t("step {0}", model.step), run];
   return parts.filter((part) => part !== false).join(", ");
 }

@@ -1,5 +1,6 @@
 /** A slider over the checkpoints of a run: what is shown beside it is the model as it was at that step. */
 
+import "./slider.css";
 import "./scrubber.css";
 import type { CheckpointsShown } from "../../src/protocol/webviewApi";
 import { el, setAttr } from "../dom";
@@ -23,7 +24,7 @@ export function createScrubber(scrub: (step: number) => Promise<unknown>): Scrub
   let playing = false;
 
   const slider = el("input", {
-    class: "scrubber-slider",
+    class: "slider scrubber-slider",
     attrs: { type: "range", min: 0, step: 1, "aria-label": t("Checkpoint") },
     on: {
       input: () => {

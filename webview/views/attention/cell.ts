@@ -183,12 +183,18 @@ function stepsOf(cell: ShownCell, parts: CellParts): [name: string, value: strin
       ],
       [
         t("where"),
-        t(
-          "{0} is the row's largest score and {1} the sum of exp(score − {0}) over the {2} keys it sees",
-          formatValue(largest),
-          formatValue(denominator),
-          seen,
-        ),
+        seen === 1
+          ? t(
+              "{0} is the row's only score, and {1} is exp(score − {0}): the query sees one key",
+              formatValue(largest),
+              formatValue(denominator),
+            )
+          : t(
+              "{0} is the row's largest score and {1} the sum of exp(score − {0}) over the {2} keys it sees",
+              formatValue(largest),
+              formatValue(denominator),
+              seen,
+            ),
       ],
     );
   }

@@ -6,6 +6,7 @@ import { savedShapes } from "../../charts/shapes";
 import { el, fill, setAttr } from "../../dom";
 import { formatValue } from "../../format";
 import type { Inspection } from "../../inspection";
+import { tellAwaited } from "../../parts/busy";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
@@ -51,7 +52,7 @@ const SCORES: { readonly [S in HeadScore]: { readonly label: () => string; reado
 
 export interface HeadGrid {
   readonly node: HTMLElement;
-  /** Asks for another run's heads; the pictures that are there stay until the new ones have come. */
+  /** Asks for another run's heads; the pictures that are there stay, pale, until the new ones have come. */
   readonly show: (inspection: Inspection, kind: AttentionKind) => void;
   readonly mark: (place: HeadPlace) => void;
 }
@@ -134,31 +135,47 @@ export function createHeadGrid(
     if (!question) return;
     const { inspection, kind } = question;
     problem.clear();
-    setAttr(rows, "aria-busy", "true");
+    tellAwaited(rows, "computed");
     try {
       const answer = await inspection.attentionGrid({ size: SIZE, kind: kind.id });
       if (asked !== question) return;
       grid = { ...answer, of: inspection };
+      tellAwaited(rows, "there");
       draw();
     } catch (error) {
       if (asked !== question) return;
+      empty();
       problem.say(error);
-    } finally {
-      if (asked === question) setAttr(rows, "aria-busy", null);
     }
   };
 
-  const draw = () => {
-    if (!asked || !grid) return;
-    const { inspection, kind } = asked;
-    const told = (Object.keys(SCORES) as HeadScore[]).filter((name) => !grid?.scores[name].every(Number.isNaN));
-    if (score !== "" && !told.includes(score)) score = "";
+  /** Heads to choose from, without a picture of any. */
+  const empty = () => {
+    grid = null;
+    laidOut = "";
+    tellAwaited(rows, "there");
+    if (asked) layOut(asked.kind, null);
+    drawScores();
+  };
+  /** The scores that this run's heads have; before that is known, none. */
+  const drawScores = () => {
+    const known = grid;
+    const told = known
+      ? (Object.keys(SCORES) as HeadScore[]).filter((name) => !known.scores[name].every(Number.isNaN))
+      : [];
+    scores.node.hidden = told.length === 0;
+    if (known && score !== "" && !told.includes(score)) score = "";
     scores.update(
       [{ value: "", label: t("no score") }, ...told.map((name) => ({ value: name, label: SCORES[name].label() }))],
       score,
     );
-    sort.hidden = score === "";
-    means.textContent = score === "" ? "" : SCORES[score].means();
+    sort.hidden = told.length === 0 || score === "";
+    means.textContent = sort.hidden || score === "" ? "" : SCORES[score].means();
+  };
+  const draw = () => {
+    if (!asked || !grid) return;
+    const { inspection, kind } = asked;
+    drawScores();
     const values = score === "" ? null : grid.scores[score];
     layOut(kind, sorted ? values : null);
     const share = shareOf(score, values);
@@ -226,12 +243,10 @@ export function createHeadGrid(
       ) {
         grid = null;
         laidOut = "";
-        heads = [];
-        fill(rows);
       }
       asked = { inspection, kind };
       // The heads can be chosen before there is a picture of each.
-      if (!grid) layOut(kind, null);
+      if (!grid) empty();
       void load();
     },
     mark,
@@ -290,6 +305,7 @@ function createHead(
     el("span", { class: "number" }),
     el("span", { class: "head-score-fill" }),
   );
+  score.hidden = true;
   const name = isNamed && el("span", { class: "head-name number" }, `L${layer} H${head}`);
   return { place, button: pressed, canvas, score, node: el("div", { class: "head-part" }, name, pressed, score) };
 }

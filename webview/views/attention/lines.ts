@@ -1,6 +1,6 @@
 /** Attention as lines from each token to those it looks at, as wide as the page and scrolled where the text is long. */
 
-import { createCanvasFrame } from "../../charts/canvasFrame";
+import { createCanvasFrame, scrollBarSize } from "../../charts/canvasFrame";
 import { type Rgb, toCss } from "../../charts/colorScale";
 import { escapeXml, svgText } from "../../charts/svg";
 import { el, setAttr } from "../../dom";
@@ -47,20 +47,25 @@ export function createLinePicture(pick: (end: LineEnd) => void): LinePicture {
   let at: LineEnd | null = null;
   let marked = { query: -1, key: -1 };
   let theme: Theme | null = null;
+  /** Of the scroll bar that a long text has. */
+  let bar = 0;
 
   const size = () => {
     const rows = Math.max(data?.queries.length ?? 0, data?.keys.length ?? 0);
-    return { width: Math.min(MAX_WIDTH, node.clientWidth), height: rows * ROW + 2 };
+    const height = rows * ROW + 2;
+    // The scroll bar takes its room beside the picture, not from it.
+    return { width: Math.min(MAX_WIDTH, node.clientWidth - (height > MAX_HEIGHT ? bar : 0)), height };
   };
 
   const layout = () => {
     if (!data || node.clientWidth === 0) return;
     theme = readTheme();
+    bar = scrollBarSize();
     const { width, height } = size();
     const shown = Math.min(height, MAX_HEIGHT);
     spacer.style.width = `${width}px`;
     spacer.style.height = `${height}px`;
-    scroller.style.width = `${width}px`;
+    scroller.style.width = `${width + (height > MAX_HEIGHT ? bar : 0)}px`;
     scroller.style.height = `${shown}px`;
     const ratio = window.devicePixelRatio || 1;
     canvas.width = Math.round(width * ratio);

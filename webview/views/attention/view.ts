@@ -2,9 +2,10 @@
 
 import { LOG_RANGE } from "../../charts/colorScale";
 import { createHeatmap } from "../../charts/heatmap";
-import { el, setAttr } from "../../dom";
+import { el } from "../../dom";
 import { formatPercent, formatValue } from "../../format";
-import { type Inspection, matrixOf, type View, type ViewContext } from "../../inspection";
+import { type Inspection, matrixOf, sourceTokenOf, type View, type ViewContext } from "../../inspection";
+import { tellAwaited } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { runText, valueText } from "../../parts/provenance";
@@ -204,13 +205,13 @@ export function createAttentionView({ section: makeSection, selection, save, exp
   };
   /** The row of the selected token. */
   const rowOf = ({ id, queries }: AttentionKind) => {
-    const { token, sourceToken = 0 } = selection.get();
-    return Math.min(id === "encoder" ? sourceToken : token, queries.length - 1);
+    const now = selection.get();
+    if (id === "encoder" && inspection) return sourceTokenOf(now, inspection.trace);
+    return Math.min(now.token, queries.length - 1);
   };
   /** The column whose cell is taken apart. */
-  const columnOf = ({ kind, layer, values, cols }: Shown) => {
-    const { sourceToken } = selection.get();
-    const key = kind.id === "cross" && sourceToken !== undefined ? sourceToken : chosenKey;
+  const columnOf = ({ inspection: { trace }, kind, layer, values, cols }: Shown) => {
+    const key = kind.id === "cross" ? sourceTokenOf(selection.get(), trace) : chosenKey;
     if (key !== null && key < cols) return key;
     return strongestKeys(values, cols, rowOf(kind), 1, kind.masked(layer))[0]?.key ?? 0;
   };
@@ -226,14 +227,15 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     updatePickers();
     const of = stage;
     const name = kind.valueName(layer, of === "pattern" ? "pattern" : "scores");
-    setAttr(main, "aria-busy", "true");
+    tellAwaited(main, "computed");
+    if (shown?.inspection !== asked) tellAwaited(cell.node, "computed");
     try {
       const { rows, cols, values } = matrixOf(await asked.tensor(name, head));
       const now = place(kind);
       if (inspection !== asked || kindNow() !== kind || now.layer !== layer || now.head !== head || stage !== of)
         return;
       problem.clear();
-      setAttr(main, "aria-busy", null);
+      tellAwaited(main, "there");
       const what = [kinds.length > 1 && KIND_NAMES[kind.id](), of !== "pattern" && STAGES[of]()];
       const title = [t("Attention of layer {0}, head {1}", layer, head), ...what].filter((part) => part !== false);
       shown = {
@@ -255,8 +257,10 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       data.update();
     } catch (error) {
       if (inspection !== asked) return;
+      shown = null;
+      tellAwaited(main, "failed");
+      cell.show(null);
       problem.say(error);
-      setAttr(main, "aria-busy", null);
     }
   };
 
@@ -379,6 +383,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       const [q, k, v] = await Promise.all([matrix("q"), matrix("k"), matrix("v")]);
       const pattern = matrixOf(await asked.tensor(kind.valueName(layer, "pattern"), head));
       if (!isCurrent()) return;
+      tellAwaited(cell.node, "there");
       const [query, key] = [rowOf(kind), columnOf(of)];
       cell.show({
         inspection: asked,
@@ -404,6 +409,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       }
     } catch (error) {
       if (!isCurrent()) return;
+      cell.show(null);
       problem.say(error);
     }
   };

@@ -5,6 +5,7 @@ import type { CheckpointInfo } from "../../../src/protocol/engineApi";
 import { el } from "../../dom";
 import { formatCount, formatValue } from "../../format";
 import type { ExplorerTools, Inspection, View, ViewContext } from "../../inspection";
+import { tellAwaited } from "../../parts/busy";
 import { createProblem } from "../../parts/problem";
 import { t } from "../../strings";
 import { button, dropdown, progressRing } from "../../toolkit";
@@ -40,7 +41,7 @@ export function createDifferencesView({ section: makeSection, selection, save, e
   const modelPicker = dropdown(t("Model to compare with"), (value) => {
     model = value === "" ? null : value;
     step = NEWEST;
-    void listCheckpoints().then(run);
+    void listCheckpoints().then(() => run());
   });
   const stepPicker = dropdown(t("Checkpoint to compare with"), (value) => {
     step = value;
@@ -58,15 +59,12 @@ export function createDifferencesView({ section: makeSection, selection, save, e
   text.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
-    void run();
+    void run(true);
   });
   const busy = progressRing(t("Running the other"));
   busy.hidden = true;
-  const hint = el(
-    "p",
-    { class: "small muted" },
-    t("Choose another model or checkpoint, or type another text and press Enter."),
-  );
+  const hint = el("p", { class: "small muted", attrs: { role: "status" } });
+  const ofChanged = el("p", { class: "small muted" });
   const problem = createProblem(() => void run());
   const tokens = createNextTokensPair("compare-next-token", save, () => undefined);
   const lens = createLensColumns("compare-lens", save);
@@ -93,10 +91,11 @@ export function createDifferencesView({ section: makeSection, selection, save, e
       modelPicker.node,
       stepPicker.node,
       text,
-      button(t("Compare"), () => void run(), "primary"),
+      button(t("Compare"), () => void run(true), "primary"),
       busy,
     ),
     hint,
+    ofChanged,
     problem.node,
     compared,
   );
@@ -110,18 +109,22 @@ export function createDifferencesView({ section: makeSection, selection, save, e
     return { dir, text: written, isOther: dir !== own || written !== of.source.text };
   };
 
-  const run = async () => {
+  /** `isAsked`: by the user, who is told also that there is nothing to compare with. */
+  const run = async (isAsked = false) => {
     const of = current;
     const question = ++asked;
     problem.clear();
     if (!of) return;
     const { dir, text, isOther } = chosen(of);
+    const what = t("Choose another model or checkpoint, or type another text and press Enter.");
+    hint.textContent = isAsked && !isOther ? `${t("This is the same run.")} ${what}` : what;
     if (!isOther) {
       busy.hidden = true;
       setOther(null);
       return draw();
     }
     busy.hidden = false;
+    tellAwaited(compared, "computed");
     try {
       const next = await tools.alongside(dir, text);
       if (question !== asked) return tools.release(next);
@@ -156,6 +159,8 @@ export function createDifferencesView({ section: makeSection, selection, save, e
   const draw = async () => {
     const pair = pairNow();
     hint.hidden = pair !== null;
+    ofChanged.hidden = !pair?.runs[0].base;
+    if (pair) ofChanged.textContent = t("“{0}” is the changed run.", pair.names[0]);
     section.summarize("");
     if (!pair) {
       compared.hidden = true;
@@ -163,6 +168,7 @@ export function createDifferencesView({ section: makeSection, selection, save, e
     }
     const [a, b] = pair.runs;
     const isCurrent = () => current === a && other === b;
+    tellAwaited(compared, "computed");
     try {
       // Models of different tokenizers are refused here, in a sentence, before anything of them is shown.
       const difference = await a.compareTraces(b.trace.trace);
@@ -178,6 +184,7 @@ export function createDifferencesView({ section: makeSection, selection, save, e
       if (!lenses || !isCurrent()) return;
       lens.show(pair, lenses);
       await attention.show(pair);
+      if (isCurrent()) tellAwaited(compared, "there");
     } catch (error) {
       if (!isCurrent()) return;
       compared.hidden = true;
@@ -246,6 +253,7 @@ export function createDifferencesView({ section: makeSection, selection, save, e
       whole.hidden = reason !== "";
       current = reason === "" ? next : null;
       asked += 1;
+      tellAwaited(compared, "computed");
       if (!current) return setOther(null);
       void listModels(next).then(() => {
         if (current === next) void run();

@@ -4,6 +4,7 @@ import { createHeatmap, type HeatmapData } from "../../charts/heatmap";
 import { el, fill } from "../../dom";
 import { formatShape, formatValue } from "../../format";
 import { type Inspection, matrixOf, type ViewContext } from "../../inspection";
+import { tellAwaited } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
 import { createProblem } from "../../parts/problem";
@@ -55,17 +56,21 @@ export function createAllTokens({ selection, save }: Pick<ViewContext, "selectio
     save,
   );
 
+  const pictures = el("div", {}, heatmap.node, data.node);
+
   const draw = async () => {
     const asked = inspection;
     const of = name;
     if (!asked) return;
     problem.clear();
+    tellAwaited(pictures, "computed");
     try {
       const picture = pictureOfRotary(asked, of) ?? (await pictureOfValue(asked, of));
       if (asked !== inspection || of !== name) return;
       const { labels } = placeOf(asked, of);
       shown = { of: asked, name: of, labels, picture };
       const { size, says: text, ...rest } = picture;
+      tellAwaited(pictures, "there");
       fill(heading, t("All tokens"), el("span", { class: "number" }, size));
       says.textContent = text;
       heatmap.show({
@@ -78,14 +83,18 @@ export function createAllTokens({ selection, save }: Pick<ViewContext, "selectio
       mark();
       data.update();
     } catch (error) {
-      if (asked === inspection) problem.say(error);
+      if (asked !== inspection) return;
+      shown = null;
+      says.textContent = "";
+      tellAwaited(pictures, "failed");
+      problem.say(error);
     }
   };
   const mark = () => inspection && heatmap.mark(selectedAt(placeOf(inspection, shown?.name ?? name), selection.get()));
   selection.subscribe(mark);
 
   return {
-    nodes: [el("div", { class: "heading-row" }, heading, picker.node), says, problem.node, heatmap.node, data.node],
+    nodes: [el("div", { class: "heading-row" }, heading, picker.node), says, problem.node, pictures],
     show(next: Inspection) {
       inspection = next;
       const decoder = embeddingParts(next);

@@ -4,7 +4,7 @@ import type { Projection, VocabularyToken } from "../../../src/protocol/traceApi
 import { el, fill } from "../../dom";
 import { formatPercent, formatValue } from "../../format";
 import type { ViewContext } from "../../inspection";
-import { tellBusy } from "../../parts/busy";
+import { tellAwaited, tellBusy } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
@@ -60,6 +60,7 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
     },
     save,
   );
+  const picture = el("div", {}, scatter.node, data.node);
   const node = el(
     "div",
     { class: "embedding-part" },
@@ -67,8 +68,7 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
     says,
     adding,
     problem.node,
-    scatter.node,
-    data.node,
+    picture,
   );
   search.addEventListener("keydown", ({ key }) => {
     if (key === "Enter") void find();
@@ -131,15 +131,18 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
     drawChips();
     problem.clear();
     tellBusy(node, heading, titleOf(at), true);
+    tellAwaited(picture, "computed");
     try {
       const projection = await at.inspection.projection({ name: at.name, ids: drawn.map(({ id }) => id) });
       if (place !== at || (fits && added !== drawn)) return;
       shown = { of: at, added: drawn, projection };
       tellBusy(node, heading, titleOf(at), false);
+      tellAwaited(picture, "there");
       draw();
     } catch (error) {
       if (place !== at) return;
       tellBusy(node, heading, titleOf(at), false);
+      tellAwaited(picture, "failed");
       problem.say(error);
     }
   };

@@ -4,7 +4,7 @@ import { createHeatmap } from "../../charts/heatmap";
 import { el } from "../../dom";
 import { formatValue } from "../../format";
 import { matrixOf, type ViewContext } from "../../inspection";
-import { tellBusy } from "../../parts/busy";
+import { tellAwaited, tellBusy } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
 import { createProblem } from "../../parts/problem";
@@ -40,19 +40,20 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
     },
     save,
   );
+  const picture = el("div", {}, heatmap.node, data.node);
   const node = el(
     "div",
     { class: "embedding-part" },
     el("div", { class: "heading-row" }, heading),
     problem.node,
-    heatmap.node,
-    data.node,
+    picture,
   );
 
   const show = async (next: Place) => {
     place = next;
     problem.clear();
     tellBusy(node, heading, titleOf(next), true);
+    tellAwaited(picture, "computed");
     try {
       const { cols, values } = matrixOf(await next.inspection.tensor(next.name));
       const cosines = place === next ? await cosineMatrix(values, cols, () => place !== next) : null;
@@ -62,6 +63,7 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
     } catch (error) {
       if (place !== next) return;
       tellBusy(node, heading, titleOf(next), false);
+      tellAwaited(picture, "failed");
       problem.say(error);
     }
   };
@@ -69,6 +71,7 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
   const draw = (of: Place, cosines: Float32Array) => {
     const T = of.labels.length;
     tellBusy(node, heading, titleOf(of), false, t("computed here from the run’s values"));
+    tellAwaited(picture, "there");
     heatmap.show({
       title: titleOf(of),
       rows: T,

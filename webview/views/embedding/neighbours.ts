@@ -7,7 +7,7 @@ import { savedShapes } from "../../charts/shapes";
 import { el, fill } from "../../dom";
 import { formatValue } from "../../format";
 import type { Inspection, ViewContext } from "../../inspection";
-import { tellBusy } from "../../parts/busy";
+import { tellAwaited, tellBusy } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
@@ -88,17 +88,21 @@ export function createNeighbours(
       : t("Nearest to “{0}” at {1}", label, `${name}[0, ${position}]`);
     problem.clear();
     tellBusy(node, heading, title, true);
+    tellAwaited(list, "computed");
     try {
       const { nearest } = await inspection.neighbours({ of, among, count: COUNT });
       if (place !== at || selectedAt(at, selection.get()) !== position || asked !== among) return;
       const table = asked === "head" ? t("the head’s rows") : embeddingsOf(at);
       shown = { inspection, title, table, nearest };
       tellBusy(node, heading, title, false);
+      tellAwaited(list, "there");
       fill(list, ...nearest.map((each) => neighbour(each, `${table}\n${runText(inspection)}`)));
       data.update();
     } catch (error) {
       if (place !== at) return;
       tellBusy(node, heading, title, false);
+      shown = null;
+      list.replaceChildren();
       problem.say(error);
     }
   };
@@ -134,7 +138,7 @@ export function createNeighbours(
       const available = hasVocabulary(next);
       says.textContent = available
         ? t("By cosine, over the whole vocabulary. Choose one to draw it below.")
-        : t("Computed with the model, so not of trace files.");
+        : t("Not available for trace files: the vocabulary is in the model.");
       if (isOther || !available) {
         shown = null;
         list.replaceChildren();

@@ -1,6 +1,6 @@
 /** Where the vectors are taken that the parts of the view compare, and the tokens they are of. */
 
-import type { Inspection, Selection } from "../../inspection";
+import { type Inspection, type Selection, sourceTokenOf } from "../../inspection";
 import { ENCODER } from "../layers/layout";
 import { tokenLabel } from "../tokens/layout";
 
@@ -32,8 +32,8 @@ export const hasSameVocabulary = (a: Place, b: Place | null): boolean =>
   a.isSource === b?.isSource && a.inspection.trace.model.dir === b.inspection.trace.model.dir;
 
 /** The selected token among those of a place. */
-export const selectedAt = ({ isSource }: Place, { token, sourceToken = 0 }: Selection): number =>
-  isSource ? sourceToken : token;
+export const selectedAt = ({ isSource, inspection }: Place, selection: Selection): number =>
+  isSource ? sourceTokenOf(selection, inspection.trace) : selection.token;
 
 /** The selection of one of its tokens. */
 export const selectionOf = ({ isSource }: Place, token: number): Partial<Selection> =>

@@ -8,6 +8,7 @@ import { createHeatmap } from "../../charts/heatmap";
 import { el, fill } from "../../dom";
 import { formatShape, formatValue } from "../../format";
 import { type Inspection, matrixOf, type View, type ViewContext } from "../../inspection";
+import { tellAwaited } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { valueText } from "../../parts/provenance";
 import { t } from "../../strings";
@@ -49,7 +50,8 @@ export function createEmbeddingView({ section: makeSection, selection, save, exp
     },
     save,
   );
-  section.body.append(problem.node, ofToken, ofPosition, vectors.node, vectorData.node, ...all.nodes);
+  const ofOne = el("div", {}, ofToken, ofPosition, vectors.node, vectorData.node);
+  section.body.append(problem.node, ofOne, ...all.nodes);
   if (compared) section.body.append(compared.node);
 
   const rowsOfToken = () => {
@@ -109,14 +111,20 @@ export function createEmbeddingView({ section: makeSection, selection, save, exp
     if (!asked) return;
     const parts = embeddingParts(asked);
     problem.clear();
+    tellAwaited(ofOne, "computed");
     try {
       const tensors = await Promise.all(parts.map(({ name }) => asked.tensor(name)));
       if (asked !== current) return;
       loaded = { of: asked, labels: asked.trace.tokens.map(tokenLabel), parts, tensors };
+      tellAwaited(ofOne, "there");
       section.summarize(formatShape((tensors[0] as TraceTensor).shape));
       drawToken();
     } catch (error) {
-      if (asked === current) problem.say(error);
+      if (asked !== current) return;
+      loaded = null;
+      section.summarize("");
+      tellAwaited(ofOne, "failed");
+      problem.say(error);
     }
   };
 

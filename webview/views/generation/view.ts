@@ -1,5 +1,6 @@
 /** A generation step by step: what there was to choose from, what the sampler cut, and the branches of other choices. */
 
+import "../../parts/slider.css";
 import "./generation.css";
 import type { GenerationParams } from "../../../src/protocol/traceApi";
 import type { Completion } from "../../../src/protocol/webviewApi";
@@ -10,7 +11,7 @@ import type { Inspection, View, ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
-import { button } from "../../toolkit";
+import { button, progressRing } from "../../toolkit";
 import { visibleText } from "../tokens/layout";
 import { moveToken } from "../tokens/view";
 import { createBranchTree } from "./branchTree";
@@ -95,6 +96,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     if (event.key === "Enter" && !event.isComposing) void restart();
   });
   const stop = button(t("Stop"), () => writing?.abort());
+  const busy = progressRing(t("Writing"));
   const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
   const completed = el("p", { class: "small" });
   const ended = el("p", { class: "small" }, t("The model ends the text here: it writes nothing more."));
@@ -105,7 +107,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     attrs: { role: "listbox", "aria-label": t("Written tokens"), "aria-orientation": "horizontal" },
   });
   const slider = el("input", {
-    class: "scrubber-slider step-slider",
+    class: "slider step-slider",
     attrs: { type: "range", min: 1, step: 1, "aria-label": t("Step") },
     on: { input: () => look(branch, Number(slider.value) - 1) },
   });
@@ -170,7 +172,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     said,
     unchanged,
     settings.node,
-    el("div", { class: "buttons" }, generate, stop),
+    el("div", { class: "buttons" }, generate, stop, busy),
     problem,
     completed,
     ended,
@@ -315,7 +317,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     const steps = shownSteps();
     step = Math.max(0, Math.min(step, steps.length - 1));
     generate.disabled = false;
-    stop.hidden = writing === null;
+    stop.hidden = busy.hidden = writing === null;
     setAttr(result, "aria-busy", String(writing !== null));
     result.hidden = steps.length === 0;
     unchanged.hidden = !current?.base;
@@ -394,7 +396,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     // A window over a longer text moves in steps, which the engine does not tell.
     const place = position < nCtx ? position : t("last");
     const value = `softmax(logits[0, ${place}])[${id}] = ${formatValue(probability)}`;
-    return `${value}\n${t("entropy {0} bits", formatValue(each.entropyBits))}\n${t("after {0} tokens", position + 1)}, ${runText(generation.inspection)}`;
+    return `${value}\n${t("entropy {0} bits", formatValue(each.entropyBits))}\n${position === 0 ? t("after 1 token") : t("after {0} tokens", position + 1)}, ${runText(generation.inspection)}`;
   };
 
   const drawStep = (steps: readonly Step[]) => {
@@ -551,7 +553,10 @@ export function createGenerationView({ section: makeSection, selection, save, ex
         ? t("This model translates whole sentences; choose a model that writes on from a text.")
         : "";
     said.textContent =
-      why || t("What the model writes after these {0} tokens, one by one.", formatCount(prompt.length));
+      why ||
+      (prompt.length === 1
+        ? t("What the model writes after this token, one by one.")
+        : t("What the model writes after these {0} tokens, one by one.", formatCount(prompt.length)));
     for (const part of [settings.node, generate]) part.hidden = why !== "";
     problem.textContent = "";
     completed.textContent = "";

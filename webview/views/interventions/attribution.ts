@@ -4,6 +4,7 @@ import type { Attribution } from "../../../src/protocol/traceApi";
 import { el } from "../../dom";
 import { formatShort, formatValue } from "../../format";
 import type { Inspection } from "../../inspection";
+import { tellAwaited } from "../../parts/busy";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
@@ -15,6 +16,9 @@ import type { Target } from "./target";
 
 export interface AttributionPart {
   readonly node: HTMLElement;
+  /** What is there is of another question than the one that is made up. */
+  readonly await: () => void;
+  readonly fail: () => void;
   /** Of one run, or of the run before and after its changes. */
   readonly show: (runs: readonly Inspection[], position: number, target: Target) => Promise<void>;
 }
@@ -22,8 +26,8 @@ export interface AttributionPart {
 /** `pick` is called with a part that is chosen. */
 export function createAttribution(save: Save, pick: (part: AttributedRow) => void): AttributionPart {
   let order: "size" | "model" = "size";
-  let asked: readonly [readonly Inspection[], number, Target] | null = null;
-  let answers: readonly Attribution[] = [];
+  let asked: Question | null = null;
+  let shown: { readonly of: Question; readonly answers: readonly Attribution[] } | null = null;
   let rows: readonly AttributedRow[] = [];
 
   const title = el("h3", { class: "subheading" }, t("Direct logit attribution"));
@@ -45,8 +49,8 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
   const data = createDataBar(
     {
       fileName: () => "logit-attribution",
-      table: () => attributionTable(title.textContent ?? "", rows, namesOf(answers.length)),
-      of: () => (asked?.[0].length === 1 ? asked[0][0] : null),
+      table: () => attributionTable(title.textContent ?? "", rows, namesOf(shown?.answers.length ?? 1)),
+      of: () => (shown?.of[0].length === 1 ? shown.of[0][0] : shown?.of[0]),
       picture: chart.picture,
       svg: chart.svg,
     },
@@ -54,8 +58,11 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
   );
 
   const draw = () => {
-    if (!asked) return;
-    const [runs, position, target] = asked;
+    if (!shown) return;
+    const {
+      of: [runs, position, target],
+      answers,
+    } = shown;
     const names = namesOf(runs.length);
     rows = attributedRows(answers, order);
     title.textContent = t("What adds to the logit of “{0}” after position {1}", target.label, position);
@@ -91,31 +98,42 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
   const show: AttributionPart["show"] = async (...question) => {
     asked = question;
     problem.clear();
+    tellAwaited(part, "computed");
     const [runs, position, { id }] = question;
     try {
       const told: Attribution[] = [];
       for (const run of runs) told.push(await run.attribution({ position, token: id }));
       if (asked !== question) return;
-      answers = told;
+      shown = { of: question, answers: told };
+      tellAwaited(part, "there");
       draw();
     } catch (error) {
-      if (asked === question) problem.say(error);
+      if (asked !== question) return;
+      tellAwaited(part, "failed");
+      problem.say(error);
     }
   };
 
+  const part = el(
+    "div",
+    {},
+    title,
+    said,
+    el("div", { class: "pair-controls" }, orders.node, sums),
+    chart.node,
+    data.node,
+  );
   return {
-    node: el(
-      "section",
-      { class: "pair-part wide" },
-      title,
-      said,
-      el("div", { class: "pair-controls" }, orders.node, sums),
-      problem.node,
-      chart.node,
-      data.node,
-    ),
+    node: el("section", { class: "pair-part wide" }, problem.node, part),
+    await() {
+      asked = null;
+      tellAwaited(part, "computed");
+    },
+    fail: () => tellAwaited(part, "failed"),
     show,
   };
 }
+
+type Question = Parameters<AttributionPart["show"]>;
 
 const namesOf = (runs: number): string[] => (runs > 1 ? [t("before"), t("after")] : [t("added to the logit")]);

@@ -3,7 +3,7 @@
 import type { PatchedValue } from "../../../src/protocol/traceApi";
 import { createHeatmap } from "../../charts/heatmap";
 import { el } from "../../dom";
-import type { ExplorerTools, Inspection, Selection } from "../../inspection";
+import { type ExplorerTools, type Inspection, type Selection, sourceTokenOf } from "../../inspection";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { placeText } from "../../parts/interventionChips";
 import { createProblem } from "../../parts/problem";
@@ -284,9 +284,9 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
   };
 
   const look = () => {
-    const { token, sourceToken = 0 } = selection.get();
-    const last = base ? tokensIn(base).length - 1 : 0;
-    const position = Math.max(0, Math.min(isEncoder ? sourceToken : token, last));
+    if (!base) return;
+    const now = selection.get();
+    const position = isEncoder ? sourceTokenOf(now, base.trace) : Math.min(now.token, base.trace.tokens.length - 1);
     if (Number(here.value) !== position) {
       here.value = String(position);
       placeBeside();

@@ -1,11 +1,13 @@
 /** What follows when parts of the model are switched off, scaled, or given what they were in another text. */
 
+import "../../parts/slider.css";
 import "../pair/pair.css";
 import type { Intervention, Part, PatchedValue } from "../../../src/protocol/traceApi";
 import { createHeatmap } from "../../charts/heatmap";
 import { el, fill } from "../../dom";
 import { formatValue } from "../../format";
 import type { ExplorerTools, Inspection, View, ViewContext } from "../../inspection";
+import { tellAwaited } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { interventionChip, interventionText } from "../../parts/interventionChips";
 import { createProblem } from "../../parts/problem";
@@ -79,13 +81,26 @@ export function createInterventionsView({ section: makeSection, selection, save,
     save,
   );
   const slider = el("input", {
+    class: "slider",
     attrs: { type: "range", min: -1, max: 3, step: 0.05, value: 1 },
     on: { input: () => setFactor(Number(slider.value)) },
   });
   const sliderLabel = el("span", { class: "small" });
   const chips = el("ul", { class: "chips", attrs: { "aria-label": t("Changes of this view") } });
-  const apply = button(t("Apply to all views"), () => tools.interventions.set({ list: [...list] }), "primary");
-  const clear = button(t("Clear"), () => setList([]));
+  // Both are disabled by what they do: who pressed them goes on with the parts.
+  const apply = button(
+    t("Apply to all views"),
+    () => {
+      tools.interventions.set({ list: [...list] });
+      parts.focus();
+    },
+    "primary",
+  );
+  const clear = button(t("Clear"), () => {
+    setList([]);
+    if (isInForce()) tools.interventions.set({ list: [] });
+    parts.focus();
+  });
   const busy = progressRing(t("Running with the changes"));
   busy.hidden = true;
   const spoken = el("span", { class: "small", attrs: { role: "status" } });
@@ -106,7 +121,10 @@ export function createInterventionsView({ section: makeSection, selection, save,
   const lens = createLensColumns("interventions-lens", save);
   const attention = createAttentionPair("interventions-attention", save, selection);
   const strip = createDivergenceStrip("interventions-kl", save, (token) => selection.set({ token }));
-  const pairProblem = createProblem(() => void whileBusy(drawPair()));
+  const pairProblem = createProblem(() => {
+    void whileBusy(drawPair());
+    void whileBusy(drawAttribution());
+  });
   const compared = el("div", { class: "pair-parts" }, tokens.node, lens.node, attention.node, strip.node);
   const nothingChanged = el(
     "p",
@@ -135,7 +153,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
       "p",
       { class: "small muted" },
       t(
-        "Click a part, or choose it by arrow keys and Enter: off, doubled, and as it was. The slider sets any factor. The numbers are factors of what the part adds to the residual stream; the colours show them less 1.",
+        "Click a part, or choose it by arrow keys and Enter: off, doubled, and as it was. The slider sets any factor. The numbers are factors of what the part adds to the residual stream; the colours show how far they are from 1.",
       ),
     ),
     parts.node,
@@ -167,6 +185,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
   };
   const setList = (next: readonly Intervention[]) => {
     list = next;
+    spoken.textContent = "";
     drawChanges();
     clearTimeout(resting);
     resting = setTimeout(() => void whileBusy(run()), REST);
@@ -256,12 +275,14 @@ export function createInterventionsView({ section: makeSection, selection, save,
     sliderLabel.textContent = t("Factor: {0}", named);
     slider.setAttribute("aria-label", t("Factor"));
     slider.setAttribute("aria-valuetext", named);
-    clear.disabled = list.length === 0;
+    clear.disabled = list.length === 0 && !isInForce();
     apply.disabled = isApplied();
     fill(chips, ...list.map(drawChip));
     markPart();
     partsData.update();
   };
+  /** Whether anything is changed in all views. */
+  const isInForce = () => tools.interventions.get().list.length > 0;
   const isApplied = () => {
     const { list: now } = tools.interventions.get();
     return JSON.stringify(now) === JSON.stringify(list);
@@ -286,6 +307,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
     nothingChanged.hidden = pair !== null;
     section.summarize(changed || !base ? "" : t("nothing changed"));
     if (!pair) return;
+    tellAwaited(compared, "computed");
     const [before, after] = pair.runs;
     const isCurrent = () => base === before && changed === after;
     try {
@@ -295,12 +317,15 @@ export function createInterventionsView({ section: makeSection, selection, save,
       await attention.show(pair);
       const difference = await before.compareTraces(after.trace.trace);
       if (!isCurrent()) return;
+      tellAwaited(compared, "there");
       strip.show(pair, difference);
       strip.mark(position());
       const bits = difference.divergence[position()] as number;
       section.summarize(t("KL {0} bits after token {1}", formatValue(bits), position()));
     } catch (error) {
-      if (isCurrent()) pairProblem.say(error);
+      if (!isCurrent()) return;
+      tellAwaited(compared, "failed");
+      pairProblem.say(error);
     }
   };
 
@@ -309,6 +334,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
     const of = base;
     if (!of) return;
     const at = position();
+    attribution.await();
     if (!watched.get().target?.isChosen) {
       try {
         const answer = await of.lens({ positions: [at, at + 1], count: 1 });
@@ -321,7 +347,9 @@ export function createInterventionsView({ section: makeSection, selection, save,
           });
         }
       } catch (error) {
-        if (base === of) pairProblem.say(error);
+        if (base !== of) return;
+        attribution.fail();
+        pairProblem.say(error);
         return;
       }
     }
@@ -370,6 +398,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
       clearTimeout(resting);
       base = reason === "" ? (next.base ?? next) : null;
       list = trace.interventions ?? [];
+      if (list.length === 0) spoken.textContent = "";
       if (!base) return setChanged(null, false);
       ofTranslator.hidden = !trace.source;
       grid = partGrid(stacksOf(base.trace));

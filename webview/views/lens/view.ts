@@ -6,6 +6,7 @@ import { createLineChart } from "../../charts/lineChart";
 import { el, fill } from "../../dom";
 import { formatCount, formatPercent, formatValue } from "../../format";
 import type { Inspection, View, ViewContext } from "../../inspection";
+import { tellAwaited } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
@@ -112,13 +113,18 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
     },
     save,
   );
+  const pictures = el(
+    "div",
+    {},
+    heatmap.node,
+    data.node,
+    el("div", { class: "lens-detail" }, el("div", {}, cellTitle, list), chartPart),
+  );
   section.body.append(
     said,
     el("div", { class: "lens-controls" }, colors.node, midway, track, untrack, notFound),
     problem.node,
-    heatmap.node,
-    data.node,
-    el("div", { class: "lens-detail" }, el("div", {}, cellTitle, list), chartPart),
+    pictures,
   );
 
   let typing: ReturnType<typeof setTimeout> | undefined;
@@ -154,6 +160,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
     asked += 1;
     columns = new Map();
     problem.clear();
+    tellAwaited(pictures, "computed");
     const T = current?.trace.tokens.length ?? 0;
     for (const [from, to] of missingTiles(selection.get().token, selection.get().token + 1, T, () => false)) {
       await loadTile(from, to);
@@ -187,9 +194,12 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
       ({ places, convention } = lens);
       if (place >= places.length) place = places.length - 1;
       for (const [position, cells] of columnsOf(lens)) columns.set(position, cells);
+      tellAwaited(pictures, "there");
       draw();
     } catch (error) {
-      if (question === asked) problem.say(error);
+      if (question !== asked) return;
+      if (columns.size === 0) tellAwaited(pictures, "failed");
+      problem.say(error);
     }
   };
 

@@ -36,7 +36,7 @@ export function createSamplerControls(changed: () => void): SamplerControls {
   const row = (kind: Setting) => {
     const name = titles[kind];
     const slider = el("input", {
-      class: "sampler-slider",
+      class: "slider sampler-slider",
       attrs: { type: "range", min: 0, "aria-label": name },
       on: { input: () => set({ [kind]: Number(slider.value) }) },
     });
@@ -63,7 +63,7 @@ export function createSamplerControls(changed: () => void): SamplerControls {
     };
   };
   const rows = (Object.keys(titles) as Setting[]).map(row);
-  const reset = button(t("The model’s own"), () => set(OWN));
+  const reset = button(t("Reset"), () => set(OWN));
 
   const draw = () => {
     const ranges = settingRanges(vocabSize);

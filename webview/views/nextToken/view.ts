@@ -3,6 +3,7 @@
  * Explorer, after the selected token, and beside it what a sampler draws from.
  */
 
+import "../../parts/slider.css";
 import "./nextToken.css";
 import type { NextToken } from "../../../src/protocol/engineApi";
 import type { SamplerView } from "../../../src/protocol/traceApi";

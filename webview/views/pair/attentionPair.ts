@@ -4,7 +4,7 @@ import type { Curve } from "../../charts/colorScale";
 import { createHeatmap } from "../../charts/heatmap";
 import { el } from "../../dom";
 import { formatValue } from "../../format";
-import { type Inspection, matrixOf, type Selection } from "../../inspection";
+import { type Inspection, matrixOf, type Selection, sourceTokenOf } from "../../inspection";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { runText, valueText } from "../../parts/provenance";
@@ -162,7 +162,7 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
           formatValue(value),
         )}\n${runText(runs[1])} − ${runText(runs[0])}`,
     );
-    const [rowA, rowB] = kindA.id === "encoder" ? [now.sourceToken ?? null, null] : positions;
+    const [rowA, rowB] = kindA.id === "encoder" ? [sourceTokenOf(now, runs[0].trace), null] : positions;
     first.mark(rowA);
     second.mark(rowB);
     difference.mark(rowA);

@@ -10,7 +10,7 @@ import { type ColorScale, sequentialScale, toCss } from "../../charts/colorScale
 import { savedShapes } from "../../charts/shapes";
 import { el, fill } from "../../dom";
 import { formatCount, formatShort, formatValue } from "../../format";
-import type { Inspection, View, ViewContext } from "../../inspection";
+import { type Inspection, sourceTokenOf, type View, type ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { runText } from "../../parts/provenance";
@@ -40,14 +40,23 @@ export function createTokensView({ section: makeSection, selection, save, explor
   let expected: Expectations | null = null;
   /** The token under the pointer, or with the focus, whose numbers are told. */
   let looked: number | null = null;
+  /** Whether that is a token of what a translator reads; where none is looked at, which was chosen last. */
+  let looksAtSource = false;
+  let choseSource = false;
 
-  const look = (index: number | null) => {
+  const look = (index: number | null, ofSource = false) => {
     looked = index;
+    looksAtSource = ofSource;
+    drawDetails();
+  };
+  const choose = (index: number, ofSource: boolean) => {
+    choseSource = ofSource;
+    selection.set(ofSource ? { sourceToken: index } : { token: index });
     drawDetails();
   };
   const strip = createChips(
     t("Tokens"),
-    (token) => selection.set({ token }),
+    (token) => choose(token, false),
     (index) => {
       look(index);
       if (source.length === 0) comparison?.link(tokens[index ?? -1]);
@@ -56,8 +65,11 @@ export function createTokensView({ section: makeSection, selection, save, explor
   /** Of a translator: what it reads, above what it writes. */
   const sourceStrip = createChips(
     t("Tokens of the source"),
-    (sourceToken) => selection.set({ sourceToken }),
-    (index) => comparison?.link(source[index ?? -1]),
+    (sourceToken) => choose(sourceToken, true),
+    (index) => {
+      look(index, true);
+      comparison?.link(source[index ?? -1]);
+    },
   );
   const read = el("h3", { class: "subheading" }, t("Source"));
   const written = el("h3", { class: "subheading" });
@@ -86,7 +98,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
     explorer &&
     createComparison(explorer, save, {
       linked: (from, end) => (source.length > 0 ? sourceStrip : strip).link(from, end),
-      choose: (index) => selection.set(source.length > 0 ? { sourceToken: index } : { token: index }),
+      choose: (index) => choose(index, source.length > 0),
       changed: () => drawOwn(),
     });
 
@@ -119,14 +131,23 @@ export function createTokensView({ section: makeSection, selection, save, explor
   if (comparison) section.body.append(comparison.node);
   if (explorer) onThemeChange(() => drawColors());
 
-  const markSource = () => sourceStrip.mark(Math.min(selection.get().sourceToken ?? 0, source.length - 1));
+  const markSource = () => {
+    if (current) sourceStrip.mark(sourceTokenOf(selection.get(), current.trace));
+    drawDetails();
+  };
   const mark = (index: number) => {
     strip.mark(index);
     drawDetails();
   };
   selection.subscribe((now, before) => {
-    if (now.token !== before.token) mark(now.token);
-    if (now.sourceToken !== before.sourceToken) markSource();
+    if (now.token !== before.token) {
+      choseSource = false;
+      mark(now.token);
+    }
+    if (now.sourceToken !== before.sourceToken) {
+      choseSource = true;
+      markSource();
+    }
   });
 
   /** Asks how the tokens were expected, if that is to be seen, and draws. */
@@ -236,11 +257,17 @@ export function createTokensView({ section: makeSection, selection, save, explor
   };
 
   const drawDetails = () => {
-    const index = looked ?? selection.get().token;
-    const token = tokens[index];
+    if (!current) return;
+    const isOfSource = looked === null ? choseSource && source.length > 0 : looksAtSource;
+    const chosen = isOfSource ? sourceTokenOf(selection.get(), current.trace) : selection.get().token;
+    const index = looked ?? chosen;
+    const token = (isOfSource ? source : tokens)[index];
     if (!token) return fill(details);
-    fill(details, ...fieldsOf(detailsOf(token, index)));
-    if (!expected || !current) return;
+    const stack: [string, string][] =
+      source.length > 0 ? [[t("text"), isOfSource ? t("Source") : t("Translation")]] : [];
+    fill(details, ...fieldsOf([...stack, ...detailsOf(token, index)]));
+    // What is read is not expected.
+    if (!expected || isOfSource) return;
     const isKnown = !Number.isNaN(expected.surprisal[index]);
     const said = (value: number) => (isKnown ? formatValue(value) : t("nothing was before it"));
     details.append(
