@@ -3,10 +3,18 @@
 import "./theme.css";
 import "./training.css";
 import type { CheckpointInfo } from "../src/protocol/engineApi";
-import type { FinderState, RunPhase, RunQueueState, TrainingEvents, TrainingHost } from "../src/protocol/webviewApi";
+import type {
+  Action,
+  FinderState,
+  RunPhase,
+  RunQueueState,
+  TrainingEvents,
+  TrainingHost,
+} from "../src/protocol/webviewApi";
 import { el, fill, setAttr } from "./dom";
 import { formatCount, formatDuration, formatParameters, formatPercent } from "./format";
 import { connectHost, remember, remembered } from "./host";
+import { emptyNotice } from "./parts/notices";
 import { t, useStrings } from "./strings";
 import { badge, button, progressRing, registerControls } from "./toolkit";
 import { createCheckpointsView } from "./views/checkpoints/view";
@@ -87,9 +95,9 @@ async function start(): Promise<void> {
   host.on("queue", (queue) => changed({ queue }));
   host.on("finder", (finder) => changed({ finder }));
 
-  const { strings, run: first } = await host.call("ready", {});
+  const { strings, run: first, hasRuns } = await host.call("ready", {});
   useStrings(strings);
-  const show = mount();
+  const show = mount(hasRuns);
   draw = () => show(shown);
   changed(shown.run ? {} : { run: first && fromSnapshot(first) });
 }
@@ -106,7 +114,7 @@ const REMEMBERED = {
 };
 
 /** Builds the page and answers the function that shows a run in it. */
-function mount(): (shown: Shown) => void {
+function mount(hasRuns: boolean): (shown: Shown) => void {
   let memory = remembered(REMEMBERED);
   const note = (change: Partial<typeof REMEMBERED>) => {
     memory = { ...memory, ...change };
@@ -128,6 +136,13 @@ function mount(): (shown: Shown) => void {
   const unpause = button(t("Go on"), () => ask(host.call("pause", { paused: false })), "primary");
   const stop = button(t("Stop"), () => ask(host.call("stop", {})));
   const resume = button(t("Resume"), () => ask(host.call("resume", {})), "primary");
+  let branchStep: number | null = null;
+  const branch = button(
+    "",
+    () =>
+      ask(branchStep === null ? host.call("act", { action: "trainModel" }) : host.call("branch", { step: branchStep })),
+    "primary",
+  );
   const inspect = button(t("Look inside"), () => ask(host.call("activate", { inspect: true })));
   const use = button(t("Use this model"), () => ask(host.call("activate", { inspect: false })));
   const exportProject = button(t("Export to PyTorch"), () => ask(host.call("exportProject", {})));
@@ -170,13 +185,17 @@ function mount(): (shown: Shown) => void {
     { class: "run-header" },
     el("div", { class: "run-title" }, title, phase),
     facts,
-    el("div", { class: "buttons" }, pause, unpause, resume, stop, inspect, use, exportProject),
+    el("div", { class: "buttons" }, pause, unpause, resume, branch, stop, inspect, use, exportProject),
     failed,
     progress,
   );
   const views = [comparison, curves, task, samples, checkpoints, painted, record];
   main.append(header, notice, spoken, queue.node, finder.node, figures, ...views.map(({ node }) => node));
 
+  const beginnings: readonly Action[] = [
+    { id: "trainModel", label: t("Train Tiny GPT") },
+    ...(hasRuns ? [{ id: "openRun", label: t("Open a run…") } as const] : []),
+  ];
   let saidPhase: RunPhase | null = null;
   return ({ run, others, ...more }) => {
     queue.show(more.queue);
@@ -186,7 +205,9 @@ function mount(): (shown: Shown) => void {
       fill(
         notice,
         el("h1", {}, t("Training")),
-        el("p", { class: "muted" }, t("No run is shown. Start one with “Decoder Lab: Train Tiny GPT”.")),
+        emptyNotice({ reason: t("No run is shown."), actions: beginnings }, (action) =>
+          ask(host.call("act", { action })),
+        ),
       );
       return;
     }
@@ -203,6 +224,14 @@ function mount(): (shown: Shown) => void {
     resume.hidden = !actions.resume;
     inspect.hidden = use.hidden = exportProject.hidden = !actions.use;
     if (actions.resume) resume.textContent = t("Resume from step {0}", formatCount(run.checkpointStep ?? 0));
+
+    branch.hidden = !actions.branch;
+    // What was saved before the first step is nothing to go on from.
+    branchStep = more.checkpoints.findLast(({ step }) => step > 0)?.step ?? null;
+    if (actions.branch) {
+      branch.textContent =
+        branchStep === null ? t("Train again…") : t("Branch from step {0}…", formatCount(branchStep));
+    }
 
     const steps = stepsOf(run);
     const done = steps ? stepOf(run) / steps : (run.prepared ?? 0);
@@ -226,7 +255,7 @@ function mount(): (shown: Shown) => void {
     // A task makes its own examples.
     painted.node.hidden = run.record?.facts["data.kind"] === "task" || run.checkpointStep === null;
     record.show(run);
-    if (state.phase !== saidPhase) spoken.textContent = t("The run is {0}.", phaseName(state.phase));
+    if (state.phase !== saidPhase) spoken.textContent = saidOf(state.phase);
     saidPhase = state.phase;
   };
 }
@@ -242,6 +271,20 @@ function phaseName(phase: RunPhase): string {
     failed: t("failed"),
   };
   return names[phase];
+}
+
+/** What a screen reader says of a phase. */
+function saidOf(phase: RunPhase): string {
+  const sentences: { readonly [P in RunPhase]: string } = {
+    preparing: t("The run is being prepared."),
+    running: t("The run goes on."),
+    paused: t("The run is paused."),
+    stopping: t("The run is being stopped."),
+    stopped: t("The run was stopped."),
+    done: t("The run is done."),
+    failed: t("The run failed."),
+  };
+  return sentences[phase];
 }
 
 function factsOf({ preset, started, record }: Run): string {
@@ -268,9 +311,7 @@ function noticeOf({ state: { phase, message }, prepared, warnings }: Run): HTMLE
     const warning = warnings.at(-1);
     return [
       ...(message ? [el("p", { class: "muted" }, message)] : []),
-      ...(warning
-        ? [el("div", { class: "problem warning" }, t("Step {0}: {1}", formatCount(warning.step), warning.message))]
-        : []),
+      ...(warning ? [el("div", { class: "problem warning" }, warning.message)] : []),
     ];
   }
   const share = prepared === null ? "" : ` ${formatPercent(prepared)}`;

@@ -2,6 +2,9 @@
 
 import { l10n } from "./l10n";
 
+/** 100000 -> "100,000", as the pages write it. */
+export const grouped = (n: number): string => n.toLocaleString("en-US");
+
 /** 270226 -> "270 k", 10788864 -> "10.8 M". */
 export const count = (n: number): string => inThousands(n, ["k", "M", "G"]) ?? String(n);
 

@@ -1,13 +1,10 @@
 /** Runs take turns: one trains, the others wait in an order that the user can change. Knows nothing of VS Code. */
 
 import { RemoteError } from "../protocol/rpc";
-import type { QueueChange, RunQueueState } from "../protocol/webviewApi";
+import type { QueueChange, QueuedRun, RunQueueState } from "../protocol/webviewApi";
 import { l10n } from "./l10n";
 
-interface Waiting {
-  readonly id: number;
-  readonly name: string;
-  readonly preset: string;
+interface Waiting extends QueuedRun {
   readonly start: (end: EndTurn) => void;
   readonly leave: (why: Error) => void;
 }
@@ -28,13 +25,14 @@ export class RunQueue {
   }
 
   get state(): RunQueueState {
-    return { waiting: this.#waiting.map(({ id, name, preset }) => ({ id, name, preset })), held: this.#held };
+    const waiting = this.#waiting.map(({ id, name, preset, about }) => ({ id, name, preset, about }));
+    return { waiting, held: this.#held };
   }
 
   /** Waits for a turn, which lasts until it is ended. Rejects as cancelled when it is taken out of the queue. */
-  turn(name: string, preset: string): Promise<EndTurn> {
+  turn(name: string, preset: string, about: string): Promise<EndTurn> {
     return new Promise((start, leave) => {
-      this.#waiting = [...this.#waiting, { id: ++this.#count, name, preset, start, leave }];
+      this.#waiting = [...this.#waiting, { id: ++this.#count, name, preset, about, start, leave }];
       this.#next();
     });
   }

@@ -3,7 +3,15 @@
 import { readdir, readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { CheckpointInfo, EvalReport, StepReport } from "../protocol/engineApi";
-import type { Facts, RunRecord, RunSnapshot, RunWarning, SampleReport, UpdateReport } from "../protocol/webviewApi";
+import type {
+  Facts,
+  RunRecord,
+  RunSnapshot,
+  RunState,
+  RunWarning,
+  SampleReport,
+  UpdateReport,
+} from "../protocol/webviewApi";
 
 export interface RunReports {
   readonly reports: readonly StepReport[];
@@ -71,11 +79,19 @@ export async function readRun(dir: string): Promise<RunSnapshot> {
     dir,
     name: typeof facts.name === "string" ? facts.name : basename(dir),
     preset: typeof facts.preset === "string" ? facts.preset : "",
-    state: { phase: done ? "done" : "stopped", message: null, secondsLeft: null },
+    state: endOf(facts, done, reports.warnings),
     started: null,
     checkpointStep: step,
     record,
   };
+}
+
+/** How a run ended, as far as its folder says. */
+function endOf(facts: Facts, done: boolean, warnings: readonly RunWarning[]): RunState {
+  if (facts["ended.reason"] === "diverged") {
+    return { phase: "failed", message: warnings.at(-1)?.message ?? null, secondsLeft: null, diverged: true };
+  }
+  return { phase: done ? "done" : "stopped", message: null, secondsLeft: null };
 }
 
 /** training.json of a model folder; null where there is none, or none that can be read. */

@@ -1,8 +1,10 @@
 /** A training run as this window knows it: what it reported so far, and the requests that steer it. */
 
 import type { EngineApi, TrainEvent, TrainResult } from "../protocol/engineApi";
-import { type CallOptions, isCancelled, type Params, type Progress, type Result } from "../protocol/rpc";
+import { type CallOptions, isCancelled, type Params, type Progress, RemoteError, type Result } from "../protocol/rpc";
 import type { RunPhase, RunSnapshot, RunState } from "../protocol/webviewApi";
+import { settingLabel } from "./commands/trainingChoices";
+import { grouped } from "./format";
 import { l10n } from "./l10n";
 import { thin, upTo } from "./runReports";
 
@@ -17,7 +19,12 @@ export interface Engine {
 
 /** How a run begins: anew, from the last checkpoint of a folder, or in a new folder from a checkpoint of another run. */
 export type RunRequest =
-  | { readonly kind: "train"; readonly params: EngineApi["train"]["params"] }
+  | {
+      readonly kind: "train";
+      readonly params: EngineApi["train"]["params"];
+      /** How far it goes. */
+      readonly steps: number;
+    }
   | {
       readonly kind: "branch";
       readonly params: EngineApi["branch"]["params"];
@@ -43,6 +50,14 @@ export const nameOf = (request: RunRequest): string => (request.kind === "resume
 
 export const presetOf = (request: RunRequest): string =>
   request.kind === "train" ? request.params.preset : request.preset;
+
+/** What tells a run from others of its preset: how far it goes, and the settings that were changed. */
+export function aboutOf(request: RunRequest): string {
+  const { "train.steps": wanted, ...changed } = request.kind === "resume" ? {} : (request.params.set ?? {});
+  const steps = request.kind === "train" ? request.steps : request.kind === "resume" ? request.params.steps : wanted;
+  const settings = Object.entries(changed).map(([name, value]) => `${settingLabel(name)} ${value}`);
+  return [...(typeof steps === "number" ? [l10n.t("{0} steps", grouped(steps))] : []), ...settings].join(" · ");
+}
 
 export interface RunListener {
   event(event: TrainEvent): void;
@@ -129,8 +144,11 @@ export class TrainingRun {
         this.#setState("stopped", null);
         throw error;
       }
-      const message = this.#withWhatIsKept(error instanceof Error ? error.message : String(error));
-      this.#setState("failed", message);
+      const diverged = error instanceof RemoteError && error.code === "diverged";
+      const reason = error instanceof Error ? error.message : String(error);
+      // Of a run that diverged the engine says itself what to do: resumed, it would only do so again.
+      const message = diverged ? reason : this.#withWhatIsKept(reason);
+      this.#setState("failed", message, diverged);
       throw new Error(message, { cause: error });
     }
   }
@@ -215,12 +233,12 @@ export class TrainingRun {
 
   #withWhatIsKept(message: string): string {
     if (this.#checkpointStep === null) return message;
-    return `${message} ${l10n.t("Step {0} is saved; Resume goes on from there.", this.#checkpointStep)}`;
+    return `${message} ${l10n.t("Step {0} is saved; Resume goes on from there.", grouped(this.#checkpointStep))}`;
   }
 
-  #setState(phase: RunPhase, message: string | null): void {
+  #setState(phase: RunPhase, message: string | null, diverged = false): void {
     const secondsLeft = phase === "running" || phase === "paused" ? this.#state.secondsLeft : null;
-    this.#state = { phase, message, secondsLeft };
+    this.#state = { phase, message, secondsLeft, ...(diverged && { diverged }) };
     this.#listener.state(this.#state);
   }
 }

@@ -10,7 +10,16 @@ import { l10n } from "./l10n";
 import type { ModelLibrary } from "./modelLibrary";
 import { type EndTurn, RunQueue } from "./runQueue";
 import type { RunReports } from "./runReports";
-import { type Before, folderOf, isActive, nameOf, presetOf, type RunRequest, TrainingRun } from "./trainingRun";
+import {
+  aboutOf,
+  type Before,
+  folderOf,
+  isActive,
+  nameOf,
+  presetOf,
+  type RunRequest,
+  TrainingRun,
+} from "./trainingRun";
 
 /** Starts a run whose turn it is; the promise ends with it. `saved` is what a resumed run left in its folder. */
 export type StartRun = (saved?: RunReports) => Promise<TrainResult>;
@@ -69,7 +78,7 @@ export class Trainings implements vscode.Disposable {
     if (this.#taken.has(dir)) throw new Error(l10n.t("“{0}” is training or waits for it already.", nameOf(request)));
     this.#taken.add(dir);
     try {
-      const end = await this.#queue.turn(nameOf(request), presetOf(request));
+      const end = await this.#queue.turn(nameOf(request), presetOf(request), aboutOf(request));
       return (saved) => this.#run(request, saved, end);
     } catch (error) {
       this.#taken.delete(dir);

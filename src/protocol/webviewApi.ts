@@ -60,7 +60,7 @@ export interface FileToSave {
 }
 
 /** What a button in a webview may ask the host to do. */
-export type HostAction = "chooseModel" | "trainModel" | "importModel" | "restartEngine" | "showLog";
+export type HostAction = "chooseModel" | "trainModel" | "importModel" | "restartEngine" | "showLog" | "openRun";
 
 /** A button in a webview. */
 export interface Action {
@@ -159,7 +159,15 @@ export interface ExplorerEvents extends InspectorEvents, ScrubberEvents {
 
 /** Asked by the training view. Every method is about the run that the view shows. */
 export interface TrainingHost {
-  ready: Method<Empty, { readonly strings: Strings; readonly run: RunSnapshot | null }>;
+  ready: Method<
+    Empty,
+    {
+      readonly strings: Strings;
+      readonly run: RunSnapshot | null;
+      /** Whether a model has a run that could be shown. */
+      readonly hasRuns: boolean;
+    }
+  >;
   pause: Method<{ readonly paused: boolean }, null>;
   /** Ends the run; what was learned is kept. */
   stop: Method<Empty, null>;
@@ -217,6 +225,8 @@ export interface QueuedRun {
   readonly id: number;
   readonly name: string;
   readonly preset: string;
+  /** How far it goes, and the settings that were changed; "" where neither is known. */
+  readonly about: string;
 }
 
 /** A learning rate that grows from step to step, and the loss at each. */
@@ -246,6 +256,8 @@ export interface RunState {
   /** What is prepared, or why the run failed and what to do. */
   readonly message: string | null;
   readonly secondsLeft: number | null;
+  /** Of a run that failed: its numbers grew until they were none. Resumed as it is, it fails again. */
+  readonly diverged?: boolean;
 }
 
 /** Everything that is known of a run, so that the view can be drawn from nothing. */

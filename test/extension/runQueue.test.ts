@@ -16,7 +16,7 @@ beforeEach(() => {
 const names = () => queue.state.waiting.map(({ name }) => name);
 const idOf = (name: string) => queue.state.waiting.find((each) => each.name === name)?.id ?? -1;
 const enter = (name: string) =>
-  queue.turn(name, "char").then((end) => {
+  queue.turn(name, "char", "500 steps").then((end) => {
     started.push(name);
     ends.set(name, end);
   });

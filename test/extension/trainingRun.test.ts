@@ -1,11 +1,15 @@
 import { describe, expect, test, vi } from "vitest";
-import { type Engine, TrainingRun } from "../../src/extension/trainingRun";
+import { aboutOf, type Engine, TrainingRun } from "../../src/extension/trainingRun";
 import type { EngineApi, TrainEvent, TrainResult } from "../../src/protocol/engineApi";
 import { connect, type Handlers, isCancelled, serve } from "../../src/protocol/rpc";
 import type { RunState } from "../../src/protocol/webviewApi";
 import { portPair } from "../helpers/portPair";
 
-const request = { kind: "train", params: { preset: "char", out: "/m/fox", name: "Fox", device: "cpu" } } as const;
+const request = {
+  kind: "train",
+  params: { preset: "char", out: "/m/fox", name: "Fox", device: "cpu" },
+  steps: 20,
+} as const;
 const report = (step: number) => ({ step, loss: 4 - step / 100, lr: 1e-3, gradNorm: 1, tokensPerSecond: 1000 });
 const steps = (from: number, to: number): TrainEvent => ({
   kind: "steps",
@@ -98,6 +102,23 @@ describe("a run", () => {
       message: "The engine was killed. Step 10 is saved; Resume goes on from there.",
       secondsLeft: null,
     });
+  });
+
+  test("that diverged does not say that it could go on", async () => {
+    const { run: fox, states } = run((_, { report: tell }) => {
+      tell({ kind: "checkpoint", step: 10 });
+      throw Object.assign(new Error("Training diverged at step 12."), { code: "diverged" });
+    });
+    await expect(fox.go(request)).rejects.toThrow(/^Training diverged at step 12\.$/);
+    expect(states.at(-1)).toMatchObject({ phase: "failed", diverged: true });
+    expect(fox.snapshot().checkpointStep).toBe(10);
+  });
+
+  test("tells itself from others by its steps and by what was changed", () => {
+    const set = { "train.steps": 12000, "train.schedule.lr": 0.01, "model.nLayers": 2 };
+    const changed = { ...request, params: { ...request.params, set }, steps: 12000 } as const;
+    expect(aboutOf(changed)).toBe("12,000 steps · Learning rate 0.01 · Layers 2");
+    expect(aboutOf({ kind: "resume", params: { dir: "/m/fox" }, name: "Fox", preset: "char" })).toBe("");
   });
 
   test("resumed, its curves go on from the checkpoint", async () => {

@@ -35,7 +35,7 @@ describe("the status item", () => {
 
   test("says on hover what goes on and where", () => {
     expect(statusText({ ...idle, run }).tooltip).toEqual([
-      "Hare: step 450 of 1000, loss 2.500, 1 min left",
+      "Hare: step 450 of 1,000, loss 2.500, 1 min left",
       "Model: Fox",
       "Device: CPU",
     ]);

@@ -116,7 +116,7 @@ const shared = {
 
 const server = serve<ExplorerHost & ScrubberHost & Omit<TrainingHost, "ready">, ExplorerEvents & TrainingEvents>(port, {
   ...shared,
-  ready: noted("ready", () => ({ strings: {}, follow: lab.follow, run: lab.run })),
+  ready: noted("ready", () => ({ strings: {}, follow: lab.follow, run: lab.run, hasRuns: true })),
   inspectText: noted("inspectText", ({ text }) => {
     lab.inspect(text, "typed", "typed text");
     return null;

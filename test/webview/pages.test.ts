@@ -365,7 +365,7 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       await page.getByText("always the most likely token").waitFor();
       await list.getByRole("listitem").first().focus();
       await expect.poll(() => said.textContent()).toContain(told("1.00000"));
-      await page.getByRole("button", { name: "The model’s own" }).click();
+      await page.getByRole("button", { name: "Reset" }).click();
     });
 
     test("digits open views, with Shift beside the other, and nothing is wider than 400 pixels", async () => {
@@ -487,8 +487,46 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       await page.getByRole("button", { name: "Apply to all views" }).click();
       const chips = page.getByRole("group", { name: "Interventions in force" });
       await chips.getByText("layer 0, head 0 off").waitFor();
-      await chips.getByRole("button", { name: "Undo all" }).click();
+      // The button is disabled then.
+      const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label"));
+      expect(await focused()).toMatch(/^What each part is multiplied by/);
+
+      await tab("Compare").click();
+      const text = page.getByRole("textbox", { name: "Text to compare with" });
+      await text.press("Enter");
+      await page.getByText("This is the same run.").waitFor();
+      await text.fill("Once upon a tree");
+      await text.press("Enter");
+      await page.getByText("“this text” is the changed run.").waitFor();
+      await text.fill("");
+
+      await tab("Interventions").click();
+      await page.getByRole("button", { name: "Clear" }).click();
       await page.getByText("Nothing is changed yet.").waitFor();
+      await chips.waitFor({ state: "hidden" });
+      expect(await focused()).toMatch(/^What each part is multiplied by/);
+    });
+
+    test("where the answers of a new run do not come, nothing of the run before stands under its name", async () => {
+      const pictures = {
+        Embeddings: /^Cosine between/,
+        Attention: /^Attention of layer/,
+        "Logit lens": /^Logit lens/,
+      };
+      for (const [name, title] of Object.entries(pictures)) {
+        await live.show(BUNDLED, STORY);
+        await tab(name).click();
+        const panel = page.getByRole("tabpanel", { name });
+        const picture = panel.getByRole("application", { name: title });
+        await picture.waitFor();
+        await tab("Tokens").click();
+        const { trace } = await live.show(BUNDLED, `${STORY}, again`);
+        await page.getByRole("tabpanel", { name: "Tokens" }).getByText("23 tokens", { exact: true }).waitFor();
+        await live.engine.call("releaseTrace", { trace });
+        await tab(name).click();
+        await panel.getByRole("button", { name: "Try again" }).first().waitFor();
+        await picture.waitFor({ state: "hidden" });
+      }
     });
 
     test("what is copied after the last layer brings the other text's prediction with it", async () => {
@@ -628,6 +666,29 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
         const { coordinates } = await live.engine.call("projection", { trace, name, ids: [Number(id)] });
         expect(await said.textContent()).toContain((coordinates.at(-3) as number).toPrecision(6));
         expect(await said.textContent()).toContain("“·dog”");
+      });
+
+      test("a source token that is chosen is the same one in every view, and told about", async () => {
+        await tab("Tokens").click();
+        const tokens = page.getByRole("tabpanel", { name: "Tokens" });
+        const sources = tokens.getByRole("listbox", { name: "Tokens of the source" });
+        const chosen = sources.getByRole("option", { selected: true });
+        const { source } = told;
+        for (const key of ["Home", "End"] as const) {
+          await chosen.press(key);
+          const at = key === "Home" ? 0 : (source?.tokens.length ?? 0) - 1;
+          await page.mouse.move(0, 0);
+          await page
+            .getByRole("listbox", { name: "Tokens of the text" })
+            .getByRole("option", { selected: true })
+            .focus();
+          const details = await tokens.locator(".token-details").innerText();
+          expect(details.split("\n").slice(0, 4)).toEqual(["text", "Source", "position", String(at)]);
+          await tab("Attention").click();
+          const label = key === "Home" ? "<bos>" : await chosen.locator(".token-text").textContent();
+          await page.getByRole("heading", { name: new RegExp(`→ “${at} ${label}`) }).waitFor();
+          await tab("Tokens").click();
+        }
       });
 
       test("two translations are compared, also what their encoders made of the sources", async () => {
@@ -889,8 +950,11 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
         message,
       ] as const);
 
-    test("says how to start when there is no run", async () => {
+    test("begins or opens a run when there is none", async () => {
       await page.getByText("No run is shown").waitFor();
+      for (const name of ["Train Tiny GPT", "Open a run…"]) await page.getByRole("button", { name }).click();
+      const asked = await page.evaluate(() => window.lab.asked);
+      expect(asked).toEqual(expect.arrayContaining(['act {"action":"trainModel"}', 'act {"action":"openRun"}']));
       await expectAccessible(page);
     });
 
@@ -914,6 +978,29 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       },
       60_000,
     );
+
+    test("a run that diverged is branched from, or begun again where nothing was kept of it", async () => {
+      const branches = (kept: number[]) =>
+        page.evaluate((steps) => {
+          const { lab } = window;
+          const state = {
+            phase: "failed",
+            message: "Training diverged at step 520.",
+            secondsLeft: null,
+            diverged: true,
+          };
+          lab.tell("run", { ...lab.run!, state });
+          const of = (step: number) => ({ step, dir: "/x", loss: 2, valLoss: 2, accuracy: null });
+          lab.tell("checkpoints", steps.map(of));
+        }, kept);
+      await branches([0, 500]);
+      await page.getByRole("button", { name: "Branch from step 500…" }).click();
+      expect(await page.evaluate(() => window.lab.asked)).toContain('branch {"step":500}');
+      expect(await page.getByRole("button", { name: /Resume/ }).count()).toBe(0);
+      await branches([0]);
+      await page.getByRole("button", { name: "Train again…" }).waitFor();
+      await branches([]);
+    });
 
     test("a preparation shows how far it is", async () => {
       await page.evaluate(() => {
@@ -967,7 +1054,10 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
         const settings = { ...run.record!.settings, "train.schedule.lr": 20 };
         lab.tell("compared", [{ ...run, dir: "/models/slow", name: "slow", record: { ...run.record!, settings } }]);
         lab.tell("checkpoints", [{ step: 500, dir: "/x", loss: 2, valLoss: 2.125, accuracy: null }]);
-        lab.tell("queue", { waiting: [{ id: 7, name: "fox", preset: "char" }], held: "The engine ended." });
+        lab.tell("queue", {
+          waiting: [{ id: 7, name: "fox", preset: "char", about: "500 steps" }],
+          held: "The engine ended.",
+        });
         lab.tell("finder", {
           name: "fox",
           points: [1, 2, 3].map((i) => ({ lr: 10 ** -i, loss: i })),

@@ -156,6 +156,8 @@ describe("a run", () => {
     const failed = { ...run, state: { ...state, phase: "failed" as const } };
     expect(actionsOf(failed)).toMatchObject({ pause: false, stop: false, resume: true, use: true });
     expect(actionsOf({ ...failed, checkpointStep: null })).toMatchObject({ resume: false, use: false });
+    const diverged = { ...failed, state: { ...failed.state, diverged: true } };
+    expect(actionsOf(diverged)).toMatchObject({ resume: false, branch: true, use: true });
   });
 });
 

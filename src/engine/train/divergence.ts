@@ -16,7 +16,8 @@ export function divergenceWatch(
 ): (report: StepReport, saved: number) => Omit<RunWarning, "step"> | null {
   const guessing = Math.log(vocabSize);
   const warmup = "warmup" in schedule ? schedule.warmup : 0;
-  const clipping = maxGradNorm === 0 ? "train.maxGradNorm=1, which clips gradients" : "a smaller train.maxGradNorm";
+  const clipping =
+    maxGradNorm === 0 ? "a limit of the gradient norm, such as 1" : "a smaller limit of the gradient norm";
   let smooth: number | undefined;
   let best = Infinity;
   let isWarned = false;

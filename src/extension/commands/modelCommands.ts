@@ -63,7 +63,7 @@ export async function resumeRun(lab: Lab, panel: TrainingPanel, dir = lab.traini
   }
   const place = lab.models.place(request.params.name);
   const params = { ...request.params, name: place.name, out: place.dir, device: lab.engine.deviceChoice };
-  await showRun(lab, panel, { kind: "train", params }, params.data !== undefined);
+  await showRun(lab, panel, { ...request, params }, params.data !== undefined);
 }
 
 /** How far to go: null to where the run was meant to go. A run that is done needs a new end. */

@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import type { CheckpointInfo } from "../../protocol/engineApi";
 import type { RunSnapshot } from "../../protocol/webviewApi";
-import { bytes } from "../format";
+import { bytes, grouped } from "../format";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
 import type { Model } from "../models";
@@ -38,7 +38,7 @@ export function branchTraining(lab: Lab, panel: TrainingPanel) {
       );
     }
     const items = [...checkpoints].reverse().map((checkpoint) => ({
-      label: l10n.t("Step {0}", checkpoint.step),
+      label: l10n.t("Step {0}", grouped(checkpoint.step)),
       description: checkpoint.valLoss === null ? "" : l10n.t("validation loss {0}", checkpoint.valLoss.toFixed(3)),
       checkpoint,
     }));
@@ -62,7 +62,7 @@ export async function branchFrom(
   );
   const changed: Record<string, SettingValue> = {};
   const start = {
-    label: `$(git-branch) ${l10n.t("Branch from step {0}", checkpoint.step)}`,
+    label: `$(git-branch) ${l10n.t("Branch from step {0}", grouped(checkpoint.step))}`,
     description: l10n.t("trains on in a new folder"),
     value: "start" as const,
   };

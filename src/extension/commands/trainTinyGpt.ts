@@ -31,7 +31,8 @@ export function trainTinyGpt(lab: Lab, panel: TrainingPanel) {
       const set = await pickSettings(preset, (changed) => findLearningRate(lab, panel, { ...wanted, set: changed }));
       if (!set) return lab.models.giveBack(place);
       panel.show();
-      await showRun(lab, panel, { kind: "train", params: { ...wanted, set } }, preset.needsText);
+      const steps = Number(set["train.steps"] ?? preset.settings["train.steps"]);
+      await showRun(lab, panel, { kind: "train", params: { ...wanted, set }, steps }, preset.needsText);
     } catch (error) {
       lab.models.giveBack(place);
       throw error;

@@ -94,6 +94,8 @@ export function settingLabel(name: string): string {
       return l10n.t("Answers from the last digit on");
     case "data.unknown":
       return l10n.t("Words that it does not know");
+    case "train.maxGradNorm":
+      return l10n.t("Limit of the gradient norm");
     case "model.causal":
       return l10n.t("Causal mask");
     case "model.positions":

@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import * as vscode from "vscode";
 import type { TrainResult } from "../../protocol/engineApi";
+import { grouped } from "../format";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
 import { type RunReports, readReports, upTo } from "../runReports";
@@ -67,7 +68,7 @@ function follow(
     }),
     lab.trainings.onDidChangeState(({ phase }) => {
       if (phase === "stopping") progress.report({ message: l10n.t("stopping, and saving what was learned") });
-      if (phase === "paused") progress.report({ message: l10n.t("paused at step {0}", run.step) });
+      if (phase === "paused") progress.report({ message: l10n.t("paused at step {0}", grouped(run.step)) });
     }),
   );
 }
@@ -81,8 +82,8 @@ async function offerNext(
 ): Promise<void> {
   const how =
     result.reason === "done"
-      ? l10n.t("“{0}” is trained: {1} steps.", name, result.step)
-      : l10n.t("“{0}” was stopped at step {1}; what it learned is saved.", name, result.step);
+      ? l10n.t("“{0}” is trained: {1} steps.", name, grouped(result.step))
+      : l10n.t("“{0}” was stopped at step {1}; what it learned is saved.", name, grouped(result.step));
   const now = active && result.step > 0 ? ` ${l10n.t("It is the active model now.")}` : "";
   const [inspect, training] = [l10n.t("Inspect"), l10n.t("Show Training")];
   const chosen = await vscode.window.showInformationMessage(how + now, inspect, training);

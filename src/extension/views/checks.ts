@@ -20,6 +20,7 @@ const ACTIONS: { readonly [A in HostAction]: true } = {
   importModel: true,
   restartEngine: true,
   showLog: true,
+  openRun: true,
 };
 
 function act(params: unknown): { action: HostAction } {

@@ -11,6 +11,7 @@ const COMMANDS: { readonly [A in HostAction]: keyof Commands } = {
   importModel: "decoderLab.importModel",
   restartEngine: "decoderLab.restartEngine",
   showLog: "decoderLab.showLog",
+  openRun: "decoderLab.openRunRecord",
 };
 
 /** Not waited for: the command may ask the user something, and shows its own errors. */

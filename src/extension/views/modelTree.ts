@@ -56,7 +56,8 @@ export class ModelTree implements vscode.TreeDataProvider<Node>, vscode.Disposab
     const item = new vscode.TreeItem(run.name);
     item.id = `queued ${run.id}`;
     item.contextValue = "queued";
-    item.description = l10n.t("waits to train, place {0}", 1 + waiting.findIndex(({ id }) => id === run.id));
+    const place = l10n.t("waits to train, place {0}", 1 + waiting.findIndex(({ id }) => id === run.id));
+    item.description = [place, run.about].filter(Boolean).join(" · ");
     item.tooltip = held ?? l10n.t("It starts when the runs before it are done.");
     item.iconPath = new vscode.ThemeIcon(held ? "debug-pause" : "clock");
     item.command = { command: "decoderLab.showTraining", title: l10n.t("Show Training") };

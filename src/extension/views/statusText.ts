@@ -3,7 +3,7 @@
 import type { DeviceChoice } from "../../protocol/engineApi";
 import type { RunState } from "../../protocol/webviewApi";
 import type { EngineState } from "../engineClient";
-import { deviceName, duration } from "../format";
+import { deviceName, duration, grouped } from "../format";
 import { l10n } from "../l10n";
 
 export interface Status {
@@ -62,14 +62,15 @@ export function statusText(status: Status): StatusText {
   return { text: `${icon} ${name}`, tooltip: [...trouble, doing, ...about], failed: false };
 }
 
-/** `step 120 of 2000, loss 2.310, 1 min left` */
+/** `step 120 of 2,000, loss 2.310, 1 min left` */
 export function progressLine(
   step: number,
   steps: number | null,
   loss: number | null,
   secondsLeft: number | null,
 ): string {
-  const parts = [steps === null ? l10n.t("step {0}", step) : l10n.t("step {0} of {1}", step, steps)];
+  const at = grouped(step);
+  const parts = [steps === null ? l10n.t("step {0}", at) : l10n.t("step {0} of {1}", at, grouped(steps))];
   if (loss !== null) parts.push(l10n.t("loss {0}", loss.toFixed(3)));
   if (secondsLeft !== null && Number.isFinite(secondsLeft)) parts.push(l10n.t("{0} left", duration(secondsLeft)));
   return parts.join(", ");

@@ -181,7 +181,9 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
         this.#page?.tell("finder", this.#finder?.state ?? null);
         void this.#tellSaved();
         void this.#tellCompared();
-        return { strings: vscode.l10n.bundle ?? {}, run };
+        await models.refresh();
+        const hasRuns = models.models.some(({ preset }) => preset !== null);
+        return { strings: vscode.l10n.bundle ?? {}, run, hasRuns };
       },
       pause: async ({ paused }) => {
         await trainings.current?.pause(paused);

@@ -29,7 +29,7 @@ test("a loss that rises far above its best is told once, and again when it comes
   expect(rest).toEqual([]);
   expect(step).toBeGreaterThan(60);
   expect(message).toMatch(
-    /^The loss is diverging at step \d+: smoothed it is \d\.\d+, and was 0\.\d+ at best, at a learning rate of 0\.0100 and a gradient norm of 1\.00; if it does not come back, train again with a smaller learning rate or a smaller train\.maxGradNorm\.$/,
+    /^The loss is diverging at step \d+: smoothed it is \d\.\d+, and was 0\.\d+ at best, at a learning rate of 0\.0100 and a gradient norm of 1\.00; if it does not come back, train again with a smaller learning rate or a smaller limit of the gradient norm\.$/,
   );
   const back = Array.from({ length: 60 }, () => 0.1);
   expect(said([...falling, ...rise, ...back, ...rise])).toHaveLength(2);
@@ -47,7 +47,7 @@ test("a loss or gradients that are no numbers end a run, and the checkpoint to b
   expect(judge(report(2, 4, Infinity), 1)).toEqual({
     ends: true,
     message:
-      "Training diverged at step 2: the gradients of a loss of 4.00 are no longer numbers at a learning rate of 0.0100, after a loss of 4.20 and a gradient norm of 3.00; branch from the checkpoint of step 1 with a smaller learning rate or a smaller train.maxGradNorm.",
+      "Training diverged at step 2: the gradients of a loss of 4.00 are no longer numbers at a learning rate of 0.0100, after a loss of 4.20 and a gradient norm of 3.00; branch from the checkpoint of step 1 with a smaller learning rate or a smaller limit of the gradient norm.",
   });
   expect(watch()(report(1, Number.NaN), 0)).toMatchObject({
     ends: true,

@@ -297,7 +297,7 @@ function createWeightPicture(save: ViewContext["save"]) {
 
 /** The weight's model and step: it is of no run. */
 const modelText = ({ trace: { model } }: Inspection): string =>
-  model.step > 0 ? `${model.name}, ${t("step {0}", model.step)}` : model.name;
+  model.step > 0 ? `${model.name}, ${t("step {0}", formatCount(model.step))}` : model.name;
 
 function drawTiles(
   picture: ReturnType<typeof createHeatmap>,

@@ -129,17 +129,20 @@ export interface RunActions {
   readonly stop: boolean;
   /** Goes on from the last checkpoint. */
   readonly resume: boolean;
+  /** What diverged does so again when it goes on: another run begins with other settings. */
+  readonly branch: boolean;
   /** The model can be used and looked at. */
   readonly use: boolean;
 }
 
-export function actionsOf({ state: { phase }, checkpointStep }: Run): RunActions {
+export function actionsOf({ state: { phase, diverged = false }, checkpointStep }: Run): RunActions {
   const ended = phase === "stopped" || phase === "done" || phase === "failed";
   return {
     pause: phase === "running",
     unpause: phase === "paused",
     stop: phase === "running" || phase === "paused" || phase === "preparing",
-    resume: (phase === "stopped" || phase === "failed") && checkpointStep !== null,
+    resume: (phase === "stopped" || phase === "failed") && checkpointStep !== null && !diverged,
+    branch: diverged,
     use: ended && checkpointStep !== null,
   };
 }

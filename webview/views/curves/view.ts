@@ -252,8 +252,7 @@ function updateLines({ updates }: Run): Line[] {
 }
 
 /** Where a loss was not a number, or left its course. */
-const troubles = ({ warnings }: Run): Mark[] =>
-  warnings.map(({ step, message }) => ({ x: step, label: t("Step {0}: {1}", formatCount(step), message) }));
+const troubles = ({ warnings }: Run): Mark[] => warnings.map(({ step, message }) => ({ x: step, label: message }));
 
 /** A noisy value as it is, and smoothed in front of it; or as it is alone. */
 function withTrend(

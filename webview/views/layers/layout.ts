@@ -18,8 +18,8 @@ export interface ValueGroup {
   /** The block's number; null for what is before or after the blocks. */
   readonly block: number | null;
   readonly title: "Input" | "Block" | "Output";
-  /** Of a translator, the stack that reads. */
-  readonly isEncoder: boolean;
+  /** Of a translator, the stack that reads or the one that writes. */
+  readonly stack: "encoder" | "decoder" | null;
   readonly values: readonly ValueRow[];
 }
 
@@ -29,20 +29,23 @@ export interface ValueGroup {
  */
 export function valueGroups(values: TraceInfo["values"]): ValueGroup[] {
   const groups = new Map<string, ValueGroup & { values: ValueRow[] }>();
+  const isTranslator = values.some(({ name }) => name.startsWith(ENCODER));
   for (const { name, shape } of values) {
     const isEncoder = name.startsWith(ENCODER);
     const own = isEncoder ? name.slice(ENCODER.length) : name;
     const inBlock = /^blocks\.(\d+)\.(.+)$/.exec(own);
     const block = inBlock ? Number(inBlock[1]) : null;
     const title = inBlock ? "Block" : own === "lnFinal" || own === "logits" ? "Output" : "Input";
+    const stack = isEncoder ? "encoder" : isTranslator ? "decoder" : null;
     const key = `${isEncoder}${title}${block ?? ""}`;
-    const group = groups.get(key) ?? { block, title, isEncoder, values: [] };
+    const group = groups.get(key) ?? { block, title, stack, values: [] };
     group.values.push({ name, label: inBlock?.[2] ?? own, shape, dimensions: dimensionsOf(name, shape) });
     groups.set(key, group);
   }
   const order = (group: ValueGroup) =>
     group.title === "Input" ? -1 : group.title === "Output" ? Number.POSITIVE_INFINITY : (group.block as number);
-  return [...groups.values()].sort((a, b) => Number(b.isEncoder) - Number(a.isEncoder) || order(a) - order(b));
+  const isFirst = ({ stack }: ValueGroup) => Number(stack === "encoder");
+  return [...groups.values()].sort((a, b) => isFirst(b) - isFirst(a) || order(a) - order(b));
 }
 
 /** The tokens that the rows of a value stand for, and its columns where they stand for tokens too. */

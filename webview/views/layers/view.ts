@@ -152,7 +152,8 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
     if (token >= trace.tokens.length) return;
     norms.clear();
     normProblem.clear();
-    for (const { block, isEncoder } of groups) {
+    for (const { block, stack: kind } of groups) {
+      const isEncoder = kind === "encoder";
       const stack = isEncoder ? trace.source : trace;
       const at = isEncoder ? sourceToken : token;
       if (block === null || !stack || at >= stack.tokens.length) continue;
@@ -298,9 +299,10 @@ interface DrawnGroup {
   readonly markOpened: (name: string | null) => void;
 }
 
-function titleOf({ title, block, isEncoder }: ValueGroup): string {
+function titleOf({ title, block, stack }: ValueGroup): string {
   const own = block !== null ? t("Block {0}", block) : title === "Output" ? t("Output") : t("Input");
-  return isEncoder ? t("Encoder: {0}", own) : own;
+  if (stack === null) return own;
+  return stack === "encoder" ? t("Encoder: {0}", own) : t("Decoder: {0}", own);
 }
 
 const layerOf = (name: string): number => Number(/blocks\.(\d+)\./.exec(name)?.[1] ?? 0);
@@ -377,7 +379,7 @@ function drawGroup(
     },
     showNorms(norms, largest) {
       for (const { row, bar } of rows) bar.show(norms.get(row.name), largest);
-      const prefix = `${group.isEncoder ? ENCODER : ""}blocks.${group.block}`;
+      const prefix = `${group.stack === "encoder" ? ENCODER : ""}blocks.${group.block}`;
       total.show(group.block === null ? undefined : norms.get(`${prefix}.residPost`), largest);
     },
     markOpened(name) {

@@ -42,12 +42,12 @@ export function createQueueView(change: (id: number, change: QueueChange) => voi
       why.textContent = queue.held ?? "";
       fill(
         list,
-        ...queue.waiting.map(({ id, name, preset }, i) =>
+        ...queue.waiting.map(({ id, name, preset, about }, i) =>
           el(
             "li",
             {},
             el("span", { class: "queue-name" }, name),
-            el("span", { class: "muted" }, t("preset {0}", preset)),
+            el("span", { class: "muted" }, [t("preset {0}", preset), about].filter(Boolean).join(" · ")),
             action(id, name, t("Run now"), "now"),
             i > 0 && action(id, name, t("Move up"), "up"),
             i < queue.waiting.length - 1 && action(id, name, t("Move down"), "down"),
