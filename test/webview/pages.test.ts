@@ -684,8 +684,8 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
             .focus();
           const details = await tokens.locator(".token-details").innerText();
           expect(details.split("\n").slice(0, 4)).toEqual(["text", "Source", "position", String(at)]);
+          const label = await chosen.locator(".token-text").textContent();
           await tab("Attention").click();
-          const label = key === "Home" ? "<bos>" : await chosen.locator(".token-text").textContent();
           await page.getByRole("heading", { name: new RegExp(`→ “${at} ${label}`) }).waitFor();
           await tab("Tokens").click();
         }
