@@ -48,6 +48,7 @@ async function main([name = "help", ...args]: readonly string[]): Promise<void> 
       `There is no command "${name}"; choose one of ${Object.keys(COMMANDS).join(", ")}.`,
     );
   }
+  if (args.includes("--help")) return console.log(`decoder-lab ${command.usage}`);
   await command.run(parseOptions(command, args));
 }
 

@@ -295,7 +295,7 @@ class Traces {
     if (this.#opened.has(id)) {
       throw new EngineError(
         "notFound",
-        "This trace is from a file, and this needs the model; open the text with it again.",
+        "This run is from a file, and this needs its model. Type the text above to run it with the active model.",
       );
     }
     const trace = this.#kept.get(id);

@@ -54,6 +54,14 @@ const lines = ({ stdout }: Output) =>
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
+test("every command tells how it is used", async () => {
+  const { stdout } = await decoderLab("help");
+  const usages = stdout.trim().split("\n");
+  const train = usages.find((usage) => usage.startsWith("decoder-lab train "));
+  expect(usages.length).toBeGreaterThan(10);
+  expect(await decoderLab("train", "--preset", "char", "--help")).toMatchObject({ code: 0, stdout: `${train}\n` });
+});
+
 test("train --json prints a line per step and ends with done", () => {
   expect(trained.code, trained.stderr).toBe(0);
   const reports = lines(trained).filter((line) => !("event" in line));

@@ -27,8 +27,8 @@ test("a token that is part of a character shows the bytes it is", () => {
 
 test.each([
   [" a b", "·a·b"],
-  ["\r\n", "␍↵"],
-  ["\t", "→"],
+  ["\r\n", "␍⏎"],
+  ["\t", "⇥"],
   ["\u200b", "⟨U+200B⟩"],
   ["\u00a0", "⍽"],
   ["\u0007", "␇"],

@@ -125,6 +125,7 @@ test("a token that the vocabulary lacks has no surprisal, and no part in the cos
     bits: scored.reduce((sum, { surprisal }) => sum + surprisal, 0),
     bytes: scored.length,
     unscored: tokens.length - scored.length,
+    unknown: 1,
   });
 });
 
@@ -148,6 +149,8 @@ describe("what is shown", () => {
       "|---|--:|--:|",
       "| `` `\\| `` | 8 | 0.5 |",
     ]);
+    // Below the hover that names the token.
+    expect(scoredTokenText(token(0, 3, 2), false)).toMatch(/^surprisal/);
   });
 
   test("tokens that share a character are shaded as one, by their sum", () => {
@@ -164,7 +167,7 @@ describe("what is shown", () => {
   test("the status bar has the bits per byte, and says of what", () => {
     const state = {
       model: "m",
-      cost: { bits: 10, bytes: 4, unscored: 0 },
+      cost: { bits: 10, bytes: 4, unscored: 0, unknown: 0 },
       selection: false,
       scored: 0.257,
       problem: null,
@@ -172,6 +175,9 @@ describe("what is shown", () => {
     expect(statusText(state)).toBe("$(pulse) 2.500 bits/byte (25 % scored)");
     expect(statusText({ ...state, scored: 1 })).toBe("$(pulse) 2.500 bits/byte");
     expect(statusText({ ...state, selection: true })).toBe("$(pulse) 2.500 bits/byte (selection)");
+    const left = { ...state, scored: 1, cost: { ...state.cost, unscored: 172, unknown: 171 } };
+    expect(statusText(left)).toBe("$(pulse) 2.500 bits/byte (171 unknown)");
+    expect(statusTooltip(left)).toContain("left out: 172.");
     expect(statusTooltip({ ...state, problem: "It broke." })).toBe("It broke.");
     expect(statusTooltip(state)).toContain("3 to 6 bits, dotted line");
   });

@@ -5,6 +5,7 @@ import type { Inspection, View, ViewContext } from "../inspection";
 import type { Store } from "../store";
 import { t } from "../strings";
 import { type ViewKind, viewKinds } from "../views/registry";
+import { needsModel } from "./fromFile";
 import { createPane } from "./pane";
 
 /** Which views are shown: `view`, and `beside` if it is not empty. */
@@ -17,6 +18,8 @@ interface Place {
   readonly kind: ViewKind;
   readonly tab: HTMLElement;
   readonly panel: HTMLElement;
+  /** Why it has nothing to show. */
+  readonly missing: HTMLElement;
   view: View | null;
   /** What the view shows; older than what it should where it was hidden since. */
   shown: Inspection | null;
@@ -61,7 +64,8 @@ export function createViewPanes<L extends Layout>(
     panel.addEventListener("focusin", () => {
       active = kind.id;
     });
-    return { kind, tab, panel, view: null, shown: null };
+    const missing = el("p", { class: "missing muted" });
+    return { kind, tab, panel, missing, view: null, shown: null };
   });
   nav.append(...places.map(({ tab }) => tab));
 
@@ -122,7 +126,7 @@ export function createViewPanes<L extends Layout>(
       ),
     );
     const view = place.kind.create({ ...context, section: () => pane });
-    place.panel.append(view.section.node);
+    place.panel.append(view.section.node, place.missing);
     return view;
   };
 
@@ -138,7 +142,11 @@ export function createViewPanes<L extends Layout>(
       place.view ??= make(place);
       if (inspection && place.shown !== inspection) {
         place.shown = inspection;
-        place.view.show(inspection);
+        const missing = place.kind.needsModel ? needsModel(inspection) : "";
+        place.missing.textContent = missing;
+        place.view.section.body.hidden = missing !== "";
+        if (missing === "") place.view.show(inspection);
+        else place.view.section.summarize("");
       }
     }
     const isSplit = beside !== "";

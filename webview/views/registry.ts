@@ -23,16 +23,18 @@ export interface ViewKind {
   readonly title: () => string;
   /** Makes the view when it is first opened; its section is made with `context.section(title)`. */
   readonly create: (context: ViewContext) => View;
+  /** Nothing of it can be shown of a run that was opened from a file, without its model. */
+  readonly needsModel?: true;
 }
 
 export const viewKinds: readonly ViewKind[] = [
   { id: "tokens", title: () => t("Tokens"), create: createTokensView },
   { id: "nextToken", title: () => t("Next token"), create: createNextTokenView },
-  { id: "architecture", title: () => t("Architecture"), create: createArchitectureView },
+  { id: "architecture", title: () => t("Architecture"), create: createArchitectureView, needsModel: true },
   { id: "embedding", title: () => t("Embeddings"), create: createEmbeddingView },
   { id: "layers", title: () => t("Hidden states"), create: createHiddenStatesView },
   { id: "attention", title: () => t("Attention"), create: createAttentionView },
-  { id: "lens", title: () => t("Logit lens"), create: createLensView },
+  { id: "lens", title: () => t("Logit lens"), create: createLensView, needsModel: true },
   { id: "generation", title: () => t("Generation"), create: createGenerationView },
   { id: "interventions", title: () => t("Interventions"), create: createInterventionsView },
   { id: "compare", title: () => t("Compare"), create: createDifferencesView },

@@ -32,7 +32,8 @@ export function hoverText({ span, index, text, start, end, model }: HoveredToken
   return lines.join("  \n");
 }
 
-const NAMES: Readonly<Record<string, string>> = { " ": "·", "\n": "↵", "\r": "␍", "\t": "→", "\u00a0": "⍽" };
+/** As the views show them. */
+const NAMES: Readonly<Record<string, string>> = { " ": "·", "\n": "⏎", "\r": "␍", "\t": "⇥", "\u00a0": "⍽" };
 
 /** Makes spaces, line ends, controls and characters without a shape visible. */
 export function visible(text: string): string {

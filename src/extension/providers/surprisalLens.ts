@@ -17,6 +17,7 @@ import { type ScoredToken, Scores } from "./surprisal/scores";
 import { costOf, peaksOf, STEPS, shadedOf, stepOf } from "./surprisal/shading";
 import { type Ask, nextSlice, score } from "./surprisal/slices";
 import { scoredTokenText, statusText, statusTooltip } from "./surprisal/text";
+import { tellsTokens } from "./tokenHover";
 
 /** How long typing rests before the text is scored again, and scrolling before what came into view is. */
 const TYPING_REST = 200;
@@ -113,7 +114,12 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
       ...readableAround(lensed.scores, first.start, document.offsetAt(document.lineAt(position).range.end)),
     };
     const link = `command:${EXPLORE}?${encodeURIComponent(JSON.stringify([place]))}`;
-    const text = [...tokens.map(scoredTokenText), `[${l10n.t("Open in Explorer")}](${link})`].join("\n\n");
+    // The token itself is told by the hover above this one; of several, each must be named.
+    const isNamed = tokens.length > 1 || !tellsTokens(document);
+    const text = [
+      ...tokens.map((token) => scoredTokenText(token, isNamed)),
+      `[${l10n.t("Open in Explorer")}](${link})`,
+    ].join("\n\n");
     const markdown = new vscode.MarkdownString(text);
     markdown.isTrusted = { enabledCommands: [EXPLORE] };
     return new vscode.Hover(markdown, new vscode.Range(document.positionAt(first.start), document.positionAt(end)));

@@ -19,6 +19,10 @@ export const textSchemes = [
   "git",
 ];
 
+/** Whether a text's tokens are told on hover. */
+export const tellsTokens = (document: vscode.TextDocument): boolean =>
+  setting("hover.enabled", document) && isOnFor(setting("hover.languages", document), document.languageId);
+
 /**
  * The token under the pointer. The engine keeps the tokens by document version, so the text is sent once per version
  * and nothing here goes through it.
@@ -42,8 +46,7 @@ export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
     token: vscode.CancellationToken,
   ): Promise<vscode.Hover | undefined> {
     const model = this.#lab.models.active;
-    if (!model || !setting("hover.enabled", document)) return undefined;
-    if (!isOnFor(setting("hover.languages", document), document.languageId)) return undefined;
+    if (!model || !tellsTokens(document)) return undefined;
     try {
       const offset = document.offsetAt(position);
       const found = await this.#tokenAt(document, model.dir, offset);

@@ -68,7 +68,8 @@ describe("a trace file opens without its model", () => {
   test("and what would run the model is refused in a sentence", async () => {
     const other = engine();
     const { trace } = await other("openTrace", { path });
-    const sentence = "This trace is from a file, and this needs the model; open the text with it again.";
+    const sentence =
+      "This run is from a file, and this needs its model. Type the text above to run it with the active model.";
     await expect(other("findTokens", { trace, query: "a", count: 1 })).rejects.toThrow(sentence);
     await expect(other("lens", { trace, positions: [0, 1], count: 1 })).rejects.toThrow(sentence);
     await expect(other("attribution", { trace, position: 0, token: 1 })).rejects.toThrow(sentence);

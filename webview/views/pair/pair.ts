@@ -3,6 +3,7 @@
 import type { Lens } from "../../../src/protocol/traceApi";
 import { formatValue } from "../../format";
 import type { Inspection, Selection } from "../../inspection";
+import { needsModel } from "../../parts/fromFile";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { columnsOf, type LensCell } from "../lens/layout";
@@ -18,8 +19,7 @@ export interface Pair {
 }
 
 /** Why a run cannot be run again and set beside another; "" where it can. */
-export const refusal = ({ trace }: Inspection): string =>
-  trace.opened ? t("This trace is from a file, and this needs the model: run the text with it.") : "";
+export const refusal = needsModel;
 
 /** Whether other values are looked at, of the same token of what is written. */
 export const isElsewhere = (now: Selection, before: Selection): boolean =>

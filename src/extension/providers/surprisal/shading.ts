@@ -42,17 +42,20 @@ export interface Cost {
   readonly bytes: number;
   /** Tokens that are in neither: of the vocabulary's none, or with nothing before them. */
   readonly unscored: number;
+  /** Those of them that the vocabulary lacks. */
+  readonly unknown: number;
 }
 
 export function costOf(tokens: Iterable<ScoredToken>): Cost {
-  let [bits, bytes, unscored] = [0, 0, 0];
+  let [bits, bytes, unscored, unknown] = [0, 0, 0, 0];
   for (const { span, surprisal } of tokens) {
     if (Number.isNaN(surprisal)) {
       unscored++;
+      if (span.id < 0) unknown++;
       continue;
     }
     bits += surprisal;
     bytes += span.bytes.length;
   }
-  return { bits, bytes, unscored };
+  return { bits, bytes, unscored, unknown };
 }

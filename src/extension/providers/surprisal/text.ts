@@ -5,14 +5,15 @@ import { codeSpan, visible } from "../hoverText";
 import type { ScoredToken } from "./scores";
 import { type Cost, STEPS } from "./shading";
 
-/** Markdown. */
-export function scoredTokenText({ span, surprisal, entropy, rank, alternatives }: ScoredToken): string {
-  const name = l10n.t("{0}, id {1}", codeSpan(visible(span.token)), span.id);
+/** Markdown. `isNamed`: whether it says which token it is, where nothing else does. */
+export function scoredTokenText({ span, surprisal, entropy, rank, alternatives }: ScoredToken, isNamed = true): string {
+  const name = isNamed ? [l10n.t("{0}, id {1}", codeSpan(visible(span.token)), span.id)] : [];
   if (span.id < 0)
     return l10n.t("{0} is not in the model's vocabulary: it has no surprisal.", codeSpan(visible(span.token)));
-  if (Number.isNaN(surprisal)) return `${name}  \n${l10n.t("Nothing stands before it, so nothing was expected.")}`;
+  if (Number.isNaN(surprisal))
+    return [...name, l10n.t("Nothing stands before it, so nothing was expected.")].join("  \n");
   const lines = [
-    name,
+    ...name,
     l10n.t("surprisal {0} bits, probability {1}", `**${digits(surprisal)}**`, digits(2 ** -surprisal)),
     l10n.t("rank {0}; entropy {1} bits", String(rank), digits(entropy)),
   ];
@@ -44,8 +45,11 @@ export interface LensState {
 export function statusText({ cost, selection, scored, problem }: LensState): string {
   if (problem) return `$(warning) ${l10n.t("Surprisal")}`;
   const value = cost.bytes > 0 ? (cost.bits / cost.bytes).toFixed(3) : "–";
-  const of = selection ? l10n.t("selection") : scored < 1 ? l10n.t("{0} % scored", Math.floor(100 * scored)) : "";
-  return `$(pulse) ${l10n.t("{0} bits/byte", value)}${of && ` (${of})`}`;
+  const about = [
+    ...(selection ? [l10n.t("selection")] : scored < 1 ? [l10n.t("{0} % scored", Math.floor(100 * scored))] : []),
+    ...(cost.unknown > 0 ? [l10n.t("{0} unknown", cost.unknown)] : []),
+  ];
+  return `$(pulse) ${l10n.t("{0} bits/byte", value)}${about.length > 0 ? ` (${about.join(", ")})` : ""}`;
 }
 
 /** The status bar's tooltip: the numbers, and which colour is what. Markdown with colours. */
@@ -64,7 +68,10 @@ export function statusTooltip({ model, cost, selection, problem }: LensState): s
         cost.bits.toFixed(1),
         cost.bytes,
       );
-  const left = cost.unscored > 0 ? [l10n.t("Tokens without surprisal, left out: {0}.", cost.unscored)] : [];
+  const left = [
+    ...(cost.unscored > 0 ? [l10n.t("Tokens without surprisal, left out: {0}.", cost.unscored)] : []),
+    ...(cost.unknown > 0 ? [l10n.t("Of these the model's vocabulary lacks {0}.", cost.unknown)] : []),
+  ];
   const context = l10n.t("Of a long text, each token was expected by at least half a context before it.");
   const lines = [l10n.t("dotted line"), l10n.t("dashed line"), l10n.t("line"), l10n.t("thick line")];
   const steps = STEPS.map((bits, i) => {
@@ -72,7 +79,7 @@ export function statusTooltip({ model, cost, selection, problem }: LensState): s
     const range = next ? l10n.t("{0} to {1} bits", bits, next) : l10n.t("{0} bits and more", bits);
     return `${swatch(i)} ${range}, ${lines[i]}`;
   });
-  const expected = l10n.t("No colour: under {0} bits, expected.", STEPS[0]);
+  const expected = l10n.t("No colour: under {0} bits, expected, or without surprisal.", STEPS[0]);
   return [of, ...left, context, "", ...steps, expected].join("  \n");
 }
 
