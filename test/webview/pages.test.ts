@@ -169,7 +169,7 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       expect(weight).toBeGreaterThan(1e-4);
       const said = page.getByRole("status").filter({ hasText: "→" });
       expect(await said.textContent()).toContain(
-        `“l” → “h”\nblocks.1.attn.pattern[0, 2, 3, 1] = ${weight.toPrecision(6)}\ntiny-stories, step 2000, run `,
+        `“l” → “h”\nblocks.1.attn.pattern[0, 2, 3, 1] = ${weight.toPrecision(6)}\ntiny-stories, step 2,000, run `,
       );
       await page.keyboard.press("Control+End");
       await page.keyboard.press("Home");
@@ -512,6 +512,7 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
         Embeddings: /^Cosine between/,
         Attention: /^Attention of layer/,
         "Logit lens": /^Logit lens/,
+        "Hidden states": /^blocks\.\d\.resid\w+\[0, \d+\]/,
       };
       for (const [name, title] of Object.entries(pictures)) {
         await live.show(BUNDLED, STORY);

@@ -4,6 +4,7 @@ import { createHeatmap } from "../../charts/heatmap";
 import { el, fill } from "../../dom";
 import { formatPercent, formatValue } from "../../format";
 import { type Inspection, matrixOf, type ViewContext } from "../../inspection";
+import { tellAwaited } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { valueText } from "../../parts/provenance";
@@ -55,11 +56,9 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
     },
     save,
   );
-  const node = el(
+  const pictures = el(
     "div",
-    { class: "vector-part" },
-    el("div", { class: "heading-row" }, heading, picker.node),
-    problem.node,
+    {},
     heatmap.node,
     data.node,
     el(
@@ -73,6 +72,13 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
         list,
       ),
     ),
+  );
+  const node = el(
+    "div",
+    { class: "vector-part" },
+    el("div", { class: "heading-row" }, heading, picker.node),
+    problem.node,
+    pictures,
   );
 
   const load = async () => {
@@ -88,12 +94,14 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
       name,
     );
     if (!span) return;
+    tellAwaited(pictures, "computed");
     try {
       const { cols, values } = matrixOf(await from.tensor(of));
       const now = selection.get();
       const isSame = (isSource ? (now.sourceToken ?? 0) : now.token) === at;
       if (inspection !== from || name !== of || !isSame) return;
       problem.clear();
+      tellAwaited(pictures, "there");
       shown = { inspection: from, name: of, token: at, vector: rowOf(values, cols, at) };
       fill(
         heading,
@@ -102,7 +110,11 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
       );
       draw(shown);
     } catch (error) {
-      if (inspection === from && name === of) problem.say(error);
+      if (inspection !== from || name !== of) return;
+      shown = null;
+      fill(heading, t("The vector of “{0}”", tokenLabel(span)));
+      tellAwaited(pictures, "failed");
+      problem.say(error);
     }
   };
 

@@ -6,6 +6,7 @@ import { savedShapes } from "../../charts/shapes";
 import { el, fill, setAttr } from "../../dom";
 import { formatNorm, formatShape, formatValue } from "../../format";
 import { type Inspection, matrixOf, type View, type ViewContext } from "../../inspection";
+import { tellAwaited } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
 import { createProblem } from "../../parts/problem";
@@ -94,7 +95,8 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
     },
     save,
   );
-  const viewer = el("div", { class: "value-viewer" }, valueTitle, tooLong, problem.node, heatmap.node, valueData.node);
+  const pictures = el("div", {}, heatmap.node, valueData.node);
+  const viewer = el("div", { class: "value-viewer" }, valueTitle, tooLong, problem.node, pictures);
   const data = createDataBar(
     {
       fileName: () => "layers",
@@ -195,9 +197,9 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
     const tooLarge = size > MAX_VALUES;
     problem.clear();
     tooLong.hidden = !tooLarge;
-    heatmap.node.hidden = tooLarge;
-    valueData.node.hidden = tooLarge;
+    pictures.hidden = tooLarge;
     if (tooLarge) return;
+    tellAwaited(pictures, "computed");
     try {
       const tensor = await asked.tensor(row.name, perHead ? head : undefined);
       if (inspection !== asked || opened !== row || (perHead && selection.get().head !== head)) return;
@@ -207,6 +209,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
       // Rows are tokens, except of values with one number per token: ids and mask.
       const labels = row.shape.length === 2 ? [row.label] : tokens;
       shown = { of: asked, row, labels, rows, cols, values };
+      tellAwaited(pictures, "there");
       const square = colTokens !== null;
       const columns = row.shape.length === 2 ? tokens : (colTokens?.map(tokenLabel) ?? "numbers");
       const isPattern = row.name.endsWith(".pattern");
@@ -231,7 +234,10 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
       heatmap.mark(tokenOf(row));
       valueData.update();
     } catch (error) {
-      if (inspection === asked) problem.say(error);
+      if (inspection !== asked) return;
+      shown = null;
+      tellAwaited(pictures, "failed");
+      problem.say(error);
     }
   };
 
