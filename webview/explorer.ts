@@ -4,6 +4,7 @@ import "./theme.css";
 // The views' own styles are there, beside those of the side panel's frame.
 import "./inspector.css";
 import "./explorer.css";
+import type { TraceInfo } from "../src/protocol/engineApi";
 import type { Intervention } from "../src/protocol/traceApi";
 import type { ExplorerEvents, ExplorerHost, HostAction, InspectedSource } from "../src/protocol/webviewApi";
 import { el, fill, setAttr } from "./dom";
@@ -244,6 +245,15 @@ const ofFile = () =>
     "This run is from a file, without its model: tokens, next token, hidden states, attention and the projection of embeddings show it. Architecture, logit lens, generation, interventions, comparing and neighbours need the model; type a text above to run it with the active one.",
   );
 
+/** How near the engine is known to come to another. */
+function parityFact({ maxDifference, of }: NonNullable<TraceInfo["model"]["parity"]>): Element {
+  const says = t(
+    "In tests with tiny models of this kind, no value from embeddings to logits differed by more from what {0} computes.",
+    of,
+  );
+  return el("span", { class: "explained", title: says }, t("within {0} of {1}", formatShort(maxDifference), of));
+}
+
 /** What is run, by which model, and what that took. */
 function createTopBar(follows: boolean, run: (text: string) => void) {
   const model = el(
@@ -314,17 +324,15 @@ function createTopBar(follows: boolean, run: (text: string) => void) {
       model.textContent = trace.model.name;
       const { device, milliseconds } = trace;
       const { parameters, precision, step, parity } = trace.model;
-      facts.textContent = [
+      const parts = [
         t("{0} parameters", formatParameters(parameters)),
         precision,
         step > 0 && t("step {0}", formatCount(step)),
         device,
         tokensText(trace, source),
         formatMilliseconds(milliseconds),
-        parity && t("within {0} of {1}", formatShort(parity.maxDifference), parity.of),
-      ]
-        .filter((part) => typeof part === "string")
-        .join(" · ");
+      ].filter((part) => typeof part === "string");
+      fill(facts, parts.join(" · "), parity && ` · `, parity && parityFact(parity));
     },
   };
 }

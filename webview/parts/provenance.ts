@@ -1,10 +1,10 @@
 /** Where a number on the page is from: its tensor, its index there, and the run. Every view writes it with these. */
 
-import { formatValue } from "../format";
+import { formatCount, formatValue } from "../format";
 import type { Inspection } from "../inspection";
 import { t } from "../strings";
 
-/** Reads as `blocks.0.attn.q[0, 1, 2, 3] = 0.123456`, and in a line of its own `tiny-stories, step 2000, run 4`. */
+/** Reads as `blocks.0.attn.q[0, 1, 2, 3] = 0.123456`, and in a line of its own `tiny-stories, step 2,000, run 4`. */
 export const valueText = (inspection: Inspection, name: string, index: readonly number[], value: number): string =>
   `${name}[${index.join(", ")}] = ${formatValue(value)}\n${runText(inspection)}`;
 
@@ -12,6 +12,6 @@ export const valueText = (inspection: Inspection, name: string, index: readonly 
 export function runText({ trace, base }: Inspection): string {
   const { model } = trace;
   const run = base ? t("run {0} (run {1}, changed)", trace.trace, base.trace.trace) : t("run {0}", trace.trace);
-  const parts = [model.name, model.step > 0 && t("step {0}", model.step), run];
+  const parts = [model.name, model.step > 0 && t("step {0}", formatCount(model.step)), run];
   return parts.filter((part) => part !== false).join(", ");
 }

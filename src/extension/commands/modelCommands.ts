@@ -1,7 +1,7 @@
 /** The commands of the Models view; without a model they ask for one. */
 
 import * as vscode from "vscode";
-import { count, deviceName } from "../format";
+import { count, deviceName, grouped } from "../format";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
 import type { Model } from "../models";
@@ -71,7 +71,7 @@ async function askForSteps({ step, steps, name }: Model): Promise<number | null 
   if (step === null || steps === null || step < steps) return null;
   const typed = await vscode.window.showInputBox({
     title: l10n.t("Resume Training"),
-    prompt: l10n.t("“{0}” has done its {1} steps. Up to which step shall it go on?", name, steps),
+    prompt: l10n.t("“{0}” has done its {1} steps. Up to which step shall it go on?", name, grouped(steps)),
     value: String(step * 2),
     validateInput: (text) =>
       /^\d+$/.test(text.trim()) && Number(text) > step ? undefined : l10n.t("Type a whole number above {0}.", step),

@@ -191,8 +191,12 @@ export class TraceRuns {
     const action = this.#waitsForEngine
       ? ({ id: "restartEngine", label: l10n.t("Restart Engine") } as const)
       : ({ id: "showLog", label: l10n.t("Show Log") } as const);
-    const sentences = [this.#replaced(), message].filter((sentence) => sentence !== null);
-    this.#tell("problem", { message: sentences.join(" "), action, model: this.#model?.name ?? null });
+    const model = this.#model?.name ?? null;
+    // What is said of the text is so of this model: another may read it.
+    const isOfText = error instanceof RemoteError && error.code === "tokenizer";
+    const said = isOfText && model !== null ? l10n.t("“{0}” cannot read this. {1}", model, message) : message;
+    const sentences = [this.#replaced(), said].filter((sentence) => sentence !== null);
+    this.#tell("problem", { message: sentences.join(" "), action, model });
     this.#trace = null;
   }
 

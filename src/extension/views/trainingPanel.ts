@@ -5,6 +5,7 @@ import type { CheckpointInfo } from "../../protocol/engineApi";
 import { type Server, serve } from "../../protocol/rpc";
 import type { FinderState, PaintedText, RunSnapshot, TrainingEvents, TrainingHost } from "../../protocol/webviewApi";
 import { trainingPanelType } from "../contributions";
+import { grouped } from "../format";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
 import { readCheckpoints, readRecord, readRun } from "../runReports";
@@ -151,7 +152,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
 
   #checkpoint(step: number): CheckpointInfo {
     const found = this.#checkpoints.find((each) => each.step === step);
-    if (!found) throw new Error(l10n.t("The checkpoint of step {0} is no longer kept; choose another.", step));
+    if (!found) throw new Error(l10n.t("The checkpoint of step {0} is no longer kept; choose another.", grouped(step)));
     return found;
   }
 

@@ -2,6 +2,7 @@
 
 import type { TraceDifference, WeightDifference } from "../../../src/protocol/traceApi";
 import type { TableData } from "../../charts/csv";
+import { formatCount } from "../../format";
 import { t } from "../../strings";
 
 /** Reads as `attn.q`, of an encoder as `enc.attn.q`: which value of its layer a name stands for. */
@@ -73,5 +74,5 @@ export function runNames(a: Named, b: Named): readonly [string, string] {
   if (a.name !== b.name) return [a.name, b.name];
   // A checkpoint can be of the very step that its model is at.
   if (a.step === b.step) return [t("this model"), t("other model")];
-  return [t("step {0}", a.step), t("step {0}", b.step)];
+  return [t("step {0}", formatCount(a.step)), t("step {0}", formatCount(b.step))];
 }

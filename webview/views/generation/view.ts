@@ -9,6 +9,7 @@ import { el, fill, setAttr } from "../../dom";
 import { formatCount, formatPercent, formatValue } from "../../format";
 import type { Inspection, View, ViewContext } from "../../inspection";
 import { createDataBar } from "../../parts/dataBar";
+import { needsModel } from "../../parts/fromFile";
 import { runText } from "../../parts/provenance";
 import { t } from "../../strings";
 import { button, progressRing } from "../../toolkit";
@@ -547,11 +548,9 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     generation = { inspection, prompt, text, completion };
     if (completion) settings.write({ ...completion.sampling, maxNewTokens: completion.ids.length });
     promptEnd.textContent = `${text.length > PROMPT_END ? "…" : ""}${visibleText(text.slice(-PROMPT_END))}`;
-    const why = trace.opened
-      ? t("This run is from a file; open its text with its model to write on from it.")
-      : trace.source
-        ? t("This model translates whole sentences; choose a model that writes on from a text.")
-        : "";
+    const why =
+      needsModel(inspection) ||
+      (trace.source ? t("This model translates whole sentences; choose a model that writes on from a text.") : "");
     said.textContent =
       why ||
       (prompt.length === 1
