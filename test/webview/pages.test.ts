@@ -344,6 +344,8 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
         await tab(names[i] as string).click();
         await tab(names[(i + 1) % names.length] as string).click({ modifiers: ["Shift"] });
         await page.waitForTimeout(100);
+        // Nothing is awaited for ever, also where there is nothing to compare.
+        await expect.poll(() => page.locator(".pane:visible [aria-busy='true']").count(), SOON).toBe(0);
         expect(await page.getByRole("tabpanel").allInnerTexts()).not.toContain("");
         await expectAccessible(page);
         await page.getByRole("button", { name: "One view" }).click();

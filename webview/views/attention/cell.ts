@@ -4,6 +4,7 @@ import { createHeatmap } from "../../charts/heatmap";
 import { el, fill } from "../../dom";
 import { formatValue } from "../../format";
 import type { Inspection } from "../../inspection";
+import { tellAwaited } from "../../parts/busy";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { runText, valueText } from "../../parts/provenance";
 import { t } from "../../strings";
@@ -76,6 +77,7 @@ export function createCellPanel(save: Save): CellPanel {
     node,
     show(cell) {
       node.hidden = cell === null;
+      tellAwaited(node, "there");
       shown = null;
       if (!cell) return;
       const { inspection, kind, layer, head, query, key, q, k, K, masked } = cell;

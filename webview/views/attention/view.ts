@@ -383,7 +383,6 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       const [q, k, v] = await Promise.all([matrix("q"), matrix("k"), matrix("v")]);
       const pattern = matrixOf(await asked.tensor(kind.valueName(layer, "pattern"), head));
       if (!isCurrent()) return;
-      tellAwaited(cell.node, "there");
       const [query, key] = [rowOf(kind), columnOf(of)];
       cell.show({
         inspection: asked,

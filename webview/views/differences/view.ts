@@ -156,16 +156,18 @@ export function createDifferencesView({ section: makeSection, selection, save, e
     };
   };
 
+  const hideCompared = () => {
+    compared.hidden = true;
+    tellAwaited(compared, "there");
+  };
+
   const draw = async () => {
     const pair = pairNow();
     hint.hidden = pair !== null;
     ofChanged.hidden = !pair?.runs[0].base;
     if (pair) ofChanged.textContent = t("“{0}” is the changed run.", pair.names[0]);
     section.summarize("");
-    if (!pair) {
-      compared.hidden = true;
-      return;
-    }
+    if (!pair) return hideCompared();
     const [a, b] = pair.runs;
     const isCurrent = () => current === a && other === b;
     tellAwaited(compared, "computed");
@@ -187,7 +189,7 @@ export function createDifferencesView({ section: makeSection, selection, save, e
       if (isCurrent()) tellAwaited(compared, "there");
     } catch (error) {
       if (!isCurrent()) return;
-      compared.hidden = true;
+      hideCompared();
       problem.say(error);
     }
   };
@@ -253,8 +255,11 @@ export function createDifferencesView({ section: makeSection, selection, save, e
       whole.hidden = reason !== "";
       current = reason === "" ? next : null;
       asked += 1;
+      if (!current) {
+        hideCompared();
+        return setOther(null);
+      }
       tellAwaited(compared, "computed");
-      if (!current) return setOther(null);
       void listModels(next).then(() => {
         if (current === next) void run();
       });

@@ -142,6 +142,7 @@ export function createNeighbours(
       if (isOther || !available) {
         shown = null;
         list.replaceChildren();
+        tellAwaited(list, "there");
         tellBusy(node, heading, t("Nearest tokens"), false);
         problem.clear();
       }

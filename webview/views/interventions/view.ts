@@ -306,8 +306,8 @@ export function createInterventionsView({ section: makeSection, selection, save,
     compared.hidden = pair === null;
     nothingChanged.hidden = pair !== null;
     section.summarize(changed || !base ? "" : t("nothing changed"));
+    tellAwaited(compared, pair ? "computed" : "there");
     if (!pair) return;
-    tellAwaited(compared, "computed");
     const [before, after] = pair.runs;
     const isCurrent = () => base === before && changed === after;
     try {
@@ -332,7 +332,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
   /** What is watched where nothing was chosen: what the unchanged run expects most. */
   const drawAttribution = async () => {
     const of = base;
-    if (!of) return;
+    if (!of) return attribution.fail();
     const at = position();
     attribution.await();
     if (!watched.get().target?.isChosen) {

@@ -198,7 +198,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
     problem.clear();
     tooLong.hidden = !tooLarge;
     pictures.hidden = tooLarge;
-    if (tooLarge) return;
+    if (tooLarge) return tellAwaited(pictures, "there");
     tellAwaited(pictures, "computed");
     try {
       const tensor = await asked.tensor(row.name, perHead ? head : undefined);
