@@ -229,7 +229,12 @@ function mount(follows: boolean) {
     problem(problem: ExplorerEvents["problem"]) {
       setShown(false);
       bar.forget(problem.model ?? null);
-      fill(notice, ...problemNotice(problem, act, () => void host.call("retry", {})));
+      const retry = () => {
+        void host.call("retry", {});
+        // The button goes when the run comes.
+        bar.focus();
+      };
+      fill(notice, ...problemNotice(problem, act, retry));
     },
     empty(empty: ExplorerEvents["empty"]) {
       setShown(false);
@@ -315,6 +320,7 @@ function createTopBar(follows: boolean, run: (text: string) => void) {
       if (kind === "typed") follow.checked = false;
     },
     /** What was said of a run that is not there any more; `name`: of the model that was to be run instead. */
+    focus: () => prompt.focus(),
     forget(name: string | null) {
       model.textContent = name ?? t("Choose the model");
       facts.textContent = "";
