@@ -319,8 +319,8 @@ function createTopBar(follows: boolean, run: (text: string) => void) {
       from.title = label;
       if (kind === "typed") follow.checked = false;
     },
-    /** What was said of a run that is not there any more; `name`: of the model that was to be run instead. */
     focus: () => prompt.focus(),
+    /** What was said of a run that is not there any more; `name`: of the model that was to be run instead. */
     forget(name: string | null) {
       model.textContent = name ?? t("Choose the model");
       facts.textContent = "";
