@@ -314,6 +314,7 @@ async function tourOfTranslator(workbench: Workbench): Promise<void> {
   await widened(workbench);
   const inspector = await inspectorView(workbench);
   await inspector.getByRole("textbox", { name: "Text to inspect" }).fill("a dog does not look for the beautiful frog");
+  await inspector.getByText("typed text").waitFor();
   await inspector.getByRole("listbox", { name: "Tokens of the source" }).waitFor();
   await photograph(workbench, "14-translator", async () => {
     await inspector.evaluate("scrollTo(0, 0)");

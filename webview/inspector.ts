@@ -90,6 +90,7 @@ function mount(follows: boolean) {
   let typing: ReturnType<typeof setTimeout> | undefined;
   const inspectTyped = () => {
     clearTimeout(typing);
+    typing = undefined;
     follow.checked = false;
     state.set({ typed: input.value });
     void host
@@ -148,8 +149,8 @@ function mount(follows: boolean) {
         el("span", { class: "model-name" }, trace.model.name),
         ` · ${t("{0} parameters", formatParameters(trace.model.parameters))} · ${trace.device} · ${tokensText(trace, from)} · ${formatMilliseconds(trace.milliseconds)}`,
       );
-      // What the user is typing is newer than what comes back.
-      const isTyping = document.activeElement === input;
+      // What the user is typing is newer than what comes back, also when it was typed just before the focus went.
+      const isTyping = document.activeElement === input || typing !== undefined;
       if (from.kind === "typed") {
         if (!isTyping) input.value = from.text;
         follow.checked = false;

@@ -271,6 +271,19 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       expect(await page.evaluate(() => window.lab.state)).toMatchObject({ typed: "abc" });
     });
 
+    test("text that was just typed stays when the focus goes and a run of the editor's line comes", async () => {
+      const input = page.getByRole("textbox", { name: "Text to inspect" });
+      await input.fill("abc");
+      await page.getByText("typed text").waitFor();
+      await input.fill("cab");
+      await page.evaluate(() => {
+        (document.activeElement as HTMLElement).blur();
+        window.lab.inspect("bbb", "line", "story.txt, line 3");
+      });
+      await page.waitForFunction(() => window.lab.asked.at(-1) === 'inspectText {"text":"cab"}');
+      expect(await input.inputValue()).toBe("cab");
+    });
+
     test("text is text: markup in a prompt does not become markup", async () => {
       await inspect(page, "<img src=x>");
       expect(await page.locator("img").count()).toBe(0);
