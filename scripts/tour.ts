@@ -327,13 +327,16 @@ async function tourOfTranslator(workbench: Workbench): Promise<void> {
 
 /** Every view of the Explorer, on the model that comes with the extension. */
 async function tourOfExplorer(workbench: Workbench): Promise<void> {
+  // What other parts typed would be asked about when its editor closes.
+  await workbench.openFile("stories.txt");
+  await workbench.runCommand("File: Revert File");
   await workbench.runCommand("View: Close All Editors");
   await workbench.runCommand("Decoder Lab: Choose Active Model");
   await workbench.pick("Stories");
   await workbench.runCommand("Decoder Lab: Open Explorer");
+  const explorer = await workbench.webview("Explorer");
   // Room for the views.
   await workbench.runCommand("View: Toggle Primary Side Bar Visibility");
-  const explorer = await workbench.webview("Explorer");
   await explorer.locator(".strip-token").nth(45).click();
   const tabs = explorer.getByRole("tablist", { name: "Views" }).getByRole("tab");
   const views = await tabs.allInnerTexts();

@@ -79,8 +79,16 @@ export class Workbench {
 
   /** Runs a command by its title in the palette, such as "Decoder Lab: Train Tiny GPT". */
   async runCommand(title: string): Promise<void> {
-    await this.openPalette(title);
-    await this.pick(title);
+    // The palette may close under the pointer, when a view that is still coming takes the focus.
+    await this.until(`the command "${title}" to be chosen`, async () => {
+      await this.openPalette(title);
+      return this.quickRow(title)
+        .click({ timeout: 3000 })
+        .then(
+          () => true,
+          () => false,
+        );
+    });
   }
 
   /** Opens the palette with a title typed, and waits until it offers that command. */
