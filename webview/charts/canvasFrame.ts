@@ -18,8 +18,16 @@ export function createCanvasFrame(kind: string) {
   return { canvas, spacer, scroller, readout, foot, spoken, node };
 }
 
+let barSize: number | undefined;
+
 /** How wide the scroll bar of a picture is; 0 where scroll bars lie over what they scroll. */
 export function scrollBarSize(): number {
+  // Measuring lays the page out, and pictures ask at every change.
+  barSize ??= measuredBar();
+  return barSize;
+}
+
+function measuredBar(): number {
   const probe = el("div", { class: "heatmap-scroller" });
   probe.style.cssText = "position: absolute; visibility: hidden; width: 50px; overflow: scroll";
   document.body.append(probe);

@@ -223,7 +223,7 @@ function requestFor(data: HeatmapData, width: number, theme: Theme) {
     maxHeight: MAX_HEIGHT,
     left,
     top:
-      data.colLabels === "numbers" || data.text || areLetters(data.colLabels)
+      data.colLabels === "numbers" || data.text || areUpright(data)
         ? LABEL_ROOM + 2
         : gutter(data.colLabels, theme, 72),
     minCell: data.text ? TEXT_CELL : MIN_CELL,
@@ -234,12 +234,13 @@ function requestFor(data: HeatmapData, width: number, theme: Theme) {
 }
 
 /** Labels of one letter each, as a character model's tokens have, stand upright. */
-const areLetters = (labels: readonly string[]): boolean => labels.every((label) => [...label].length < 2);
+const areUpright = ({ colLabels }: HeatmapData): boolean =>
+  colLabels !== "numbers" && colLabels.every((label) => [...label].length < 2);
 
 /** How many columns there are from one label to the next. */
-function columnStep({ colLabels }: HeatmapData, cellWidth: number): number {
-  if (colLabels === "numbers") return tickStep(cellWidth, 34);
-  return labelStep(cellWidth, areLetters(colLabels) ? LETTER_ROOM : LABEL_ROOM);
+function columnStep(data: HeatmapData, cellWidth: number): number {
+  if (data.colLabels === "numbers") return tickStep(cellWidth, 34);
+  return labelStep(cellWidth, areUpright(data) ? LETTER_ROOM : LABEL_ROOM);
 }
 
 const labelFont = (theme: Theme) => `${FONT_SIZE}px ${theme.monoFamily}`;
@@ -432,6 +433,7 @@ function paintColLabels(
   theme: Theme,
 ): void {
   const step = columnStep(data, grid.cellWidth);
+  const upright = areUpright(data);
   context.save();
   context.beginPath();
   context.rect(grid.left - 4, 0, grid.viewWidth - grid.left + 4, grid.top);
@@ -450,7 +452,7 @@ function paintColLabels(
       context.textAlign = "left";
       const label = shorten(context, data.colLabels[col] ?? "", grid.cellWidth - 6);
       context.fillText(label, x - grid.cellWidth / 2 + 3, grid.top / 2);
-    } else if (areLetters(data.colLabels)) {
+    } else if (upright) {
       context.textAlign = "center";
       context.fillText(data.colLabels[col] ?? "", x, grid.top / 2);
     } else {
@@ -490,13 +492,13 @@ function gridSvg(data: HeatmapData, grid: Grid, theme: Theme): string {
     parts.push(svgText(left - 5, centerY(row), data.rowLabels[row] ?? "", muted, `text-anchor="end"`));
   }
   const step = columnStep(data, cellWidth);
+  const upright = areUpright(data);
   for (let col = 0; col < cols; col += step) {
     const x = left + (col + 0.5) * cellWidth;
     if (data.colLabels === "numbers")
       parts.push(svgText(x, top / 2, String(col), muted, `text-anchor="${col === 0 ? "start" : "middle"}"`));
     else if (data.text) parts.push(svgText(x - cellWidth / 2 + 3, top / 2, data.colLabels[col] ?? "", muted));
-    else if (areLetters(data.colLabels))
-      parts.push(svgText(x, top / 2, data.colLabels[col] ?? "", muted, 'text-anchor="middle"'));
+    else if (upright) parts.push(svgText(x, top / 2, data.colLabels[col] ?? "", muted, 'text-anchor="middle"'));
     else {
       const turned = `transform="rotate(-90 ${x.toFixed(1)} ${top - 5})"`;
       parts.push(svgText(x, top - 5, data.colLabels[col] ?? "", muted, turned));

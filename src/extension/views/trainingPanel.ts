@@ -182,7 +182,8 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
         this.#page?.tell("finder", this.#finder?.state ?? null);
         void this.#tellSaved();
         void this.#tellCompared();
-        await models.refresh();
+        // A page that shows a run does not offer others.
+        if (!run) await models.refresh();
         const hasRuns = models.models.some(({ preset }) => preset !== null);
         return { strings: vscode.l10n.bundle ?? {}, run, hasRuns };
       },
