@@ -50,7 +50,11 @@ function bundles(outdir: string, release: boolean): BuildOptions[] {
     },
     {
       ...shared,
-      entryPoints: ["webview/inspector.ts", "webview/training.ts", "webview/explorer.ts"],
+      entryPoints: {
+        inspector: "webview/inspector/page.ts",
+        training: "webview/training/page.ts",
+        explorer: "webview/explorer/page.ts",
+      },
       outdir: join(outdir, "webview"),
       platform: "browser",
       target: "chrome120",

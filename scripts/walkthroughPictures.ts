@@ -9,7 +9,7 @@ import { writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import type * as Engine from "../src/engine/index.ts";
-import { stepOf } from "../src/extension/providers/surprisal/shading.ts";
+import { stepOf } from "../src/extension/surprisal/shading.ts";
 import { inRoot, runAsScript } from "./paths.ts";
 
 const PROMPT = "Tom was a ";

@@ -1,9 +1,23 @@
 import { basename, join } from "node:path";
 import * as vscode from "vscode";
-import { Activity } from "./activity";
-import { chooseDevice, restartEngine, showMenu, toggleCompletions } from "./commands/engineCommands";
-import { exploreToken } from "./commands/exploreToken";
-import { importModel, setHubToken } from "./commands/importModel";
+import { InlineCompletion } from "./complete/inlineCompletion";
+import { whyThisCompletion } from "./complete/whyThisCompletion";
+import { type Commands, explorerPanelType, traceEditorType, trainingPanelType, viewIds } from "./contributions";
+import { Activity } from "./engine/activity";
+import { EngineClient, type EngineState } from "./engine/engineClient";
+import { chooseDevice, restartEngine, showMenu, toggleCompletions } from "./engine/engineCommands";
+import { StatusItem } from "./engine/statusItem";
+import { ExplorerPanel } from "./explore/explorerPanel";
+import { exploreToken } from "./explore/exploreToken";
+import { InspectorView } from "./explore/inspectorView";
+import { openExplorer } from "./explore/openExplorer";
+import { Selections } from "./explore/selections";
+import { TokenHover, textSchemes } from "./explore/tokenHover";
+import { TraceEditor } from "./explore/traceEditor";
+import { l10n } from "./l10n";
+import type { Lab } from "./lab";
+import { Hub } from "./models/hub";
+import { importModel, setHubToken } from "./models/importModel";
 import {
   activateModel,
   chooseModel,
@@ -14,31 +28,17 @@ import {
   resumeRun,
   resumeTraining,
   revealModel,
-} from "./commands/modelCommands";
-import { openExplorer } from "./commands/openExplorer";
-import { changeQueue } from "./commands/queueCommands";
-import { registerCommand, showingErrors } from "./commands/registerCommand";
-import { branchFrom, branchTraining, chooseCompared, exportProject, openRunRecord } from "./commands/runCommands";
-import { trainTinyGpt } from "./commands/trainTinyGpt";
-import { whyThisCompletion } from "./commands/whyThisCompletion";
-import { type Commands, explorerPanelType, traceEditorType, trainingPanelType, viewIds } from "./contributions";
-import { EngineClient, type EngineState } from "./engineClient";
-import { Hub } from "./hub";
-import { l10n } from "./l10n";
-import type { Lab } from "./lab";
-import { ModelLibrary } from "./modelLibrary";
-import { InlineCompletion } from "./providers/inlineCompletion";
-import { SurprisalLens } from "./providers/surprisalLens";
-import { TokenHover, textSchemes } from "./providers/tokenHover";
-import { Selections } from "./selections";
+} from "./models/modelCommands";
+import { ModelLibrary } from "./models/modelLibrary";
+import { ModelTree } from "./models/modelTree";
+import { registerCommand, showingErrors } from "./registerCommand";
+import { changeQueue } from "./runs/queueCommands";
+import { branchFrom, branchTraining, chooseCompared, exportProject, openRunRecord } from "./runs/runCommands";
+import { TrainingPanel } from "./runs/trainingPanel";
+import { Trainings } from "./runs/trainings";
+import { trainTinyGpt } from "./runs/trainTinyGpt";
 import { setting } from "./settings";
-import { Trainings } from "./trainings";
-import { ExplorerPanel } from "./views/explorerPanel";
-import { InspectorView } from "./views/inspectorView";
-import { ModelTree } from "./views/modelTree";
-import { StatusItem } from "./views/statusItem";
-import { TraceEditor } from "./views/traceEditor";
-import { TrainingPanel } from "./views/trainingPanel";
+import { SurprisalLens } from "./surprisal/surprisalLens";
 
 let engine: EngineClient | undefined;
 

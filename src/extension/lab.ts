@@ -1,10 +1,10 @@
 import type * as vscode from "vscode";
-import type { Activity } from "./activity";
-import type { EngineClient } from "./engineClient";
-import type { Hub } from "./hub";
-import type { ModelLibrary } from "./modelLibrary";
-import type { Selections } from "./selections";
-import type { Trainings } from "./trainings";
+import type { Activity } from "./engine/activity";
+import type { EngineClient } from "./engine/engineClient";
+import type { Selections } from "./explore/selections";
+import type { Hub } from "./models/hub";
+import type { ModelLibrary } from "./models/modelLibrary";
+import type { Trainings } from "./runs/trainings";
 
 /** What commands, providers and views share. Made once, in `extension.ts`. */
 export interface Lab {

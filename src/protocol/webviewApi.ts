@@ -86,7 +86,7 @@ export interface InspectorEvents {
   empty: { readonly reason: string; readonly actions: readonly Action[] };
 }
 
-/** Asked by a page with a checkpoint scrubber, of which `webview/parts/scrubber.ts` is the page's side. */
+/** Asked by a page with a checkpoint scrubber, of which `webview/trace/scrubber.ts` is the page's side. */
 export interface ScrubberHost {
   /** Shows the model as it was at a checkpoint; answered once that has been told. */
   scrub: Method<{ readonly step: number }, null>;
@@ -151,7 +151,7 @@ export interface Selected {
 
 /** Told to the Explorer. */
 export interface ExplorerEvents extends InspectorEvents, ScrubberEvents {
-  /** A command shows a view, by its id in webview/views/registry.ts. */
+  /** A command shows a view, by its id in webview/explorer/registry.ts. */
   open: { readonly view: string };
   /** The user asked by a command that the selected token's attention is shaded in the editor, or not any more. */
   toggleShading: Empty;

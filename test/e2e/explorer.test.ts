@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Frame } from "playwright-core";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { random } from "../../src/engine/random";
-import { stepOf } from "../../src/extension/providers/surprisal/shading";
+import { stepOf } from "../../src/extension/surprisal/shading";
 import { inspectorView } from "./decoderLab.ts";
 import { columnsOf, type Drawn } from "./editorColours.ts";
 import {

@@ -11,7 +11,7 @@ import {
   trainingPanelType,
   viewIds,
 } from "../../src/extension/contributions";
-import { STEPS } from "../../src/extension/providers/surprisal/shading";
+import { STEPS } from "../../src/extension/surprisal/shading";
 
 interface Property {
   readonly default: unknown;
@@ -122,9 +122,19 @@ describe("translations", () => {
 });
 
 test("only src/extension imports vscode, and its pure modules do not", () => {
-  const pure = ["models", "supervision", "engineClient", "trainingRun", "contributions", "format", "l10n"];
+  const pure = [
+    "complete/shape",
+    "complete/suggestion",
+    "complete/whether",
+    "complete/why",
+    "complete/window",
+    "models/models",
+    "engine/supervision",
+    "engine/engineClient",
+    "runs/trainingRun",
+    "contributions",
+    "format",
+    "l10n",
+  ];
   for (const name of pure) expect(readFileSync(`src/extension/${name}.ts`, "utf8"), name).not.toMatch(/from "vscode"/);
-  for (const name of readdirSync("src/extension/providers/ghost")) {
-    expect(readFileSync(`src/extension/providers/ghost/${name}`, "utf8"), name).not.toMatch(/from "vscode"/);
-  }
 });

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { EngineClient, type EngineState } from "../../src/extension/engineClient";
+import { EngineClient, type EngineState } from "../../src/extension/engine/engineClient";
 import type { DeviceChoice } from "../../src/protocol/engineApi";
 
 let folder: string;

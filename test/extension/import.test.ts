@@ -7,9 +7,9 @@ import {
   importedName,
   precisions,
   typedModel,
-} from "../../src/extension/commands/importChoices";
-import { progressText, shareDone } from "../../src/extension/commands/importProgress";
-import { moduleNode } from "../../src/extension/views/moduleNodes";
+} from "../../src/extension/models/importChoices";
+import { progressText, shareDone } from "../../src/extension/models/importProgress";
+import { moduleNode } from "../../src/extension/models/moduleNodes";
 import type { ImportProgress, ModuleTree } from "../../src/protocol/engineApi";
 
 test.each([

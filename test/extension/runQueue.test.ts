@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { type EndTurn, RunQueue } from "../../src/extension/runQueue";
+import { type EndTurn, RunQueue } from "../../src/extension/runs/runQueue";
 import { isCancelled } from "../../src/protocol/rpc";
 
 let queue: RunQueue;

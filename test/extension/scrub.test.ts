@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Scrub } from "../../src/extension/views/scrub";
+import { Scrub } from "../../src/extension/explore/scrub";
 import type { CheckpointInfo, EngineApi, TraceInfo } from "../../src/protocol/engineApi";
 import { connect, serve } from "../../src/protocol/rpc";
 import { portPair } from "../helpers/portPair";

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import { aboutOf, type Engine, TrainingRun } from "../../src/extension/trainingRun";
+import { aboutOf, type Engine, TrainingRun } from "../../src/extension/runs/trainingRun";
 import type { EngineApi, TrainEvent, TrainResult } from "../../src/protocol/engineApi";
 import { connect, type Handlers, isCancelled, serve } from "../../src/protocol/rpc";
 import type { RunState } from "../../src/protocol/webviewApi";

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { orderedSettings, parseSetting } from "../../src/extension/commands/trainingChoices";
+import { type Status, statusText } from "../../src/extension/engine/statusText";
 import { count, duration } from "../../src/extension/format";
-import { inspectorChecks, trainingChecks } from "../../src/extension/views/checks";
-import { type Status, statusText } from "../../src/extension/views/statusText";
+import { orderedSettings, parseSetting } from "../../src/extension/runs/trainingChoices";
+import { inspectorChecks, trainingChecks } from "../../src/extension/webviews/checks";
 
 const idle: Status = {
   model: "Fox",

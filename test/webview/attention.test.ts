@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Tracer } from "../../src/engine/inspect/trace";
 import type { TraceInfo } from "../../src/protocol/engineApi";
-import { createInspection, matrixOf } from "../../webview/inspection";
 import {
   type AttentionValue,
   attentionKinds,
@@ -19,7 +18,8 @@ import {
   shades,
   strongestKeys,
   strongestLines,
-} from "../../webview/views/attention/layout";
+} from "../../webview/trace/attention/layout";
+import { createInspection, matrixOf } from "../../webview/trace/inspection";
 import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from "../helpers/tinyModel";
 import { tinyTrace } from "./tinyTrace";
 import { tinyTranslation } from "./tinyTranslation";

@@ -11,8 +11,8 @@ import { toCsv } from "../../webview/charts/csv";
 import { cellAt, layoutGrid, moveCell, scrollToCell, tickStep, visibleCells } from "../../webview/charts/heatmapLayout";
 import { lineSvg } from "../../webview/charts/lineSvg";
 import { decimate, indexAt, smooth, ticks } from "../../webview/charts/series";
-import { createInspection } from "../../webview/inspection";
 import { toJson } from "../../webview/parts/tableJson";
+import { createInspection } from "../../webview/trace/inspection";
 import { type ThemeKind, themes } from "./themes";
 import { tinyTrace } from "./tinyTrace";
 

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { anglesOf } from "../../src/engine/nn/rotary";
-import { comparedPlaces, cosineMatrix } from "../../webview/views/embedding/layout";
-import { type Rotary, rotaryAngles } from "../../webview/views/embedding/rotary";
-import { pointAt, scatterScene } from "../../webview/views/embedding/scatterLayout";
+import { pointAt, scatterScene } from "../../webview/charts/scatterLayout";
+import { comparedPlaces, cosineMatrix } from "../../webview/trace/embedding/layout";
+import { type Rotary, rotaryAngles } from "../../webview/trace/embedding/rotary";
 import { tinyTrace } from "./tinyTrace";
 
 const plain: Rotary = { kind: "rotary", dims: 8, theta: 10000, scaling: null, unrotatedLayers: [] };

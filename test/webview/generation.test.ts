@@ -16,7 +16,7 @@ import {
   textOf,
   treeRows,
   writtenAt,
-} from "../../webview/views/generation/layout";
+} from "../../webview/explorer/generation/layout";
 
 const settings: Settings = {
   temperature: 1,

@@ -1,5 +1,4 @@
 import { expect, test } from "vitest";
-import { matrixOf } from "../../webview/inspection";
 import {
   cosinesByRow,
   formulaOf,
@@ -11,7 +10,8 @@ import {
   statisticsOf,
   vectorNames,
   wrapped,
-} from "../../webview/views/hiddenStates/layout";
+} from "../../webview/explorer/hiddenStates/layout";
+import { matrixOf } from "../../webview/trace/inspection";
 import { tinyTrace } from "./tinyTrace";
 import { tinyTranslation } from "./tinyTranslation";
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Attribution, Intervention, Part } from "../../src/protocol/traceApi";
-import { placeText } from "../../webview/parts/interventionChips";
+import { placeText } from "../../webview/explorer/interventionChips";
 import {
   attributedRows,
   attributionTable,
@@ -13,7 +13,7 @@ import {
   sweepTable,
   withFactor,
   withPatch,
-} from "../../webview/views/interventions/layout";
+} from "../../webview/explorer/interventions/layout";
 import { tinyTranslation } from "./tinyTranslation";
 
 const HEADS = 4;

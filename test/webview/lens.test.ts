@@ -1,6 +1,13 @@
 import { expect, test } from "vitest";
 import type { Lens } from "../../src/protocol/traceApi";
-import { columnsOf, lensTable, missingTiles, placeLabel, rankPath, shownPlaces } from "../../webview/views/lens/layout";
+import {
+  columnsOf,
+  lensTable,
+  missingTiles,
+  placeLabel,
+  rankPath,
+  shownPlaces,
+} from "../../webview/explorer/lens/layout";
 
 const PLACES = ["blocks.0.residPre", "blocks.0.residMid", "blocks.0.residPost"];
 

@@ -28,13 +28,13 @@ export interface PageFiles {
   readonly isRelayed: boolean;
 }
 
-/** Bundles `webview/NAME.ts`, and what is its host: in the page, or beyond a relay in it (`liveExplorer.ts`). */
+/** Bundles `webview/NAME/page.ts`, and what is its host: in the page, or beyond a relay in it (`liveExplorer.ts`). */
 export async function bundlePage(
   name: "inspector" | "training" | "explorer",
   hostName: "hostInPage" | "relayInPage" = "hostInPage",
 ): Promise<PageFiles> {
   const options = { bundle: true, write: false, format: "iife", outdir: "out", logLevel: "error" } as const;
-  const page = await build({ ...options, entryPoints: [`webview/${name}.ts`] });
+  const page = await build({ ...options, entryPoints: [`webview/${name}/page.ts`] });
   const host = await build({ ...options, entryPoints: [`test/webview/${hostName}.ts`] });
   const text = (files: typeof page.outputFiles, end: string) =>
     files.find(({ path }) => path.endsWith(end))?.text ?? "";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { TokenSpan } from "../../src/protocol/engineApi";
-import { charactersPerToken, chipGroups, tokenChips, tokensOver } from "../../webview/views/tokens/layout";
+import { charactersPerToken, chipGroups, tokenChips, tokensOver } from "../../webview/trace/tokens/layout";
 import { tinyTrace } from "./tinyTrace";
 
 /** Tokens of whole characters, one for each string. */

@@ -4,17 +4,17 @@ import { readdir, readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { connect, serve } from "../../src/protocol/rpc";
 import type { RunState, TraceQuestions } from "../../src/protocol/webviewApi";
-import { formatPercent, formatShape, formatValue } from "../../webview/format";
-import { createInspection, matrixOf } from "../../webview/inspection";
-import { createStore } from "../../webview/store";
-import { differingSettings } from "../../webview/views/compare/layout";
-import { actionsOf, afterEvent, fromSnapshot, pointsOf, positions } from "../../webview/views/curves/layout";
-import { embeddingParts, stack } from "../../webview/views/embedding/layout";
-import { dimensionsOf, residualNorm, valueGroups } from "../../webview/views/layers/layout";
-import { distribution, searched, shownToken } from "../../webview/views/nextToken/layout";
-import { meanBits, paintedPieces } from "../../webview/views/painted/layout";
-import { confusionShares, digitShares } from "../../webview/views/task/layout";
-import { tokenChips, tokenLabel, visibleText } from "../../webview/views/tokens/layout";
+import { formatPercent, formatShape, formatValue } from "../../webview/base/format";
+import { createStore } from "../../webview/base/store";
+import { embeddingParts, stack } from "../../webview/trace/embedding/layout";
+import { createInspection, matrixOf } from "../../webview/trace/inspection";
+import { dimensionsOf, residualNorm, valueGroups } from "../../webview/trace/layers/layout";
+import { distribution, searched, shownToken } from "../../webview/trace/nextToken/layout";
+import { tokenChips, tokenLabel, visibleText } from "../../webview/trace/tokens/layout";
+import { differingSettings } from "../../webview/training/compareRuns/layout";
+import { actionsOf, afterEvent, fromSnapshot, pointsOf, positions } from "../../webview/training/curves/layout";
+import { meanBits, paintedPieces } from "../../webview/training/excerpt/layout";
+import { confusionShares, digitShares } from "../../webview/training/task/layout";
 import { portPair } from "../helpers/portPair";
 import { tinyAnswers } from "./tinyAnswers";
 import { carrylessTask, tinyRun } from "./tinyRun";
@@ -230,7 +230,7 @@ test("every sentence of the pages is written where it can be found, and can be t
       file,
     ).toEqual([]);
     // Where `t` itself is written, it is called with no sentence.
-    if (file !== "strings.ts") expect(sentences.length, file).toBe([...text.matchAll(/\bt\(/g)].length);
+    if (file !== "base/strings.ts") expect(sentences.length, file).toBe([...text.matchAll(/\bt\(/g)].length);
   }
 });
 

@@ -1,6 +1,6 @@
 /** Labelled bars: the picture of a list that is DOM on the page, to save as a file. */
 
-import { readTheme } from "../theme";
+import { readTheme } from "../base/theme";
 import { type Shape, type ShapePicture, widestText } from "./shapes";
 
 export interface Bar {

@@ -1,6 +1,6 @@
 /** What pictures on a canvas share: it scrolls in a focusable box, and below it stands what the user points at. */
 
-import { el } from "../dom";
+import { el } from "../base/dom";
 
 /** `kind` is what screen readers call the picture, such as "heatmap". */
 export function createCanvasFrame(kind: string) {

@@ -5,9 +5,9 @@
  * scroll under them.
  */
 
-import { el, setAttr } from "../dom";
-import { t } from "../strings";
-import { onThemeChange, readTheme, type Theme } from "../theme";
+import { el, setAttr } from "../base/dom";
+import { t } from "../base/strings";
+import { onThemeChange, readTheme, type Theme } from "../base/theme";
 import { createCanvasFrame, scrollBarSize } from "./canvasFrame";
 import {
   type ColorScale,

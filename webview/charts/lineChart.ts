@@ -2,10 +2,10 @@
 
 import "uplot/dist/uPlot.min.css";
 import uPlot from "uplot";
-import { el, fill, setAttr } from "../dom";
-import { formatCount } from "../format";
-import { t } from "../strings";
-import { onThemeChange, readTheme, type Theme } from "../theme";
+import { el, fill, setAttr } from "../base/dom";
+import { formatCount } from "../base/format";
+import { t } from "../base/strings";
+import { onThemeChange, readTheme, type Theme } from "../base/theme";
 import { type Rgb, toCss } from "./colorScale";
 import { type Drawing, dashOf, lineSvg } from "./lineSvg";
 import { decimate, indexAt, type Points } from "./series";

@@ -1,7 +1,7 @@
 /** A picture to save of what is DOM on the page: said once as shapes, drawn on a canvas or written as SVG with real text. */
 
-import { el } from "../dom";
-import { readTheme, type Theme } from "../theme";
+import { el } from "../base/dom";
+import { readTheme, type Theme } from "../base/theme";
 import { type Rgb, toCss } from "./colorScale";
 import { escapeXml, svgText } from "./svg";
 

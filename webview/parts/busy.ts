@@ -1,8 +1,8 @@
 /** Says in place that a part of a view is computed: beside its title, and to screen readers. */
 
 import "./busy.css";
-import { el, fill, setAttr } from "../dom";
-import { t } from "../strings";
+import { el, fill, setAttr } from "../base/dom";
+import { t } from "../base/strings";
 
 /** `note` is what is said of the title once the part is there. */
 export function tellBusy(part: HTMLElement, heading: HTMLElement, title: string, isBusy: boolean, note = ""): void {

@@ -1,10 +1,10 @@
 /** The line under a picture: the table behind it, and ways to take its numbers and the picture along. */
 
+import { el, fill, setAttr } from "../base/dom";
+import { formatCount, formatValue } from "../base/format";
+import { t } from "../base/strings";
 import { type TableData, toCsv } from "../charts/csv";
-import { el, fill, setAttr } from "../dom";
-import { formatCount, formatValue } from "../format";
-import type { Inspection } from "../inspection";
-import { t } from "../strings";
+import type { Inspection } from "../trace/inspection";
 import { toJson } from "./tableJson";
 
 export type Save = (name: string, data: Uint8Array) => void;

@@ -1,9 +1,9 @@
 /** What stands in place of a run that cannot be shown, and what there is to do about it. */
 
 import type { Action, InspectorEvents } from "../../src/protocol/webviewApi";
-import { el } from "../dom";
-import { t } from "../strings";
-import { button } from "../toolkit";
+import { el } from "../base/dom";
+import { t } from "../base/strings";
+import { button } from "../base/toolkit";
 
 type Act = (action: Action["id"]) => void;
 

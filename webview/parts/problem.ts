@@ -1,7 +1,7 @@
 /** Where a part of a view says what went wrong, with a button that asks again. */
 
-import { el, fill } from "../dom";
-import { t } from "../strings";
+import { el, fill } from "../base/dom";
+import { t } from "../base/strings";
 
 export interface Problem {
   readonly node: HTMLElement;

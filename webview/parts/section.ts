@@ -1,6 +1,6 @@
 /** A part of a page that folds, as the sections of VS Code's side bar do. */
 
-import { el, setAttr, uniqueId } from "../dom";
+import { el, setAttr, uniqueId } from "../base/dom";
 
 export interface Section {
   readonly node: HTMLElement;

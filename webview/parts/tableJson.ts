@@ -1,7 +1,7 @@
 /** A table as JSON, in the form that docs/explorer-views.md describes. */
 
 import type { TableData } from "../charts/csv";
-import type { Inspection } from "../inspection";
+import type { Inspection } from "../trace/inspection";
 
 /** `runs` are those that were looked at. Numbers keep their full precision; JSON has no NaN and no ∞, so these are null. */
 export function toJson({ title, columns, rows, row }: TableData, runs: readonly Inspection[]): string {

@@ -1,0 +1,96 @@
+import * as vscode from "vscode";
+import { isCancelled } from "../../protocol/rpc";
+import { isOnFor } from "../complete/whether";
+import { isAt, type Made } from "../complete/why";
+import { l10n } from "../l10n";
+import type { Lab } from "../lab";
+import { logged } from "../logged";
+import { setting } from "../settings";
+import { hoverText } from "./hoverText";
+
+/** Text that a person reads or writes, on this machine or another. Not outputs, and not the boxes of other views. */
+export const textSchemes = [
+  "file",
+  "untitled",
+  "vscode-remote",
+  "vscode-vfs",
+  "vscode-notebook-cell",
+  "vscode-userdata",
+  "git",
+];
+
+/** Whether a text's tokens are told on hover. */
+export const tellsTokens = (document: vscode.TextDocument): boolean =>
+  setting("hover.enabled", document) && isOnFor(setting("hover.languages", document), document.languageId);
+
+/**
+ * The token under the pointer. The engine keeps the tokens by document version, so the text is sent once per version
+ * and nothing here goes through it.
+ */
+export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
+  readonly #lab: Lab;
+  readonly #completions: { readonly shown: Made | undefined };
+  /** Documents that the engine was given, by their address. */
+  readonly #sent = new Set<string>();
+  readonly #subscription: vscode.Disposable;
+
+  constructor(lab: Lab, completions: { readonly shown: Made | undefined }) {
+    this.#lab = lab;
+    this.#completions = completions;
+    this.#subscription = vscode.workspace.onDidCloseTextDocument(({ uri }) => this.#close(uri.toString()));
+  }
+
+  async provideHover(
+    document: vscode.TextDocument,
+    position: vscode.Position,
+    token: vscode.CancellationToken,
+  ): Promise<vscode.Hover | undefined> {
+    const model = this.#lab.models.active;
+    if (!model || !tellsTokens(document)) return undefined;
+    try {
+      const offset = document.offsetAt(position);
+      const found = await this.#tokenAt(document, model.dir, offset);
+      if (found.kind !== "token" || token.isCancellationRequested) return undefined;
+      const range = new vscode.Range(document.positionAt(found.span.start), document.positionAt(found.span.end));
+      const text = document.getText(range);
+      const { start, end } = range;
+      const markdown = new vscode.MarkdownString(
+        hoverText({ span: found.span, index: found.index, text, start, end, model: model.name }),
+      );
+      const { shown } = this.#completions;
+      const link = shown && isAt(shown, document.uri.toString(), offset) ? [whyLink()] : [];
+      return new vscode.Hover([markdown, ...link], range);
+    } catch (error) {
+      // A hover is asked for all the time: a popup for each would be in the way.
+      if (!isCancelled(error)) this.#lab.log.warn(`hover: ${logged(error)}`);
+      return undefined;
+    }
+  }
+
+  dispose(): void {
+    this.#subscription.dispose();
+  }
+
+  async #tokenAt(document: vscode.TextDocument, dir: string, offset: number) {
+    const { engine } = this.#lab;
+    const uri = document.uri.toString();
+    const params = { dir, uri, version: document.version, offset };
+    const found = await engine.call("tokenAt", params);
+    if (found.kind !== "needText") return found;
+    this.#sent.add(uri);
+    const again = await engine.call("tokenAt", { ...params, text: document.getText() });
+    if (again.kind === "needText") throw new Error(l10n.t("The engine did not keep the document."));
+    return again;
+  }
+
+  #close(uri: string): void {
+    if (this.#sent.delete(uri)) this.#lab.engine.call("closeDocument", { uri }).catch(() => undefined);
+  }
+}
+
+/** Leads from a completion to its steps. */
+function whyLink(): vscode.MarkdownString {
+  const link = new vscode.MarkdownString(`[${l10n.t("Why this completion?")}](command:decoderLab.whyThisCompletion)`);
+  link.isTrusted = { enabledCommands: ["decoderLab.whyThisCompletion"] };
+  return link;
+}

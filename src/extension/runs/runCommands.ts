@@ -1,0 +1,168 @@
+/** What can be done with a run: look at its record, compare it, branch from it, and take it to PyTorch. */
+
+import { access } from "node:fs/promises";
+import { basename, join } from "node:path";
+import * as vscode from "vscode";
+import type { CheckpointInfo } from "../../protocol/engineApi";
+import type { RunSnapshot } from "../../protocol/webviewApi";
+import { bytes, grouped } from "../format";
+import { l10n } from "../l10n";
+import type { Lab } from "../lab";
+import { pickModel } from "../models/modelCommands";
+import type { Model } from "../models/models";
+import { pickSetting } from "./pickSetting";
+import { REPORTS_FILE, readCheckpoints, readRun } from "./runReports";
+import { isSetting, type SettingValue } from "./trainingChoices";
+import type { TrainingPanel } from "./trainingPanel";
+import { showRun } from "./trainingProgress";
+
+const trained = (model: Model) => model.preset !== null;
+
+/** Shows any model's run, with its record, in the training view. */
+export function openRunRecord(lab: Lab, panel: TrainingPanel) {
+  return async (given?: Model): Promise<void> => {
+    const model = given ?? (await pickModel(lab, l10n.t("Open Run Record"), trained));
+    if (model) panel.show(model.dir);
+  };
+}
+
+/** Trains on from a checkpoint in a new folder. */
+export function branchTraining(lab: Lab, panel: TrainingPanel) {
+  return async (given?: Model): Promise<void> => {
+    const model = given ?? (await pickModel(lab, l10n.t("Branch Training"), (each) => trained(each) && !each.bundled));
+    if (!model) return;
+    const checkpoints = await readCheckpoints(model.dir);
+    if (checkpoints.length === 0) {
+      throw new Error(
+        l10n.t("“{0}” has kept no checkpoint to branch from. Train it further, or train a new one.", model.name),
+      );
+    }
+    const items = [...checkpoints].reverse().map((checkpoint) => ({
+      label: l10n.t("Step {0}", grouped(checkpoint.step)),
+      description: checkpoint.valLoss === null ? "" : l10n.t("validation loss {0}", checkpoint.valLoss.toFixed(3)),
+      checkpoint,
+    }));
+    const title = l10n.t("Branch from which checkpoint of “{0}”?", model.name);
+    const picked = await vscode.window.showQuickPick(items, { title });
+    if (picked) await branchFrom(lab, panel, await readRun(model.dir), picked.checkpoint);
+  };
+}
+
+/** Asks for settings that differ from here on, and trains in a new folder. */
+export async function branchFrom(
+  lab: Lab,
+  panel: TrainingPanel,
+  run: RunSnapshot,
+  checkpoint: CheckpointInfo,
+): Promise<void> {
+  const settings = Object.fromEntries(
+    Object.entries(run.record?.settings ?? {}).filter(
+      (entry): entry is [string, SettingValue] => entry[0].startsWith("train.") && isSetting(entry[1]),
+    ),
+  );
+  const changed: Record<string, SettingValue> = {};
+  const start = {
+    label: `$(git-branch) ${l10n.t("Branch from step {0}", grouped(checkpoint.step))}`,
+    description: l10n.t("trains on in a new folder"),
+    value: "start" as const,
+  };
+  for (;;) {
+    const title = l10n.t("Branch of “{0}”: start, or change a setting first", run.name);
+    const picked = await pickSetting(title, [start], { settings }, changed);
+    if (!picked) return;
+    if (picked === "start") break;
+  }
+  await lab.models.refresh();
+  const place = lab.models.place(l10n.t("{0} from step {1}", run.name, checkpoint.step));
+  const params = {
+    dir: checkpoint.dir,
+    out: place.dir,
+    name: place.name,
+    device: lab.engine.deviceChoice,
+    set: changed,
+  };
+  try {
+    await showRun(lab, panel, { kind: "branch", params, preset: run.preset, step: checkpoint.step }, false);
+  } catch (error) {
+    lab.models.giveBack(place);
+    throw error;
+  }
+}
+
+/** As many runs as there are colours, the one that is shown included. */
+const MOST_COMPARED = 5;
+
+/** Asks which runs are drawn beside the one of a folder; undefined when dismissed. */
+export async function chooseCompared(
+  lab: Lab,
+  dir: string,
+  chosen: readonly string[],
+): Promise<readonly string[] | undefined> {
+  await lab.models.refresh();
+  const others = lab.models.models.filter((model) => model.dir !== dir && trained(model));
+  const reported = await Promise.all(
+    others.map((model) =>
+      access(join(model.dir, REPORTS_FILE)).then(
+        () => [model],
+        () => [],
+      ),
+    ),
+  );
+  const items = reported.flat().map((model) => ({
+    label: model.name,
+    description: [model.preset, model.valLoss === null ? null : l10n.t("loss {0}", model.valLoss.toFixed(3))]
+      .filter((part) => part !== null)
+      .join(" · "),
+    picked: chosen.includes(model.dir),
+    dir: model.dir,
+  }));
+  if (items.length === 0) {
+    throw new Error(l10n.t("There is no other run to compare with. Train another model first."));
+  }
+  const title = l10n.t("Which runs are drawn beside this one?");
+  const picked = await vscode.window.showQuickPick(items, { title, canPickMany: true, matchOnDescription: true });
+  if (picked && picked.length > MOST_COMPARED) {
+    throw new Error(l10n.t("At most {0} runs can be told apart beside this one. Choose fewer.", MOST_COMPARED));
+  }
+  return picked?.map((item) => item.dir);
+}
+
+/** Writes a model's run as a PyTorch project, where the user says. */
+export function exportProject(lab: Lab) {
+  return async (given?: Pick<Model, "dir" | "name">): Promise<void> => {
+    const model = given ?? (await pickModel(lab, l10n.t("Export Training Project"), (each) => each.problem === null));
+    if (!model) return;
+    const parent = await vscode.window.showOpenDialog({
+      title: l10n.t("The folder in which the project of “{0}” is made", model.name),
+      openLabel: l10n.t("Export Here"),
+      canSelectFiles: false,
+      canSelectFolders: true,
+    });
+    if (!parent?.[0]) return;
+    if (parent[0].scheme !== "file") throw new Error(l10n.t("This folder is not on a disk. Choose one that is."));
+    const out = join(parent[0].fsPath, `${basename(model.dir)}-pytorch`);
+    const location = vscode.ProgressLocation.Notification;
+    const title = l10n.t("Exporting {0}", model.name);
+    await vscode.window.withProgress({ location, title, cancellable: true }, (progress, token) => {
+      const stop = new AbortController();
+      token.onCancellationRequested(() => stop.abort());
+      let shown = 0;
+      const onProgress = (done: { readonly bytes: number; readonly totalBytes: number }) => {
+        const share = done.totalBytes > 0 ? (100 * done.bytes) / done.totalBytes : 0;
+        const message = l10n.t("{0} of {1}", bytes(done.bytes), bytes(done.totalBytes));
+        progress.report({ message, increment: Math.max(0, share - shown) });
+        shown = Math.max(shown, share);
+      };
+      const params = { dir: model.dir, format: "torch" as const, out };
+      return lab.engine.call("exportModel", params, { signal: stop.signal, onProgress });
+    });
+    void offerProject(model.name, out);
+  };
+}
+
+async function offerProject(name: string, out: string): Promise<void> {
+  const open = l10n.t("Open Its README");
+  const told = l10n.t("The PyTorch project of “{0}” is in {1}.", name, out);
+  if ((await vscode.window.showInformationMessage(told, open)) !== open) return;
+  await vscode.commands.executeCommand("vscode.open", vscode.Uri.file(join(out, "README.md")));
+}

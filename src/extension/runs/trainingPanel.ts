@@ -1,0 +1,255 @@
+/** The training view, in the editor area: the curves, samples and buttons of a run, beside others if the user wants. */
+
+import * as vscode from "vscode";
+import type { CheckpointInfo } from "../../protocol/engineApi";
+import { type Server, serve } from "../../protocol/rpc";
+import type { FinderState, PaintedText, RunSnapshot, TrainingEvents, TrainingHost } from "../../protocol/webviewApi";
+import { trainingPanelType } from "../contributions";
+import { grouped } from "../format";
+import { l10n } from "../l10n";
+import type { Lab } from "../lab";
+import { trainingChecks } from "../webviews/checks";
+import { act, save } from "../webviews/hostActions";
+import { openPage, webviewPort } from "../webviews/webviewPage";
+import { readCheckpoints, readRecord, readRun } from "./runReports";
+
+/** What the buttons of the view do that commands do too; each shows its own errors. */
+export interface RunActions {
+  /** Goes on with a run from its last checkpoint. */
+  resume(dir: string | undefined): void;
+  /** Trains on from a checkpoint of a run, in a new folder. */
+  branch(run: RunSnapshot, checkpoint: CheckpointInfo): void;
+  exportProject(dir: string): void;
+  /** Asks which runs are drawn beside this one, of which some are already. */
+  chooseCompared(dir: string, chosen: readonly string[]): Promise<readonly string[] | undefined>;
+}
+
+export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disposable {
+  readonly #lab: Lab;
+  readonly #actions: RunActions;
+  #panel: vscode.WebviewPanel | undefined;
+  #page: Server<TrainingEvents> | undefined;
+  /** The folder of the run that is shown; without one, the run that goes on, or the last. */
+  #dir: string | undefined;
+  #compared: readonly string[] = [];
+  #checkpoints: readonly CheckpointInfo[] = [];
+  #finder: { readonly state: FinderState; readonly stop: () => void } | null = null;
+
+  constructor(lab: Lab, actions: RunActions) {
+    this.#lab = lab;
+    this.#actions = actions;
+  }
+
+  /** Shows the run of a folder; without one, the run that goes on, or the last. */
+  show(dir?: string): void {
+    this.#dir = dir;
+    if (this.#panel) {
+      this.#panel.reveal(undefined, true);
+      void this.#showRun();
+      return;
+    }
+    const title = l10n.t("Training");
+    const place = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
+    this.#fill(vscode.window.createWebviewPanel(trainingPanelType, title, place));
+  }
+
+  /** Draws a search for a learning rate, or no more; `stop` ends it. */
+  showFinder(state: FinderState | null, stop: () => void = () => {}): void {
+    this.#finder = state && { state, stop };
+    this.#page?.tell("finder", state);
+  }
+
+  /** VS Code brings the panel back after a reload, with what its page remembered. */
+  async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: unknown): Promise<void> {
+    const dir = typeof state === "object" && state !== null && "dir" in state ? state.dir : undefined;
+    await this.#lab.models.refresh();
+    const known = this.#lab.models.models.some((model) => model.dir === dir);
+    this.#dir = typeof dir === "string" && known && dir !== this.#lab.trainings.current?.dir ? dir : undefined;
+    this.#fill(panel);
+  }
+
+  dispose(): void {
+    this.#panel?.dispose();
+  }
+
+  #fill(panel: vscode.WebviewPanel): void {
+    const { extensionUri, trainings } = this.#lab;
+    this.#panel = panel;
+    panel.iconPath = vscode.Uri.joinPath(extensionUri, "media", "icon.svg");
+    this.#setTitle(null);
+
+    const page = serve<TrainingHost, TrainingEvents>(webviewPort(panel.webview), this.#handlers(), trainingChecks);
+    this.#page = page;
+    const subscriptions = vscode.Disposable.from(
+      // A run that the user chose to look at stays, whatever the queue starts.
+      trainings.onDidStart(() => this.#isLive() && void this.#showRun()),
+      trainings.onDidReport((event) => {
+        if (this.#isLive()) page.tell("train", event);
+        if (event.kind === "checkpoint" && this.#isLive()) void this.#tellSaved();
+        if (event.kind === "eval" && this.#compared.includes(trainings.current?.dir ?? "")) void this.#tellCompared();
+      }),
+      trainings.onDidChangeState((state) => this.#isLive() && page.tell("state", state)),
+      trainings.onDidChangeQueue((queue) => page.tell("queue", queue)),
+    );
+    panel.onDidDispose(() => {
+      subscriptions.dispose();
+      page.close();
+      if (this.#panel !== panel) return;
+      this.#panel = undefined;
+      this.#page = undefined;
+    });
+    openPage(panel.webview, extensionUri, "training", l10n.t("Training"));
+  }
+
+  /** Whether the run that is shown is the one of this window, which tells by itself what it does. */
+  #isLive(): boolean {
+    return this.#shownDir() === this.#lab.trainings.current?.dir;
+  }
+
+  #shownDir(): string | undefined {
+    return this.#dir ?? this.#lab.trainings.current?.dir;
+  }
+
+  async #snapshot(): Promise<RunSnapshot | null> {
+    const dir = this.#shownDir();
+    if (dir === undefined) return null;
+    const { current } = this.#lab.trainings;
+    const run =
+      current?.dir === dir
+        ? await readRecord(dir).then((record) => ({ ...current.snapshot(), record }))
+        : await readRun(dir);
+    // Another run may have begun while the folder was read: an older one that comes after it would stay.
+    return dir === this.#shownDir() ? run : this.#snapshot();
+  }
+
+  async #showRun(): Promise<void> {
+    const run = await this.#snapshot();
+    this.#setTitle(run);
+    this.#page?.tell("run", run);
+    await Promise.all([this.#tellSaved(), this.#tellCompared()]);
+  }
+
+  #setTitle(run: RunSnapshot | null): void {
+    if (this.#panel) this.#panel.title = run ? l10n.t("Training: {0}", run.name) : l10n.t("Training");
+  }
+
+  /** What a checkpoint brings: it can be branched from, and the first writes the run's record. */
+  async #tellSaved(): Promise<void> {
+    const dir = this.#shownDir();
+    if (dir === undefined) return;
+    const [record, checkpoints] = await Promise.all([readRecord(dir), readCheckpoints(dir)]);
+    if (dir !== this.#shownDir()) return;
+    this.#checkpoints = checkpoints;
+    if (record) this.#page?.tell("record", record);
+    this.#page?.tell("checkpoints", checkpoints);
+  }
+
+  async #tellCompared(): Promise<void> {
+    const shown = this.#shownDir();
+    const runs = await Promise.all(this.#compared.filter((dir) => dir !== shown).map(readRun));
+    this.#page?.tell("compared", runs);
+  }
+
+  #checkpoint(step: number): CheckpointInfo {
+    const found = this.#checkpoints.find((each) => each.step === step);
+    if (!found) throw new Error(l10n.t("The checkpoint of step {0} is no longer kept; choose another.", grouped(step)));
+    return found;
+  }
+
+  /** The run that is shown; what is asked of it needs one. */
+  #needed(): string {
+    const dir = this.#shownDir();
+    if (dir === undefined) throw new Error(l10n.t("No run is shown. Train a model first."));
+    return dir;
+  }
+
+  async #paint(step: number | null, page: number): Promise<PaintedText> {
+    const { engine } = this.#lab;
+    const dir = this.#needed();
+    const excerpt = await engine.call("trainingExcerpt", { dir, page });
+    const by = step === null ? (this.#checkpoints.at(-1) ?? { dir, step: 0 }) : this.#checkpoint(step);
+    const surprisal = await engine.call("surprisal", { dir: by.dir, text: excerpt.text, alternatives: 5 });
+    return { ...excerpt, step: by.step, surprisal };
+  }
+
+  #handlers(): Parameters<typeof serve<TrainingHost, TrainingEvents>>[1] {
+    const { trainings, models } = this.#lab;
+    return {
+      ready: async () => {
+        const run = await this.#snapshot();
+        this.#setTitle(run);
+        this.#page?.tell("queue", trainings.queue);
+        this.#page?.tell("finder", this.#finder?.state ?? null);
+        void this.#tellSaved();
+        void this.#tellCompared();
+        // A page that shows a run does not offer others.
+        if (!run) await models.refresh();
+        const hasRuns = models.models.some(({ preset }) => preset !== null);
+        return { strings: vscode.l10n.bundle ?? {}, run, hasRuns };
+      },
+      pause: async ({ paused }) => {
+        await trainings.current?.pause(paused);
+        return null;
+      },
+      stop: () => {
+        trainings.current?.stop();
+        return null;
+      },
+      resume: () => {
+        this.#actions.resume(this.#shownDir());
+        return null;
+      },
+      activate: async ({ inspect }) => {
+        await models.activate(this.#needed());
+        if (inspect) void vscode.commands.executeCommand("decoderLab.inspectSelection");
+        return null;
+      },
+      compare: async () => {
+        const chosen = await this.#actions.chooseCompared(this.#needed(), this.#compared);
+        if (!chosen) return null;
+        this.#compared = chosen;
+        await this.#tellCompared();
+        return null;
+      },
+      uncompare: async ({ dir }) => {
+        this.#compared = this.#compared.filter((each) => each !== dir);
+        await this.#tellCompared();
+        return null;
+      },
+      branch: async ({ step }) => {
+        const run = await this.#snapshot();
+        if (run) this.#actions.branch(run, this.#checkpoint(step));
+        return null;
+      },
+      paint: ({ step, page }) => this.#paint(step, page),
+      queued: async ({ id, change }) => {
+        if (change !== "now" || (await mayStop(this.#lab))) trainings.changeQueue(id, change);
+        return null;
+      },
+      goOn: () => {
+        trainings.goOn();
+        return null;
+      },
+      exportProject: () => {
+        this.#actions.exportProject(this.#needed());
+        return null;
+      },
+      stopFinding: () => {
+        this.#finder?.stop();
+        return null;
+      },
+      act,
+      save,
+    };
+  }
+}
+
+/** Whether the run that goes on may end for another; asked only where there is one. */
+export async function mayStop({ trainings }: Lab): Promise<boolean> {
+  const { current } = trainings;
+  if (!current?.active) return true;
+  const yes = l10n.t("Stop It and Run This");
+  const detail = l10n.t("What it learned until now is saved, and Resume Training goes on from there.");
+  const question = l10n.t("“{0}” is training. Shall it stop for this run?", current.name);
+  return (await vscode.window.showWarningMessage(question, { modal: true, detail }, yes)) === yes;
+}

@@ -1,0 +1,94 @@
+import { dirname } from "node:path";
+import * as vscode from "vscode";
+import type { TrainResult } from "../../protocol/engineApi";
+import { progressLine } from "../engine/statusText";
+import { grouped } from "../format";
+import { l10n } from "../l10n";
+import type { Lab } from "../lab";
+import { type RunReports, readReports, upTo } from "./runReports";
+import type { TrainingPanel } from "./trainingPanel";
+import { nameOf, type RunRequest, type TrainingRun } from "./trainingRun";
+
+/**
+ * Runs a training, when it is its turn, with its progress in a notification, whose Cancel stops it and keeps what was
+ * learned. A model of text becomes the active one, so that it can be tried at once.
+ */
+export async function showRun(lab: Lab, panel: TrainingPanel, request: RunRequest, activate: boolean): Promise<void> {
+  const name = nameOf(request);
+  const turn = lab.trainings.turn(request);
+  if (lab.trainings.queue.waiting.length > 0) tellQueued(name, lab.trainings.queue.waiting.length);
+  const start = await turn;
+  const location = vscode.ProgressLocation.Notification;
+  const options = { location, title: l10n.t("Training {0}", name), cancellable: true };
+  const saved = await savedOf(request);
+  const result = await vscode.window.withProgress(options, async (progress, token) => {
+    const ended = start(saved);
+    const run = lab.trainings.current;
+    const subscription = run && follow(lab, run, progress, token);
+    try {
+      return await ended;
+    } finally {
+      subscription?.dispose();
+    }
+  });
+  if (activate && result.step > 0) await lab.models.activate(result.dir);
+  void offerNext(lab, panel, name, result, activate);
+}
+
+/** The reports that a run goes on from. */
+async function savedOf(request: RunRequest): Promise<RunReports | undefined> {
+  if (request.kind === "train") return undefined;
+  if (request.kind === "resume") return readReports(request.params.dir);
+  // A checkpoint is in a folder of its run's folder.
+  return upTo(await readReports(dirname(dirname(request.params.dir))), request.step);
+}
+
+const tellQueued = (name: string, place: number) =>
+  void vscode.window.showInformationMessage(
+    l10n.t("“{0}” waits for its turn, at place {1} of the queue.", name, place),
+  );
+
+/** Shows the run's reports in the progress, and stops the run when that is cancelled. */
+function follow(
+  lab: Lab,
+  run: TrainingRun,
+  progress: vscode.Progress<{ message?: string; increment?: number }>,
+  token: vscode.CancellationToken,
+): vscode.Disposable {
+  let shown = 0;
+  return vscode.Disposable.from(
+    token.onCancellationRequested(() => run.stop()),
+    lab.trainings.onDidReport((event) => {
+      if (event.kind === "prepare") progress.report({ message: event.message });
+      if (event.kind !== "steps") return;
+      const share = run.steps ? (100 * run.step) / run.steps : 0;
+      const message = progressLine(run.step, run.steps, run.loss, event.secondsLeft);
+      progress.report({ message, increment: Math.max(0, share - shown) });
+      shown = Math.max(shown, share);
+    }),
+    lab.trainings.onDidChangeState(({ phase }) => {
+      if (phase === "stopping") progress.report({ message: l10n.t("stopping, and saving what was learned") });
+      if (phase === "paused") progress.report({ message: l10n.t("paused at step {0}", grouped(run.step)) });
+    }),
+  );
+}
+
+async function offerNext(
+  lab: Lab,
+  panel: TrainingPanel,
+  name: string,
+  result: TrainResult,
+  active: boolean,
+): Promise<void> {
+  const how =
+    result.reason === "done"
+      ? l10n.t("“{0}” is trained: {1} steps.", name, grouped(result.step))
+      : l10n.t("“{0}” was stopped at step {1}; what it learned is saved.", name, grouped(result.step));
+  const now = active && result.step > 0 ? ` ${l10n.t("It is the active model now.")}` : "";
+  const [inspect, training] = [l10n.t("Inspect"), l10n.t("Show Training")];
+  const chosen = await vscode.window.showInformationMessage(how + now, inspect, training);
+  if (chosen === training) panel.show();
+  if (chosen !== inspect) return;
+  await lab.models.activate(result.dir);
+  await vscode.commands.executeCommand("decoderLab.inspectSelection");
+}

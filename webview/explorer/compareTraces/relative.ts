@@ -1,0 +1,115 @@
+/** How far the values of two runs are apart, by layer and position. */
+
+import type { TraceDifference } from "../../../src/protocol/traceApi";
+import { el } from "../../base/dom";
+import { formatValue } from "../../base/format";
+import type { Store } from "../../base/store";
+import { t } from "../../base/strings";
+import { dropdown } from "../../base/toolkit";
+import { createHeatmap } from "../../charts/heatmap";
+import { createDataBar, type Save } from "../../parts/dataBar";
+import type { Selection } from "../../trace/inspection";
+import { tokensOf } from "../../trace/layers/layout";
+import { runText } from "../../trace/provenance";
+import { tokenLabel } from "../../trace/tokens/layout";
+import type { Pair } from "../tracePair/pair";
+import { type RelativeRows, relativeRows, relativeTable, valueKinds } from "./layout";
+
+export interface RelativePart {
+  readonly node: HTMLElement;
+  readonly show: (pair: Pair, difference: TraceDifference) => void;
+}
+
+/** Every model has it. */
+const USUAL = "residPost";
+
+/** The layer, where there is one, and the token of a cell that is chosen are selected. */
+export function createRelativePart(save: Save, selection: Store<Selection>): RelativePart {
+  let kind = USUAL;
+  let shown: { readonly pair: Pair; readonly difference: TraceDifference } | null = null;
+  let rows: RelativeRows | null = null;
+
+  const title = el("h3", { class: "subheading" }, t("Relative difference of the values, by layer and token"));
+  const kinds = dropdown(t("Value"), (value) => {
+    kind = value;
+    draw();
+  });
+  const heatmap = createHeatmap((row, position) => {
+    const layer = /blocks\.(\d+)\./.exec(rows?.names[row] ?? "")?.[1];
+    const token = isOfSource() ? { sourceToken: position } : { token: position };
+    selection.set({ ...token, ...(layer !== undefined && { layer: Number(layer) }) });
+  });
+  /** What the columns stand for: all rows are values of one kind. */
+  const tokens = () => {
+    const name = rows?.names[0] ?? "";
+    return shown ? tokensOf(shown.pair.runs[0].trace, { name, dimensions: [] }).rows : [];
+  };
+  const isOfSource = () => tokens() === shown?.pair.runs[0].trace.source?.tokens;
+  const labels = () => tokens().map(tokenLabel);
+  const data = createDataBar(
+    {
+      fileName: () => `relative-difference-${kind}`,
+      table: () => rows && relativeTable(title.textContent ?? "", rows, labels()),
+      of: () => shown?.pair.runs,
+      picture: heatmap.picture,
+      svg: heatmap.svg,
+    },
+    save,
+  );
+
+  const draw = () => {
+    if (!shown) return;
+    const { pair, difference } = shown;
+    const there = valueKinds(difference);
+    if (!there.includes(kind)) kind = USUAL;
+    kinds.update(
+      there.map((value) => ({ value, label: value })),
+      kind,
+    );
+    const drawn = relativeRows(difference, kind);
+    rows = drawn;
+    heatmap.show({
+      title: title.textContent ?? "",
+      rows: drawn.names.length,
+      cols: drawn.positions,
+      values: drawn.values,
+      scale: "sequential",
+      rowLabels: drawn.names.map((name) => /blocks\.(\d+)/.exec(name)?.[1] ?? name),
+      colLabels: labels().slice(0, drawn.positions),
+      rowHeight: 18,
+      describe: (row, position) =>
+        [
+          t(
+            "‖b − a‖ / ‖a‖ of {0}[0, {1}] = {2}",
+            drawn.names[row] as string,
+            position,
+            formatValue(drawn.values[row * drawn.positions + position] as number),
+          ),
+          `a: ${runText(pair.runs[0])} · b: ${runText(pair.runs[1])}`,
+        ].join("\n"),
+    });
+    data.update();
+  };
+
+  return {
+    node: el(
+      "section",
+      { class: "pair-part wide" },
+      title,
+      el("div", { class: "pair-controls" }, kinds.node),
+      el(
+        "p",
+        { class: "small muted" },
+        t(
+          "L2 norm of the difference of the two vectors of a token, by that of the first run’s. Heads are taken together.",
+        ),
+      ),
+      heatmap.node,
+      data.node,
+    ),
+    show(pair, difference) {
+      shown = { pair, difference };
+      draw();
+    },
+  };
+}

@@ -1,0 +1,178 @@
+/** A head's attention in two runs, and the difference of the two. */
+
+import { el } from "../../base/dom";
+import { formatValue } from "../../base/format";
+import type { Store } from "../../base/store";
+import { t } from "../../base/strings";
+import { dropdown } from "../../base/toolkit";
+import type { Curve } from "../../charts/colorScale";
+import { createHeatmap } from "../../charts/heatmap";
+import { createDataBar, type Save } from "../../parts/dataBar";
+import { createProblem } from "../../parts/problem";
+import { type AttentionKind, attentionKinds, KIND_NAMES, type Masked } from "../../trace/attention/layout";
+import { type Inspection, matrixOf, type Selection, sourceTokenOf } from "../../trace/inspection";
+import { runText, valueText } from "../../trace/provenance";
+import { tokenLabel } from "../../trace/tokens/layout";
+import { matrixDifference } from "./layout";
+import type { Pair } from "./pair";
+
+export interface AttentionPair {
+  readonly node: HTMLElement;
+  /** At the selected layer and head, as far as the first run has them. */
+  readonly show: (pair: Pair) => Promise<void>;
+}
+
+interface Pattern {
+  readonly rows: number;
+  readonly cols: number;
+  readonly values: Float32Array;
+}
+
+/** The query of a cell that is chosen is selected. */
+export function createAttentionPair(fileName: string, save: Save, selection: Store<Selection>): AttentionPair {
+  const title = el("h3", { class: "subheading" });
+  /** Which of a translator's is shown. */
+  let chosen: AttentionKind["id"] = "cross";
+  let wanted: { readonly pair: Pair } | null = null;
+  const problem = createProblem(() => showAgain());
+  const kindPicker = dropdown(t("From and to"), (id) => {
+    chosen = id as AttentionKind["id"];
+    showAgain();
+  });
+  const pick = (query: number) => {
+    const isOfSource = chosen === "encoder" && wanted?.pair.runs[0].trace.source;
+    selection.set(isOfSource ? { sourceToken: query } : { token: query });
+  };
+
+  const part = (name: string, runsOf: (pair: Pair) => readonly Inspection[]) => {
+    const heatmap = createHeatmap(pick);
+    const heading = el("h4", { class: "subheading" });
+    let shown: { readonly pattern: Pattern; readonly title: string } | null = null;
+    const data = createDataBar(
+      {
+        fileName: () => `${fileName}-${name}`,
+        table: () =>
+          shown && {
+            title: shown.title,
+            columns: ["query", "key", "value"],
+            rows: shown.pattern.values.length,
+            row: (i) => {
+              const { cols, values } = (shown as { pattern: Pattern }).pattern;
+              return [Math.floor(i / cols), i % cols, values[i] as number];
+            },
+          },
+        of: () => wanted && runsOf(wanted.pair),
+        picture: heatmap.picture,
+        svg: heatmap.svg,
+      },
+      save,
+    );
+    return {
+      node: el("div", { class: "pair-third" }, heading, heatmap.node, data.node),
+      mark: heatmap.mark,
+      show(
+        label: string,
+        what: string,
+        pattern: Pattern,
+        scale: { readonly scale: "sequential" | "diverging"; readonly curve?: Curve; readonly max?: number },
+        [queries, keys]: readonly [readonly string[], readonly string[]],
+        masked: Masked | null,
+        describe: (query: number, key: number, value: number) => string,
+      ) {
+        heading.textContent = label;
+        shown = { pattern, title: what };
+        heatmap.show({
+          title: what,
+          ...pattern,
+          ...scale,
+          ...(masked && { masked, maskedLabel: t("masked") }),
+          rowLabels: queries,
+          colLabels: keys,
+          rowHeight: "square",
+          describe: (query, key) =>
+            masked?.(query, key)
+              ? t("“{0}” does not see “{1}”", queries[query] ?? "", keys[key] ?? "")
+              : `“${queries[query]}” → “${keys[key]}”\n${describe(query, key, pattern.values[query * pattern.cols + key] as number)}`,
+        });
+        data.update();
+      },
+    };
+  };
+  const first = part("first", ({ runs }) => [runs[0]]);
+  const second = part("second", ({ runs }) => [runs[1]]);
+  const difference = part("difference", ({ runs }) => runs);
+  const parts = el("div", { class: "pair-thirds" }, first.node, second.node, difference.node);
+
+  const show = async (pair: Pair): Promise<void> => {
+    const asked = { pair };
+    wanted = asked;
+    const { runs, names, positions } = pair;
+    const [kinds, kindsB] = [attentionKinds(runs[0].trace), attentionKinds(runs[1].trace)];
+    const kindA = kinds.find(({ id }) => id === chosen) ?? kinds[0];
+    const kindB = kindsB.find(({ id }) => id === kindA?.id);
+    const now = selection.get();
+    const layer = Math.min(now.layer, (kindA?.layers ?? 1) - 1);
+    const head = Math.min(now.head, (kindA?.heads ?? 1) - 1);
+    kindPicker.node.hidden = kinds.length < 2;
+    kindPicker.update(
+      kinds.map(({ id }) => ({ value: id, label: KIND_NAMES[id]() })),
+      kindA?.id ?? "",
+    );
+    const isThere =
+      kindA && kindB && layer < Math.min(kindA.layers, kindB.layers) && head < Math.min(kindA.heads, kindB.heads);
+    parts.hidden = !isThere;
+    if (!isThere) {
+      title.textContent = t("Only one of the two has layer {0}, head {1}", layer, head);
+      return;
+    }
+    const name = kindA.valueName(layer, "pattern");
+    const a = matrixOf(await runs[0].tensor(name, head));
+    const b = matrixOf(await runs[1].tensor(name, head));
+    if (wanted !== asked) return;
+    const what = t("Attention of layer {0}, head {1}", layer, head);
+    title.textContent = kinds.length > 1 ? `${what}, ${KIND_NAMES[kindA.id]()}` : what;
+    const max = Math.max(largest(a.values), largest(b.values));
+    const whatOf = (run: number) => `${name}[0, ${head}], ${names[run]}`;
+    const labelsOf = ({ queries, keys }: AttentionKind) => [queries.map(tokenLabel), keys.map(tokenLabel)] as const;
+    const [labelsA, labelsB] = [labelsOf(kindA), labelsOf(kindB)];
+    const ofRun = (run: Inspection) => (query: number, key: number, value: number) =>
+      valueText(run, name, [0, head, query, key], value);
+    const scale = { scale: "sequential", curve: "sqrt", max } as const;
+    const maskOf = (kind: AttentionKind) => kind.masked(layer);
+    first.show(names[0], whatOf(0), a, scale, labelsA, maskOf(kindA), ofRun(runs[0]));
+    second.show(names[1], whatOf(1), b, scale, labelsB, maskOf(kindB), ofRun(runs[1]));
+    const differs = matrixDifference(a, b);
+    const isWhole = labelsA.every((labels, i) => labels.length === labelsB[i]?.length);
+    difference.show(
+      isWhole ? t("difference") : t("difference, of the positions that both have"),
+      t("{0}[0, {1}], {2} minus {3}", name, head, names[1], names[0]),
+      differs,
+      { scale: "diverging" },
+      labelsA,
+      maskOf(kindA),
+      (query, key, value) =>
+        `${t(
+          "difference of {0}[0, {1}, {2}, {3}]: {4} − {5} = {6}",
+          name,
+          head,
+          query,
+          key,
+          formatValue(b.values[query * b.cols + key] as number),
+          formatValue(a.values[query * a.cols + key] as number),
+          formatValue(value),
+        )}\n${runText(runs[1])} − ${runText(runs[0])}`,
+    );
+    const [rowA, rowB] = kindA.id === "encoder" ? [sourceTokenOf(now, runs[0].trace), null] : positions;
+    first.mark(rowA);
+    second.mark(rowB);
+    difference.mark(rowA);
+  };
+  const showAgain = () => {
+    problem.clear();
+    if (wanted) show(wanted.pair).catch(problem.say);
+  };
+
+  return { node: el("section", { class: "pair-part wide" }, title, kindPicker.node, problem.node, parts), show };
+}
+
+const largest = (values: Float32Array): number => values.reduce((most, x) => (x > most ? x : most), 0);

@@ -1,0 +1,75 @@
+/** The logit lens of two runs at a position, place by place. */
+
+import { el } from "../../base/dom";
+import { formatPercent, formatValue } from "../../base/format";
+import { t } from "../../base/strings";
+import { createHeatmap } from "../../charts/heatmap";
+import { createDataBar, type Save } from "../../parts/dataBar";
+import { runText } from "../../trace/provenance";
+import { placeLabel } from "../lens/layout";
+import { lensPairTable } from "./layout";
+import { type LensPair, type Pair, placesText, TOP } from "./pair";
+
+export interface LensColumns {
+  readonly node: HTMLElement;
+  readonly show: (pair: Pair, lenses: LensPair) => void;
+}
+
+export function createLensColumns(fileName: string, save: Save): LensColumns {
+  let shown: { readonly pair: Pair; readonly lenses: LensPair } | null = null;
+  const title = el("h3", { class: "subheading" });
+  const heatmap = createHeatmap(() => undefined);
+  const data = createDataBar(
+    {
+      fileName: () => fileName,
+      table: () =>
+        shown &&
+        lensPairTable(
+          title.textContent ?? "",
+          shown.lenses.places,
+          shown.pair.positions,
+          shown.lenses.cells,
+          shown.pair.names,
+          TOP,
+        ),
+      of: () => shown?.pair.runs,
+      picture: heatmap.picture,
+      svg: heatmap.svg,
+    },
+    save,
+  );
+  return {
+    node: el("section", { class: "pair-part" }, title, heatmap.node, data.node),
+    show(pair, lenses) {
+      shown = { pair, lenses };
+      const { places, cells } = lenses;
+      const rows = places.length;
+      title.textContent = t("Logit lens {0}", placesText(pair));
+      // The last place is on top, as in the lens itself.
+      const cellAt = (row: number, run: number) => cells[run]?.[rows - 1 - row];
+      heatmap.show({
+        title: title.textContent,
+        rows,
+        cols: 2,
+        values: Float32Array.from({ length: rows * 2 }, (_, i) => cellAt(i >> 1, i & 1)?.top[0]?.probability ?? 0),
+        scale: "sequential",
+        max: 1,
+        rowLabels: [...places].reverse().map(placeLabel),
+        colLabels: pair.names,
+        rowHeight: 20,
+        text: (row, run) => {
+          const best = cellAt(row, run)?.top[0];
+          return best ? `${best.label} ${formatPercent(best.probability)}` : "";
+        },
+        describe: (row, run) => {
+          const name = places[rows - 1 - row] as string;
+          const inspection = pair.runs[run as 0 | 1];
+          const best = cellAt(row, run)?.top.slice(0, TOP) ?? [];
+          const listed = best.map(({ label, probability }) => `“${label}” ${formatValue(probability)}`).join(", ");
+          return `${pair.names[run]}: ${name}[0, ${pair.positions[run as 0 | 1]}]\n${listed}\n${runText(inspection)}`;
+        },
+      });
+      data.update();
+    },
+  };
+}

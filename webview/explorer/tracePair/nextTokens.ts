@@ -1,0 +1,65 @@
+/** What two runs expect next, token by token, with the difference. */
+
+import { el } from "../../base/dom";
+import { formatPercent, formatValue } from "../../base/format";
+import { t } from "../../base/strings";
+import { createBarChart } from "../../charts/barChart";
+import { createDataBar, type Save } from "../../parts/dataBar";
+import { type PairedToken, pairedTable } from "./layout";
+import { askLenses, askTokens, bothText, type LensPair, type Pair, placesText } from "./pair";
+
+export interface NextTokensPair {
+  readonly node: HTMLElement;
+  /** Answers the lenses that it asked for, which others show too; null when something else is shown by then. */
+  readonly show: (pair: Pair) => Promise<LensPair | null>;
+}
+
+/** `choose` is called for a token that is picked. */
+export function createNextTokensPair(
+  fileName: string,
+  save: Save,
+  choose: (token: PairedToken) => void,
+): NextTokensPair {
+  let current: Pair | null = null;
+  let tokens: readonly PairedToken[] = [];
+  const title = el("h3", { class: "subheading" });
+  const chart = createBarChart((row) => tokens[row] && choose(tokens[row]));
+  const data = createDataBar(
+    {
+      fileName: () => fileName,
+      table: () => current && pairedTable(title.textContent ?? "", tokens, current.names),
+      of: () => current?.runs,
+      picture: chart.picture,
+      svg: chart.svg,
+    },
+    save,
+  );
+  return {
+    node: el("section", { class: "pair-part" }, title, chart.node, data.node),
+    async show(pair) {
+      current = pair;
+      const lenses = await askLenses(pair);
+      const asked = await askTokens(pair, lenses);
+      if (current !== pair) return null;
+      tokens = asked;
+      title.textContent = t("Next token {0}", placesText(pair));
+      chart.show({
+        title: title.textContent,
+        names: pair.names,
+        rows: tokens.map(({ id, label, a, b }) => ({
+          label,
+          values: [a, b],
+          said: `${formatPercent(a)} → ${formatPercent(b)}`,
+          describe: () =>
+            [
+              t("probability of “{0}”, #{1}, {2}", label, id, placesText(pair)),
+              bothText(pair, [a, b]),
+              t("difference {0}", formatValue(b - a)),
+            ].join("\n"),
+        })),
+      });
+      data.update();
+      return lenses;
+    },
+  };
+}

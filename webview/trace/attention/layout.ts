@@ -1,0 +1,320 @@
+/**
+ * What an attention picture shows, without drawing it.
+ *
+ * H heads of queries   G heads of keys and values   T queries   S keys   K dHead
+ */
+
+import type { TokenSpan, TraceInfo } from "../../../src/protocol/engineApi";
+import { t } from "../../base/strings";
+
+/** Which tokens look at which. A decoder has one of them; a translator has all three. */
+export interface AttentionKind {
+  readonly id: "cross" | "self" | "encoder";
+  /** Trace name of a layer's queries, keys, scores, …: `valueName(3, "pattern")`. */
+  readonly valueName: (layer: number, value: AttentionValue) => string;
+  readonly layers: number;
+  readonly heads: number;
+  /** Heads of keys and values; each is read by `heads / kvHeads` heads of queries. */
+  readonly kvHeads: number;
+  /** Rows of a pattern. */
+  readonly queries: readonly TokenSpan[];
+  /** Columns of a pattern. */
+  readonly keys: readonly TokenSpan[];
+  /** Whether a cell of a layer has no weight; null where every cell has one. */
+  readonly masked: (layer: number) => Masked | null;
+}
+
+/** What a translator's are called. */
+export const KIND_NAMES: { readonly [K in AttentionKind["id"]]: () => string } = {
+  cross: () => t("Translation to source"),
+  self: () => t("Translation to itself"),
+  encoder: () => t("Source to itself"),
+};
+
+export type AttentionValue = "q" | "k" | "v" | "scores" | "pattern";
+
+/** Whether a cell of a pattern has no value. */
+export type Masked = (query: number, key: number) => boolean;
+
+/** A query never looks at a later key. */
+const isMasked: Masked = (query, key) => key > query;
+
+/** Nor at one that is further back than the window, which holds the query itself. */
+const outsideOf =
+  (window: number): Masked =>
+  (query, key) =>
+    key > query || key <= query - window;
+
+const isNever: Masked = () => false;
+
+/** The attention that a trace has: of a translator first that from what is written to what is read. */
+export function attentionKinds(trace: TraceInfo): AttentionKind[] {
+  const { tokens, source, model } = trace;
+  const read = source?.tokens ?? [];
+  const { causal, windows } = model.config;
+  const ownMask = (layer: number) => {
+    if (!causal) return null;
+    const window = windows[layer] ?? null;
+    return window === null ? isMasked : outsideOf(window);
+  };
+  const none = () => null;
+  const kinds = [
+    { id: "cross", valueName: named("blocks", "cross"), queries: tokens, keys: read, masked: none },
+    { id: "self", valueName: named("blocks", "attn"), queries: tokens, keys: tokens, masked: ownMask },
+    { id: "encoder", valueName: named("enc.blocks", "attn"), queries: read, keys: read, masked: none },
+  ] as const;
+  return kinds.map((kind) => ({ ...kind, ...sizeOf(trace, kind.valueName) })).filter(({ layers }) => layers > 0);
+}
+
+const named = (blocks: string, sublayer: string) => (layer: number, value: AttentionValue) =>
+  `${blocks}.${layer}.${sublayer}.${value}`;
+
+/** How many layers and heads of this trace have an attention pattern. */
+export const attentionSize = (trace: TraceInfo): { layers: number; heads: number } =>
+  sizeOf(trace, named("blocks", "attn"));
+
+function sizeOf({ values }: TraceInfo, valueName: AttentionKind["valueName"]) {
+  const shapes = new Map(values.map(({ name, shape }) => [name, shape]));
+  let layers = 0;
+  while (shapes.has(valueName(layers, "pattern"))) layers++;
+  const heads = shapes.get(valueName(0, "pattern"))?.[1] ?? 0;
+  return { layers, heads, kvHeads: shapes.get(valueName(0, "k"))?.[1] ?? heads };
+}
+
+/** The head of keys and values that a head of queries reads. */
+export const kvHeadOf = ({ heads, kvHeads }: Pick<AttentionKind, "heads" | "kvHeads">, head: number): number =>
+  Math.floor((head * kvHeads) / heads);
+
+/** Reads as `“the” → “cat”`. */
+export const pairText = (from: string | number, to: string | number): string => `“${from}” → “${to}”`;
+
+/** What a head computes on the way to its pattern, one after the other. */
+export type Stage = "scores" | "masked" | "pattern";
+
+/** How weights become colours and lines. */
+export type Scale = "linear" | "log" | "withoutFirst" | "byRow";
+
+/** The strongest keys that a query looks at, strongest first, of a pattern with so many columns. */
+export function strongestKeys(
+  pattern: Float32Array,
+  cols: number,
+  query: number,
+  count: number,
+  masked: Masked | null = isMasked,
+): { key: number; weight: number }[] {
+  return Array.from({ length: cols }, (_, key) => ({ key, weight: pattern[query * cols + key] as number }))
+    .filter(({ key }) => !masked?.(query, key))
+    .sort((a, b) => b.weight - a.weight)
+    .slice(0, count);
+}
+
+/** The largest size in each row, of cells that have a value. */
+export function rowMaxima(
+  values: Float32Array,
+  [rows, cols]: readonly [number, number],
+  masked: Masked | null,
+): Float32Array {
+  const maxima = new Float32Array(rows);
+  const skips = masked ?? isNever;
+  for (let row = 0; row < rows; row++) {
+    let max = 0;
+    for (let col = 0; col < cols; col++) {
+      const size = Math.abs(values[row * cols + col] as number);
+      if (size > max && !skips(row, col)) max = size;
+    }
+    maxima[row] = max;
+  }
+  return maxima;
+}
+
+/** Each row divided by its largest size. */
+export function byRow(values: Float32Array, cols: number, maxima: Float32Array): Float32Array {
+  return values.map((x, i) => x / (maxima[Math.floor(i / cols)] || 1));
+}
+
+/**
+ * Share of all attention that goes to the first key. A first query that sees nothing else has no choice, and does not
+ * count.
+ */
+export function firstKeyMass(
+  pattern: Float32Array,
+  [rows, cols]: readonly [number, number],
+  masked: Masked | null,
+): number {
+  const from = masked && rows > 1 ? 1 : 0;
+  let sum = 0;
+  for (let row = from; row < rows; row++) sum += pattern[row * cols] as number;
+  return sum / (rows - from);
+}
+
+export interface Line {
+  readonly query: number;
+  readonly key: number;
+  readonly weight: number;
+}
+
+/** The strongest weights of each query, and the share of all attention that they leave out. */
+export function strongestLines(
+  pattern: Float32Array,
+  [rows, cols]: readonly [number, number],
+  perQuery: number,
+  skipped: Masked | null,
+): { lines: Line[]; leftOut: number } {
+  const lines: Line[] = [];
+  let drawn = 0;
+  const best: Line[] = [];
+  for (let query = 0; query < rows; query++) {
+    best.length = 0;
+    for (let key = 0; key < cols; key++) {
+      const weight = pattern[query * cols + key] as number;
+      const last = best[perQuery - 1];
+      if (weight === 0 || (last && weight <= last.weight) || skipped?.(query, key)) continue;
+      let at = Math.min(best.length, perQuery - 1);
+      while (at > 0 && (best[at - 1] as Line).weight < weight) at--;
+      best.splice(at, 0, { query, key, weight });
+      best.length = Math.min(best.length, perQuery);
+    }
+    for (const line of best) drawn += line.weight;
+    lines.push(...best);
+  }
+  return { lines, leftOut: Math.max(0, 1 - drawn / rows) };
+}
+
+/** How the scores of a layer are made of products. */
+interface ScoreRule {
+  /** What the product of a query and a key is multiplied by. */
+  readonly scale: number;
+  /** Scores pass c * tanh(x / c); null where they do not. */
+  readonly softcap: number | null;
+}
+
+export const scoreRule = ({ model }: TraceInfo, layer: number): ScoreRule => {
+  const { attentionScale, scaleByLayer, attentionSoftcap } = model.config;
+  return { scale: attentionScale / (scaleByLayer ? layer + 1 : 1), softcap: attentionSoftcap };
+};
+
+/** How a weight comes about, from the query's and the key's vectors. */
+export interface CellParts {
+  /** q_i k_i of each dimension; they sum to `product`. */
+  readonly terms: Float64Array;
+  readonly product: number;
+  /** The product times the scale. */
+  readonly scaled: number;
+  /** After the soft cap where there is one. */
+  readonly score: number;
+  /** The largest score of the query's row, which is taken from all of them before exp. */
+  readonly largest: number;
+  /** Sum of exp(score - largest) over the keys that the query sees. */
+  readonly denominator: number;
+  readonly weight: number;
+}
+
+/** Computes a cell of a pattern again from q [T, K] and k [S, K], in double precision. */
+export function cellParts(
+  q: Float32Array,
+  k: Float32Array,
+  K: number,
+  [query, key]: readonly [number, number],
+  rule: ScoreRule,
+  masked: Masked | null,
+): CellParts {
+  const scores = rowScores(q, k, K, query, rule);
+  const largest = largestOf(scores, query, masked);
+  const terms = Float64Array.from({ length: K }, (_, i) => (q[query * K + i] as number) * (k[key * K + i] as number));
+  const product = terms.reduce((sum, x) => sum + x, 0);
+  const score = scores[key] as number;
+  const denominator = scores.reduce((sum, x, j) => (masked?.(query, j) ? sum : sum + Math.exp(x - largest)), 0);
+  const weight = masked?.(query, key) ? 0 : Math.exp(score - largest) / denominator;
+  return { terms, product, scaled: product * rule.scale, score, largest, denominator, weight };
+}
+
+/** A row of a pattern, computed from q [T, K] and k [S, K]. */
+export function patternRow(
+  q: Float32Array,
+  k: Float32Array,
+  K: number,
+  query: number,
+  rule: ScoreRule,
+  masked: Masked | null,
+): Float64Array {
+  const scores = rowScores(q, k, K, query, rule);
+  const largest = largestOf(scores, query, masked);
+  const weights = scores.map((x, key) => (masked?.(query, key) ? 0 : Math.exp(x - largest)));
+  const sum = weights.reduce((total, x) => total + x, 0);
+  return weights.map((x) => x / sum);
+}
+
+/** Mean of several rows of one length. */
+export const meanOf = (rows: readonly Float64Array[]): Float64Array =>
+  Float64Array.from({ length: rows[0]?.length ?? 0 }, (_, i) =>
+    rows.reduce((sum, row) => sum + (row[i] as number) / rows.length, 0),
+  );
+
+function rowScores(q: Float32Array, k: Float32Array, K: number, query: number, { scale, softcap }: ScoreRule) {
+  return Float64Array.from({ length: k.length / K }, (_, key) => {
+    let product = 0;
+    for (let i = 0; i < K; i++) product += (q[query * K + i] as number) * (k[key * K + i] as number);
+    const scaled = product * scale;
+    return softcap === null ? scaled : softcap * Math.tanh(scaled / softcap);
+  });
+}
+
+function largestOf(scores: Float64Array, query: number, masked: Masked | null): number {
+  let largest = Number.NEGATIVE_INFINITY;
+  scores.forEach((x, key) => {
+    if (x > largest && !masked?.(query, key)) largest = x;
+  });
+  return largest;
+}
+
+export interface HeadPlace {
+  readonly layer: number;
+  readonly head: number;
+}
+
+/** Heads by layer, or by a score from the largest; those without one come last. */
+export function headOrder(layers: number, heads: number, score: Float32Array | null): HeadPlace[] {
+  const places = Array.from({ length: layers * heads }, (_, i) => ({ layer: Math.floor(i / heads), head: i % heads }));
+  if (!score) return places;
+  const of = ({ layer, head }: HeadPlace) => {
+    const x = score[layer * heads + head] as number;
+    return Number.isNaN(x) ? Number.NEGATIVE_INFINITY : x;
+  };
+  // Equal scores, and two without any, keep the model's order.
+  return places.sort((a, b) => (of(a) === of(b) ? 0 : of(b) - of(a)));
+}
+
+/** The other heads of a layer and this head of the layers beside it, those first that are most likely chosen next. */
+export function headsNear({ layer, head }: HeadPlace, { layers, heads }: AttentionKind): HeadPlace[] {
+  const others = Array.from({ length: heads }, (_, each) => ({ layer, head: each }))
+    .filter((place) => place.head !== head)
+    .sort((a, b) => Math.abs(a.head - head) - Math.abs(b.head - head) || b.head - a.head);
+  const beside = [layer + 1, layer - 1].filter((each) => each >= 0 && each < layers);
+  return [...others.slice(0, 2), ...beside.map((each) => ({ layer: each, head })), ...others.slice(2)];
+}
+
+/** Which of `count` heads in rows of `perRow` a key moves to; null for keys that do not move. */
+export function moveHead(key: string, at: number, count: number, perRow: number): number | null {
+  const steps: Readonly<Record<string, number>> = {
+    ArrowLeft: -1,
+    ArrowRight: 1,
+    ArrowUp: -perRow,
+    ArrowDown: perRow,
+  };
+  if (key === "Home") return 0;
+  if (key === "End") return count - 1;
+  const step = steps[key];
+  if (step === undefined) return null;
+  const to = at + step;
+  return to >= 0 && to < count ? to : at;
+}
+
+/** A score of a head as it is written under its picture. */
+export const scoreText = (score: number): string => (Number.isNaN(score) ? "–" : score.toFixed(2));
+
+/** A weight that is shown as a shade of the editor's text, 0 to 1: relative to the largest of those that are shown. */
+export function shades(row: Float64Array, scale: Scale): Float32Array {
+  const shown = Float32Array.from(row, (x, key) => (scale === "withoutFirst" && key === 0 ? 0 : x));
+  const largest = shown.reduce((max, x) => Math.max(max, x), 0) || 1;
+  return shown.map((x) => x / largest);
+}

@@ -1,0 +1,174 @@
+/** A value of all tokens at once: their embeddings, and what says where they stand. */
+
+import { el, fill } from "../../base/dom";
+import { formatShape, formatValue } from "../../base/format";
+import { t } from "../../base/strings";
+import { dropdown } from "../../base/toolkit";
+import { createHeatmap, type HeatmapData } from "../../charts/heatmap";
+import { tellAwaited } from "../../parts/busy";
+import { createDataBar } from "../../parts/dataBar";
+import { matrixTable } from "../../parts/matrixTable";
+import { createProblem } from "../../parts/problem";
+import { type Inspection, matrixOf, type ViewContext } from "../inspection";
+import { ENCODER } from "../layers/layout";
+import { runText, valueText } from "../provenance";
+import { embeddingParts } from "./layout";
+import { placeOf, selectedAt, selectionOf } from "./place";
+import { rotaryAngles, rotaryText } from "./rotary";
+
+/** What is computed here instead of asked for: no tensor of the run. */
+const ANGLES = "rotary angles";
+const COSINES = "cosines of the rotary angles";
+
+type Picture = Pick<HeatmapData, "title" | "rows" | "cols" | "values" | "scale" | "curve" | "max" | "describe"> & {
+  readonly size: string;
+  readonly says: string;
+};
+
+export function createAllTokens({ selection, save }: Pick<ViewContext, "selection" | "save">) {
+  let inspection: Inspection | null = null;
+  let name = "embed";
+  let shown: {
+    readonly of: Inspection;
+    readonly name: string;
+    readonly labels: readonly string[];
+    readonly picture: Picture;
+  } | null = null;
+
+  const heading = el("h3", { class: "subheading" });
+  const picker = dropdown(t("Value"), (value) => {
+    name = value;
+    void draw();
+  });
+  const says = el("p", { class: "small muted" });
+  const problem = createProblem(() => void draw());
+  const heatmap = createHeatmap(
+    (row) => inspection && selection.set(selectionOf(placeOf(inspection, shown?.name ?? name), row)),
+  );
+  const data = createDataBar(
+    {
+      fileName: () => (shown?.name ?? "embeddings").replaceAll(" ", "-"),
+      table: () => shown && matrixTable(shown.name, shown.labels, shown.picture),
+      of: () => shown?.of,
+      picture: heatmap.picture,
+      svg: heatmap.svg,
+    },
+    save,
+  );
+
+  const pictures = el("div", {}, heatmap.node, data.node);
+
+  const draw = async () => {
+    const asked = inspection;
+    const of = name;
+    if (!asked) return;
+    problem.clear();
+    tellAwaited(pictures, "computed");
+    try {
+      const picture = pictureOfRotary(asked, of) ?? (await pictureOfValue(asked, of));
+      if (asked !== inspection || of !== name) return;
+      const { labels } = placeOf(asked, of);
+      shown = { of: asked, name: of, labels, picture };
+      const { size, says: text, ...rest } = picture;
+      tellAwaited(pictures, "there");
+      fill(heading, t("All tokens"), el("span", { class: "number" }, size));
+      says.textContent = text;
+      heatmap.show({
+        ...rest,
+        rowLabels: labels,
+        colLabels: "numbers",
+        rowHeight: 10,
+        describe: (row, col) => `“${labels[row]}”  ${picture.describe(row, col)}`,
+      });
+      mark();
+      data.update();
+    } catch (error) {
+      if (asked !== inspection) return;
+      shown = null;
+      says.textContent = "";
+      tellAwaited(pictures, "failed");
+      problem.say(error);
+    }
+  };
+  const mark = () => inspection && heatmap.mark(selectedAt(placeOf(inspection, shown?.name ?? name), selection.get()));
+  selection.subscribe(mark);
+
+  return {
+    nodes: [el("div", { class: "heading-row" }, heading, picker.node), says, problem.node, pictures],
+    show(next: Inspection) {
+      inspection = next;
+      const decoder = embeddingParts(next);
+      const encoder = embeddingParts({ has: (part) => next.has(ENCODER + part) });
+      const isRotary = next.trace.model.config.positions.kind === "rotary";
+      const names = [
+        ...decoder.map((part) => part.name),
+        ...encoder.map((part) => ENCODER + part.name),
+        ...(isRotary ? [ANGLES, COSINES] : []),
+      ];
+      if (!names.includes(name)) name = names[0] ?? "";
+      picker.update(
+        names.map((value) => ({ value, label: value })),
+        name,
+      );
+      void draw();
+    },
+  };
+}
+
+async function pictureOfValue(inspection: Inspection, name: string): Promise<Picture> {
+  const tensor = await inspection.tensor(name);
+  const { rows, cols, values } = matrixOf(tensor);
+  const { kind } = inspection.trace.model.config.positions;
+  const own = name.replace(ENCODER, "");
+  const says =
+    own === "posEmbed"
+      ? kind === "sinusoidal"
+        ? t("Sines and cosines of the position, computed and not trained (Vaswani et al., 2017).")
+        : t("A trained vector for each position.")
+      : own === "embed"
+        ? t("The vectors that the tokens enter the model with.")
+        : t("The sum that enters the first block.");
+  return {
+    title: name,
+    size: formatShape(tensor.shape),
+    says,
+    rows,
+    cols,
+    values,
+    scale: "diverging",
+    describe: (row, col) => valueText(inspection, name, [0, row, col], values[row * cols + col] as number),
+  };
+}
+
+/** Of rotary positions there are no vectors: what queries and keys are turned by. Null for other names. */
+function pictureOfRotary(inspection: Inspection, name: string): Picture | null {
+  const { positions } = inspection.trace.model.config;
+  if ((name !== ANGLES && name !== COSINES) || positions.kind !== "rotary") return null;
+  const T = inspection.trace.tokens.length;
+  const { frequencies, scale } = rotaryAngles(positions, T);
+  const cols = frequencies.length;
+  const angle = (row: number, col: number) => row * (frequencies[col] as number);
+  const isCosine = name === COSINES;
+  const values = Float32Array.from({ length: T * cols }, (_, i) => {
+    const radians = angle(Math.floor(i / cols), i % cols);
+    return isCosine ? scale * Math.cos(radians) : radians;
+  });
+  return {
+    title: t("{0}, computed from the configuration", name),
+    size: t("{0} positions × {1} pairs of dimensions", T, cols),
+    says: t(
+      "Computed from the configuration; the run has no tensor of it. Position p turns pair i by p × frequency i radians, in each head’s queries and keys: {0}.",
+      rotaryText(positions) + (scale === 1 ? "" : `, ${t("cosines and sines times {0}", formatValue(scale))}`),
+    ),
+    rows: T,
+    cols,
+    values,
+    ...(isCosine ? { scale: "diverging", max: scale } : { scale: "sequential", curve: "log" }),
+    describe: (row, col) => {
+      const radians = angle(row, col);
+      const [cos, sin] = [scale * Math.cos(radians), scale * Math.sin(radians)];
+      const turned = `${row} × ${formatValue(frequencies[col] as number)} = ${formatValue(radians)} rad`;
+      return `${t("position {0}, pair {1}", row, col)}: ${turned}, cos ${formatValue(cos)}, sin ${formatValue(sin)}\n${runText(inspection)}`;
+    },
+  };
+}

@@ -1,0 +1,102 @@
+/** How alike the tokens' vectors are at a place: the cosine of each with each. */
+
+import { el } from "../../base/dom";
+import { formatValue } from "../../base/format";
+import { t } from "../../base/strings";
+import { createHeatmap } from "../../charts/heatmap";
+import { tellAwaited, tellBusy } from "../../parts/busy";
+import { createDataBar } from "../../parts/dataBar";
+import { matrixTable } from "../../parts/matrixTable";
+import { createProblem } from "../../parts/problem";
+import { matrixOf, type ViewContext } from "../inspection";
+import { runText } from "../provenance";
+import { cosineMatrix } from "./layout";
+import { type Place, selectedAt, selectionOf } from "./place";
+
+export function createCosines({ selection, save }: Pick<ViewContext, "selection" | "save">) {
+  let place: Place | null = null;
+  let shown: { readonly of: Place; readonly cosines: Float32Array } | null = null;
+  const heading = el("h3", { class: "subheading" });
+  const problem = createProblem(() => place && show(place));
+  /** While a cell of this picture is chosen, which is in sight already. */
+  let isPicking = false;
+  const heatmap = createHeatmap((row) => {
+    isPicking = true;
+    if (place) selection.set(selectionOf(place, row));
+    isPicking = false;
+  });
+  const data = createDataBar(
+    {
+      fileName: () => `cosines-${shown?.of.name}`,
+      table: () => {
+        if (!shown) return null;
+        const { of, cosines } = shown;
+        const T = of.labels.length;
+        return matrixTable(titleOf(of), of.labels, { rows: T, cols: T, values: cosines });
+      },
+      of: () => shown?.of.inspection,
+      picture: heatmap.picture,
+      svg: heatmap.svg,
+    },
+    save,
+  );
+  const picture = el("div", {}, heatmap.node, data.node);
+  const node = el(
+    "div",
+    { class: "embedding-part" },
+    el("div", { class: "heading-row" }, heading),
+    problem.node,
+    picture,
+  );
+
+  const show = async (next: Place) => {
+    place = next;
+    problem.clear();
+    tellBusy(node, heading, titleOf(next), true);
+    tellAwaited(picture, "computed");
+    try {
+      const { cols, values } = matrixOf(await next.inspection.tensor(next.name));
+      const cosines = place === next ? await cosineMatrix(values, cols, () => place !== next) : null;
+      if (place !== next || !cosines) return;
+      shown = { of: next, cosines };
+      draw(next, cosines);
+    } catch (error) {
+      if (place !== next) return;
+      tellBusy(node, heading, titleOf(next), false);
+      tellAwaited(picture, "failed");
+      problem.say(error);
+    }
+  };
+
+  const draw = (of: Place, cosines: Float32Array) => {
+    const T = of.labels.length;
+    tellBusy(node, heading, titleOf(of), false, t("computed here from the run’s values"));
+    tellAwaited(picture, "there");
+    heatmap.show({
+      title: titleOf(of),
+      rows: T,
+      cols: T,
+      values: cosines,
+      scale: "diverging",
+      max: 1,
+      rowLabels: of.labels,
+      colLabels: of.labels,
+      rowHeight: "square",
+      describe: (row, col) =>
+        `“${of.labels[row]}” · “${of.labels[col]}”  cos(${of.name}[0, ${row}], ${of.name}[0, ${col}]) = ${formatValue(cosines[row * T + col] as number)}\n${runText(of.inspection)}`,
+    });
+    mark();
+    data.update();
+  };
+  const mark = () => {
+    if (!shown) return;
+    const token = selectedAt(shown.of, selection.get());
+    heatmap.mark(token, token);
+    if (!isPicking) heatmap.reveal({ row: token, col: token });
+  };
+  selection.subscribe(mark);
+
+  return { node, show: (next: Place) => void show(next) };
+}
+
+const titleOf = ({ name }: Place): string => t("Cosine between the tokens’ vectors, {0}", name);

@@ -1,0 +1,194 @@
+/**
+ * Embeddings: the vectors that a token enters the model with, those of all tokens, and how vectors of the text lie to
+ * each other and to the vocabulary's, there or anywhere in the residual stream.
+ */
+
+import type { TraceTensor } from "../../../src/protocol/engineApi";
+import { el, fill } from "../../base/dom";
+import { formatShape, formatValue } from "../../base/format";
+import { t } from "../../base/strings";
+import { dropdown } from "../../base/toolkit";
+import { createHeatmap } from "../../charts/heatmap";
+import { tellAwaited } from "../../parts/busy";
+import { createDataBar } from "../../parts/dataBar";
+import { type Inspection, matrixOf, type View, type ViewContext } from "../inspection";
+import { valueText } from "../provenance";
+import { tokenLabel } from "../tokens/layout";
+import { createAllTokens } from "./allTokens";
+import { createComponents } from "./components";
+import { createCosines } from "./cosines";
+import "./embedding.css";
+import { createProblem } from "../../parts/problem";
+import { comparedPlaces, type EmbeddingPart, embeddingParts, norm, rowOf, stack } from "./layout";
+import { createNeighbours } from "./neighbours";
+import { placeOf } from "./place";
+
+export function createEmbeddingView({ section: makeSection, selection, save, explorer }: ViewContext): View {
+  const section = makeSection(t("Embeddings"));
+  const problem = createProblem(() => void load());
+  const ofToken = el("h3", { class: "subheading" });
+  const ofPosition = el("p", { class: "small muted" });
+  const vectors = createHeatmap(() => undefined);
+  const all = createAllTokens({ selection, save });
+  // The side panel has the vectors only: what is compared costs more than it has room for.
+  const compared = explorer && createCompared({ selection, save });
+  let current: Inspection | null = null;
+  let loaded: {
+    readonly of: Inspection;
+    readonly labels: readonly string[];
+    readonly parts: readonly EmbeddingPart[];
+    readonly tensors: readonly TraceTensor[];
+  } | null = null;
+
+  const vectorData = createDataBar(
+    {
+      fileName: () => `embedding-token${selection.get().token}`,
+      table: () => tokenTable(),
+      of: () => loaded?.of,
+      picture: vectors.picture,
+      svg: vectors.svg,
+    },
+    save,
+  );
+  const ofOne = el("div", {}, ofToken, ofPosition, vectors.node, vectorData.node);
+  section.body.append(problem.node, ofOne, ...all.nodes);
+  if (compared) section.body.append(compared.node);
+
+  const rowsOfToken = () => {
+    const { token } = selection.get();
+    return loaded?.tensors.map((tensor) => rowOf(tensor.data, matrixOf(tensor).cols, token)) ?? [];
+  };
+  const tokenTable = () => {
+    if (!loaded) return null;
+    const rows = rowsOfToken();
+    return {
+      title: t("Embedding of token {0}", selection.get().token),
+      columns: ["dimension", ...loaded.parts.map(({ name }) => name)],
+      rows: rows[0]?.length ?? 0,
+      row: (i: number) => [i, ...rows.map((row) => row[i] as number)],
+    };
+  };
+
+  const drawToken = () => {
+    const { token } = selection.get();
+    // A new text's selection comes before its vectors.
+    if (!loaded || token >= loaded.labels.length) return;
+    const { of, parts, labels } = loaded;
+    const rows = rowsOfToken();
+    const cols = rows[0]?.length ?? 0;
+    const values = stack(rows);
+    fill(
+      ofToken,
+      t("Token “{0}” at position {1}", labels[token] ?? "", token),
+      el(
+        "span",
+        { class: "number" },
+        parts
+          .map(
+            (part, i) =>
+              `‖${part.label.replace(/^\W+/, "")}‖ ${formatValue(norm(rows[i] as Float32Array)).slice(0, 6)}`,
+          )
+          .join("  "),
+      ),
+    );
+    vectors.show({
+      title: t("Embedding of token {0}", token),
+      rows: parts.length,
+      cols,
+      values,
+      scale: "diverging",
+      rowLabels: parts.map(({ label }) => label),
+      colLabels: "numbers",
+      rowHeight: 18,
+      describe: (row, col) =>
+        valueText(of, parts[row]?.name ?? "", [0, token, col], values[row * cols + col] as number),
+    });
+    vectorData.update();
+  };
+
+  const load = async () => {
+    const asked = current;
+    if (!asked) return;
+    const parts = embeddingParts(asked);
+    problem.clear();
+    tellAwaited(ofOne, "computed");
+    try {
+      const tensors = await Promise.all(parts.map(({ name }) => asked.tensor(name)));
+      if (asked !== current) return;
+      loaded = { of: asked, labels: asked.trace.tokens.map(tokenLabel), parts, tensors };
+      tellAwaited(ofOne, "there");
+      section.summarize(formatShape((tensors[0] as TraceTensor).shape));
+      drawToken();
+    } catch (error) {
+      if (asked !== current) return;
+      loaded = null;
+      section.summarize("");
+      tellAwaited(ofOne, "failed");
+      problem.say(error);
+    }
+  };
+
+  selection.subscribe((now, before) => {
+    if (now.token !== before.token) drawToken();
+  });
+
+  return {
+    section,
+    asksTensors: true,
+    show(inspection) {
+      current = inspection;
+      ofPosition.textContent = WITHOUT_VECTORS[inspection.trace.model.config.positions.kind]?.() ?? "";
+      ofPosition.hidden = ofPosition.textContent === "";
+      void load();
+      all.show(inspection);
+      compared?.show(inspection);
+    },
+  };
+}
+
+/** What is said where positions have no vectors, by their kind. */
+const WITHOUT_VECTORS: Readonly<Record<string, () => string>> = {
+  none: () => t("This model’s positions have no vectors."),
+  rotary: () =>
+    t(
+      "Positions have no vectors in this model: they turn its queries and keys, by the rotary angles that can be chosen below.",
+    ),
+};
+
+/** Vectors at one place, which the user chooses: to each other, to the vocabulary's, and along their components. */
+function createCompared(context: Pick<ViewContext, "selection" | "save">) {
+  let inspection: Inspection | null = null;
+  let name = "embed";
+  const picker = dropdown(t("Where the vectors are taken"), (value) => {
+    name = value;
+    show();
+  });
+  const cosines = createCosines(context);
+  const components = createComponents(context);
+  const neighbours = createNeighbours(context, components.add);
+  const node = el(
+    "div",
+    { class: "compared" },
+    el("div", { class: "lens-controls" }, el("span", {}, t("Compare the vectors at")), picker.node),
+    el("div", { class: "compared-parts" }, cosines.node, neighbours.node),
+    components.node,
+  );
+  const show = () => {
+    if (!inspection) return;
+    const place = placeOf(inspection, name);
+    for (const part of [neighbours, cosines, components]) part.show(place);
+  };
+  return {
+    node,
+    show(next: Inspection) {
+      inspection = next;
+      const names = comparedPlaces(next.trace.values);
+      if (!names.includes(name)) name = names[0] ?? "";
+      picker.update(
+        names.map((value) => ({ value, label: value })),
+        name,
+      );
+      show();
+    },
+  };
+}

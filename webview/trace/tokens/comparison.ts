@@ -1,0 +1,149 @@
+/** Another model's tokens of the same text, to compare with; hovering links what is of the same characters. */
+
+import type { TokenSpan } from "../../../src/protocol/engineApi";
+import { el, fill } from "../../base/dom";
+import { formatCount } from "../../base/format";
+import { t } from "../../base/strings";
+import { dropdown } from "../../base/toolkit";
+import { savedShapes } from "../../charts/shapes";
+import { createDataBar, type Save } from "../../parts/dataBar";
+import { createProblem } from "../../parts/problem";
+import type { ExplorerTools, Inspection } from "../inspection";
+import { chipShapes } from "./chipPicture";
+import { createChips } from "./chips";
+import { charactersPerToken, idText, tokenLabel, tokensOver, tokenTable } from "./layout";
+
+interface Compared {
+  /** Sets off tokens of the run. */
+  readonly linked: (from: number, end: number) => void;
+  /** Chooses a token of the run. */
+  readonly choose: (index: number) => void;
+  readonly changed: () => void;
+}
+
+export function createComparison(
+  { models }: Pick<ExplorerTools, "models">,
+  save: Save,
+  { linked, choose, changed }: Compared,
+) {
+  let of: Inspection | null = null;
+  let mine: readonly TokenSpan[] = [];
+  let text = "";
+  let glyphs = true;
+  let known: readonly { readonly dir: string; readonly name: string }[] = [];
+  /** The other model's folder; empty where none is chosen. */
+  let dir = "";
+  let other: readonly TokenSpan[] = [];
+
+  const overMine = (index: number): [number, number] => {
+    const token = other[index];
+    return token ? tokensOver(mine, token) : [0, 0];
+  };
+  const strip = createChips(
+    t("Tokens of the other tokenizer"),
+    (index) => {
+      strip.mark(index);
+      const [first, end] = overMine(index);
+      if (end > first) choose(first);
+    },
+    (index) => linked(...overMine(index ?? -1)),
+  );
+  const title = el("h3", { class: "subheading" });
+  const problem = createProblem(() => void tokenize());
+  const parts = () => [{ title: nameOf(), ...strip.boxes() }];
+  const data = createDataBar(
+    {
+      fileName: () => `tokens-${nameOf()}`,
+      table: () => tokenTable(t("Tokens of {0}", nameOf()), other, null),
+      ...savedShapes(() => chipShapes(parts())),
+    },
+    save,
+  );
+  const body = el("div", { class: "other-tokens" }, title, strip.node, data.node);
+  const node = el("div", {}, problem.node, body);
+  const choice = dropdown(t("Another tokenizer on the same text"), (value) => {
+    dir = value;
+    void tokenize();
+  });
+  const nameOf = () => known.find((model) => model.dir === dir)?.name ?? "";
+
+  const draw = () => {
+    body.hidden = other.length === 0;
+    const choices = known.filter((model) => model.dir !== of?.trace.model.dir);
+    choice.node.hidden = choices.length === 0;
+    choice.update(
+      [
+        { value: "", label: t("No other tokenizer") },
+        ...choices.map(({ dir, name }) => ({ value: dir, label: t("Beside: {0}", name) })),
+      ],
+      dir,
+    );
+    if (other.length > 0) fill(title, countsText(nameOf(), other, text));
+    strip.show({
+      tokens: other,
+      text,
+      glyphs,
+      below: idText,
+      title: (token, i) => t("Token {0}: “{1}”, id {2}", i, tokenLabel(token), idText(token)),
+      colors: null,
+    });
+    data.update();
+    changed();
+  };
+
+  /** The other model's tokens of what the run's tokens are of: of a long text, its end. */
+  const tokenize = async () => {
+    const [from, asked] = [of, dir];
+    problem.clear();
+    other = [];
+    linked(0, 0);
+    if (!from || dir === "") return draw();
+    try {
+      const start = mine.find(({ end }) => end > 0)?.start ?? 0;
+      const spans = await from.tokenize(text.slice(start), dir);
+      if (from !== of || asked !== dir) return;
+      other = spans.map((span) => ({ ...span, start: span.start + start, end: span.end + start }));
+    } catch (error) {
+      if (from !== of || asked !== dir) return;
+      problem.say(error);
+    }
+    draw();
+  };
+
+  return {
+    node,
+    choice: choice.node,
+    isShown: () => other.length > 0,
+    draw(withGlyphs: boolean) {
+      glyphs = withGlyphs;
+      draw();
+    },
+    /** Sets off what is of the same characters as a token of the run. */
+    link(token: TokenSpan | undefined) {
+      if (token) strip.link(...tokensOver(other, token));
+      else strip.link(0, 0);
+    },
+    async show(inspection: Inspection, tokens: readonly TokenSpan[], of_: string, withGlyphs: boolean) {
+      of = inspection;
+      mine = tokens;
+      text = of_;
+      glyphs = withGlyphs;
+      if (inspection.trace.model.dir === dir) dir = "";
+      try {
+        known = await models();
+      } catch (error) {
+        problem.say(error);
+      }
+      if (of === inspection) await tokenize();
+    },
+  };
+}
+
+/** Reads as `tiny-stories: 14 tokens, 3.21 characters per token`. */
+export const countsText = (name: string, tokens: readonly TokenSpan[], text: string): string =>
+  t(
+    "{0}: {1} tokens, {2} characters per token",
+    name,
+    formatCount(tokens.length),
+    charactersPerToken(tokens, text).toFixed(2),
+  );

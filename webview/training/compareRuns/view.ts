@@ -1,0 +1,67 @@
+/** The runs that are drawn over each other, each removed by a button, and the table of how they differ. */
+
+import { el, fill } from "../../base/dom";
+import { t } from "../../base/strings";
+import { onThemeChange, readTheme } from "../../base/theme";
+import { button } from "../../base/toolkit";
+import { swatch } from "../../charts/lineChart";
+import { createDataBar, type Save } from "../../parts/dataBar";
+import type { Run } from "../curves/layout";
+import { comparisonTable } from "./layout";
+
+export interface CompareView {
+  readonly node: HTMLElement;
+  readonly show: (run: Run, others: readonly Run[]) => void;
+}
+
+export function createCompareView(save: Save, add: () => void, remove: (dir: string) => void): CompareView {
+  let runs: readonly Run[] = [];
+  const list = el("ul", { class: "compared", attrs: { "aria-label": t("Runs that are compared") } });
+  const data = createDataBar(
+    { fileName: () => `${runs[0]?.name ?? "run"}-compared`, table: () => comparisonTable(runs) },
+    save,
+  );
+  const node = el(
+    "section",
+    { class: "panel comparison", attrs: { "aria-label": t("Comparison") } },
+    el("div", { class: "panel-head" }, list, button(t("Compare with…"), add)),
+    data.node,
+  );
+  const draw = () => {
+    const theme = readTheme();
+    list.hidden = data.node.hidden = runs.length < 2;
+    fill(
+      list,
+      ...runs.map(({ name, dir }, index) =>
+        el(
+          "li",
+          {},
+          swatch({ name, points: { x: [], y: [] }, color: index, dash: index, style: "line", format: String }, theme),
+          name,
+          index > 0 &&
+            el(
+              "button",
+              {
+                class: "action",
+                attrs: { type: "button", "aria-label": t("Remove {0} from the comparison", name) },
+                on: { click: () => remove(dir) },
+              },
+              t("Remove"),
+            ),
+        ),
+      ),
+    );
+    data.update();
+  };
+  onThemeChange(draw);
+  return {
+    node,
+    show(run, others) {
+      // Drawn again only when other runs are shown: a button that is focused must not go away under the user.
+      const same = runs.length === others.length + 1 && [run, ...others].every(({ dir }, i) => dir === runs[i]?.dir);
+      runs = [run, ...others];
+      if (same) data.update();
+      else draw();
+    },
+  };
+}

@@ -1,0 +1,42 @@
+/** Texts that the model wrote while it learned, the newest first. */
+
+import { el, fill } from "../../base/dom";
+import { formatCount } from "../../base/format";
+import { t } from "../../base/strings";
+import type { Run } from "../curves/layout";
+
+export interface SamplesView {
+  readonly node: HTMLElement;
+  readonly show: (run: Run) => void;
+}
+
+export function createSamplesView(): SamplesView {
+  const list = el("div", { class: "samples" });
+  const node = el(
+    "section",
+    { class: "panel", attrs: { "aria-label": t("Samples") } },
+    el("h2", { class: "panel-title" }, t("Samples")),
+    list,
+  );
+  let shown: readonly unknown[] = [];
+  return {
+    node,
+    show({ samples }) {
+      if (samples === shown) return;
+      shown = samples;
+      const newest = [...samples].reverse();
+      fill(
+        list,
+        ...(newest.length === 0 ? [el("p", { class: "muted" }, t("The model writes here as it learns."))] : []),
+        ...newest.map(({ step, text }) =>
+          el(
+            "article",
+            { class: "sample" },
+            el("h3", { class: "sample-step number" }, t("step {0}", formatCount(step))),
+            el("pre", { class: "sample-text" }, text),
+          ),
+        ),
+      );
+    },
+  };
+}
