@@ -35,7 +35,7 @@ const BOYS = ["Tim", "Ben", "Sam", "Max", "Leo", "Finn", "Tom", "Jack", "Otto", 
 const GIRLS = ["Lily", "Mia", "Anna", "Sue", "Rose", "Ella", "Nora", "Ruby", "Ida", "May"];
 const KINDS = ["fox", "bear", "rabbit", "mouse", "cat", "dog", "duck", "frog", "goat", "pig"];
 const TRAITS = ["little", "kind", "brave", "shy", "happy", "quiet", "clever", "funny"];
-const COLOURS = ["red", "blue", "green", "yellow", "white", "brown"];
+const COLORS = ["red", "blue", "green", "yellow", "white", "brown"];
 const TOYS = ["ball", "kite", "boat", "drum", "hat", "book", "bell", "cup"];
 const FOODS = ["apple", "cake", "pear", "pie", "bun", "plum"];
 const PLACES = ["the park", "the garden", "the river", "the hill", "the forest", "the lake"];
@@ -89,7 +89,7 @@ const goingHome = (story: Story) => {
 /** A thing is lost, and is where the hero had been. */
 function lost(story: Story): string {
   const { hero, friend, pick } = story;
-  const [colour, toy, place] = [pick(COLOURS), pick(TOYS), pick(PLACES)];
+  const [color, toy, place] = [pick(COLORS), pick(TOYS), pick(PLACES)];
   const where = pick([
     "under a tree",
     "behind a big rock",
@@ -98,10 +98,10 @@ function lost(story: Story): string {
     "under a leaf",
   ]);
   return paragraphs(
-    `${opening(story)} ${capital(hero.he)} had a ${colour} ${toy} and took it everywhere.`,
-    `${pick(TIMES)}, ${hero.name} went to ${place} to play. When it was time to go home, ${hero.he} could not find the ${colour} ${toy}. ${hero.name} ${pick(["was very sad", "began to cry", "did not know what to do"])}.`,
+    `${opening(story)} ${capital(hero.he)} had a ${color} ${toy} and took it everywhere.`,
+    `${pick(TIMES)}, ${hero.name} went to ${place} to play. When it was time to go home, ${hero.he} could not find the ${color} ${toy}. ${hero.name} ${pick(["was very sad", "began to cry", "did not know what to do"])}.`,
     `${meeting(story)} "Why are you sad?" asked ${friend.name}. "I lost my ${toy}," said ${hero.name}. "Let us look for it together," said ${friend.name}.`,
-    `They looked ${pick(["here and there", "up and down", "all around"])}. At last ${friend.name} looked ${where}. "Here is your ${colour} ${toy}!" ${friend.he} said. ${thanks(story)} ${goingHome(story)}`,
+    `They looked ${pick(["here and there", "up and down", "all around"])}. At last ${friend.name} looked ${where}. "Here is your ${color} ${toy}!" ${friend.he} said. ${thanks(story)} ${goingHome(story)}`,
   );
 }
 
@@ -140,17 +140,17 @@ function weather(story: Story): string {
 /** A thing is out of reach; the first try fails, the second does not. */
 function stuck(story: Story): string {
   const { hero, friend, pick } = story;
-  const [colour, toy] = [pick(COLOURS), pick(["ball", "kite", "hat"])];
+  const [color, toy] = [pick(COLORS), pick(["ball", "kite", "hat"])];
   const [tool, use] = pick([
     ["a long stick", "pushed"],
     ["a ladder", "climbed up and took"],
     ["a rope", "pulled"],
   ] as const);
   return paragraphs(
-    `${opening(story)} ${pick(TIMES)}, ${hero.name} played with a ${colour} ${toy} in ${pick(["the garden", "the park", "the forest"])}. The wind blew, and the ${toy} flew up into a tall tree.`,
+    `${opening(story)} ${pick(TIMES)}, ${hero.name} played with a ${color} ${toy} in ${pick(["the garden", "the park", "the forest"])}. The wind blew, and the ${toy} flew up into a tall tree.`,
     `${hero.name} jumped as high as ${hero.he} could, but the tree was too tall. ${pick([`"Oh no!" said ${hero.name}.`, `"What can I do?" said ${hero.name}.`])}`,
     `${meeting(story)} "My ${toy} is stuck in the tree," said ${hero.name}. "${pick(["I can help you", "Do not worry"])}," said ${friend.name}, and ${friend.he} ran to get ${tool}.`,
-    `With ${tool}, ${friend.name} ${use} the ${toy} down. Now ${hero.name} had the ${colour} ${toy} again. ${thanks(story)} ${goingHome(story)}`,
+    `With ${tool}, ${friend.name} ${use} the ${toy} down. Now ${hero.name} had the ${color} ${toy} again. ${thanks(story)} ${goingHome(story)}`,
   );
 }
 
@@ -192,11 +192,11 @@ function make(story: Story): string {
 /** Something is broken, and the truth is told. */
 function honest(story: Story): string {
   const { hero, friend, pick } = story;
-  const [colour, thing] = [pick(COLOURS), pick(["cup", "drum", "boat", "bell"])];
+  const [color, thing] = [pick(COLORS), pick(["cup", "drum", "boat", "bell"])];
   return paragraphs(
-    `${opening(story)} ${pick(TIMES)}, ${hero.name} went to see ${friend.name} the ${friend.kind}. ${friend.name} had a new ${colour} ${thing}.`,
+    `${opening(story)} ${pick(TIMES)}, ${hero.name} went to see ${friend.name} the ${friend.kind}. ${friend.name} had a new ${color} ${thing}.`,
     `When ${friend.name} was in the kitchen, ${hero.name} picked up the ${thing}. It fell down and broke. ${hero.name} ${pick(["wanted to run away", "wanted to hide", "felt very bad"])}.`,
-    `When ${friend.name} came back, ${hero.name} said, "I broke your ${colour} ${thing}. I am sorry." ${friend.name} was sad at first. Then ${friend.he} said, "${pick(["Thank you for telling me", "It is good that you told me the truth"])}. We can ${pick(["fix it", "mend it"])} together."`,
+    `When ${friend.name} came back, ${hero.name} said, "I broke your ${color} ${thing}. I am sorry." ${friend.name} was sad at first. Then ${friend.he} said, "${pick(["Thank you for telling me", "It is good that you told me the truth"])}. We can ${pick(["fix it", "mend it"])} together."`,
     `They ${pick(["used some glue and some paint", "worked on it all afternoon"])}, and soon the ${thing} was ${pick(["as good as new", "whole again"])}. ${friendship(story)}`,
   );
 }
@@ -204,19 +204,19 @@ function honest(story: Story): string {
 /** It is somebody's birthday, and nobody seems to know. */
 function birthday(story: Story): string {
   const { hero, friend, pick } = story;
-  const [colour, toy, food] = [pick(COLOURS), pick(TOYS), pick(["cake", "pie"])];
+  const [color, toy, food] = [pick(COLORS), pick(TOYS), pick(["cake", "pie"])];
   return paragraphs(
     `It was ${hero.name}'s birthday. ${hero.name} was ${a(pick(TRAITS))} ${hero.kind}, and ${hero.he} woke up early. But nobody came, and nobody sang.`,
     `${hero.name} went to see ${friend.name} the ${friend.kind}. "${pick(["I have no time today", "I am too busy to play"])}," said ${friend.name}, and ${friend.he} closed the door. ${hero.name} walked to ${pick(PLACES)} and sat there alone.`,
-    `When ${hero.name} came home, the house was dark. ${capital(hero.he)} opened the door. "Surprise!" said ${friend.name}. There was a big ${food}, and there was a ${colour} ${toy} for ${hero.name}.`,
-    `"You did not forget!" said ${hero.name}. "${pick(["I was busy with your", "I had no time because I made your"])} ${food}," said ${friend.name}. They ate the ${food} and played with the ${colour} ${toy}. ${friendship(story)}`,
+    `When ${hero.name} came home, the house was dark. ${capital(hero.he)} opened the door. "Surprise!" said ${friend.name}. There was a big ${food}, and there was a ${color} ${toy} for ${hero.name}.`,
+    `"You did not forget!" said ${hero.name}. "${pick(["I was busy with your", "I had no time because I made your"])} ${food}," said ${friend.name}. They ate the ${food} and played with the ${color} ${toy}. ${friendship(story)}`,
   );
 }
 
 /** A seed needs time, and does not grow faster for being watched. */
 function plant(story: Story): string {
   const { hero, friend, pick } = story;
-  const [colour, plantName] = pick([
+  const [color, plantName] = pick([
     ["red", "a rose"],
     ["yellow", "a sunflower"],
     ["green", "a bean plant"],
@@ -226,7 +226,7 @@ function plant(story: Story): string {
     `${opening(story)} ${friend.name} the ${friend.kind} gave ${hero.him} a small seed. "Put it in the ground and give it water," said ${friend.name}.`,
     `${hero.name} put the seed in the ground. The next day ${hero.he} went to look, but there was nothing to see. ${pick([`"It does not work," said ${hero.name}.`, `"Maybe it is a bad seed," said ${hero.name}.`])}`,
     `"${pick(["Good things take time", "You have to wait", "Give it a little more time"])}," said ${friend.name}. So ${hero.name} gave the seed water every morning, and waited.`,
-    `${pick(["After many days", "When spring came", "At last"])} something ${colour} came out of the ground. It grew and grew, and it was ${plantName}. "${pick(["Now I know how to wait", "It was only sleeping", "You were right"])}!" said ${hero.name}. ${friendship(story)}`,
+    `${pick(["After many days", "When spring came", "At last"])} something ${color} came out of the ground. It grew and grew, and it was ${plantName}. "${pick(["Now I know how to wait", "It was only sleeping", "You were right"])}!" said ${hero.name}. ${friendship(story)}`,
   );
 }
 

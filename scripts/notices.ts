@@ -1,4 +1,4 @@
-/** THIRD_PARTY_NOTICES.md of a VSIX: what of others is in it, and under which licence. */
+/** THIRD_PARTY_NOTICES.md of a VSIX: what of others is in it, and under which license. */
 
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ async function noticeOf(name: string): Promise<string> {
   const { version, license, repository } = JSON.parse(await readFile(join(dir, "package.json"), "utf8"));
   const source = String(repository?.url ?? repository ?? "").replace(/^git\+/, "");
   const file = (await readdir(dir)).find((entry) => /^licen[cs]e(\.|$)/i.test(entry));
-  // Some packages name their licence and leave its text in their repository.
+  // Some packages name their license and leave its text in their repository.
   const text = file ? `\n\`\`\`\n${(await readFile(join(dir, file), "utf8")).trim()}\n\`\`\`\n` : "";
   return `## ${name} ${version}\n\n${[license, source].filter(Boolean).join(", ")}\n${text}`;
 }

@@ -390,7 +390,7 @@ async function photograph(
   for (const theme of inThemes) {
     await workbench.setTheme(theme);
     await prepare?.();
-    // Webviews take the theme's colours a frame or two after the window.
+    // Webviews take the theme's colors a frame or two after the window.
     await workbench.page.waitForTimeout(500);
     await picture(workbench, theme, name);
   }

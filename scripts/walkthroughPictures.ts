@@ -86,7 +86,7 @@ interface Token {
 type Ranked = Pick<Engine.RankedToken, "token" | "probability">;
 type Numbers = Float32Array | readonly number[];
 
-/** A row of letters with their numbers; one is chosen, and its vector is a strip of colours. */
+/** A row of letters with their numbers; one is chosen, and its vector is a strip of colors. */
 function tokenPicture(tokens: readonly Token[], vector: Numbers): string[] {
   const largest = Math.max(...vector.map(Math.abs));
   const picked = tokens[PICKED];
@@ -143,9 +143,9 @@ function whyPicture(
       return [
         text(x, 104, `step ${column + 1}`, { fill: DESCRIPTION }),
         ...step.top.flatMap(({ id, token, probability }, i) => {
-          const colours = id === step.id ? {} : { fill: BLUE, labelFill: DESCRIPTION };
+          const colors = id === step.id ? {} : { fill: BLUE, labelFill: DESCRIPTION };
           const told = `${(100 * probability).toFixed(1)} %`;
-          return bar(x, 134 + 30 * i, visible(token), 80 * probability, { ...colours, told });
+          return bar(x, 134 + 30 * i, visible(token), 80 * probability, { ...colors, told });
         }),
       ];
     }),
@@ -299,7 +299,7 @@ function text(
   return `<text x="${x}" y="${y}" ${style.join(" ")}>${escaped(content)}</text>`;
 }
 
-// The theme's, and of a page without one a grey that is read on light and dark.
+// The theme's, and of a page without one a gray that is read on light and dark.
 const FOREGROUND = "var(--vscode-foreground, #888)";
 const DESCRIPTION = "var(--vscode-descriptionForeground, #888)";
 const BLUE = "var(--vscode-charts-blue, #3794ff)";

@@ -8,7 +8,7 @@ export async function watchRun(json: boolean, work: (control: RunControl) => Pro
   const report = json ? tellJson : tellText();
   const result = await work({ signal: stop.signal, whilePaused: async () => {}, report }).catch((error) => {
     if (error !== stop.signal.reason) throw error;
-    throw new EngineError("cancelled", "Stopped before the first step; nothing was written.", { cause: error });
+    throw new EngineError("canceled", "Stopped before the first step; nothing was written.", { cause: error });
   });
   if (json) console.log(JSON.stringify({ event: "done", ...result }));
   else console.log(`${result.reason} after step ${result.step}: ${result.dir}`);

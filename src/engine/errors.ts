@@ -16,7 +16,7 @@ export type ErrorCode =
   /** What another token may allow. */
   | "hubAccess"
   | "notFound"
-  | "cancelled";
+  | "canceled";
 
 /** An error the user can act on: one sentence that says what is wrong and what to do. Anything else that escapes the engine is a bug. */
 export class EngineError extends Error {

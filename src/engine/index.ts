@@ -21,7 +21,7 @@ export { compareTraces, compareWeights } from "./inspect/compare";
 export type { Expectations } from "./inspect/expectation";
 export type { Intervention, StackName } from "./inspect/interventions";
 export type { LensOptions, LensView } from "./inspect/lens";
-export { comparedStack, neighboursOf } from "./inspect/neighbours";
+export { comparedStack, neighborsOf } from "./inspect/neighbors";
 export { findTokens, matchingIds, type NextToken, nextToken, type RankedToken } from "./inspect/nextToken";
 export { projectionIn } from "./inspect/projection";
 export { type SamplerView, samplerView } from "./inspect/sampler";

@@ -1,5 +1,5 @@
 import * as vscode from "vscode";
-import { isCancelled } from "../protocol/rpc";
+import { isCanceled } from "../protocol/rpc";
 import type { Commands } from "./contributions";
 import { l10n } from "./l10n";
 
@@ -14,7 +14,7 @@ export function registerCommand<Id extends keyof Commands>(
   return vscode.commands.registerCommand(id, (...args: unknown[]) => showingErrors(id, () => command(...args), log));
 }
 
-/** Runs what a user asked for. What it throws is shown once; cancelling is not an error. */
+/** Runs what a user asked for. What it throws is shown once; canceling is not an error. */
 export async function showingErrors(
   what: string,
   run: () => Promise<void>,
@@ -23,7 +23,7 @@ export async function showingErrors(
   try {
     await run();
   } catch (error) {
-    if (error instanceof vscode.CancellationError || isCancelled(error)) return;
+    if (error instanceof vscode.CancellationError || isCanceled(error)) return;
     const message = error instanceof Error ? error.message : String(error);
     log.error(`${what}: ${message}`, ...(error instanceof Error && error.stack ? [error.stack] : []));
     void showProblem(message, log);

@@ -21,7 +21,7 @@ type TraceAnswers =
   | "surprisal"
   | "generationTrace"
   | "attentionGrid"
-  | "neighbours"
+  | "neighbors"
   | "projection"
   | "vocabularyTokens"
   | "weightSummary"
@@ -44,7 +44,7 @@ export interface EngineApi extends Pick<TraceApi, TraceAnswers> {
 
   /** Text-generation models of the hub whose architecture is known, most downloaded first. */
   searchHub: Method<{ query: string; access: HubAccess }, FoundModel[]>;
-  /** Makes a model folder. Cancelling leaves what was downloaded in the cache, from which the next import goes on. */
+  /** Makes a model folder. Canceling leaves what was downloaded in the cache, from which the next import goes on. */
   importModel: Method<ImportParams, ModelInfo, ImportProgress>;
 
   /** Tokens of a short text, with the special tokens that the model puts around a prompt. */
@@ -69,7 +69,7 @@ export interface EngineApi extends Pick<TraceApi, TraceAnswers> {
   findTokens: Method<{ trace: number; query: string; count: number; position?: number }, FoundTokens>;
   releaseTrace: Method<{ trace: number }, null>;
 
-  /** Trains until done or stopped. Cancelling the request stops the run as `stopRun` does: what was learned is kept. */
+  /** Trains until done or stopped. Canceling the request stops the run as `stopRun` does: what was learned is kept. */
   train: Method<TrainParams, TrainResult, TrainEvent>;
   /** Goes on from a model folder's last checkpoint. */
   resume: Method<{ dir: string; steps?: number; device?: DeviceChoice }, TrainResult, TrainEvent>;
@@ -83,7 +83,7 @@ export interface EngineApi extends Pick<TraceApi, TraceAnswers> {
   checkpoints: Method<{ dir: string }, CheckpointInfo[]>;
   /** A page of the text that a run learns from; refused of runs that make their own examples. */
   trainingExcerpt: Method<{ dir: string; page: number }, Excerpt>;
-  /** Writes a model for other programs; "torch" is a project that trains it further. Cancelling leaves nothing. */
+  /** Writes a model for other programs; "torch" is a project that trains it further. Canceling leaves nothing. */
   exportModel: Method<ExportParams, { readonly dir: string }, ExportProgress>;
   pauseRun: Method<{ dir: string; paused: boolean }, null>;
   stopRun: Method<{ dir: string }, null>;
@@ -178,14 +178,14 @@ export interface ModuleTree {
     /** As in the checkpoint. */
     readonly name: string;
     readonly shape: readonly number[];
-    /** As PyTorch calls it; of a quantised matrix with its width, `uint8 (8-bit)`. */
+    /** As PyTorch calls it; of a quantized matrix with its width, `uint8 (8-bit)`. */
     readonly dtype: string;
     readonly bytes: number;
-    /** What quantising it cost: root mean square of the difference, by that of the values. */
+    /** What quantizing it cost: root mean square of the difference, by that of the values. */
     readonly relativeError?: number | undefined;
   }[];
   readonly children: readonly ModuleTree[];
-  /** Of a whole model that was quantised: its perplexity on a sample text, before and after. */
+  /** Of a whole model that was quantized: its perplexity on a sample text, before and after. */
   readonly perplexity?: { readonly tokens: number; readonly before: number; readonly after: number } | undefined;
 }
 
@@ -247,7 +247,7 @@ export interface GeneratedToken {
 export interface GenerateResult {
   readonly ids: readonly number[];
   readonly text: string;
-  readonly reason: "eos" | "length" | "stop" | "cancelled";
+  readonly reason: "eos" | "length" | "stop" | "canceled";
   readonly promptTokens: number;
   /** Prompt tokens whose keys and values were still in the cache. */
   readonly reusedTokens: number;

@@ -1,7 +1,7 @@
 /**
  * Typed requests over a message port, for every boundary of the extension.
  *
- * A request has an id, may report progress, may be cancelled, and always ends: with a result, an error, or a
+ * A request has an id, may report progress, may be canceled, and always ends: with a result, an error, or a
  * rejection when the other side goes. Handlers are a mapped type over the API, so leaving one out does not compile.
  */
 
@@ -42,7 +42,7 @@ export type Checks<Api> = { readonly [M in keyof Api]: (params: unknown) => Para
 
 /**
  * An error from the other side, or about it. `code` is the EngineError's code where there is one, else "bug";
- * "gone" when the other side is not there, "cancelled" when the request was cancelled.
+ * "gone" when the other side is not there, "canceled" when the request was canceled.
  */
 export class RemoteError extends Error {
   override readonly name = "RemoteError";
@@ -54,7 +54,7 @@ export class RemoteError extends Error {
   }
 }
 
-export const isCancelled = (error: unknown): boolean => error instanceof RemoteError && error.code === "cancelled";
+export const isCanceled = (error: unknown): boolean => error instanceof RemoteError && error.code === "canceled";
 
 export interface Server<Events> {
   tell<E extends keyof Events & string>(name: E, value: Events[E]): void;
@@ -109,7 +109,7 @@ export function serve<Api, Events = Record<never, never>>(
 }
 
 export interface CallOptions<G> {
-  /** Asks the other side to stop; the call then ends as the method says, with what there is or with "cancelled". */
+  /** Asks the other side to stop; the call then ends as the method says, with what there is or with "canceled". */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: G) => void) | undefined;
 }
@@ -150,7 +150,7 @@ export function connect<Api, Events = Record<never, never>>(port: Port): Client<
     call(method, params, { signal, onProgress } = {}) {
       return new Promise((resolve, reject) => {
         if (closed !== null) return reject(new RemoteError("gone", closed));
-        if (signal?.aborted) return reject(new RemoteError("cancelled", "Cancelled."));
+        if (signal?.aborted) return reject(new RemoteError("canceled", "Canceled."));
 
         const id = nextId++;
         const cancel = () => port.post({ kind: "cancel", id });
@@ -231,5 +231,5 @@ const messageOf = (error: unknown) => (error instanceof Error ? error.message : 
 
 function codeOf(error: unknown, signal: AbortSignal): string {
   if (error instanceof Error && "code" in error && typeof error.code === "string") return error.code;
-  return signal.aborted ? "cancelled" : "bug";
+  return signal.aborted ? "canceled" : "bug";
 }

@@ -31,7 +31,7 @@ export interface TraceApi {
     AttentionGrid
   >;
   /** Tokens of the vocabulary whose vectors point where one does, by cosine. */
-  neighbours: Method<NeighboursParams, Neighbours>;
+  neighbors: Method<NeighborsParams, Neighbors>;
   /** Principal components of a value's vectors, with those of chosen tokens of the vocabulary among them. */
   projection: Method<ProjectionParams, Projection>;
   /** Tokens of a vocabulary by id (`#12`) or text, exact matches first; of a translator, of the stack that is named. */
@@ -181,7 +181,7 @@ export interface AttentionGrid {
  */
 export type HeadScore = "previousToken" | "firstToken" | "induction" | "entropy";
 
-export interface NeighboursParams {
+export interface NeighborsParams {
   readonly trace: number;
   /** A token of the vocabulary, or a value's vector at a position. */
   readonly of:
@@ -203,7 +203,7 @@ export interface VocabularyToken {
   readonly token: string;
 }
 
-export interface Neighbours {
+export interface Neighbors {
   readonly nearest: readonly (VocabularyToken & { readonly cosine: number })[];
 }
 
@@ -287,7 +287,7 @@ export interface GenerationTrace {
   readonly prompt: readonly TokenSpan[];
   readonly steps: readonly GenerationStep[];
   readonly text: string;
-  readonly reason: "eos" | "length" | "cancelled";
+  readonly reason: "eos" | "length" | "canceled";
 }
 
 export interface TraceDifference {

@@ -13,7 +13,7 @@ import {
   type LoadedModel,
   LoadedTranslator,
   matchingIds,
-  neighboursOf,
+  neighborsOf,
   nextToken,
   openTrace,
   projectionIn,
@@ -54,7 +54,7 @@ type TraceMethod =
   | "attribution"
   | "generationTrace"
   | "attentionGrid"
-  | "neighbours"
+  | "neighbors"
   | "projection"
   | "vocabularyTokens"
   | "weightSummary"
@@ -175,11 +175,11 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
       const { run, trace } = traces.values(id);
       return attention.grid(run.config, trace, { size, kind, signal });
     },
-    neighbours: async ({ trace: id, of, among, count }, { signal }) => {
+    neighbors: async ({ trace: id, of, among, count }, { signal }) => {
       const kept = traces.get(id);
       const loaded = await modelOf(kept);
       const options = { of, among, count: Math.min(count, TOKENS_TOLD), signal };
-      const nearest = await neighboursOf(loaded.model, kept.trace, options);
+      const nearest = await neighborsOf(loaded.model, kept.trace, options);
       const vocabulary = vocabularyOf(loaded, comparedStack(of));
       return { nearest: nearest.map((each) => ({ ...each, token: vocabulary[each.id] as string })) };
     },

@@ -99,9 +99,9 @@ test("every tensor of a checkpoint under its own name, as it is stored", async (
   expect(tree.bytes).toBe(2 * tree.parameters);
 });
 
-test("a quantised matrix says how wide it is and what that cost", async () => {
+test("a quantized matrix says how wide it is and what that cost", async () => {
   const original = join(ARCHITECTURES, "gpt2-prefixed");
-  const out = join(dir, "quantised");
+  const out = join(dir, "quantized");
   const isOutput = (name: string) => name.endsWith("c_proj.weight");
   const report = await quantizeFolder(original, out, 4, (name) => isOutput(name) && { transpose: true });
   const tree: ModuleTree = JSON.parse(await described("--model", out, "--json"));
@@ -120,7 +120,7 @@ test("a quantised matrix says how wide it is and what that cost", async () => {
   expect(tree.parameters).toBe(JSON.parse(await described("--model", original, "--json")).parameters);
   const text = await described("--model", out);
   expect(text).toContain("(c_proj): Conv1D(nf=32, nx=32)  # 1,056 uint8 (4-bit), float16\n");
-  expect(text).toMatch(/\n6 quantised matrices, relative error \d+\.\d\d % to \d+\.\d\d %$/);
+  expect(text).toMatch(/\n6 quantized matrices, relative error \d+\.\d\d % to \d+\.\d\d %$/);
 });
 
 test("norms without parameters are there all the same", async () => {

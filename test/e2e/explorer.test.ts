@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { random } from "../../src/engine/random";
 import { stepOf } from "../../src/extension/surprisal/shading";
 import { inspectorView } from "./decoderLab.ts";
-import { columnsOf, type Drawn } from "./editorColours.ts";
+import { columnsOf, type Drawn } from "./editorColors.ts";
 import {
   agrees,
   type Cell,
@@ -185,15 +185,15 @@ test("the text in the editor is shaded by the selected token's attention, until 
   await isShaded(Array.from({ length: text.length }));
 });
 
-test("the surprisal lens colours a text by what the command line says of it, also when it is edited", async () => {
+test("the surprisal lens colors a text by what the command line says of it, also when it is edited", async () => {
   const workbench = window();
   const [name, before] = ["surprise.txt", "Tom was a clever frog. Ella had a red hat, and Max Dig the puppy."];
   await writeFile(join(inject("workspace"), name), before);
   await workbench.openFile(name);
   await workbench.runCommand("Decoder Lab: Toggle Surprisal Lens");
   const item = workbench.statusItem("bits/byte");
-  const isColoured = (scored: readonly Scored[]) =>
-    workbench.until("the colours of the text", async () => {
+  const isColored = (scored: readonly Scored[]) =>
+    workbench.until("the colors of the text", async () => {
       const perByte = sumOf(scored.map(({ surprisal }) => surprisal ?? 0)) / (scored.length - 1);
       if ((await item.innerText()).trim() !== `${perByte.toFixed(3)} bits/byte`) return false;
       const steps = scored.map(({ surprisal }) =>
@@ -202,7 +202,7 @@ test("the surprisal lens colours a text by what the command line says of it, als
       return String(await columnsOf(workbench, 1, stepDrawn)) === String(steps);
     });
   const scored = await scoreText(model, before);
-  await isColoured(scored);
+  await isColored(scored);
 
   const most = scored.reduce((a, b) => ((b.surprisal ?? 0) > (a.surprisal ?? 0) ? b : a));
   expect(stepOf(most.surprisal ?? 0)).toBeGreaterThan(1);
@@ -218,7 +218,7 @@ test("the surprisal lens colours a text by what the command line says of it, als
 
   await workbench.goTo(1, 5);
   await workbench.typeText("once ");
-  await isColoured(await scoreText(model, `${before.slice(0, 4)}once ${before.slice(4)}`));
+  await isColored(await scoreText(model, `${before.slice(0, 4)}once ${before.slice(4)}`));
   await workbench.page.keyboard.press("ControlOrMeta+S");
 
   await workbench.runCommand("Decoder Lab: Toggle Surprisal Lens");

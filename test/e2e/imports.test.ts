@@ -99,7 +99,7 @@ test.skipIf(!stories)("it completes what is typed", async () => {
   expect(text).toMatch(/[a-z]{2,}/);
 });
 
-test("an import from a hub shows its progress, stops when it is cancelled, and goes on when it is asked again", async () => {
+test("an import from a hub shows its progress, stops when it is canceled, and goes on when it is asked again", async () => {
   const workbench = window();
   const begin = async (row: string, typed = row) => {
     await workbench.runCommand("Decoder Lab: Import Model");

@@ -309,7 +309,7 @@ export class Workbench {
     await this.runCommand("View: Close Editor");
   }
 
-  /** Changes the colour theme, and waits until the window has it. */
+  /** Changes the color theme, and waits until the window has it. */
   async setTheme(theme: Theme): Promise<void> {
     const { label, marker } = themes[theme];
     const window = this.page.locator(`.monaco-workbench${marker}`);

@@ -66,7 +66,7 @@ describe("package.json and the code agree on", () => {
     expect(contributes.customEditors).toMatchObject([{ viewType: traceEditorType, selector: [files] }]);
   });
 
-  test("the colours of the surprisal lens, one for each of its steps", () => {
+  test("the colors of the surprisal lens, one for each of its steps", () => {
     const steps = STEPS.map((_, i) => `decoderLab.surprisal${i + 1}`);
     expect(contributes.colors.map(({ id }: { id: string }) => id)).toEqual([...steps, "decoderLab.surprisalLine"]);
   });

@@ -140,12 +140,12 @@ describe("the engine process", () => {
     expect(client.deviceChoice).toBe("cpu");
   });
 
-  test("cancelled by the signal, ends the work", async () => {
+  test("canceled by the signal, ends the work", async () => {
     start();
     const abort = new AbortController();
     const work = ask("sleep", abort.signal);
     setTimeout(() => abort.abort(), 50);
-    expect(await work).toBe("cancelled");
+    expect(await work).toBe("canceled");
   });
 
   test("with a runtime that does not exist, says so and does not try again", async () => {

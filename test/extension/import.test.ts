@@ -44,7 +44,7 @@ describe("a source", () => {
   test.each(["/models/fox/", "C:\\models\\fox"])("of the folder %s is named after it", (path) =>
     expect(folderSource(path, tree)).toMatchObject({ source: path, name: "fox", bytes: 8192, isQuantized: false }),
   );
-  test("that is quantised is known as such", () => {
+  test("that is quantized is known as such", () => {
     const quantized = { ...leaf, tensors: [{ ...weight, dtype: "uint8 (8-bit)" }] };
     expect(folderSource("/fox", { ...tree, children: [quantized] }).isQuantized).toBe(true);
   });
@@ -92,8 +92,8 @@ describe("the progress of an import", () => {
 
   test.each<[string, Partial<ImportProgress>, boolean, number | null]>([
     ["a download", {}, false, 25],
-    ["a download before quantising", {}, true, 20],
-    ["quantising", { phase: "quantize" }, true, 85],
+    ["a download before quantizing", {}, true, 20],
+    ["quantizing", { phase: "quantize" }, true, 85],
     ["a small file, which says nothing of the whole", { file: "config.json" }, false, null],
     ["what is not known yet", { totalBytes: 0 }, false, null],
   ])("of %s fills the bar as it should", (_, change, quantizes, share) =>
@@ -114,10 +114,10 @@ describe("a module tree", () => {
     });
   });
 
-  test("shows what quantising a tensor cost", () => {
+  test("shows what quantizing a tensor cost", () => {
     const quantized = { ...weight, dtype: "uint8 (4-bit)", relativeError: 0.0712 };
     const [module] = moduleNode({ ...tree, children: [{ ...leaf, tensors: [quantized] }] }, "/fox").children;
-    expect(module?.children[0]?.description).toBe("[32, 64] uint8 (4-bit) · 8.19 kB · quantising error 7.1 %");
+    expect(module?.children[0]?.description).toBe("[32, 64] uint8 (4-bit) · 8.19 kB · quantizing error 7.1 %");
   });
 
   test("has an id of its own for every node, in every model", () => {

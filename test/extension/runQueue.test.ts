@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { type EndTurn, RunQueue } from "../../src/extension/runs/runQueue";
-import { isCancelled } from "../../src/protocol/rpc";
+import { isCanceled } from "../../src/protocol/rpc";
 
 let queue: RunQueue;
 let told: string[][];
@@ -49,12 +49,12 @@ describe("runs in a queue", () => {
     expect(started).toEqual(["a", "c"]);
   });
 
-  test("that is taken out is cancelled, and the others move up", async () => {
+  test("that is taken out is canceled, and the others move up", async () => {
     void enter("a");
     const removed = enter("b");
     void enter("c");
     queue.change(idOf("b"), "remove");
-    await expect(removed).rejects.toSatisfy(isCancelled);
+    await expect(removed).rejects.toSatisfy(isCanceled);
     expect(names()).toEqual(["c"]);
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from "vitest";
 import { aboutOf, type Engine, TrainingRun } from "../../src/extension/runs/trainingRun";
 import type { EngineApi, TrainEvent, TrainResult } from "../../src/protocol/engineApi";
-import { connect, type Handlers, isCancelled, serve } from "../../src/protocol/rpc";
+import { connect, type Handlers, isCanceled, serve } from "../../src/protocol/rpc";
 import type { RunState } from "../../src/protocol/webviewApi";
 import { portPair } from "../helpers/portPair";
 
@@ -75,7 +75,7 @@ describe("a run", () => {
     );
     const end = fox.go(request);
     setTimeout(() => fox.stop(), 10);
-    await expect(end).rejects.toSatisfy(isCancelled);
+    await expect(end).rejects.toSatisfy(isCanceled);
     expect(states.map((state) => state.phase)).toEqual(["stopping", "stopped"]);
     expect(states.at(-1)?.message).toBeNull();
   });

@@ -104,7 +104,7 @@ export function gradsCheck(golden: GoldenDecoder): Check {
   };
 }
 
-/** Three whole optimisation steps. */
+/** Three whole optimization steps. */
 export function stepsCheck(golden: GoldenDecoder): Check {
   const { outputs, segments, state } = stepGraph(golden.config, { ...golden, dropout: 0, attentionDropout: false });
   const packed = pack(segments, golden.params);

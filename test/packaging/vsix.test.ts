@@ -25,7 +25,7 @@ describe.each(targetNames)("the VSIX for %s", (target) => {
     expect(binaries.sort()).toEqual(ships.map((file) => `${runtime}/onnxruntime-node/bin/${folder}/${file}`).sort());
   });
 
-  test("holds the bundles, its licence and nothing that only a checkout needs", async () => {
+  test("holds the bundles, its license and nothing that only a checkout needs", async () => {
     const names = await fileNames(target);
     expect(names).toEqual(
       expect.arrayContaining(["extension/LICENSE.txt", "extension/readme.md", "extension/changelog.md"]),
@@ -37,7 +37,7 @@ describe.each(targetNames)("the VSIX for %s", (target) => {
     expect(names.filter((name) => /\.(ts|map|tsbuildinfo)$/.test(name))).toEqual([]);
   });
 
-  test("names the packages of others that it contains, and their licences", async () => {
+  test("names the packages of others that it contains, and their licenses", async () => {
     const notices = await readEntry(target, "extension/dist/THIRD_PARTY_NOTICES.md");
     expect([...notices.matchAll(/^## (\S+) \d/gm)].map(([, name]) => name)).toEqual(
       expect.arrayContaining(["onnxruntime-node", "@huggingface/hub", "@vscode/webview-ui-toolkit", "uplot"]),

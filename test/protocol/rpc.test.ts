@@ -23,7 +23,7 @@ interface Events {
   tick: number;
 }
 
-/** `wait` ends only by cancelling; `count` reports each number before it answers. */
+/** `wait` ends only by canceling; `count` reports each number before it answers. */
 const handlers: Handlers<Api> = {
   double: ({ x }) => x * 2,
   values: ({ n }) => Float32Array.from({ length: n }, (_, i) => i / 2),
@@ -78,7 +78,7 @@ describe("a call", () => {
   });
 });
 
-describe("cancelling", () => {
+describe("canceling", () => {
   test("reaches the handler, whose answer is kept", async () => {
     const { client } = start();
     const abort = new AbortController();
@@ -93,7 +93,7 @@ describe("cancelling", () => {
     theirs.onMessage(received);
     const client = connect<Api>(ours);
     await expect(client.call("double", { x: 1 }, { signal: AbortSignal.abort() })).rejects.toMatchObject({
-      code: "cancelled",
+      code: "canceled",
     });
     await new Promise((resolve) => setTimeout(resolve, 10));
     expect(received).not.toHaveBeenCalled();

@@ -102,7 +102,7 @@ const rampOf = (theme: ThemeKind, surface: string) => {
   };
 };
 
-describe.each(["light", "dark", "hc-light", "hc-dark"] as const)("colours in the %s theme", (theme) => {
+describe.each(["light", "dark", "hc-light", "hc-dark"] as const)("colors in the %s theme", (theme) => {
   const colors = rampOf(theme, "sideBar-background");
 
   test("zero is the background, and the strongest value stands out from it", () => {

@@ -53,7 +53,7 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
     });
     afterAll(() => page.close());
 
-    test("the colours of positive and negative numbers are opaque and differ, in every theme", async () => {
+    test("the colors of positive and negative numbers are opaque and differ, in every theme", async () => {
       for (const theme of THEMES) {
         await page.evaluate(setTheme(theme));
         const colors = await page.evaluate(() =>
@@ -392,7 +392,7 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
       await page.setViewportSize({ width: 400, height: 800 });
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(400);
       await page.setViewportSize({ width: 1100, height: 800 });
-      await page.getByRole("button", { name: "Maximise" }).last().click();
+      await page.getByRole("button", { name: "Maximize" }).last().click();
       expect(await page.getByRole("tab", { selected: true }).allInnerTexts()).toEqual([second]);
     });
 
@@ -438,11 +438,11 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
 
       await tab("Embeddings").click();
       const of = { kind: "token", id: tokens[T - 1]?.id ?? 0 } as const;
-      const { nearest } = await live.engine.call("neighbours", { trace, of, among: "embeddings", count: 1 });
+      const { nearest } = await live.engine.call("neighbors", { trace, of, among: "embeddings", count: 1 });
       const best = nearest[0]!;
-      const neighbour = page.locator(".neighbours li").first();
-      await neighbour.getByText(best.cosine.toPrecision(6), { exact: true }).waitFor();
-      await neighbour.getByRole("button").press("Enter");
+      const neighbor = page.locator(".neighbors li").first();
+      await neighbor.getByText(best.cosine.toPrecision(6), { exact: true }).waitFor();
+      await neighbor.getByRole("button").press("Enter");
       const plot = page.getByRole("application", {
         name: `Principal components of the text’s vectors, embed, ${T + 1}`,
       });
@@ -659,10 +659,10 @@ describe.skipIf(!chromiumPath)("the pages in Chromium", () => {
         await page.getByRole("option", { name: "enc.blocks.0.residPost", exact: true }).click();
         const name = "enc.blocks.0.residPost";
         const of = { kind: "value", name, position: 0 } as const;
-        const { nearest } = await live.engine.call("neighbours", { trace, of, among: "embeddings", count: 15 });
+        const { nearest } = await live.engine.call("neighbors", { trace, of, among: "embeddings", count: 15 });
         await shown.getByRole("heading", { name: `Nearest to “<bos>” at ${name}[0, 0]`, exact: true }).waitFor();
         await shown
-          .locator(".embedding-part", { has: page.locator(".neighbours") })
+          .locator(".embedding-part", { has: page.locator(".neighbors") })
           .getByRole("button", { name: "Save JSON" })
           .click();
         await expect.poll(() => live.saved.at(-1)?.name).toMatch(/^nearest-tokens/);
@@ -1184,13 +1184,13 @@ async function tableOf(page: Page, title: RegExp): Promise<string[][]> {
 }
 
 /** Runs axe-core in each theme; a violation is told with its rule, theme and element. */
-/** No violations: of all rules in the first theme, of those about colours in the others. */
+/** No violations: of all rules in the first theme, of those about colors in the others. */
 async function expectAccessible(page: Page): Promise<void> {
   const found: string[] = [];
   if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(axe.source);
   for (const theme of THEMES) {
     await page.evaluate(setTheme(theme));
-    // The toolkit's controls take a theme's colours a little later.
+    // The toolkit's controls take a theme's colors a little later.
     await page.waitForTimeout(200);
     const rules = theme === THEMES[0] ? {} : { runOnly: ["color-contrast", "link-in-text-block"] };
     const violations = await page.evaluate(async (options) => {

@@ -23,7 +23,7 @@ export function tinyAnswers(shown: () => TinyTrace): Handlers<TraceQuestions> {
     sampler: unanswered("sampler"),
     attribution: unanswered("attribution"),
     attentionGrid: ({ size, kind }) => attentionGrid(shown(), size, kind),
-    neighbours: unanswered("neighbours"),
+    neighbors: unanswered("neighbors"),
     projection: unanswered("projection"),
     vocabularyTokens: unanswered("vocabularyTokens"),
     weightSummary: ({ name, size }) => weightSummary(shown(), name, size),

@@ -58,7 +58,7 @@ describe("importing", () => {
 
   test("a folder in 8 bits makes a model that says so, with the error of each tensor", async () => {
     await writePretrained(join(root, "llama"));
-    const out = join(root, "quantised");
+    const out = join(root, "quantized");
     const params = { source: join(root, "llama"), out, quantize: "int8" as const, access: access() };
     expect(await engine.call("importModel", params)).toMatchObject({ precision: "8-bit", dir: out });
     const errors = (tree: ModuleTree): number[] => [
@@ -71,25 +71,25 @@ describe("importing", () => {
     for (const error of all) expect(error).toBeLessThan(0.01);
   });
 
-  test("that is cancelled leaves no folder", async () => {
+  test("that is canceled leaves no folder", async () => {
     hub.trouble = ({ host }) => (host === "cdn" ? { kind: "stall", after: 10 } : undefined);
     await rm(join(root, "hf"), { recursive: true, force: true });
     const abort = new AbortController();
-    const out = join(root, "cancelled");
+    const out = join(root, "canceled");
     const work = engine.call(
       "importModel",
       { source: "lab/tiny-llama", out, access: access() },
       { signal: abort.signal, onProgress: ({ phase }) => phase === "download" && abort.abort() },
     );
-    await expect(work).rejects.toMatchObject({ code: "cancelled" });
-    expect((await readdir(root)).filter((name) => name.includes("cancelled"))).toEqual([]);
+    await expect(work).rejects.toMatchObject({ code: "canceled" });
+    expect((await readdir(root)).filter((name) => name.includes("canceled"))).toEqual([]);
   });
 
   test("what needs a token is refused as such, and comes with one", async () => {
     const params = { source: "lab/gated-llama", out: join(root, "gated") };
     await expect(engine.call("importModel", { ...params, access: access() })).rejects.toMatchObject({
       code: "hubAccess",
-      message: expect.stringContaining("accept its licence"),
+      message: expect.stringContaining("accept its license"),
     });
     await engine.call("importModel", { ...params, access: access({ token: TOKEN }) });
     const record = await readFile(join(root, "gated", "source.json"), "utf8");

@@ -145,7 +145,7 @@ describe("a translator that is inspected", () => {
       const ids = Array.from({ length: tokenizer.vocabSize }, (_, id) => id);
       const best = ids.sort((a, b) => cosine(of(b), vector) - cosine(of(a), vector)).slice(0, 3);
       const asked = { of: { kind: "value", name, position: 1 }, among, count: 3 } as const;
-      const { nearest } = await engine.call("neighbours", { trace: trace.trace, ...asked });
+      const { nearest } = await engine.call("neighbors", { trace: trace.trace, ...asked });
       expect(nearest, name).toEqual(
         best.map((id) => ({
           id,
@@ -161,9 +161,9 @@ describe("a translator that is inspected", () => {
       .map((other) => cosine(rows("enc.embed.tokens.weight")(other), rows("enc.embed.tokens.weight")(id)))
       .sort((a, b) => b - a);
     const of = { kind: "token", id, stack: "encoder" } as const;
-    const { nearest } = await engine.call("neighbours", { ...asked, of, among: "embeddings" });
+    const { nearest } = await engine.call("neighbors", { ...asked, of, among: "embeddings" });
     expect(nearest[0]?.cosine).toBeCloseTo(best as number, 5);
-    await expect(engine.call("neighbours", { ...asked, of, among: "head" })).rejects.toThrow("An encoder has no head");
+    await expect(engine.call("neighbors", { ...asked, of, among: "head" })).rejects.toThrow("An encoder has no head");
   });
 
   test("has tokens of either vocabulary drawn where the run's own are", async () => {

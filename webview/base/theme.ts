@@ -1,5 +1,5 @@
 /**
- * The theme's colours, for canvases; everything else takes them from CSS.
+ * The theme's colors, for canvases; everything else takes them from CSS.
  *
  * A canvas does not follow CSS variables, so views read the theme when they draw and draw again when it changes.
  */
@@ -39,7 +39,7 @@ export function readTheme(): Theme {
 const isHighContrast = (): boolean =>
   /vscode-high-contrast/.test(document.body.className) || matchMedia("(forced-colors: active)").matches;
 
-/** Calls back when the user changes the theme or the system's forced colours. */
+/** Calls back when the user changes the theme or the system's forced colors. */
 export function onThemeChange(listener: () => void): void {
   const observer = new MutationObserver(listener);
   // VS Code sets the kind of theme on the body and its variables on the root element.
@@ -50,7 +50,7 @@ export function onThemeChange(listener: () => void): void {
 
 let probe: CanvasRenderingContext2D | null = null;
 
-/** Any CSS colour, as the browser paints it, so that names, `color-mix` and system colours all work. */
+/** Any CSS color, as the browser paints it, so that names, `color-mix` and system colors all work. */
 function parse(css: string): Rgb {
   probe ??= new OffscreenCanvas(1, 1).getContext("2d", {
     willReadFrequently: true,

@@ -1,4 +1,4 @@
-/** Labelled bars on a canvas, one or two to a row: only those in view are painted, and each is read by pointer or keys. */
+/** Labeled bars on a canvas, one or two to a row: only those in view are painted, and each is read by pointer or keys. */
 
 import { el, fill, setAttr } from "../base/dom";
 import { onThemeChange, readTheme, type Theme } from "../base/theme";
@@ -143,7 +143,7 @@ interface Shown {
 }
 
 const rowHeight = ({ names }: BarData): number => (names.length > 1 ? 26 : 18);
-/** The first of two is grey on both sides of zero: what it is beside, is in colour. */
+/** The first of two is gray on both sides of zero: what it is beside, is in color. */
 const seriesColor = (theme: Theme, series: number, of: number, value = 0): Rgb => {
   if (of > 1 && series === 0) return theme.muted;
   return value < 0 ? theme.negative : theme.positive;

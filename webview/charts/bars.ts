@@ -1,4 +1,4 @@
-/** Labelled bars: the picture of a list that is DOM on the page, to save as a file. */
+/** Labeled bars: the picture of a list that is DOM on the page, to save as a file. */
 
 import { readTheme } from "../base/theme";
 import { type Shape, type ShapePicture, widestText } from "./shapes";

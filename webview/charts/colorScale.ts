@@ -1,9 +1,9 @@
 /**
- * Colours for numbers, computed from the theme's own colours so that every theme works.
+ * Colors for numbers, computed from the theme's own colors so that every theme works.
  *
  * A sequential ramp goes from the background over a hue to a mix with the foreground: lightness alone carries the
- * order, so it reads without colour vision. A diverging ramp has the background at zero, blue above and orange below,
- * a pair that every common kind of colour blindness keeps apart. Mixing happens in OKLab, where equal steps look equal.
+ * order, so it reads without color vision. A diverging ramp has the background at zero, blue above and orange below,
+ * a pair that every common kind of color blindness keeps apart. Mixing happens in OKLab, where equal steps look equal.
  */
 
 export type Rgb = readonly [r: number, g: number, b: number];
@@ -16,7 +16,7 @@ export interface RampColors {
   readonly negative: Rgb;
 }
 
-/** Maps a value to a colour; `domain` is what the two ends stand for. */
+/** Maps a value to a color; `domain` is what the two ends stand for. */
 export interface ColorScale {
   readonly kind: "sequential" | "diverging";
   readonly domain: readonly [low: number, high: number];
@@ -24,12 +24,12 @@ export interface ColorScale {
 }
 
 /**
- * How colour grows with the value; a square root shows small values beside large ones, a logarithm those that are many
+ * How color grows with the value; a square root shows small values beside large ones, a logarithm those that are many
  * times smaller. The legend shows which.
  */
 export type Curve = "linear" | "sqrt" | "log";
 
-/** What a logarithmic ramp begins at, by its end: smaller values have the colour of zero. */
+/** What a logarithmic ramp begins at, by its end: smaller values have the color of zero. */
 export const LOG_RANGE = 1e-4;
 
 const STEPS = 256;
@@ -67,7 +67,7 @@ export function maxAbs(data: ArrayLike<number>): number {
   return max;
 }
 
-/** WCAG contrast ratio of two colours, 1 to 21. */
+/** WCAG contrast ratio of two colors, 1 to 21. */
 export function contrast(a: Rgb, b: Rgb): number {
   const [x, y] = [luminance(a), luminance(b)];
   return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05);
@@ -75,7 +75,7 @@ export function contrast(a: Rgb, b: Rgb): number {
 
 export const toCss = ([r, g, b]: Rgb): string => `rgb(${Math.round(r)} ${Math.round(g)} ${Math.round(b)})`;
 
-/** Background -> hue -> hue mixed with the foreground, as a table of colours. */
+/** Background -> hue -> hue mixed with the foreground, as a table of colors. */
 function branch(background: Rgb, hue: Rgb, foreground: Rgb): readonly Rgb[] {
   const [start, middle] = [toOklab(background), toOklab(hue)];
   const end = mix(middle, toOklab(foreground), 0.4);

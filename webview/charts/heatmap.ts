@@ -1,5 +1,5 @@
 /**
- * A matrix as coloured cells on a canvas: told what to draw, and tells which cell the user points at.
+ * A matrix as colored cells on a canvas: told what to draw, and tells which cell the user points at.
  *
  * Only the cells in view are painted, so a thousand rows cost what a screenful costs. The labels stay while the cells
  * scroll under them.
@@ -44,9 +44,9 @@ export interface HeatmapData {
   readonly scale: "sequential" | "diverging";
   /** Of a sequential scale; linear by default. */
   readonly curve?: Curve;
-  /** What the strongest colour stands for; by default the largest absolute value. */
+  /** What the strongest color stands for; by default the largest absolute value. */
   readonly max?: number;
-  /** Cells that have no value: hatched, never the colour of zero. */
+  /** Cells that have no value: hatched, never the color of zero. */
   readonly masked?: (row: number, col: number) => boolean;
   /** What the legend calls them; by default they have no value. */
   readonly maskedLabel?: string;
@@ -356,7 +356,7 @@ function cellImage(data: HeatmapData, range: CellRange, scale: ColorScale): Offs
   return cells;
 }
 
-/** Of the theme's two colours for text and ground, the one that reads on a cell. */
+/** Of the theme's two colors for text and ground, the one that reads on a cell. */
 const readable = (cell: Rgb, { foreground, background }: Theme): Rgb =>
   contrast(cell, foreground) >= contrast(cell, background) ? foreground : background;
 

@@ -13,11 +13,11 @@ import { decimate, indexAt, type Points } from "./series";
 export interface Line {
   readonly name: string;
   readonly points: Points;
-  /** Which of the theme's chart colours; past the last, the first again with another dash. */
+  /** Which of the theme's chart colors; past the last, the first again with another dash. */
   readonly color: number;
-  /** Which pattern of dashes, so that lines are told apart without their colours; solid by default. */
+  /** Which pattern of dashes, so that lines are told apart without their colors; solid by default. */
   readonly dash?: number;
-  /** `faint` lies behind another line of its colour; `dots` marks each point. */
+  /** `faint` lies behind another line of its color; `dots` marks each point. */
   readonly style: "line" | "faint" | "dots";
   readonly format: (value: number) => string;
 }
@@ -196,7 +196,7 @@ export function createLineChart(options: ChartOptions): LineChart {
 const colorOf = ({ color }: Line, { series }: Theme): Rgb => series[color % series.length] as Rgb;
 const dashesOf = ({ color, dash = 0 }: Line, { series }: Theme) => dashOf(dash + Math.floor(color / series.length));
 
-/** What the legend shows of a line: its colour and its dashes. */
+/** What the legend shows of a line: its color and its dashes. */
 export function swatch(line: Line, theme: Theme): SVGElement | HTMLElement {
   if (line.style === "dots" && dashesOf(line, theme).length === 0) {
     const dot = el("span", { class: "swatch dots", attrs: { "aria-hidden": "true" } });

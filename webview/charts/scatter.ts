@@ -1,4 +1,4 @@
-/** A scatter plot with labelled points on a canvas: told what to draw, and tells which point the user points at. */
+/** A scatter plot with labeled points on a canvas: told what to draw, and tells which point the user points at. */
 
 import { el, setAttr } from "../base/dom";
 import { onThemeChange, readTheme, type Theme } from "../base/theme";
@@ -147,7 +147,7 @@ function paint(
     const { isExtra } = points[i] as ScatterPoint;
     context.fillStyle = toCss(isExtra ? theme.negative : theme.positive);
     context.beginPath();
-    // Colour is not the only difference: vocabulary tokens are squares.
+    // Color is not the only difference: vocabulary tokens are squares.
     if (isExtra) context.rect(x - RADIUS, y - RADIUS, 2 * RADIUS, 2 * RADIUS);
     else context.arc(x, y, RADIUS, 0, 2 * Math.PI);
     context.fill();

@@ -6,7 +6,7 @@ export interface ScatterPoint {
   readonly x: number;
   readonly y: number;
   readonly label: string;
-  /** Drawn as another shape, and labelled before the others. */
+  /** Drawn as another shape, and labeled before the others. */
   readonly isExtra: boolean;
 }
 

@@ -247,7 +247,7 @@ function mount(follows: boolean) {
 /** What a run can show that was opened from a file. */
 const ofFile = () =>
   t(
-    "This run is from a file, without its model: tokens, next token, hidden states, attention and the projection of embeddings show it. Architecture, logit lens, generation, interventions, comparing and neighbours need the model; type a text above to run it with the active one.",
+    "This run is from a file, without its model: tokens, next token, hidden states, attention and the projection of embeddings show it. Architecture, logit lens, generation, interventions, comparing and neighbors need the model; type a text above to run it with the active one.",
   );
 
 /** How near the engine is known to come to another. */

@@ -72,7 +72,7 @@ export function createViewPanes<L extends Layout>(
   const split = el("button", { class: "action split", attrs: { type: "button" }, on: { click: () => toggleSplit() } });
   const panels = el("div", { class: "panes" }, ...places.map(({ panel }) => panel));
   const node = el("div", { class: "views" }, el("nav", { attrs: { "aria-label": t("Views") } }, nav, split), panels);
-  /** What was beside before one view was maximised. */
+  /** What was beside before one view was maximized. */
   let lastBeside = "";
 
   const open = (id: string, beside = false) => {
@@ -89,14 +89,14 @@ export function createViewPanes<L extends Layout>(
     active = id;
     focusTab(id);
   };
-  const maximise = (id: string) => {
+  const maximize = (id: string) => {
     const { view, beside } = layout.get();
     lastBeside = id === view ? beside : view;
     set({ view: id, beside: "" });
   };
   const toggleSplit = () => {
     const { view, beside } = layout.get();
-    if (beside !== "") return maximise(view);
+    if (beside !== "") return maximize(view);
     const known = places.some(({ kind }) => kind.id === lastBeside) && lastBeside !== view;
     const other = known ? lastBeside : (places.find(({ kind }) => kind.id !== view)?.kind.id ?? "");
     set({ view, beside: other });
@@ -112,17 +112,17 @@ export function createViewPanes<L extends Layout>(
       el(
         "button",
         {
-          class: "action maximise",
+          class: "action maximize",
           attrs: { type: "button" },
           on: {
             click: () => {
-              maximise(place.kind.id);
+              maximize(place.kind.id);
               // The button is gone then.
               place.tab.focus();
             },
           },
         },
-        t("Maximise"),
+        t("Maximize"),
       ),
     );
     const view = place.kind.create({ ...context, section: () => pane });

@@ -43,7 +43,7 @@ export interface Inspection {
   readonly sampler: Ask<"sampler">;
   readonly attribution: Ask<"attribution">;
   readonly attentionGrid: Ask<"attentionGrid">;
-  readonly neighbours: Ask<"neighbours">;
+  readonly neighbors: Ask<"neighbors">;
   readonly projection: Ask<"projection">;
   readonly vocabularyTokens: Ask<"vocabularyTokens">;
   readonly weightSummary: Ask<"weightSummary">;
@@ -172,7 +172,7 @@ export function createInspection(
     sampler: (params) => host.call("sampler", { ...params, ...of }),
     attribution: (params) => once("attribution", { ...params, ...of }),
     attentionGrid: (params) => once("attentionGrid", { ...params, ...of }),
-    neighbours: (params) => once("neighbours", { ...params, ...of }),
+    neighbors: (params) => once("neighbors", { ...params, ...of }),
     projection: (params) => once("projection", { ...params, ...of }),
     vocabularyTokens: (params) => once("vocabularyTokens", { ...params, ...of }),
     weightSummary: (params) => once("weightSummary", { ...params, dir }),

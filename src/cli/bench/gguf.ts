@@ -132,7 +132,7 @@ function put8(codes: Uint8Array, into: Uint8Array, at: number): void {
   for (let i = 0; i < BLOCK; i++) into[at + i] = (codes[i] as number) ^ 0x80;
 }
 
-/** Neighbours in a byte become value i and value i + 16. */
+/** Neighbors in a byte become value i and value i + 16. */
 function put4(codes: Uint8Array, into: Uint8Array, at: number): void {
   const code = (i: number) => ((codes[i >> 1] as number) >>> (4 * (i & 1))) & 15;
   for (let i = 0; i < BLOCK / 2; i++) into[at + i] = code(i) | (code(i + BLOCK / 2) << 4);

@@ -73,7 +73,7 @@ export async function writeRandomModel(dir: string, shape: ShapeName, dtype: "F3
   await writeFileWhole(join(dir, "config.json"), JSON.stringify(config));
 }
 
-/** As GPT-2 is initialised. */
+/** As GPT-2 is initialized. */
 function randomValues({ name, shape, role }: ParamSpec): Float32Array<ArrayBuffer> {
   const values = new Float32Array(shape.reduce((n, d) => n * d, 1));
   const draws = random(1, "bench", name);

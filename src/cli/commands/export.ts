@@ -24,7 +24,7 @@ export const exportTo: Command = {
     })
       .catch((error: unknown) => {
         if (error !== stop.signal.reason) throw error;
-        throw new EngineError("cancelled", "Stopped; nothing was exported.", { cause: error });
+        throw new EngineError("canceled", "Stopped; nothing was exported.", { cause: error });
       })
       .finally(() => write(""));
     console.log(options.has("json") ? JSON.stringify({ event: "done", dir }) : dir);

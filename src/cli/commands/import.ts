@@ -25,7 +25,7 @@ export const importSource: Command = {
       .catch((error: unknown) => {
         if (error !== stop.signal.reason) throw error;
         throw new EngineError(
-          "cancelled",
+          "canceled",
           "Stopped; what was downloaded is in the cache, and the next import goes on with it.",
           { cause: error },
         );

@@ -63,7 +63,7 @@ async function tellRate(options: Options): Promise<void> {
   const run = { ...planned(options), name: "" };
   const { suggestion, set } = await findLearningRate(run, { signal: stop.signal, report }).catch((error: unknown) => {
     if (error !== stop.signal.reason) throw error;
-    throw new EngineError("cancelled", "Stopped; nothing was written.", { cause: error });
+    throw new EngineError("canceled", "Stopped; nothing was written.", { cause: error });
   });
   if (json) return console.log(JSON.stringify({ event: "done", suggestion, set }));
   const settings = Object.entries(set).map(([name, value]) => `--set ${name}=${value}`);

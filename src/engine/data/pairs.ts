@@ -50,7 +50,7 @@ async function linesOf(source: TextSource, signal: AbortSignal): Promise<Lines> 
   return { name: corpus.name, lines: lines.map((line) => line.trim()) };
 }
 
-/** What comes after a second tab (a licence, a source) is left out. */
+/** What comes after a second tab (a license, a source) is left out. */
 function tabbedPairs({ name, lines }: Lines): SentencePair[] {
   return lines.flatMap((line, i) => {
     if (line === "") return [];

@@ -163,7 +163,7 @@ async function writeOnnxFolder({ work, out, model, known, options }: Job, precis
   return { "transformers.js_config": { dtype, ...(hasData && { use_external_data_format: { [file]: 1 } }) } };
 }
 
-/** Tells how far an export is, lets others have the event loop, and throws once it is cancelled. */
+/** Tells how far an export is, lets others have the event loop, and throws once it is canceled. */
 function reporter({ signal, onProgress }: ExportOptions, totalBytes: number) {
   const pause = cooperate(signal);
   return (bytes: number): Promise<void> | undefined => {

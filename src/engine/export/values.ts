@@ -92,7 +92,7 @@ function requireNumbers(values: Floats, name: string): void {
   if (values.every(Number.isFinite)) return;
   throw new EngineError(
     "weights",
-    `The tensor ${name} has values that are not numbers, which cannot be quantised; take the model from its source again.`,
+    `The tensor ${name} has values that are not numbers, which cannot be quantized; take the model from its source again.`,
   );
 }
 

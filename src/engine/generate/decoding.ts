@@ -416,7 +416,7 @@ class GpuCache implements Cache {
   }
 }
 
-/** Work of one run on the CPU: a cancelled prompt ends after at most this much. */
+/** Work of one run on the CPU: a canceled prompt ends after at most this much. */
 const FLOPS_PER_RUN = 5e10;
 /**
  * From 32 positions on onnxruntime 1.30 attends with another WebGPU kernel, which skips keys where a subgroup has only

@@ -60,7 +60,7 @@ export interface Ops {
     inputs: [x: Node, w: Node, b: Node];
     attrs: { readonly alpha: number; readonly beta: number; readonly transW: boolean };
   };
-  /** alpha * x @ wᵀ + beta * b of a quantised w; without b where there are two inputs. */
+  /** alpha * x @ wᵀ + beta * b of a quantized w; without b where there are two inputs. */
   quantizedLinear: {
     inputs: [x: Node, w: Node] | [x: Node, w: Node, b: Node];
     attrs: { readonly alpha: number; readonly beta: number };
@@ -271,7 +271,7 @@ export function quantized(tensor: QuantizedTensor): Node {
 export const blockOf = ({ weight, bits }: QuantizedTensor): number => ((weight.shape[2] as number) * 8) / bits;
 
 /**
- * alpha * x @ w + beta * b with x [N, D], w [D, F] (or [F, D] with transW, as a quantised one always is), b [F].
+ * alpha * x @ w + beta * b with x [N, D], w [D, F] (or [F, D] with transW, as a quantized one always is), b [F].
  * Without b a product alone.
  */
 export function linear(x: Node, w: Node, b?: Node, { alpha = 1, beta = 1, transW = false } = {}): Node {

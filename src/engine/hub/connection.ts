@@ -103,7 +103,7 @@ async function once(url: URL, init: RequestInit, signal: AbortSignal, { stallMs 
   }
 }
 
-/** Waits, unless it is cancelled: then the reason is thrown. */
+/** Waits, unless it is canceled: then the reason is thrown. */
 export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   await sleep(milliseconds, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
@@ -146,7 +146,7 @@ async function refusal(response: Response, asked: Asked): Promise<EngineError> {
   }
   if (id !== undefined) {
     if (code === "GatedRepo") {
-      return new EngineError("hubAccess", `${id} is gated: accept its licence at ${endpoint}/${id} and give ${token}.`);
+      return new EngineError("hubAccess", `${id} is gated: accept its license at ${endpoint}/${id} and give ${token}.`);
     }
     if (code === "DisabledRepo") {
       return new EngineError("hub", `${id} has been disabled at ${endpoint}; choose another model.`);

@@ -1,4 +1,4 @@
-/** Which of a model's tensors are quantised on import, and where the result goes. */
+/** Which of a model's tensors are quantized on import, and where the result goes. */
 
 import { copyFile, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,17 +14,17 @@ import { type PerplexityCost, QUANTIZATION_FILE } from "../weights/quantize";
 import { CONFIG, isWeights } from "./files";
 import { Meter, type OnProgress } from "./progress";
 
-/** Refuses what cannot be quantised any more. */
+/** Refuses what cannot be quantized any more. */
 export function requireWhole(config: unknown, label: string): void {
   if (typeof config === "object" && config !== null && "quantization_config" in config) {
     throw new EngineError(
       "weights",
-      `${label} is quantised already; import it as it is, or the model it was made from.`,
+      `${label} is quantized already; import it as it is, or the model it was made from.`,
     );
   }
 }
 
-/** Makes the quantised model out of the original, which is inside of its folder until then. */
+/** Makes the quantized model out of the original, which is inside of its folder until then. */
 export async function quantizeInto(
   work: string,
   original: string,
@@ -48,7 +48,7 @@ export async function quantizeInto(
   await rm(original, { recursive: true });
 }
 
-/** How much worse the quantised model predicts a sample text; null where there is no tokenizer to read one with. */
+/** How much worse the quantized model predicts a sample text; null where there is no tokenizer to read one with. */
 async function perplexityCost(
   original: string,
   quantized: string,
@@ -70,7 +70,7 @@ async function perplexityCost(
   return { tokens, before: measured[0] as number, after: measured[1] as number };
 }
 
-/** Matrices and the token table are quantised; positions, norms and biases are small and stay. */
+/** Matrices and the token table are quantized; positions, norms and biases are small and stay. */
 async function matricesOf(dir: string, tensors: StoredTensors): Promise<Choose> {
   const { family, cfg } = await readConfig(dir);
   const names = checkpointNames(family, cfg, tensors.keys(), dir);

@@ -32,7 +32,7 @@ export interface AttributionOptions {
 export interface Attribution {
   readonly logit: number;
   readonly parts: readonly AttributedPart[];
-  /** What is left of the logit: rounding, which quantised matrices do to what they read, and what a soft cap takes. */
+  /** What is left of the logit: rounding, which quantized matrices do to what they read, and what a soft cap takes. */
   readonly remainder: number;
   readonly convention: string;
 }
@@ -87,9 +87,9 @@ export class Attributor {
     const [ownBias = 0, otherBias = 0] = values.headBias ?? [];
     const direction = (own as Float64Array).map((x, i) => (against === undefined ? x : x - (other?.[i] ?? 0)));
     const capped = (x: number) => (cfg.logitSoftcap === null ? x : Math.tanh(x / cfg.logitSoftcap) * cfg.logitSoftcap);
-    const logitOf = (id: number, towards: Float64Array, bias: number) => {
+    const logitOf = (id: number, toward: Float64Array, bias: number) => {
       if (position === T - 1) return trace.get("logits")?.data.at(id - cfg.vocabSize) as number;
-      return capped(dot(towards, at(cfg.finalNorm ? "lnFinal" : lastOf(cfg))) + bias);
+      return capped(dot(toward, at(cfg.finalNorm ? "lnFinal" : lastOf(cfg))) + bias);
     };
     const logit =
       logitOf(token, own as Float64Array, ownBias) -
@@ -238,17 +238,17 @@ function beforeNorm(
   { normKind, normEps }: DecoderConfig,
 ): Float64Array {
   const D = g.length;
-  const isCentred = normKind === "layer";
+  const isCentered = normKind === "layer";
   const mean = (of: (i: number) => number) => {
     let total = 0;
     for (let i = 0; i < D; i++) total += of(i);
     return total / D;
   };
-  const centre = isCentred ? mean((i) => x[i] as number) : 0;
-  const scale = 1 / Math.sqrt(mean((i) => ((x[i] as number) - centre) ** 2) + normEps);
+  const center = isCentered ? mean((i) => x[i] as number) : 0;
+  const scale = 1 / Math.sqrt(mean((i) => ((x[i] as number) - center) ** 2) + normEps);
   const offset = normKind === "rmsPlusOne" ? 1 : 0;
   const scaled = g.map((value, i) => value * scale * (weight ? (weight[i] as number) + offset : 1));
-  if (!isCentred) return scaled;
+  if (!isCentered) return scaled;
   const middle = mean((i) => scaled[i] as number);
   return scaled.map((value) => value - middle);
 }
@@ -293,7 +293,7 @@ function directions(ids: Node, param: ParamNodes, cfg: DecoderConfig): Node {
   const hasRows = cfg.tiedHead || cfg.weightLayout === "outIn" || head.op === "quantized";
   const own = hasRows ? rows(head, ids) : linear(oneHot(ids, cfg.vocabSize), head, undefined, { transW: true }); // [2, E]
   if (cfg.dEmbed === cfg.dModel) return own;
-  // Back over the matrix into the head. One that is quantised is read row by row, for it multiplies from one side only.
+  // Back over the matrix into the head. One that is quantized is read row by row, for it multiplies from one side only.
   const into = param("head.in.weight");
   const every = Int32Array.from({ length: cfg.dEmbed }, (_, i) => i);
   if (into.op === "quantized") return linear(own, rows(into, constant(every, [cfg.dEmbed])));
@@ -341,10 +341,10 @@ function conventionOf(cfg: DecoderConfig, param: ParamNodes): string {
 }
 
 function heldFixed({ normKind, norm, finalNorm }: DecoderConfig): string {
-  const centred = normKind === "layer" ? ", its mean taken out of each part" : "";
-  if (norm === "post") return `The scale of every norm of the stream is held as it was in this run${centred}.`;
+  const centered = normKind === "layer" ? ", its mean taken out of each part" : "";
+  if (norm === "post") return `The scale of every norm of the stream is held as it was in this run${centered}.`;
   if (!finalNorm) return "This model has no final norm: each part goes through the head as it is.";
   const within =
     norm === "sandwich" || norm === "output" ? "; so is that of the norms that heads pass on their way out" : "";
-  return `The scale of the final norm is held as it was in this run${centred}${within}.`;
+  return `The scale of the final norm is held as it was in this run${centered}${within}.`;
 }

@@ -8,7 +8,7 @@ import { EngineError } from "../errors";
 import { random } from "../random";
 import { cooperate } from "../tokenizers/cooperate";
 import { stackNamed } from "./interventions";
-import { stackOfValue, tableRow, vocabularyTable } from "./neighbours";
+import { stackOfValue, tableRow, vocabularyTable } from "./neighbors";
 import type { Trace } from "./trace";
 import type { AnyWeights } from "./weightRows";
 
@@ -74,19 +74,19 @@ export async function projectionOf(
   for (let t = 0; t < T; t++)
     for (let d = 0; d < D; d++) mean[d] = (mean[d] as number) + (vectors[t * D + d] as number) / T;
   // Rows of zeros at the end, to whole groups: a product has nothing of them.
-  const centred = new Float64Array(Math.ceil(T / ROWS) * ROWS * D);
+  const centered = new Float64Array(Math.ceil(T / ROWS) * ROWS * D);
   let total = 0;
   for (let t = 0; t < T; t++) {
     for (let d = 0; d < D; d++) {
       const x = (vectors[t * D + d] as number) - (mean[d] as number);
-      centred[t * D + d] = x;
+      centered[t * D + d] = x;
       total += x * x;
     }
   }
 
   const coordinates = new Float32Array((T + M) * COMPONENTS);
   const explained = new Float32Array(COMPONENTS);
-  const components = await principalComponents(centred, D, total, signal);
+  const components = await principalComponents(centered, D, total, signal);
   for (const [c, { value, vector: loadings }] of components.entries()) {
     // What is left is rounding.
     if (!(value > total * 1e-12)) break;

@@ -1,4 +1,4 @@
-/** How well a model predicts text, from its weights as they are: mapped, quantised, on any device. */
+/** How well a model predicts text, from its weights as they are: mapped, quantized, on any device. */
 
 import { positionFeeds, positionInputs, threadsFor } from "../generate/decoding";
 import { input, type Node, pick } from "../graph/node";

@@ -34,7 +34,7 @@ export function matrixShape(weight: StoredWeight): readonly [number, number] {
   return shape.length < 2 ? [1, sizeOf(shape)] : [shape[0] as number, sizeOf(shape.slice(1))];
 }
 
-/** Of a quantised matrix, what it stands for: [out, in]. */
+/** Of a quantized matrix, what it stands for: [out, in]. */
 export function shapeOf(weight: StoredWeight): Shape {
   if (!("bits" in weight)) return weight.shape;
   const [out, blocks] = weight.scales.shape as [number, number];

@@ -147,7 +147,7 @@ export function requireSupported(hf: Fields): void {
   }
   const method = hf.object("quantization_config")?.raw("quant_method");
   if (method !== undefined && method !== "decoder_lab") {
-    hf.refuse("quantization_config", "which is not supported; choose the model's unquantised files");
+    hf.refuse("quantization_config", "which is not supported; choose the model's unquantized files");
   }
 }
 

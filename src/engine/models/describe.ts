@@ -30,7 +30,7 @@ export interface ModuleTree {
   readonly bytes: number;
   readonly tensors: readonly TensorDescription[];
   readonly children: readonly ModuleTree[];
-  /** Of a whole model that was quantised: what that cost on a sample text. */
+  /** Of a whole model that was quantized: what that cost on a sample text. */
   readonly perplexity?: PerplexityCost;
 }
 
@@ -38,10 +38,10 @@ export interface TensorDescription {
   /** As in the checkpoint. */
   readonly name: string;
   readonly shape: Shape;
-  /** As PyTorch calls it; of a quantised matrix with its width, `uint8 (8-bit)`. */
+  /** As PyTorch calls it; of a quantized matrix with its width, `uint8 (8-bit)`. */
   readonly dtype: string;
   readonly bytes: number;
-  /** What quantising it cost: the root mean square of what it changed, as a share of that of the matrix. */
+  /** What quantizing it cost: the root mean square of what it changed, as a share of that of the matrix. */
   readonly relativeError?: number;
 }
 
@@ -91,7 +91,7 @@ function describeStored(
   };
 }
 
-/** What the folder says of its quantising; nothing where it says nothing. */
+/** What the folder says of its quantizing; nothing where it says nothing. */
 async function quantizationReport(dir: string): Promise<Partial<QuantizationReport>> {
   const file = join(dir, QUANTIZATION_FILE);
   const there = await stat(file).catch(() => null);

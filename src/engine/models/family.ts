@@ -75,7 +75,7 @@ export const exportNames = (family: FamilyNames, cfg: ModelConfig): ReadonlyMap<
 
 /**
  * Our parameter names to those of a checkpoint, of whose names exactly these parameters must be there. What may be there
- * beside them: buffers, the scales of quantised matrices, and the weight of a head that is tied.
+ * beside them: buffers, the scales of quantized matrices, and the weight of a head that is tied.
  */
 export function checkpointNames(
   family: FamilyNames,

@@ -233,7 +233,7 @@ export async function readParamsOf(
   );
 }
 
-/** A parameter's tensor, or the two of a quantised matrix; shapes are checked. */
+/** A parameter's tensor, or the two of a quantized matrix; shapes are checked. */
 function weightOf(
   stored: StoredTensors,
   name: string,
@@ -247,7 +247,7 @@ function weightOf(
     requireShape(weight.file, name, weight.shape, shape);
     return weight;
   }
-  // Quantised matrices are [out, in] whatever the layout; tables are so always.
+  // Quantized matrices are [out, in] whatever the layout; tables are so always.
   const [out, inner] = weightLayout === "inOut" && role !== "embedding" ? [shape[1], shape[0]] : shape;
   const block = scales.shape[1] === (inner as number) / LARGE_BLOCK ? LARGE_BLOCK : BLOCK;
   const blocks = (inner as number) / block;
@@ -279,7 +279,7 @@ function finite(values: Float32Array, file: string, name: string): Float32Array 
 const bytesOf = (tensor: StoredTensor | QuantizedTensor): number =>
   "bits" in tensor ? tensor.weight.length + tensor.scales.length : tensor.length;
 
-/** That of the matrices: norms and biases stay as they are when a model is quantised. */
+/** That of the matrices: norms and biases stay as they are when a model is quantized. */
 function precisionOf(weights: StoredWeights): Precision {
   const tensors = [...weights.values()];
   const quantized = tensors.find((tensor) => "bits" in tensor);

@@ -37,7 +37,7 @@ export const gptNeo = defineFamily({
       attentionBias: false,
       outBias: true,
       mlpBias: true,
-      // Scores are not divided by the root of the head's width; the initialisation took it into account.
+      // Scores are not divided by the root of the head's width; the initialization took it into account.
       attentionScale: 1,
       windows: attentionTypes(hf, nLayers).map((type) => (type === "local" ? window : null)),
       tiedHead: hf.flag("tie_word_embeddings", true),

@@ -34,7 +34,7 @@ export interface Inspection {
 export interface GenerateSummary {
   readonly ids: readonly number[];
   readonly text: string;
-  readonly reason: "eos" | "length" | "stop" | "cancelled";
+  readonly reason: "eos" | "length" | "stop" | "canceled";
   readonly promptTokens: number;
   readonly reusedTokens: number;
   /** First tokens that the window over a text longer than the context leaves out. */
@@ -130,7 +130,7 @@ export class LoadedModel {
       } catch (error) {
         if (!signal?.aborted) throw error;
       }
-      if (signal?.aborted) return summary("cancelled");
+      if (signal?.aborted) return summary("canceled");
       text += decoder.end();
       return summary(ids.length < options.maxNewTokens ? "eos" : "length");
     });
@@ -299,7 +299,7 @@ export const loadWeights = async (
 /** The share of the machine's memory that weights may take. */
 const MOST_OF_MEMORY = 0.75;
 
-/** Bytes of the weights as they are computed with: quantised, or in float32. */
+/** Bytes of the weights as they are computed with: quantized, or in float32. */
 const memoryOf = ({ cfg, weights }: Model): number =>
   paramSpecs(cfg).reduce((sum, { name, shape }) => {
     const tensor = weights.get(name);

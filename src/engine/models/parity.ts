@@ -13,7 +13,7 @@ export interface Parity {
   readonly of: string;
 }
 
-/** Nothing of quantised weights: there the reference is what they were made from. */
+/** Nothing of quantized weights: there the reference is what they were made from. */
 export function parityOf(family: string, isQuantized: boolean): Parity | undefined {
   const known: Readonly<Record<string, number>> = differences;
   const maxDifference = known[family];

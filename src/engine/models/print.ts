@@ -8,13 +8,13 @@ export function printModules(tree: ModuleTree): string {
   return [...printed(tree), total, ...quantizationCost(tree)].join("\n");
 }
 
-/** What quantising cost, from the least of the matrices to the most. */
+/** What quantizing cost, from the least of the matrices to the most. */
 function quantizationCost(tree: ModuleTree): string[] {
   const errors = errorsOf(tree).sort((a, b) => a - b);
   const [least, most] = [errors[0], errors.at(-1)].map((error) => `${(100 * (error ?? 0)).toFixed(2)} %`);
   const { perplexity } = tree;
   return [
-    ...(errors.length > 0 ? [`${errors.length} quantised matrices, relative error ${least} to ${most}`] : []),
+    ...(errors.length > 0 ? [`${errors.length} quantized matrices, relative error ${least} to ${most}`] : []),
     ...(perplexity
       ? [
           `perplexity on a sample of ${count(perplexity.tokens)} tokens: ${perplexity.before.toFixed(3)} before, ${perplexity.after.toFixed(3)} now`,

@@ -1,4 +1,4 @@
-/** Qwen 3 (Yang et al., 2025): heads of a width of their own, with queries and keys normalised. */
+/** Qwen 3 (Yang et al., 2025): heads of a width of their own, with queries and keys normalized. */
 
 import { defineFamily } from "./family";
 import {

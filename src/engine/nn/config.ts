@@ -50,7 +50,7 @@ export interface DecoderConfig {
   readonly normBias: boolean;
   /** A norm after the last block. */
   readonly finalNorm: boolean;
-  /** Queries and keys are normalised, over each head's width or over all heads'. */
+  /** Queries and keys are normalized, over each head's width or over all heads'. */
   readonly qkNorm: "none" | "head" | "all";
 
   readonly activation: Activation;

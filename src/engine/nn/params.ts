@@ -1,5 +1,5 @@
 /**
- * The parameters of a decoder: their names and shapes, how they are initialised, and how they are packed for training.
+ * The parameters of a decoder: their names and shapes, how they are initialized, and how they are packed for training.
  *
  * D dModel   E dEmbed   H nHeads   G nKvHeads   K dHead   F dMlp   V vocabSize
  */
@@ -12,7 +12,7 @@ import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } fro
 export interface ParamSpec {
   readonly name: string;
   readonly shape: Shape;
-  /** What the parameter is for, which decides its initialisation and whether it decays. */
+  /** What the parameter is for, which decides its initialization and whether it decays. */
   readonly role: "embedding" | "matrix" | "residualMatrix" | "bias" | "normScale" | "normBias";
 }
 

@@ -281,7 +281,7 @@ const text: Preset = {
   },
 };
 
-/** GPT-2 but for its size, initialised as it was. Its folder is one of GPT-2's. */
+/** GPT-2 but for its size, initialized as it was. Its folder is one of GPT-2's. */
 const gpt2: Preset = {
   name: "gpt2",
   title: "GPT-2 from scratch",

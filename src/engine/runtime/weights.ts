@@ -1,6 +1,6 @@
 /**
  * A model's parameters where its graphs read them. Those of a file stay in it: onnxruntime maps it. Those in memory, and
- * all that is not quantised on a GPU, are inputs of the graphs, so that one copy serves them all.
+ * all that is not quantized on a GPU, are inputs of the graphs, so that one copy serves them all.
  */
 
 import { input, type Node, type QuantizedTensor, quantized, stored } from "../graph/node";

@@ -1,4 +1,4 @@
-/** The merges of byte-pair encoding: which two neighbours become one token, and which pair comes before which. */
+/** The merges of byte-pair encoding: which two neighbors become one token, and which pair comes before which. */
 
 import { Heap } from "./heap";
 import { damaged, shown } from "./refusals";
@@ -13,7 +13,7 @@ export function idTable(vocabulary: readonly string[]): Map<string, number> {
   return ids;
 }
 
-/** Merges a word's ids until no pair of neighbours is among the merges: lowest rank first, then from the left. */
+/** Merges a word's ids until no pair of neighbors is among the merges: lowest rank first, then from the left. */
 export function merger(idOf: ReadonlyMap<string, number>, merges: readonly Merge[]): (word: Int32Array) => Int32Array {
   const id = (token: string): number => {
     const known = idOf.get(token);

@@ -408,7 +408,7 @@ function waysOf(item: Item, refuse: Refuse): number {
   return ways.reduce((sum, n) => sum + n, 1 - item.min);
 }
 
-// Neighbours
+// Neighbors
 
 /** The classes that a match of the items can begin with. */
 function firsts(sequence: Sequence): string[] {
@@ -431,7 +431,7 @@ function lasts(sequence: Sequence): string[] {
   return found;
 }
 
-/** Pairs of characters, as patterns, that can be neighbours in a match or are looked at together. */
+/** Pairs of characters, as patterns, that can be neighbors in a match or are looked at together. */
 function jointsOf(sequence: Sequence): string[] {
   return sequence.flatMap((item, i) => {
     const within =

@@ -153,14 +153,14 @@ async function learnMerges(
     return pair;
   };
   const enter = (word: Word): void => {
-    for (const pair of neighbours(word, pairOf)) {
+    for (const pair of neighbors(word, pairOf)) {
       pair.count += word.count;
       pair.words.add(word);
       grown.add(pair);
     }
   };
   const leave = (word: Word): void => {
-    for (const pair of neighbours(word, pairOf)) pair.count -= word.count;
+    for (const pair of neighbors(word, pairOf)) pair.count -= word.count;
   };
 
   // Counts that have fallen since an entry was made are looked at when it comes out.
@@ -210,7 +210,7 @@ async function learnMerges(
   return { vocabulary, merges };
 }
 
-function* neighbours({ ids }: Word, pairOf: (left: number, right: number) => Pair): Generator<Pair> {
+function* neighbors({ ids }: Word, pairOf: (left: number, right: number) => Pair): Generator<Pair> {
   for (let i = 1; i < ids.length; i++) yield pairOf(ids[i - 1] as number, ids[i] as number);
 }
 

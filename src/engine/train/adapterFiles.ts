@@ -65,7 +65,7 @@ export async function writeMerged(
   const fill = async (write: (name: string, at: number, bytes: Uint8Array) => Promise<void>) => {
     for (const { name } of paramSpecs(cfg)) {
       const merged = mergedMatrix(name, adapted.param, cfg);
-      // What is quantised has no adapter, and was refused before.
+      // What is quantized has no adapter, and was refused before.
       const values = merged ? await computed(merged, adapted) : await readStored(weights.get(name) as StoredTensor);
       await write(names.get(name) as string, 0, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     }

@@ -40,7 +40,7 @@ export interface TrainConfig {
   readonly sampleEvery: number;
 }
 
-/** What one optimisation step says about itself. */
+/** What one optimization step says about itself. */
 export interface StepReport {
   /** Counted from 1; a report of step n is made after n updates. */
   readonly step: number;

@@ -32,7 +32,7 @@ const SMOOTHING = 0.85;
 /** Of the lowest smoothed loss: above it, larger rates teach nothing more. */
 const DIVERGED = 3;
 
-/** Tries learning rates on a run that is not kept: nothing is written. Throws the signal's reason when cancelled. */
+/** Tries learning rates on a run that is not kept: nothing is written. Throws the signal's reason when canceled. */
 export async function findLearningRate(
   run: Omit<NewRun, "out">,
   { signal, report }: { readonly signal: AbortSignal; readonly report: (point: RatePoint) => void },

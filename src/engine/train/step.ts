@@ -1,5 +1,5 @@
 /**
- * One optimisation step as a graph: forward, loss, backward, clipping, Adam.
+ * One optimization step as a graph: forward, loss, backward, clipping, Adam.
  *
  * B batch   T position   N = T*B rows   V vocabSize
  */

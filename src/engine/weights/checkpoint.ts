@@ -112,7 +112,7 @@ export async function pruneCheckpoints(dir: string, keeping: Keeping): Promise<v
   }
 }
 
-/** Checkpoints by step, without those whose neighbours are closest to each other. */
+/** Checkpoints by step, without those whose neighbors are closest to each other. */
 function thinned(checkpoints: readonly Checkpoint[], { newest, most, best }: Keeping): readonly Checkpoint[] {
   const kept = [...checkpoints];
   const isBest = ({ step }: Checkpoint) => most > newest && step === best;

@@ -214,7 +214,7 @@ function blocks8(bytes: Uint8Array): Blocks {
   return { codes, scales: scalesAt(bytes, size) };
 }
 
-/** Values i and i + 16 of a byte become neighbours. */
+/** Values i and i + 16 of a byte become neighbors. */
 function blocks4(bytes: Uint8Array): Blocks {
   const size = GGUF_TYPES.Q4_0.bytes;
   const count = bytes.length / size;

@@ -47,7 +47,7 @@ export interface Quantized {
   readonly scales: Float32Array<ArrayBuffer>;
 }
 
-/** Quantises rows of K values; with `transpose`, columns: `values` is then [K, N]. */
+/** Quantizes rows of K values; with `transpose`, columns: `values` is then [K, N]. */
 export function quantizeMatrix(
   values: Float32Array,
   [rows, width]: readonly [number, number],
@@ -183,7 +183,7 @@ class ErrorSums {
   }
 }
 
-/** The relative error of what quantising did to values: root mean square of the difference, by that of the values. */
+/** The relative error of what quantizing did to values: root mean square of the difference, by that of the values. */
 export function relativeError(
   values: Float32Array,
   shape: readonly [number, number],
@@ -196,7 +196,7 @@ export function relativeError(
   return sums.relative();
 }
 
-/** Which tensors are quantised: `transpose` where the stored matrix is [K, N], inputs first. */
+/** Which tensors are quantized: `transpose` where the stored matrix is [K, N], inputs first. */
 export type Choose = (name: string, shape: readonly number[]) => { readonly transpose: boolean } | boolean;
 
 export interface QuantizeOptions {
@@ -204,10 +204,10 @@ export interface QuantizeOptions {
   readonly onProgress?: ((fraction: number) => void) | undefined;
 }
 
-/** What quantising cost; also in quantization.json, which is beside the weights. */
+/** What quantizing cost; also in quantization.json, which is beside the weights. */
 export interface QuantizationReport {
   readonly bits: Bits;
-  /** By name, of those that were quantised. */
+  /** By name, of those that were quantized. */
   readonly tensors: Readonly<
     Record<string, { readonly shape: readonly [number, number]; readonly relativeError: number }>
   >;
@@ -225,7 +225,7 @@ export const QUANTIZATION_FILE = "quantization.json";
 
 /**
  * Writes model.safetensors, config.json and quantization.json of a folder's model into another, with the chosen matrices
- * quantised. Matrices whose rows are not whole blocks, and all other tensors, stay as they are. Memory holds a few million values
+ * quantized. Matrices whose rows are not whole blocks, and all other tensors, stay as they are. Memory holds a few million values
  * at a time, or the largest matrix that is to be transposed.
  */
 export async function quantizeFolder(
@@ -293,7 +293,7 @@ function planOf(tensor: StoredTensor, choose: Choose, stored: StoredTensors): Pl
   if (!holdsWeights(tensor) || stored.has(scalesOf(tensor.name))) {
     throw new EngineError(
       "weights",
-      `${tensor.file}: the tensor ${quoted(tensor.name)} of type ${tensor.dtype} is quantised already or holds no weights; choose the model in float32, float16 or bfloat16.`,
+      `${tensor.file}: the tensor ${quoted(tensor.name)} of type ${tensor.dtype} is quantized already or holds no weights; choose the model in float32, float16 or bfloat16.`,
     );
   }
   const transpose = chosen !== true && chosen.transpose;
@@ -337,7 +337,7 @@ async function copy(tensor: StoredTensor, write: WritePart, step: Step): Promise
   }
 }
 
-/** Writes a matrix quantised, and answers its relative error. */
+/** Writes a matrix quantized, and answers its relative error. */
 async function encode(
   tensor: StoredTensor,
   { shape: [rows, width], transpose }: Matrix,
@@ -362,7 +362,7 @@ async function encode(
   if (!Number.isFinite(error)) {
     throw new EngineError(
       "weights",
-      `${tensor.file}: the tensor ${quoted(tensor.name)} has values that are not finite, which cannot be quantised; take the model from its source again.`,
+      `${tensor.file}: the tensor ${quoted(tensor.name)} has values that are not finite, which cannot be quantized; take the model from its source again.`,
     );
   }
   return error;

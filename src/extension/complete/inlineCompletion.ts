@@ -1,7 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import * as vscode from "vscode";
 import type { GenerateParams, GenerateResult } from "../../protocol/engineApi";
-import { isCancelled, RemoteError } from "../../protocol/rpc";
+import { isCanceled, RemoteError } from "../../protocol/rpc";
 import type { Lab } from "../lab";
 import { logged } from "../logged";
 import { setting } from "../settings";
@@ -11,7 +11,7 @@ import { whyNot } from "./whether";
 import type { Made } from "./why";
 import { afterUnknown, promptStart, promptText } from "./window";
 
-/** How long it may take to be told why a request was cancelled: that the text or the cursor is another. */
+/** How long it may take to be told why a request was canceled: that the text or the cursor is another. */
 const TOLD_WITHIN = 25;
 /** An answer that took so long may come too late for VS Code, which gives up after 750 ms. */
 const LATE = 400;
@@ -132,7 +132,7 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     this.#asksAgain = false;
   }
 
-  /** What the model wrote, or null when it was cancelled or failed. */
+  /** What the model wrote, or null when it was canceled or failed. */
   async #generate(params: GenerateParams, signal: AbortSignal): Promise<Written | null> {
     const { activity } = this.#lab;
     try {
@@ -142,9 +142,9 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
       this.#lab.log.trace(
         `completion: ${result.ids.length} tokens in ${result.milliseconds.toFixed(0)} ms (${result.reason}); prompt of ${result.promptTokens}, ${result.reusedTokens} reused`,
       );
-      return result.reason === "cancelled" ? null : written;
+      return result.reason === "canceled" ? null : written;
     } catch (error) {
-      if (!isCancelled(error) && !signal.aborted) this.#report(error);
+      if (!isCanceled(error) && !signal.aborted) this.#report(error);
       return null;
     }
   }
@@ -186,7 +186,7 @@ interface Question {
   /** The place and everything else that the answer depends on. */
   readonly text: string;
   readonly abort: AbortController;
-  /** Null when it was cancelled or failed. */
+  /** Null when it was canceled or failed. */
   readonly answer: Promise<Written | null>;
 }
 

@@ -1,5 +1,5 @@
 import * as vscode from "vscode";
-import { isCancelled } from "../../protocol/rpc";
+import { isCanceled } from "../../protocol/rpc";
 import { isOnFor } from "../complete/whether";
 import { isAt, type Made } from "../complete/why";
 import { l10n } from "../l10n";
@@ -62,7 +62,7 @@ export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
       return new vscode.Hover([markdown, ...link], range);
     } catch (error) {
       // A hover is asked for all the time: a popup for each would be in the way.
-      if (!isCancelled(error)) this.#lab.log.warn(`hover: ${logged(error)}`);
+      if (!isCanceled(error)) this.#lab.log.warn(`hover: ${logged(error)}`);
       return undefined;
     }
   }

@@ -2,7 +2,7 @@
 
 import * as vscode from "vscode";
 
-/** Decorations have fixed colours, so there is one for each of so many strengths. */
+/** Decorations have fixed colors, so there is one for each of so many strengths. */
 const SHADES = 8;
 
 export class TokenShades implements vscode.Disposable {
@@ -24,7 +24,7 @@ export class TokenShades implements vscode.Disposable {
 }
 
 /**
- * The blue of positive values: a theme's colour cannot be made transparent. At its strongest the themes' own text still
+ * The blue of positive values: a theme's color cannot be made transparent. At its strongest the themes' own text still
  * reads on it.
  */
 const shade = (weight: number): vscode.TextEditorDecorationType => {

@@ -5,7 +5,7 @@ import type {
   GenerationParams,
   Intervention,
   LensParams,
-  NeighboursParams,
+  NeighborsParams,
   Part,
   PatchedValue,
   SamplerParams,
@@ -77,7 +77,7 @@ function intervention(value: unknown): Intervention {
   };
 }
 
-function neighbours(params: unknown): NeighboursParams {
+function neighbors(params: unknown): NeighborsParams {
   const { of } = fields(params);
   const kind = choice(of, "kind", ["token", "value"]);
   return {
@@ -160,7 +160,7 @@ export const traceChecks: Checks<TraceQuestions> = {
     ...size(params),
     ...optional(params, "kind", (all, field) => choice(all, field, ATTENTION_KINDS)),
   }),
-  neighbours,
+  neighbors,
   projection: (params) => ({ ...trace(params), ...name(params), ids: list(params, "ids", 10_000, whole) }),
   vocabularyTokens: (params) => ({
     ...trace(params),

@@ -2,7 +2,7 @@
 
 import type * as vscode from "vscode";
 import type { TraceInfo } from "../../protocol/engineApi";
-import { isCancelled, RemoteError, type Server } from "../../protocol/rpc";
+import { isCanceled, RemoteError, type Server } from "../../protocol/rpc";
 import type { Action, InspectedSource, InspectorEvents, ScrubberEvents, Selected } from "../../protocol/webviewApi";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
@@ -115,7 +115,7 @@ export class TraceRuns {
       this.#tell("trace", { trace, source, note: this.#replaced() });
       this.#shownModel = this.#model;
     } catch (error) {
-      if (isCancelled(error) || abort.signal.aborted) return;
+      if (isCanceled(error) || abort.signal.aborted) return;
       this.#shown = null;
       this.#problem(error);
     } finally {

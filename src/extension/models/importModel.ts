@@ -2,7 +2,7 @@
 
 import * as vscode from "vscode";
 import type { FoundModel, ImportParams, ModelInfo } from "../../protocol/engineApi";
-import { isCancelled, RemoteError } from "../../protocol/rpc";
+import { isCanceled, RemoteError } from "../../protocol/rpc";
 import { bytes, count } from "../format";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
@@ -184,7 +184,7 @@ async function bring(lab: Lab, source: ImportSource, quantize: ImportParams["qua
     void offerNext(name, info);
   } catch (error) {
     lab.models.giveBack(place);
-    if (isCancelled(error)) return tellStopped(source);
+    if (isCanceled(error)) return tellStopped(source);
     if (!source.isRemote || !wantsToken(error)) throw error;
     lab.log.error(`import: ${logged(error)}`);
     const setToken = l10n.t("Set Access Token");

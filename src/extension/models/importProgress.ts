@@ -4,7 +4,7 @@ import type { ImportProgress } from "../../protocol/engineApi";
 import { bytes, duration } from "../format";
 import { l10n } from "../l10n";
 
-/** Bringing a model takes longer than quantising it. */
+/** Bringing a model takes longer than quantizing it. */
 const BRINGING = 80;
 
 /** How much of the whole is done, of 100; null where this says nothing of it. Only weights count: all else is small. */
@@ -37,8 +37,8 @@ function doing(phase: ImportProgress["phase"], file: string): string {
     case "convert":
       return l10n.t("Converting {0}", file);
     case "quantize":
-      return l10n.t("Quantising {0}", file);
+      return l10n.t("Quantizing {0}", file);
     case "measure":
-      return l10n.t("Measuring what quantising cost");
+      return l10n.t("Measuring what quantizing cost");
   }
 }

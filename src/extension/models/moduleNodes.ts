@@ -40,7 +40,7 @@ function tensorNode(tensor: ModuleTree["tensors"][number], parent: string): Modu
   const { name, shape, dtype, relativeError } = tensor;
   const parts = [`[${shape.join(", ")}] ${dtype}`, bytes(tensor.bytes)];
   const error =
-    relativeError === undefined ? [] : [l10n.t("quantising error {0} %", (100 * relativeError).toPrecision(2))];
+    relativeError === undefined ? [] : [l10n.t("quantizing error {0} %", (100 * relativeError).toPrecision(2))];
   return {
     kind: "tensor",
     id: `${parent}:${name}`,

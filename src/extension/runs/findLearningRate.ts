@@ -1,6 +1,6 @@
 import * as vscode from "vscode";
 import type { TrainParams } from "../../protocol/engineApi";
-import { isCancelled } from "../../protocol/rpc";
+import { isCanceled } from "../../protocol/rpc";
 import type { FinderState } from "../../protocol/webviewApi";
 import { l10n } from "../l10n";
 import type { Lab } from "../lab";
@@ -37,7 +37,7 @@ export async function findLearningRate(
     show({ points, suggestion });
     return (await isTaken(suggestion)) ? set : undefined;
   } catch (error) {
-    if (isCancelled(error)) return undefined;
+    if (isCanceled(error)) return undefined;
     throw error;
   } finally {
     panel.showFinder(null);

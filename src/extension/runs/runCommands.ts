@@ -89,7 +89,7 @@ export async function branchFrom(
   }
 }
 
-/** As many runs as there are colours, the one that is shown included. */
+/** As many runs as there are colors, the one that is shown included. */
 const MOST_COMPARED = 5;
 
 /** Asks which runs are drawn beside the one of a folder; undefined when dismissed. */

@@ -29,7 +29,7 @@ export class RunQueue {
     return { waiting, held: this.#held };
   }
 
-  /** Waits for a turn, which lasts until it is ended. Rejects as cancelled when it is taken out of the queue. */
+  /** Waits for a turn, which lasts until it is ended. Rejects as canceled when it is taken out of the queue. */
   turn(name: string, preset: string, about: string): Promise<EndTurn> {
     return new Promise((start, leave) => {
       this.#waiting = [...this.#waiting, { id: ++this.#count, name, preset, about, start, leave }];
@@ -46,7 +46,7 @@ export class RunQueue {
     if (change === "remove") {
       this.#waiting = others;
       if (others.length === 0) this.#held = null;
-      chosen.leave(new RemoteError("cancelled", l10n.t("“{0}” was taken out of the queue.", chosen.name)));
+      chosen.leave(new RemoteError("canceled", l10n.t("“{0}” was taken out of the queue.", chosen.name)));
       this.#changed();
       return;
     }

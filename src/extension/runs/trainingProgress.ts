@@ -48,7 +48,7 @@ const tellQueued = (name: string, place: number) =>
     l10n.t("“{0}” waits for its turn, at place {1} of the queue.", name, place),
   );
 
-/** Shows the run's reports in the progress, and stops the run when that is cancelled. */
+/** Shows the run's reports in the progress, and stops the run when that is canceled. */
 function follow(
   lab: Lab,
   run: TrainingRun,

@@ -1,14 +1,7 @@
 /** A training run as this window knows it: what it reported so far, and the requests that steer it. */
 
 import type { EngineApi, TrainEvent, TrainResult } from "../../protocol/engineApi";
-import {
-  type CallOptions,
-  isCancelled,
-  type Params,
-  type Progress,
-  RemoteError,
-  type Result,
-} from "../../protocol/rpc";
+import { type CallOptions, isCanceled, type Params, type Progress, RemoteError, type Result } from "../../protocol/rpc";
 import type { RunPhase, RunSnapshot, RunState } from "../../protocol/webviewApi";
 import { grouped } from "../format";
 import { l10n } from "../l10n";
@@ -147,7 +140,7 @@ export class TrainingRun {
       return result;
     } catch (error) {
       // Stopped while it was prepared: there is no run yet, and nothing went wrong.
-      if (isCancelled(error)) {
+      if (isCanceled(error)) {
         this.#setState("stopped", null);
         throw error;
       }

@@ -72,7 +72,7 @@ export class Trainings implements vscode.Disposable {
     return this.#taken.has(dir);
   }
 
-  /** Waits until this run may start. Rejects as cancelled when it is taken out of the queue. */
+  /** Waits until this run may start. Rejects as canceled when it is taken out of the queue. */
   async turn(request: RunRequest): Promise<StartRun> {
     const dir = folderOf(request);
     if (this.#taken.has(dir)) throw new Error(l10n.t("“{0}” is training or waits for it already.", nameOf(request)));

@@ -1,8 +1,8 @@
-/** From scored tokens to what is coloured: pure. */
+/** From scored tokens to what is colored: pure. */
 
 import type { ScoredToken } from "./scores";
 
-/** Bits from which on each of the four colours is used: 1 in 8, 1 in 64, 1 in 512, 1 in 4096. Below, a token was expected. */
+/** Bits from which on each of the four colors is used: 1 in 8, 1 in 64, 1 in 512, 1 in 4096. Below, a token was expected. */
 export const STEPS = [3, 6, 9, 12] as const;
 
 /** The step of a surprisal, from 0; -1 of what was expected. */

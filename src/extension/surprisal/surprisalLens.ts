@@ -1,12 +1,12 @@
 /**
- * Colours open texts by how well the active model expected each token.
+ * Colors open texts by how well the active model expected each token.
  *
  * One part of one document is scored at a time, what is visible first; what is known stays while the text around it is
  * edited (surprisal/scores.ts). Nothing here goes through a whole document.
  */
 
 import * as vscode from "vscode";
-import { isCancelled, RemoteError } from "../../protocol/rpc";
+import { isCanceled, RemoteError } from "../../protocol/rpc";
 import type { Commands } from "../contributions";
 import { showsText } from "../explore/editorText";
 import { tellsTokens } from "../explore/tokenHover";
@@ -23,7 +23,7 @@ import { scoredTokenText, statusText, statusTooltip } from "./text";
 const TYPING_REST = 200;
 const SCROLL_REST = 80;
 const DRAWING_REST = 30;
-/** Lines above and below what is visible that are scored and coloured too. */
+/** Lines above and below what is visible that are scored and colored too. */
 const MARGIN = 50;
 /** Documents up to this size are scored as a whole, in UTF-16 units. */
 const WHOLE = 32_768;
@@ -57,7 +57,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
   readonly #subscriptions: vscode.Disposable;
   readonly #documents = new Map<string, Lensed>();
   /** There while the lens is on. */
-  #colours: Colours | null = null;
+  #colors: Colors | null = null;
   /** The state of the model that the scores are by. */
   #scoredBy = "";
   /** Tokens that a token can have been expected by. */
@@ -86,22 +86,22 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
 
   /** Turns the lens on or off for every text of the window. */
   async toggle(): Promise<void> {
-    if (this.#colours) return this.#turnOff();
+    if (this.#colors) return this.#turnOff();
     if (!this.#lab.models.active) throw new Error(l10n.t("There is no model yet; train or import one first."));
-    this.#colours = new Colours();
+    this.#colors = new Colors();
     this.#problem = null;
     this.#look(0);
   }
 
   /** What was asked of the engine before is asked again. */
   engineStarted(): void {
-    if (!this.#colours) return;
+    if (!this.#colors) return;
     this.#problem = null;
     this.#look(0);
   }
 
   provideHover(document: vscode.TextDocument, position: vscode.Position): vscode.Hover | undefined {
-    const lensed = this.#colours && this.#documents.get(document.uri.toString());
+    const lensed = this.#colors && this.#documents.get(document.uri.toString());
     if (!lensed) return undefined;
     const offset = document.offsetAt(position);
     const tokens = [...lensed.scores.tokens(offset, offset + 1)];
@@ -136,8 +136,8 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
     clearTimeout(this.#describing);
     this.#drawing = undefined;
     this.#describing = undefined;
-    this.#colours?.dispose();
-    this.#colours = null;
+    this.#colors?.dispose();
+    this.#colors = null;
     this.#documents.clear();
     this.#item.hide();
   }
@@ -151,7 +151,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
   #edited({ document, contentChanges }: vscode.TextDocumentChangeEvent): void {
     const uri = document.uri.toString();
     const lensed = this.#documents.get(uri);
-    if (!lensed || !this.#colours) return;
+    if (!lensed || !this.#colors) return;
     if (lensed.eol !== document.eol) this.#documents.delete(uri);
     // They are told from the last in the text to the first, so each offset is still right when its turn comes.
     for (const { rangeOffset: offset, rangeLength: removed, text } of contentChanges) {
@@ -164,7 +164,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
 
   #modelChanged(): void {
     const active = this.#lab.models.active;
-    if (!this.#colours || stateOf(active) === this.#scoredBy) return;
+    if (!this.#colors || stateOf(active) === this.#scoredBy) return;
     this.#stop();
     this.#documents.clear();
     this.#problem = null;
@@ -173,7 +173,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
 
   /** Something else is on the screen. */
   #look(delay: number): void {
-    if (!this.#colours) return;
+    if (!this.#colors) return;
     this.#drawSoon();
     this.#soon(delay);
   }
@@ -190,7 +190,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
   async #work(): Promise<void> {
     while (!this.#running && !this.#timer) {
       const model = this.#lab.models.active;
-      const next = this.#colours && model && this.#problem === null && this.#next();
+      const next = this.#colors && model && this.#problem === null && this.#next();
       if (!next) break;
       const abort = new AbortController();
       this.#running = { abort, document: next.document };
@@ -199,7 +199,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
         this.#drawSoon();
       } catch (error) {
         if (this.#comesBack(error)) break;
-        if (!abort.signal.aborted && !isCancelled(error)) this.#failed(error);
+        if (!abort.signal.aborted && !isCanceled(error)) this.#failed(error);
       } finally {
         this.#running = undefined;
       }
@@ -262,13 +262,13 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
     this.#drawSoon();
   }
 
-  /** What is edited keeps its colours until it is scored again: typing does not flicker. */
+  /** What is edited keeps its colors until it is scored again: typing does not flicker. */
   #drawSoon(): void {
     this.#drawing ??= setTimeout(() => {
       this.#drawing = undefined;
       for (const editor of textEditors()) {
         const scores = this.#documents.get(editor.document.uri.toString())?.scores;
-        this.#colours?.draw(editor, scores ?? new Scores());
+        this.#colors?.draw(editor, scores ?? new Scores());
       }
       this.#describe();
     }, DRAWING_REST);
@@ -283,7 +283,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
 
   #describe(): void {
     const editor = vscode.window.activeTextEditor;
-    if (!this.#colours || !editor || !showsText(editor)) {
+    if (!this.#colors || !editor || !showsText(editor)) {
       this.#item.hide();
       return;
     }
@@ -321,8 +321,8 @@ interface Part {
   readonly length: number;
 }
 
-/** The decorations, one type for each step: their colours are the theme's, and their lines tell them apart without. */
-class Colours implements vscode.Disposable {
+/** The decorations, one type for each step: their colors are the theme's, and their lines tell them apart without. */
+class Colors implements vscode.Disposable {
   readonly #steps = STEPS.map((_, i) => {
     const line = ["1px dotted", "1px dashed", "1px solid", "2px solid"][i] ?? "";
     return vscode.window.createTextEditorDecorationType({

@@ -52,7 +52,7 @@ export function statusText({ cost, selection, scored, problem }: LensState): str
   return `$(pulse) ${l10n.t("{0} bits/byte", value)}${about.length > 0 ? ` (${about.join(", ")})` : ""}`;
 }
 
-/** The status bar's tooltip: the numbers, and which colour is what. Markdown with colours. */
+/** The status bar's tooltip: the numbers, and which color is what. Markdown with colors. */
 export function statusTooltip({ model, cost, selection, problem }: LensState): string {
   if (problem) return problem;
   const of = selection
@@ -79,10 +79,10 @@ export function statusTooltip({ model, cost, selection, problem }: LensState): s
     const range = next ? l10n.t("{0} to {1} bits", bits, next) : l10n.t("{0} bits and more", bits);
     return `${swatch(i)} ${range}, ${lines[i]}`;
   });
-  const expected = l10n.t("No colour: under {0} bits, expected, or without surprisal.", STEPS[0]);
+  const expected = l10n.t("No color: under {0} bits, expected, or without surprisal.", STEPS[0]);
   return [of, ...left, context, "", ...steps, expected].join("  \n");
 }
 
-/** Of a theme's colour, as VS Code lets markdown have it. */
+/** Of a theme's color, as VS Code lets markdown have it. */
 const swatch = (step: number): string =>
   `<span style="background-color:var(--vscode-decoderLab-surprisal${step + 1});">&nbsp;&nbsp;&nbsp;&nbsp;</span>`;

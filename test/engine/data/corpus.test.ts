@@ -124,11 +124,11 @@ describe("reads", () => {
     expect(chunks.every((chunk) => !/\p{Surrogate}/u.test(chunk))).toBe(true);
   });
 
-  test("again, as often as asked, and not after it is cancelled", async () => {
+  test("again, as often as asked, and not after it is canceled", async () => {
     const corpus = await open(await write("again.txt", "some text"));
     for (let i = 0; i < 2; i++) for await (const chunk of corpus.chunks()) expect(["some text", ""]).toContain(chunk);
-    const cancelled = corpus.chunks(AbortSignal.abort());
-    await expect(cancelled.next()).rejects.toThrow(/abort/i);
+    const canceled = corpus.chunks(AbortSignal.abort());
+    await expect(canceled.next()).rejects.toThrow(/abort/i);
   });
 });
 

@@ -237,7 +237,7 @@ describe("the cache", () => {
     again.release();
   });
 
-  test("has nothing of a run that was cancelled, and next time begins anew", async () => {
+  test("has nothing of a run that was canceled, and next time begins anew", async () => {
     const path = join(dir, "long.txt");
     await writeFile(path, "All work and no play.\n".repeat(50_000));
     const stop = new AbortController();

@@ -42,7 +42,7 @@ describe("reading tokens", () => {
     expect((await readTokens(corpus, bytes)).tokens).toHaveLength(45_000);
   });
 
-  test("lets others run meanwhile, and can be cancelled", async () => {
+  test("lets others run meanwhile, and can be canceled", async () => {
     const corpus = await corpusOf(text.repeat(5));
     const controller = new AbortController();
     setTimeout(() => controller.abort(), 1);

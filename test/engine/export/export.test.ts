@@ -36,7 +36,7 @@ describe.each(["hf", "onnx"] as const)("an export as %s", (format) => {
     expect(bytes.length).toBeGreaterThan(10);
   });
 
-  test("leaves nothing behind when it is cancelled", async () => {
+  test("leaves nothing behind when it is canceled", async () => {
     const stop = new AbortController();
     const onProgress = () => stop.abort(new Error("enough"));
     await expect(exportModel(GPT2, { format, out, signal: stop.signal, onProgress })).rejects.toThrow("enough");
@@ -107,7 +107,7 @@ test("only ONNX comes in 8 and 4 bits", async () => {
   await expect(exportModel(GPT2, { format: "hf", out, precision: "int8" })).rejects.toThrow(/export as onnx/);
 });
 
-test("values that are not numbers are not quantised", async () => {
+test("values that are not numbers are not quantized", async () => {
   const dir = join(parent, "nan");
   await mkdir(dir);
   await writeFile(join(dir, "config.json"), await readFile(join(GPT2, "config.json")));

@@ -95,7 +95,7 @@ describe.each([
   ["int8", 8, "model_quantized.onnx"],
   ["int4", 4, "model_q4.onnx"],
 ] as const)("in %s", (precision, bits, file) => {
-  test.each(["gpt2", "llama", "phi"])("%s computes what the quantised model does here", async (name) => {
+  test.each(["gpt2", "llama", "phi"])("%s computes what the quantized model does here", async (name) => {
     const checkpoint = join(ARCHITECTURES, name);
     const [quantized, out] = [join(dir, `${name}-${bits}`), join(dir, `${name}-${precision}`)];
     const { cfg, weights } = await openWeights(checkpoint);
@@ -117,7 +117,7 @@ describe.each([
       await exported.release();
       expect(relativeError(logits, ours)).toBeLessThan(1e-3);
     }
-    // The codes of a quantised model are written as they are.
+    // The codes of a quantized model are written as they are.
     const models = [out, `${out}-again`].map((folder) => readFileSync(join(folder, "onnx", file)));
     expect(models[1]?.equals(models[0] as Buffer)).toBe(true);
     expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8"))).not.toHaveProperty("quantization_config");

@@ -289,7 +289,7 @@ describe("an export as a project is refused", () => {
     expect(readdirSync(at("lora.torch"))).not.toContain("optimizer.safetensors");
   }, 60_000);
 
-  test("of a quantised model", async () => {
+  test("of a quantized model", async () => {
     const from = await baseFolder("qwen2");
     const small = join(temporaryFolder(), "small");
     await quantizeFolder(from, small, 8, (name) => /proj/.test(name));

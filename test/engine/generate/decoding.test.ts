@@ -100,7 +100,7 @@ describe("a cache gives what a whole forward pass gives", () => {
     "scores divided by the layer's number": { scaleByLayer: true, attentionScale: 1 },
     "queries, keys and values in one matrix": { qkv: "fused", weightLayout: "outIn" },
     "queries, keys and values in one matrix, head by head": { qkv: "fusedByHead" },
-    "normalised heads": { qkNorm: "head", normKind: "rms", normBias: false },
+    "normalized heads": { qkNorm: "head", normKind: "rms", normBias: false },
     "heads of a width that is no multiple of eight": { nHeads: 4, nKvHeads: 2, dHead: 5, attentionScale: 0.4 },
     "all that today's families do": modernConfig,
   };
@@ -339,7 +339,7 @@ test("generation ends at any of the tokens that end a text, which is not part of
   expect(await run([one, other])).toEqual(all.slice(0, Math.min(all.indexOf(one), all.indexOf(other))));
 });
 
-describe("cancelling", () => {
+describe("canceling", () => {
   test("an aborted generation stops before its next token, and the cache stays usable", async () => {
     const model = await tinyModel();
     const cache = cacheOf(model);

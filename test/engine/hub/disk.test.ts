@@ -48,7 +48,7 @@ describe.skipIf(!existsSync(OTHER_DISK))("on another disk (skipped where there i
     expect(told.at(-1)).toBe(content.length);
   });
 
-  test("copying ends when it is cancelled", async () => {
+  test("copying ends when it is canceled", async () => {
     const stop = new AbortController();
     await expect(linkOrCopy(file, join(other, "half"), stop.signal, () => stop.abort())).rejects.toThrow(/abort/);
     expect((await stat(join(other, "half"))).size).toBeLessThan(content.length);

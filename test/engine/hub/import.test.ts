@@ -239,7 +239,7 @@ describe("a download that does not go well", () => {
     await opens(join(dir, "out"));
   });
 
-  test("leaves only what it can go on with when it is cancelled, and no byte is fetched twice", async () => {
+  test("leaves only what it can go on with when it is canceled, and no byte is fetched twice", async () => {
     const stop = new AbortController();
     const reason = new Error("stopped by the user");
     hub.trouble = ({ host }) => {
@@ -418,10 +418,10 @@ describe("who may read what", () => {
     await bring("lab/other", { out: join(dir, "b") });
   });
 
-  test("a gated model says where its licence is", async () => {
+  test("a gated model says where its license is", async () => {
     model({ ...REAL_FILES }, { gated: true });
-    const licence = new RegExp(`^lab/other is gated: accept its licence at ${hub.endpoint}/lab/other and give a token`);
-    await refused(bring("lab/other"), licence);
+    const license = new RegExp(`^lab/other is gated: accept its license at ${hub.endpoint}/lab/other and give a token`);
+    await refused(bring("lab/other"), license);
   });
 
   test("a token that is not known is told apart from a model that is not there", async () => {
@@ -525,7 +525,7 @@ describe("a GGUF file", () => {
   });
 });
 
-describe("quantising on import", () => {
+describe("quantizing on import", () => {
   test.each([
     ["int8", "8-bit"],
     ["int4", "4-bit"],
@@ -553,11 +553,11 @@ describe("quantising on import", () => {
     await bring("lab/real", { quantize: "int8", out: join(dir, "hf", "eight") });
     await refused(
       bring(join(dir, "hf", "eight"), { quantize: "int4" }),
-      /eight is quantised already; import it as it is/,
+      /eight is quantized already; import it as it is/,
     );
   });
 
-  test("leaves nothing when it is cancelled", async () => {
+  test("leaves nothing when it is canceled", async () => {
     const stop = new AbortController();
     const reason = new Error("stopped by the user");
     const onProgress = ({ phase }: ImportProgress) => phase === "quantize" && stop.abort(reason);

@@ -10,7 +10,7 @@ const vectors = (T: number, D: number) =>
   });
 const other = (D: number) => Float32Array.from({ length: D }, (_, d) => Math.cos(d));
 
-// numpy.linalg.svd of the centred vectors; the sign of a component makes its largest loading positive.
+// numpy.linalg.svd of the centered vectors; the sign of a component makes its largest loading positive.
 const NUMPY = [
   {
     T: 6,
@@ -85,15 +85,15 @@ test("components of many vectors satisfy the equation that defines them", async 
   const [T, D] = [60, 50];
   const x = normals(T * D, "projection");
   const { coordinates, explained } = await projectionOf(x, new Float32Array(), D);
-  // Scores u of a component are an eigenvector of the centred Gram matrix: G u = λ u.
+  // Scores u of a component are an eigenvector of the centered Gram matrix: G u = λ u.
   const mean = Array.from(
     { length: D },
     (_, d) => Array.from({ length: T }, (_, t) => x[t * D + d] as number).reduce((a, b) => a + b) / T,
   );
-  const centred = Array.from({ length: T }, (_, t) => mean.map((m, d) => (x[t * D + d] as number) - m));
+  const centered = Array.from({ length: T }, (_, t) => mean.map((m, d) => (x[t * D + d] as number) - m));
   const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, y, i) => sum + y * (b[i] as number), 0);
-  const total = centred.reduce((sum, row) => sum + dot(row, row), 0);
-  const gram = centred.map((row) => centred.map((other) => dot(row, other)));
+  const total = centered.reduce((sum, row) => sum + dot(row, row), 0);
+  const gram = centered.map((row) => centered.map((other) => dot(row, other)));
   for (let c = 0; c < 3; c++) {
     const u = Array.from({ length: T }, (_, t) => coordinates[t * 3 + c] as number);
     const image = gram.map((row) => dot(row, u));

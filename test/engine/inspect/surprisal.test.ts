@@ -120,7 +120,7 @@ test("what follows a character that the vocabulary lacks is expected by nothing 
   expect(surprisal[5]).toBeCloseTo(alone.surprisal[1] as number, 5);
 });
 
-test("scoring ends when it is cancelled", async () => {
+test("scoring ends when it is canceled", async () => {
   const { cfg, weights } = await tinyModel({ ...tinyConfig, nCtx: 16 });
   const model = new Surprising(cfg, weights, new Readout(cfg, weights));
   const controller = new AbortController();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { neighboursOf, tableRow, vocabularyTable } from "../../../src/engine/inspect/neighbours";
+import { neighborsOf, tableRow, vocabularyTable } from "../../../src/engine/inspect/neighbors";
 import type { Trace } from "../../../src/engine/inspect/trace";
 import { readRows, type StoredWeight, shapeOf } from "../../../src/engine/inspect/weightRows";
 import { summaryOf } from "../../../src/engine/inspect/weightSummary";
@@ -46,7 +46,7 @@ describe("a weight in small is what its numbers say", () => {
   }
 });
 
-describe("neighbours are the tokens whose vectors have the largest cosine", () => {
+describe("neighbors are the tokens whose vectors have the largest cosine", () => {
   const [V, E] = [40, 64];
   const table = (weight: StoredWeight, cfg: Partial<DecoderConfig>) => ({
     cfg: { ...tinyConfig, vocabSize: V, dModel: E, dEmbed: E, ...cfg },
@@ -64,7 +64,7 @@ describe("neighbours are the tokens whose vectors have the largest cosine", () =
       () => table(storedNormals("BF16", [E, V]), { tiedHead: false, weightLayout: "inOut" }),
     ],
     ["a head [out, in]", "head", () => table(storedNormals("F16", [V, E]), { tiedHead: false, weightLayout: "outIn" })],
-    ["a quantised head", "head", () => table(quantizedNormals([V, E], 8), { tiedHead: false, weightLayout: "inOut" })],
+    ["a quantized head", "head", () => table(quantizedNormals([V, E], 8), { tiedHead: false, weightLayout: "inOut" })],
   ];
   for (const [name, among, make] of CASES) {
     test(name, async () => {
@@ -76,7 +76,7 @@ describe("neighbours are the tokens whose vectors have the largest cosine", () =
         .map((row, id) => ({ id, cosine: cosine(row, rows[7] as Float32Array) }))
         .filter(({ id }) => id !== 7)
         .sort((a, b) => b.cosine - a.cosine);
-      const found = await neighboursOf(model, new Map(), { of: { kind: "token", id: 7 }, among, count: 5 });
+      const found = await neighborsOf(model, new Map(), { of: { kind: "token", id: 7 }, among, count: 5 });
       expect(found.map(({ id }) => id)).toEqual(expected.slice(0, 5).map(({ id }) => id));
       expect(
         largestDifference(
@@ -89,7 +89,7 @@ describe("neighbours are the tokens whose vectors have the largest cosine", () =
       const data = new Float32Array([...new Float32Array(E), ...(rows[9] as Float32Array)]);
       const trace: Trace = new Map([["embed", { shape: [1, 2, E], data }]]);
       const of = { kind: "value", name: "embed", position: 1 } as const;
-      const [nearest] = await neighboursOf(model, trace, { of, among, count: 1 });
+      const [nearest] = await neighborsOf(model, trace, { of, among, count: 1 });
       expect(nearest?.id).toBe(9);
       expect(nearest?.cosine).toBeCloseTo(1, 6);
     });
@@ -99,7 +99,7 @@ describe("neighbours are the tokens whose vectors have the largest cosine", () =
     const trace: Trace = new Map([["blocks.0.attn.q", { shape: [1, 2, 2, 16], data: new Float32Array(64) }]]);
     const of = { kind: "value", name: "blocks.0.attn.q", position: 1 } as const;
     await expect(
-      neighboursOf(table(storedNormals("F32", [V, E]), {}), trace, { of, among: "embeddings", count: 1 }),
+      neighborsOf(table(storedNormals("F32", [V, E]), {}), trace, { of, among: "embeddings", count: 1 }),
     ).rejects.toThrow("blocks.0.attn.q has no vectors of the 64 numbers that tokens have in this model");
   });
 });

@@ -239,12 +239,12 @@ const MALFORMED: Readonly<Record<string, Spoilt>> = {
   "a mixture of experts": ["llama", { num_local_experts: 8 }, /mixtures of experts are not supported/],
   "attention to later positions": ["gemma2", { use_bidirectional_attention: true }, /attention to later positions/],
   "attention sinks": ["llama", { attention_sinks: 4 }, /attention sinks are not supported/],
-  "weights quantised by other means": [
+  "weights quantized by other means": [
     "llama",
     { quantization_config: { quant_method: "gptq", bits: 4 } },
-    /quantization_config is .*gptq.*, which is not supported; choose the model's unquantised files/,
+    /quantization_config is .*gptq.*, which is not supported; choose the model's unquantized files/,
   ],
-  "a quantisation in words": ["llama", { quantization_config: "int8" }, /quantization_config is not a JSON object/],
+  "a quantization in words": ["llama", { quantization_config: "int8" }, /quantization_config is not a JSON object/],
   "a field of ours missing": ["decoder_lab", { dMlp: undefined }, /dMlp is missing/],
   "a flag of ours missing": ["decoder_lab", { tiedHead: undefined }, /tiedHead is missing/],
   "a norm that is none of ours": ["decoder_lab", { norm: "sandwich" }, /norm is "sandwich", which is not one of pre/],

@@ -99,7 +99,7 @@ const rotated = (nHeads: number, K: number, R: number) =>
   );
 
 /**
- * Rows of whole numbers up to 127, one of them in every block: a quantised product rounds what it multiplies with to
+ * Rows of whole numbers up to 127, one of them in every block: a quantized product rounds what it multiplies with to
  * 8 bits, which changes none of these.
  */
 const wholeNumbers = (rows: number, width: number): Float32Array =>

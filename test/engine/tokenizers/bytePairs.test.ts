@@ -47,7 +47,7 @@ describe("training", () => {
     await expect(trainBytePairs(["abc"], ended)).rejects.toThrow("<|endoftext|>, got 256; use 257 or more");
   });
 
-  test("reports progress and can be cancelled", async () => {
+  test("reports progress and can be canceled", async () => {
     const seen: number[] = [];
     await trainBytePairs([TEXT], { vocabSize: 280, onProgress: (fraction) => seen.push(fraction) });
     expect(seen.at(-1)).toBe(1);

@@ -86,7 +86,7 @@ describe.skipIf(!shakespeare)("a document of 5 MB (skipped without the test data
     expect(milliseconds).toBeLessThan(kind === "characters" ? 500 : 2000);
   });
 
-  test("lets others run meanwhile, and can be cancelled", async () => {
+  test("lets others run meanwhile, and can be canceled", async () => {
     const tokenizer = await trainBytePairs([text.slice(0, 200_000)], { vocabSize: 1000 });
     const controller = new AbortController();
     const ticks: number[] = [];

@@ -182,7 +182,7 @@ describe("what cannot work is told in one sentence", () => {
     await rm(join(dir, "tokenizer.json"));
     await refused(fineTuning(dir), /has no tokenizer/);
   });
-  test.each([SMALL, LORA])("quantised weights", async (set) => {
+  test.each([SMALL, LORA])("quantized weights", async (set) => {
     const [base, dir] = [await baseFolder("llama"), join(temporaryFolder(), "q")];
     await quantizeFolder(base, dir, 8, (_name, shape) => shape.length === 2 && shape.every((n) => n % 32 === 0));
     await saveTokenizer(await trainCharacters([TEXT]), dir);

@@ -58,7 +58,7 @@ describe("the learning-rate finder", () => {
     expect(await readdir(dir)).toEqual([]);
   });
 
-  test("ends at once when it is cancelled", async () => {
+  test("ends at once when it is canceled", async () => {
     const stop = new AbortController();
     const told: RatePoint[] = [];
     const report = (point: RatePoint) => {

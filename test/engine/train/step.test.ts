@@ -23,7 +23,7 @@ describe("loss and gradients are PyTorch's", () => {
   test.each(goldenDecoders)("$name", (golden) => expectCheck(gradsCheck(golden), "cpu", 1e-5));
 });
 
-describe("three optimisation steps are PyTorch's", () => {
+describe("three optimization steps are PyTorch's", () => {
   test.each(goldenDecoders)("$name", (golden) => expectCheck(stepsCheck(golden), "cpu", 1e-5));
 });
 

@@ -20,7 +20,7 @@ const sixDecoders = goldenDecoders.filter((_, i) => [0, 3, 4, 7, 8, 11].includes
 const laws: Readonly<Record<string, readonly [(golden: GoldenDecoder) => Check, readonly GoldenDecoder[]]>> = {
   "every named value is what the graph says, and logits are PyTorch's": [forwardCheck, sixDecoders],
   "the loss for evaluation is PyTorch's": [lossCheck, sixDecoders],
-  "three optimisation steps are PyTorch's": [stepsCheck, sixDecoders],
+  "three optimization steps are PyTorch's": [stepsCheck, sixDecoders],
   "a step with dropout is what the graph says": [dropoutCheck, dropoutDecoders],
 };
 const [gated, parallel] = Object.values(familyDecoders) as [DecoderConfig, DecoderConfig];

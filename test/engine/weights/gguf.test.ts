@@ -260,7 +260,7 @@ test("the header tells where every tensor lies", async () => {
   expect(tensors.get("blk.0.ffn_down.weight")).toMatchObject({ type: "Q8_0", shape: [32, 64], length: 32 * 2 * 34 });
 });
 
-test("a cancelled conversion leaves nothing behind", async () => {
+test("a canceled conversion leaves nothing behind", async () => {
   const converted = convertGguf(golden("llama.gguf"), dir, { signal: AbortSignal.abort(new Error("enough")) });
   await expect(converted).rejects.toThrow("enough");
   expect(await readdir(dir)).toEqual([]);

@@ -113,7 +113,7 @@ describe("a safetensors file is refused:", () => {
   });
 });
 
-test("a model whose config.json is a list is not quantised", async () => {
+test("a model whose config.json is a list is not quantized", async () => {
   await writeSafetensors(join(dir, "model.safetensors"), new Map());
   await writeFile(join(dir, "config.json"), "[]");
   await expectRefused(() => quantizeFolder(dir, join(dir, "out"), 8, () => true), /is not a JSON object/);

@@ -204,7 +204,7 @@ describe("a folder", () => {
     expect(fractions.at(-1)).toBe(1);
   });
 
-  test("of many rows is quantised in pieces as it is in one", async () => {
+  test("of many rows is quantized in pieces as it is in one", async () => {
     const [rows, width] = [70_000, 64];
     const values = Float32Array.from({ length: rows * width }, (_, i) => ((i * 7919) % 1009) - 504);
     await save({ w: f32([rows, width], values) });
@@ -225,19 +225,19 @@ describe("a folder", () => {
   ])("with %s in a matrix is refused by name, and nothing is left behind", async (_, value) => {
     await save({ ...model(), "wte.weight": f32([7, 64], normals(7 * 64, "wte").fill(value, 100, 101)) });
     await expect(quantizeFolder(dir, out(), 8, choose)).rejects.toThrow(
-      /the tensor "wte\.weight" has values that are not finite, which cannot be quantised; .*\.$/,
+      /the tensor "wte\.weight" has values that are not finite, which cannot be quantized; .*\.$/,
     );
     expect(await readdir(out())).toEqual([]);
   });
 
-  test("with a matrix that is quantised already is refused", async () => {
+  test("with a matrix that is quantized already is refused", async () => {
     await save({ ...model(), "wte.weight.scales": f32([7, 2], new Float32Array(14)) });
     await expect(quantizeFolder(dir, out(), 8, choose)).rejects.toThrow(
-      /the tensor "wte\.weight" of type F32 is quantised already/,
+      /the tensor "wte\.weight" of type F32 is quantized already/,
     );
   });
 
-  test("stops when it is cancelled, and leaves nothing behind", async () => {
+  test("stops when it is canceled, and leaves nothing behind", async () => {
     await save(model());
     const controller = new AbortController();
     const stopped = quantizeFolder(dir, out(), 8, choose, {

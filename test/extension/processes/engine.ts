@@ -1,7 +1,7 @@
 /**
- * A real engine process with a small service: the shell of src/worker around handlers whose behaviour the test asks for.
+ * A real engine process with a small service: the shell of src/worker around handlers whose behavior the test asks for.
  *
- * generate "prompt": answers it back; "sleep" waits to be cancelled; "abort" and "exit" end the process.
+ * generate "prompt": answers it back; "sleep" waits to be canceled; "abort" and "exit" end the process.
  */
 
 import type { GenerateResult } from "../../../src/protocol/engineApi";
@@ -23,7 +23,7 @@ export function engineService() {
         for (;;);
       }
       if (prompt !== "sleep") return result(prompt);
-      return new Promise((resolve) => signal.addEventListener("abort", () => resolve(result("cancelled"))));
+      return new Promise((resolve) => signal.addEventListener("abort", () => resolve(result("canceled"))));
     },
   };
 }

@@ -22,7 +22,7 @@ export interface ArchitectureNode {
   /** Of the model's parameters. */
   readonly share: number;
   readonly bytes: number;
-  /** What quantising a weight cost, where it did. */
+  /** What quantizing a weight cost, where it did. */
   readonly relativeError: number | null;
   /** The block that it is in. */
   readonly layer: number | null;

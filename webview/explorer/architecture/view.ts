@@ -205,7 +205,7 @@ function drawRow(
 function titleOf(node: ArchitectureNode, inspection: Inspection | null): string {
   if (node.kind === "module") return node.detail;
   const run = node.kind === "value" && inspection ? `\n${runText(inspection)}` : "";
-  const error = node.relativeError === null ? "" : `\n${t("quantising error {0}", formatPercent(node.relativeError))}`;
+  const error = node.relativeError === null ? "" : `\n${t("quantizing error {0}", formatPercent(node.relativeError))}`;
   return `${node.name} ${node.shape ? formatShape(node.shape) : ""}\n${node.detail}${error}${run}`;
 }
 

@@ -49,7 +49,7 @@ function drawRow(branches: readonly Branch[], branch: Branch, level: number, isS
   const own = spans ? visibleText(textOf(spans.slice(from))) : steps.map(writtenLabel).join("");
   const bits = `${bitsOf(all).toFixed(1)} bits`;
   const end =
-    reason === null ? t("writing…") : reason === "eos" ? t("end of text") : reason === "cancelled" ? t("stopped") : "";
+    reason === null ? t("writing…") : reason === "eos" ? t("end of text") : reason === "canceled" ? t("stopped") : "";
   const item = el(
     "li",
     {

@@ -253,7 +253,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
     } catch (error) {
       if (isOver()) return;
       if (!abort.signal.aborted) say(error);
-      change(id, { reason: "cancelled" });
+      change(id, { reason: "canceled" });
     }
     // What was written, as the tokens of a text: also of what was stopped.
     try {

@@ -45,7 +45,7 @@ export function createStreamMap(
     isEncoder = value === "encoder";
     void load();
   });
-  const curve = checkbox(t("Logarithmic colours"), isLog, (checked) => {
+  const curve = checkbox(t("Logarithmic colors"), isLog, (checked) => {
     isLog = checked;
     draw();
   });
@@ -218,7 +218,7 @@ const QUANTITIES: Readonly<Record<Quantity, { readonly name: () => string; reado
     name: () => t("Cosine to the layer before"),
     says: () =>
       t(
-        "The cosine between a token’s vector before and after a layer; the colour is 1 − cosine, so strong is turned far.",
+        "The cosine between a token’s vector before and after a layer; the color is 1 − cosine, so strong is turned far.",
       ),
   },
 };

@@ -153,7 +153,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
       "p",
       { class: "small muted" },
       t(
-        "Click a part, or choose it by arrow keys and Enter: off, doubled, and as it was. The slider sets any factor. The numbers are factors of what the part adds to the residual stream; the colours show how far they are from 1.",
+        "Click a part, or choose it by arrow keys and Enter: off, doubled, and as it was. The slider sets any factor. The numbers are factors of what the part adds to the residual stream; the colors show how far they are from 1.",
       ),
     ),
     parts.node,

@@ -4,7 +4,7 @@ import type { Lens } from "../../../src/protocol/traceApi";
 import type { TableData } from "../../charts/csv";
 import { visibleText } from "../../trace/tokens/layout";
 
-/** What the colour of a cell stands for. */
+/** What the color of a cell stands for. */
 export type LensColor = "probability" | "entropy" | "tracked";
 
 export interface LensCell {

@@ -47,7 +47,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
   const said = el("p", { class: "small muted" });
   const problem = createProblem(() => void restart());
   const notFound = el("span", { class: "small", attrs: { role: "status" } });
-  const colors = dropdown(t("Colour of the cells"), (value) => {
+  const colors = dropdown(t("Color of the cells"), (value) => {
     color = value as LensColor;
     draw();
   });

@@ -64,7 +64,7 @@ export function createCellPanel(save: Save): CellPanel {
     el(
       "p",
       { class: "small muted" },
-      t("By dimension of the head; the colours of each row are relative to its largest value."),
+      t("By dimension of the head; the colors of each row are relative to its largest value."),
     ),
     strip.node,
     el("h3", { class: "subheading" }, t("The largest terms of q · k")),

@@ -91,7 +91,7 @@ export const pairText = (from: string | number, to: string | number): string => 
 /** What a head computes on the way to its pattern, one after the other. */
 export type Stage = "scores" | "masked" | "pattern";
 
-/** How weights become colours and lines. */
+/** How weights become colors and lines. */
 export type Scale = "linear" | "log" | "withoutFirst" | "byRow";
 
 /** The strongest keys that a query looks at, strongest first, of a pattern with so many columns. */

@@ -113,7 +113,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     if (stage !== "pattern" && scale !== "byRow") scale = "linear";
     load();
   });
-  const scalePicker = dropdown(t("Colours"), (value) => {
+  const scalePicker = dropdown(t("Colors"), (value) => {
     scale = value as Scale;
     explorer?.shading.set({ scale });
     updatePickers();
@@ -168,10 +168,10 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     },
     save,
   );
-  const kindPart = labelled(t("From and to"), kindPicker.node);
+  const kindPart = labeled(t("From and to"), kindPicker.node);
   kindPart.classList.add("wide");
-  const stagePart = labelled(t("Stage"), stagePicker.node);
-  const countPart = labelled(t("Lines of each token"), countPicker.node);
+  const stagePart = labeled(t("Stage"), stagePicker.node);
+  const countPart = labeled(t("Lines of each token"), countPicker.node);
   const shading = shadingControls(explorer);
   const main = el(
     "div",
@@ -189,11 +189,11 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     "div",
     { class: "pickers" },
     kindPart,
-    labelled(t("Layer"), layerPicker.node),
-    labelled(t("Head"), headPicker.node),
-    labelled(t("Picture"), formPicker.node),
+    labeled(t("Layer"), layerPicker.node),
+    labeled(t("Head"), headPicker.node),
+    labeled(t("Picture"), formPicker.node),
     stagePart,
-    labelled(t("Colours"), scalePicker.node),
+    labeled(t("Colors"), scalePicker.node),
     countPart,
   );
   section.body.append(empty, pickers, problem.node, parts);
@@ -277,7 +277,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
         ? t("From each token on the left to those on the right that it looks at.")
         : t("Rows are queries, columns are keys."),
       shown.stage !== "pattern" && NOTES[shown.stage](),
-      form === "matrix" && scale === "byRow" && t("The colours of each row are relative to its largest value."),
+      form === "matrix" && scale === "byRow" && t("The colors of each row are relative to its largest value."),
       window !== null && t("This layer sees the last {0} tokens only.", window),
       shown.inspection.base && t("Of the changed run."),
     ]
@@ -295,7 +295,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     const maxima = scale === "byRow" || !isPattern || withoutFirst ? rowMaxima(values, [rows, cols], hiding(of)) : null;
     const hidden = hiding(of);
     heatmap.show({
-      title: scale === "linear" ? title : `${title}, ${t("colours: {0}", SCALES[scale]())}`,
+      title: scale === "linear" ? title : `${title}, ${t("colors: {0}", SCALES[scale]())}`,
       rows,
       cols,
       values: scale === "byRow" && maxima ? byRow(values, cols, maxima) : values,
@@ -317,7 +317,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       : "";
   };
 
-  /** The cells that are not coloured: without a value, or left out. */
+  /** The cells that are not colored: without a value, or left out. */
   const hiding = ({ masked, stage: of }: Shown): Masked | null => {
     if (scale !== "withoutFirst" || of !== "pattern") return masked;
     return (query, key) => key === 0 || (masked?.(query, key) ?? false);
@@ -499,7 +499,7 @@ function shadingControls(explorer: ViewContext["explorer"]): HTMLElement | null 
   const said = el(
     "span",
     { class: "small muted" },
-    t("Relative to the largest weight; without the first token where the colours are."),
+    t("Relative to the largest weight; without the first token where the colors are."),
   );
   const draw = () => {
     const { on: isOn, mean } = shading.get();
@@ -519,7 +519,7 @@ function shadingControls(explorer: ViewContext["explorer"]): HTMLElement | null 
 }
 
 /** A control with its name above it, which screen readers have from the control itself. */
-const labelled = (name: string, control: HTMLElement): HTMLElement =>
+const labeled = (name: string, control: HTMLElement): HTMLElement =>
   el("div", { class: "picker" }, el("span", { class: "small muted", attrs: { "aria-hidden": "true" } }, name), control);
 
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => ({ value: String(i), label: String(i) }));

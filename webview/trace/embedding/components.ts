@@ -12,7 +12,7 @@ import { createProblem } from "../../parts/problem";
 import type { ViewContext } from "../inspection";
 import { searched } from "../nextToken/layout";
 import { runText } from "../provenance";
-import { labelOf } from "./neighbours";
+import { labelOf } from "./neighbors";
 import { hasSameVocabulary, hasVocabulary, type Place, selectedAt, selectionOf, stackOf } from "./place";
 
 /** Pairs of components, as they are written in the choice. */

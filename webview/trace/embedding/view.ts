@@ -20,7 +20,7 @@ import { createCosines } from "./cosines";
 import "./embedding.css";
 import { createProblem } from "../../parts/problem";
 import { comparedPlaces, type EmbeddingPart, embeddingParts, norm, rowOf, stack } from "./layout";
-import { createNeighbours } from "./neighbours";
+import { createNeighbors } from "./neighbors";
 import { placeOf } from "./place";
 
 export function createEmbeddingView({ section: makeSection, selection, save, explorer }: ViewContext): View {
@@ -165,18 +165,18 @@ function createCompared(context: Pick<ViewContext, "selection" | "save">) {
   });
   const cosines = createCosines(context);
   const components = createComponents(context);
-  const neighbours = createNeighbours(context, components.add);
+  const neighbors = createNeighbors(context, components.add);
   const node = el(
     "div",
     { class: "compared" },
     el("div", { class: "lens-controls" }, el("span", {}, t("Compare the vectors at")), picker.node),
-    el("div", { class: "compared-parts" }, cosines.node, neighbours.node),
+    el("div", { class: "compared-parts" }, cosines.node, neighbors.node),
     components.node,
   );
   const show = () => {
     if (!inspection) return;
     const place = placeOf(inspection, name);
-    for (const part of [neighbours, cosines, components]) part.show(place);
+    for (const part of [neighbors, cosines, components]) part.show(place);
   };
   return {
     node,

@@ -11,7 +11,7 @@ export interface ChipBox {
   readonly height: number;
   readonly text: string;
   readonly below: string;
-  /** Null of a chip without a colour of its own. */
+  /** Null of a chip without a color of its own. */
   readonly fill: Rgb | null;
 }
 
@@ -28,7 +28,7 @@ const MARGIN = 8;
 const BLACK: Rgb = [0, 0, 0];
 const WHITE: Rgb = [255, 255, 255];
 
-/** Of the theme's two colours for text and ground, the one that reads on a colour; where neither does, black or white. */
+/** Of the theme's two colors for text and ground, the one that reads on a color; where neither does, black or white. */
 export function inkOn(color: Rgb, { foreground, background }: Theme): Rgb {
   const best = (a: Rgb, b: Rgb) => (contrast(color, a) >= contrast(color, b) ? a : b);
   const ink = best(foreground, background);
@@ -51,11 +51,11 @@ export function chipShapes(parts: readonly ChipPart[]): ShapePicture {
       const ground = fill ?? mix(theme.background, theme.foreground);
       const color = inkOn(ground, theme);
       const [x, y] = [chip.x + MARGIN, chip.y + top];
-      const centre = { kind: "text", x: x + width / 2, color, anchor: "middle" } as const;
+      const center = { kind: "text", x: x + width / 2, color, anchor: "middle" } as const;
       shapes.push(
         { kind: "rect", x, y, width, height, fill: ground, stroke: theme.border, radius: 3 },
-        { ...centre, y: y + 11, text, size: 12 },
-        { ...centre, y: y + height - 8, text: below, size: 10 },
+        { ...center, y: y + 11, text, size: 12 },
+        { ...center, y: y + height - 8, text: below, size: 10 },
       );
       right = Math.max(right, x + width);
     }
@@ -64,5 +64,5 @@ export function chipShapes(parts: readonly ChipPart[]): ShapePicture {
   return { title: parts.map(({ title }) => title).join(", "), width: right + MARGIN, height: top, shapes };
 }
 
-/** As the chips' own colour is mixed in theme.css. */
+/** As the chips' own color is mixed in theme.css. */
 const mix = (a: Rgb, b: Rgb): Rgb => [0, 1, 2].map((i) => 0.92 * (a[i] as number) + 0.08 * (b[i] as number)) as never;

@@ -16,14 +16,14 @@ export interface ShownChips {
   /** What is written below a token, and what is said of it on hover. */
   readonly below: (token: TokenSpan, index: number) => string;
   readonly title: (token: TokenSpan, index: number) => string;
-  /** A number for each token, not a number where there is none, and its colour; null leaves the chips without. */
+  /** A number for each token, not a number where there is none, and its color; null leaves the chips without. */
   readonly colors: { readonly values: Float32Array; readonly scale: (theme: Theme) => ColorScale } | null;
 }
 
 export interface Chips {
   readonly node: HTMLElement;
   readonly show: (shown: ShownChips) => void;
-  /** The colours again, of another theme. */
+  /** The colors again, of another theme. */
   readonly paint: () => void;
   readonly mark: (index: number) => void;
   /** Sets off the tokens that are of the same text as one in another list. */

@@ -1,5 +1,5 @@
 /**
- * The tokens of the text as chips in reading order, coloured by how well the run expected them, and beside them another
+ * The tokens of the text as chips in reading order, colored by how well the run expected them, and beside them another
  * model's tokens of the same text; chooses the token that all views show.
  */
 
@@ -78,7 +78,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
   const legend = el("div", { class: "legend" });
   const problem = createProblem(() => void expect());
 
-  const colors = dropdown(t("Colour of the tokens"), (value) => {
+  const colors = dropdown(t("Color of the tokens"), (value) => {
     color = value as Color;
     below = color === "none" ? "id" : "color";
     void expect();
@@ -197,7 +197,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
     const colored = expected !== null && color !== "none";
     colors.update(
       [
-        { value: "none", label: t("No colour") },
+        { value: "none", label: t("No color") },
         ...(["probability", "surprisal", "entropy"] as const).map((value) => ({ value, label: colorName(value) })),
       ],
       color,
@@ -207,7 +207,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
         { value: "id", label: t("Below: id") },
         { value: "position", label: t("Below: position") },
         { value: "bytes", label: t("Below: bytes") },
-        ...(colored ? [{ value: "color", label: t("Below: the colour’s number") }] : []),
+        ...(colored ? [{ value: "color", label: t("Below: the color’s number") }] : []),
       ],
       below,
     );

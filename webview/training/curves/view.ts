@@ -44,7 +44,7 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
   let others: readonly Run[] = [];
   let choices = first;
 
-  /** `one` has the lines of a run. Of several runs each has one colour; an `alone` panel shows the first run only. */
+  /** `one` has the lines of a run. Of several runs each has one color; an `alone` panel shows the first run only. */
   const panel = (
     name: string,
     title: string,
@@ -215,7 +215,7 @@ function scalesOf(choices: CurveChoices): Scales {
 
 const formatMany = (n: number): string => (n < 1e6 ? formatCount(n) : `${Number((n / 1e6).toPrecision(4))} M`);
 
-/** Of a run among others: its own colour and dashes, and no line for each step behind the smoothed ones. */
+/** Of a run among others: its own color and dashes, and no line for each step behind the smoothed ones. */
 const beside = (name: string, index: number, lines: readonly Line[]): Line[] =>
   lines
     .filter(({ style }) => style !== "faint")

@@ -19,7 +19,7 @@ export interface PaintedView {
   readonly show: (run: Run, checkpoints: readonly CheckpointInfo[]) => void;
 }
 
-/** Bits that have the strongest colour: one chance in 256. */
+/** Bits that have the strongest color: one chance in 256. */
 const MOST_BITS = 8;
 const NEWEST = "newest";
 
@@ -142,7 +142,7 @@ export function createPaintedView(
     readout.textContent =
       painted && piece
         ? describe(painted, piece)
-        : t("Stronger colours cost more, up to {0} bits. Point at a token, or use the arrow keys.", MOST_BITS);
+        : t("Stronger colors cost more, up to {0} bits. Point at a token, or use the arrow keys.", MOST_BITS);
   };
   text.addEventListener("pointermove", ({ target }) => {
     const index = target instanceof HTMLElement ? target.dataset.piece : undefined;

@@ -1,6 +1,6 @@
 /** The tokens of the vocabulary whose vectors point where the selected token's does. */
 
-import type { Neighbours, VocabularyToken } from "../../../src/protocol/traceApi";
+import type { Neighbors, VocabularyToken } from "../../../src/protocol/traceApi";
 import { el, fill } from "../../base/dom";
 import { formatValue } from "../../base/format";
 import { t } from "../../base/strings";
@@ -29,11 +29,11 @@ interface Shown {
   readonly title: string;
   /** Says what they are among. */
   readonly table: string;
-  readonly nearest: Neighbours["nearest"];
+  readonly nearest: Neighbors["nearest"];
 }
 
-/** `draw` is told a neighbour that is to be drawn among the vectors. */
-export function createNeighbours(
+/** `draw` is told a neighbor that is to be drawn among the vectors. */
+export function createNeighbors(
   { selection, save }: Pick<ViewContext, "selection" | "save">,
   draw: (token: VocabularyToken) => void,
 ) {
@@ -49,7 +49,7 @@ export function createNeighbours(
   });
   const says = el("p", { class: "small muted" });
   const problem = createProblem(() => void load());
-  const list = el("ol", { class: "bars neighbours" });
+  const list = el("ol", { class: "bars neighbors" });
   const data = createDataBar(
     {
       fileName: () => "nearest-tokens",
@@ -90,13 +90,13 @@ export function createNeighbours(
     tellBusy(node, heading, title, true);
     tellAwaited(list, "computed");
     try {
-      const { nearest } = await inspection.neighbours({ of, among, count: COUNT });
+      const { nearest } = await inspection.neighbors({ of, among, count: COUNT });
       if (place !== at || selectedAt(at, selection.get()) !== position || asked !== among) return;
       const table = asked === "head" ? t("the head’s rows") : embeddingsOf(at);
       shown = { inspection, title, table, nearest };
       tellBusy(node, heading, title, false);
       tellAwaited(list, "there");
-      fill(list, ...nearest.map((each) => neighbour(each, `${table}\n${runText(inspection)}`)));
+      fill(list, ...nearest.map((each) => neighbor(each, `${table}\n${runText(inspection)}`)));
       data.update();
     } catch (error) {
       if (place !== at) return;
@@ -107,7 +107,7 @@ export function createNeighbours(
     }
   };
 
-  const neighbour = ({ cosine, ...token }: Neighbours["nearest"][number], from: string) => {
+  const neighbor = ({ cosine, ...token }: Neighbors["nearest"][number], from: string) => {
     const fillBar = el("span", { class: "bar-fill" });
     fillBar.style.width = `${100 * Math.max(0, cosine)}%`;
     const press = () => draw(token);
@@ -185,7 +185,7 @@ const tableOf = (shown: Shown): TableData => ({
   columns: ["id", "token", "cosine"],
   rows: shown.nearest.length,
   row: (i) => {
-    const { id, token, cosine } = shown.nearest[i] as Neighbours["nearest"][number];
+    const { id, token, cosine } = shown.nearest[i] as Neighbors["nearest"][number];
     return [id, visibleText(token), cosine];
   },
 });

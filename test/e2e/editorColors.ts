@@ -1,4 +1,4 @@
-/** The colours behind a line of the editor, column by column. */
+/** The colors behind a line of the editor, column by column. */
 
 import type { Workbench } from "./workbench.ts";
 

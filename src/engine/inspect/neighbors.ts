@@ -6,7 +6,7 @@ import { type StackName, stackNamed } from "./interventions";
 import type { Trace } from "./trace";
 import { type AnyWeights, matrixShape, readRows, type StoredWeight, weightRows } from "./weightRows";
 
-export interface NeighboursOptions {
+export interface NeighborsOptions {
   /** A token of the vocabulary, or a value's vector at a position. */
   readonly of:
     | {
@@ -22,17 +22,17 @@ export interface NeighboursOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface Neighbour {
+export interface Neighbor {
   readonly id: number;
   readonly cosine: number;
 }
 
-/** The nearest by cosine, the nearest first; a token is no neighbour of its own. */
-export async function neighboursOf(
+/** The nearest by cosine, the nearest first; a token is no neighbor of its own. */
+export async function neighborsOf(
   model: AnyWeights,
   trace: Trace,
-  { of, among, count, signal }: NeighboursOptions,
-): Promise<Neighbour[]> {
+  { of, among, count, signal }: NeighborsOptions,
+): Promise<Neighbor[]> {
   const table = vocabularyTable(model, among, comparedStack(of));
   const vector =
     of.kind === "token" ? await tableRow(table, of.id) : vectorIn(trace, of.name, of.position, table.width);
@@ -44,7 +44,7 @@ export async function neighboursOf(
 }
 
 /** The stack whose vocabulary a token or a value is compared with. */
-export const comparedStack = (of: NeighboursOptions["of"]): StackName =>
+export const comparedStack = (of: NeighborsOptions["of"]): StackName =>
   of.kind === "value" ? stackOfValue(of.name) : (of.stack ?? "decoder");
 
 export const stackOfValue = (name: string): StackName => (name.startsWith(ENCODER) ? "encoder" : "decoder");
@@ -59,7 +59,7 @@ interface VocabularyTable {
 
 export function vocabularyTable(
   model: AnyWeights,
-  among: NeighboursOptions["among"],
+  among: NeighborsOptions["among"],
   stack?: StackName,
 ): VocabularyTable {
   const { prefix, cfg } = stackNamed(stack, model.cfg);
@@ -68,7 +68,7 @@ export function vocabularyTable(
   }
   const isHead = among === "head" && !cfg.tiedHead;
   const weight = model.weights.get(`${prefix}${isHead ? "head" : "embed.tokens"}.weight`) as StoredWeight;
-  // A quantised matrix is [out, in] whatever the layout.
+  // A quantized matrix is [out, in] whatever the layout.
   const byColumn = isHead && cfg.weightLayout === "inOut" && !("bits" in weight);
   return { weight, tokens: cfg.vocabSize, width: cfg.dEmbed, byColumn };
 }
@@ -97,7 +97,7 @@ function vectorIn(trace: Trace, name: string, position: number, width: number): 
       `${name} has no vectors of the ${width} numbers that tokens have in this model; choose a value of the residual stream.`,
     );
   }
-  if (!(position >= 0 && position < (T as number))) throw new Error(`neighbours: there is no position ${position}`);
+  if (!(position >= 0 && position < (T as number))) throw new Error(`neighbors: there is no position ${position}`);
   return value.data.subarray(position * width, (position + 1) * width);
 }
 
