@@ -1,5 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
   commandIds,
@@ -99,26 +98,6 @@ test("settings that choose a program, a device or a server belong to the machine
   const restricted = manifest.capabilities.untrustedWorkspaces.restrictedConfigurations;
   expect(restricted.sort()).toEqual(named(["engine.device", "engine.runtime", "hub.endpoint"]));
   for (const name of restricted) expect(properties[name]?.scope).toBe("machine");
-});
-
-describe("translations", () => {
-  const sources = readdirSync("src/extension", { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".ts"))
-    .map((file) => readFileSync(join("src/extension", file), "utf8"));
-  const texts = sources.flatMap((source) =>
-    [...source.matchAll(/l10n\.t\(\s*"((?:[^"\\]|\\.)*)"/g)].map((match) => JSON.parse(`"${match[1]}"`) as string),
-  );
-
-  test("the bundle has every sentence of the extension", () => {
-    const bundle = json("l10n/bundle.l10n.json");
-    expect(texts.length).toBeGreaterThan(100);
-    expect(texts.filter((text) => !(text in bundle))).toEqual([]);
-  });
-
-  test("every call of l10n.t has a sentence that can be found", () => {
-    const calls = sources.flatMap((source) => [...source.matchAll(/l10n\.t\(/g)]).length;
-    expect(texts.length).toBe(calls);
-  });
 });
 
 test("only src/extension imports vscode, and its pure modules do not", () => {

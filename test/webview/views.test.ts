@@ -219,21 +219,6 @@ async function sources() {
   return Promise.all(files.map(async (file) => ({ file, text: await readFile(`webview/${file}`, "utf8") })));
 }
 
-test("every sentence of the pages is written where it can be found, and can be translated", async () => {
-  const bundle = JSON.parse(await readFile("l10n/bundle.l10n.json", "utf8")) as object;
-  for (const { file, text } of await sources()) {
-    const sentences = [...text.matchAll(/\bt\(\s*("(?:[^"\\]|\\.)*")/g)].map(([, literal]) =>
-      JSON.parse(literal as string),
-    );
-    expect(
-      sentences.filter((sentence) => !(sentence in bundle)),
-      file,
-    ).toEqual([]);
-    // Where `t` itself is written, it is called with no sentence.
-    if (file !== "base/strings.ts") expect(sentences.length, file).toBe([...text.matchAll(/\bt\(/g)].length);
-  }
-});
-
 describe("every number on a page is a number of a run", () => {
   test("no page's code draws random numbers", async () => {
     const drawing = (await sources()).filter(({ text }) => /Math\s*\.\s*random|getRandomValues/.test(text));
