@@ -2,14 +2,14 @@
 
 import { resolve } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type Edit, type ScoredToken, Scores } from "../../src/extension/surprisal/scores";
-import { costOf, peaksOf, shadedOf, stepOf } from "../../src/extension/surprisal/shading";
-import { type Ask, asRead, nextSlice, type Source, score } from "../../src/extension/surprisal/slices";
-import { scoredTokenText, statusText, statusTooltip } from "../../src/extension/surprisal/text";
-import type { EngineApi } from "../../src/protocol/engineApi";
-import { type Client, connect, serve } from "../../src/protocol/rpc";
-import { engineService } from "../../src/worker/service";
-import { portPair } from "../helpers/portPair";
+import { type Edit, type ScoredToken, Scores } from "../../../src/extension/surprisal/scores";
+import { costOf, peaksOf, shadedOf, stepOf } from "../../../src/extension/surprisal/shading";
+import { type Ask, asRead, nextSlice, type Source, score } from "../../../src/extension/surprisal/slices";
+import { scoredTokenText, statusText, statusTooltip } from "../../../src/extension/surprisal/text";
+import type { EngineApi } from "../../../src/protocol/engineApi";
+import { type Client, connect, serve } from "../../../src/protocol/rpc";
+import { engineService } from "../../../src/worker/service";
+import { portPair } from "../../helpers/portPair";
 
 const dir = resolve(import.meta.dirname, "../../media/model");
 let engine: Client<EngineApi, Record<never, never>>;

@@ -1,9 +1,9 @@
 import { describe, expect, test, vi } from "vitest";
-import { aboutOf, type Engine, TrainingRun } from "../../src/extension/runs/trainingRun";
-import type { EngineApi, TrainEvent, TrainResult } from "../../src/protocol/engineApi";
-import { connect, type Handlers, isCanceled, serve } from "../../src/protocol/rpc";
-import type { RunState } from "../../src/protocol/webviewApi";
-import { portPair } from "../helpers/portPair";
+import { aboutOf, type Engine, TrainingRun } from "../../../src/extension/runs/trainingRun";
+import type { EngineApi, TrainEvent, TrainResult } from "../../../src/protocol/engineApi";
+import { connect, type Handlers, isCanceled, serve } from "../../../src/protocol/rpc";
+import type { RunState } from "../../../src/protocol/webviewApi";
+import { portPair } from "../../helpers/portPair";
 
 const request = {
   kind: "train",

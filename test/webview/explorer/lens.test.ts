@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Lens } from "../../src/protocol/traceApi";
+import type { Lens } from "../../../src/protocol/traceApi";
 import {
   columnsOf,
   lensTable,
@@ -7,7 +7,7 @@ import {
   placeLabel,
   rankPath,
   shownPlaces,
-} from "../../webview/explorer/lens/layout";
+} from "../../../webview/explorer/lens/layout";
 
 const PLACES = ["blocks.0.residPre", "blocks.0.residMid", "blocks.0.residPost"];
 

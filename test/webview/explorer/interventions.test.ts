@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { Attribution, Intervention, Part } from "../../src/protocol/traceApi";
-import { placeText } from "../../webview/explorer/interventionChips";
+import type { Attribution, Intervention, Part } from "../../../src/protocol/traceApi";
+import { placeText } from "../../../webview/explorer/interventionChips";
 import {
   attributedRows,
   attributionTable,
@@ -13,8 +13,8 @@ import {
   sweepTable,
   withFactor,
   withPatch,
-} from "../../webview/explorer/interventions/layout";
-import { tinyTranslation } from "./tinyTranslation";
+} from "../../../webview/explorer/interventions/layout";
+import { tinyTranslation } from "../tinyTranslation";
 
 const HEADS = 4;
 const decoder: Stack = { stack: undefined, layers: 2, heads: HEADS, crosses: false };

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { Scrub } from "../../src/extension/explore/scrub";
-import type { CheckpointInfo, EngineApi, TraceInfo } from "../../src/protocol/engineApi";
-import { connect, serve } from "../../src/protocol/rpc";
-import { portPair } from "../helpers/portPair";
-import { tinyTrace } from "../webview/tinyTrace";
+import { Scrub } from "../../../src/extension/explore/scrub";
+import type { CheckpointInfo, EngineApi, TraceInfo } from "../../../src/protocol/engineApi";
+import { connect, serve } from "../../../src/protocol/rpc";
+import { portPair } from "../../helpers/portPair";
+import { tinyTrace } from "../../webview/tinyTrace";
 
 /** The part of the engine that a scrubber asks, with the checkpoints of one run. */
 function engineOf(steps: readonly number[]) {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import type { TokenSpan } from "../../src/protocol/engineApi";
-import { charactersPerToken, chipGroups, tokenChips, tokensOver } from "../../webview/trace/tokens/layout";
-import { tinyTrace } from "./tinyTrace";
+import type { TokenSpan } from "../../../src/protocol/engineApi";
+import { charactersPerToken, chipGroups, tokenChips, tokensOver } from "../../../webview/trace/tokens/layout";
+import { tinyTrace } from "../tinyTrace";
 
 /** Tokens of whole characters, one for each string. */
 function spans(...texts: string[]): TokenSpan[] {

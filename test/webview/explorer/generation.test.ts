@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { GenerationStep } from "../../src/protocol/traceApi";
+import type { GenerationStep } from "../../../src/protocol/traceApi";
 import {
   type Branch,
   bitsOf,
@@ -16,7 +16,7 @@ import {
   textOf,
   treeRows,
   writtenAt,
-} from "../../webview/explorer/generation/layout";
+} from "../../../webview/explorer/generation/layout";
 
 const settings: Settings = {
   temperature: 1,

@@ -6,15 +6,22 @@ import {
   maxAbs,
   type Rgb,
   sequentialScale,
-} from "../../webview/charts/colorScale";
-import { toCsv } from "../../webview/charts/csv";
-import { cellAt, layoutGrid, moveCell, scrollToCell, tickStep, visibleCells } from "../../webview/charts/heatmapLayout";
-import { lineSvg } from "../../webview/charts/lineSvg";
-import { decimate, indexAt, smooth, ticks } from "../../webview/charts/series";
-import { toJson } from "../../webview/parts/tableJson";
-import { createInspection } from "../../webview/trace/inspection";
-import { type ThemeKind, themes } from "./themes";
-import { tinyTrace } from "./tinyTrace";
+} from "../../../webview/charts/colorScale";
+import { toCsv } from "../../../webview/charts/csv";
+import {
+  cellAt,
+  layoutGrid,
+  moveCell,
+  scrollToCell,
+  tickStep,
+  visibleCells,
+} from "../../../webview/charts/heatmapLayout";
+import { lineSvg } from "../../../webview/charts/lineSvg";
+import { decimate, indexAt, smooth, ticks } from "../../../webview/charts/series";
+import { toJson } from "../../../webview/parts/tableJson";
+import { createInspection } from "../../../webview/trace/inspection";
+import { type ThemeKind, themes } from "../themes";
+import { tinyTrace } from "../tinyTrace";
 
 const square = {
   left: 50,

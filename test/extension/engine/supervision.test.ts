@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { afterCrash, type Crash, explainExit } from "../../src/extension/engine/supervision";
+import { afterCrash, type Crash, explainExit } from "../../../src/extension/engine/supervision";
 
 const crash = (at: number, more: Partial<Crash> = {}): Crash => ({
   at,

@@ -7,10 +7,10 @@ import {
   importedName,
   precisions,
   typedModel,
-} from "../../src/extension/models/importChoices";
-import { progressText, shareDone } from "../../src/extension/models/importProgress";
-import { moduleNode } from "../../src/extension/models/moduleNodes";
-import type { ImportProgress, ModuleTree } from "../../src/protocol/engineApi";
+} from "../../../src/extension/models/importChoices";
+import { progressText, shareDone } from "../../../src/extension/models/importProgress";
+import { moduleNode } from "../../../src/extension/models/moduleNodes";
+import type { ImportProgress, ModuleTree } from "../../../src/protocol/engineApi";
 
 test.each([
   ["facebook/opt-125m", "facebook/opt-125m"],

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import { type EndTurn, RunQueue } from "../../src/extension/runs/runQueue";
-import { isCanceled } from "../../src/protocol/rpc";
+import { type EndTurn, RunQueue } from "../../../src/extension/runs/runQueue";
+import { isCanceled } from "../../../src/protocol/rpc";
 
 let queue: RunQueue;
 let told: string[][];

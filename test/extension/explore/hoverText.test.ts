@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { codeSpan, hoverText, visible } from "../../src/extension/explore/hoverText";
+import { codeSpan, hoverText, visible } from "../../../src/extension/explore/hoverText";
 
 const span = { id: 412, token: "Ġfox", start: 7, end: 11, special: false, bytes: new TextEncoder().encode(" fox") };
 const place = { start: { line: 0, character: 7 }, end: { line: 0, character: 11 } };

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { random } from "../../src/engine/random";
-import { shape, withoutLoop } from "../../src/extension/complete/shape";
-import { type Place, restOf, type Suggestion } from "../../src/extension/complete/suggestion";
-import { holdsSecrets, isOnFor, type Situation, whyNot } from "../../src/extension/complete/whether";
-import { isAt, readTokens } from "../../src/extension/complete/why";
-import { afterUnknown, promptStart, promptText } from "../../src/extension/complete/window";
+import { random } from "../../../src/engine/random";
+import { shape, withoutLoop } from "../../../src/extension/complete/shape";
+import { type Place, restOf, type Suggestion } from "../../../src/extension/complete/suggestion";
+import { holdsSecrets, isOnFor, type Situation, whyNot } from "../../../src/extension/complete/whether";
+import { isAt, readTokens } from "../../../src/extension/complete/why";
+import { afterUnknown, promptStart, promptText } from "../../../src/extension/complete/window";
 
 const place = (before: string, more: Partial<Place> = {}): Place => ({
   uri: "file:///a.txt",

@@ -1,6 +1,6 @@
 import { deserialize, serialize } from "node:v8";
 import { expect, test } from "vitest";
-import { ownBuffers } from "../../src/extension/webviews/ownBuffers";
+import { ownBuffers } from "../../../src/extension/webviews/ownBuffers";
 
 test("arrays that came from another process are sent without the rest of its message", () => {
   // As child processes send them: one buffer, which all arrays of the message are windows into.

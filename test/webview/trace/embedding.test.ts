@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { anglesOf } from "../../src/engine/nn/rotary";
-import { pointAt, scatterScene } from "../../webview/charts/scatterLayout";
-import { comparedPlaces, cosineMatrix } from "../../webview/trace/embedding/layout";
-import { type Rotary, rotaryAngles } from "../../webview/trace/embedding/rotary";
-import { tinyTrace } from "./tinyTrace";
+import { anglesOf } from "../../../src/engine/nn/rotary";
+import { pointAt, scatterScene } from "../../../webview/charts/scatterLayout";
+import { comparedPlaces, cosineMatrix } from "../../../webview/trace/embedding/layout";
+import { type Rotary, rotaryAngles } from "../../../webview/trace/embedding/rotary";
+import { tinyTrace } from "../tinyTrace";
 
 const plain: Rotary = { kind: "rotary", dims: 8, theta: 10000, scaling: null, unrotatedLayers: [] };
 const yarn = { kind: "yarn", factor: 8, originalCtx: 64, betaFast: 32, betaSlow: 1, attentionFactor: 1.2 } as const;

@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { EngineClient, type EngineState } from "../../src/extension/engine/engineClient";
-import type { DeviceChoice } from "../../src/protocol/engineApi";
+import { EngineClient, type EngineState } from "../../../src/extension/engine/engineClient";
+import type { DeviceChoice } from "../../../src/protocol/engineApi";
 
 let folder: string;
 let script: string;
@@ -35,7 +35,7 @@ async function bundle(entry: string, outfile: string) {
       {
         name: "small service",
         setup: ({ onResolve }) =>
-          onResolve({ filter: /^\.\/service$/ }, () => ({ path: resolve("test/extension/processes/engine.ts") })),
+          onResolve({ filter: /^\.\/service$/ }, () => ({ path: resolve("test/extension/engine/processes/engine.ts") })),
       },
     ],
   });

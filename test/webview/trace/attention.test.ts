@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { Tracer } from "../../src/engine/inspect/trace";
-import type { TraceInfo } from "../../src/protocol/engineApi";
+import { Tracer } from "../../../src/engine/inspect/trace";
+import type { TraceInfo } from "../../../src/protocol/engineApi";
 import {
   type AttentionValue,
   attentionKinds,
@@ -18,11 +18,11 @@ import {
   shades,
   strongestKeys,
   strongestLines,
-} from "../../webview/trace/attention/layout";
-import { createInspection, matrixOf } from "../../webview/trace/inspection";
-import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from "../helpers/tinyModel";
-import { tinyTrace } from "./tinyTrace";
-import { tinyTranslation } from "./tinyTranslation";
+} from "../../../webview/trace/attention/layout";
+import { createInspection, matrixOf } from "../../../webview/trace/inspection";
+import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
+import { tinyTrace } from "../tinyTrace";
+import { tinyTranslation } from "../tinyTranslation";
 
 const { info, tensor } = tinyTrace("hello");
 const [kind] = attentionKinds(info);

@@ -10,10 +10,10 @@ import {
   statisticsOf,
   vectorNames,
   wrapped,
-} from "../../webview/explorer/hiddenStates/layout";
-import { matrixOf } from "../../webview/trace/inspection";
-import { tinyTrace } from "./tinyTrace";
-import { tinyTranslation } from "./tinyTranslation";
+} from "../../../webview/explorer/hiddenStates/layout";
+import { matrixOf } from "../../../webview/trace/inspection";
+import { tinyTrace } from "../tinyTrace";
+import { tinyTranslation } from "../tinyTranslation";
 
 const { info, tensor } = tinyTrace("hello");
 

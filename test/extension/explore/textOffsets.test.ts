@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { inDocument, inRun, tokenAtOffset } from "../../src/extension/explore/textOffsets";
-import { isKnown } from "../../src/extension/models/modelFolders";
+import { inDocument, inRun, tokenAtOffset } from "../../../src/extension/explore/textOffsets";
+import { isKnown } from "../../../src/extension/models/modelFolders";
 
 test("offsets in a document with two-character line breaks are found from those in the text that was run, and back", () => {
   const text = "a\r\nb\r\n🐈c";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import type { SamplerView } from "../../src/protocol/traceApi";
-import { distributionTable, sampled, typedSetting } from "../../webview/trace/nextToken/layout";
+import type { SamplerView } from "../../../src/protocol/traceApi";
+import { distributionTable, sampled, typedSetting } from "../../../webview/trace/nextToken/layout";
 
 const token = (id: number, probability: number, rank: number) => ({
   id,

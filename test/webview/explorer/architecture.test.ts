@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { type ArchitectureNode, architecture, firstOpen, shownRows } from "../../webview/explorer/architecture/layout";
-import { tinyTrace } from "./tinyTrace";
+import {
+  type ArchitectureNode,
+  architecture,
+  firstOpen,
+  shownRows,
+} from "../../../webview/explorer/architecture/layout";
+import { tinyTrace } from "../tinyTrace";
 
 const flat = (node: ArchitectureNode): ArchitectureNode[] => [node, ...node.children.flatMap(flat)];
 

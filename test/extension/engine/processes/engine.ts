@@ -4,7 +4,7 @@
  * generate "prompt": answers it back; "sleep" waits to be canceled; "abort" and "exit" end the process.
  */
 
-import type { GenerateResult } from "../../../src/protocol/engineApi";
+import type { GenerateResult } from "../../../../src/protocol/engineApi";
 
 export function engineService() {
   return {

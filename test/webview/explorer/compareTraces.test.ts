@@ -1,20 +1,20 @@
 import { expect, test } from "vitest";
-import type { TraceDifference } from "../../src/protocol/traceApi";
-import { barScale } from "../../webview/charts/barChart";
+import type { TraceDifference } from "../../../src/protocol/traceApi";
+import { barScale } from "../../../webview/charts/barChart";
 import {
   relativeRows,
   relativeTable,
   runNames,
   sortedWeights,
   valueKinds,
-} from "../../webview/explorer/compareTraces/layout";
+} from "../../../webview/explorer/compareTraces/layout";
 import {
   alignTokens,
   matrixDifference,
   pairedTokens,
   positionBeside,
   wantedTokens,
-} from "../../webview/explorer/tracePair/layout";
+} from "../../../webview/explorer/tracePair/layout";
 
 /** Reads as `0-0 1-1 2-· 3-2`. */
 const aligned = (a: string, b: string) => {

@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { checkpointsOf, train, trainingExcerpt } from "../../src/engine";
-import { readCheckpoints, readReports, readRun, upTo } from "../../src/extension/runs/runReports";
+import { checkpointsOf, train, trainingExcerpt } from "../../../src/engine";
+import { readCheckpoints, readReports, readRun, upTo } from "../../../src/extension/runs/runReports";
 
 let dir: string;
 beforeEach(async () => {
