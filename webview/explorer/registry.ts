@@ -10,7 +10,7 @@ import type { View, ViewContext } from "../trace/inspection";
 import { createNextTokenView } from "../trace/nextToken/view";
 import { createTokensView } from "../trace/tokens/view";
 import { createArchitectureView } from "./architecture/view";
-import { createDifferencesView } from "./compareTraces/view";
+import { createCompareTracesView } from "./compareTraces/view";
 import { createGenerationView } from "./generation/view";
 import { createHiddenStatesView } from "./hiddenStates/view";
 import { createInterventionsView } from "./interventions/view";
@@ -37,5 +37,5 @@ export const viewKinds: readonly ViewKind[] = [
   { id: "lens", title: () => t("Logit lens"), create: createLensView, needsModel: true },
   { id: "generation", title: () => t("Generation"), create: createGenerationView },
   { id: "interventions", title: () => t("Interventions"), create: createInterventionsView },
-  { id: "compare", title: () => t("Compare"), create: createDifferencesView },
+  { id: "compare", title: () => t("Compare"), create: createCompareTracesView },
 ];

@@ -4,8 +4,8 @@ import { barScale } from "../../../webview/charts/barChart";
 import {
   relativeRows,
   relativeTable,
-  runNames,
   sortedWeights,
+  traceNames,
   valueKinds,
 } from "../../../webview/explorer/compareTraces/layout";
 import {
@@ -95,13 +95,13 @@ test("differences of a kind of value have a row for each layer, the last on top"
 
 test("runs are called by what differs between them", () => {
   const model = { dir: "/m", name: "stories", step: 100 };
-  expect(runNames(model, model)).toEqual(["this text", "other text"]);
-  expect(runNames(model, { dir: "/m/checkpoints/step-50", name: "stories", step: 50 })).toEqual([
+  expect(traceNames(model, model)).toEqual(["this text", "other text"]);
+  expect(traceNames(model, { dir: "/m/checkpoints/step-50", name: "stories", step: 50 })).toEqual([
     "step 100",
     "step 50",
   ]);
-  expect(runNames(model, { ...model, dir: "/m/checkpoints/step-100" })).toEqual(["this model", "other model"]);
-  expect(runNames(model, { dir: "/n", name: "poems", step: 100 })).toEqual(["stories", "poems"]);
+  expect(traceNames(model, { ...model, dir: "/m/checkpoints/step-100" })).toEqual(["this model", "other model"]);
+  expect(traceNames(model, { dir: "/n", name: "poems", step: 100 })).toEqual(["stories", "poems"]);
 });
 
 test("the most different weights come first", () => {

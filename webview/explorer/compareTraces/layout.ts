@@ -69,7 +69,7 @@ interface Named {
 }
 
 /** What two runs are called beside each other: by what differs between them. */
-export function runNames(a: Named, b: Named): readonly [string, string] {
+export function traceNames(a: Named, b: Named): readonly [string, string] {
   if (a.dir === b.dir) return [t("this text"), t("other text")];
   if (a.name !== b.name) return [a.name, b.name];
   // A checkpoint can be of the very step that its model is at.

@@ -12,12 +12,12 @@ import type { Selection } from "../../trace/inspection";
 import { tokensOf } from "../../trace/layers/layout";
 import { runText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
-import type { Pair } from "../tracePair/pair";
+import type { TracePair } from "../tracePair/tracePair";
 import { type RelativeRows, relativeRows, relativeTable, valueKinds } from "./layout";
 
 export interface RelativePart {
   readonly node: HTMLElement;
-  readonly show: (pair: Pair, difference: TraceDifference) => void;
+  readonly show: (pair: TracePair, difference: TraceDifference) => void;
 }
 
 /** Every model has it. */
@@ -26,7 +26,7 @@ const USUAL = "residPost";
 /** The layer, where there is one, and the token of a cell that is chosen are selected. */
 export function createRelativePart(save: Save, selection: Store<Selection>): RelativePart {
   let kind = USUAL;
-  let shown: { readonly pair: Pair; readonly difference: TraceDifference } | null = null;
+  let shown: { readonly pair: TracePair; readonly difference: TraceDifference } | null = null;
   let rows: RelativeRows | null = null;
 
   const title = el("h3", { class: "subheading" }, t("Relative difference of the values, by layer and token"));
@@ -42,15 +42,15 @@ export function createRelativePart(save: Save, selection: Store<Selection>): Rel
   /** What the columns stand for: all rows are values of one kind. */
   const tokens = () => {
     const name = rows?.names[0] ?? "";
-    return shown ? tokensOf(shown.pair.runs[0].trace, { name, dimensions: [] }).rows : [];
+    return shown ? tokensOf(shown.pair.inspections[0].trace, { name, dimensions: [] }).rows : [];
   };
-  const isOfSource = () => tokens() === shown?.pair.runs[0].trace.source?.tokens;
+  const isOfSource = () => tokens() === shown?.pair.inspections[0].trace.source?.tokens;
   const labels = () => tokens().map(tokenLabel);
   const data = createDataBar(
     {
       fileName: () => `relative-difference-${kind}`,
       table: () => rows && relativeTable(title.textContent ?? "", rows, labels()),
-      of: () => shown?.pair.runs,
+      of: () => shown?.pair.inspections,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },
@@ -85,7 +85,7 @@ export function createRelativePart(save: Save, selection: Store<Selection>): Rel
             position,
             formatValue(drawn.values[row * drawn.positions + position] as number),
           ),
-          `a: ${runText(pair.runs[0])} · b: ${runText(pair.runs[1])}`,
+          `a: ${runText(pair.inspections[0])} · b: ${runText(pair.inspections[1])}`,
         ].join("\n"),
     });
     data.update();

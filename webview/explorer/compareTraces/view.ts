@@ -1,6 +1,6 @@
 /** Two runs beside each other: of two texts, of two models of one tokenizer, or of a model and one of its checkpoints. */
 
-import "../tracePair/pair.css";
+import "../tracePair/tracePair.css";
 import type { CheckpointInfo } from "../../../src/protocol/engineApi";
 import { el } from "../../base/dom";
 import { formatCount, formatValue } from "../../base/format";
@@ -15,15 +15,15 @@ import { createDivergenceStrip } from "../tracePair/divergence";
 import { positionBeside } from "../tracePair/layout";
 import { createLensColumns } from "../tracePair/lensColumns";
 import { createNextTokensPair } from "../tracePair/nextTokens";
-import { isElsewhere, type Pair, refusal } from "../tracePair/pair";
-import { runNames } from "./layout";
+import { isElsewhere, refusal, type TracePair } from "../tracePair/tracePair";
+import { traceNames } from "./layout";
 import { createRelativePart } from "./relative";
 import { createWeightsPart } from "./weights";
 
 /** Of the checkpoints: the model as it is. */
 const NEWEST = "newest";
 
-export function createDifferencesView({ section: makeSection, selection, save, explorer }: ViewContext): View {
+export function createCompareTracesView({ section: makeSection, selection, save, explorer }: ViewContext): View {
   const section = makeSection(t("Compare"));
   // Only the Explorer has this view.
   const tools = explorer as ExplorerTools;
@@ -145,13 +145,13 @@ export function createDifferencesView({ section: makeSection, selection, save, e
     other = next;
   };
 
-  const pairNow = (): Pair | null => {
+  const pairNow = (): TracePair | null => {
     if (!current || !other) return null;
     const [a, b] = [current.trace, other.trace];
     const { token } = selection.get();
     return {
-      runs: [current, other],
-      names: runNames(a.model, b.model),
+      inspections: [current, other],
+      names: traceNames(a.model, b.model),
       positions: [Math.min(token, a.tokens.length - 1), positionBeside(token, a.tokens.length, b.tokens.length)],
     };
   };
@@ -164,11 +164,11 @@ export function createDifferencesView({ section: makeSection, selection, save, e
   const draw = async () => {
     const pair = pairNow();
     hint.hidden = pair !== null;
-    ofChanged.hidden = !pair?.runs[0].base;
+    ofChanged.hidden = !pair?.inspections[0].base;
     if (pair) ofChanged.textContent = t("“{0}” is the changed run.", pair.names[0]);
     section.summarize("");
     if (!pair) return hideCompared();
-    const [a, b] = pair.runs;
+    const [a, b] = pair.inspections;
     const isCurrent = () => current === a && other === b;
     tellAwaited(compared, "computed");
     try {

@@ -8,17 +8,17 @@ import { button } from "../../base/toolkit";
 import { createBarChart } from "../../charts/barChart";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
-import type { Pair } from "../tracePair/pair";
+import type { TracePair } from "../tracePair/tracePair";
 import { sortedWeights, weightsTable } from "./layout";
 
 export interface WeightsPart {
   readonly node: HTMLElement;
   /** Of two runs of one model there is nothing to show. */
-  readonly show: (pair: Pair) => void;
+  readonly show: (pair: TracePair) => void;
 }
 
 export function createWeightsPart(save: Save): WeightsPart {
-  let pair: Pair | null = null;
+  let pair: TracePair | null = null;
   let weights: readonly WeightDifference[] = [];
   const title = el("h3", { class: "subheading" }, t("Difference of the weights, by tensor"));
   const said = el("p", { class: "small muted" });
@@ -29,7 +29,7 @@ export function createWeightsPart(save: Save): WeightsPart {
     {
       fileName: () => "weights-difference",
       table: () => weightsTable(title.textContent ?? "", weights),
-      of: () => pair?.runs,
+      of: () => pair?.inspections,
       picture: chart.picture,
       svg: chart.svg,
     },
@@ -44,8 +44,8 @@ export function createWeightsPart(save: Save): WeightsPart {
     problem.clear();
     start.disabled = true;
     try {
-      const { dir } = asked.runs[1].trace.model;
-      const told = sortedWeights(await asked.runs[0].compareWeights(dir));
+      const { dir } = asked.inspections[1].trace.model;
+      const told = sortedWeights(await asked.inspections[0].compareWeights(dir));
       if (pair !== asked) return;
       weights = told;
       draw(asked);
@@ -56,7 +56,7 @@ export function createWeightsPart(save: Save): WeightsPart {
     }
   };
 
-  const draw = ({ names: [a, b] }: Pair) => {
+  const draw = ({ names: [a, b] }: TracePair) => {
     result.hidden = false;
     start.hidden = true;
     chart.show({
@@ -84,10 +84,10 @@ export function createWeightsPart(save: Save): WeightsPart {
   return {
     node,
     show(next) {
-      const folders = (of: Pair | null) => of?.runs.map(({ trace }) => trace.model.dir).join("\n");
+      const folders = (of: TracePair | null) => of?.inspections.map(({ trace }) => trace.model.dir).join("\n");
       const isSame = folders(pair) === folders(next);
       pair = next;
-      const [a, b] = next.runs;
+      const [a, b] = next.inspections;
       node.hidden = a.trace.model.dir === b.trace.model.dir;
       if (isSame && weights.length > 0) return draw(next);
       weights = [];

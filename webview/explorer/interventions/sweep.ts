@@ -12,7 +12,7 @@ import type { Inspection } from "../../trace/inspection";
 import { runText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
 import { interventionText } from "../interventionChips";
-import { probabilityAt } from "../tracePair/pair";
+import { probabilityAt } from "../tracePair/tracePair";
 import { NO_PART, type Stack, type Sweep, type SweepKind, type SweepSource, sweepOf, sweepTable } from "./layout";
 import type { Target } from "./target";
 

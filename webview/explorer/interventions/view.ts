@@ -1,7 +1,7 @@
 /** What follows when parts of the model are switched off, scaled, or given what they were in another text. */
 
 import "../../parts/slider.css";
-import "../tracePair/pair.css";
+import "../tracePair/tracePair.css";
 import type { Intervention, Part, PatchedValue } from "../../../src/protocol/traceApi";
 import { el, fill } from "../../base/dom";
 import { formatValue } from "../../base/format";
@@ -21,7 +21,7 @@ import { createAttentionPair } from "../tracePair/attentionPair";
 import { createDivergenceStrip } from "../tracePair/divergence";
 import { createLensColumns } from "../tracePair/lensColumns";
 import { createNextTokensPair } from "../tracePair/nextTokens";
-import { isElsewhere, type Pair, refusal } from "../tracePair/pair";
+import { isElsewhere, refusal, type TracePair } from "../tracePair/tracePair";
 import { createAttribution } from "./attribution";
 import { factorOf, NO_PART, nextFactor, partGrid, stacksOf, withFactor, withPatch } from "./layout";
 import { createPatching } from "./patching";
@@ -295,9 +295,9 @@ export function createInterventionsView({ section: makeSection, selection, save,
     parts.mark(row, col);
   };
 
-  const pairNow = (): Pair | null =>
+  const pairNow = (): TracePair | null =>
     base && changed
-      ? { runs: [base, changed], names: [t("before"), t("after")], positions: [position(), position()] }
+      ? { inspections: [base, changed], names: [t("before"), t("after")], positions: [position(), position()] }
       : null;
 
   const drawPair = async () => {
@@ -308,7 +308,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
     section.summarize(changed || !base ? "" : t("nothing changed"));
     tellAwaited(compared, pair ? "computed" : "there");
     if (!pair) return;
-    const [before, after] = pair.runs;
+    const [before, after] = pair.inspections;
     const isCurrent = () => base === before && changed === after;
     try {
       const lenses = await tokens.show(pair);

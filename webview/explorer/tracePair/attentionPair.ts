@@ -14,12 +14,12 @@ import { type Inspection, matrixOf, type Selection, sourceTokenOf } from "../../
 import { runText, valueText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
 import { matrixDifference } from "./layout";
-import type { Pair } from "./pair";
+import type { TracePair } from "./tracePair";
 
 export interface AttentionPair {
   readonly node: HTMLElement;
   /** At the selected layer and head, as far as the first run has them. */
-  readonly show: (pair: Pair) => Promise<void>;
+  readonly show: (pair: TracePair) => Promise<void>;
 }
 
 interface Pattern {
@@ -33,18 +33,18 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
   const title = el("h3", { class: "subheading" });
   /** Which of a translator's is shown. */
   let chosen: AttentionKind["id"] = "cross";
-  let wanted: { readonly pair: Pair } | null = null;
+  let wanted: { readonly pair: TracePair } | null = null;
   const problem = createProblem(() => showAgain());
   const kindPicker = dropdown(t("From and to"), (id) => {
     chosen = id as AttentionKind["id"];
     showAgain();
   });
   const pick = (query: number) => {
-    const isOfSource = chosen === "encoder" && wanted?.pair.runs[0].trace.source;
+    const isOfSource = chosen === "encoder" && wanted?.pair.inspections[0].trace.source;
     selection.set(isOfSource ? { sourceToken: query } : { token: query });
   };
 
-  const part = (name: string, runsOf: (pair: Pair) => readonly Inspection[]) => {
+  const part = (name: string, runsOf: (pair: TracePair) => readonly Inspection[]) => {
     const heatmap = createHeatmap(pick);
     const heading = el("h4", { class: "subheading" });
     let shown: { readonly pattern: Pattern; readonly title: string } | null = null;
@@ -98,16 +98,16 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
       },
     };
   };
-  const first = part("first", ({ runs }) => [runs[0]]);
-  const second = part("second", ({ runs }) => [runs[1]]);
-  const difference = part("difference", ({ runs }) => runs);
+  const first = part("first", ({ inspections }) => [inspections[0]]);
+  const second = part("second", ({ inspections }) => [inspections[1]]);
+  const difference = part("difference", ({ inspections }) => inspections);
   const parts = el("div", { class: "pair-thirds" }, first.node, second.node, difference.node);
 
-  const show = async (pair: Pair): Promise<void> => {
+  const show = async (pair: TracePair): Promise<void> => {
     const asked = { pair };
     wanted = asked;
-    const { runs, names, positions } = pair;
-    const [kinds, kindsB] = [attentionKinds(runs[0].trace), attentionKinds(runs[1].trace)];
+    const { inspections, names, positions } = pair;
+    const [kinds, kindsB] = [attentionKinds(inspections[0].trace), attentionKinds(inspections[1].trace)];
     const kindA = kinds.find(({ id }) => id === chosen) ?? kinds[0];
     const kindB = kindsB.find(({ id }) => id === kindA?.id);
     const now = selection.get();
@@ -126,8 +126,8 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
       return;
     }
     const name = kindA.valueName(layer, "pattern");
-    const a = matrixOf(await runs[0].tensor(name, head));
-    const b = matrixOf(await runs[1].tensor(name, head));
+    const a = matrixOf(await inspections[0].tensor(name, head));
+    const b = matrixOf(await inspections[1].tensor(name, head));
     if (wanted !== asked) return;
     const what = t("Attention of layer {0}, head {1}", layer, head);
     title.textContent = kinds.length > 1 ? `${what}, ${KIND_NAMES[kindA.id]()}` : what;
@@ -139,8 +139,8 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
       valueText(run, name, [0, head, query, key], value);
     const scale = { scale: "sequential", curve: "sqrt", max } as const;
     const maskOf = (kind: AttentionKind) => kind.masked(layer);
-    first.show(names[0], whatOf(0), a, scale, labelsA, maskOf(kindA), ofRun(runs[0]));
-    second.show(names[1], whatOf(1), b, scale, labelsB, maskOf(kindB), ofRun(runs[1]));
+    first.show(names[0], whatOf(0), a, scale, labelsA, maskOf(kindA), ofRun(inspections[0]));
+    second.show(names[1], whatOf(1), b, scale, labelsB, maskOf(kindB), ofRun(inspections[1]));
     const differs = matrixDifference(a, b);
     const isWhole = labelsA.every((labels, i) => labels.length === labelsB[i]?.length);
     difference.show(
@@ -160,9 +160,9 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
           formatValue(b.values[query * b.cols + key] as number),
           formatValue(a.values[query * a.cols + key] as number),
           formatValue(value),
-        )}\n${runText(runs[1])} − ${runText(runs[0])}`,
+        )}\n${runText(inspections[1])} − ${runText(inspections[0])}`,
     );
-    const [rowA, rowB] = kindA.id === "encoder" ? [sourceTokenOf(now, runs[0].trace), null] : positions;
+    const [rowA, rowB] = kindA.id === "encoder" ? [sourceTokenOf(now, inspections[0].trace), null] : positions;
     first.mark(rowA);
     second.mark(rowB);
     difference.mark(rowA);

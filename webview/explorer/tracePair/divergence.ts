@@ -9,17 +9,17 @@ import { createHeatmap } from "../../charts/heatmap";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { runText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
-import type { Pair } from "./pair";
+import type { TracePair } from "./tracePair";
 
 export interface DivergenceStrip {
   readonly node: HTMLElement;
-  readonly show: (pair: Pair, difference: TraceDifference) => void;
+  readonly show: (pair: TracePair, difference: TraceDifference) => void;
   readonly mark: (position: number) => void;
 }
 
 /** `pick` is called with a token that is chosen. */
 export function createDivergenceStrip(fileName: string, save: Save, pick: (position: number) => void): DivergenceStrip {
-  let shown: { readonly pair: Pair; readonly difference: TraceDifference } | null = null;
+  let shown: { readonly pair: TracePair; readonly difference: TraceDifference } | null = null;
   const title = el("h3", { class: "subheading" }, t("Divergence of the next token, by token"));
   const said = el("p", { class: "small muted" });
   let columns = 1;
@@ -32,7 +32,7 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
     {
       fileName: () => fileName,
       table: () => shown && divergenceTable(title.textContent ?? "", labelsOf(shown.pair), shown.difference),
-      of: () => shown?.pair.runs,
+      of: () => shown?.pair.inspections,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },
@@ -53,7 +53,7 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
       said.textContent = [
         t("KL({0} ‖ {1}) in bits after each token; mean {2} bits.", ...pair.names, formatShort(mean)),
         tokensDifferAt !== null &&
-          (pair.runs[0].trace.source
+          (pair.inspections[0].trace.source
             ? t("The translations differ from token {0} on; positions are compared by number.", tokensDifferAt)
             : t("The texts differ from token {0} on; positions are compared by number.", tokensDifferAt)),
       ]
@@ -82,7 +82,7 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
           return [
             t("after “{0}” at {1}", labels[position] ?? "", position),
             t("KL({0} ‖ {1}) = {2} bits", ...pair.names, formatValue(divergence[position] as number)),
-            `${runText(pair.runs[0])} ‖ ${runText(pair.runs[1])}`,
+            `${runText(pair.inspections[0])} ‖ ${runText(pair.inspections[1])}`,
           ].join("\n");
         },
       });
@@ -94,7 +94,7 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
 /** A cell has room for a word; a page that is not laid out yet gets a usual line. */
 const columnsIn = (width: number): number => (width === 0 ? 16 : Math.max(4, Math.floor((width - 40) / 60)));
 
-const labelsOf = ({ runs }: Pair): string[] => runs[0].trace.tokens.map(tokenLabel);
+const labelsOf = ({ inspections }: TracePair): string[] => inspections[0].trace.tokens.map(tokenLabel);
 
 const divergenceTable = (
   title: string,

@@ -8,15 +8,15 @@ import { createDataBar, type Save } from "../../parts/dataBar";
 import { runText } from "../../trace/provenance";
 import { placeLabel } from "../lens/layout";
 import { lensPairTable } from "./layout";
-import { type LensPair, type Pair, placesText, TOP } from "./pair";
+import { type LensPair, placesText, TOP, type TracePair } from "./tracePair";
 
 export interface LensColumns {
   readonly node: HTMLElement;
-  readonly show: (pair: Pair, lenses: LensPair) => void;
+  readonly show: (pair: TracePair, lenses: LensPair) => void;
 }
 
 export function createLensColumns(fileName: string, save: Save): LensColumns {
-  let shown: { readonly pair: Pair; readonly lenses: LensPair } | null = null;
+  let shown: { readonly pair: TracePair; readonly lenses: LensPair } | null = null;
   const title = el("h3", { class: "subheading" });
   const heatmap = createHeatmap(() => undefined);
   const data = createDataBar(
@@ -32,7 +32,7 @@ export function createLensColumns(fileName: string, save: Save): LensColumns {
           shown.pair.names,
           TOP,
         ),
-      of: () => shown?.pair.runs,
+      of: () => shown?.pair.inspections,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },
@@ -63,7 +63,7 @@ export function createLensColumns(fileName: string, save: Save): LensColumns {
         },
         describe: (row, run) => {
           const name = places[rows - 1 - row] as string;
-          const inspection = pair.runs[run as 0 | 1];
+          const inspection = pair.inspections[run as 0 | 1];
           const best = cellAt(row, run)?.top.slice(0, TOP) ?? [];
           const listed = best.map(({ label, probability }) => `“${label}” ${formatValue(probability)}`).join(", ");
           return `${pair.names[run]}: ${name}[0, ${pair.positions[run as 0 | 1]}]\n${listed}\n${runText(inspection)}`;

@@ -6,12 +6,12 @@ import { t } from "../../base/strings";
 import { createBarChart } from "../../charts/barChart";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { type PairedToken, pairedTable } from "./layout";
-import { askLenses, askTokens, bothText, type LensPair, type Pair, placesText } from "./pair";
+import { askLenses, askTokens, bothText, type LensPair, placesText, type TracePair } from "./tracePair";
 
 export interface NextTokensPair {
   readonly node: HTMLElement;
   /** Answers the lenses that it asked for, which others show too; null when something else is shown by then. */
-  readonly show: (pair: Pair) => Promise<LensPair | null>;
+  readonly show: (pair: TracePair) => Promise<LensPair | null>;
 }
 
 /** `choose` is called for a token that is picked. */
@@ -20,7 +20,7 @@ export function createNextTokensPair(
   save: Save,
   choose: (token: PairedToken) => void,
 ): NextTokensPair {
-  let current: Pair | null = null;
+  let current: TracePair | null = null;
   let tokens: readonly PairedToken[] = [];
   const title = el("h3", { class: "subheading" });
   const chart = createBarChart((row) => tokens[row] && choose(tokens[row]));
@@ -28,7 +28,7 @@ export function createNextTokensPair(
     {
       fileName: () => fileName,
       table: () => current && pairedTable(title.textContent ?? "", tokens, current.names),
-      of: () => current?.runs,
+      of: () => current?.inspections,
       picture: chart.picture,
       svg: chart.svg,
     },

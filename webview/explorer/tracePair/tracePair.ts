@@ -10,8 +10,8 @@ import { tokenLabel } from "../../trace/tokens/layout";
 import { columnsOf, type LensCell } from "../lens/layout";
 import { type PairedToken, pairedTokens, wantedTokens } from "./layout";
 
-export interface Pair {
-  readonly runs: readonly [Inspection, Inspection];
+export interface TracePair {
+  readonly inspections: readonly [Inspection, Inspection];
   /** Such as "before" and "after". */
   readonly names: readonly [string, string];
   /** Of each run, the position that is looked at. */
@@ -40,10 +40,10 @@ export interface LensPair {
   readonly last: readonly [LensCell | undefined, LensCell | undefined];
 }
 
-export async function askLenses({ runs, positions }: Pair): Promise<LensPair> {
+export async function askLenses({ inspections, positions }: TracePair): Promise<LensPair> {
   const lensOf = async (run: 0 | 1) => {
     const position = positions[run];
-    const lens: Lens = await runs[run].lens({ positions: [position, position + 1], count: ASKED });
+    const lens: Lens = await inspections[run].lens({ positions: [position, position + 1], count: ASKED });
     return { places: lens.places, cells: columnsOf(lens).get(position) ?? [] };
   };
   // One after the other: the engine has one processor to give.
@@ -54,12 +54,15 @@ export async function askLenses({ runs, positions }: Pair): Promise<LensPair> {
 }
 
 /** What both runs expect, every token with its probability in both. */
-export async function askTokens({ runs, positions }: Pair, { last: [a, b] }: LensPair): Promise<PairedToken[]> {
+export async function askTokens(
+  { inspections, positions }: TracePair,
+  { last: [a, b] }: LensPair,
+): Promise<PairedToken[]> {
   if (!a || !b) return [];
   const { missingInA, missingInB } = wantedTokens(a, b, TOP);
   const more = async (run: 0 | 1, ids: readonly number[]) => {
     const known = new Map<number, number>();
-    for (const id of ids) known.set(id, await probabilityAt(runs[run], positions[run], id));
+    for (const id of ids) known.set(id, await probabilityAt(inspections[run], positions[run], id));
     return known;
   };
   return pairedTokens(a, b, TOP, await more(0, missingInA), await more(1, missingInB));
@@ -72,13 +75,18 @@ export async function probabilityAt(run: Inspection, position: number, token: nu
 }
 
 /** Reads as `before: 0.123456 (tiny, run 3)`, in a line for each run. */
-export const bothText = ({ runs, names }: Pick<Pair, "runs" | "names">, values: readonly [number, number]): string =>
-  names.map((name, i) => `${name}: ${formatValue(values[i] as number)} (${runText(runs[i] as Inspection)})`).join("\n");
+export const bothText = (
+  { inspections, names }: Pick<TracePair, "inspections" | "names">,
+  values: readonly [number, number],
+): string =>
+  names
+    .map((name, i) => `${name}: ${formatValue(values[i] as number)} (${runText(inspections[i] as Inspection)})`)
+    .join("\n");
 
 /** Reads as `after “fox” at 5`, and of two different places as both. */
-export function placesText({ runs, positions }: Pair): string {
+export function placesText({ inspections, positions }: TracePair): string {
   const [a, b] = positions.map((position, i) => {
-    const token = (runs[i] as Inspection).trace.tokens[position];
+    const token = (inspections[i] as Inspection).trace.tokens[position];
     return t("“{0}” at {1}", token ? tokenLabel(token) : "", position);
   }) as [string, string];
   return a === b ? t("after {0}", a) : t("after {0}, and after {1}", a, b);
