@@ -35,7 +35,9 @@ async function bundle(entry: string, outfile: string) {
       {
         name: "small service",
         setup: ({ onResolve }) =>
-          onResolve({ filter: /^\.\/service$/ }, () => ({ path: resolve("test/extension/engine/processes/engine.ts") })),
+          onResolve({ filter: /^\.\/service$/ }, () => ({
+            path: resolve("test/extension/engine/processes/engine.ts"),
+          })),
       },
     ],
   });
