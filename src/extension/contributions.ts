@@ -1,7 +1,7 @@
 /** The ids that `package.json` and the code must agree on. A test compares them. */
 
 import type { QueuedRun } from "../protocol/webviewApi";
-import type { Model } from "./models/models";
+import type { Model } from "./models/modelFolders";
 import type { TokenPlace } from "./surprisal/surprisalLens";
 
 /** Every command, with what it may be given when another place calls it. */

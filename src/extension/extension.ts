@@ -3,7 +3,7 @@ import * as vscode from "vscode";
 import { InlineCompletion } from "./complete/inlineCompletion";
 import { whyThisCompletion } from "./complete/whyThisCompletion";
 import { type Commands, explorerPanelType, traceEditorType, trainingPanelType, viewIds } from "./contributions";
-import { Activity } from "./engine/activity";
+import { EngineActivity } from "./engine/engineActivity";
 import { EngineClient, type EngineState } from "./engine/engineClient";
 import { chooseDevice, restartEngine, showMenu, toggleCompletions } from "./engine/engineCommands";
 import { StatusItem } from "./engine/statusItem";
@@ -15,7 +15,7 @@ import { Selections } from "./explore/selections";
 import { TokenHover, textSchemes } from "./explore/tokenHover";
 import { TraceEditor } from "./explore/traceEditor";
 import { l10n } from "./l10n";
-import type { Lab } from "./lab";
+import type { LabServices } from "./labServices";
 import { Hub } from "./models/hub";
 import { importModel, setHubToken } from "./models/importModel";
 import {
@@ -66,10 +66,19 @@ export function activate(context: vscode.ExtensionContext): void {
   });
   const models = new ModelLibrary(context);
   const trainings = new Trainings(engine, models);
-  const activity = new Activity(() => status.update());
+  const activity = new EngineActivity(() => status.update());
   const hub = new Hub(context.secrets);
   const selections = new Selections();
-  const lab: Lab = { extensionUri: context.extensionUri, log, engine, hub, models, trainings, activity, selections };
+  const lab: LabServices = {
+    extensionUri: context.extensionUri,
+    log,
+    engine,
+    hub,
+    models,
+    trainings,
+    activity,
+    selections,
+  };
 
   const status = new StatusItem(lab);
   const tree = new ModelTree(lab);
@@ -165,7 +174,7 @@ export async function deactivate(): Promise<void> {
 }
 
 /** The new device or runtime is for the next start; a run that goes on is not interrupted for it. */
-async function restartWithSettings({ engine: running, trainings }: Lab): Promise<void> {
+async function restartWithSettings({ engine: running, trainings }: LabServices): Promise<void> {
   if (running.state.kind === "idle") return;
   if (trainings.current?.active) {
     void vscode.window.showInformationMessage(

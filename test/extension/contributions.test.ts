@@ -102,12 +102,12 @@ test("settings that choose a program, a device or a server belong to the machine
 
 test("only src/extension imports vscode, and its pure modules do not", () => {
   const pure = [
-    "complete/shape",
-    "complete/suggestion",
-    "complete/whether",
-    "complete/why",
-    "complete/window",
-    "models/models",
+    "complete/cachedCompletion",
+    "complete/eligibility",
+    "complete/promptWindow",
+    "complete/shownCompletion",
+    "complete/trimCompletion",
+    "models/modelFolders",
     "engine/supervision",
     "engine/engineClient",
     "runs/trainingRun",

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type Status, statusText } from "../../src/extension/engine/statusText";
 import { count, duration } from "../../src/extension/format";
 import { orderedSettings, parseSetting } from "../../src/extension/runs/trainingChoices";
-import { inspectorChecks, trainingChecks } from "../../src/extension/webviews/checks";
+import { inspectorChecks, trainingChecks } from "../../src/extension/webviews/messageChecks";
 
 const idle: Status = {
   model: "Fox",

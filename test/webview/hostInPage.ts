@@ -21,7 +21,7 @@ import { carrylessTask, tinyPaint, tinyRun } from "./tinyRun";
 import { type TinyTrace, type TinyVariant, tinyTrace } from "./tinyTrace";
 import { tinyTranslation } from "./tinyTranslation";
 
-export interface Lab {
+export interface LabServices {
   /** What the page asked, in order. */
   readonly asked: string[];
   /** Names of the tensors it asked for. */
@@ -43,7 +43,7 @@ export interface Lab {
 
 declare global {
   interface Window {
-    lab: Lab;
+    lab: LabServices;
   }
 }
 
@@ -60,7 +60,7 @@ const port: Port = {
   },
 };
 
-const lab: Lab = {
+const lab: LabServices = {
   asked: [],
   tensors: [],
   saved: [],

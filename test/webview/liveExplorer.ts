@@ -3,7 +3,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
-import { passedOn } from "../../src/extension/explore/traceChecks";
+import { forwardTo } from "../../src/extension/explore/traceChecks";
 import type { EngineApi, TraceInfo } from "../../src/protocol/engineApi";
 import { type Client, connect, type Message, type Port, serve } from "../../src/protocol/rpc";
 import type { Completion, ExplorerEvents, ExplorerHost, FileToSave, Selected } from "../../src/protocol/webviewApi";
@@ -71,7 +71,7 @@ export async function openLiveExplorer(
     return shown;
   };
   const server = serve<ExplorerHost, ExplorerEvents>(port, {
-    ...passedOn(engine),
+    ...forwardTo(engine),
     ready: () => ({ strings: {}, follow: false }),
     inspectText: async ({ text }) => {
       if (shown) await show(shown.model.dir, text);

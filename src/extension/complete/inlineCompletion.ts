@@ -2,14 +2,14 @@ import { setTimeout as wait } from "node:timers/promises";
 import * as vscode from "vscode";
 import type { GenerateParams, GenerateResult } from "../../protocol/engineApi";
 import { isCanceled, RemoteError } from "../../protocol/rpc";
-import type { Lab } from "../lab";
-import { logged } from "../logged";
+import { errorTextForLog } from "../errorText";
+import type { LabServices } from "../labServices";
 import { setting } from "../settings";
-import { shape } from "./shape";
-import { type Place, restOf, type Suggestion } from "./suggestion";
-import { whyNot } from "./whether";
-import type { Made } from "./why";
-import { afterUnknown, promptStart, promptText } from "./window";
+import { type CachedCompletion, type Place, remainingText } from "./cachedCompletion";
+import { skipReason } from "./eligibility";
+import { afterUnknown, promptStart, promptText } from "./promptWindow";
+import type { ShownCompletion } from "./shownCompletion";
+import { trimCompletion } from "./trimCompletion";
 
 /** How long it may take to be told why a request was canceled: that the text or the cursor is another. */
 const TOLD_WITHIN = 25;
@@ -20,23 +20,23 @@ const SHOWN_WITHIN = 500;
 
 /** Ghost text from the active model. What is decided, and how, is in `ghost/`; this asks the editor and the engine. */
 export class InlineCompletion implements vscode.InlineCompletionItemProvider {
-  readonly #lab: Lab;
+  readonly #lab: LabServices;
   readonly #told = new Set<string>();
   /** What each model was found to have no token for, such as a letter that its text did not have. */
   readonly #unknown = new Map<string, Set<string>>();
-  #suggestion: (Suggestion & Made) | undefined;
-  #shown: Made | undefined;
+  #suggestion: (CachedCompletion & ShownCompletion) | undefined;
+  #shown: ShownCompletion | undefined;
   /** What the model is being asked. */
   #question: Question | undefined;
   /** The next request is not the user's: older versions of VS Code do not say so. */
   #asksAgain = false;
 
-  constructor(lab: Lab) {
+  constructor(lab: LabServices) {
     this.#lab = lab;
   }
 
   /** The completion that is shown, or was the last to be. */
-  get shown(): Made | undefined {
+  get shown(): ShownCompletion | undefined {
     return this.#shown;
   }
 
@@ -51,7 +51,7 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     this.#asksAgain = false;
     const asked = context.triggerKind === vscode.InlineCompletionTriggerKind.Invoke && !again;
     const after = document.lineAt(position.line).text.slice(position.character);
-    if (!model || whyNot(situation(document, after))) return [];
+    if (!model || skipReason(situation(document, after))) return [];
 
     // What the suggest widget has selected counts as typed; the ghost text must go on from it.
     const selected = context.selectedCompletionInfo;
@@ -73,7 +73,7 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
       ];
     };
 
-    const rest = this.#suggestion && restOf(this.#suggestion, place, source);
+    const rest = this.#suggestion && remainingText(this.#suggestion, place, source);
     if (rest) return item(rest);
     // An empty document is no reason to write; being asked is.
     if (!asked && place.before.trim() === "") return [];
@@ -84,7 +84,11 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     const written = await question.answer.finally(() => subscription.dispose());
     if (!token.isCancellationRequested) this.#forget(question);
     if (written === null) return [];
-    const shown = shape(written.result.text, { after, nextLine: nextLine(document, position.line), multiLine: asked });
+    const shown = trimCompletion(written.result.text, {
+      after,
+      nextLine: nextLine(document, position.line),
+      multiLine: asked,
+    });
     // Kept even when the user typed on: what was typed may be its beginning.
     this.#suggestion = { place, source, text: shown, ...written };
     return shown === "" || token.isCancellationRequested ? [] : item(shown);
@@ -177,7 +181,7 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     this.#lab.activity.problem = message;
     if (this.#told.has(message)) return;
     this.#told.add(message);
-    this.#lab.log.warn(`completion: ${logged(error)}`);
+    this.#lab.log.warn(`completion: ${errorTextForLog(error)}`);
   }
 }
 
@@ -206,7 +210,7 @@ const NOTHING: GenerateResult = {
   milliseconds: 0,
 };
 
-function situation(document: vscode.TextDocument, after: string): Parameters<typeof whyNot>[0] {
+function situation(document: vscode.TextDocument, after: string): Parameters<typeof skipReason>[0] {
   const { uri, languageId } = document;
   const editor = vscode.window.activeTextEditor;
   const here = editor?.document === document ? editor : undefined;

@@ -2,13 +2,13 @@ import * as vscode from "vscode";
 import { typedText } from "../explore/editorText";
 import type { ExplorerPanel } from "../explore/explorerPanel";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
-import { type Made, readTokens } from "./why";
+import type { LabServices } from "../labServices";
+import { promptTokensRead, type ShownCompletion } from "./shownCompletion";
 
 /** Opens the Explorer with the last completion that was shown: what the model read, and each step that it took. */
 export function whyThisCompletion(
-  lab: Lab,
-  completions: { readonly shown: Made | undefined },
+  lab: LabServices,
+  completions: { readonly shown: ShownCompletion | undefined },
   explorer: ExplorerPanel,
 ) {
   return async (): Promise<void> => {
@@ -24,7 +24,7 @@ export function whyThisCompletion(
       throw new Error(l10n.t("The model that wrote the completion is not there any more; choose another."));
     }
     const spans = await lab.engine.call("tokenize", { dir, text: prompt });
-    const { ids, start } = readTokens(spans, made.result.promptTokens);
+    const { ids, start } = promptTokensRead(spans, made.result.promptTokens);
     await lab.models.activate(dir);
     const text = prompt.slice(start);
     const name = vscode.Uri.parse(made.place.uri).path.split("/").at(-1) ?? "";
@@ -48,7 +48,7 @@ export function whyThisCompletion(
 }
 
 /** Where the text is in its document, if it is still there. */
-function placeOf({ place }: Made, text: string): { uri: vscode.Uri; start: number } | null {
+function placeOf({ place }: ShownCompletion, text: string): { uri: vscode.Uri; start: number } | null {
   const document = vscode.workspace.textDocuments.find(({ uri }) => uri.toString() === place.uri);
   const start = place.offset - text.length;
   if (!document || start < 0) return null;

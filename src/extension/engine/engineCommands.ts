@@ -3,10 +3,10 @@
 import * as vscode from "vscode";
 import type { Commands } from "../contributions";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
+import type { LabServices } from "../labServices";
 import { setSetting, setting } from "../settings";
 
-export function restartEngine(lab: Lab) {
+export function restartEngine(lab: LabServices) {
   return async (): Promise<void> => {
     if (lab.trainings.current?.active) {
       const go = l10n.t("Restart Engine");
@@ -19,7 +19,7 @@ export function restartEngine(lab: Lab) {
   };
 }
 
-export function chooseDevice(lab: Lab) {
+export function chooseDevice(lab: LabServices) {
   return async (): Promise<void> => {
     const devices = await lab.engine.call("devices", {});
     const now = setting("engine.device");
@@ -49,7 +49,7 @@ export const toggleCompletions = () => async (): Promise<void> => {
   await setSetting("completion.enabled", !setting("completion.enabled"));
 };
 
-export function showMenu(lab: Lab) {
+export function showMenu(lab: LabServices) {
   return async (): Promise<void> => {
     const { models, trainings } = lab;
     const item = (command: keyof Commands, label: string, description = "") => ({ command, label, description });

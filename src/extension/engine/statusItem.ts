@@ -1,15 +1,15 @@
 import * as vscode from "vscode";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
+import type { LabServices } from "../labServices";
 import { statusText } from "./statusText";
 
 /** The one item in the status bar. Reports come many times a second; it is drawn a few times. */
 export class StatusItem implements vscode.Disposable {
   readonly #item = vscode.window.createStatusBarItem("decoderLab.status", vscode.StatusBarAlignment.Right, 100);
-  readonly #lab: Lab;
+  readonly #lab: LabServices;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(lab: Lab) {
+  constructor(lab: LabServices) {
     this.#lab = lab;
     this.#item.name = "Decoder Lab";
     this.#item.command = "decoderLab.showMenu";

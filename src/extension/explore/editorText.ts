@@ -3,7 +3,7 @@
 import * as vscode from "vscode";
 import type { InspectedSource } from "../../protocol/webviewApi";
 import { l10n } from "../l10n";
-import { MAX_INSPECTED } from "../webviews/checks";
+import { MAX_INSPECTED } from "../webviews/messageChecks";
 import { inRun } from "./textOffsets";
 import { textSchemes } from "./tokenHover";
 
@@ -67,4 +67,4 @@ function sourceOf(kind: InspectedSource["kind"], label: string, text: string): I
 }
 
 /** Models learn line breaks as "\n" alone. */
-export const asRun = (text: string): string => text.replaceAll("\r\n", "\n");
+export const withUnixLineBreaks = (text: string): string => text.replaceAll("\r\n", "\n");

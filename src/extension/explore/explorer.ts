@@ -6,15 +6,15 @@ import { type Server, serve } from "../../protocol/rpc";
 import type { ExplorerEvents, ExplorerHost, InspectedSource } from "../../protocol/webviewApi";
 import { contextKeys } from "../contributions";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
+import type { LabServices } from "../labServices";
 import { setting } from "../settings";
-import { explorerChecks } from "../webviews/checks";
 import { act, save } from "../webviews/hostActions";
+import { explorerChecks } from "../webviews/messageChecks";
 import { openPage, webviewPort } from "../webviews/webviewPage";
-import { asRun, type ShownText, showsText, textOf, typedText } from "./editorText";
+import { type ShownText, showsText, textOf, typedText, withUnixLineBreaks } from "./editorText";
+import { ShownTrace } from "./shownTrace";
 import { SourceLink } from "./sourceLink";
-import { requireKnown, traceAnswers } from "./traceAnswers";
-import { TraceRuns } from "./traceRuns";
+import { requireKnown, traceHandlers } from "./traceHandlers";
 
 /** How long the cursor rests before its line is run. */
 const REST = 250;
@@ -26,10 +26,10 @@ export type Explored =
 
 /** Lives as long as its panel. */
 export class Explorer {
-  readonly #lab: Lab;
+  readonly #lab: LabServices;
   readonly #panel: vscode.WebviewPanel;
   readonly #server: Server<ExplorerEvents>;
-  readonly #runs: TraceRuns;
+  readonly #runs: ShownTrace;
   readonly #link: SourceLink;
   #explored: Explored;
   #follow = false;
@@ -43,13 +43,13 @@ export class Explorer {
   readonly #beside = new Set<number>();
 
   /** Fills a panel; `view`: which view is opened, by its id in the page. */
-  constructor(lab: Lab, panel: vscode.WebviewPanel, explored: Explored, view?: string) {
+  constructor(lab: LabServices, panel: vscode.WebviewPanel, explored: Explored, view?: string) {
     this.#lab = lab;
     this.#view = view;
     this.#panel = panel;
     this.#explored = explored;
     this.#server = serve(webviewPort(panel.webview), this.#handlers(), explorerChecks);
-    this.#runs = new TraceRuns(lab, (name, value) => {
+    this.#runs = new ShownTrace(lab, (name, value) => {
       // The Explorer is told everything that a run tells, which TypeScript does not see of a name it does not know.
       this.#server.tell(name, value as never);
       if (name === "trace") this.#showed();
@@ -123,7 +123,7 @@ export class Explorer {
 
   #handlers(): Parameters<typeof serve<ExplorerHost, ExplorerEvents>>[1] {
     const { engine, models } = this.#lab;
-    const answers = traceAnswers(this.#lab);
+    const answers = traceHandlers(this.#lab);
     const beside = (trace: TraceInfo) => {
       this.#beside.add(trace.trace);
       return trace;
@@ -175,7 +175,7 @@ export class Explorer {
       intervene: async (params, context) => beside(await answers.intervene(params, context)),
       inspectAlso: async ({ dir, text }, { signal }) => {
         requireKnown(this.#lab, dir);
-        const params = { dir, text: asRun(text), maxTokens: setting("explorer.maxTokens") };
+        const params = { dir, text: withUnixLineBreaks(text), maxTokens: setting("explorer.maxTokens") };
         return beside(await engine.call("inspect", params, { signal }));
       },
       releaseTrace: (params, context) => {

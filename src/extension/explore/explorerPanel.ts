@@ -3,15 +3,15 @@
 import * as vscode from "vscode";
 import { explorerPanelType } from "../contributions";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
+import type { LabServices } from "../labServices";
 import { type ShownText, showsText, textOf, typedText } from "./editorText";
 import { Explorer } from "./explorer";
 
 export class ExplorerPanel implements vscode.WebviewPanelSerializer, vscode.Disposable {
-  readonly #lab: Lab;
+  readonly #lab: LabServices;
   #open: { readonly panel: vscode.WebviewPanel; readonly explorer: Explorer } | undefined;
 
-  constructor(lab: Lab) {
+  constructor(lab: LabServices) {
     this.#lab = lab;
   }
 

@@ -5,14 +5,14 @@ import { type Server, serve } from "../../protocol/rpc";
 import type { InspectorHost, ScrubberHost } from "../../protocol/webviewApi";
 import { viewIds } from "../contributions";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
+import type { LabServices } from "../labServices";
 import { setting } from "../settings";
-import { inspectorChecks, scrubberChecks } from "../webviews/checks";
 import { act, save } from "../webviews/hostActions";
+import { inspectorChecks, scrubberChecks } from "../webviews/messageChecks";
 import { openPage, webviewPort } from "../webviews/webviewPage";
 import { type ShownText, showsText, textOf, typedText } from "./editorText";
-import { traceAnswers } from "./traceAnswers";
-import { type RunEvents, TraceRuns } from "./traceRuns";
+import { type RunEvents, ShownTrace } from "./shownTrace";
+import { traceHandlers } from "./traceHandlers";
 
 /** How long the cursor rests before its line is inspected. */
 const REST = 250;
@@ -20,10 +20,10 @@ const REST = 250;
 type Host = InspectorHost & ScrubberHost;
 
 export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposable {
-  readonly #lab: Lab;
+  readonly #lab: LabServices;
   readonly #subscriptions: vscode.Disposable;
   #view: vscode.WebviewView | undefined;
-  readonly #runs: TraceRuns;
+  readonly #runs: ShownTrace;
   #server: Server<RunEvents> | undefined;
   #follow = true;
   #typed: string | null = null;
@@ -31,9 +31,9 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
   /** Stays while a view and not a text is in front. */
   #text: ShownText | null = null;
 
-  constructor(lab: Lab) {
+  constructor(lab: LabServices) {
     this.#lab = lab;
-    this.#runs = new TraceRuns(lab, (name, value) => this.#server?.tell(name, value));
+    this.#runs = new ShownTrace(lab, (name, value) => this.#server?.tell(name, value));
     const moved = (document: vscode.TextDocument) => {
       if (document === vscode.window.activeTextEditor?.document) this.#soon();
     };
@@ -117,7 +117,7 @@ export class InspectorView implements vscode.WebviewViewProvider, vscode.Disposa
         this.#soon();
         return null;
       },
-      ...traceAnswers(this.#lab),
+      ...traceHandlers(this.#lab),
       select: (selected) => {
         this.#runs.select(selected);
         return null;

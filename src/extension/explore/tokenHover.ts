@@ -1,10 +1,10 @@
 import * as vscode from "vscode";
 import { isCanceled } from "../../protocol/rpc";
-import { isOnFor } from "../complete/whether";
-import { isAt, type Made } from "../complete/why";
+import { isEnabledFor } from "../complete/eligibility";
+import { isAt, type ShownCompletion } from "../complete/shownCompletion";
+import { errorTextForLog } from "../errorText";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
-import { logged } from "../logged";
+import type { LabServices } from "../labServices";
 import { setting } from "../settings";
 import { hoverText } from "./hoverText";
 
@@ -21,20 +21,20 @@ export const textSchemes = [
 
 /** Whether a text's tokens are told on hover. */
 export const tellsTokens = (document: vscode.TextDocument): boolean =>
-  setting("hover.enabled", document) && isOnFor(setting("hover.languages", document), document.languageId);
+  setting("hover.enabled", document) && isEnabledFor(setting("hover.languages", document), document.languageId);
 
 /**
  * The token under the pointer. The engine keeps the tokens by document version, so the text is sent once per version
  * and nothing here goes through it.
  */
 export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
-  readonly #lab: Lab;
-  readonly #completions: { readonly shown: Made | undefined };
+  readonly #lab: LabServices;
+  readonly #completions: { readonly shown: ShownCompletion | undefined };
   /** Documents that the engine was given, by their address. */
   readonly #sent = new Set<string>();
   readonly #subscription: vscode.Disposable;
 
-  constructor(lab: Lab, completions: { readonly shown: Made | undefined }) {
+  constructor(lab: LabServices, completions: { readonly shown: ShownCompletion | undefined }) {
     this.#lab = lab;
     this.#completions = completions;
     this.#subscription = vscode.workspace.onDidCloseTextDocument(({ uri }) => this.#close(uri.toString()));
@@ -62,7 +62,7 @@ export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
       return new vscode.Hover([markdown, ...link], range);
     } catch (error) {
       // A hover is asked for all the time: a popup for each would be in the way.
-      if (!isCanceled(error)) this.#lab.log.warn(`hover: ${logged(error)}`);
+      if (!isCanceled(error)) this.#lab.log.warn(`hover: ${errorTextForLog(error)}`);
       return undefined;
     }
   }

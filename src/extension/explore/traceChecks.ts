@@ -11,7 +11,7 @@ import type {
   SamplerParams,
 } from "../../protocol/traceApi";
 import type { TraceQuestions } from "../../protocol/webviewApi";
-import { choice, fields, finite, index, LONGEST_PATH, list, optional, text, whole } from "../webviews/fields";
+import { choice, fields, finite, index, LONGEST_PATH, list, optional, text, whole } from "../webviews/messageFields";
 
 /** Of the tokens that a search finds, and of those told of each place. */
 const MOST_TOLD = 100;
@@ -110,7 +110,7 @@ function generation(params: unknown): GenerationParams {
 const ATTENTION_KINDS = ["self", "encoder", "cross"] as const;
 
 /** Hands each question on to who answers the same one: the engine, under the same name. */
-export function passedOn(
+export function forwardTo(
   answerer: Pick<Client<TraceQuestions>, "call">,
   may: (params: object) => void = () => undefined,
 ) {

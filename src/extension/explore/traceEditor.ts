@@ -1,14 +1,14 @@
 /** Opens saved runs, `.dltrace` files, in an Explorer of their own. */
 
 import type * as vscode from "vscode";
-import type { Lab } from "../lab";
+import type { LabServices } from "../labServices";
 import { Explorer } from "./explorer";
 
 export class TraceEditor implements vscode.CustomReadonlyEditorProvider {
-  readonly #lab: Lab;
+  readonly #lab: LabServices;
   readonly #open = new Set<Explorer>();
 
-  constructor(lab: Lab) {
+  constructor(lab: LabServices) {
     this.#lab = lab;
   }
 

@@ -3,10 +3,10 @@
 import * as vscode from "vscode";
 import type { FoundModel, ImportParams, ModelInfo } from "../../protocol/engineApi";
 import { isCanceled, RemoteError } from "../../protocol/rpc";
+import { errorTextForLog } from "../errorText";
 import { bytes, count } from "../format";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
-import { logged } from "../logged";
+import type { LabServices } from "../labServices";
 import {
   fileSource,
   folderSource,
@@ -19,7 +19,7 @@ import {
 } from "./importChoices";
 import { progressText, shareDone } from "./importProgress";
 
-export function importModel(lab: Lab) {
+export function importModel(lab: LabServices) {
   return async (): Promise<void> => {
     const source = await pickSource(lab);
     if (!source) return;
@@ -28,12 +28,12 @@ export function importModel(lab: Lab) {
   };
 }
 
-export const setHubToken = (lab: Lab) => async (): Promise<void> => {
+export const setHubToken = (lab: LabServices) => async (): Promise<void> => {
   await askForToken(lab);
 };
 
 /** False when it was dismissed. */
-async function askForToken({ hub }: Lab): Promise<boolean> {
+async function askForToken({ hub }: LabServices): Promise<boolean> {
   const token = await vscode.window.showInputBox({
     title: l10n.t("Hugging Face Token"),
     prompt: l10n.t(
@@ -58,7 +58,7 @@ interface SourceItem extends vscode.QuickPickItem {
 /** The search waits until typing rests for so long. */
 const REST = 300;
 
-async function pickSource(lab: Lab): Promise<ImportSource | undefined> {
+async function pickSource(lab: LabServices): Promise<ImportSource | undefined> {
   const pick = vscode.window.createQuickPick<SourceItem>();
   pick.title = l10n.t("Import Model: which one?");
   pick.placeholder = l10n.t("Search Hugging Face, or type a model such as facebook/opt-125m");
@@ -115,7 +115,7 @@ function typedItems(text: string, found: readonly SourceItem[]): SourceItem[] {
   return [{ label: name, description: l10n.t("as typed"), alwaysShow: true, choose }];
 }
 
-async function searchItems({ engine, hub }: Lab, query: string, signal: AbortSignal): Promise<SourceItem[]> {
+async function searchItems({ engine, hub }: LabServices, query: string, signal: AbortSignal): Promise<SourceItem[]> {
   try {
     const found = await engine.call("searchHub", { query, access: await hub.access() }, { signal });
     if (found.length > 0) return found.map(foundItem);
@@ -132,7 +132,7 @@ const foundItem = (found: FoundModel): SourceItem => ({
   choose: async () => hubSource(found.id, found.parameters ?? null),
 });
 
-const localItems = ({ engine }: Lab): SourceItem[] => [
+const localItems = ({ engine }: LabServices): SourceItem[] => [
   { label: l10n.t("On this machine"), kind: vscode.QuickPickItemKind.Separator },
   {
     label: `$(folder) ${l10n.t("Choose a folder…")}`,
@@ -172,7 +172,7 @@ const pickPrecision = (source: ImportSource) =>
   });
 
 /** Imports, and once more with another token where that is what was missing. */
-async function bring(lab: Lab, source: ImportSource, quantize: ImportParams["quantize"]): Promise<void> {
+async function bring(lab: LabServices, source: ImportSource, quantize: ImportParams["quantize"]): Promise<void> {
   await lab.models.refresh();
   const place = lab.models.place(importedName(source.name, quantize));
   const { name, dir } = place;
@@ -186,14 +186,14 @@ async function bring(lab: Lab, source: ImportSource, quantize: ImportParams["qua
     lab.models.giveBack(place);
     if (isCanceled(error)) return tellStopped(source);
     if (!source.isRemote || !wantsToken(error)) throw error;
-    lab.log.error(`import: ${logged(error)}`);
+    lab.log.error(`import: ${errorTextForLog(error)}`);
     const setToken = l10n.t("Set Access Token");
     const chosen = await vscode.window.showErrorMessage(error.message, setToken);
     if (chosen === setToken && (await askForToken(lab))) await bring(lab, source, quantize);
   }
 }
 
-function withProgress({ engine }: Lab, name: string, params: ImportParams): Promise<ModelInfo> {
+function withProgress({ engine }: LabServices, name: string, params: ImportParams): Promise<ModelInfo> {
   const location = vscode.ProgressLocation.Notification;
   const options = { location, title: l10n.t("Importing {0}", name), cancellable: true };
   // The progress is over when the import is: the answer is a promise of its own.

@@ -4,30 +4,30 @@ import * as vscode from "vscode";
 import type { InspectorView } from "../explore/inspectorView";
 import { count, deviceName, grouped } from "../format";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
+import type { LabServices } from "../labServices";
 import type { TrainingPanel } from "../runs/trainingPanel";
 import { showRun } from "../runs/trainingProgress";
-import type { Model } from "./models";
+import type { Model } from "./modelFolders";
 
 const usable = (model: Model) => model.problem === null;
 const own = (model: Model) => !model.bundled;
 const trainedHere = (model: Model) => own(model) && model.source === null;
 
-export function chooseModel(lab: Lab) {
+export function chooseModel(lab: LabServices) {
   return async (): Promise<void> => {
     const model = await pickModel(lab, l10n.t("Which model is used to complete, inspect and show tokens?"), usable);
     if (model) await lab.models.activate(model.dir);
   };
 }
 
-export function activateModel(lab: Lab) {
+export function activateModel(lab: LabServices) {
   return async (given?: Model): Promise<void> => {
     const model = given ?? (await pickModel(lab, l10n.t("Activate"), usable));
     if (model) await lab.models.activate(model.dir);
   };
 }
 
-export function inspectModel(lab: Lab, inspector: InspectorView) {
+export function inspectModel(lab: LabServices, inspector: InspectorView) {
   return async (given?: Model): Promise<void> => {
     const model = given ?? (await pickModel(lab, l10n.t("Inspect"), usable));
     if (!model) return;
@@ -36,7 +36,7 @@ export function inspectModel(lab: Lab, inspector: InspectorView) {
   };
 }
 
-export function resumeTraining(lab: Lab, panel: TrainingPanel) {
+export function resumeTraining(lab: LabServices, panel: TrainingPanel) {
   return async (given?: Model): Promise<void> => {
     const trained = (model: Model) => usable(model) && trainedHere(model) && !lab.trainings.isTaken(model.dir);
     const model = given ?? (await pickModel(lab, l10n.t("Resume Training"), trained));
@@ -53,7 +53,11 @@ export function resumeTraining(lab: Lab, panel: TrainingPanel) {
  * Goes on with the run of a folder, by default the one of the training view: from its last checkpoint or, where nothing
  * was saved yet, from the start.
  */
-export async function resumeRun(lab: Lab, panel: TrainingPanel, dir = lab.trainings.current?.dir): Promise<void> {
+export async function resumeRun(
+  lab: LabServices,
+  panel: TrainingPanel,
+  dir = lab.trainings.current?.dir,
+): Promise<void> {
   const { request } = lab.trainings;
   await lab.models.refresh();
   const model = lab.models.models.find((each) => each.dir === dir);
@@ -79,7 +83,7 @@ async function askForSteps({ step, steps, name }: Model): Promise<number | null 
   return typed === undefined ? undefined : Number(typed);
 }
 
-export function renameModel(lab: Lab) {
+export function renameModel(lab: LabServices) {
   return async (given?: Model): Promise<void> => {
     const model = given ?? (await pickModel(lab, l10n.t("Rename"), (each) => own(each) && usable(each)));
     if (!model) return;
@@ -93,7 +97,7 @@ export function renameModel(lab: Lab) {
   };
 }
 
-export function deleteModel(lab: Lab) {
+export function deleteModel(lab: LabServices) {
   return async (given?: Model): Promise<void> => {
     const model = given ?? (await pickModel(lab, l10n.t("Delete"), own));
     if (!model) return;
@@ -112,7 +116,7 @@ export function deleteModel(lab: Lab) {
   };
 }
 
-export function revealModel(lab: Lab) {
+export function revealModel(lab: LabServices) {
   return async (given?: Model): Promise<void> => {
     const model = given ?? (await pickModel(lab, l10n.t("Reveal Folder"), own));
     if (!model) return;
@@ -127,7 +131,7 @@ export function revealModel(lab: Lab) {
   };
 }
 
-export function copyModuleTree(lab: Lab) {
+export function copyModuleTree(lab: LabServices) {
   return async (given?: Model): Promise<void> => {
     const model = given ?? (await pickModel(lab, l10n.t("Copy Module Tree"), usable));
     if (!model) return;
@@ -139,13 +143,17 @@ export function copyModuleTree(lab: Lab) {
 /** Milliseconds that the status bar tells what was done. */
 const TOLD_FOR = 4000;
 
-function refuseWhileTraining(lab: Lab, model: Model): void {
+function refuseWhileTraining(lab: LabServices, model: Model): void {
   if (lab.trainings.isTaken(model.dir)) {
     throw new Error(l10n.t("“{0}” is still training. Stop it first, or wait until it is done.", model.name));
   }
 }
 
-export async function pickModel(lab: Lab, title: string, which: (model: Model) => boolean): Promise<Model | undefined> {
+export async function pickModel(
+  lab: LabServices,
+  title: string,
+  which: (model: Model) => boolean,
+): Promise<Model | undefined> {
   await lab.models.refresh();
   const models = lab.models.models.filter(which);
   if (models.length === 0) throw new Error(l10n.t("There is no model for this yet. Train or import one first."));

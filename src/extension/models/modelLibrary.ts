@@ -13,7 +13,7 @@ import {
   noteImport,
   readModel,
   renameModel,
-} from "./models";
+} from "./modelFolders";
 
 const ACTIVE = "activeModel";
 

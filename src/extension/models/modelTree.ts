@@ -1,10 +1,10 @@
 import * as vscode from "vscode";
 import type { QueuedRun } from "../../protocol/webviewApi";
+import { errorTextForLog } from "../errorText";
 import { bytes, count, deviceName } from "../format";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
-import { logged } from "../logged";
-import type { Model } from "./models";
+import type { LabServices } from "../labServices";
+import type { Model } from "./modelFolders";
 import { type ModuleNode, moduleNode, problemNode } from "./moduleNodes";
 
 type Node = Model | ModuleNode | QueuedRun;
@@ -14,13 +14,13 @@ const isQueued = (node: Node): node is QueuedRun => "id" in node && !("kind" in 
 
 /** The Models view: what is there, which is active, what a run is doing; and in each model its modules. */
 export class ModelTree implements vscode.TreeDataProvider<Node>, vscode.Disposable {
-  readonly #lab: Lab;
+  readonly #lab: LabServices;
   readonly #changed = new vscode.EventEmitter<void>();
   readonly #subscriptions: vscode.Disposable;
 
   readonly onDidChangeTreeData = this.#changed.event;
 
-  constructor(lab: Lab) {
+  constructor(lab: LabServices) {
     this.#lab = lab;
     const changed = () => this.#changed.fire();
     this.#subscriptions = vscode.Disposable.from(
@@ -46,7 +46,7 @@ export class ModelTree implements vscode.TreeDataProvider<Node>, vscode.Disposab
     try {
       return moduleNode(await this.#lab.engine.call("describe", { dir }), dir);
     } catch (error) {
-      this.#lab.log.warn(`describe: ${logged(error)}`);
+      this.#lab.log.warn(`describe: ${errorTextForLog(error)}`);
       return problemNode(error instanceof Error ? error.message : String(error), dir);
     }
   }

@@ -3,13 +3,13 @@ import type { TrainParams } from "../../protocol/engineApi";
 import { isCanceled } from "../../protocol/rpc";
 import type { FinderState } from "../../protocol/webviewApi";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
+import type { LabServices } from "../labServices";
 import type { SettingValue } from "./trainingChoices";
 import type { TrainingPanel } from "./trainingPanel";
 
 /** Tries learning rates while the training view draws their losses; answers the settings of the one that the user takes, if any. */
 export async function findLearningRate(
-  lab: Lab,
+  lab: LabServices,
   panel: TrainingPanel,
   params: TrainParams,
 ): Promise<Settings | undefined> {

@@ -1,10 +1,10 @@
 /** What can be done with a run that waits for its turn, in the Models view. */
 
 import type { QueueChange, QueuedRun } from "../../protocol/webviewApi";
-import type { Lab } from "../lab";
+import type { LabServices } from "../labServices";
 import { mayStop } from "./trainingPanel";
 
-export function changeQueue(lab: Lab, change: QueueChange) {
+export function changeQueue(lab: LabServices, change: QueueChange) {
   return async (run?: QueuedRun): Promise<void> => {
     if (!run) return;
     if (change !== "now" || (await mayStop(lab))) lab.trainings.changeQueue(run.id, change);

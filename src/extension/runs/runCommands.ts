@@ -7,9 +7,9 @@ import type { CheckpointInfo } from "../../protocol/engineApi";
 import type { RunSnapshot } from "../../protocol/webviewApi";
 import { bytes, grouped } from "../format";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
+import type { LabServices } from "../labServices";
 import { pickModel } from "../models/modelCommands";
-import type { Model } from "../models/models";
+import type { Model } from "../models/modelFolders";
 import { pickSetting } from "./pickSetting";
 import { REPORTS_FILE, readCheckpoints, readRun } from "./runReports";
 import { isSetting, type SettingValue } from "./trainingChoices";
@@ -19,7 +19,7 @@ import { showRun } from "./trainingProgress";
 const trained = (model: Model) => model.preset !== null;
 
 /** Shows any model's run, with its record, in the training view. */
-export function openRunRecord(lab: Lab, panel: TrainingPanel) {
+export function openRunRecord(lab: LabServices, panel: TrainingPanel) {
   return async (given?: Model): Promise<void> => {
     const model = given ?? (await pickModel(lab, l10n.t("Open Run Record"), trained));
     if (model) panel.show(model.dir);
@@ -27,7 +27,7 @@ export function openRunRecord(lab: Lab, panel: TrainingPanel) {
 }
 
 /** Trains on from a checkpoint in a new folder. */
-export function branchTraining(lab: Lab, panel: TrainingPanel) {
+export function branchTraining(lab: LabServices, panel: TrainingPanel) {
   return async (given?: Model): Promise<void> => {
     const model = given ?? (await pickModel(lab, l10n.t("Branch Training"), (each) => trained(each) && !each.bundled));
     if (!model) return;
@@ -50,7 +50,7 @@ export function branchTraining(lab: Lab, panel: TrainingPanel) {
 
 /** Asks for settings that differ from here on, and trains in a new folder. */
 export async function branchFrom(
-  lab: Lab,
+  lab: LabServices,
   panel: TrainingPanel,
   run: RunSnapshot,
   checkpoint: CheckpointInfo,
@@ -94,7 +94,7 @@ const MOST_COMPARED = 5;
 
 /** Asks which runs are drawn beside the one of a folder; undefined when dismissed. */
 export async function chooseCompared(
-  lab: Lab,
+  lab: LabServices,
   dir: string,
   chosen: readonly string[],
 ): Promise<readonly string[] | undefined> {
@@ -128,7 +128,7 @@ export async function chooseCompared(
 }
 
 /** Writes a model's run as a PyTorch project, where the user says. */
-export function exportProject(lab: Lab) {
+export function exportProject(lab: LabServices) {
   return async (given?: Pick<Model, "dir" | "name">): Promise<void> => {
     const model = given ?? (await pickModel(lab, l10n.t("Export Training Project"), (each) => each.problem === null));
     if (!model) return;

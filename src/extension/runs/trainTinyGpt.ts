@@ -3,7 +3,7 @@
 import * as vscode from "vscode";
 import type { PresetInfo, TextSource, TrainParams } from "../../protocol/engineApi";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
+import type { LabServices } from "../labServices";
 import { setting } from "../settings";
 import { findLearningRate } from "./findLearningRate";
 import { pickSetting } from "./pickSetting";
@@ -11,7 +11,7 @@ import { type SettingValue, settingsWith } from "./trainingChoices";
 import type { TrainingPanel } from "./trainingPanel";
 import { showRun } from "./trainingProgress";
 
-export function trainTinyGpt(lab: Lab, panel: TrainingPanel) {
+export function trainTinyGpt(lab: LabServices, panel: TrainingPanel) {
   return async (): Promise<void> => {
     const preset = await pickPreset(lab);
     if (!preset) return;
@@ -40,7 +40,7 @@ export function trainTinyGpt(lab: Lab, panel: TrainingPanel) {
   };
 }
 
-async function pickPreset({ engine }: Lab): Promise<PresetInfo | undefined> {
+async function pickPreset({ engine }: LabServices): Promise<PresetInfo | undefined> {
   const items = engine.call("presets", {}).then((presets) =>
     presets.map((preset) => ({
       label: preset.title,

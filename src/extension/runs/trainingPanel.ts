@@ -7,9 +7,9 @@ import type { FinderState, PaintedText, RunSnapshot, TrainingEvents, TrainingHos
 import { trainingPanelType } from "../contributions";
 import { grouped } from "../format";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
-import { trainingChecks } from "../webviews/checks";
+import type { LabServices } from "../labServices";
 import { act, save } from "../webviews/hostActions";
+import { trainingChecks } from "../webviews/messageChecks";
 import { openPage, webviewPort } from "../webviews/webviewPage";
 import { readCheckpoints, readRecord, readRun } from "./runReports";
 
@@ -25,7 +25,7 @@ export interface RunActions {
 }
 
 export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disposable {
-  readonly #lab: Lab;
+  readonly #lab: LabServices;
   readonly #actions: RunActions;
   #panel: vscode.WebviewPanel | undefined;
   #page: Server<TrainingEvents> | undefined;
@@ -35,7 +35,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
   #checkpoints: readonly CheckpointInfo[] = [];
   #finder: { readonly state: FinderState; readonly stop: () => void } | null = null;
 
-  constructor(lab: Lab, actions: RunActions) {
+  constructor(lab: LabServices, actions: RunActions) {
     this.#lab = lab;
     this.#actions = actions;
   }
@@ -245,7 +245,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
 }
 
 /** Whether the run that goes on may end for another; asked only where there is one. */
-export async function mayStop({ trainings }: Lab): Promise<boolean> {
+export async function mayStop({ trainings }: LabServices): Promise<boolean> {
   const { current } = trainings;
   if (!current?.active) return true;
   const yes = l10n.t("Stop It and Run This");

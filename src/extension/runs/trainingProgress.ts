@@ -4,7 +4,7 @@ import type { TrainResult } from "../../protocol/engineApi";
 import { progressLine } from "../engine/statusText";
 import { grouped } from "../format";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
+import type { LabServices } from "../labServices";
 import { type RunReports, readReports, upTo } from "./runReports";
 import type { TrainingPanel } from "./trainingPanel";
 import { nameOf, type RunRequest, type TrainingRun } from "./trainingRun";
@@ -13,7 +13,12 @@ import { nameOf, type RunRequest, type TrainingRun } from "./trainingRun";
  * Runs a training, when it is its turn, with its progress in a notification, whose Cancel stops it and keeps what was
  * learned. A model of text becomes the active one, so that it can be tried at once.
  */
-export async function showRun(lab: Lab, panel: TrainingPanel, request: RunRequest, activate: boolean): Promise<void> {
+export async function showRun(
+  lab: LabServices,
+  panel: TrainingPanel,
+  request: RunRequest,
+  activate: boolean,
+): Promise<void> {
   const name = nameOf(request);
   const turn = lab.trainings.turn(request);
   if (lab.trainings.queue.waiting.length > 0) tellQueued(name, lab.trainings.queue.waiting.length);
@@ -50,7 +55,7 @@ const tellQueued = (name: string, place: number) =>
 
 /** Shows the run's reports in the progress, and stops the run when that is canceled. */
 function follow(
-  lab: Lab,
+  lab: LabServices,
   run: TrainingRun,
   progress: vscode.Progress<{ message?: string; increment?: number }>,
   token: vscode.CancellationToken,
@@ -74,7 +79,7 @@ function follow(
 }
 
 async function offerNext(
-  lab: Lab,
+  lab: LabServices,
   panel: TrainingPanel,
   name: string,
   result: TrainResult,

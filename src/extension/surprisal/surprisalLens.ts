@@ -8,16 +8,16 @@
 import * as vscode from "vscode";
 import { isCanceled, RemoteError } from "../../protocol/rpc";
 import type { Commands } from "../contributions";
+import { errorTextForLog } from "../errorText";
 import { showsText } from "../explore/editorText";
 import { tellsTokens } from "../explore/tokenHover";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
-import { logged } from "../logged";
-import type { Model } from "../models/models";
+import type { LabServices } from "../labServices";
+import type { Model } from "../models/modelFolders";
 import { type ScoredToken, Scores } from "./scores";
 import { costOf, peaksOf, STEPS, shadedOf, stepOf } from "./shading";
 import { type Ask, nextSlice, score } from "./slices";
-import { scoredTokenText, statusText, statusTooltip } from "./text";
+import { scoredTokenText, statusText, statusTooltip } from "./surprisalText";
 
 /** How long typing rests before the text is scored again, and scrolling before what came into view is. */
 const TYPING_REST = 200;
@@ -52,7 +52,7 @@ export interface TokenPlace {
 }
 
 export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
-  readonly #lab: Lab;
+  readonly #lab: LabServices;
   readonly #item = vscode.window.createStatusBarItem("decoderLab.surprisal", vscode.StatusBarAlignment.Right, 99);
   readonly #subscriptions: vscode.Disposable;
   readonly #documents = new Map<string, Lensed>();
@@ -68,7 +68,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
   #describing: NodeJS.Timeout | undefined;
   #problem: string | null = null;
 
-  constructor(lab: Lab) {
+  constructor(lab: LabServices) {
     this.#lab = lab;
     this.#item.name = l10n.t("Surprisal");
     this.#item.command = "decoderLab.toggleSurprisal";
@@ -258,7 +258,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
   /** In the status item and the log: nothing pops up while someone reads or types. */
   #failed(error: unknown): void {
     this.#problem = error instanceof Error ? error.message : String(error);
-    this.#lab.log.warn(`surprisal: ${logged(error)}`);
+    this.#lab.log.warn(`surprisal: ${errorTextForLog(error)}`);
     this.#drawSoon();
   }
 

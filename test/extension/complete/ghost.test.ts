@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { random } from "../../../src/engine/random";
-import { shape, withoutLoop } from "../../../src/extension/complete/shape";
-import { type Place, restOf, type Suggestion } from "../../../src/extension/complete/suggestion";
-import { holdsSecrets, isOnFor, type Situation, whyNot } from "../../../src/extension/complete/whether";
-import { isAt, readTokens } from "../../../src/extension/complete/why";
-import { afterUnknown, promptStart, promptText } from "../../../src/extension/complete/window";
+import { type CachedCompletion, type Place, remainingText } from "../../../src/extension/complete/cachedCompletion";
+import { holdsSecrets, isEnabledFor, type Situation, skipReason } from "../../../src/extension/complete/eligibility";
+import { afterUnknown, promptStart, promptText } from "../../../src/extension/complete/promptWindow";
+import { isAt, promptTokensRead } from "../../../src/extension/complete/shownCompletion";
+import { trimCompletion, withoutLoop } from "../../../src/extension/complete/trimCompletion";
 
 const place = (before: string, more: Partial<Place> = {}): Place => ({
   uri: "file:///a.txt",
@@ -13,7 +13,7 @@ const place = (before: string, more: Partial<Place> = {}): Place => ({
   after: "",
   ...more,
 });
-const made: Suggestion = { place: place("The fox "), source: "model", text: "ran home." };
+const made: CachedCompletion = { place: place("The fox "), source: "model", text: "ran home." };
 
 describe("typing through a suggestion", () => {
   test.each([
@@ -23,19 +23,19 @@ describe("typing through a suggestion", () => {
     ["something else", "The fox s", null],
     ["more than it", "The fox ran home. It", null],
     ["a deletion before it", "The fox", null],
-  ])("after %s", (_, before, rest) => expect(restOf(made, place(before), "model")).toBe(rest));
+  ])("after %s", (_, before, rest) => expect(remainingText(made, place(before), "model")).toBe(rest));
 
   test("elsewhere, with other text behind the cursor, or from another model, it is not the same suggestion", () => {
-    expect(restOf(made, place("The fox ", { uri: "file:///b.txt" }), "model")).toBeNull();
-    expect(restOf(made, place("The fox ", { after: ")" }), "model")).toBeNull();
-    expect(restOf(made, place("The fox "), "another")).toBeNull();
-    expect(restOf(made, place("The cat "), "model")).toBeNull();
+    expect(remainingText(made, place("The fox ", { uri: "file:///b.txt" }), "model")).toBeNull();
+    expect(remainingText(made, place("The fox ", { after: ")" }), "model")).toBeNull();
+    expect(remainingText(made, place("The fox "), "another")).toBeNull();
+    expect(remainingText(made, place("The cat "), "model")).toBeNull();
   });
 
   test("works when the window of known text has moved on", () => {
     const long = "x".repeat(5000);
-    const from: Suggestion = { place: place(`${long}The fox `), source: "m", text: "ran" };
-    expect(restOf(from, { ...place("The fox r"), offset: 5009 }, "m")).toBe("an");
+    const from: CachedCompletion = { place: place(`${long}The fox `), source: "m", text: "ran" };
+    expect(remainingText(from, { ...place("The fox r"), offset: 5009 }, "m")).toBe("an");
   });
 
   test("whatever is typed, what was typed and the rest are the suggestion", () => {
@@ -43,10 +43,10 @@ describe("typing through a suggestion", () => {
     for (let round = 0; round < 500; round++) {
       const text = Array.from({ length: 1 + next(12) }, () => "ab \u{1f98a}"[next(5)]).join("");
       const typed = next(text.length + 1);
-      const suggestion: Suggestion = { place: place("so "), source: "m", text };
-      expect(restOf(suggestion, place(`so ${text.slice(0, typed)}`), "m")).toBe(text.slice(typed));
+      const suggestion: CachedCompletion = { place: place("so "), source: "m", text };
+      expect(remainingText(suggestion, place(`so ${text.slice(0, typed)}`), "m")).toBe(text.slice(typed));
       const wrong = `so ${text.slice(0, typed)}Z`;
-      expect(restOf(suggestion, place(wrong), "m")).toBeNull();
+      expect(remainingText(suggestion, place(wrong), "m")).toBeNull();
     }
   });
 });
@@ -63,9 +63,9 @@ describe("why a completion", () => {
   const spans = [span(1, 0, 0, true), span(5, 0, 3), span(6, 3, 7), span(7, 7, 8)];
 
   test("the model read the prompt's last tokens after the one that marks the beginning", () => {
-    expect(readTokens(spans, 4)).toEqual({ ids: [1, 5, 6, 7], start: 0 });
-    expect(readTokens(spans, 3)).toEqual({ ids: [1, 6, 7], start: 3 });
-    expect(readTokens(spans.slice(1), 1)).toEqual({ ids: [7], start: 7 });
+    expect(promptTokensRead(spans, 4)).toEqual({ ids: [1, 5, 6, 7], start: 0 });
+    expect(promptTokensRead(spans, 3)).toEqual({ ids: [1, 6, 7], start: 3 });
+    expect(promptTokensRead(spans.slice(1), 1)).toEqual({ ids: [7], start: 7 });
   });
 
   test("is asked where it stands in its document", () => {
@@ -129,18 +129,18 @@ describe("nothing is asked of the model", () => {
     ["selection", { selectionEmpty: false }],
     ["midLine", { after: " and more" }],
     ["midLine", { after: "word" }],
-  ])("because of %s: %o", (reason, change) => expect(whyNot({ ...open, ...change })).toBe(reason));
+  ])("because of %s: %o", (reason, change) => expect(skipReason({ ...open, ...change })).toBe(reason));
 
   test.each(["", "  ", ")", '")', "})", "];"])("but before %j it is", (after) => {
-    expect(whyNot({ ...open, after })).toBeNull();
+    expect(skipReason({ ...open, after })).toBeNull();
   });
 });
 
 test("a language that is not listed goes by *, and without * it is off", () => {
-  expect(isOnFor({ "*": true, c: false }, "rust")).toBe(true);
-  expect(isOnFor({ "*": true, c: false }, "c")).toBe(false);
-  expect(isOnFor({ "*": false, c: true }, "c")).toBe(true);
-  expect(isOnFor({ c: true }, "rust")).toBe(false);
+  expect(isEnabledFor({ "*": true, c: false }, "rust")).toBe(true);
+  expect(isEnabledFor({ "*": true, c: false }, "c")).toBe(false);
+  expect(isEnabledFor({ "*": false, c: true }, "c")).toBe(true);
+  expect(isEnabledFor({ c: true }, "rust")).toBe(false);
 });
 
 describe("secret files", () => {
@@ -164,15 +164,15 @@ describe("what is shown", () => {
   const alone = { after: "", nextLine: "", multiLine: false };
 
   test("is the first line, without blanks at its end", () =>
-    expect(shape("ran home.  \nThen", alone)).toBe("ran home."));
+    expect(trimCompletion("ran home.  \nThen", alone)).toBe("ran home."));
   test("is all lines when more are asked for", () => {
-    expect(shape("ran home.\nThen", { ...alone, multiLine: true })).toBe("ran home.\nThen");
+    expect(trimCompletion("ran home.\nThen", { ...alone, multiLine: true })).toBe("ran home.\nThen");
   });
   test("does not repeat the brackets behind the cursor", () =>
-    expect(shape("a, b)", { ...alone, after: ")" })).toBe("a, b"));
+    expect(trimCompletion("a, b)", { ...alone, after: ")" })).toBe("a, b"));
   test("does not repeat the next line", () =>
-    expect(shape("It was late.", { ...alone, nextLine: "  It was late." })).toBe(""));
-  test("is nothing when the model wrote only blanks", () => expect(shape("  \n x", alone)).toBe(""));
+    expect(trimCompletion("It was late.", { ...alone, nextLine: "  It was late." })).toBe(""));
+  test("is nothing when the model wrote only blanks", () => expect(trimCompletion("  \n x", alone)).toBe(""));
 
   test.each([
     ["and the fox and the fox and the fox and", "and the fox"],

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { inDocument, inRun, tokenAtOffset } from "../../../src/extension/explore/textOffsets";
-import { isKnown } from "../../../src/extension/models/modelFolders";
+import { isModelOrCheckpoint } from "../../../src/extension/models/modelFolders";
 
 test("offsets in a document with two-character line breaks are found from those in the text that was run, and back", () => {
   const text = "a\r\nb\r\n🐈c";
@@ -26,8 +26,8 @@ test("the cursor is at the token that it is before, or at the text's end in the 
 
 test("pages may ask about known models and their checkpoints only", () => {
   const models = ["/models/fox"];
-  expect(isKnown("/models/fox", models)).toBe(true);
-  expect(isKnown("/models/fox/checkpoints/step-100", models)).toBe(true);
+  expect(isModelOrCheckpoint("/models/fox", models)).toBe(true);
+  expect(isModelOrCheckpoint("/models/fox/checkpoints/step-100", models)).toBe(true);
   for (const dir of ["/models", "/models/hare", "/models/fox/checkpoints/..", "/models/fox/other/step-1", "/etc"])
-    expect(isKnown(dir, models), dir).toBe(false);
+    expect(isModelOrCheckpoint(dir, models), dir).toBe(false);
 });

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type Edit, type ScoredToken, Scores } from "../../../src/extension/surprisal/scores";
 import { costOf, peaksOf, shadedOf, stepOf } from "../../../src/extension/surprisal/shading";
 import { type Ask, asRead, nextSlice, type Source, score } from "../../../src/extension/surprisal/slices";
-import { scoredTokenText, statusText, statusTooltip } from "../../../src/extension/surprisal/text";
+import { scoredTokenText, statusText, statusTooltip } from "../../../src/extension/surprisal/surprisalText";
 import type { EngineApi } from "../../../src/protocol/engineApi";
 import { type Client, connect, serve } from "../../../src/protocol/rpc";
 import { engineService } from "../../../src/worker/service";

@@ -1,5 +1,5 @@
 import type * as vscode from "vscode";
-import type { Activity } from "./engine/activity";
+import type { EngineActivity } from "./engine/engineActivity";
 import type { EngineClient } from "./engine/engineClient";
 import type { Selections } from "./explore/selections";
 import type { Hub } from "./models/hub";
@@ -7,13 +7,13 @@ import type { ModelLibrary } from "./models/modelLibrary";
 import type { Trainings } from "./runs/trainings";
 
 /** What commands, providers and views share. Made once, in `extension.ts`. */
-export interface Lab {
+export interface LabServices {
   readonly extensionUri: vscode.Uri;
   readonly log: vscode.LogOutputChannel;
   readonly engine: EngineClient;
   readonly hub: Hub;
   readonly models: ModelLibrary;
   readonly trainings: Trainings;
-  readonly activity: Activity;
+  readonly activity: EngineActivity;
   readonly selections: Selections;
 }

@@ -2,7 +2,7 @@
 
 const SHOW_AFTER = 250;
 
-export class Activity {
+export class EngineActivity {
   readonly #changed: () => void;
   #running = 0;
   #shown = false;

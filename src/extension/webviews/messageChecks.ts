@@ -12,7 +12,7 @@ import type {
   TrainingHost,
 } from "../../protocol/webviewApi";
 import { traceChecks } from "../explore/traceChecks";
-import { choice, fields, flag, index, LONGEST_PATH, text } from "./fields";
+import { choice, fields, flag, index, LONGEST_PATH, text } from "./messageFields";
 
 const ACTIONS: { readonly [A in HostAction]: true } = {
   chooseModel: true,

@@ -3,17 +3,17 @@
 import type { Handlers } from "../../protocol/rpc";
 import type { TraceQuestions } from "../../protocol/webviewApi";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
-import { isKnown } from "../models/modelFolders";
-import { passedOn } from "./traceChecks";
+import type { LabServices } from "../labServices";
+import { isModelOrCheckpoint } from "../models/modelFolders";
+import { forwardTo } from "./traceChecks";
 
-export const traceAnswers = (lab: Lab): Handlers<TraceQuestions> =>
-  passedOn(lab.engine, (params) => {
+export const traceHandlers = (lab: LabServices): Handlers<TraceQuestions> =>
+  forwardTo(lab.engine, (params) => {
     for (const dir of foldersIn(params)) requireKnown(lab, dir);
   });
 
 /** Refuses a folder that is no model of the Models view and no checkpoint of one: a page may not read any other. */
-export function requireKnown({ models }: Pick<Lab, "models">, dir: string): void {
+export function requireKnown({ models }: Pick<LabServices, "models">, dir: string): void {
   // A run that was opened from a file does not say where its model is.
   if (dir === "") {
     throw new Error(
@@ -21,7 +21,7 @@ export function requireKnown({ models }: Pick<Lab, "models">, dir: string): void
     );
   }
   if (
-    !isKnown(
+    !isModelOrCheckpoint(
       dir,
       models.models.map((model) => model.dir),
     )

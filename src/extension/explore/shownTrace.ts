@@ -4,12 +4,12 @@ import type * as vscode from "vscode";
 import type { TraceInfo } from "../../protocol/engineApi";
 import { isCanceled, RemoteError, type Server } from "../../protocol/rpc";
 import type { Action, InspectedSource, InspectorEvents, ScrubberEvents, Selected } from "../../protocol/webviewApi";
+import { errorTextForLog } from "../errorText";
 import { l10n } from "../l10n";
-import type { Lab } from "../lab";
-import { logged } from "../logged";
-import type { Model } from "../models/models";
-import { asRun } from "./editorText";
-import { Scrub } from "./scrub";
+import type { LabServices } from "../labServices";
+import type { Model } from "../models/modelFolders";
+import { CheckpointScrubber } from "./checkpointScrubber";
+import { withUnixLineBreaks } from "./editorText";
 
 /** What takes no longer is not worth a sign that it goes on. */
 const BUSY_AFTER = 150;
@@ -18,10 +18,10 @@ export type RunEvents = InspectorEvents & ScrubberEvents;
 
 type Named = Pick<Model, "dir" | "name">;
 
-export class TraceRuns {
-  readonly #lab: Lab;
+export class ShownTrace {
+  readonly #lab: LabServices;
   readonly #tell: Server<RunEvents>["tell"];
-  readonly #scrub: Scrub;
+  readonly #scrub: CheckpointScrubber;
   #running: AbortController | undefined;
   /** What is shown: it is not run again. */
   #shown: string | null = null;
@@ -36,10 +36,10 @@ export class TraceRuns {
   #waitsForEngine = false;
   readonly #subscription: vscode.Disposable;
 
-  constructor(lab: Lab, tell: Server<RunEvents>["tell"]) {
+  constructor(lab: LabServices, tell: Server<RunEvents>["tell"]) {
     this.#lab = lab;
     this.#tell = tell;
-    this.#scrub = new Scrub(lab.engine, lab.log);
+    this.#scrub = new CheckpointScrubber(lab.engine, lab.log);
     this.#subscription = lab.selections.onDidChoose(({ by, dir, text, tokenFromEnd, ...part }) => {
       const trace = this.#trace;
       if (by === this || trace?.model.dir !== dir || this.#text !== text) return;
@@ -82,7 +82,7 @@ export class TraceRuns {
     this.#model = model;
 
     const key = JSON.stringify([model.dir, model.name, this.#scrub.step, source, maxTokens]);
-    const text = asRun(source.text);
+    const text = withUnixLineBreaks(source.text);
     await this.#show(key, async (signal) => ({ trace: await this.#ask(text, maxTokens, signal), source }));
     if (this.#shown === key && this.#trace) void this.#scrub.showed(this.#trace, text, maxTokens);
   }
@@ -111,7 +111,7 @@ export class TraceRuns {
       this.#lab.engine.noteDevice(trace.device);
       if (abort.signal.aborted) return;
       this.#trace = trace;
-      this.#text = asRun(source.text);
+      this.#text = withUnixLineBreaks(source.text);
       this.#tell("trace", { trace, source, note: this.#replaced() });
       this.#shownModel = this.#model;
     } catch (error) {
@@ -186,7 +186,7 @@ export class TraceRuns {
 
   #problem(error: unknown): void {
     const message = error instanceof Error ? error.message : String(error);
-    this.#lab.log.warn(`inspect: ${logged(error)}`);
+    this.#lab.log.warn(`inspect: ${errorTextForLog(error)}`);
     this.#waitsForEngine = this.#lab.engine.state.kind === "stopped";
     const action = this.#waitsForEngine
       ? ({ id: "restartEngine", label: l10n.t("Restart Engine") } as const)

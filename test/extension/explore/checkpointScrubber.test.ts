@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Scrub } from "../../../src/extension/explore/scrub";
+import { CheckpointScrubber } from "../../../src/extension/explore/checkpointScrubber";
 import type { CheckpointInfo, EngineApi, TraceInfo } from "../../../src/protocol/engineApi";
 import { connect, serve } from "../../../src/protocol/rpc";
 import { portPair } from "../../helpers/portPair";
@@ -35,7 +35,7 @@ const quiet = { warn: () => undefined };
 
 test("a step is looked at in its checkpoint's folder, the model's own step in the model's", async () => {
   const engine = engineOf([10, 20, 30]);
-  const scrub = new Scrub(engine, quiet);
+  const scrub = new CheckpointScrubber(engine, quiet);
   await scrub.look(model);
   expect([scrub.dir, scrub.step]).toEqual(["/m", 30]);
   scrub.move(20);
@@ -46,7 +46,7 @@ test("a step is looked at in its checkpoint's folder, the model's own step in th
 
 test("the checkpoints beside the one that is shown are run ahead, and other texts' runs are let go of", async () => {
   const engine = engineOf([10, 20, 30]);
-  const scrub = new Scrub(engine, quiet);
+  const scrub = new CheckpointScrubber(engine, quiet);
   await scrub.look(model);
   scrub.move(10);
   await scrub.showed(await scrub.trace("abc", 100), "abc", 100);
@@ -60,7 +60,7 @@ test("the checkpoints beside the one that is shown are run ahead, and other text
 
 test("a checkpoint that its run deletes is shown as the one before it; another model as it is now", async () => {
   const engine = engineOf([10, 20, 30]);
-  const scrub = new Scrub(engine, quiet);
+  const scrub = new CheckpointScrubber(engine, quiet);
   await scrub.look(model);
   scrub.move(20);
   engine.run.steps = [10, 30, 40];

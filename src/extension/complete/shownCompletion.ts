@@ -1,10 +1,10 @@
 /** What a completion was made of: pure. */
 
 import type { GenerateParams, GenerateResult, TokenSpan } from "../../protocol/engineApi";
-import type { Place } from "./suggestion";
+import type { Place } from "./cachedCompletion";
 
 /** A completion that was shown, with what the model was asked for it and what it answered. */
-export interface Made {
+export interface ShownCompletion {
   readonly place: Place;
   readonly params: GenerateParams;
   readonly result: Pick<GenerateResult, "ids" | "promptTokens">;
@@ -16,7 +16,7 @@ export interface Made {
  * The tokens of a prompt that the model read, which are its last after a token that marks the beginning; and where the
  * text of those begins.
  */
-export function readTokens(
+export function promptTokensRead(
   spans: readonly TokenSpan[],
   promptTokens: number,
 ): { readonly ids: readonly number[]; readonly start: number } {
@@ -26,5 +26,5 @@ export function readTokens(
 }
 
 /** Whether an offset of a document is where a completion stands, or stood. */
-export const isAt = ({ place, text }: Pick<Made, "place" | "text">, uri: string, offset: number): boolean =>
+export const isAt = ({ place, text }: Pick<ShownCompletion, "place" | "text">, uri: string, offset: number): boolean =>
   uri === place.uri && offset >= place.offset && offset <= place.offset + text.length;

@@ -10,7 +10,7 @@ import {
   noteImport,
   readModel,
   renameModel,
-} from "../../../src/extension/models/models";
+} from "../../../src/extension/models/modelFolders";
 
 let root: string;
 beforeEach(async () => {

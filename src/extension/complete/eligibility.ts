@@ -19,9 +19,9 @@ export interface Situation {
 export type Reason = "disabled" | "language" | "excluded" | "secret" | "readOnly" | "cursors" | "selection" | "midLine";
 
 /** Why nothing is suggested, or null when something may be. */
-export function whyNot(situation: Situation): Reason | null {
+export function skipReason(situation: Situation): Reason | null {
   if (!situation.enabled) return "disabled";
-  if (!isOnFor(situation.languages, situation.languageId)) return "language";
+  if (!isEnabledFor(situation.languages, situation.languageId)) return "language";
   if (situation.excluded) return "excluded";
   if (holdsSecrets(situation.path)) return "secret";
   if (!situation.writable) return "readOnly";
@@ -32,7 +32,7 @@ export function whyNot(situation: Situation): Reason | null {
 }
 
 /** A setting by language, where "*" stands for all that are not listed. */
-export const isOnFor = (languages: Readonly<Record<string, boolean>>, languageId: string): boolean =>
+export const isEnabledFor = (languages: Readonly<Record<string, boolean>>, languageId: string): boolean =>
   languages[languageId] ?? languages["*"] ?? false;
 
 /** Brackets, quotes and punctuation that an editor puts after the cursor by itself. */

@@ -8,7 +8,7 @@ export interface Surroundings {
   readonly multiLine: boolean;
 }
 
-export function shape(text: string, { after, nextLine, multiLine }: Surroundings): string {
+export function trimCompletion(text: string, { after, nextLine, multiLine }: Surroundings): string {
   let shown = multiLine ? text : (text.split("\n", 1)[0] ?? "");
   shown = withoutLoop(shown);
   // The brackets that the editor has already put there are not written twice.

@@ -6,8 +6,8 @@
 import type { CheckpointInfo, EngineApi, TraceInfo } from "../../protocol/engineApi";
 import type { CheckpointsShown } from "../../protocol/webviewApi";
 import type { EngineClient } from "../engine/engineClient";
-import { logged } from "../logged";
-import type { Model } from "../models/models";
+import { errorTextForLog } from "../errorText";
+import type { Model } from "../models/modelFolders";
 
 type Ask = EngineApi["inspect"]["params"];
 
@@ -23,7 +23,7 @@ const KEPT = 12;
 const SMALL_MODEL = 100e6;
 const SMALL_TRACE = 16e6;
 
-export class Scrub {
+export class CheckpointScrubber {
   readonly #engine: Pick<EngineClient, "call">;
   readonly #log: { warn(message: string): void };
   #model: Pick<Model, "dir" | "step"> = { dir: "", step: null };
@@ -85,7 +85,7 @@ export class Scrub {
     }
     this.#model = { dir, step };
     const found = await this.#engine.call("checkpoints", { dir }).catch((error: unknown) => {
-      this.#log.warn(`checkpoints: ${logged(error)}`);
+      this.#log.warn(`checkpoints: ${errorTextForLog(error)}`);
       return [];
     });
     if (dir !== this.#model.dir) return false;

@@ -16,7 +16,7 @@ export interface Place {
   readonly after: string;
 }
 
-export interface Suggestion {
+export interface CachedCompletion {
   readonly place: Place;
   /** What the suggestion depends on besides the text: the model and the settings. */
   readonly source: string;
@@ -24,7 +24,7 @@ export interface Suggestion {
 }
 
 /** What is left of a suggestion at a place: null when it does not belong there, "" when all of it was typed. */
-export function restOf(suggestion: Suggestion, place: Place, source: string): string | null {
+export function remainingText(suggestion: CachedCompletion, place: Place, source: string): string | null {
   const { place: from, text } = suggestion;
   const typedLength = place.offset - from.offset;
   if (suggestion.source !== source || from.uri !== place.uri || from.after !== place.after) return null;
