@@ -2,90 +2,77 @@
 
 import type { QueuedRun } from "../protocol/webviewApi";
 import type { Model } from "./models/modelFolders";
-import type { TokenPlace } from "./surprisal/surprisalLens";
 
-/** Every command, with what it may be given when another place calls it. */
-export interface Commands {
-  "decoderLab.trainTinyGpt": () => Promise<void>;
-  "decoderLab.importModel": () => Promise<void>;
-  "decoderLab.setHubToken": () => Promise<void>;
-  "decoderLab.showTraining": () => Promise<void>;
-  "decoderLab.pauseTraining": () => Promise<void>;
-  "decoderLab.stopTraining": () => Promise<void>;
-  "decoderLab.resumeTraining": (model?: Model) => Promise<void>;
-  "decoderLab.openRunRecord": (model?: Model) => Promise<void>;
-  "decoderLab.branchTraining": (model?: Model) => Promise<void>;
-  "decoderLab.exportProject": (model?: Model) => Promise<void>;
-  "decoderLab.runQueuedNow": (run?: QueuedRun) => Promise<void>;
-  "decoderLab.moveQueuedUp": (run?: QueuedRun) => Promise<void>;
-  "decoderLab.moveQueuedDown": (run?: QueuedRun) => Promise<void>;
-  "decoderLab.removeQueued": (run?: QueuedRun) => Promise<void>;
-  "decoderLab.goOnWithQueue": () => Promise<void>;
-  "decoderLab.chooseModel": () => Promise<void>;
-  "decoderLab.activateModel": (model?: Model) => Promise<void>;
-  "decoderLab.inspectModel": (model?: Model) => Promise<void>;
-  "decoderLab.renameModel": (model?: Model) => Promise<void>;
-  "decoderLab.deleteModel": (model?: Model) => Promise<void>;
-  "decoderLab.revealModel": (model?: Model) => Promise<void>;
-  "decoderLab.copyModuleTree": (model?: Model) => Promise<void>;
-  "decoderLab.refreshModels": () => Promise<void>;
-  "decoderLab.inspectSelection": () => Promise<void>;
-  "decoderLab.openExplorer": (model?: Model) => Promise<void>;
-  "decoderLab.exploreInspected": () => Promise<void>;
-  "decoderLab.exploreTokens": () => Promise<void>;
-  "decoderLab.exploreNextToken": () => Promise<void>;
-  "decoderLab.exploreAttention": () => Promise<void>;
-  "decoderLab.exploreToken": (place?: TokenPlace) => Promise<void>;
-  "decoderLab.toggleAttentionShading": () => Promise<void>;
-  "decoderLab.toggleSurprisal": () => Promise<void>;
-  "decoderLab.whyThisCompletion": () => Promise<void>;
-  "decoderLab.toggleCompletions": () => Promise<void>;
-  "decoderLab.chooseDevice": () => Promise<void>;
-  "decoderLab.restartEngine": () => Promise<void>;
-  "decoderLab.showLog": () => Promise<void>;
-  "decoderLab.showMenu": () => Promise<void>;
+/** The ids of all commands, grouped by what a menu or a link passes to them. */
+export const commandIds = {
+  nothing: [
+    "decoderLab.trainTinyGpt",
+    "decoderLab.importModel",
+    "decoderLab.setHubToken",
+    "decoderLab.showTraining",
+    "decoderLab.pauseTraining",
+    "decoderLab.stopTraining",
+    "decoderLab.goOnWithQueue",
+    "decoderLab.chooseModel",
+    "decoderLab.refreshModels",
+    "decoderLab.inspectSelection",
+    "decoderLab.exploreInspected",
+    "decoderLab.exploreTokens",
+    "decoderLab.exploreNextToken",
+    "decoderLab.exploreAttention",
+    "decoderLab.toggleAttentionShading",
+    "decoderLab.toggleSurprisal",
+    "decoderLab.whyThisCompletion",
+    "decoderLab.toggleCompletions",
+    "decoderLab.chooseDevice",
+    "decoderLab.restartEngine",
+    "decoderLab.showLog",
+    "decoderLab.showMenu",
+  ],
+  model: [
+    "decoderLab.resumeTraining",
+    "decoderLab.openRunRecord",
+    "decoderLab.branchTraining",
+    "decoderLab.exportProject",
+    "decoderLab.activateModel",
+    "decoderLab.inspectModel",
+    "decoderLab.renameModel",
+    "decoderLab.deleteModel",
+    "decoderLab.revealModel",
+    "decoderLab.copyModuleTree",
+    "decoderLab.openExplorer",
+  ],
+  queuedRun: [
+    "decoderLab.runQueuedNow",
+    "decoderLab.moveQueuedUp",
+    "decoderLab.moveQueuedDown",
+    "decoderLab.removeQueued",
+  ],
+  token: ["decoderLab.exploreToken"],
+} as const;
+
+interface CommandArguments {
+  readonly nothing: [];
+  readonly model: [model?: Model];
+  readonly queuedRun: [run?: QueuedRun];
+  readonly token: [token?: TokenLocation];
 }
 
-/** The same ids at run time; one that is missing does not compile. */
-export const commandIds: { readonly [Id in keyof Commands]: true } = {
-  "decoderLab.trainTinyGpt": true,
-  "decoderLab.importModel": true,
-  "decoderLab.setHubToken": true,
-  "decoderLab.showTraining": true,
-  "decoderLab.pauseTraining": true,
-  "decoderLab.stopTraining": true,
-  "decoderLab.resumeTraining": true,
-  "decoderLab.openRunRecord": true,
-  "decoderLab.branchTraining": true,
-  "decoderLab.exportProject": true,
-  "decoderLab.runQueuedNow": true,
-  "decoderLab.moveQueuedUp": true,
-  "decoderLab.moveQueuedDown": true,
-  "decoderLab.removeQueued": true,
-  "decoderLab.goOnWithQueue": true,
-  "decoderLab.chooseModel": true,
-  "decoderLab.activateModel": true,
-  "decoderLab.inspectModel": true,
-  "decoderLab.renameModel": true,
-  "decoderLab.deleteModel": true,
-  "decoderLab.revealModel": true,
-  "decoderLab.copyModuleTree": true,
-  "decoderLab.refreshModels": true,
-  "decoderLab.inspectSelection": true,
-  "decoderLab.openExplorer": true,
-  "decoderLab.exploreInspected": true,
-  "decoderLab.exploreTokens": true,
-  "decoderLab.exploreNextToken": true,
-  "decoderLab.exploreAttention": true,
-  "decoderLab.exploreToken": true,
-  "decoderLab.toggleAttentionShading": true,
-  "decoderLab.toggleSurprisal": true,
-  "decoderLab.whyThisCompletion": true,
-  "decoderLab.toggleCompletions": true,
-  "decoderLab.chooseDevice": true,
-  "decoderLab.restartEngine": true,
-  "decoderLab.showLog": true,
-  "decoderLab.showMenu": true,
+/** A token of an open document, as the link in a surprisal hover passes it. */
+export interface TokenLocation {
+  readonly uri: string;
+  /** UTF-16 offset of the token. */
+  readonly offset: number;
+  /** The readable text around the token, in UTF-16 offsets. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Every command by its id. */
+export type Commands = {
+  [Group in keyof CommandArguments as (typeof commandIds)[Group][number]]: (
+    ...args: CommandArguments[Group]
+  ) => Promise<void>;
 };
 
 /** Every setting by its name after "decoderLab.", with its default: the one in `package.json` must be the same. */

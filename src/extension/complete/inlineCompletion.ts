@@ -2,9 +2,9 @@ import { setTimeout as wait } from "node:timers/promises";
 import * as vscode from "vscode";
 import type { GenerateParams, GenerateResult } from "../../protocol/engineApi";
 import { isCanceled, RemoteError } from "../../protocol/rpc";
-import { errorTextForLog } from "../errorText";
+import { errorText, errorTextForLog } from "../errorText";
 import type { LabServices } from "../labServices";
-import { setting } from "../settings";
+import { setSetting, setting } from "../settings";
 import { type CachedCompletion, type Place, remainingText } from "./cachedCompletion";
 import { skipReason } from "./eligibility";
 import { afterUnknown, promptStart, promptText } from "./promptWindow";
@@ -177,13 +177,15 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
 
   /** In the status item and, once for each message, in the log: nothing pops up while someone types. */
   #report(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = errorText(error);
     this.#lab.activity.problem = message;
     if (this.#told.has(message)) return;
     this.#told.add(message);
     this.#lab.log.warn(`completion: ${errorTextForLog(error)}`);
   }
 }
+
+export const toggleCompletions = (): Promise<void> => setSetting("completion.enabled", !setting("completion.enabled"));
 
 /** A completion that is being made. */
 interface Question {

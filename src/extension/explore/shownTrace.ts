@@ -4,7 +4,7 @@ import type * as vscode from "vscode";
 import type { TraceInfo } from "../../protocol/engineApi";
 import { isCanceled, RemoteError, type Server } from "../../protocol/rpc";
 import type { Action, InspectedSource, InspectorEvents, ScrubberEvents, Selected } from "../../protocol/webviewApi";
-import { errorTextForLog } from "../errorText";
+import { errorText, errorTextForLog } from "../errorText";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import type { Model } from "../models/modelFolders";
@@ -185,7 +185,7 @@ export class ShownTrace {
   }
 
   #problem(error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = errorText(error);
     this.#lab.log.warn(`inspect: ${errorTextForLog(error)}`);
     this.#waitsForEngine = this.#lab.engine.state.kind === "stopped";
     const action = this.#waitsForEngine

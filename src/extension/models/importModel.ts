@@ -3,7 +3,7 @@
 import * as vscode from "vscode";
 import type { FoundModel, ImportParams, ModelInfo } from "../../protocol/engineApi";
 import { isCanceled, RemoteError } from "../../protocol/rpc";
-import { errorTextForLog } from "../errorText";
+import { errorText, errorTextForLog } from "../errorText";
 import { bytes, count } from "../format";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
@@ -121,7 +121,7 @@ async function searchItems({ engine, hub }: LabServices, query: string, signal: 
     if (found.length > 0) return found.map(foundItem);
     return [{ label: l10n.t("No model that can be imported has “{0}” in its name.", query), alwaysShow: true }];
   } catch (error) {
-    return [{ label: `$(warning) ${error instanceof Error ? error.message : String(error)}`, alwaysShow: true }];
+    return [{ label: `$(warning) ${errorText(error)}`, alwaysShow: true }];
   }
 }
 

@@ -1,6 +1,6 @@
 import * as vscode from "vscode";
 import type { QueuedRun } from "../../protocol/webviewApi";
-import { errorTextForLog } from "../errorText";
+import { errorText, errorTextForLog } from "../errorText";
 import { bytes, count, deviceName } from "../format";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
@@ -47,7 +47,7 @@ export class ModelTree implements vscode.TreeDataProvider<Node>, vscode.Disposab
       return moduleNode(await this.#lab.engine.call("describe", { dir }), dir);
     } catch (error) {
       this.#lab.log.warn(`describe: ${errorTextForLog(error)}`);
-      return problemNode(error instanceof Error ? error.message : String(error), dir);
+      return problemNode(errorText(error), dir);
     }
   }
 

@@ -7,8 +7,8 @@
 
 import * as vscode from "vscode";
 import { isCanceled, RemoteError } from "../../protocol/rpc";
-import type { Commands } from "../contributions";
-import { errorTextForLog } from "../errorText";
+import type { Commands, TokenLocation } from "../contributions";
+import { errorText, errorTextForLog } from "../errorText";
 import { showsText } from "../explore/editorText";
 import { tellsTokens } from "../explore/tokenHover";
 import { l10n } from "../l10n";
@@ -39,16 +39,6 @@ const LONGEST = 1024;
 interface Lensed {
   readonly scores: Scores;
   readonly eol: vscode.EndOfLine;
-}
-
-/** What the link in the hover carries. */
-export interface TokenPlace {
-  readonly uri: string;
-  /** UTF-16 offset of the token. */
-  readonly offset: number;
-  /** The text around it that the model can read. */
-  readonly from: number;
-  readonly to: number;
 }
 
 export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
@@ -108,7 +98,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
     const first = tokens[0];
     if (!first) return undefined;
     const end = Math.max(...tokens.map((token) => token.end));
-    const place: TokenPlace = {
+    const place: TokenLocation = {
       uri: document.uri.toString(),
       offset: first.start,
       ...readableAround(lensed.scores, first.start, document.offsetAt(document.lineAt(position).range.end)),
@@ -257,7 +247,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
 
   /** In the status item and the log: nothing pops up while someone reads or types. */
   #failed(error: unknown): void {
-    this.#problem = error instanceof Error ? error.message : String(error);
+    this.#problem = errorText(error);
     this.#lab.log.warn(`surprisal: ${errorTextForLog(error)}`);
     this.#drawSoon();
   }
@@ -361,7 +351,7 @@ class Colors implements vscode.Disposable {
 }
 
 /** From the last token before an offset that the vocabulary lacks, to the next such token or the end of its line. */
-function readableAround(scores: Scores, offset: number, lineEnd: number): Pick<TokenPlace, "from" | "to"> {
+function readableAround(scores: Scores, offset: number, lineEnd: number): Pick<TokenLocation, "from" | "to"> {
   const around = { from: Math.max(0, offset - EXPLORED), to: Math.max(offset + 1, lineEnd) };
   for (const { span, start, end } of scores.tokens(around.from, around.to)) {
     if (span.id >= 0) continue;
