@@ -266,6 +266,8 @@ export interface RunSnapshot {
   readonly name: string;
   readonly preset: string;
   readonly state: RunState;
+  /** Share of the preparation that is done, 0 to 1; null where its end is not known, and once the run has started. */
+  readonly prepared: number | null;
   /** Known once the run has started, with the device and the reason it was chosen. */
   readonly started: {
     readonly model: ModelInfo;
@@ -273,7 +275,7 @@ export interface RunSnapshot {
     readonly device: Device;
     readonly deviceReason: string;
   } | null;
-  /** In the order of the steps; of a long run every second, fourth, … step is kept. */
+  /** In the order of the steps; a long run keeps every second, fourth, … step (see `append` in runState.ts). */
   readonly reports: readonly StepReport[];
   readonly evals: readonly EvalReport[];
   readonly updates: readonly UpdateReport[];

@@ -86,6 +86,7 @@ export function tinyRun(text: string, done: number, steps: number, state: RunSta
     name: "stories",
     preset: "char",
     state,
+    prepared: null,
     started: { model, train: trainConfig(steps), device: "cpu", deviceReason: "no graphics adapter was found" },
     reports,
     evals,

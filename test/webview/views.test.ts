@@ -3,6 +3,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { connect, serve } from "../../src/protocol/rpc";
+import { applyEvent, liveRun } from "../../src/protocol/runState";
 import type { RunState, TraceQuestions } from "../../src/protocol/webviewApi";
 import { formatPercent, formatShape, formatValue } from "../../webview/base/format";
 import { createStore } from "../../webview/base/store";
@@ -12,7 +13,7 @@ import { dimensionsOf, residualNorm, valueGroups } from "../../webview/trace/lay
 import { distribution, searched, shownToken } from "../../webview/trace/nextToken/layout";
 import { tokenChips, tokenLabel, visibleText } from "../../webview/trace/tokens/layout";
 import { differingSettings } from "../../webview/training/compareRuns/layout";
-import { actionsOf, afterEvent, fromSnapshot, pointsOf, positions } from "../../webview/training/curves/layout";
+import { actionsOf, pointsOf, positions } from "../../webview/training/curves/layout";
 import { meanBits, paintedPieces } from "../../webview/training/excerpt/layout";
 import { confusionShares, digitShares } from "../../webview/training/task/layout";
 import { portPair } from "../helpers/portPair";
@@ -135,15 +136,16 @@ describe("the next token", () => {
 
 describe("a run", () => {
   const state: RunState = { phase: "running", message: null, secondsLeft: 9 };
-  const run = fromSnapshot(tinyRun("to be or not to be ".repeat(20), 300, 400, state));
+  const run = liveRun(tinyRun("to be or not to be ".repeat(20), 300, 400, state));
 
   test("reports are appended, and replaced when a run goes back to a checkpoint", () => {
     const report = { ...run.reports.at(-1)!, loss: 1 };
-    const on = afterEvent(run, { kind: "steps", reports: [{ ...report, step: 301 }], secondsLeft: 5 });
+    const on = liveRun(run);
+    applyEvent(on, { kind: "steps", reports: [{ ...report, step: 301 }], secondsLeft: 5 });
     expect(on.reports).toHaveLength(301);
     expect(on.state.secondsLeft).toBe(5);
-    const back = afterEvent(run, { kind: "steps", reports: [{ ...report, step: 251 }], secondsLeft: 5 });
-    expect(back.reports.map(({ step }) => step).slice(-2)).toEqual([250, 251]);
+    applyEvent(on, { kind: "steps", reports: [{ ...report, step: 251 }], secondsLeft: 5 });
+    expect(on.reports.map(({ step }) => step).slice(-2)).toEqual([250, 251]);
   });
 
   test("accuracy has points only where a report has one", () => {
@@ -248,7 +250,7 @@ test("labels of special tokens are their names", () => {
 
 describe("curves of runs", () => {
   const running = { phase: "running", message: null, secondsLeft: null } as const;
-  const run = fromSnapshot(tinyRun("to be or not to be, ".repeat(20), 8, 10, running));
+  const run = liveRun(tinyRun("to be or not to be, ".repeat(20), 8, 10, running));
   const told = (tokensPerSecond: readonly number[]) => ({
     ...run,
     reports: tokensPerSecond.map((speed, i) => ({ step: i + 1, loss: 1, lr: 1, gradNorm: 1, tokensPerSecond: speed })),

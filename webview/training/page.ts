@@ -3,11 +3,13 @@
 import "../base/theme.css";
 import "./training.css";
 import type { CheckpointInfo } from "../../src/protocol/engineApi";
+import { applyEvent, type LiveRun, liveRun } from "../../src/protocol/runState";
 import type {
   Action,
   FinderState,
   RunPhase,
   RunQueueState,
+  RunSnapshot,
   TrainingEvents,
   TrainingHost,
 } from "../../src/protocol/webviewApi";
@@ -19,16 +21,7 @@ import { badge, button, progressRing, registerControls } from "../base/toolkit";
 import { emptyNotice } from "../parts/notices";
 import { createCheckpointsView } from "./checkpoints/view";
 import { createCompareView } from "./compareRuns/view";
-import {
-  actionsOf,
-  afterEvent,
-  afterState,
-  fromSnapshot,
-  type Run,
-  stepOf,
-  stepsOf,
-  withRecord,
-} from "./curves/layout";
+import { actionsOf, stepOf, stepsOf } from "./curves/layout";
 import { createCurvesView } from "./curves/view";
 import { createPaintedView } from "./excerpt/view";
 import { createFinderView } from "./finder/view";
@@ -50,9 +43,9 @@ document.body.append(main);
 
 /** What the page shows: a run, and what it is shown with. */
 interface Shown {
-  readonly run: Run | null;
+  readonly run: LiveRun | null;
   /** Runs that are drawn beside it. */
-  readonly others: readonly Run[];
+  readonly others: readonly RunSnapshot[];
   readonly checkpoints: readonly CheckpointInfo[];
   readonly queue: RunQueueState;
   /** A search for a learning rate that goes on, or whose answer is waited for. */
@@ -79,18 +72,21 @@ async function start(): Promise<void> {
       interval = Math.max(DRAW_INTERVAL, REST_PER_DRAW * (lastDrawn - began));
     }, wait);
   };
-  const changedRun = (change: (run: Run) => Run) => shown.run && changed({ run: change(shown.run) });
+  const changedRun = (change: (run: LiveRun) => void) => {
+    if (shown.run) change(shown.run);
+    changed({});
+  };
   host.on("run", (snapshot) =>
     changed({
-      run: snapshot && fromSnapshot(snapshot),
+      run: snapshot && liveRun(snapshot),
       // Those of another run are told next.
       ...(snapshot?.dir === shown.run?.dir ? {} : { checkpoints: [] }),
     }),
   );
-  host.on("train", (event) => changedRun((run) => afterEvent(run, event)));
-  host.on("state", (state) => changedRun((run) => afterState(run, state)));
-  host.on("record", (record) => changedRun((run) => withRecord(run, record)));
-  host.on("compared", (runs) => changed({ others: runs.map(fromSnapshot) }));
+  host.on("train", (event) => changedRun((run) => applyEvent(run, event)));
+  host.on("state", (state) => changedRun((run) => Object.assign(run, { state })));
+  host.on("record", (record) => changedRun((run) => Object.assign(run, { record })));
+  host.on("compared", (runs) => changed({ others: runs }));
   host.on("checkpoints", (checkpoints) => changed({ checkpoints }));
   host.on("queue", (queue) => changed({ queue }));
   host.on("finder", (finder) => changed({ finder }));
@@ -99,7 +95,7 @@ async function start(): Promise<void> {
   useStrings(strings);
   const show = mount(hasRuns);
   draw = () => show(shown);
-  changed(shown.run ? {} : { run: first && fromSnapshot(first) });
+  changed(shown.run ? {} : { run: first && liveRun(first) });
 }
 
 /** What the page remembers while it is hidden, and after the window is made again: which run, and how it is drawn. */
@@ -287,7 +283,7 @@ function saidOf(phase: RunPhase): string {
   return sentences[phase];
 }
 
-function factsOf({ preset, started, record }: Run): string {
+function factsOf({ preset, started, record }: RunSnapshot): string {
   const { settings, facts } = record ?? { settings: {}, facts: {} };
   const parameters = started?.model.parameters ?? facts.parameters;
   const [layers, heads, width] = started
@@ -304,7 +300,7 @@ function factsOf({ preset, started, record }: Run): string {
     .join(" · ");
 }
 
-function noticeOf({ state: { phase, message }, prepared, warnings }: Run): HTMLElement[] {
+function noticeOf({ state: { phase, message }, prepared, warnings }: RunSnapshot): HTMLElement[] {
   if (phase === "failed")
     return [el("div", { class: "problem", attrs: { role: "alert" } }, message ?? t("The run failed."))];
   if (phase !== "preparing") {
@@ -325,7 +321,7 @@ function noticeOf({ state: { phase, message }, prepared, warnings }: Run): HTMLE
   ];
 }
 
-function figuresOf(run: Run): HTMLElement[] {
+function figuresOf(run: RunSnapshot): HTMLElement[] {
   const last = run.reports.at(-1);
   const best = run.evals.reduce<number | null>((low, { loss }) => (low === null || loss < low ? loss : low), null);
   const eval_ = run.evals.at(-1);

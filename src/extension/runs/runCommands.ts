@@ -11,7 +11,7 @@ import type { LabServices } from "../labServices";
 import type { Model } from "../models/modelFolders";
 import { pickModel } from "../models/pickModel";
 import { pickSetting } from "./pickSetting";
-import { REPORTS_FILE, readCheckpoints, readRun } from "./runReports";
+import { REPORTS_FILE, readRun } from "./runReports";
 import { isSetting, type SettingValue } from "./trainingChoices";
 import type { TrainingPanel } from "./trainingPanel";
 import { showRun } from "./trainingProgress";
@@ -31,7 +31,7 @@ export function branchTraining(lab: LabServices, panel: TrainingPanel) {
   return async (given?: Model): Promise<void> => {
     const model = given ?? (await pickModel(lab, l10n.t("Branch Training"), (each) => trained(each) && !each.bundled));
     if (!model) return;
-    const checkpoints = await readCheckpoints(model.dir);
+    const checkpoints = await lab.engine.call("checkpoints", { dir: model.dir });
     if (checkpoints.length === 0) {
       throw new Error(
         l10n.t("“{0}” has kept no checkpoint to branch from. Train it further, or train a new one.", model.name),

@@ -5,13 +5,14 @@ import type { CheckpointInfo } from "../../protocol/engineApi";
 import { type Server, serve } from "../../protocol/rpc";
 import type { FinderState, PaintedText, RunSnapshot, TrainingEvents, TrainingHost } from "../../protocol/webviewApi";
 import { trainingPanelType } from "../contributions";
+import { errorTextForLog } from "../errorText";
 import { grouped } from "../format";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import { act, save } from "../webviews/hostActions";
 import { trainingChecks } from "../webviews/messageChecks";
 import { openPage, webviewPort } from "../webviews/webviewPage";
-import { readCheckpoints, readRecord, readRun } from "./runReports";
+import { readRecord, readRun } from "./runReports";
 
 /** What the buttons of the view do that commands do too; each shows its own errors. */
 export interface RunActions {
@@ -31,7 +32,9 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
   #page: Server<TrainingEvents> | undefined;
   /** The folder of the run that is shown; without one, the run that goes on, or the last. */
   #dir: string | undefined;
+  /** The folders of the runs that are drawn beside the shown one. */
   #compared: readonly string[] = [];
+  #comparedRuns: readonly RunSnapshot[] = [];
   #checkpoints: readonly CheckpointInfo[] = [];
   #finder: { readonly state: FinderState; readonly stop: () => void } | null = null;
 
@@ -85,8 +88,8 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
       trainings.onDidStart(() => this.#isLive() && void this.#showRun()),
       trainings.onDidReport((event) => {
         if (this.#isLive()) page.tell("train", event);
-        if (event.kind === "checkpoint" && this.#isLive()) void this.#tellSaved();
-        if (event.kind === "eval" && this.#compared.includes(trainings.current?.dir ?? "")) void this.#tellCompared();
+        if (event.kind === "checkpoint" && this.#isLive()) void this.#sendSaved();
+        if (event.kind === "eval") this.#updateCompared();
       }),
       trainings.onDidChangeState((state) => this.#isLive() && page.tell("state", state)),
       trainings.onDidChangeQueue((queue) => page.tell("queue", queue)),
@@ -113,41 +116,58 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
   async #snapshot(): Promise<RunSnapshot | null> {
     const dir = this.#shownDir();
     if (dir === undefined) return null;
-    const { current } = this.#lab.trainings;
-    const run =
-      current?.dir === dir
-        ? await readRecord(dir).then((record) => ({ ...current.snapshot(), record }))
-        : await readRun(dir);
-    // Another run may have begun while the folder was read: an older one that comes after it would stay.
+    const run = await this.#read(dir);
+    // Another run may have started while the folder was read; showing this one now would hide it.
     return dir === this.#shownDir() ? run : this.#snapshot();
+  }
+
+  async #read(dir: string): Promise<RunSnapshot> {
+    const { current } = this.#lab.trainings;
+    return current?.dir === dir ? { ...current.snapshot(), record: await readRecord(dir) } : readRun(dir);
   }
 
   async #showRun(): Promise<void> {
     const run = await this.#snapshot();
     this.#setTitle(run);
     this.#page?.tell("run", run);
-    await Promise.all([this.#tellSaved(), this.#tellCompared()]);
+    await Promise.all([this.#sendSaved(), this.#sendCompared()]);
   }
 
   #setTitle(run: RunSnapshot | null): void {
     if (this.#panel) this.#panel.title = run ? l10n.t("Training: {0}", run.name) : l10n.t("Training");
   }
 
-  /** What a checkpoint brings: it can be branched from, and the first writes the run's record. */
-  async #tellSaved(): Promise<void> {
+  /** Sends the record, which the first checkpoint writes, and the checkpoints, which can be branched from. */
+  async #sendSaved(): Promise<void> {
     const dir = this.#shownDir();
     if (dir === undefined) return;
-    const [record, checkpoints] = await Promise.all([readRecord(dir), readCheckpoints(dir)]);
+    const { engine, log } = this.#lab;
+    const found = engine.call("checkpoints", { dir }).catch((error: unknown) => {
+      log.warn(`checkpoints: ${errorTextForLog(error)}`);
+      return [];
+    });
+    const record = await readRecord(dir);
+    if (record && dir === this.#shownDir()) this.#page?.tell("record", record);
+    const checkpoints = await found;
     if (dir !== this.#shownDir()) return;
     this.#checkpoints = checkpoints;
-    if (record) this.#page?.tell("record", record);
     this.#page?.tell("checkpoints", checkpoints);
   }
 
-  async #tellCompared(): Promise<void> {
+  async #sendCompared(): Promise<void> {
     const shown = this.#shownDir();
-    const runs = await Promise.all(this.#compared.filter((dir) => dir !== shown).map(readRun));
-    this.#page?.tell("compared", runs);
+    this.#comparedRuns = await Promise.all(this.#compared.filter((dir) => dir !== shown).map((dir) => this.#read(dir)));
+    this.#page?.tell("compared", this.#comparedRuns);
+  }
+
+  /** Sends the compared runs again if the run of this window is one of them. */
+  #updateCompared(): void {
+    const { current } = this.#lab.trainings;
+    if (!current || !this.#comparedRuns.some(({ dir }) => dir === current.dir)) return;
+    this.#comparedRuns = this.#comparedRuns.map((run) =>
+      run.dir === current.dir ? { ...current.snapshot(), record: run.record } : run,
+    );
+    this.#page?.tell("compared", this.#comparedRuns);
   }
 
   #checkpoint(step: number): CheckpointInfo {
@@ -180,8 +200,8 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
         this.#setTitle(run);
         this.#page?.tell("queue", trainings.queue);
         this.#page?.tell("finder", this.#finder?.state ?? null);
-        void this.#tellSaved();
-        void this.#tellCompared();
+        void this.#sendSaved();
+        void this.#sendCompared();
         // A page that shows a run does not offer others.
         if (!run) await models.refresh();
         const hasRuns = models.models.some(({ preset }) => preset !== null);
@@ -208,12 +228,12 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
         const chosen = await this.#actions.chooseCompared(this.#needed(), this.#compared);
         if (!chosen) return null;
         this.#compared = chosen;
-        await this.#tellCompared();
+        await this.#sendCompared();
         return null;
       },
       uncompare: async ({ dir }) => {
         this.#compared = this.#compared.filter((each) => each !== dir);
-        await this.#tellCompared();
+        await this.#sendCompared();
         return null;
       },
       branch: async ({ step }) => {

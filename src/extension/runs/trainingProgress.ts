@@ -1,11 +1,12 @@
 import { dirname } from "node:path";
 import * as vscode from "vscode";
 import type { TrainResult } from "../../protocol/engineApi";
+import type { RunReports } from "../../protocol/runState";
 import { progressLine } from "../engine/statusText";
 import { grouped } from "../format";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
-import { type RunReports, readReports, upTo } from "./runReports";
+import { readReports } from "./runReports";
 import type { TrainingPanel } from "./trainingPanel";
 import { nameOf, type RunRequest, type TrainingRun } from "./trainingRun";
 
@@ -45,7 +46,7 @@ async function savedOf(request: RunRequest): Promise<RunReports | undefined> {
   if (request.kind === "train") return undefined;
   if (request.kind === "resume") return readReports(request.params.dir);
   // A checkpoint is in a folder of its run's folder.
-  return upTo(await readReports(dirname(dirname(request.params.dir))), request.step);
+  return readReports(dirname(dirname(request.params.dir)), request.step);
 }
 
 const tellQueued = (name: string, place: number) =>

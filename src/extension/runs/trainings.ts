@@ -3,21 +3,21 @@
 import * as vscode from "vscode";
 import type { TrainEvent, TrainResult } from "../../protocol/engineApi";
 import { RemoteError } from "../../protocol/rpc";
+import type { RunReports } from "../../protocol/runState";
 import type { QueueChange, RunQueueState, RunState } from "../../protocol/webviewApi";
 import { contextKeys } from "../contributions";
 import type { EngineClient } from "../engine/engineClient";
 import { l10n } from "../l10n";
 import type { ModelLibrary } from "../models/modelLibrary";
 import { type EndTurn, RunQueue } from "./runQueue";
-import type { RunReports } from "./runReports";
 import {
-  aboutOf,
-  type Before,
+  type EarlierReports,
   folderOf,
   isActive,
   nameOf,
   presetOf,
   type RunRequest,
+  summaryOf,
   TrainingRun,
 } from "./trainingRun";
 
@@ -78,7 +78,7 @@ export class Trainings implements vscode.Disposable {
     if (this.#taken.has(dir)) throw new Error(l10n.t("“{0}” is training or waits for it already.", nameOf(request)));
     this.#taken.add(dir);
     try {
-      const end = await this.#queue.turn(nameOf(request), presetOf(request), aboutOf(request));
+      const end = await this.#queue.turn(nameOf(request), presetOf(request), summaryOf(request));
       return (saved) => this.#run(request, saved, end);
     } catch (error) {
       this.#taken.delete(dir);
@@ -109,14 +109,14 @@ export class Trainings implements vscode.Disposable {
       event: (event: TrainEvent) => this.#tell(event),
       state: (state: RunState) => this.#changeState(state),
     };
-    const run = new TrainingRun(this.#engine, request, listener, this.#before(request, saved));
+    const run = new TrainingRun(this.#engine, request, listener, this.#earlierReports(request, saved));
     this.#current = run;
     this.#request = request;
     this.#started.fire(run);
     this.#changeState(run.state);
     let hold: string | undefined;
     try {
-      return await run.go(request);
+      return await run.start(request);
     } catch (error) {
       // Without its engine a run did not end for a reason of its own: it may be wanted again before the others.
       if (error instanceof Error && error.cause instanceof RemoteError && error.cause.code === "gone") {
@@ -133,8 +133,8 @@ export class Trainings implements vscode.Disposable {
     }
   }
 
-  /** This window may know more of a run than its folder. */
-  #before(request: RunRequest, saved: RunReports | undefined): Before | undefined {
+  /** This window may know more about a run than its folder. */
+  #earlierReports(request: RunRequest, saved: RunReports | undefined): EarlierReports | undefined {
     if (request.kind === "train") return undefined;
     if (request.kind === "resume" && this.#current?.dir === request.params.dir) return this.#current.snapshot();
     return saved && { ...saved, checkpointStep: null };

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { checkpointsOf, train, trainingExcerpt } from "../../../src/engine";
-import { readCheckpoints, readReports, readRun, upTo } from "../../../src/extension/runs/runReports";
+import { readReports, readRun } from "../../../src/extension/runs/runReports";
 
 let dir: string;
 beforeEach(async () => {
@@ -22,16 +22,21 @@ test("the reports of a run are read from its folder, without the line that a cra
     '{"step": 2, "lo',
   ];
   await writeFile(join(dir, "reports.jsonl"), lines.join("\n"));
-  const read = await readReports(dir);
-  expect(read).toEqual({ reports: [step], evals: [evaluation], updates: [], warnings: [], samples: [sample] });
-  expect(upTo(read, 0)).toEqual({ reports: [], evals: [], updates: [], warnings: [], samples: [] });
+  expect(await readReports(dir)).toEqual({
+    reports: [step],
+    evals: [evaluation],
+    updates: [],
+    warnings: [],
+    samples: [sample],
+  });
+  expect(await readReports(dir, 0)).toEqual({ reports: [], evals: [], updates: [], warnings: [], samples: [] });
 });
 
 test("a folder without reports has none", async () => {
   expect(await readReports(dir)).toEqual({ reports: [], evals: [], updates: [], warnings: [], samples: [] });
 });
 
-test("a run is read from its folder as the engine wrote it, with the checkpoints that the engine lists", async () => {
+test("a run is read from its folder as the engine wrote it", async () => {
   const out = join(dir, "fox");
   // With nine letters in front two pages end inside a cat.
   const text = `the fox: ${"the quick brown fox jumps over a lazy 🐈. 🐈".repeat(100)}`;
@@ -52,9 +57,7 @@ test("a run is read from its folder as the engine wrote it, with the checkpoints
   expect(run.samples.map((sample) => sample.step)).toEqual([6]);
   expect(run.record?.settings).toMatchObject({ "model.dModel": 8, "train.blockSize": 8 });
   expect(run.record?.facts).toMatchObject({ "data.kind": "text", steps: 6, device: "cpu" });
-  const checkpoints = await readCheckpoints(out);
-  expect(checkpoints.map((checkpoint) => checkpoint.step)).toContain(3);
-  expect(checkpoints).toEqual(await checkpointsOf(out));
+  expect((await checkpointsOf(out)).map((checkpoint) => checkpoint.step)).toContain(3);
 
   const pages = await Promise.all([0, 1, 2, 9].map((page) => trainingExcerpt(out, page)));
   expect(pages.map(({ page, pages: of }) => [page, of])).toEqual([

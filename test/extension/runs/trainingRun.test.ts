@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import { aboutOf, type Engine, TrainingRun } from "../../../src/extension/runs/trainingRun";
+import { type Engine, summaryOf, TrainingRun } from "../../../src/extension/runs/trainingRun";
 import type { EngineApi, TrainEvent, TrainResult } from "../../../src/protocol/engineApi";
 import { connect, type Handlers, isCanceled, serve } from "../../../src/protocol/rpc";
 import type { RunState } from "../../../src/protocol/webviewApi";
@@ -41,7 +41,7 @@ describe("a run", () => {
       tell({ kind: "checkpoint", step: 20 });
       return done;
     });
-    await fox.go(request);
+    await fox.start(request);
     expect(states.map((state) => state.phase)).toEqual(["preparing", "running", "done"]);
     expect(states[0]?.message).toBe("Reading");
     const snapshot = fox.snapshot();
@@ -61,7 +61,7 @@ describe("a run", () => {
           signal.addEventListener("abort", () => resolve({ ...done, step: 7, reason: "stopped" })),
         ),
     );
-    const end = fox.go(request);
+    const end = fox.start(request);
     setTimeout(() => fox.stop(), 10);
     expect(await end).toMatchObject({ reason: "stopped", step: 7 });
     expect(states.map((state) => state.phase)).toEqual(["stopping", "stopped"]);
@@ -73,7 +73,7 @@ describe("a run", () => {
       (_, { signal }) =>
         new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
     );
-    const end = fox.go(request);
+    const end = fox.start(request);
     setTimeout(() => fox.stop(), 10);
     await expect(end).rejects.toSatisfy(isCanceled);
     expect(states.map((state) => state.phase)).toEqual(["stopping", "stopped"]);
@@ -91,15 +91,15 @@ describe("a run", () => {
       tell({ kind: "checkpoint", step: 10 });
       return new Promise(() => {});
     });
-    const rejected = expect(fox.go(request)).rejects.toThrow(
-      "The engine was killed. Step 10 is saved; Resume goes on from there.",
+    const rejected = expect(fox.start(request)).rejects.toThrow(
+      "The engine was killed. Step 10 is saved. Choose Resume to continue from there.",
     );
     await vi.waitFor(() => expect(events).toHaveLength(2));
     client.close("The engine was killed.");
     await rejected;
     expect(states.at(-1)).toEqual({
       phase: "failed",
-      message: "The engine was killed. Step 10 is saved; Resume goes on from there.",
+      message: "The engine was killed. Step 10 is saved. Choose Resume to continue from there.",
       secondsLeft: null,
     });
   });
@@ -109,7 +109,7 @@ describe("a run", () => {
       tell({ kind: "checkpoint", step: 10 });
       throw Object.assign(new Error("Training diverged at step 12."), { code: "diverged" });
     });
-    await expect(fox.go(request)).rejects.toThrow(/^Training diverged at step 12\.$/);
+    await expect(fox.start(request)).rejects.toThrow(/^Training diverged at step 12\.$/);
     expect(states.at(-1)).toMatchObject({ phase: "failed", diverged: true });
     expect(fox.snapshot().checkpointStep).toBe(10);
   });
@@ -117,8 +117,8 @@ describe("a run", () => {
   test("tells itself from others by its steps and by what was changed", () => {
     const set = { "train.steps": 12000, "train.schedule.lr": 0.01, "model.nLayers": 2 };
     const changed = { ...request, params: { ...request.params, set }, steps: 12000 } as const;
-    expect(aboutOf(changed)).toBe("12,000 steps · Learning rate 0.01 · Layers 2");
-    expect(aboutOf({ kind: "resume", params: { dir: "/m/fox" }, name: "Fox", preset: "char" })).toBe("");
+    expect(summaryOf(changed)).toBe("12,000 steps · Learning rate 0.01 · Layers 2");
+    expect(summaryOf({ kind: "resume", params: { dir: "/m/fox" }, name: "Fox", preset: "char" })).toBe("");
   });
 
   test("resumed, its curves go on from the checkpoint", async () => {
@@ -127,23 +127,24 @@ describe("a run", () => {
       tell({ kind: "checkpoint", step: 10 });
       throw new Error("power cut");
     });
-    await first.run.go(request).catch(() => {});
+    await first.run.start(request).catch(() => {});
     const { client } = first;
     const resume = { kind: "resume", params: { dir: "/m/fox" }, name: "Fox", preset: "char" } as const;
     const second = new TrainingRun(client, resume, { event() {}, state() {} }, first.run.snapshot());
     expect(second.snapshot().reports.at(-1)?.step).toBe(10);
   });
 
-  test("of a hundred thousand steps keeps a few thousand of them, evenly", async () => {
+  test("keeps a few thousand of a hundred thousand steps, evenly, from the first to the last", async () => {
     const { run: fox } = run(async (_, { report: tell }) => {
       for (let from = 1; from < 100_000; from += 1000) tell(steps(from, from + 999));
       return done;
     });
-    await fox.go(request);
+    await fox.start(request);
     const kept = fox.snapshot().reports.map((r) => r.step);
     expect(kept.length).toBeGreaterThan(1500);
     expect(kept.length).toBeLessThanOrEqual(4000);
-    const gaps = new Set(kept.slice(1).map((step, i) => step - (kept[i] as number)));
+    expect([kept[0], kept.at(-1)]).toEqual([1, 100_000]);
+    const gaps = new Set(kept.slice(2).map((step, i) => step - (kept[i + 1] as number)));
     expect(gaps.size).toBe(1);
   });
 });

@@ -1,20 +1,21 @@
 /** How runs differ: what they were asked for, and what came out. */
 
+import type { RunSnapshot } from "../../../src/protocol/webviewApi";
 import { formatCount, formatDuration, formatParameters } from "../../base/format";
 import { t } from "../../base/strings";
 import type { TableData } from "../../charts/csv";
-import { positions, type Run, settingsOf, stepOf } from "../curves/layout";
+import { positions, settingsOf, stepOf } from "../curves/layout";
 
 /** The names of the settings that are not the same in every run. */
-export function differingSettings(runs: readonly Run[]): string[] {
+export function differingSettings(runs: readonly RunSnapshot[]): string[] {
   const all = runs.map(settingsOf);
   const names = [...new Set(all.flatMap((settings) => Object.keys(settings)))].sort();
   return names.filter((name) => new Set(all.map((settings) => settings[name] ?? null)).size > 1);
 }
 
 /** A column for each run: its figures, then the settings that differ. A cell that is not known is a dash. */
-export function comparisonTable(runs: readonly Run[]): TableData {
-  const figures: [string, (run: Run) => string][] = [
+export function comparisonTable(runs: readonly RunSnapshot[]): TableData {
+  const figures: [string, (run: RunSnapshot) => string][] = [
     [t("Preset"), (run) => run.preset || NONE],
     [t("Step"), (run) => formatCount(stepOf(run))],
     [t("Training loss"), (run) => run.reports.at(-1)?.loss.toFixed(4) ?? NONE],
@@ -25,7 +26,7 @@ export function comparisonTable(runs: readonly Run[]): TableData {
     [t("Parameters"), (run) => parametersOf(run)],
     [t("Time in steps"), (run) => timeOf(run)],
   ];
-  const settings = differingSettings(runs).map((name): [string, (run: Run) => string] => [
+  const settings = differingSettings(runs).map((name): [string, (run: RunSnapshot) => string] => [
     name,
     (run) => String(settingsOf(run)[name] ?? NONE),
   ]);
@@ -43,17 +44,17 @@ export function comparisonTable(runs: readonly Run[]): TableData {
 
 const NONE = "–";
 
-const bestOf = ({ evals }: Run): number | null =>
+const bestOf = ({ evals }: RunSnapshot): number | null =>
   evals.reduce<number | null>((low, { loss }) => (low === null || loss < low ? loss : low), null);
 
 const percent = (share: number | undefined): string => (share === undefined ? NONE : `${(100 * share).toFixed(2)} %`);
 
-function parametersOf({ started, record }: Run): string {
+function parametersOf({ started, record }: RunSnapshot): string {
   const parameters = started?.model.parameters ?? record?.facts.parameters;
   return typeof parameters === "number" ? formatParameters(parameters) : NONE;
 }
 
-function timeOf(run: Run): string {
+function timeOf(run: RunSnapshot): string {
   const seconds = positions(run, "seconds");
   return seconds ? formatDuration(seconds(stepOf(run))) : NONE;
 }

@@ -1,21 +1,21 @@
 /** The runs that are drawn over each other, each removed by a button, and the table of how they differ. */
 
+import type { RunSnapshot } from "../../../src/protocol/webviewApi";
 import { el, fill } from "../../base/dom";
 import { t } from "../../base/strings";
 import { onThemeChange, readTheme } from "../../base/theme";
 import { button } from "../../base/toolkit";
 import { swatch } from "../../charts/lineChart";
 import { createDataBar, type Save } from "../../parts/dataBar";
-import type { Run } from "../curves/layout";
 import { comparisonTable } from "./layout";
 
 export interface CompareView {
   readonly node: HTMLElement;
-  readonly show: (run: Run, others: readonly Run[]) => void;
+  readonly show: (run: RunSnapshot, others: readonly RunSnapshot[]) => void;
 }
 
 export function createCompareView(save: Save, add: () => void, remove: (dir: string) => void): CompareView {
-  let runs: readonly Run[] = [];
+  let runs: readonly RunSnapshot[] = [];
   const list = el("ul", { class: "compared", attrs: { "aria-label": t("Runs that are compared") } });
   const data = createDataBar(
     { fileName: () => `${runs[0]?.name ?? "run"}-compared`, table: () => comparisonTable(runs) },

@@ -1,61 +1,7 @@
 /** What is known of a run, kept up to date with what the host tells. */
 
-import type { TrainEvent } from "../../../src/protocol/engineApi";
-import type { Facts, RunRecord, RunSnapshot, RunState } from "../../../src/protocol/webviewApi";
+import type { Facts, RunSnapshot } from "../../../src/protocol/webviewApi";
 import { indexAt, type Points } from "../../charts/series";
-
-/** A run as the page knows it: the host's snapshot and how far the preparation is. */
-export interface Run extends RunSnapshot {
-  /** Of the preparation, 0 to 1; null where its end is not known. */
-  readonly prepared: number | null;
-}
-
-export const fromSnapshot = (snapshot: RunSnapshot): Run => ({ ...snapshot, prepared: null });
-
-/** The run after an event of its training. */
-export function afterEvent(run: Run, event: TrainEvent): Run {
-  switch (event.kind) {
-    case "prepare":
-      return { ...run, prepared: event.fraction, state: { ...run.state, message: event.message } };
-    case "start": {
-      const { model, train, device, deviceReason } = event;
-      return { ...run, prepared: null, started: { model, train, device, deviceReason } };
-    }
-    case "steps": {
-      const state = { ...run.state, secondsLeft: event.secondsLeft };
-      return { ...run, state, reports: appended(run.reports, event.reports) };
-    }
-    case "updates": {
-      const { step, layers } = event;
-      return { ...run, updates: appended(run.updates, [{ step, layers }]) };
-    }
-    case "eval":
-      return { ...run, evals: appended(run.evals, [event.report]) };
-    case "warning": {
-      const { step, message } = event;
-      return { ...run, warnings: appended(run.warnings, [{ step, message }]) };
-    }
-    case "sample":
-      return { ...run, samples: [...run.samples, { step: event.step, text: event.text }] };
-    case "checkpoint":
-      return { ...run, checkpointStep: event.step };
-    case "paused":
-      return run;
-  }
-}
-
-export const afterState = (run: Run, state: RunState): Run => ({ ...run, state });
-
-export const withRecord = (run: Run, record: RunRecord): Run => ({ ...run, record });
-
-/** A run that went back to a checkpoint reports some steps again: the newer report counts. */
-function appended<R extends { readonly step: number }>(known: readonly R[], news: readonly R[]): readonly R[] {
-  const first = news[0]?.step;
-  if (first === undefined) return known;
-  const last = known.at(-1);
-  const kept = last && last.step >= first ? known.filter(({ step }) => step < first) : known;
-  return [...kept, ...news];
-}
 
 /** One field of reports over their steps; reports without it are left out. */
 export function pointsOf<R extends { readonly step: number }>(
@@ -73,7 +19,7 @@ export type XAxis = "step" | "tokens" | "seconds";
  * Where the steps of a run are on an axis; null where the run does not say. Tokens are the steps times a batch's tokens,
  * seconds the tokens by the speed that was reported: pauses do not count.
  */
-export function positions(run: Run, axis: XAxis): ((step: number) => number) | null {
+export function positions(run: RunSnapshot, axis: XAxis): ((step: number) => number) | null {
   if (axis === "step") return (step) => step;
   const perStep = tokensPerStep(run);
   if (perStep === null) return null;
@@ -93,7 +39,7 @@ export function positions(run: Run, axis: XAxis): ((step: number) => number) | n
 }
 
 /** Tokens that a step learns from; null where the settings do not say. */
-export function tokensPerStep(run: Run): number | null {
+export function tokensPerStep(run: RunSnapshot): number | null {
   const settings = settingsOf(run);
   const [batch, block] = [settings["train.batchSize"], settings["train.blockSize"]];
   const batches = settings["train.gradientAccumulation"] ?? 1;
@@ -102,7 +48,7 @@ export function tokensPerStep(run: Run): number | null {
 }
 
 /** By dotted name: those of the run's record or, before it is written, those that the run started with. */
-export function settingsOf({ record, started }: Run): Facts {
+export function settingsOf({ record, started }: RunSnapshot): Facts {
   if (record) return record.settings;
   if (!started) return {};
   const { steps, batchSize, blockSize, seed } = started.train;
@@ -113,10 +59,10 @@ export function settingsOf({ record, started }: Run): Facts {
 export const movedTo = ({ x, y }: Points, position: (step: number) => number): Points => ({ x: x.map(position), y });
 
 /** The step that the run is at. */
-export const stepOf = (run: Run): number => run.reports.at(-1)?.step ?? run.checkpointStep ?? 0;
+export const stepOf = (run: RunSnapshot): number => run.reports.at(-1)?.step ?? run.checkpointStep ?? 0;
 
 /** How far the run was meant to go; null where it is not known. */
-export function stepsOf({ started, record }: Run): number | null {
+export function stepsOf({ started, record }: RunSnapshot): number | null {
   const steps = started?.train.steps ?? record?.facts.steps;
   return typeof steps === "number" ? steps : null;
 }
@@ -135,7 +81,7 @@ export interface RunActions {
   readonly use: boolean;
 }
 
-export function actionsOf({ state: { phase, diverged = false }, checkpointStep }: Run): RunActions {
+export function actionsOf({ state: { phase, diverged = false }, checkpointStep }: RunSnapshot): RunActions {
   const ended = phase === "stopped" || phase === "done" || phase === "failed";
   return {
     pause: phase === "running",

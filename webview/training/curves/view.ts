@@ -3,6 +3,7 @@
  * each layer moves, speed, and accuracy where there is one.
  */
 
+import type { RunSnapshot } from "../../../src/protocol/webviewApi";
 import { el } from "../../base/dom";
 import { formatCount, formatDuration, formatShort } from "../../base/format";
 import { t } from "../../base/strings";
@@ -10,12 +11,12 @@ import { checkbox, dropdown } from "../../base/toolkit";
 import { createLineChart, type Line, type LineChart, type Mark, type Scales } from "../../charts/lineChart";
 import { type Points, smooth, smoothingWindow } from "../../charts/series";
 import { createDataBar, type DataBar, type Save } from "../../parts/dataBar";
-import { movedTo, pointsOf, positions, type Run, type XAxis } from "./layout";
+import { movedTo, pointsOf, positions, type XAxis } from "./layout";
 
 export interface CurvesView {
   readonly node: HTMLElement;
   /** Draws a run, and others beside it. */
-  readonly show: (run: Run, others: readonly Run[]) => void;
+  readonly show: (run: RunSnapshot, others: readonly RunSnapshot[]) => void;
 }
 
 /** How the curves are drawn, which the page remembers. */
@@ -40,8 +41,8 @@ const perplexity = (loss: number): string => formatShort(Math.exp(loss));
 const formatSpeed = (speed: number): string => formatCount(Math.round(speed));
 
 export function createCurvesView(save: Save, first: CurveChoices, choose: (choices: CurveChoices) => void): CurvesView {
-  let run: Run | null = null;
-  let others: readonly Run[] = [];
+  let run: RunSnapshot | null = null;
+  let others: readonly RunSnapshot[] = [];
   let choices = first;
 
   /** `one` has the lines of a run. Of several runs each has one color; an `alone` panel shows the first run only. */
@@ -50,8 +51,8 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
     title: string,
     height: number,
     options: Omit<Parameters<typeof createLineChart>[0], "title" | "height">,
-    one: (run: Run, smoothing: number) => readonly Line[],
-    { marks = () => [], alone = false }: { marks?: (run: Run) => readonly Mark[]; alone?: boolean } = {},
+    one: (run: RunSnapshot, smoothing: number) => readonly Line[],
+    { marks = () => [], alone = false }: { marks?: (run: RunSnapshot) => readonly Mark[]; alone?: boolean } = {},
   ): Panel => {
     const chart = createLineChart({ title, height, ...options });
     let drawn: readonly Line[] = [];
@@ -221,7 +222,7 @@ const beside = (name: string, index: number, lines: readonly Line[]): Line[] =>
     .filter(({ style }) => style !== "faint")
     .map((line) => ({ ...line, name: `${name}: ${line.name}`, color: index, dash: index }));
 
-function lossLines({ reports, evals }: Run, smoothing: number): Line[] {
+function lossLines({ reports, evals }: RunSnapshot, smoothing: number): Line[] {
   return [
     ...withTrend(
       smoothing === 0 ? [t("training"), ""] : [t("training, each step"), t("training, smoothed")],
@@ -240,7 +241,7 @@ function lossLines({ reports, evals }: Run, smoothing: number): Line[] {
 }
 
 /** A line a layer: how much of its weights a step changed. */
-function updateLines({ updates }: Run): Line[] {
+function updateLines({ updates }: RunSnapshot): Line[] {
   const names = updates.at(-1)?.layers.map(({ name }) => name) ?? [];
   return names.map((name, i) => ({
     name,
@@ -252,7 +253,8 @@ function updateLines({ updates }: Run): Line[] {
 }
 
 /** Where a loss was not a number, or left its course. */
-const troubles = ({ warnings }: Run): Mark[] => warnings.map(({ step, message }) => ({ x: step, label: message }));
+const troubles = ({ warnings }: RunSnapshot): Mark[] =>
+  warnings.map(({ step, message }) => ({ x: step, label: message }));
 
 /** A noisy value as it is, and smoothed in front of it; or as it is alone. */
 function withTrend(

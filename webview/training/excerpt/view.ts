@@ -1,7 +1,7 @@
 /** The text that is trained on, each token painted by what it costs the model, by any checkpoint. */
 
 import type { CheckpointInfo } from "../../../src/protocol/engineApi";
-import type { PaintedText } from "../../../src/protocol/webviewApi";
+import type { PaintedText, RunSnapshot } from "../../../src/protocol/webviewApi";
 import { el, fill } from "../../base/dom";
 import { formatCount, formatPercent } from "../../base/format";
 import { t } from "../../base/strings";
@@ -11,12 +11,11 @@ import { contrast, sequentialScale, toCss } from "../../charts/colorScale";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createSection } from "../../parts/section";
 import { tokenLabel, visibleText } from "../../trace/tokens/layout";
-import type { Run } from "../curves/layout";
 import { meanBits, type Piece, paintedPieces } from "./layout";
 
 export interface PaintedView {
   readonly node: HTMLElement;
-  readonly show: (run: Run, checkpoints: readonly CheckpointInfo[]) => void;
+  readonly show: (run: RunSnapshot, checkpoints: readonly CheckpointInfo[]) => void;
 }
 
 /** Bits that have the strongest color: one chance in 256. */

@@ -1,18 +1,18 @@
 /** What a run wrote down of itself: settings, seed, data, versions, device and dates, and every report. */
 
+import type { RunSnapshot } from "../../../src/protocol/webviewApi";
 import { el } from "../../base/dom";
 import { t } from "../../base/strings";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createSection } from "../../parts/section";
-import type { Run } from "../curves/layout";
 
 export interface RecordView {
   readonly node: HTMLElement;
-  readonly show: (run: Run) => void;
+  readonly show: (run: RunSnapshot) => void;
 }
 
 export function createRecordView(save: Save, open: boolean, toggled: (open: boolean) => void): RecordView {
-  let run: Run | null = null;
+  let run: RunSnapshot | null = null;
   const section = createSection(t("Run record"), open, (now) => {
     toggled(now);
     draw();

@@ -1,13 +1,13 @@
 /** Texts that the model wrote while it learned, the newest first. */
 
+import type { RunSnapshot } from "../../../src/protocol/webviewApi";
 import { el, fill } from "../../base/dom";
 import { formatCount } from "../../base/format";
 import { t } from "../../base/strings";
-import type { Run } from "../curves/layout";
 
 export interface SamplesView {
   readonly node: HTMLElement;
-  readonly show: (run: Run) => void;
+  readonly show: (run: RunSnapshot) => void;
 }
 
 export function createSamplesView(): SamplesView {
@@ -18,12 +18,14 @@ export function createSamplesView(): SamplesView {
     el("h2", { class: "panel-title" }, t("Samples")),
     list,
   );
-  let shown: readonly unknown[] = [];
+  let shown = "";
   return {
     node,
-    show({ samples }) {
-      if (samples === shown) return;
-      shown = samples;
+    show({ dir, samples }) {
+      // The list grows in place.
+      const key = JSON.stringify([dir, samples.length, samples.at(-1)?.step]);
+      if (key === shown) return;
+      shown = key;
       const newest = [...samples].reverse();
       fill(
         list,

@@ -1,23 +1,23 @@
 /** A task's answers at the last evaluation: right by digit and by carries, and which digit was taken for which. */
 
+import type { RunSnapshot } from "../../../src/protocol/webviewApi";
 import { el, fill } from "../../base/dom";
 import { formatCount } from "../../base/format";
 import { t } from "../../base/strings";
 import { dropdown } from "../../base/toolkit";
 import { createHeatmap } from "../../charts/heatmap";
 import { createDataBar, type Save } from "../../parts/dataBar";
-import type { Run } from "../curves/layout";
 import { carryShares, confusionShares, confusionTable, digitShares, type Share } from "./layout";
 
 export interface TaskView {
   readonly node: HTMLElement;
-  readonly show: (run: Run) => void;
+  readonly show: (run: RunSnapshot) => void;
 }
 
 const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit));
 
 export function createTaskView(save: Save): TaskView {
-  let report: Run["evals"][number] | null = null;
+  let report: RunSnapshot["evals"][number] | null = null;
   let place = 0;
   const heading = el("h2", { class: "panel-title" });
   const digits = el("ul", { class: "shares", attrs: { "aria-label": t("Right by digit of the answer") } });
