@@ -5,6 +5,7 @@
  * while it computes, whatever its promise suggests: work is cut into short runs by whoever calls this.
  */
 
+import { tmpdir } from "node:os";
 import { dirname, relative, sep } from "node:path";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { EngineError } from "../errors";
@@ -45,6 +46,7 @@ export class Session {
 
   /** Compiles a graph for a device. Blocks for as long as that takes: milliseconds to seconds. */
   static async create(graph: OnnxGraph, device: Device, options: SessionOptions = {}): Promise<Session> {
+    if (device === "webgpu") silenceWayland();
     const folder = folderOfAll(graph);
     const config: InferenceSession.SessionOptions = {
       executionProviders: [device],
@@ -73,13 +75,7 @@ export class Session {
           .join("/");
       return new Session(await InferenceSession.create(encodeModel(graph, locate), config), graph);
     } catch (error) {
-      const cause = error instanceof Error ? error.message : String(error);
-      if (/WebGPU adapter|No supported adapters/i.test(cause)) {
-        throw new EngineError("device", "No GPU adapter was found for WebGPU; choose the device cpu.", {
-          cause: error,
-        });
-      }
-      throw error;
+      throw deviceError(error);
     }
   }
 
@@ -116,6 +112,21 @@ export class Session {
   async release(): Promise<void> {
     await this.session.release();
   }
+}
+
+/** Returns what to throw when a session cannot be created: the missing GPU in plain words, or the error itself. */
+export function deviceError(error: unknown): unknown {
+  const message = error instanceof Error ? error.message : String(error);
+  if (!/WebGPU adapter|No supported adapters/i.test(message)) return error;
+  return new EngineError("device", "WebGPU found no GPU. Choose the device cpu.", { cause: error });
+}
+
+/**
+ * Mesa's device selection connects to Wayland, which prints to standard error when the variable is not set, as on a
+ * machine without a display. Wayland then looks for its socket in this folder and silently finds none.
+ */
+function silenceWayland(): void {
+  if (process.platform === "linux") process.env.XDG_RUNTIME_DIR ??= tmpdir();
 }
 
 /** The folder that has every file of the graph's external data in it or below it: onnxruntime maps no others. */
