@@ -14,12 +14,12 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**", "test/packaging/**", "test/**/*.webgpu.test.ts", "test/webview/pages.test.ts"],
+          exclude: ["test/e2e/**", "test/packaging/**", "test/**/*.webgpu.test.ts", "test/webview/pages/**"],
           testTimeout: 20_000,
         },
       },
       // Opens the webviews' pages in Chromium and runs axe-core on them: a minute, so not part of `npm run check`.
-      { test: { name: "pages", include: ["test/webview/pages.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 } },
+      { test: { name: "pages", include: ["test/webview/pages/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 } },
       // `npm run bench:explorer`
       {
         test: {

@@ -93,7 +93,7 @@ async function tour(workbench: Workbench): Promise<void> {
   await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
   await workbench.widenSideBar(240);
   const inspector = await inspectorView(workbench);
-  const typed = inspector.getByRole("textbox", { name: "Text to inspect" });
+  const typed = inspector.getByRole("textbox", { name: "Prompt" });
   await typed.fill("Tom was a clever frog.");
   await inspector.locator(".token").nth(21).waitFor();
   const head = inspector.getByRole("button", { name: "Layer 2, head 0", exact: true });
@@ -223,7 +223,7 @@ async function tourOfCheckpoints(workbench: Workbench): Promise<void> {
   await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
   await widened(workbench);
   const inspector = await inspectorView(workbench);
-  await inspector.getByRole("textbox", { name: "Text to inspect" }).fill("Tom was a clever frog.");
+  await inspector.getByRole("textbox", { name: "Prompt" }).fill("Tom was a clever frog.");
   await inspector.locator(".token").nth(21).waitFor();
   const slider = inspector.getByRole("slider", { name: "Checkpoint" });
   const said = inspector.locator(".scrubber-said");
@@ -313,7 +313,7 @@ async function tourOfTranslator(workbench: Workbench): Promise<void> {
   await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
   await widened(workbench);
   const inspector = await inspectorView(workbench);
-  await inspector.getByRole("textbox", { name: "Text to inspect" }).fill("a dog does not look for the beautiful frog");
+  await inspector.getByRole("textbox", { name: "Prompt" }).fill("a dog does not look for the beautiful frog");
   await inspector.getByText("typed text").waitFor();
   await inspector.getByRole("listbox", { name: "Tokens of the source" }).waitFor();
   await photograph(workbench, "14-translator", async () => {

@@ -68,7 +68,7 @@ test("without a model of the user's own, it opens on the one that comes with the
     .waitFor();
   const seconds = (performance.now() - asked) / 1000;
   console.log(`the Explorer shows the run ${seconds.toFixed(2)} s after the command`);
-  expect(await explorer.getByRole("textbox", { name: "Text to run" }).inputValue()).toBe(text);
+  expect(await explorer.getByRole("textbox", { name: "Prompt" }).inputValue()).toBe(text);
   expect(seconds).toBeLessThan(30);
 });
 
@@ -231,7 +231,7 @@ test("when the engine has crashed for good, its restart brings the run back", as
   const workbench = window();
   const host = (await probeHost(workbench)).pid;
   const explorer = await explorerView();
-  const typed = explorer.getByRole("textbox", { name: "Text to run" });
+  const typed = explorer.getByRole("textbox", { name: "Prompt" });
   await workbench.until("the engine to be given up", async () => {
     for (const engine of await engineProcesses(host)) process.kill(engine, "SIGKILL");
     return appears(workbench.notification("was not started again"), 200);
@@ -263,7 +263,7 @@ async function whatIsChosen(explorer: Frame) {
   const token = explorer.locator('.strip-token[aria-selected="true"]');
   await token.waitFor();
   return {
-    text: await explorer.getByRole("textbox", { name: "Text to run" }).inputValue(),
+    text: await explorer.getByRole("textbox", { name: "Prompt" }).inputValue(),
     view: await tabs(explorer).and(explorer.locator('[aria-selected="true"]')).innerText(),
     token: await token.getAttribute("data-token"),
   };

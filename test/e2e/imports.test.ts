@@ -75,7 +75,7 @@ test.skipIf(!stories)("a text of hundreds of tokens comes whole", async () => {
   const workbench = window();
   await workbench.runCommand("Decoder Lab: Open Explorer");
   const explorer = await workbench.webview("Explorer");
-  const text = explorer.getByRole("textbox", { name: "Text to run" });
+  const text = explorer.getByRole("textbox", { name: "Prompt" });
   await text.fill("Once upon a time there was a little girl. ".repeat(32));
   await text.press("Enter");
   const tokens = explorer.locator(".strip-token");

@@ -1,4 +1,4 @@
-/** What is changed in the run that is shown, as chips that take each change back. */
+/** The active interventions as chips, each with a button that removes it. */
 
 import type { Intervention, Part, PatchedValue } from "../../src/protocol/traceApi";
 import { el, fill } from "../base/dom";
@@ -9,13 +9,13 @@ export function createInterventionChips(interventions: ExplorerTools["interventi
   const list = el("ul", { class: "chips" });
   const node = el(
     "div",
-    { class: "interventions", attrs: { role: "group", "aria-label": t("Interventions in force") } },
-    el("span", { class: "small" }, t("Changed:")),
+    { class: "interventions", attrs: { role: "group", "aria-label": t("Active interventions") } },
+    el("span", { class: "small" }, t("Interventions:")),
     list,
     el(
       "button",
       { class: "action", attrs: { type: "button" }, on: { click: () => interventions.set({ list: [] }) } },
-      t("Undo all"),
+      t("Remove all"),
     ),
   );
   const draw = () => {
@@ -34,46 +34,45 @@ export function createInterventionChips(interventions: ExplorerTools["interventi
   return node;
 }
 
-/** Reads as `layer 1, head 2 off`, or as `layer 0 MLP × 0.5`. */
+/** Text such as `layer 1, head 2 ablated` or `layer 0 MLP × 0.5`. */
 export function interventionText(intervention: Intervention): string {
   if (intervention.kind === "patch") {
     const { value, position, from } = intervention;
-    return t("{0} at {1} from run {2} at {3}", placeText(value), position, from.trace, from.position);
+    return t("{0} at {1} from trace {2} at {3}", partText(value), position, from.trace, from.position);
   }
   const { part, factor } = intervention;
-  return factor === 0 ? t("{0} off", placeText(part)) : `${placeText(part)} × ${factor}`;
+  return factor === 0 ? t("{0} ablated", partText(part)) : `${partText(part)} × ${factor}`;
 }
 
-/** Reads as `layer 1, head 2`; of a translator as `encoder layer 1 MLP`, and of values as `enc.blocks.1.residPost`. */
-export function placeText(place: Part | PatchedValue): string {
-  const layer = layerText(place);
-  switch (place.kind) {
+/** Text such as `layer 1, head 2`, `encoder layer 1 MLP` (translators) or `enc.blocks.1.residPost` (values). */
+export function partText(part: Part | PatchedValue): string {
+  const layer = layerText(part);
+  switch (part.kind) {
     case "head":
-      return t("{0}, head {1}", layer, place.head);
+      return t("{0}, head {1}", layer, part.head);
     case "crossHead":
-      return t("{0}, head {1} to the source", layer, place.head);
+      return t("{0}, cross-attention head {1}", layer, part.head);
     case "layer":
       return layer;
     case "attention":
       return t("{0} attention", layer);
     case "cross":
-      return t("{0} attention to the source", layer);
+      return t("{0} cross-attention", layer);
     case "mlp":
       return t("{0} MLP", layer);
     default:
-      return `${place.stack === "encoder" ? "enc." : ""}blocks.${place.layer}.${place.kind}`;
+      return `${part.stack === "encoder" ? "enc." : ""}blocks.${part.layer}.${part.kind}`;
   }
 }
 
-/** Reads as `layer 1`; of a translator, as `encoder layer 1`. */
+/** Text such as `layer 1`, or `encoder layer 1` for translators. */
 function layerText({ stack, layer }: Pick<Part, "stack" | "layer">): string {
   if (stack === undefined) return t("layer {0}", layer);
   return stack === "encoder" ? t("encoder layer {0}", layer) : t("decoder layer {0}", layer);
 }
 
-/** A change that can be undone by itself. */
-export function interventionChip(change: Intervention, undo: () => void): HTMLElement {
-  const text = interventionText(change);
+export function interventionChip(intervention: Intervention, remove: () => void): HTMLElement {
+  const text = interventionText(intervention);
   return el(
     "li",
     { class: "chip" },
@@ -82,9 +81,9 @@ export function interventionChip(change: Intervention, undo: () => void): HTMLEl
       "button",
       {
         class: "chip-remove",
-        title: t("Undo"),
-        attrs: { type: "button", "aria-label": t("Undo {0}", text) },
-        on: { click: undo },
+        title: t("Remove"),
+        attrs: { type: "button", "aria-label": t("Remove {0}", text) },
+        on: { click: remove },
       },
       "×",
     ),

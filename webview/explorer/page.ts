@@ -1,38 +1,34 @@
-/** The Explorer: every view of one run, with room. The shell: what is run, its tokens, and which views are shown. */
+/** The Model Explorer: every view of one trace, at full size. This is its shell: the prompt, its tokens and the views shown. */
 
 import "../base/theme.css";
-// The views' own styles are there, beside those of the side panel's frame.
+// The views' styles, shared with the side panel.
 import "../trace/trace.css";
 import "./explorer.css";
-import type { TraceInfo } from "../../src/protocol/engineApi";
 import type { Intervention } from "../../src/protocol/traceApi";
-import type { ExplorerEvents, ExplorerHost, HostAction, InspectedSource } from "../../src/protocol/webviewApi";
-import { el, fill, setAttr } from "../base/dom";
-import { formatCount, formatMilliseconds, formatParameters, formatShort } from "../base/format";
+import type { ExplorerEvents, ExplorerHost, HostAction } from "../../src/protocol/webviewApi";
+import { el, fill } from "../base/dom";
+import { formatMilliseconds } from "../base/format";
 import { connectHost, remember, remembered } from "../base/host";
 import { createStore } from "../base/store";
-import { t, useStrings } from "../base/strings";
-import { button, checkbox, registerControls } from "../base/toolkit";
+import { t } from "../base/strings";
+import { button, registerControls } from "../base/toolkit";
 import { emptyNotice, noteNotice, problemNotice } from "../parts/notices";
-import { attentionSize } from "../trace/attention/layout";
 import { createAttentionShading, NO_SHADING, type Shading } from "../trace/attention/shading";
 import { createInspection, type ExplorerTools, type Inspection, type Selection } from "../trace/inspection";
 import { createScrubber } from "../trace/scrubber";
 import { shareSelection } from "../trace/sharedSelection";
-import { tokensText } from "../trace/tokensText";
-import { createWaiting } from "../trace/whenMounted";
+import { createProgress, type Listeners, selectionIn, startPage } from "../trace/shell";
 import { createInterventionChips } from "./interventionChips";
+import { stillActive, tokenToSelect } from "./pageState";
 import { createTokenStrip } from "./tokenStrip";
+import { createTopBar } from "./topBar";
 import { createViewPanes } from "./viewPanes";
-
-/** Typing pauses this long before the text is run. */
-const TYPING_PAUSE = 500;
 
 registerControls();
 const host = connectHost<ExplorerHost, ExplorerEvents>();
 document.body.classList.add("page-editor");
 
-/** Kept while the panel is hidden, and over a reload of the window: the host reads `text` then. */
+/** Kept while the panel is hidden and when the window is reloaded, after which the host reads `text`. */
 const state = createStore(
   remembered({
     text: "",
@@ -47,40 +43,26 @@ const state = createStore(
 );
 state.subscribe((now) => remember(now));
 
-const main = el("main", { class: "explorer", attrs: { "aria-label": "Explorer" } });
+const main = el("main", { class: "explorer", attrs: { "aria-label": "Model Explorer" } });
 document.body.append(main);
-void start();
+void startPage(
+  host,
+  ["trace", "busy", "follow", "toggleShading", "open", "select", "checkpoints", "problem", "empty"],
+  mount,
+);
 
-async function start(): Promise<void> {
-  const { whenMounted, mount: mounted } = createWaiting<ReturnType<typeof mount>>();
-  host.on("trace", (event) => whenMounted((page) => page.trace(event)));
-  host.on("busy", ({ busy }) => whenMounted((page) => page.busy(busy)));
-  host.on("follow", ({ follow }) => whenMounted((page) => page.follow(follow)));
-  host.on("toggleShading", () => whenMounted((page) => page.toggleShading()));
-  host.on("open", (event) => whenMounted((page) => page.open(event)));
-  host.on("select", (selected) => whenMounted((page) => page.select(selected)));
-  host.on("checkpoints", (event) => whenMounted((page) => page.checkpoints(event)));
-  host.on("problem", (event) => whenMounted((page) => page.problem(event)));
-  host.on("empty", (event) => whenMounted((page) => page.empty(event)));
-
-  const { strings, follow } = await host.call("ready", {});
-  useStrings(strings);
-  mounted(mount(follow));
-}
-
-/** Builds the page and answers what the host's events do to it. */
-function mount(follows: boolean) {
-  const { token, layer, head } = state.get();
+function mount(follows: boolean): Listeners<ExplorerEvents> {
+  const { text, token, layer, head } = state.get();
   const selection = createStore<Selection>({ token: Math.max(0, token), layer, head });
   const interventions = createStore<{ readonly list: readonly Intervention[] }>({ list: [] });
-  /** The run as it is, and the run that is shown: with interventions another one. */
+  /** The trace without interventions, and the one that is shown: with active interventions they differ. */
   let base: Inspection | null = null;
   let shown: Inspection | null = null;
 
   const save = (name: string, data: Uint8Array) => void host.call("save", { name, data }).catch(() => undefined);
   const explorer: ExplorerTools = {
     open: (view) => panes.open(view),
-    run: (text) => runText(text),
+    run: (prompt) => run(prompt),
     memory: state,
     interventions,
     models: () => host.call("models", {}),
@@ -93,31 +75,35 @@ function mount(follows: boolean) {
     shading: createStore<Shading>({ ...NO_SHADING, on: state.get().shade }),
   };
   explorer.shading.subscribe(({ on }) => state.set({ shade: on }));
+  const act = (action: HostAction) => void host.call("act", { action });
   const panes = createViewPanes(state, { selection, save, explorer });
   const strip = createTokenStrip(selection);
-  const bar = createTopBar(follows, runText);
-  const scrubber = createScrubber((step) => host.call("scrub", { step }));
-  const problem = el("p", { class: "inline-problem", attrs: { role: "alert" } });
-  const notice = el("div", { class: "notice" });
-  const progress = el("div", {
-    class: "progress",
-    attrs: { role: "progressbar", "aria-label": t("Running the model") },
+  const bar = createTopBar(text, follows, {
+    run: (prompt) => {
+      state.set({ text: prompt });
+      run(prompt);
+    },
+    follow: (follow) => void host.call("follow", { follow }),
+    chooseModel: () => act("chooseModel"),
   });
-  progress.hidden = true;
-  const spoken = el("p", { class: "visually-hidden", attrs: { role: "status" } });
+  const scrubber = createScrubber((step) => host.call("scrub", { step }));
+  const error = el("p", { class: "inline-problem", attrs: { role: "alert" } });
+  const notice = el("div", { class: "notice" });
+  const progress = createProgress(main);
+  const status = el("p", { class: "visually-hidden", attrs: { role: "status" } });
   const saveTrace = button(t("Save trace"), () => {
     if (shown) void host.call("saveTrace", { trace: shown.trace.trace }).catch(say);
   });
   bar.buttons.before(scrubber.node);
   bar.buttons.append(saveTrace);
   main.append(
-    el("h1", { class: "visually-hidden" }, t("Explorer")),
-    progress,
+    el("h1", { class: "visually-hidden" }, t("Model Explorer")),
+    progress.node,
     bar.node,
     createInterventionChips(interventions),
-    problem,
+    error,
     notice,
-    spoken,
+    status,
     strip.node,
     panes.node,
   );
@@ -127,22 +113,22 @@ function mount(follows: boolean) {
     (weights) => base && void host.call("shade", { trace: base.trace.trace, weights }).catch(() => undefined),
     say,
   );
-  const setShown = (visible: boolean) => {
+  const setVisible = (visible: boolean) => {
     for (const part of [strip.node, panes.node, saveTrace]) part.hidden = !visible;
   };
-  setShown(false);
+  setVisible(false);
 
-  function say(error: unknown): void {
-    problem.textContent = error instanceof Error ? error.message : String(error);
+  function say(reason: unknown): void {
+    error.textContent = reason instanceof Error ? reason.message : String(reason);
   }
 
-  function runText(text: string): void {
+  function run(prompt: string): void {
     bar.follow(false);
-    host.call("inspectText", { text }).catch(say);
+    host.call("inspectText", { text: prompt }).catch(say);
   }
 
   const show = (inspection: Inspection) => {
-    // A run with interventions is this page's own: nobody else lets go of it.
+    // A trace with interventions belongs to this page, so the page releases it.
     if (shown?.base && shown !== inspection) explorer.release(shown);
     shown = inspection;
     bar.describe(inspection);
@@ -151,21 +137,21 @@ function mount(follows: boolean) {
     shading.show(inspection);
   };
 
-  /** Runs the text again with what is in force, or goes back to the first run. */
+  /** Runs the prompt with the active interventions, or shows the trace without them again. */
   const intervene = async () => {
     const of = base;
     if (!of) return;
     const { list } = interventions.get();
-    problem.textContent = "";
+    error.textContent = "";
     if (list.length === 0) return show(of);
     try {
-      progress.hidden = false;
+      progress.show(true);
       const trace = await of.intervene({ interventions: list });
       if (base === of && interventions.get().list === list) show(createInspection(trace, of.source, host, of));
-    } catch (error) {
-      if (base === of) say(error);
+    } catch (reason) {
+      if (base === of) say(reason);
     } finally {
-      progress.hidden = true;
+      progress.show(false);
     }
   };
   interventions.subscribe(() => void intervene());
@@ -177,168 +163,53 @@ function mount(follows: boolean) {
   );
   selection.subscribe(({ token, layer, head }) => state.set({ token, layer, head }));
 
-  const act = (action: HostAction) => void host.call("act", { action });
-
   return {
-    trace({ trace, source, note }: ExplorerEvents["trace"]) {
+    trace({ trace, source, note }) {
       const before = base;
       const next = createInspection(trace, source, host);
-      fill(notice, trace.opened && el("p", { class: "small muted" }, ofFile()), note && noteNotice(note));
-      problem.textContent = "";
-      setShown(true);
-      const sameText = source.text === (before?.source.text ?? state.get().text);
-      const { token, layer, head } = selection.get();
-      const { layers, heads } = attentionSize(trace);
-      const last = trace.tokens.length - 1;
-      const { chosen } = source;
-      const isChosen = chosen !== undefined && !(sameText && before?.source.chosen === chosen);
-      const asked = isChosen ? trace.tokens.findIndex(({ start, end }) => start <= chosen && chosen < end) : -1;
-      // The last token is the one whose continuation is shown, so it is the first choice for a new text.
-      const usual = sameText && state.get().token >= 0 ? Math.min(token, last) : last;
-      selection.set({
-        token: asked >= 0 ? asked : usual,
-        layer: Math.min(layer, Math.max(0, layers - 1)),
-        head: Math.min(head, Math.max(0, heads - 1)),
-      });
+      fill(notice, trace.opened && el("p", { class: "small muted" }, fromFileText()), note && noteNotice(note));
+      error.textContent = "";
+      setVisible(true);
+      const { text, token } = state.get();
+      const shownBefore = { text: before?.source.text ?? text, token, chosen: before?.source.chosen };
+      selection.set(selectionIn(trace, tokenToSelect(trace, source, shownBefore), selection.get()));
       state.set({ text: source.text });
       bar.source(source);
       base = next;
-      // What was taken from other runs is gone with them; another model has other parts.
       const { list } = interventions.get();
-      const kept = before?.trace.model.dir === trace.model.dir ? list.filter(({ kind }) => kind === "scale") : [];
+      const kept = stillActive(list, before?.trace.model.dir === trace.model.dir);
       if (kept.length === 0) show(next);
       if (list.length > 0) interventions.set({ list: kept });
-      spoken.textContent = t("{0} tokens run in {1}.", trace.tokens.length, formatMilliseconds(trace.milliseconds));
+      status.textContent = t("{0} tokens traced in {1}.", trace.tokens.length, formatMilliseconds(trace.milliseconds));
     },
     select,
-    follow: bar.follow,
-    open({ view }: ExplorerEvents["open"]) {
-      panes.open(view);
-    },
+    follow: ({ follow }) => bar.follow(follow),
+    open: ({ view }) => panes.open(view),
     toggleShading() {
       panes.open("attention");
       explorer.shading.set({ on: !explorer.shading.get().on });
     },
-    checkpoints(event: ExplorerEvents["checkpoints"]) {
-      scrubber.show(event);
-    },
-    busy(busy: boolean) {
-      progress.hidden = !busy;
-      setAttr(main, "aria-busy", String(busy));
-    },
-    problem(problem: ExplorerEvents["problem"]) {
-      setShown(false);
-      bar.forget(problem.model ?? null);
+    checkpoints: scrubber.show,
+    busy: ({ busy }) => progress.busy(busy),
+    problem(problem) {
+      setVisible(false);
+      bar.clear(problem.model ?? null);
       const retry = () => {
         void host.call("retry", {});
-        // The button goes when the run comes.
+        // The button disappears once the trace arrives.
         bar.focus();
       };
       fill(notice, ...problemNotice(problem, act, retry));
     },
-    empty(empty: ExplorerEvents["empty"]) {
-      setShown(false);
-      bar.forget(null);
+    empty(empty) {
+      setVisible(false);
+      bar.clear(null);
       fill(notice, emptyNotice(empty, act));
     },
   };
 }
 
-/** What a run can show that was opened from a file. */
-const ofFile = () =>
+const fromFileText = () =>
   t(
-    "This run is from a file, without its model: tokens, next token, hidden states, attention and the projection of embeddings show it. Architecture, logit lens, generation, interventions, comparing and neighbors need the model; type a text above to run it with the active one.",
+    "This trace was opened from a file, without its model. Tokens, next token, hidden states, attention and the projection of embeddings are available. Architecture, logit lens, generation, interventions, comparison and neighbors need the model: type a prompt above to use the active one.",
   );
-
-/** How near the engine is known to come to another. */
-function parityFact({ maxDifference, of }: NonNullable<TraceInfo["model"]["parity"]>): Element {
-  const says = t(
-    "In tests with tiny models of this kind, no value from embeddings to logits differed by more from what {0} computes.",
-    of,
-  );
-  return el("span", { class: "explained", title: says }, t("within {0} of {1}", formatShort(maxDifference), of));
-}
-
-/** What is run, by which model, and what that took. */
-function createTopBar(follows: boolean, run: (text: string) => void) {
-  const model = el(
-    "button",
-    {
-      class: "model-button",
-      title: t("Choose the model"),
-      attrs: { type: "button" },
-      on: { click: () => void host.call("act", { action: "chooseModel" }) },
-    },
-    t("Choose the model"),
-  );
-  const prompt = el("textarea", {
-    class: "prompt",
-    attrs: {
-      rows: 1,
-      spellcheck: "false",
-      "aria-label": t("Text to run"),
-      placeholder: t("Type text to look inside…"),
-    },
-  });
-  prompt.value = state.get().text;
-  let typing: ReturnType<typeof setTimeout> | undefined;
-  const runTyped = () => {
-    clearTimeout(typing);
-    state.set({ text: prompt.value });
-    run(prompt.value);
-  };
-  prompt.addEventListener("input", () => {
-    clearTimeout(typing);
-    typing = setTimeout(runTyped, TYPING_PAUSE);
-  });
-  prompt.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    runTyped();
-  });
-  const follow = checkbox(t("Follow editor"), follows, (checked) => void host.call("follow", { follow: checked }));
-  const facts = el("p", { class: "facts small muted" });
-  const from = el("span", { class: "source" });
-  const buttons = el("div", { class: "buttons" });
-  const node = el(
-    "header",
-    { class: "top-bar" },
-    el("div", { class: "run-row" }, model, prompt, follow),
-    el("div", { class: "facts-row" }, facts, from, buttons),
-  );
-  return {
-    node,
-    buttons,
-    follow: (on: boolean) => {
-      follow.checked = on;
-    },
-    source({ kind, label, text, truncated }: InspectedSource) {
-      // What the user is typing is newer than what comes back.
-      if (document.activeElement !== prompt) prompt.value = text;
-      from.textContent = truncated ? t("{0} (its end)", label) : label;
-      from.title = label;
-      if (kind === "typed") follow.checked = false;
-    },
-    focus: () => prompt.focus(),
-    /** What was said of a run that is not there any more; `name`: of the model that was to be run instead. */
-    forget(name: string | null) {
-      model.textContent = name ?? t("Choose the model");
-      facts.textContent = "";
-      from.textContent = "";
-    },
-    describe({ trace, source }: Inspection) {
-      model.textContent = trace.model.name;
-      const { device, milliseconds } = trace;
-      const { parameters, precision, step, parity } = trace.model;
-      const parts = [
-        t("{0} parameters", formatParameters(parameters)),
-        precision,
-        step > 0 && t("step {0}", formatCount(step)),
-        device,
-        tokensText(trace, source),
-        formatMilliseconds(milliseconds),
-      ].filter((part) => typeof part === "string");
-      fill(facts, parts.join(" · "), parity && ` · `, parity && parityFact(parity));
-    },
-  };
-}

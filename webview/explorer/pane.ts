@@ -1,10 +1,10 @@
-/** A view's place in the Explorer: always open, with its title and what it says of itself, and room for the rest. */
+/** The pane of one view: its title, a summary, and the body that the view fills. A pane does not fold. */
 
 import { el, uniqueId } from "../base/dom";
 import type { Section } from "../parts/section";
 
 export interface Pane extends Section {
-  /** For buttons beside the title. */
+  /** Holds buttons beside the title. */
   readonly tools: HTMLElement;
 }
 

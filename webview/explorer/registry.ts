@@ -1,6 +1,6 @@
 /**
- * The Explorer's views, in the order of its navigation: adding one is its folder and one line here.
- * docs/explorer-views.md says how a view is written and tested.
+ * The Model Explorer's views, in the order of its tabs. A new view is a folder and one line here; see
+ * docs/explorer-views.md for how to write and test one.
  */
 
 import { t } from "../base/strings";
@@ -17,13 +17,13 @@ import { createInterventionsView } from "./interventions/view";
 import { createLensView } from "./lens/view";
 
 export interface ViewKind {
-  /** By which it is remembered and opened. */
+  /** Names the view in the saved state and in `open`. */
   readonly id: string;
-  /** Asked when the page's language is known. */
+  /** Called once the page's language is known. */
   readonly title: () => string;
-  /** Makes the view when it is first opened; its section is made with `context.section(title)`. */
+  /** Creates the view when it is first opened. The view creates its section with `context.section(title)`. */
   readonly create: (context: ViewContext) => View;
-  /** Nothing of it can be shown of a run that was opened from a file, without its model. */
+  /** Set if the view cannot show traces opened from a file, which come without their model. */
   readonly needsModel?: true;
 }
 

@@ -1,4 +1,4 @@
-/** The tokens of the text in one row that scrolls: the selection of all views, always in sight. */
+/** The tokens of the text in one scrolling row, which shows the selection of all views. */
 
 import { el, fill, setAttr } from "../base/dom";
 import type { Store } from "../base/store";
@@ -18,19 +18,19 @@ export function createTokenStrip(selection: Store<Selection>): TokenStrip {
     attrs: { role: "listbox", "aria-label": t("Tokens of the text"), "aria-orientation": "horizontal" },
   });
   let chips: readonly HTMLElement[] = [];
-  let marked: HTMLElement | undefined;
+  let selected: HTMLElement | undefined;
 
   const mark = (index: number) => {
     const chip = chips[index];
-    if (marked) setAttr(marked, "aria-selected", "false");
-    if (marked) marked.tabIndex = -1;
-    marked = chip;
+    if (selected) setAttr(selected, "aria-selected", "false");
+    if (selected) selected.tabIndex = -1;
+    selected = chip;
     if (!chip) return;
     setAttr(chip, "aria-selected", "true");
     chip.tabIndex = 0;
     const start = chip.offsetLeft;
     const end = start + chip.offsetWidth;
-    // A few tokens on either side stay in sight.
+    // Keep a few tokens visible on either side.
     const margin = Math.min(80, node.clientWidth / 4);
     if (start - margin < node.scrollLeft) node.scrollLeft = start - margin;
     else if (end + margin > node.scrollLeft + node.clientWidth) node.scrollLeft = end + margin - node.clientWidth;

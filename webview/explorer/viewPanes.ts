@@ -1,4 +1,4 @@
-/** The Explorer's navigation and the one or two views that it shows. A view is made when it is first opened. */
+/** The tabs of the views, and the one or two views that are shown. A view is created when it is first opened. */
 
 import { el, setAttr, uniqueId } from "../base/dom";
 import type { Store } from "../base/store";
@@ -8,20 +8,21 @@ import type { Inspection, View, ViewContext } from "../trace/inspection";
 import { createPane } from "./pane";
 import { type ViewKind, viewKinds } from "./registry";
 
-/** Which views are shown: `view`, and `beside` if it is not empty. */
+/** The views that are shown: `view`, and `beside` unless it is empty. */
 export interface Layout {
   readonly view: string;
   readonly beside: string;
 }
 
-interface Place {
+/** A view with its tab and its panel. */
+interface Slot {
   readonly kind: ViewKind;
   readonly tab: HTMLElement;
   readonly panel: HTMLElement;
-  /** Why it has nothing to show. */
+  /** Says why the view has nothing to show. */
   readonly missing: HTMLElement;
   view: View | null;
-  /** What the view shows; older than what it should where it was hidden since. */
+  /** What the view shows. A hidden view is updated when it becomes visible. */
   shown: Inspection | null;
 }
 
@@ -37,7 +38,7 @@ export function createViewPanes<L extends Layout>(
   kinds: readonly ViewKind[] = viewKinds,
 ): ViewPanes {
   let inspection: Inspection | null = null;
-  /** The view that the next one replaces. */
+  /** The view that the next one opened will replace. */
   let active = "";
   const set = (next: Layout) => layout.set(next as Partial<L>);
   const isShown = (id: string) => [layout.get().view, layout.get().beside].includes(id);
@@ -46,7 +47,7 @@ export function createViewPanes<L extends Layout>(
     class: "view-tabs",
     attrs: { role: "tablist", "aria-label": t("Views"), "aria-multiselectable": "true" },
   });
-  const places = kinds.map((kind, i): Place => {
+  const slots = kinds.map((kind, i): Slot => {
     const id = uniqueId("view");
     const key = keyOf(i);
     const tab = el(
@@ -54,7 +55,7 @@ export function createViewPanes<L extends Layout>(
       {
         class: "view-tab",
         id: `${id}-tab`,
-        title: key ? t("{0} (key {1}; with Shift beside the other)", kind.title(), key) : kind.title(),
+        title: key ? t("{0} ({1}; Shift+{1} opens it beside the other view)", kind.title(), key) : kind.title(),
         attrs: { type: "button", role: "tab", "aria-controls": id, "aria-keyshortcuts": key },
         on: { click: (event) => open(kind.id, event.shiftKey) },
       },
@@ -67,16 +68,16 @@ export function createViewPanes<L extends Layout>(
     const missing = el("p", { class: "missing muted" });
     return { kind, tab, panel, missing, view: null, shown: null };
   });
-  nav.append(...places.map(({ tab }) => tab));
+  nav.append(...slots.map(({ tab }) => tab));
 
   const split = el("button", { class: "action split", attrs: { type: "button" }, on: { click: () => toggleSplit() } });
-  const panels = el("div", { class: "panes" }, ...places.map(({ panel }) => panel));
+  const panels = el("div", { class: "panes" }, ...slots.map(({ panel }) => panel));
   const node = el("div", { class: "views" }, el("nav", { attrs: { "aria-label": t("Views") } }, nav, split), panels);
-  /** What was beside before one view was maximized. */
+  /** The second view before one was maximized. */
   let lastBeside = "";
 
   const open = (id: string, beside = false) => {
-    if (!places.some(({ kind }) => kind.id === id)) return;
+    if (!slots.some(({ kind }) => kind.id === id)) return;
     const now = layout.get();
     if (isShown(id)) {
       active = id;
@@ -97,17 +98,17 @@ export function createViewPanes<L extends Layout>(
   const toggleSplit = () => {
     const { view, beside } = layout.get();
     if (beside !== "") return maximize(view);
-    const known = places.some(({ kind }) => kind.id === lastBeside) && lastBeside !== view;
-    const other = known ? lastBeside : (places.find(({ kind }) => kind.id !== view)?.kind.id ?? "");
+    const known = slots.some(({ kind }) => kind.id === lastBeside) && lastBeside !== view;
+    const other = known ? lastBeside : (slots.find(({ kind }) => kind.id !== view)?.kind.id ?? "");
     set({ view, beside: other });
   };
 
   const focusTab = (id: string) => {
-    for (const { kind, tab } of places) tab.tabIndex = kind.id === id ? 0 : -1;
+    for (const { kind, tab } of slots) tab.tabIndex = kind.id === id ? 0 : -1;
   };
 
-  const make = (place: Place): View => {
-    const pane = createPane(place.kind.title(), () => isShown(place.kind.id));
+  const create = (slot: Slot): View => {
+    const pane = createPane(slot.kind.title(), () => isShown(slot.kind.id));
     pane.tools.append(
       el(
         "button",
@@ -116,37 +117,37 @@ export function createViewPanes<L extends Layout>(
           attrs: { type: "button" },
           on: {
             click: () => {
-              maximize(place.kind.id);
-              // The button is gone then.
-              place.tab.focus();
+              maximize(slot.kind.id);
+              // The button disappears.
+              slot.tab.focus();
             },
           },
         },
         t("Maximize"),
       ),
     );
-    const view = place.kind.create({ ...context, section: () => pane });
-    place.panel.append(view.section.node, place.missing);
+    const view = slot.kind.create({ ...context, section: () => pane });
+    slot.panel.append(view.section.node, slot.missing);
     return view;
   };
 
   const draw = () => {
     const { view, beside } = layout.get();
-    for (const place of places) {
-      const { id } = place.kind;
+    for (const slot of slots) {
+      const { id } = slot.kind;
       const visible = isShown(id);
-      place.panel.hidden = !visible;
-      setAttr(place.tab, "aria-selected", String(visible));
-      place.panel.classList.toggle("beside", id === beside && id !== view);
+      slot.panel.hidden = !visible;
+      setAttr(slot.tab, "aria-selected", String(visible));
+      slot.panel.classList.toggle("beside", id === beside && id !== view);
       if (!visible) continue;
-      place.view ??= make(place);
-      if (inspection && place.shown !== inspection) {
-        place.shown = inspection;
-        const missing = place.kind.needsModel ? needsModel(inspection) : "";
-        place.missing.textContent = missing;
-        place.view.section.body.hidden = missing !== "";
-        if (missing === "") place.view.show(inspection);
-        else place.view.section.summarize("");
+      slot.view ??= create(slot);
+      if (inspection && slot.shown !== inspection) {
+        slot.shown = inspection;
+        const missing = slot.kind.needsModel ? needsModel(inspection) : "";
+        slot.missing.textContent = missing;
+        slot.view.section.body.hidden = missing !== "";
+        if (missing === "") slot.view.show(inspection);
+        else slot.view.section.summarize("");
       }
     }
     const isSplit = beside !== "";
@@ -156,25 +157,25 @@ export function createViewPanes<L extends Layout>(
   };
 
   nav.addEventListener("keydown", (event) => {
-    const at = places.findIndex(({ tab }) => tab === document.activeElement);
-    const to = moveTab(event.key, at, places.length);
+    const at = slots.findIndex(({ tab }) => tab === document.activeElement);
+    const to = moveTab(event.key, at, slots.length);
     if (to === null) return;
     event.preventDefault();
-    focusTab(places[to]?.kind.id ?? "");
-    places[to]?.tab.focus();
+    focusTab(slots[to]?.kind.id ?? "");
+    slots[to]?.tab.focus();
   });
   document.addEventListener("keydown", (event) => {
     const [target] = event.composedPath();
     if (target instanceof HTMLInputElement || target instanceof HTMLTextAreaElement) return;
     if (event.ctrlKey || event.altKey || event.metaKey) return;
-    const place = places[placeOfKey(event.code)];
-    if (place) open(place.kind.id, event.shiftKey);
+    const slot = slots[indexOfKey(event.code)];
+    if (slot) open(slot.kind.id, event.shiftKey);
   });
 
-  // What was remembered may name a view that is no more.
+  // The saved state may name a view that no longer exists.
   const remembered = layout.get();
-  const known = (id: string) => places.some(({ kind }) => kind.id === id);
-  const view = known(remembered.view) ? remembered.view : (places[0]?.kind.id ?? "");
+  const known = (id: string) => slots.some(({ kind }) => kind.id === id);
+  const view = known(remembered.view) ? remembered.view : (slots[0]?.kind.id ?? "");
   const beside = known(remembered.beside) && remembered.beside !== view ? remembered.beside : "";
   set({ view, beside });
   active = view;
@@ -194,16 +195,16 @@ export function createViewPanes<L extends Layout>(
   };
 }
 
-/** The digit that opens a view: 1 to 9, then 0; none for more. */
-const keyOf = (place: number): string | null => (place < 10 ? String((place + 1) % 10) : null);
+/** The digit that opens a view: 1 to 9, then 0; further views have none. */
+const keyOf = (index: number): string | null => (index < 10 ? String((index + 1) % 10) : null);
 
-/** The view that a key opens, by its place on the keyboard, so that Shift does not change it; -1 for other keys. */
-function placeOfKey(code: string): number {
+/** The index of the view that a physical key opens, with or without Shift; -1 for other keys. */
+function indexOfKey(code: string): number {
   const digit = /^(?:Digit|Numpad)(\d)$/.exec(code)?.[1];
   return digit === undefined ? -1 : (Number(digit) + 9) % 10;
 }
 
-/** The tab that a key moves to, from one to the other end; null for other keys. */
+/** The tab that a key moves to, wrapping around at the ends; null for other keys. */
 function moveTab(key: string, from: number, count: number): number | null {
   if (from < 0) return null;
   if (key === "ArrowRight" || key === "ArrowDown") return (from + 1) % count;

@@ -1,4 +1,4 @@
-/** The Layer Inspector: one text, run through the active model once, and everything that happened inside. */
+/** The Layer Inspector: one prompt, run through the active model once, and everything that happened inside. */
 
 import "../base/theme.css";
 import "../trace/trace.css";
@@ -10,15 +10,14 @@ import type {
   ScrubberEvents,
   ScrubberHost,
 } from "../../src/protocol/webviewApi";
-import { el, fill, setAttr } from "../base/dom";
+import { el, fill } from "../base/dom";
 import { formatMilliseconds, formatParameters } from "../base/format";
 import { connectHost, remember, remembered } from "../base/host";
 import { createStore } from "../base/store";
-import { t, useStrings } from "../base/strings";
+import { t } from "../base/strings";
 import { checkbox, registerControls, textField } from "../base/toolkit";
 import { emptyNotice, noteNotice, problemNotice } from "../parts/notices";
 import { createSection } from "../parts/section";
-import { attentionSize } from "../trace/attention/layout";
 import { createAttentionView } from "../trace/attention/view";
 import { createEmbeddingView } from "../trace/embedding/view";
 import { createInspection, type Inspection, type Selection, type View, type ViewContext } from "../trace/inspection";
@@ -26,42 +25,27 @@ import { createLayersView } from "../trace/layers/view";
 import { createNextTokenView } from "../trace/nextToken/view";
 import { createScrubber } from "../trace/scrubber";
 import { shareSelection } from "../trace/sharedSelection";
+import { createProgress, type Listeners, selectionIn, startPage, submitTyped } from "../trace/shell";
 import { createTokensView } from "../trace/tokens/view";
 import { tokensText } from "../trace/tokensText";
-import { createWaiting } from "../trace/whenMounted";
 import { createSample } from "./sample";
 
-/** Typing pauses this long before the text is inspected. */
+/** A typed prompt is traced after this pause, in ms. */
 const TYPING_PAUSE = 350;
 
 registerControls();
-const host = connectHost<InspectorHost & ScrubberHost, InspectorEvents & ScrubberEvents>();
+type Events = InspectorEvents & ScrubberEvents;
+const host = connectHost<InspectorHost & ScrubberHost, Events>();
 
-/** Kept while the view is hidden; `folded` names the sections that are closed. */
+/** Kept while the view is hidden; `folded` lists the titles of the folded sections, one a line. */
 const state = createStore(remembered({ typed: "", token: -1, layer: 0, head: 0, folded: "" }));
 state.subscribe((now) => remember(now));
 
 const main = el("main", { class: "inspector", attrs: { "aria-label": "Layer Inspector" } });
 document.body.append(main);
-void start();
+void startPage(host, ["trace", "checkpoints", "busy", "follow", "select", "problem", "empty"], mount);
 
-async function start(): Promise<void> {
-  const { whenMounted, mount: mounted } = createWaiting<ReturnType<typeof mount>>();
-  host.on("trace", (event) => whenMounted((page) => page.trace(event)));
-  host.on("checkpoints", (event) => whenMounted((page) => page.checkpoints(event)));
-  host.on("busy", ({ busy }) => whenMounted((page) => page.busy(busy)));
-  host.on("follow", ({ follow }) => whenMounted((page) => page.follow(follow)));
-  host.on("select", (event) => whenMounted((page) => page.select(event)));
-  host.on("problem", (event) => whenMounted((page) => page.problem(event)));
-  host.on("empty", (event) => whenMounted((page) => page.empty(event)));
-
-  const { strings, follow } = await host.call("ready", {});
-  useStrings(strings);
-  mounted(mount(follow));
-}
-
-/** Builds the page and answers what the host's events do to it. */
-function mount(follows: boolean) {
+function mount(follows: boolean): Listeners<Events> {
   const save = (name: string, data: Uint8Array) => void host.call("save", { name, data }).catch(() => undefined);
   const selection = createStore<Selection>({ token: 0, layer: state.get().layer, head: state.get().head });
   selection.subscribe((now) => state.set({ ...now }));
@@ -70,7 +54,7 @@ function mount(follows: boolean) {
     () => shown?.trace.trace,
     (selected) => void host.call("select", selected).catch(() => undefined),
   );
-  /** Views that are folded and have not seen the trace. */
+  /** Folded views that have not been shown the trace yet. */
   const waiting = new Set<View>();
   const opened = () => {
     for (const view of waiting) {
@@ -84,37 +68,23 @@ function mount(follows: boolean) {
     (create) => create(context),
   );
 
-  const input = textField(t("Text to inspect"), t("Type text to look inside…"));
+  const input = textField(t("Prompt"), t("Type a prompt…"));
   const follow = checkbox(t("Follow editor"), follows, (checked) => void host.call("follow", { follow: checked }));
   if (!follows) input.value = state.get().typed;
-  let typing: ReturnType<typeof setTimeout> | undefined;
-  const inspectTyped = () => {
-    clearTimeout(typing);
-    typing = undefined;
+  const typing = submitTyped(input, TYPING_PAUSE, () => {
     follow.checked = false;
     state.set({ typed: input.value });
     void host
       .call("inspectText", { text: input.value })
       .catch((error: Error) => page.problem({ message: error.message, action: null }));
-  };
-  input.addEventListener("input", () => {
-    clearTimeout(typing);
-    typing = setTimeout(inspectTyped, TYPING_PAUSE);
-  });
-  input.addEventListener("keydown", ({ key }) => {
-    if (key === "Enter") inspectTyped();
   });
 
-  const progress = el("div", {
-    class: "progress",
-    attrs: { role: "progressbar", "aria-label": t("Running the model") },
-  });
-  progress.hidden = true;
+  const progress = createProgress(main);
   const scrubber = createScrubber((step) => host.call("scrub", { step }));
   const sample = createSample();
   sample.node.hidden = true;
   const scrubbing = el("div", { class: "scrubbing" }, scrubber.node, sample.node);
-  // The views' titles stay below it.
+  // The sticky titles of the views stay below it.
   const measure = () => main.style.setProperty("--scrubbing", `${scrubbing.offsetHeight}px`);
   new ResizeObserver(measure).observe(scrubbing);
   const source = el("p", { class: "source" });
@@ -122,14 +92,14 @@ function mount(follows: boolean) {
   const notice = el("div", { class: "notice" });
   const pictures = el("div", { class: "pictures" }, ...views.map(({ section: part }) => part.node));
   pictures.hidden = true;
-  const spoken = el("p", { class: "visually-hidden", attrs: { role: "status" } });
+  const status = el("p", { class: "visually-hidden", attrs: { role: "status" } });
   main.append(
     el("h1", { class: "visually-hidden" }, t("Layer Inspector")),
-    progress,
+    progress.node,
     el("div", { class: "inputs" }, input, el("div", { class: "input-row" }, follow, source), modelLine),
     scrubbing,
     notice,
-    spoken,
+    status,
     pictures,
   );
 
@@ -137,8 +107,8 @@ function mount(follows: boolean) {
 
   let shown: Inspection | null = null;
   let shownKind: InspectedSource["kind"] | null = null;
-  const page = {
-    trace({ trace, source: from, note }: InspectorEvents["trace"]) {
+  const page: Listeners<Events> = {
+    trace({ trace, source: from, note }) {
       const inspection = createInspection(trace, from, host);
       fill(notice, note && noteNotice(note));
       pictures.hidden = false;
@@ -149,32 +119,27 @@ function mount(follows: boolean) {
         el("span", { class: "model-name" }, trace.model.name),
         ` · ${t("{0} parameters", formatParameters(trace.model.parameters))} · ${trace.device} · ${tokensText(trace, from)} · ${formatMilliseconds(trace.milliseconds)}`,
       );
-      // What the user is typing is newer than what comes back, also when it was typed just before the focus went.
-      const isTyping = document.activeElement === input || typing !== undefined;
+      // What the user is typing is newer than this text, even if the field has just lost the focus.
+      const isTyping = document.activeElement === input || typing.isPending();
       if (from.kind === "typed") {
         if (!isTyping) input.value = from.text;
         follow.checked = false;
       } else if (shownKind === "typed" && !isTyping) {
-        // The host leaves typed text only to follow the editor again.
+        // The host drops a typed prompt only to follow the editor again.
         input.value = "";
         state.set({ typed: "" });
         follow.checked = true;
       }
       shownKind = from.kind;
 
-      const { layers, heads } = attentionSize(trace);
-      const { layer, head, token } = selection.get();
       const isSameText =
         shown?.source.text === from.text &&
         shown.source.label === from.label &&
         shown.trace.model.name === trace.model.name;
+      const now = selection.get();
       const last = trace.tokens.length - 1;
-      // The last token is the one whose continuation is shown, so it is the first choice for a new text.
-      selection.set({
-        token: isSameText ? Math.min(token, last) : last,
-        layer: Math.min(layer, Math.max(0, layers - 1)),
-        head: Math.min(head, Math.max(0, heads - 1)),
-      });
+      // The continuation of the last token is shown, so it is the one to start with in a new prompt.
+      selection.set(selectionIn(trace, isSameText ? Math.min(now.token, last) : last, now));
       shown = inspection;
       if (!scrubber.node.hidden) sample.show(inspection);
       for (const view of views) {
@@ -184,34 +149,31 @@ function mount(follows: boolean) {
           waiting.add(view);
         }
       }
-      // Of a text that is seen at another checkpoint, the slider says which.
+      // When only the checkpoint changed, the slider announces it.
       if (!isSameText) {
-        spoken.textContent = t(
-          "{0} tokens inspected in {1}.",
+        status.textContent = t(
+          "{0} tokens traced in {1}.",
           trace.tokens.length,
           formatMilliseconds(trace.milliseconds),
         );
       }
     },
-    checkpoints(event: ScrubberEvents["checkpoints"]) {
+    checkpoints(event) {
       scrubber.show(event);
       if (scrubber.node.hidden) sample.node.hidden = true;
       else if (shown && sample.node.hidden) sample.show(shown);
     },
-    follow(follows: boolean) {
-      follow.checked = follows;
+    follow({ follow: isFollowing }) {
+      follow.checked = isFollowing;
     },
     select,
-    busy(busy: boolean) {
-      progress.hidden = !busy;
-      setAttr(main, "aria-busy", String(busy));
-    },
-    problem(problem: InspectorEvents["problem"]) {
+    busy: ({ busy }) => progress.busy(busy),
+    problem(problem) {
       pictures.hidden = true;
       fill(modelLine, problem.model && el("span", { class: "model-name" }, problem.model));
       fill(notice, ...problemNotice(problem, act, () => void host.call("retry", {})));
     },
-    empty(empty: InspectorEvents["empty"]) {
+    empty(empty) {
       pictures.hidden = true;
       source.textContent = "";
       fill(modelLine);
@@ -232,4 +194,5 @@ function section(title: string, opened: () => void) {
   });
 }
 
-const sourceText = ({ label, truncated }: InspectedSource): string => (truncated ? t("{0} (its end)", label) : label);
+const sourceText = ({ label, truncated }: InspectedSource): string =>
+  truncated ? t("{0} (end of text)", label) : label;

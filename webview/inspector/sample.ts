@@ -1,4 +1,4 @@
-/** What the model goes on with after the text: at each checkpoint something else. */
+/** How the model continues the prompt: it changes from checkpoint to checkpoint. */
 
 import { el } from "../base/dom";
 import { t } from "../base/strings";
@@ -9,30 +9,30 @@ export interface Sample {
   readonly show: (inspection: Inspection) => void;
 }
 
-/** A step must be looked at for so long before it writes. */
+/** A checkpoint must be shown for this long, in ms, before it generates. */
 const REST = 200;
 const TOKENS = 40;
 
-/** Tokens are the most likely each time; of a translator its translation is a view of its own. */
+/** A greedy continuation. Hidden for translators, whose translation has a view of its own. */
 export function createSample(): Sample {
-  const written = el("span", { class: "sample-written mono" });
-  const node = el("p", { class: "scrubber-sample small" }, el("span", { class: "muted" }, t("Goes on with")), written);
+  const text = el("span", { class: "sample-written mono" });
+  const node = el("p", { class: "scrubber-sample small" }, el("span", { class: "muted" }, t("Continues with")), text);
   let current: Inspection | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let abort = new AbortController();
 
-  const write = async (asked: Inspection) => {
+  const generate = async (inspection: Inspection) => {
     abort = new AbortController();
-    const prompt = asked.trace.tokens.map(({ id }) => id);
+    const prompt = inspection.trace.tokens.map(({ id }) => id);
     try {
-      const { text } = await asked.generationTrace(
+      const generated = await inspection.generationTrace(
         { prompt, maxNewTokens: TOKENS, temperature: 0, count: 1 },
         undefined,
         abort.signal,
       );
-      if (asked === current) written.textContent = text === "" ? t("nothing") : `“${text}”`;
+      if (inspection === current) text.textContent = generated.text === "" ? t("nothing") : `“${generated.text}”`;
     } catch (error) {
-      if (asked === current && !abort.signal.aborted) written.textContent = (error as Error).message;
+      if (inspection === current && !abort.signal.aborted) text.textContent = (error as Error).message;
     }
   };
 
@@ -43,7 +43,7 @@ export function createSample(): Sample {
       clearTimeout(timer);
       abort.abort();
       node.hidden = inspection.trace.source !== undefined;
-      if (!node.hidden) timer = setTimeout(() => void write(inspection), REST);
+      if (!node.hidden) timer = setTimeout(() => void generate(inspection), REST);
     },
   };
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Attribution, Intervention, Part } from "../../../src/protocol/traceApi";
-import { placeText } from "../../../webview/explorer/interventionChips";
+import { partText } from "../../../webview/explorer/interventionChips";
 import {
   attributedRows,
   attributionTable,
@@ -42,9 +42,9 @@ test("a translator's parts are of its encoder and of its decoder, which alone at
   const part = { kind: "crossHead", stack: "decoder", layer: 0, head: 1 } as const;
   expect([at(3, 5), at(2, 5), at(2, 10)]).toEqual([part, null, { kind: "mlp", stack: "encoder", layer: 2 }]);
   expect(placeOf(part)).toEqual({ row: 3, col: 5 });
-  expect([part, { ...part, kind: "cross" } as const].map(placeText)).toEqual([
-    "decoder layer 0, head 1 to the source",
-    "decoder layer 0 attention to the source",
+  expect([part, { ...part, kind: "cross" } as const].map(partText)).toEqual([
+    "decoder layer 0, cross-attention head 1",
+    "decoder layer 0 cross-attention",
   ]);
 });
 

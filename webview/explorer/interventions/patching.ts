@@ -11,7 +11,7 @@ import { createProblem } from "../../parts/problem";
 import { type ExplorerTools, type Inspection, type Selection, sourceTokenOf } from "../../trace/inspection";
 import { runText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
-import { placeText } from "../interventionChips";
+import { partText } from "../interventionChips";
 import { type AlignedTokens, alignTokens } from "../tracePair/layout";
 import { layerIn, type Patch, type Stack, type SweepSource, stacksOf } from "./layout";
 
@@ -54,7 +54,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
     attrs: {
       rows: 1,
       spellcheck: "false",
-      "aria-label": t("Text to copy from"),
+      "aria-label": t("Text to patch from"),
       placeholder: t("Another text, to copy values from…"),
     },
   });
@@ -269,7 +269,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
     said.textContent = patch
       ? t(
           "{0}: “{1}” at {2} gets what it is of “{3}” at {4}",
-          placeText(patch.value),
+          partText(patch.value),
           labelIn(base, patch.position),
           patch.position,
           labelIn(other, patch.from.position),

@@ -1,0 +1,155 @@
+/** The shell of the Model Explorer in Chromium, and what all of its views have in common. */
+
+import { expect, test } from "vitest";
+import { BUNDLED, describeExplorer, expectAccessible, SOON, STORY } from "./chromium";
+
+describeExplorer((opened) => {
+  test("no view has accessibility violations in any theme", async () => {
+    const { live, page, tab, tabs } = opened();
+    await live.show(BUNDLED, STORY);
+    // Two at a time: an audit takes a second.
+    const names = await tabs();
+    for (let i = 0; i < names.length; i += 2) {
+      await tab(names[i] as string).click();
+      await tab(names[(i + 1) % names.length] as string).click({ modifiers: ["Shift"] });
+      await page.waitForTimeout(100);
+      // Nothing is awaited for ever, also where there is nothing to compare.
+      await expect.poll(() => page.locator(".pane:visible [aria-busy='true']").count(), SOON).toBe(0);
+      expect(await page.getByRole("tabpanel").allInnerTexts()).not.toContain("");
+      await expectAccessible(page);
+      await page.getByRole("button", { name: "One view" }).click();
+    }
+  }, 120_000);
+
+  test("digits open views, Shift opens them beside the other, and no content is wider than 400 pixels", async () => {
+    const { page, tabs } = opened();
+    const [first, second] = (await tabs()) as [string, string];
+    await page.locator("body").press("1");
+    await page.locator("body").press("Shift+2");
+    const shown = await page.getByRole("tab", { selected: true }).allInnerTexts();
+    expect(shown).toEqual([first, second]);
+    await page.setViewportSize({ width: 400, height: 800 });
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(400);
+    await page.setViewportSize({ width: 1100, height: 800 });
+    await page.getByRole("button", { name: "Maximize" }).last().click();
+    expect(await page.getByRole("tab", { selected: true }).allInnerTexts()).toEqual([second]);
+  });
+
+  test("a token selected in the strip is selected in every view, sent to the host and kept over a reload", async () => {
+    const { live, page, tab } = opened();
+    const strip = page.getByRole("listbox", { name: "Tokens of the text" });
+    await strip.getByRole("option", { selected: true }).press("Home");
+    await page.keyboard.press("ArrowRight");
+    await tab("Embeddings").click();
+    await page.getByRole("heading", { name: /Token “n” at position 1/ }).waitFor();
+    await expect.poll(() => live.selected.at(-1)?.token).toBe(1);
+    await page.reload();
+    await live.show(BUNDLED, STORY);
+    await page.getByRole("heading", { name: /Token “n” at position 1/ }).waitFor();
+    expect(await strip.getByRole("option", { selected: true }).innerText()).toBe("n");
+  });
+
+  test("a failed question about a new trace leaves nothing of the old trace on the page", async () => {
+    const { live, page, tab } = opened();
+    const pictures = {
+      Embeddings: /^Cosine between/,
+      Attention: /^Attention of layer/,
+      "Logit lens": /^Logit lens/,
+      "Hidden states": /^blocks\.\d\.resid\w+\[0, \d+\]/,
+    };
+    for (const [name, title] of Object.entries(pictures)) {
+      await live.show(BUNDLED, STORY);
+      await tab(name).click();
+      const panel = page.getByRole("tabpanel", { name });
+      const picture = panel.getByRole("application", { name: title });
+      await picture.waitFor();
+      await tab("Tokens").click();
+      const { trace } = await live.show(BUNDLED, `${STORY}, again`);
+      await page.getByRole("tabpanel", { name: "Tokens" }).getByText("23 tokens", { exact: true }).waitFor();
+      await live.engine.call("releaseTrace", { trace });
+      await tab(name).click();
+      await panel.getByRole("button", { name: "Try again" }).first().waitFor();
+      await picture.waitFor({ state: "hidden" });
+    }
+  });
+
+  test("every picture is saved as PNG and as SVG with text, its numbers as JSON with their trace, and heads in sorted order", async () => {
+    const { browser, live, page, tab, tabs } = opened();
+    // A text of its own: what was written after another is of the run before.
+    const text = "Tom had a frog";
+    // The page's policy is not that of files.
+    const plain = await browser.newPage();
+    const { trace, model } = await live.show(BUNDLED, text);
+    const panel = page.getByRole("tabpanel");
+    const saves = () => panel.locator(".data-bar:visible").allInnerTexts();
+    const press = async (label: string): Promise<string[]> => {
+      const before = live.saved.length;
+      const buttons = panel.locator(".data-bar:visible").getByText(label);
+      const count = await buttons.evaluateAll((all) => all.map((button) => (button as HTMLElement).click()).length);
+      await expect.poll(() => live.saved.length, SOON).toBe(before + count);
+      return live.saved.slice(before).map(({ data }) => new TextDecoder().decode(data));
+    };
+    const score = { name: "firstToken", label: "first token" } as const;
+    const prepare: Readonly<Record<string, () => Promise<void>>> = {
+      Architecture: async () => {
+        await page
+          .getByRole("row", { name: /weight/ })
+          .first()
+          .click();
+        await page.getByText("Histogram").waitFor();
+      },
+      "Logit lens": () =>
+        page.getByRole("button", { name: "Track it" }).or(page.locator(".lens-top button")).first().click(),
+      Attention: async () => {
+        await page.getByRole("combobox", { name: "Score of heads" }).click();
+        await page.getByRole("option", { name: score.label, exact: true }).click();
+        await page.getByRole("checkbox", { name: "Sort by it" }).click();
+      },
+      Generation: () => page.getByRole("button", { name: "Stop" }).waitFor({ state: "hidden" }),
+    };
+    const pictures = new Map<string, number>();
+    for (const name of await tabs()) {
+      // Interventions and comparisons have tests of their own.
+      if (name === "Interventions" || name === "Compare") continue;
+      await tab(name).click();
+      await panel.locator(".data-bar:visible").first().waitFor();
+      await prepare[name]?.();
+      await page.waitForTimeout(100);
+      const bars = await saves();
+      pictures.set(name, bars.length);
+      for (const bar of bars) expect(bar, name).toMatch(/Save CSV.*Save JSON.*Save PNG.*Save SVG/s);
+      for (const json of await press("Save JSON")) {
+        const { runs, columns, rows } = JSON.parse(json);
+        expect(runs, name).toMatchObject([{ model: { name: model.name }, number: trace, text }]);
+        for (const row of rows) expect(row.length, name).toBe(columns.length);
+        expect(rows.length, name).toBeGreaterThan(0);
+      }
+      const texts = await plain.evaluate(
+        (files) =>
+          files.map((file) => {
+            const svg = new DOMParser().parseFromString(file, "image/svg+xml");
+            return [...svg.querySelectorAll("svg > text")].map(({ textContent }) => textContent ?? "");
+          }),
+        await press("Save SVG"),
+      );
+      for (const words of texts) expect(words.length, name).toBeGreaterThan(1);
+      for (const png of await press("Save PNG")) expect(png.slice(1, 4), name).toBe("PNG");
+      if (name !== "Attention") continue;
+      const { heads, scores } = await live.engine.call("attentionGrid", { trace, size: 40 });
+      const order = [...scores[score.name].keys()].sort((a, b) => scores[score.name][b]! - scores[score.name][a]!);
+      const named = texts.map((words) => words.filter((word) => /^L\d+ H\d+$/.test(word)));
+      expect(named).toContainEqual(order.map((i) => `L${Math.floor(i / heads)} H${i % heads}`));
+    }
+    await plain.close();
+    expect(Object.fromEntries(pictures)).toEqual({
+      Tokens: 1,
+      "Next token": 1,
+      Architecture: 3,
+      Embeddings: 5,
+      "Hidden states": 3,
+      Attention: 3,
+      "Logit lens": 2,
+      Generation: 1,
+    });
+  }, 60_000);
+});

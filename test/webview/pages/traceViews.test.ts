@@ -1,0 +1,106 @@
+/** The views that show one trace, in the Model Explorer in Chromium: their numbers are those of the engine. */
+
+import { expect, test } from "vitest";
+import { BUNDLED, describeExplorer, STORY } from "./chromium";
+
+describeExplorer((opened) => {
+  test("a sampler slider reads out what it removes, and the list the probabilities after the selected token", async () => {
+    const { live, page, tab } = opened();
+    const { nextToken, tokens } = await live.show(BUNDLED, STORY);
+    await tab("Next token").click();
+    const list = page.getByRole("list", { name: "Most likely next tokens" });
+    const said = page.getByRole("tabpanel", { name: "Next token" }).locator(".readout");
+    const { id, probability } = nextToken.top[0]!;
+    const own = probability.toPrecision(6);
+    const told = (drawn: string) => `softmax(logits)[0, ${tokens.length - 1}, ${id}] = ${own}\ndrawn with ${drawn}\n`;
+    await list.getByRole("listitem").first().focus();
+    await expect.poll(() => said.textContent()).toContain(told(own));
+    await page.getByRole("slider", { name: "Temperature" }).focus();
+    await page.keyboard.press("Home");
+    await page.getByText("always the most likely token").waitFor();
+    await list.getByRole("listitem").first().focus();
+    await expect.poll(() => said.textContent()).toContain(told("1.00000"));
+    await page.getByRole("button", { name: "Reset" }).click();
+  });
+
+  test("vectors are compared and projected by keyboard, with the engine's numbers", async () => {
+    const { live, page, tab } = opened();
+    const { trace, tokens, residualNorms } = await live.show(BUNDLED, STORY);
+    const T = tokens.length;
+    await page
+      .getByRole("listbox", { name: "Tokens of the text" })
+      .getByRole("option", { selected: true })
+      .press("End");
+    const said = (text: string) => page.getByRole("status").filter({ hasText: text });
+
+    await tab("Embeddings").click();
+    const of = { kind: "token", id: tokens[T - 1]?.id ?? 0 } as const;
+    const { nearest } = await live.engine.call("neighbors", { trace, of, among: "embeddings", count: 1 });
+    const best = nearest[0]!;
+    const neighbor = page.locator(".neighbors li").first();
+    await neighbor.getByText(best.cosine.toPrecision(6), { exact: true }).waitFor();
+    await neighbor.getByRole("button").press("Enter");
+    const plot = page.getByRole("application", {
+      name: `Principal components of the text’s vectors, embed, ${T + 1}`,
+    });
+    await plot.press("End");
+    const { coordinates } = await live.engine.call("projection", { trace, name: "embed", ids: [best.id] });
+    await said(`input embedding of token #${best.id}`).waitFor();
+    expect(await said("input embedding").textContent()).toContain((coordinates[3 * T] as number).toPrecision(6));
+    const busy = await page.getByRole("button", { name: /^Take .* away$/ }).evaluate((button: HTMLElement) => {
+      button.click();
+      const parts = document.querySelectorAll(".embedding-part[aria-busy]");
+      return Array.from(parts, (part) => part.querySelector("h3")?.textContent);
+    });
+    expect(busy).toEqual([expect.stringMatching(/^Principal components.*computing…$/)]);
+    await expect.poll(() => page.locator("[aria-busy=true]").count()).toBe(0);
+
+    await tab("Hidden states").click();
+    const map = page.getByRole("application", { name: "Norm of the stream" });
+    // The last layer is on top, and the last token at the end.
+    await map.press("Control+Home");
+    await map.press("End");
+    const place = `blocks.${residualNorms.length / T - 2}.residPost[0, ${T - 1}]`;
+    const norm = residualNorms.at(-1)?.toPrecision(6) ?? "";
+    await said(`‖${place}‖ = ${norm}`).waitFor();
+    await map.press("Enter");
+    await page.getByRole("heading", { name: place }).waitFor();
+    await page.locator(".vector-statistics").getByText(norm, { exact: true }).waitFor();
+  });
+
+  test("a head selected by keyboard shows the engine's pattern, its computation, lines, and shading in the editor", async () => {
+    const { live, page, tab } = opened();
+    const { trace } = await live.show(BUNDLED, STORY);
+    await tab("Attention").click();
+    const shown = page.getByRole("tabpanel", { name: "Attention" });
+    await shown.getByRole("group", { name: "All heads" }).getByRole("button", { pressed: true }).press("Home");
+    for (const key of ["ArrowDown", "ArrowRight"]) await page.keyboard.press(key);
+    const picture = shown.getByRole("application", { name: /^Attention of layer 1, head 1, 16 × 16$/ });
+    for (const key of ["Control+Home", "ArrowDown", "ArrowDown", "ArrowDown", "ArrowRight", "Enter"]) {
+      await picture.press(key);
+    }
+    const { data } = await live.engine.call("traceTensor", { trace, name: "blocks.1.attn.pattern", head: 1 });
+    const row = data.subarray(3 * 16, 3 * 16 + 4);
+    const name = "blocks.1.attn.pattern[0, 1, 3, 1]";
+    const steps = shown.locator("dl", { hasText: name });
+    await steps.waitFor();
+    const [, computed] = / = ([\d.e-]+)/.exec(await steps.innerText()) ?? [];
+    const [, told] = / = ([\d.e-]+)/.exec(await steps.locator("dd", { hasText: name }).innerText()) ?? [];
+    expect(Number(told)).toBeCloseTo(row[1] as number, 6);
+    expect(Number(computed)).toBeCloseTo(row[1] as number, 6);
+
+    const shade = shown.getByRole("checkbox", { name: /^Shade the text/ });
+    await shade.press("Space");
+    await expect.poll(() => live.shaded.at(-1)?.length).toBe(16);
+    const most = Math.max(...row);
+    row.forEach((weight, key) => void expect(live.shaded.at(-1)?.[key]).toBeCloseTo(weight / most, 5));
+    await shade.press("Space");
+    await expect.poll(() => live.shaded.at(-1)).toBeNull();
+
+    await shown.getByRole("combobox", { name: "Picture" }).click();
+    await page.getByRole("option", { name: "lines", exact: true }).click();
+    await shown.getByRole("application", { name: /as lines/ }).press("Home");
+    const said = shown.getByRole("status").filter({ hasText: "lines drawn" });
+    expect(await said.textContent()).toContain("blocks.1.attn.pattern[0, 1, 0, 0] = 1");
+  });
+});

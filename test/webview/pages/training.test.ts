@@ -1,0 +1,215 @@
+/** The training view in Chromium: no accessibility violations, and what it shows and sends by keyboard. */
+
+import { expect, test } from "vitest";
+import { describeHosted, expectAccessible } from "./chromium";
+
+describeHosted("training", { width: 900, height: 1000 }, (opened) => {
+  const corpus = "It was the best of times, it was the worst of times. ".repeat(30);
+  const train = (phase: string, message?: string) =>
+    opened().page.evaluate(([text, at, why]) => window.lab.train(text as string, 520, 600, at as "running", why), [
+      corpus,
+      phase,
+      message,
+    ] as const);
+
+  test("an empty training view starts or opens a run", async () => {
+    const { page } = opened();
+    await page.getByText("No run is shown").waitFor();
+    for (const name of ["Train Tiny GPT", "Open a run…"]) await page.getByRole("button", { name }).click();
+    const asked = await page.evaluate(() => window.lab.asked);
+    expect(asked).toEqual(expect.arrayContaining(['act {"action":"trainModel"}', 'act {"action":"openRun"}']));
+    await expectAccessible(page);
+  });
+
+  test.each([
+    ["running", ["Pause", "Stop"]],
+    ["paused", ["Go on", "Stop"]],
+    ["stopped", ["Resume from step 500", "Look inside", "Use this model", "Export to PyTorch"]],
+    ["done", ["Look inside", "Use this model", "Export to PyTorch"]],
+    ["failed", ["Resume from step 500", "Look inside", "Use this model", "Export to PyTorch"]],
+  ])(
+    "a run that is %s has its buttons and no accessibility violations in any theme",
+    async (phase, buttons) => {
+      const { page } = opened();
+      await train(
+        phase,
+        phase === "failed" ? "The loss is not a number at step 520; lower the learning rate." : undefined,
+      );
+      await page.locator(".badge").getByText(phase).waitFor();
+      const shown = await page.locator("header vscode-button:visible").allInnerTexts();
+      expect(shown.map((text) => text.trim()).sort()).toEqual([...buttons].sort());
+      await expectAccessible(page);
+    },
+    60_000,
+  );
+
+  test("a diverged run is branched, or trained again if it has no checkpoint", async () => {
+    const { page } = opened();
+    const branches = (kept: number[]) =>
+      page.evaluate((steps) => {
+        const { lab } = window;
+        const state = {
+          phase: "failed",
+          message: "Training diverged at step 520.",
+          secondsLeft: null,
+          diverged: true,
+        };
+        lab.tell("run", { ...lab.run!, state });
+        const of = (step: number) => ({ step, dir: "/x", loss: 2, valLoss: 2, accuracy: null });
+        lab.tell("checkpoints", steps.map(of));
+      }, kept);
+    await branches([0, 500]);
+    await page.getByRole("button", { name: "Branch from step 500…" }).click();
+    expect(await page.evaluate(() => window.lab.asked)).toContain('branch {"step":500}');
+    expect(await page.getByRole("button", { name: /Resume/ }).count()).toBe(0);
+    await branches([0]);
+    await page.getByRole("button", { name: "Train again…" }).waitFor();
+    await branches([]);
+  });
+
+  test("a preparing run shows its progress", async () => {
+    const { page } = opened();
+    await page.evaluate(() => {
+      const state = { phase: "preparing", message: null, secondsLeft: null };
+      window.lab.tell("run", {
+        ...window.lab.run,
+        state,
+        started: null,
+        reports: [],
+        evals: [],
+        samples: [],
+        checkpointStep: null,
+      });
+      window.lab.tell("train", { kind: "prepare", message: "Reading the text", fraction: 0.25 });
+    });
+    await page.getByText("Reading the text 25.0 %").waitFor();
+    await expectAccessible(page);
+  });
+
+  test("the buttons send requests to the host", async () => {
+    const { page } = opened();
+    await train("running");
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByRole("button", { name: "Stop" }).click();
+    const asked = await page.evaluate(() => window.lab.asked);
+    expect(asked).toContain('pause {"paused":true}');
+    expect(asked).toContain("stop {}");
+  });
+
+  test("curves are read out by keyboard, and their table has every step", async () => {
+    const { page } = opened();
+    await train("running");
+    await page.getByText("of 600").waitFor();
+    const chart = page.getByRole("application", { name: /^Loss/ });
+    await chart.focus();
+    await page.keyboard.press("Home");
+    const first = await page.evaluate(() => window.lab.run!.reports[0]!.loss.toFixed(4));
+    await expect
+      .poll(() => page.getByRole("region", { name: "Loss", exact: true }).getByRole("status").first().textContent())
+      .toContain(`step 1: training, each step ${first}`);
+    await page.getByRole("region", { name: "Loss", exact: true }).getByRole("button", { name: "Save CSV" }).click();
+    const rows = await page.evaluate(
+      () => new TextDecoder().decode(window.lab.saved.at(-1)!.data).trim().split("\r\n").length,
+    );
+    expect(rows).toBe(521);
+  });
+
+  test("runs, queue, finder, task, checkpoints, painted text and record have no accessibility violations in any theme", async () => {
+    const { page } = opened();
+    await train("running");
+    await page.evaluate(() => {
+      const { lab } = window;
+      const run = lab.run!;
+      const settings = { ...run.record!.settings, "train.schedule.lr": 20 };
+      lab.tell("compared", [{ ...run, dir: "/models/slow", name: "slow", record: { ...run.record!, settings } }]);
+      lab.tell("checkpoints", [{ step: 500, dir: "/x", loss: 2, valLoss: 2.125, accuracy: null }]);
+      lab.tell("queue", {
+        waiting: [{ id: 7, name: "fox", preset: "char", about: "500 steps" }],
+        held: "The engine ended.",
+      });
+      lab.tell("finder", {
+        name: "fox",
+        points: [1, 2, 3].map((i) => ({ lr: 10 ** -i, loss: i })),
+        suggestion: 0.01,
+      });
+      lab.tell("train", { kind: "warning", step: 300, message: "The loss rose; lower the learning rate." });
+      const task = lab.carrylessTask();
+      lab.tell("train", { kind: "eval", report: { ...run.evals.at(-1)!, step: 520, accuracy: 0.5, task } });
+    });
+    for (const name of [/^Checkpoints/, /^Loss on the training text/, /^Run record/]) {
+      await page.getByRole("button", { name }).click();
+    }
+    await page.getByRole("region", { name: "Comparison" }).getByRole("button", { name: "Show table" }).click();
+    await page.getByText("page 1 of 3").waitFor();
+    await expectAccessible(page);
+  }, 60_000);
+
+  test("compared runs list only the settings that differ", async () => {
+    const { page } = opened();
+    const table = page.getByRole("region", { name: /^Table: Figures/ });
+    expect(await table.getByRole("row").filter({ hasText: "train." }).allInnerTexts()).toEqual([
+      expect.stringMatching(/^train\.schedule\.lr\s+40\s+20$/),
+    ]);
+    expect(await page.getByRole("application", { name: /^Loss,/ }).getAttribute("aria-label")).toContain(
+      "slow: validation",
+    );
+  });
+
+  test("the buttons of the queue, the comparison and the checkpoints send requests to the host", async () => {
+    const { page } = opened();
+    const press = (name: string) => page.getByRole("button", { name, exact: true }).click();
+    await press("Run now: fox");
+    await press("Remove slow from the comparison");
+    await press("Branch from here… step 500");
+    await press("Go on with the queue");
+    await press("Next page");
+    const asked = await page.evaluate(() => window.lab.asked.slice(-5));
+    expect(asked).toEqual([
+      'queued {"id":7,"change":"now"}',
+      'uncompare {"dir":"/models/slow"}',
+      'branch {"step":500}',
+      "goOn {}",
+      'paint {"step":null,"page":1}',
+    ]);
+  });
+
+  test("the painted text reads out each token's loss, and the confusion matrix each cell", async () => {
+    const { page } = opened();
+    const text = page.getByRole("application", { name: "Loss of each token" });
+    await text.focus();
+    await page.keyboard.press("ArrowRight");
+    expect(await page.getByRole("status").filter({ hasText: "bits, probability" }).textContent()).toMatch(
+      /^“t”: \d+\.\d{3} bits/,
+    );
+    // Of the last digit, 9 is always answered as 9; a carry into the tens is forgotten.
+    await page.getByRole("combobox", { name: "Digit of the answer" }).click();
+    await page.getByRole("option", { name: "digit 2" }).click();
+    const picture = page.getByRole("application", { name: /digit 2 of the answer/ });
+    await picture.focus();
+    await page.keyboard.press("Control+Home");
+    expect(await page.getByRole("status").filter({ hasText: "expected 0" }).textContent()).toBe(
+      "expected 0, answered 0: 550 times, 55.0 % of the row",
+    );
+  });
+
+  test("new steps update the figures", async () => {
+    const { page } = opened();
+    await page.evaluate(() => {
+      const last = window.lab.run!.reports.at(-1)!;
+      window.lab.tell("train", { kind: "steps", reports: [{ ...last, step: 521, loss: 1.875 }], secondsLeft: 3 });
+    });
+    await page.locator(".figure-value").getByText("1.875").waitFor();
+  });
+
+  test("samples keep their whitespace, newest first", async () => {
+    const { page } = opened();
+    const samples = await page.locator(".sample").allInnerTexts();
+    expect(samples[0]).toContain("step 500");
+    expect(
+      await page
+        .locator("pre")
+        .first()
+        .evaluate((node) => getComputedStyle(node).whiteSpaceCollapse),
+    ).toBe("preserve");
+  });
+});
