@@ -334,7 +334,7 @@ async function tourOfExplorer(workbench: Workbench): Promise<void> {
   await workbench.runCommand("Decoder Lab: Choose Active Model");
   await workbench.pick("Stories");
   await workbench.runCommand("Decoder Lab: Open Explorer");
-  const explorer = await workbench.webview("Explorer");
+  const explorer = await workbench.webview("Model Explorer");
   // Room for the views.
   await workbench.runCommand("View: Toggle Primary Side Bar Visibility");
   await explorer.locator(".strip-token").nth(45).click();

@@ -232,7 +232,7 @@ function explorePicture(labels: readonly string[], norms: readonly Numbers[], to
   const all = norms.flatMap((row) => [...row]);
   const [least, most] = [Math.min(...all), Math.max(...all)];
   return [
-    text(36, 44, `Explorer: ${PROMPT}…`, { fill: DESCRIPTION }),
+    text(36, 44, `Model Explorer: ${PROMPT}…`, { fill: DESCRIPTION }),
     ...labels.flatMap((label, i) => [
       i === labels.length - 1
         ? rect(36 + 30 * i, 58, 26, 26, `${shade(BLUE, 0.35)} stroke="${BLUE}"`)

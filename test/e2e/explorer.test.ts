@@ -53,7 +53,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(home, { recursive: true, force: true }));
 
-const explorerView = () => window().webview("Explorer");
+const explorerView = () => window().webview("Model Explorer");
 const tabs = (explorer: Frame) => explorer.getByRole("tablist", { name: "Views" }).getByRole("tab");
 
 test("without a model of the user's own, it opens on the one that comes with the extension", async () => {
@@ -111,7 +111,7 @@ test("what is chosen is there again after the Explorer was hidden, and after the
   await tab(before, "Attention").click();
   await before.locator(".strip-token").nth(10).click();
   await workbench.openFile("stories.txt");
-  await workbench.page.locator('.tab[aria-label^="Explorer"]').click();
+  await workbench.page.locator('.tab[aria-label^="Model Explorer"]').click();
   const chosen = { text, view: "Attention", token: "10" };
   expect(await whatIsChosen(await explorerView())).toEqual(chosen);
   // As a person does it; a page that is torn away loses what VS Code has not stored yet.
@@ -120,7 +120,7 @@ test("what is chosen is there again after the Explorer was hidden, and after the
     workbench.runCommand("Developer: Reload Window"),
   ]);
   expect(await whatIsChosen(await explorerView())).toEqual(chosen);
-  await workbench.page.locator('.tab[aria-label^="Explorer"]').click();
+  await workbench.page.locator('.tab[aria-label^="Model Explorer"]').click();
   await workbench.runCommand("View: Close Editor");
 });
 

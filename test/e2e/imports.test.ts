@@ -74,7 +74,7 @@ test("its tokens, layers and heads are those of its architecture", async () => {
 test.skipIf(!stories)("a text of hundreds of tokens comes whole", async () => {
   const workbench = window();
   await workbench.runCommand("Decoder Lab: Open Explorer");
-  const explorer = await workbench.webview("Explorer");
+  const explorer = await workbench.webview("Model Explorer");
   const text = explorer.getByRole("textbox", { name: "Prompt" });
   await text.fill("Once upon a time there was a little girl. ".repeat(32));
   await text.press("Enter");

@@ -153,7 +153,7 @@ test("why this completion leads from the ghost text to the steps that wrote it",
   const workbench = window();
   const ghost = await workbench.ghostText();
   await workbench.runCommand("Decoder Lab: Why This Completion?");
-  const explorer = await workbench.webview("Explorer");
+  const explorer = await workbench.webview("Model Explorer");
   const said = explorer.getByText(/^The completion was/);
   await said.filter({ hasText: "These steps wrote the same" }).waitFor();
   expect((await said.innerText()).replaceAll("·", " ")).toContain(ghost);

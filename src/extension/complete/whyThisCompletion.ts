@@ -40,7 +40,7 @@ export function whyThisCompletion(
             sampling: { temperature, topK, topP, seed },
           },
         },
-        place: placeOf(made, text),
+        location: locationOf(made, text),
       },
       "generation",
     );
@@ -48,7 +48,7 @@ export function whyThisCompletion(
 }
 
 /** Where the text is in its document, if it is still there. */
-function placeOf({ place }: ShownCompletion, text: string): { uri: vscode.Uri; start: number } | null {
+function locationOf({ place }: ShownCompletion, text: string): { uri: vscode.Uri; start: number } | null {
   const document = vscode.workspace.textDocuments.find(({ uri }) => uri.toString() === place.uri);
   const start = place.offset - text.length;
   if (!document || start < 0) return null;

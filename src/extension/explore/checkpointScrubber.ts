@@ -1,38 +1,38 @@
-/**
- * The checkpoints of the run whose model is looked at: which there are, which is shown, and the traces of those beside
- * it, made ahead so that a scrubber moves without waiting.
- */
-
 import type { CheckpointInfo, EngineApi, TraceInfo } from "../../protocol/engineApi";
 import type { CheckpointsShown } from "../../protocol/webviewApi";
 import type { EngineClient } from "../engine/engineClient";
 import { errorTextForLog } from "../errorText";
 import type { Model } from "../models/modelFolders";
 
-type Ask = EngineApi["inspect"]["params"];
+type InspectParams = EngineApi["inspect"]["params"];
 
-interface Kept {
+interface CachedTrace {
   readonly trace: Promise<TraceInfo>;
   readonly abort: AbortController;
   isDone: boolean;
 }
 
-/** Traces that are kept of a text: those that were shown last, and those made ahead. */
-const KEPT = 12;
-/** Of larger models only the trace that is shown is kept, and none is made ahead. */
-const SMALL_MODEL = 100e6;
-const SMALL_TRACE = 16e6;
+/** Traces to cache for a text, shown before or prefetched. */
+const CACHE_SIZE = 12;
+/** Of larger models (bytes) or traces (bytes), only the one that is shown is cached, and none is prefetched. */
+const MAX_MODEL_SIZE = 100e6;
+const MAX_TRACE_SIZE = 16e6;
 
+/**
+ * The checkpoints of a model and the selected one. Prefetches the traces of neighboring checkpoints, so that the
+ * scrubber moves without waiting.
+ */
 export class CheckpointScrubber {
   readonly #engine: Pick<EngineClient, "call">;
   readonly #log: { warn(message: string): void };
   #model: Pick<Model, "dir" | "step"> = { dir: "", step: null };
   #checkpoints: readonly CheckpointInfo[] = [];
-  /** The step that was chosen; null is the model itself, which a run may still change. */
-  #at: number | null = null;
+  /** The selected step; null for the model itself, which a training run may still change. */
+  #selected: number | null = null;
   #isStale = true;
-  #forwards = true;
-  readonly #kept = new Map<string, Kept>();
+  #movesForward = true;
+  /** In the order of their last use. */
+  readonly #cache = new Map<string, CachedTrace>();
 
   constructor(engine: Pick<EngineClient, "call">, log: { warn(message: string): void }) {
     this.#engine = engine;
@@ -49,38 +49,38 @@ export class CheckpointScrubber {
     return { checkpoints, at: this.step ?? 0 };
   }
 
-  /** The step that is shown; null of a model that says none. */
+  /** The selected step; null for a model without a step. */
   get step(): number | null {
-    return this.#at ?? this.#model.step;
+    return this.#selected ?? this.#model.step;
   }
 
-  /** The folder to look into: the model's own, or that of the checkpoint that was chosen. */
+  /** The folder of the selected checkpoint, or of the model. */
   get dir(): string {
-    return this.#checkpoint(this.#at)?.dir ?? this.#model.dir;
+    return this.#checkpoint(this.#selected)?.dir ?? this.#model.dir;
   }
 
-  /** The run may have made or deleted checkpoints. */
+  /** Makes the next `look` read the checkpoints again. */
   outdate(): void {
     this.#isStale = true;
   }
 
-  /** Lets go of every trace. */
+  /** Releases every trace. */
   dispose(): void {
-    for (const key of [...this.#kept.keys()]) this.#drop(key);
+    for (const key of [...this.#cache.keys()]) this.#drop(key);
   }
 
-  /** The engine that knew the traces has gone. */
+  /** Clears the cache without releasing traces, whose engine has exited. */
   forget(): void {
-    this.#kept.clear();
+    this.#cache.clear();
   }
 
-  /** Finds the checkpoints of a model. Another model is looked at as it is now. Answers whether they are others. */
+  /** Loads the checkpoints of a model, and selects the model itself if it is a new one. Returns true on a change. */
   async look({ dir, step }: Pick<Model, "dir" | "step">): Promise<boolean> {
     const isOther = dir !== this.#model.dir;
     if (!isOther && step === this.#model.step && !this.#isStale) return false;
     this.#isStale = false;
     if (isOther) {
-      this.#at = null;
+      this.#selected = null;
       this.#checkpoints = [];
     }
     this.#model = { dir, step };
@@ -90,98 +90,97 @@ export class CheckpointScrubber {
     });
     if (dir !== this.#model.dir) return false;
     this.#checkpoints = found;
-    // One that was deleted meanwhile is shown as the one before it.
-    if (this.#at !== null && !this.#checkpoint(this.#at)) {
-      const before = found.filter((each) => each.step <= (this.#at as number));
-      this.#at = before.at(-1)?.step ?? null;
+    // If the selected checkpoint was deleted, the one before it is selected.
+    if (this.#selected !== null && !this.#checkpoint(this.#selected)) {
+      const before = found.filter((each) => each.step <= (this.#selected as number));
+      this.#selected = before.at(-1)?.step ?? null;
     }
     return true;
   }
 
-  /** Shows the model as it was at a step. */
+  /** Selects the checkpoint at a step. */
   move(step: number): void {
-    this.#forwards = step >= (this.step ?? 0);
-    this.#at = step === this.#model.step || !this.#checkpoint(step) ? null : step;
+    this.#movesForward = step >= (this.step ?? 0);
+    this.#selected = step === this.#model.step || !this.#checkpoint(step) ? null : step;
   }
 
-  /** Runs the model that is shown over a text, or answers with what was made ahead. */
+  /** Runs the selected checkpoint over a text, or returns the cached trace. */
   trace(text: string, maxTokens: number): Promise<TraceInfo> {
     const params = { dir: this.dir, text, maxTokens };
-    // What is shown stays until another trace takes its place.
-    for (const key of this.#others(params)) if (!this.#kept.get(key)?.isDone) this.#drop(key);
-    return this.#ask(params);
+    // Finished traces of other texts stay until `showed`, because the page still shows one of them.
+    for (const key of this.#others(params)) if (!this.#cache.get(key)?.isDone) this.#drop(key);
+    return this.#request(params);
   }
 
   /**
-   * A trace is shown: those of other texts are let go of, and those of the checkpoints beside it are made, in the
-   * direction of the last move first.
+   * Releases the traces of other texts and prefetches those of neighboring checkpoints, first in the direction of the
+   * last move. Called once the page shows `trace`.
    */
   async showed(trace: TraceInfo, text: string, maxTokens: number): Promise<void> {
     const params = { dir: this.dir, text, maxTokens };
     const isCheap = this.#checkpoints.length > 1 && isSmall(trace);
-    const alike = [...this.#kept.keys()].filter((key) => key !== this.#keyOf(params) && this.#isOf(key, params));
-    for (const key of [...this.#others(params), ...alike.slice(0, isCheap ? -KEPT : undefined)]) this.#drop(key);
-    const at = this.step;
-    const index = this.#checkpoints.findIndex(({ step }) => step === at);
+    const alike = [...this.#cache.keys()].filter((key) => key !== this.#keyOf(params) && this.#isOf(key, params));
+    for (const key of [...this.#others(params), ...alike.slice(0, isCheap ? -CACHE_SIZE : undefined)]) this.#drop(key);
+    const { step } = this;
+    const index = this.#checkpoints.findIndex((each) => each.step === step);
     if (index < 0 || !isCheap) return;
-    const one = this.#forwards ? 1 : -1;
+    const one = this.#movesForward ? 1 : -1;
     for (const next of [index + one, index + 2 * one, index - one]) {
       const checkpoint = this.#checkpoints[next];
-      if (!checkpoint || this.step !== at) continue;
+      if (!checkpoint || this.step !== step) continue;
       const dir = checkpoint.step === this.#model.step ? this.#model.dir : checkpoint.dir;
-      // What is wrong with it is told when it is shown.
-      await this.#ask({ ...params, dir }).catch(() => undefined);
+      // Any error is shown when the user selects the checkpoint.
+      await this.#request({ ...params, dir }).catch(() => undefined);
     }
   }
 
-  #ask(params: Ask): Promise<TraceInfo> {
+  #request(params: InspectParams): Promise<TraceInfo> {
     const key = this.#keyOf(params);
-    const kept = this.#kept.get(key) ?? this.#start(key, params);
-    // The newest last, as the oldest go first.
-    this.#kept.delete(key);
-    this.#kept.set(key, kept);
-    return kept.trace;
+    const cached = this.#cache.get(key) ?? this.#start(key, params);
+    this.#cache.delete(key);
+    this.#cache.set(key, cached);
+    return cached.trace;
   }
 
-  #start(key: string, params: Ask): Kept {
+  #start(key: string, params: InspectParams): CachedTrace {
     const abort = new AbortController();
-    const kept: Kept = {
+    const cached: CachedTrace = {
       trace: this.#engine.call("inspect", params, { signal: abort.signal }),
       abort,
       isDone: false,
     };
     const forget = () => {
-      if (this.#kept.get(key) === kept) this.#kept.delete(key);
+      if (this.#cache.get(key) === cached) this.#cache.delete(key);
     };
-    kept.trace.then(() => {
-      kept.isDone = true;
+    cached.trace.then(() => {
+      cached.isDone = true;
     }, forget);
-    return kept;
+    return cached;
   }
 
   #drop(key: string): void {
-    const kept = this.#kept.get(key);
-    this.#kept.delete(key);
-    kept?.abort.abort();
-    // An engine that has gone has let go of it too.
-    kept?.trace.then(({ trace }) => this.#engine.call("releaseTrace", { trace })).catch(() => undefined);
+    const cached = this.#cache.get(key);
+    this.#cache.delete(key);
+    cached?.abort.abort();
+    // An engine that exited no longer has the trace.
+    cached?.trace.then(({ trace }) => this.#engine.call("releaseTrace", { trace })).catch(() => undefined);
   }
 
-  /** Of the model's own folder, which changes as it is trained, with its step. */
-  #keyOf(params: Ask): string {
-    return `${this.#about(params)}${params.dir === this.#model.dir ? `step ${this.#model.step}` : params.dir}`;
+  /** The model's own folder changes during training, so its key contains the step. */
+  #keyOf(params: InspectParams): string {
+    return `${this.#prefixOf(params)}${params.dir === this.#model.dir ? `step ${this.#model.step}` : params.dir}`;
   }
 
-  /** Keys of traces of other texts. */
-  #others(params: Ask): string[] {
-    return [...this.#kept.keys()].filter((key) => !this.#isOf(key, params));
+  /** Keys of the traces of other texts. */
+  #others(params: InspectParams): string[] {
+    return [...this.#cache.keys()].filter((key) => !this.#isOf(key, params));
   }
 
-  #isOf(key: string, params: Ask): boolean {
-    return key.startsWith(this.#about(params));
+  #isOf(key: string, params: InspectParams): boolean {
+    return key.startsWith(this.#prefixOf(params));
   }
 
-  #about({ text, maxTokens }: Ask): string {
+  #prefixOf({ text, maxTokens }: InspectParams): string {
     return `${JSON.stringify([this.#model.dir, text, maxTokens])} `;
   }
 
@@ -191,5 +190,5 @@ export class CheckpointScrubber {
 }
 
 const isSmall = ({ model, values }: TraceInfo): boolean =>
-  model.bytes <= SMALL_MODEL &&
-  4 * values.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0) <= SMALL_TRACE;
+  model.bytes <= MAX_MODEL_SIZE &&
+  4 * values.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0) <= MAX_TRACE_SIZE;

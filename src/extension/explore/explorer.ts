@@ -1,168 +1,136 @@
-/** The host's side of one Explorer: which text is run, what is chosen in it, and where it is in the editor. */
-
 import * as vscode from "vscode";
 import type { TraceInfo } from "../../protocol/engineApi";
-import { type Server, serve } from "../../protocol/rpc";
+import { type Handlers, type Server, serve } from "../../protocol/rpc";
 import type { ExplorerEvents, ExplorerHost, InspectedSource } from "../../protocol/webviewApi";
 import { contextKeys } from "../contributions";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import { setting } from "../settings";
-import { act, save } from "../webviews/hostActions";
 import { explorerChecks } from "../webviews/messageChecks";
 import { openPage, webviewPort } from "../webviews/webviewPage";
 import { type ShownText, showsText, textOf, typedText, withUnixLineBreaks } from "./editorText";
-import { ShownTrace } from "./shownTrace";
+import type { TraceEvents } from "./shownTrace";
 import { SourceLink } from "./sourceLink";
-import { requireKnown, traceHandlers } from "./traceHandlers";
+import { requireKnown } from "./traceHandlers";
+import { TraceHost } from "./traceHost";
 
-/** How long the cursor rests before its line is run. */
-const REST = 250;
-
-/** What an Explorer shows: a text as the active model runs it, or a run that was saved to a file. */
-export type Explored =
+/** What an Explorer shows: a text that the active model runs, or a trace that was saved to a file. */
+export type ExplorerContent =
   | { readonly kind: "text"; readonly text: ShownText }
   | { readonly kind: "saved"; readonly file: vscode.Uri };
 
-/** Lives as long as its panel. */
-export class Explorer {
-  readonly #lab: LabServices;
+/** The host of one Model Explorer. It lives as long as its panel. */
+export class Explorer extends TraceHost {
   readonly #panel: vscode.WebviewPanel;
   readonly #server: Server<ExplorerEvents>;
-  readonly #runs: ShownTrace;
   readonly #link: SourceLink;
-  #explored: Explored;
-  #follow = false;
-  /** The view that a command opens, once there is something to show in it. */
+  #content: ExplorerContent;
+  /** The id of a view that opens with the next trace. */
   #view: string | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  /** Whether the page that is there listens; one that is made again does not yet. */
+  /** False until the page, or a new page after it was hidden, listens to events. */
   #isReady = false;
   #togglesWhenReady = false;
-  /** Runs that the page asked for beside the one that is shown. */
-  readonly #beside = new Set<number>();
+  /** Traces that the page requested besides the one that is shown. */
+  readonly #additional = new Set<number>();
 
-  /** Fills a panel; `view`: which view is opened, by its id in the page. */
-  constructor(lab: LabServices, panel: vscode.WebviewPanel, explored: Explored, view?: string) {
-    this.#lab = lab;
+  /** Fills a panel and opens `view`, the id of one of the page's views. */
+  constructor(lab: LabServices, panel: vscode.WebviewPanel, content: ExplorerContent, view?: string) {
+    super(lab, "decoderLab.explorer", false);
     this.#view = view;
     this.#panel = panel;
-    this.#explored = explored;
+    this.#content = content;
     this.#server = serve(webviewPort(panel.webview), this.#handlers(), explorerChecks);
-    this.#runs = new ShownTrace(lab, (name, value) => {
-      // The Explorer is told everything that a run tells, which TypeScript does not see of a name it does not know.
-      this.#server.tell(name, value as never);
-      if (name === "trace") this.#showed();
-      if (name === "problem" || name === "empty") this.#setTitle(lab.models.active);
-      // What another view chose.
-      if (name === "select" && "token" in value && value.token !== undefined) this.#link.mark(value.token);
+    this.#link = new SourceLink((token) => this.#select(token));
+    panel.onDidChangeViewState(() => {
+      // VS Code destroys the page of a hidden panel.
+      if (!panel.visible) this.#isReady = false;
     });
-    this.#link = new SourceLink((token) => this.#choose(token));
-    const moved = (document: vscode.TextDocument) => {
-      if (this.#follow && document === vscode.window.activeTextEditor?.document) this.#soon();
-    };
-    const subscriptions = vscode.Disposable.from(
-      this.#link,
-      panel.onDidChangeViewState(() => {
-        // A page that is hidden is gone.
-        if (!panel.visible) this.#isReady = false;
-      }),
-      vscode.window.onDidChangeActiveTextEditor((editor) => editor && moved(editor.document)),
-      vscode.window.onDidChangeTextEditorSelection(({ textEditor }) => moved(textEditor.document)),
-      vscode.workspace.onDidChangeTextDocument(({ document }) => moved(document)),
-      lab.models.onDidChange(() => this.#soon()),
-      lab.trainings.onDidReport((event) => {
-        if (event.kind !== "checkpoint") return;
-        this.#runs.outdateCheckpoints();
-        this.#soon();
-      }),
-      vscode.workspace.onDidChangeConfiguration((change) => {
-        if (change.affectsConfiguration("decoderLab.explorer")) this.#soon(true);
-      }),
-    );
-    panel.onDidDispose(() => {
-      clearTimeout(this.#timer);
-      subscriptions.dispose();
-      this.#server.close();
-      this.#runs.dispose();
-      for (const trace of this.#beside) this.#release(trace);
-    });
+    panel.onDidDispose(() => this.dispose());
     panel.iconPath = vscode.Uri.joinPath(lab.extensionUri, "media", "icon.svg");
-    openPage(panel.webview, lab.extensionUri, "explorer", l10n.t("Explorer"));
+    openPage(panel.webview, lab.extensionUri, "explorer", l10n.t("Model Explorer"));
   }
 
-  /** Shows something else. */
-  show(explored: Explored, view?: string): void {
-    this.#explored = explored;
+  show(content: ExplorerContent, view?: string): void {
+    this.#content = content;
     this.#view = view;
-    this.#setFollow(false);
+    this.setFollow(false);
     this.#panel.reveal();
-    this.#soon(true);
+    this.refreshSoon(true);
   }
 
-  /** Comes to the front, with a view where one is named. */
+  /** Brings the panel to the front, and opens a view if one is given. */
   open(view: string | undefined): void {
     this.#panel.reveal();
-    // A page that is made again is told once it shows something.
+    // A new page opens the view once it shows a trace.
     if (this.#isReady && view) this.#server.tell("open", { view });
     else this.#view = view;
   }
 
-  /** Shades the editor's text by what the selected token looks at, or takes the shades away. */
+  /** Turns on or off the shading of the editor's text by the attention of the selected token. */
   toggleShading(): void {
     this.#panel.reveal(undefined, true);
     this.#togglesWhenReady = !this.#isReady;
     if (this.#isReady) this.#server.tell("toggleShading", {});
   }
 
-  /** A new engine knows nothing of the run that is shown: it is made again. */
-  engineStarted(): void {
-    this.#beside.clear();
-    if (this.#runs.engineStarted()) this.#soon(true);
+  override engineStarted(): void {
+    this.#additional.clear();
+    super.engineStarted();
   }
 
-  #handlers(): Parameters<typeof serve<ExplorerHost, ExplorerEvents>>[1] {
-    const { engine, models } = this.#lab;
-    const answers = traceHandlers(this.#lab);
-    const beside = (trace: TraceInfo) => {
-      this.#beside.add(trace.trace);
+  override dispose(): void {
+    super.dispose();
+    this.#link.dispose();
+    this.#server.close();
+    for (const trace of this.#additional) this.#release(trace);
+  }
+
+  protected send<Name extends keyof TraceEvents>(name: Name, value: TraceEvents[Name]): void {
+    // ExplorerEvents contains all of TraceEvents, but TypeScript cannot relate the two for a generic name.
+    this.#server.tell(name, value as never);
+    if (name === "trace") this.#traceShown();
+    if (name === "problem" || name === "empty") this.#setTitle(this.lab.models.active);
+    // Selected in another view.
+    if (name === "select" && "token" in value && value.token !== undefined) this.#link.mark(value.token);
+  }
+
+  protected showTyped(text: string): void {
+    this.#content = { kind: "text", text: { source: typedText(text), location: null } };
+  }
+
+  protected async refresh(): Promise<void> {
+    // The page of a hidden panel is gone; a new one sends "ready".
+    if (!this.#panel.visible) return;
+    if (this.#content.kind === "saved" && !this.follow) return this.shown.open(this.#content.file);
+    await this.shown.run(() => this.#findText(), setting("explorer.maxTokens"));
+  }
+
+  #handlers(): Handlers<ExplorerHost> {
+    const { engine, models } = this.lab;
+    const shared = this.handlers();
+    const additional = (trace: TraceInfo) => {
+      this.#additional.add(trace.trace);
       return trace;
     };
     return {
-      ...answers,
-      ready: () => {
-        // After this answer, what the page needs is told.
+      ...shared,
+      ready: (params, context) => {
         setTimeout(() => {
-          this.#soon(true);
           this.#isReady = true;
           if (this.#togglesWhenReady) this.toggleShading();
         }, 0);
-        return { strings: vscode.l10n.bundle ?? {}, follow: this.#follow };
+        return shared.ready(params, context);
       },
-      inspectText: ({ text }) => {
-        this.#setFollow(false);
-        this.#explored = { kind: "text", text: { source: typedText(text), place: null } };
-        void this.#run();
-        return null;
-      },
-      follow: ({ follow }) => {
-        this.#follow = follow;
-        if (follow) this.#soon();
-        return null;
-      },
-      scrub: async ({ step }) => {
-        this.#runs.scrub(step);
+      scrub: (params, context) => {
         void vscode.commands.executeCommand("setContext", contextKeys.scrubbed, true);
-        await this.#run();
-        return null;
+        return shared.scrub(params, context);
       },
-      select: (selected) => {
-        this.#runs.select(selected);
-        if (selected.trace === this.#runs.trace?.trace) this.#link.mark(selected.token);
-        return null;
+      select: (selected, context) => {
+        if (selected.trace === this.shown.trace?.trace) this.#link.mark(selected.token);
+        return shared.select(selected, context);
       },
       shade: ({ trace, weights }) => {
-        if (trace === this.#runs.trace?.trace) this.#link.shade(weights);
+        if (trace === this.shown.trace?.trace) this.#link.shade(weights);
         return null;
       },
       models: () => {
@@ -172,93 +140,70 @@ export class Explorer {
           .map(({ dir, name }) => ({ dir, name }))
           .sort((a, b) => Number(b.dir === active) - Number(a.dir === active));
       },
-      intervene: async (params, context) => beside(await answers.intervene(params, context)),
+      intervene: async (params, context) => additional(await shared.intervene(params, context)),
       inspectAlso: async ({ dir, text }, { signal }) => {
-        requireKnown(this.#lab, dir);
+        requireKnown(this.lab, dir);
         const params = { dir, text: withUnixLineBreaks(text), maxTokens: setting("explorer.maxTokens") };
-        return beside(await engine.call("inspect", params, { signal }));
+        return additional(await engine.call("inspect", params, { signal }));
       },
       releaseTrace: (params, context) => {
-        this.#beside.delete(params.trace);
-        return answers.releaseTrace(params, context);
+        this.#additional.delete(params.trace);
+        return shared.releaseTrace(params, context);
       },
       saveTrace: ({ trace }) => this.#saveTrace(trace),
-      retry: () => {
-        this.#soon(true);
-        return null;
-      },
-      act,
-      save,
     };
   }
 
-  #setFollow(follow: boolean): void {
-    this.#follow = follow;
-    this.#server.tell("follow", { follow });
-  }
-
-  #soon(again = false): void {
-    if (again) this.#runs.forget();
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#run(), again ? 0 : REST);
-  }
-
-  async #run(): Promise<void> {
-    // A page that is hidden is gone; it asks again when it is made anew.
-    if (!this.#panel.visible) return;
-    if (this.#explored.kind === "saved" && !this.#follow) return this.#runs.open(this.#explored.file);
-    await this.#runs.run(() => this.#findText(), setting("explorer.maxTokens"));
-  }
-
-  /** The text that is shown; where the editor is followed, its selection or line. */
+  /** The current text; while following the editor, its selection or line. */
   #findText(): InspectedSource | null {
     const editor = vscode.window.activeTextEditor;
-    const found = this.#follow && editor && showsText(editor) ? textOf(editor) : null;
-    if (found) this.#explored = { kind: "text", text: found };
-    if (this.#explored.kind !== "text") return null;
-    const { source } = this.#explored.text;
+    const found = this.follow && editor && showsText(editor) ? textOf(editor) : null;
+    if (found) this.#content = { kind: "text", text: found };
+    if (this.#content.kind !== "text") return null;
+    const { source } = this.#content.text;
     return source.text === "" ? null : source;
   }
 
-  #showed(): void {
-    const { trace } = this.#runs;
+  #traceShown(): void {
+    const { trace } = this.shown;
     if (!trace) return;
     if (this.#view) this.#server.tell("open", { view: this.#view });
     this.#view = undefined;
-    if (this.#explored.kind === "text") {
-      const { source, place } = this.#explored.text;
-      this.#link.show(trace, source.text, place);
+    if (this.#content.kind === "text") {
+      const { source, location } = this.#content.text;
+      this.#link.show(trace, source.text, location);
       this.#setTitle(trace.model);
     } else this.#link.hide();
   }
 
-  /** A panel of a file keeps the file's name. */
   #setTitle(model: { readonly name: string } | undefined): void {
-    if (this.#explored.kind !== "text") return;
-    this.#panel.title = model ? l10n.t("Explorer: {0}", model.name) : l10n.t("Explorer");
+    // The tab of a trace file is titled with the file's name.
+    if (this.#content.kind !== "text") return;
+    this.#panel.title = model ? l10n.t("Model Explorer: {0}", model.name) : l10n.t("Model Explorer");
   }
 
-  #choose(token: number): void {
-    const { trace } = this.#runs;
+  /** Selects a token that the user moved the editor's cursor to. */
+  #select(token: number): void {
+    const { trace } = this.shown;
     if (!trace) return;
     this.#link.mark(token);
     this.#server.tell("select", { trace: trace.trace, token });
-    this.#runs.select({ trace: trace.trace, token });
+    this.shown.select({ trace: trace.trace, token });
   }
 
   #release(trace: number): void {
-    // An engine that has gone has let go of it too.
-    this.#lab.engine.call("releaseTrace", { trace }).catch(() => undefined);
+    // An engine that exited no longer has the trace.
+    this.lab.engine.call("releaseTrace", { trace }).catch(() => undefined);
   }
 
   async #saveTrace(trace: number): Promise<null> {
     const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
     const target = await vscode.window.showSaveDialog({
-      title: l10n.t("Save"),
+      title: l10n.t("Save Trace"),
       filters: { [l10n.t("Trace")]: ["dltrace"] },
       ...(folder ? { defaultUri: vscode.Uri.joinPath(folder, "trace.dltrace") } : {}),
     });
-    if (target) await this.#lab.engine.call("saveTrace", { trace, path: target.fsPath });
+    if (target) await this.lab.engine.call("saveTrace", { trace, path: target.fsPath });
     return null;
   }
 }

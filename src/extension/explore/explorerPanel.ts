@@ -1,5 +1,3 @@
-/** The Explorer's panel in the editor area: one, with the text that it was last opened with. */
-
 import * as vscode from "vscode";
 import { explorerPanelType } from "../contributions";
 import { l10n } from "../l10n";
@@ -7,6 +5,7 @@ import type { LabServices } from "../labServices";
 import { type ShownText, showsText, textOf, typedText } from "./editorText";
 import { Explorer } from "./explorer";
 
+/** The one Model Explorer panel in the editor area. */
 export class ExplorerPanel implements vscode.WebviewPanelSerializer, vscode.Disposable {
   readonly #lab: LabServices;
   #open: { readonly panel: vscode.WebviewPanel; readonly explorer: Explorer } | undefined;
@@ -16,8 +15,8 @@ export class ExplorerPanel implements vscode.WebviewPanelSerializer, vscode.Disp
   }
 
   /**
-   * Opens the Explorer with a text; without one, with that of the active editor, or what it shows, or a sentence to
-   * begin with. `view`: which of its views is opened.
+   * Opens the panel with the given text, the active editor's text, the text it already shows, or a sample sentence, in
+   * this order. `view` is the id of the view to open.
    */
   show(given?: ShownText | null, view?: string): void {
     const editor = vscode.window.activeTextEditor;
@@ -27,19 +26,19 @@ export class ExplorerPanel implements vscode.WebviewPanelSerializer, vscode.Disp
       else this.#open.explorer.open(view);
       return;
     }
-    const place = editor ? vscode.ViewColumn.Beside : vscode.ViewColumn.Active;
-    const panel = vscode.window.createWebviewPanel(explorerPanelType, l10n.t("Explorer"), place);
-    this.#fill(panel, text ?? firstText(), view);
+    const column = editor ? vscode.ViewColumn.Beside : vscode.ViewColumn.Active;
+    const panel = vscode.window.createWebviewPanel(explorerPanelType, l10n.t("Model Explorer"), column);
+    this.#fill(panel, text ?? sampleText(), view);
   }
 
-  /** VS Code brings the panel back after a reload, with what its page remembered. */
+  /** VS Code restores the panel after a reload, with the state that its page saved. */
   async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: unknown): Promise<void> {
     const text = typeof state === "object" && state !== null && "text" in state ? state.text : null;
     const isText = typeof text === "string" && text !== "";
-    this.#fill(panel, isText ? { source: typedText(text), place: null } : firstText());
+    this.#fill(panel, isText ? { source: typedText(text), location: null } : sampleText());
   }
 
-  /** Shades the text in the editor by the attention of the selected token, or not any more; opens the Explorer for it. */
+  /** Toggles the shading of the editor's text by the attention of the selected token; opens the panel if needed. */
   toggleShading(): void {
     if (!this.#open) this.show();
     this.#open?.explorer.toggleShading();
@@ -62,8 +61,8 @@ export class ExplorerPanel implements vscode.WebviewPanelSerializer, vscode.Disp
   }
 }
 
-/** A sentence that the model that comes with the extension knows how to go on with. */
-const firstText = (): ShownText => ({
+/** A sentence in the style of the stories that the bundled model was trained on. */
+const sampleText = (): ShownText => ({
   source: typedText(l10n.t("Once upon a time, there was a little fox who lived in the wood.")),
-  place: null,
+  location: null,
 });

@@ -1,20 +1,21 @@
 import * as vscode from "vscode";
 
-/** What is chosen in a text, counted from its end: views run more or fewer of its last tokens. */
+/** A selection in a text. Tokens are counted from its end, because pages run more or fewer of its last tokens. */
 export interface Chosen {
-  /** The view that it was chosen in. */
+  /** The sender. */
   readonly by: object;
-  /** The model's folder, and the text as it was run. */
+  /** The model's folder. */
   readonly dir: string;
+  /** The text as the model read it. */
   readonly text: string;
-  /** 1 is the last token. */
+  /** 1 for the last token. */
   readonly tokenFromEnd: number;
-  /** Left out where only a token was chosen, as by the cursor in an editor. */
+  /** Missing if only a token was selected, as by the cursor in an editor. */
   readonly layer?: number;
   readonly head?: number;
 }
 
-/** Tells views of the same text and model what is chosen in one of them. */
+/** Shares selections among the pages that show the same text and model. */
 export class Selections implements vscode.Disposable {
   readonly #chosen = new vscode.EventEmitter<Chosen>();
   readonly onDidChoose = this.#chosen.event;

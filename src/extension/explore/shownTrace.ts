@@ -1,5 +1,3 @@
-/** Runs texts through the active model for a page that looks into it, and tells the page what goes on and what came of it. */
-
 import type * as vscode from "vscode";
 import type { TraceInfo } from "../../protocol/engineApi";
 import { isCanceled, RemoteError, type Server } from "../../protocol/rpc";
@@ -11,49 +9,50 @@ import type { Model } from "../models/modelFolders";
 import { CheckpointScrubber } from "./checkpointScrubber";
 import { withUnixLineBreaks } from "./editorText";
 
-/** What takes no longer is not worth a sign that it goes on. */
-const BUSY_AFTER = 150;
+/** The busy indicator appears only for forward passes that take longer than this, in milliseconds. */
+const BUSY_DELAY = 150;
 
-export type RunEvents = InspectorEvents & ScrubberEvents;
+export type TraceEvents = InspectorEvents & ScrubberEvents;
 
-type Named = Pick<Model, "dir" | "name">;
+type NamedModel = Pick<Model, "dir" | "name">;
 
+/** The trace that a page shows: runs texts through the active model and sends the page the outcome. */
 export class ShownTrace {
   readonly #lab: LabServices;
-  readonly #tell: Server<RunEvents>["tell"];
-  readonly #scrub: CheckpointScrubber;
+  readonly #send: Server<TraceEvents>["tell"];
+  readonly #scrubber: CheckpointScrubber;
   #running: AbortController | undefined;
-  /** What is shown: it is not run again. */
-  #shown: string | null = null;
+  /** Identifies what is shown, so that the same text is not run twice in a row. */
+  #key: string | null = null;
   #trace: TraceInfo | null = null;
-  /** The text of `#trace`, as it was run. */
+  /** The text of `#trace` as the model read it. */
   #text = "";
-  /** The model that is run; none for a run that is opened from a file. */
-  #model: Named | undefined;
-  /** The model of the run that was shown last. */
-  #shownModel: Named | undefined;
-  /** The engine was given up on, and nothing could be shown. */
+  /** The model of the latest request; undefined for a trace from a file. */
+  #model: NamedModel | undefined;
+  /** The model of the trace that was last shown. */
+  #shownModel: NamedModel | undefined;
+  /** True after a request failed because the engine had stopped for good. */
   #waitsForEngine = false;
   readonly #subscription: vscode.Disposable;
 
-  constructor(lab: LabServices, tell: Server<RunEvents>["tell"]) {
+  constructor(lab: LabServices, send: Server<TraceEvents>["tell"]) {
     this.#lab = lab;
-    this.#tell = tell;
-    this.#scrub = new CheckpointScrubber(lab.engine, lab.log);
+    this.#send = send;
+    this.#scrubber = new CheckpointScrubber(lab.engine, lab.log);
     this.#subscription = lab.selections.onDidChoose(({ by, dir, text, tokenFromEnd, ...part }) => {
       const trace = this.#trace;
       if (by === this || trace?.model.dir !== dir || this.#text !== text) return;
       const token = trace.tokens.length - tokenFromEnd;
-      if (token >= 0) this.#tell("select", { trace: trace.trace, token, ...part });
+      if (token >= 0) this.#send("select", { trace: trace.trace, token, ...part });
     });
   }
 
-  /** The run that is shown; null where none is. */
+  /** The trace that is shown, if any. */
   get trace(): TraceInfo | null {
     return this.#trace;
   }
 
-  /** Something was chosen in the view: other views of the text choose it too. */
+  /** Passes a selection in this page on to other pages that show the same text. */
   select({ trace, token, ...part }: Pick<Selected, "trace" | "token"> & Partial<Selected>): void {
     if (!this.#trace || trace !== this.#trace.trace) return;
     const { model, tokens } = this.#trace;
@@ -62,155 +61,151 @@ export class ShownTrace {
   }
 
   /**
-   * Runs a text through the model as it is now, or was at the checkpoint that is shown; not again what is shown
-   * already. The text is asked for at the last moment, so that the newest is run.
+   * Runs a text through the active model, or through the checkpoint that the scrubber is at, unless that is what is
+   * shown already. `find` is called as late as possible, so that the latest text is run.
    */
   async run(find: () => InspectedSource | null, maxTokens: number): Promise<void> {
     const model = this.#lab.models.active;
     if (!model) {
-      return this.#empty(l10n.t("There is no model yet."), [
+      return this.#showEmpty(l10n.t("No models yet."), [
         { id: "trainModel", label: l10n.t("Train Tiny GPT") },
         { id: "importModel", label: l10n.t("Import Model") },
       ]);
     }
-    if (await this.#scrub.look(model)) this.#tell("checkpoints", this.#scrub.shown);
+    if (await this.#scrubber.look(model)) this.#send("checkpoints", this.#scrubber.shown);
     const source = find();
-    if (!source) {
-      const advice = l10n.t("Type a text above, or check “Follow editor” and put the cursor on a line with text.");
-      return this.#empty(advice, []);
-    }
+    if (!source) return this.#showEmpty(l10n.t("Open a file, or type text above."), []);
     this.#model = model;
 
-    const key = JSON.stringify([model.dir, model.name, this.#scrub.step, source, maxTokens]);
+    const key = JSON.stringify([model.dir, model.name, this.#scrubber.step, source, maxTokens]);
     const text = withUnixLineBreaks(source.text);
-    await this.#show(key, async (signal) => ({ trace: await this.#ask(text, maxTokens, signal), source }));
-    if (this.#shown === key && this.#trace) void this.#scrub.showed(this.#trace, text, maxTokens);
+    await this.#show(key, async (signal) => ({ trace: await this.#request(text, maxTokens, signal), source }));
+    if (this.#key === key && this.#trace) void this.#scrubber.showed(this.#trace, text, maxTokens);
   }
 
-  /** Shows a run that was saved to a file. */
+  /** Shows a trace that was saved to a file. */
   async open(file: vscode.Uri): Promise<void> {
     this.#model = undefined;
     await this.#show(file.toString(), async () => {
       const trace = await this.#lab.engine.call("openTrace", { path: file.fsPath });
-      return { trace, source: savedSource(file, trace) };
+      return { trace, source: sourceOfFile(file, trace) };
     });
   }
 
   async #show(
     key: string,
-    make: (signal: AbortSignal) => Promise<{ readonly trace: TraceInfo; readonly source: InspectedSource }>,
+    request: (signal: AbortSignal) => Promise<{ readonly trace: TraceInfo; readonly source: InspectedSource }>,
   ): Promise<void> {
-    if (key === this.#shown) return;
-    this.#shown = key;
+    if (key === this.#key) return;
+    this.#key = key;
     this.#running?.abort();
     const abort = new AbortController();
     this.#running = abort;
-    const busy = setTimeout(() => this.#tell("busy", { busy: true }), BUSY_AFTER);
+    const busy = setTimeout(() => this.#send("busy", { busy: true }), BUSY_DELAY);
     try {
-      const { trace, source } = await make(abort.signal);
+      const { trace, source } = await request(abort.signal);
       this.#lab.engine.noteDevice(trace.device);
       if (abort.signal.aborted) return;
       this.#trace = trace;
       this.#text = withUnixLineBreaks(source.text);
-      this.#tell("trace", { trace, source, note: this.#replaced() });
+      this.#send("trace", { trace, source, note: this.#replacementNote() });
       this.#shownModel = this.#model;
     } catch (error) {
       if (isCanceled(error) || abort.signal.aborted) return;
-      this.#shown = null;
-      this.#problem(error);
+      this.#key = null;
+      this.#showProblem(error);
     } finally {
       clearTimeout(busy);
-      if (this.#running === abort) this.#tell("busy", { busy: false });
+      if (this.#running === abort) this.#send("busy", { busy: false });
     }
   }
 
-  /** The page was made anew, or what was shown is to be made again. */
+  /** Makes the next `run` show its trace even if nothing changed, as for a new page. */
   forget(): void {
-    this.#shown = null;
-    this.#scrub.outdate();
+    this.#key = null;
+    this.#scrubber.outdate();
   }
 
-  /** Shows the model as it was at a step, from the next run on. */
+  /** Selects the checkpoint at a step for the next run. */
   scrub(step: number): void {
-    this.#scrub.move(step);
+    this.#scrubber.move(step);
   }
 
-  /** The run that trains the model may have made or deleted checkpoints. */
+  /** The training run of the model may have written or deleted checkpoints. */
   outdateCheckpoints(): void {
-    this.#scrub.outdate();
+    this.#scrubber.outdate();
   }
 
   /**
-   * A new engine knows nothing of the trace that is shown. Answers whether it must be made again: not after a problem,
-   * which may be what ended the engine before, unless the user started it again to see this.
+   * Discards the trace that the previous engine had. Returns true if it must be run again: not after an error, whose
+   * text may be what crashed the engine, unless the page was waiting for the engine.
    */
   engineStarted(): boolean {
-    this.#scrub.forget();
+    this.#scrubber.forget();
     if (!this.#trace && !this.#waitsForEngine) return false;
     this.#waitsForEngine = false;
     this.#trace = null;
-    this.#shown = null;
+    this.#key = null;
     return true;
   }
 
-  /** Lets go of everything. */
   dispose(): void {
     this.cancel();
     this.#subscription.dispose();
-    this.#scrub.dispose();
+    this.#scrubber.dispose();
   }
 
   cancel(): void {
     this.#running?.abort();
   }
 
-  /** Asks once more when the engine ended meanwhile: it may have been other work that ended it, or the GPU. */
-  async #ask(text: string, maxTokens: number, signal: AbortSignal): Promise<TraceInfo> {
+  /** Tries a second time if the engine exited meanwhile: other work, or the GPU, may have been the cause. */
+  async #request(text: string, maxTokens: number, signal: AbortSignal): Promise<TraceInfo> {
     const { engine } = this.#lab;
     try {
-      return await this.#scrub.trace(text, maxTokens);
+      return await this.#scrubber.trace(text, maxTokens);
     } catch (error) {
-      const again = error instanceof RemoteError && error.code === "gone" && engine.state.kind !== "stopped";
-      if (!again || signal.aborted) throw error;
-      return this.#scrub.trace(text, maxTokens);
+      const isRestarting = error instanceof RemoteError && error.code === "gone" && engine.state.kind !== "stopped";
+      if (!isRestarting || signal.aborted) throw error;
+      return this.#scrubber.trace(text, maxTokens);
     }
   }
 
-  #empty(reason: string, actions: readonly Action[]): void {
+  #showEmpty(reason: string, actions: readonly Action[]): void {
     this.#running?.abort();
     this.#running = undefined;
-    this.#shown = null;
-    this.#tell("empty", { reason, actions });
-    this.#tell("busy", { busy: false });
+    this.#key = null;
+    this.#send("empty", { reason, actions });
+    this.#send("busy", { busy: false });
   }
 
-  #problem(error: unknown): void {
-    const message = errorText(error);
+  #showProblem(error: unknown): void {
     this.#lab.log.warn(`inspect: ${errorTextForLog(error)}`);
     this.#waitsForEngine = this.#lab.engine.state.kind === "stopped";
     const action = this.#waitsForEngine
       ? ({ id: "restartEngine", label: l10n.t("Restart Engine") } as const)
       : ({ id: "showLog", label: l10n.t("Show Log") } as const);
     const model = this.#model?.name ?? null;
-    // What is said of the text is so of this model: another may read it.
-    const isOfText = error instanceof RemoteError && error.code === "tokenizer";
-    const said = isOfText && model !== null ? l10n.t("“{0}” cannot read this. {1}", model, message) : message;
-    const sentences = [this.#replaced(), said].filter((sentence) => sentence !== null);
-    this.#tell("problem", { message: sentences.join(" "), action, model });
+    const text = errorText(error);
+    // Another model may be able to read the text, so the message names this one.
+    const isTokenizerError = error instanceof RemoteError && error.code === "tokenizer";
+    const reason = isTokenizerError && model !== null ? l10n.t("“{0}” cannot read this. {1}", model, text) : text;
+    const sentences = [this.#replacementNote(), reason].filter((sentence) => sentence !== null);
+    this.#send("problem", { message: sentences.join(" "), action, model });
     this.#trace = null;
   }
 
-  /** Says that another model is run because the one that was shown is no more; null where that is not so. */
-  #replaced(): string | null {
+  /** Explains that the shown model was deleted and another one is active; null if that is not the case. */
+  #replacementNote(): string | null {
     const [before, now] = [this.#shownModel, this.#model];
-    const isThere = ({ dir }: Named) => this.#lab.models.models.some((model) => model.dir === dir);
-    if (!before || !now || before.dir === now.dir || isThere(before)) return null;
-    return l10n.t("“{0}” was deleted; “{1}” is active now.", before.name, now.name);
+    const exists = ({ dir }: NamedModel) => this.#lab.models.models.some((model) => model.dir === dir);
+    if (!before || !now || before.dir === now.dir || exists(before)) return null;
+    return l10n.t("“{0}” was deleted. “{1}” is active now.", before.name, now.name);
   }
 }
 
-/** The text of a saved run is in its tokens. */
-function savedSource(file: vscode.Uri, { tokens }: TraceInfo): InspectedSource {
+/** A trace file has no text of its own, so it is decoded from the tokens. */
+function sourceOfFile(file: vscode.Uri, { tokens }: TraceInfo): InspectedSource {
   const bytes = tokens.flatMap(({ bytes, special }) => (special ? [] : [...bytes]));
   const text = new TextDecoder().decode(Uint8Array.from(bytes));
   return { kind: "typed", label: file.path.split("/").at(-1) ?? "", text, truncated: false };

@@ -1,18 +1,17 @@
-/** Ties a run to the editor that its text is from: the chosen token is marked there, and the cursor chooses one. */
-
 import * as vscode from "vscode";
 import type { TokenSpan, TraceInfo } from "../../protocol/engineApi";
-import type { TextPlace } from "./editorText";
-import { inDocument, inRun, tokenAtOffset } from "./textOffsets";
+import type { TextLocation } from "./editorText";
+import { toDocumentOffset, tokenAtOffset, toTraceOffset } from "./textOffsets";
 import { TokenShades } from "./tokenShades";
 
 interface Linked {
   readonly tokens: readonly TokenSpan[];
-  readonly place: TextPlace;
-  /** As the document has it. */
+  readonly location: TextLocation;
+  /** The text with the document's line breaks. */
   readonly text: string;
 }
 
+/** Links a trace to the editor that its text is from: marks the selected token there and follows the cursor. */
 export class SourceLink implements vscode.Disposable {
   readonly #mark = vscode.window.createTextEditorDecorationType({
     backgroundColor: new vscode.ThemeColor("editor.wordHighlightStrongBackground"),
@@ -27,27 +26,27 @@ export class SourceLink implements vscode.Disposable {
   #token: number | null = null;
   #weights: Float32Array | null = null;
 
-  /** `choose` is called for the token that the user moves the cursor to. */
-  constructor(choose: (token: number) => void) {
+  /** `select` is called with the token that the user moves the cursor to. */
+  constructor(select: (token: number) => void) {
     this.#subscriptions = vscode.Disposable.from(
       this.#mark,
       this.#shades,
       vscode.window.onDidChangeTextEditorSelection((event) => {
-        // What a command or the extension selects is no choice of a token.
+        // Ignores selections made by commands and by the extension.
         if (event.kind === undefined || event.kind === vscode.TextEditorSelectionChangeKind.Command) return;
         const token = this.#tokenAt(event.textEditor);
-        if (token !== null && token !== this.#token) choose(token);
+        if (token !== null && token !== this.#token) select(token);
       }),
       vscode.window.onDidChangeVisibleTextEditors(() => this.#draw()),
       vscode.workspace.onDidChangeTextDocument(({ document }) => {
-        if (document.uri.toString() === this.#linked?.place.uri.toString()) this.#draw();
+        if (document.uri.toString() === this.#linked?.location.uri.toString()) this.#draw();
       }),
     );
   }
 
-  /** Another run is shown; of typed text and of translations nothing is marked. */
-  show({ tokens, source: translated }: TraceInfo, text: string, place: TextPlace | null): void {
-    this.#linked = place && !translated ? { tokens, place, text } : null;
+  /** Links another trace. Typed text has no editor, and translations are not marked. */
+  show({ tokens, source: translationSource }: TraceInfo, text: string, location: TextLocation | null): void {
+    this.#linked = location && !translationSource ? { tokens, location, text } : null;
     this.#token = null;
     this.#weights = null;
     this.#draw();
@@ -85,25 +84,25 @@ export class SourceLink implements vscode.Disposable {
   #tokenAt(editor: vscode.TextEditor): number | null {
     const linked = this.#linkedTo(editor);
     if (!linked) return null;
-    const at = editor.document.offsetAt(editor.selection.active) - linked.place.start;
+    const at = editor.document.offsetAt(editor.selection.active) - linked.location.start;
     if (at < 0 || at > linked.text.length) return null;
-    return tokenAtOffset(linked.tokens, inRun(linked.text, at));
+    return tokenAtOffset(linked.tokens, toTraceOffset(linked.text, at));
   }
 
-  /** What is linked to an editor whose document still has the text where it was. */
+  /** The link, if the document still contains the text at its location. */
   #linkedTo({ document }: vscode.TextEditor): Linked | null {
     const linked = this.#linked;
-    if (!linked || document.uri.toString() !== linked.place.uri.toString()) return null;
-    const { start } = linked.place;
+    if (!linked || document.uri.toString() !== linked.location.uri.toString()) return null;
+    const { start } = linked.location;
     const range = new vscode.Range(document.positionAt(start), document.positionAt(start + linked.text.length));
     return document.getText(range) === linked.text ? linked : null;
   }
 }
 
-/** Where a token is; nowhere if it stands for no text. */
-function rangeOf(document: vscode.TextDocument, { tokens, place, text }: Linked, index: number): vscode.Range[] {
+/** The source range of a token; none for a token without text. */
+function rangeOf(document: vscode.TextDocument, { tokens, location, text }: Linked, index: number): vscode.Range[] {
   const token = tokens[index];
   if (!token || token.end === token.start) return [];
-  const at = (offset: number) => document.positionAt(place.start + inDocument(text, offset));
+  const at = (offset: number) => document.positionAt(location.start + toDocumentOffset(text, offset));
   return [new vscode.Range(at(token.start), at(token.end))];
 }

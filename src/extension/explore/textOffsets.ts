@@ -1,22 +1,24 @@
 /**
- * Where tokens are in a document: a text is run with its line breaks as "\n", and its document may have "\r\n".
+ * Converts between offsets in a document and in its trace: models read line breaks as "\n", but the document may
+ * contain "\r\n".
  *
- *   "a\r\nb" is run as "a\nb": b is at 2 there, and at 3 in the document.
+ *   "a\r\nb" is run as "a\nb": the offset of b is 3 in the document and 2 in the trace.
  */
 
 import type { TokenSpan } from "../../protocol/engineApi";
 
-/** The offset in the document's text of an offset in the text that was run. */
-export function inDocument(text: string, offset: number): number {
+/** Converts an offset in the text of a trace to an offset in `text`, the document's. */
+export function toDocumentOffset(text: string, traceOffset: number): number {
   let at = 0;
-  for (let run = 0; run < offset && at < text.length; run++) at += text.startsWith("\r\n", at) ? 2 : 1;
+  for (let i = 0; i < traceOffset && at < text.length; i++) at += text.startsWith("\r\n", at) ? 2 : 1;
   return at;
 }
 
-/** The other way round. */
-export const inRun = (text: string, offset: number): number => text.slice(0, offset).replaceAll("\r\n", "\n").length;
+/** The inverse of `toDocumentOffset`. */
+export const toTraceOffset = (text: string, offset: number): number =>
+  text.slice(0, offset).replaceAll("\r\n", "\n").length;
 
-/** The token at an offset of the text that was run; at its end the last one; null where none is. */
+/** Index of the token at an offset in the text of a trace: the last token at its end, null if there is none. */
 export function tokenAtOffset(tokens: readonly Pick<TokenSpan, "start" | "end">[], offset: number): number | null {
   const found = tokens.findIndex(({ start, end }) => start <= offset && offset < end);
   if (found >= 0) return found;

@@ -8,7 +8,7 @@ import type { LabServices } from "../labServices";
 import { setting } from "../settings";
 import { hoverText } from "./hoverText";
 
-/** Text that a person reads or writes, on this machine or another. Not outputs, and not the boxes of other views. */
+/** Documents that people read or write, local or remote; not outputs or the input boxes of other views. */
 export const textSchemes = [
   "file",
   "untitled",
@@ -19,18 +19,18 @@ export const textSchemes = [
   "git",
 ];
 
-/** Whether a text's tokens are told on hover. */
-export const tellsTokens = (document: vscode.TextDocument): boolean =>
+/** True if the token hover is enabled for a document. */
+export const hasTokenHover = (document: vscode.TextDocument): boolean =>
   setting("hover.enabled", document) && isEnabledFor(setting("hover.languages", document), document.languageId);
 
 /**
- * The token under the pointer. The engine keeps the tokens by document version, so the text is sent once per version
- * and nothing here goes through it.
+ * Shows the token under the pointer. The engine caches the tokens of each document version, so the text is sent once
+ * per version.
  */
 export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
   readonly #lab: LabServices;
   readonly #completions: { readonly shown: ShownCompletion | undefined };
-  /** Documents that the engine was given, by their address. */
+  /** URIs of the documents that the engine caches. */
   readonly #sent = new Set<string>();
   readonly #subscription: vscode.Disposable;
 
@@ -46,7 +46,7 @@ export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
     token: vscode.CancellationToken,
   ): Promise<vscode.Hover | undefined> {
     const model = this.#lab.models.active;
-    if (!model || !tellsTokens(document)) return undefined;
+    if (!model || !hasTokenHover(document)) return undefined;
     try {
       const offset = document.offsetAt(position);
       const found = await this.#tokenAt(document, model.dir, offset);
@@ -61,7 +61,7 @@ export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
       const link = shown && isAt(shown, document.uri.toString(), offset) ? [whyLink()] : [];
       return new vscode.Hover([markdown, ...link], range);
     } catch (error) {
-      // A hover is asked for all the time: a popup for each would be in the way.
+      // VS Code requests hovers all the time, so errors go to the log only.
       if (!isCanceled(error)) this.#lab.log.warn(`hover: ${errorTextForLog(error)}`);
       return undefined;
     }
@@ -79,7 +79,7 @@ export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
     if (found.kind !== "needText") return found;
     this.#sent.add(uri);
     const again = await engine.call("tokenAt", { ...params, text: document.getText() });
-    if (again.kind === "needText") throw new Error(l10n.t("The engine did not keep the document."));
+    if (again.kind === "needText") throw new Error(l10n.t("The engine did not store the document."));
     return again;
   }
 
@@ -88,7 +88,7 @@ export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
   }
 }
 
-/** Leads from a completion to its steps. */
+/** A link from a completion to its generation steps. */
 function whyLink(): vscode.MarkdownString {
   const link = new vscode.MarkdownString(`[${l10n.t("Why this completion?")}](command:decoderLab.whyThisCompletion)`);
   link.isTrusted = { enabledCommands: ["decoderLab.whyThisCompletion"] };

@@ -1,19 +1,18 @@
-/** Shades of the tokens in an editor, each by a weight from 0 to 1: what the selected token looks at. */
-
 import * as vscode from "vscode";
 
-/** Decorations have fixed colors, so there is one for each of so many strengths. */
+/** A decoration type has a fixed color, so weights are rounded to this many shades. */
 const SHADES = 8;
 
+/** Shades the tokens in an editor by weights from 0 to 1: the attention of the selected token. */
 export class TokenShades implements vscode.Disposable {
-  readonly #types = Array.from({ length: SHADES }, (_, i) => shade((i + 1) / SHADES));
+  readonly #types = Array.from({ length: SHADES }, (_, i) => createShade((i + 1) / SHADES));
 
-  /** Shades an editor's tokens; null takes the shades away. `rangesOf` says where a token is. */
+  /** Replaces the shades of an editor. `rangesOf` returns the source ranges of a token. */
   draw(editor: vscode.TextEditor, weights: Float32Array | null, rangesOf: (token: number) => vscode.Range[]): void {
     const shaded = this.#types.map((): vscode.Range[] => []);
     for (const [token, weight] of weights?.entries() ?? []) {
-      const strength = Math.min(SHADES, Math.round(weight * SHADES));
-      if (strength > 0) shaded[strength - 1]?.push(...rangesOf(token));
+      const shade = Math.min(SHADES, Math.round(weight * SHADES));
+      if (shade > 0) shaded[shade - 1]?.push(...rangesOf(token));
     }
     for (const [i, type] of this.#types.entries()) editor.setDecorations(type, shaded[i] ?? []);
   }
@@ -23,11 +22,8 @@ export class TokenShades implements vscode.Disposable {
   }
 }
 
-/**
- * The blue of positive values: a theme's color cannot be made transparent. At its strongest the themes' own text still
- * reads on it.
- */
-const shade = (weight: number): vscode.TextEditorDecorationType => {
-  const blue = (most: number) => ({ backgroundColor: `rgba(26, 133, 255, ${(most * weight).toFixed(3)})` });
+/** The blue of positive values, light enough to read text on. Theme colors cannot be made transparent. */
+const createShade = (weight: number): vscode.TextEditorDecorationType => {
+  const blue = (maxAlpha: number) => ({ backgroundColor: `rgba(26, 133, 255, ${(maxAlpha * weight).toFixed(3)})` });
   return vscode.window.createTextEditorDecorationType({ light: blue(0.6), dark: blue(0.5) });
 };

@@ -1,9 +1,8 @@
-/** Opens saved runs, `.dltrace` files, in an Explorer of their own. */
-
 import type * as vscode from "vscode";
 import type { LabServices } from "../labServices";
 import { Explorer } from "./explorer";
 
+/** Opens each trace file (`.dltrace`) in a Model Explorer of its own. */
 export class TraceEditor implements vscode.CustomReadonlyEditorProvider {
   readonly #lab: LabServices;
   readonly #open = new Set<Explorer>();
@@ -12,7 +11,7 @@ export class TraceEditor implements vscode.CustomReadonlyEditorProvider {
     this.#lab = lab;
   }
 
-  /** The engine reads the file when it is shown. */
+  /** The engine reads the file when the editor shows it. */
   openCustomDocument(uri: vscode.Uri): vscode.CustomDocument {
     return { uri, dispose: () => undefined };
   }

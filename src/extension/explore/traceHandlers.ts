@@ -1,4 +1,4 @@
-/** The engine's answers about traces, for pages: passed through, for models that the Models view has. */
+/** Forwards the requests of pages about traces to the engine, for models in the Models view only. */
 
 import type { Handlers } from "../../protocol/rpc";
 import type { TraceQuestions } from "../../protocol/webviewApi";
@@ -12,12 +12,12 @@ export const traceHandlers = (lab: LabServices): Handlers<TraceQuestions> =>
     for (const dir of foldersIn(params)) requireKnown(lab, dir);
   });
 
-/** Refuses a folder that is no model of the Models view and no checkpoint of one: a page may not read any other. */
+/** Rejects folders other than those of listed models and their checkpoints: a page must not read anything else. */
 export function requireKnown({ models }: Pick<LabServices, "models">, dir: string): void {
-  // A run that was opened from a file does not say where its model is.
+  // A trace from a file does not contain the folder of its model.
   if (dir === "") {
     throw new Error(
-      l10n.t("This run is from a file, and this needs its model. Type the text above to run it with the active model."),
+      l10n.t("A trace file does not contain the model that this needs. Type the text above to run the active model."),
     );
   }
   if (
@@ -26,11 +26,11 @@ export function requireKnown({ models }: Pick<LabServices, "models">, dir: strin
       models.models.map((model) => model.dir),
     )
   ) {
-    throw new Error(l10n.t("The view asked about a model that is not there any more; choose another."));
+    throw new Error(l10n.t("This model no longer exists. Choose another one."));
   }
 }
 
-/** The model folders that a question names: `dir`, or `a` and `b` where they are compared. */
+/** The model folders in a request: `dir`, or `a` and `b` of a comparison. */
 const foldersIn = (params: object): string[] =>
   Object.entries(params).flatMap(([name, value]) =>
     ["dir", "a", "b"].includes(name) && typeof value === "string" ? [value] : [],

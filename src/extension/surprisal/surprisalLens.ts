@@ -10,7 +10,7 @@ import { isCanceled, RemoteError } from "../../protocol/rpc";
 import type { Commands, TokenLocation } from "../contributions";
 import { errorText, errorTextForLog } from "../errorText";
 import { showsText } from "../explore/editorText";
-import { tellsTokens } from "../explore/tokenHover";
+import { hasTokenHover } from "../explore/tokenHover";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import type { Model } from "../models/modelFolders";
@@ -105,7 +105,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
     };
     const link = `command:${EXPLORE}?${encodeURIComponent(JSON.stringify([place]))}`;
     // The token itself is told by the hover above this one; of several, each must be named.
-    const isNamed = tokens.length > 1 || !tellsTokens(document);
+    const isNamed = tokens.length > 1 || !hasTokenHover(document);
     const text = [
       ...tokens.map((token) => scoredTokenText(token, isNamed)),
       `[${l10n.t("Open in Explorer")}](${link})`,

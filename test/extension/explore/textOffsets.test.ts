@@ -1,15 +1,15 @@
 import { expect, test } from "vitest";
-import { inDocument, inRun, tokenAtOffset } from "../../../src/extension/explore/textOffsets";
+import { toDocumentOffset, tokenAtOffset, toTraceOffset } from "../../../src/extension/explore/textOffsets";
 import { isModelOrCheckpoint } from "../../../src/extension/models/modelFolders";
 
 test("offsets in a document with two-character line breaks are found from those in the text that was run, and back", () => {
   const text = "a\r\nb\r\n🐈c";
   const run = text.replaceAll("\r\n", "\n");
   for (const word of ["a", "b", "🐈", "c"]) {
-    expect(text.slice(inDocument(text, run.indexOf(word))).startsWith(word)).toBe(true);
-    expect(inRun(text, text.indexOf(word))).toBe(run.indexOf(word));
+    expect(text.slice(toDocumentOffset(text, run.indexOf(word))).startsWith(word)).toBe(true);
+    expect(toTraceOffset(text, text.indexOf(word))).toBe(run.indexOf(word));
   }
-  expect(inDocument(text, run.length)).toBe(text.length);
+  expect(toDocumentOffset(text, run.length)).toBe(text.length);
 });
 
 test("the cursor is at the token that it is before, or at the text's end in the last one", () => {
