@@ -154,7 +154,7 @@ function whyPicture(
 }
 
 /** Two sentences with the unexpected letters marked, and what was expected instead of one of them. */
-function surprisalPicture(scored: Engine.Surprisal, vocabulary: readonly string[]): string[] {
+function surprisalPicture(scored: Engine.ScoredTokens, vocabulary: readonly string[]): string[] {
   const [first, second] = SURPRISING;
   const letters = [...first, ...second].map((letter, i) => {
     const isSecond = i >= first.length;

@@ -16,10 +16,22 @@
  * meta element's nonce, to find out whether focus rings can follow the keyboard.)
  */
 
-import type { EvalReport, StepReport, TrainConfig } from "../engine/train/config";
-import type { CheckpointInfo, Device, EngineApi, ModelInfo, Sampling, TraceInfo, TrainEvent } from "./engineApi";
+import type { Sampling } from "../engine/api/generation";
+import type { Device, ModelInfo } from "../engine/api/model";
+import type {
+  CheckpointInfo,
+  EvalReport,
+  SampleReport,
+  StepReport,
+  TrainConfig,
+  TrainEvent,
+  UpdateReport,
+  RunWarning as WarningEvent,
+} from "../engine/api/run";
+import type { Surprisal, TraceInfo } from "../engine/api/trace";
+import type { EngineApi } from "./engineApi";
 import type { Method } from "./rpc";
-import type { Surprisal, TraceApi } from "./traceApi";
+import type { TraceApi } from "./traceApi";
 
 /** Translations by English sentence; a sentence that is not in it is shown as it is. `{0}` stands for an argument. */
 export type Strings = Readonly<Record<string, string>>;
@@ -28,11 +40,8 @@ export type Strings = Readonly<Record<string, string>>;
  * What a page may ask about the traces that it shows, and about their models: answered by the engine. A `dir` must be
  * the folder of a model that the Models view has, or of one of its checkpoints.
  */
-export type TraceQuestions = Pick<
-  EngineApi,
-  "traceTensor" | "findTokens" | "releaseTrace" | "describe" | "tokenize" | "checkpoints"
-> &
-  Omit<TraceApi, "saveTrace" | "openTrace">;
+export type TraceQuestions = Omit<TraceApi, "inspect" | "saveTrace" | "openTrace"> &
+  Pick<EngineApi, "describe" | "tokenize" | "checkpoints">;
 
 /** Asked by the Layer Inspector. */
 export interface InspectorHost extends TraceQuestions {
@@ -286,22 +295,8 @@ export interface RunSnapshot {
   readonly record: RunRecord | null;
 }
 
-/** How far a step moved each layer: root mean square of the update, by that of the weights. */
-export interface UpdateReport {
-  readonly step: number;
-  readonly layers: readonly { readonly name: string; readonly ratio: number }[];
-}
-
-/** What went wrong at a step and what to change, in one sentence. */
-export interface RunWarning {
-  readonly step: number;
-  readonly message: string;
-}
-
-export interface SampleReport {
-  readonly step: number;
-  readonly text: string;
-}
+/** A warning as it is shown; the end of the run is a state. */
+export type RunWarning = Omit<WarningEvent, "ends">;
 
 /** training.json, flat: every value by its dotted name. */
 export interface RunRecord {

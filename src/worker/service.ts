@@ -76,8 +76,7 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
     train: (params, context) => runs.run(params.out, context, (control) => train(params, control)),
     resume: ({ dir, steps, device }, context) =>
       runs.run(dir, context, (control) => resume(dir, { steps, device }, control)),
-    branch: ({ dir, ...params }, context) =>
-      runs.run(params.out, context, (control) => branch({ checkpoint: dir, ...params }, control)),
+    branch: (params, context) => runs.run(params.out, context, (control) => branch(params, control)),
     estimate: (params, { signal }) => estimate({ name: "", ...params }, { signal }),
     findLearningRate: (params, context) => findLearningRate({ name: "", ...params }, context),
     checkpoints: ({ dir }) => checkpointsOf(dir),

@@ -8,8 +8,8 @@ import {
   compareWeights,
   decoderOf,
   EngineError,
-  type Intervention as EngineIntervention,
   findTokens,
+  type Intervention,
   type LoadedModel,
   LoadedTranslator,
   matchingIds,
@@ -18,19 +18,19 @@ import {
   openTrace,
   projectionIn,
   type SavedRun,
+  type ScoredTokens,
   type StackName,
-  type Surprisal,
   samplerView,
   saveTrace,
   softmax,
   type Tokenizer,
   type TokenSpan,
   type Trace,
+  type TraceIntervention,
   weightSummary,
 } from "../engine";
-import type { EngineApi, TraceInfo, TraceTensor } from "../protocol/engineApi";
 import type { Handlers } from "../protocol/rpc";
-import type { Intervention } from "../protocol/traceApi";
+import type { TraceApi, TraceInfo, TraceTensor } from "../protocol/traceApi";
 
 /** Models by their folders, opened once. */
 export interface OpenModels {
@@ -42,29 +42,7 @@ export interface OpenModels {
 
 export type AnyLoaded = LoadedModel | LoadedTranslator;
 
-type TraceMethod =
-  | "inspect"
-  | "traceTensor"
-  | "findTokens"
-  | "releaseTrace"
-  | "intervene"
-  | "lens"
-  | "expectations"
-  | "sampler"
-  | "attribution"
-  | "generationTrace"
-  | "attentionGrid"
-  | "neighbors"
-  | "projection"
-  | "vocabularyTokens"
-  | "weightSummary"
-  | "compareTraces"
-  | "compareWeights"
-  | "saveTrace"
-  | "openTrace"
-  | "surprisal";
-
-export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, TraceMethod> {
+export function traceService(models: OpenModels): Handlers<TraceApi> {
   const traces = new Traces();
   const attention = new Attention();
   const keep = (kept: Omit<KeptTrace, "run">, told: Told, began: number): TraceInfo => {
@@ -218,8 +196,8 @@ export function traceService(models: OpenModels): Pick<Handlers<EngineApi>, Trac
     surprisal: async ({ dir, text, from, alternatives }, { signal, report }) => {
       const loaded = await models.open(dir);
       const count = Math.min(alternatives, ALTERNATIVES_TOLD);
-      const options = { from, alternatives: count, signal, report: (piece: Surprisal) => report(told(piece)) };
-      const told = (piece: Surprisal) => surprisalTold(piece, loaded.vocabulary);
+      const options = { from, alternatives: count, signal, report: (piece: ScoredTokens) => report(told(piece)) };
+      const told = (piece: ScoredTokens) => surprisalTold(piece, loaded.vocabulary);
       return told(await loaded.surprisal(text, options));
     },
   };
@@ -257,7 +235,7 @@ interface KeptTrace extends KeptValues {
 }
 
 /** With the trace itself that a patch is from. */
-const withTrace = (each: Intervention, traces: Traces): EngineIntervention =>
+const withTrace = (each: Intervention, traces: Traces): TraceIntervention =>
   each.kind === "scale" ? each : { ...each, from: { ...each.from, trace: traces.get(each.from.trace).trace } };
 
 /** Traces that a view may still ask about. */
@@ -328,7 +306,7 @@ const LENS_TOKENS_TOLD = 50;
 /** Of each token of a text that is scored. */
 const ALTERNATIVES_TOLD = 20;
 
-const surprisalTold = ({ ids, probabilities, ...rest }: Surprisal, vocabulary: readonly string[]) => ({
+const surprisalTold = ({ ids, probabilities, ...rest }: ScoredTokens, vocabulary: readonly string[]) => ({
   ...rest,
   alternatives: { count: ids.length / Math.max(1, rest.tokens.length), ids, probabilities },
   texts: textsOf(ids, vocabulary),

@@ -3,13 +3,13 @@
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { expect } from "vitest";
+import type { Device } from "../../src/engine/api/model";
 import { Decoding } from "../../src/engine/generate/decoding";
 import { generate, generateBatch, TokenCache } from "../../src/engine/generate/generate";
 import { GREEDY } from "../../src/engine/generate/sampling";
 import { Tracer, type TraceValue } from "../../src/engine/inspect/trace";
 import { openModel } from "../../src/engine/models/folder";
 import type { DecoderConfig } from "../../src/engine/nn/config";
-import type { Device } from "../../src/engine/runtime/session";
 import { type DeviceWeights, mapWeights } from "../../src/engine/runtime/weights";
 import { readHeader } from "../../src/engine/weights";
 

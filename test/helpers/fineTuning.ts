@@ -2,8 +2,9 @@
 
 import { cpSync } from "node:fs";
 import { join } from "node:path";
+import type { TrainEvent, TrainParams } from "../../src/engine/api/run";
 import { saveTokenizer, trainCharacters } from "../../src/engine/tokenizers";
-import type { NewRun, RunControl, TrainEvent } from "../../src/engine/train/run";
+import type { RunControl } from "../../src/engine/train/run";
 import { ARCHITECTURES } from "./architectures";
 import { temporaryFolder } from "./storedTensors";
 
@@ -30,7 +31,11 @@ export async function baseFolder(variant: string): Promise<string> {
   return dir;
 }
 
-export const fineTuning = (from: string, set: NewRun["set"] = SMALL, device: NewRun["device"] = "cpu"): NewRun => ({
+export const fineTuning = (
+  from: string,
+  set: TrainParams["set"] = SMALL,
+  device: TrainParams["device"] = "cpu",
+): TrainParams => ({
   preset: "finetune",
   from,
   data: { kind: "text", name: "cats", text: TEXT },

@@ -1,9 +1,9 @@
 /** The reference numbers of test/golden, which PyTorch computed; make_reference.py there says how. */
 
 import { readFileSync } from "node:fs";
+import type { Optimizer } from "../../src/engine/api/run";
 import { sizeOf } from "../../src/engine/graph/shape";
 import { type ClassicConfig, classicDecoder, type DecoderConfig } from "../../src/engine/nn/config";
-import type { Optimizer } from "../../src/engine/train/config";
 
 export interface GoldenDecoder {
   readonly name: string;

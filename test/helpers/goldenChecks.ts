@@ -1,13 +1,13 @@
 /** What the engine must reproduce, on any device: graphs, what goes into them, and what must come out. */
 
 import { expect } from "vitest";
+import type { Device } from "../../src/engine/api/model";
 import type { Node } from "../../src/engine/graph/node";
 import { adapterSpecs, withAdapters } from "../../src/engine/nn/adapters";
 import type { DecoderConfig } from "../../src/engine/nn/config";
 import { initParams, type ParamNodes } from "../../src/engine/nn/params";
 import { random } from "../../src/engine/random";
 import { lower } from "../../src/engine/runtime/lower";
-import type { Device } from "../../src/engine/runtime/session";
 import { pack, unpack } from "../../src/engine/train/segments";
 import { adamRates, BANK_SIZE, lossOf, MAX_SITES, stepGraph } from "../../src/engine/train/step";
 import { expectAllClose } from "./allclose";

@@ -1,7 +1,8 @@
+import type { Device } from "../../src/engine/api/model";
 import type { Node } from "../../src/engine/graph/node";
 import { lower } from "../../src/engine/runtime/lower";
 import type { OnnxGraph, OnnxValue } from "../../src/engine/runtime/onnx";
-import { type Device, type HostArray, Session } from "../../src/engine/runtime/session";
+import { type HostArray, Session } from "../../src/engine/runtime/session";
 
 export type Feeds = Readonly<Record<string, HostArray>>;
 /** Values of a run's outputs, with ids as plain numbers. */

@@ -1,8 +1,8 @@
 /** A small random decoder with its weights on a device, in place of mocks. */
 
+import type { Device } from "../../src/engine/api/model";
 import { classicDecoder, type DecoderConfig } from "../../src/engine/nn/config";
 import { initParams } from "../../src/engine/nn/params";
-import type { Device } from "../../src/engine/runtime/session";
 import { placeWeights } from "../../src/engine/runtime/weights";
 
 export const tinyConfig: DecoderConfig = classicDecoder({

@@ -4,8 +4,8 @@
  */
 
 import { random } from "../../src/engine/random";
-import type { EvalReport, StepReport } from "../../src/engine/train/config";
-import type { PaintedText, RunSnapshot, RunState, UpdateReport } from "../../src/protocol/webviewApi";
+import type { EvalReport, StepReport, UpdateReport } from "../../src/protocol/engineApi";
+import type { PaintedText, RunSnapshot, RunState } from "../../src/protocol/webviewApi";
 import { tinyTrace } from "./tinyTrace";
 
 const BATCH = 256;

@@ -4,7 +4,7 @@ import {
   EngineError,
   type Intervention,
   isTranslation,
-  type LensView,
+  type LensReading,
   LoadedModel,
   LoadedTranslator,
   type NextToken,
@@ -12,6 +12,7 @@ import {
   softmax,
   type Tokenizer,
   type Trace,
+  type TraceIntervention,
 } from "../../engine";
 import { writeSafetensors } from "../../engine/weights";
 import { toJson } from "../json";
@@ -37,7 +38,7 @@ export const inspect: Command = {
     if (rows.length > 1 && (json || changes.length > 0)) {
       throw new EngineError("config", "--json, --scale and --patch are for one row of ids; give one.");
     }
-    const interventions: Intervention[] = [];
+    const interventions: TraceIntervention[] = [];
     for (const change of changes) interventions.push(await withTrace(change, loaded));
     const trace = await loaded.trace(rows, interventions);
     if (out !== undefined) await write(out, trace, loaded);
@@ -75,7 +76,7 @@ interface Told {
   /** With the text of the run that a patch is from. */
   readonly interventions: readonly Change[];
   /** Of the position that was asked for, or of all. */
-  readonly lens?: LensView;
+  readonly lens?: LensReading;
   readonly attribution?: Attribution;
 }
 
@@ -87,7 +88,7 @@ interface ToldToken {
 async function told(
   loaded: Loaded,
   trace: Trace,
-  { changes, interventions }: { changes: readonly Change[]; interventions: readonly Intervention[] },
+  { changes, interventions }: { changes: readonly Change[]; interventions: readonly TraceIntervention[] },
   options: Options,
 ): Promise<Told> {
   const { vocabSize } = decoderOf(loaded.model.cfg);
@@ -179,7 +180,7 @@ const placeOf = (enc: string | undefined, layer: string) => ({
 
 const headKind = (cross: string | undefined) => (cross === undefined ? "head" : "crossHead");
 
-async function withTrace(change: Change, loaded: Loaded): Promise<Intervention> {
+async function withTrace(change: Change, loaded: Loaded): Promise<TraceIntervention> {
   if (change.kind === "scale") return change;
   const text = change.from.trace;
   const ids =

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { EngineError, LoadedModel, type Surprisal } from "../../engine";
+import { EngineError, LoadedModel, type ScoredTokens } from "../../engine";
 import type { Command, Options } from "../options";
 
 export const score: Command = {
@@ -11,7 +11,7 @@ export const score: Command = {
     const text = await textOf(options);
     const loaded = await LoadedModel.open(options.needed("model"), options.device());
     const tell = options.has("json") ? tellJson : tellText;
-    const report = (piece: Surprisal) => {
+    const report = (piece: ScoredTokens) => {
       for (const line of linesOf(piece, loaded.vocabulary)) tell(line);
     };
     try {
@@ -45,7 +45,7 @@ interface Line {
   readonly alternatives: readonly { readonly id: number; readonly token: string; readonly probability: number }[];
 }
 
-function linesOf(piece: Surprisal, vocabulary: readonly string[]): Line[] {
+function linesOf(piece: ScoredTokens, vocabulary: readonly string[]): Line[] {
   const count = piece.ids.length / piece.tokens.length;
   return piece.tokens.map(({ id, token, start, end }, t) => {
     const [surprisal, entropy, rank] = [piece.surprisal, piece.entropy, piece.rank].map((of) => of[t] as number);

@@ -1,5 +1,5 @@
 import { basename, resolve } from "node:path";
-import { branch, EngineError, findLearningRate, type NewRun, train } from "../../engine";
+import { branch, EngineError, findLearningRate, type TrainParams, train } from "../../engine";
 import type { Command, Options } from "../options";
 import { watchRun } from "../watchRun";
 
@@ -24,13 +24,13 @@ export const trainModel: Command = {
         `--${option} is that of the run which --branch goes on from; leave one of the two out.`,
       );
     }
-    const branched = { checkpoint: resolve(checkpoint), out, name, device: options.device(), set: settings(options) };
+    const branched = { dir: resolve(checkpoint), out, name, device: options.device(), set: settings(options) };
     await watchRun(json, (control) => branch(branched, control));
   },
 };
 
 /** What the options say of a run, but for where it goes. */
-function planned(options: Options): Omit<NewRun, "out" | "name"> {
+function planned(options: Options): Omit<TrainParams, "out" | "name"> {
   const from = options.text("from");
   const data = options.source();
   return {
@@ -42,7 +42,7 @@ function planned(options: Options): Omit<NewRun, "out" | "name"> {
   };
 }
 
-function settings(options: Options): NonNullable<NewRun["set"]> {
+function settings(options: Options): NonNullable<TrainParams["set"]> {
   const steps = options.count("steps");
   const seed = options.number("seed", { whole: true });
   return {

@@ -3,15 +3,10 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
+import type { TextSource } from "../api/run";
 import { EngineError } from "../errors";
 import { findFiles, nameOf, readError } from "./findFiles";
 import { jsonLines } from "./jsonLines";
-
-/** The same as the protocol's. */
-export type TextSource =
-  | { readonly kind: "text"; readonly name: string; readonly text: string }
-  /** Files, folders, and patterns such as `src/*.txt`. */
-  | { readonly kind: "paths"; readonly paths: readonly string[] };
 
 /** How files are read. */
 export interface ReadingOptions {

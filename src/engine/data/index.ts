@@ -24,7 +24,7 @@ export {
   sequentialBatch,
 } from "./batches";
 export { cacheFolder, cacheLimit, DataCache } from "./cache";
-export { type Corpus, openCorpus, READING, type ReadingOptions, type TextSource } from "./corpus";
+export { type Corpus, openCorpus, READING, type ReadingOptions } from "./corpus";
 export { type Documents, readTokens } from "./encode";
 export { readSentences } from "./sentences";
 export { type TokenizedText, type TokenizeOptions, tokenizeCorpus, type Vocabulary } from "./tokenizeCorpus";

@@ -1,8 +1,9 @@
 /** Sentences and their translations: lines of a file with a tab between the two, or the lines of two files. */
 
+import type { TextSource } from "../api/run";
 import { EngineError } from "../errors";
 import { random } from "../random";
-import { openCorpus, type TextSource } from "./corpus";
+import { openCorpus } from "./corpus";
 
 export interface SentencePair {
   readonly source: string;

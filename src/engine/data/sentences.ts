@@ -1,7 +1,8 @@
 /** Sentences, one on each line of a text. */
 
+import type { TextSource } from "../api/run";
 import { EngineError } from "../errors";
-import { openCorpus, type TextSource } from "./corpus";
+import { openCorpus } from "./corpus";
 
 /** The sentences in their order, with one space between two words; empty lines are none. */
 export async function readSentences(

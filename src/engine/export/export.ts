@@ -10,7 +10,8 @@
 
 import { copyFile, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import type { TextSource } from "../data";
+import type { ExportProgress } from "../api/model";
+import type { TextSource } from "../api/run";
 import { EngineError } from "../errors";
 import { moveIntoPlace, requireFree, requireSpace } from "../hub/disk";
 import { exportNames } from "../models/family";
@@ -37,12 +38,6 @@ export interface ExportOptions {
   readonly data?: TextSource | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: ExportProgress) => void) | undefined;
-}
-
-/** Of the weights; the other files are small. */
-export interface ExportProgress {
-  readonly bytes: number;
-  readonly totalBytes: number;
 }
 
 export async function exportModel(dir: string, options: ExportOptions): Promise<{ readonly dir: string }> {

@@ -1,1 +1,1 @@
-export { type ExportOptions, type ExportProgress, exportModel } from "./export";
+export { type ExportOptions, exportModel } from "./export";

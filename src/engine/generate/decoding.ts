@@ -8,6 +8,7 @@
  * B batch   T new positions   N = T*B rows   P past positions   R = H / G   H nHeads   G nKvHeads   K dHead   V vocabSize
  */
 
+import type { Device } from "../api/model";
 import { EngineError } from "../errors";
 import { after, cachedAttention, input, type Node, rows } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
@@ -17,7 +18,7 @@ import { type Context, decoder, scoreScale, softcapped, windowOfLayer } from "..
 import { countParameters } from "../nn/params";
 import { rotaryTables } from "../nn/rotary";
 import { lower } from "../runtime/lower";
-import { type Device, type DeviceTensor, hostTensor, Session, type SessionOptions } from "../runtime/session";
+import { type DeviceTensor, hostTensor, Session, type SessionOptions } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
 
 /** What a run says of the token after each sequence. */

@@ -9,15 +9,12 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HUB_URL } from "@huggingface/hub";
+import type { HubAccess } from "../api/hub";
 import { EngineError } from "../errors";
 
-export interface HubAccess {
-  /** For gated and private models; where there is none, HF_TOKEN or the file that `hf auth login` writes. */
-  readonly token?: string | undefined;
-  /** A mirror's address; where there is none, HF_ENDPOINT or the hub itself. */
-  readonly endpoint?: string | undefined;
+export interface HubOptions extends HubAccess {
   readonly signal?: AbortSignal | undefined;
-  /** Tests have less of it. */
+  /** Shortened by tests. */
   readonly patience?: Partial<Patience> | undefined;
 }
 
@@ -45,7 +42,7 @@ export interface Connection {
 }
 
 /** `about` is the model that is asked for; without one, refusals speak of the search. */
-export async function connect(access: HubAccess, about?: Wanted): Promise<Connection> {
+export async function connect(access: HubOptions, about?: Wanted): Promise<Connection> {
   const endpoint = endpointOf(access.endpoint);
   const token = tokenOf(access.token ?? process.env.HF_TOKEN ?? (await storedToken()));
   const signal = access.signal ?? new AbortController().signal;

@@ -17,7 +17,7 @@ import { loadTokenizer } from "../tokenizers";
 import { makeFolder, readJson, storageError, writeFileWhole } from "../weights";
 import { temporaryName, writeFlushed } from "../weights/files";
 import { convertGguf } from "../weights/ggufConvert";
-import type { HubAccess } from "./connection";
+import type { HubOptions } from "./connection";
 import { linkOrCopy, moveIntoPlace, onOneDisk, requireFree, requireSpace } from "./disk";
 import { CONFIG, hasTokenizer, isIndex, neededFiles, shardsOf } from "./files";
 import { cachePlace, folderPlace, hubPlace, type Place, type TakenFile } from "./places";
@@ -25,15 +25,13 @@ import { Meter, type OnProgress } from "./progress";
 import { quantizeInto, requireWhole } from "./quantizing";
 import { parseSource, requireRevision, type Source } from "./source";
 
-export interface ImportOptions extends HubAccess {
+export interface ImportOptions extends HubOptions {
   /** The folder to make; it must not be there, or be empty. */
   readonly out: string;
   /** Goes before the revision in the source. */
   readonly revision?: string | undefined;
   /** Keeps the matrices in 8 or 4 bits. */
   readonly quantize?: "int8" | "int4" | undefined;
-  /** Only what the cache has; HF_HUB_OFFLINE=1 says the same. */
-  readonly offline?: boolean | undefined;
   readonly onProgress?: OnProgress | undefined;
 }
 

@@ -6,7 +6,7 @@ import { listFiles, modelInfo } from "@huggingface/hub";
 import { EngineError } from "../errors";
 import { codeOf, makeFolder, readError } from "../weights";
 import { CachedRepo, hashInName, isCommit, isContentHash } from "./cache";
-import { ask, type Connection, connect, type HubAccess, noHub, Unreachable, type Wanted } from "./connection";
+import { ask, type Connection, connect, type HubOptions, noHub, Unreachable, type Wanted } from "./connection";
 import { download, hashOf, incomplete, type OnBytes, type RemoteFile, sha256Of } from "./download";
 import { isWeights } from "./files";
 import { namesLike } from "./search";
@@ -32,7 +32,7 @@ export interface TakenFile {
 }
 
 /** A model of the hub; what is in the cache already is not fetched again. `file` is one that may be in a folder of it. */
-export async function hubPlace(wanted: Wanted, access: HubAccess, file = ""): Promise<Place> {
+export async function hubPlace(wanted: Wanted, access: HubOptions, file = ""): Promise<Place> {
   const connection = await connect(access, wanted);
   const { signal } = connection;
   const cache = new CachedRepo(wanted.id);

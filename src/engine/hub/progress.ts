@@ -1,19 +1,7 @@
 /** How far an import is, and how fast it goes. */
 
+import type { ImportProgress } from "../api/hub";
 import type { OnBytes } from "./download";
-
-export interface ImportProgress {
-  readonly phase: "connect" | "download" | "check" | "copy" | "convert" | "quantize" | "measure";
-  /** What is being worked on; empty before the first file. */
-  readonly file: string;
-  /** Of all files of the phase; what was there before counts as done. */
-  readonly bytes: number;
-  /** Zero where it is not known yet. */
-  readonly totalBytes: number;
-  readonly bytesPerSecond: number;
-  /** Null where the speed is not known yet. */
-  readonly secondsLeft: number | null;
-}
 
 export type OnProgress = (progress: ImportProgress) => void;
 

@@ -2,6 +2,7 @@
 
 import { copyFile, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { PerplexityCost } from "../api/model";
 import { EngineError } from "../errors";
 import { checkpointNames } from "../models/family";
 import { openModel, readConfig } from "../models/folder";
@@ -10,7 +11,7 @@ import { paramSpecs } from "../nn/params";
 import { UNKNOWN } from "../tokenizers";
 import { evaluateModel } from "../train/evaluate";
 import { type Bits, type Choose, openStored, quantizeFolder, type StoredTensors, writeFileWhole } from "../weights";
-import { type PerplexityCost, QUANTIZATION_FILE } from "../weights/quantize";
+import { QUANTIZATION_FILE } from "../weights/quantize";
 import { CONFIG, isWeights } from "./files";
 import { Meter, type OnProgress } from "./progress";
 

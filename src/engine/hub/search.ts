@@ -1,23 +1,16 @@
 /** Looking for models on the hub. */
 
 import { listModels } from "@huggingface/hub";
+import type { FoundModel } from "../api/hub";
 import { knownModelTypes } from "../models/families";
-import { ask, type Connection, connect, type HubAccess } from "./connection";
-
-export interface FoundModel {
-  readonly id: string;
-  readonly downloads: number;
-  readonly likes: number;
-  readonly parameters?: number;
-  readonly modelType?: string;
-}
+import { ask, type Connection, connect, type HubOptions } from "./connection";
 
 const MOST_FOUND = 30;
 /** Asked for more, as models of other architectures are left out. */
 const MOST_ASKED = 100;
 
 /** Text-generation models whose architecture is known, most downloaded first. */
-export async function searchHub(query: string, access: HubAccess = {}): Promise<FoundModel[]> {
+export async function searchHub(query: string, access: HubOptions = {}): Promise<FoundModel[]> {
   const connection = await connect(access);
   return ask(connection, find(query, connection));
 }

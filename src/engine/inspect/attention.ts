@@ -5,6 +5,7 @@
  */
 
 import { setImmediate } from "node:timers/promises";
+import type { AttentionGrid, AttentionKind } from "../api/trace";
 import { input } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
 import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
@@ -13,23 +14,6 @@ import { lower } from "../runtime/lower";
 import type { OnnxGraph, OnnxNode, OnnxValue } from "../runtime/onnx";
 import { hostTensor, Session } from "../runtime/session";
 import type { Trace, TraceValue } from "./trace";
-
-export type HeadScore = "previousToken" | "firstToken" | "induction" | "entropy";
-
-export interface AttentionGrid {
-  readonly layers: number;
-  readonly heads: number;
-  /** Of each picture, at most the size asked for. */
-  readonly rows: number;
-  readonly cols: number;
-  /** [layers, heads, rows, cols]: the largest value of each tile of the pattern. */
-  readonly tiles: Float32Array;
-  /** What kind of head each is, [layers, heads]: see `HeadScore` in the protocol. */
-  readonly scores: Readonly<Record<HeadScore, Float32Array>>;
-}
-
-/** Whose attention: of what is written to itself, of what is read to itself, or from the one to the other. */
-export type AttentionKind = "self" | "encoder" | "cross";
 
 export interface GridOptions {
   /** Rows and columns of a picture, at most. */

@@ -10,6 +10,7 @@
  * D dModel   E dEmbed   H nHeads   K dHead
  */
 
+import type { AttributedPart, Attribution, AttributionOptions, Intervention } from "../api/trace";
 import { threadsFor } from "../generate/decoding";
 import { constant, input, linear, type Node, oneHot, rows } from "../graph/node";
 import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
@@ -18,36 +19,9 @@ import type { ParamNodes } from "../nn/params";
 import { lower } from "../runtime/lower";
 import { Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
-import { changeOf, type Intervention, requirePosition } from "./interventions";
+import { changeOf, requirePosition } from "./interventions";
 import { requireToken } from "./lens";
 import type { Trace } from "./trace";
-
-export interface AttributionOptions {
-  readonly position: number;
-  readonly token: number;
-  /** The difference to this token's logit instead of the logit. */
-  readonly against?: number | undefined;
-}
-
-export interface Attribution {
-  readonly logit: number;
-  readonly parts: readonly AttributedPart[];
-  /** What is left of the logit: rounding, which quantized matrices do to what they read, and what a soft cap takes. */
-  readonly remainder: number;
-  readonly convention: string;
-}
-
-export interface AttributedPart {
-  /**
-   * "embed", "posEmbed", "head", "attnBias", "mlp", "finalNormBias", "headBias"; "crossHead" and "crossBias" of a
-   * translator's attention to the source; "norm", the bias of a norm inside the blocks; "attention", "cross", "stream": an
-   * attention, or all of the stream so far, that an intervention put in.
-   */
-  readonly kind: string;
-  readonly layer: number | null;
-  readonly head: number | null;
-  readonly value: number;
-}
 
 export class Attributor {
   #session: Promise<Session> | undefined;

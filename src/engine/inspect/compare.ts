@@ -1,6 +1,7 @@
 /** How two runs differ at each position, and how the weights of two models do. */
 
 import { setImmediate } from "node:timers/promises";
+import type { TraceDifference, WeightDifference } from "../api/trace";
 import { EngineError } from "../errors";
 import { sameShape } from "../graph/shape";
 import { type DecoderConfig, decoderOf } from "../nn/config";
@@ -15,20 +16,6 @@ import {
   shapeOf,
   weightRows,
 } from "./weightRows";
-
-export interface TraceDifference {
-  /** Positions that are compared: those of the shorter trace. */
-  readonly positions: number;
-  /** First position whose token differs; null where none does. */
-  readonly tokensDifferAt: number | null;
-  /** KL(a || b) of the next token's distribution at each position, in bits. */
-  readonly divergence: Float32Array;
-  /**
-   * By value that both have with one width: L2 norm of the difference by that of a's, at each position; of what is over a
-   * translator's source, at those of the shorter source.
-   */
-  readonly values: readonly { readonly name: string; readonly relative: Float32Array }[];
-}
 
 /** A run and what reads its last vectors. */
 export interface ComparedRun {
@@ -123,14 +110,6 @@ function relativeDifference(a: TraceValue, b: TraceValue): Float32Array | null {
 
 /** Of two sums of squares; no difference is none, whatever it is a share of. */
 const shareOf = (difference: number, size: number) => (difference === 0 ? 0 : Math.sqrt(difference / size));
-
-export interface WeightDifference {
-  readonly name: string;
-  readonly shape: readonly number[];
-  /** L2 norm of b - a by that of a. */
-  readonly relative: number;
-  readonly cosine: number;
-}
 
 /** Tensor by tensor, under the names of a's checkpoint; precisions may differ. */
 export async function compareWeights(dirA: string, dirB: string, signal?: AbortSignal): Promise<WeightDifference[]> {

@@ -5,13 +5,11 @@
  */
 
 import { setImmediate } from "node:timers/promises";
+import type { Expectations } from "../api/trace";
 import { EngineError } from "../errors";
 import type { DecoderConfig } from "../nn/config";
-import { emptyReading, type Reading, type Readout } from "./readout";
+import { emptyReading, type Readout } from "./readout";
 import type { Trace, TraceValue } from "./trace";
-
-/** How well each token of a trace was expected; nothing was before the first. */
-export type Expectations = Pick<Reading, "surprisal" | "entropy" | "rank">;
 
 export async function expectationsIn(
   trace: Trace,

@@ -1,21 +1,10 @@
 /** Generations that are looked at: at each step what there was to choose from, and what the sampler made of it. */
 
+import type { GenerationStep } from "../api/generation";
+import type { TokenSpan } from "../api/tokens";
 import { type Choice, softmax } from "../generate/sampling";
-import type { Tokenizer, TokenSpan } from "../tokenizers";
-import { nextToken, type RankedToken, tokenAs } from "./nextToken";
-
-export interface GenerationStep {
-  readonly id: number;
-  readonly token: string;
-  /** By the model itself, before temperature and cuts; so are `entropyBits` and `top`. */
-  readonly probability: number;
-  readonly entropyBits: number;
-  readonly top: readonly RankedToken[];
-  /** What the sampler drew from: how many tokens were left, and what mass of the model's own distribution they had. */
-  readonly kept: { readonly tokens: number; readonly mass: number };
-  /** With which probability the sampler drew it. */
-  readonly drawnWith: number;
-}
+import type { Tokenizer } from "../tokenizers";
+import { nextToken, tokenAs } from "./nextToken";
 
 export function stepOf(choice: Choice, logits: Float32Array, tokenizer: Tokenizer, count: number): GenerationStep {
   const { id, probability, candidates, drawnWith } = choice;

@@ -12,6 +12,7 @@
  * B batch   T position   N = T*B rows   D dModel   H nHeads   K dHead
  */
 
+import type { Intervention, Part, PatchedValue, StackName } from "../api/trace";
 import { EngineError } from "../errors";
 import { input, type Node } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
@@ -19,38 +20,8 @@ import { type DecoderConfig, isEncoderDecoder, type ModelConfig } from "../nn/co
 import { ENCODER } from "../nn/params";
 import type { Trace } from "./trace";
 
-/** A value of the run, changed before what follows reads it. Patches come after scales. */
-export type Intervention<Source = Trace> =
-  /** Multiplies what a part adds to the residual stream; 0 switches it off, 1 leaves it. */
-  | { readonly kind: "scale"; readonly part: Part; readonly factor: number }
-  /** Puts in, at a position, what the same value was in another trace of the model. */
-  | {
-      readonly kind: "patch";
-      readonly value: PatchedValue;
-      /** Of a token; in an encoder of one of the source. */
-      readonly position: number;
-      readonly from: { readonly trace: Source; readonly position: number };
-    };
-
-export type StackName = "encoder" | "decoder";
-
-/** Where a part or a value is. */
-interface Layered {
-  /** Of a translator; the decoder where neither is named. */
-  readonly stack?: StackName | undefined;
-  readonly layer: number;
-}
-
-/** A part of the model that adds to the residual stream; "crossHead" and "cross" are of attention to the source. */
-export type Part =
-  | (Layered & { readonly kind: "head" | "crossHead"; readonly head: number })
-  /** A layer is all that it adds: its attention, or both of them, and its MLP. */
-  | (Layered & { readonly kind: "attention" | "cross" | "mlp" | "layer" });
-
-/** A value that can be patched; a head's is its `z`. */
-export type PatchedValue =
-  | (Layered & { readonly kind: "head" | "crossHead"; readonly head: number })
-  | (Layered & { readonly kind: "attnOut" | "crossOut" | "mlpOut" | "residPre" | "residPost" });
+/** An intervention whose patches read a trace directly. */
+export type TraceIntervention = Intervention<Trace>;
 
 const IS_CHANGEABLE = /^(enc\.)?blocks\.(0\.residPre|\d+\.((attn|cross)\.z|(attn|cross|mlp)Out|residPost))$/;
 
@@ -73,7 +44,7 @@ export interface Lengths {
 export function changeFeeds(
   cfg: ModelConfig,
   lengths: Lengths,
-  interventions: readonly Intervention[],
+  interventions: readonly TraceIntervention[],
 ): Record<string, Float32Array> {
   const changes = new Map(stacksOf(cfg).flatMap((stack) => valuesOf(stack, lengthIn(stack, lengths))));
   for (const intervention of interventions) {

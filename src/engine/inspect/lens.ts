@@ -5,6 +5,7 @@
  */
 
 import { setImmediate } from "node:timers/promises";
+import type { Lens, LensOptions } from "../api/trace";
 import { EngineError } from "../errors";
 import { threadsFor } from "../generate/decoding";
 import { input } from "../graph/node";
@@ -17,31 +18,14 @@ import type { DeviceWeights } from "../runtime/weights";
 import { Readout } from "./readout";
 import type { Trace } from "./trace";
 
-export interface LensOptions {
-  /** From the first to before the last. */
-  readonly positions: readonly [number, number];
-  /** Tokens of each place. */
-  readonly count: number;
-  /** A token whose probability and rank are told everywhere. */
-  readonly token?: number | undefined;
+/** The lens's result without the texts of its tokens. */
+export type LensReading = Omit<Lens, "tokens">;
+
+export interface WithSignal {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface LensView {
-  /** Values of the residual stream in the order of the model. */
-  readonly places: readonly string[];
-  readonly positions: readonly [number, number];
-  /** [P, M, count] */
-  readonly ids: Uint32Array;
-  readonly probabilities: Float32Array;
-  /** In bits, [P, M]. */
-  readonly entropies: Float32Array;
-  /** Of the token asked for, [P, M]. */
-  readonly tracked: { readonly probabilities: Float32Array; readonly ranks: Uint32Array } | null;
-  readonly convention: string;
-}
-
-export class Lens {
+export class LogitLens {
   readonly readout: Readout;
   #norm: Promise<Session> | undefined;
 
@@ -54,7 +38,7 @@ export class Lens {
   }
 
   /** Reads places of a trace's first row. */
-  async look(trace: Trace, { positions, count, token, signal }: LensOptions): Promise<LensView> {
+  async look(trace: Trace, { positions, count, token, signal }: LensOptions & WithSignal): Promise<LensReading> {
     const { cfg } = this;
     const D = cfg.dModel;
     const places = placesOf(trace, cfg);

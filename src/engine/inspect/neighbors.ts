@@ -1,37 +1,20 @@
 /** Tokens whose vectors point where one does: of a translator those of the stack that the one is of. */
 
+import type { Neighbors, NeighborsOptions, StackName } from "../api/trace";
 import { EngineError } from "../errors";
 import { ENCODER } from "../nn/params";
-import { type StackName, stackNamed } from "./interventions";
+import { stackNamed } from "./interventions";
+import type { WithSignal } from "./lens";
 import type { Trace } from "./trace";
 import { type AnyWeights, matrixShape, readRows, type StoredWeight, weightRows } from "./weightRows";
 
-export interface NeighborsOptions {
-  /** A token of the vocabulary, or a value's vector at a position. */
-  readonly of:
-    | {
-        readonly kind: "token";
-        readonly id: number;
-        /** Of a translator, whose vocabulary the token is of; the decoder's where neither is named. */
-        readonly stack?: StackName | undefined;
-      }
-    | { readonly kind: "value"; readonly name: string; readonly position: number };
-  /** Among the input embeddings, or the head's rows. */
-  readonly among: "embeddings" | "head";
-  readonly count: number;
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface Neighbor {
-  readonly id: number;
-  readonly cosine: number;
-}
+type Neighbor = Omit<Neighbors["nearest"][number], "token">;
 
 /** The nearest by cosine, the nearest first; a token is no neighbor of its own. */
 export async function neighborsOf(
   model: AnyWeights,
   trace: Trace,
-  { of, among, count, signal }: NeighborsOptions,
+  { of, among, count, signal }: NeighborsOptions & WithSignal,
 ): Promise<Neighbor[]> {
   const table = vocabularyTable(model, among, comparedStack(of));
   const vector =

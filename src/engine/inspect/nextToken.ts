@@ -1,22 +1,7 @@
 /** The distribution of the next token, as far as it is looked at: a vocabulary may have a quarter of a million of them. */
 
+import type { FoundTokens, NextToken, RankedToken } from "../api/tokens";
 import type { Tokenizer } from "../tokenizers";
-
-export interface RankedToken {
-  readonly id: number;
-  /** As the vocabulary writes it. */
-  readonly token: string;
-  /** Its text in UTF-8, which can be part of a character; none of a special token. */
-  readonly bytes: Uint8Array;
-  readonly probability: number;
-  /** 1 is the most likely; of equally likely ones the lower id comes first. */
-  readonly rank: number;
-}
-
-export interface NextToken {
-  readonly top: readonly RankedToken[];
-  readonly entropyBits: number;
-}
 
 type Vocabulary = Pick<Tokenizer, "vocabSize" | "token" | "bytes">;
 
@@ -53,7 +38,7 @@ export function findTokens(
   texts: readonly string[],
   vocabulary: Vocabulary,
   count: number,
-): { readonly found: readonly RankedToken[]; readonly matches: number } {
+): FoundTokens {
   const matches = matchingIds(query, texts, (a, b) => (probabilities[b] as number) - (probabilities[a] as number));
   const found = matches.slice(0, count).map((n) => rankedToken(probabilities, vocabulary, n, rankOf(probabilities, n)));
   return { found, matches: matches.length };

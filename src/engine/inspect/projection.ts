@@ -4,6 +4,7 @@
  * T vectors   D numbers of each   N the smaller of both
  */
 
+import type { Projection } from "../api/trace";
 import { EngineError } from "../errors";
 import { random } from "../random";
 import { cooperate } from "../tokenizers/cooperate";
@@ -11,14 +12,6 @@ import { stackNamed } from "./interventions";
 import { stackOfValue, tableRow, vocabularyTable } from "./neighbors";
 import type { Trace } from "./trace";
 import type { AnyWeights } from "./weightRows";
-
-export interface Projection {
-  /** [points, 3]: first the vectors, then the others. */
-  readonly coordinates: Float32Array;
-  readonly points: number;
-  /** Share of the variance of the vectors, of each of the three. */
-  readonly explained: Float32Array;
-}
 
 const COMPONENTS = 3;
 

@@ -1,29 +1,8 @@
 /** What a sampler makes of a distribution: what each of its cuts takes away, and with which probability it draws. */
 
-import { argMax, keepLikely, type Sampling, softmax } from "../generate/sampling";
-import { type NextToken, nextToken } from "./nextToken";
-
-type SamplerSettings = Pick<Sampling, "temperature" | "topK" | "topP" | "minP">;
-
-export interface SamplerCut {
-  readonly kind: "temperature" | "topK" | "topP" | "minP";
-  /** Tokens that are left after it. */
-  readonly tokens: number;
-  /** What it takes of the distribution with temperature; of temperature 0, of the model's own. */
-  readonly removed: number;
-}
-
-export interface SamplerView {
-  /** By the model itself. */
-  readonly model: NextToken;
-  /** With which probability the sampler draws the tokens of `model.top`, then those asked about; 0 where they are cut. */
-  readonly drawn: Float32Array;
-  readonly drawnEntropyBits: number;
-  /** In the order in which they are made. */
-  readonly cuts: readonly SamplerCut[];
-  /** What is drawn from, and what mass of the model's own distribution it has. */
-  readonly kept: { readonly tokens: number; readonly mass: number };
-}
+import type { SamplerCut, SamplerSettings, SamplerView } from "../api/trace";
+import { argMax, keepLikely, softmax } from "../generate/sampling";
+import { nextToken } from "./nextToken";
 
 /** `ids` are asked about beside the `count` most likely. */
 export function samplerView(

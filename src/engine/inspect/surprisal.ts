@@ -9,6 +9,7 @@
  */
 
 import { setImmediate } from "node:timers/promises";
+import type { TokenSpan } from "../api/tokens";
 import { EngineError } from "../errors";
 import { positionFeeds, positionInputs, threadsFor } from "../generate/decoding";
 import { input, type Node, rows } from "../graph/node";
@@ -18,12 +19,13 @@ import { blocks, fullAttention } from "../nn/decoder";
 import { lower } from "../runtime/lower";
 import { Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
-import { UNKNOWN as NO_TOKEN, type Tokenizer, type TokenSpan } from "../tokenizers";
+import { UNKNOWN as NO_TOKEN, type Tokenizer } from "../tokenizers";
 import { cooperate } from "../tokenizers/cooperate";
 import { maskFeeds, maskName } from "./masks";
 import { emptyReading, type Reading, type Readout } from "./readout";
 
-export interface Surprisal extends Reading {
+/** Scored tokens of a text, in order. */
+export interface ScoredTokens extends Reading {
   readonly tokens: readonly TokenSpan[];
 }
 
@@ -161,7 +163,7 @@ export interface SurprisalOptions {
   readonly alternatives: number;
   readonly signal: AbortSignal;
   /** Told the tokens as they are scored, in order and each once. */
-  readonly report: (piece: Surprisal) => void;
+  readonly report: (piece: ScoredTokens) => void;
 }
 
 /** Scores a text. `inTurn` lets others use the model between two runs. */
@@ -171,7 +173,7 @@ export async function surprisalOf(
   model: Surprising,
   { from = 0, alternatives, signal, report }: SurprisalOptions,
   inTurn: <T>(work: () => Promise<T>) => Promise<T> = (work) => work(),
-): Promise<Surprisal> {
+): Promise<ScoredTokens> {
   const count = Math.min(alternatives, model.cfg.vocabSize);
   const bos = tokenizer.addBos ? tokenizer.bosId : null;
   const all = await tokensAround(text, from, model.length, tokenizer, signal);

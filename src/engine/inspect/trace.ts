@@ -17,7 +17,7 @@ import { decoder, fullAttention } from "../nn/decoder";
 import { lower } from "../runtime/lower";
 import { Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
-import { changeable, changeFeeds, type Intervention } from "./interventions";
+import { changeable, changeFeeds, type TraceIntervention } from "./interventions";
 import { maskFeeds, maskName } from "./masks";
 
 export interface TraceValue {
@@ -60,7 +60,7 @@ export class Tracer {
     rows: readonly (readonly number[])[],
     scope: TraceScope = "whole",
     isWanted: Wanted = WANTED[scope],
-    interventions: readonly Intervention[] = [],
+    interventions: readonly TraceIntervention[] = [],
   ): Promise<Trace> {
     const B = rows.length;
     if (B > 1 && interventions.length > 0) throw new Error("trace: interventions are on one row");

@@ -5,16 +5,14 @@
  * its name and the configuration say, so that what is computed from them stays inside of them.
  */
 
+import type { Device, ModelInfo } from "../api/model";
+import type { NextToken, TokenSpan } from "../api/tokens";
+import type { Intervention, TraceSource } from "../api/trace";
 import { EngineError } from "../errors";
 import { type Shape, sameShape } from "../graph/shape";
-import type { ModelInfo } from "../models/folder";
 import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
-import type { Device } from "../runtime/session";
-import type { TokenSpan } from "../tokenizers";
 import { readHeader, readTensors, writeSafetensors } from "../weights";
 import { isCounts, isObject, quoted } from "../weights/reading";
-import type { Intervention } from "./interventions";
-import type { NextToken } from "./nextToken";
 import type { Trace, TraceValue } from "./trace";
 
 /** What is told of a run beside its values. */
@@ -23,16 +21,10 @@ export interface SavedRun {
   /** The whole model's: of a translator both stacks. */
   readonly config: ModelConfig;
   readonly tokens: readonly TokenSpan[];
-  readonly source?:
-    | {
-        readonly tokens: readonly TokenSpan[];
-        readonly residualNorms: Float32Array;
-        readonly translation: string;
-      }
-    | undefined;
+  readonly source?: TraceSource | undefined;
   readonly residualNorms: Float32Array;
   readonly nextToken: NextToken;
-  readonly interventions: readonly Intervention<number>[];
+  readonly interventions: readonly Intervention[];
   readonly device: Device;
   readonly milliseconds: number;
 }
@@ -314,7 +306,7 @@ function modelFrom(model: Json, config: ModelConfig, field: Fields): ModelInfo {
   };
 }
 
-function interventionFrom(value: unknown, field: Fields, fail: Fail): Intervention<number> {
+function interventionFrom(value: unknown, field: Fields, fail: Fail): Intervention {
   const given = field.object(value, "interventions");
   const place = (of: unknown) => {
     const { kind, stack, layer, head } = field.object(of, "interventions");
@@ -325,7 +317,7 @@ function interventionFrom(value: unknown, field: Fields, fail: Fail): Interventi
   // Shown, and never done again: a file's trace has no model to run.
   if (given.kind === "scale") {
     const change = { kind: "scale", part: place(given.part), factor: field.number(given.factor, "factor") };
-    return change as Intervention<number>;
+    return change as Intervention;
   }
   if (given.kind !== "patch") fail("it was changed in an unknown way");
   const from = field.object(given.from, "interventions");
@@ -334,5 +326,5 @@ function interventionFrom(value: unknown, field: Fields, fail: Fail): Interventi
     value: place(given.value),
     position: field.count(given.position, "position"),
     from: { trace: 0, position: field.count(from.position, "position") },
-  } as Intervention<number>;
+  } as Intervention;
 }

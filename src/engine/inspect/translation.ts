@@ -8,6 +8,7 @@
  * and .crossOut and .residCross [B,T,D]. ids and mask are the target's, enc.ids and enc.mask the source's.
  */
 
+import type { TokenSpan } from "../api/tokens";
 import { decoderGraph, encoderGraph, positionsOf, targetFeeds } from "../generate/translate";
 import type { Node } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
@@ -18,8 +19,8 @@ import { ENCODER } from "../nn/params";
 import { lower } from "../runtime/lower";
 import { Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
-import { SENTENCE, type Tokenizer, type TokenSpan } from "../tokenizers";
-import { changeable, changeFeeds, type Intervention } from "./interventions";
+import { SENTENCE, type Tokenizer } from "../tokenizers";
+import { changeable, changeFeeds, type TraceIntervention } from "./interventions";
 import type { Trace, TraceValue } from "./trace";
 
 export class TranslationTracer {
@@ -38,7 +39,7 @@ export class TranslationTracer {
   async trace(
     sources: readonly (readonly number[])[],
     targets: readonly (readonly number[])[],
-    interventions: readonly Intervention[] = [],
+    interventions: readonly TraceIntervention[] = [],
   ): Promise<Trace> {
     const B = sources.length;
     if (B > 1 && interventions.length > 0) throw new Error("trace: interventions are on one row");

@@ -1,20 +1,8 @@
 /** A weight in small: what its numbers are like, and a picture of where. */
 
+import type { WeightSummary } from "../api/trace";
 import { EngineError } from "../errors";
 import { checkpointName, matrixShape, openAnyWeights, type StoredWeight, shapeOf, weightRows } from "./weightRows";
-
-export interface WeightSummary {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly min: number;
-  readonly max: number;
-  readonly mean: number;
-  readonly std: number;
-  /** Equal bins from min to max. */
-  readonly histogram: Uint32Array;
-  /** Mean of each tile, [rows, cols]. */
-  readonly picture: { readonly rows: number; readonly cols: number; readonly values: Float32Array };
-}
 
 /** Of a tensor of a model folder, by its name in the checkpoint. */
 export async function weightSummary(

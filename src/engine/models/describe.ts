@@ -2,6 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { ModuleTree, PerplexityCost, TensorDescription } from "../api/model";
 import { type Shape, sizeOf } from "../graph/shape";
 import {
   type Activation,
@@ -12,38 +13,10 @@ import {
 } from "../nn/config";
 import { ENCODER, type ParamSpec, stackSpecs } from "../nn/params";
 import { hasStored, openStored, readJson, type StoredTensor, type StoredTensors } from "../weights";
-import { type PerplexityCost, QUANTIZATION_FILE, type QuantizationReport, scalesOf } from "../weights/quantize";
+import { QUANTIZATION_FILE, type QuantizationReport, scalesOf } from "../weights/quantize";
 import { layers } from "./config";
 import { checkpointNames, exportNames, type FamilyNames, moduleNameIn } from "./family";
 import { configOf } from "./folder";
-
-/** A module with the parameters it holds itself. */
-export interface ModuleTree {
-  readonly name: string;
-  /** Such as `Linear(in_features=128, out_features=512, bias=True)`. */
-  readonly kind: string;
-  /** What we call it, such as `blocks.3.q`; none of a module that only holds others. */
-  readonly module?: string;
-  /** Of the module and everything in it; a tied head counts once. */
-  readonly parameters: number;
-  /** What they take as they are stored. */
-  readonly bytes: number;
-  readonly tensors: readonly TensorDescription[];
-  readonly children: readonly ModuleTree[];
-  /** Of a whole model that was quantized: what that cost on a sample text. */
-  readonly perplexity?: PerplexityCost;
-}
-
-export interface TensorDescription {
-  /** As in the checkpoint. */
-  readonly name: string;
-  readonly shape: Shape;
-  /** As PyTorch calls it; of a quantized matrix with its width, `uint8 (8-bit)`. */
-  readonly dtype: string;
-  readonly bytes: number;
-  /** What quantizing it cost: the root mean square of what it changed, as a share of that of the matrix. */
-  readonly relativeError?: number;
-}
 
 /** What a model folder holds. A folder with config.json alone is described by it. */
 export async function describeModel(dir: string): Promise<ModuleTree> {

@@ -2,47 +2,21 @@
 
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
+import type { ModelInfo, Precision } from "../api/model";
 import { EngineError } from "../errors";
 import type { QuantizedTensor } from "../graph/node";
 import { type Shape, sameShape } from "../graph/shape";
 import { type DecoderConfig, decoderOf, type EncoderDecoderConfig, type ModelConfig } from "../nn/config";
 import { countParameters, type ParamSpec, type Params, paramSpecs } from "../nn/params";
-import type { Device } from "../runtime/session";
 import type { StoredWeights } from "../runtime/weights";
-import { loadPrefixedTokenizer, loadTokenizer, noTokenizer, type Tokenizer, type TokenizerKind } from "../tokenizers";
+import { loadPrefixedTokenizer, loadTokenizer, noTokenizer, type Tokenizer } from "../tokenizers";
 import { readJson, readTensors } from "../weights";
 import { BLOCK, blockBytes, LARGE_BLOCK } from "../weights/quantize";
 import { openStored, readStored, type StoredTensor, type StoredTensors } from "../weights/stored";
 import { decoderLabTranslate, translatorConfig } from "./decoderLab";
 import { familyOf } from "./families";
 import { checkpointNames, type Family, type FamilyNames } from "./family";
-import { type Parity, parityOf } from "./parity";
-
-export interface ModelInfo {
-  readonly dir: string;
-  readonly name: string;
-  /** The preset it was trained with here; null of imported models. */
-  readonly preset: string | null;
-  /** config.json's model_type. */
-  readonly family: string;
-  readonly parameters: number;
-  /** Of the weights in their files. */
-  readonly bytes: number;
-  /** How the matrices are stored. */
-  readonly precision: Precision;
-  readonly config: DecoderConfig;
-  readonly step: number;
-  readonly steps: number;
-  readonly loss: number | null;
-  readonly valLoss: number | null;
-  readonly device: Device;
-  readonly tokenizer: TokenizerKind;
-  readonly createdAt: string;
-  /** How near this family's numbers come to a reference's, where that was compared. */
-  readonly parity?: Parity | undefined;
-}
-
-export type Precision = "float32" | "float16" | "bfloat16" | "8-bit" | "4-bit";
+import { parityOf } from "./parity";
 
 /** What training.json says of a run, as far as a list of models shows it. */
 export type ModelRecord = Pick<

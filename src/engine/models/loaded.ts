@@ -1,25 +1,27 @@
 /** A model in memory, ready to be looked at and to write: its weights on a device and what was compiled for them. */
 
 import { totalmem } from "node:os";
+import type { GenerateResult, GenerationStep } from "../api/generation";
+import type { Device, DeviceChoice } from "../api/model";
+import type { TokenSpan } from "../api/tokens";
+import type { Attribution, AttributionOptions, Expectations, Intervention, LensOptions } from "../api/trace";
 import { EngineError } from "../errors";
 import { Decoding, gpuAttentionProblem } from "../generate/decoding";
 import { type GeneratedStep, type GenerateOptions, generate, generateBatch, TokenCache } from "../generate/generate";
 import { softmax } from "../generate/sampling";
 import { sizeOf } from "../graph/shape";
-import { type Attribution, type AttributionOptions, Attributor } from "../inspect/attribution";
-import { type Expectations, expectationsIn, logitsAfter } from "../inspect/expectation";
-import { type GenerationStep, spansOf, stepOf } from "../inspect/generation";
-import type { Intervention } from "../inspect/interventions";
-import { Lens, type LensOptions, type LensView, requireToken } from "../inspect/lens";
+import { Attributor } from "../inspect/attribution";
+import { expectationsIn, logitsAfter } from "../inspect/expectation";
+import { spansOf, stepOf } from "../inspect/generation";
+import type { TraceIntervention } from "../inspect/interventions";
+import { type LensReading, LogitLens, requireToken, type WithSignal } from "../inspect/lens";
 import { vocabularyTexts } from "../inspect/nextToken";
-import { type Surprisal, type SurprisalOptions, Surprising, surprisalOf } from "../inspect/surprisal";
+import { type ScoredTokens, type SurprisalOptions, Surprising, surprisalOf } from "../inspect/surprisal";
 import { type Trace, Tracer } from "../inspect/trace";
 import type { ModelConfig } from "../nn/config";
 import { paramSpecs } from "../nn/params";
-import { chooseDevice, type DeviceChoice } from "../runtime/devices";
-import type { Device } from "../runtime/session";
+import { chooseDevice } from "../runtime/devices";
 import { type DeviceWeights, mapWeights, placeWeights, type StoredWeights } from "../runtime/weights";
-import type { TokenSpan } from "../tokenizers";
 import { isCheckpoint, type Model, openModel, readParams } from "./folder";
 
 export interface Inspection {
@@ -31,22 +33,11 @@ export interface Inspection {
   readonly residualNorms: Float32Array;
 }
 
-export interface GenerateSummary {
-  readonly ids: readonly number[];
-  readonly text: string;
-  readonly reason: "eos" | "length" | "stop" | "canceled";
-  readonly promptTokens: number;
-  readonly reusedTokens: number;
-  /** First tokens that the window over a text longer than the context leaves out. */
-  readonly droppedTokens: number;
-  readonly milliseconds: number;
-}
-
 export class LoadedModel {
   readonly #tracer: Tracer;
   readonly #cache: TokenCache;
   readonly #decoding: Decoding;
-  readonly #lens: Lens;
+  readonly #lens: LogitLens;
   readonly #attributor: Attributor;
   #surprising: Surprising | undefined;
   #last: Promise<unknown> = Promise.resolve();
@@ -60,7 +51,7 @@ export class LoadedModel {
     this.#tracer = new Tracer(model.cfg, weights);
     this.#decoding = new Decoding(model.cfg, weights);
     this.#cache = new TokenCache(this.#decoding);
-    this.#lens = new Lens(model.cfg, weights);
+    this.#lens = new LogitLens(model.cfg, weights);
     this.#attributor = new Attributor(model.cfg, weights);
   }
 
@@ -90,7 +81,7 @@ export class LoadedModel {
     prompt: readonly number[],
     options: Omit<GenerateOptions, "eosIds"> & { readonly stop?: readonly string[] },
     onToken: (token: GeneratedStep & { readonly text: string }) => void = () => {},
-  ): Promise<GenerateSummary> {
+  ): Promise<GenerateResult> {
     return this.#inTurn(async () => {
       await this.#useOnly(this.#decoding);
       const { tokenizer } = this.model;
@@ -101,7 +92,7 @@ export class LoadedModel {
       let text = "";
       let reusedTokens = 0;
       let droppedTokens = 0;
-      const summary = (reason: GenerateSummary["reason"]): GenerateSummary => ({
+      const summary = (reason: GenerateResult["reason"]): GenerateResult => ({
         ids,
         text,
         reason,
@@ -164,7 +155,7 @@ export class LoadedModel {
   /** The same tokens again, changed on the way. */
   intervene(
     { tokens, trace }: Pick<Inspection, "tokens" | "trace">,
-    interventions: readonly Intervention[],
+    interventions: readonly TraceIntervention[],
   ): Promise<Inspection> {
     return this.#inTurn(() => this.#inspection(tokens, [...(trace.get("ids")?.data ?? [])], interventions));
   }
@@ -191,7 +182,7 @@ export class LoadedModel {
   }
 
   /** What each place of a trace's residual stream would predict. */
-  lens(trace: Trace, options: LensOptions): Promise<LensView> {
+  lens(trace: Trace, options: LensOptions & WithSignal): Promise<LensReading> {
     return this.#inTurn(async () => {
       await this.#useOnly(this.#lens);
       return this.#lens.look(trace, options);
@@ -227,7 +218,7 @@ export class LoadedModel {
   }
 
   /** A trace of rows of ids with every value in it; of one row, also changed on the way. */
-  trace(rows: readonly (readonly number[])[], interventions: readonly Intervention[] = []): Promise<Trace> {
+  trace(rows: readonly (readonly number[])[], interventions: readonly TraceIntervention[] = []): Promise<Trace> {
     return this.#inTurn(() => this.#tracer.trace(rows, "whole", undefined, interventions));
   }
 
@@ -240,7 +231,7 @@ export class LoadedModel {
   }
 
   /** How well each token of a text was expected. Between its windows others have their turns. */
-  surprisal(text: string, options: SurprisalOptions): Promise<Surprisal> {
+  surprisal(text: string, options: SurprisalOptions): Promise<ScoredTokens> {
     this.#surprising ??= new Surprising(this.model.cfg, this.weights, this.#lens.readout);
     const surprising = this.#surprising;
     return surprisalOf(text, this.model.tokenizer, surprising, options, (work) =>
@@ -272,7 +263,7 @@ export class LoadedModel {
   async #inspection(
     tokens: readonly TokenSpan[],
     ids: readonly number[],
-    interventions: readonly Intervention[],
+    interventions: readonly TraceIntervention[],
   ): Promise<Inspection> {
     await this.#useOnly(this.#tracer);
     const { cfg } = this.model;

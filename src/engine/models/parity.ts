@@ -5,13 +5,8 @@
  * and writes it where DECODER_LAB_WRITE_PARITY is set.
  */
 
+import type { Parity } from "../api/model";
 import differences from "./parity.json";
-
-export interface Parity {
-  readonly maxDifference: number;
-  /** What was compared with. */
-  readonly of: string;
-}
 
 /** Nothing of quantized weights: there the reference is what they were made from. */
 export function parityOf(family: string, isQuantized: boolean): Parity | undefined {

@@ -1,6 +1,5 @@
+import type { ModuleTree } from "../api/model";
 /** A module tree as PyTorch's `print(model)` writes it. */
-
-import type { ModuleTree } from "./describe";
 
 /** With each module's parameters, how they are stored, and a last line with those of all. */
 export function printModules(tree: ModuleTree): string {

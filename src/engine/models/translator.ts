@@ -1,19 +1,28 @@
 /** A translator in memory: its weights on a device, and what was compiled for them. */
 
+import type { DeviceChoice } from "../api/model";
+import type {
+  Attribution,
+  AttributionOptions,
+  Expectations,
+  Intervention,
+  LensOptions,
+  TraceSource,
+} from "../api/trace";
 import { EngineError } from "../errors";
 import { softmax } from "../generate/sampling";
 import { Translator } from "../generate/translate";
-import { type Attribution, type AttributionOptions, Attributor } from "../inspect/attribution";
-import { type Expectations, expectationsIn, logitsAfter } from "../inspect/expectation";
-import type { Intervention } from "../inspect/interventions";
-import { Lens, type LensOptions, type LensView } from "../inspect/lens";
+import { Attributor } from "../inspect/attribution";
+import { expectationsIn, logitsAfter } from "../inspect/expectation";
+import type { TraceIntervention } from "../inspect/interventions";
+import { type LensReading, LogitLens, type WithSignal } from "../inspect/lens";
 import { vocabularyTexts } from "../inspect/nextToken";
 import type { Trace } from "../inspect/trace";
 import { sourceSpans, TranslationTracer, targetSpans } from "../inspect/translation";
 import { ENCODER } from "../nn/params";
-import { chooseDevice, type DeviceChoice } from "../runtime/devices";
+import { chooseDevice } from "../runtime/devices";
 import type { DeviceWeights } from "../runtime/weights";
-import { SENTENCE, type TokenSpan } from "../tokenizers";
+import { SENTENCE } from "../tokenizers";
 import { sentenceIds } from "../train/translation";
 import { openTranslation, type Translation } from "./folder";
 import { type Inspection, loadWeights, residualNorms } from "./loaded";
@@ -26,18 +35,13 @@ export interface TranslatedSentence {
 
 /** A run over a sentence and the translation that comes of it; `tokens` are BOS and that translation. */
 export interface TranslationInspection extends Inspection {
-  readonly source: {
-    readonly tokens: readonly TokenSpan[];
-    /** Of the encoder, [encoder layers + 1, S]. */
-    readonly residualNorms: Float32Array;
-    readonly translation: string;
-  };
+  readonly source: TraceSource;
 }
 
 export class LoadedTranslator {
   readonly #tracer: TranslationTracer;
   readonly #translator: Translator;
-  readonly #lens: Lens;
+  readonly #lens: LogitLens;
   readonly #attributor: Attributor;
   #last: Promise<unknown> = Promise.resolve();
   #vocabulary: readonly string[] | undefined;
@@ -50,7 +54,7 @@ export class LoadedTranslator {
   ) {
     this.#translator = new Translator(model.cfg, weights);
     this.#tracer = new TranslationTracer(model.cfg, weights);
-    this.#lens = new Lens(model.cfg.decoder, weights);
+    this.#lens = new LogitLens(model.cfg.decoder, weights);
     this.#attributor = new Attributor(model.cfg, weights);
   }
 
@@ -92,7 +96,10 @@ export class LoadedTranslator {
    * Every value of both stacks, over sources and the translations that the model gives them; of one source, also changed
    * on the way, over the translation that it gives unchanged.
    */
-  async trace(sources: readonly (readonly number[])[], interventions: readonly Intervention[] = []): Promise<Trace> {
+  async trace(
+    sources: readonly (readonly number[])[],
+    interventions: readonly TraceIntervention[] = [],
+  ): Promise<Trace> {
     const targets: number[][] = [];
     for (const source of sources) {
       const { ids } = await this.translate(source);
@@ -121,14 +128,14 @@ export class LoadedTranslator {
   /** The same sentence and translation again, changed on the way. */
   intervene(
     { tokens, source, trace }: Pick<TranslationInspection, "tokens" | "source" | "trace">,
-    interventions: readonly Intervention[],
+    interventions: readonly TraceIntervention[],
   ): Promise<TranslationInspection> {
     const ids = (name: string) => [...(trace.get(name)?.data ?? [])];
     return this.#inTurn(() => this.#inspection({ tokens, source }, ids(`${ENCODER}ids`), ids("ids"), interventions));
   }
 
   /** What each place of the decoder's residual stream would predict. */
-  lens(trace: Trace, options: LensOptions): Promise<LensView> {
+  lens(trace: Trace, options: LensOptions & WithSignal): Promise<LensReading> {
     return this.#inTurn(() => this.#lens.look(trace, options));
   }
 
@@ -177,7 +184,7 @@ export class LoadedTranslator {
     },
     sourceIds: readonly number[],
     ids: readonly number[],
-    interventions: readonly Intervention[],
+    interventions: readonly TraceIntervention[],
   ): Promise<TranslationInspection> {
     const { encoder, decoder } = this.model.cfg;
     const trace = await this.#tracer.trace([sourceIds], [ids], interventions);

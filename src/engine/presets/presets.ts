@@ -1,9 +1,9 @@
 /** The set-ups that Decoder Lab trains by name: a model, how it is trained, and what it is trained on. */
 
+import type { TrainConfig } from "../api/run";
 import { ADDITION, type Arithmetic, equationBlockSize } from "../data/adder";
 import type { Lora } from "../nn/adapters";
 import type { ClassicConfig } from "../nn/config";
-import type { TrainConfig } from "../train/config";
 import { SCHEDULES } from "../train/schedules";
 
 /** How a run trains, by name. */

@@ -1,13 +1,11 @@
 /** A preset's settings by dotted name ("model.nLayers", "train.schedule.lr"): listed, overridden, checked. */
 
+import type { PresetInfo, Setting, Settings } from "../api/run";
 import { type Arithmetic, equationBlockSize } from "../data/adder";
 import { EngineError } from "../errors";
 import { requireWholeHeads } from "../nn/config";
 import { SCHEDULES } from "../train/schedules";
 import { FINE_TUNING, type FineTuning, PRESETS, type Preset } from "./presets";
-
-export type Setting = string | number | boolean;
-export type Settings = Readonly<Record<string, Setting>>;
 
 export function presetNamed(name: string): Preset {
   const preset = PRESETS.find((p) => p.name === name);
@@ -16,20 +14,6 @@ export function presetNamed(name: string): Preset {
     "config",
     `There is no preset "${name}"; choose one of ${PRESETS.map((p) => p.name).join(", ")}.`,
   );
-}
-
-/** What can be known of a preset before it is trained. The same as the protocol's. */
-export interface PresetInfo extends Pick<Preset, "name" | "title" | "description" | "expected"> {
-  /** Whether it learns from a text. */
-  readonly needsText: boolean;
-  /** The name of the text that it comes with, where none has to be chosen. */
-  readonly sample: string | null;
-  /** Every setting with its default, by dotted name. */
-  readonly settings: Settings;
-  /** The words that a setting is one of. */
-  readonly choices: Readonly<Record<string, readonly string[]>>;
-  /** The settings of every schedule that can take the place of its own, by kind. */
-  readonly schedules: Readonly<Record<string, Settings>>;
 }
 
 export function presetInfo(preset: Preset): PresetInfo {

@@ -3,20 +3,12 @@
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
+import type { Device, DeviceChoice, DeviceInfo } from "../api/model";
 import { EngineError } from "../errors";
 import { input } from "../graph/node";
 import { lower } from "./lower";
 import { encodeModel } from "./onnx";
-import { type Device, deviceError, Session } from "./session";
-
-export interface DeviceInfo {
-  readonly device: Device;
-  readonly available: boolean;
-  /** The CPU's model, or why the device is not available. */
-  readonly detail: string;
-}
-
-export type DeviceChoice = Device | "auto";
+import { deviceError, Session } from "./session";
 
 /** Returns every device, after a test of the GPU. */
 export async function listDevices(): Promise<DeviceInfo[]> {

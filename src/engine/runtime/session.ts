@@ -8,11 +8,10 @@
 import { tmpdir } from "node:os";
 import { dirname, relative, sep } from "node:path";
 import { InferenceSession, Tensor } from "onnxruntime-node";
+import type { Device } from "../api/model";
 import { EngineError } from "../errors";
 import { type Shape, UNKNOWN } from "../graph/shape";
 import { type ElementType, encodeModel, type OnnxGraph, type OnnxValue } from "./onnx";
-
-export type Device = "cpu" | "webgpu";
 
 export type HostArray = Float32Array | Int32Array | BigInt64Array;
 /** A value that stays on the device between runs. It must be disposed of; nothing else frees its memory. */

@@ -3,11 +3,12 @@
  * all that is not quantized on a GPU, are inputs of the graphs, so that one copy serves them all.
  */
 
+import type { Device } from "../api/model";
 import { input, type Node, type QuantizedTensor, quantized, stored } from "../graph/node";
 import type { ModelConfig } from "../nn/config";
 import { type ParamNodes, type ParamSpec, type Params, paramNodes, paramSpecs } from "../nn/params";
 import { readStored, type StoredTensor } from "../weights/stored";
-import { type Device, DeviceMemory, type DeviceTensor, type HostArray } from "./session";
+import { DeviceMemory, type DeviceTensor, type HostArray } from "./session";
 
 /** By parameter: where its values lie. */
 export type StoredWeights = ReadonlyMap<string, StoredTensor | QuantizedTensor>;

@@ -6,10 +6,11 @@
  * texts are not merged as a whole and words that come again need not be merged again.
  */
 
+import type { TokenSpan } from "../api/tokens";
 import { cached, idTable, merger, remembered } from "./merges";
 import { unsupported } from "./refusals";
 import { type Split, splitsDivide, splitText } from "./splits";
-import { type Merge, type TokenModel, type TokenSpan, UNKNOWN } from "./tokenizer";
+import { type Merge, type TokenModel, UNKNOWN } from "./tokenizer";
 import { nextPlace } from "./vocabulary";
 
 const utf8 = new TextEncoder();

@@ -1,5 +1,6 @@
+import type { TokenSpan } from "../api/tokens";
 import { cooperate } from "./cooperate";
-import type { Tokenizer, TokenSpan } from "./tokenizer";
+import type { Tokenizer } from "./tokenizer";
 
 export interface DocumentToken {
   readonly span: TokenSpan;

@@ -4,7 +4,7 @@ export { DocumentTokens } from "./document";
 export { loadPrefixedTokenizer, loadTokenizer, saveTokenizer, tokenizerFiles } from "./files";
 export { noTokenizer } from "./none";
 export { SENTENCE, trainSentences } from "./sentences";
-export type { TokenDecoder, Tokenizer, TokenizerKind, TokenSpan } from "./tokenizer";
+export type { TokenDecoder, Tokenizer } from "./tokenizer";
 export { UNKNOWN } from "./tokenizer";
 export { parseTokenizer } from "./tokenizerJson";
 export {

@@ -6,32 +6,15 @@
  * same for all: put the bytes together and read them as UTF-8.
  */
 
+import type { TokenizerKind } from "../api/model";
+import type { TokenSpan } from "../api/tokens";
 import { EngineError } from "../errors";
 import { AddedTokens } from "./added";
 import { type Aligned, applySteps, localPair, originalPlace, type Place, type Step } from "./normalize";
 import { nextPlace } from "./vocabulary";
 
-export type TokenizerKind = "characters" | "words" | "bytePairs" | "fixed" | "none";
-
 /** The id of a character that the vocabulary does not have and has no unknown token for. */
 export const UNKNOWN = -1;
-
-/** A token and the text it stands for. The same as the protocol's. */
-export interface TokenSpan {
-  /** `UNKNOWN` (-1) where a document has a character that the vocabulary lacks. */
-  readonly id: number;
-  /** As the vocabulary writes it. */
-  readonly token: string;
-  /**
-   * UTF-16 offsets of the whole characters that the token has bytes of: tokens that share a character overlap.
-   * Equal for tokens that stand for no text: special ones, and the space that some tokenizers put before a text.
-   */
-  readonly start: number;
-  readonly end: number;
-  readonly special: boolean;
-  /** The token's own bytes in UTF-8. Those of all tokens, one after the other, are the text's as it was normalized. */
-  readonly bytes: Uint8Array;
-}
 
 /** Two tokens that become one. */
 export type Merge = readonly [left: string, right: string];

@@ -1,7 +1,8 @@
 /** Tokenizers whose tokens are pieces of text looked up in a table: characters, words, and the fixed vocabularies of tasks. */
 
+import type { TokenizerKind } from "../api/model";
 import { idTable } from "./merges";
-import type { TokenizerKind, TokenModel } from "./tokenizer";
+import type { TokenModel } from "./tokenizer";
 import { textSpan, UNKNOWN } from "./tokenizer";
 
 const utf8 = new TextEncoder();

@@ -1,10 +1,10 @@
 /** A task's answers as a model gives them, greedily, and how many are right. */
 
+import type { TaskReport } from "../api/run";
 import { Decoding } from "../generate/decoding";
 import { Translator } from "../generate/translate";
 import { isEncoderDecoder, type ModelConfig } from "../nn/config";
 import type { DeviceWeights } from "../runtime/weights";
-import type { TaskReport } from "./config";
 import type { Task, TaskExample } from "./data";
 
 /** Prompts answered side by side. */

@@ -1,5 +1,6 @@
 /** What a run trains on, as the trainer sees it. */
 
+import type { TaskReport } from "../api/run";
 import {
   ADDITION,
   type Arithmetic,
@@ -19,7 +20,6 @@ import {
   sequentialBatch,
 } from "../data";
 import { shuffled } from "../data/pairs";
-import type { TaskReport } from "./config";
 import type { StepBatch } from "./stepper";
 
 export interface TrainingData {

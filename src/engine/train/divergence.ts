@@ -1,7 +1,7 @@
 /** Watching a run's losses for what goes wrong, and saying it in a sentence. */
 
+import type { RunWarning, StepReport, TrainConfig } from "../api/run";
 import { EngineError } from "../errors";
-import type { RunWarning, StepReport, TrainConfig } from "./config";
 import type { TrainState } from "./stepper";
 
 /** Steps whose losses are smoothed before they are judged. */

@@ -1,13 +1,15 @@
 /** How good a trained model is on text, or at its task, that it has not learned from. */
 
-import { openCorpus, type TextSource, tokenizeCorpus } from "../data";
+import type { DeviceChoice } from "../api/model";
+import type { TextSource } from "../api/run";
+import { openCorpus, tokenizeCorpus } from "../data";
 import { readPairs } from "../data/pairs";
 import { EngineError } from "../errors";
 import { Scorer } from "../inspect/scoring";
 import { isTranslation, type Model, openModel, openTranslation, type Translation } from "../models/folder";
 import type { DecoderConfig } from "../nn/config";
 import { recordedRecipe, withSettings } from "../presets/settings";
-import { chooseDevice, type DeviceChoice } from "../runtime/devices";
+import { chooseDevice } from "../runtime/devices";
 import { lower } from "../runtime/lower";
 import { Session } from "../runtime/session";
 import { mapWeights } from "../runtime/weights";

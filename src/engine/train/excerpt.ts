@@ -1,19 +1,10 @@
 /** A page of the text that a run learns from, for whoever wants to see what the model makes of it. */
 
+import type { Excerpt } from "../api/run";
 import { openCorpus } from "../data";
 import { EngineError } from "../errors";
 import { recordedRecipe } from "../presets/settings";
 import { readRunRecord, runSource } from "./runFolder";
-
-export interface Excerpt {
-  readonly text: string;
-  /** Counted from 0; a page past the last is the last. */
-  readonly page: number;
-  /** Of a text that was not read to its end, an estimate. */
-  readonly pages: number;
-  /** The text's name. */
-  readonly source: string;
-}
 
 /** UTF-16 units of a page: about a screen. */
 const PAGE = 1500;

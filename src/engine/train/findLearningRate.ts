@@ -4,25 +4,10 @@
  * again is too much.
  */
 
+import type { FoundRate, RatePoint, Schedule, Settings, TrainConfig, TrainParams } from "../api/run";
 import { decoderOf } from "../nn/config";
-import type { Settings } from "../presets/settings";
-import type { Schedule, TrainConfig } from "./config";
-import { type NewRun, setUp, startOf } from "./run";
+import { setUp, startOf } from "./run";
 import { createStepper } from "./stepper";
-
-export interface RatePoint {
-  readonly lr: number;
-  /** Smoothed over the last steps, in nats per token. */
-  readonly loss: number;
-}
-
-export interface FoundRate {
-  readonly points: readonly RatePoint[];
-  /** Where the loss falls fastest. */
-  readonly suggestion: number;
-  /** What to change of the run's settings so that its schedule goes up to the suggestion. */
-  readonly set: Settings;
-}
 
 const LOWEST = 1e-6;
 const HIGHEST = 10;
@@ -34,7 +19,7 @@ const DIVERGED = 3;
 
 /** Tries learning rates on a run that is not kept: nothing is written. Throws the signal's reason when canceled. */
 export async function findLearningRate(
-  run: Omit<NewRun, "out">,
+  run: Omit<TrainParams, "out">,
   { signal, report }: { readonly signal: AbortSignal; readonly report: (point: RatePoint) => void },
 ): Promise<FoundRate> {
   const planned = await setUp(run, { signal, report: () => {} });

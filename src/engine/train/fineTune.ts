@@ -1,10 +1,11 @@
 /** Runs that start from a model instead of fresh parameters. */
 
+import type { Settings } from "../api/run";
 import { EngineError } from "../errors";
 import { type Model, openModel, requireUnquantized } from "../models/folder";
 import type { Lora } from "../nn/adapters";
 import { FINE_TUNING, type FineTuning, LORA_LEARNING_RATE } from "../presets/presets";
-import { type Settings, withSettings } from "../presets/settings";
+import { withSettings } from "../presets/settings";
 import { loraOf } from "./runFolder";
 
 /** The model of a folder and how it is to be trained, with what is known to fail refused. */

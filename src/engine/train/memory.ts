@@ -1,23 +1,14 @@
 /** What a training takes of this machine's memory, found out before it starts. */
 
 import { freemem, totalmem } from "node:os";
+import type { MemoryEstimate, TrainConfig } from "../api/run";
 import { EngineError } from "../errors";
 import { input, type Node, topoSort } from "../graph/node";
 import { sizeOf } from "../graph/shape";
 import { adapterSpecs, type Lora, withAdapters } from "../nn/adapters";
 import { decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { countParameters, type ParamSpec, paramNodes, paramSpecs } from "../nn/params";
-import type { TrainConfig } from "./config";
 import { evalGraph, stepGraph, type TrainedNodes } from "./step";
-
-export interface MemoryEstimate {
-  readonly parameters: number;
-  readonly neededBytes: number;
-  readonly freeBytes: number;
-  readonly fits: boolean;
-  /** What to change where it does not fit, in a sentence. */
-  readonly advice: string | null;
-}
 
 /** What is trained of which model, and how. */
 interface Training {

@@ -1,6 +1,7 @@
 /** What a run needs before its first step: its data, read and tokenized, and the model that this makes. */
 
 import { createHash } from "node:crypto";
+import type { TextSource, TrainConfig } from "../api/run";
 import {
   ADDITION,
   type Arithmetic,
@@ -11,7 +12,6 @@ import {
   requireDocuments,
   splitDocuments,
   splitTokens,
-  type TextSource,
   type TokenizedText,
   tokenizeCorpus,
   type Vocabulary,
@@ -23,7 +23,6 @@ import { asGpt2 } from "../models/gpt2";
 import { classicDecoder, type DecoderConfig, encoderDecoder, type ModelConfig } from "../nn/config";
 import type { FineTuning, PairsData, Preset, SentencesData, TextData } from "../presets/presets";
 import { adderTokenizer, type Tokenizer, trainSentences } from "../tokenizers";
-import type { TrainConfig } from "./config";
 import { adderTrainingData, sentenceData, type TrainingData, textData } from "./data";
 import type { RunControl } from "./run";
 import { sentenceIds, translationData } from "./translation";

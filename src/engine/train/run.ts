@@ -7,29 +7,38 @@
 
 import { readdir } from "node:fs/promises";
 import { dirname, resolve as resolvePath } from "node:path";
-import type { TextSource } from "../data";
+import type { Device, DeviceChoice } from "../api/model";
+import type {
+  BranchParams,
+  EvalReport,
+  MemoryEstimate,
+  RunWarning,
+  Settings,
+  TrainConfig,
+  TrainEvent,
+  TrainParams,
+  TrainResult,
+} from "../api/run";
 import { EngineError } from "../errors";
 import { Decoding } from "../generate/decoding";
 import { generate, TokenCache } from "../generate/generate";
 import { Translator } from "../generate/translate";
-import { type ModelInfo, modelInfo, readParams, trainedStorage } from "../models/folder";
+import { modelInfo, readParams, trainedStorage } from "../models/folder";
 import { initAdapters } from "../nn/adapters";
 import { decoderOf, type EncoderDecoderConfig, isEncoderDecoder } from "../nn/config";
 import { countParameters, initParams } from "../nn/params";
 import { FINE_TUNING, type FineTuning, type Preset, type Recipe } from "../presets/presets";
-import { presetNamed, recordedRecipe, type Settings, settingsOf, withSettings } from "../presets/settings";
-import { chooseDevice, type DeviceChoice } from "../runtime/devices";
-import type { Device } from "../runtime/session";
+import { presetNamed, recordedRecipe, settingsOf, withSettings } from "../presets/settings";
+import { chooseDevice } from "../runtime/devices";
 import { versions } from "../runtime/versions";
 import type { DeviceWeights } from "../runtime/weights";
 import { OPTIMIZER_FILE } from "../weights";
 import { taskScore } from "./accuracy";
-import type { EvalReport, LayerUpdate, RunWarning, StepReport, TrainConfig } from "./config";
 import type { TrainingData } from "./data";
 import { divergenceWatch, requireNumbers } from "./divergence";
 import { fineTuningOf } from "./fineTune";
 import { fingerprintOf } from "./fingerprint";
-import { estimateMemory, freeMemory, type MemoryEstimate, requireMemory } from "./memory";
+import { estimateMemory, freeMemory, requireMemory } from "./memory";
 import { prepare, sourceOf } from "./prepare";
 import {
   createRunFolder,
@@ -49,46 +58,6 @@ import { createStepper, freshState, type Stepper, type TrainState } from "./step
 import { adaptersOf, type Trained, wholeModel } from "./trained";
 import { updateRatios } from "./updates";
 
-export interface NewRun {
-  readonly preset: string;
-  /** The model folder to start from; with the preset "finetune" only. */
-  readonly from?: string;
-  /** Task presets make their own data, and some come with a text; translators learn from sentence pairs. */
-  readonly data?: TextSource;
-  /** The model folder to make. */
-  readonly out: string;
-  readonly name: string;
-  readonly device: DeviceChoice;
-  readonly set?: Settings;
-}
-
-export interface Branch {
-  /** The checkpoint's folder. */
-  readonly checkpoint: string;
-  /** The model folder to make. */
-  readonly out: string;
-  readonly name: string;
-  readonly device: DeviceChoice;
-  /** Settings that differ from here on. */
-  readonly set?: Settings;
-}
-
-export type TrainEvent =
-  | { readonly kind: "prepare"; readonly message: string; readonly fraction: number | null }
-  | {
-      readonly kind: "start";
-      readonly model: ModelInfo;
-      readonly train: TrainConfig;
-      readonly device: Device;
-      readonly deviceReason: string;
-    }
-  | { readonly kind: "steps"; readonly reports: readonly StepReport[]; readonly secondsLeft: number }
-  | { readonly kind: "eval"; readonly report: EvalReport }
-  | { readonly kind: "updates"; readonly step: number; readonly layers: readonly LayerUpdate[] }
-  | ({ readonly kind: "warning" } & RunWarning)
-  | { readonly kind: "sample"; readonly step: number; readonly text: string }
-  | { readonly kind: "checkpoint"; readonly step: number };
-
 export interface RunControl {
   /** Stops the run; what was learned is kept. */
   readonly signal: AbortSignal;
@@ -97,15 +66,8 @@ export interface RunControl {
   readonly report: (event: TrainEvent) => void;
 }
 
-export interface TrainResult {
-  readonly dir: string;
-  readonly step: number;
-  readonly reason: "done" | "stopped";
-  readonly eval: EvalReport | null;
-}
-
 /** Trains a new model into a new folder. */
-export async function train(run: NewRun, control: RunControl): Promise<TrainResult> {
+export async function train(run: TrainParams, control: RunControl): Promise<TrainResult> {
   const planned = await setUp(run, control, () => requireEmpty(run.out));
   const { preset, base, material, device, reason } = planned;
   const { cfg, data, fingerprint } = material;
@@ -143,7 +105,7 @@ export async function train(run: NewRun, control: RunControl): Promise<TrainResu
 
 /** Whether a run would fit into memory; nothing of it is started. */
 export async function estimate(
-  run: Omit<NewRun, "out">,
+  run: Omit<TrainParams, "out">,
   { signal }: Pick<RunControl, "signal">,
 ): Promise<MemoryEstimate> {
   const { preset, base, lora } = await planOf(run);
@@ -154,7 +116,7 @@ export async function estimate(
 
 /** A run that fits, ready to start; `first` is seen to before its data is read. */
 export async function setUp(
-  run: Omit<NewRun, "out">,
+  run: Omit<TrainParams, "out">,
   control: Pick<RunControl, "signal" | "report">,
   first = async () => {},
 ) {
@@ -178,7 +140,7 @@ export async function startOf({ preset, base, lora, material, device }: Awaited<
 }
 
 /** How a run is set up, and the model that it starts from; null where its parameters are fresh. */
-async function planOf({ preset, from, set = {} }: Omit<NewRun, "out">) {
+async function planOf({ preset, from, set = {} }: Omit<TrainParams, "out">) {
   if (from === undefined && preset === FINE_TUNING.name) {
     throw new EngineError("config", "Fine-tuning starts from a model; say which model folder to start from.");
   }
@@ -215,7 +177,7 @@ export async function resume(
 
 /** Trains on from a checkpoint in a new folder. */
 export async function branch(
-  { checkpoint, out, name, device: choice, set = {} }: Branch,
+  { dir: checkpoint, out, name, device: choice, set = {} }: BranchParams,
   control: RunControl,
 ): Promise<TrainResult> {
   await requireCheckpoint(checkpoint);

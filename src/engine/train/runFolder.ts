@@ -2,7 +2,16 @@
 
 import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { TextSource } from "../data";
+import type { Device } from "../api/model";
+import type {
+  CheckpointInfo,
+  EvalReport,
+  RunWarning,
+  Settings,
+  StepReport,
+  TextSource,
+  UpdateReport,
+} from "../api/run";
 import { EngineError } from "../errors";
 import { toConfigJson, trainedFamily } from "../models/decoderLab";
 import { exportNames, type FamilyNames } from "../models/family";
@@ -18,8 +27,6 @@ import {
 import { adapterSpecs, type Lora } from "../nn/adapters";
 import { decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { type ParamSpec, type Params, paramSpecs } from "../nn/params";
-import type { Settings } from "../presets/settings";
-import type { Device } from "../runtime/session";
 import type { Versions } from "../runtime/versions";
 import { loadPrefixedTokenizer, loadTokenizer, saveTokenizer, type Tokenizer } from "../tokenizers";
 import {
@@ -40,7 +47,6 @@ import {
   writeSafetensors,
 } from "../weights";
 import { readAdapters, writeAdapters, writeMerged } from "./adapterFiles";
-import type { EvalReport, RunWarning, StepReport, UpdateReport } from "./config";
 import { fingerprintOf } from "./fingerprint";
 import type { TrainState } from "./stepper";
 import type { Trained } from "./trained";
@@ -319,16 +325,6 @@ function runFolder(dir: string, model: RunModel): RunFolder {
 async function sizeOfFolder(dir: string): Promise<number> {
   const files = await Promise.all((await readdir(dir)).map((name) => stat(join(dir, name))));
   return files.reduce((sum, { size }) => sum + size, 0);
-}
-
-/** A run's checkpoint: a model folder of its own, as the run was at a step. */
-export interface CheckpointInfo {
-  readonly step: number;
-  readonly dir: string;
-  /** As they were last known at that step. */
-  readonly loss: number | null;
-  readonly valLoss: number | null;
-  readonly accuracy: number | null;
 }
 
 /** The checkpoints that a run has kept, the newest last. Those of adapters alone are no models, and are left out. */

@@ -1,6 +1,5 @@
+import type { Schedule } from "../api/run";
 /** Learning rates over a run. Steps are counted from 1. */
-
-import type { Schedule } from "./config";
 
 /** What each kind begins from when it is chosen in the place of another. */
 export const SCHEDULES: { readonly [K in Schedule["kind"]]: Schedule & { readonly kind: K } } = {

@@ -4,6 +4,7 @@
  * B batch   T position   N = T*B rows   V vocabSize
  */
 
+import type { Optimizer } from "../api/run";
 import { grad } from "../autodiff/grad";
 import { concat, constant, input, type Node, pick, windowOf } from "../graph/node";
 import { sizeOf } from "../graph/shape";
@@ -12,7 +13,6 @@ import { constantMasks, decoder, firstPositions, fullAttention } from "../nn/dec
 import { decode, encode } from "../nn/encoderDecoder";
 import { type ParamNodes, type ParamSpec, paramSpecs } from "../nn/params";
 import { rotaryTables } from "../nn/rotary";
-import type { Optimizer } from "./config";
 import { packNodes, type Segment, segmentsOf, unpackNodes } from "./segments";
 
 export interface StepShape {

@@ -5,11 +5,12 @@
  * swap roles each step.
  */
 
+import type { Device } from "../api/model";
 import type { ModelConfig } from "../nn/config";
 import type { Params } from "../nn/params";
 import { random } from "../random";
 import { lower, lowerLoop } from "../runtime/lower";
-import { type Device, DeviceMemory, type DeviceTensor, Session } from "../runtime/session";
+import { DeviceMemory, type DeviceTensor, Session } from "../runtime/session";
 import { pack, type Segment, unpack } from "./segments";
 import {
   adamRates,

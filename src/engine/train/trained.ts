@@ -1,10 +1,10 @@
 /** What of a model a run trains: all of its parameters, or adapters beside weights that stay in their files. */
 
+import type { Device } from "../api/model";
 import type { ModelWeights } from "../models/folder";
 import { adapterSpecs, type Lora, withAdapters } from "../nn/adapters";
 import type { ModelConfig } from "../nn/config";
 import { type Params, paramSpecs } from "../nn/params";
-import type { Device } from "../runtime/session";
 import { type DeviceWeights, mapWeights, placeParams, placeWeights } from "../runtime/weights";
 import type { TrainedNodes } from "./step";
 

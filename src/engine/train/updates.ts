@@ -1,7 +1,7 @@
 /** How far a step moves the weights, layer by layer: about 1e-3 of their size is what most trainings do well with. */
 
+import type { LayerUpdate } from "../api/run";
 import type { ParamSpec, Params } from "../nn/params";
-import type { LayerUpdate } from "./config";
 
 /** RMS of the update divided by RMS of the weights before it. Layers whose weights are all 0 have no ratio. */
 export function updateRatios(specs: readonly ParamSpec[], before: Params, after: Params): LayerUpdate[] {

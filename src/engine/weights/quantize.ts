@@ -8,6 +8,7 @@
  */
 
 import { join } from "node:path";
+import type { PerplexityCost } from "../api/model";
 import { EngineError } from "../errors";
 import { cooperate } from "../tokenizers/cooperate";
 import { readJson } from "./checkpoint";
@@ -213,12 +214,6 @@ export interface QuantizationReport {
   >;
   /** On a sample text of so many tokens; of models that can read one. */
   readonly perplexity?: PerplexityCost;
-}
-
-export interface PerplexityCost {
-  readonly tokens: number;
-  readonly before: number;
-  readonly after: number;
 }
 
 export const QUANTIZATION_FILE = "quantization.json";

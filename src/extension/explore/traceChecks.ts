@@ -4,8 +4,8 @@ import type { Checks, Client, Handlers } from "../../protocol/rpc";
 import type {
   GenerationParams,
   Intervention,
-  LensParams,
-  NeighborsParams,
+  LensOptions,
+  NeighborsOptions,
   Part,
   PatchedValue,
   SamplerParams,
@@ -40,7 +40,7 @@ const sampler = (params: unknown): SamplerParams => ({
   ...optional(params, "ids", (sent, field) => list(sent, field, MOST_TOLD, whole)),
 });
 
-function lens(params: unknown): LensParams {
+function lens(params: unknown): { trace: number } & LensOptions {
   const [first, end] = list(params, "positions", 2, whole);
   if (first === undefined || end === undefined) throw new Error("The view sent positions without a first and an end.");
   return { ...trace(params), positions: [first, end], ...count(params), ...optional(params, "token", index) };
@@ -77,7 +77,7 @@ function intervention(value: unknown): Intervention {
   };
 }
 
-function neighbors(params: unknown): NeighborsParams {
+function neighbors(params: unknown): { trace: number } & NeighborsOptions {
   const { of } = fields(params);
   const kind = choice(of, "kind", ["token", "value"]);
   return {

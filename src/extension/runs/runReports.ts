@@ -3,17 +3,9 @@
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { EvalReport, StepReport } from "../../protocol/engineApi";
+import type { EvalReport, SampleReport, StepReport, UpdateReport } from "../../protocol/engineApi";
 import { append, emptyReports, newRun, type RunReports } from "../../protocol/runState";
-import type {
-  Facts,
-  RunRecord,
-  RunSnapshot,
-  RunState,
-  RunWarning,
-  SampleReport,
-  UpdateReport,
-} from "../../protocol/webviewApi";
+import type { Facts, RunRecord, RunSnapshot, RunState, RunWarning } from "../../protocol/webviewApi";
 
 export const REPORTS_FILE = "reports.jsonl";
 

@@ -3,15 +3,15 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { argMax, softmax } from "../../../src/engine/generate/sampling";
 import { Attributor } from "../../../src/engine/inspect/attribution";
-import type { Intervention } from "../../../src/engine/inspect/interventions";
-import { Lens } from "../../../src/engine/inspect/lens";
+import type { TraceIntervention } from "../../../src/engine/inspect/interventions";
+import { LogitLens } from "../../../src/engine/inspect/lens";
 import { type Trace, Tracer, type TraceValue } from "../../../src/engine/inspect/trace";
 import type { DecoderConfig } from "../../../src/engine/nn/config";
 import { ARCHITECTURES, type Opened, openVariant, readReference } from "../../helpers/architectures";
 import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
 
 const data = (trace: Trace, name: string) => (trace.get(name) as TraceValue).data;
-const intervened = (tracer: Tracer, ids: readonly number[], interventions: readonly Intervention[]) =>
+const intervened = (tracer: Tracer, ids: readonly number[], interventions: readonly TraceIntervention[]) =>
   tracer.trace([ids], "whole", undefined, interventions);
 
 const VARIANTS = ["gpt2", "opt", "opt-post-norm", "llama", "gemma2", "olmo2", "phi", "gpt_neox-sequential"];
@@ -32,7 +32,7 @@ describe.each(VARIANTS)("%s, as PyTorch computes it by make_interventions.py", (
   test("parts that are switched off, scaled, and put in from another prompt", async () => {
     const from = (position: number) => ({ trace, position });
     const trace = await tracer.trace([other]);
-    const changes: Record<string, Intervention> = {
+    const changes: Record<string, TraceIntervention> = {
       head: { kind: "scale", part: { kind: "head", layer: 1, head: 2 }, factor: 0 },
       attention: { kind: "scale", part: { kind: "attention", layer: 0 }, factor: 0.5 },
       mlp: { kind: "scale", part: { kind: "mlp", layer: 0 }, factor: 0 },
@@ -53,7 +53,7 @@ describe.each(VARIANTS)("%s, as PyTorch computes it by make_interventions.py", (
     const { cfg, weights } = opened;
     const [T, V] = [prompt.length, cfg.vocabSize];
     const trace = await tracer.trace([prompt], "light");
-    const lens = new Lens(cfg, weights);
+    const lens = new LogitLens(cfg, weights);
     const { places, ids, probabilities, tracked } = await lens.look(trace, {
       positions: [T - 1, T],
       count: V,
@@ -117,7 +117,7 @@ describe.each(Object.entries(configs))("%s", (_name, cfg) => {
     const { weights } = await tinyModel(cfg);
     const tracer = new Tracer(cfg, weights);
     const from = { trace: await tracer.trace([someIds(9, 23, 8)]), position: 2 };
-    const interventions: readonly Intervention[] = [
+    const interventions: readonly TraceIntervention[] = [
       { kind: "scale", part: { kind: "attention", layer: 1 }, factor: 0.3 },
       { kind: "scale", part: { kind: "head", layer: 1, head: 0 }, factor: 2 },
       { kind: "patch", value: { kind: "attnOut", layer: 0 }, position: 5, from },

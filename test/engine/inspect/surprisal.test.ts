@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Readout } from "../../../src/engine/inspect/readout";
-import { type Surprisal, Surprising, surprisalOf, windowsOf } from "../../../src/engine/inspect/surprisal";
+import { type ScoredTokens, Surprising, surprisalOf, windowsOf } from "../../../src/engine/inspect/surprisal";
 import { Tracer, type TraceValue } from "../../../src/engine/inspect/trace";
 import type { DecoderConfig } from "../../../src/engine/nn/config";
 import { createTokenizer } from "../../../src/engine/tokenizers/tokenizer";
@@ -24,9 +24,9 @@ const textOf = (length: number) => Array.from({ length }, (_, i) => LETTERS[(3 +
 async function scored(text: string, { cfg = tinyConfig, addBos = false, from = 0, alternatives = 3 } = {}) {
   const { weights } = await tinyModel(cfg);
   const model = new Surprising(cfg, weights, new Readout(cfg, weights));
-  const pieces: Surprisal[] = [];
+  const pieces: ScoredTokens[] = [];
   const { signal } = new AbortController();
-  const options = { from, alternatives, signal, report: (piece: Surprisal) => pieces.push(piece) };
+  const options = { from, alternatives, signal, report: (piece: ScoredTokens) => pieces.push(piece) };
   const result = await surprisalOf(text, tokenizerWith(addBos), model, options);
   await model.release();
   await model.readout.release();

@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { argMax } from "../../../src/engine/generate/sampling";
 import { Attributor } from "../../../src/engine/inspect/attribution";
-import type { Intervention } from "../../../src/engine/inspect/interventions";
+import type { TraceIntervention } from "../../../src/engine/inspect/interventions";
 import { type Trace, Tracer, type TraceValue } from "../../../src/engine/inspect/trace";
 import { TranslationTracer } from "../../../src/engine/inspect/translation";
 import { type DeviceWeights, placeWeights } from "../../../src/engine/runtime/weights";
@@ -21,7 +21,7 @@ describe.each(goldenTranslators)("a translator, as PyTorch computes it by make_t
     tracer = new TranslationTracer(config, weights);
     [plain, other] = [await run(0, []), await run(1, [])];
   });
-  const run = (pair: number, interventions: readonly Intervention[]) => {
+  const run = (pair: number, interventions: readonly TraceIntervention[]) => {
     const { source, target } = pairs[pair] as GoldenTranslator["pairs"][number];
     return tracer.trace([source], [target], interventions);
   };
@@ -29,7 +29,7 @@ describe.each(goldenTranslators)("a translator, as PyTorch computes it by make_t
   test("parts of both stacks that are switched off, scaled, and put in from another translation", async () => {
     const from = (position: number) => ({ trace: other, position });
     const encoder = { stack: "encoder", layer: 0 } as const;
-    const changes: Record<string, Intervention> = {
+    const changes: Record<string, TraceIntervention> = {
       crossHead: { kind: "scale", part: { kind: "crossHead", layer: 0, head: 1 }, factor: 0 },
       cross: { kind: "scale", part: { kind: "cross", stack: "decoder", layer: 0 }, factor: 0.5 },
       encoderHead: { kind: "scale", part: { kind: "head", ...encoder, head: 0 }, factor: 0 },
@@ -59,7 +59,7 @@ describe.each(goldenTranslators)("a translator, as PyTorch computes it by make_t
     const embeddings = of("embed", "posEmbed").reduce((sum, x) => sum + x, 0);
     expect(embeddings).toBeCloseTo(found("embeddings")[0] as number, 4);
 
-    const interventions: Intervention[] = [
+    const interventions: TraceIntervention[] = [
       { kind: "scale", part: { kind: "crossHead", layer: 0, head: 0 }, factor: 2 },
       { kind: "scale", part: { kind: "mlp", stack: "encoder", layer: 0 }, factor: 0.5 },
       { kind: "patch", value: { kind: "crossOut", layer: 0 }, position: 1, from: { trace: other, position: 3 } },
@@ -74,7 +74,7 @@ describe.each(goldenTranslators)("a translator, as PyTorch computes it by make_t
   });
 
   test("what it does not have is refused in a sentence", async () => {
-    const scaled = (part: Extract<Intervention, { kind: "scale" }>["part"]) =>
+    const scaled = (part: Extract<TraceIntervention, { kind: "scale" }>["part"]) =>
       run(0, [{ kind: "scale", part, factor: 0 }]);
     await expect(scaled({ kind: "crossHead", stack: "encoder", layer: 0, head: 0 })).rejects.toThrow(
       "only a translator's decoder has it",

@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { EvalReport, Settings, TrainEvent, TrainParams } from "../../../src/engine/api/run";
 import { describeModel } from "../../../src/engine/models/describe";
 import { openModel } from "../../../src/engine/models/folder";
 import { LoadedModel } from "../../../src/engine/models/loaded";
@@ -10,13 +11,11 @@ import {
   presetInfo,
   presetNamed,
   recordedRecipe,
-  type Settings,
   settingsOf,
   withSettings,
 } from "../../../src/engine/presets/settings";
-import type { EvalReport } from "../../../src/engine/train/config";
 import { evaluateModel } from "../../../src/engine/train/evaluate";
-import { type NewRun, resume, type TrainEvent, train } from "../../../src/engine/train/run";
+import { resume, train } from "../../../src/engine/train/run";
 import { readRunRecord } from "../../../src/engine/train/runFolder";
 import { learningRate } from "../../../src/engine/train/schedules";
 
@@ -32,7 +31,7 @@ const control = (events: TrainEvent[] = []) => ({
   report: (event: TrainEvent) => void events.push(event),
 });
 
-async function trained(preset: string, name: string, set: Settings = {}, data?: NewRun["data"]) {
+async function trained(preset: string, name: string, set: Settings = {}, data?: TrainParams["data"]) {
   const events: TrainEvent[] = [];
   const run = { preset, out: join(dir, name), name, device: "cpu", set, ...(data && { data }) } as const;
   const { eval: last } = await train(run, control(events));

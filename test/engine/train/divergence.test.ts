@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { StepReport } from "../../../src/engine/train/config";
+import type { StepReport } from "../../../src/engine/api/run";
 import { divergenceWatch } from "../../../src/engine/train/divergence";
 
 const report = (step: number, loss: number, gradNorm = 1): StepReport => ({

@@ -2,6 +2,7 @@ import { cpSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { TrainParams } from "../../../src/engine/api/run";
 import { Tracer } from "../../../src/engine/inspect/trace";
 import { openModel, openWeights, readParams } from "../../../src/engine/models/folder";
 import { LoadedModel } from "../../../src/engine/models/loaded";
@@ -10,7 +11,7 @@ import { mapWeights } from "../../../src/engine/runtime/weights";
 import { saveTokenizer, trainCharacters } from "../../../src/engine/tokenizers";
 import { evaluateModel } from "../../../src/engine/train/evaluate";
 import { requireMemory } from "../../../src/engine/train/memory";
-import { branch, type NewRun, resume, train } from "../../../src/engine/train/run";
+import { branch, resume, train } from "../../../src/engine/train/run";
 import { checkpointsOf, openRunFolder } from "../../../src/engine/train/runFolder";
 import { adaptersOf } from "../../../src/engine/train/trained";
 import { quantizeFolder, readHeader } from "../../../src/engine/weights";
@@ -119,7 +120,7 @@ describe("a run that trains adapters", () => {
     );
     expect(await checkpointsOf(dir)).toEqual([]);
     const control = watched();
-    const { step } = await branch({ checkpoint, out: `${dir}-branch`, name: "branch", device: "cpu" }, control);
+    const { step } = await branch({ dir: checkpoint, out: `${dir}-branch`, name: "branch", device: "cpu" }, control);
     expect(control.losses).toEqual(whole.losses.slice(-control.losses.length));
     expect([step, control.losses.length]).toEqual([whole.losses.length, whole.losses.length - Number(first.slice(5))]);
   });
@@ -153,7 +154,7 @@ describe("a run that trains adapters", () => {
 });
 
 describe("what cannot work is told in one sentence", () => {
-  const refused = async (run: NewRun, message: RegExp) => {
+  const refused = async (run: TrainParams, message: RegExp) => {
     await expect(train(run, watched())).rejects.toMatchObject({
       name: "EngineError",
       message: expect.stringMatching(message),

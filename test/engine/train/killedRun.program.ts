@@ -3,9 +3,10 @@
  * waiting for the word lets the next one start while this one still runs.
  */
 
-import { type NewRun, type RunControl, resume, train } from "../../../src/engine/train/run";
+import type { TrainParams } from "../../../src/engine/api/run";
+import { type RunControl, resume, train } from "../../../src/engine/train/run";
 
-const run = JSON.parse(process.argv[2] ?? "") as NewRun;
+const run = JSON.parse(process.argv[2] ?? "") as TrainParams;
 const control: RunControl = {
   signal: new AbortController().signal,
   whilePaused: async () => {},

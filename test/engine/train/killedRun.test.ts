@@ -6,9 +6,10 @@ import { setTimeout } from "node:timers/promises";
 import { build } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { inRoot } from "../../../scripts/paths";
+import type { TrainParams } from "../../../src/engine/api/run";
 import { openModel, readParams } from "../../../src/engine/models/folder";
 import { random } from "../../../src/engine/random";
-import { type NewRun, train } from "../../../src/engine/train/run";
+import { train } from "../../../src/engine/train/run";
 import { largestDifference } from "../../helpers/tinyModel";
 
 const KILLS = 20;
@@ -33,7 +34,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const newRun = (name: string): NewRun => ({
+const newRun = (name: string): TrainParams => ({
   preset: "char",
   data: { kind: "text", name: "cats", text: "the cat sat on the mat and the dog sat on the cat\n".repeat(20) },
   out: join(dir, name),
@@ -57,7 +58,7 @@ const newRun = (name: string): NewRun => ({
 });
 
 /** A process that waits for its word. */
-function waiting(run: NewRun): { readonly child: ChildProcess; readonly ended: Promise<string> } {
+function waiting(run: TrainParams): { readonly child: ChildProcess; readonly ended: Promise<string> } {
   const child = fork(program, [JSON.stringify(run)], { silent: true, serialization: "json" });
   let errors = "";
   child.stderr?.on("data", (data) => (errors += data));
@@ -66,7 +67,7 @@ function waiting(run: NewRun): { readonly child: ChildProcess; readonly ended: P
 }
 
 /** Reports without what is measured. */
-async function reportsOf({ out }: NewRun): Promise<unknown[]> {
+async function reportsOf({ out }: TrainParams): Promise<unknown[]> {
   const lines = (await readFile(join(out, "reports.jsonl"), "utf8")).trim().split("\n");
   return lines.map((line) => ({ ...JSON.parse(line), tokensPerSecond: 0 }));
 }

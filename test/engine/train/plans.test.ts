@@ -4,11 +4,12 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { RatePoint, TrainParams } from "../../../src/engine/api/run";
 import { classicDecoder } from "../../../src/engine/nn/config";
 import { presetNamed, withSettings } from "../../../src/engine/presets/settings";
-import { findLearningRate, type RatePoint, steepest } from "../../../src/engine/train/findLearningRate";
+import { findLearningRate, steepest } from "../../../src/engine/train/findLearningRate";
 import { estimateMemory } from "../../../src/engine/train/memory";
-import { estimate, type NewRun, train } from "../../../src/engine/train/run";
+import { estimate, train } from "../../../src/engine/train/run";
 
 let dir: string;
 beforeAll(async () => {
@@ -16,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const newRun = (name: string, set: NewRun["set"] = {}): NewRun => ({
+const newRun = (name: string, set: TrainParams["set"] = {}): TrainParams => ({
   preset: "char",
   data: { kind: "text", name: "cats", text: "the cat sat on the mat and the dog sat on the cat\n".repeat(40) },
   out: join(dir, name),
@@ -121,7 +122,7 @@ test("two runs at once in one engine have the losses that each has alone", async
 }, 60_000);
 
 test("passes over parts of a batch are a run with that batch, to rounding", async () => {
-  const lossesOf = async (name: string, set: NewRun["set"]) => {
+  const lossesOf = async (name: string, set: TrainParams["set"]) => {
     const losses: number[] = [];
     const { signal } = new AbortController();
     const { eval: last } = await train(newRun(name, set), {

@@ -3,11 +3,11 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { StepReport, TrainEvent, TrainParams } from "../../../src/engine/api/run";
 import { openModel, readParams } from "../../../src/engine/models/folder";
 import { LoadedModel } from "../../../src/engine/models/loaded";
-import type { StepReport } from "../../../src/engine/train/config";
 import { evaluateModel } from "../../../src/engine/train/evaluate";
-import { branch, type NewRun, type RunControl, resume, type TrainEvent, train } from "../../../src/engine/train/run";
+import { branch, type RunControl, resume, train } from "../../../src/engine/train/run";
 import { checkpointsOf } from "../../../src/engine/train/runFolder";
 import { largestDifference } from "../../helpers/tinyModel";
 
@@ -32,7 +32,7 @@ const SMALL = {
   "train.schedule.warmup": 4,
 };
 
-const newRun = (name: string, set: NewRun["set"] = {}): NewRun => ({
+const newRun = (name: string, set: TrainParams["set"] = {}): TrainParams => ({
   preset: "char",
   data: { kind: "text", name: "cats", text: TEXT },
   out: join(dir, name),
@@ -146,7 +146,7 @@ describe("a run that stopped and went on is the run that never stopped, bit for 
     expect(kept[2]).toMatchObject({ loss: lossesOf(whole)[11], valLoss: expect.any(Number) });
     expect((await openModel(checkpoint)).info).toMatchObject({ step: 12, dir: checkpoint });
     expect((await evaluateModel(checkpoint, undefined, "cpu")).loss).toBeCloseTo(kept[2]?.valLoss ?? 0, 0);
-    const branched = { checkpoint, out: join(dir, "branched"), name: "branched", device: "cpu" } as const;
+    const branched = { dir: checkpoint, out: join(dir, "branched"), name: "branched", device: "cpu" } as const;
     const control = watched();
     await branch(branched, control);
     expect(lossesOf(control.events)).toEqual(lossesOf(whole).slice(12));
@@ -160,11 +160,11 @@ describe("a run that stopped and went on is the run that never stopped, bit for 
     const { step } = await branch({ ...branched, out: join(dir, "other"), set }, other);
     expect(step).toBe(15);
     expect(lossesOf(other.events)[0]).not.toBe(lossesOf(whole)[12]);
-    const refused = (changes: typeof branched & { set?: NewRun["set"] }, message: RegExp) =>
+    const refused = (changes: typeof branched & { set?: TrainParams["set"] }, message: RegExp) =>
       expect(branch({ ...changes, out: join(dir, "no-branch") }, watched())).rejects.toThrow(message);
     await refused({ ...branched, set: { "model.nLayers": 2 } }, /model\.nLayers cannot change in the middle of a run/);
     await refused({ ...branched, set: { "train.steps": 12 } }, /has done its 12 steps/);
-    await refused({ ...branched, checkpoint: join(dir, "reference") }, /is not a checkpoint of a run; choose/);
+    await refused({ ...branched, dir: join(dir, "reference") }, /is not a checkpoint of a run; choose/);
     expect(existsSync(join(dir, "no-branch"))).toBe(false);
   });
 
@@ -334,7 +334,7 @@ test("a task's model is that of its best evaluation, and the run goes on from it
 });
 
 describe("what cannot work is told in one sentence", () => {
-  const refused = async (run: NewRun, message: RegExp) => {
+  const refused = async (run: TrainParams, message: RegExp) => {
     const error = await train(run, watched()).then(
       () => null,
       (e: unknown) => e,
@@ -461,7 +461,7 @@ describe("what cannot work is told in one sentence", () => {
   test("a text that changed since the run", async () => {
     const file = join(dir, "changing.txt");
     await writeFile(file, TEXT);
-    const run: NewRun = { ...newRun("changed", { "train.steps": 2 }), data: { kind: "paths", paths: [file] } };
+    const run: TrainParams = { ...newRun("changed", { "train.steps": 2 }), data: { kind: "paths", paths: [file] } };
     await train(run, watched());
     await writeFile(file, TEXT.replace("cat", "dog"));
     await expect(resume(run.out, { steps: 4 }, watched())).rejects.toThrow(/has changed since/);

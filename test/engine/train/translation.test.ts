@@ -3,12 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makePairs } from "../../../scripts/makePairs";
+import type { TrainEvent } from "../../../src/engine/api/run";
 import { splitPairs } from "../../../src/engine/data/pairs";
 import { openModel, openTranslation } from "../../../src/engine/models/folder";
 import { LoadedTranslator } from "../../../src/engine/models/translator";
 import { SENTENCE, trainSentences } from "../../../src/engine/tokenizers";
 import { evaluateModel } from "../../../src/engine/train/evaluate";
-import { type RunControl, resume, type TrainEvent, train } from "../../../src/engine/train/run";
+import { type RunControl, resume, train } from "../../../src/engine/train/run";
 import { translationData } from "../../../src/engine/train/translation";
 import { readTensors } from "../../../src/engine/weights";
 

@@ -14,7 +14,8 @@
 import { createHash } from "node:crypto";
 import { copyFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { IGNORE, type TextSource, type Tokens } from "../../data";
+import type { TextSource } from "../../api/run";
+import { IGNORE, type Tokens } from "../../data";
 import { EngineError } from "../../errors";
 import { Scorer } from "../../inspect/scoring";
 import { exportNames } from "../../models/family";
