@@ -46,9 +46,24 @@ test("no layer imports another that it must not know", () => {
   expect(wrong.map(describe)).toEqual([]);
 });
 
-test("the protocol takes nothing but types from the engine", () => {
-  const wrong = imports.filter((found) => found.layer === "protocol" && layerOf(found) === "engine" && !found.typeOnly);
+test("the protocol imports only types of the engine's api", () => {
+  const wrong = imports.filter(
+    (found) =>
+      found.layer === "protocol" &&
+      layerOf(found) === "engine" &&
+      !(found.typeOnly && found.specifier.startsWith("../engine/api/")),
+  );
   expect(wrong.map(describe)).toEqual([]);
+});
+
+test("the engine's api consists of types and imports nothing else", () => {
+  const isApi = (file: string) => /^src[\\/]engine[\\/]api[\\/]/.test(file);
+  const wrong = imports.filter(
+    ({ file, specifier, typeOnly }) => isApi(file) && !(typeOnly && /^\.\/\w+$/.test(specifier)),
+  );
+  expect(wrong.map(describe)).toEqual([]);
+  const values = /^export (?!type |interface )/m;
+  expect(sources.filter(({ file, text }) => isApi(file) && values.test(text)).map(({ file }) => file)).toEqual([]);
 });
 
 test("only src/extension imports vscode", () => {
