@@ -1,12 +1,12 @@
 /**
- * Typing through a suggestion without asking the model again: pure.
+ * Typing through a completion without asking the model again.
  *
- * A suggestion is kept with the place it was made for. As long as what was typed since is its beginning, the rest of it
- * is still the answer; deleting back to where it was made works the same way.
+ * A completion is cached with its cursor context. While the user types its beginning, the rest of it is still the
+ * answer, and deleting what was typed brings it back.
  */
 
-/** Where the cursor is, as far as completing is concerned. */
-export interface Place {
+/** The text around a cursor. */
+export interface CursorContext {
   readonly uri: string;
   /** UTF-16 offset of the cursor. */
   readonly offset: number;
@@ -17,23 +17,23 @@ export interface Place {
 }
 
 export interface CachedCompletion {
-  readonly place: Place;
-  /** What the suggestion depends on besides the text: the model and the settings. */
+  readonly context: CursorContext;
+  /** Identifies what the completion depends on besides the text: the model and the settings. */
   readonly source: string;
   readonly text: string;
 }
 
-/** What is left of a suggestion at a place: null when it does not belong there, "" when all of it was typed. */
-export function remainingText(suggestion: CachedCompletion, place: Place, source: string): string | null {
-  const { place: from, text } = suggestion;
-  const typedLength = place.offset - from.offset;
-  if (suggestion.source !== source || from.uri !== place.uri || from.after !== place.after) return null;
-  if (typedLength < 0 || typedLength > text.length || typedLength > place.before.length) return null;
+/** The part of a completion that is not typed yet: null if it does not fit the context, "" if all of it is typed. */
+export function remainingText(completion: CachedCompletion, context: CursorContext, source: string): string | null {
+  const { context: from, text } = completion;
+  const typedLength = context.offset - from.offset;
+  if (completion.source !== source || from.uri !== context.uri || from.after !== context.after) return null;
+  if (typedLength < 0 || typedLength > text.length || typedLength > context.before.length) return null;
 
-  const split = place.before.length - typedLength;
-  if (place.before.slice(split) !== text.slice(0, typedLength)) return null;
-  // Either of them may know less of the text than the other.
-  const before = place.before.slice(0, split);
+  const split = context.before.length - typedLength;
+  if (context.before.slice(split) !== text.slice(0, typedLength)) return null;
+  // Either context may contain less of the text before.
+  const before = context.before.slice(0, split);
   if (!from.before.endsWith(before) && !before.endsWith(from.before)) return null;
   return text.slice(typedLength);
 }

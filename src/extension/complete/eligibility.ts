@@ -1,14 +1,13 @@
-/** Whether to complete here at all: pure, and answered before anything is asked of the model. */
-
+/** The cursor and its document, as far as they decide whether to offer a completion. */
 export interface Situation {
   readonly enabled: boolean;
   readonly languages: Readonly<Record<string, boolean>>;
   readonly languageId: string;
-  /** The path of the document, with slashes. */
+  /** The path of the document, separated by slashes. */
   readonly path: string;
-  /** It matches one of the user's patterns. */
+  /** True if the path matches a pattern of the setting. */
   readonly excluded: boolean;
-  /** It is a document a person writes: not an output, a diff's old side, or an input box of the source control view. */
+  /** False for outputs, the old side of a diff, and the input box of source control. */
   readonly writable: boolean;
   readonly cursors: number;
   readonly selectionEmpty: boolean;
@@ -18,7 +17,7 @@ export interface Situation {
 
 export type Reason = "disabled" | "language" | "excluded" | "secret" | "readOnly" | "cursors" | "selection" | "midLine";
 
-/** Why nothing is suggested, or null when something may be. */
+/** The reason not to offer a completion, or null. Checked before the model is asked. */
 export function skipReason(situation: Situation): Reason | null {
   if (!situation.enabled) return "disabled";
   if (!isEnabledFor(situation.languages, situation.languageId)) return "language";
@@ -31,15 +30,15 @@ export function skipReason(situation: Situation): Reason | null {
   return null;
 }
 
-/** A setting by language, where "*" stands for all that are not listed. */
+/** Reads a setting by language, in which "*" means every language that is not listed. */
 export const isEnabledFor = (languages: Readonly<Record<string, boolean>>, languageId: string): boolean =>
   languages[languageId] ?? languages["*"] ?? false;
 
-/** Brackets, quotes and punctuation that an editor puts after the cursor by itself. */
+/** Matches brackets, quotes and punctuation that editors insert after the cursor. */
 const onlyCloses = (after: string): boolean => /^\s*[)\]}>"'`»”’:;,.]*\s*$/.test(after);
 
 const SECRETS = [
-  // .env, .env.local, prod.env; but not .env.example, which is made to be read
+  // .env, .env.local, prod.env; but not .env.example, which has no secrets
   /(^|\/)[^/]*\.env(\.(?!example$|sample$|template$)[^/]+)?$/,
   /\.(pem|key|p12|pfx|jks|keystore|kdbx|asc|gpg|ppk|der|crt|cer)$/,
   /(^|\/)id_(rsa|dsa|ecdsa|ed25519)(\.pub)?$/,
@@ -48,5 +47,5 @@ const SECRETS = [
   /(^|\/)(credentials|secrets?)(\.(json|ya?ml|toml|ini|txt))?$/,
 ];
 
-/** Files that usually hold passwords or keys. */
+/** True for files that usually contain passwords or keys. */
 export const holdsSecrets = (path: string): boolean => SECRETS.some((pattern) => pattern.test(path.toLowerCase()));

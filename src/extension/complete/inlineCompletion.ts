@@ -5,37 +5,36 @@ import { isCanceled, RemoteError } from "../../protocol/rpc";
 import { errorText, errorTextForLog } from "../errorText";
 import type { LabServices } from "../labServices";
 import { setSetting, setting } from "../settings";
-import { type CachedCompletion, type Place, remainingText } from "./cachedCompletion";
-import { skipReason } from "./eligibility";
+import { type CachedCompletion, type CursorContext, remainingText } from "./cachedCompletion";
+import { type Situation, skipReason } from "./eligibility";
 import { afterUnknown, promptStart, promptText } from "./promptWindow";
 import type { ShownCompletion } from "./shownCompletion";
 import { trimCompletion } from "./trimCompletion";
 
-/** How long it may take to be told why a request was canceled: that the text or the cursor is another. */
-const TOLD_WITHIN = 25;
-/** An answer that took so long may come too late for VS Code, which gives up after 750 ms. */
+/** VS Code may report a cancellation before the change of text or cursor that caused it, by up to this many ms. */
+const CHANGE_DELAY = 25;
+/** An answer after this many ms may be too late for VS Code, which gives up after 750 ms. */
 const LATE = 400;
-/** When a late answer is shown, or thrown away. */
-const SHOWN_WITHIN = 500;
+/** VS Code has shown or dropped a late answer after this many ms. */
+const SETTLE_TIME = 500;
 
-/** Ghost text from the active model. What is decided, and how, is in `ghost/`; this asks the editor and the engine. */
+/** Ghost text from the active model. The rules are in the other files of this folder. */
 export class InlineCompletion implements vscode.InlineCompletionItemProvider {
   readonly #lab: LabServices;
-  readonly #told = new Set<string>();
-  /** What each model was found to have no token for, such as a letter that its text did not have. */
+  readonly #loggedMessages = new Set<string>();
+  /** Texts that each model has no token for, by the model's folder. */
   readonly #unknown = new Map<string, Set<string>>();
-  #suggestion: (CachedCompletion & ShownCompletion) | undefined;
+  #cached: (CachedCompletion & ShownCompletion) | undefined;
   #shown: ShownCompletion | undefined;
-  /** What the model is being asked. */
-  #question: Question | undefined;
-  /** The next request is not the user's: older versions of VS Code do not say so. */
-  #asksAgain = false;
+  #pending: PendingCompletion | undefined;
+  /** True while this class triggers a request. Older versions of VS Code report those as requests of the user. */
+  #isRetrying = false;
 
   constructor(lab: LabServices) {
     this.#lab = lab;
   }
 
-  /** The completion that is shown, or was the last to be. */
+  /** The completion that was shown last. */
   get shown(): ShownCompletion | undefined {
     return this.#shown;
   }
@@ -47,121 +46,121 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     token: vscode.CancellationToken,
   ): Promise<vscode.InlineCompletionItem[]> {
     const model = this.#lab.models.active;
-    const again = this.#asksAgain;
-    this.#asksAgain = false;
-    const asked = context.triggerKind === vscode.InlineCompletionTriggerKind.Invoke && !again;
+    const isRetry = this.#isRetrying;
+    this.#isRetrying = false;
+    const isExplicit = context.triggerKind === vscode.InlineCompletionTriggerKind.Invoke && !isRetry;
     const after = document.lineAt(position.line).text.slice(position.character);
     if (!model || skipReason(situation(document, after))) return [];
 
-    // What the suggest widget has selected counts as typed; the ghost text must go on from it.
+    // The item selected in the suggest widget counts as typed: ghost text must continue it.
     const selected = context.selectedCompletionInfo;
-    const place = placeOf(document, position, after, selected);
-    const params = request(document, model.dir, place, asked);
+    const cursor = cursorContext(document, position, after, selected);
+    const params = generateParams(document, model.dir, cursor, isExplicit);
     const source = JSON.stringify([model.dir, model.step, { ...params, prompt: "" }]);
-    const began = performance.now();
+    const startTime = performance.now();
     const { version } = document;
-    const isThere = () => document.version === version && isCursor(document, position);
-    const item = (text: string) => {
-      this.#shown = this.#suggestion;
-      // Where VS Code's own suggestions are open, what was answered before may have come too late.
-      if (!again && !asked) void this.#askAgainIfLate(selected ? Number.NEGATIVE_INFINITY : began, isThere);
-      return [
-        new vscode.InlineCompletionItem(
-          (selected?.text ?? "") + text,
-          selected?.range ?? new vscode.Range(position, position),
-        ),
-      ];
+    const isUnchanged = () => document.version === version && isCursorAt(document, position);
+    const show = (text: string) => {
+      this.#shown = this.#cached;
+      // With VS Code's own suggestions open, even a fast answer may be too late.
+      if (!isRetry && !isExplicit) {
+        void this.#retryIfLate(selected ? Number.NEGATIVE_INFINITY : startTime, isUnchanged);
+      }
+      const range = selected?.range ?? new vscode.Range(position, position);
+      return [new vscode.InlineCompletionItem((selected?.text ?? "") + text, range)];
     };
 
-    const rest = this.#suggestion && remainingText(this.#suggestion, place, source);
-    if (rest) return item(rest);
-    // An empty document is no reason to write; being asked is.
-    if (!asked && place.before.trim() === "") return [];
+    const rest = this.#cached && remainingText(this.#cached, cursor, source);
+    if (rest) return show(rest);
+    // An empty document gets a completion only on request.
+    if (!isExplicit && cursor.before.trim() === "") return [];
 
-    const delay = asked ? 0 : setting("completion.delay", document);
-    const question = this.#ask(JSON.stringify([place, source]), params, delay);
-    const subscription = token.onCancellationRequested(() => void this.#givenUp(question, () => !again && isThere()));
-    const written = await question.answer.finally(() => subscription.dispose());
-    if (!token.isCancellationRequested) this.#forget(question);
-    if (written === null) return [];
-    const shown = trimCompletion(written.result.text, {
+    const delay = isExplicit ? 0 : setting("completion.delay", document);
+    const pending = this.#request(JSON.stringify([cursor, source]), params, delay);
+    const subscription = token.onCancellationRequested(
+      () => void this.#canceled(pending, () => !isRetry && isUnchanged()),
+    );
+    const generation = await pending.generation.finally(() => subscription.dispose());
+    if (!token.isCancellationRequested) this.#forget(pending);
+    if (generation === null) return [];
+    const text = trimCompletion(generation.result.text, {
       after,
       nextLine: nextLine(document, position.line),
-      multiLine: asked,
+      multiLine: isExplicit,
     });
-    // Kept even when the user typed on: what was typed may be its beginning.
-    this.#suggestion = { place, source, text: shown, ...written };
-    return shown === "" || token.isCancellationRequested ? [] : item(shown);
+    // Cached even if the user has typed on: that may be the beginning of the completion.
+    this.#cached = { context: cursor, source, text, ...generation };
+    return text === "" || token.isCancellationRequested ? [] : show(text);
   }
 
-  /** Asks the model after a delay; joins the question that is under way where it is the same, else that one is over. */
-  #ask(text: string, params: GenerateParams, delay: number): Question {
-    if (this.#question?.text === text && !this.#question.abort.signal.aborted) return this.#question;
-    this.#question?.abort.abort();
+  /** Generates after a delay. Joins an equal pending request; cancels a different one. */
+  #request(key: string, params: GenerateParams, delay: number): PendingCompletion {
+    if (this.#pending?.key === key && !this.#pending.abort.signal.aborted) return this.#pending;
+    this.#pending?.abort.abort();
     const abort = new AbortController();
-    const answer = wait(delay).then(() => (abort.signal.aborted ? null : this.#generate(params, abort.signal)));
-    this.#question = { text, abort, answer };
-    return this.#question;
+    const generation = wait(delay).then(() => (abort.signal.aborted ? null : this.#generate(params, abort.signal)));
+    this.#pending = { key, abort, generation };
+    return this.#pending;
   }
 
-  #forget(question: Question): void {
-    if (this.#question === question) this.#question = undefined;
+  #forget(pending: PendingCompletion): void {
+    if (this.#pending === pending) this.#pending = undefined;
   }
 
   /**
-   * VS Code gives a request up when something is typed, but also when it has taken 750 ms: then it shows its own word
-   * suggestions, if there are any, and does not take the answer. Where nothing was typed it is made to ask again, once;
-   * then it waits. See docs/decisions/2026-11-22-ghost-text-missed.md.
+   * VS Code cancels a request when the text changes, but also after 750 ms: it then shows its own word suggestions, if
+   * any, and drops the answer. If nothing was typed, a second request is triggered, which VS Code waits for. See
+   * docs/decisions/2026-11-22-ghost-text-missed.md.
    */
-  async #givenUp(question: Question, isWanted: () => boolean): Promise<void> {
-    await wait(TOLD_WITHIN);
-    if (isWanted()) await this.#askAgain();
-    else question.abort.abort();
-    this.#forget(question);
+  async #canceled(pending: PendingCompletion, isWanted: () => boolean): Promise<void> {
+    await wait(CHANGE_DELAY);
+    if (isWanted()) await this.#retry();
+    else pending.abort.abort();
+    this.#forget(pending);
   }
 
-  /** Of an answer that comes too late nothing is told. */
-  async #askAgainIfLate(began: number, isThere: () => boolean): Promise<void> {
-    // The window has taken the answer when it has done this.
+  /** VS Code drops answers that arrive too late without telling the provider. */
+  async #retryIfLate(startTime: number, isUnchanged: () => boolean): Promise<void> {
+    // Once this command has run, the window has received the answer.
     await vscode.commands.executeCommand("noop");
-    if (performance.now() - began < LATE) return;
-    await wait(SHOWN_WITHIN);
-    if (isThere()) await this.#askAgain();
+    if (performance.now() - startTime < LATE) return;
+    await wait(SETTLE_TIME);
+    if (isUnchanged()) await this.#retry();
   }
 
-  /** Does nothing where ghost text is shown. */
-  async #askAgain(): Promise<void> {
-    this.#asksAgain = true;
+  /** Triggers a request; VS Code ignores this while ghost text is shown. */
+  async #retry(): Promise<void> {
+    this.#isRetrying = true;
     await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger", { explicit: false });
-    this.#asksAgain = false;
+    this.#isRetrying = false;
   }
 
-  /** What the model wrote, or null when it was canceled or failed. */
-  async #generate(params: GenerateParams, signal: AbortSignal): Promise<Written | null> {
+  /** Returns null after a cancellation or an error. */
+  async #generate(params: GenerateParams, signal: AbortSignal): Promise<Generation | null> {
     const { activity } = this.#lab;
     try {
-      const written = await activity.during(this.#generateKnown(params, signal));
-      const { result } = written;
+      const generation = await activity.during(this.#generateReadable(params, signal));
+      const { result } = generation;
       activity.problem = null;
       this.#lab.log.trace(
         `completion: ${result.ids.length} tokens in ${result.milliseconds.toFixed(0)} ms (${result.reason}); prompt of ${result.promptTokens}, ${result.reusedTokens} reused`,
       );
-      return result.reason === "canceled" ? null : written;
+      return result.reason === "canceled" ? null : generation;
     } catch (error) {
       if (!isCanceled(error) && !signal.aborted) this.#report(error);
       return null;
     }
   }
 
-  /** Continues what stands after the last character that the model cannot read; finds out which those are once. */
-  async #generateKnown(params: GenerateParams, signal: AbortSignal): Promise<Written> {
+  /** Continues the text after the last character that the model cannot read, and remembers such characters. */
+  async #generateReadable(params: GenerateParams, signal: AbortSignal): Promise<Generation> {
     const { engine } = this.#lab;
     const unknown = this.#unknown.get(params.dir) ?? new Set();
-    const generate = async (): Promise<Written> => {
-      const known = { ...params, prompt: afterUnknown(params.prompt, unknown) };
-      // Right after such a character there is nothing to continue.
-      if (known.prompt === "" && params.prompt !== "") return { params: known, result: NOTHING };
-      return { params: known, result: await engine.call("generate", known, { signal }) };
+    const generate = async (): Promise<Generation> => {
+      const readable = { ...params, prompt: afterUnknown(params.prompt, unknown) };
+      // Right after an unknown character there is nothing to continue.
+      if (readable.prompt === "" && params.prompt !== "") return { params: readable, result: EMPTY_RESULT };
+      return { params: readable, result: await engine.call("generate", readable, { signal }) };
     };
     try {
       return await generate();
@@ -175,34 +174,31 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     }
   }
 
-  /** In the status item and, once for each message, in the log: nothing pops up while someone types. */
+  /** Shows an error in the status bar and logs each message once. A notification would disturb typing. */
   #report(error: unknown): void {
     const message = errorText(error);
     this.#lab.activity.problem = message;
-    if (this.#told.has(message)) return;
-    this.#told.add(message);
+    if (this.#loggedMessages.has(message)) return;
+    this.#loggedMessages.add(message);
     this.#lab.log.warn(`completion: ${errorTextForLog(error)}`);
   }
 }
 
 export const toggleCompletions = (): Promise<void> => setSetting("completion.enabled", !setting("completion.enabled"));
 
-/** A completion that is being made. */
-interface Question {
-  /** The place and everything else that the answer depends on. */
-  readonly text: string;
+interface PendingCompletion {
+  /** Identifies the cursor context and everything else that the completion depends on. */
+  readonly key: string;
   readonly abort: AbortController;
-  /** Null when it was canceled or failed. */
-  readonly answer: Promise<Written | null>;
+  readonly generation: Promise<Generation | null>;
 }
 
-/** What the model was asked, and what it answered. */
-interface Written {
+interface Generation {
   readonly params: GenerateParams;
   readonly result: GenerateResult;
 }
 
-const NOTHING: GenerateResult = {
+const EMPTY_RESULT: GenerateResult = {
   ids: [],
   text: "",
   reason: "stop",
@@ -212,7 +208,7 @@ const NOTHING: GenerateResult = {
   milliseconds: 0,
 };
 
-function situation(document: vscode.TextDocument, after: string): Parameters<typeof skipReason>[0] {
+function situation(document: vscode.TextDocument, after: string): Situation {
   const { uri, languageId } = document;
   const editor = vscode.window.activeTextEditor;
   const here = editor?.document === document ? editor : undefined;
@@ -222,7 +218,7 @@ function situation(document: vscode.TextDocument, after: string): Parameters<typ
     languages: setting("completion.languages", document),
     languageId,
     path: uri.path,
-    excluded: exclude.some((pattern) => vscode.languages.match({ pattern: anywhere(pattern) }, document) > 0),
+    excluded: exclude.some((pattern) => vscode.languages.match({ pattern: inAnyFolder(pattern) }, document) > 0),
     writable: isWritable(uri.scheme),
     cursors: here?.selections.length ?? 1,
     selectionEmpty: here?.selection.isEmpty ?? true,
@@ -230,32 +226,37 @@ function situation(document: vscode.TextDocument, after: string): Parameters<typ
   };
 }
 
-/** `*.md` is meant for every folder, and a pattern is compared with the whole path. */
-const anywhere = (pattern: string) => (/^(\/|\*\*\/)/.test(pattern) ? pattern : `**/${pattern}`);
+/** Users write `*.md` for every folder, but VS Code matches a pattern against the whole path. */
+const inAnyFolder = (pattern: string) => (/^(\/|\*\*\/)/.test(pattern) ? pattern : `**/${pattern}`);
 
-/** Outputs, input boxes and the old sides of diffs have schemes of their own, which no writable file system serves. */
+/** Outputs, input boxes and the old sides of diffs have schemes without a writable file system. */
 const isWritable = (scheme: string) =>
   scheme === "untitled" ||
   scheme === "vscode-notebook-cell" ||
   vscode.workspace.fs.isWritableFileSystem(scheme) === true;
 
-function placeOf(
+function cursorContext(
   document: vscode.TextDocument,
   position: vscode.Position,
   after: string,
   selected: vscode.SelectedCompletionInfo | undefined,
-): Place {
+): CursorContext {
   const cursor = selected?.range.start ?? position;
   const offset = document.offsetAt(cursor);
-  const known = document.getText(new vscode.Range(document.positionAt(promptStart(offset)), cursor));
+  const before = document.getText(new vscode.Range(document.positionAt(promptStart(offset)), cursor));
   const typed = selected?.text ?? "";
-  return { uri: document.uri.toString(), offset: offset + typed.length, before: known + typed, after };
+  return { uri: document.uri.toString(), offset: offset + typed.length, before: before + typed, after };
 }
 
-function request(document: vscode.TextDocument, dir: string, place: Place, multiLine: boolean): GenerateParams {
+function generateParams(
+  document: vscode.TextDocument,
+  dir: string,
+  cursor: CursorContext,
+  multiLine: boolean,
+): GenerateParams {
   return {
     dir,
-    prompt: promptText(place.before),
+    prompt: promptText(cursor.before),
     maxNewTokens: setting("completion.maxNewTokens", document),
     contextTokens: setting("completion.contextTokens", document),
     temperature: setting("completion.temperature", document),
@@ -266,12 +267,12 @@ function request(document: vscode.TextDocument, dir: string, place: Place, multi
   };
 }
 
-/** Whether the cursor of the active editor is there. */
-function isCursor(document: vscode.TextDocument, position: vscode.Position): boolean {
+function isCursorAt(document: vscode.TextDocument, position: vscode.Position): boolean {
   const editor = vscode.window.activeTextEditor;
   return editor?.document === document && editor.selection.active.isEqual(position);
 }
 
+/** The first line that is not blank among the 5 below a line, or "". */
 function nextLine(document: vscode.TextDocument, line: number): string {
   const last = Math.min(document.lineCount - 1, line + 5);
   for (let n = line + 1; n <= last; n++) {

@@ -1,20 +1,21 @@
-/** The part of a document before the cursor that is sent to the model. */
+/** The part of a document before the cursor that the model reads. */
 
-const MAX = 8192;
+const MAX_LENGTH = 8192;
 const STEP = 4096;
 
 /**
- * Where the prompt starts: at most 8192 characters before the cursor. It moves in steps of 4096, so that from one
- * keystroke to the next the prompt grows at its end only and the model's cache of it stays good.
+ * Offset of the prompt: at most 8192 characters before the cursor. It moves in steps of 4096, so that each keystroke
+ * changes the prompt only at its end and the model's key-value cache stays valid.
  *
  *   offset 8192 -> 0, 8193 -> 4096, 12288 -> 4096, 12289 -> 8192
  */
-export const promptStart = (offset: number): number => (offset <= MAX ? 0 : Math.ceil((offset - MAX) / STEP) * STEP);
+export const promptStart = (offset: number): number =>
+  offset <= MAX_LENGTH ? 0 : Math.ceil((offset - MAX_LENGTH) / STEP) * STEP;
 
-/** The prompt as a model was trained on it: line ends of one kind, and no half of a surrogate pair in front. */
+/** The prompt in the form of training text: with "\n" line breaks, and without half a surrogate pair in front. */
 export const promptText = (text: string): string => text.replace(/^[\udc00-\udfff]/, "").replaceAll("\r\n", "\n");
 
-/** The part of a prompt after the last of the texts that a model has no token for: it cannot read those. */
+/** The part of a prompt after the last occurrence of any text that the model has no token for. */
 export function afterUnknown(prompt: string, unknown: ReadonlySet<string>): string {
   let start = 0;
   for (const text of unknown) {

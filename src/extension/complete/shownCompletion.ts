@@ -1,20 +1,18 @@
-/** What a completion was made of: pure. */
-
 import type { GenerateParams, GenerateResult, TokenSpan } from "../../protocol/engineApi";
-import type { Place } from "./cachedCompletion";
+import type { CursorContext } from "./cachedCompletion";
 
-/** A completion that was shown, with what the model was asked for it and what it answered. */
+/** A completion that was shown, with the request and the answer of the model. */
 export interface ShownCompletion {
-  readonly place: Place;
+  readonly context: CursorContext;
   readonly params: GenerateParams;
   readonly result: Pick<GenerateResult, "ids" | "promptTokens">;
-  /** As it was shown: all of it, also where a part was typed already. */
+  /** All of the shown text, even if a part of it has been typed since. */
   readonly text: string;
 }
 
 /**
- * The tokens of a prompt that the model read, which are its last after a token that marks the beginning; and where the
- * text of those begins.
+ * The ids of the tokens that the model read, and the offset of their text in the prompt. The model reads the last
+ * `promptTokens` tokens of the prompt, including a leading token that marks the beginning of a text.
  */
 export function promptTokensRead(
   spans: readonly TokenSpan[],
@@ -25,6 +23,9 @@ export function promptTokensRead(
   return { ids: [...spans.slice(0, first), ...read].map(({ id }) => id), start: read[0]?.start ?? 0 };
 }
 
-/** Whether an offset of a document is where a completion stands, or stood. */
-export const isAt = ({ place, text }: Pick<ShownCompletion, "place" | "text">, uri: string, offset: number): boolean =>
-  uri === place.uri && offset >= place.offset && offset <= place.offset + text.length;
+/** True if an offset of a document is inside a completion. */
+export const contains = (
+  { context, text }: Pick<ShownCompletion, "context" | "text">,
+  uri: string,
+  offset: number,
+): boolean => uri === context.uri && offset >= context.offset && offset <= context.offset + text.length;

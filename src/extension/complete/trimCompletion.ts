@@ -1,5 +1,3 @@
-/** From what the model wrote to what is shown: pure. "" means that nothing is. */
-
 export interface Surroundings {
   /** The rest of the cursor's line. */
   readonly after: string;
@@ -8,21 +6,22 @@ export interface Surroundings {
   readonly multiLine: boolean;
 }
 
+/** Trims generated text to what is shown as ghost text; "" if nothing is. */
 export function trimCompletion(text: string, { after, nextLine, multiLine }: Surroundings): string {
   let shown = multiLine ? text : (text.split("\n", 1)[0] ?? "");
   shown = withoutLoop(shown);
-  // The brackets that the editor has already put there are not written twice.
+  // Drops brackets that the editor has already inserted after the cursor.
   const closing = after.trimEnd();
   if (closing !== "" && shown.trimEnd().endsWith(closing)) shown = shown.trimEnd().slice(0, -closing.length);
   shown = shown.trimEnd();
-  // Repeating the line below helps nobody.
+  // A copy of the next line is useless.
   if (nextLine.trim() !== "" && shown.trim() === nextLine.trim()) return "";
   return shown;
 }
 
 /**
- * Cuts a text where it starts to go round in circles, after the first round: `ha ha ha ha ha` -> `ha`.
- * A period counts from 3 repetitions and 12 characters on, so that `....` or `xxx` are left alone.
+ * Cuts a text that ends in a loop after the first iteration: `ha ha ha ha ha` -> `ha`. A loop has at least 3
+ * repetitions and 12 characters, so `....` and `xxx` stay.
  */
 export function withoutLoop(text: string): string {
   for (let period = 1; period <= text.length / 3; period++) {
@@ -32,7 +31,7 @@ export function withoutLoop(text: string): string {
   return text;
 }
 
-/** How many characters at the end of the text are the ones that stand `period` before them. */
+/** Counts the characters at the end of a text that equal those `period` characters earlier. */
 function repeatedAtEnd(text: string, period: number): number {
   let n = 0;
   while (n < text.length - period && text[text.length - 1 - n] === text[text.length - 1 - n - period]) n++;

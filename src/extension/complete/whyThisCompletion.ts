@@ -5,29 +5,29 @@ import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import { promptTokensRead, type ShownCompletion } from "./shownCompletion";
 
-/** Opens the Explorer with the last completion that was shown: what the model read, and each step that it took. */
+/** Opens the Model Explorer with the last completion: its prompt and each generation step. */
 export function whyThisCompletion(
   lab: LabServices,
   completions: { readonly shown: ShownCompletion | undefined },
   explorer: ExplorerPanel,
 ) {
   return async (): Promise<void> => {
-    const made = completions.shown;
-    if (!made) {
+    const { shown } = completions;
+    if (!shown) {
       void vscode.window.showInformationMessage(
-        l10n.t("No completion was shown yet. Write in an editor until the model goes on with your text."),
+        l10n.t("No completion has been shown yet. Type in an editor until ghost text appears."),
       );
       return;
     }
-    const { dir, prompt, temperature = 0, topK = 0, topP = 1, seed = 0 } = made.params;
+    const { dir, prompt, temperature = 0, topK = 0, topP = 1, seed = 0 } = shown.params;
     if (!lab.models.models.some((model) => model.dir === dir && model.problem === null)) {
-      throw new Error(l10n.t("The model that wrote the completion is not there any more; choose another."));
+      throw new Error(l10n.t("The model of this completion no longer exists. Choose another one and try again."));
     }
     const spans = await lab.engine.call("tokenize", { dir, text: prompt });
-    const { ids, start } = promptTokensRead(spans, made.result.promptTokens);
+    const { ids, start } = promptTokensRead(spans, shown.result.promptTokens);
     await lab.models.activate(dir);
     const text = prompt.slice(start);
-    const name = vscode.Uri.parse(made.place.uri).path.split("/").at(-1) ?? "";
+    const name = vscode.Uri.parse(shown.context.uri).path.split("/").at(-1) ?? "";
     explorer.show(
       {
         source: {
@@ -35,23 +35,23 @@ export function whyThisCompletion(
           label: l10n.t("{0}, completion", name),
           completion: {
             prompt: ids,
-            ids: made.result.ids,
-            shown: made.text,
+            ids: shown.result.ids,
+            shown: shown.text,
             sampling: { temperature, topK, topP, seed },
           },
         },
-        location: locationOf(made, text),
+        location: locate(shown, text),
       },
       "generation",
     );
   };
 }
 
-/** Where the text is in its document, if it is still there. */
-function locationOf({ place }: ShownCompletion, text: string): { uri: vscode.Uri; start: number } | null {
-  const document = vscode.workspace.textDocuments.find(({ uri }) => uri.toString() === place.uri);
-  const start = place.offset - text.length;
+/** The location of the prompt in its document; null if the document was closed or changed there. */
+function locate({ context }: ShownCompletion, text: string): { uri: vscode.Uri; start: number } | null {
+  const document = vscode.workspace.textDocuments.find(({ uri }) => uri.toString() === context.uri);
+  const start = context.offset - text.length;
   if (!document || start < 0) return null;
-  const range = new vscode.Range(document.positionAt(start), document.positionAt(place.offset));
+  const range = new vscode.Range(document.positionAt(start), document.positionAt(context.offset));
   return document.getText(range) === text ? { uri: document.uri, start } : null;
 }

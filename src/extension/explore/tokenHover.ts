@@ -1,7 +1,7 @@
 import * as vscode from "vscode";
 import { isCanceled } from "../../protocol/rpc";
 import { isEnabledFor } from "../complete/eligibility";
-import { isAt, type ShownCompletion } from "../complete/shownCompletion";
+import { contains, type ShownCompletion } from "../complete/shownCompletion";
 import { errorTextForLog } from "../errorText";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
@@ -58,7 +58,7 @@ export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
         hoverText({ span: found.span, index: found.index, text, start, end, model: model.name }),
       );
       const { shown } = this.#completions;
-      const link = shown && isAt(shown, document.uri.toString(), offset) ? [whyLink()] : [];
+      const link = shown && contains(shown, document.uri.toString(), offset) ? [whyLink()] : [];
       return new vscode.Hover([markdown, ...link], range);
     } catch (error) {
       // VS Code requests hovers all the time, so errors go to the log only.
