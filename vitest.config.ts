@@ -2,24 +2,45 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
-/** The software GPU that Debian's chromium brings: the GPU path is tested on machines without one. */
-const softwareGpu = "/usr/lib/chromium/vk_swiftshader_icd.json";
+/** Vulkan's software GPU, which Debian's Chromium and Google Chrome bring along: WebGPU is tested on machines without a GPU. */
+const softwareGpu = ["/usr/lib/chromium", "/opt/google/chrome"]
+  .map((folder) => `${folder}/vk_swiftshader_icd.json`)
+  .find(existsSync);
+
+/** Test files that need more than about a second, because they train, download or start programs. */
+const slow = [
+  "test/cli/**/*.test.ts",
+  "test/engine/data/tokenizeCorpus.test.ts",
+  "test/engine/export/*.test.ts",
+  "test/engine/generate/*.test.ts",
+  "test/engine/hub/*.test.ts",
+  "test/engine/models/{architectures,trainedArchitectures}.test.ts",
+  "test/engine/presets/*.test.ts",
+  "test/engine/tokenizers/{document,families,normalize,vocabulary}.test.ts",
+  "test/engine/train/*.test.ts",
+  "test/engine/weights/{checkpoint,malformedBin,malformedFiles}.test.ts",
+  "test/extension/engine/engineClient.test.ts",
+];
+
+const ownProjects = ["test/e2e/**", "test/packaging/**", "test/**/*.webgpu.test.ts", "test/webview/pages/**/*.test.ts"];
 
 export default defineConfig({
   test: {
-    // Vitest leaves a core to itself by default, which is half of a machine of two; the engine's processes take the rest.
+    // By default, Vitest leaves one core free, which is half of a machine with two; the engine's processes use the rest.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
+      // Part of `npm run check`.
       {
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**", "test/packaging/**", "test/**/*.webgpu.test.ts", "test/webview/pages/**"],
+          exclude: [...ownProjects, ...slow],
           testTimeout: 20_000,
         },
       },
-      // Opens the webviews' pages in Chromium and runs axe-core on them: a minute, so not part of `npm run check`.
-      { test: { name: "pages", include: ["test/webview/pages/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 } },
+      { test: { name: "slow", include: slow, exclude: ownProjects, testTimeout: 20_000 } },
+      // Opens the webviews' pages in Chromium and runs axe-core on them.
+      { test: { name: "pages", include: ["test/webview/pages/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 } },
       // `npm run bench:explorer`
       {
         test: {
@@ -35,14 +56,14 @@ export default defineConfig({
           name: "webgpu",
           include: ["test/**/*.webgpu.test.ts"],
           pool: "forks",
-          env: existsSync(softwareGpu) ? { VK_ICD_FILENAMES: softwareGpu, XDG_RUNTIME_DIR: "/tmp" } : {},
+          env: softwareGpu ? { VK_ICD_FILENAMES: softwareGpu, XDG_RUNTIME_DIR: "/tmp" } : {},
           fileParallelism: false,
           testTimeout: 60_000,
         },
       },
       // Needs the VSIX files of `npm run package`.
       { test: { name: "packaging", include: ["test/packaging/**/*.test.ts"], testTimeout: 60_000 } },
-      // Drives one VS Code: a file at a time, in order.
+      // Drives one VS Code: one file at a time, in order.
       {
         test: {
           name: "e2e",
