@@ -1,4 +1,4 @@
-/** The browser that the end-to-end tests and the tour drive. */
+/** The browser for the tests of the pages, the end-to-end tests and the tour. */
 
 import { execFile } from "node:child_process";
 import { access, constants } from "node:fs/promises";
@@ -12,35 +12,40 @@ const macApplications = [
   "/Applications/Chromium.app/Contents/MacOS/Chromium",
 ];
 
-/** Path of a Chromium; installs Debian's where there is none and apt is usable. */
-export async function chromium(log: (line: string) => void): Promise<string> {
-  const found = await findChromium();
+/** Returns the path of a Chromium. Installs Debian's if there is none and apt may be used. */
+export async function chromium(
+  log: (line: string) => void,
+  { env = process.env, isRoot = process.getuid?.() === 0 } = {},
+): Promise<string> {
+  const found = await findChromium(env);
   if (found) return found;
-  if (process.getuid?.() === 0 && (await onPath("apt-get"))) {
+  const aptGet = isRoot ? await onPath("apt-get", env) : undefined;
+  if (aptGet) {
     log("Installing Chromium with apt …");
     const apt = (...args: string[]) =>
-      promisify(execFile)("apt-get", args, { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } });
-    await apt("update", "-q").catch(() => log("apt-get update failed; trying with the lists that are there."));
+      promisify(execFile)(aptGet, args, { env: { ...env, DEBIAN_FRONTEND: "noninteractive" } });
+    await apt("update", "-q").catch(() => log("apt-get update failed; trying with the package lists on this machine."));
     await apt("install", "-y", "-q", "--no-install-recommends", "chromium").catch(() => undefined);
-    const installed = await findChromium();
+    const installed = await findChromium(env);
     if (installed) return installed;
   }
   throw new Failure(
-    "No Chromium was found: install Chromium or Google Chrome (Debian: `apt-get install chromium`), or set CHROMIUM to its path.",
+    "No Chromium was found. Install Chromium or Google Chrome (Debian: `apt-get install chromium`), or set CHROMIUM to its path.",
   );
 }
 
-async function findChromium(): Promise<string | undefined> {
-  if (process.env.CHROMIUM) return process.env.CHROMIUM;
+/** Path of an installed Chromium: `CHROMIUM`, or the first on the `PATH`. */
+export async function findChromium(env = process.env): Promise<string | undefined> {
+  if (env.CHROMIUM) return env.CHROMIUM;
   for (const name of names) {
-    const path = await onPath(name);
+    const path = await onPath(name, env);
     if (path) return path;
   }
-  return firstExecutable(macApplications);
+  return process.platform === "darwin" ? firstExecutable(macApplications) : undefined;
 }
 
-const onPath = (name: string): Promise<string | undefined> =>
-  firstExecutable((process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, name)));
+const onPath = (name: string, env: NodeJS.ProcessEnv): Promise<string | undefined> =>
+  firstExecutable((env.PATH ?? "").split(delimiter).map((folder) => join(folder, name)));
 
 async function firstExecutable(paths: readonly string[]): Promise<string | undefined> {
   for (const path of paths) {

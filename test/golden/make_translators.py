@@ -256,8 +256,8 @@ def changes(model, other):
 
 def held(norm, x):
     """A norm whose scale is a constant, so that derivatives are shares."""
-    centred = x - x.mean(-1, keepdim=True)
-    return centred * torch.rsqrt(x.var(-1, unbiased=False, keepdim=True) + norm.eps).detach() * norm.weight + norm.bias
+    centered = x - x.mean(-1, keepdim=True)
+    return centered * torch.rsqrt(x.var(-1, unbiased=False, keepdim=True) + norm.eps).detach() * norm.weight + norm.bias
 
 
 def attributions(model, pair):

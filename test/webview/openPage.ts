@@ -2,14 +2,12 @@
 
 /// <reference types="node" />
 
-import { existsSync } from "node:fs";
 import { build } from "esbuild";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { findChromium } from "../../scripts/chromium";
 import { type ThemeKind, themes } from "./themes";
 
-export const chromiumPath = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(
-  existsSync,
-);
+export const chromiumPath = await findChromium();
 
 /** The pages have an address that there is not, which Chromium lets fetch nothing from this machine otherwise. */
 const ALLOWED = "--disable-features=LocalNetworkAccessChecks";

@@ -96,8 +96,8 @@ def with_norms_held(family):
     """Norms whose scale is a constant, so that derivatives are shares."""
 
     def layer_norm(w, name, x, eps, affine=True):
-        centred = x - x.mean(-1, keepdim=True)
-        y = centred * torch.rsqrt(x.var(-1, unbiased=False, keepdim=True) + eps).detach()
+        centered = x - x.mean(-1, keepdim=True)
+        y = centered * torch.rsqrt(x.var(-1, unbiased=False, keepdim=True) + eps).detach()
         return y * w(f"{name}.weight", x.shape[-1]) + w(f"{name}.bias", x.shape[-1]) if affine else y
 
     def rms_norm(w, name, x, eps, plus_one=False, around=1):
