@@ -42,7 +42,9 @@ export default defineConfig({
       },
       { test: { name: "slow", include: slow, exclude: ownProjects, testTimeout: 20_000 } },
       // Opens the webviews' pages in Chromium and runs axe-core on them.
-      { test: { name: "pages", include: ["test/webview/pages/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 } },
+      {
+        test: { name: "pages", include: ["test/webview/pages/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 },
+      },
       // `npm run bench:explorer`
       {
         test: {
