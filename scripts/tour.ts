@@ -333,7 +333,7 @@ async function tourOfExplorer(workbench: Workbench): Promise<void> {
   await workbench.runCommand("View: Close All Editors");
   await workbench.runCommand("Decoder Lab: Choose Active Model");
   await workbench.pick("Stories");
-  await workbench.runCommand("Decoder Lab: Open Explorer");
+  await workbench.runCommand("Decoder Lab: Open Model Explorer");
   const explorer = await workbench.webview("Model Explorer");
   // Room for the views.
   await workbench.runCommand("View: Toggle Primary Side Bar Visibility");

@@ -58,9 +58,9 @@ const tabs = (explorer: Frame) => explorer.getByRole("tablist", { name: "Views" 
 
 test("without a model of the user's own, it opens on the one that comes with the extension", async () => {
   const workbench = window();
-  await workbench.openPalette("Decoder Lab: Open Explorer");
+  await workbench.openPalette("Decoder Lab: Open Model Explorer");
   const asked = performance.now();
-  await workbench.pick("Decoder Lab: Open Explorer");
+  await workbench.pick("Decoder Lab: Open Model Explorer");
   const explorer = await explorerView();
   await explorer
     .locator(".strip-token")
@@ -141,7 +141,7 @@ test("a token is chosen in the Explorer, the Layer Inspector and the editor at o
   const inspector = await inspectorView(workbench);
   const inInspector = (token: number) =>
     inspector.locator(".token-details", { hasText: new RegExp(`position\\s*${token}(?!\\d)`) }).waitFor();
-  await workbench.runCommand("Decoder Lab: Open Explorer");
+  await workbench.runCommand("Decoder Lab: Open Model Explorer");
   const explorer = await explorerView();
   const inExplorer = (token: number) =>
     explorer.locator(`.strip-token[data-token="${token}"][aria-selected="true"]`).waitFor();
@@ -174,7 +174,7 @@ test("the text in the editor is shaded by the selected token's attention, until 
       async () => String(await columnsOf(workbench, line, eighths)) === String(expected),
     );
 
-  const toggle = () => workbench.runCommand("Decoder Lab: Toggle Attention Shading in the Editor");
+  const toggle = () => workbench.runCommand("Decoder Lab: Toggle Attention Shading");
   await toggle();
   await isShaded(shades(19));
   const explorer = await explorerView();

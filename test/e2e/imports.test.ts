@@ -73,7 +73,7 @@ test("its tokens, layers and heads are those of its architecture", async () => {
 // The other model reads no long texts.
 test.skipIf(!stories)("a text of hundreds of tokens comes whole", async () => {
   const workbench = window();
-  await workbench.runCommand("Decoder Lab: Open Explorer");
+  await workbench.runCommand("Decoder Lab: Open Model Explorer");
   const explorer = await workbench.webview("Model Explorer");
   const text = explorer.getByRole("textbox", { name: "Prompt" });
   await text.fill("Once upon a time there was a little girl. ".repeat(32));

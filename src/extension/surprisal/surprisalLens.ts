@@ -108,7 +108,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
     const isNamed = tokens.length > 1 || !hasTokenHover(document);
     const text = [
       ...tokens.map((token) => scoredTokenText(token, isNamed)),
-      `[${l10n.t("Open in Explorer")}](${link})`,
+      `[${l10n.t("Open in Model Explorer")}](${link})`,
     ].join("\n\n");
     const markdown = new vscode.MarkdownString(text);
     markdown.isTrusted = { enabledCommands: [EXPLORE] };
