@@ -4,7 +4,7 @@ import { cpSync } from "node:fs";
 import { join } from "node:path";
 import type { TrainEvent, TrainParams } from "../../src/engine/api/run";
 import { saveTokenizer, trainCharacters } from "../../src/engine/tokenizers";
-import type { RunControl } from "../../src/engine/train/run";
+import type { RunControl } from "../../src/engine/train/control";
 import { ARCHITECTURES } from "./architectures";
 import { temporaryFolder } from "./storedTensors";
 

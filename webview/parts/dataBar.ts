@@ -4,8 +4,7 @@ import { el, fill, setAttr } from "../base/dom";
 import { formatCount, formatValue } from "../base/format";
 import { t } from "../base/strings";
 import { type TableData, toCsv } from "../charts/csv";
-import type { Inspection } from "../trace/inspection";
-import { toJson } from "./tableJson";
+import { type TraceOrigin, toJson } from "./tableJson";
 
 export type Save = (name: string, data: Uint8Array) => void;
 
@@ -14,7 +13,7 @@ export interface DataSource {
   readonly fileName: () => string;
   readonly table: () => TableData | null;
   /** The run that the numbers are from, or the runs that they compare: a JSON file says them. */
-  readonly of?: () => Inspection | readonly Inspection[] | null | undefined;
+  readonly of?: () => TraceOrigin | readonly TraceOrigin[] | null | undefined;
   readonly picture?: () => HTMLCanvasElement | null;
   /** The picture with real text, which every size suits. */
   readonly svg?: () => string | null;

@@ -1,10 +1,16 @@
 /** A table as JSON, in the form that docs/explorer-views.md describes. */
 
+import type { TraceInfo } from "../../src/protocol/traceApi";
 import type { TableData } from "../charts/csv";
-import type { Inspection } from "../trace/inspection";
+
+/** The trace that a table's numbers come from. */
+export interface TraceOrigin {
+  readonly trace: Pick<TraceInfo, "model" | "trace" | "interventions">;
+  readonly source: { readonly text: string };
+}
 
 /** `runs` are those that were looked at. Numbers keep their full precision; JSON has no NaN and no ∞, so these are null. */
-export function toJson({ title, columns, rows, row }: TableData, runs: readonly Inspection[]): string {
+export function toJson({ title, columns, rows, row }: TableData, runs: readonly TraceOrigin[]): string {
   const fields = {
     title,
     runs: runs.map(({ trace: { model, trace, interventions = [] }, source: { text } }) => ({

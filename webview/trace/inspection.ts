@@ -7,7 +7,7 @@ import type { InspectedSource, TraceQuestions } from "../../src/protocol/webview
 import type { Store } from "../base/store";
 import type { Save } from "../parts/dataBar";
 import type { Section } from "../parts/section";
-import type { Shading } from "./attention/shading";
+import type { Shading } from "./attention/layout";
 
 /** One token, layer and head for the whole page; indices of the trace that is shown. */
 export interface Selection {

@@ -9,7 +9,7 @@ import { basename, dirname } from "node:path";
 import { Decoding } from "../../engine/generate/decoding";
 import { generate, TokenCache } from "../../engine/generate/generate";
 import { GREEDY } from "../../engine/generate/sampling";
-import { Tracer } from "../../engine/inspect/trace";
+import { Tracer } from "../../engine/inspect/tracer";
 import { openWeights } from "../../engine/models/folder";
 import { mapWeights } from "../../engine/runtime/weights";
 

@@ -6,7 +6,7 @@ import { stat } from "node:fs/promises";
 import type { TextSource } from "../api/run";
 import { EngineError } from "../errors";
 import { findFiles, nameOf, readError } from "./findFiles";
-import { jsonLines } from "./jsonLines";
+import { jsonLines, type Piece } from "./jsonLines";
 
 /** How files are read. */
 export interface ReadingOptions {
@@ -36,12 +36,6 @@ export interface Corpus {
   stamp(): Promise<string | null>;
   /** A hash of everything that is read. */
   contentHash(options?: ReadProgress): Promise<string>;
-}
-
-/** A piece of a document; `ends`: nothing of the document comes after it. */
-export interface Piece {
-  readonly text: string;
-  readonly ends: boolean;
 }
 
 export interface ReadProgress {

@@ -4,7 +4,8 @@ import { createHash } from "node:crypto";
 import { cutChunks, type Tokenizer, UNKNOWN } from "../tokenizers";
 import { cooperate } from "../tokenizers/cooperate";
 import type { TextPlace } from "../tokenizers/tokenizer";
-import type { Corpus, Piece, ReadProgress } from "./corpus";
+import type { Corpus, ReadProgress } from "./corpus";
+import type { Piece } from "./jsonLines";
 import { type Ids, idArray } from "./tokens";
 
 /** Whether documents are tokenized one by one, and whether each is then followed by EOS where the tokenizer has it. */

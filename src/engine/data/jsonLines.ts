@@ -1,7 +1,12 @@
 /** JSONL: a document in a field of each line. */
 
 import { EngineError } from "../errors";
-import type { Piece } from "./corpus";
+
+/** A part of a document. `ends` marks its last part. */
+export interface Piece {
+  readonly text: string;
+  readonly ends: boolean;
+}
 
 /** UTF-16 units of a line; a longer one is no line but a file of another kind. */
 const LONGEST_LINE = 1 << 28;

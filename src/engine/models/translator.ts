@@ -22,8 +22,7 @@ import { sourceSpans, TranslationTracer, targetSpans } from "../inspect/translat
 import { ENCODER } from "../nn/params";
 import { chooseDevice } from "../runtime/devices";
 import type { DeviceWeights } from "../runtime/weights";
-import { SENTENCE } from "../tokenizers";
-import { sentenceIds } from "../train/translation";
+import { SENTENCE, sentenceIds } from "../tokenizers";
 import { openTranslation, type Translation } from "./folder";
 import { type Inspection, loadWeights, residualNorms } from "./loaded";
 

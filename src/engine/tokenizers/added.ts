@@ -1,7 +1,19 @@
 /** Added tokens: texts that are one token wherever they occur, found before the model sees the rest. */
 
 import { damaged, shown } from "./refusals";
-import type { AddedToken } from "./tokenizer";
+
+export interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  readonly special: boolean;
+  /** Whether it takes the white space before it, or after it. */
+  readonly lstrip?: boolean;
+  readonly rstrip?: boolean;
+  /** Whether it counts only where no word goes on before or after it. */
+  readonly singleWord?: boolean;
+  /** Whether it is looked for in the normalized text. */
+  readonly normalized?: boolean;
+}
 
 /** A part of a text: an added token with the white space it takes, or what is between two. */
 export interface Part {

@@ -7,8 +7,8 @@
 
 import { bytesToCharacters, charactersToBytes } from "./bytes";
 import { cached, idTable, merger, remembered } from "./merges";
+import { type Merge, type TokenModel, UNKNOWN } from "./model";
 import { BYTE_LEVEL, type Split, splitsDivide, splitText } from "./splits";
-import { type Merge, type TokenModel, UNKNOWN } from "./tokenizer";
 import { nextPlace } from "./vocabulary";
 
 const utf8 = new TextEncoder();

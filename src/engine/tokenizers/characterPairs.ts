@@ -8,9 +8,9 @@
 
 import type { TokenSpan } from "../api/tokens";
 import { cached, idTable, merger, remembered } from "./merges";
+import { type Merge, type TokenModel, UNKNOWN } from "./model";
 import { unsupported } from "./refusals";
 import { type Split, splitsDivide, splitText } from "./splits";
-import { type Merge, type TokenModel, UNKNOWN } from "./tokenizer";
 import { nextPlace } from "./vocabulary";
 
 const utf8 = new TextEncoder();

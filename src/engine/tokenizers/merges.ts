@@ -1,8 +1,8 @@
 /** The merges of byte-pair encoding: which two neighbors become one token, and which pair comes before which. */
 
 import { Heap } from "./heap";
+import type { Merge } from "./model";
 import { damaged, shown } from "./refusals";
-import type { Merge } from "./tokenizer";
 
 /** The ids of tokens by what the vocabulary calls them. Gaps in a vocabulary are empty and stand for no text. */
 export function idTable(vocabulary: readonly string[]): Map<string, number> {

@@ -9,6 +9,13 @@ const SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"] as const;
 /** Their ids, the same in every such tokenizer. */
 export const SENTENCE = { padId: 0, bosId: 1, eosId: 2, unkId: 3 } as const;
 
+/** Ids of a sentence between BOS and EOS; runs of white space count as one space. */
+export const sentenceIds = (tokenizer: Tokenizer, text: string): number[] => [
+  SENTENCE.bosId,
+  ...tokenizer.encode(text.trim().replace(/\s+/gu, " ")),
+  SENTENCE.eosId,
+];
+
 /** White space is as between the words of a sentence. */
 const ONE_LINE = [
   ...["\n", "\r", "\t", "  "].map((space) => ({ type: "Replace", pattern: { String: space }, content: " " })),

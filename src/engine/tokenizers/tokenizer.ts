@@ -9,50 +9,10 @@
 import type { TokenizerKind } from "../api/model";
 import type { TokenSpan } from "../api/tokens";
 import { EngineError } from "../errors";
-import { AddedTokens } from "./added";
+import { type AddedToken, AddedTokens } from "./added";
+import { type Cuts, type TokenModel, UNKNOWN } from "./model";
 import { type Aligned, applySteps, localPair, originalPlace, type Place, type Step } from "./normalize";
 import { nextPlace } from "./vocabulary";
-
-/** The id of a character that the vocabulary does not have and has no unknown token for. */
-export const UNKNOWN = -1;
-
-/** Two tokens that become one. */
-export type Merge = readonly [left: string, right: string];
-
-/** Where a text may be cut so that the tokens of the parts are the tokens of the whole. */
-export interface Cuts {
-  /** The first such place at or after `from`; the text's length where there is none. */
-  next(text: string, from: number): number;
-}
-
-/** What one kind of tokenizer does with text in which no added token occurs and no surrogate is alone. */
-export interface TokenModel extends Cuts {
-  readonly kind: TokenizerKind;
-  /** By id, as tokenizer.json writes them. */
-  readonly vocabulary: readonly string[];
-  /** Of byte pairs, those learned first before the others; the other kinds have none. */
-  readonly merges: readonly Merge[];
-  /** The bytes a token stands for. */
-  bytes(id: number): Uint8Array;
-  /** Appends the ids; `UNKNOWN` where there is none. */
-  encode(text: string, ids: number[]): void;
-  count(text: string): number;
-  /** Appends the spans, `start` and `end` counted from `offset`. */
-  spans(text: string, offset: number, spans: TokenSpan[]): void;
-}
-
-export interface AddedToken {
-  readonly id: number;
-  readonly content: string;
-  readonly special: boolean;
-  /** Whether it takes the white space before it, or after it. */
-  readonly lstrip?: boolean;
-  readonly rstrip?: boolean;
-  /** Whether it counts only where no word goes on before or after it. */
-  readonly singleWord?: boolean;
-  /** Whether it is looked for in the normalized text. */
-  readonly normalized?: boolean;
-}
 
 /** What an imported tokenizer does to a text before its model sees it. */
 export interface TextRules {
@@ -296,11 +256,6 @@ function backThrough(seen: Aligned, made: Aligned, innerStart: number, outerStar
   const inner = originalPlace(seen, i, j);
   const outer = originalPlace(made, innerStart + inner.start, innerStart + inner.end);
   return { start: outerStart + outer.start, end: outerStart + outer.end };
-}
-
-/** A token that is written as the text it stands for. */
-export function textSpan(id: number, text: string, start: number, special = false): TokenSpan {
-  return { id, token: text, start, end: start + text.length, special, bytes: utf8.encode(text) };
 }
 
 /** Surrogates that are alone have no UTF-8; they count as U+FFFD, which is as long in UTF-16. */

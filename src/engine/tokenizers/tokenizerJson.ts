@@ -3,20 +3,14 @@
  * is checked where it is read, and what is not supported is named.
  */
 
+import type { AddedToken } from "./added";
 import { bytePairModel } from "./bytePairs";
 import { characterPairModel } from "./characterPairs";
+import type { Merge, TokenModel } from "./model";
 import { parseNormalizer } from "./normalize";
 import { DEEPEST, damaged, shown, unsupported } from "./refusals";
 import { parsePreTokenizer } from "./splits";
-import {
-  type AddedToken,
-  createTokenizer,
-  type Merge,
-  type TextRules,
-  type Tokenizer,
-  type TokenizerSource,
-  type TokenModel,
-} from "./tokenizer";
+import { createTokenizer, type TextRules, type Tokenizer, type TokenizerSource } from "./tokenizer";
 import { characterModel, WORD_PATTERN, wordModel } from "./vocabulary";
 
 type Json = Readonly<Record<string, unknown>>;

@@ -5,8 +5,9 @@ import { bytePairModel } from "./bytePairs";
 import { BYTE_CHARACTERS } from "./bytes";
 import { cooperate } from "./cooperate";
 import { Heap } from "./heap";
+import type { Cuts, Merge } from "./model";
 import { BYTE_PAIR_CUT, BYTE_PAIR_PATTERN } from "./splits";
-import { type Cuts, createTokenizer, type Merge, type Tokenizer, type TokenizerFrame } from "./tokenizer";
+import { createTokenizer, type Tokenizer, type TokenizerFrame } from "./tokenizer";
 import { characterModel, nextMatch, WORD_PATTERN, wordModel } from "./vocabulary";
 
 export type TextChunks = Iterable<string> | AsyncIterable<string>;

@@ -2,8 +2,7 @@
 
 import type { TokenizerKind } from "../api/model";
 import { idTable } from "./merges";
-import type { TokenModel } from "./tokenizer";
-import { textSpan, UNKNOWN } from "./tokenizer";
+import { type TokenModel, textSpan, UNKNOWN } from "./model";
 
 const utf8 = new TextEncoder();
 

@@ -22,10 +22,10 @@ import type { Model } from "../models/folder";
 import { asGpt2 } from "../models/gpt2";
 import { classicDecoder, type DecoderConfig, encoderDecoder, type ModelConfig } from "../nn/config";
 import type { FineTuning, PairsData, Preset, SentencesData, TextData } from "../presets/presets";
-import { adderTokenizer, type Tokenizer, trainSentences } from "../tokenizers";
+import { adderTokenizer, sentenceIds, type Tokenizer, trainSentences } from "../tokenizers";
+import type { RunControl } from "./control";
 import { adderTrainingData, sentenceData, type TrainingData, textData } from "./data";
-import type { RunControl } from "./run";
-import { sentenceIds, translationData } from "./translation";
+import { translationData } from "./translation";
 
 /** What a run learns from and with, and what is made of it. */
 export interface Material {

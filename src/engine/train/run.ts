@@ -15,7 +15,6 @@ import type {
   RunWarning,
   Settings,
   TrainConfig,
-  TrainEvent,
   TrainParams,
   TrainResult,
 } from "../api/run";
@@ -34,6 +33,7 @@ import { versions } from "../runtime/versions";
 import type { DeviceWeights } from "../runtime/weights";
 import { OPTIMIZER_FILE } from "../weights";
 import { taskScore } from "./accuracy";
+import type { RunControl } from "./control";
 import type { TrainingData } from "./data";
 import { divergenceWatch, requireNumbers } from "./divergence";
 import { fineTuningOf } from "./fineTune";
@@ -57,14 +57,6 @@ import { learningRate } from "./schedules";
 import { createStepper, freshState, type Stepper, type TrainState } from "./stepper";
 import { adaptersOf, type Trained, wholeModel } from "./trained";
 import { updateRatios } from "./updates";
-
-export interface RunControl {
-  /** Stops the run; what was learned is kept. */
-  readonly signal: AbortSignal;
-  /** Answers when the run may go on. */
-  readonly whilePaused: () => Promise<void>;
-  readonly report: (event: TrainEvent) => void;
-}
 
 /** Trains a new model into a new folder. */
 export async function train(run: TrainParams, control: RunControl): Promise<TrainResult> {

@@ -10,7 +10,7 @@
 import { type PairSplits, type SentencePair, shuffled } from "../data/pairs";
 import { EngineError } from "../errors";
 import { paddingMask, sourceBatch } from "../nn/encoderDecoder";
-import { SENTENCE, type Tokenizer } from "../tokenizers";
+import { SENTENCE, sentenceIds, type Tokenizer } from "../tokenizers";
 import type { HeldOutBatch, TrainingData } from "./data";
 
 export interface TranslationTokenizers {
@@ -23,13 +23,6 @@ export interface TokenPair {
   readonly source: readonly number[];
   readonly target: readonly number[];
 }
-
-/** Ids of a sentence between BOS and EOS. How its words are set apart is no part of it. */
-export const sentenceIds = (tokenizer: Tokenizer, text: string): number[] => [
-  SENTENCE.bosId,
-  ...tokenizer.encode(text.trim().replace(/\s+/gu, " ")),
-  SENTENCE.eosId,
-];
 
 export interface TranslationShape {
   readonly batchSize: number;

@@ -9,7 +9,7 @@ import { realpath } from "node:fs/promises";
 import { type PickleWorld, unpickle } from "./pickle";
 import { damaged, isCounts, quoted, readBytes, withFile } from "./reading";
 import { type DType, ELEMENT_BYTES } from "./safetensors";
-import type { StoredTensor, StoredTensors } from "./stored";
+import type { StoredTensor, StoredTensors } from "./storedTensor";
 import { readZip, startOf } from "./zip";
 
 /** What the pickle takes by its key; several tensors may share one. */

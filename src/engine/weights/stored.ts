@@ -11,24 +11,10 @@ import { codeOf, readError } from "./files";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./halves";
 import { openPytorchBin } from "./pytorchBin";
 import { damaged, isObject, quoted, readBytes, takeBytes, takeFloats, withFile } from "./reading";
-import { type DType, ELEMENT_BYTES, readHeader } from "./safetensors";
+import { ELEMENT_BYTES, readHeader } from "./safetensors";
+import type { StoredDType, StoredTensor, StoredTensors } from "./storedTensor";
 
-/** As safetensors names them. */
-export type StoredDType = DType;
-
-export interface StoredTensor {
-  readonly name: string;
-  readonly dtype: StoredDType;
-  readonly shape: readonly number[];
-  /** Absolute, with links followed; the tensor's bytes are `[offset, offset + length)` of it, little endian, in C order. */
-  readonly file: string;
-  readonly offset: number;
-  readonly length: number;
-  /** In elements; only where the elements are not in C order, as some .bin files have them. */
-  readonly strides?: readonly number[];
-}
-
-export type StoredTensors = ReadonlyMap<string, StoredTensor>;
+export type { StoredDType, StoredTensor, StoredTensors } from "./storedTensor";
 
 /** Where weights may be, the best first, and what reads them. */
 const CONTAINERS: readonly (readonly [file: string, read: (path: string) => Promise<StoredTensors>])[] = [

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exportModel } from "../../../src/engine/export";
-import { Tracer } from "../../../src/engine/inspect/trace";
+import { Tracer } from "../../../src/engine/inspect/tracer";
 import { toConfigJson } from "../../../src/engine/models/decoderLab";
 import { openModel, openWeights } from "../../../src/engine/models/folder";
 import { type ClassicConfig, classicDecoder } from "../../../src/engine/nn/config";

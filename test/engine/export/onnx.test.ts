@@ -6,7 +6,7 @@ import type { InferenceSession } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exportModel } from "../../../src/engine/export";
 import { planOnnx } from "../../../src/engine/export/onnxModel";
-import { Tracer } from "../../../src/engine/inspect/trace";
+import { Tracer } from "../../../src/engine/inspect/tracer";
 import { exportNames } from "../../../src/engine/models/family";
 import { openWeights } from "../../../src/engine/models/folder";
 import { paramSpecs } from "../../../src/engine/nn/params";

@@ -9,7 +9,7 @@ import {
   windowStart,
 } from "../../../src/engine/generate/generate";
 import { argMax, GREEDY, softmax } from "../../../src/engine/generate/sampling";
-import { Tracer } from "../../../src/engine/inspect/trace";
+import { Tracer } from "../../../src/engine/inspect/tracer";
 import type { DecoderConfig } from "../../../src/engine/nn/config";
 import { Session } from "../../../src/engine/runtime/session";
 import { placeWeights } from "../../../src/engine/runtime/weights";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Decoding, decodeGraph } from "../../../src/engine/generate/decoding";
 import { TokenCache } from "../../../src/engine/generate/generate";
-import { Tracer, traceGraph } from "../../../src/engine/inspect/trace";
+import { Tracer, traceGraph } from "../../../src/engine/inspect/tracer";
 import { lower } from "../../../src/engine/runtime/lower";
 import { Session } from "../../../src/engine/runtime/session";
 import { paramInputs } from "../../helpers/graphs";

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { Attention } from "../../../src/engine/inspect/attention";
-import { Tracer, type TraceScope, type TraceValue } from "../../../src/engine/inspect/trace";
+import type { TraceValue } from "../../../src/engine/inspect/trace";
+import { Tracer, type TraceScope } from "../../../src/engine/inspect/tracer";
 import { TranslationTracer } from "../../../src/engine/inspect/translation";
 import { type DecoderConfig, encoderDecoder } from "../../../src/engine/nn/config";
 import { initParams } from "../../../src/engine/nn/params";

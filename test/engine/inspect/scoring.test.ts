@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { Scorer } from "../../../src/engine/inspect/scoring";
-import { Tracer, type TraceValue } from "../../../src/engine/inspect/trace";
+import type { TraceValue } from "../../../src/engine/inspect/trace";
+import { Tracer } from "../../../src/engine/inspect/tracer";
 import { modernConfig, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
 
 for (const [name, cfg] of [

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { Readout } from "../../../src/engine/inspect/readout";
 import { type ScoredTokens, Surprising, surprisalOf, windowsOf } from "../../../src/engine/inspect/surprisal";
-import { Tracer, type TraceValue } from "../../../src/engine/inspect/trace";
+import type { TraceValue } from "../../../src/engine/inspect/trace";
+import { Tracer } from "../../../src/engine/inspect/tracer";
 import type { DecoderConfig } from "../../../src/engine/nn/config";
 import { createTokenizer } from "../../../src/engine/tokenizers/tokenizer";
 import { characterModel } from "../../../src/engine/tokenizers/vocabulary";

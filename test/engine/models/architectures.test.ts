@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Decoding } from "../../../src/engine/generate/decoding";
 import { TokenCache } from "../../../src/engine/generate/generate";
-import { Tracer } from "../../../src/engine/inspect/trace";
+import { Tracer } from "../../../src/engine/inspect/tracer";
 import { knownModelTypes } from "../../../src/engine/models/families";
 import { openWeights } from "../../../src/engine/models/folder";
 import { mapWeights, placeWeights } from "../../../src/engine/runtime/weights";

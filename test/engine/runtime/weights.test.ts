@@ -2,7 +2,7 @@ import { rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Decoding } from "../../../src/engine/generate/decoding";
-import { Tracer } from "../../../src/engine/inspect/trace";
+import { Tracer } from "../../../src/engine/inspect/tracer";
 import type { DecoderConfig } from "../../../src/engine/nn/config";
 import { initParams, type Params, paramSpecs } from "../../../src/engine/nn/params";
 import { type DeviceWeights, mapWeights, placeWeights, type StoredWeights } from "../../../src/engine/runtime/weights";

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import type { TrainParams } from "../../../src/engine/api/run";
-import { Tracer } from "../../../src/engine/inspect/trace";
+import { Tracer } from "../../../src/engine/inspect/tracer";
 import { openModel, openWeights, readParams } from "../../../src/engine/models/folder";
 import { LoadedModel } from "../../../src/engine/models/loaded";
 import { FINE_TUNING } from "../../../src/engine/presets/presets";

@@ -4,7 +4,8 @@
  */
 
 import type { TrainParams } from "../../../src/engine/api/run";
-import { type RunControl, resume, train } from "../../../src/engine/train/run";
+import type { RunControl } from "../../../src/engine/train/control";
+import { resume, train } from "../../../src/engine/train/run";
 
 const run = JSON.parse(process.argv[2] ?? "") as TrainParams;
 const control: RunControl = {

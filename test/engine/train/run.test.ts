@@ -6,8 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StepReport, TrainEvent, TrainParams } from "../../../src/engine/api/run";
 import { openModel, readParams } from "../../../src/engine/models/folder";
 import { LoadedModel } from "../../../src/engine/models/loaded";
+import type { RunControl } from "../../../src/engine/train/control";
 import { evaluateModel } from "../../../src/engine/train/evaluate";
-import { branch, type RunControl, resume, train } from "../../../src/engine/train/run";
+import { branch, resume, train } from "../../../src/engine/train/run";
 import { checkpointsOf } from "../../../src/engine/train/runFolder";
 import { largestDifference } from "../../helpers/tinyModel";
 

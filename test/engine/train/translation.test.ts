@@ -8,8 +8,9 @@ import { splitPairs } from "../../../src/engine/data/pairs";
 import { openModel, openTranslation } from "../../../src/engine/models/folder";
 import { LoadedTranslator } from "../../../src/engine/models/translator";
 import { SENTENCE, trainSentences } from "../../../src/engine/tokenizers";
+import type { RunControl } from "../../../src/engine/train/control";
 import { evaluateModel } from "../../../src/engine/train/evaluate";
-import { type RunControl, resume, train } from "../../../src/engine/train/run";
+import { resume, train } from "../../../src/engine/train/run";
 import { translationData } from "../../../src/engine/train/translation";
 import { readTensors } from "../../../src/engine/weights";
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { Tracer } from "../../../src/engine/inspect/trace";
+import { Tracer } from "../../../src/engine/inspect/tracer";
 import type { TraceInfo } from "../../../src/protocol/engineApi";
 import {
   type AttentionValue,

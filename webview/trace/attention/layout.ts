@@ -318,3 +318,14 @@ export function shades(row: Float64Array, scale: Scale): Float32Array {
   const largest = shown.reduce((max, x) => Math.max(max, x), 0) || 1;
   return shown.map((x) => x / largest);
 }
+
+/** Whether the editor's text is shaded, and by what. */
+export interface Shading {
+  readonly on: boolean;
+  /** By the mean over the layer's heads instead of by the selected head. */
+  readonly mean: boolean;
+  /** "withoutFirst" leaves the first token, which often takes most, out of it. */
+  readonly scale: Scale;
+}
+
+export const NO_SHADING: Shading = { on: false, mean: false, scale: "linear" };

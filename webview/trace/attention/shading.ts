@@ -3,18 +3,7 @@
 import type { Store } from "../../base/store";
 import type { Inspection, Selection } from "../inspection";
 import { matrixOf } from "../inspection";
-import { attentionKinds, meanOf, patternRow, type Scale, scoreRule, shades } from "./layout";
-
-/** Whether the editor's text is shaded, and by what. */
-export interface Shading {
-  readonly on: boolean;
-  /** By the mean over the layer's heads instead of by the selected head. */
-  readonly mean: boolean;
-  /** "withoutFirst" leaves the first token, which often takes most, out of it. */
-  readonly scale: Scale;
-}
-
-export const NO_SHADING: Shading = { on: false, mean: false, scale: "linear" };
+import { attentionKinds, meanOf, patternRow, type Shading, scoreRule, shades } from "./layout";
 
 export interface AttentionShading {
   /** Another run; of a translator's, whose text is not the editor's, nothing is shaded. */

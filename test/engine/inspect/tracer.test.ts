@@ -1,5 +1,6 @@
 import { expect, test, vi } from "vitest";
-import { Tracer, type TraceScope, type TraceValue } from "../../../src/engine/inspect/trace";
+import type { TraceValue } from "../../../src/engine/inspect/trace";
+import { Tracer, type TraceScope } from "../../../src/engine/inspect/tracer";
 import { Session } from "../../../src/engine/runtime/session";
 import { placeWeights } from "../../../src/engine/runtime/weights";
 import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
