@@ -25,7 +25,7 @@ async function noticeOf(name: string): Promise<string> {
   const dir = inRoot("node_modules", name);
   const { version, license, repository } = JSON.parse(await readFile(join(dir, "package.json"), "utf8"));
   const source = String(repository?.url ?? repository ?? "").replace(/^git\+/, "");
-  const file = (await readdir(dir)).find((entry) => /^licen[cs]e(\.|$)/i.test(entry));
+  const file = (await readdir(dir)).find((entry) => /^licen[cs]e\b/i.test(entry));
   // Some packages name their license and leave its text in their repository.
   const text = file ? `\n\`\`\`\n${(await readFile(join(dir, file), "utf8")).trim()}\n\`\`\`\n` : "";
   return `## ${name} ${version}\n\n${[license, source].filter(Boolean).join(", ")}\n${text}`;

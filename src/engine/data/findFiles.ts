@@ -1,24 +1,25 @@
-/** The text files that somebody means: by name, in a folder, or by a pattern. */
+/** Finds the text files of a path, of a folder, or of a shell pattern. */
 
 import { open, readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import ignore, { type Ignore } from "ignore";
+import picomatch from "picomatch";
 import { EngineError } from "../errors";
 import { codeOf } from "../weights/files";
-import { globPattern, type IgnoreRule, isIgnored, parseIgnoreFile } from "./globs";
 
 export interface FoundFiles {
-  /** In order: as they were named, those of a folder or a pattern by name. */
+  /** In the order of the given paths; the files of a folder or pattern in the order of their names. */
   readonly paths: readonly string[];
-  /** How many files were left out because they are not text. */
+  /** Number of files that were skipped because they are not text. */
   readonly skipped: number;
 }
 
-/** How much of a file decides whether it is text. */
+/** The first bytes of a file decide whether it is text. */
 const HEAD = 64 * 1024;
-/** Folders that hold what others made. */
-const LEFT_OUT = new Set(["node_modules", "__pycache__"]);
+/** Folders with generated files or other people's code. */
+const SKIPPED_FOLDERS = new Set(["node_modules", "__pycache__"]);
 
-/** Finds the text files of paths and patterns; `gitignore`: without what git is told to ignore, unless it is named. */
+/** Finds the text files of paths and patterns. `gitignore` skips files that git ignores, unless they are named. */
 export async function findFiles(paths: readonly string[], { gitignore }: { gitignore: boolean }): Promise<FoundFiles> {
   const found = await Promise.all(paths.map((path) => filesOf(path, gitignore)));
   return {
@@ -29,7 +30,7 @@ export async function findFiles(paths: readonly string[], { gitignore }: { gitig
 
 async function filesOf(path: string, gitignore: boolean): Promise<FoundFiles> {
   const entry = await stat(path).catch((error) => {
-    // A file may have such a name; what has not is a pattern.
+    // An existing file may have such a name; otherwise it is a pattern.
     if (codeOf(error) === "ENOENT" && /[*?[{]/.test(path)) return null;
     throw readError(error, path);
   });
@@ -37,11 +38,11 @@ async function filesOf(path: string, gitignore: boolean): Promise<FoundFiles> {
   if (entry.isDirectory()) {
     const found = await textOf(filesBelow(await folder(path, gitignore)));
     if (found.paths.length > 0) return found;
-    throw new EngineError("data", `The folder ${path} has no text files${among(found)}; choose one that has.`);
+    throw new EngineError("data", `The folder ${path} has no text files${notTextNote(found)}; choose another folder.`);
   }
-  // A pipe may never answer, and a device never end.
+  // Reading a pipe may block forever, and a device may never end.
   if (!entry.isFile()) throw new EngineError("data", `${path} is neither a file nor a folder; choose a text file.`);
-  const problem = await notText(path);
+  const problem = await textProblem(path);
   if (problem) throw new EngineError("data", `${path} ${problem}; choose a text file.`);
   return { paths: [path], skipped: 0 };
 }
@@ -50,54 +51,78 @@ async function filesOfPattern(path: string, gitignore: boolean): Promise<FoundFi
   const names = path.split(sep);
   const first = names.findIndex((name) => /[*?[{]/.test(name));
   const base = resolve(names.slice(0, first).join(sep) + sep);
-  const pattern = globPattern(names.slice(first).join("/"));
-  const isMeant = (file: string) => pattern.test(relative(base, file).split(sep).join("/"));
-  const found = await textOf(filesBelow(await folder(base, gitignore)), isMeant);
+  const matches = globMatcher(names.slice(first).join("/"));
+  const isMatch = (file: string) => matches(relative(base, file).split(sep).join("/"));
+  const found = await textOf(filesBelow(await folder(base, gitignore)), isMatch);
   if (found.paths.length > 0) return found;
-  throw new EngineError("data", `No text file matches ${path}${among(found)}; choose another pattern.`);
+  throw new EngineError("data", `No text file matches ${path}${notTextNote(found)}; choose another pattern.`);
 }
 
-const among = ({ skipped }: FoundFiles) =>
+/** Tests whole paths, with "/" between names, against a shell pattern with `*`, `**`, `?`, `[a-z]`, `[!a]` and `{a,b}`. */
+export function globMatcher(glob: string): (path: string) => boolean {
+  // picomatch treats these characters as a regular expression or as quotes; in a file name they stand for themselves.
+  const escaped = glob.replace(/\\.|[()|+$"]/gsu, (piece) => (piece.startsWith("\\") ? piece : `\\${piece}`));
+  const isMatch = picomatch(escaped, {
+    dot: true,
+    nonegate: true,
+    noextglob: true,
+    posix: true,
+    windows: false,
+    flags: "s",
+  });
+  return (path) => isMatch(path);
+}
+
+const notTextNote = ({ skipped }: FoundFiles) =>
   skipped === 0 ? "" : ` (${skipped} ${skipped === 1 ? "file is" : "files are"} not text)`;
 
-async function textOf(files: AsyncIterable<string>, isMeant = (_file: string) => true): Promise<FoundFiles> {
+async function textOf(files: AsyncIterable<string>, isMatch = (_file: string) => true): Promise<FoundFiles> {
   const paths: string[] = [];
   let skipped = 0;
   for await (const file of files) {
-    if (!isMeant(file)) continue;
-    if (await notText(file)) skipped++;
+    if (!isMatch(file)) continue;
+    if (await textProblem(file)) skipped++;
     else paths.push(file);
   }
   return { paths, skipped };
 }
 
-/** A folder with the rules for what is in it: those of the folders above first. */
-interface Folder {
-  readonly path: string;
-  readonly rules: readonly { readonly base: string; readonly rules: readonly IgnoreRule[] }[] | null;
+interface IgnoreFile {
+  readonly base: string;
+  readonly rules: Ignore;
 }
 
-/** Rules count from the repository's root on; where there is no repository, from the folder itself. */
+/** A folder with the `.gitignore` files that apply in it, outermost first; null where they are not used. */
+interface Folder {
+  readonly path: string;
+  readonly ignores: readonly IgnoreFile[] | null;
+}
+
+/** The folder with the `.gitignore` files from the root of its repository on, or only its own outside a repository. */
 async function folder(path: string, gitignore: boolean): Promise<Folder> {
-  if (!gitignore) return { path, rules: null };
+  if (!gitignore) return { path, ignores: null };
   const above = [resolve(path)];
-  for (let at = above[0] as string; !(await isThere(join(at, ".git"))); ) {
-    if (dirname(at) === at) return withRules({ path, rules: [] });
+  for (let at = above[0] as string; !(await exists(join(at, ".git"))); ) {
+    if (dirname(at) === at) return withOwnRules({ path, ignores: [] });
     at = dirname(at);
     above.unshift(at);
   }
-  let within: Folder = { path, rules: [] };
-  for (const each of above) within = { path, rules: (await withRules({ path: each, rules: within.rules })).rules };
-  return within;
+  let { ignores }: Folder = { path, ignores: [] };
+  for (const each of above) ({ ignores } = await withOwnRules({ path: each, ignores }));
+  // A .gitignore that ignores the chosen folder itself says nothing about the files in it.
+  const applies = (file: IgnoreFile) => file.base === resolve(path) || !isIgnored({ ignores: [file] }, path, true);
+  return { path, ignores: ignores?.filter(applies) ?? null };
 }
 
-async function withRules({ path, rules }: Folder): Promise<Folder> {
-  if (rules === null) return { path, rules };
+async function withOwnRules({ path, ignores }: Folder): Promise<Folder> {
+  if (ignores === null) return { path, ignores };
   const text = await readFile(join(path, ".gitignore"), "utf8").catch(() => "");
-  return { path, rules: text === "" ? rules : [...rules, { base: resolve(path), rules: parseIgnoreFile(text) }] };
+  return { path, ignores: text === "" ? ignores : [...ignores, { base: resolve(path), rules: ignoreRules(text) }] };
 }
 
-const isThere = (path: string) =>
+export const ignoreRules = (gitignore: string): Ignore => ignore({ ignorecase: false }).add(gitignore);
+
+const exists = (path: string) =>
   stat(path).then(
     () => true,
     () => false,
@@ -108,26 +133,27 @@ async function* filesBelow(dir: Folder): AsyncGenerator<string> {
     throw readError(error, dir.path);
   });
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (entry.name.startsWith(".") || LEFT_OUT.has(entry.name)) continue;
+    if (entry.name.startsWith(".") || SKIPPED_FOLDERS.has(entry.name)) continue;
     const path = join(dir.path, entry.name);
-    if (isLeftOut(dir, path, entry.isDirectory())) continue;
-    // Links are not followed: they may lead in circles.
-    if (entry.isDirectory()) yield* filesBelow(await withRules({ path, rules: dir.rules }));
+    if (isIgnored(dir, path, entry.isDirectory())) continue;
+    // Symbolic links may form a cycle, so they are skipped.
+    if (entry.isDirectory()) yield* filesBelow(await withOwnRules({ path, ignores: dir.ignores }));
     else if (entry.isFile()) yield path;
   }
 }
 
-/** The rules of the folder nearest to a path come before those further up. */
-function isLeftOut({ rules }: Folder, path: string, isFolder: boolean): boolean {
-  for (const { base, rules: own } of rules?.toReversed() ?? []) {
-    const ignored = isIgnored(own, relative(base, resolve(path)).split(sep).join("/"), isFolder);
-    if (ignored !== null) return ignored;
+/** The innermost `.gitignore` with a rule for a path decides. */
+function isIgnored({ ignores }: Pick<Folder, "ignores">, path: string, isFolder: boolean): boolean {
+  for (const { base, rules } of ignores?.toReversed() ?? []) {
+    const name = relative(base, resolve(path)).split(sep).join("/");
+    const { ignored, unignored } = rules.test(isFolder ? `${name}/` : name);
+    if (ignored || unignored) return ignored;
   }
   return false;
 }
 
-/** Why a file is not UTF-8 text, by its beginning; null where it is. An empty file is text. */
-async function notText(path: string): Promise<string | null> {
+/** Why the beginning of a file is not UTF-8 text; null if it is. An empty file is text. */
+async function textProblem(path: string): Promise<string | null> {
   const file = await open(path, "r").catch((error) => {
     throw readError(error, path);
   });
@@ -137,7 +163,7 @@ async function notText(path: string): Promise<string | null> {
     const isUtf16 = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
     if (isUtf16) return "is UTF-16; save it as UTF-8 first";
     if (head.includes(0)) return "is a binary file";
-    // As a stream: the last character may go on after the head.
+    // Streaming, because the head may end inside a character.
     new TextDecoder("utf-8", { fatal: true }).decode(head, { stream: true });
     return null;
   } catch (error) {
@@ -148,16 +174,20 @@ async function notText(path: string): Promise<string | null> {
   }
 }
 
-/** What to call the chosen paths in a message. */
+/** Name of the chosen paths for messages. */
 export const nameOf = (paths: readonly string[]): string =>
   paths.length === 1 ? basename(paths[0] as string) : `${paths.length} files and folders`;
 
-/** An error of reading a text as the user is told it. */
+/** An error of reading a file, with a message for the user where the cause is known. */
 export function readError(error: unknown, path: string): unknown {
   const code = codeOf(error);
-  if (code === "ENOENT") return new EngineError("data", `${path} does not exist; choose a file or a folder that does.`);
+  if (code === "ENOENT") return new EngineError("data", `${path} does not exist; choose an existing file or folder.`);
   if (code === "EACCES" || code === "EPERM")
-    return new EngineError("data", `${path} may not be read; change its permissions or leave it out.`);
-  if (code === "ENOTDIR") return new EngineError("data", `${path} lies below a file, not a folder; choose another.`);
+    return new EngineError(
+      "data",
+      `${path} cannot be read (permission denied); change its permissions or leave it out.`,
+    );
+  if (code === "ENOTDIR")
+    return new EngineError("data", `${path} is inside a file, not a folder; choose another path.`);
   return error;
 }

@@ -185,10 +185,10 @@ describe("says in a sentence that", () => {
   test("a folder has no text, a path does not exist, nothing was chosen", async () => {
     await write("pictures/a.png", Uint8Array.of(0, 1));
     await expect(open(join(root, "pictures"))).rejects.toThrow(
-      /pictures has no text files \(1 file is not text\); choose one that has\.$/,
+      /pictures has no text files \(1 file is not text\); choose another folder\.$/,
     );
     await expect(open(join(root, "nowhere"))).rejects.toThrow(
-      /nowhere does not exist; choose a file or a folder that does\.$/,
+      /nowhere does not exist; choose an existing file or folder\.$/,
     );
     await expect(open()).rejects.toThrow("Nothing was chosen");
   });
@@ -198,7 +198,7 @@ describe("says in a sentence that", () => {
     async () => {
       const path = await write("secret.txt", "text");
       await chmod(path, 0);
-      await expect(open(path)).rejects.toThrow(/may not be read/);
+      await expect(open(path)).rejects.toThrow(/cannot be read \(permission denied\)/);
     },
   );
 });
