@@ -155,6 +155,6 @@ test("why this completion leads from the ghost text to the steps that wrote it",
   await workbench.runCommand("Decoder Lab: Why This Completion?");
   const explorer = await workbench.webview("Model Explorer");
   const said = explorer.getByText(/^The completion was/);
-  await said.filter({ hasText: "These steps wrote the same" }).waitFor();
+  await said.filter({ hasText: "These steps generated the same" }).waitFor();
   expect((await said.innerText()).replaceAll("·", " ")).toContain(ghost);
 });

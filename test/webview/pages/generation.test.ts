@@ -50,7 +50,7 @@ describeExplorer((opened) => {
     await shown.getByRole("button", { name: "Hide table" }).click();
 
     // Two steps on, the second choice instead.
-    await shown.getByRole("listbox", { name: "Written tokens" }).getByRole("option", { selected: true }).focus();
+    await shown.getByRole("listbox", { name: "Generated tokens" }).getByRole("option", { selected: true }).focus();
     await page.keyboard.press("ArrowRight");
     await page.keyboard.press("ArrowRight");
     await shown.getByRole("heading", { name: /^Step 3/ }).waitFor();
@@ -67,7 +67,7 @@ describeExplorer((opened) => {
       count: 1,
     });
     await shown.getByRole("button", { name: "Open this text in all views" }).click();
-    await shown.getByText("the step that is looked at is the selected token").waitFor();
+    await shown.getByText("The step that is shown is the selected token").waitFor();
     const run = await page.getByRole("textbox", { name: "Prompt" }).inputValue();
     expect(run.endsWith(branch.text)).toBe(true);
     await expect.poll(() => live.selected.at(-1)?.token).toBe(prompt.length + 2);
@@ -89,8 +89,8 @@ describeExplorer((opened) => {
     const completion = { prompt, ids: made.ids, shown: made.text, sampling };
     await tab("Generation").click();
     await live.show(BUNDLED, text, completion);
-    await page.getByText("These steps wrote the same 6 tokens.").waitFor();
+    await page.getByText("These steps generated the same 6 tokens.").waitFor();
     await live.show(BUNDLED, text, { ...completion, ids: made.ids.map((id, i) => (i === 3 ? id ^ 1 : id)) });
-    await page.getByText("These steps differ from it after 3 of its 6 tokens").waitFor();
+    await page.getByText("These steps differ after 3 of its 6 tokens").waitFor();
   });
 });

@@ -1,4 +1,4 @@
-/** The branches of a generation as a list with indentation: each with what it wrote of its own. */
+/** The branches of a generation as an indented list, each with the text that it adds to its parent. */
 
 import { el, fill, setAttr } from "../../base/dom";
 import { formatCount } from "../../base/format";
@@ -11,7 +11,7 @@ export interface BranchTree {
   readonly show: (branches: readonly Branch[], shown: number) => void;
 }
 
-/** `choose` is called for a branch that is clicked or moved to. */
+/** `choose` is called with the id of a branch that is clicked or moved to. */
 export function createBranchTree(choose: (id: number) => void): BranchTree {
   const node = el("ul", { class: "branches", attrs: { role: "tree", "aria-label": t("Branches") } });
   let ids: readonly number[] = [];
@@ -49,12 +49,18 @@ function drawRow(branches: readonly Branch[], branch: Branch, level: number, isS
   const own = spans ? visibleText(textOf(spans.slice(from))) : steps.map(writtenLabel).join("");
   const bits = `${bitsOf(all).toFixed(1)} bits`;
   const end =
-    reason === null ? t("writing…") : reason === "eos" ? t("end of text") : reason === "canceled" ? t("stopped") : "";
+    reason === null
+      ? t("generating…")
+      : reason === "eos"
+        ? t("end of text")
+        : reason === "canceled"
+          ? t("stopped")
+          : "";
   const item = el(
     "li",
     {
       class: "branch",
-      title: t("{0} tokens; {1} is the sum of −log2 of their probabilities", formatCount(all.length), bits),
+      title: t("{0} tokens with a total surprisal of {1}", formatCount(all.length), bits),
       attrs: { role: "treeitem", "aria-level": level, "aria-selected": String(isShown), tabindex: isShown ? 0 : -1 },
     },
     el("span", { class: "branch-from small muted" }, parent === null ? t("first") : t("step {0}", from + 1)),

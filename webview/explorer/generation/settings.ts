@@ -1,4 +1,4 @@
-/** The fields of how tokens are drawn, named as the settings and the command line name them. */
+/** The sampling settings, named as in VS Code's settings and on the command line. */
 
 import { el } from "../../base/dom";
 import { t } from "../../base/strings";
@@ -7,7 +7,7 @@ import type { Settings } from "./layout";
 
 type Limits = readonly [least: number, most: number, whole: boolean];
 
-/** Named when the page's language is known. */
+/** Built once the page's language is known. */
 const fields = (): {
   readonly [Name in keyof Settings]: readonly [label: string, limits: Limits, fallback: number];
 } => ({
@@ -22,7 +22,7 @@ const fields = (): {
 
 export interface SettingFields {
   readonly node: HTMLElement;
-  /** What is in the fields, or what is wrong with them, in a sentence. */
+  /** The settings, or a sentence about what is wrong with them. */
   readonly read: () => Settings | string;
   readonly write: (settings: Partial<Settings>) => void;
 }
@@ -38,7 +38,7 @@ export function createSettings(): SettingFields {
       input.value = String(fallback);
       return [name, input];
     }),
-    // Its keys are the names.
+    // The keys are exactly the names.
   ) as Record<keyof Settings, TextField>;
 
   return {
