@@ -150,7 +150,7 @@ const sessionOn = (text: string) => {
       { prompt, maxNewTokens }: { prompt: readonly number[]; maxNewTokens: number },
       report?: (step: GenerationStep) => void,
     ) => {
-      for (let i = 0; i < Math.min(3, maxNewTokens); i++) report?.(step(0));
+      for (let i = 0; i < Math.min(3, maxNewTokens); i++) report?.({ ...step(0), drawnWith: 1 });
       return { prompt: prompt.map(span), reason: "length" };
     },
     // Only these members are used.
