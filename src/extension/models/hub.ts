@@ -1,11 +1,10 @@
-/** How the engine reaches the hub: the settings, and the token from the editor's own store of secrets. */
-
 import type * as vscode from "vscode";
 import type { HubAccess } from "../../protocol/engineApi";
 import { setting } from "../settings";
 
 const TOKEN = "huggingFaceToken";
 
+/** Access to Hugging Face: the settings, and the token from the editor's secret storage. */
 export class Hub {
   readonly #secrets: vscode.SecretStorage;
 
@@ -13,7 +12,7 @@ export class Hub {
     this.#secrets = secrets;
   }
 
-  /** Goes with each request, so that the engine keeps no token. */
+  /** Sent with each request, so that the engine does not store the token. */
   async access(): Promise<HubAccess> {
     return {
       token: await this.#secrets.get(TOKEN),
@@ -22,7 +21,7 @@ export class Hub {
     };
   }
 
-  /** An empty token is none. */
+  /** Stores a token; an empty one deletes it. */
   async setToken(token: string): Promise<void> {
     if (token === "") await this.#secrets.delete(TOKEN);
     else await this.#secrets.store(TOKEN, token);

@@ -1,33 +1,32 @@
-/** What "Import Model" offers, as far as it is pure: sources as they are typed, models as they are found, precisions. */
+/** The choices of "Import Model": typed names, search results, and precisions. */
 
 import type { FoundModel, ImportParams, ModuleTree } from "../../protocol/engineApi";
 import { bytes, count } from "../format";
 import { l10n } from "../l10n";
 
-/** What is imported. */
 export interface ImportSource {
-  /** As the engine takes it. */
+  /** The URL or path that the engine expects. */
   readonly source: string;
-  /** To show, and the new model's name. */
+  /** The display name, which becomes the name of the new model. */
   readonly name: string;
   readonly parameters: number | null;
-  /** Of the weights as they are stored. */
+  /** Size of the stored weights. */
   readonly bytes: number | null;
   readonly isQuantized: boolean;
-  /** Comes from the hub, where a token may help and a cut download goes on. */
+  /** True for Hugging Face, where a token may help and an interrupted download can be resumed. */
   readonly isRemote: boolean;
 }
 
 const HUB = "https://huggingface.co/";
 const FULL_NAME = /^[\w-][\w.-]*\/[\w-][\w.-]*(@[\w./-]+)?(:[\w./ -]+\.gguf)?$/;
 
-/** A model of the hub whose name was typed in full: `org/name`, with a revision if wanted, or its address. */
+/** The Hugging Face name in a typed text: `org/name`, optionally with a revision, or the URL of a model. */
 export function typedModel(text: string): string | null {
   const name = text.trim().replace(HUB, "").replace("/tree/", "@");
   return FULL_NAME.test(name) ? name : null;
 }
 
-/** A model of the hub. As an address, which cannot be taken for a folder where the engine was started. */
+/** A model on Hugging Face. Its source is a URL, which cannot be confused with a relative path. */
 export const hubSource = (id: string, parameters: number | null): ImportSource => ({
   source: HUB + id,
   name: id.replace(/^[^/]*\//, "").replace(/[@:].*/, ""),
@@ -37,7 +36,6 @@ export const hubSource = (id: string, parameters: number | null): ImportSource =
   isRemote: true,
 });
 
-/** A folder, as the engine has described it. */
 export const folderSource = (path: string, tree: ModuleTree): ImportSource => ({
   source: path,
   name: lastName(path),
@@ -74,33 +72,33 @@ export const foundText = ({ modelType, parameters, downloads, likes }: FoundMode
 
 export interface Precision {
   readonly label: string;
-  /** The memory that the weights take, where it is known. */
+  /** The memory for the weights, if known. */
   readonly description: string;
   readonly detail: string;
   readonly quantize: ImportParams["quantize"];
 }
 
 export function precisions({ parameters, bytes: stored }: ImportSource): Precision[] {
-  // Each 32 weights share a scale of 4 bytes; norms and biases, which stay whole, are few.
+  // 32 weights share a scale of 4 bytes. Norms and biases are not quantized, but small.
   const about = (bits: number) =>
     parameters === null ? "" : l10n.t("about {0} of memory", bytes(parameters * (bits / 8 + 4 / 32)));
   return [
     {
       label: l10n.t("As stored"),
       description: storedSize(parameters, stored),
-      detail: l10n.t("Every weight as its authors published it."),
+      detail: l10n.t("Weights exactly as published."),
       quantize: undefined,
     },
     {
       label: l10n.t("8-bit"),
       description: about(8),
-      detail: l10n.t("Smaller and faster; answers hardly change."),
+      detail: l10n.t("Smaller and faster, with almost the same output."),
       quantize: "int8",
     },
     {
       label: l10n.t("4-bit"),
       description: about(4),
-      detail: l10n.t("Smallest; the module tree shows the error of each tensor."),
+      detail: l10n.t("Smallest. The module tree shows the quantization error of each tensor."),
       quantize: "int4",
     },
   ];
@@ -112,6 +110,6 @@ function storedSize(parameters: number | null, stored: number | null): string {
   return l10n.t("{0} of memory in float16, {1} in float32", bytes(2 * parameters), bytes(4 * parameters));
 }
 
-/** A name that says the precision where it is not the original's. */
+/** The name of an imported model, with its precision if quantized. */
 export const importedName = (name: string, quantize: ImportParams["quantize"]): string =>
   quantize === undefined ? name : l10n.t("{0} ({1})", name, quantize === "int8" ? l10n.t("8-bit") : l10n.t("4-bit"));

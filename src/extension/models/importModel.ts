@@ -174,7 +174,7 @@ const pickPrecision = (source: ImportSource) =>
 /** Imports, and once more with another token where that is what was missing. */
 async function bring(lab: LabServices, source: ImportSource, quantize: ImportParams["quantize"]): Promise<void> {
   await lab.models.refresh();
-  const place = lab.models.place(importedName(source.name, quantize));
+  const place = lab.models.reserve(importedName(source.name, quantize));
   const { name, dir } = place;
   try {
     const params = { source: source.source, out: dir, quantize, access: await lab.hub.access() };
@@ -183,7 +183,7 @@ async function bring(lab: LabServices, source: ImportSource, quantize: ImportPar
     await lab.models.activate(dir);
     void offerNext(name, info);
   } catch (error) {
-    lab.models.giveBack(place);
+    lab.models.release(place);
     if (isCanceled(error)) return tellStopped(source);
     if (!source.isRemote || !wantsToken(error)) throw error;
     lab.log.error(`import: ${errorTextForLog(error)}`);

@@ -1,30 +1,30 @@
-/** How far an import is, as a notification says it: pure. */
+/** The progress of an import as a notification shows it. */
 
 import type { ImportProgress } from "../../protocol/engineApi";
 import { bytes, duration } from "../format";
 import { l10n } from "../l10n";
 
-/** Bringing a model takes longer than quantizing it. */
-const BRINGING = 80;
+/** Share of the download when the weights are quantized too, which is faster; in percent. */
+const DOWNLOAD_SHARE = 80;
 
-/** How much of the whole is done, of 100; null where this says nothing of it. Only weights count: all else is small. */
+/** The finished share of an import in percent; null if this report does not change it. Only weights count. */
 export function shareDone({ phase, file, bytes: done, totalBytes }: ImportProgress, quantizes: boolean): number | null {
   if (totalBytes === 0 || !/\.(safetensors|bin|gguf)$/.test(file)) return null;
   const share = Math.min(1, done / totalBytes);
-  const bringing = quantizes ? BRINGING : 100;
-  return phase === "quantize" ? bringing + share * (100 - bringing) : share * bringing;
+  const download = quantizes ? DOWNLOAD_SHARE : 100;
+  return phase === "quantize" ? download + share * (100 - download) : share * download;
 }
 
 /** `Downloading model.safetensors: 123 MB of 548 MB, 12.3 MB/s, 35 s left` */
 export function progressText({ phase, file, bytes: done, totalBytes, ...speed }: ImportProgress): string {
-  if (totalBytes === 0) return doing(phase, file);
+  if (totalBytes === 0) return activity(phase, file);
   const parts = [l10n.t("{0} of {1}", bytes(done), bytes(totalBytes))];
   if (speed.bytesPerSecond > 0) parts.push(l10n.t("{0}/s", bytes(speed.bytesPerSecond)));
   if (speed.secondsLeft !== null) parts.push(l10n.t("{0} left", duration(speed.secondsLeft)));
-  return `${doing(phase, file)}: ${parts.join(", ")}`;
+  return `${activity(phase, file)}: ${parts.join(", ")}`;
 }
 
-function doing(phase: ImportProgress["phase"], file: string): string {
+function activity(phase: ImportProgress["phase"], file: string): string {
   switch (phase) {
     case "connect":
       return l10n.t("Looking for the model");
@@ -39,6 +39,6 @@ function doing(phase: ImportProgress["phase"], file: string): string {
     case "quantize":
       return l10n.t("Quantizing {0}", file);
     case "measure":
-      return l10n.t("Measuring what quantizing cost");
+      return l10n.t("Measuring the quantization error");
   }
 }

@@ -1,7 +1,7 @@
 /**
- * The model folders: what a list shows of them, read from their small JSON files without the engine.
+ * Reads the model folders from their small JSON files, without the engine.
  *
- * Every field of a record may be missing; a folder that cannot be used is listed with the reason, not dropped.
+ * Any field of a record may be missing. A folder that cannot be used is listed with the reason.
  */
 
 import { access, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
@@ -12,18 +12,18 @@ import { l10n } from "../l10n";
 export interface Model {
   readonly dir: string;
   readonly name: string;
-  /** Comes with the extension: cannot be renamed or deleted. */
+  /** True for the model that comes with the extension, which cannot be renamed or deleted. */
   readonly bundled: boolean;
-  /** Why it cannot be used; null for a model that can. */
+  /** The reason why the model cannot be used, or null. */
   readonly problem: string | null;
-  /** The model of the hub, or the folder, that it was imported from; null of one that was not. */
+  /** The Hugging Face model or the folder that it was imported from; null for a trained model. */
   readonly source: string | null;
-  /** The hub's commit. */
+  /** The commit on Hugging Face. */
   readonly revision: string | null;
   /** config.json's model_type. */
   readonly family: string | null;
   readonly precision: string | null;
-  /** Of the weights as they are stored. */
+  /** Size of the stored weights. */
   readonly bytes: number | null;
   readonly preset: string | null;
   readonly parameters: number | null;
@@ -32,41 +32,41 @@ export interface Model {
   readonly loss: number | null;
   readonly valLoss: number | null;
   readonly device: string | null;
-  /** Milliseconds since 1970; of a folder without a record, when it was last changed. */
+  /** Milliseconds since 1970. For a folder without a record, the time of its last change. */
   readonly createdAt: number;
 }
 
-/** What a model needs, each with what may be there instead. The engine sees whether they are whole. */
-const NEEDED: Readonly<Record<string, readonly (readonly string[])[]>> = {
+/** The files that a model needs, with their alternatives. Only the engine checks the contents. */
+const REQUIRED_FILES: Readonly<Record<string, readonly (readonly string[])[]>> = {
   "config.json": [],
   "model.safetensors": [["model.safetensors.index.json"], ["pytorch_model.bin"], ["pytorch_model.bin.index.json"]],
   "tokenizer.json": [["vocab.json", "merges.txt"]],
 };
 
-/** What is known of a model's run, or of its import; a folder has one of them, or none. */
+/** The record of a training run or of an import. A folder has at most one of them. */
 const RUN_RECORD = "training.json";
 const IMPORT_RECORD = "source.json";
 
-/** The models in a folder of model folders, newest first; none if there is no such folder. */
+/** The models in a folder of model folders, newest first; empty if the folder does not exist. */
 export async function listModels(modelsDir: string): Promise<Model[]> {
   const entries = await readdir(modelsDir, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
     throw error;
   });
-  // A name with a dot in front, or with .tmp, is a checkpoint that is being written.
+  // A leading dot or ".tmp" marks a folder that is still being written.
   const folders = entries.filter((entry) => entry.isDirectory() && !/^\.|\.tmp/.test(entry.name));
   const models = await Promise.all(folders.map((entry) => readModel(join(modelsDir, entry.name))));
   return models.sort((a, b) => b.createdAt - a.createdAt || a.dir.localeCompare(b.dir));
 }
 
-/** What the files of one folder say. Never throws: what is wrong becomes the model's `problem`. */
+/** Reads one model folder. Never throws: an error becomes the `problem` of the model. */
 export async function readModel(dir: string, bundled = false): Promise<Model> {
   const { record, problem } = await readRecord(dir);
   const files = new Set(await readdir(dir).catch(() => []));
-  const missing = Object.entries(NEEDED)
+  const missing = Object.entries(REQUIRED_FILES)
     .filter(([name, others]) => ![[name], ...others].some((names) => names.every((each) => files.has(each))))
     .map(([name]) => name);
-  const changed = await stat(dir).then(
+  const changeTime = await stat(dir).then(
     (stats) => stats.mtimeMs,
     () => 0,
   );
@@ -74,7 +74,7 @@ export async function readModel(dir: string, bundled = false): Promise<Model> {
     dir,
     name: string(record.name) ?? string(record.id) ?? basename(dir),
     bundled,
-    problem: missing.length > 0 ? l10n.t("Missing in its folder: {0}.", missing.join(", ")) : problem,
+    problem: missing.length > 0 ? l10n.t("Missing files: {0}.", missing.join(", ")) : problem,
     source: string(record.id) ?? string(record.folder),
     revision: string(record.revision),
     family: string(record.family),
@@ -87,11 +87,11 @@ export async function readModel(dir: string, bundled = false): Promise<Model> {
     loss: number(record.loss),
     valLoss: number(record.valLoss),
     device: string(record.device),
-    createdAt: date(record.createdAt) ?? date(record.date) ?? changed,
+    createdAt: date(record.createdAt) ?? date(record.date) ?? changeTime,
   };
 }
 
-/** Gives a model another name; its folder stays. Its checkpoints get the name too: resuming starts from one of them. */
+/** Renames a model but not its folder. Its checkpoints are renamed too, because resuming starts from one of them. */
 export async function renameModel(dir: string, name: string): Promise<void> {
   await changeRecord(dir, { name });
   const checkpoints = join(dir, "checkpoints");
@@ -100,7 +100,7 @@ export async function renameModel(dir: string, name: string): Promise<void> {
   }
 }
 
-/** What the engine says of a model that was imported, for lists that are made without it. */
+/** What a list shows of an imported model, as reported by the engine. */
 export type ImportedFacts = Pick<ModelInfo, "parameters" | "family" | "precision" | "bytes">;
 
 export async function noteImport(dir: string, name: string, facts: ImportedFacts): Promise<void> {
@@ -112,12 +112,12 @@ async function changeRecord(dir: string, changes: JsonObject): Promise<void> {
   const { file, record, problem } = await readRecord(dir);
   if (problem) throw new Error(l10n.t("The model cannot be renamed: {0}", problem));
   const path = join(dir, file);
-  // Written beside and renamed, so that a crash leaves the old record or the new one.
+  // Replaces the file in one step, so that a crash leaves either the old record or the new one.
   await writeFile(`${path}.new`, `${JSON.stringify({ ...record, ...changes }, null, 2)}\n`);
   await rename(`${path}.new`, path);
 }
 
-/** A folder for a new model: its name in letters that every file system takes, with a number if that is taken. */
+/** The folder of a new model: its name in characters that every file system accepts, numbered if necessary. */
 export function folderFor(name: string, taken: readonly string[]): string {
   const slug =
     name
@@ -130,7 +130,7 @@ export function folderFor(name: string, taken: readonly string[]): string {
   return unused(slug, taken, (n) => `${slug}-${n}`);
 }
 
-/** A name for a new model that no other has. */
+/** A unique name for a new model. */
 export const nameFor = (name: string, taken: readonly string[]): string => unused(name, taken, (n) => `${name} ${n}`);
 
 function unused(first: string, taken: readonly string[], numbered: (n: number) => string): string {
@@ -139,7 +139,7 @@ function unused(first: string, taken: readonly string[], numbered: (n: number) =
   return candidate;
 }
 
-/** The model that is used: the one that was chosen if it can be, else the one that came with the extension, else the newest. */
+/** The active model: the chosen one if it is usable, else the bundled one, else the newest. */
 export function chooseActive(models: readonly Model[], chosenDir: string | undefined): Model | undefined {
   const usable = models.filter((model) => model.problem === null);
   return usable.find((model) => model.dir === chosenDir) ?? usable.find((model) => model.bundled) ?? usable[0];
@@ -154,7 +154,7 @@ export function isModelOrCheckpoint(dir: string, models: readonly string[]): boo
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
-/** The record that a folder has. */
+/** The record of a folder. */
 async function readRecord(
   dir: string,
 ): Promise<{ readonly file: string; readonly record: JsonObject; readonly problem: string | null }> {
@@ -162,19 +162,19 @@ async function readRecord(
   const file = isImport ? IMPORT_RECORD : RUN_RECORD;
   const text = await readFile(join(dir, file), "utf8").catch((error: NodeJS.ErrnoException) => error);
   if (text instanceof Error) {
-    // A folder that was put here by hand has none.
-    const problem = text.code === "ENOENT" ? null : l10n.t("{0} cannot be read: {1}", file, text.message);
+    // A folder that was copied here by hand has no record.
+    const problem = text.code === "ENOENT" ? null : l10n.t("Cannot read {0}: {1}", file, text.message);
     return { file, record: {}, problem };
   }
   try {
     const record: unknown = JSON.parse(text);
-    // A parsed JSON value that is neither null nor an array nor a primitive is an object with string keys.
+    // What remains of a JSON value is an object with string keys.
     if (typeof record === "object" && record && !Array.isArray(record))
       return { file, record: record as JsonObject, problem: null };
   } catch {
-    // Reported below, as for any other value that is not an object.
+    // Reported below, like any value that is not an object.
   }
-  return { file, record: {}, problem: l10n.t("{0} is damaged.", file) };
+  return { file, record: {}, problem: l10n.t("{0} is damaged. It should contain a JSON object.", file) };
 }
 
 const exists = (file: string) =>

@@ -1,5 +1,3 @@
-/** The models of this machine and which of them is active, kept up to date with the folders. */
-
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import * as vscode from "vscode";
@@ -17,22 +15,23 @@ import {
 
 const ACTIVE = "activeModel";
 
-export interface Place {
+/** A name and a folder that are reserved for a new model. */
+export interface Reservation {
   readonly name: string;
   readonly dir: string;
 }
 
+/** The models on this machine and the active one, kept up to date with the folders. */
 export class ModelLibrary implements vscode.Disposable {
   readonly #state: vscode.Memento;
   readonly #bundledDir: string;
   readonly #changed = new vscode.EventEmitter<void>();
   readonly #watcher: vscode.FileSystemWatcher;
-  /** For models that are still to be made. */
-  readonly #promised = new Set<Place>();
+  readonly #reserved = new Set<Reservation>();
   #models: readonly Model[] = [];
   #refreshing: Promise<void> | undefined;
 
-  /** Where models are, but for the one that comes with the extension. */
+  /** The folder of all models but the bundled one. */
   readonly dir: string;
   readonly onDidChange = this.#changed.event;
 
@@ -40,7 +39,7 @@ export class ModelLibrary implements vscode.Disposable {
     this.#state = context.globalState;
     this.#bundledDir = join(context.extensionPath, "media", "model");
     this.dir = join(context.globalStorageUri.fsPath, "models");
-    // Other windows train, import and delete too.
+    // Other windows also train, import, and delete models.
     const records = new vscode.RelativePattern(context.globalStorageUri, "models/*/{training,source}.json");
     this.#watcher = vscode.workspace.createFileSystemWatcher(records);
     const refresh = () => void this.refresh();
@@ -75,7 +74,7 @@ export class ModelLibrary implements vscode.Disposable {
     await this.refresh();
   }
 
-  /** An imported model is there, under this name. */
+  /** Writes the record of an imported model. */
   async noteImport(dir: string, name: string, facts: ImportedFacts): Promise<void> {
     await noteImport(dir, name, facts);
     await this.refresh();
@@ -86,26 +85,26 @@ export class ModelLibrary implements vscode.Disposable {
     await this.refresh();
   }
 
-  /** A name and a folder that no model has yet, and no other gets until they are given back or this window ends. */
-  place(wanted: string): Place {
-    const there = this.#models.flatMap(({ name, dir, bundled }) => (bundled ? [] : [{ name, dir }]));
-    const taken = [...there, ...this.#promised];
+  /** Reserves a unique name and folder for a new model, until they are released or the window closes. */
+  reserve(wanted: string): Reservation {
+    const existing = this.#models.flatMap(({ name, dir, bundled }) => (bundled ? [] : [{ name, dir }]));
+    const taken = [...existing, ...this.#reserved];
     const name = nameFor(
       wanted,
-      taken.map((place) => place.name),
+      taken.map((each) => each.name),
     );
     const folder = folderFor(
       name,
-      taken.map((place) => basename(place.dir)),
+      taken.map((each) => basename(each.dir)),
     );
-    const place = { name, dir: join(this.dir, folder) };
-    this.#promised.add(place);
-    return place;
+    const reservation = { name, dir: join(this.dir, folder) };
+    this.#reserved.add(reservation);
+    return reservation;
   }
 
-  /** Of what was to be a model and did not become one. */
-  giveBack(place: Place): void {
-    this.#promised.delete(place);
+  /** Releases the reservation of a model that was not created after all. */
+  release(reservation: Reservation): void {
+    this.#reserved.delete(reservation);
   }
 
   dispose(): void {
@@ -115,9 +114,9 @@ export class ModelLibrary implements vscode.Disposable {
 
   async #read(): Promise<void> {
     const [trained, bundled] = await Promise.all([listModels(this.dir), readModel(this.#bundledDir, true)]);
-    // A source tree before its first build has no bundled model; that is not a broken one.
+    // A source tree has no bundled model before its first build, which is not an error.
     this.#models = bundled.createdAt === 0 ? trained : [...trained, bundled];
-    for (const place of this.#promised) if (trained.some(({ dir }) => dir === place.dir)) this.#promised.delete(place);
+    for (const each of this.#reserved) if (trained.some(({ dir }) => dir === each.dir)) this.#reserved.delete(each);
     this.#changed.fire();
   }
 }

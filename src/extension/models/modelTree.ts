@@ -12,7 +12,7 @@ type Node = Model | ModuleNode | QueuedRun;
 const isModule = (node: Node): node is ModuleNode => "kind" in node;
 const isQueued = (node: Node): node is QueuedRun => "id" in node && !("kind" in node);
 
-/** The Models view: what is there, which is active, what a run is doing; and in each model its modules. */
+/** The Models view: the queued training runs and the models, each with its modules. */
 export class ModelTree implements vscode.TreeDataProvider<Node>, vscode.Disposable {
   readonly #lab: LabServices;
   readonly #changed = new vscode.EventEmitter<void>();
@@ -41,7 +41,7 @@ export class ModelTree implements vscode.TreeDataProvider<Node>, vscode.Disposab
     return isModule(node) ? moduleItem(node) : this.#modelItem(node);
   }
 
-  /** Asked of the engine when a model is opened. */
+  /** Requested from the engine when a model is expanded. */
   async #describe({ dir }: Model): Promise<ModuleNode> {
     try {
       return moduleNode(await this.#lab.engine.call("describe", { dir }), dir);
@@ -56,9 +56,9 @@ export class ModelTree implements vscode.TreeDataProvider<Node>, vscode.Disposab
     const item = new vscode.TreeItem(run.name);
     item.id = `queued ${run.id}`;
     item.contextValue = "queued";
-    const place = l10n.t("waits to train, place {0}", 1 + waiting.findIndex(({ id }) => id === run.id));
-    item.description = [place, run.about].filter(Boolean).join(" · ");
-    item.tooltip = held ?? l10n.t("It starts when the runs before it are done.");
+    const queued = l10n.t("queued, position {0}", 1 + waiting.findIndex(({ id }) => id === run.id));
+    item.description = [queued, run.about].filter(Boolean).join(" · ");
+    item.tooltip = held ?? l10n.t("Starts when the runs before it are done.");
     item.iconPath = new vscode.ThemeIcon(held ? "debug-pause" : "clock");
     item.command = { command: "decoderLab.showTraining", title: l10n.t("Show Training") };
     item.accessibilityInformation = { label: `${run.name}, ${item.description}` };
@@ -96,7 +96,7 @@ function contextValue(model: Model, active: boolean, training: boolean): string 
 function describe(model: Model, active: boolean, training: boolean): string {
   const parts: string[] = [];
   if (training) parts.push(l10n.t("training"));
-  else if (model.problem) return l10n.t("cannot be used");
+  else if (model.problem) return l10n.t("unusable");
   if (active) parts.push(l10n.t("active"));
   if (model.parameters !== null) parts.push(count(model.parameters));
   if (model.precision) parts.push(model.precision);
@@ -124,7 +124,10 @@ function tooltip(model: Model, active: boolean, training: boolean): vscode.Markd
     [l10n.t("Trained on"), model.device ? deviceName(model.device) : null],
     [l10n.t("Source"), model.source],
     [l10n.t("Revision"), model.revision],
-    [l10n.t("Made"), model.bundled ? l10n.t("comes with the extension") : new Date(model.createdAt).toLocaleString()],
+    [
+      l10n.t("Created"),
+      model.bundled ? l10n.t("comes with the extension") : new Date(model.createdAt).toLocaleString(),
+    ],
     [l10n.t("Folder"), model.dir],
   ];
   const text = new vscode.MarkdownString();
@@ -137,7 +140,7 @@ function tooltip(model: Model, active: boolean, training: boolean): vscode.Markd
 
 function moduleItem({ kind, id, label, description, tooltip, children }: ModuleNode): vscode.TreeItem {
   const { Collapsed, Expanded, None } = vscode.TreeItemCollapsibleState;
-  // The model's own class is all that is in it.
+  // The root has a single child level to show, the class of the model.
   const state = children.length === 0 ? None : id.endsWith("#") ? Expanded : Collapsed;
   const item = new vscode.TreeItem(label, state);
   item.id = id;

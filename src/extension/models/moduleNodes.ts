@@ -1,4 +1,4 @@
-/** A model's modules as the Models view lists them, in the words of PyTorch's `print(model)`: pure. */
+/** The modules of a model in the Models view, labeled as by PyTorch's `print(model)`. */
 
 import type { ModuleTree } from "../../protocol/engineApi";
 import { bytes, count } from "../format";
@@ -6,16 +6,16 @@ import { l10n } from "../l10n";
 
 export interface ModuleNode {
   readonly kind: "module" | "tensor" | "problem";
-  /** By which the view knows it again. */
+  /** Stable across refreshes of the view. */
   readonly id: string;
   readonly label: string;
   readonly description: string;
-  /** A line each. */
+  /** One line each. */
   readonly tooltip: readonly string[];
   readonly children: readonly ModuleNode[];
 }
 
-/** The root: the model's own class, with everything in it. */
+/** The root node: the class of the model. */
 export const moduleNode = (tree: ModuleTree, dir: string): ModuleNode => nodeOf(tree, `${dir}#`);
 
 function nodeOf(tree: ModuleTree, id: string): ModuleNode {
@@ -40,7 +40,7 @@ function tensorNode(tensor: ModuleTree["tensors"][number], parent: string): Modu
   const { name, shape, dtype, relativeError } = tensor;
   const parts = [`[${shape.join(", ")}] ${dtype}`, bytes(tensor.bytes)];
   const error =
-    relativeError === undefined ? [] : [l10n.t("quantizing error {0} %", (100 * relativeError).toPrecision(2))];
+    relativeError === undefined ? [] : [l10n.t("quantization error {0} %", (100 * relativeError).toPrecision(2))];
   return {
     kind: "tensor",
     id: `${parent}:${name}`,
@@ -51,7 +51,7 @@ function tensorNode(tensor: ModuleTree["tensors"][number], parent: string): Modu
   };
 }
 
-/** In place of the modules, where they cannot be told. */
+/** Shown instead of the modules if they cannot be read. */
 export const problemNode = (message: string, dir: string): ModuleNode => ({
   kind: "problem",
   id: `${dir}#problem`,

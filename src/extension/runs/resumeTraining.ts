@@ -40,8 +40,8 @@ export async function resumeRun(
   if (request?.kind !== "train" || request.params.out !== dir) {
     throw new Error(l10n.t("No training run to resume. Train a model first."));
   }
-  const place = lab.models.place(request.params.name);
-  const params = { ...request.params, name: place.name, out: place.dir, device: lab.engine.deviceChoice };
+  const reservation = lab.models.reserve(request.params.name);
+  const params = { ...request.params, name: reservation.name, out: reservation.dir, device: lab.engine.deviceChoice };
   await showRun(lab, panel, { ...request, params }, params.data !== undefined);
 }
 

@@ -73,7 +73,7 @@ export async function branchFrom(
     if (picked === "start") break;
   }
   await lab.models.refresh();
-  const place = lab.models.place(l10n.t("{0} from step {1}", run.name, checkpoint.step));
+  const place = lab.models.reserve(l10n.t("{0} from step {1}", run.name, checkpoint.step));
   const params = {
     dir: checkpoint.dir,
     out: place.dir,
@@ -84,7 +84,7 @@ export async function branchFrom(
   try {
     await showRun(lab, panel, { kind: "branch", params, preset: run.preset, step: checkpoint.step }, false);
   } catch (error) {
-    lab.models.giveBack(place);
+    lab.models.release(place);
     throw error;
   }
 }

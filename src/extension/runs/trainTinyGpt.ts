@@ -19,7 +19,7 @@ export function trainTinyGpt(lab: LabServices, panel: TrainingPanel) {
     if (data === undefined) return;
 
     await lab.models.refresh();
-    const place = lab.models.place(data?.name ?? preset.title);
+    const place = lab.models.reserve(data?.name ?? preset.title);
     const wanted: TrainParams = {
       preset: preset.name,
       out: place.dir,
@@ -29,12 +29,12 @@ export function trainTinyGpt(lab: LabServices, panel: TrainingPanel) {
     };
     try {
       const set = await pickSettings(preset, (changed) => findLearningRate(lab, panel, { ...wanted, set: changed }));
-      if (!set) return lab.models.giveBack(place);
+      if (!set) return lab.models.release(place);
       panel.show();
       const steps = Number(set["train.steps"] ?? preset.settings["train.steps"]);
       await showRun(lab, panel, { kind: "train", params: { ...wanted, set }, steps }, preset.needsText);
     } catch (error) {
-      lab.models.giveBack(place);
+      lab.models.release(place);
       throw error;
     }
   };

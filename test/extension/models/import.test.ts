@@ -117,7 +117,7 @@ describe("a module tree", () => {
   test("shows what quantizing a tensor cost", () => {
     const quantized = { ...weight, dtype: "uint8 (4-bit)", relativeError: 0.0712 };
     const [module] = moduleNode({ ...tree, children: [{ ...leaf, tensors: [quantized] }] }, "/fox").children;
-    expect(module?.children[0]?.description).toBe("[32, 64] uint8 (4-bit) · 8.19 kB · quantizing error 7.1 %");
+    expect(module?.children[0]?.description).toBe("[32, 64] uint8 (4-bit) · 8.19 kB · quantization error 7.1 %");
   });
 
   test("has an id of its own for every node, in every model", () => {

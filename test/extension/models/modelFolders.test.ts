@@ -60,7 +60,7 @@ describe("a model folder", () => {
 
   test("with a file missing is broken, and says which", async () => {
     const model = await readModel(await folder("half", { name: "Half" }, ["config.json"]));
-    expect(model).toMatchObject({ name: "Half", problem: "Missing in its folder: model.safetensors, tokenizer.json." });
+    expect(model).toMatchObject({ name: "Half", problem: "Missing files: model.safetensors, tokenizer.json." });
   });
 
   test.each([
@@ -73,11 +73,11 @@ describe("a model folder", () => {
 
   test("with half of a tokenizer is broken", async () => {
     const model = await readModel(await folder("half", null, ["config.json", "model.safetensors", "vocab.json"]));
-    expect(model.problem).toBe("Missing in its folder: tokenizer.json.");
+    expect(model.problem).toBe("Missing files: tokenizer.json.");
   });
 
   test.each(["{", "[1]", "null"])("with the record %s is broken", async (record) => {
-    expect((await readModel(await folder("bad", record))).problem).toBe("training.json is damaged.");
+    expect((await readModel(await folder("bad", record))).problem).toBe("training.json is damaged. It should contain a JSON object.");
   });
 });
 
