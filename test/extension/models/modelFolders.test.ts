@@ -77,7 +77,9 @@ describe("a model folder", () => {
   });
 
   test.each(["{", "[1]", "null"])("with the record %s is broken", async (record) => {
-    expect((await readModel(await folder("bad", record))).problem).toBe("training.json is damaged. It should contain a JSON object.");
+    expect((await readModel(await folder("bad", record))).problem).toBe(
+      "training.json is damaged. It should contain a JSON object.",
+    );
   });
 });
 
