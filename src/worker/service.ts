@@ -66,7 +66,7 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
     generate: async ({ dir, prompt, maxNewTokens, contextTokens, stop = [], ...sampling }, { signal, report }) => {
       const loaded = await models.open(dir);
       const { ids, dropped } = readable(prompt, loaded.model.tokenizer, contextTokens);
-      const options = { temperature: 0, topK: 0, topP: 1, seed: 0, ...sampling, maxNewTokens, stop, signal };
+      const options = { ...sampling, maxNewTokens, stop, signal };
       const result = await loaded.generate(ids, options, report);
       return { ...result, droppedTokens: result.droppedTokens + dropped };
     },

@@ -143,8 +143,7 @@ export function traceService(models: OpenModels): Handlers<TraceApi> {
 
     generationTrace: async ({ dir, prompt, count, ...asked }, { signal, report }) => {
       const loaded = await models.open(dir);
-      const sampling = { temperature: 0, topK: 0, topP: 1, seed: 0, ...asked };
-      const options = { ...sampling, count: Math.min(count, TOKENS_TOLD), signal };
+      const options = { ...asked, count: Math.min(count, TOKENS_TOLD), signal };
       const { reason, ...traced } = await loaded.generationTrace(prompt, options, report);
       // It ends before no string.
       return { ...traced, reason: reason === "stop" ? "length" : reason };

@@ -111,7 +111,7 @@ async function openOurs({ path }: DecodeJob): Promise<WriteOn> {
   return async (prompt, maxNewTokens, onToken) => {
     // A cache of its own, or the prompt would be known from before.
     const cache = new TokenCache(decoding);
-    const options = { ...GREEDY, seed: 0, maxNewTokens, eosIds: [] };
+    const options = { ...GREEDY, maxNewTokens, eosIds: [] };
     for await (const { id } of generate(cache, prompt, options)) onToken(id);
   };
 }

@@ -1,11 +1,11 @@
 /** Generation: the loop that turns logits into tokens, over a cache that remembers what it has already read. */
 
+import type { Sampling } from "../api/generation";
 import { type Random, random } from "../random";
 import type { AppendOptions, Decoding, NextToken } from "./decoding";
-import { type Choice, choose, isGreedy, type Sampling } from "./sampling";
+import { type Choice, choose, GREEDY, isGreedy } from "./sampling";
 
-export interface GenerateOptions extends Sampling {
-  readonly seed: number;
+export interface GenerateOptions extends Partial<Sampling> {
   readonly maxNewTokens: number;
   /** Generation ends when one of these tokens comes, which is not part of the result. */
   readonly eosIds: readonly number[];
@@ -62,7 +62,7 @@ export class TokenCache {
 export async function* generate(
   cache: TokenCache,
   prompt: readonly number[],
-  { maxNewTokens, eosIds, seed, signal, onPrompt, onWindow, onChoice, ...sampling }: GenerateOptions,
+  { maxNewTokens, eosIds, seed = GREEDY.seed, signal, onPrompt, onWindow, onChoice, ...sampling }: GenerateOptions,
 ): AsyncGenerator<GeneratedStep> {
   const draws = random(seed, "generate");
   const ids = [...prompt];
@@ -93,7 +93,13 @@ export async function* generate(
 export async function generateBatch(
   decoding: Decoding,
   prompts: readonly (readonly number[])[],
-  { maxNewTokens, eosIds, seed, signal, ...sampling }: Omit<GenerateOptions, "onPrompt" | "onWindow" | "onChoice">,
+  {
+    maxNewTokens,
+    eosIds,
+    seed = GREEDY.seed,
+    signal,
+    ...sampling
+  }: Omit<GenerateOptions, "onPrompt" | "onWindow" | "onChoice">,
 ): Promise<number[][]> {
   const B = prompts.length;
   const V = decoding.cfg.vocabSize;

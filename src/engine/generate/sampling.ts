@@ -1,25 +1,16 @@
 /** How the next token is chosen from logits: small functions over the vocabulary. */
 
+import type { Sampling } from "../api/generation";
 import type { Random } from "../random";
 
-export interface Sampling {
-  /** Logits are divided by it; 0 takes the most likely token. */
-  readonly temperature: number;
-  /** Keep the k most likely tokens; 0 keeps all. */
-  readonly topK: number;
-  /** Keep the smallest set of tokens with at least this probability; 1 keeps all. */
-  readonly topP: number;
-  /** Keep tokens with at least this share of the most likely one's probability; 0 keeps all. */
-  readonly minP?: number;
-  /** Logits of tokens that are there already lose by this factor (Keskar et al., 2019); 1 leaves them. */
-  readonly repetitionPenalty?: number;
-}
+/** Sampling settings; those that are absent are as in `GREEDY`. */
+type Settings = Partial<Sampling>;
 
-export const GREEDY: Sampling = { temperature: 0, topK: 0, topP: 1 };
+export const GREEDY: Sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
 
-/** Whether the choice is always the model's own most likely token. */
-export const isGreedy = ({ temperature, repetitionPenalty = 1 }: Sampling): boolean =>
-  temperature === 0 && repetitionPenalty === 1;
+/** Whether the choice is always the model's most likely token. */
+export const isGreedy = ({ temperature, repetitionPenalty }: Settings): boolean =>
+  (temperature ?? GREEDY.temperature) === 0 && (repetitionPenalty ?? GREEDY.repetitionPenalty) === 1;
 
 /** A token that was chosen, and what there was to choose from. */
 export interface Choice {
@@ -33,8 +24,9 @@ export interface Choice {
 }
 
 /** `past` is what may not be repeated. */
-export function choose(logits: Float32Array, sampling: Sampling, draws: Random, past: Iterable<number> = []): Choice {
-  const penalized = withPenalty(logits, sampling.repetitionPenalty ?? 1, past);
+export function choose(logits: Float32Array, settings: Settings, draws: Random, past: Iterable<number> = []): Choice {
+  const sampling = { ...GREEDY, ...settings };
+  const penalized = withPenalty(logits, sampling.repetitionPenalty, past);
   const chosen = sampling.temperature === 0 ? only(argMax(penalized)) : sample(penalized, sampling, draws);
   return { ...chosen, probability: probabilityOf(logits, chosen.id) };
 }
@@ -77,7 +69,7 @@ function withPenalty(logits: Float32Array, penalty: number, past: Iterable<numbe
 
 function sample(logits: Float32Array, sampling: Sampling, draws: Random): Drawn {
   const probabilities = softmax(logits, sampling.temperature);
-  const { topK, topP, minP = 0 } = sampling;
+  const { topK, topP, minP } = sampling;
   const cuts = topK > 0 || topP < 1 || minP > 0;
   const candidates = cuts ? likely(probabilities, sampling) : [...probabilities.keys()];
   const mass = candidates.reduce((sum, id) => sum + (probabilities[id] as number), 0);
@@ -106,7 +98,10 @@ export interface Kept {
 }
 
 /** Of probabilities with temperature. */
-export function keepLikely(probabilities: Float32Array, { topK, topP, minP = 0 }: Omit<Sampling, "temperature">): Kept {
+export function keepLikely(
+  probabilities: Float32Array,
+  { topK, topP, minP }: Pick<Sampling, "topK" | "topP" | "minP">,
+): Kept {
   // Tokens below this have less than 1 - top-p of the probability among them all: only the others need sorting.
   const floor = topK > 0 ? 0 : (1 - topP) / probabilities.length;
   const order: number[] = [];

@@ -463,7 +463,7 @@ async function sampleText(
   const write = async (prompt: readonly number[], temperature: number, maxNewTokens: number) => {
     const ids: number[] = [];
     const eosIds = tokenizer.eosId === null ? [] : [tokenizer.eosId];
-    const options = { temperature, topK: 0, topP: 1, seed, maxNewTokens, eosIds };
+    const options = { temperature, seed, maxNewTokens, eosIds };
     for await (const { id } of generate(cache, prompt, options)) ids.push(id);
     return tokenizer.decode(ids);
   };

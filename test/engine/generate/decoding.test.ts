@@ -43,7 +43,7 @@ async function written(
 ): Promise<number[]> {
   const ids: number[] = [];
   const { onToken, ...given } = options;
-  for await (const { id } of generate(cache, prompt, { ...GREEDY, seed: 0, maxNewTokens: 30, eosIds: [], ...given })) {
+  for await (const { id } of generate(cache, prompt, { ...GREEDY, maxNewTokens: 30, eosIds: [], ...given })) {
     ids.push(id);
     onToken?.(id);
   }

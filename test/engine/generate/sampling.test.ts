@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
-import { choose, isGreedy, type Sampling, softmax } from "../../../src/engine/generate/sampling";
+import type { Sampling } from "../../../src/engine/api/generation";
+import { choose, isGreedy, softmax } from "../../../src/engine/generate/sampling";
 import { random } from "../../../src/engine/random";
+
+type Filters = Pick<Sampling, "temperature" | "topK" | "topP"> & Partial<Pick<Sampling, "minP">>;
 
 const logits = Float32Array.of(2, -1, 0.5, 2, 1);
 
@@ -123,7 +126,7 @@ describe("cuts over a vocabulary of 50,257 tokens leave exactly what sorting all
   })();
 
   /** The chosen of a candidate list, most likely first, by the definition of each cut. */
-  function bySorting({ temperature, topK, topP, minP = 0 }: Sampling, draw: number): number {
+  function bySorting({ temperature, topK, topP, minP = 0 }: Filters, draw: number): number {
     const p = softmax(many, temperature);
     let kept = [...p.keys()].sort((a, b) => (p[b] as number) - (p[a] as number) || a - b);
     if (topK > 0) kept = kept.slice(0, topK);
@@ -145,7 +148,7 @@ describe("cuts over a vocabulary of 50,257 tokens leave exactly what sorting all
     return kept.at(-1) as number;
   }
 
-  const cuts: Readonly<Record<string, Sampling>> = {
+  const cuts: Readonly<Record<string, Filters>> = {
     "top-p 0.9": { temperature: 1, topK: 0, topP: 0.9 },
     "top-p 0.999": { temperature: 1, topK: 0, topP: 0.999 },
     "top-p 0.99, hot": { temperature: 3, topK: 0, topP: 0.99 },
