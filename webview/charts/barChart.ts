@@ -1,25 +1,25 @@
-/** Labeled bars on a canvas, one or two to a row: only those in view are painted, and each is read by pointer or keys. */
+/** Labeled bars on a canvas, one or two per row. Only the rows in view are drawn, and each can be read by keyboard. */
 
-import { el, fill, setAttr } from "../base/dom";
-import { onThemeChange, readTheme, type Theme } from "../base/theme";
-import { createCanvasFrame } from "./canvasFrame";
+import { el, fill } from "../base/dom";
+import { readTheme, type Theme } from "../base/theme";
+import { type CanvasChart, createCanvasChart, scrollBarSize } from "./canvasChart";
 import { type Rgb, toCss } from "./colorScale";
-import { escapeXml, svgText } from "./svg";
+import { moveIndex, scrollInto } from "./navigation";
+import { canvasPen, FONT_SIZE, type Pen, saveable } from "./pen";
 
 export interface BarRow {
   readonly label: string;
-  /** One for each name of the data; NaN where there is none. */
+  /** A value for each name of the data; NaN where there is none. */
   readonly values: readonly number[];
   /** Written after the bars, such as "12.3 %". */
-  readonly said: string;
-  /** What is known of the row. */
+  readonly note: string;
   readonly describe: () => string;
 }
 
 export interface BarData {
   readonly title: string;
   readonly rows: readonly BarRow[];
-  /** What a row has one, or two, of; a single one needs no legend. */
+  /** Names of a row's values, one or two; a single one has no legend. */
   readonly names: readonly string[];
 }
 
@@ -30,194 +30,119 @@ export interface BarChart {
   readonly svg: () => string | null;
 }
 
-const FONT_SIZE = 11;
 const MAX_HEIGHT = 420;
 const MARGIN = 4;
 const GAP = 8;
+/** Width of a character of the monospaced font. */
+const CHARACTER = FONT_SIZE * 0.61;
 
-/** Makes an empty chart. `pick` is called for a row that is clicked or chosen with Enter. */
+/** Creates an empty chart. `pick` is called for a row that is clicked or chosen with Enter. */
 export function createBarChart(pick: (row: number) => void): BarChart {
-  const { canvas, spacer, scroller, readout, foot, spoken, node } = createCanvasFrame("bar chart");
-  const legend = el("div", { class: "legend" });
-  foot.prepend(legend);
   let data: BarData | null = null;
-  let at: number | null = null;
 
   const height = () => (data ? data.rows.length * rowHeight(data) + 2 * MARGIN : 0);
+  const view = () => {
+    const bar = height() > MAX_HEIGHT ? scrollBarSize() : 0;
+    const { scroller, node } = chart;
+    return { width: node.clientWidth - bar, top: scroller.scrollTop, height: Math.min(MAX_HEIGHT, height()) };
+  };
   const layout = () => {
-    if (!data || node.clientWidth === 0) return;
-    spacer.style.width = "100%";
-    spacer.style.height = `${height()}px`;
-    scroller.style.width = `${node.clientWidth}px`;
-    scroller.style.height = `${Math.min(MAX_HEIGHT, height())}px`;
-    drawLegend(legend, data.names, readTheme());
-    paint();
-  };
-  const paint = () => {
-    if (!data || node.clientWidth === 0) return;
-    const shown = { width: scroller.clientWidth, top: scroller.scrollTop, height: Math.min(MAX_HEIGHT, height()) };
-    paintOn(canvas, data, shown, at, readTheme());
-  };
-  const point = (row: number | null, spokenToo: boolean) => {
-    if (row === at && !spokenToo) return;
-    at = row;
-    const text = (row !== null && data?.rows[row]?.describe()) || "";
-    readout.textContent = text;
-    legend.hidden = text !== "";
-    if (spokenToo) spoken.textContent = text;
-    paint();
-  };
-
-  scroller.addEventListener("scroll", () => requestAnimationFrame(paint));
-  scroller.addEventListener("pointermove", ({ clientY }) => {
     if (!data) return;
-    const y = clientY - scroller.getBoundingClientRect().top + scroller.scrollTop - MARGIN;
-    const row = Math.floor(y / rowHeight(data));
-    point(row >= 0 && row < data.rows.length ? row : null, false);
+    const { width, height: shown } = view();
+    chart.resize({ width, height: height() }, { width: chart.node.clientWidth, height: shown });
+    drawLegend(chart.legend, data.names, readTheme());
+    draw();
+  };
+  const draw = () => {
+    if (!data) return;
+    const theme = readTheme();
+    const shown = view();
+    const pen = canvasPen(chart.canvas, shown, theme);
+    drawBars(pen, data, shown, theme);
+    const row = chart.target();
+    if (row === null) return;
+    const y = MARGIN + row * rowHeight(data) - shown.top;
+    const outline = { x: 0.5, y: y + 0.5, width: shown.width - 1, height: rowHeight(data) - 1 };
+    pen.rect(outline, { stroke: { color: theme.focus } });
+  };
+  const chart: CanvasChart<number> = createCanvasChart<number>({
+    kind: "bar chart",
+    hasData: () => data !== null,
+    layout,
+    draw,
+    targetAt(_x, y) {
+      const row = data ? Math.floor((y + chart.scroller.scrollTop - MARGIN) / rowHeight(data)) : -1;
+      return data?.rows[row] ? row : null;
+    },
+    start: () => (data?.rows.length ? 0 : null),
+    move: (from, { key }) => moveIndex(key, from, data?.rows.length ?? 0),
+    scrollTo(row) {
+      const size = data ? rowHeight(data) : 0;
+      const { scroller } = chart;
+      scroller.scrollTop = scrollInto(scroller.scrollTop, MARGIN + row * size, size, scroller.clientHeight);
+    },
+    describe: (row) => data?.rows[row]?.describe() ?? "",
+    pick,
   });
-  scroller.addEventListener("pointerleave", () => point(null, false));
-  scroller.addEventListener("blur", () => point(null, false));
-  scroller.addEventListener("focus", () => {
-    if (data && data.rows.length > 0 && at === null && scroller.matches(":focus-visible")) point(0, true);
-  });
-  scroller.addEventListener("click", () => at !== null && pick(at));
-  scroller.addEventListener("keydown", (event) => {
-    if (!data || data.rows.length === 0) return;
-    const from = at ?? 0;
-    if (event.key === "Enter") return pick(from);
-    const moves: Readonly<Record<string, number>> = {
-      ArrowUp: from - 1,
-      ArrowDown: from + 1,
-      PageUp: from - 10,
-      PageDown: from + 10,
-      Home: 0,
-      End: data.rows.length - 1,
-    };
-    const to = moves[event.key];
-    if (to === undefined) return;
-    event.preventDefault();
-    const row = Math.max(0, Math.min(data.rows.length - 1, to));
-    const [top, bottom] = [MARGIN + row * rowHeight(data), MARGIN + (row + 1) * rowHeight(data)];
-    if (top < scroller.scrollTop) scroller.scrollTop = top;
-    if (bottom > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = bottom - scroller.clientHeight;
-    point(row, true);
-  });
-  new ResizeObserver(layout).observe(node);
-  onThemeChange(layout);
 
   return {
-    node,
+    node: chart.node,
     show(next) {
       data = next;
-      point(null, false);
-      setAttr(scroller, "aria-label", `${next.title}, ${next.rows.length}`);
-      layout();
+      chart.show(`${next.title}, ${next.rows.length}`);
     },
-    picture() {
-      if (!data || node.clientWidth === 0) return null;
-      const whole = el("canvas");
-      paintOn(whole, data, { width: node.clientWidth, top: 0, height: height() }, null, readTheme());
-      return whole;
-    },
-    svg() {
-      if (!data || node.clientWidth === 0) return null;
-      const theme = readTheme();
-      const parts: string[] = [];
-      draw(svgPen(parts), data, { width: node.clientWidth, top: 0, height: height() }, theme);
-      const size = `width="${node.clientWidth}" height="${height()}"`;
-      return `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="${escapeXml(theme.monoFamily)}" font-size="${FONT_SIZE}" dominant-baseline="middle"><title>${escapeXml(data.title)}</title><rect width="100%" height="100%" fill="${toCss(theme.background)}"/>${parts.join("")}</svg>`;
-    },
+    ...saveable(() => {
+      if (!data || chart.node.clientWidth === 0) return null;
+      const [shown, whole] = [data, { width: chart.node.clientWidth, top: 0, height: height() }];
+      return { title: data.title, ...whole, draw: (pen) => drawBars(pen, shown, whole, readTheme()) };
+    }),
   };
 }
 
-/** What a chart is drawn with, on a canvas or as SVG. */
-interface Pen {
-  readonly rect: (x: number, y: number, width: number, height: number, color: Rgb) => void;
-  readonly text: (x: number, y: number, content: string, color: Rgb, end?: boolean) => void;
-}
-
-interface Shown {
+interface View {
   readonly width: number;
   readonly top: number;
   readonly height: number;
 }
 
 const rowHeight = ({ names }: BarData): number => (names.length > 1 ? 26 : 18);
-/** The first of two is gray on both sides of zero: what it is beside, is in color. */
-const seriesColor = (theme: Theme, series: number, of: number, value = 0): Rgb => {
-  if (of > 1 && series === 0) return theme.muted;
+
+/** The first of two bars is gray on both sides of zero, so that the other one stands out. */
+const barColor = (theme: Theme, index: number, count: number, value = 0): Rgb => {
+  if (count > 1 && index === 0) return theme.muted;
   return value < 0 ? theme.negative : theme.positive;
 };
 
-function paintOn(canvas: HTMLCanvasElement, data: BarData, shown: Shown, at: number | null, theme: Theme): void {
-  const ratio = window.devicePixelRatio || 1;
-  canvas.width = Math.max(1, Math.round(shown.width * ratio));
-  canvas.height = Math.max(1, Math.round(shown.height * ratio));
-  canvas.style.width = `${shown.width}px`;
-  canvas.style.height = `${shown.height}px`;
-  const context = canvas.getContext("2d") as CanvasRenderingContext2D;
-  context.scale(ratio, ratio);
-  context.fillStyle = toCss(theme.background);
-  context.fillRect(0, 0, shown.width, shown.height);
-  context.font = `${FONT_SIZE}px ${theme.monoFamily}`;
-  context.textBaseline = "middle";
-  const pen: Pen = {
-    rect: (x, y, width, height, color) => {
-      context.fillStyle = toCss(color);
-      context.fillRect(x, y, width, height);
-    },
-    text: (x, y, content, color, end) => {
-      context.fillStyle = toCss(color);
-      context.textAlign = end ? "right" : "left";
-      context.fillText(content, x, y);
-    },
-  };
-  draw(pen, data, shown, theme);
-  if (at === null) return;
-  context.strokeStyle = toCss(theme.focus);
-  const height = rowHeight(data);
-  context.strokeRect(0.5, MARGIN + at * height - shown.top + 0.5, shown.width - 1, height - 1);
-}
-
-const svgPen = (parts: string[]): Pen => ({
-  rect: (x, y, width, height, color) =>
-    void parts.push(
-      `<rect x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${width.toFixed(1)}" height="${height.toFixed(1)}" fill="${toCss(color)}"/>`,
-    ),
-  text: (x, y, content, color, end) =>
-    void parts.push(svgText(x, y, content, toCss(color), end ? 'text-anchor="end"' : "")),
-});
-
-function draw(pen: Pen, data: BarData, shown: Shown, theme: Theme): void {
+function drawBars(pen: Pen, data: BarData, view: View, theme: Theme): void {
   const { rows } = data;
   const height = rowHeight(data);
-  // All of one font and its characters of one width: the longest text decides the columns.
-  const widest = (text: (row: BarRow) => string) => rows.reduce((most, row) => Math.max(most, text(row).length), 0);
-  const character = FONT_SIZE * 0.61;
-  const left = Math.min(shown.width * 0.3, widest(({ label }) => label) * character + GAP);
-  const right = widest(({ said }) => said) * character + GAP;
-  const scale = barScale(rows, Math.max(0, shown.width - left - right - GAP));
-  const first = Math.max(0, Math.floor((shown.top - MARGIN) / height));
-  const end = Math.min(rows.length, Math.ceil((shown.top + shown.height) / height));
+  const longest = (text: (row: BarRow) => string) => rows.reduce((most, row) => Math.max(most, text(row).length), 0);
+  const left = Math.min(view.width * 0.3, longest(({ label }) => label) * CHARACTER + GAP);
+  const right = longest(({ note }) => note) * CHARACTER + GAP;
+  const scale = barScale(rows, Math.max(0, view.width - left - right - GAP));
+  const first = Math.max(0, Math.floor((view.top - MARGIN) / height));
+  const end = Math.min(rows.length, Math.ceil((view.top + view.height) / height));
   const zero = left + scale.zero;
   for (let i = first; i < end; i++) {
-    const { label, values, said } = rows[i] as BarRow;
-    const y = MARGIN + i * height - shown.top;
-    const fits = Math.max(1, Math.floor((left - GAP) / character));
-    pen.text(MARGIN, y + height / 2, label.length > fits ? `${label.slice(0, fits - 1)}…` : label, theme.foreground);
-    pen.text(shown.width - MARGIN, y + height / 2, said, theme.foreground, true);
-    const thick = (height - 6) / values.length;
-    values.forEach((value, series) => {
+    const { label, values, note } = rows[i] as BarRow;
+    const y = MARGIN + i * height - view.top;
+    const fits = Math.max(1, Math.floor((left - GAP) / CHARACTER));
+    const text = label.length > fits ? `${label.slice(0, fits - 1)}…` : label;
+    pen.text(MARGIN, y + height / 2, text, { color: theme.foreground });
+    pen.text(view.width - MARGIN, y + height / 2, note, { color: theme.foreground, anchor: "end" });
+    const thickness = (height - 6) / values.length;
+    values.forEach((value, index) => {
       if (Number.isNaN(value)) return;
       const length = scale.length(value);
-      const color = seriesColor(theme, series, values.length, value);
-      pen.rect(value < 0 ? zero - length : zero, y + 3 + series * thick, Math.max(1, length), thick - 1, color);
+      const box = { x: value < 0 ? zero - length : zero, y: y + 3 + index * thickness };
+      const fillColor = barColor(theme, index, values.length, value);
+      pen.rect({ ...box, width: Math.max(1, length), height: thickness - 1 }, { fill: fillColor });
     });
   }
-  if (scale.zero > 0) pen.rect(zero, 0, 1, shown.height, theme.border);
+  if (scale.zero > 0) pen.rect({ x: zero, y: 0, width: 1, height: view.height }, { fill: theme.border });
 }
 
-/** Where zero is in the room of the bars, and how long a value's bar is; only where there are values below it is zero inside. */
+/** Position of zero within `room`, and the length of a value's bar; zero is on the left unless a value is negative. */
 export function barScale(rows: readonly Pick<BarRow, "values">[], room: number) {
   let [low, high] = [0, 0];
   for (const { values } of rows) {
@@ -233,9 +158,9 @@ export function barScale(rows: readonly Pick<BarRow, "values">[], room: number) 
 function drawLegend(legend: HTMLElement, names: readonly string[], theme: Theme): void {
   fill(
     legend,
-    ...(names.length < 2 ? [] : names).flatMap((name, series) => {
+    ...(names.length < 2 ? [] : names).flatMap((name, index) => {
       const swatch = el("span", { class: "pair-swatch", attrs: { "aria-hidden": "true" } });
-      swatch.style.background = toCss(seriesColor(theme, series, names.length));
+      swatch.style.background = toCss(barColor(theme, index, names.length));
       return [swatch, el("span", {}, name)];
     }),
   );

@@ -1,19 +1,22 @@
-/** Where the cells of a heatmap are: pure arithmetic in CSS pixels, so that it can be tested without a page. */
+/** Geometry of a heatmap in CSS pixels: pure arithmetic, so that it is tested without a page. */
+
+import { scrollInto } from "./navigation";
+import type { Box } from "./pen";
 
 export interface GridRequest {
   readonly rows: number;
   readonly cols: number;
-  /** Room on the page, labels included. */
+  /** Space on the page, labels included. */
   readonly width: number;
   readonly maxHeight: number;
-  /** Room for row labels on the left and column labels on top. */
+  /** Space for row labels on the left and column labels on top. */
   readonly left: number;
   readonly top: number;
   readonly minCell: number;
   readonly maxCell: number;
-  /** Cells as high as they are wide, as for attention; else a cell is `rowHeight` high. */
+  /** Height of a cell, or "square" for cells as high as they are wide. */
   readonly rowHeight: number | "square";
-  /** Rows that are so few that each can have its label are at least so high: labels with gaps read as another text. */
+  /** Least height of a row if all rows fit with their labels: a text with tokens left out reads as another text. */
   readonly labelHeight: number;
 }
 
@@ -24,28 +27,28 @@ export interface Grid {
   readonly top: number;
   readonly cellWidth: number;
   readonly cellHeight: number;
-  /** Everything, labels included; the part that fits is `viewWidth` x `viewHeight`, the rest is scrolled to. */
+  /** Full size, labels included; `viewWidth` x `viewHeight` of it is in view. */
   readonly width: number;
   readonly height: number;
   readonly viewWidth: number;
   readonly viewHeight: number;
 }
 
-/** Fits a grid into the width there is; cells never get smaller than `minCell`, what does not fit scrolls. */
+/** Fits a grid into the available width. Cells are at least `minCell` wide; the rest scrolls. */
 export function layoutGrid(request: GridRequest): Grid {
   const { rows, cols, left, top, minCell, maxCell } = request;
   const room = Math.max(0, request.width - left);
   const square = request.rowHeight === "square";
   const byWidth = cols > 0 ? room / cols : 0;
   const byHeight = rows > 0 ? (request.maxHeight - top) / rows : 0;
-  // A square grid that can be seen whole with readable cells is shown whole.
+  // A square grid is shown whole if its cells stay readable.
   const exact = square && byHeight >= 8 ? Math.min(byWidth, byHeight) : byWidth;
   const clamped = Math.min(maxCell, Math.max(minCell, exact));
-  // Whole pixels look crisp; below four of them the loss of room would show more than the uneven cells.
+  // Whole pixels look crisp; below four, rounding down would waste more space than uneven cells look bad.
   const cellWidth = clamped >= 4 ? Math.floor(clamped) : clamped;
   const { labelHeight } = request;
   const least = top + rows * labelHeight <= request.maxHeight ? labelHeight : 0;
-  const cellHeight = Math.max(least, request.rowHeight === "square" ? cellWidth : request.rowHeight);
+  const cellHeight = Math.max(least, square ? cellWidth : request.rowHeight);
   const width = left + cols * cellWidth;
   const height = top + rows * cellHeight;
   return {
@@ -70,14 +73,20 @@ export interface CellRange {
   readonly endCol: number;
 }
 
-/** The cells that are at least partly in view at a scroll position. */
-export function visibleCells(grid: Grid, scrollX: number, scrollY: number): CellRange {
+/** Scroll position in pixels. */
+export interface Scroll {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** Cells that are at least partly in view at a scroll position. */
+export function visibleCells(grid: Grid, scroll: Scroll): CellRange {
   const { cellWidth, cellHeight } = grid;
   return {
-    firstRow: Math.max(0, Math.floor(scrollY / cellHeight)),
-    endRow: Math.min(grid.rows, Math.ceil((scrollY + grid.viewHeight - grid.top) / cellHeight)),
-    firstCol: Math.max(0, Math.floor(scrollX / cellWidth)),
-    endCol: Math.min(grid.cols, Math.ceil((scrollX + grid.viewWidth - grid.left) / cellWidth)),
+    firstRow: Math.max(0, Math.floor(scroll.y / cellHeight)),
+    endRow: Math.min(grid.rows, Math.ceil((scroll.y + grid.viewHeight - grid.top) / cellHeight)),
+    firstCol: Math.max(0, Math.floor(scroll.x / cellWidth)),
+    endCol: Math.min(grid.cols, Math.ceil((scroll.x + grid.viewWidth - grid.left) / cellWidth)),
   };
 }
 
@@ -86,28 +95,34 @@ export interface Cell {
   readonly col: number;
 }
 
-/** The cell under a point of the view, or null over labels and beyond the last cell. */
-export function cellAt(grid: Grid, x: number, y: number, scrollX: number, scrollY: number): Cell | null {
+/** The cell under a point of the view; null over labels and beyond the last cell. */
+export function cellAt(grid: Grid, x: number, y: number, scroll: Scroll): Cell | null {
   if (x < grid.left || y < grid.top) return null;
-  const col = Math.floor((x - grid.left + scrollX) / grid.cellWidth);
-  const row = Math.floor((y - grid.top + scrollY) / grid.cellHeight);
+  const col = Math.floor((x - grid.left + scroll.x) / grid.cellWidth);
+  const row = Math.floor((y - grid.top + scroll.y) / grid.cellHeight);
   return row < grid.rows && col < grid.cols ? { row, col } : null;
 }
 
-/** The scroll position, nearest to the present one, at which a cell is wholly in view. */
-export function scrollToCell(grid: Grid, { row, col }: Cell, scrollX: number, scrollY: number): [x: number, y: number] {
-  return [
-    nearest(scrollX, col * grid.cellWidth, grid.cellWidth, grid.viewWidth - grid.left),
-    nearest(scrollY, row * grid.cellHeight, grid.cellHeight, grid.viewHeight - grid.top),
-  ];
-}
+/** Box of a cell, or of several cells in a row, at a scroll position. */
+export const cellBox = (
+  { left, top, cellWidth, cellHeight }: Grid,
+  { row, col }: Cell,
+  scroll: Scroll,
+  count = 1,
+): Box => ({
+  x: left + col * cellWidth - scroll.x,
+  y: top + row * cellHeight - scroll.y,
+  width: count * cellWidth,
+  height: cellHeight,
+});
 
-function nearest(scroll: number, start: number, size: number, room: number): number {
-  if (start < scroll) return start;
-  return start + size > scroll + room ? start + size - room : scroll;
-}
+/** The scroll position nearest to the present one at which a cell is wholly in view. */
+export const scrollToCell = (grid: Grid, { row, col }: Cell, scroll: Scroll): [x: number, y: number] => [
+  scrollInto(scroll.x, col * grid.cellWidth, grid.cellWidth, grid.viewWidth - grid.left),
+  scrollInto(scroll.y, row * grid.cellHeight, grid.cellHeight, grid.viewHeight - grid.top),
+];
 
-/** Where a key moves from a cell; null for keys that do not move. */
+/** The cell that a key moves to; null for keys that do not move. */
 export function moveCell(grid: Grid, { row, col }: Cell, key: string, whole: boolean): Cell | null {
   const to = (r: number, c: number): Cell => ({ row: clamp(r, grid.rows), col: clamp(c, grid.cols) });
   switch (key) {
@@ -134,10 +149,10 @@ export function moveCell(grid: Grid, { row, col }: Cell, key: string, whole: boo
 
 const clamp = (i: number, count: number): number => Math.max(0, Math.min(count - 1, i));
 
-/** Every how many cells a label fits, so that labels of `room` pixels do not touch. */
+/** Number of cells from one label to the next, so that labels of `room` pixels do not touch. */
 export const labelStep = (cell: number, room: number): number => Math.max(1, Math.ceil(room / cell));
 
-/** A step for numbered axes: a power of two, as sizes of models are, wide enough for the numbers. */
+/** Step of a numbered axis: the smallest power of two, like the sizes of models, that leaves room for the numbers. */
 export function tickStep(cell: number, room: number): number {
   let step = 1;
   while (step * cell < room) step *= 2;

@@ -1,4 +1,4 @@
-/** Lines over steps, drawn by uPlot: told what to draw, with a legend that reads the values under the pointer. */
+/** Lines over steps, drawn by uPlot, with a legend that shows the values under the pointer. */
 
 import "uplot/dist/uPlot.min.css";
 import uPlot from "uplot";
@@ -7,34 +7,35 @@ import { formatCount } from "../base/format";
 import { t } from "../base/strings";
 import { onThemeChange, readTheme, type Theme } from "../base/theme";
 import { type Rgb, toCss } from "./colorScale";
-import { type Drawing, dashOf, lineSvg } from "./lineSvg";
+import { dashOf, type LinePlot, lineDrawing } from "./lineDrawing";
+import { svgOf } from "./pen";
 import { decimate, indexAt, type Points } from "./series";
 
 export interface Line {
   readonly name: string;
   readonly points: Points;
-  /** Which of the theme's chart colors; past the last, the first again with another dash. */
+  /** Index into the theme's chart colors; after the last they repeat with another dash. */
   readonly color: number;
-  /** Which pattern of dashes, so that lines are told apart without their colors; solid by default. */
+  /** Index of the dash pattern, so that lines differ without their colors too; solid by default. */
   readonly dash?: number;
-  /** `faint` lies behind another line of its color; `dots` marks each point. */
+  /** `faint`: behind another line of its color; `dots`: every point is marked. */
   readonly style: "line" | "faint" | "dots";
   readonly format: (value: number) => string;
 }
 
-/** What the lines are drawn over, and how. */
+/** The two axes. */
 export interface Scales {
   readonly x: {
     readonly name: string;
     readonly format: (value: number) => string;
-    /** Positions are whole numbers. */
+    /** All positions are whole numbers. */
     readonly whole: boolean;
   };
-  /** Logarithmic upwards; what is not above zero is left out then. */
+  /** Logarithmic y axis, which leaves out values that are not positive. */
   readonly log: boolean;
 }
 
-/** Something that happened at a position, such as a loss that was not a number. */
+/** An event at a position, such as a loss that was not a number. */
 export interface Mark {
   readonly x: number;
   readonly label: string;
@@ -46,7 +47,7 @@ interface ChartOptions {
   readonly title: string;
   readonly height: number;
   readonly formatAxis: (value: number) => string;
-  /** A second reading of the same scale on the right, such as perplexity beside loss. */
+  /** A second axis for the same scale on the right, such as perplexity beside loss. */
   readonly rightAxis?: { readonly name: string; readonly format: (value: number) => string };
 }
 
@@ -54,7 +55,6 @@ export interface LineChart {
   readonly node: HTMLElement;
   readonly show: (lines: readonly Line[], scales?: Scales, marks?: readonly Mark[]) => void;
   readonly picture: () => HTMLCanvasElement | null;
-  /** The same with real text. */
   readonly svg: () => string | null;
 }
 
@@ -72,7 +72,7 @@ export function createLineChart(options: ChartOptions): LineChart {
   let scales = stepScales();
   let marks: readonly Mark[] = [];
   let plot: uPlot | null = null;
-  /** Where the user points; null: at the end. */
+  /** Step under the pointer; null for the last one. */
   let step: number | null = null;
 
   const readAt = (at: number) =>
@@ -114,7 +114,7 @@ export function createLineChart(options: ChartOptions): LineChart {
       const { x, y } = decimate(drawn, buckets);
       return [x, y] as [number[], number[]];
     });
-    // Nulls where another line has a point are gaps that the lines span.
+    // Where only another line has a point, the value is null, and the line spans the gap.
     return uPlot.join(tables);
   };
 
@@ -189,14 +189,14 @@ export function createLineChart(options: ChartOptions): LineChart {
       drawLegend();
     },
     picture: () => plot && pictureOf(plot, options.title),
-    svg: () => plot && lineSvg(drawingOf(options, lines, scales, marks, readTheme())),
+    svg: () => plot && svgOf(lineDrawing(plotOf(options, lines, scales, marks, readTheme())), readTheme()),
   };
 }
 
 const colorOf = ({ color }: Line, { series }: Theme): Rgb => series[color % series.length] as Rgb;
 const dashesOf = ({ color, dash = 0 }: Line, { series }: Theme) => dashOf(dash + Math.floor(color / series.length));
 
-/** What the legend shows of a line: its color and its dashes. */
+/** A line's color and dashes in the legend. */
 export function swatch(line: Line, theme: Theme): SVGElement | HTMLElement {
   if (line.style === "dots" && dashesOf(line, theme).length === 0) {
     const dot = el("span", { class: "swatch dots", attrs: { "aria-hidden": "true" } });
@@ -227,13 +227,13 @@ export function swatch(line: Line, theme: Theme): SVGElement | HTMLElement {
   return svg;
 }
 
-function drawingOf(
+function plotOf(
   { title, formatAxis }: ChartOptions,
   lines: readonly Line[],
   scales: Scales,
   marks: readonly Mark[],
   theme: Theme,
-): Drawing {
+): LinePlot {
   return {
     title,
     x: scales.x,
@@ -241,15 +241,13 @@ function drawingOf(
     lines: lines.map((line) => ({
       name: line.name,
       points: decimate(line.points, 1000),
-      color: toCss(colorOf(line, theme)),
+      color: colorOf(line, theme),
       dash: dashesOf(line, theme),
       style: line.style,
     })),
     marks,
-    background: toCss(theme.background),
-    foreground: toCss(theme.foreground),
-    muted: toCss(theme.muted),
-    fontFamily: theme.fontFamily,
+    foreground: theme.foreground,
+    muted: theme.muted,
   };
 }
 
@@ -313,7 +311,7 @@ function plotOptions(
           stroke: style === "faint" ? alpha(stroke, theme.highContrast ? 0.55 : 0.35) : toCss(stroke),
           width: style === "faint" ? 1 : 1.75,
           spanGaps: true,
-          // A single point makes no line.
+          // A single point has no line to be seen by.
           points: { show: style === "dots" || line.points.x.length === 1, size: 5, fill: toCss(stroke) },
         };
       }),
@@ -326,7 +324,7 @@ const WHOLE_STEPS = [1, 2, 5]
   .flatMap((n) => Array.from({ length: 10 }, (_, power) => n * 10 ** power))
   .sort((a, b) => a - b);
 
-/** On a logarithmic axis uPlot hands over the splits that have no room as null. */
+/** On a logarithmic axis, uPlot passes null for labels that have no room. */
 const formatPowers = (write: (value: number) => string) => (_: uPlot, values: (number | null)[]) =>
   values.map((value) => (value === null ? "" : write(value)));
 

@@ -1,19 +1,20 @@
-/** Where the points of a scatter plot and their labels are: pure arithmetic in CSS pixels. */
+/** Geometry of a scatter plot in CSS pixels: pure arithmetic. */
 
+import type { Point } from "./pen";
 import { ticks } from "./series";
 
 export interface ScatterPoint {
   readonly x: number;
   readonly y: number;
   readonly label: string;
-  /** Drawn as another shape, and labeled before the others. */
+  /** Drawn with another shape, and labeled before the others. */
   readonly isExtra: boolean;
 }
 
 export interface ScatterLabel {
   readonly point: number;
   readonly text: string;
-  /** Where it begins, and its middle. */
+  /** Left end and vertical center. */
   readonly x: number;
   readonly y: number;
 }
@@ -25,8 +26,8 @@ export interface ScatterScene {
   readonly top: number;
   readonly right: number;
   readonly bottom: number;
-  /** Of each point its place, [x, y]. */
-  readonly at: readonly (readonly [x: number, y: number])[];
+  /** Centers of the points. */
+  readonly at: readonly Point[];
   readonly labels: readonly ScatterLabel[];
   readonly xTicks: readonly Tick[];
   readonly yTicks: readonly Tick[];
@@ -37,17 +38,16 @@ export interface Tick {
   readonly text: string;
 }
 
-export const FONT_SIZE = 11;
-/** Of a monospaced font; labels are placed by it, so that the layout needs no canvas. */
+/** Width of a letter of the monospaced font, so that the layout needs no canvas. */
 const LETTER = 6.7;
 const LABEL_LENGTH = 14;
-/** Between a point's middle and its label, with the ring of the selected one. */
+/** From a point's center to its label, with space for the ring of the selected point. */
 const LABEL_GAP = 9;
 const LEFT = 52;
 const BOTTOM = 36;
 const MARGIN = 12;
 
-/** Each axis has its own scale. Labels that would lie on others are left out, that of the point `first` never. */
+/** Each axis has its own scale. Labels that would overlap others are left out; the label of point `first` is always kept. */
 export function scatterScene(
   points: readonly ScatterPoint[],
   { width, height }: { readonly width: number; readonly height: number },
@@ -72,7 +72,7 @@ export function scatterScene(
   };
 }
 
-/** From the smallest to the largest with some room around; never empty. */
+/** From the smallest to the largest value, with a margin; never empty. */
 function rangeOf(values: readonly number[]): readonly [number, number] {
   const low = values.reduce((least, x) => Math.min(least, x), Number.POSITIVE_INFINITY);
   const high = values.reduce((most, x) => Math.max(most, x), Number.NEGATIVE_INFINITY);
@@ -89,13 +89,13 @@ interface Box {
 
 function placeLabels(
   points: readonly ScatterPoint[],
-  at: ScatterScene["at"],
+  at: readonly Point[],
   plot: Box,
   first: number | null,
 ): ScatterLabel[] {
   const rank = (i: number) => (i === first ? 0 : points[i]?.isExtra ? 1 : 2);
   const order = points.map((_, i) => i).sort((a, b) => rank(a) - rank(b) || a - b);
-  // Points of one label in one place have one label, with their number.
+  // Points with the same label at the same pixel share one label, with their count.
   const spot = (i: number) => `${at[i]?.map(Math.round)} ${points[i]?.label}`;
   const together = new Map<string, number>();
   for (const i of order) together.set(spot(i), (together.get(spot(i)) ?? 0) + 1);
@@ -106,7 +106,7 @@ function placeLabels(
     if (count === 0) continue;
     together.delete(spot(point));
     const text = shortened(points[point]?.label ?? "") + (count > 1 ? ` ×${count}` : "");
-    const [x, y] = at[point] as readonly [number, number];
+    const [x, y] = at[point] as Point;
     const width = text.length * LETTER;
     for (const start of [x + LABEL_GAP, x - LABEL_GAP - width]) {
       const box = { left: start, right: start + width, top: y - 7, bottom: y + 7 };
@@ -127,7 +127,7 @@ const shortened = (label: string): string => {
   return letters.length <= LABEL_LENGTH ? label : `${letters.slice(0, LABEL_LENGTH - 1).join("")}…`;
 };
 
-/** The point under the pointer, the nearest within a few pixels; null where there is none. */
+/** The nearest point within a few pixels of the pointer; null where there is none. */
 export function pointAt({ at }: ScatterScene, x: number, y: number): number | null {
   let best: number | null = null;
   let nearest = 14 ** 2;

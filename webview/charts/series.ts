@@ -1,4 +1,4 @@
-/** Points of a line, and what is done with them before they are drawn: pure, so that it can be tested. */
+/** Points of a line, and how they are thinned, smoothed and read: pure functions. */
 
 export interface Points {
   /** Ascending. */
@@ -7,8 +7,8 @@ export interface Points {
 }
 
 /**
- * At most two points for each of `buckets` stretches of x, its lowest and its highest, so that a line drawn from
- * them looks as if drawn from all. Points that are not numbers are left out.
+ * Keeps the lowest and the highest point of each of `buckets` intervals of x, so that the line looks as if drawn from all
+ * points. Values that are not finite are left out.
  */
 export function decimate({ x, y }: Points, buckets: number): Points {
   const valid = x.map((_, i) => i).filter((i) => Number.isFinite(y[i]));
@@ -37,12 +37,12 @@ export function decimate({ x, y }: Points, buckets: number): Points {
   return { x: kept.map((i) => x[i] as number), y: kept.map((i) => y[i] as number) };
 }
 
-/** How many steps a curve of `count` steps is smoothed over. */
+/** Number of steps over which a curve of `count` steps is smoothed. */
 export const smoothingWindow = (count: number): number => Math.max(1, Math.min(200, Math.round(count / 40)));
 
 /**
- * Exponential moving average over about `window` steps. The window grows from one step at the start, where a loss
- * falls fast, so that the curve does not lag behind it.
+ * Exponential moving average over about `window` steps. The window starts at one step and grows, so that the curve
+ * does not lag behind a loss that falls fast at the start.
  */
 export function smooth(y: readonly number[], window: number): number[] {
   let mean = Number.NaN;

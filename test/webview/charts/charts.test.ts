@@ -16,7 +16,8 @@ import {
   tickStep,
   visibleCells,
 } from "../../../webview/charts/heatmapLayout";
-import { lineSvg } from "../../../webview/charts/lineSvg";
+import { lineDrawing } from "../../../webview/charts/lineDrawing";
+import { svgOf } from "../../../webview/charts/pen";
 import { decimate, indexAt, smooth, ticks } from "../../../webview/charts/series";
 import { toJson } from "../../../webview/parts/tableJson";
 import { createInspection } from "../../../webview/trace/inspection";
@@ -56,17 +57,17 @@ describe("the layout of a heatmap", () => {
   test("a large matrix keeps the smallest cell and scrolls", () => {
     const grid = layoutGrid({ ...square, rows: 1024, cols: 1024, width: 340 });
     expect(grid).toMatchObject({ cellWidth: 2, width: 2098, viewWidth: 340, viewHeight: 420 });
-    expect(visibleCells(grid, 0, 0)).toEqual({ firstRow: 0, endRow: 190, firstCol: 0, endCol: 145 });
-    expect(visibleCells(grid, 2098 - 340, 0).endCol).toBe(1024);
+    expect(visibleCells(grid, { x: 0, y: 0 })).toEqual({ firstRow: 0, endRow: 190, firstCol: 0, endCol: 145 });
+    expect(visibleCells(grid, { x: 2098 - 340, y: 0 }).endCol).toBe(1024);
   });
 
   test("a point over a label is no cell, a point over a cell is that cell at any scroll position", () => {
     const grid = layoutGrid({ ...square, rows: 12, cols: 12, width: 340 });
-    expect(cellAt(grid, 49, 60, 0, 0)).toBeNull();
-    expect(cellAt(grid, 60, 39, 0, 0)).toBeNull();
-    expect(cellAt(grid, 50, 40, 0, 0)).toEqual({ row: 0, col: 0 });
-    expect(cellAt(grid, 50, 40, 3 * grid.cellWidth, grid.cellHeight)).toEqual({ row: 1, col: 3 });
-    expect(cellAt(grid, 50 + 12 * grid.cellWidth, 40, 0, 0)).toBeNull();
+    expect(cellAt(grid, 49, 60, { x: 0, y: 0 })).toBeNull();
+    expect(cellAt(grid, 60, 39, { x: 0, y: 0 })).toBeNull();
+    expect(cellAt(grid, 50, 40, { x: 0, y: 0 })).toEqual({ row: 0, col: 0 });
+    expect(cellAt(grid, 50, 40, { x: 3 * grid.cellWidth, y: grid.cellHeight })).toEqual({ row: 1, col: 3 });
+    expect(cellAt(grid, 50 + 12 * grid.cellWidth, 40, { x: 0, y: 0 })).toBeNull();
   });
 
   test("keys stay inside and Control with Home and End reach the corners", () => {
@@ -80,9 +81,9 @@ describe("the layout of a heatmap", () => {
 
   test("scrolling to a cell moves no further than needed", () => {
     const grid = layoutGrid({ ...square, rows: 1024, cols: 1024, width: 340 });
-    expect(scrollToCell(grid, { row: 0, col: 144 }, 0, 0)).toEqual([0, 0]);
-    expect(scrollToCell(grid, { row: 500, col: 0 }, 0, 0)).toEqual([0, 501 * 2 - (420 - 40)]);
-    expect(scrollToCell(grid, { row: 10, col: 0 }, 0, 300)).toEqual([0, 20]);
+    expect(scrollToCell(grid, { row: 0, col: 144 }, { x: 0, y: 0 })).toEqual([0, 0]);
+    expect(scrollToCell(grid, { row: 500, col: 0 }, { x: 0, y: 0 })).toEqual([0, 501 * 2 - (420 - 40)]);
+    expect(scrollToCell(grid, { row: 10, col: 0 }, { x: 0, y: 300 })).toEqual([0, 20]);
   });
 
   test("axis numbers go up in powers of two until they have room", () => {
@@ -214,22 +215,26 @@ test("JSON keeps each number as it is in memory, says the run it is from, and ha
 });
 
 describe("a line chart as SVG", () => {
-  const drawing = {
+  const plot = {
     title: 'Loss of "a" & b',
     x: { name: "step", format: String },
     y: { format: (value: number) => value.toFixed(2), log: true },
     lines: [
-      { name: "a", points: { x: [1, 2, 3], y: [10, 0, 1] }, color: "#123456", dash: [4, 2], style: "line" as const },
+      {
+        name: "a",
+        points: { x: [1, 2, 3], y: [10, 0, 1] },
+        color: [18, 52, 86] as const,
+        dash: [4, 2],
+        style: "line" as const,
+      },
     ],
     marks: [{ x: 2, label: "here" }],
-    background: "#fff",
-    foreground: "#000",
-    muted: "#888",
-    fontFamily: "sans-serif",
+    foreground: [0, 0, 0] as const,
+    muted: [136, 136, 136] as const,
   };
 
   test("writes its text as text, and leaves out what a logarithm does not have", () => {
-    const svg = lineSvg(drawing);
+    const svg = svgOf(lineDrawing(plot), { background: [255, 255, 255], monoFamily: "mono", fontFamily: "sans-serif" });
     expect(svg).toContain("Loss of &quot;a&quot; &amp; b</text>");
     expect(svg).toContain(">here</text>");
     const points = /stroke-dasharray="4 2" points="([^"]*)"/.exec(svg)?.[1]?.split(" ");

@@ -2,7 +2,8 @@
 
 import { formatBytes, formatCount, formatPercent, formatShape } from "../../base/format";
 import { readTheme } from "../../base/theme";
-import { type Shape, type ShapePicture, widestText } from "../../charts/shapes";
+import type { Rgb } from "../../charts/colorScale";
+import { type Drawing, widestText } from "../../charts/pen";
 import type { ShownRow } from "./layout";
 
 const MARGIN = 12;
@@ -12,7 +13,7 @@ const INDENT = 14;
 const TRACK = { width: 80, height: 6 };
 
 /** `headings` name the columns: module, shape, type, parameters, share and bytes. */
-export function treeShapes(title: string, headings: readonly string[], rows: readonly ShownRow[]): ShapePicture {
+export function treeDrawing(title: string, headings: readonly string[], rows: readonly ShownRow[]): Drawing {
   const { foreground, muted, positive } = readTheme();
   const [nameHeading = "", ...otherHeadings] = headings;
   const names = rows.map(({ node }) => `${node.label}${node.kind === "weight" ? "" : `  ${node.detail}`}`);
@@ -24,7 +25,7 @@ export function treeShapes(title: string, headings: readonly string[], rows: rea
     bytes > 0 ? formatBytes(bytes) : "",
   ]);
   const nameRoom = names.reduce((most, name, i) => Math.max(most, widestText([name]) + indentOf(rows[i])), 0);
-  /** Where each column after the first ends. */
+  /** Right edge of each column after the first. */
   const ends: number[] = [];
   let x = MARGIN + Math.max(nameRoom, widestText([nameHeading]));
   otherHeadings.forEach((heading, column) => {
@@ -33,29 +34,25 @@ export function treeShapes(title: string, headings: readonly string[], rows: rea
   });
   const trackX = x + GAP;
   const top = MARGIN + 2 * ROW;
-  const headY = MARGIN + 1.5 * ROW;
   return {
     title,
     width: Math.max(trackX + TRACK.width, MARGIN + widestText([title])) + MARGIN,
     height: top + rows.length * ROW + MARGIN,
-    shapes: [
-      { kind: "text", x: MARGIN, y: MARGIN + ROW / 2, text: title, color: foreground },
-      { kind: "text", x: MARGIN, y: headY, text: nameHeading, color: muted },
-      ...otherHeadings.map((text, c): Shape => {
-        return { kind: "text", x: ends[c] as number, y: headY, text, color: muted, anchor: "end" };
-      }),
-      ...rows.flatMap((row, i): Shape[] => {
+    draw(pen) {
+      const writeCells = (cells: readonly string[], y: number, color: Rgb) =>
+        cells.forEach((text, column) => void pen.text(ends[column] as number, y, text, { color, anchor: "end" }));
+      const headY = MARGIN + 1.5 * ROW;
+      pen.text(MARGIN, MARGIN + ROW / 2, title, { color: foreground });
+      pen.text(MARGIN, headY, nameHeading, { color: muted });
+      writeCells(otherHeadings, headY, muted);
+      rows.forEach((row, i) => {
         const y = top + (i + 0.5) * ROW;
-        const width = TRACK.width * row.node.share;
-        return [
-          { kind: "text", x: MARGIN + indentOf(row), y, text: names[i] as string, color: foreground },
-          ...(texts[i] as string[]).map((text, c): Shape => {
-            return { kind: "text", x: ends[c] as number, y, text, color: foreground, anchor: "end" };
-          }),
-          { kind: "rect", x: trackX, y: y - TRACK.height / 2, width, height: TRACK.height, fill: positive },
-        ];
-      }),
-    ],
+        pen.text(MARGIN + indentOf(row), y, names[i] as string, { color: foreground });
+        writeCells(texts[i] as string[], y, foreground);
+        const bar = { x: trackX, y: y - TRACK.height / 2, width: TRACK.width * row.node.share, height: TRACK.height };
+        pen.rect(bar, { fill: positive });
+      });
+    },
   };
 }
 

@@ -6,13 +6,13 @@ import { formatBytes, formatCount, formatPercent, formatShape, formatShort, form
 import { t } from "../../base/strings";
 import { textField } from "../../base/toolkit";
 import { createHeatmap } from "../../charts/heatmap";
-import { savedShapes } from "../../charts/shapes";
+import { saveable } from "../../charts/pen";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { Inspection, View, ViewContext } from "../../trace/inspection";
 import { runText } from "../../trace/provenance";
 import { type ArchitectureNode, architecture, firstOpen, type ShownRow, shownRows } from "./layout";
-import { treeShapes } from "./picture";
+import { treeDrawing } from "./picture";
 
 /** Rows and columns of a weight's picture at most. */
 const PICTURE = 64;
@@ -44,7 +44,7 @@ export function createArchitectureView({ section: makeSection, selection, save, 
       fileName: () => `architecture-${inspection?.trace.model.name ?? ""}`.replace(/[^\w.-]+/g, "-"),
       table: () => root && architectureTable(root),
       of: () => inspection,
-      ...savedShapes(() => treeShapes(t("Modules of {0}", inspection?.trace.model.name ?? ""), headings, rows)),
+      ...saveable(() => treeDrawing(t("Modules of {0}", inspection?.trace.model.name ?? ""), headings, rows)),
     },
     save,
   );

@@ -65,7 +65,7 @@ export function createWeightsPart(save: Save): WeightsPart {
       rows: weights.map(({ name, shape, relative, cosine }) => ({
         label: name,
         values: [relative],
-        said: formatShort(relative),
+        note: formatShort(relative),
         describe: () =>
           t(
             "{0} {1}: ‖b − a‖ / ‖a‖ = {2}, cosine {3}\na: {4} · b: {5}",

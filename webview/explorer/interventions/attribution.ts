@@ -84,7 +84,7 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
       rows: rows.map(({ label, values }) => ({
         label,
         values,
-        said: values.map((value) => (Number.isNaN(value) ? "–" : formatShort(value))).join(" → "),
+        note: values.map((value) => (Number.isNaN(value) ? "–" : formatShort(value))).join(" → "),
         describe: () =>
           [
             t("{0}: added to the logit of “{1}”, #{2}, after position {3}", label, target.label, target.id, position),

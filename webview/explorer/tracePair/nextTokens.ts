@@ -49,7 +49,7 @@ export function createNextTokensPair(
         rows: tokens.map(({ id, label, a, b }) => ({
           label,
           values: [a, b],
-          said: `${formatPercent(a)} → ${formatPercent(b)}`,
+          note: `${formatPercent(a)} → ${formatPercent(b)}`,
           describe: () =>
             [
               t("probability of “{0}”, #{1}, {2}", label, id, placesText(pair)),

@@ -7,13 +7,13 @@ import { t } from "../../base/strings";
 import { onThemeChange, readTheme } from "../../base/theme";
 import { checkbox, dropdown } from "../../base/toolkit";
 import { sequentialScale } from "../../charts/colorScale";
-import { savedShapes } from "../../charts/shapes";
+import { saveable } from "../../charts/pen";
 import { tellAwaited } from "../../parts/busy";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { Inspection } from "../inspection";
 import { runText } from "../provenance";
-import { headShapes } from "./headPicture";
+import { headsDrawing } from "./headPicture";
 import { type AttentionKind, type HeadPlace, headOrder, moveHead, scoreText } from "./layout";
 
 /** Pixels of a picture's side. */
@@ -89,7 +89,7 @@ export function createHeadGrid(
       fileName: () => "attention-heads",
       table: () => grid && scoreTable(grid, places()),
       of: () => grid?.of,
-      ...savedShapes(() => grid && shapes(grid)),
+      ...saveable(() => grid && shapes(grid)),
     },
     save,
   );
@@ -127,7 +127,7 @@ export function createHeadGrid(
       return { place, image: canvas, score: value === undefined ? null : { value, share: share(value) } };
     });
     const title = [pictureTitle(), score !== "" && SCORES[score].label()].filter((part) => part !== false).join(": ");
-    return headShapes(title, tiles, sorted && score !== "" ? null : perLayer);
+    return headsDrawing(title, tiles, sorted && score !== "" ? null : perLayer);
   };
 
   const load = async () => {

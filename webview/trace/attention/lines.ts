@@ -1,10 +1,9 @@
-/** Attention as lines from each token to those it looks at, as wide as the page and scrolled where the text is long. */
+/** Attention as lines from each query to the keys it attends to, on a canvas that scrolls for long texts. */
 
-import { el, setAttr } from "../../base/dom";
-import { onThemeChange, readTheme, type Theme } from "../../base/theme";
-import { createCanvasFrame, scrollBarSize } from "../../charts/canvasFrame";
-import { type Rgb, toCss } from "../../charts/colorScale";
-import { escapeXml, svgText } from "../../charts/svg";
+import { readTheme, type Theme } from "../../base/theme";
+import { type CanvasChart, createCanvasChart, scrollBarSize } from "../../charts/canvasChart";
+import { moveIndex, scrollInto } from "../../charts/navigation";
+import { canvasPen, FONT_SIZE, type Pen, saveable } from "../../charts/pen";
 import type { Line } from "./layout";
 
 export interface LinesData {
@@ -12,19 +11,18 @@ export interface LinesData {
   readonly queries: readonly string[];
   readonly keys: readonly string[];
   readonly lines: readonly Line[];
-  /** How strong a line is drawn, 0 to 1. */
+  /** Opacity and width of a line, 0 to 1. */
   readonly strength: (line: Line) => number;
-  /** What is known of a token on one of the sides. */
   readonly describe: (end: LineEnd) => string;
 }
 
-/** A token on the left, which looks, or on the right, which is looked at. */
+/** A token on the left (query) or on the right (key). */
 export interface LineEnd {
   readonly side: "query" | "key";
   readonly index: number;
 }
 
-export interface LinePicture {
+export interface LineChart {
   readonly node: HTMLElement;
   readonly show: (data: LinesData) => void;
   /** Marks the selected query and key. */
@@ -37,226 +35,132 @@ const ROW = 18;
 const LABELS = 132;
 const MAX_WIDTH = 640;
 const MAX_HEIGHT = 420;
-const FONT_SIZE = 11;
 
-/** Makes an empty picture. `pick` is called for a token that is clicked or chosen with Enter. */
-export function createLinePicture(pick: (end: LineEnd) => void): LinePicture {
-  const { canvas, spacer, scroller, readout, spoken, node } = createCanvasFrame("line view");
+type Marked = Readonly<Record<LineEnd["side"], number>>;
+const NOTHING: Marked = { query: -1, key: -1 };
 
+/** Creates an empty chart. `pick` is called for a token that is clicked or chosen with Enter. */
+export function createLines(pick: (end: LineEnd) => void): LineChart {
   let data: LinesData | null = null;
-  let at: LineEnd | null = null;
-  let marked = { query: -1, key: -1 };
+  let marked = NOTHING;
   let theme: Theme | null = null;
-  /** Of the scroll bar that a long text has. */
-  let bar = 0;
 
   const size = () => {
-    const rows = Math.max(data?.queries.length ?? 0, data?.keys.length ?? 0);
-    const height = rows * ROW + 2;
-    // The scroll bar takes its room beside the picture, not from it.
-    return { width: Math.min(MAX_WIDTH, node.clientWidth - (height > MAX_HEIGHT ? bar : 0)), height };
+    const height = Math.max(data?.queries.length ?? 0, data?.keys.length ?? 0) * ROW + 2;
+    const bar = height > MAX_HEIGHT ? scrollBarSize() : 0;
+    return { width: Math.min(MAX_WIDTH, chart.node.clientWidth - bar), height, bar };
   };
-
   const layout = () => {
-    if (!data || node.clientWidth === 0) return;
     theme = readTheme();
-    bar = scrollBarSize();
+    const { width, height, bar } = size();
+    chart.resize({ width, height }, { width: width + bar, height: Math.min(height, MAX_HEIGHT) });
+    draw();
+  };
+  const draw = () => {
+    if (!data || !theme) return;
     const { width, height } = size();
-    const shown = Math.min(height, MAX_HEIGHT);
-    spacer.style.width = `${width}px`;
-    spacer.style.height = `${height}px`;
-    scroller.style.width = `${width + (height > MAX_HEIGHT ? bar : 0)}px`;
-    scroller.style.height = `${shown}px`;
-    const ratio = window.devicePixelRatio || 1;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(shown * ratio);
-    canvas.style.width = `${width}px`;
-    canvas.style.height = `${shown}px`;
-    paint();
+    const view = { width, height: Math.min(height, MAX_HEIGHT), scroll: chart.scroller.scrollTop };
+    drawLines(canvasPen(chart.canvas, view, theme), data, view, theme, marked, chart.target());
   };
-
-  const paint = () => {
-    if (!data || !theme || canvas.width === 0) return;
-    const { width, height } = size();
-    paintLines(
-      canvas,
-      data,
-      { width, height: Math.min(height, MAX_HEIGHT), scroll: scroller.scrollTop, at, marked },
-      theme,
-    );
-  };
-
-  const point = (next: LineEnd | null, isSpoken: boolean) => {
-    if (next?.side === at?.side && next?.index === at?.index) return;
-    at = next;
-    const text = data && at ? data.describe(at) : "";
-    readout.textContent = text;
-    if (isSpoken) spoken.textContent = text;
-    paint();
-  };
-
   const reveal = (index: number) => {
-    const top = index * ROW;
-    const { scrollTop, clientHeight } = scroller;
-    if (top < scrollTop) scroller.scrollTop = top;
-    else if (top + ROW > scrollTop + clientHeight) scroller.scrollTop = top + ROW - clientHeight;
+    const { scroller } = chart;
+    scroller.scrollTop = scrollInto(scroller.scrollTop, index * ROW, ROW, scroller.clientHeight);
   };
-
-  const endAt = (x: number, y: number): LineEnd | null => {
-    if (!data) return null;
-    const side = x < size().width / 2 ? "query" : "key";
-    const index = Math.floor((y + scroller.scrollTop) / ROW);
-    const count = side === "query" ? data.queries.length : data.keys.length;
-    return index >= 0 && index < count ? { side, index } : null;
-  };
-
-  scroller.addEventListener("scroll", () => requestAnimationFrame(paint));
-  scroller.addEventListener("pointermove", (event) => {
-    const box = scroller.getBoundingClientRect();
-    point(endAt(event.clientX - box.left, event.clientY - box.top), false);
+  const countOf = (side: LineEnd["side"]) => (side === "query" ? data?.queries : data?.keys)?.length ?? 0;
+  const chart: CanvasChart<LineEnd> = createCanvasChart<LineEnd>({
+    kind: "line view",
+    hasData: () => data !== null,
+    layout,
+    draw,
+    targetAt(x, y) {
+      const side = x < size().width / 2 ? "query" : "key";
+      const index = Math.floor((y + chart.scroller.scrollTop) / ROW);
+      return index >= 0 && index < countOf(side) ? { side, index } : null;
+    },
+    start: () => ({ side: "query", index: Math.max(0, marked.query) }),
+    move({ side, index }, { key }) {
+      const sides: Readonly<Record<string, LineEnd["side"]>> = { ArrowLeft: "query", ArrowRight: "key" };
+      const to = sides[key];
+      if (to) return { side: to, index: Math.min(countOf(to) - 1, index) };
+      const next = moveIndex(key, index, countOf(side));
+      return next === null ? null : { side, index: next };
+    },
+    scrollTo: ({ index }) => reveal(index),
+    describe: (end) => data?.describe(end) ?? "",
+    pick,
   });
-  scroller.addEventListener("pointerleave", () => point(null, false));
-  scroller.addEventListener("click", () => at && pick(at));
-  scroller.addEventListener("focus", () => {
-    if (data && !at && scroller.matches(":focus-visible"))
-      point({ side: "query", index: Math.max(0, marked.query) }, true);
-  });
-  scroller.addEventListener("blur", () => point(null, false));
-  scroller.addEventListener("keydown", (event) => {
-    if (!data) return;
-    const from = at ?? { side: "query", index: Math.max(0, marked.query) };
-    if (event.key === "Enter") return pick(from);
-    const to = moveEnd(from, event.key, data);
-    if (!to) return;
-    event.preventDefault();
-    reveal(to.index);
-    point(to, true);
-  });
-  new ResizeObserver(layout).observe(node);
-  onThemeChange(layout);
 
   return {
-    node,
+    node: chart.node,
     show(next) {
       data = next;
-      at = null;
-      readout.textContent = "";
-      setAttr(scroller, "aria-label", next.title);
-      layout();
+      chart.show(next.title);
     },
     mark(query, key) {
       marked = { query, key };
-      // What was chosen elsewhere is brought into sight; who points at the picture keeps their place in it.
-      if (!node.matches(":focus-within, :hover")) reveal(query);
-      paint();
+      // A selection made elsewhere is scrolled into view, unless the user is pointing at the chart.
+      if (!chart.node.matches(":focus-within, :hover")) reveal(query);
+      draw();
     },
-    picture() {
+    ...saveable(() => {
       if (!data || !theme) return null;
-      const whole = el("canvas");
-      const ratio = window.devicePixelRatio || 1;
       const { width, height } = size();
-      whole.width = Math.round(width * ratio);
-      whole.height = Math.round(height * ratio);
-      paintLines(whole, data, { width, height, scroll: 0, at: null, marked: { query: -1, key: -1 } }, theme);
-      return whole;
-    },
-    svg: () => (data && theme ? linesSvg(data, size(), theme) : null),
+      const [shown, view] = [data, { width, height, scroll: 0 }];
+      const draw = (pen: Pen) => drawLines(pen, shown, view, readTheme(), NOTHING, null);
+      return { title: data.title, width, height, draw };
+    }),
   };
 }
 
-/** Where a key moves from a token; null for keys that do not move. */
-function moveEnd({ side, index }: LineEnd, key: string, { queries, keys }: LinesData): LineEnd | null {
-  const count = { query: queries.length, key: keys.length };
-  const on = (to: LineEnd["side"], i: number): LineEnd => ({
-    side: to,
-    index: Math.max(0, Math.min(count[to] - 1, i)),
-  });
-  const steps: Readonly<Record<string, number>> = { ArrowUp: -1, ArrowDown: 1, PageUp: -10, PageDown: 10 };
-  if (key === "ArrowLeft") return on("query", index);
-  if (key === "ArrowRight") return on("key", index);
-  if (key === "Home") return on(side, 0);
-  if (key === "End") return on(side, count[side] - 1);
-  const step = steps[key];
-  return step === undefined ? null : on(side, index + step);
-}
-
-interface Frame {
+interface View {
   readonly width: number;
   readonly height: number;
   readonly scroll: number;
-  /** Only its lines are drawn strongly. */
-  readonly at: LineEnd | null;
-  readonly marked: { readonly query: number; readonly key: number };
 }
 
-function paintLines(canvas: HTMLCanvasElement, data: LinesData, frame: Frame, theme: Theme): void {
-  const { width, height, scroll, at, marked } = frame;
-  const ratio = canvas.width / width;
-  const context = canvas.getContext("2d") as CanvasRenderingContext2D;
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  context.fillStyle = toCss(theme.background);
-  context.fillRect(0, 0, width, height);
+/** Draws the lines and tokens in view; if there is a `target`, other lines than its own are faint. */
+function drawLines(
+  pen: Pen,
+  data: LinesData,
+  { width, height, scroll }: View,
+  theme: Theme,
+  marked: Marked,
+  target: LineEnd | null,
+): void {
   const y = (index: number) => (index + 0.5) * ROW - scroll;
   const room = labelWidth(width, data);
   const [left, right] = [room, width - room];
-
-  context.strokeStyle = toCss(theme.positive);
-  const isOf = (line: Line) => at === null || (at.side === "query" ? line.query : line.key) === at.index;
   for (const line of data.lines) {
     const [from, to] = [y(line.query), y(line.key)];
     if (Math.max(from, to) < 0 || Math.min(from, to) > height) continue;
     const strength = data.strength(line);
-    context.globalAlpha = isOf(line) ? Math.min(1, 0.08 + 0.92 * strength) : 0.08 * strength;
-    context.lineWidth = 0.75 + 2.25 * strength;
-    context.beginPath();
-    context.moveTo(left, from);
-    context.lineTo(right, to);
-    context.stroke();
+    const isFaint = target !== null && line[target.side] !== target.index;
+    const opacity = isFaint ? 0.08 * strength : Math.min(1, 0.08 + 0.92 * strength);
+    const ends = [
+      [left, from],
+      [right, to],
+    ] as const;
+    pen.line(ends, { color: theme.positive, opacity, width: 0.75 + 2.25 * strength });
   }
-  context.globalAlpha = 1;
-
-  const labels = (texts: readonly string[], side: LineEnd["side"]) => {
+  const drawLabels = (texts: readonly string[], side: LineEnd["side"]) => {
     const isLeft = side === "query";
-    context.textAlign = isLeft ? "right" : "left";
-    context.textBaseline = "middle";
     const first = Math.max(0, Math.floor(scroll / ROW));
     for (let i = first; i < texts.length && y(i) < height + ROW; i++) {
-      const isStrong = (at?.side === side && at.index === i) || marked[side] === i;
-      context.font = `${isStrong ? "bold " : ""}${FONT_SIZE}px ${theme.monoFamily}`;
-      context.fillStyle = toCss(isStrong ? theme.foreground : theme.muted);
-      context.fillText(texts[i] ?? "", isLeft ? left - 6 : right + 6, y(i), room - 10);
+      const bold = (target?.side === side && target.index === i) || marked[side] === i;
+      const color = bold ? theme.foreground : theme.muted;
+      const anchor = isLeft ? "end" : "start";
+      pen.text(isLeft ? left - 6 : right + 6, y(i), texts[i] ?? "", { color, anchor, bold, room: room - 10 });
       if (marked[side] !== i) continue;
-      context.strokeStyle = toCss(theme.focus);
-      context.lineWidth = 1.5;
-      context.strokeRect(isLeft ? 1 : right + 2, y(i) - ROW / 2 + 1, room - 3, ROW - 2);
+      const box = { x: isLeft ? 1 : right + 2, y: y(i) - ROW / 2 + 1, width: room - 3, height: ROW - 2 };
+      pen.rect(box, { stroke: { color: theme.focus, width: 1.5 } });
     }
   };
-  labels(data.queries, "query");
-  labels(data.keys, "key");
+  drawLabels(data.queries, "query");
+  drawLabels(data.keys, "key");
 }
 
 /** Room for the longest label of either side, up to a limit. */
 function labelWidth(width: number, { queries, keys }: LinesData): number {
   const longest = [...queries, ...keys].reduce((most, { length }) => Math.max(most, length), 0);
   return Math.min(LABELS, width * 0.3, Math.max(36, longest * 0.62 * FONT_SIZE + 14));
-}
-
-/** Lines and tokens as they are, so that every size suits. */
-function linesSvg(data: LinesData, { width, height }: { width: number; height: number }, theme: Theme): string {
-  const y = (index: number) => (index + 0.5) * ROW;
-  const room = labelWidth(width, data);
-  const [left, right] = [room, width - room];
-  const lines = data.lines.map((line) => {
-    const strength = data.strength(line);
-    const opacity = Math.min(1, 0.08 + 0.92 * strength).toFixed(3);
-    return `<line x1="${left}" y1="${y(line.query)}" x2="${right}" y2="${y(line.key)}" stroke-opacity="${opacity}" stroke-width="${(0.75 + 2.25 * strength).toFixed(2)}"/>`;
-  });
-  const label = (fill: Rgb) => (text: string, i: number, isLeft: boolean) =>
-    svgText(isLeft ? left - 6 : right + 6, y(i), text, toCss(fill), `text-anchor="${isLeft ? "end" : "start"}"`);
-  const written = label(theme.muted);
-  const texts = [
-    ...data.queries.map((text, i) => written(text, i, true)),
-    ...data.keys.map((text, i) => written(text, i, false)),
-  ];
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" font-family="${escapeXml(theme.monoFamily)}" font-size="${FONT_SIZE}" dominant-baseline="middle"><title>${escapeXml(data.title)}</title><rect width="100%" height="100%" fill="${toCss(theme.background)}"/><g stroke="${toCss(theme.positive)}">${lines.join("")}</g>${texts.join("")}</svg>`;
 }

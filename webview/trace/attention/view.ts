@@ -33,7 +33,7 @@ import {
   strongestKeys,
   strongestLines,
 } from "./layout";
-import { createLinePicture, type LineEnd } from "./lines";
+import { createLines, type LineEnd } from "./lines";
 
 /** How long a choice rests before what belongs to it, and what may be chosen next, is asked for. */
 const REST = 120;
@@ -143,7 +143,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     selectQuery(query);
     selectKey(key);
   });
-  const lines = createLinePicture(({ side, index }) => (side === "query" ? selectQuery(index) : selectKey(index)));
+  const lines = createLines(({ side, index }) => (side === "query" ? selectQuery(index) : selectKey(index)));
   const problem = createProblem(() => load());
   const empty = el("p", { class: "small muted" }, t("This run has no attention to show."));
   const note = el("p", { class: "small muted axis-note" });

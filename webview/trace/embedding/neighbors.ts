@@ -5,9 +5,9 @@ import { el, fill } from "../../base/dom";
 import { formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { dropdown } from "../../base/toolkit";
-import { barShapes } from "../../charts/bars";
 import type { TableData } from "../../charts/csv";
-import { savedShapes } from "../../charts/shapes";
+import { saveable } from "../../charts/pen";
+import { barsDrawing } from "../../charts/savedBars";
 import { tellAwaited, tellBusy } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
@@ -55,7 +55,7 @@ export function createNeighbors(
       fileName: () => "nearest-tokens",
       table: () => shown && tableOf(shown),
       of: () => shown?.inspection,
-      ...savedShapes(() => shown && pictureOf(shown)),
+      ...saveable(() => shown && pictureOf(shown)),
     },
     save,
   );
@@ -174,7 +174,7 @@ const embeddingsOf = ({ isSource, inspection: { trace } }: Place): string => {
 const savedTitle = ({ title, table }: Shown): string => t("{0}, by cosine among {1}", title, table);
 
 const pictureOf = (shown: Shown) =>
-  barShapes({
+  barsDrawing({
     title: savedTitle(shown),
     bars: shown.nearest.map(({ cosine, ...token }) => ({ label: labelOf(token), note: `#${token.id}`, value: cosine })),
     format: formatValue,

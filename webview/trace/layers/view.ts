@@ -3,9 +3,9 @@
 import { el, fill, setAttr } from "../../base/dom";
 import { formatNorm, formatShape, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
-import { barShapes } from "../../charts/bars";
 import { createHeatmap } from "../../charts/heatmap";
-import { savedShapes } from "../../charts/shapes";
+import { saveable } from "../../charts/pen";
+import { barsDrawing } from "../../charts/savedBars";
 import { tellAwaited } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
@@ -102,7 +102,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
       fileName: () => "layers",
       table: () => shapeTable(),
       of: () => inspection,
-      ...savedShapes(() => normShapes()),
+      ...saveable(() => normShapes()),
     },
     save,
   );
@@ -135,7 +135,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
   };
 
   const normShapes = () =>
-    barShapes({
+    barsDrawing({
       title: t("Norms of the selected token’s vectors"),
       bars: groups
         .flatMap(({ values }) => values)

@@ -11,8 +11,8 @@ import { el, fill, setAttr } from "../../base/dom";
 import { formatCount, formatPercent, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { textField } from "../../base/toolkit";
-import { barShapes } from "../../charts/bars";
-import { savedShapes } from "../../charts/shapes";
+import { saveable } from "../../charts/pen";
+import { barsDrawing } from "../../charts/savedBars";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { Inspection, View, ViewContext } from "../inspection";
@@ -77,7 +77,7 @@ export function createNextTokenView({ section: makeSection, selection, save, exp
     const now = shown(count);
     if (!now) return null;
     const rest = { label: restLabel(now), note: "", value: now.rest.probability, other: now.restDrawn };
-    return barShapes({
+    return barsDrawing({
       title: view
         ? t("After “{0}”: the model’s own above, below what the sampler draws from", label())
         : t("After “{0}”", label()),
@@ -102,7 +102,7 @@ export function createNextTokenView({ section: makeSection, selection, save, exp
         return now && distributionTable(now, title, restLabel(now));
       },
       of: () => inspection,
-      ...savedShapes(picture),
+      ...saveable(picture),
     },
     save,
   );

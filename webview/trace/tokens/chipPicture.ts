@@ -1,22 +1,17 @@
-/** Chips as a picture to save, drawn where they are on the page. */
+/** Token chips as a picture to save, arranged as on the page. */
 
 import { readTheme, type Theme } from "../../base/theme";
 import { contrast, type Rgb } from "../../charts/colorScale";
-import type { Shape, ShapePicture } from "../../charts/shapes";
+import type { Box, Drawing } from "../../charts/pen";
 
-export interface ChipBox {
-  readonly x: number;
-  readonly y: number;
-  readonly width: number;
-  readonly height: number;
+export interface ChipBox extends Box {
   readonly text: string;
   readonly below: string;
-  /** Null of a chip without a color of its own. */
+  /** Null for a chip without a color of its own. */
   readonly fill: Rgb | null;
 }
 
-/** A list of chips, one below the other. */
-export interface ChipPart {
+export interface ChipList {
   readonly title: string;
   readonly height: number;
   readonly chips: readonly ChipBox[];
@@ -24,45 +19,47 @@ export interface ChipPart {
 
 const TITLE = 24;
 const MARGIN = 8;
+const MIN_WIDTH = 320;
 
 const BLACK: Rgb = [0, 0, 0];
 const WHITE: Rgb = [255, 255, 255];
 
-/** Of the theme's two colors for text and ground, the one that reads on a color; where neither does, black or white. */
-export function inkOn(color: Rgb, { foreground, background }: Theme): Rgb {
-  const best = (a: Rgb, b: Rgb) => (contrast(color, a) >= contrast(color, b) ? a : b);
-  const ink = best(foreground, background);
-  return contrast(color, ink) >= READABLE ? ink : best(BLACK, WHITE);
-}
-
-/** WCAG's least contrast of small text. */
+/** Least contrast of small text in WCAG 2 (AA). */
 const READABLE = 4.5;
 
-/** Lists of chips, one below the other. */
-export function chipShapes(parts: readonly ChipPart[]): ShapePicture {
-  const theme = readTheme();
-  const shapes: Shape[] = [];
-  let top = MARGIN;
-  let right = 320;
-  for (const part of parts) {
-    shapes.push({ kind: "text", x: MARGIN, y: top + TITLE / 2, text: part.title, color: theme.muted, size: 12 });
-    top += TITLE;
-    for (const { text, below, fill, width, height, ...chip } of part.chips) {
-      const ground = fill ?? mix(theme.background, theme.foreground);
-      const color = inkOn(ground, theme);
-      const [x, y] = [chip.x + MARGIN, chip.y + top];
-      const center = { kind: "text", x: x + width / 2, color, anchor: "middle" } as const;
-      shapes.push(
-        { kind: "rect", x, y, width, height, fill: ground, stroke: theme.border, radius: 3 },
-        { ...center, y: y + 11, text, size: 12 },
-        { ...center, y: y + height - 8, text: below, size: 10 },
-      );
-      right = Math.max(right, x + width);
-    }
-    top += part.height + MARGIN;
-  }
-  return { title: parts.map(({ title }) => title).join(", "), width: right + MARGIN, height: top, shapes };
+/** The theme's text or background color, whichever reads better on a color; black or white where neither is readable. */
+export function textColorOn(color: Rgb, { foreground, background }: Theme): Rgb {
+  const better = (a: Rgb, b: Rgb) => (contrast(color, a) >= contrast(color, b) ? a : b);
+  const best = better(foreground, background);
+  return contrast(color, best) >= READABLE ? best : better(BLACK, WHITE);
 }
 
-/** As the chips' own color is mixed in theme.css. */
+/** Lists of chips, one below the other. */
+export function chipsDrawing(lists: readonly ChipList[]): Drawing {
+  const theme = readTheme();
+  const right = Math.max(MIN_WIDTH, ...lists.flatMap(({ chips }) => chips.map(({ x, width }) => MARGIN + x + width)));
+  return {
+    title: lists.map(({ title }) => title).join(", "),
+    width: right + MARGIN,
+    height: lists.reduce((sum, { height }) => sum + TITLE + height + MARGIN, MARGIN),
+    draw(pen) {
+      let top = MARGIN;
+      for (const { title, height: listHeight, chips } of lists) {
+        pen.text(MARGIN, top + TITLE / 2, title, { color: theme.muted, size: 12 });
+        top += TITLE;
+        for (const { text, below, fill, width, height, ...chip } of chips) {
+          const ground = fill ?? mix(theme.background, theme.foreground);
+          const color = textColorOn(ground, theme);
+          const [x, y] = [chip.x + MARGIN, chip.y + top];
+          pen.rect({ x, y, width, height }, { fill: ground, stroke: { color: theme.border }, radius: 3 });
+          pen.text(x + width / 2, y + 11, text, { color, anchor: "middle", size: 12 });
+          pen.text(x + width / 2, y + height - 8, below, { color, anchor: "middle", size: 10 });
+        }
+        top += listHeight + MARGIN;
+      }
+    },
+  };
+}
+
+/** Background of a chip, mixed as in theme.css. */
 const mix = (a: Rgb, b: Rgb): Rgb => [0, 1, 2].map((i) => 0.92 * (a[i] as number) + 0.08 * (b[i] as number)) as never;

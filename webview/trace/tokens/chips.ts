@@ -5,7 +5,7 @@ import { el, fill, setAttr } from "../../base/dom";
 import { t } from "../../base/strings";
 import { readTheme, type Theme } from "../../base/theme";
 import { type ColorScale, toCss } from "../../charts/colorScale";
-import { type ChipBox, inkOn } from "./chipPicture";
+import { type ChipBox, textColorOn } from "./chipPicture";
 import { chipGroups, type TokenChip, tokenChips } from "./layout";
 
 export interface ShownChips {
@@ -95,7 +95,7 @@ export function createChips(
       const value = colors?.values[i] ?? Number.NaN;
       const color = scale && !Number.isNaN(value) ? scale.colorAt(value) : null;
       chip.style.background = color ? toCss(color) : "";
-      chip.style.color = color ? toCss(inkOn(color, theme)) : "";
+      chip.style.color = color ? toCss(textColorOn(color, theme)) : "";
     });
   };
 

@@ -5,11 +5,11 @@ import { el, fill } from "../../base/dom";
 import { formatCount } from "../../base/format";
 import { t } from "../../base/strings";
 import { dropdown } from "../../base/toolkit";
-import { savedShapes } from "../../charts/shapes";
+import { saveable } from "../../charts/pen";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { ExplorerTools, Inspection } from "../inspection";
-import { chipShapes } from "./chipPicture";
+import { chipsDrawing } from "./chipPicture";
 import { createChips } from "./chips";
 import { charactersPerToken, idText, tokenLabel, tokensOver, tokenTable } from "./layout";
 
@@ -55,7 +55,7 @@ export function createComparison(
     {
       fileName: () => `tokens-${nameOf()}`,
       table: () => tokenTable(t("Tokens of {0}", nameOf()), other, null),
-      ...savedShapes(() => chipShapes(parts())),
+      ...saveable(() => chipsDrawing(parts())),
     },
     save,
   );

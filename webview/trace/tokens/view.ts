@@ -12,12 +12,12 @@ import { t } from "../../base/strings";
 import { onThemeChange, readTheme, type Theme } from "../../base/theme";
 import { checkbox, dropdown } from "../../base/toolkit";
 import { type ColorScale, sequentialScale, toCss } from "../../charts/colorScale";
-import { savedShapes } from "../../charts/shapes";
+import { saveable } from "../../charts/pen";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { type Inspection, sourceTokenOf, type View, type ViewContext } from "../inspection";
 import { runText } from "../provenance";
-import { chipShapes } from "./chipPicture";
+import { chipsDrawing } from "./chipPicture";
 import { createChips } from "./chips";
 import { countsText, createComparison } from "./comparison";
 import { expectedProbability, hexBytes, idText, tokenLabel, tokenSpanText, tokenTable } from "./layout";
@@ -119,7 +119,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
           expected && shifted(expected, source.length),
         ),
       of: () => current,
-      ...savedShapes(() => chipShapes(parts())),
+      ...saveable(() => chipsDrawing(parts())),
     },
     save,
   );

@@ -1,0 +1,144 @@
+/** What charts on a canvas share: a focusable box that scrolls, pointer and keyboard, and a line that describes a target. */
+
+import { el, setAttr } from "../base/dom";
+import { onThemeChange } from "../base/theme";
+
+/** A chart; `Target` is what the pointer or the keyboard is on, such as a cell or a row. */
+interface CanvasChartOptions<Target> {
+  /** Read by screen readers, such as "heatmap". */
+  readonly kind: string;
+  /** Whether there is something to draw; nothing else is called before. */
+  readonly hasData: () => boolean;
+  /** Sizes the box for the width of the page, and draws. */
+  readonly layout: () => void;
+  /** Draws what is scrolled into view. */
+  readonly draw: () => void;
+  /** Draws again when only the target has changed. */
+  readonly drawTarget?: () => void;
+  /** The target at a point of the box; null beside all targets. */
+  readonly targetAt: (x: number, y: number) => Target | null;
+  /** Where the keyboard starts. */
+  readonly start: () => Target | null;
+  /** Where a key moves to; null for keys that do not move. */
+  readonly move: (from: Target, event: KeyboardEvent) => Target | null;
+  readonly scrollTo?: (target: Target) => void;
+  readonly describe: (target: Target) => string;
+  /** Called for a target that is clicked or chosen with Enter. */
+  readonly pick: (target: Target) => void;
+}
+
+export interface CanvasChart<Target> {
+  readonly node: HTMLElement;
+  readonly canvas: HTMLCanvasElement;
+  readonly scroller: HTMLElement;
+  readonly legend: HTMLElement;
+  readonly target: () => Target | null;
+  /** Shows other data, under its accessible name. */
+  readonly show: (name: string) => void;
+  /** Sizes the content, and the part of it that is in view. */
+  readonly resize: (content: Size, view: Size) => void;
+}
+
+interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+export function createCanvasChart<Target>(options: CanvasChartOptions<Target>): CanvasChart<Target> {
+  const canvas = el("canvas", { class: "heatmap-canvas" });
+  const spacer = el("div", { class: "heatmap-spacer" }, canvas);
+  const scroller = el(
+    "div",
+    { class: "heatmap-scroller", attrs: { tabindex: 0, role: "application", "aria-roledescription": options.kind } },
+    spacer,
+  );
+  const legend = el("div", { class: "legend" });
+  const readout = el("div", { class: "readout", attrs: { "aria-hidden": "true" } });
+  const status = el("div", { class: "visually-hidden", attrs: { role: "status" } });
+  const node = el("div", { class: "heatmap" }, scroller, el("div", { class: "heatmap-foot" }, legend, readout), status);
+  let target: Target | null = null;
+
+  const isReady = () => options.hasData() && node.clientWidth > 0;
+  const draw = () => {
+    if (isReady()) options.draw();
+  };
+  const layout = () => {
+    if (isReady()) options.layout();
+  };
+  const describe = (next: Target | null): string => {
+    target = next;
+    const text = next === null ? "" : options.describe(next);
+    readout.textContent = text;
+    // The legend and the readout share a line, so that nothing moves while the pointer does.
+    legend.hidden = text !== "";
+    return text;
+  };
+  const point = (next: Target | null, announce = false) => {
+    if (!announce && JSON.stringify(next) === JSON.stringify(target)) return;
+    const text = describe(next);
+    if (announce) status.textContent = text;
+    if (isReady()) (options.drawTarget ?? options.draw)();
+  };
+
+  scroller.addEventListener("scroll", () => requestAnimationFrame(draw));
+  scroller.addEventListener("pointermove", ({ clientX, clientY }) => {
+    if (!isReady()) return;
+    const { left, top } = scroller.getBoundingClientRect();
+    point(options.targetAt(clientX - left, clientY - top));
+  });
+  scroller.addEventListener("pointerleave", () => point(null));
+  scroller.addEventListener("blur", () => point(null));
+  scroller.addEventListener("click", () => target !== null && options.pick(target));
+  scroller.addEventListener("focus", () => {
+    if (isReady() && target === null && scroller.matches(":focus-visible")) point(options.start(), true);
+  });
+  scroller.addEventListener("keydown", (event) => {
+    const from = isReady() ? (target ?? options.start()) : null;
+    if (from === null) return;
+    if (event.key === "Enter") return options.pick(from);
+    const to = options.move(from, event);
+    if (to === null) return;
+    event.preventDefault();
+    options.scrollTo?.(to);
+    point(to, true);
+  });
+  new ResizeObserver(layout).observe(node);
+  onThemeChange(layout);
+
+  return {
+    node,
+    canvas,
+    scroller,
+    legend,
+    target: () => target,
+    show(name) {
+      describe(null);
+      setAttr(scroller, "aria-label", name);
+      layout();
+    },
+    resize(content, view) {
+      spacer.style.width = `${content.width}px`;
+      spacer.style.height = `${content.height}px`;
+      scroller.style.width = `${view.width}px`;
+      scroller.style.height = `${view.height}px`;
+    },
+  };
+}
+
+let barSize: number | undefined;
+
+/** Width of a chart's scroll bar in pixels; 0 where scroll bars overlay the content. */
+export function scrollBarSize(): number {
+  // Measuring forces a layout of the page, so it happens once.
+  barSize ??= measureScrollBar();
+  return barSize;
+}
+
+function measureScrollBar(): number {
+  const probe = el("div", { class: "heatmap-scroller" });
+  probe.style.cssText = "position: absolute; visibility: hidden; width: 50px; overflow: scroll";
+  document.body.append(probe);
+  const size = probe.offsetWidth - probe.clientWidth;
+  probe.remove();
+  return size;
+}
