@@ -1,11 +1,11 @@
 /**
- * The engine's only source of randomness: streams of numbers that depend on a seed and a label alone, so that a run
- * can be repeated, resumed in the middle, and moved to another device.
+ * The engine's only source of randomness: streams of numbers that depend only on a seed and a label, so that a training
+ * run can be repeated, resumed, and moved to another device.
  */
 
 /** A stream of pseudo-random numbers. */
 export interface Random {
-  /** Uniform in [0, 1), 32 bits of it. */
+  /** Uniform in [0, 1), with 32 random bits. */
   uniform(): number;
   /** Uniform integer in [0, n). */
   below(n: number): number;
@@ -14,8 +14,8 @@ export interface Random {
 }
 
 /**
- * The stream of a seed and a label: `random(seed, "batch", step)` is the same whenever it is asked for, and independent
- * of every other label's. sfc32 (C. Doty-Humphrey, PractRand), seeded by hashing the label.
+ * Returns the stream of a seed and a label: `random(seed, "batch", step)` is always the same and independent of all other
+ * labels. sfc32 (C. Doty-Humphrey, PractRand), seeded with a hash of the label.
  */
 export function random(seed: number, ...label: readonly (string | number)[]): Random {
   let [a, b, c] = hash(`${seed}/${label.join("/")}`);
@@ -34,12 +34,12 @@ export function random(seed: number, ...label: readonly (string | number)[]): Ra
   return {
     uniform,
     below: (n) => Math.floor(uniform() * n),
-    // Box and Muller; 1 - u keeps the logarithm finite.
+    // Box-Muller transform; 1 - u keeps the logarithm finite.
     normal: () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
   };
 }
 
-/** 96 bits of a string: cyrb128's mixing (bryc, public domain). */
+/** 96-bit hash of a string: cyrb128 (bryc, public domain). */
 function hash(text: string): [number, number, number] {
   let [h1, h2, h3, h4] = [1779033703, 3144134277, 1013904242, 2773480762];
   for (let i = 0; i < text.length; i++) {

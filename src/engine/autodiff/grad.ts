@@ -2,12 +2,12 @@ import { ShapeError } from "../errors";
 import { constant, type Node, topoSort, zeros } from "../graph/node";
 import { vjps } from "./vjps";
 
-/** The gradient of a scalar `loss` with respect to each node of `wrt`. */
+/** Returns the gradients of a scalar `loss` with respect to the nodes of `wrt`. */
 export function grad(loss: Node, wrt: readonly Node[]): Node[] {
   if (loss.shape.length > 0) throw new ShapeError("grad", "the loss must be a scalar", { loss });
   if (wrt.some((x) => x.op === "reshape")) {
-    // A reshape of it starts at its input, so that the loss may not depend on the node itself.
-    throw new Error("grad: a reshape may be gone around; ask for the gradient of its input");
+    // A reshape of a reshape skips the first one, so the loss may not depend on this node.
+    throw new Error("grad: the loss may bypass a reshape; use the gradient of its input");
   }
 
   const order = topoSort([loss]);
@@ -15,7 +15,7 @@ export function grad(loss: Node, wrt: readonly Node[]): Node[] {
   const grads = new Map<Node, Node>([[loss, constant(1)]]);
   for (const node of order.toReversed()) {
     const g = grads.get(node);
-    // A rule builds the gradients of all inputs; one whose inputs are not needed would build them for nothing.
+    // Rules build the gradients of all inputs, so nodes without needed inputs are skipped.
     if (!g || !(node.inputs as Node[]).some((x) => needed.has(x))) continue;
     backward(node, g).forEach((gi, i) => {
       const x = node.inputs[i] as Node;
@@ -25,7 +25,7 @@ export function grad(loss: Node, wrt: readonly Node[]): Node[] {
   return wrt.map((x) => grads.get(x) ?? zeros(x.shape));
 }
 
-/** The nodes through which `wrt` reaches the loss; gradients of all others are not asked for. */
+/** The nodes through which `wrt` reaches the loss; only these need gradients. */
 function dependents(order: readonly Node[], wrt: readonly Node[]): Set<Node> {
   const found = new Set<Node>(wrt);
   for (const node of order) if ((node.inputs as Node[]).some((x) => found.has(x))) found.add(node);
@@ -33,5 +33,5 @@ function dependents(order: readonly Node[], wrt: readonly Node[]): Set<Node> {
 }
 
 type Rule = (g: Node, y: Node) => readonly (Node | null)[];
-// The one cast: TypeScript cannot see that `node.op` picks the rule made for this node.
+// TypeScript cannot see that `node.op` selects the rule for this node's type.
 const backward = (node: Node, g: Node) => (vjps[node.op] as Rule)(g, node);

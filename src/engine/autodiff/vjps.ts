@@ -1,8 +1,8 @@
 /**
  * The derivative of every op, as vector-Jacobian products.
  *
- * A rule is given `g`, the gradient of the loss with respect to the op's output `y`, and returns the gradient for each
- * input, in order; `null` where an input is not differentiable. Rules build graph nodes.
+ * A rule receives `g`, the gradient of the loss with respect to the op's output `y`, and returns the gradient of each
+ * input, in order; `null` if an input is not differentiable. Rules build graph nodes.
  */
 
 import {
@@ -67,7 +67,7 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
       .mul(constant(1).sub(t.mul(t)));
     return [g.mul(slope.add(t.mul(0.5)).add(0.5))];
   },
-  // y = u * p,  p = 1 + erf(u): the whole derivative p + u * erf'(u) goes to u, none to p.
+  // y = u * p,  p = 1 + erf(u): u receives the whole derivative p + u * erf'(u), p none.
   geluGate: (g, { inputs: [u, p] }) => [g.mul(p.add(u.mul(gaussian(u)))), null],
 
   sum: (g, { inputs: [x], attrs: { axes } }) => [keepAxes(g, x.shape, axes).broadcast(x.shape)],
@@ -83,7 +83,7 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
   max: () => [notDifferentiable("max")],
   argMax: () => [null],
 
-  // y = α a @ b,  da = α g @ bᵀ,  db = α aᵀ @ g; where an operand was transposed, so is its gradient.
+  // y = α a @ b,  da = α g @ bᵀ,  db = α aᵀ @ g; the gradient of a transposed operand is transposed too.
   matmul: (g, { inputs: [a, b], attrs: { transA, transB, alpha } }) => [
     transA ? b.matmul(g, { transA: transB, transB: true, alpha }) : g.matmul(b, { transB: !transB, alpha }),
     transB ? g.matmul(a, { transA: true, transB: transA, alpha }) : a.matmul(g, { transA: !transA, alpha }),
@@ -96,7 +96,7 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
   ],
   quantizedLinear: () => notDifferentiable("quantizedLinear"),
   // y = x̂ s + b with x̂ = (x - mean) / std.  With h = g s:  dx = (h - mean(h) - x̂ mean(h x̂)) / std.
-  // x̂ comes from the same kernel run without scale and bias, which is cheaper than subtracting and dividing again.
+  // x̂ comes from the same kernel without scale and bias, which is cheaper than subtracting and dividing again.
   layerNorm: (g, { inputs: [x, scale], attrs: { eps } }) => {
     const normalized = layerNorm(x, ones(scale.shape), zeros(scale.shape), eps);
     const weighted = g.mul(normalized);
@@ -120,10 +120,10 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
       .mul(r);
     return [dx, sumTo(weighted, scale.shape)];
   },
-  // A rotation is undone by the opposite angle.
+  // The inverse of a rotation is the rotation by the opposite angle.
   rotary: (g, { inputs: [, cos, sin], attrs: { nHeads } }) => [rotary(g, cos, sin.mul(-1), nHeads), null, null],
 
-  // Each op that only moves or repeats elements is undone by its opposite.
+  // Ops that only move or repeat elements are undone by their opposites.
   reshape: (g, { inputs: [x] }) => [g.reshape(x.shape)],
   after: (g, { inputs: [, ...until] }) => [g, ...until.map(() => null)],
   reshapeTo: (g, { inputs: [x] }) => [g.reshape(x.shape), null],
@@ -159,7 +159,7 @@ const gaussian = (x: Node): Node =>
     .sub(x.mul(x))
     .exp();
 
-/** The gradient of a broadcast: sums over the axes that were stretched. */
+/** The gradient of a broadcast: sums over the stretched axes. */
 function sumTo(g: Node, shape: Shape): Node {
   if (sameShape(g.shape, shape)) return g;
   const lead = g.shape.length - shape.length;
@@ -167,10 +167,10 @@ function sumTo(g: Node, shape: Shape): Node {
   return g.sum(stretched).reshape(shape);
 }
 
-/** Puts reduced axes back as 1. */
+/** Restores reduced axes with size 1. */
 const keepAxes = (g: Node, shape: Shape, axes: readonly number[]): Node =>
   g.reshape(shape.map((d, i) => (axes.includes(i) ? 1 : d)));
 
 function notDifferentiable(op: Op): never {
-  throw new Error(`${op} has no derivative: it is used where nothing is trained`);
+  throw new Error(`${op} has no derivative: only inference uses it`);
 }

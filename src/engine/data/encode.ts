@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { cutChunks, type Tokenizer, UNKNOWN } from "../tokenizers";
 import { cooperate } from "../tokenizers/cooperate";
-import type { TextPlace } from "../tokenizers/tokenizer";
+import type { TextPosition } from "../tokenizers/tokenizer";
 import type { Corpus, ReadProgress } from "./corpus";
 import type { Piece } from "./jsonLines";
 import { type Ids, idArray } from "./tokens";
@@ -28,7 +28,7 @@ export async function* encodeCorpus(
   const pause = cooperate(signal);
   const encode = encoderOf(tokenizer);
   let read = 0;
-  const encodeChunk = (text: string, place: TextPlace) => {
+  const encodeChunk = (text: string, place: TextPosition) => {
     read += text.length;
     return encode(text, place);
   };
@@ -44,10 +44,10 @@ export async function* encodeCorpus(
   onProgress?.(1);
 }
 
-type Encode = (text: string, place: TextPlace) => Encoded["ids"];
+type Encode = (text: string, place: TextPosition) => Encoded["ids"];
 
 async function* joined(chunks: AsyncIterable<string>, tokenizer: Tokenizer, encode: Encode): AsyncGenerator<Encoded> {
-  let place: TextPlace = "start";
+  let place: TextPosition = "start";
   for await (const chunk of cutChunks(chunks, tokenizer)) {
     yield { ids: encode(chunk, place), endsDocument: false };
     place = "middle";
@@ -70,7 +70,7 @@ async function* apart(
       const ids = encode(before + document, "start");
       yield { ids, endsDocument: eosId === null };
     } else {
-      let place: TextPlace = "start";
+      let place: TextPosition = "start";
       for await (const chunk of cutChunks(document, tokenizer)) {
         yield { ids: encode(before + chunk, place), endsDocument: false };
         place = "middle";

@@ -1,7 +1,7 @@
 /**
- * What a computation is: a graph of typed nodes whose shapes are known when they are made.
+ * Computation graphs: typed nodes whose shapes are known when they are created.
  *
- * Nothing is computed here. `autodiff` adds the backward pass as more nodes, `runtime` writes the graph as ONNX.
+ * Nothing is computed here. `autodiff` adds the backward pass as more nodes, and `runtime` writes the graph as ONNX.
  */
 
 import { ShapeError } from "../errors";
@@ -12,13 +12,13 @@ export type DType = "f32" | "i32" | "i64";
 
 type None = Readonly<Record<string, never>>;
 
-/** Every op: its inputs and attributes. */
+/** The inputs and attributes of every op. */
 export interface Ops {
   input: { inputs: []; attrs: { readonly name: string } };
   constant: { inputs: []; attrs: { readonly data: Float32Array | Int32Array } };
-  /** A tensor of a file, read as float32; the runtime maps the file. */
+  /** A tensor in a file, read as float32; the runtime maps the file. */
   stored: { inputs: []; attrs: { readonly tensor: StoredTensor } };
-  /** A matrix [out, in] in blocks along its rows: scale * (q - 2^(bits - 1)). Read by `linear` and `rows` only. */
+  /** A matrix [out, in] in blocks along its rows: scale * (q - 2^(bits - 1)). Only `linear` and `rows` read it. */
   quantized: { inputs: []; attrs: QuantizedTensor };
 
   add: { inputs: [Node, Node]; attrs: None };
@@ -50,17 +50,17 @@ export interface Ops {
   /** Index of the largest element along the last axis. */
   argMax: { inputs: [Node]; attrs: None };
 
-  /** alpha * a' @ b' over the last two axes, leading axes equal; a' and b' transposed where asked. */
+  /** alpha * a' @ b' over the last two axes, leading axes equal; a' and b' are optionally transposed. */
   matmul: {
     inputs: [Node, Node];
     attrs: { readonly transA: boolean; readonly transB: boolean; readonly alpha: number };
   };
-  /** alpha * x @ w' + beta * b, w' = wᵀ where asked. */
+  /** alpha * x @ w' + beta * b; w' = wᵀ with `transW`. */
   linear: {
     inputs: [x: Node, w: Node, b: Node];
     attrs: { readonly alpha: number; readonly beta: number; readonly transW: boolean };
   };
-  /** alpha * x @ wᵀ + beta * b of a quantized w; without b where there are two inputs. */
+  /** alpha * x @ wᵀ + beta * b with a quantized w; b is optional. */
   quantizedLinear: {
     inputs: [x: Node, w: Node] | [x: Node, w: Node, b: Node];
     attrs: { readonly alpha: number; readonly beta: number };
@@ -72,7 +72,7 @@ export interface Ops {
   inverseStd: { inputs: [x: Node]; attrs: { readonly eps: number } };
 
   reshape: { inputs: [Node]; attrs: None };
-  /** A shape of which more than one dimension is known only when the graph runs; sizes [rank] i64. */
+  /** A shape with several dimensions that are known only when the graph runs; sizes [rank] i64. */
   reshapeTo: { inputs: [x: Node, sizes: Node]; attrs: None };
   transpose: { inputs: [Node]; attrs: { readonly perm: readonly number[] } };
   broadcast: { inputs: [Node]; attrs: None };
@@ -86,20 +86,20 @@ export interface Ops {
   /** One element of each row: x[i, ids[i]]. */
   pick: { inputs: [x: Node, ids: Node]; attrs: None };
   oneHot: { inputs: [ids: Node]; attrs: { readonly depth: number } };
-  /** `size` elements of a flat bank of numbers, from offsets[index] on. */
+  /** Elements of a flat bank of numbers, from offsets[index] on, as many as the shape has. */
   window: { inputs: [bank: Node, offsets: Node]; attrs: { readonly index: number } };
 
   /**
-   * Rotary embedding of rows x [N, heads*K]: of each head's first 2R numbers (a, b) -> (a cos - b sin, b cos + a sin),
+   * Rotary embedding of rows x [N, heads*K]: each head's first 2R numbers (a, b) -> (a cos - b sin, b cos + a sin),
    * a and b R wide; cos and sin [N, R].
    */
   rotary: { inputs: [x: Node, cos: Node, sin: Node]; attrs: { readonly nHeads: number } };
 
-  /** x [N, …], read no sooner than all of `until` [N, …] are written, which some of x's readers find in memory. */
+  /** x [N, …], available only after all of `until` [N, …] are written, because readers of x also read their memory. */
   after: { inputs: [x: Node, ...until: Node[]]; attrs: None };
 
   /**
-   * Causal attention of new positions over a cache that holds the past ones and takes the new ones in.
+   * Causal attention of new positions over a cache of past positions, to which the new ones are added.
    * q [B, T, H*K]; k, v [B, T, G*K]; caches [B, G, capacity, K]; lastIndex [B] i32 = positions after this call minus
    * one; total [] i32. The updated caches are read with `presentOf`.
    */
@@ -123,7 +123,7 @@ export interface CachedAttention {
   readonly nHeads: number;
   readonly nKvHeads: number;
   readonly scale: number;
-  /** How many of the last positions a position sees; null sees all. */
+  /** Number of last positions that a position attends to; null for all. */
   readonly window: number | null;
 }
 
@@ -183,7 +183,7 @@ export class Node<K extends Op = Op> {
     return pointwise("softmax", this as Node);
   }
 
-  /** Over all axes unless some are named. */
+  /** Over the given axes; all by default. */
   sum(axes?: readonly number[], keepDims = false): Node {
     return reduce("sum", this as Node, axes, keepDims);
   }
@@ -198,7 +198,7 @@ export class Node<K extends Op = Op> {
   logSumExp(): Node {
     return new Node("logSumExp", [this as Node], {}, this.shape.slice(0, -1)) as Node;
   }
-  /** Of the last axis, which is dropped. */
+  /** Over the last axis, which is dropped. */
   max(): Node {
     return new Node("max", [this as Node], {}, this.shape.slice(0, -1)) as Node;
   }
@@ -246,7 +246,7 @@ export class Node<K extends Op = Op> {
   }
 }
 
-/** A value given at run time. */
+/** A value that is fed when the graph runs. */
 export const input = (name: string, shape: Shape, dtype: DType = "f32"): Node =>
   new Node("input", [], { name }, shape, dtype) as Node;
 
@@ -267,12 +267,12 @@ export function quantized(tensor: QuantizedTensor): Node {
   return new Node("quantized", [], tensor, [rows, blocks * blockOf(tensor)]) as Node;
 }
 
-/** How many numbers share a scale. */
+/** Numbers per scale. */
 export const blockOf = ({ weight, bits }: QuantizedTensor): number => ((weight.shape[2] as number) * 8) / bits;
 
 /**
- * alpha * x @ w + beta * b with x [N, D], w [D, F] (or [F, D] with transW, as a quantized one always is), b [F].
- * Without b a product alone.
+ * alpha * x @ w + beta * b with x [N, D], w [D, F] (or [F, D] with transW, and always if quantized), b [F].
+ * Without b, only the product.
  */
 export function linear(x: Node, w: Node, b?: Node, { alpha = 1, beta = 1, transW = false } = {}): Node {
   const transposed = transW || w.op === "quantized";
@@ -303,11 +303,11 @@ export function rmsNorm(x: Node, scale: Node, eps: number): Node {
 export const rotary = (x: Node, cos: Node, sin: Node, nHeads: number): Node =>
   new Node("rotary", [x, cos, sin], { nHeads }, x.shape) as Node;
 
-/** x in a shape that `sizes` completes when the graph runs. */
+/** x in a shape whose unknown dimensions `sizes` holds when the graph runs. */
 export const reshapeTo = (x: Node, sizes: Node, shape: Shape): Node =>
   new Node("reshapeTo", [x, sizes], {}, shape, x.dtype) as Node;
 
-/** x once other outputs of as many rows are written: for who reads the memory that they are written to. */
+/** x after other outputs with as many rows are written, for ops that read their memory. */
 export const after = (x: Node, until: readonly Node[]): Node => new Node("after", [x, ...until], {}, x.shape) as Node;
 
 export const inverseStd = (x: Node, eps: number): Node =>
@@ -344,7 +344,7 @@ export const oneHot = (ids: Node, depth: number): Node =>
 export const windowOf = (bank: Node, offsets: Node, index: number, shape: Shape): Node =>
   new Node("window", [bank, offsets], { index }, shape) as Node;
 
-/** Attention over a cache; see `Ops`. Answers z [B, T, H*K] and the caches with the new positions in them. */
+/** Attention over a cache; see `Ops`. Returns z [B, T, H*K] and the updated caches. */
 export function cachedAttention(
   inputs: Ops["cachedAttention"]["inputs"],
   attrs: CachedAttention,
@@ -355,11 +355,11 @@ export function cachedAttention(
   return { z, k: present(0), v: present(1) };
 }
 
-/** Every node that the outputs need, inputs before users. */
+/** Returns every node that the outputs need, inputs before users. */
 export function topoSort(outputs: readonly Node[]): Node[] {
   const order: Node[] = [];
   const seen = new Set<Node>();
-  // An explicit stack: a deep model's graph is deeper than JavaScript's call stack.
+  // An explicit stack, because a deep model's graph is deeper than JavaScript's call stack.
   const stack: (readonly [Node, boolean])[] = outputs.toReversed().map((node) => [node, false] as const);
   for (let top = stack.pop(); top; top = stack.pop()) {
     const [node, inputsDone] = top;

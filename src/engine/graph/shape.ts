@@ -7,12 +7,12 @@ export const UNKNOWN = -1;
 
 export const isKnown = (shape: Shape): boolean => !shape.includes(UNKNOWN);
 
-/** The number of elements; 1 for a scalar. Only of known shapes. */
+/** The number of elements of a known shape; 1 for a scalar. */
 export const sizeOf = (shape: Shape): number => shape.reduce((n, d) => n * d, 1);
 
 export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
 
-/** NumPy's rule: align at the right, a dimension of 1 stretches. Undefined where the shapes do not fit. */
+/** NumPy's rule: align at the right, a dimension of 1 stretches. Undefined if the shapes do not fit. */
 export function broadcastShapes(a: Shape, b: Shape): Shape | undefined {
   const rank = Math.max(a.length, b.length);
   const out: number[] = [];

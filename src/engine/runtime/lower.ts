@@ -1,9 +1,9 @@
 /**
- * Graphs to ONNX, for one device.
+ * Lowers graphs to ONNX, for one device.
  *
- * The rules stay inside the operators that onnxruntime's WebGPU provider has (int32 for ids, no LogSoftmax, OneHot,
- * Where on bool, FusedMatMul …), so that nothing falls back to the CPU unseen; on the CPU a few fused operators replace
- * what would be extra passes over memory.
+ * The rules use only operators of onnxruntime's WebGPU provider (int32 for ids, no LogSoftmax, OneHot, Where on bool,
+ * FusedMatMul …), so that nothing silently falls back to the CPU. On the CPU, a few fused operators avoid extra passes
+ * over memory.
  */
 
 import { blockOf, type DType, type Node, type Op, topoSort } from "../graph/node";
@@ -13,7 +13,7 @@ import type { ElementType, ExternalData, OnnxAttribute, OnnxGraph, OnnxNode, Onn
 
 export type LoweringTarget = "cpu" | "webgpu";
 
-/** Writes the graph of some named outputs. Inputs are the graph's own `input` nodes, by name. */
+/** Returns the ONNX graph of named outputs. Its inputs are the graph's `input` nodes, by name. */
 export function lower(outputs: Readonly<Record<string, Node>>, target: LoweringTarget): OnnxGraph {
   const writer = new GraphWriter(target, outputs);
   return {
@@ -26,11 +26,11 @@ export function lower(outputs: Readonly<Record<string, Node>>, target: LoweringT
 }
 
 /**
- * The same graph run many times in one call, inside an ONNX Loop: a run that returns 10 MB costs more in copying than a
- * small model's whole step. `state` maps each input to the output that replaces it in the next turn; `perTurn` inputs
- * come stacked along a new first axis as `name[]`, one slice a turn; every other input stays the same; the input `turns`
- * says how many there are. Outputs are the last state under its input names with "'" added, and all remaining outputs
- * stacked by turn. For the CPU: the WebGPU provider has no Loop.
+ * Returns a graph that runs many times in one call, inside an ONNX Loop: copying the 10 MB that a run returns costs more
+ * than a small model's whole step. `state` maps each input to the output that replaces it in the next iteration;
+ * `perTurn` inputs are stacked along a new first axis as `name[]`, one slice per iteration; all other inputs are constant;
+ * the input `turns` is the number of iterations. Outputs are the last state, named like its inputs with "'" added, and
+ * all remaining outputs stacked by iteration. CPU only: the WebGPU provider has no Loop.
  */
 export function lowerLoop(
   outputs: Readonly<Record<string, Node>>,
@@ -45,16 +45,16 @@ export function lowerLoop(
 
   const loopBody: OnnxGraph = {
     name: "turn",
-    inputs: [scalar("turn", "int64"), scalar("goOn", "bool"), ...stateNames.map(bodyInput)],
+    inputs: [scalar("turn", "int64"), scalar("continue", "bool"), ...stateNames.map(bodyInput)],
     outputs: [
-      scalar("goOnOut", "bool"),
+      scalar("continueOut", "bool"),
       ...stateNames.map((name) => body.outputs.find((x) => x.name === state[name]) as OnnxValue),
       ...reports,
     ],
-    // onnxruntime maps files for the graph itself, not for what is inside of it.
+    // onnxruntime maps files only for the outer graph.
     initializers: body.initializers.filter((tensor) => !isExternal(tensor)),
     nodes: [
-      makeNode("Identity", ["goOn"], ["goOnOut"]),
+      makeNode("Identity", ["continue"], ["continueOut"]),
       ...stacked.map(({ name }) => makeNode("Gather", [`${name}[]`, "turn"], [name], { axis: 0 })),
       ...body.nodes,
     ],
@@ -96,9 +96,9 @@ class GraphWriter {
   readonly #users = new Map<Node, number>();
   readonly #constants = new Map<string, string>();
   readonly #readers = new Map<Node, Set<Op>>();
-  /** The names of the caches that each attention over a cache answers. */
+  /** The names of the updated key and value caches of each cached attention. */
   readonly presents = new Map<Node, readonly [string, string]>();
-  /** The values whose `inverseStd` is needed, and where it was found. */
+  /** The values whose `inverseStd` is needed, with its name once it is written. */
   readonly inverseStds = new Map<Node, string | undefined>();
   #count = 0;
 
@@ -119,7 +119,7 @@ class GraphWriter {
       if (node.op !== "input" && node.op !== "constant" && !this.#outputNames.has(node))
         this.#outputNames.set(node, name);
     }
-    // Inputs first; a node that its user may take into itself waits until somebody asks for its value.
+    // Inputs first. A node that its user may fuse is written only when its value is needed.
     for (const node of order) if (!this.#mayBeAbsorbed(node)) this.name(node);
     for (const [name, node] of Object.entries(outputs)) {
       const written = this.name(node);
@@ -127,7 +127,7 @@ class GraphWriter {
     }
   }
 
-  /** The ONNX value that holds a node's result. */
+  /** Returns the name of the ONNX value that holds a node's result. */
   name(node: Node): string {
     const name = this.#names.get(node);
     if (name !== undefined) return name;
@@ -145,7 +145,7 @@ class GraphWriter {
     return readers?.size === 1 && readers.has("matmul") && !this.#outputNames.has(node);
   }
 
-  /** Emits an operator whose result is `node`'s value, or a step on the way there. */
+  /** Emits an operator whose result is the value of `as`, or an intermediate value. */
   emit(op: string, inputs: readonly string[], { attributes = {}, domain = "", as, outputs }: Emit = {}): string {
     const names = outputs ?? [(as && this.#outputNames.get(as)) ?? this.fresh()];
     this.nodes.push(makeNode(op, inputs, names, attributes, domain));
@@ -171,7 +171,7 @@ class GraphWriter {
     return name;
   }
 
-  /** A file's tensor as it is stored, in a shape of the same size. */
+  /** Returns the name of a file's tensor in its stored type, in a shape of the same size. */
   external({ name, dtype, file, offset, length, strides }: StoredTensor, shape: Shape): string {
     const type = STORED_TYPES[dtype as keyof typeof STORED_TYPES];
     if (type === undefined || strides) throw new Error(`${name}: ${dtype} cannot be mapped; convert it first`);
@@ -193,13 +193,13 @@ class GraphWriter {
     return this.constant(BigInt64Array.from(values, BigInt), [values.length]);
   }
 
-  /** Whether a node has been given an operator of its own. */
+  /** Returns whether a node has an operator of its own. */
   isWritten(node: Node): boolean {
     return this.#names.has(node);
   }
 
   #mayBeAbsorbed(node: Node): boolean {
-    // Weights are written by who reads them, as they read them.
+    // Weights are written by the nodes that read them, in the form that these need.
     if (is(node, "stored") || is(node, "quantized")) return true;
     return isHeadsFirst(node, this) || (is(node, "matmul") && node.shape.length === 2 && this.hasOneUser(node));
   }
@@ -208,24 +208,24 @@ class GraphWriter {
 interface Emit {
   readonly attributes?: Attributes;
   readonly domain?: "" | "com.microsoft";
-  /** The node whose value this operator produces; it then carries the output's own name. */
+  /** The node whose value this operator produces; the value then gets the output's name. */
   readonly as?: Node;
   readonly outputs?: readonly string[];
 }
 
 type Rule<K extends Op = Op> = (node: Node<K>, w: GraphWriter) => string;
 
-/** How each op is written. A rule answers the name of the value it made. */
+/** The rule for each op. It returns the name of the value it wrote. */
 const rules: { readonly [K in Op]: Rule<K> } = {
   input: ({ attrs: { name }, shape, dtype }, w) => {
     if (!w.inputs.some((known) => known.name === name)) w.inputs.push({ name, type: ELEMENT[dtype], shape });
     return name;
   },
   constant: ({ attrs: { data }, shape }, w) => w.constant(data, shape),
-  // onnxruntime converts once, when the session is made.
+  // onnxruntime converts once, when the session is created.
   stored: ({ attrs: { tensor }, shape }, w) => toFloat(w.external(tensor, shape), tensor, w),
   quantized: () => {
-    throw new Error("quantized: only products and lookups read it");
+    throw new Error("quantized: only products and lookups can read it");
   },
 
   add: (node, w) => {
@@ -253,7 +253,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
   sum: (node, w) => reduction("ReduceSum", node, w),
   mean: (node, w) => reduction("ReduceMean", node, w),
   sumSquares: (node, w) => simple("ReduceSumSquare", { keepdims: 0 })(node, w),
-  // Written out because the WebGPU operator of this name overflows: it does not subtract the maximum first.
+  // The WebGPU provider's ReduceLogSumExp overflows because it does not subtract the maximum first.
   logSumExp: (node, w) => {
     const x = w.name(node.inputs[0]);
     const axes = w.int64s(node.inputs[0].shape.length - 1);
@@ -292,7 +292,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     const plain = alpha === 1 && beta === 1;
     const inputs = [w.name(x), w.external(weight, weight.shape), w.external(scales, [N * (K / block)])];
     if (plain && bias) inputs.push("", "", w.name(bias));
-    // Level 4 computes with 8-bit activations; the default is two hundred times slower at 8 bits.
+    // Level 4 computes with 8-bit activations; the default is 200 times slower at 8 bits.
     const attributes = { K, N, bits, block_size: block, accuracy_level: 4 };
     const last = plain && { as: node as Node };
     const product = w.emit("MatMulNBits", inputs, { attributes, domain: "com.microsoft", ...last });
@@ -308,7 +308,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     const { nHeads } = node.attrs;
     const [, width] = node.shape as [number, number];
     const dims = 2 * (node.inputs[1].shape[1] as number);
-    // 0 turns the whole head.
+    // 0 rotates the whole head.
     const attributes = { num_heads: nHeads, rotary_embedding_dim: dims < width / nHeads ? dims : 0 };
     // One sequence of rows, each with its own row of the tables.
     const sequence = w.emit("Unsqueeze", [x, w.int64s(0)]);
@@ -325,14 +325,14 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     w.inverseStds.set(x, outputs[2]);
     return w.emit("LayerNormalization", inputs, { attributes, outputs });
   },
-  // A by-product of the layer norm of the same value, which the same gradient always needs too.
+  // An output of the layer norm of the same value, which the same gradient always needs too.
   inverseStd: (node, w) => {
     const found = w.inverseStds.get(node.inputs[0]);
     if (found === undefined) throw new Error("inverseStd: the graph has no layerNorm of the same value");
     return found;
   },
 
-  // The shape of what is to come first gives the shape of x: nothing else would make the runtime wait.
+  // The shape of x is computed from the shapes of `until`, because the runtime waits only for data dependencies.
   after: (node, w) => {
     const [x, ...until] = node.inputs;
     const shapes = until.map((y) => w.emit("Shape", [w.name(y)]));
@@ -345,7 +345,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
   reshapeTo: (node, w) => simple("Reshape")(node, w),
   transpose: (node, w) => simple("Transpose", { perm: node.attrs.perm })(node, w),
   broadcast: (node, w) => {
-    // A dimension of 1 leaves the operand's own.
+    // A 1 keeps the operand's dimension.
     const shape = node.shape.map((d) => (d === UNKNOWN ? 1 : d));
     return w.emit("Expand", [w.name(node.inputs[0]), w.int64s(...shape)], { as: node as Node });
   },
@@ -355,7 +355,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     return w.emit("Slice", inputs, { as: node as Node });
   },
   concat: (node, w) => {
-    // A WebGPU kernel binds at most 8 buffers: many operands are joined in a tree.
+    // A WebGPU kernel binds at most 8 buffers, so many operands are joined in a tree.
     const most = w.target === "webgpu" ? 6 : 64;
     let names = node.inputs.map((x) => w.name(x));
     const attributes = { axis: node.attrs.axis };
@@ -382,7 +382,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
       return w.emit("GatherBlockQuantized", inputs, { attributes: blocks, domain: "com.microsoft", as: node as Node });
     }
     if (is(table, "stored") && table.attrs.tensor.dtype !== "F32") {
-      // A few rows are converted as they are read, rather than the table as a whole.
+      // Only the rows that are read are converted, instead of the whole table.
       const { tensor } = table.attrs;
       const found = w.emit("Gather", [w.external(tensor, table.shape), w.name(ids)], { attributes });
       return toFloat(found, tensor, w, node as Node);
@@ -416,7 +416,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
       const end = w.emit("Add", [start, w.constant(Int32Array.of(size), [1])]);
       flat = w.emit("Slice", [bank, start, end, w.constant(Int32Array.of(0), [1])]);
     } else {
-      // A slice's bounds would have to come from the CPU.
+      // The bounds of a Slice would have to come from the CPU.
       const range = w.constant(
         Int32Array.from({ length: size }, (_, i) => i),
         [size],
@@ -449,13 +449,13 @@ const rules: { readonly [K in Op]: Rule<K> } = {
   },
 };
 
-/** Tables up to this many rows get their gradient from a product with one-hot rows; a scatter runs on one thread. */
+/** Largest table whose gradient is a product with one-hot rows; a scatter runs on one thread. */
 const ONE_HOT_ROWS = 1024;
 
 const FLOAT = 1;
 const ELEMENT = { f32: "float32", i32: "int32", i64: "int64" } as const satisfies Record<DType, ElementType>;
 
-/** What onnxruntime maps out of a file, by the names of safetensors. */
+/** The types that onnxruntime can map from a file, by their names in safetensors. */
 const STORED_TYPES = { F32: "float32", F16: "float16", BF16: "bfloat16", U8: "uint8" } as const;
 
 const toFloat = (name: string, { dtype }: StoredTensor, w: GraphWriter, as?: Node): string =>
@@ -471,7 +471,7 @@ const makeNode = (
   domain: OnnxNode["domain"] = "",
 ): OnnxNode => ({ op, domain, inputs, outputs, attributes });
 
-/** An operator that takes the node's inputs as they are. */
+/** An operator with the node's own inputs. */
 const simple =
   (op: string, attributes: Attributes = {}) =>
   (node: Node, w: GraphWriter): string =>
@@ -489,7 +489,7 @@ function reduction(op: string, node: Node<"sum"> | Node<"mean">, w: GraphWriter)
   return w.emit(op, [w.name(node.inputs[0]), w.int64s(...axes)], { attributes, as: node as Node });
 }
 
-/** A 2-D product, with what is added to it. */
+/** A 2-D product with an optional addend. */
 function gemm(product: Node<"matmul">, addend: string | undefined, w: GraphWriter, as: Node): string {
   const { transA, transB, alpha } = product.attrs;
   const inputs = [...product.inputs.map((x) => w.name(x)), ...(addend === undefined ? [] : [addend])];
@@ -497,7 +497,7 @@ function gemm(product: Node<"matmul">, addend: string | undefined, w: GraphWrite
   return w.emit("Gemm", inputs, { attributes, as });
 }
 
-/** In `a @ b + c` with no other use of the product, one Gemm does both. */
+/** Finds the product in `a @ b + c`: if nothing else uses it, one Gemm computes both. */
 function addedProduct(node: Node<"add">, w: GraphWriter): { product: Node<"matmul">; other: Node } | undefined {
   const [a, b] = node.inputs;
   for (const [product, other] of [
@@ -510,7 +510,7 @@ function addedProduct(node: Node<"add">, w: GraphWriter): { product: Node<"matmu
   return undefined;
 }
 
-/** Whether a node brings [T, B, H, K] to [B, H, T, K]; FusedMatMul reads its operand so without a copy. */
+/** Returns whether a node transposes [T, B, H, K] to [B, H, T, K], which FusedMatMul reads without a copy. */
 const isHeadsFirst = (node: Node, w: GraphWriter): node is Node<"transpose"> =>
   w.target === "cpu" && is(node, "transpose") && node.attrs.perm.join() === "1,2,0,3" && w.isReadByProductsOnly(node);
 

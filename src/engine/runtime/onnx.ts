@@ -1,5 +1,5 @@
 /**
- * ONNX models as data, and their encoding: the part of onnx.proto that this project writes.
+ * ONNX models as data, and their encoding: the subset of onnx.proto that this project writes.
  * https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
  */
 
@@ -11,7 +11,7 @@ export interface OnnxValue {
   readonly name: string;
   readonly type: ElementType;
   readonly shape: Shape;
-  /** Of the dimensions that are known only when the graph runs: what they are called, where others ask. */
+  /** Names of dimensions that are known only when the graph runs. */
   readonly dimNames?: Readonly<Record<number, string>>;
 }
 
@@ -19,7 +19,7 @@ export interface OnnxTensor extends OnnxValue {
   readonly data: Float32Array | Int32Array | BigInt64Array | Uint8Array | ExternalData;
 }
 
-/** Bytes of a file, by its absolute path. */
+/** Bytes in a file, given by its absolute path. */
 export interface ExternalData {
   readonly file: string;
   readonly offset: number;
@@ -36,7 +36,7 @@ export type OnnxAttribute =
 export interface OnnxNode {
   readonly op: string;
   readonly domain: "" | "com.microsoft";
-  /** An empty name leaves an optional input out. */
+  /** An empty name omits an optional input. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: Readonly<Record<string, OnnxAttribute>>;
@@ -53,7 +53,7 @@ export interface OnnxGraph {
 const IR_VERSION = 10;
 const OPSET = 21;
 
-/** A serialized ModelProto. `locate` says how it names the files of external data. */
+/** Returns a serialized ModelProto. `locate` maps the paths of external data to the names in the model. */
 export function encodeModel(graph: OnnxGraph, locate: (file: string) => string = (file) => file): Uint8Array {
   const opset = (domain: string, version: number) => (w: Writer) => w.string(1, domain).int(2, version);
   return new Writer()
@@ -126,15 +126,15 @@ function writeValue(w: Writer, { name, type, shape, dimNames }: OnnxValue): void
       tensor.int(1, ELEMENT_TYPES[type]);
       tensor.message(2, (s) => {
         shape.forEach((d, i) => {
-          const called = dimNames?.[i];
-          s.message(1, (dim) => (d !== UNKNOWN ? dim.int(1, d) : called === undefined ? dim : dim.string(2, called)));
+          const dimName = dimNames?.[i];
+          s.message(1, (dim) => (d !== UNKNOWN ? dim.int(1, d) : dimName === undefined ? dim : dim.string(2, dimName)));
         });
       });
     }),
   );
 }
 
-/** Protocol buffers, writing only: varints, 32-bit floats and length-delimited fields. */
+/** A writer of protocol buffers: varints, 32-bit floats and length-delimited fields. */
 class Writer {
   readonly #parts: Uint8Array[] = [];
   #length = 0;

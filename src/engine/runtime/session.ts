@@ -1,8 +1,8 @@
 /**
- * Running graphs: onnxruntime-node behind typed arrays.
+ * Runs graphs: onnxruntime-node behind typed arrays.
  *
- * The shapes of a graph are known, so values go in and come out as bare typed arrays by name. `run` blocks the thread
- * while it computes, whatever its promise suggests: work is cut into short runs by whoever calls this.
+ * The shapes of a graph are known, so inputs and outputs are plain typed arrays by name. `run` blocks the thread while it
+ * computes, although it returns a promise: callers split long work into short runs.
  */
 
 import { tmpdir } from "node:os";
@@ -14,19 +14,19 @@ import { type Shape, UNKNOWN } from "../graph/shape";
 import { type ElementType, encodeModel, type OnnxGraph, type OnnxValue } from "./onnx";
 
 export type HostArray = Float32Array | Int32Array | BigInt64Array;
-/** A value that stays on the device between runs. It must be disposed of; nothing else frees its memory. */
+/** A value that stays on the device between runs. Callers must dispose of it to free its memory. */
 export type DeviceTensor = Tensor;
 
 export interface SessionOptions {
-  /** Threads that compute, the caller's included; the processor's cores by default. */
+  /** Computing threads, including the caller's; the number of cores by default. */
   readonly threads?: number;
-  /** Waiting threads spin for the next operator until the run ends: faster, at the cost of whoever else computes. */
+  /** Waiting threads spin until the run ends: faster, but slows other work on the machine. */
   readonly spin?: boolean;
   /** Leave results on the device (WebGPU only). */
   readonly keepOnDevice?: boolean;
-  /** Fail where an operator would fall back from the GPU to the CPU; for tests. */
+  /** Fail if an operator would fall back from the GPU to the CPU; for tests. */
   readonly forbidFallback?: boolean;
-  /** Read weights as they lie: slower, and without the second copy of each that products are faster with. */
+  /** Use weights in their stored layout: slower, but without a second copy that is packed for matrix products. */
   readonly unpacked?: boolean;
   readonly profile?: string;
 }
@@ -43,7 +43,7 @@ export class Session {
     this.#outputs = new Map(graph.outputs.map((value) => [value.name, value]));
   }
 
-  /** Compiles a graph for a device. Blocks for as long as that takes: milliseconds to seconds. */
+  /** Compiles a graph for a device. Blocks for milliseconds to seconds. */
   static async create(graph: OnnxGraph, device: Device, options: SessionOptions = {}): Promise<Session> {
     if (device === "webgpu") silenceWayland();
     const folder = folderOfAll(graph);
@@ -54,7 +54,7 @@ export class Session {
       logSeverityLevel: 3,
       extra: {
         session: {
-          // Numbers too small for a normal float cost a hundred times the cycles and carry no information here.
+          // Denormal floats cost a hundred times the cycles and carry no information here.
           set_denormal_as_zero: "1",
           ...(options.forbidFallback && { disable_cpu_ep_fallback: "1" }),
           intra_op: { allow_spinning: options.spin ? "1" : "0" },
@@ -79,8 +79,8 @@ export class Session {
   }
 
   /**
-   * Computes outputs from inputs. `fetches` maps an output to the memory that takes it, or to null for fresh memory on
-   * the host; without it every output is brought to the host.
+   * Computes outputs from inputs. `fetches` maps an output to the memory to write it to, or to null for new memory on the
+   * host; without it, every output is copied to the host.
    */
   async run(
     feeds: Readonly<Record<string, HostArray | DeviceTensor>>,
@@ -88,21 +88,21 @@ export class Session {
   ): Promise<Record<string, Tensor>> {
     const tensors: Record<string, Tensor> = {};
     for (const [name, value] of this.#inputs) {
-      const given = feeds[name];
-      if (given === undefined) throw new Error(`run: the input ${name} is missing`);
-      tensors[name] = ArrayBuffer.isView(given) ? toTensor(given, value) : given;
+      const fed = feeds[name];
+      if (fed === undefined) throw new Error(`run: the input ${name} is missing`);
+      tensors[name] = ArrayBuffer.isView(fed) ? toTensor(fed, value) : fed;
     }
     if (!fetches) return (await this.session.run(tensors)) as Record<string, Tensor>;
-    const takers: Record<string, Tensor | null> = {};
+    const targets: Record<string, Tensor | null> = {};
     for (const [name, value] of Object.entries(fetches)) {
       const output = this.#outputs.get(name);
       if (!output) throw new Error(`run: there is no output ${name}`);
-      takers[name] = value && (ArrayBuffer.isView(value) ? toTensor(value, output) : value);
+      targets[name] = value && (ArrayBuffer.isView(value) ? toTensor(value, output) : value);
     }
-    return (await this.session.run(tensors, takers)) as Record<string, Tensor>;
+    return (await this.session.run(tensors, targets)) as Record<string, Tensor>;
   }
 
-  /** `run`, with the float outputs as arrays. */
+  /** Like `run`, but returns the float outputs as arrays. */
   async compute(feeds: Readonly<Record<string, HostArray | DeviceTensor>>): Promise<Record<string, Float32Array>> {
     const outputs = await this.run(feeds);
     return Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, tensor.data as Float32Array]));
@@ -128,7 +128,7 @@ function silenceWayland(): void {
   if (process.platform === "linux") process.env.XDG_RUNTIME_DIR ??= tmpdir();
 }
 
-/** The folder that has every file of the graph's external data in it or below it: onnxruntime maps no others. */
+/** Returns the common ancestor folder of the graph's external data: onnxruntime maps only files below one folder. */
 function folderOfAll({ initializers }: OnnxGraph): string | undefined {
   const folders = initializers.flatMap(({ data }) => (ArrayBuffer.isView(data) ? [] : [dirname(data.file)]));
   return folders.reduce<string | undefined>((joint, folder) => {
@@ -138,7 +138,7 @@ function folderOfAll({ initializers }: OnnxGraph): string | undefined {
   }, undefined);
 }
 
-/** Numbers with the shape that a graph leaves open in more than one dimension. */
+/** A host tensor with an explicit shape, for inputs with several unknown dimensions. */
 export const hostTensor = (data: Float32Array, shape: Shape): Tensor => new Tensor("float32", data, shape);
 
 const ARRAYS: { readonly [T in ElementType]: new (...args: never[]) => HostArray | Uint8Array | Uint16Array } = {
@@ -159,8 +159,8 @@ function toTensor(data: HostArray, { name, type, shape }: OnnxValue): Tensor {
 }
 
 /**
- * Moves values to a GPU and back. Only outputs of a session can be tensors on the device, so an upload is a graph that
- * copies its input; reading such a tensor in place aborts the process, so a download is one too.
+ * Moves values to a GPU and back. Only outputs of a session can be device tensors, so an upload is a graph that copies its
+ * input. Reading a device tensor directly aborts the process, so a download is such a graph too.
  */
 export class DeviceMemory {
   readonly #sessions = new Map<string, Promise<Session>>();

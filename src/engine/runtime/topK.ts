@@ -1,11 +1,11 @@
-/** The largest elements of rows, found where the rows are: a vocabulary's worth of numbers stays out of JavaScript. */
+/** Top-k inside the graph, so that logits over the whole vocabulary are not copied to JavaScript. */
 
 import { UNKNOWN } from "../graph/shape";
 import type { OnnxGraph, OnnxNode } from "./onnx";
 
 /**
- * The graph with the largest elements of each row of its output `of` [N, V], largest first and of equal ones the lower
- * index first, as the outputs `{of}.top` and `{of}.ids` [N, count]; `{of}.count` [1] is a new input.
+ * Adds the largest elements of each row of the output `of` [N, V] to a graph, as the outputs `{of}.top` and `{of}.ids`
+ * [N, count], largest first and equal ones by index; `{of}.count` [1] is a new input.
  */
 export function withTopK(graph: OnnxGraph, of: string): OnnxGraph {
   const node: OnnxNode = {

@@ -1,4 +1,4 @@
-/** What computes, by version: two of them may round differently. */
+/** Versions of the software that computes: different versions may round differently. */
 
 import { env } from "onnxruntime-node";
 import { version } from "../../../package.json";

@@ -1,6 +1,6 @@
 /**
- * A model's parameters where its graphs read them. Those of a file stay in it: onnxruntime maps it. Those in memory, and
- * all that is not quantized on a GPU, are inputs of the graphs, so that one copy serves them all.
+ * A model's parameters on a device. Parameters in a file stay there, and onnxruntime maps the file. Parameters in memory,
+ * and all unquantized ones on a GPU, are inputs of the graphs, so that all graphs share one copy.
  */
 
 import type { Device } from "../api/model";
@@ -10,32 +10,32 @@ import { type ParamNodes, type ParamSpec, type Params, paramNodes, paramSpecs } 
 import { readStored, type StoredTensor } from "../weights/stored";
 import { DeviceMemory, type DeviceTensor, type HostArray } from "./session";
 
-/** By parameter: where its values lie. */
+/** The file location of each parameter. */
 export type StoredWeights = ReadonlyMap<string, StoredTensor | QuantizedTensor>;
 
 export interface DeviceWeights {
   readonly device: Device;
   /** The parameters as nodes, for any number of graphs. */
   readonly param: ParamNodes;
-  /** What the graphs' inputs among them are given. */
+  /** The values of parameters that are inputs of the graphs. */
   readonly feeds: Readonly<Record<string, HostArray | DeviceTensor>>;
   readonly memory: DeviceMemory;
   release(): Promise<void>;
 }
 
-/** Parameters in memory, placed on a device. */
+/** Places parameters from memory on a device. */
 export const placeWeights = (cfg: ModelConfig, params: Params, device: Device): Promise<DeviceWeights> =>
   placeParams(paramSpecs(cfg), params, device);
 
 export async function placeParams(specs: readonly ParamSpec[], params: Params, device: Device): Promise<DeviceWeights> {
   const placed = new Placed(device);
   for (const { name, shape } of specs) {
-    await placed.give(name, params.get(name) as Float32Array, shape);
+    await placed.add(name, params.get(name) as Float32Array, shape);
   }
   return placed.weights();
 }
 
-/** Parameters of files, in place where the device can map them. */
+/** Opens parameters in files, mapped if the device supports it. */
 export async function mapWeights(cfg: ModelConfig, source: StoredWeights, device: Device): Promise<DeviceWeights> {
   const placed = new Placed(device);
   for (const { name, shape } of paramSpecs(cfg)) {
@@ -43,7 +43,7 @@ export async function mapWeights(cfg: ModelConfig, source: StoredWeights, device
     if (!tensor) throw new Error(`mapWeights: ${name} is missing`);
     if ("bits" in tensor) placed.nodes.set(name, quantized(tensor));
     else if (device === "cpu" && isMappable(tensor)) placed.nodes.set(name, stored(tensor));
-    else await placed.give(name, await readStored(tensor), shape);
+    else await placed.add(name, await readStored(tensor), shape);
   }
   return placed.weights();
 }
@@ -57,7 +57,7 @@ class Placed {
 
   constructor(readonly device: Device) {}
 
-  async give(name: string, values: Float32Array, shape: readonly number[]): Promise<void> {
+  async add(name: string, values: Float32Array, shape: readonly number[]): Promise<void> {
     this.nodes.set(name, input(name, shape));
     this.#feeds[name] = this.device === "cpu" ? values : await this.#memory.upload(values, shape);
   }

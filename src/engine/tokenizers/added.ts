@@ -1,4 +1,4 @@
-/** Added tokens: texts that are one token wherever they occur, found before the model sees the rest. */
+/** Added tokens: texts that are always one token. They are found before the model tokenizes the rest. */
 
 import { damaged, shown } from "./refusals";
 
@@ -6,23 +6,23 @@ export interface AddedToken {
   readonly id: number;
   readonly content: string;
   readonly special: boolean;
-  /** Whether it takes the white space before it, or after it. */
+  /** Includes the white space before it, or after it. */
   readonly lstrip?: boolean;
   readonly rstrip?: boolean;
-  /** Whether it counts only where no word goes on before or after it. */
+  /** Matches only where no word character is next to it. */
   readonly singleWord?: boolean;
-  /** Whether it is looked for in the normalized text. */
+  /** Matched in the normalized text instead of the original. */
   readonly normalized?: boolean;
 }
 
-/** A part of a text: an added token with the white space it takes, or what is between two. */
+/** A part of a text: an added token with its white space, or the text between two added tokens. */
 export interface Part {
   readonly start: number;
   readonly end: number;
   readonly added?: AddedToken;
 }
 
-/** Longer than any added token of a model, and shorter than half of what a document looks at around a cut. */
+/** Longer than any model's added token, and shorter than half of the context that a document checks around a cut. */
 const LONGEST = 120;
 
 interface Node {
@@ -30,7 +30,7 @@ interface Node {
   token?: AddedToken;
 }
 
-/** Finds added tokens, each by the text it is written as; of several at one place the longest. */
+/** Finds added tokens by their text; the longest match at a position wins. */
 export class AddedTokens {
   readonly #root: Node = { next: new Map() };
   readonly #longest: number = 0;
@@ -73,12 +73,12 @@ export class AddedTokens {
     if (start < text.length) yield { start, end: text.length };
   }
 
-  /** Whether an added token, with the white space it takes, may touch a place in the text or lie across it. */
+  /** Returns whether an added token, with its white space, may touch or span the offset `at`. */
   touches(text: string, at: number): boolean {
     if (this.#longest === 0) return false;
     const from = this.#strips ? whiteSpaceBefore(text, at, LONGEST) : at;
     const to = this.#strips ? whiteSpaceAfter(text, at, LONGEST) : at;
-    // A longer run of white space may go on to a token.
+    // A longer run of white space may continue up to a token.
     if (at - from >= LONGEST || to - at >= LONGEST) return true;
     for (let start = Math.max(0, from - this.#longest); start <= to; start++) {
       for (const end of this.#ends(text, start)) if (end >= from) return true;
@@ -86,7 +86,7 @@ export class AddedTokens {
     return false;
   }
 
-  /** The longest token that begins at a place. */
+  /** The longest token that begins at `start`. */
   #at(text: string, start: number): { readonly token: AddedToken; readonly end: number } | null {
     let node: Node | undefined = this.#root.next.get(text.charCodeAt(start));
     let found: { token: AddedToken; end: number } | null = null;
@@ -97,7 +97,7 @@ export class AddedTokens {
     return found;
   }
 
-  /** Where the tokens end that begin at a place. */
+  /** The ends of all tokens that begin at `start`. */
   *#ends(text: string, start: number): Generator<number> {
     let node: Node | undefined = this.#root;
     for (let end = start; node; end++) {
@@ -108,7 +108,7 @@ export class AddedTokens {
 }
 
 const WHITE_SPACE = /\p{White_Space}/u;
-/** A character of a word, as Rust's `\w`. */
+/** A word character, as in Rust's `\w`. */
 const WORD_BEFORE = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]$/u;
 const WORD_AFTER = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 

@@ -5,7 +5,7 @@ import { characterModel } from "./vocabulary";
 
 const ADDER_VOCABULARY = [..."0123456789+*-=", "<EOS>", "<BOS>", "<pad>", "??"];
 
-/** `"15+57="` is 1 5 10 5 7 13, and 15 (`<BOS>`) goes before a prompt; every other character is `??`, 17. */
+/** `"15+57="` becomes 1 5 10 5 7 13, a prompt starts with 15 (`<BOS>`), and every other character becomes `??`, 17. */
 export function adderTokenizer(): Tokenizer {
   const [eosId, bosId, padId, unkId] = [14, 15, 16, 17];
   const added = [eosId, bosId, padId, unkId].map((id) => ({

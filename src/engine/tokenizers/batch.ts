@@ -3,13 +3,13 @@
 import type { Tokenizer } from "./tokenizer";
 
 export interface TokenBatch {
-  /** Every row as long as the longest, filled up on the right. */
+  /** Every row padded on the right to the length of the longest. */
   readonly ids: readonly (readonly number[])[];
-  /** 1 where an id is the prompt's, 0 where it only fills up. */
+  /** 1 for the prompt's own ids, 0 for padding. */
   readonly mask: readonly (readonly (0 | 1)[])[];
 }
 
-/** Encodes prompts and pads them; a tokenizer without a padding token uses its end of text, which the mask hides. */
+/** Encodes prompts and pads them. A tokenizer without a padding token pads with its EOS, which the mask hides. */
 export function encodeBatch(tokenizer: Tokenizer, prompts: readonly string[]): TokenBatch {
   return padBatch(
     prompts.map((prompt) => tokenizer.encodePrompt(prompt)),

@@ -1,22 +1,22 @@
 /**
- * Byte-level byte-pair encoding, as GPT-2's: the text is split into words, each word into its UTF-8 bytes, and the bytes
- * are merged, the pair that was learned first before the others.
+ * Byte-level byte-pair encoding, as in GPT-2: the text is split into words and each word into its UTF-8 bytes, which are
+ * merged in the order in which the merges were learned.
  *
  *     merges [["t", "h"], ["th", "e"]]:  "the" -> t h e -> th e -> the
  */
 
 import { bytesToCharacters, charactersToBytes } from "./bytes";
-import { cached, idTable, merger, remembered } from "./merges";
-import { type Merge, type TokenModel, UNKNOWN } from "./model";
+import { nextCut } from "./cuts";
+import { cached, idTable, lazy, type Merge, merger } from "./merges";
+import { type TokenModel, UNKNOWN } from "./model";
 import { BYTE_LEVEL, type Split, splitsDivide, splitText } from "./splits";
-import { nextPlace } from "./vocabulary";
 
 const utf8 = new TextEncoder();
 
 export interface BytePairOptions {
-  /** How a text is split into words; GPT-2's way where nothing is said. */
+  /** How a text is split into words; GPT-2's way by default. */
   readonly splits?: readonly Split[];
-  /** Whether a word that is a token is that token, whatever the merges make of it. */
+  /** A word in the vocabulary becomes that token, whatever the merges would produce. */
   readonly ignoreMerges?: boolean;
 }
 
@@ -32,7 +32,7 @@ export function bytePairModel(
     { length: 256 },
     (_, byte) => idOf.get(bytesToCharacters(Uint8Array.of(byte))) ?? UNKNOWN,
   );
-  const bytes = remembered((id) => {
+  const bytes = lazy((id) => {
     const token = vocabulary[id] ?? "";
     return charactersToBytes(token) ?? utf8.encode(token);
   });
@@ -71,20 +71,20 @@ export function bytePairModel(
         for (const id of wordIds(word)) {
           const own = id === UNKNOWN ? utf8.encode(word).subarray(byte, byte + 1) : bytes(id);
           const last = byte + own.length - 1;
-          const place = {
+          const range = {
             start: start + (starts[byte] as number),
             end: start + characterEnd(starts, last, word.length),
           };
-          spans.push({ id, token: vocabulary[id] ?? bytesToCharacters(own), ...place, special: false, bytes: own });
+          spans.push({ id, token: vocabulary[id] ?? bytesToCharacters(own), ...range, special: false, bytes: own });
           byte += own.length;
         }
       });
     },
-    next: (text, from) => nextPlace(text, from, (left, right) => splitsDivide(splits, left, right)),
+    next: (text, from) => nextCut(text, from, (left, right) => splitsDivide(splits, left, right)),
   };
 }
 
-/** For each byte of a word, the UTF-16 offset of the character it belongs to. */
+/** The UTF-16 offset of the character that each byte of a word belongs to. */
 function characterStarts(word: string): Int32Array {
   const starts: number[] = [];
   let at = 0;
@@ -97,7 +97,7 @@ function characterStarts(word: string): Int32Array {
   return Int32Array.from(starts);
 }
 
-/** Where the character of a byte ends. */
+/** The UTF-16 offset where the character of a byte ends. */
 function characterEnd(starts: Int32Array, byte: number, length: number): number {
   const start = starts[byte];
   for (let i = byte + 1; i < starts.length; i++) if (starts[i] !== start) return starts[i] as number;

@@ -1,6 +1,6 @@
 /**
- * Bytes as printable characters, the way GPT-2's vocabulary writes them: those that are printable in Latin-1 stand for
- * themselves, the other 68 are U+0100 and up, so a space is `Ġ` and a newline `Ċ`.
+ * Bytes as printable characters, as GPT-2's vocabulary writes them: bytes that are printable in Latin-1 stand for
+ * themselves, and the other 68 become U+0100 and up, so a space is `Ġ` and a newline `Ċ`.
  */
 
 const printable = (byte: number) =>
@@ -16,7 +16,7 @@ export function bytesToCharacters(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => BYTE_CHARACTERS[byte]).join("");
 }
 
-/** `"Ġthe"` -> the bytes of `" the"`; null where a character stands for no byte. */
+/** `"Ġthe"` -> the bytes of `" the"`; null if a character stands for no byte. */
 export function charactersToBytes(token: string): Uint8Array | null {
   const bytes = Array.from(token, (character) => BYTE_OF.get(character));
   return bytes.every((byte) => byte !== undefined) ? Uint8Array.from(bytes) : null;

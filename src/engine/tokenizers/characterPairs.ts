@@ -1,17 +1,17 @@
 /**
- * Byte-pair encoding over characters, as SentencePiece's in Llama, Mistral and Gemma: a character that the vocabulary lacks
- * becomes its UTF-8 bytes (`<0xE2>`), or the unknown token where there are none.
+ * Byte-pair encoding over characters, as SentencePiece does it for Llama, Mistral and Gemma: a character outside the
+ * vocabulary becomes its UTF-8 bytes (`<0xE2>`), or the unknown token if there are no byte tokens.
  *
- * The text need not be split into words first. It is all the same, where no merge can join two characters, so that long
- * texts are not merged as a whole and words that come again need not be merged again.
+ * This encoding does not require words, but the text is still split wherever no merge can join two characters. Long
+ * texts are then not merged as a whole, and the result of a repeated word can be cached.
  */
 
 import type { TokenSpan } from "../api/tokens";
-import { cached, idTable, merger, remembered } from "./merges";
-import { type Merge, type TokenModel, UNKNOWN } from "./model";
+import { nextCut } from "./cuts";
+import { cached, idTable, lazy, type Merge, merger } from "./merges";
+import { type TokenModel, UNKNOWN } from "./model";
 import { unsupported } from "./refusals";
 import { type Split, splitsDivide, splitText } from "./splits";
-import { nextPlace } from "./vocabulary";
 
 const utf8 = new TextEncoder();
 const BYTE_TOKEN = /^<0x([0-9A-F]{2})>$/;
@@ -20,12 +20,12 @@ export interface CharacterPairOptions {
   readonly splits: readonly Split[];
   readonly ignoreMerges: boolean;
   readonly byteFallback: boolean;
-  /** What a character becomes that the vocabulary lacks. */
+  /** The id of characters outside the vocabulary. */
   readonly unkId: number | null;
-  /** Whether several of them together become one unknown token. */
+  /** Consecutive unknown characters become one unknown token. */
   readonly fuseUnknown: boolean;
-  /** What stands for a space in the vocabulary: pairs of texts to replace when a token is read. */
-  readonly replaced: readonly (readonly [what: string, by: string])[];
+  /** Replacements that turn a token into its text, such as `▁` into a space. */
+  readonly replaced: readonly (readonly [from: string, to: string])[];
 }
 
 export function characterPairModel(
@@ -45,7 +45,7 @@ export function characterPairModel(
     followers.get(left.codePointAt(0) as number)?.has(right.codePointAt(0) as number) ||
     (fuseUnknown && isUnknown(left) && isUnknown(right));
 
-  /** What a word is before anything is merged. */
+  /** The ids of a word before merging. */
   const symbols = (word: string): number[] => {
     const ids: number[] = [];
     let wasUnknown = false;
@@ -61,16 +61,16 @@ export function characterPairModel(
   };
   const wordIds = cached((word) => merge(Int32Array.from(symbols(word))));
 
-  /** Tells the words of a text, and the tokens of which it is one as a whole. */
-  const words = (text: string, tell: (word: string, start: number, ids: Int32Array) => void): void =>
+  /** Emits the words of a text with their ids. */
+  const words = (text: string, emit: (word: string, start: number, ids: Int32Array) => void): void =>
     splitText(splits, text, (from, to) => {
       const piece = text.slice(from, to);
       const whole = ignoreMerges ? idOf.get(piece) : undefined;
-      if (whole !== undefined) tell(piece, from, Int32Array.of(whole));
+      if (whole !== undefined) emit(piece, from, Int32Array.of(whole));
       else {
         eachWord(piece, joins, (start, end) => {
           const word = piece.slice(start, end);
-          tell(word, from + start, wordIds(word));
+          emit(word, from + start, wordIds(word));
         });
       }
     });
@@ -80,7 +80,7 @@ export function characterPairModel(
     if (byte) return Uint8Array.of(Number.parseInt(byte[1] as string, 16));
     return utf8.encode(replaced.reduce((text, [what, by]) => text.replaceAll(what, () => by), token));
   };
-  const tokenBytes = remembered((id) => bytesOf(vocabulary[id] ?? ""));
+  const tokenBytes = lazy((id) => bytesOf(vocabulary[id] ?? ""));
 
   return {
     kind: "bytePairs",
@@ -136,9 +136,9 @@ export function characterPairModel(
       });
     },
     next: (text, from) =>
-      nextPlace(text, from, (left, right) => {
+      nextCut(text, from, (left, right) => {
         if (splitsDivide(splits, left, right)) return true;
-        // A word that is a token as a whole may be joined by no merge.
+        // With ignoreMerges, a word can be one token although no merge joins its characters.
         return !ignoreMerges && splits.every(({ local }) => local) && !joins(left, right);
       }),
   };
@@ -161,7 +161,7 @@ function lastCodePoint(text: string): number {
   return text.codePointAt(text.length - (isPair ? 2 : 1)) as number;
 }
 
-/** The ids of `<0x00>` to `<0xFF>`; null where one is missing that UTF-8 needs, for then no byte is used. */
+/** The ids of `<0x00>` to `<0xFF>`; null if one that UTF-8 needs is missing, because then byte tokens are not used. */
 function byteTokens(idOf: ReadonlyMap<string, number>): Int32Array | null {
   const hex = (byte: number) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
   const ids = Int32Array.from({ length: 256 }, (_, byte) => idOf.get(hex(byte)) ?? UNKNOWN);
@@ -172,22 +172,22 @@ function byteTokens(idOf: ReadonlyMap<string, number>): Int32Array | null {
 /** C0, C1 and F5 to FF never occur in UTF-8. */
 const isNeeded = (byte: number) => byte < 0xc0 || (byte > 0xc1 && byte < 0xf5);
 
-/** Tells the parts of a piece between which no merge goes. */
+/** Emits the parts of a piece that no merge can join. */
 function eachWord(
   piece: string,
   joins: (left: string, right: string) => boolean,
-  tell: (start: number, end: number) => void,
+  emit: (start: number, end: number) => void,
 ): void {
   let start = 0;
   let at = 0;
   let before = "";
   for (const character of piece) {
     if (at > start && !joins(before, character)) {
-      tell(start, at);
+      emit(start, at);
       start = at;
     }
     at += character.length;
     before = character;
   }
-  if (at > start) tell(start, at);
+  if (at > start) emit(start, at);
 }

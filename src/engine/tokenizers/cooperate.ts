@@ -1,11 +1,11 @@
 import { setImmediate } from "node:timers/promises";
 
-/** Milliseconds of work between two looks at the event loop. */
+/** Milliseconds of work before the event loop gets a turn. */
 const SLICE = 10;
 
 /**
- * Lets others have the event loop during long work: call what this returns between small pieces of it. Throws the
- * signal's reason once it is aborted.
+ * Yields to the event loop during long work: call the returned function between small pieces of it. It throws the
+ * signal's reason once the signal is aborted.
  */
 export function cooperate(signal?: AbortSignal): () => Promise<void> | undefined {
   signal?.throwIfAborted();

@@ -9,10 +9,10 @@ export interface DocumentToken {
 }
 
 /**
- * One version of a document, tokenized as far as it is asked about.
+ * One version of a document, tokenized on demand.
  *
- * The text is cut into segments where no token goes across. Of a segment only the number of tokens is kept; its tokens are
- * made again when one is asked for. The next version of the document keeps the counts of segments that did not change.
+ * The text is cut into segments that no token spans. Only a segment's token count is stored; its tokens are computed again
+ * when one is requested. The next version of the document keeps the counts of unchanged segments.
  */
 export class DocumentTokens {
   readonly text: string;
@@ -27,7 +27,7 @@ export class DocumentTokens {
     this.#segments = previous ? previous.#resegment(text) : cut(tokenizer, text, 0, text.length);
   }
 
-  /** The token that has the character at a UTF-16 offset, the first where several share it; null past the end. */
+  /** Returns the token of the character at a UTF-16 offset, the first if several share it; null past the end. */
   async tokenAt(offset: number, signal?: AbortSignal): Promise<DocumentToken | null> {
     const i = this.#segments.findIndex(({ end }) => offset < end);
     const segment = this.#segments[i];
@@ -48,7 +48,7 @@ export class DocumentTokens {
     const pause = cooperate(signal);
     let total = 0;
     for (const segment of this.#segments.slice(0, i)) {
-      segment.count ??= this.#tokenizer.count(this.text.slice(segment.start, segment.end), placeOf(segment));
+      segment.count ??= this.#tokenizer.count(this.text.slice(segment.start, segment.end), positionOf(segment));
       total += segment.count;
       await pause();
     }
@@ -58,17 +58,17 @@ export class DocumentTokens {
   #spans(segment: Segment): readonly TokenSpan[] {
     if (this.#latest?.segment === segment) return this.#latest.spans;
     const { start, end } = segment;
-    const spans = this.#tokenizer.spans(this.text.slice(start, end), placeOf(segment));
-    const placed = spans.map((span) => ({ ...span, start: start + span.start, end: start + span.end }));
-    this.#latest = { segment, spans: placed };
-    return placed;
+    const spans = this.#tokenizer.spans(this.text.slice(start, end), positionOf(segment));
+    const shifted = spans.map((span) => ({ ...span, start: start + span.start, end: start + span.end }));
+    this.#latest = { segment, spans: shifted };
+    return shifted;
   }
 
-  /** The segments of the next version: those before and after the change as they are, and new ones for what is between. */
+  /** Returns the next version's segments: those before and after the change are kept, new ones replace the rest. */
   #resegment(text: string): Segment[] {
     const segments = this.#segments;
     const shift = text.length - this.text.length;
-    // A cut depends on the characters around it, so these must be there and the same.
+    // A cut depends on the characters around it, so they must be unchanged.
     const same = ({ start, end }: Segment, by: number): boolean => {
       const from = Math.max(start - CUT_CONTEXT, 0);
       const startsAlike = start >= CUT_CONTEXT || by === 0;
@@ -94,18 +94,18 @@ export class DocumentTokens {
 interface Segment {
   readonly start: number;
   readonly end: number;
-  /** How many tokens, once somebody needs to know. */
+  /** Number of tokens, counted on first use. */
   count?: number | undefined;
 }
 
-const placeOf = ({ start }: Segment) => (start === 0 ? "start" : "middle");
+const positionOf = ({ start }: Segment) => (start === 0 ? "start" : "middle");
 
-/** UTF-16 units: little enough that a segment takes a few milliseconds, enough that a big document has not too many. */
+/** UTF-16 units: a segment takes a few milliseconds, and a large document does not have too many segments. */
 const SEGMENT_LENGTH = 8192;
-/** Around a cut; longer than any added token. */
+/** Characters around a cut that must not change; longer than any added token. */
 const CUT_CONTEXT = 256;
 
-/** Segments of the text from `start` to `end`, both of which are places where it may be cut. */
+/** Segments of the text from `start` to `end`, which are both valid cuts. */
 function cut(tokenizer: Tokenizer, text: string, start: number, end: number): Segment[] {
   const segments: Segment[] = [];
   for (let from = start; from < end; ) {

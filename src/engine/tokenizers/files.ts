@@ -1,7 +1,7 @@
 /**
- * Tokenizers in Hugging Face's files: `tokenizer.json` (the vocabulary and how it is used) and `tokenizer_config.json`
- * (which tokens are special). What is trained here is written so that the tokenizers libraries of Python, Rust and
- * JavaScript read it to the same ids; what was imported is written as it was read.
+ * Tokenizers in Hugging Face's files: `tokenizer.json` (the vocabulary and how it is applied) and `tokenizer_config.json`
+ * (the special tokens). Trained tokenizers are written so that the tokenizers libraries of Python, Rust and JavaScript
+ * produce the same ids; imported ones are written back unchanged.
  */
 
 import { readFile, stat } from "node:fs/promises";
@@ -11,13 +11,13 @@ import { readError, writeFileWhole } from "../weights/files";
 import type { Tokenizer } from "./tokenizer";
 import { type ModelIds, ONIGURUMA_WORD_PATTERN, parseTokenizer, sourceFiles } from "./tokenizerJson";
 
-/** Writes `tokenizer.json` and `tokenizer_config.json` into a folder, a second tokenizer's with a `prefix`. */
+/** Writes `tokenizer.json` and `tokenizer_config.json` into a folder; a second tokenizer's names get a `prefix`. */
 export async function saveTokenizer(tokenizer: Tokenizer, dir: string, prefix = ""): Promise<void> {
   const files = tokenizerFiles(tokenizer);
   for (const [name, text] of Object.entries(files)) await writeFileWhole(join(dir, prefix + name), text);
 }
 
-/** The two files' names and contents. */
+/** Contents of the two files, by name. */
 export function tokenizerFiles(tokenizer: Tokenizer): Record<"tokenizer.json" | "tokenizer_config.json", string> {
   const { json, config } = tokenizer.source
     ? sourceFiles(tokenizer.source, tokenizer.model)
@@ -31,8 +31,8 @@ export function tokenizerFiles(tokenizer: Tokenizer): Record<"tokenizer.json" | 
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * Reads a folder's tokenizer: `tokenizer.json`, or `vocab.json` and `merges.txt` as GPT-2 and OPT have them. The special
- * tokens are those of `tokenizer_config.json`; what it leaves open is looked for in `special_tokens_map.json`, then in
+ * Reads a folder's tokenizer: `tokenizer.json`, or `vocab.json` and `merges.txt` as in GPT-2 and OPT. The special tokens
+ * come from `tokenizer_config.json`; those that it leaves out come from `special_tokens_map.json`, then from
  * `generation_config.json` and `config.json`.
  */
 export async function loadTokenizer(dir: string): Promise<Tokenizer> {
@@ -49,33 +49,33 @@ export async function loadTokenizer(dir: string): Promise<Tokenizer> {
   const vocab = await readJson(join(dir, "vocab.json"));
   const merges = await readText(join(dir, "merges.txt"));
   if (vocab === null || merges === null) {
-    throw new EngineError("tokenizer", `${dir} has no tokenizer.json; choose a model folder that has one.`);
+    throw new EngineError("tokenizer", `${dir} has no tokenizer.json. Choose a model folder that has one.`);
   }
   return vocabAndMerges(vocab, merges, settings, model.model_type, ids);
 }
 
-/** A folder's second tokenizer, which `saveTokenizer` wrote with a prefix. */
+/** Reads a folder's second tokenizer, which `saveTokenizer` wrote with a prefix. */
 export async function loadPrefixedTokenizer(dir: string, prefix: string): Promise<Tokenizer> {
   const json = await readJson(join(dir, `${prefix}tokenizer.json`));
   if (json !== null) return parseTokenizer(json, await readJson(join(dir, `${prefix}tokenizer_config.json`)));
   throw new EngineError(
     "tokenizer",
-    `${dir} has no ${prefix}tokenizer.json; choose a model folder that has one, or train the model again.`,
+    `${dir} has no ${prefix}tokenizer.json. Choose a model folder that has one, or train the model again.`,
   );
 }
 
 function modelIds(model: Json, generation: Json): ModelIds {
-  // Several ids may end a text; the first is the tokenizer's.
+  // Several ids may end a text; the tokenizer uses the first.
   const first = (name: string) => [generation[name] ?? model[name]].flat().find(isId);
   return { bos: first("bos_token_id"), eos: first("eos_token_id"), pad: first("pad_token_id") };
 }
 
 const isId = (value: unknown): value is number => typeof value === "number" && Number.isInteger(value) && value >= 0;
 
-/** `vocab.json` and `merges.txt`, as the tokenizer.json they stand for. */
+/** Parses `vocab.json` and `merges.txt` as the equivalent tokenizer.json. */
 function vocabAndMerges(vocab: unknown, merges: string, settings: Json, modelType: unknown, ids: ModelIds): Tokenizer {
   const idOf = (token: string): unknown => (vocab as Record<string, unknown> | null)?.[token];
-  // OPT's vocabulary is RoBERTa's, which is no decoder: where config.json is not there to ask, it tells.
+  // OPT shares its vocabulary with RoBERTa, which is not a decoder, so without a config.json this vocabulary means OPT.
   const isFairseq = ["<s>", "<pad>", "</s>", "<unk>"].every((token, id) => idOf(token) === id);
   const isOpt = modelType === "opt" || (modelType === undefined && isFairseq && idOf("madeupword0000") !== undefined);
   const tokens = isOpt
@@ -145,7 +145,7 @@ function tokenizerConfig({ bosId, eosId, padId, unkId, addBos, token }: Tokenize
   };
 }
 
-/** A post-processor that puts a special token before a text. */
+/** A post-processor that prepends a special token to a text. */
 export function startWith(token: string, id: number) {
   const special = { SpecialToken: { id: token, type_id: 0 } };
   const text = (id: "A" | "B") => ({ Sequence: { id, type_id: 0 } });
@@ -157,7 +157,7 @@ export function startWith(token: string, id: number) {
   };
 }
 
-/** Several times the largest tokenizer there is. */
+/** Several times the size of the largest known tokenizer. */
 const LARGEST_FILE = 128 * 2 ** 20;
 
 async function readText(path: string): Promise<string | null> {
@@ -166,14 +166,14 @@ async function readText(path: string): Promise<string | null> {
     if (size > LARGEST_FILE) {
       throw new EngineError(
         "tokenizer",
-        `${path} has ${size} bytes, too many for a tokenizer; take the file from its source again.`,
+        `${path} has ${size} bytes, too many for a tokenizer. Download the file again.`,
       );
     }
     return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     if (error instanceof TypeError) {
-      throw new EngineError("tokenizer", `${path} is not text in UTF-8; take the file from its source again.`, {
+      throw new EngineError("tokenizer", `${path} is not UTF-8 text. Download the file again.`, {
         cause: error,
       });
     }
@@ -187,6 +187,6 @@ async function readJson(path: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new EngineError("tokenizer", `${path} is not JSON; take the file from its source again.`, { cause: error });
+    throw new EngineError("tokenizer", `${path} is not JSON. Download the file again.`, { cause: error });
   }
 }

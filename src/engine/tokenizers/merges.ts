@@ -1,10 +1,12 @@
-/** The merges of byte-pair encoding: which two neighbors become one token, and which pair comes before which. */
+/** The merges of byte-pair encoding: pairs of neighboring tokens that become one token, in order of rank. */
 
 import { Heap } from "./heap";
-import type { Merge } from "./model";
 import { damaged, shown } from "./refusals";
 
-/** The ids of tokens by what the vocabulary calls them. Gaps in a vocabulary are empty and stand for no text. */
+/** Two tokens that merge into one. */
+export type Merge = readonly [left: string, right: string];
+
+/** The ids of a vocabulary's tokens. Gaps in a vocabulary are empty strings and have no entry. */
 export function idTable(vocabulary: readonly string[]): Map<string, number> {
   const ids = new Map<string, number>();
   vocabulary.forEach((token, id) => {
@@ -13,7 +15,7 @@ export function idTable(vocabulary: readonly string[]): Map<string, number> {
   return ids;
 }
 
-/** Merges a word's ids until no pair of neighbors is among the merges: lowest rank first, then from the left. */
+/** Returns a function that merges a word's ids until no merge applies: lowest rank first, then from the left. */
 export function merger(idOf: ReadonlyMap<string, number>, merges: readonly Merge[]): (word: Int32Array) => Int32Array {
   const id = (token: string): number => {
     const known = idOf.get(token);
@@ -31,7 +33,7 @@ export function merger(idOf: ReadonlyMap<string, number>, merges: readonly Merge
     const n = ids.length;
     const next = Int32Array.from(ids, (_, i) => i + 1);
     const previous = Int32Array.from(ids, (_, i) => i - 1);
-    // Rank and place in one number: by rank, then from the left.
+    // Rank and position in one number: by rank, then from the left.
     const heap = new Heap<number>((a, b) => a < b);
     const rankAt = (i: number): number => {
       const j = next[i] as number;
@@ -39,13 +41,13 @@ export function merger(idOf: ReadonlyMap<string, number>, merges: readonly Merge
     };
     const offer = (i: number): void => {
       const rank = rankAt(i);
-      if (rank !== NONE) heap.push(rank * PLACES + i);
+      if (rank !== NONE) heap.push(rank * MAX_LENGTH + i);
     };
 
     for (let i = 0; i < n; i++) offer(i);
     for (let top = heap.pop(); top !== undefined; top = heap.pop()) {
-      const i = top % PLACES;
-      const rank = (top - i) / PLACES;
+      const i = top % MAX_LENGTH;
+      const rank = (top - i) / MAX_LENGTH;
       // Stale: one of the two has been merged since.
       if (ids[i] === GONE || rankAt(i) !== rank) continue;
 
@@ -63,22 +65,22 @@ export function merger(idOf: ReadonlyMap<string, number>, merges: readonly Merge
 
 const GONE = -2;
 const NONE = -1;
-/** More than a word has ids. */
-const PLACES = 2 ** 31;
+/** More ids than a word can have. */
+const MAX_LENGTH = 2 ** 31;
 
-/** A hash table from pairs of ids to ranks: a Map would need a key for each pair, which takes longer to make than to find. */
+/** A hash table from pairs of ids to ranks. A Map would need a key per pair, which costs more to build than to look up. */
 class PairTable {
   readonly #mask: number;
-  /** Left, right and rank plus one, one after the other; a rank of 0 is a free place. */
+  /** Slots of left, right and rank plus one; a 0 in the third marks a free slot. */
   readonly #entries: Int32Array;
 
   constructor(size: number) {
-    const places = 2 ** Math.ceil(Math.log2(2 * size + 2));
-    this.#mask = places - 1;
-    this.#entries = new Int32Array(3 * places);
+    const slots = 2 ** Math.ceil(Math.log2(2 * size + 2));
+    this.#mask = slots - 1;
+    this.#entries = new Int32Array(3 * slots);
   }
 
-  /** Of equal pairs the last counts, as in the reference. */
+  /** The last of equal pairs wins, as in the reference. */
   set(left: number, right: number, rank: number): void {
     const at = this.#find(left, right);
     this.#entries[at] = left;
@@ -90,23 +92,23 @@ class PairTable {
     return (this.#entries[this.#find(left, right) + 2] as number) - 1;
   }
 
-  /** Where a pair is, or the free place where it would be. */
+  /** The index of a pair's slot, or of the free slot for it. */
   #find(left: number, right: number): number {
     const entries = this.#entries;
-    let place = Math.imul(Math.imul(left, 0x9e3779b1) ^ right, 0x85ebca6b);
-    for (place ^= place >>> 15; ; place++) {
-      const at = 3 * (place & this.#mask);
+    let slot = Math.imul(Math.imul(left, 0x9e3779b1) ^ right, 0x85ebca6b);
+    for (slot ^= slot >>> 15; ; slot++) {
+      const at = 3 * (slot & this.#mask);
       if (entries[at + 2] === 0 || (entries[at] === left && entries[at + 1] === right)) return at;
     }
   }
 }
 
-/** How many words keep their ids; a text has few different ones. */
+/** Words in the cache; a text has few different ones. */
 const CACHED_WORDS = 200_000;
-/** Longer words are rarely seen twice. */
+/** Longer words rarely occur twice. */
 const CACHED_LENGTH = 64;
 
-/** Remembers what short words become. */
+/** Caches the ids of short words. */
 export function cached(wordIds: (word: string) => Int32Array): (word: string) => Int32Array {
   const cache = new Map<string, Int32Array>();
   return (word) => {
@@ -119,11 +121,11 @@ export function cached(wordIds: (word: string) => Int32Array): (word: string) =>
   };
 }
 
-/** Remembers what is made of each token, so that only those are made that are asked for. */
-export function remembered(make: (id: number) => Uint8Array): (id: number) => Uint8Array {
-  const made: (Uint8Array | undefined)[] = [];
+/** Computes the bytes of each token on first use. */
+export function lazy(compute: (id: number) => Uint8Array): (id: number) => Uint8Array {
+  const computed: (Uint8Array | undefined)[] = [];
   return (id) => {
-    made[id] ??= make(id);
-    return made[id];
+    computed[id] ??= compute(id);
+    return computed[id];
   };
 }

@@ -1,4 +1,4 @@
-/** What stands in for the tokenizer of a folder that has none: its model takes and gives ids. */
+/** Stand-in for the tokenizer of a folder without one: its model reads and writes ids only. */
 
 import { EngineError } from "../errors";
 import type { Tokenizer } from "./tokenizer";
@@ -7,7 +7,7 @@ export function noTokenizer(dir: string, vocabSize: number): Tokenizer {
   const refuse = (): never => {
     throw new EngineError(
       "tokenizer",
-      `${dir} has no tokenizer; give token ids, or put the model's tokenizer.json beside its weights.`,
+      `${dir} has no tokenizer. Enter token ids, or copy the model's tokenizer.json into the folder.`,
     );
   };
   return {

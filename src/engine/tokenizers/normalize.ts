@@ -1,47 +1,47 @@
 /**
- * Normalizers of tokenizer.json: what is done to a text before it is tokenized, with the way back. Spans are over the text
- * as it was given, so every UTF-16 unit of the normalized text knows its place there.
+ * Normalizers of tokenizer.json: changes to a text before it is tokenized. Token spans refer to the original text, so
+ * every UTF-16 unit of the normalized text keeps its range there.
  */
 
 import { DEEPEST, damaged, shown, unsupported } from "./refusals";
 
-/** Where a piece of text stands: prefixes go before the text's start, and some before what follows an added token. */
-export type Place = "start" | "afterAdded" | "middle";
+/** The position of a piece in its text: prefixes go before the start, and some also after an added token. */
+export type PiecePosition = "start" | "afterAdded" | "middle";
 
-/** A text made out of another. */
+/** A text derived from another. */
 export interface Aligned {
   readonly text: string;
-  /** For each UTF-16 unit, where its place in the other text starts and ends; null where nothing moved. */
-  readonly places: { readonly starts: Int32Array; readonly ends: Int32Array } | null;
+  /** The range of each UTF-16 unit in the other text; null if all offsets are the same. */
+  readonly ranges: { readonly starts: Int32Array; readonly ends: Int32Array } | null;
 }
 
-/** One thing done to a text. */
+/** One change to a text. */
 export interface Step {
-  apply(text: string, place: Place): Aligned;
-  /** Whether a text may be cut between two characters, so that the parts become the parts of what the whole becomes. */
+  apply(text: string, position: PiecePosition): Aligned;
+  /** Returns whether a text may be cut between two characters: the parts then normalize to the parts of the whole. */
   local(left: string, right: string): boolean;
 }
 
-/** The part of the original that a part of the normalized text stands for. */
-export function originalPlace({ places }: Aligned, start: number, end: number): { start: number; end: number } {
-  if (!places) return { start, end };
-  const { starts, ends } = places;
-  // A part without text, such as an empty one, stands where the next one begins.
+/** Returns the range of the original text that a part of the normalized text stands for. */
+export function originalRange({ ranges }: Aligned, start: number, end: number): { start: number; end: number } {
+  if (!ranges) return { start, end };
+  const { starts, ends } = ranges;
+  // An empty part is located where the next one begins.
   if (start === end) {
-    const at = starts[start] ?? ends.at(-1) ?? 0;
-    return { start: at, end: at };
+    const offset = starts[start] ?? ends.at(-1) ?? 0;
+    return { start: offset, end: offset };
   }
   return { start: starts[start] as number, end: ends[end - 1] as number };
 }
 
-/** Does one thing after the other. */
-export function applySteps(steps: readonly Step[], text: string, place: Place): Aligned {
-  let done: Aligned = { text, places: null };
-  for (const step of steps) done = compose(done, step.apply(done.text, place));
+/** Applies the steps in order. */
+export function applySteps(steps: readonly Step[], text: string, position: PiecePosition): Aligned {
+  let done: Aligned = { text, ranges: null };
+  for (const step of steps) done = compose(done, step.apply(done.text, position));
   return done;
 }
 
-/** The two characters that stand next to each other after the steps; null where the text may not be cut between them. */
+/** Returns the two characters that are neighbors after the steps; null if the text may not be cut between them. */
 export function localPair(steps: readonly Step[], left: string, right: string): readonly [string, string] | null {
   let pair: readonly [string, string] = [left, right];
   for (const step of steps) {
@@ -55,21 +55,21 @@ export function localPair(steps: readonly Step[], left: string, right: string): 
 }
 
 function compose(first: Aligned, second: Aligned): Aligned {
-  if (!first.places) return second;
-  if (!second.places) return { text: second.text, places: first.places };
+  if (!first.ranges) return second;
+  if (!second.ranges) return { text: second.text, ranges: first.ranges };
   const n = second.text.length;
   const [starts, ends] = [new Int32Array(n), new Int32Array(n)];
   for (let i = 0; i < n; i++) {
-    const { start, end } = originalPlace(first, second.places.starts[i] as number, second.places.ends[i] as number);
+    const { start, end } = originalRange(first, second.ranges.starts[i] as number, second.ranges.ends[i] as number);
     starts[i] = start;
     ends[i] = end;
   }
-  return { text: second.text, places: { starts, ends } };
+  return { text: second.text, ranges: { starts, ends } };
 }
 
-const unmoved = (text: string): Aligned => ({ text, places: null });
+const unmoved = (text: string): Aligned => ({ text, ranges: null });
 
-/** Puts texts in the place of parts of a text; `parts` are in order and do not overlap. */
+/** Replaces parts of a text; `parts` are in order and do not overlap. */
 function replaceParts(
   text: string,
   parts: Iterable<{ readonly start: number; readonly end: number; readonly by: string }>,
@@ -96,37 +96,37 @@ function replaceParts(
   }
   if (from === 0 && pieces.length === 0) return unmoved(text);
   keepTo(text.length);
-  return { text: pieces.join(""), places: { starts: Int32Array.from(starts), ends: Int32Array.from(ends) } };
+  return { text: pieces.join(""), ranges: { starts: Int32Array.from(starts), ends: Int32Array.from(ends) } };
 }
 
-/** Puts a prefix before a text that is not empty; it stands for nothing in it. */
-export function prepend(prefix: string, when: (text: string, place: Place) => boolean): Step {
+/** Prepends a prefix to a non-empty text; the prefix has an empty range in it. */
+export function prepend(prefix: string, when: (text: string, position: PiecePosition) => boolean): Step {
   return {
-    apply: (text, place) =>
-      text && place !== "middle" && when(text, place)
+    apply: (text, position) =>
+      text && position !== "middle" && when(text, position)
         ? replaceParts(text, [{ start: 0, end: 0, by: prefix }])
         : unmoved(text),
     local: () => true,
   };
 }
 
-/** Puts `by` wherever `what` is. */
+/** Replaces every occurrence of `what` with `by`. */
 export function replace(what: string, by: string): Step {
   function* occurrences(text: string) {
     for (let at = text.indexOf(what); at >= 0; at = text.indexOf(what, at + what.length)) {
       yield { start: at, end: at + what.length, by };
     }
   }
-  const keepsPlaces = what.length === 1 && by.length === 1;
+  const keepsOffsets = what.length === 1 && by.length === 1;
   return {
-    apply: (text) => (keepsPlaces ? unmoved(text.replaceAll(what, () => by)) : replaceParts(text, occurrences(text))),
+    apply: (text) => (keepsOffsets ? unmoved(text.replaceAll(what, () => by)) : replaceParts(text, occurrences(text))),
     local: (left, right) => !what.includes(left + right),
   };
 }
 
 /**
- * A character and those after it that may become one with it: marks, parts of Korean syllables, and characters that
- * stand for one of these. What follows is never changed by what is before.
+ * A character and those after it that may combine with it: marks, parts of Korean syllables, and characters equivalent
+ * to these. A cluster never changes the cluster after it.
  */
 const CLUSTER = /.[\p{M}\u1160-\u11ff\u3131-\u318e\uff9e-\uffdc]*/gsu;
 const CONTINUES = /^[\p{M}\u1160-\u11ff\u3131-\u318e\uff9e-\uffdc]/u;
@@ -162,8 +162,8 @@ const WHITE_SPACE = /\p{White_Space}/u;
 
 function strip(left: boolean, right: boolean): Step {
   return {
-    apply(text, place) {
-      const start = left && place !== "middle" ? text.search(/\P{White_Space}|$/u) : 0;
+    apply(text, position) {
+      const start = left && position !== "middle" ? text.search(/\P{White_Space}|$/u) : 0;
       let end = text.length;
       while (right && end > start && WHITE_SPACE.test(text[end - 1] as string)) end--;
       const ends = [
@@ -179,7 +179,7 @@ function strip(left: boolean, right: boolean): Step {
   };
 }
 
-/** What is read of a normalizer in tokenizer.json. */
+/** The fields of a normalizer in tokenizer.json. */
 interface NormalizerFile {
   readonly type?: unknown;
   readonly normalizers?: unknown;
@@ -190,7 +190,7 @@ interface NormalizerFile {
   readonly strip_right?: unknown;
 }
 
-/** The steps of a normalizer as tokenizer.json has it; one that is not supported is named. */
+/** Parses a normalizer of tokenizer.json; the error names one that is not supported. */
 export function parseNormalizer(json: unknown, depth = 0): readonly Step[] {
   if (json === null || json === undefined) return [];
   const file = json as NormalizerFile;
@@ -198,7 +198,7 @@ export function parseNormalizer(json: unknown, depth = 0): readonly Step[] {
   switch (type) {
     case "Sequence":
       if (!Array.isArray(file.normalizers) || depth === DEEPEST)
-        throw damaged("its normalizers are no list, or too deep");
+        throw damaged("its normalizers are not a list or nested too deeply");
       return file.normalizers.flatMap((inner) => parseNormalizer(inner, depth + 1));
     case "NFC":
     case "NFD":

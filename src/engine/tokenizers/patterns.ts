@@ -1,30 +1,30 @@
 /**
- * The regular expressions of tokenizer.json, which are Oniguruma's, as JavaScript's.
+ * Translates the Oniguruma regular expressions of tokenizer.json to JavaScript.
  *
- * Two things make this more than a change of notation. The classes differ: JavaScript's `\s` lacks U+0085 and has U+FEFF.
- * And a pattern out of a file is run on the user's text, where a bad one takes forever: only patterns are accepted of
- * which the form shows that their work grows with the text and no faster. The part of the language that is read is what
- * tokenizers use: alternatives of repeated characters, groups of fixed ones, and a look-ahead of one character.
+ * This is more than a change of notation. The classes differ: JavaScript's `\s` lacks U+0085 and includes U+FEFF. And a
+ * pattern from a file runs on the user's text, where a malicious one could take forever: only patterns whose form
+ * guarantees linear time are accepted. The supported subset is what tokenizers use: alternatives of repeated characters,
+ * groups of fixed length, and a look-ahead of one character.
  */
 
 import { EngineError } from "../errors";
 import { shown } from "./refusals";
 
 export interface Pattern {
-  /** Global: finds the matches one after the other. */
+  /** Has the global flag. */
   readonly regex: RegExp;
-  /** Whether a match may have both characters next to each other, or look from the first at the second. */
+  /** Returns whether a match may contain the two characters as neighbors, or end at the first and look ahead at the second. */
   joins(left: string, right: string): boolean;
-  /** Whether a character is in a match wherever it stands. */
+  /** Returns whether a character is part of a match in any context. */
   covers(character: string): boolean;
-  /** Whether a match is one character, or a run of the same class: then no match depends on what is around it. */
+  /** A match is one character or a run of one class, so no match depends on its context. */
   readonly local: boolean;
 }
 
-/** One character out of a class, repeated. */
+/** A repeated character class. */
 interface Repeat {
   readonly kind: "class";
-  /** The class in JavaScript's notation, which stands for itself outside of brackets. */
+  /** The class in JavaScript's notation, valid on its own outside of brackets. */
   readonly source: string;
   readonly min: number;
   readonly max: number;
@@ -50,15 +50,15 @@ type Sequence = readonly Item[];
 /** Longer than any tokenizer's. */
 const LONGEST_PATTERN = 2000;
 const DEEPEST_GROUP = 4;
-/** Ways to match the bounded part of one alternative. */
+/** Maximum number of ways to match the bounded part of one alternative. */
 const MOST_WAYS = 1000;
 
-/** Translates a pattern, or refuses it by name. */
+/** Translates a pattern; throws an EngineError that names the pattern if it is not supported. */
 export function translatePattern(pattern: string): Pattern {
   const refuse = (why: string): never => {
     throw new EngineError(
       "tokenizer",
-      `tokenizer.json: the pattern ${shown(pattern)} ${why}, which is not supported; choose a model with another tokenizer.`,
+      `tokenizer.json: the pattern ${shown(pattern)} ${why}, which is not supported. Choose a model with another tokenizer.`,
     );
   };
   if (pattern.length > LONGEST_PATTERN) refuse(`is ${pattern.length} characters long`);
@@ -108,7 +108,7 @@ class Parser {
   }
 
   #alternatives(ignoreCase: boolean, depth: number): Sequence[] {
-    if (depth > DEEPEST_GROUP) this.#refuse("has groups nested too deep");
+    if (depth > DEEPEST_GROUP) this.#refuse("nests groups too deeply");
     const alternatives: Item[][] = [[]];
     for (let next = this.#peek(); next !== undefined && next !== ")"; next = this.#peek()) {
       if (this.#take("|")) alternatives.push([]);
@@ -165,7 +165,7 @@ class Parser {
     if (this.#peek() !== "{") return null;
     const end = this.#characters.indexOf("}", this.#at);
     const match = /^\{(\d{0,4})(,?)(\d{0,4})\}$/.exec(this.#characters.slice(this.#at, end + 1).join(""));
-    if (!match || (!match[1] && !match[3])) return this.#refuse("has a brace that is no repetition");
+    if (!match || (!match[1] && !match[3])) return this.#refuse("has a brace that is not a repetition");
     this.#at = end + 1;
     const min = Number(match[1] || 0);
     const max = match[2] ? (match[3] ? Number(match[3]) : Infinity) : min;
@@ -173,7 +173,7 @@ class Parser {
     return { min, max, braces: true };
   }
 
-  /** A character or a class of them. */
+  /** A character or a class. */
   #class(ignoreCase: boolean): string {
     if (this.#take("[")) return this.#brackets(ignoreCase);
     const character = this.#next();
@@ -202,8 +202,7 @@ class Parser {
       this.#at++;
       const last = this.#member();
       const [from, to] = [codePointOf(source), codePointOf(last.source)];
-      if (several > 0 || last.members > 0 || from > to)
-        this.#refuse("has a range that does not go from one character to another");
+      if (several > 0 || last.members > 0 || from > to) this.#refuse("has an invalid range");
       members += `${source}-${last.source}`;
     }
     if (!members) this.#refuse("has empty brackets");
@@ -218,7 +217,7 @@ class Parser {
     return { source: literal(character), members: 0 };
   }
 
-  /** What stands after a backslash, and how many classes that is; 0 for a single character. */
+  /** The escape after a backslash, and its number of classes; 0 for a single character. */
   #escape(): { source: string; members: number } {
     const character = this.#next();
     const known = ESCAPES[character];
@@ -243,7 +242,7 @@ class Parser {
     const rest = this.#characters.slice(this.#at, this.#at + 10).join("");
     const found = kind === "u" ? /^([\dA-Fa-f]{4})/.exec(rest) : /^\{([\dA-Fa-f]{1,6})\}|^([\dA-Fa-f]{2})/.exec(rest);
     const code = Number.parseInt(found?.[1] ?? found?.[2] ?? "", 16);
-    if (!found || code > 0x10ffff) return this.#refuse(`has \\${kind} without a character's number`);
+    if (!found || code > 0x10ffff) return this.#refuse(`has \\${kind} without a valid code point`);
     this.#at += found[0].length;
     return literal(String.fromCodePoint(code));
   }
@@ -278,7 +277,7 @@ const ESCAPES: Readonly<Record<string, { readonly source: string; readonly membe
 
 const CATEGORY = /^(L[ulmot]?|M[nce]?|N[dlo]?|P[cdseifo]?|S[mcko]?|Z[slp]?|C[cfon]?|White_Space)$/;
 
-/** A property by JavaScript's name; undefined where it means something else there, or nothing. */
+/** JavaScript's name of a property; undefined if JavaScript lacks it or gives it another meaning. */
 function propertyOf(name: string): string | undefined {
   if (CATEGORY.test(name)) return name;
   try {
@@ -292,11 +291,11 @@ function literal(character: string): string {
   return `\\u{${character.codePointAt(0)?.toString(16)}}`;
 }
 
-/** A character and those that differ in case alone. `(?i:` itself is too new for the oldest Node. */
+/** A character in every case. JavaScript's `(?i:` is too new for the oldest supported Node. */
 function anyCase(source: string): string {
   const character = String.fromCodePoint(codePointOf(source));
   const isSame = new RegExp(`^${source}$`, "iu");
-  // The last three are further forms of s, k and å.
+  // The last three are more forms of s, k and å.
   const forms = [character, character.toLowerCase(), character.toUpperCase(), "\u017f", "\u212a", "\u212b"];
   return [...new Set(forms.filter((form) => isSame.test(form)))].map(literal).join("");
 }
@@ -322,7 +321,7 @@ type Overlaps = (left: string, right: string) => boolean;
 
 const isNullable = (item: Item) => item.kind === "lookAhead" || item.min === 0;
 
-/** Whether two classes have a character in common. Looking takes milliseconds: not too often. */
+/** Returns a test of whether two classes share a character. A test takes milliseconds, so their number is limited. */
 function overlapTest(pattern: string, refuse: Refuse): Overlaps {
   const known = new Map<string, boolean>();
   let characters: string | undefined;
@@ -335,7 +334,7 @@ function overlapTest(pattern: string, refuse: Refuse): Overlaps {
   };
 }
 
-/** The plane in which nearly all characters are, and some out of every block of the others. */
+/** All characters of the Basic Multilingual Plane, and samples from every block of the other planes. */
 function manyCharacters(): string {
   const codes: number[] = [];
   for (let code = 0; code < 0x110000; code += code < 0xffff ? 1 : 32)
@@ -343,7 +342,7 @@ function manyCharacters(): string {
   return codes.map((code) => String.fromCodePoint(code)).join("");
 }
 
-/** JavaScript has no possessive quantifiers: they are the same as greedy ones where giving back cannot help. */
+/** JavaScript has no possessive quantifiers. They equal greedy ones if backtracking cannot help. */
 function checkPossessive(sequence: Sequence, overlaps: Overlaps, refuse: Refuse): void {
   sequence.forEach((item, i) => {
     if (item.kind === "group") for (const inner of item.alternatives) checkPossessive(inner, overlaps, refuse);
@@ -355,14 +354,14 @@ function checkPossessive(sequence: Sequence, overlaps: Overlaps, refuse: Refuse)
 }
 
 /**
- * An alternative's work must be paid for by what it matches. After its first unbounded repetition (`\s+`) everything may
- * be missing, so nothing is tried in vain. Where something must follow (`\s*[\r\n]`), a whole run may have been gone
- * through in vain: then the next alternative must take that run.
+ * Bounds the work of an alternative by the length of its match. If everything after the first unbounded repetition
+ * (`\s+`) is optional, the scan of a run is never wasted. If something must follow (`\s*[\r\n]`), the scan of a whole run
+ * may be wasted; then the next alternative must match that run.
  */
 function checkWork(sequence: Sequence, next: Sequence | undefined, overlaps: Overlaps, refuse: Refuse): void {
   const last = sequence.findLastIndex((item, i) => {
     if (item.kind !== "lookAhead") return item.min > 0;
-    // Giving back one character is enough: it is one that may follow.
+    // Backtracking by one character is enough: that character satisfies the look-ahead.
     const before = sequence[i - 1];
     return !item.negative || before?.kind !== "class" || overlaps(before.source, item.source);
   });
@@ -376,11 +375,11 @@ function checkWork(sequence: Sequence, next: Sequence | undefined, overlaps: Ove
     .flatMap((item, i) => (item.kind === "class" && item.max === Infinity ? [i] : []));
   const [run] = runs;
   if (run === undefined) return;
-  if (runs.length > 1 || !next || !takesRun(sequence, run, next, overlaps)) refuse("may take forever on a long text");
+  if (runs.length > 1 || !next || !matchesRun(sequence, run, next, overlaps)) refuse("may take forever on a long text");
 }
 
-/** Whether the next alternative begins in the same way and then takes all of the same run, or all but one. */
-function takesRun(sequence: Sequence, run: number, next: Sequence, overlaps: Overlaps): boolean {
+/** Returns whether the next alternative starts in the same way and then matches the same run, or all but its last character. */
+function matchesRun(sequence: Sequence, run: number, next: Sequence, overlaps: Overlaps): boolean {
   const sameStart = sequence.slice(0, run).every((item, i) => sameItem(item, next[i]));
   const [taken, ...rest] = next.slice(run);
   const repeated = sequence[run];
@@ -395,13 +394,13 @@ function takesRun(sequence: Sequence, run: number, next: Sequence, overlaps: Ove
 
 const sameItem = (a: Item, b: Item | undefined) => b !== undefined && itemSource(a) === itemSource(b);
 
-/** How many ways there are to match an item that is not repeated without bound. */
+/** Number of ways to match an item, unless it is repeated without bound. */
 function waysOf(item: Item, refuse: Refuse): number {
   if (item.kind === "lookAhead") return 1;
   if (item.kind === "class") return item.max === Infinity ? 1 : item.max - item.min + 1;
   const ways = item.alternatives.map((sequence) => {
     if (sequence.some((inner) => inner.kind === "lookAhead" || inner.max === Infinity)) {
-      refuse("has a group that is not of fixed length");
+      refuse("has a group without a fixed length");
     }
     return sequence.reduce((product, inner) => product * waysOf(inner, refuse), 1);
   });
@@ -410,7 +409,7 @@ function waysOf(item: Item, refuse: Refuse): number {
 
 // Neighbors
 
-/** The classes that a match of the items can begin with. */
+/** The classes that a match of the sequence can start with. */
 function firsts(sequence: Sequence): string[] {
   const found: string[] = [];
   for (const item of sequence) {
@@ -431,7 +430,7 @@ function lasts(sequence: Sequence): string[] {
   return found;
 }
 
-/** Pairs of characters, as patterns, that can be neighbors in a match or are looked at together. */
+/** Patterns of two characters that can be neighbors in a match or across its look-ahead. */
 function jointsOf(sequence: Sequence): string[] {
   return sequence.flatMap((item, i) => {
     const within =
@@ -446,7 +445,7 @@ function jointsOf(sequence: Sequence): string[] {
   });
 }
 
-/** Classes of which a character is a match alone, whatever is around it. */
+/** Classes whose characters match on their own, in any context. */
 function singles(alternatives: readonly Sequence[]): string[] {
   return alternatives.flatMap((sequence) => {
     const required = sequence.filter((item) => item.kind === "lookAhead" || item.min > 0);

@@ -1,22 +1,22 @@
-/** Why a tokenizer.json is not taken, each in one sentence. */
+/** Errors for a tokenizer.json that is rejected. */
 
 import { inspect } from "node:util";
 import { EngineError } from "../errors";
 
-/** The file has what we do not. */
+/** The file uses a feature that is not supported. */
 export function unsupported(what: string): EngineError {
   return new EngineError(
     "tokenizer",
-    `tokenizer.json: ${what} is not supported yet. Supported: byte-pair encoding as the decoders' tokenizers have it, and the tokenizers trained here.`,
+    `tokenizer.json: ${what} is not supported yet. Supported: byte-pair encoding as decoder models use it, and tokenizers trained in Decoder Lab.`,
   );
 }
 
-/** The file is not what it should be. */
+/** The file is invalid. */
 export function damaged(problem: string): EngineError {
-  return new EngineError("tokenizer", `tokenizer.json: ${problem}; take the file from its source again.`);
+  return new EngineError("tokenizer", `tokenizer.json: ${problem}. Download the file again.`);
 }
 
-/** A value out of a file as a message shows it, however big or deep it is. */
+/** A value from a file, shortened for an error message. */
 export function shown(value: unknown): string {
   const text =
     typeof value === "object"
@@ -25,5 +25,5 @@ export function shown(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
-/** How deep normalizers and the like may be in one another. */
+/** Maximum nesting of normalizers and similar lists. */
 export const DEEPEST = 5;

@@ -1,4 +1,4 @@
-/** Tokenizers of sentences by words: translators have one of each language, small language models the one. */
+/** Word tokenizers of sentences: translators have one per language, small language models have one. */
 
 import { startWith } from "./files";
 import type { Tokenizer } from "./tokenizer";
@@ -6,7 +6,7 @@ import { ONIGURUMA_WORD_PATTERN, parseTokenizer } from "./tokenizerJson";
 import { WORD_PATTERN } from "./vocabulary";
 
 const SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>"] as const;
-/** Their ids, the same in every such tokenizer. */
+/** Their ids in every such tokenizer. */
 export const SENTENCE = { padId: 0, bosId: 1, eosId: 2, unkId: 3 } as const;
 
 /** Ids of a sentence between BOS and EOS; runs of white space count as one space. */
@@ -16,7 +16,7 @@ export const sentenceIds = (tokenizer: Tokenizer, text: string): number[] => [
   SENTENCE.eosId,
 ];
 
-/** White space is as between the words of a sentence. */
+/** Collapses white space to what separates the words of a sentence. */
 const ONE_LINE = [
   ...["\n", "\r", "\t", "  "].map((space) => ({ type: "Replace", pattern: { String: space }, content: " " })),
   { type: "Strip", strip_left: true, strip_right: true },
@@ -24,15 +24,15 @@ const ONE_LINE = [
 
 export interface SentenceOptions {
   readonly lowercase: boolean;
-  /** Whether there is `<unk>`, which words become that the vocabulary lacks; without it they are refused. */
+  /** Adds `<unk>` for words outside the vocabulary; without it they are errors. */
   readonly unknown?: boolean;
-  /** Whether what is read is the start of a sentence that goes on: with `<bos>` before it, on one line. */
+  /** Texts are prompts that a model continues: they start with `<bos>` and are joined to one line. */
   readonly prompts?: boolean;
 }
 
 /**
- * Every word of the sentences, the most frequent first, after the special tokens. The first word of a sentence is the same
- * token as it is in the middle of one: a space is put before it.
+ * Learns every word of the sentences: the special tokens, then words by descending frequency. A space is prepended to each
+ * sentence, so that its first word is the same token as elsewhere.
  */
 export function trainSentences(
   sentences: Iterable<string>,

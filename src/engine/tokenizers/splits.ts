@@ -1,31 +1,31 @@
-/** Pre-tokenizers of tokenizer.json: where a text is split before it is tokenized, so that no token goes across. */
+/** Pre-tokenizers of tokenizer.json: they split a text into pieces that no token spans. */
 
-import { type Place, prepend, replace, type Step } from "./normalize";
+import { nextMatch } from "./cuts";
+import { type PiecePosition, prepend, replace, type Step } from "./normalize";
 import { type Pattern, translatePattern } from "./patterns";
 import { DEEPEST, damaged, shown, unsupported } from "./refusals";
-import { nextMatch } from "./vocabulary";
 
-/** Told the pieces of a text, in order. */
+/** Receives the pieces of a text, in order. */
 export type Emit = (start: number, end: number) => void;
 
-/** One way of splitting. */
+/** One rule for splitting. */
 export interface Split {
   split(text: string, emit: Emit): void;
-  /** Whether a piece always ends between two characters, and so does what is left of there when it is split alone. */
+  /** Returns whether a piece always ends between two characters, also if the text to the left is split on its own. */
   divides(left: string, right: string): boolean;
-  /** Whether the text may be cut anywhere without changing how the rest is split. */
+  /** The text may be cut anywhere without changing how the rest is split. */
   readonly local: boolean;
 }
 
-/** A pre-tokenizer: what it does to the text, and how it splits it. */
+/** A pre-tokenizer: its changes to the text, and its splits. */
 export interface PreTokenizer {
   readonly steps: readonly Step[];
   readonly splits: readonly Split[];
-  /** Whether the tokens are bytes. */
+  /** Tokens are written in bytes. */
   readonly byteLevel: boolean;
 }
 
-/** Splits by one way after the other. */
+/** Applies the splits in order, each to the pieces of the one before. */
 export function splitText(splits: readonly Split[], text: string, emit: Emit, depth = 0): void {
   const split = splits[depth];
   if (!split) emit(0, text.length);
@@ -37,7 +37,7 @@ export function splitText(splits: readonly Split[], text: string, emit: Emit, de
   }
 }
 
-/** Whether pieces always end between two characters. */
+/** Returns whether a piece always ends between two characters. */
 export function splitsDivide(splits: readonly Split[], left: string, right: string): boolean {
   for (const split of splits) {
     if (split.divides(left, right)) return true;
@@ -46,14 +46,14 @@ export function splitsDivide(splits: readonly Split[], left: string, right: stri
   return false;
 }
 
-/** GPT-2's. `\s` in JavaScript differs from Unicode's white space (U+0085, U+FEFF), which the original means. */
+/** GPT-2's pattern. JavaScript's `\s` differs from Unicode white space (U+0085, U+FEFF), which the original uses. */
 export const BYTE_PAIR_PATTERN =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
 /**
- * No match of the pattern goes from a letter to anything else, from a number to anything else, or from other text to white
- * space, and the one look-ahead is at the end of white space. So what is left of such a place is split as if the text
- * ended there, and what is right of it as if the text began there.
+ * No match of the pattern extends from a letter to anything else, from a number to anything else, or from other text to
+ * white space, and its only look-ahead is at the end of white space. So the text on either side of such a cut is split as
+ * if it were alone.
  */
 export const BYTE_PAIR_CUT = /(?<=\p{L})\P{L}|(?<=\p{N})\P{N}|(?<=\P{White_Space})\p{White_Space}/gu;
 
@@ -72,7 +72,7 @@ export const BYTE_LEVEL: Split = {
 const BEHAVIORS = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"] as const;
 type Behavior = (typeof BEHAVIORS)[number];
 
-/** Splits at the matches of a pattern; `invert`: at what is between them. */
+/** Splits at the matches of a pattern, or with `invert` at the text between them. */
 function patternSplit({ regex, joins, covers, local }: Pattern, behavior: Behavior, invert: boolean): Split {
   return {
     local,
@@ -93,7 +93,7 @@ function patternSplit({ regex, joins, covers, local }: Pattern, behavior: Behavi
       if (joins(left, right)) return false;
       const [isLeft, isRight] = [covers(left), covers(right)];
       if (behavior === "Isolated" || behavior === "Removed") return isLeft || isRight;
-      // Which side a match belongs to is known only where the characters alone say what is a match.
+      // The side that a match belongs to is known only if its characters alone determine the match.
       if (!local || invert) return false;
       if (behavior === "MergedWithPrevious") return isLeft;
       return behavior === "MergedWithNext" ? isRight : isLeft !== isRight;
@@ -107,7 +107,7 @@ interface Part {
   readonly match: boolean;
 }
 
-/** The matches and what is between them. */
+/** The matches and the text between them. */
 function* parts(regex: RegExp, text: string, invert: boolean): Generator<Part> {
   let end = 0;
   for (const { 0: match, index } of text.matchAll(regex)) {
@@ -142,7 +142,7 @@ function mergeParts(all: Iterable<Part>, behavior: Behavior, emit: Emit): void {
   flush();
 }
 
-/** What is read of a pre-tokenizer in tokenizer.json. */
+/** The fields of a pre-tokenizer in tokenizer.json. */
 interface PreTokenizerFile {
   readonly type?: unknown;
   readonly pretokenizers?: unknown;
@@ -157,14 +157,14 @@ interface PreTokenizerFile {
   readonly split?: unknown;
 }
 
-/** A pre-tokenizer as tokenizer.json has it; one that is not supported is named. */
+/** Parses a pre-tokenizer of tokenizer.json; the error names one that is not supported. */
 export function parsePreTokenizer(json: unknown, depth = 0): PreTokenizer {
   if (json === null || json === undefined) return { steps: [], splits: [], byteLevel: false };
   const file = json as PreTokenizerFile;
   switch (file.type) {
     case "Sequence":
       if (!Array.isArray(file.pretokenizers) || depth === DEEPEST) {
-        throw damaged("its pre-tokenizers are no list, or too deep");
+        throw damaged("its pre-tokenizers are not a list or nested too deeply");
       }
       return inTurn(file.pretokenizers.map((inner) => parsePreTokenizer(inner, depth + 1)));
     case "ByteLevel":
@@ -191,10 +191,10 @@ export function parsePreTokenizer(json: unknown, depth = 0): PreTokenizer {
 }
 
 function inTurn(all: readonly PreTokenizer[]): PreTokenizer {
-  // A step of a later one would have to be done to each piece.
+  // A later pre-tokenizer's steps would have to change each piece.
   if (all.slice(1).some(({ steps }) => steps.length > 0))
     throw unsupported("a prefix space after another pre-tokenizer");
-  // Bytes are no characters any more for what comes after.
+  // A later pre-tokenizer would see bytes instead of characters.
   if (all.slice(0, -1).some(({ byteLevel }) => byteLevel)) throw unsupported("a pre-tokenizer after ByteLevel");
   return {
     steps: all[0]?.steps ?? [],
@@ -212,11 +212,11 @@ function patternOf({ pattern }: PreTokenizerFile): Pattern {
 
 function behaviorOf({ behavior }: PreTokenizerFile): Behavior {
   const known = BEHAVIORS.find((name) => name === behavior);
-  if (!known) throw unsupported(`a pre-tokenizer Split that is ${shown(behavior)}`);
+  if (!known) throw unsupported(`a pre-tokenizer Split with the behavior ${shown(behavior)}`);
   return known;
 }
 
-/** SentencePiece's way: spaces are `▁`, and one goes before the text. */
+/** SentencePiece's rule: spaces become `▁`, and one is prepended to the text. */
 function metaspace(file: PreTokenizerFile): PreTokenizer {
   const { replacement = "▁", prepend_scheme: scheme = file.add_prefix_space === false ? "never" : "always" } = file;
   if (typeof replacement !== "string" || Array.from(replacement).length !== 1) {
@@ -225,8 +225,8 @@ function metaspace(file: PreTokenizerFile): PreTokenizer {
   if (scheme !== "always" && scheme !== "first" && scheme !== "never") {
     throw unsupported(`a pre-tokenizer Metaspace that prepends ${shown(scheme)}`);
   }
-  const prepends = (text: string, place: Place) =>
-    scheme !== "never" && (scheme === "always" || place === "start") && !text.startsWith(replacement);
+  const prepends = (text: string, position: PiecePosition) =>
+    scheme !== "never" && (scheme === "always" || position === "start") && !text.startsWith(replacement);
   const atSpaces = translatePattern(`\\x{${replacement.codePointAt(0)?.toString(16)}}`);
   return {
     steps: [replace(" ", replacement), prepend(replacement, prepends)],

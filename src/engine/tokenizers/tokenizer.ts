@@ -1,43 +1,43 @@
 /**
- * Text to token ids and back, with each token's exact place in the text.
+ * Text to token ids and back, with each token's exact span in the text.
  *
- * A tokenizer here is a `TokenModel` (what one kind does with plain text) inside one frame that adds what all kinds
- * share: added tokens, the start of a prompt, decoding. Every kind is a vocabulary of byte strings, so decoding is the
- * same for all: put the bytes together and read them as UTF-8.
+ * A tokenizer is a `TokenModel`, which handles plain text, in a frame that adds what all kinds share: added tokens, the
+ * start of a prompt, decoding. Every kind is a vocabulary of byte strings, so decoding is the same for all: concatenate
+ * the bytes and read them as UTF-8.
  */
 
 import type { TokenizerKind } from "../api/model";
 import type { TokenSpan } from "../api/tokens";
 import { EngineError } from "../errors";
 import { type AddedToken, AddedTokens } from "./added";
-import { type Cuts, type TokenModel, UNKNOWN } from "./model";
-import { type Aligned, applySteps, localPair, originalPlace, type Place, type Step } from "./normalize";
-import { nextPlace } from "./vocabulary";
+import { type Cuts, nextCut } from "./cuts";
+import { type TokenModel, UNKNOWN } from "./model";
+import { type Aligned, applySteps, localPair, originalRange, type PiecePosition, type Step } from "./normalize";
 
-/** What an imported tokenizer does to a text before its model sees it. */
+/** Changes that an imported tokenizer makes to a text before its model sees it. */
 export interface TextRules {
-  /** Done to what is between added tokens, before those are looked for that are `normalized`. */
+  /** Applied between added tokens, before the `normalized` ones are matched. */
   readonly normalizer: readonly Step[];
-  /** Done to what is then left between added tokens. */
+  /** Applied to the text that is then left between added tokens. */
   readonly prefix: readonly Step[];
-  /** How many spaces at the start of a decoded text are not the text's. */
+  /** Number of spaces to remove from the start of a decoded text. */
   readonly leadingSpaces: number;
 }
 
-/** The files a tokenizer was read from, without vocabulary and merges. */
+/** The files that a tokenizer was read from, without vocabulary and merges. */
 export interface TokenizerSource {
   readonly json: Readonly<Record<string, unknown>>;
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** What stands around the model in tokenizer.json and tokenizer_config.json. */
+/** The part of tokenizer.json and tokenizer_config.json around the model. */
 export interface TokenizerFrame {
   readonly added: readonly AddedToken[];
   readonly bosId: number | null;
   readonly eosId: number | null;
   readonly padId: number | null;
   readonly unkId: number | null;
-  /** Whether every prompt starts with `bosId`. */
+  /** Every prompt starts with `bosId`. */
   readonly addBos: boolean;
   readonly rules?: TextRules;
   readonly source?: TokenizerSource;
@@ -48,36 +48,36 @@ export interface Tokenizer extends TokenizerFrame, Cuts {
   readonly vocabSize: number;
   readonly model: TokenModel;
   /**
-   * The text's ids and no others. Throws an EngineError that names the characters the vocabulary lacks. `place`: whether
-   * this is the start of a text or, after a cut, the middle of one, which no prefix goes before.
+   * Returns the text's ids, without BOS. Throws an EngineError that names the characters outside the vocabulary.
+   * `position`: the start of a text or, after a cut, its middle, where no prefix is added.
    */
-  encode(text: string, place?: TextPlace): number[];
-  /** Never empty: starts with BOS where the model's rule says so; an empty prompt is `startId` alone. */
+  encode(text: string, position?: TextPosition): number[];
+  /** Returns a prompt's ids, never none: with BOS if the model uses it; an empty prompt is `startId` alone. */
   encodePrompt(text: string): number[];
-  /** What an empty prompt starts from: BOS; without one the newline, as nanoGPT's samples; without that the first id. */
+  /** The id that an empty prompt starts with: BOS, else the newline as in nanoGPT's samples, else 0. */
   readonly startId: number;
-  /** The tokens of a text, unknown characters among them (`id` is `UNKNOWN`). */
-  spans(text: string, place?: TextPlace): TokenSpan[];
-  /** The tokens that `encodePrompt` gives, with those that stand for no text. */
+  /** Returns the tokens of a text, including unknown characters (`id` is `UNKNOWN`). */
+  spans(text: string, position?: TextPosition): TokenSpan[];
+  /** Returns the spans of the tokens of `encodePrompt`, including those without text. */
   promptSpans(text: string): TokenSpan[];
-  /** How many tokens `spans` gives, without making them. */
-  count(text: string, place?: TextPlace): number;
-  /** A token as the vocabulary writes it. */
+  /** Returns the number of tokens in `spans`, without creating them. */
+  count(text: string, position?: TextPosition): number;
+  /** Returns a token as written in the vocabulary. */
   token(id: number): string;
-  /** A token's text in UTF-8; empty for special tokens. */
+  /** Returns a token's text in UTF-8; empty for special tokens. */
   bytes(id: number): Uint8Array;
-  /** The text of the ids. Special tokens other than the unknown one have no text. */
+  /** Returns the text of the ids. Special tokens other than the unknown one have no text. */
   decode(ids: Iterable<number>): string;
-  /** Decodes one id at a time what goes on after the ids `before`; in the middle of a text where they are not given. */
+  /** Decodes one id at a time, after the ids `before`; without them, in the middle of a text. */
   decoder(before?: Iterable<number>): TokenDecoder;
 }
 
-export type TextPlace = Exclude<Place, "afterAdded">;
+export type TextPosition = Exclude<PiecePosition, "afterAdded">;
 
 export interface TokenDecoder {
-  /** The text that is complete now: a character whose bytes are not all there is held back. */
+  /** Returns the completed text; the bytes of an incomplete character are held back. */
   push(id: number): string;
-  /** What was held back, as replacement characters. */
+  /** Returns held-back bytes as replacement characters. */
   end(): string;
 }
 
@@ -93,7 +93,7 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
   const normalized = new AddedTokens(
     frame.added.filter((t) => t.normalized).map((t) => [applySteps(normalizer, t.content, "start").text, t]),
   );
-  // In the text as it is given, for the question where it may be cut.
+  // All added tokens in the original text: it may not be cut there.
   const written = new AddedTokens(frame.added.map((t) => [t.content, t]));
 
   const specialIds = new Set(frame.added.filter(({ special }) => special).map(({ id }) => id));
@@ -110,19 +110,19 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
     return vocabulary[id] || `<${id}>`;
   };
 
-  /** The parts of a text: added tokens, and what the model gets to see, with the way back to the text. */
-  function* parts(text: string, place: Place): Generator<FramePart> {
-    let at = place;
+  /** The parts of a text: added tokens, and the model's input with a function back to offsets in the text. */
+  function* parts(text: string, position: PiecePosition): Generator<FramePart> {
+    let at = position;
     for (const outer of plain.split(text)) {
       if (outer.added) yield { ...outer, added: outer.added };
       else {
-        const made = applySteps(normalizer, text.slice(outer.start, outer.end), at);
-        for (const inner of normalized.split(made.text)) {
-          const { start, end } = originalPlace(made, inner.start, inner.end);
+        const changed = applySteps(normalizer, text.slice(outer.start, outer.end), at);
+        for (const inner of normalized.split(changed.text)) {
+          const { start, end } = originalRange(changed, inner.start, inner.end);
           if (inner.added) yield { start: outer.start + start, end: outer.start + end, added: inner.added };
           else {
-            const seen = applySteps(prefix, made.text.slice(inner.start, inner.end), at);
-            yield { seen, back: (i, j) => backThrough(seen, made, inner.start, outer.start, i, j) };
+            const seen = applySteps(prefix, changed.text.slice(inner.start, inner.end), at);
+            yield { seen, back: (i, j) => backThrough(seen, changed, inner.start, outer.start, i, j) };
           }
           at = "afterAdded";
         }
@@ -131,24 +131,24 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
     }
   }
 
-  const encodeLenient = (text: string, place: Place): number[] => {
+  const encodeLenient = (text: string, position: PiecePosition): number[] => {
     const ids: number[] = [];
-    for (const part of parts(wellFormed(text), place)) {
+    for (const part of parts(wellFormed(text), position)) {
       if (part.added) ids.push(part.added.id);
       else model.encode(part.seen.text, ids);
     }
     return ids;
   };
-  const encode = (text: string, place: TextPlace = "start"): number[] => {
-    const ids = encodeLenient(text, place);
-    if (ids.includes(UNKNOWN)) throw new EngineError("tokenizer", unknownText(model.kind, spans(text, place)));
+  const encode = (text: string, position: TextPosition = "start"): number[] => {
+    const ids = encodeLenient(text, position);
+    if (ids.includes(UNKNOWN)) throw new EngineError("tokenizer", unknownText(model.kind, spans(text, position)));
     return ids;
   };
 
-  const spans = (text: string, place: TextPlace = "start"): TokenSpan[] => {
+  const spans = (text: string, position: TextPosition = "start"): TokenSpan[] => {
     const all: TokenSpan[] = [];
     const formed = wellFormed(text);
-    for (const part of parts(formed, place)) {
+    for (const part of parts(formed, position)) {
       if (part.added) {
         const { start, end, added } = part;
         const { id, content, special } = added;
@@ -166,7 +166,7 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
   };
 
   const startId = frame.bosId ?? firstId(model);
-  // A prompt that already starts with BOS, written out, gets no second one.
+  // A prompt that already starts with a written BOS gets no second one.
   const lead = (first: number | undefined): number | null => {
     if (first === undefined) return startId;
     return frame.addBos && first !== frame.bosId ? frame.bosId : null;
@@ -210,9 +210,9 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
       const span = { id: first, token: token(first), start: 0, end: 0, special: true, bytes: NO_BYTES };
       return [span, ...all];
     },
-    count(text, place = "start") {
+    count(text, position = "start") {
       let n = 0;
-      for (const part of parts(wellFormed(text), place)) n += part.added ? 1 : model.count(part.seen.text);
+      for (const part of parts(wellFormed(text), position)) n += part.added ? 1 : model.count(part.seen.text);
       return n;
     },
     token,
@@ -233,7 +233,7 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
       };
       const changes = normalizer.length + prefix.length > 0;
       for (let at = from; ; at++) {
-        at = changes ? nextPlace(text, at, isCut) : model.next(text, at);
+        at = changes ? nextCut(text, at, isCut) : model.next(text, at);
         if (at >= text.length || !(written.touches(text, at) || normalized.touches(text, at))) return at;
       }
     },
@@ -242,7 +242,7 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
 
 const NO_RULES: TextRules = { normalizer: [], prefix: [], leadingSpaces: 0 };
 
-/** A part of a text: an added token, or what the model sees and where that is in the text. */
+/** A part of a text: an added token, or the model's input with a function back to offsets in the text. */
 type FramePart =
   | { readonly start: number; readonly end: number; readonly added: AddedToken }
   | {
@@ -251,19 +251,19 @@ type FramePart =
       readonly added?: undefined;
     };
 
-/** From what the model saw to the normalized text, from there to the text between added tokens, from there to the text. */
-function backThrough(seen: Aligned, made: Aligned, innerStart: number, outerStart: number, i: number, j: number) {
-  const inner = originalPlace(seen, i, j);
-  const outer = originalPlace(made, innerStart + inner.start, innerStart + inner.end);
+/** Maps a range of the model's input to the normalized text, then to the text between added tokens, then to the text. */
+function backThrough(seen: Aligned, changed: Aligned, innerStart: number, outerStart: number, i: number, j: number) {
+  const inner = originalRange(seen, i, j);
+  const outer = originalRange(changed, innerStart + inner.start, innerStart + inner.end);
   return { start: outerStart + outer.start, end: outerStart + outer.end };
 }
 
-/** Surrogates that are alone have no UTF-8; they count as U+FFFD, which is as long in UTF-16. */
+/** Replaces lone surrogates, which have no UTF-8 encoding, by U+FFFD, which is as long in UTF-16. */
 function wellFormed(text: string): string {
   return text.replace(/\p{Surrogate}/gu, "\ufffd");
 }
 
-/** The newline's id where it is a token; else 0. */
+/** Returns the newline's id if it is a token; else 0. */
 function firstId(model: TokenModel): number {
   const newline: number[] = [];
   model.encode("\n", newline);

@@ -1,12 +1,13 @@
 /**
- * tokenizer.json, with what tokenizer_config.json and the model's own configuration say of its special tokens. Everything
- * is checked where it is read, and what is not supported is named.
+ * Reads tokenizer.json, with the special tokens of tokenizer_config.json and of the model's own configuration. Everything
+ * is checked as it is read, and errors name what is not supported.
  */
 
 import type { AddedToken } from "./added";
 import { bytePairModel } from "./bytePairs";
 import { characterPairModel } from "./characterPairs";
-import type { Merge, TokenModel } from "./model";
+import type { Merge } from "./merges";
+import type { TokenModel } from "./model";
 import { parseNormalizer } from "./normalize";
 import { DEEPEST, damaged, shown, unsupported } from "./refusals";
 import { parsePreTokenizer } from "./splits";
@@ -15,10 +16,10 @@ import { characterModel, WORD_PATTERN, wordModel } from "./vocabulary";
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** A token's text, or what HF's files have around it. */
+/** A token's text, alone or in an object, as Hugging Face's files have it. */
 type TokenSetting = string | { readonly content?: unknown } | null | undefined;
 
-/** Ids as config.json and generation_config.json have them, for what the tokenizer's own files leave open. */
+/** Ids from config.json and generation_config.json, for tokens that the tokenizer's own files do not name. */
 export interface ModelIds {
   readonly bos?: number | undefined;
   readonly eos?: number | undefined;
@@ -29,7 +30,7 @@ export interface ModelIds {
 const LARGEST_ID = 1 << 20;
 const MOST_MERGES = 1 << 21;
 
-/** Makes a tokenizer of the parsed files. */
+/** Creates a tokenizer from the parsed files. */
 export function parseTokenizer(json: unknown, config: unknown, ids: ModelIds = {}): Tokenizer {
   const file = record(json);
   const settings = record(config);
@@ -64,9 +65,9 @@ export function parseTokenizer(json: unknown, config: unknown, ids: ModelIds = {
     bosId,
     eosId,
     padId,
-    // Many files name a token that is something else first and has no text.
+    // Many files reuse BOS, EOS or padding as the unknown token; those have no text.
     unkId: unkId === bosId || unkId === eosId || unkId === padId ? null : unkId,
-    // An end (add_eos_token) is not added: a prompt is there to be gone on with.
+    // add_eos_token is ignored: a prompt is meant to be continued.
     addBos: bosId !== null && (wantsBos ?? (leadId === bosId || (!file.post_processor && alwaysLeads(settings)))),
     ...(rules && { rules }),
     source: sourceOf(file, {
@@ -76,10 +77,10 @@ export function parseTokenizer(json: unknown, config: unknown, ids: ModelIds = {
   });
 }
 
-/** The classes that put BOS in front when their files say nothing of it. */
+/** Returns whether the tokenizer's class prepends BOS by default. */
 const alwaysLeads = ({ tokenizer_class: name }: Json) => /^(Code)?(Llama|Gemma)Tokenizer(Fast)?$/.test(String(name));
 
-/** Special tokens that only the model's own configuration named, so that the tokenizer's says it where it goes alone. */
+/** Special tokens that only the model's configuration names, to be saved with the tokenizer. */
 function tokenNames(
   ids: Readonly<Record<string, number | null>>,
   settings: Json,
@@ -94,12 +95,12 @@ function tokenNames(
 
 function sourceOf(file: Json, config: Json): TokenizerSource {
   const model = record(file.model);
-  // The two are big, and the model has them; their places in the file stay.
+  // Both are large, and the model has them; the null keys keep their order in the file.
   const emptied = { ...model, vocab: null, ...("merges" in model && { merges: null }) };
   return { json: { ...file, model: emptied }, config };
 }
 
-/** The files' contents again, of a tokenizer that was read from them. */
+/** Restores the contents of the files that a tokenizer was read from. */
 export function sourceFiles({ json, config }: TokenizerSource, model: TokenModel): { json: Json; config: Json } {
   const emptied = record(json.model);
   const vocab = Object.fromEntries(model.vocabulary.flatMap((token, id) => (token ? [[token, id]] : [])));
@@ -128,7 +129,7 @@ function parseModel(
   if (model.dropout) throw unsupported("dropout of merges");
   const merges = parseMerges(model.merges);
   const isPlain = !file.normalizer && !file.pre_tokenizer && !model.byte_fallback && merges.length === 0;
-  // The tokens of a task have one for what is none of them; a text's characters have at most what ends a document.
+  // A task's vocabulary has an unknown token; a text's characters have at most an end-of-text token.
   if (isPlain) return { model: characterModel(unkId === null ? "characters" : "fixed", vocabulary, unkId) };
 
   const { steps, splits, byteLevel } = parsePreTokenizer(file.pre_tokenizer);
@@ -150,12 +151,12 @@ function parseModel(
   return { model: characterPairModel(vocabulary, merges, options), rules };
 }
 
-/** Oniguruma, which Python's and Rust's runtimes use, writes the same properties the same way. */
+/** Oniguruma, which the Python and Rust libraries use, has the same notation for these properties. */
 export const ONIGURUMA_WORD_PATTERN = WORD_PATTERN;
 
-/** How tokens become a text, as far as it is not the same for all. */
+/** The parts of decoding that differ between tokenizers. */
 interface Decoder {
-  readonly replaced: readonly (readonly [what: string, by: string])[];
+  readonly replaced: readonly (readonly [from: string, to: string])[];
   readonly leadingSpaces: number;
 }
 
@@ -169,7 +170,8 @@ function parseDecoder(json: unknown, depth = 0): Decoder {
     case "Fuse":
       return none;
     case "Sequence": {
-      if (!Array.isArray(file.decoders) || depth === DEEPEST) throw damaged("its decoders are no list, or too deep");
+      if (!Array.isArray(file.decoders) || depth === DEEPEST)
+        throw damaged("its decoders are not a list or nested too deeply");
       const parts = file.decoders.map((inner) => parseDecoder(inner, depth + 1));
       const fuse = file.decoders.findIndex((inner) => record(inner).type === "Fuse");
       const strip = file.decoders.findIndex((inner) => record(inner).type === "Strip");
@@ -202,7 +204,7 @@ function parseDecoder(json: unknown, depth = 0): Decoder {
   }
 }
 
-/** The special token that a post-processor puts before a text; null where it puts none. */
+/** Returns the special token that a post-processor prepends to a text; null if there is none. */
 function leadingToken(json: unknown, depth = 0): string | null {
   if (json === null || json === undefined) return null;
   const file = record(json);
@@ -210,7 +212,7 @@ function leadingToken(json: unknown, depth = 0): string | null {
     case "ByteLevel":
       return null;
     case "Sequence": {
-      if (depth === DEEPEST) throw damaged("its post-processors are too deep");
+      if (depth === DEEPEST) throw damaged("its post-processors are nested too deeply");
       const found = listOf(file.processors, "processors").map((inner) => leadingToken(inner, depth + 1));
       return found.find((token) => token !== null) ?? null;
     }
@@ -221,7 +223,7 @@ function leadingToken(json: unknown, depth = 0): string | null {
         if (special === undefined) break;
         before.push(record(special).id);
       }
-      if (before.length > 1) throw unsupported("a post-processor that puts several tokens before a text");
+      if (before.length > 1) throw unsupported("a post-processor that prepends several tokens");
       const [token = null] = before;
       if (token !== null && typeof token !== "string") throw damaged("a post-processor's token is not a text");
       return token;
@@ -231,7 +233,7 @@ function leadingToken(json: unknown, depth = 0): string | null {
   }
 }
 
-/** `{ "a": 0, "b": 1 }` -> `["a", "b"]`: every id once; an id that is left out is "". */
+/** `{ "a": 0, "b": 1 }` -> `["a", "b"]`: every id must be unique; a missing id becomes "". */
 function vocabularyById(vocab: unknown): string[] {
   if (typeof vocab !== "object" || vocab === null || Array.isArray(vocab)) throw damaged("it has no vocabulary");
   const entries = Object.entries(vocab);
@@ -241,7 +243,7 @@ function vocabularyById(vocab: unknown): string[] {
   const seen = new Uint8Array(LARGEST_ID);
   for (const [token, id] of entries) {
     const isId = typeof id === "number" && Number.isInteger(id) && id >= 0 && id < LARGEST_ID;
-    if (!isId || seen[id]) throw damaged(`the id ${shown(id)} of ${shown(token)} is taken twice or out of range`);
+    if (!isId || seen[id]) throw damaged(`the id ${shown(id)} of ${shown(token)} is used twice or out of range`);
     seen[id] = 1;
     given = Math.max(given, id + 1);
   }
@@ -250,7 +252,7 @@ function vocabularyById(vocab: unknown): string[] {
   return byId;
 }
 
-/** The added tokens of tokenizer.json, those that tokenizer_config.json adds, and special tokens that only it names. */
+/** Added tokens of tokenizer.json and tokenizer_config.json, and special tokens that only the latter names. */
 function addedTokens(file: Json, config: Json, vocabulary: readonly string[]): readonly AddedToken[] {
   const byId = new Map<number, AddedToken>();
   const taken = new Map<string, number>();
@@ -259,7 +261,7 @@ function addedTokens(file: Json, config: Json, vocabulary: readonly string[]): r
     const known = byId.get(token.id)?.content ?? (vocabulary[token.id] || token.content);
     const id = taken.get(token.content) ?? idInVocabulary.get(token.content) ?? token.id;
     if (known !== token.content || id !== token.id) {
-      throw damaged(`the id ${token.id} of the added token ${shown(token.content)} is taken twice`);
+      throw damaged(`the id ${token.id} of the added token ${shown(token.content)} is used twice`);
     }
     byId.set(token.id, token);
     taken.set(token.content, token.id);
@@ -267,11 +269,11 @@ function addedTokens(file: Json, config: Json, vocabulary: readonly string[]): r
 
   for (const token of listOf(file.added_tokens, "added_tokens")) {
     const parsed = addedToken(token);
-    if (byId.has(parsed.id)) throw damaged(`the id ${parsed.id} of an added token is taken twice`);
+    if (byId.has(parsed.id)) throw damaged(`the id ${parsed.id} of an added token is used twice`);
     add(parsed);
   }
   const more = config.added_tokens_decoder ?? {};
-  if (typeof more !== "object" || Array.isArray(more)) throw damaged("its added_tokens_decoder is no table");
+  if (typeof more !== "object" || Array.isArray(more)) throw damaged("its added_tokens_decoder is not an object");
   for (const [id, token] of Object.entries(more)) add(addedToken({ ...record(token), id: Number(id) }));
 
   const extra = Array.isArray(config.additional_special_tokens) ? config.additional_special_tokens : [];

@@ -1,26 +1,27 @@
-/** Vocabularies learned from a text. The text comes in chunks, so that a long one need not be held at once. */
+/** Learns vocabularies from a text, which comes in chunks so that it need not fit into memory. */
 
 import { EngineError } from "../errors";
 import { bytePairModel } from "./bytePairs";
 import { BYTE_CHARACTERS } from "./bytes";
 import { cooperate } from "./cooperate";
+import { type Cuts, nextMatch } from "./cuts";
 import { Heap } from "./heap";
-import type { Cuts, Merge } from "./model";
+import type { Merge } from "./merges";
 import { BYTE_PAIR_CUT, BYTE_PAIR_PATTERN } from "./splits";
 import { createTokenizer, type Tokenizer, type TokenizerFrame } from "./tokenizer";
-import { characterModel, nextMatch, WORD_PATTERN, wordModel } from "./vocabulary";
+import { characterModel, WORD_PATTERN, wordModel } from "./vocabulary";
 
 export type TextChunks = Iterable<string> | AsyncIterable<string>;
 
 export interface TrainTokenizerOptions {
   readonly signal?: AbortSignal;
-  /** Whether there is a token that ends a document, and starts one; it is the vocabulary's last. */
+  /** Adds a last token to the vocabulary that starts and ends a document. */
   readonly endOfText?: boolean;
-  /** Told the share that is done, 0 to 1, of the merges to learn. */
+  /** Receives the fraction of merges learned so far, 0 to 1. */
   readonly onProgress?: (fraction: number) => void;
 }
 
-/** The word that stands for all words the vocabulary lacks. */
+/** The token for all words outside the vocabulary. */
 const UNKNOWN_WORD = "<unk>";
 /** GPT-2's token between documents. */
 const END_OF_TEXT = "<|endoftext|>";
@@ -34,8 +35,8 @@ const NO_SPECIAL_TOKENS: TokenizerFrame = {
   addBos: false,
 };
 
-/** A vocabulary with what ends a document, where that is wanted. */
-function ended(
+/** Adds the end-of-text token to a vocabulary, if requested. */
+function withEndOfText(
   vocabulary: readonly string[],
   { endOfText = false }: TrainTokenizerOptions,
 ): { readonly vocabulary: readonly string[]; readonly frame: TokenizerFrame } {
@@ -45,7 +46,7 @@ function ended(
   return { vocabulary: [...vocabulary, END_OF_TEXT], frame: { ...NO_SPECIAL_TOKENS, added, bosId: id, eosId: id } };
 }
 
-/** Every character of the text, in code point order, as nanoGPT's character models. */
+/** Learns every character of the text, in code point order, as nanoGPT's character models do. */
 export async function trainCharacters(chunks: TextChunks, options: TrainTokenizerOptions = {}): Promise<Tokenizer> {
   const seen = new Uint8Array(0x110000);
   const pause = cooperate(options.signal);
@@ -62,11 +63,11 @@ export async function trainCharacters(chunks: TextChunks, options: TrainTokenize
     .filter((code) => seen[code])
     .map((code) => String.fromCodePoint(code));
   if (characters.length === 0) throw nothingToLearn();
-  const { vocabulary, frame } = ended(characters, options);
+  const { vocabulary, frame } = withEndOfText(characters, options);
   return createTokenizer(characterModel("characters", vocabulary, null), frame);
 }
 
-/** The most frequent words, at most `vocabSize` with `<unk>`, which is id 0. */
+/** Learns the most frequent words, at most `vocabSize` including `<unk>`, which is id 0. */
 export async function trainWords(
   chunks: TextChunks,
   options: TrainTokenizerOptions & { readonly vocabSize: number },
@@ -74,18 +75,18 @@ export async function trainWords(
   const pattern = new RegExp(WORD_PATTERN, "gu");
   const counts = await countWords(chunks, pattern, wordModel([], null), options);
   const words = [...counts].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1)).map(([word]) => word);
-  const { vocabulary, frame } = ended([UNKNOWN_WORD, ...words.slice(0, learnedOf(options) - 1)], options);
+  const { vocabulary, frame } = withEndOfText([UNKNOWN_WORD, ...words.slice(0, learnedOf(options) - 1)], options);
   const added = [{ id: 0, content: UNKNOWN_WORD, special: true }, ...frame.added];
   return createTokenizer(wordModel(vocabulary, 0), { ...frame, added, unkId: 0 });
 }
 
-/** How many of a vocabulary's tokens are there but for its last, which ends a document. */
+/** Size of a vocabulary without its end-of-text token. */
 const learnedOf = ({ vocabSize, endOfText = false }: { readonly vocabSize: number; readonly endOfText?: boolean }) =>
   endOfText ? vocabSize - 1 : vocabSize;
 
 /**
- * Byte-pair encoding of `vocabSize` tokens: the 256 bytes and as many merges as are left, fewer where no pair is left
- * that occurs twice. The most frequent pair is merged first; of equally frequent ones that of the lower ids.
+ * Learns a byte-pair encoding of `vocabSize` tokens: the 256 bytes and merges, fewer if no remaining pair occurs twice.
+ * The most frequent pair is merged first; among equally frequent pairs, the one with the lower ids.
  */
 export async function trainBytePairs(
   chunks: TextChunks,
@@ -96,17 +97,17 @@ export async function trainBytePairs(
     const [what, least] = options.endOfText ? [`the 256 bytes and ${END_OF_TEXT}`, 257] : ["the 256 bytes", 256];
     throw new EngineError(
       "tokenizer",
-      `A byte-pair vocabulary needs at least ${what}, got ${options.vocabSize}; use ${least} or more.`,
+      `A byte-pair vocabulary needs at least ${what}, got ${options.vocabSize}. Use ${least} or more.`,
     );
   }
   const cuts: Cuts = { next: (text, from) => nextMatch(BYTE_PAIR_CUT, text, from) };
   const words = await countWords(chunks, BYTE_PAIR_PATTERN, cuts, options);
   const { vocabulary: learned, merges } = await learnMerges(words, { ...options, vocabSize });
-  const { vocabulary, frame } = ended(learned, options);
+  const { vocabulary, frame } = withEndOfText(learned, options);
   return createTokenizer(bytePairModel(vocabulary, merges), frame);
 }
 
-/** The words of a text with how often each occurs. */
+/** Counts the words of a text. */
 async function countWords(
   chunks: TextChunks,
   pattern: RegExp,
@@ -132,11 +133,11 @@ interface Pair {
   readonly left: number;
   readonly right: number;
   count: number;
-  /** Words that had the pair when it was last seen there. */
+  /** Words that contained the pair when they were last counted. */
   readonly words: Set<Word>;
 }
 
-/** Counts are kept up to date merge by merge: only words that have the merged pair change. */
+/** Learns merges. Counts are updated after each merge: only words that contain the merged pair change. */
 async function learnMerges(
   counts: ReadonlyMap<string, number>,
   { vocabSize, signal, onProgress }: TrainTokenizerOptions & { readonly vocabSize: number },
@@ -164,7 +165,7 @@ async function learnMerges(
     for (const pair of neighbors(word, pairOf)) pair.count -= word.count;
   };
 
-  // Counts that have fallen since an entry was made are looked at when it comes out.
+  // An entry whose count has dropped since it was pushed is pushed again when it is popped.
   const candidates = new Heap<{ pair: Pair; count: number }>((a, b) => {
     if (a.count !== b.count) return a.count > b.count;
     if (a.pair.left !== b.pair.left) return a.pair.left < b.pair.left;
@@ -195,7 +196,7 @@ async function learnMerges(
 
     const [left, right] = [vocabulary[pair.left] as string, vocabulary[pair.right] as string];
     merges.push([left, right]);
-    // Two different pairs can make the same token.
+    // Two different pairs can produce the same token.
     const id = idOf.get(left + right) ?? vocabulary.push(left + right) - 1;
     idOf.set(left + right, id);
     for (const word of pair.words) {
@@ -227,13 +228,13 @@ function mergePair(ids: readonly number[], { left, right }: Pair, id: number): n
   return merged;
 }
 
-/** Moves the ends of chunks to places where no token goes across. */
+/** Moves the ends of chunks to offsets that no token spans. */
 export async function* cutChunks(chunks: TextChunks, cuts: Cuts): AsyncGenerator<string> {
   let rest = "";
   for await (const chunk of chunks) {
     rest += chunk;
     if (rest.length <= CUT_WINDOW) continue;
-    // Near the end but not at it, because what comes next is not known.
+    // Not at the very end, because the next character is unknown.
     const at = cuts.next(rest, rest.length - CUT_WINDOW);
     if (at > rest.length - CUT_MARGIN) continue;
     yield rest.slice(0, at);
@@ -243,12 +244,12 @@ export async function* cutChunks(chunks: TextChunks, cuts: Cuts): AsyncGenerator
 }
 
 const CUT_WINDOW = 4096;
-/** Longer than any added token: one may begin in this chunk and end in the next. */
+/** Longer than any added token, which may begin in this chunk and end in the next. */
 const CUT_MARGIN = 256;
 
 function nothingToLearn(): EngineError {
   return new EngineError(
     "tokenizer",
-    "The text is empty, so there is no vocabulary to learn; choose a text with something in it.",
+    "The text is empty, so there is no vocabulary to learn. Choose a text that is not empty.",
   );
 }

@@ -1,18 +1,19 @@
-/** Tokenizers whose tokens are pieces of text looked up in a table: characters, words, and the fixed vocabularies of tasks. */
+/** Tokenizers that look up pieces of text in a table: characters, words, and the fixed vocabularies of tasks. */
 
 import type { TokenizerKind } from "../api/model";
+import { isInsideCharacter, nextMatch } from "./cuts";
 import { idTable } from "./merges";
 import { type TokenModel, textSpan, UNKNOWN } from "./model";
 
 const utf8 = new TextEncoder();
 
 /**
- * A word or a number with the space before it, a punctuation mark with the space before it, or a character of white space:
+ * A word, number or punctuation mark with the space before it, or a white space character:
  * `"Hi, you two!\n"` -> `"Hi" "," " you" " two" "!" "\n"`.
  */
 export const WORD_PATTERN = String.raw` ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{M}\p{N}]|\p{White_Space}`;
 
-/** One token for each Unicode code point. `unkId` is what other characters become, if they become anything. */
+/** One token for each Unicode code point. Other characters become `unkId`, or `UNKNOWN` if it is null. */
 export function characterModel(
   kind: Extract<TokenizerKind, "characters" | "fixed">,
   vocabulary: readonly string[],
@@ -20,7 +21,7 @@ export function characterModel(
 ): TokenModel {
   const idOf = idTable(vocabulary);
   const unknown = unkId ?? UNKNOWN;
-  // Nearly all characters are one UTF-16 unit, and a table is several times as fast as a map.
+  // Nearly all characters are one UTF-16 unit, and a table is several times faster than a map.
   const idOfUnit = Int32Array.from({ length: 0x10000 }, (_, unit) => idOf.get(String.fromCharCode(unit)) ?? unknown);
 
   return {
@@ -37,7 +38,7 @@ export function characterModel(
     },
     count(text) {
       let n = text.length;
-      // The second half of each pair is not a character of its own.
+      // A low surrogate is not a character of its own.
       for (let i = 0; i < text.length; i++) if ((text.charCodeAt(i) & 0xfc00) === 0xdc00) n--;
       return n;
     },
@@ -76,28 +77,7 @@ export function wordModel(vocabulary: readonly string[], unkId: number | null): 
         spans.push(textSpan(idOf.get(word) ?? unknown, word, offset + index));
       }
     },
-    // White space is only ever the first character of a token.
+    // White space can only be the first character of a token.
     next: (text, from) => nextMatch(/(?<=\P{White_Space})\p{White_Space}/gu, text, from),
   };
-}
-
-/** The first match at or after `from`, or the text's length. */
-export function nextMatch(pattern: RegExp, text: string, from: number): number {
-  pattern.lastIndex = isInsideCharacter(text, from) ? from + 1 : from;
-  return pattern.exec(text)?.index ?? text.length;
-}
-
-/** The first place at or after `from`, and after the start, between two characters for which `divides` is true. */
-export function nextPlace(text: string, from: number, divides: (left: string, right: string) => boolean): number {
-  for (let at = Math.max(from, 1); at < text.length; at++) {
-    if (isInsideCharacter(text, at)) continue;
-    const left = text.slice(isInsideCharacter(text, at - 1) ? at - 2 : at - 1, at);
-    if (divides(left, String.fromCodePoint(text.codePointAt(at) as number))) return at;
-  }
-  return text.length;
-}
-
-function isInsideCharacter(text: string, at: number): boolean {
-  const isLow = (text.charCodeAt(at) & 0xfc00) === 0xdc00;
-  return isLow && (text.charCodeAt(at - 1) & 0xfc00) === 0xd800;
 }

@@ -22,29 +22,29 @@ describe("training", () => {
     ]);
   });
 
-  test("a pair's count includes every text it is in, however the text is cut into chunks", async () => {
+  test("counts a pair in every text, wherever chunks end", async () => {
     const text = TEXT.repeat(200);
     const whole = await trainBytePairs([text], { vocabSize: 320 });
     const pieces = await trainBytePairs(chunksOf(text, 777), { vocabSize: 320 });
     expect(pieces.model.merges).toEqual(whole.model.merges);
   });
 
-  test("gives the merges that counting everything again after each merge gives", async () => {
+  test("finds the same merges as a full recount after each merge", async () => {
     const { model } = await trainBytePairs([TEXT], { vocabSize: 290 });
     expect(model.merges).toEqual(slowMerges(TEXT, model.merges.length));
     expect(model.merges.length).toBeGreaterThan(20);
   });
 
-  test("stops where no pair is left that occurs twice", async () => {
+  test("stops when no pair occurs twice", async () => {
     const { vocabSize } = await trainBytePairs(["abcdefg"], { vocabSize: 1000 });
     expect(vocabSize).toBe(256);
   });
 
-  test("an empty text and a vocabulary that is too small are refused", async () => {
+  test("rejects an empty text and a vocabulary that is too small", async () => {
     await expect(trainBytePairs([], { vocabSize: 300 })).rejects.toThrow("The text is empty");
     await expect(trainBytePairs(["abc"], { vocabSize: 100 })).rejects.toThrow("at least the 256 bytes");
     const ended = { vocabSize: 256, endOfText: true };
-    await expect(trainBytePairs(["abc"], ended)).rejects.toThrow("<|endoftext|>, got 256; use 257 or more");
+    await expect(trainBytePairs(["abc"], ended)).rejects.toThrow("<|endoftext|>, got 256. Use 257 or more");
   });
 
   test("reports progress and can be canceled", async () => {
@@ -61,31 +61,31 @@ describe("a trained tokenizer", async () => {
   const { "tokenizer.json": json, "tokenizer_config.json": config } = tokenizerFiles(tokenizer);
   const reference = new Reference(JSON.parse(json), JSON.parse(config));
 
-  test.each(Object.entries(HARD_TEXTS))("decodes what it encoded: %s", (_, text) => {
+  test.each(Object.entries(HARD_TEXTS))("decode inverts encode: %s", (_, text) => {
     expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
   });
 
-  test.each(Object.entries(HARD_TEXTS))("its spans cover the text: %s", (_, text) => {
+  test.each(Object.entries(HARD_TEXTS))("spans cover the text: %s", (_, text) => {
     expectSpansToCover(tokenizer, text);
   });
 
-  test.each(Object.entries(HARD_TEXTS))("encode gives the ids of spans: %s", (_, text) => {
+  test.each(Object.entries(HARD_TEXTS))("encode returns the ids of spans: %s", (_, text) => {
     expect(tokenizer.spans(text).map(({ id }) => id)).toEqual(tokenizer.encode(text));
   });
 
-  // The reference's `\s` is JavaScript's, which differs in the odd spaces.
+  // The reference uses JavaScript's `\s`, which treats unusual spaces differently.
   test.each(Object.entries(HARD_TEXTS).filter(([name]) => name !== "odd spaces"))(
-    "its file gives the same ids in Hugging Face's runtime: %s",
+    "the saved file produces the same ids in Hugging Face's runtime: %s",
     (_, text) => expect(reference.encode(text).ids).toEqual(tokenizer.encode(text)),
   );
 
-  test("surrogates that are alone become replacement characters, in place", () => {
+  test("lone surrogates become replacement characters of the same length", () => {
     const replaced = LONE_SURROGATES.replace(/\p{Surrogate}/gu, "\ufffd");
     expect(tokenizer.decode(tokenizer.encode(LONE_SURROGATES))).toBe(replaced);
     expectSpansToCover(tokenizer, LONE_SURROGATES);
   });
 
-  test("tokens that share a character all span it", async () => {
+  test("all tokens that share a character span it", async () => {
     const bytes = await trainBytePairs(["x"], { vocabSize: 256 });
     expect(bytes.spans("a😀b").map(({ start, end, bytes }) => [start, end, [...bytes]])).toEqual([
       [0, 1, [0x61]],
@@ -97,7 +97,7 @@ describe("a trained tokenizer", async () => {
     ]);
   });
 
-  test("decoding token by token holds back a character until it is complete", async () => {
+  test("the decoder holds back a character until it is complete", async () => {
     const bytes = await trainBytePairs(["x"], { vocabSize: 256 });
     const decoder = bytes.decoder();
     const pushed = bytes.encode("a😀é").map((id) => decoder.push(id));
@@ -107,36 +107,36 @@ describe("a trained tokenizer", async () => {
     expect(decoder.end()).toBe("\ufffd");
   });
 
-  test("an empty prompt starts from the newline", () => {
+  test("an empty prompt starts with the newline", () => {
     expect(tokenizer.decode(tokenizer.encodePrompt(""))).toBe("\n");
     expect(tokenizer.encodePrompt("the")).toEqual(tokenizer.encode("the"));
   });
 
-  test("a long text without a space is encoded in about a second at most", () => {
+  test("a long text without spaces is encoded in about a second", () => {
     const started = process.cpuUsage();
     tokenizer.encode("that".repeat(20_000));
     expect(process.cpuUsage(started).user / 1000).toBeLessThan(1500);
   });
 
-  test("a cut leaves the tokens on both sides as they are", () => expectCutsToBeSafe(tokenizer));
+  test("a cut does not change the tokens on either side", () => expectCutsToBeSafe(tokenizer));
 });
 
 const gpt2Folder = testData("gpt2-tokenizer");
 describe.skipIf(!gpt2Folder)("GPT-2's vocabulary (skipped without the test data)", async () => {
   const gpt2 = gpt2Folder ? await loadTokenizer(gpt2Folder) : await trainBytePairs(["x"], { vocabSize: 256 });
 
-  test("encodes as published", () => {
+  test("encode returns the published ids", () => {
     expect(gpt2.encode("Hello world")).toEqual([15496, 995]);
     expect(gpt2.encode("Hello, my dog is cute")).toEqual([15496, 11, 616, 3290, 318, 13779]);
     expect(gpt2.vocabSize).toBe(50257);
   });
 
-  test.each(Object.entries(HARD_TEXTS))("decodes what it encoded, and spans cover the text: %s", (_, text) => {
+  test.each(Object.entries(HARD_TEXTS))("decode inverts encode, and spans cover the text: %s", (_, text) => {
     expect(gpt2.decode(gpt2.encode(text))).toBe(text);
     expectSpansToCover(gpt2, text);
   });
 
-  test("random strings come back as they were", () => {
+  test("random strings survive encoding and decoding", () => {
     const characters = [..." \n\r\tab'st01.,é日😀\u0301\u200d🇩"];
     const { below } = random(1, "strings");
     for (let i = 0; i < 300; i++) {
@@ -146,14 +146,14 @@ describe.skipIf(!gpt2Folder)("GPT-2's vocabulary (skipped without the test data)
     }
   });
 
-  test("the end-of-text token is one token where it is written out, and starts an empty prompt", () => {
+  test("a written end-of-text token is one token, and it starts an empty prompt", () => {
     expect(gpt2.encode("a<|endoftext|>b")).toEqual([64, 50256, 65]);
     expect(gpt2.spans("a<|endoftext|>b")[1]).toMatchObject({ id: 50256, start: 1, end: 14, special: true });
     expect(gpt2.encodePrompt("")).toEqual([50256]);
     expect(gpt2.encodePrompt("a")).toEqual([64]);
   });
 
-  test("a cut leaves the tokens on both sides as they are", () => expectCutsToBeSafe(gpt2));
+  test("a cut does not change the tokens on either side", () => expectCutsToBeSafe(gpt2));
 });
 
 const shakespeare = testData("tinyshakespeare/input.txt");
@@ -166,7 +166,7 @@ test.skipIf(!shakespeare)("1 MB of text and 1000 merges take seconds (skipped wi
   expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
 });
 
-/** Random texts, cut at every place where they may be cut. */
+/** Cuts random texts at every valid cut. */
 function expectCutsToBeSafe(tokenizer: Tokenizer): void {
   const pieces = [
     "a",
@@ -202,7 +202,7 @@ function* chunksOf(text: string, length: number): Generator<string> {
   for (let i = 0; i < text.length; i += length) yield text.slice(i, i + length);
 }
 
-/** The definition: count all pairs, merge the most frequent everywhere, again. Of equal pairs that of the lower ids. */
+/** The definition: count all pairs, merge the most frequent one (lower ids first among equals), repeat. */
 function slowMerges(text: string, n: number): string[][] {
   const words = (text.match(/ ?[a-z]+| ?[^\sa-z]+|\s/g) ?? []).map((word) => [
     ...word.replace(/ /g, "Ġ").replace(/\n/g, "Ċ"),

@@ -22,11 +22,11 @@ const tokenizers: Readonly<Record<string, Tokenizer>> = {
 };
 
 describe.each(Object.entries(tokenizers))("a document in %s", (_, tokenizer) => {
-  test("has the tokens of its whole text, at every offset", async () => {
+  test("has the whole text's token at every offset", async () => {
     await expectSameTokens(tokenizer, new DocumentTokens(tokenizer, TEXT), TEXT);
   });
 
-  test("has the right tokens after any edit", async () => {
+  test("has the whole text's tokens after any edit", async () => {
     const { below } = random(3, "edits");
     const inserts = ["", "x", "'s", " ", "\n", "<EO", "S>", "😀", TEXT.slice(0, 9000)];
     let text = TEXT;
@@ -51,14 +51,14 @@ test("a document grows at its end token by token", async () => {
   }
 });
 
-test("past the end and before the start there is no token", async () => {
+test("a document has no token before its start or past its end", async () => {
   const document = new DocumentTokens(tokenizers.characters as Tokenizer, "a😀");
   expect(await document.tokenAt(-1)).toBeNull();
   expect(await document.tokenAt(3)).toBeNull();
   expect(await document.tokenAt(2)).toMatchObject({ index: 1, span: { token: "😀", start: 1, end: 3 } });
 });
 
-test("only the part that changed is tokenized again", async () => {
+test("an edit tokenizes only the changed part again", async () => {
   const counting = countCalls(tokenizers.bytePairs as Tokenizer);
   const first = new DocumentTokens(counting.tokenizer, TEXT);
   await first.count();
@@ -73,20 +73,20 @@ const shakespeare = testData("tinyshakespeare/input.txt");
 describe.skipIf(!shakespeare)("a document of 5 MB (skipped without the test data)", async () => {
   const text = shakespeare ? readFileSync(shakespeare, "utf8").repeat(5) : "";
 
-  test.each(["characters", "bytePairs"] as const)("answers at its end in less than a second: %s", async (kind) => {
+  test.each(["characters", "bytePairs"] as const)("finds its last token in less than a second: %s", async (kind) => {
     const tokenizer =
       kind === "characters"
         ? await trainCharacters([text])
         : await trainBytePairs([text.slice(0, 200_000)], { vocabSize: 1000 });
     const started = process.cpuUsage();
     const token = await new DocumentTokens(tokenizer, text).tokenAt(text.length - 1);
-    // Of the processor, not of the clock: other tests run beside this one.
+    // CPU time instead of wall time, because other tests run in parallel.
     const milliseconds = process.cpuUsage(started).user / 1000;
     expect(token?.span.end).toBe(text.length);
     expect(milliseconds).toBeLessThan(kind === "characters" ? 500 : 2000);
   });
 
-  test("lets others run meanwhile, and can be canceled", async () => {
+  test("yields to the event loop, and can be canceled", async () => {
     const tokenizer = await trainBytePairs([text.slice(0, 200_000)], { vocabSize: 1000 });
     const controller = new AbortController();
     const ticks: number[] = [];

@@ -1,6 +1,6 @@
 /**
- * The tokenizers of the model families against Hugging Face's implementation in Rust: test/golden/make_families.py says how
- * the numbers were made.
+ * The tokenizers of the model families against Hugging Face's implementation in Rust; test/golden/make_families.py
+ * generated the reference numbers.
  */
 
 import { readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ import { testData } from "../../helpers/testData";
 
 interface Encoded {
   readonly ids: readonly number[];
-  /** UTF-16: start and end of each token, one after the other. */
+  /** Start and end of each token in UTF-16, concatenated. */
   readonly offsets: readonly number[];
   readonly text?: string;
 }
@@ -58,20 +58,20 @@ describe.each(families)("%s", (name) => {
     expect(tokenizer.count(given)).toBe(reference.ids.length);
     expectOffsets(tokenizer, given, reference, composes);
 
-    // The reference decodes an added token that is looked for in the normalized text as that has it, and never leaves it out.
+    // The reference decodes a normalized added token in its normalized form and never drops it.
     if (name === "llama (normalized special tokens)" && text === "added tokens") return;
-    // It leaves unknown tokens out, where we show that there was something.
+    // It drops unknown tokens, which Decoder Lab shows.
     const decoded = tokenizer.decode(reference.ids);
     expect(name.startsWith("unknown") ? decoded.replaceAll("<unk>", "") : decoded).toBe(reference.text);
   });
 
-  test("starts a prompt as the reference does", () => {
+  test("starts a prompt like the reference", () => {
     expect(tokenizer.encodePrompt(golden.texts.plain as string)).toEqual(prompt);
     const [first] = tokenizer.promptSpans(golden.texts.plain as string);
     expect(first?.id).toBe(prompt[0]);
   });
 
-  test("a cut leaves the tokens on both sides as they are", () => {
+  test("a cut does not change the tokens on either side", () => {
     const pieces = [
       "a",
       "He",
@@ -114,11 +114,14 @@ describe.each(families)("%s", (name) => {
   });
 });
 
-// A long text of which a part is asked about is not tokenized as one, where the family allows it.
-test.each(families.filter((name) => !/removed|contiguous|merged|NFD/.test(name)))("texts can be cut: %s", (name) => {
-  const text = "One word, and two.\nThe next line 12 has more.\n".repeat(10);
-  expect(familyTokenizer(name).next(text, 100)).toBeLessThan(200);
-});
+// Only part of a long text is tokenized for one offset, if the family allows cuts.
+test.each(families.filter((name) => !/removed|contiguous|merged|NFD/.test(name)))(
+  "a long text has cuts: %s",
+  (name) => {
+    const text = "One word, and two.\nThe next line 12 has more.\n".repeat(10);
+    expect(familyTokenizer(name).next(text, 100)).toBeLessThan(200);
+  },
+);
 
 const FOLDERS = Object.keys(golden.real).map((folder) => [folder, testData(folder)] as const);
 
@@ -135,9 +138,9 @@ describe.each(FOLDERS)("the real vocabulary of %s (skipped without the test data
 });
 
 /**
- * Ours differ in two things. The space that goes before a text stands for nothing in it: where it is a token of its own, the
- * reference gives it the first character. And characters that became one stand for all that they were made of: the
- * reference gives it the first of them.
+ * Two differences are intended. A prepended space has an empty span if it is a token of its own, where the reference gives
+ * it the first character. And a composed character spans all characters it was composed of, where the reference gives it
+ * the first of them.
  */
 function expectOffsets(tokenizer: Tokenizer, text: string, { ids, offsets }: Encoded, composes: boolean): void {
   const spans = tokenizer.spans(text);

@@ -10,7 +10,7 @@ const vocab = { a: 0, b: 1, ab: 2 };
 const model = { type: "BPE", vocab, merges: [["a", "b"]] };
 const NFC = { type: "NFC" };
 
-/** Things in one another, a hundred thousand deep. */
+/** An item in a hundred thousand nested lists. */
 function nested(type: string, list: string): unknown {
   let inner: unknown = { type };
   for (let i = 0; i < 100_000; i++) inner = { type: "Sequence", [list]: [inner] };
@@ -19,7 +19,7 @@ function nested(type: string, list: string): unknown {
 
 const split = (pattern: unknown, more: object = { behavior: "Isolated" }) => ({ type: "Split", pattern, ...more });
 
-describe("a tokenizer.json that is damaged or beyond us is told in one sentence", () => {
+describe("an invalid or unsupported tokenizer.json is rejected in one sentence", () => {
   const files: Readonly<Record<string, unknown>> = {
     "no object": 5,
     "a list": [],
@@ -31,12 +31,12 @@ describe("a tokenizer.json that is damaged or beyond us is told in one sentence"
     "an id that is a fraction": { model: { ...model, vocab: { a: 0.5 } } },
     "an id that is a text": { model: { ...model, vocab: { a: "0" } } },
     "an id past any vocabulary": { model: { ...model, vocab: { a: 2 ** 40 } } },
-    "an id taken twice": { model: { ...model, vocab: { a: 0, b: 0 } } },
+    "an id used twice": { model: { ...model, vocab: { a: 0, b: 0 } } },
     "a merge of an unknown token": { normalizer: NFC, model: { ...model, merges: [["a", "c"]] } },
-    "a merge that makes an unknown token": { normalizer: NFC, model: { ...model, merges: [["b", "a"]] } },
+    "a merge that produces an unknown token": { normalizer: NFC, model: { ...model, merges: [["b", "a"]] } },
     "a merge of one token": { normalizer: NFC, model: { ...model, merges: ["a"] } },
-    "a merge with nothing": { normalizer: NFC, model: { ...model, merges: [["a", ""]] } },
-    "merges that are a table": { model: { ...model, merges: { a: "b" } } },
+    "a merge with an empty token": { normalizer: NFC, model: { ...model, merges: [["a", ""]] } },
+    "merges that are an object": { model: { ...model, merges: { a: "b" } } },
     "millions of merges": { model: { ...model, merges: new Array(2 ** 21 + 1).fill("a b") } },
     "a merge of byte tokens": {
       normalizer: NFC,
@@ -44,9 +44,9 @@ describe("a tokenizer.json that is damaged or beyond us is told in one sentence"
     },
     Unigram: { model: { type: "Unigram", unk_id: 0, vocab: [["a", 0]] } },
     "a type that is a list": { model: { ...model, type: [["BPE"]] } },
-    "an end of words": { model: { ...model, end_of_word_suffix: "</w>" } },
+    "an end-of-word suffix": { model: { ...model, end_of_word_suffix: "</w>" } },
     dropout: { model: { ...model, dropout: 0.1 } },
-    "an added token on another's id": { model, added_tokens: [{ id: 0, content: "<s>" }] },
+    "an added token with another token's id": { model, added_tokens: [{ id: 0, content: "<s>" }] },
     "added tokens with one id": {
       model,
       added_tokens: [
@@ -55,7 +55,7 @@ describe("a tokenizer.json that is damaged or beyond us is told in one sentence"
       ],
     },
     "an added token as long as a page": { model, added_tokens: [{ id: 3, content: "x".repeat(3000) }] },
-    "more added tokens than a vocabulary has": {
+    "more added tokens than any vocabulary has": {
       model,
       added_tokens: Array.from({ length: 300_000 }, (_, i) => ({ id: 10 * i, content: `<${i}>` })),
     },
@@ -66,9 +66,9 @@ describe("a tokenizer.json that is damaged or beyond us is told in one sentence"
       model,
       normalizer: { type: "Replace", pattern: { String: "" }, content: "" },
     },
-    "normalizers without end": { model, normalizer: nested("NFC", "normalizers") },
+    "deeply nested normalizers": { model, normalizer: nested("NFC", "normalizers") },
     "an unknown pre-tokenizer": { model, pre_tokenizer: { type: "BertPreTokenizer" } },
-    "pre-tokenizers without end": { model, pre_tokenizer: nested("ByteLevel", "pretokenizers") },
+    "deeply nested pre-tokenizers": { model, pre_tokenizer: nested("ByteLevel", "pretokenizers") },
     "bytes split again": {
       model,
       pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "ByteLevel" }, { type: "Digits" }] },
@@ -76,9 +76,9 @@ describe("a tokenizer.json that is damaged or beyond us is told in one sentence"
     "a split without a pattern": { model, pre_tokenizer: split(5) },
     "a split of an unknown kind": { model, pre_tokenizer: split({ String: " " }, { behavior: "Dropped" }) },
     "an unknown decoder": { model, normalizer: NFC, decoder: { type: "WordPiece" } },
-    "decoders without end": { model, normalizer: NFC, decoder: nested("Fuse", "decoders") },
+    "deeply nested decoders": { model, normalizer: NFC, decoder: nested("Fuse", "decoders") },
     "an unknown post-processor": { model, post_processor: { type: "BertProcessing" } },
-    "post-processors without end": { model, post_processor: nested("ByteLevel", "processors") },
+    "deeply nested post-processors": { model, post_processor: nested("ByteLevel", "processors") },
     "several tokens before a text": {
       model,
       post_processor: {
@@ -111,16 +111,16 @@ describe("files", () => {
 
   const deep = (inside: (lists: string) => string) => inside("[".repeat(200_000) + "]".repeat(200_000));
   test.each([
-    ["bytes that are no UTF-8", Buffer.from([0x7b, 0xff, 0x7d]), "is not text in UTF-8"],
+    ["bytes that are not UTF-8", Buffer.from([0x7b, 0xff, 0x7d]), "is not UTF-8 text"],
     ["half a file", '{"model": {"type": "BPE", "vocab": {"a": ', "is not JSON"],
-    ["lists without end", "[".repeat(1_000_000), "is not JSON"],
+    ["deeply nested lists", "[".repeat(1_000_000), "is not JSON"],
     ["a deep id", deep((x) => `{"model": {"type": "BPE", "vocab": {"a": ${x}}, "merges": []}}`), "the id"],
     ["a deep merge", deep((x) => `{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [${x}]}}`), "the merge"],
-  ])("%s", async (_, content, says) => {
+  ])("%s", async (_, content, expected) => {
     await writeFile(join(dir, "tokenizer.json"), content);
     const problem = await loadTokenizer(dir).catch((error: unknown) => error);
     expect(problem).toBeInstanceOf(EngineError);
-    expect((problem as EngineError).message).toContain(says);
+    expect((problem as EngineError).message).toContain(expected);
   });
 });
 
@@ -149,11 +149,11 @@ describe("patterns", () => {
     [`[${"a-z".repeat(2000)}]`, "characters long"],
     ["a\\", "ends too early"],
     ["a)", "not open"],
-  ])("%s is refused", (pattern, why) => {
-    expectOneSentence(() => translatePattern(pattern), why);
+  ])("%s is rejected", (pattern, expected) => {
+    expectOneSentence(() => translatePattern(pattern), expected);
   });
 
-  test("what is accepted takes a time that grows with the text", () => {
+  test("accepted patterns run in linear time", () => {
     const accepted = [
       String.raw`\s*[\r\n]+|\s+(?!\S)|\s+`,
       String.raw`[A-Z]?[\p{Lu}\p{M}]*[\p{Ll}\p{M}]+|[A-Z]?[\p{Lu}\p{M}]+[\p{Ll}\p{M}]*`,
@@ -169,7 +169,7 @@ describe("patterns", () => {
     }
   });
 
-  test("white space, digits and words are Unicode's, not JavaScript's", () => {
+  test("white space, digits and words follow Unicode, not JavaScript", () => {
     const found = (pattern: string, text: string) => text.match(translatePattern(pattern).regex) ?? [];
     expect(found("\\s", "\u0085\ufeff\u00a0")).toEqual(["\u0085", "\u00a0"]);
     expect(found("\\d+", "1\u0661x")).toEqual(["1\u0661"]);
@@ -181,13 +181,13 @@ describe("patterns", () => {
   });
 });
 
-describe("long texts without a place to split them", () => {
+describe("long texts without a cut", () => {
   const merges = Array.from({ length: 12 }, (_, i) => ["a".repeat(2 ** i), "a".repeat(2 ** i)]);
   const tokens = ["▁", "b", ...merges.map(([half]) => half as string), "a".repeat(2 ** 12)];
   const file = { type: "BPE", vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges };
   const tokenizer = parseTokenizer({ model: file, normalizer: { type: "Prepend", prepend: "▁" } }, {});
 
-  test("a million times the same letter takes seconds", () => {
+  test("a million equal letters take seconds", () => {
     const started = process.cpuUsage();
     const ids = tokenizer.encode("a".repeat(1_000_000));
     expect(process.cpuUsage(started).user / 1000).toBeLessThan(5000);
@@ -207,7 +207,7 @@ describe("long texts without a place to split them", () => {
 
 const popCount = (n: number) => n.toString(2).replaceAll("0", "").length;
 
-function expectOneSentence(work: () => unknown, says = ""): void {
+function expectOneSentence(work: () => unknown, expected = ""): void {
   const started = process.cpuUsage();
   let problem: unknown;
   try {
@@ -218,6 +218,6 @@ function expectOneSentence(work: () => unknown, says = ""): void {
   expect(problem).toBeInstanceOf(EngineError);
   const { message } = problem as EngineError;
   expect(message).toMatch(/^tokenizer\.json: [^\n]{5,300}\.$/);
-  expect(message).toContain(says);
+  expect(message).toContain(expected);
   expect(process.cpuUsage(started).user / 1000).toBeLessThan(3000);
 }

@@ -1,4 +1,4 @@
-/** Tokenizers of folders as they come: which files say what, which tokens are special, and how a prompt starts. */
+/** Tokenizers of imported folders: the role of each file, special tokens, and the start of a prompt. */
 
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -41,7 +41,7 @@ const optTokens = ["<s>", "<pad>", "</s>", "<unk>", ...BYTE_CHARACTERS, "he", "�
 const opt = { "vocab.json": byId(optTokens), "merges.txt": gpt2["merges.txt"] };
 
 describe("vocab.json and merges.txt", () => {
-  test("as GPT-2's: the end of text is the start too, and no prompt gets it", async () => {
+  test("GPT-2: the end of text is also BOS, and no prompt starts with it", async () => {
     const tokenizer = await load(gpt2);
     const [h, endOfText] = [BYTE_CHARACTERS.indexOf("h"), 258];
     expect(tokenizer.encodePrompt("he hh")).toEqual([256, BYTE_CHARACTERS.indexOf("Ġ"), h, h]);
@@ -50,7 +50,7 @@ describe("vocab.json and merges.txt", () => {
     expect(tokenizer.decode([256, endOfText, 257])).toBe("he he");
   });
 
-  test("as OPT's: every prompt starts with </s>, told by the vocabulary or by config.json", async () => {
+  test("OPT, detected by vocabulary or config.json: every prompt starts with </s>", async () => {
     const said = { ...opt, "vocab.json": byId(optTokens.slice(0, -1)), "config.json": { model_type: "opt" } };
     for (const tokenizer of [await load(opt), await load(said)]) {
       expect(tokenizer.encodePrompt("he he")).toEqual([2, 260, 261]);
@@ -61,7 +61,7 @@ describe("vocab.json and merges.txt", () => {
     expect(other.encodePrompt("he")).toEqual([260]);
   });
 
-  test("tokenizer_config.json has the last word", async () => {
+  test("tokenizer_config.json takes precedence", async () => {
     const tokenizer = await load({
       ...opt,
       "tokenizer_config.json": { add_bos_token: false, add_prefix_space: true, bos_token: { content: "<s>" } },
@@ -76,7 +76,7 @@ describe("special tokens", () => {
   const model = { type: "BPE", vocab: byId(["<s>", "</s>", "a", "b", "ab"]), merges: ["a b"] };
   const json = { normalizer: { type: "NFC" }, model };
 
-  test("are named in special_tokens_map.json where tokenizer_config.json does not, as texts or as objects", async () => {
+  test("come from special_tokens_map.json if tokenizer_config.json names none, as texts or as objects", async () => {
     const map = { bos_token: "<s>", eos_token: { content: "</s>", lstrip: false } };
     const tokenizer = await load({ "tokenizer.json": json, "special_tokens_map.json": map });
     expect([tokenizer.bosId, tokenizer.eosId]).toEqual([0, 1]);
@@ -86,7 +86,7 @@ describe("special tokens", () => {
     expect(without.eosId).toBeNull();
   });
 
-  test("are those of generation_config.json and config.json where the tokenizer's files name none", async () => {
+  test("come from generation_config.json and config.json if the tokenizer's files name none", async () => {
     const config = { "config.json": { bos_token_id: 0, eos_token_id: 3, pad_token_id: 99 } };
     const tokenizer = await load({
       "tokenizer.json": json,
@@ -94,7 +94,7 @@ describe("special tokens", () => {
       "generation_config.json": { eos_token_id: [1, 4] },
     });
     expect([tokenizer.bosId, tokenizer.eosId, tokenizer.padId, tokenizer.addBos]).toEqual([0, 1, null, false]);
-    // Saved alone, it still knows them.
+    // The saved tokenizer keeps them without these files.
     const alone = await load(tokenizerFiles(tokenizer));
     expect([alone.bosId, alone.eosId, alone.padId]).toEqual([0, 1, null]);
   });
@@ -118,20 +118,20 @@ describe("special tokens", () => {
     expect(tokenizer.decode([2, 6, 7])).toBe("a<x>");
   });
 
-  test("Llama's class puts its start before a prompt when no file says so, and not when one says no", () => {
+  test("start a prompt by default in Llama's class, unless a file disables it", () => {
     const config = { tokenizer_class: "LlamaTokenizer", bos_token: "<s>" };
     expect(parseTokenizer(json, config).encodePrompt("ab")).toEqual([0, 4]);
     expect(parseTokenizer(json, { ...config, add_bos_token: false }).encodePrompt("ab")).toEqual([4]);
     expect(parseTokenizer(json, { ...config, tokenizer_class: "GPT2Tokenizer" }).encodePrompt("ab")).toEqual([4]);
   });
 
-  test("one that is also the unknown token has no text", () => {
+  test("have no text if they are also the unknown token", () => {
     const config = { bos_token: "<s>", unk_token: "<s>" };
     expect(parseTokenizer(json, config).decode([0, 4])).toBe("ab");
   });
 });
 
-describe("a tokenizer that puts a space before the text", () => {
+describe("a tokenizer that prepends a space", () => {
   const file = {
     normalizer: {
       type: "Sequence",
@@ -164,7 +164,7 @@ describe("a tokenizer that puts a space before the text", () => {
   };
   const tokenizer = parseTokenizer(file, { bos_token: "<s>", add_bos_token: true });
 
-  test("has spans over the text as it is given", () => {
+  test("has spans over the original text", () => {
     const spans = tokenizer.promptSpans("a ☃ a").map(({ token, start, end, bytes }) => [token, start, end, [...bytes]]);
     expect(spans).toEqual([
       ["<s>", 0, 0, []],
@@ -175,7 +175,7 @@ describe("a tokenizer that puts a space before the text", () => {
       ["<0x83>", 2, 3, [0x83]],
       ["▁a", 3, 5, [0x20, 0x61]],
     ]);
-    // The space before the text is a token of its own and stands for nothing in it.
+    // The prepended space is a token of its own with an empty span.
     expect(tokenizer.spans("☃").map(({ start, end }) => [start, end])).toEqual([
       [0, 0],
       [0, 1],
@@ -184,7 +184,7 @@ describe("a tokenizer that puts a space before the text", () => {
     ]);
   });
 
-  test("decodes without that space, but goes on after a prompt with one", () => {
+  test("decodes without that space, but keeps a space after a prompt", () => {
     const ids = tokenizer.encodePrompt("a ☃ a");
     expect(tokenizer.decode(ids)).toBe("a ☃ a");
     const written = (before?: readonly number[]) => {
@@ -198,11 +198,11 @@ describe("a tokenizer that puts a space before the text", () => {
     };
     expect(written(ids)).toBe(" a ☃ a");
     expect(written()).toBe(" a ☃ a");
-    // Nothing but the start is before it.
+    // Only BOS is before it.
     expect(written([256])).toBe("a ☃ a");
   });
 
-  test("is the same after it was saved and loaded", async () => {
+  test("is the same after saving and loading", async () => {
     await saveTokenizer(tokenizer, root);
     const loaded = await loadTokenizer(root);
     expect(loaded.spans("a ☃<s>a")).toEqual(tokenizer.spans("a ☃<s>a"));
@@ -211,7 +211,7 @@ describe("a tokenizer that puts a space before the text", () => {
   });
 });
 
-test("rows of unequal length are filled up on the right, with a mask", () => {
+test("rows of unequal length are padded on the right, with a mask", () => {
   expect(padBatch([[5, 6, 7], [], [8]], 1)).toEqual({
     ids: [
       [5, 6, 7],
@@ -230,14 +230,14 @@ const optFolder = testData("opt-tokenizer");
 describe.skipIf(!optFolder)("OPT's vocabulary (skipped without the test data)", () => {
   const loading = optFolder ? loadTokenizer(optFolder) : null;
 
-  test("gives the published ids, with </s> in front", async () => {
+  test("returns the published ids after </s>", async () => {
     const tokenizer = (await loading) as Tokenizer;
     expect(tokenizer.encodePrompt("The quick brown fox jumps over the lazy dog")).toEqual([
       2, 133, 2119, 6219, 23602, 13855, 81, 5, 22414, 2335,
     ]);
   });
 
-  test("gives a padded batch with its mask", async () => {
+  test("returns a padded batch with its mask", async () => {
     const tokenizer = (await loading) as Tokenizer;
     const { ids, mask } = encodeBatch(tokenizer, ["I like Machine Learning", "The sun rises in the east"]);
     expect(ids).toEqual([

@@ -1,34 +1,34 @@
 import { describe, expect, test } from "vitest";
 import { random } from "../../../src/engine/random";
-import { applySteps, originalPlace, parseNormalizer } from "../../../src/engine/tokenizers/normalize";
+import { applySteps, originalRange, parseNormalizer } from "../../../src/engine/tokenizers/normalize";
 
 const FORMS = ["NFC", "NFD", "NFKC", "NFKD"] as const;
 
 describe.each(FORMS)("%s", (form) => {
   const steps = parseNormalizer({ type: form });
 
-  test("is Unicode's, and every part knows what it was made of", () => {
+  test("matches Unicode, and every part has the range it came from", () => {
     const characters = [
       ..."aeéq q\u0301\u0323\u0307\u0327가각ㄱㅏ\u1100\u1161\u11a8ﬁ①ｶﾞハ\uff9e\u09c7\u09be😀\u212b\u0344\u{1d15e}",
     ];
     const { below } = random(5, form);
     for (let i = 0; i < 500; i++) {
       const text = Array.from({ length: below(12) + 1 }, () => characters[below(characters.length)]).join("");
-      const made = applySteps(steps, text, "start");
-      expect(made.text).toBe(text.normalize(form));
-      const places = Array.from(made.text, (_, k) => originalPlace(made, k, k + 1));
-      for (const [k, { start, end }] of places.entries()) {
-        expect(text.slice(start, end).normalize(form)).toContain(made.text[k]);
-        expect(start).toBeGreaterThanOrEqual(places[k - 1]?.start ?? 0);
+      const normalized = applySteps(steps, text, "start");
+      expect(normalized.text).toBe(text.normalize(form));
+      const ranges = Array.from(normalized.text, (_, k) => originalRange(normalized, k, k + 1));
+      for (const [k, { start, end }] of ranges.entries()) {
+        expect(text.slice(start, end).normalize(form)).toContain(normalized.text[k]);
+        expect(start).toBeGreaterThanOrEqual(ranges[k - 1]?.start ?? 0);
       }
     }
   });
 
-  test("changes nothing across a place where a text may be cut", () => {
+  test("changes nothing across a cut", () => {
     const before = ["a", "\u1100", "가", "ㄱ", "か", "ｶ", "\u09c7", "\u0627", "\u{110b9}", "=", "\u0b47"];
     const [step] = steps;
     const wrong: string[] = [];
-    // All characters of the first plane and Indic marks of the second: what can join another is there.
+    // All characters of the first plane and Indic marks of the second: they include all that combine.
     for (let code = 0; code < 0x11a00; code++) {
       if (code >= 0xd800 && code < 0xe000) continue;
       const right = String.fromCodePoint(code);
@@ -41,7 +41,7 @@ describe.each(FORMS)("%s", (form) => {
   });
 });
 
-test("a place is found back through several steps", () => {
+test("a range is mapped back through several steps", () => {
   const steps = parseNormalizer({
     type: "Sequence",
     normalizers: [
@@ -53,10 +53,13 @@ test("a place is found back through several steps", () => {
       { type: "Replace", pattern: { String: " " }, content: "▁" },
     ],
   });
-  const made = applySteps(steps, "  SZe\u0301 İ", "start");
-  expect(made.text).toBe("▁▁ßé▁i\u0307");
-  const places = Array.from(made.text, (_, k) => originalPlace(made, k, k + 1)).map(({ start, end }) => [start, end]);
-  expect(places).toEqual([
+  const normalized = applySteps(steps, "  SZe\u0301 İ", "start");
+  expect(normalized.text).toBe("▁▁ßé▁i\u0307");
+  const ranges = Array.from(normalized.text, (_, k) => originalRange(normalized, k, k + 1)).map(({ start, end }) => [
+    start,
+    end,
+  ]);
+  expect(ranges).toEqual([
     [2, 2],
     [2, 2],
     [2, 4],

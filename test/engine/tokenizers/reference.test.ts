@@ -1,4 +1,4 @@
-/** Against Hugging Face's own implementation in Rust: test/golden/make_tokenizers.py says how the numbers were made. */
+/** Against Hugging Face's implementation in Rust; test/golden/make_tokenizers.py generated the reference numbers. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -11,11 +11,11 @@ const golden = JSON.parse(readFileSync(join(root, "test/golden/tokenizers.json")
 const stories = readFileSync(join(root, "samples/stories.txt"), "utf8").slice(0, 50_000);
 
 describe("byte pairs", async () => {
-  // The reference has them one by one; the newlines between them are in no pair of these merges.
+  // The reference encodes them one by one; no merge contains the newlines between them.
   const texts = [stories, ...Object.values(HARD_TEXTS)].join("\n");
   const tokenizer = await trainBytePairs([texts], { vocabSize: golden.vocabSize });
 
-  test("are merged in the reference's order", () => {
+  test("merge in the reference's order", () => {
     expect(tokenizer.model.merges).toEqual(golden.merges);
   });
 
@@ -26,7 +26,7 @@ describe("byte pairs", async () => {
   });
 });
 
-test.each(Object.entries(HARD_TEXTS))("words begin and end where the reference splits: %s", async (name, text) => {
+test.each(Object.entries(HARD_TEXTS))("words start and end where the reference splits: %s", async (name, text) => {
   const tokenizer = await trainWords([text], { vocabSize: 1000 });
   expect(tokenizer.spans(text).map(({ start, end }) => [start, end])).toEqual(golden.words[name]);
 });

@@ -14,25 +14,25 @@ import {
 
 const SENTENCES = ["L'oiseau chante", "le chat n'aime pas l'oiseau", "le chat dort"];
 
-test("a word at the start of a sentence is the token that it is in the middle", () => {
+test("a word at the start of a sentence is the same token as in the middle", () => {
   const tokenizer = trainSentences(SENTENCES, { lowercase: true });
   expect(tokenizer.encode("chat dort")).toEqual(tokenizer.encode("le chat dort").slice(1));
   expect(tokenizer.decode(tokenizer.encode("Le Chat n'aime pas l'oiseau"))).toBe("le chat n'aime pas l'oiseau");
 });
 
-test("the special tokens come first, then words by how often they occur", () => {
+test("the vocabulary lists special tokens, then words by frequency", () => {
   const { token, vocabSize, padId, bosId, eosId, unkId } = trainSentences(SENTENCES, { lowercase: true });
   expect(Array.from({ length: 6 }, (_, id) => token(id))).toEqual(["<pad>", "<bos>", "<eos>", "<unk>", "'", " chat"]);
   expect({ padId, bosId, eosId, unkId }).toEqual(SENTENCE);
   expect(vocabSize).toBe(4 + 10);
 });
 
-test("a word that was not there is <unk>, and so is another case where case counts", () => {
+test("an unseen word is <unk>, and so is a different case in a case-sensitive vocabulary", () => {
   expect(trainSentences(SENTENCES, { lowercase: true }).encode("le chien")).toContain(SENTENCE.unkId);
   expect(trainSentences(SENTENCES, { lowercase: false }).encode("Le chat")[0]).toBe(SENTENCE.unkId);
 });
 
-test("is read back from its files as it was, under a prefix too", async () => {
+test("a saved tokenizer is read back unchanged, also with a prefix", async () => {
   const dir = await mkdtemp(join(tmpdir(), "decoder-lab-sentences-"));
   try {
     const tokenizer = trainSentences(SENTENCES, { lowercase: true });
@@ -48,7 +48,7 @@ test("is read back from its files as it was, under a prefix too", async () => {
   }
 });
 
-test("of prompts, a sentence begins with <bos> and may be written over several lines, as other runtimes read it", () => {
+test("a prompt starts with <bos> and may span several lines, as in other runtimes", () => {
   const tokenizer = trainSentences(SENTENCES, { lowercase: false, unknown: false, prompts: true });
   expect([tokenizer.vocabSize, tokenizer.unkId]).toEqual([3 + 11, null]);
   const ids = tokenizer.encodePrompt("le chat dort");

@@ -4,8 +4,8 @@ import type { Tokenizer } from "../../../src/engine/tokenizers";
 const utf8 = new TextEncoder();
 
 /**
- * The law of spans: they go through the text without a gap and without going back, each token's bytes are part of the
- * bytes of the characters it spans, and all bytes together are the text's.
+ * Checks spans: they cover the text in order without gaps, each token's bytes are part of the bytes of the characters it
+ * spans, and all bytes together are the text's.
  */
 export function expectSpansToCover(tokenizer: Tokenizer, text: string): void {
   const spans = tokenizer.spans(text);

@@ -26,13 +26,16 @@ describe("characters", () => {
     expect(tokenizer.encode("a😀\r\n")).toEqual([2, 5, 1, 0]);
   });
 
-  test.each(Object.entries(HARD_TEXTS))("decode to what was encoded, and spans cover the text: %s", async (_, text) => {
-    const tokenizer = await trainCharacters([ALL]);
-    expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
-    expectSpansToCover(tokenizer, text);
-  });
+  test.each(Object.entries(HARD_TEXTS))(
+    "survive encoding and decoding, and spans cover the text: %s",
+    async (_, text) => {
+      const tokenizer = await trainCharacters([ALL]);
+      expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
+      expectSpansToCover(tokenizer, text);
+    },
+  );
 
-  test("that the text did not have are named", async () => {
+  test("outside the vocabulary are named in the error", async () => {
     const tokenizer = await trainCharacters(["abc"]);
     expect(() => tokenizer.encode("aé😀é")).toThrow(
       'The text has characters that the model was not trained on: "é" (U+00E9), "😀" (U+1F600). ' +
@@ -40,7 +43,7 @@ describe("characters", () => {
     );
   });
 
-  test("that the text did not have are tokens without an id in a document", async () => {
+  test("outside the vocabulary are tokens without an id in a document", async () => {
     const tokenizer = await trainCharacters(["abc"]);
     expect(tokenizer.spans("a😀c").map(({ id, token, start, end }) => [id, token, start, end])).toEqual([
       [0, "a", 0, 1],
@@ -50,13 +53,13 @@ describe("characters", () => {
     expectSpansToCover(tokenizer, "a😀c日");
   });
 
-  test("surrogates that are alone become replacement characters", async () => {
+  test("lone surrogates become replacement characters", async () => {
     const tokenizer = await trainCharacters([LONE_SURROGATES]);
     expect(tokenizer.decode(tokenizer.encode("\ud83d"))).toBe("\ufffd");
     expectSpansToCover(tokenizer, LONE_SURROGATES);
   });
 
-  test("an empty prompt starts from the newline, or from the first character", async () => {
+  test("an empty prompt starts with the newline, or else with id 0", async () => {
     expect((await trainCharacters(["ab\n!"])).encodePrompt("")).toEqual([0]);
     expect((await trainCharacters(["!\u0000\n"])).encodePrompt("")).toEqual([1]);
     expect((await trainCharacters(["ba"])).encodePrompt("")).toEqual([0]);
@@ -66,7 +69,7 @@ describe("characters", () => {
 describe("words", () => {
   const text = "The cat sat on the mat.\nThe cat, it's said, ate 12 rats!\r\n";
 
-  test("a text of known words comes back as it was", async () => {
+  test("a text of known words survives encoding and decoding", async () => {
     const tokenizer = await trainWords([text], { vocabSize: 100 });
     expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
     expect(tokenizer.spans("The cat, it's").map(({ token }) => token)).toEqual(["The", " cat", ",", " it", "'", "s"]);
@@ -79,7 +82,7 @@ describe("words", () => {
     expect(known.decode(known.encode(hard))).toBe(hard);
   });
 
-  test("the rarest are left out and become <unk>", async () => {
+  test("the rarest words become <unk>", async () => {
     const tokenizer = await trainWords(["a a a b b c"], { vocabSize: 3 });
     expect(tokenizer.model.vocabulary).toEqual(["<unk>", " a", " b"]);
     expect(tokenizer.encode(" a c")).toEqual([1, 0]);
@@ -91,21 +94,21 @@ describe("words", () => {
 describe("the adder's vocabulary", () => {
   const adder = adderTokenizer();
 
-  test("has its 18 tokens in their order", () => {
+  test("has its 18 tokens in order", () => {
     const tokens = [..."0123456789+*-=", "<EOS>", "<BOS>", "<pad>", "??"];
     expect(adder.vocabSize).toBe(18);
     expect(Array.from({ length: 18 }, (_, id) => adder.token(id))).toEqual(tokens);
     expect([adder.eosId, adder.bosId, adder.padId, adder.unkId]).toEqual([14, 15, 16, 17]);
   });
 
-  test("a prompt starts with <BOS>, once", () => {
+  test("a prompt starts with one <BOS>", () => {
     expect(adder.encode("15+57=")).toEqual([1, 5, 10, 5, 7, 13]);
     expect(adder.encodePrompt("15+57=")).toEqual([15, 1, 5, 10, 5, 7, 13]);
     expect(adder.encodePrompt("<BOS>15+57=")).toEqual([15, 1, 5, 10, 5, 7, 13]);
     expect(adder.encodePrompt("")).toEqual([15]);
   });
 
-  test("what a prompt gets in front spans nothing", () => {
+  test("a prompt's BOS has an empty span", () => {
     expect(adder.promptSpans("1+").map(({ id, start, end, special }) => [id, start, end, special])).toEqual([
       [15, 0, 0, true],
       [1, 0, 1, false],
@@ -113,16 +116,16 @@ describe("the adder's vocabulary", () => {
     ]);
   });
 
-  test("everything else is ??", () => {
+  test("every other character becomes ??", () => {
     expect(adder.encode("1 a😀")).toEqual([1, 17, 17, 17]);
     expectSpansToCover(adder, "1 a😀<EOS>2<BO");
   });
 
-  test("special tokens decode to nothing", () => {
+  test("special tokens decode to an empty text", () => {
     expect(adder.decode([15, 9, 7, 10, 8, 6, 13, 1, 8, 3, 14, 16])).toBe("97+86=183");
   });
 
-  test("an id outside the vocabulary is named", () => {
+  test("an id outside the vocabulary is named in the error", () => {
     expect(() => adder.token(18)).toThrow("Token id 18 is not in the vocabulary, which has ids 0 to 17.");
   });
 });
@@ -135,7 +138,7 @@ describe("files", () => {
     fixed: async () => adderTokenizer(),
   };
 
-  test.each(Object.entries(make))("a saved tokenizer is the same when it is loaded: %s", async (kind, create) => {
+  test.each(Object.entries(make))("a saved tokenizer is the same after loading: %s", async (kind, create) => {
     const dir = await mkdtemp(join(tmpdir(), "tokenizer-"));
     const tokenizer = await create();
     await saveTokenizer(tokenizer, dir);
@@ -147,7 +150,7 @@ describe("files", () => {
     await rm(dir, { recursive: true });
   });
 
-  // Hugging Face's JavaScript runtime has no WordLevel model; the words' file is checked against its Rust one by hand.
+  // Hugging Face's JavaScript runtime has no WordLevel model; the words' file was checked against the Rust one by hand.
   test.each(["characters", "bytePairs", "fixed"] as const)(
     "Hugging Face's runtime reads %s to the same ids and text",
     async (kind) => {
@@ -162,7 +165,7 @@ describe("files", () => {
     },
   );
 
-  test("what is not supported or damaged is named", () => {
+  test("errors name what is unsupported or invalid", () => {
     expect(() => parseTokenizer({ model: { type: "Unigram", vocab: { a: 0 } } }, {})).toThrow(
       "a model of type Unigram is not supported yet",
     );
@@ -182,12 +185,12 @@ describe("files", () => {
     { model: { type: "BPE", vocab: { a: 0 }, merges: 5 } },
     { model: { type: "BPE", vocab: { a: 0 }, merges: [5] } },
     { model: { type: "BPE", vocab: { a: 0 }, merges: [[1, 2]] } },
-  ])("a value of a wrong type is told in a sentence: %j", (wrong) => {
+  ])("a value of the wrong type is rejected in a sentence: %j", (wrong) => {
     const file = { model: { type: "BPE", vocab: { a: 0 }, merges: [] }, ...wrong };
-    expect(() => parseTokenizer(file, {})).toThrow(/^tokenizer\.json: .*; take the file from its source again\.$/);
+    expect(() => parseTokenizer(file, {})).toThrow(/^tokenizer\.json: .*\. Download the file again\.$/);
   });
 
-  test("a folder without a tokenizer says so", async () => {
+  test("a folder without a tokenizer is rejected", async () => {
     const dir = await mkdtemp(join(tmpdir(), "tokenizer-"));
     await expect(loadTokenizer(dir)).rejects.toThrow("has no tokenizer.json");
     await rm(dir, { recursive: true });
