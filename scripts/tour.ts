@@ -159,7 +159,7 @@ async function tourOfImports(workbench: Workbench, hub: HubServer, home: string)
   await workbench.screenshot(join(folder, "dark", "9-import-progress.png"));
   await progress.hover();
   await progress.getByRole("button", { name: "Cancel" }).click();
-  await workbench.notification("was stopped").waitFor();
+  await workbench.notification("was canceled").waitFor();
   await workbench.clearNotifications();
   hub.trouble = () => undefined;
 

@@ -234,7 +234,7 @@ test("when the engine has crashed for good, its restart brings the run back", as
   const typed = explorer.getByRole("textbox", { name: "Prompt" });
   await workbench.until("the engine to be given up", async () => {
     for (const engine of await engineProcesses(host)) process.kill(engine, "SIGKILL");
-    return appears(workbench.notification("was not started again"), 200);
+    return appears(workbench.notification("was not restarted"), 200);
   });
   await typed.fill("Tom was a clever frog.");
   await explorer.locator(".problem").filter({ hasText: "crashed" }).waitFor();

@@ -115,7 +115,7 @@ test("an import from a hub shows its progress, stops when it is canceled, and go
   await progress.filter({ hasText: /Downloading .* of \d/ }).waitFor();
   await progress.hover();
   await progress.getByRole("button", { name: "Cancel" }).click();
-  await workbench.notification("was stopped; what was downloaded is kept").waitFor();
+  await workbench.notification("was canceled. Import it again to resume").waitFor();
   await workbench.clearNotifications();
 
   hub.trouble = () => undefined;

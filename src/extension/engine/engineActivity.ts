@@ -1,26 +1,26 @@
-/** What the engine is doing right now, for the status item. Short work is not shown: it would only flicker. */
-
+/** Shorter work is not shown, because it would only flicker; in milliseconds. */
 const SHOW_AFTER = 250;
 
+/** What the engine is doing, for the status bar item. */
 export class EngineActivity {
   readonly #changed: () => void;
   #running = 0;
   #shown = false;
   #timer: NodeJS.Timeout | undefined;
 
-  /** The last thing that failed quietly, such as a completion; null after one has worked. */
+  /** The last error that no notification reported, as of a completion; null after a success. */
   problem: string | null = null;
 
   constructor(changed: () => void) {
     this.#changed = changed;
   }
 
-  /** Work that takes longer than a moment is going on. */
+  /** True during work that is not short. */
   get generating(): boolean {
     return this.#shown;
   }
 
-  /** Counts as generating until the promise settles. */
+  /** Counts as work until the promise settles. */
   async during<T>(work: Promise<T>): Promise<T> {
     this.#running++;
     this.#timer ??= setTimeout(() => this.#show(true), SHOW_AFTER);

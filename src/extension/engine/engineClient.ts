@@ -1,7 +1,7 @@
 /**
- * Owns the engine process: starts it at first need, restarts it after a crash, ends it with the window.
+ * Owns the engine process: starts it with the first call, restarts it after a crash, and ends it with the window.
  *
- * Knows nothing of VS Code, so that it is tested with real processes that are killed.
+ * Does not import `vscode`, so that tests can run and kill real processes.
  */
 
 import { type ChildProcess, fork } from "node:child_process";
@@ -21,21 +21,22 @@ import { l10n } from "../l10n";
 import { afterCrash, type Crash, explainExit } from "./supervision";
 
 export type EngineState =
-  /** Not needed yet. */
+  /** No call yet. */
   | { readonly kind: "idle" }
   | { readonly kind: "running" }
   | {
       readonly kind: "restarting";
-      readonly message: string /** From the GPU to the CPU. */;
+      readonly message: string;
+      /** True when the next engine uses the CPU instead of the GPU. */
       readonly fallsBack: boolean;
     }
-  /** Crashed too often, or could not be started; only `restart` brings it back. */
+  /** Crashed too often or failed to start. Only `restart` starts it again. */
   | { readonly kind: "stopped"; readonly message: string };
 
 export interface EngineOptions {
   /** The bundled worker. */
   readonly script: string;
-  /** A Node binary to use instead of this process's own. */
+  /** A Node.js binary to use instead of the binary of this process. */
   readonly runtime: () => string | undefined;
   readonly device: () => DeviceChoice;
   readonly log: { info(message: string): void; warn(message: string): void; error(message: string): void };
@@ -43,9 +44,10 @@ export interface EngineOptions {
   readonly onState?: (state: EngineState) => void;
 }
 
-/** How long a process may take to end when it is asked to. */
-const END_WITHIN = 1500;
-const KEEP_STDERR = 64 * 1024;
+/** Time for the process to exit before it is killed, in milliseconds. */
+const EXIT_TIMEOUT = 1500;
+/** Characters of output to keep for the log. */
+const MAX_OUTPUT = 64 * 1024;
 
 export class EngineClient {
   readonly #options: EngineOptions;
@@ -53,7 +55,7 @@ export class EngineClient {
   #engine: Running | undefined;
   #crashes: Crash[] = [];
   #restart: NodeJS.Timeout | undefined;
-  /** Set after a crash on the GPU; holds until the user restarts the engine. */
+  /** Set by a crash on the GPU until the user restarts the engine. */
   #fallback: DeviceChoice | undefined;
   #disposed = false;
 
@@ -65,17 +67,17 @@ export class EngineClient {
     return this.#state;
   }
 
-  /** The process, for tests and for the log. */
+  /** The process id, for tests. */
   get pid(): number | undefined {
     return this.#engine?.child.pid;
   }
 
-  /** The device the engine is told to use. */
+  /** The device setting that applies, after any fallback. */
   get deviceChoice(): DeviceChoice {
     return this.#fallback ?? this.#options.device();
   }
 
-  /** Asks the engine, starting it if it is not running. Rejects with one sentence when it ends meanwhile. */
+  /** Calls the engine and starts it if needed. Rejects with one sentence if it exits meanwhile. */
   call<M extends keyof EngineApi & string>(
     method: M,
     params: Params<EngineApi, M>,
@@ -86,17 +88,17 @@ export class EngineClient {
     return (this.#engine ?? this.#start()).client.call(method, params, options);
   }
 
-  /** The device that the running engine was seen using last. */
+  /** The device that the running engine last reported. */
   get device(): Device | null {
     return this.#engine?.device ?? null;
   }
 
-  /** The engine was seen using this device: remembered in case it crashes. */
+  /** Remembers the device that the engine reported, in case it crashes. */
   noteDevice(device: Device): void {
     if (this.#engine) this.#engine.device = device;
   }
 
-  /** Ends the process if there is one and starts another, forgetting earlier crashes. */
+  /** Starts a new process after ending the current one, if any. Earlier crashes no longer count. */
   async restart(): Promise<void> {
     clearTimeout(this.#restart);
     await this.#end(l10n.t("The engine is being restarted."));
@@ -126,7 +128,7 @@ export class EngineClient {
     });
     const client = connect<EngineApi>({
       post: (message: Message) => {
-        // A failed send is followed by "exit", which rejects what is pending.
+        // "exit" follows a failed send and rejects the pending calls.
         if (child.connected) child.send(message, () => {});
       },
       onMessage: (listener) => {
@@ -135,14 +137,14 @@ export class EngineClient {
         });
       },
     });
-    const engine: Running = { child, client, choice, device: null, stderr: "", execPath, ending: false };
+    const engine: Running = { child, client, choice, device: null, output: "", execPath, ending: false };
     this.#engine = engine;
 
-    const keep = (chunk: string) => {
-      engine.stderr = (engine.stderr + chunk).slice(-KEEP_STDERR);
+    const keepOutput = (chunk: string) => {
+      engine.output = (engine.output + chunk).slice(-MAX_OUTPUT);
     };
-    child.stderr?.setEncoding("utf8").on("data", keep);
-    child.stdout?.setEncoding("utf8").on("data", keep);
+    child.stderr?.setEncoding("utf8").on("data", keepOutput);
+    child.stdout?.setEncoding("utf8").on("data", keepOutput);
     child.once("error", (error) => this.#failedToStart(engine, error));
     child.once("exit", (code, signal) => this.#exited(engine, code, signal));
 
@@ -152,9 +154,9 @@ export class EngineClient {
   }
 
   #failedToStart(engine: Running, error: Error): void {
-    // "error" also follows a failed kill or send; only a process that never was is a failed start.
+    // "error" also follows a failed kill or send. Without a process id, the start failed.
     if (engine.child.pid !== undefined) return;
-    const message = l10n.t("The engine could not be started with {0}: {1}", engine.execPath, error.message);
+    const message = l10n.t("Could not start the engine with {0}: {1}", engine.execPath, error.message);
     this.#options.log.error(message);
     engine.client.close(message);
     if (this.#engine === engine) this.#engine = undefined;
@@ -176,10 +178,10 @@ export class EngineClient {
       ownRuntime: engine.execPath !== process.execPath,
     };
     this.#crashes.push(crash);
-    const how = explainExit(crash);
-    this.#options.log.error(`engine ${engine.child.pid} exited: code ${code}, signal ${signal}. ${how}`);
-    if (engine.stderr) this.#options.log.error(`the engine's last output:\n${engine.stderr}`);
-    engine.client.close(how);
+    const reason = explainExit(crash);
+    this.#options.log.error(`engine ${engine.child.pid} exited: code ${code}, signal ${signal}. ${reason}`);
+    if (engine.output) this.#options.log.error(`last output of the engine:\n${engine.output}`);
+    engine.client.close(reason);
 
     const verdict = afterCrash(this.#crashes);
     if (verdict.kind === "giveUp") {
@@ -203,12 +205,12 @@ export class EngineClient {
     const { child } = engine;
     if (child.exitCode !== null || child.signalCode !== null) return;
     await new Promise<void>((resolve) => {
-      const kill = setTimeout(() => child.kill("SIGKILL"), END_WITHIN);
+      const kill = setTimeout(() => child.kill("SIGKILL"), EXIT_TIMEOUT);
       child.once("exit", () => {
         clearTimeout(kill);
         resolve();
       });
-      // The worker ends when its channel closes, after it has let go of what it was writing.
+      // The worker exits when its channel closes, after it has closed the files that it was writing.
       if (child.connected) child.disconnect();
       else child.kill("SIGKILL");
     });
@@ -226,16 +228,15 @@ interface Running {
   readonly choice: DeviceChoice;
   readonly execPath: string;
   device: Device | null;
-  stderr: string;
-  /** It was asked to end, so that its end is not a crash. */
+  output: string;
+  /** True once the process was told to exit, which then is not a crash. */
   ending: boolean;
 }
 
-/** The engine's environment, in one place. */
 function engineEnvironment(device: DeviceChoice): NodeJS.ProcessEnv {
   return {
     ...process.env,
-    // The editor's own binary is Electron, which behaves as Node with this; a real Node ignores it.
+    // Makes the editor's Electron binary behave as Node.js. A real Node.js ignores it.
     ELECTRON_RUN_AS_NODE: "1",
     DECODER_LAB_DEVICE: device,
     DECODER_LAB_PARENT: String(process.pid),

@@ -3,7 +3,7 @@ import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import { statusText } from "./statusText";
 
-/** The one item in the status bar. Reports come many times a second; it is drawn a few times. */
+/** The main item in the status bar. Updates arrive often, so it is drawn at most every 100 ms. */
 export class StatusItem implements vscode.Disposable {
   readonly #item = vscode.window.createStatusBarItem("decoderLab.status", vscode.StatusBarAlignment.Right, 100);
   readonly #lab: LabServices;

@@ -1,5 +1,3 @@
-/** What the status bar item says: pure. */
-
 import type { DeviceChoice } from "../../protocol/engineApi";
 import type { RunState } from "../../protocol/webviewApi";
 import { deviceName, duration, grouped } from "../format";
@@ -8,7 +6,7 @@ import type { EngineState } from "./engineClient";
 
 export interface Status {
   readonly model: string | null;
-  /** Seen in use, or as it is set. */
+  /** The device in use or, before the first use, the setting. */
   readonly device: DeviceChoice;
   readonly engine: EngineState;
   readonly run: {
@@ -29,18 +27,18 @@ export interface StatusText {
   readonly failed: boolean;
 }
 
+/** The text and tooltip of the status bar item. */
 export function statusText(status: Status): StatusText {
   const { model, engine, run, generating, problem } = status;
-  const device = status.device === "auto" ? l10n.t("device chosen at first use") : deviceName(status.device);
-  const about = [model ? l10n.t("Model: {0}", model) : l10n.t("No model yet"), l10n.t("Device: {0}", device)];
-  const trouble = problem ? [problem] : [];
+  const device = status.device === "auto" ? l10n.t("chosen at first use") : deviceName(status.device);
+  const details = [model ? l10n.t("Model: {0}", model) : l10n.t("No models yet"), l10n.t("Device: {0}", device)];
   const name = model ?? "Decoder Lab";
 
   if (engine.kind === "stopped") {
-    return { text: `$(error) ${l10n.t("Engine stopped")}`, tooltip: [engine.message, ...about], failed: true };
+    return { text: `$(error) ${l10n.t("Engine stopped")}`, tooltip: [engine.message, ...details], failed: true };
   }
   if (engine.kind === "restarting") {
-    return { text: `$(sync~spin) ${l10n.t("Restarting")}`, tooltip: [engine.message, ...about], failed: false };
+    return { text: `$(sync~spin) ${l10n.t("Restarting")}`, tooltip: [engine.message, ...details], failed: false };
   }
   if (run && (run.state.phase === "running" || run.state.phase === "paused")) {
     const share = run.steps ? ` ${Math.floor((100 * run.step) / run.steps)} %` : "";
@@ -48,18 +46,18 @@ export function statusText(status: Status): StatusText {
     const label = paused ? l10n.t("Paused") : l10n.t("Training");
     return {
       text: `${paused ? "$(debug-pause)" : "$(loading~spin)"} ${label}${share}`,
-      tooltip: [`${run.name}: ${progressLine(run.step, run.steps, run.loss, run.state.secondsLeft)}`, ...about],
+      tooltip: [`${run.name}: ${progressLine(run.step, run.steps, run.loss, run.state.secondsLeft)}`, ...details],
       failed: false,
     };
   }
   if (run && (run.state.phase === "preparing" || run.state.phase === "stopping")) {
     const label = run.state.phase === "preparing" ? l10n.t("Preparing") : l10n.t("Stopping");
-    return { text: `$(loading~spin) ${label}`, tooltip: [run.state.message ?? run.name, ...about], failed: false };
+    return { text: `$(loading~spin) ${label}`, tooltip: [run.state.message ?? run.name, ...details], failed: false };
   }
-  if (generating) return { text: `$(loading~spin) ${name}`, tooltip: [l10n.t("Working"), ...about], failed: false };
+  if (generating) return { text: `$(loading~spin) ${name}`, tooltip: [l10n.t("Working"), ...details], failed: false };
   const icon = problem ? "$(warning)" : "$(circuit-board)";
-  const doing = engine.kind === "idle" ? l10n.t("The engine starts when it is needed.") : l10n.t("Idle");
-  return { text: `${icon} ${name}`, tooltip: [...trouble, doing, ...about], failed: false };
+  const activity = engine.kind === "idle" ? l10n.t("The engine starts when needed.") : l10n.t("Idle");
+  return { text: `${icon} ${name}`, tooltip: [...(problem ? [problem] : []), activity, ...details], failed: false };
 }
 
 /** `step 120 of 2,000, loss 2.310, 1 min left` */

@@ -1,22 +1,22 @@
 /**
- * What to do when the engine process ends by itself: pure, so that every case is a test.
+ * Decides what to do after the engine process has crashed.
  *
- * As language clients do it: up to 4 restarts, and the 5th crash within 3 minutes stops. Older crashes are forgotten.
+ * The rule of VS Code's language clients: up to 4 restarts, but none after the 5th crash within 3 minutes.
  */
 
 import type { Device, DeviceChoice } from "../../protocol/engineApi";
 import { l10n } from "../l10n";
 
 export interface Crash {
-  /** Milliseconds on any clock that only goes forward. */
+  /** Time in milliseconds on a monotonic clock. */
   readonly at: number;
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** What the engine was told to use. */
+  /** The requested device. */
   readonly choice: DeviceChoice;
-  /** What it was seen using, if it had come that far. */
+  /** The device that the engine reported, if it got that far. */
   readonly device: Device | null;
-  /** The setting `decoderLab.engine.runtime` was in use. */
+  /** True if the setting `decoderLab.engine.runtime` was used. */
   readonly ownRuntime: boolean;
 }
 
@@ -28,7 +28,7 @@ const WINDOW = 3 * 60_000;
 const MAX_CRASHES = 5;
 const DELAYS = [50, 150, 400, 1000];
 
-/** Decides after the last of `crashes`, which are in order. */
+/** The verdict after the last of `crashes`, which are in the order of time. */
 export function afterCrash(crashes: readonly Crash[]): Verdict {
   const last = crashes.at(-1);
   if (!last) throw new Error("afterCrash: there must be a crash");
@@ -39,7 +39,7 @@ export function afterCrash(crashes: readonly Crash[]): Verdict {
     return {
       kind: "giveUp",
       message: l10n.t(
-        "The engine crashed {0} times in the last 3 minutes and was not started again. {1}",
+        "The engine crashed {0} times in the last 3 minutes and was not restarted. {1}",
         recent.length,
         why,
       ),
@@ -50,24 +50,24 @@ export function afterCrash(crashes: readonly Crash[]): Verdict {
     kind: "restart",
     delay: DELAYS[recent.length - 1] ?? 1000,
     choice: fallBack ? "cpu" : last.choice,
-    message: fallBack ? `${why} ${l10n.t("It was using the GPU, so it starts again on the CPU.")}` : why,
+    message: fallBack ? `${why} ${l10n.t("It was using the GPU and has been restarted on the CPU.")}` : why,
   };
 }
 
-/** A driver's fault ends a process by a signal of its own or by an exit code; SIGKILL and SIGTERM come from outside. */
+/** A faulty driver ends a process with another signal or an exit code; SIGKILL and SIGTERM come from outside. */
 function mayBeTheGpu({ choice, device, signal }: Crash): boolean {
   if (signal === "SIGKILL" || signal === "SIGTERM") return false;
   return device === "webgpu" || (device === null && choice === "webgpu");
 }
 
 const NATIVE_FAULTS: readonly (NodeJS.Signals | null)[] = ["SIGTRAP", "SIGABRT", "SIGSEGV", "SIGBUS", "SIGILL"];
-/** Windows has no signals: access violation, stack overflow, heap corruption, abort. */
+/** Exit codes on Windows, which has no signals: access violation, stack overflow, heap corruption, abort. */
 const WINDOWS_FAULTS = [0xc0000005, 0xc00000fd, 0xc0000374, 0xc0000409];
 
-/** One sentence or two: how the process ended and what may help. */
+/** Says in one or two sentences how the process ended and what may help. */
 export function explainExit({ code, signal, ownRuntime }: Pick<Crash, "code" | "signal" | "ownRuntime">): string {
   if (signal === "SIGKILL") {
-    return l10n.t("The engine was killed from outside, perhaps because the machine is out of memory.");
+    return l10n.t("The engine was killed, perhaps because the machine ran out of memory.");
   }
   const native = NATIVE_FAULTS.includes(signal) || (code !== null && WINDOWS_FAULTS.includes(code >>> 0));
   if (native) {
@@ -77,6 +77,6 @@ export function explainExit({ code, signal, ownRuntime }: Pick<Crash, "code" | "
       : l10n.t("If it happens again, set a Node.js binary in the setting decoderLab.engine.runtime.");
     return `${how} ${remedy}`;
   }
-  if (signal) return l10n.t("The engine was ended by {0}.", signal);
-  return l10n.t("The engine ended by itself with exit code {0}.", code ?? "?");
+  if (signal) return l10n.t("The engine was terminated by {0}.", signal);
+  return l10n.t("The engine exited unexpectedly (code {0}).", code ?? "?");
 }

@@ -1,5 +1,3 @@
-/** "Import Model": asks which model and in which precision, brings it with its progress in a notification, and activates it. */
-
 import * as vscode from "vscode";
 import type { FoundModel, ImportParams, ModelInfo } from "../../protocol/engineApi";
 import { isCanceled, RemoteError } from "../../protocol/rpc";
@@ -19,12 +17,13 @@ import {
 } from "./importChoices";
 import { progressText, shareDone } from "./importProgress";
 
+/** Asks for a model and a precision, imports the model with progress in a notification, and activates it. */
 export function importModel(lab: LabServices) {
   return async (): Promise<void> => {
     const source = await pickSource(lab);
     if (!source) return;
     const precision = source.isQuantized ? { quantize: undefined } : await pickPrecision(source);
-    if (precision) await bring(lab, source, precision.quantize);
+    if (precision) await runImport(lab, source, precision.quantize);
   };
 }
 
@@ -32,18 +31,20 @@ export const setHubToken = (lab: LabServices) => async (): Promise<void> => {
   await askForToken(lab);
 };
 
-/** False when it was dismissed. */
+/** Returns false when dismissed. */
 async function askForToken({ hub }: LabServices): Promise<boolean> {
   const token = await vscode.window.showInputBox({
     title: l10n.t("Hugging Face Token"),
     prompt: l10n.t(
-      "For gated and private models. It is kept in the editor’s secret storage; nothing typed removes it.",
+      "Needed for gated and private models. Stored in the editor’s secret storage; leave empty to remove it.",
     ),
     placeHolder: "hf_…",
     password: true,
     ignoreFocusOut: true,
     validateInput: (text) =>
-      /^[\x21-\x7e]*$/.test(text.trim()) ? undefined : l10n.t("A token has letters and digits only; copy it again."),
+      /^[\x21-\x7e]*$/.test(text.trim())
+        ? undefined
+        : l10n.t("That does not look like a Hugging Face token. Copy it again from your account settings."),
   });
   if (token === undefined) return false;
   await hub.setToken(token.trim());
@@ -51,17 +52,17 @@ async function askForToken({ hub }: LabServices): Promise<boolean> {
 }
 
 interface SourceItem extends vscode.QuickPickItem {
-  /** Undefined when it was dismissed; an item without it only tells something. */
+  /** Missing for items that only show a message. Returns undefined when dismissed. */
   readonly choose?: () => Promise<ImportSource | undefined>;
 }
 
-/** The search waits until typing rests for so long. */
-const REST = 300;
+/** Delay after typing before the search starts, in milliseconds. */
+const SEARCH_DELAY = 300;
 
 async function pickSource(lab: LabServices): Promise<ImportSource | undefined> {
   const pick = vscode.window.createQuickPick<SourceItem>();
-  pick.title = l10n.t("Import Model: which one?");
-  pick.placeholder = l10n.t("Search Hugging Face, or type a model such as facebook/opt-125m");
+  pick.title = l10n.t("Import Model: Choose a Model");
+  pick.placeholder = l10n.t("Search Hugging Face, or enter a name such as facebook/opt-125m");
   const { offline } = await lab.hub.access();
   let timer: NodeJS.Timeout | undefined;
   let searching: AbortController | undefined;
@@ -89,7 +90,7 @@ async function pickSource(lab: LabServices): Promise<ImportSource | undefined> {
     forget();
     const query = value.trim();
     if (offline || query === "") found = [];
-    else timer = setTimeout(() => void search(query), REST);
+    else timer = setTimeout(() => void search(query), SEARCH_DELAY);
     show();
   });
 
@@ -107,7 +108,7 @@ async function pickSource(lab: LabServices): Promise<ImportSource | undefined> {
   return chosen?.choose?.();
 }
 
-/** A name that was typed in full needs no search. */
+/** A full name can be imported without a search. */
 function typedItems(text: string, found: readonly SourceItem[]): SourceItem[] {
   const name = typedModel(text);
   if (name === null || found.some(({ label }) => label === name)) return [];
@@ -119,7 +120,7 @@ async function searchItems({ engine, hub }: LabServices, query: string, signal: 
   try {
     const found = await engine.call("searchHub", { query, access: await hub.access() }, { signal });
     if (found.length > 0) return found.map(foundItem);
-    return [{ label: l10n.t("No model that can be imported has “{0}” in its name.", query), alwaysShow: true }];
+    return [{ label: l10n.t("No supported model has “{0}” in its name.", query), alwaysShow: true }];
   } catch (error) {
     return [{ label: `$(warning) ${errorText(error)}`, alwaysShow: true }];
   }
@@ -133,10 +134,10 @@ const foundItem = (found: FoundModel): SourceItem => ({
 });
 
 const localItems = ({ engine }: LabServices): SourceItem[] => [
-  { label: l10n.t("On this machine"), kind: vscode.QuickPickItemKind.Separator },
+  { label: l10n.t("Local"), kind: vscode.QuickPickItemKind.Separator },
   {
     label: `$(folder) ${l10n.t("Choose a folder…")}`,
-    description: l10n.t("config.json, weights and a tokenizer"),
+    description: l10n.t("config.json, weights, and a tokenizer"),
     alwaysShow: true,
     choose: async () => {
       const dir = await chooseOnDisk({ canSelectFolders: true, canSelectFiles: false });
@@ -155,27 +156,27 @@ const localItems = ({ engine }: LabServices): SourceItem[] => [
 
 async function chooseOnDisk(options: vscode.OpenDialogOptions): Promise<string | undefined> {
   const uris = await vscode.window.showOpenDialog({
-    title: l10n.t("The model to import"),
+    title: l10n.t("Import Model"),
     openLabel: l10n.t("Import"),
     ...options,
   });
   const uri = uris?.[0];
   if (uri && uri.scheme !== "file")
-    throw new Error(l10n.t("This is not on a disk of the machine that runs the engine."));
+    throw new Error(l10n.t("This file is not on the machine that runs the engine. Choose a local one."));
   return uri?.fsPath;
 }
 
 const pickPrecision = (source: ImportSource) =>
   vscode.window.showQuickPick(precisions(source), {
-    title: l10n.t("Import {0}: in which precision?", source.name),
-    placeHolder: l10n.t("How its weights are kept"),
+    title: l10n.t("Import {0}: Choose a Precision", source.name),
+    placeHolder: l10n.t("Precision of the weights"),
   });
 
-/** Imports, and once more with another token where that is what was missing. */
-async function bring(lab: LabServices, source: ImportSource, quantize: ImportParams["quantize"]): Promise<void> {
+/** Imports a model, and tries again if the user provides a missing token. */
+async function runImport(lab: LabServices, source: ImportSource, quantize: ImportParams["quantize"]): Promise<void> {
   await lab.models.refresh();
-  const place = lab.models.reserve(importedName(source.name, quantize));
-  const { name, dir } = place;
+  const reservation = lab.models.reserve(importedName(source.name, quantize));
+  const { name, dir } = reservation;
   try {
     const params = { source: source.source, out: dir, quantize, access: await lab.hub.access() };
     const info = await withProgress(lab, name, params);
@@ -183,20 +184,20 @@ async function bring(lab: LabServices, source: ImportSource, quantize: ImportPar
     await lab.models.activate(dir);
     void offerNext(name, info);
   } catch (error) {
-    lab.models.release(place);
-    if (isCanceled(error)) return tellStopped(source);
+    lab.models.release(reservation);
+    if (isCanceled(error)) return notifyOfCancellation(source);
     if (!source.isRemote || !wantsToken(error)) throw error;
     lab.log.error(`import: ${errorTextForLog(error)}`);
-    const setToken = l10n.t("Set Access Token");
+    const setToken = l10n.t("Set Token");
     const chosen = await vscode.window.showErrorMessage(error.message, setToken);
-    if (chosen === setToken && (await askForToken(lab))) await bring(lab, source, quantize);
+    if (chosen === setToken && (await askForToken(lab))) await runImport(lab, source, quantize);
   }
 }
 
 function withProgress({ engine }: LabServices, name: string, params: ImportParams): Promise<ModelInfo> {
   const location = vscode.ProgressLocation.Notification;
   const options = { location, title: l10n.t("Importing {0}", name), cancellable: true };
-  // The progress is over when the import is: the answer is a promise of its own.
+  // Converts the Thenable of VS Code to a promise.
   return Promise.resolve(
     vscode.window.withProgress(options, async (progress, token) => {
       const abort = new AbortController();
@@ -218,25 +219,22 @@ function withProgress({ engine }: LabServices, name: string, params: ImportParam
   );
 }
 
-/** A hub that has not been given a token says of private models that they are not there. */
+/** Without a token, Hugging Face reports private models as not found. */
 const wantsToken = (error: unknown): error is RemoteError =>
   error instanceof RemoteError && (error.code === "hubAccess" || error.code === "notFound");
 
-function tellStopped({ name, isRemote }: ImportSource): void {
+function notifyOfCancellation({ name, isRemote }: ImportSource): void {
   void vscode.window.showInformationMessage(
     isRemote
-      ? l10n.t(
-          "The import of {0} was stopped; what was downloaded is kept, and importing it again goes on from there.",
-          name,
-        )
-      : l10n.t("The import of {0} was stopped; nothing of it was kept.", name),
+      ? l10n.t("The import of {0} was canceled. Import it again to resume the download.", name)
+      : l10n.t("The import of {0} was canceled.", name),
   );
 }
 
 async function offerNext(name: string, { parameters, bytes: size }: ModelInfo): Promise<void> {
   const inspect = l10n.t("Inspect");
   const message = l10n.t(
-    "“{0}” is imported and active ({1} parameters, {2}): inspect a line, point at a word, or type to have it completed.",
+    "“{0}” is imported and active ({1} parameters, {2}). Inspect a line, hover a word, or type to get completions.",
     name,
     count(parameters),
     bytes(size),

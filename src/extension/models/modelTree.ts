@@ -140,7 +140,7 @@ function tooltip(model: Model, active: boolean, training: boolean): vscode.Markd
 
 function moduleItem({ kind, id, label, description, tooltip, children }: ModuleNode): vscode.TreeItem {
   const { Collapsed, Expanded, None } = vscode.TreeItemCollapsibleState;
-  // The root has a single child level to show, the class of the model.
+  // The class is the only child of a model, so it starts expanded.
   const state = children.length === 0 ? None : id.endsWith("#") ? Expanded : Collapsed;
   const item = new vscode.TreeItem(label, state);
   item.id = id;

@@ -14,7 +14,7 @@ let client: EngineClient;
 let states: EngineState[];
 let log: string[];
 
-/** The real src/worker/main.ts, around the service in processes/engine.ts. */
+/** Bundles the real src/worker/main.ts with the service in processes/engine.ts. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "decoder-lab-"));
   script = join(folder, "engine.mjs");
@@ -65,7 +65,7 @@ function start({
   return client;
 }
 
-const ask = (prompt: string, signal?: AbortSignal) =>
+const request = (prompt: string, signal?: AbortSignal) =>
   client.call("generate", { dir: "", prompt, maxNewTokens: 1 }, { signal }).then((result) => result.text);
 
 async function until(condition: () => boolean, within = 5000) {
@@ -87,80 +87,80 @@ function alive(pid: number): boolean {
 }
 
 describe("the engine process", () => {
-  test("starts at the first call, not before", async () => {
+  test("starts with the first call", async () => {
     start();
     expect(client.pid).toBeUndefined();
-    expect(await ask("hello")).toBe("hello");
+    expect(await request("hello")).toBe("hello");
     expect(client.pid).toBeGreaterThan(0);
   });
 
-  test("killed in the middle of work: the work is rejected with a sentence, and it is back within 2 s", async () => {
+  test("rejects its calls with a sentence and is back within 2 s after a kill", async () => {
     start();
-    await ask("hello");
+    await request("hello");
     const first = client.pid as number;
-    const work = ask("sleep").catch((error: unknown) => error);
+    const work = request("sleep").catch((error: unknown) => error);
     process.kill(first, "SIGKILL");
     expect(await work).toMatchObject({
       code: "gone",
-      message: "The engine was killed from outside, perhaps because the machine is out of memory.",
+      message: "The engine was killed, perhaps because the machine ran out of memory.",
     });
     expect(await until(() => client.pid !== undefined && client.pid !== first)).toBeLessThan(2000);
-    expect(await ask("again")).toBe("again");
+    expect(await request("again")).toBe("again");
     expect(states.map((state) => state.kind)).toEqual(["running", "restarting", "running"]);
   });
 
-  test("called while it is being restarted, answers from the new process", async () => {
+  test("answers calls during a restart from the new process", async () => {
     start();
-    await ask("exit").catch(() => {});
-    expect(await ask("hello")).toBe("hello");
+    await request("exit").catch(() => {});
+    expect(await request("hello")).toBe("hello");
   });
 
-  test("leaves its exit code and last words in the log", async () => {
+  test("leaves its exit code and last output in the log", async () => {
     start();
-    await ask("exit").catch(() => {});
+    await request("exit").catch(() => {});
     expect(log.join("\n")).toMatch(/code 7, signal null.*last words/s);
   });
 
-  test("after the 5th crash stays down and every call says why, until it is restarted", async () => {
+  test("stays down after the 5th crash until the user restarts it", async () => {
     start();
     for (let n = 1; n <= 5; n++) {
-      const error = await ask("exit").catch((e: unknown) => e);
+      const error = await request("exit").catch((e: unknown) => e);
       expect(error).toMatchObject({ code: "gone" });
     }
     expect(client.state.kind).toBe("stopped");
-    await expect(ask("hello")).rejects.toThrow("crashed 5 times in the last 3 minutes");
+    await expect(request("hello")).rejects.toThrow("crashed 5 times in the last 3 minutes");
     await client.restart();
-    expect(await ask("hello")).toBe("hello");
+    expect(await request("hello")).toBe("hello");
   }, 20_000);
 
-  test("that crashed natively on WebGPU comes back on the CPU", async () => {
+  test("comes back on the CPU after a native crash on WebGPU", async () => {
     start({ device: "webgpu" });
-    expect(await ask("device")).toBe("webgpu");
+    expect(await request("device")).toBe("webgpu");
     client.noteDevice("webgpu");
-    await ask("abort").catch(() => {});
-    expect(await ask("device")).toBe("cpu");
+    await request("abort").catch(() => {});
+    expect(await request("device")).toBe("cpu");
     expect(client.deviceChoice).toBe("cpu");
   });
 
-  test("canceled by the signal, ends the work", async () => {
+  test("ends canceled work", async () => {
     start();
     const abort = new AbortController();
-    const work = ask("sleep", abort.signal);
+    const work = request("sleep", abort.signal);
     setTimeout(() => abort.abort(), 50);
     expect(await work).toBe("canceled");
   });
 
-  test("with a runtime that does not exist, says so and does not try again", async () => {
+  test("reports a missing runtime and does not retry", async () => {
     start({ runtime: "/nowhere/node" });
-    await expect(ask("hello")).rejects.toThrow("could not be started with /nowhere/node");
+    await expect(request("hello")).rejects.toThrow("Could not start the engine with /nowhere/node");
     expect(client.state.kind).toBe("stopped");
   });
 });
 
-describe("no process is left", () => {
-  test("after dispose, which takes less than 2 s", async () => {
+describe("no process remains", () => {
+  test("after dispose, within 2 s", async () => {
     start();
-    await ask("hello");
+    await request("hello");
     const pid = client.pid as number;
     const before = performance.now();
     await client.dispose();
@@ -169,11 +169,11 @@ describe("no process is left", () => {
     expect(states.at(-1)?.kind).toBe("running");
   });
 
-  test("after dispose, even one that is stuck in native code", async () => {
+  test("after dispose while the process is stuck in native code", async () => {
     start();
-    await ask("hello");
+    await request("hello");
     const pid = client.pid as number;
-    ask("busy").catch(() => {});
+    request("busy").catch(() => {});
     await new Promise((r) => setTimeout(r, 50));
     const before = performance.now();
     await client.dispose();
@@ -181,7 +181,7 @@ describe("no process is left", () => {
     expect(alive(pid)).toBe(false);
   });
 
-  test("after the editor itself was killed", async () => {
+  test("after the editor is killed", async () => {
     start();
     const parent = spawn(
       process.execPath,

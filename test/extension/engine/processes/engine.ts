@@ -1,7 +1,6 @@
 /**
- * A real engine process with a small service: the shell of src/worker around handlers whose behavior the test asks for.
- *
- * generate "prompt": answers it back; "sleep" waits to be canceled; "abort" and "exit" end the process.
+ * A small service for src/worker in place of the engine's. The prompt of `generate` decides what happens:
+ * "sleep" waits for the cancellation, "busy" blocks, "abort" and "exit" end the process, others are returned.
  */
 
 import type { GenerateResult } from "../../../../src/protocol/engineApi";
@@ -19,7 +18,7 @@ export function engineService() {
       }
       if (prompt === "device") return result(process.env.DECODER_LAB_DEVICE ?? "");
       if (prompt === "busy") {
-        // A native call that does not come back.
+        // Like a native call that never returns.
         for (;;);
       }
       if (prompt !== "sleep") return result(prompt);
