@@ -72,6 +72,7 @@ export async function build({ outdir = inRoot("dist"), release = false } = {}): 
 }
 
 async function watch(): Promise<void> {
+  await build();
   for (const options of bundles(inRoot("dist"), false)) {
     await (await context({ ...options, logLevel: "info" })).watch();
   }

@@ -121,7 +121,8 @@ export class EngineClient {
     const choice = this.deviceChoice;
     const child = fork(script, [], {
       execPath,
-      execArgv: [],
+      // For debugging: the port for `node --inspect`, as .vscode/launch.json sets it.
+      execArgv: process.env.DECODER_LAB_INSPECT ? [`--inspect=${process.env.DECODER_LAB_INSPECT}`] : [],
       serialization: "advanced",
       env: engineEnvironment(choice),
       stdio: ["ignore", "pipe", "pipe", "ipc"],

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { build } from "esbuild";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { EngineClient, type EngineState } from "../../../src/extension/engine/engineClient";
 import type { DeviceChoice } from "../../../src/protocol/engineApi";
 
@@ -119,6 +119,14 @@ describe("the engine process", () => {
     start();
     await request("exit").catch(() => {});
     expect(log.join("\n")).toMatch(/code 7, signal null.*last words/s);
+  });
+
+  test("listens for a debugger on the port in DECODER_LAB_INSPECT", async () => {
+    vi.stubEnv("DECODER_LAB_INSPECT", "0");
+    start();
+    await request("exit").catch(() => {});
+    vi.unstubAllEnvs();
+    expect(log.join("\n")).toContain("Debugger listening on ws://127.0.0.1:");
   });
 
   test("stays down after the 5th crash until the user restarts it", async () => {
