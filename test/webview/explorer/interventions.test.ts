@@ -1,26 +1,25 @@
 import { expect, test } from "vitest";
+import type { TraceInfo } from "../../../src/protocol/engineApi";
 import type { Attribution, Intervention, Part } from "../../../src/protocol/traceApi";
 import { partText } from "../../../webview/explorer/interventionChips";
+import { attributedRows, attributionTable } from "../../../webview/explorer/interventions/attributedRows";
 import {
-  attributedRows,
-  attributionTable,
   factorOf,
   nextFactor,
-  partGrid,
-  type Stack,
-  stacksOf,
-  sweepOf,
-  sweepTable,
+  patchesFrom,
   withFactor,
   withPatch,
-} from "../../../webview/explorer/interventions/layout";
+} from "../../../webview/explorer/interventions/changes";
+import { partGrid, type Stack, stacksOf } from "../../../webview/explorer/interventions/parts";
+import { alignTexts, kindsOf, patchOf, stackOf } from "../../../webview/explorer/interventions/patchState";
+import { sweepOf, sweepTable } from "../../../webview/explorer/interventions/sweepPlan";
 import { tinyTranslation } from "../tinyTranslation";
 
 const HEADS = 4;
 const decoder: Stack = { stack: undefined, layers: 2, heads: HEADS, crosses: false };
 
-test("a layer's parts are its heads, and then its attention, MLP and whole", () => {
-  const { rows, columns, at, placeOf } = partGrid([decoder]);
+test("a layer's parts are its heads, its attention, its MLP and the whole layer", () => {
+  const { rows, columns, at, cellOf } = partGrid([decoder]);
   expect(rows).toEqual(["layer 0", "layer 1"]);
   expect(columns).toEqual(["0", "1", "2", "3", "attn", "MLP", "layer"]);
   expect([3, 4, 5, 6].map((col) => at(1, col))).toEqual([
@@ -29,26 +28,26 @@ test("a layer's parts are its heads, and then its attention, MLP and whole", () 
     { kind: "mlp", layer: 1 },
     { kind: "layer", layer: 1 },
   ]);
-  expect(placeOf({ kind: "mlp", layer: 1 })).toEqual({ row: 1, col: 5 });
+  expect(cellOf({ kind: "mlp", layer: 1 })).toEqual({ row: 1, col: 5 });
 });
 
-test("a translator's parts are of its encoder and of its decoder, which alone attends to the source", () => {
+test("a translator has parts in encoder and decoder, and cross-attention only in the decoder", () => {
   const stacks = stacksOf(tinyTranslation("the cat", "le").info);
   const crossing = { stack: "decoder", layers: 3, heads: 4, crosses: true };
   expect(stacks).toEqual([{ ...crossing, stack: "encoder", crosses: false }, crossing]);
-  const { rows, columns, at, placeOf } = partGrid(stacks);
+  const { rows, columns, at, cellOf } = partGrid(stacks);
   expect(rows.slice(2, 4)).toEqual(["encoder 2", "decoder 0"]);
   expect(columns.slice(3, 10)).toEqual(["self 3", "cross 0", "cross 1", "cross 2", "cross 3", "attn", "cross"]);
   const part = { kind: "crossHead", stack: "decoder", layer: 0, head: 1 } as const;
   expect([at(3, 5), at(2, 5), at(2, 10)]).toEqual([part, null, { kind: "mlp", stack: "encoder", layer: 2 }]);
-  expect(placeOf(part)).toEqual({ row: 3, col: 5 });
+  expect(cellOf(part)).toEqual({ row: 3, col: 5 });
   expect([part, { ...part, kind: "cross" } as const].map(partText)).toEqual([
     "decoder layer 0, cross-attention head 1",
     "decoder layer 0 cross-attention",
   ]);
 });
 
-test("a part has one factor, and none where it is as it was", () => {
+test("a part has one factor, and none if it is unchanged", () => {
   const head: Part = { kind: "head", layer: 1, head: 2 };
   const mlp: Part = { kind: "mlp", layer: 1 };
   const list = withFactor(withFactor(withFactor([], head, 0), mlp, 2), head, 0.5);
@@ -58,19 +57,20 @@ test("a part has one factor, and none where it is as it was", () => {
   expect([1, 0, 2, 0.5].map(nextFactor)).toEqual([0, 2, 1, 1]);
 });
 
-test("what is copied to a place takes the place of what was copied there before", () => {
+test("a patch replaces an earlier one of the same value and position", () => {
   const value = { kind: "residPost", layer: 1 } as const;
   const first = { kind: "patch", value, position: 3, from: { trace: 7, position: 2 } } as const;
   const second = { ...first, from: { trace: 8, position: 5 } };
   const elsewhere = { ...first, position: 4 };
   const list = [first, elsewhere].reduce<Intervention[]>(withPatch, []);
   expect(withPatch(list, second)).toEqual([elsewhere, second]);
+  expect([...patchesFrom([first, second, elsewhere])]).toEqual([7, 8]);
 });
 
 const size = { stacks: [decoder], last: 2 };
 
-test("a sweep of what is off has a run for each head and MLP", () => {
-  const { cells, rows, cols } = sweepOf("off", size, null);
+test("an ablation sweep has one trace for each head and MLP", () => {
+  const { cells, rows, cols } = sweepOf("ablate", size, null);
   expect([rows.length, cols, cells.length]).toEqual([2, 5, 10]);
   expect(cells.at(-1)).toEqual({
     row: 1,
@@ -79,7 +79,7 @@ test("a sweep of what is off has a run for each head and MLP", () => {
   });
 });
 
-test("a sweep over positions copies to tokens that have one beside them, up to the one that is looked at", () => {
+test("a sweep over positions patches aligned tokens up to the selected one", () => {
   const aligned = [
     { a: 0, b: 0 },
     { a: null, b: 1 },
@@ -104,15 +104,15 @@ test("a sweep over positions copies to tokens that have one beside them, up to t
   });
   expect(sweepOf("attnOut", size, null).cells).toEqual([]);
 
-  // Whatever is written reads all of what an encoder made.
+  // Each decoder position reads all positions of the encoder.
   const encoder = { ...decoder, stack: "encoder", layers: 1 } as const;
   const ofSource = sweepOf("residPre", { stacks: [encoder], last: 0 }, { ...source, stack: encoder });
   expect(ofSource.cells.map(({ col }) => col)).toEqual([0, 2, 3]);
   expect(ofSource.cells[0]?.intervention).toMatchObject({ value: { kind: "residPre", stack: "encoder", layer: 0 } });
 });
 
-test("a sweep's table has the runs that are done, each with what it changed", () => {
-  const sweep = sweepOf("off", size, null);
+test("a sweep's table has the finished traces with their interventions", () => {
+  const sweep = sweepOf("ablate", size, null);
   const values = new Float32Array(10).fill(Number.NaN);
   values[6] = -0.25;
   const table = sweepTable("Sweep", sweep, values, 0.5, "probability");
@@ -130,12 +130,12 @@ const attribution = (values: Record<string, number>): Attribution => ({
   }),
 });
 
-test("the parts of two runs stand beside each other, the largest of either first", () => {
+test("the contributions of two traces are paired, largest first", () => {
   const before = attribution({ embed: 1, "head 0 0": 0.5, "mlp 0": -2 });
   const after = attribution({ "stream 0": 3, "head 0 0": 0.25, "mlp 0": 0 });
   const rows = attributedRows([before, after], "size");
   expect(rows.map(({ label, values }) => [label, ...values])).toEqual([
-    ["layer 0 stream, copied", Number.NaN, 3],
+    ["layer 0 residual stream, patched", Number.NaN, 3],
     ["layer 0 MLP", -2, 0],
     ["token embedding", 1, Number.NaN],
     ["layer 0 head 0", 0.5, 0.25],
@@ -151,8 +151,26 @@ test("the parts of two runs stand beside each other, the largest of either first
   ]);
 });
 
-test("the biases of a layer's norms are one part", () => {
+test("the biases of a layer's norms are one row", () => {
   const norm = (value: number) => ({ kind: "norm", layer: 0, head: null, value });
   const [row] = attributedRows([{ ...attribution({}), parts: [norm(1), norm(2)] }], "model");
   expect(row).toMatchObject({ label: "layer 0 norm bias", values: [3] });
+});
+
+test("a patch takes the selected layer and head as far as the stack has them", () => {
+  const [base, other] = [tinyTranslation("the cat", "le").info, tinyTranslation("a cat", "un").info].map((trace) => ({
+    trace,
+  })) as [{ trace: TraceInfo }, { trace: TraceInfo }];
+  const texts = { base, other, isEncoder: true };
+  const { aligned, differs } = alignTexts(texts);
+  expect(aligned.filter((_, i) => !differs[i]).at(-1)).toEqual({ a: 7, b: 5 });
+  expect(patchOf(texts, "head", { layer: 9, head: 9 }, 7, 5)).toEqual({
+    kind: "patch",
+    value: { kind: "head", stack: "encoder", layer: 2, head: 3 },
+    position: 7,
+    from: { trace: 1, position: 5 },
+  });
+  expect(patchOf(texts, "residPost", { layer: 0, head: 0 }, 8, 5)).toBeNull();
+  expect(kindsOf(stackOf(base, true))).not.toContain("crossOut");
+  expect(kindsOf(stackOf(base, false))).toContain("crossOut");
 });

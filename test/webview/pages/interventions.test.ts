@@ -12,7 +12,7 @@ describeExplorer((opened) => {
       .getByRole("option", { selected: true })
       .press("End");
     await tab("Interventions").click();
-    await page.getByRole("application", { name: /What each part is multiplied by/ }).press("Enter");
+    await page.getByRole("application", { name: /Factor of each part/ }).press("Enter");
     const off = [{ kind: "scale", part: { kind: "head", layer: 0, head: 0 }, factor: 0 }] as const;
     const changed = await live.engine.call("intervene", { trace, interventions: off });
     const { divergence } = await live.engine.call("compareTraces", { a: trace, b: changed.trace });
@@ -27,7 +27,7 @@ describeExplorer((opened) => {
       expect(Number(bits)).toBeCloseTo(divergence[i] ?? 0, 5);
 
     await page.getByRole("button", { name: "Sweep" }).click();
-    await page.getByText("20 runs done").waitFor();
+    await page.getByText("20 forward passes done").waitFor();
     const rows = await read(/^Effect on the probability/);
     const swept = rows.find(([, , layer, head]) => layer === "0" && head === "0");
     const best = (await read(/^Next token/))[0];
@@ -38,7 +38,7 @@ describeExplorer((opened) => {
     await chips.getByText("layer 0, head 0 ablated").waitFor();
     // The button is disabled then.
     const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label"));
-    expect(await focused()).toMatch(/^What each part is multiplied by/);
+    expect(await focused()).toMatch(/^Factor of each part/);
 
     await tab("Compare").click();
     const text = page.getByRole("textbox", { name: "Text to compare with" });
@@ -51,9 +51,9 @@ describeExplorer((opened) => {
 
     await tab("Interventions").click();
     await page.getByRole("button", { name: "Clear" }).click();
-    await page.getByText("Nothing is changed yet.").waitFor();
+    await page.getByText("No interventions yet.").waitFor();
     await chips.waitFor({ state: "hidden" });
-    expect(await focused()).toMatch(/^What each part is multiplied by/);
+    expect(await focused()).toMatch(/^Factor of each part/);
   });
 
   test("a value patched after the last layer brings the other prompt's prediction with it", async () => {
@@ -69,7 +69,7 @@ describeExplorer((opened) => {
     await page.getByRole("spinbutton", { name: "Position in the other text" }).fill("11");
     await page.getByRole("combobox", { name: "Layer", exact: true }).click();
     await page.getByRole("option", { name: `layer ${model.config.nLayers - 1}` }).click();
-    await page.getByRole("button", { name: "Copy this value" }).click();
+    await page.getByRole("button", { name: "Patch", exact: true }).click();
     const furthest = async () => {
       const after = new Map((await tableOf(page, /^Next token/)).map(([id, , , value]) => [Number(id), Number(value)]));
       const best = nextToken.top.slice(0, 10);

@@ -40,11 +40,11 @@ describeExplorer((opened) => {
     const { trace, tokens } = told;
     const shown = page.getByRole("tabpanel", { name: "Interventions" });
     await tab("Interventions").click();
-    const parts = shown.getByRole("application", { name: /What each part is multiplied by/ });
+    const parts = shown.getByRole("application", { name: /Factor of each part/ });
     await parts.press("Control+Home");
     for (let i = 0; i < 6; i++) await parts.press("ArrowRight");
     await parts.press("Enter");
-    const chips = shown.getByRole("list", { name: "Changes of this view" });
+    const chips = shown.getByRole("list", { name: "Interventions of this view" });
     await chips.getByText("encoder layer 0 MLP ablated").waitFor();
     await parts.press("ArrowDown");
     for (let i = 0; i < 4; i++) await parts.press("ArrowLeft");
@@ -53,11 +53,11 @@ describeExplorer((opened) => {
     const field = shown.getByRole("textbox", { name: "Text to patch from" });
     await field.fill("a dog runs");
     await field.press("Enter");
-    await shown.getByRole("combobox", { name: "Stack to copy in" }).click();
+    await shown.getByRole("combobox", { name: "Stack to patch" }).click();
     await page.getByRole("option", { name: "Encoder" }).click();
     await shown.getByRole("spinbutton", { name: "Position in this text" }).fill("2");
     await shown.getByRole("spinbutton", { name: "Position in the other text" }).fill("1");
-    await shown.getByRole("button", { name: "Copy this value" }).click();
+    await shown.getByRole("button", { name: "Patch", exact: true }).click();
     await chips.getByText(/^enc\.blocks\.0\.residPost at 2 from trace \d+ at 1/).waitFor();
 
     const other = await live.engine.call("inspect", { dir: join(dir, "model"), text: "a dog runs" });
@@ -75,23 +75,23 @@ describeExplorer((opened) => {
     await expect.poll(bits, SOON).toEqual(near);
     expect(near).toHaveLength(tokens.length);
 
-    const attributed = await tableOf(page, /^What adds to the logit/);
-    const [title = ""] = await shown.getByRole("heading", { name: /^What adds to the logit/ }).allInnerTexts();
+    const attributed = await tableOf(page, /^Contributions to the logit/);
+    const [title = ""] = await shown.getByRole("heading", { name: /^Contributions to the logit/ }).allInnerTexts();
     const position = Number(/(\d+)$/.exec(title)?.[1]);
     const token = Number(/#(\d+)/.exec((await shown.getByText(/^watched: /).textContent()) ?? "")?.[1]);
     const { parts: added } = await live.engine.call("attribution", { trace: changed.trace, position, token });
     for (const part of added.filter(({ kind }) => kind === "crossHead")) {
-      const row = attributed.find(([label]) => label === `layer ${part.layer} head ${part.head} to the source`);
+      const row = attributed.find(([label]) => label === `layer ${part.layer} cross-attention head ${part.head}`);
       expect(Number(row?.at(-1))).toBeCloseTo(part.value, 5);
     }
     await shown.getByRole("button", { name: "Sweep" }).click();
-    await shown.getByText("13 runs done").waitFor();
+    await shown.getByText("13 forward passes done").waitFor();
     await shown.getByRole("button", { name: "Apply to all views" }).click();
     const inForce = page.getByRole("group", { name: "Active interventions" });
     await inForce.getByText("encoder layer 0 MLP ablated").waitFor();
     await expect.poll(bits, SOON).toEqual(near);
     await inForce.getByRole("button", { name: "Remove all" }).click();
-    await page.getByText("Nothing is changed yet.").waitFor();
+    await page.getByText("No interventions yet.").waitFor();
   });
 
   test("source vectors are compared with the source vocabulary, and a token of it is added to the plot", async () => {

@@ -1,4 +1,4 @@
-/** Direct logit attribution: what each head and each MLP adds to the watched token's logit, before and after. */
+/** Direct logit attribution: what each head and MLP adds to the logit of the watched token, before and after. */
 
 import type { Attribution } from "../../../src/protocol/traceApi";
 import { el } from "../../base/dom";
@@ -11,27 +11,27 @@ import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { Inspection } from "../../trace/inspection";
 import { runText } from "../../trace/provenance";
-import { type AttributedRow, attributedRows, attributionTable, sumOf } from "./layout";
+import { type AttributedRow, attributedRows, attributionTable, sumOf } from "./attributedRows";
 import type { Target } from "./target";
 
 export interface AttributionPart {
   readonly node: HTMLElement;
-  /** What is there is of another question than the one that is made up. */
+  /** Marks what is shown as outdated until `show` or `fail`. */
   readonly await: () => void;
   readonly fail: () => void;
-  /** Of one run, or of the run before and after its changes. */
-  readonly show: (runs: readonly Inspection[], position: number, target: Target) => Promise<void>;
+  /** Shows one trace, or the traces before and after interventions. */
+  readonly show: (inspections: readonly Inspection[], position: number, target: Target) => Promise<void>;
 }
 
-/** `pick` is called with a part that is chosen. */
+/** `pick` is called with a part that is clicked. */
 export function createAttribution(save: Save, pick: (part: AttributedRow) => void): AttributionPart {
   let order: "size" | "model" = "size";
-  let asked: Question | null = null;
+  let wanted: Question | null = null;
   let shown: { readonly of: Question; readonly answers: readonly Attribution[] } | null = null;
   let rows: readonly AttributedRow[] = [];
 
   const title = el("h3", { class: "subheading" }, t("Direct logit attribution"));
-  const orders = dropdown(t("Order of the parts"), (value) => {
+  const orders = dropdown(t("Sort order"), (value) => {
     order = value === "model" ? "model" : "size";
     draw();
   });
@@ -42,9 +42,9 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
     ],
     order,
   );
-  const said = el("p", { class: "small muted" });
+  const convention = el("p", { class: "small muted" });
   const sums = el("p", { class: "small" });
-  const problem = createProblem(() => asked && void show(...asked));
+  const problem = createProblem(() => wanted && void show(...wanted));
   const chart = createBarChart((row) => rows[row] && pick(rows[row]));
   const data = createDataBar(
     {
@@ -60,17 +60,17 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
   const draw = () => {
     if (!shown) return;
     const {
-      of: [runs, position, target],
+      of: [inspections, position, target],
       answers,
     } = shown;
-    const names = namesOf(runs.length);
+    const names = namesOf(inspections.length);
     rows = attributedRows(answers, order);
-    title.textContent = t("What adds to the logit of “{0}” after position {1}", target.label, position);
-    said.textContent = t("Direct logit attribution. {0}", answers[0]?.convention ?? "");
+    title.textContent = t("Contributions to the logit of “{0}” after position {1}", target.label, position);
+    convention.textContent = t("Direct logit attribution. {0}", answers[0]?.convention ?? "");
     sums.textContent = answers
       .map((answer, i) => {
         const parts = t(
-          "the parts sum to {0}, the remainder is {1}, the logit {2}",
+          "sum of parts {0}, remainder {1}, logit {2}",
           formatValue(sumOf(answer)),
           formatValue(answer.remainder),
           formatValue(answer.logit),
@@ -87,8 +87,14 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
         note: values.map((value) => (Number.isNaN(value) ? "–" : formatShort(value))).join(" → "),
         describe: () =>
           [
-            t("{0}: added to the logit of “{1}”, #{2}, after position {3}", label, target.label, target.id, position),
-            ...runs.map((run, i) => `${names[i]}: ${formatValue(values[i] as number)} (${runText(run)})`),
+            t(
+              "{0}: contribution to the logit of “{1}”, #{2}, after position {3}",
+              label,
+              target.label,
+              target.id,
+              position,
+            ),
+            ...inspections.map((each, i) => `${names[i]}: ${formatValue(values[i] as number)} (${runText(each)})`),
           ].join("\n"),
       })),
     });
@@ -96,19 +102,19 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
   };
 
   const show: AttributionPart["show"] = async (...question) => {
-    asked = question;
+    wanted = question;
     problem.clear();
     tellAwaited(part, "computed");
-    const [runs, position, { id }] = question;
+    const [inspections, position, { id }] = question;
     try {
-      const told: Attribution[] = [];
-      for (const run of runs) told.push(await run.attribution({ position, token: id }));
-      if (asked !== question) return;
-      shown = { of: question, answers: told };
+      const answers: Attribution[] = [];
+      for (const each of inspections) answers.push(await each.attribution({ position, token: id }));
+      if (wanted !== question) return;
+      shown = { of: question, answers };
       tellAwaited(part, "there");
       draw();
     } catch (error) {
-      if (asked !== question) return;
+      if (wanted !== question) return;
       tellAwaited(part, "failed");
       problem.say(error);
     }
@@ -118,7 +124,7 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
     "div",
     {},
     title,
-    said,
+    convention,
     el("div", { class: "pair-controls" }, orders.node, sums),
     chart.node,
     data.node,
@@ -126,7 +132,7 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
   return {
     node: el("section", { class: "pair-part wide" }, problem.node, part),
     await() {
-      asked = null;
+      wanted = null;
       tellAwaited(part, "computed");
     },
     fail: () => tellAwaited(part, "failed"),
@@ -136,4 +142,4 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
 
 type Question = Parameters<AttributionPart["show"]>;
 
-const namesOf = (runs: number): string[] => (runs > 1 ? [t("before"), t("after")] : [t("added to the logit")]);
+const namesOf = (count: number): string[] => (count > 1 ? [t("before"), t("after")] : [t("contribution")]);

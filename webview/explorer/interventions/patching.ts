@@ -1,6 +1,5 @@
-/** Copies a value from another text: which text, how its tokens stand beside this one's, and which value. */
+/** Patches a value from another text: the text, the alignment of its tokens with this one's, and the value. */
 
-import type { PatchedValue } from "../../../src/protocol/traceApi";
 import { el } from "../../base/dom";
 import type { Store } from "../../base/store";
 import { t } from "../../base/strings";
@@ -10,110 +9,99 @@ import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { type ExplorerTools, type Inspection, type Selection, sourceTokenOf } from "../../trace/inspection";
 import { runText } from "../../trace/provenance";
-import { tokenLabel } from "../../trace/tokens/layout";
 import { partText } from "../interventionChips";
-import { type AlignedTokens, alignTokens } from "../tracePair/layout";
-import { layerIn, type Patch, type Stack, type SweepSource, stacksOf } from "./layout";
-
-const KINDS = ["residPre", "residPost", "attnOut", "crossOut", "mlpOut", "head", "crossHead"] as const;
-const CROSS_KINDS: readonly string[] = ["crossOut", "crossHead"];
+import { createPrompt } from "../prompt";
+import type { AlignedTokens } from "../tracePair/layout";
+import type { Patch } from "./changes";
+import {
+  alignedTable,
+  alignTexts,
+  kindsOf,
+  labelIn,
+  type PatchKind,
+  type PatchTexts,
+  patchOf,
+  selectedIn,
+  stackOf,
+} from "./patchState";
+import type { SweepSource } from "./sweepPlan";
 
 export interface Patching {
   readonly node: HTMLElement;
-  /** Another run is changed; the text to copy from is run again where the model is another. */
+  /** Shows another trace. The other text runs again if the model changed. */
   readonly show: (base: Inspection) => void;
-  /** Another token, layer or head is selected: what stands beside it would be copied. */
+  /** Follows the selection of a token, layer or head. */
   readonly look: () => void;
-  /** What there is to copy from; null while there is nothing. */
+  /** The trace and positions to patch from; null while there are none. */
   readonly source: () => SweepSource | null;
 }
 
-/** What the view around it is told and asked. */
 export interface PatchingHooks {
   readonly selection: Store<Selection>;
-  readonly copy: (patch: Patch) => void;
-  /** There is something else to copy from. */
+  readonly patch: (patch: Patch) => void;
+  /** `source` changed. */
   readonly changed: () => void;
-  /** A run that there is no more copying from. */
-  readonly left: (run: Inspection) => void;
+  /** The trace to patch from was replaced by another one. */
+  readonly replaced: (other: Inspection) => void;
 }
 
 export function createPatching(save: Save, tools: ExplorerTools, hooks: PatchingHooks): Patching {
   const { selection } = hooks;
   let base: Inspection | null = null;
   let other: Inspection | null = null;
-  let aligned: readonly AlignedTokens[] = [];
-  /** Of a translator, whether what is copied is of its encoder, and over the source's tokens. */
   let isEncoder = false;
-  let kind: (typeof KINDS)[number] = "residPost";
+  let aligned: readonly AlignedTokens[] = [];
+  let kind: PatchKind = "residPost";
   let source: SweepSource | null = null;
-  let asked = 0;
+  /** Counts requests, so that outdated answers are dropped. */
+  let request = 0;
+  const texts = () => base && other && { base, other, isEncoder };
 
-  const text = el("textarea", {
-    class: "prompt",
-    attrs: {
-      rows: 1,
-      spellcheck: "false",
-      "aria-label": t("Text to patch from"),
-      placeholder: t("Another text, to copy values from…"),
-    },
-  });
-  text.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    void run();
-  });
+  const prompt = createPrompt(t("Text to patch from"), t("Another text to patch values from…"), () => void run());
   const problem = createProblem(() => void run());
   const heatmap = createHeatmap((_, col) => {
     const { a, b } = aligned[col] as AlignedTokens;
-    if (a !== null) here.value = String(a);
-    if (b !== null) there.value = String(b);
+    if (a !== null) to.value = String(a);
+    if (b !== null) from.value = String(b);
     if (a !== null) selection.set(isEncoder ? { sourceToken: a } : { token: a });
     choose();
   });
   const data = createDataBar(
     {
       fileName: () => "aligned-tokens",
-      table: () =>
-        base &&
-        other && {
-          title: t("Tokens of the two texts, aligned"),
-          columns: ["position here", "token here", "position there", "token there"],
-          rows: aligned.length,
-          row: (i) => {
-            const { a, b } = aligned[i] as AlignedTokens;
-            return [a ?? "", base ? labelIn(base, a) : "", b ?? "", other ? labelIn(other, b) : ""];
-          },
-        },
+      table: () => {
+        const both = texts();
+        return both && alignedTable(aligned, both);
+      },
       of: () => base && other && [base, other],
       picture: heatmap.picture,
       svg: heatmap.svg,
     },
     save,
   );
-  const stackPicker = dropdown(t("Stack to copy in"), (value) => {
+  const stackPicker = dropdown(t("Stack to patch"), (value) => {
     isEncoder = value === "encoder";
     draw();
     look();
     hooks.changed();
   });
-  const kinds = dropdown(t("Value to copy"), (value) => {
-    kind = value as (typeof KINDS)[number];
+  const kinds = dropdown(t("Value to patch"), (value) => {
+    kind = value as PatchKind;
     choose();
   });
   const layers = dropdown(t("Layer"), (value) => selection.set({ layer: Number(value) }));
   const heads = dropdown(t("Head"), (value) => selection.set({ head: Number(value) }));
-  const number = (label: string) =>
+  const positionField = (label: string) =>
     el("input", {
       attrs: { type: "number", min: 0, step: 1, value: 0, "aria-label": label },
       on: { input: () => choose() },
     });
-  const here = number(t("Position in this text"));
-  const there = number(t("Position in the other text"));
-  const said = el("span", { class: "small" });
-  const add = button(t("Copy this value"), () => {
+  const to = positionField(t("Position in this text"));
+  const from = positionField(t("Position in the other text"));
+  const description = el("span", { class: "small" });
+  const add = button(t("Patch"), () => {
     const patch = patchNow();
-    if (patch) hooks.copy(patch);
+    if (patch) hooks.patch(patch);
   });
   const detail = el(
     "div",
@@ -127,110 +115,89 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
       kinds.node,
       layers.node,
       heads.node,
-      el("label", {}, t("from position"), there),
-      el("label", {}, t("to position"), here),
+      el("label", {}, t("from position"), from),
+      el("label", {}, t("to position"), to),
       add,
-      said,
+      description,
     ),
   );
   detail.hidden = true;
 
   const run = async () => {
     const of = base;
-    const question = ++asked;
+    const own = ++request;
     const before = other;
     problem.clear();
     if (!of) return;
     try {
-      const next = text.value === "" ? null : await tools.alongside(of.trace.model.dir, text.value);
-      if (question !== asked) {
+      const next = prompt.value === "" ? null : await tools.alongside(of.trace.model.dir, prompt.value);
+      if (own !== request) {
         if (next) tools.release(next);
         return;
       }
       other = next;
       draw();
-      if (before) hooks.left(before);
+      if (before) hooks.replaced(before);
       hooks.changed();
     } catch (error) {
-      if (question === asked) problem.say(error);
+      if (own === request) problem.say(error);
     }
   };
 
   const draw = () => {
-    detail.hidden = !base || !other;
-    if (!base || !other) {
+    const both = texts();
+    detail.hidden = !both;
+    if (!both) {
       source = null;
       return;
     }
-    const [own, others] = [base, other].map((run) => tokensIn(run).map(({ id }) => id)) as [number[], number[]];
-    aligned = alignTokens(own, others);
-    const [here, there] = [base, other];
-    const differs = (i: number) => {
-      const { a, b } = aligned[i] as AlignedTokens;
-      return a === null || b === null || own[a] !== others[b];
-    };
+    const alignment = alignTexts(both);
+    ({ aligned } = alignment);
+    drawAlignment(both, alignment.differs);
+    followAlignment();
+    choose();
+    data.update();
+  };
+
+  const drawAlignment = ({ base, other }: PatchTexts & { base: Inspection; other: Inspection }, differs: boolean[]) => {
+    const label = (inspection: Inspection, position: number | null) => labelIn(inspection, isEncoder, position);
     const cols = aligned.length;
     heatmap.show({
-      title: t("Tokens of the two texts, aligned; strong where they differ"),
+      title: t("Aligned tokens of the two texts; colored where they differ"),
       rows: 2,
       cols,
-      values: Float32Array.from({ length: 2 * cols }, (_, i) => (differs(i % cols) ? 0.6 : 0)),
+      values: Float32Array.from({ length: 2 * cols }, (_, i) => (differs[i % cols] ? 0.6 : 0)),
       max: 1,
       scale: "sequential",
       masked: (row, col) => aligned[col]?.[row === 0 ? "a" : "b"] === null,
       rowLabels: [t("this text"), t("other text")],
       colLabels: aligned.map(({ a }) => (a === null ? "" : String(a))),
       rowHeight: 22,
-      text: (row, col) => labelIn(row === 0 ? here : there, aligned[col]?.[row === 0 ? "a" : "b"] ?? null),
+      text: (row, col) => label(row === 0 ? base : other, aligned[col]?.[row === 0 ? "a" : "b"] ?? null),
       describe: (_, col) => {
         const { a, b } = aligned[col] as AlignedTokens;
-        const part = (inspection: Inspection, at: number | null) =>
-          at === null ? t("nothing") : t("“{0}” at {1}", labelIn(inspection, at), at);
-        return `${part(here, a)} · ${part(there, b)}\n${runText(here)} · ${runText(there)}`;
+        const part = (inspection: Inspection, position: number | null) =>
+          position === null ? t("nothing") : t("“{0}” at {1}", label(inspection, position), position);
+        return `${part(base, a)} · ${part(other, b)}\n${runText(base)} · ${runText(other)}`;
       },
     });
-    placeBeside();
-    choose();
-    data.update();
-  };
-  /** Copies are from what stands beside the token that is looked at. */
-  const placeBeside = () => {
-    const beside = aligned.find(({ a }) => a === Number(here.value))?.b;
-    if (beside !== undefined && beside !== null) there.value = String(beside);
   };
 
-  const tokensIn = ({ trace }: Inspection) => (isEncoder ? (trace.source?.tokens ?? []) : trace.tokens);
-  const labelIn = (run: Inspection, position: number | null): string => {
-    const token = position === null ? undefined : tokensIn(run)[position];
-    return token ? tokenLabel(token) : "";
+  /** Sets the position to patch from to the token aligned with the selected one. */
+  const followAlignment = () => {
+    const beside = aligned.find(({ a }) => a === Number(to.value))?.b;
+    if (beside !== undefined && beside !== null) from.value = String(beside);
   };
-  const isAt = (run: Inspection, position: number): boolean =>
-    Number.isInteger(position) && position >= 0 && position < tokensIn(run).length;
-  /** The stack that is copied in; a decoder has no other. */
-  const stackOf = (run: Inspection): Stack => {
-    const stacks = stacksOf(run.trace);
-    return stacks.find(({ stack }) => (stack === "encoder") === isEncoder) ?? (stacks.at(-1) as Stack);
-  };
-  /** The selected layer and head, as far as the stack has them. */
-  const placeIn = (of: Stack) => {
-    const { layer, head } = selection.get();
-    return { layer: Math.min(layer, of.layers - 1), head: Math.min(head, of.heads - 1) };
-  };
-  const valueNow = (of: Stack): PatchedValue => {
-    const { layer, head } = placeIn(of);
-    const place = layerIn(of, layer);
-    return kind === "head" || kind === "crossHead" ? { kind, ...place, head } : { kind, ...place };
-  };
+
   const patchNow = (): Patch | null => {
-    const [position, from] = [Number(here.value), Number(there.value)];
-    if (!base || !other || !isAt(base, position) || !isAt(other, from)) return null;
-    const value = valueNow(stackOf(base));
-    return { kind: "patch", value, position, from: { trace: other.trace.trace, position: from } };
+    const both = texts();
+    return both && patchOf(both, kind, selection.get(), Number(to.value), Number(from.value));
   };
-  /** What would be copied now, said beside the button. */
+
+  /** Updates the controls and describes the patch beside its button. */
   const choose = () => {
     if (!base || !other) return;
-    const stack = stackOf(base);
+    const stack = stackOf(base, isEncoder);
     stackPicker.node.hidden = stack.stack === undefined;
     stackPicker.update(
       [
@@ -239,15 +206,13 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
       ],
       isEncoder ? "encoder" : "decoder",
     );
-    if (!stack.crosses && CROSS_KINDS.includes(kind)) kind = "residPost";
+    const offered = kindsOf(stack);
+    if (!offered.includes(kind)) kind = "residPost";
     kinds.update(
-      KINDS.filter((value) => stack.crosses || !CROSS_KINDS.includes(value)).map((value) => ({
-        value,
-        label: ZS[value]?.() ?? value,
-      })),
+      offered.map((value) => ({ value, label: HEAD_VALUES[value]?.() ?? value })),
       kind,
     );
-    const { layer, head } = placeIn(stack);
+    const { layer, head } = selectedIn(stack, selection.get());
     layers.update(
       numbered(stack.layers, (l) => t("layer {0}", l)),
       String(layer),
@@ -256,7 +221,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
       numbered(stack.heads, (h) => t("head {0}", h)),
       String(head),
     );
-    heads.node.hidden = ZS[kind] === undefined;
+    heads.node.hidden = HEAD_VALUES[kind] === undefined;
     const patch = patchNow();
     add.disabled = patch === null;
     const before = source;
@@ -266,17 +231,17 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
       aligned,
       pair: { a: patch.position, b: patch.from.position },
     };
-    said.textContent = patch
+    description.textContent = patch
       ? t(
-          "{0}: “{1}” at {2} gets what it is of “{3}” at {4}",
+          "{0}: replace “{1}” ({2}) with “{3}” ({4})",
           partText(patch.value),
-          labelIn(base, patch.position),
+          labelIn(base, isEncoder, patch.position),
           patch.position,
-          labelIn(other, patch.from.position),
+          labelIn(other, isEncoder, patch.from.position),
           patch.from.position,
         )
-      : t("Positions are those of tokens, counted from 0.");
-    const column = aligned.findIndex(({ a }) => a === Number(here.value));
+      : t("Enter token positions, counted from 0.");
+    const column = aligned.findIndex(({ a }) => a === Number(to.value));
     heatmap.mark(null, column < 0 ? null : column);
     if (column >= 0) heatmap.reveal({ row: 0, col: column });
     const isSame = before?.pair.a === source?.pair.a && before?.pair.b === source?.pair.b;
@@ -287,9 +252,9 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
     if (!base) return;
     const now = selection.get();
     const position = isEncoder ? sourceTokenOf(now, base.trace) : Math.min(now.token, base.trace.tokens.length - 1);
-    if (Number(here.value) !== position) {
-      here.value = String(position);
-      placeBeside();
+    if (Number(to.value) !== position) {
+      to.value = String(position);
+      followAlignment();
     }
     choose();
   };
@@ -298,11 +263,11 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
     node: el(
       "section",
       { class: "pair-part wide" },
-      el("h3", { class: "subheading" }, t("Copy from another text")),
+      el("h3", { class: "subheading" }, t("Patch from another text")),
       el(
         "div",
         { class: "pair-controls" },
-        text,
+        prompt,
         button(t("Run"), () => void run()),
       ),
       problem.node,
@@ -324,8 +289,8 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
 const numbered = (count: number, label: (i: number) => string) =>
   Array.from({ length: count }, (_, i) => ({ value: String(i), label: label(i) }));
 
-/** What heads have, in words: what their values are called without them. */
-const ZS: { readonly [K in (typeof KINDS)[number]]?: () => string } = {
-  head: () => t("the head’s z"),
-  crossHead: () => t("the head’s z, of attention to the source"),
+/** Names of the values that belong to one head. */
+const HEAD_VALUES: { readonly [K in PatchKind]?: () => string } = {
+  head: () => t("z of the head"),
+  crossHead: () => t("z of the cross-attention head"),
 };

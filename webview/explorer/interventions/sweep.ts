@@ -1,4 +1,4 @@
-/** One run for each head or each place, each with one thing changed: what that does to the watched token. */
+/** A sweep: one forward pass per part or position, each with one intervention, and its effect on the watched token. */
 
 import type { Intervention } from "../../../src/protocol/traceApi";
 import { el } from "../../base/dom";
@@ -13,11 +13,12 @@ import { runText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
 import { interventionText } from "../interventionChips";
 import { probabilityAt } from "../tracePair/tracePair";
-import { NO_PART, type Stack, type Sweep, type SweepKind, type SweepSource, sweepOf, sweepTable } from "./layout";
+import { NO_PART, type Stack } from "./parts";
+import { type Sweep, type SweepKind, type SweepSource, sweepOf, sweepTable } from "./sweepPlan";
 import type { Target } from "./target";
 
-/** What a sweep is of. */
-export interface Swept {
+/** The inputs of a sweep. */
+export interface SweepInputs {
   readonly base: Inspection;
   readonly source: SweepSource | null;
   readonly position: number;
@@ -27,40 +28,40 @@ export interface Swept {
 
 export interface SweepPart {
   readonly node: HTMLElement;
-  /** What the next sweep is of; a result of another run or position is taken away. */
-  readonly prepare: (swept: Swept) => void;
+  /** Sets the inputs of the next sweep. The result of another trace, position or token is discarded. */
+  readonly prepare: (inputs: SweepInputs) => void;
 }
 
 type Measure = "probability" | "logit";
 
-/** While it runs the picture is drawn again after so many milliseconds. */
-const DRAWN_EVERY = 400;
+/** Interval between drawings while a sweep runs, in ms. */
+const DRAW_INTERVAL = 400;
 
-/** `pick` is called with what a chosen cell changes. */
+/** `pick` is called with the intervention of a cell that is clicked. */
 export function createSweep(
   save: Save,
-  release: (run: Inspection) => void,
-  pick: (change: Intervention) => void,
+  release: (inspection: Inspection) => void,
+  pick: (intervention: Intervention) => void,
 ): SweepPart {
-  let swept: Swept | null = null;
-  let kind: SweepKind = "off";
+  let inputs: SweepInputs | null = null;
+  let kind: SweepKind = "ablate";
   let measure: Measure = "probability";
-  /** Changed by whatever ends the sweep that runs. */
-  let running = 0;
+  /** Counts sweeps and cancellations, so that a sweep notices when it has ended. */
+  let turn = 0;
   let isRunning = false;
   let result: {
-    readonly of: Swept;
+    readonly of: SweepInputs;
     readonly sweep: Sweep;
     readonly measure: Measure;
     readonly before: number;
     readonly values: Float32Array;
   } | null = null;
 
-  const kinds = dropdown(t("What is changed in each run"), (value) => {
+  const kinds = dropdown(t("Interventions to sweep"), (value) => {
     kind = value as SweepKind;
     plan();
   });
-  const measures = dropdown(t("What is measured"), (value) => {
+  const measures = dropdown(t("Metric"), (value) => {
     measure = value as Measure;
   });
   measures.update(
@@ -72,8 +73,8 @@ export function createSweep(
   );
   const start = button(t("Sweep"), () => void run(), "primary");
   const cancel = button(t("Cancel"), () => stop());
-  const progress = el("progress", { attrs: { "aria-label": t("Runs of the sweep"), max: 1, value: 0 } });
-  const said = el("span", { class: "small", attrs: { role: "status" } });
+  const progress = el("progress", { attrs: { "aria-label": t("Progress of the sweep"), max: 1, value: 0 } });
+  const status = el("span", { class: "small", attrs: { role: "status" } });
   const problem = createProblem(() => void run());
   const title = el("h4", { class: "subheading" });
   const heatmap = createHeatmap((row, col) => {
@@ -94,41 +95,42 @@ export function createSweep(
   const picture = el("div", {}, title, heatmap.node, data.node);
   picture.hidden = true;
 
-  const planned = () => (swept ? sweepOf(kind, { ...swept, last: swept.position }, swept.source) : null);
+  const planned = () => (inputs ? sweepOf(kind, { ...inputs, last: inputs.position }, inputs.source) : null);
   const plan = () => {
     const sweep = planned();
     cancel.hidden = progress.hidden = !isRunning;
     start.disabled = isRunning || !sweep || sweep.cells.length === 0;
-    if (isRunning || !swept || !sweep) return;
-    const runs = sweep.cells.length;
-    said.textContent = runs === 0 ? t("Run another text above to copy from.") : t("{0} runs", formatCount(runs));
+    if (isRunning || !inputs || !sweep) return;
+    const passes = sweep.cells.length;
+    status.textContent =
+      passes === 0 ? t("Run another text above to patch from.") : t("{0} forward passes", formatCount(passes));
   };
   const stop = () => {
-    running += 1;
+    turn += 1;
     isRunning = false;
     plan();
   };
 
-  const measured = (run: Inspection, { position, target }: Swept, what: Measure): Promise<number> =>
-    what === "probability"
-      ? probabilityAt(run, position, target.id)
-      : run.attribution({ position, token: target.id }).then(({ logit }) => logit);
+  const measured = (inspection: Inspection, { position, target }: SweepInputs, by: Measure): Promise<number> =>
+    by === "probability"
+      ? probabilityAt(inspection, position, target.id)
+      : inspection.attribution({ position, token: target.id }).then(({ logit }) => logit);
 
   const run = async () => {
-    const of = swept;
+    const of = inputs;
     const sweep = planned();
     if (!of || !sweep || isRunning) return;
-    const own = ++running;
+    const own = ++turn;
     isRunning = true;
     problem.clear();
     plan();
     try {
       const before = await measured(of.base, of, measure);
-      if (running !== own) return;
+      if (turn !== own) return;
       const values = new Float32Array(sweep.rows.length * sweep.cols).fill(Number.NaN);
       result = { of, sweep, measure, before, values };
-      const began = performance.now();
-      let [done, drawn] = [0, began];
+      const startTime = performance.now();
+      let [done, drawn] = [0, startTime];
       for (const { row, col, intervention } of sweep.cells) {
         const changed = await of.base.intervened([intervention]);
         try {
@@ -136,26 +138,26 @@ export function createSweep(
         } finally {
           release(changed);
         }
-        if (running !== own) return draw();
+        if (turn !== own) return draw();
         done += 1;
         progress.value = done / sweep.cells.length;
-        const left = ((performance.now() - began) / done) * (sweep.cells.length - done);
-        said.textContent = t(
-          "{0} of {1} runs, {2} left",
+        const left = ((performance.now() - startTime) / done) * (sweep.cells.length - done);
+        status.textContent = t(
+          "{0} of {1} forward passes, {2} left",
           formatCount(done),
           formatCount(sweep.cells.length),
           formatDuration(left / 1000),
         );
-        if (performance.now() - drawn > DRAWN_EVERY) {
+        if (performance.now() - drawn > DRAW_INTERVAL) {
           draw();
           drawn = performance.now();
         }
       }
       draw();
       stop();
-      said.textContent = t("{0} runs done", formatCount(done));
+      status.textContent = t("{0} forward passes done", formatCount(done));
     } catch (error) {
-      if (running !== own) return;
+      if (turn !== own) return;
       problem.say(error);
       stop();
     }
@@ -166,30 +168,30 @@ export function createSweep(
     if (!result) return;
     const { of, sweep, before, values } = result;
     const { position, target, base } = of;
-    const what = result.measure === "probability" ? t("probability") : t("logit");
-    title.textContent = t("Effect on the {0} of “{1}” after position {2}", what, target.label, position);
+    const metric = result.measure === "probability" ? t("probability") : t("logit");
+    title.textContent = t("Effect on the {0} of “{1}” after position {2}", metric, target.label, position);
     const tokens = of.source?.stack.stack === "encoder" ? (base.trace.source?.tokens ?? []) : base.trace.tokens;
-    const byPlace = new Map(sweep.cells.map((cell) => [cell.row * sweep.cols + cell.col, cell.intervention]));
+    const byCell = new Map(sweep.cells.map((cell) => [cell.row * sweep.cols + cell.col, cell.intervention]));
     heatmap.show({
       title: title.textContent,
       rows: sweep.rows.length,
       cols: sweep.cols,
       values,
       scale: "diverging",
-      masked: (row, col) => !byPlace.has(row * sweep.cols + col),
+      masked: (row, col) => !byCell.has(row * sweep.cols + col),
       rowLabels: sweep.rows,
       colLabels: sweep.columns ?? tokens.slice(0, sweep.cols).map(tokenLabel),
       rowHeight: 20,
       describe: (row, col) => {
-        const change = byPlace.get(row * sweep.cols + col);
+        const intervention = byCell.get(row * sweep.cols + col);
         const effect = values[row * sweep.cols + col] as number;
-        if (!change) return sweep.columns ? NO_PART() : t("no token of the other text stands here");
-        if (Number.isNaN(effect)) return t("{0}: not run yet", interventionText(change));
+        if (!intervention) return sweep.columns ? NO_PART() : t("No aligned token in the other text.");
+        if (Number.isNaN(effect)) return t("{0}: not run yet", interventionText(intervention));
         return [
-          interventionText(change),
+          interventionText(intervention),
           t(
             "{0} of “{1}”: {2} → {3}, effect {4}",
-            what,
+            metric,
             target.label,
             formatValue(before),
             formatValue(before + effect),
@@ -207,30 +209,30 @@ export function createSweep(
       "section",
       { class: "pair-part wide" },
       el("h3", { class: "subheading" }, t("Sweep")),
-      el("div", { class: "pair-controls" }, kinds.node, measures.node, start, cancel, progress, said),
+      el("div", { class: "pair-controls" }, kinds.node, measures.node, start, cancel, progress, status),
       problem.node,
       picture,
     ),
     prepare(next) {
+      const before = inputs;
       const isOther =
-        next.base !== swept?.base || next.position !== swept.position || next.target.id !== swept.target.id;
-      const hadSource = swept?.source;
-      swept = next;
+        next.base !== before?.base || next.position !== before.position || next.target.id !== before.target.id;
+      inputs = next;
       if (isOther) {
         if (isRunning) stop();
         result = null;
         draw();
       }
-      if (isOther || next.source !== hadSource) {
-        if (!next.source) kind = "off";
-        if (kind === "crossOut" && !next.source?.stack.crosses) kind = "off";
-        const copied = ["residPre", "attnOut", ...(next.source?.stack.crosses ? ["crossOut"] : []), "mlpOut"];
-        const copies = [
-          { value: "patchHeads", label: t("copy each head at the pair of positions") },
-          ...copied.map((value) => ({ value, label: t("copy {0} of each layer and position", value) })),
+      if (isOther || next.source !== before?.source) {
+        if (!next.source) kind = "ablate";
+        if (kind === "crossOut" && !next.source?.stack.crosses) kind = "ablate";
+        const values = ["residPre", "attnOut", ...(next.source?.stack.crosses ? ["crossOut"] : []), "mlpOut"];
+        const patches = [
+          { value: "patchHeads", label: t("patch each head at the two positions") },
+          ...values.map((value) => ({ value, label: t("patch {0} of each layer and position", value) })),
         ];
         kinds.update(
-          [{ value: "off", label: t("switch off each head and MLP") }, ...(next.source ? copies : [])],
+          [{ value: "ablate", label: t("ablate each head and MLP") }, ...(next.source ? patches : [])],
           kind,
         );
       }

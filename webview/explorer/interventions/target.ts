@@ -1,4 +1,4 @@
-/** The token whose probability or logit is watched: chosen by text or id, and otherwise what the run expects most. */
+/** The token whose probability or logit is watched: the one entered as text or id, else the most likely one. */
 
 import { el } from "../../base/dom";
 import type { Store } from "../../base/store";
@@ -11,7 +11,7 @@ import { visibleText } from "../../trace/tokens/layout";
 export interface Target {
   readonly id: number;
   readonly label: string;
-  /** Chosen by the user; else it is the most likely token and changes with the position. */
+  /** Whether the user chose it. Otherwise it is the most likely token, which changes with the position. */
   readonly isChosen: boolean;
 }
 
@@ -21,7 +21,7 @@ const TYPING_PAUSE = 300;
 
 export function createTargetField(watched: Watched, inspection: () => Inspection | null): HTMLElement {
   const field = textField(t("Token to watch"), t("Watch a token: text or #id"));
-  const said = el("span", { class: "small", attrs: { role: "status" } });
+  const status = el("span", { class: "small", attrs: { role: "status" } });
   let typing: ReturnType<typeof setTimeout> | undefined;
   const find = async () => {
     const from = inspection();
@@ -33,13 +33,13 @@ export function createTargetField(watched: Watched, inspection: () => Inspection
       if (inspection() !== from || field.value !== query) return;
       const best = found[0];
       if (!best) {
-        said.textContent = t("No token of the vocabulary has this text.");
+        status.textContent = t("No token has this text.");
         return;
       }
       const label = visibleText(query.startsWith("#") ? best.token : query);
       watched.set({ target: { id: best.id, label, isChosen: true } });
     } catch (error) {
-      said.textContent = error instanceof Error ? error.message : String(error);
+      status.textContent = error instanceof Error ? error.message : String(error);
     }
   };
   field.addEventListener("input", () => {
@@ -47,11 +47,11 @@ export function createTargetField(watched: Watched, inspection: () => Inspection
     typing = setTimeout(() => void find(), TYPING_PAUSE);
   });
   watched.subscribe(({ target }) => {
-    said.textContent = target
+    status.textContent = target
       ? t("watched: “{0}”, #{1}{2}", target.label, target.id, target.isChosen ? "" : ` (${t("the most likely")})`)
       : "";
     if (!target?.isChosen) return;
     if (document.activeElement !== field) field.value = `#${target.id}`;
   });
-  return el("div", { class: "pair-controls" }, field, said);
+  return el("div", { class: "pair-controls" }, field, status);
 }

@@ -1,93 +1,56 @@
-/** What follows when parts of the model are switched off, scaled, or given what they were in another text. */
+/** The Interventions view: parts of the model are ablated or scaled, values are patched, and the effects are compared. */
 
-import "../../parts/slider.css";
 import "../tracePair/tracePair.css";
 import type { Intervention, Part, PatchedValue } from "../../../src/protocol/traceApi";
 import { el, fill } from "../../base/dom";
-import { formatValue } from "../../base/format";
 import { createStore } from "../../base/store";
 import { t } from "../../base/strings";
 import { button, progressRing } from "../../base/toolkit";
-import { createHeatmap } from "../../charts/heatmap";
-import { tellAwaited } from "../../parts/busy";
-import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { whenSeen } from "../../parts/whenSeen";
 import type { ExplorerTools, Inspection, View, ViewContext } from "../../trace/inspection";
-import { runText } from "../../trace/provenance";
 import { visibleText } from "../../trace/tokens/layout";
 import { interventionChip, interventionText } from "../interventionChips";
-import { createAttentionPair } from "../tracePair/attentionPair";
-import { createDivergenceStrip } from "../tracePair/divergence";
-import { createLensColumns } from "../tracePair/lensColumns";
-import { createNextTokensPair } from "../tracePair/nextTokens";
-import { isElsewhere, refusal, type TracePair } from "../tracePair/tracePair";
+import { isElsewhere, refusal } from "../tracePair/tracePair";
 import { createAttribution } from "./attribution";
-import { factorOf, NO_PART, nextFactor, partGrid, stacksOf, withFactor, withPatch } from "./layout";
+import { createBeforeAfter } from "./beforeAfter";
+import { patchesFrom, withFactor, withPatch } from "./changes";
+import { stacksOf } from "./parts";
+import { createPartsTable } from "./partsTable";
 import { createPatching } from "./patching";
 import { createSweep } from "./sweep";
 import { createTargetField, type Target } from "./target";
 
-/** A slider that is moved rests for so long before the text is run. */
+/** The prompt runs once the slider has rested for this long, in ms. */
 const REST = 200;
 
 export function createInterventionsView({ section: makeSection, selection, save, explorer }: ViewContext): View {
   const section = makeSection(t("Interventions"));
-  // Only the Explorer has this view.
+  // Only the Model Explorer has this view.
   const tools = explorer as ExplorerTools;
   const watched = createStore<{ readonly target: Target | null }>({ target: null });
-  /** The run as it is, and with the changes below; `isOwn`: no other view shows that one. */
+  /** The traces without and with the interventions of `list`. */
   let base: Inspection | null = null;
   let changed: Inspection | null = null;
+  /** Whether `changed` was made here, so that this view must release it. */
   let isOwn = false;
   let list: readonly Intervention[] = [];
-  let chosen: Part | null = null;
-  /** What can be changed in the base. */
-  let grid = partGrid([]);
-  /** Counts what was asked, so that an answer to an earlier question is left alone. */
-  let asked = 0;
+  /** Counts requests, so that outdated answers are dropped. */
+  let request = 0;
   let resting: ReturnType<typeof setTimeout> | undefined;
-  /** Runs that were copied from, kept while something copied from them is in force. */
+  /** Traces that were replaced as the source of patches, kept while a patch from them is active. */
   const sources = new Set<Inspection>();
 
   const refused = el("p", { class: "empty" });
-  const parts = createHeatmap((row, col) => {
-    const part = grid.at(row, col);
-    if (!part) return;
-    chosen = part;
-    selectPlace(part);
-    setFactor(nextFactor(factorOf(list, part)));
-  });
-  const partsData = createDataBar(
-    {
-      fileName: () => "interventions",
-      table: () => ({
-        title: t("What each part is multiplied by"),
-        columns: ["stack", "layer", ...grid.columns],
-        rows: grid.rows.length,
-        row: (row) => [
-          grid.layers[row]?.stack ?? "",
-          grid.layers[row]?.layer ?? "",
-          ...grid.columns.map((_, col) => {
-            const part = grid.at(row, col);
-            return part ? factorOf(list, part) : "";
-          }),
-        ],
-      }),
-      of: () => base,
-      picture: parts.picture,
-      svg: parts.svg,
+  const parts = createPartsTable(save, {
+    select: (part) => selectPart(part),
+    setFactor: (part, factor) => {
+      setList(withFactor(list, part, factor));
+      status.textContent = interventionText({ kind: "scale", part, factor });
     },
-    save,
-  );
-  const slider = el("input", {
-    class: "slider",
-    attrs: { type: "range", min: -1, max: 3, step: 0.05, value: 1 },
-    on: { input: () => setFactor(Number(slider.value)) },
   });
-  const sliderLabel = el("span", { class: "small" });
-  const chips = el("ul", { class: "chips", attrs: { "aria-label": t("Changes of this view") } });
-  // Both are disabled by what they do: who pressed them goes on with the parts.
+  const chips = el("ul", { class: "chips", attrs: { "aria-label": t("Interventions of this view") } });
+  // Pressing either disables it, so the focus moves back to the parts.
   const apply = button(
     t("Apply to all views"),
     () => {
@@ -98,54 +61,44 @@ export function createInterventionsView({ section: makeSection, selection, save,
   );
   const clear = button(t("Clear"), () => {
     setList([]);
-    if (isInForce()) tools.interventions.set({ list: [] });
+    if (isActive()) tools.interventions.set({ list: [] });
     parts.focus();
   });
-  const busy = progressRing(t("Running with the changes"));
+  const busy = progressRing(t("Running with interventions"));
   busy.hidden = true;
-  const spoken = el("span", { class: "small", attrs: { role: "status" } });
+  const status = el("span", { class: "small", attrs: { role: "status" } });
   const problem = createProblem(() => void whileBusy(run()));
   const patching = createPatching(save, tools, {
     selection,
-    copy: (patch) => setList(withPatch(list, patch)),
+    patch: (patch) => setList(withPatch(list, patch)),
     changed: () => prepareSweep(),
-    left: (run) => {
-      sources.add(run);
-      letGo();
+    replaced: (other) => {
+      sources.add(other);
+      releaseSources();
     },
   });
-
-  const tokens = createNextTokensPair("interventions-next-token", save, ({ id, label }) =>
-    watched.set({ target: { id, label, isChosen: true } }),
-  );
-  const lens = createLensColumns("interventions-lens", save);
-  const attention = createAttentionPair("interventions-attention", save, selection);
-  const strip = createDivergenceStrip("interventions-kl", save, (token) => selection.set({ token }));
-  const pairProblem = createProblem(() => {
-    void whileBusy(drawPair());
-    void whileBusy(drawAttribution());
-  });
-  const compared = el("div", { class: "pair-parts" }, tokens.node, lens.node, attention.node, strip.node);
-  const nothingChanged = el(
-    "p",
-    { class: "small muted" },
-    t("Nothing is changed yet. Choose a head, an attention, an MLP or a layer above, or copy a value."),
+  const comparison = createBeforeAfter(
+    { selection, save },
+    {
+      watch: ({ id, label }) => watched.set({ target: { id, label, isChosen: true } }),
+      retry: () => compare(),
+      summarize: section.summarize,
+    },
   );
   const ofTranslator = el(
     "p",
     { class: "small muted" },
-    t("The translation stays as it was written: what changes is what is expected after each of its tokens."),
+    t("The translation itself stays the same. Interventions change only the distribution after each of its tokens."),
   );
   const attribution = createAttribution(save, ({ layer, head }) => {
     if (layer !== null) selection.set({ layer, ...(head !== null && { head }) });
   });
-  const sweep = createSweep(save, tools.release, (change) => {
-    selectPlace(change.kind === "scale" ? change.part : change.value);
-    if (change.kind === "scale") return;
-    const { value, position } = change;
+  const sweep = createSweep(save, tools.release, (intervention) => {
+    selectPart(intervention.kind === "scale" ? intervention.part : intervention.value);
+    if (intervention.kind === "scale") return;
+    const { value, position } = intervention;
     selection.set(value.stack === "encoder" ? { sourceToken: position } : { token: position });
   });
-
   const whole = el(
     "div",
     {},
@@ -153,20 +106,17 @@ export function createInterventionsView({ section: makeSection, selection, save,
       "p",
       { class: "small muted" },
       t(
-        "Click a part, or choose it by arrow keys and Enter: off, doubled, and as it was. The slider sets any factor. The numbers are factors of what the part adds to the residual stream; the colors show how far they are from 1.",
+        "Click a part, or select it with the arrow keys and press Enter, to cycle through ablated, × 2 and unchanged. The slider sets any factor. A factor scales what the part adds to the residual stream; colors show the distance from 1.",
       ),
     ),
-    parts.node,
-    partsData.node,
-    el("div", { class: "pair-controls" }, el("label", {}, sliderLabel, slider), apply, clear, busy, spoken),
+    ...parts.nodes,
+    el("div", { class: "pair-controls" }, parts.slider, apply, clear, busy, status),
     chips,
     problem.node,
     patching.node,
     el("h3", { class: "subheading" }, t("Before and after")),
     ofTranslator,
-    nothingChanged,
-    pairProblem.node,
-    compared,
+    ...comparison.nodes,
     el("h3", { class: "subheading" }, t("Watched token")),
     createTargetField(watched, () => base),
     attribution.node,
@@ -174,42 +124,37 @@ export function createInterventionsView({ section: makeSection, selection, save,
   );
   section.body.append(refused, whole);
 
-  const selectPlace = (place: Part | PatchedValue) =>
-    selection.set({ layer: place.layer, ...("head" in place && { head: place.head }) });
+  const selectPart = (part: Part | PatchedValue) =>
+    selection.set({ layer: part.layer, ...("head" in part && { head: part.head }) });
   const position = () => Math.min(selection.get().token, (base?.trace.tokens.length ?? 1) - 1);
+  const isActive = () => tools.interventions.get().list.length > 0;
 
-  const setFactor = (factor: number) => {
-    if (!chosen) return;
-    setList(withFactor(list, chosen, factor));
-    spoken.textContent = interventionText({ kind: "scale", part: chosen, factor });
-  };
   const setList = (next: readonly Intervention[]) => {
     list = next;
-    spoken.textContent = "";
-    drawChanges();
+    status.textContent = "";
+    draw();
     clearTimeout(resting);
     resting = setTimeout(() => void whileBusy(run()), REST);
   };
 
-  /** Runs the text with the changes. */
+  /** Runs the prompt with the interventions. */
   const run = async () => {
     const of = base;
-    const question = ++asked;
+    const own = ++request;
     problem.clear();
     if (!of) return;
-    const wanted = list;
-    if (wanted.length === 0) return setChanged(null, false);
+    if (list.length === 0) return setChanged(null, false);
     try {
-      const next = await of.intervened(wanted);
-      if (question === asked) setChanged(next, true);
+      const next = await of.intervened(list);
+      if (own === request) setChanged(next, true);
       else tools.release(next);
     } catch (error) {
-      if (question === asked) problem.say(error);
+      if (own === request) problem.say(error);
     }
   };
 
-  /** Says that something runs until all of it is done. */
   let running = 0;
+  /** Shows the progress ring until all work has ended. */
   const whileBusy = async (work: Promise<unknown>) => {
     running += 1;
     busy.hidden = false;
@@ -222,114 +167,33 @@ export function createInterventionsView({ section: makeSection, selection, save,
     if (changed && changed !== next && isOwn) tools.release(changed);
     changed = next;
     isOwn = own;
-    letGo();
-    void whileBusy(drawPair());
-    void whileBusy(drawAttribution());
+    releaseSources();
+    compare();
   };
 
-  /** Lets go of the runs that nothing is copied from any more, here or in the other views. */
-  const letGo = () => {
-    const inForce = [...list, ...tools.interventions.get().list];
+  /** Releases the traces that no patch comes from any more, here or in the other views. */
+  const releaseSources = () => {
+    const used = patchesFrom([...list, ...tools.interventions.get().list]);
     for (const source of sources) {
-      if (inForce.some((each) => each.kind === "patch" && each.from.trace === source.trace.trace)) continue;
+      if (used.has(source.trace.trace)) continue;
       sources.delete(source);
       tools.release(source);
     }
   };
 
-  const drawChanges = () => {
-    if (!base || !chosen) return;
-    const { rows, columns } = grid;
-    const factorAt = (row: number, col: number) => {
-      const part = grid.at(row, col);
-      return part ? factorOf(list, part) : 1;
-    };
-    parts.show({
-      title: t("What each part is multiplied by"),
-      rows: rows.length,
-      cols: columns.length,
-      values: Float32Array.from({ length: rows.length * columns.length }, (_, i) => {
-        return factorAt(Math.floor(i / columns.length), i % columns.length) - 1;
-      }),
-      max: 1,
-      scale: "diverging",
-      masked: (row, col) => grid.at(row, col) === null,
-      rowLabels: rows,
-      colLabels: columns,
-      rowHeight: 22,
-      text: (row, col) => {
-        if (grid.at(row, col) === null) return "";
-        const factor = factorAt(row, col);
-        return factor === 1 ? "1" : factor === 0 ? t("off") : `× ${Number(factor.toPrecision(3))}`;
-      },
-      describe: (row, col) => {
-        const part = grid.at(row, col);
-        if (!part) return NO_PART();
-        const text = interventionText({ kind: "scale", part, factor: factorOf(list, part) });
-        return base ? `${text}\n${runText(base)}` : text;
-      },
-    });
-    const factor = factorOf(list, chosen);
-    slider.value = String(factor);
-    const named = interventionText({ kind: "scale", part: chosen, factor });
-    sliderLabel.textContent = t("Factor: {0}", named);
-    slider.setAttribute("aria-label", t("Factor"));
-    slider.setAttribute("aria-valuetext", named);
-    clear.disabled = list.length === 0 && !isInForce();
-    apply.disabled = isApplied();
-    fill(chips, ...list.map(drawChip));
-    markPart();
-    partsData.update();
-  };
-  /** Whether anything is changed in all views. */
-  const isInForce = () => tools.interventions.get().list.length > 0;
-  const isApplied = () => {
-    const { list: now } = tools.interventions.get();
-    return JSON.stringify(now) === JSON.stringify(list);
-  };
-  const drawChip = (each: Intervention) =>
-    interventionChip(each, () => setList(list.filter((other) => other !== each)));
-  const markPart = () => {
-    if (!chosen) return;
-    const { row, col } = grid.placeOf(chosen);
-    parts.mark(row, col);
+  const draw = () => {
+    parts.show(list);
+    clear.disabled = list.length === 0 && !isActive();
+    apply.disabled = JSON.stringify(tools.interventions.get().list) === JSON.stringify(list);
+    fill(chips, ...list.map((each) => interventionChip(each, () => setList(list.filter((other) => other !== each)))));
   };
 
-  const pairNow = (): TracePair | null =>
-    base && changed
-      ? { inspections: [base, changed], names: [t("before"), t("after")], positions: [position(), position()] }
-      : null;
-
-  const drawPair = async () => {
-    const pair = pairNow();
-    pairProblem.clear();
-    compared.hidden = pair === null;
-    nothingChanged.hidden = pair !== null;
-    section.summarize(changed || !base ? "" : t("nothing changed"));
-    tellAwaited(compared, pair ? "computed" : "there");
-    if (!pair) return;
-    const [before, after] = pair.inspections;
-    const isCurrent = () => base === before && changed === after;
-    try {
-      const lenses = await tokens.show(pair);
-      if (!lenses || !isCurrent()) return;
-      lens.show(pair, lenses);
-      await attention.show(pair);
-      const difference = await before.compareTraces(after.trace.trace);
-      if (!isCurrent()) return;
-      tellAwaited(compared, "there");
-      strip.show(pair, difference);
-      strip.mark(position());
-      const bits = difference.divergence[position()] as number;
-      section.summarize(t("KL {0} bits after token {1}", formatValue(bits), position()));
-    } catch (error) {
-      if (!isCurrent()) return;
-      tellAwaited(compared, "failed");
-      pairProblem.say(error);
-    }
+  const compare = () => {
+    void whileBusy(comparison.show(base, changed, position()));
+    void whileBusy(drawAttribution());
   };
 
-  /** What is watched where nothing was chosen: what the unchanged run expects most. */
+  /** Sets the watched token to the most likely one of the base, unless the user chose one, and draws its attribution. */
   const drawAttribution = async () => {
     const of = base;
     if (!of) return attribution.fail();
@@ -341,7 +205,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
         const id = answer.ids.at(-1) as number;
         if (base !== of || position() !== at || watched.get().target?.isChosen) return;
         if (watched.get().target?.id !== id) {
-          // Which draws this again.
+          // Setting the target draws the attribution again.
           return watched.set({
             target: { id, label: visibleText(answer.tokens[id] ?? "") || `#${id}`, isChosen: false },
           });
@@ -349,7 +213,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
       } catch (error) {
         if (base !== of) return;
         attribution.fail();
-        pairProblem.say(error);
+        comparison.say(error);
         return;
       }
     }
@@ -360,53 +224,46 @@ export function createInterventionsView({ section: makeSection, selection, save,
   };
   const prepareSweep = () => {
     const { target } = watched.get();
-    if (base && target) {
-      const stacks = stacksOf(base.trace);
-      sweep.prepare({ base, source: patching.source(), position: position(), target, stacks });
-    }
+    if (!base || !target) return;
+    sweep.prepare({ base, source: patching.source(), position: position(), target, stacks: stacksOf(base.trace) });
   };
 
   watched.subscribe(() => void drawAttribution());
-  tools.interventions.subscribe(() => drawChanges());
-  const lookAgain = whenSeen(whole, () => {
+  tools.interventions.subscribe(draw);
+  const followToken = whenSeen(whole, () => {
     if (!base) return;
     patching.look();
-    void whileBusy(drawPair());
-    void whileBusy(drawAttribution());
+    compare();
   });
-  const placeAgain = whenSeen(whole, () => {
+  const followPart = whenSeen(whole, () => {
     if (!base) return;
     patching.look();
-    const pair = pairNow();
-    if (pair) attention.show(pair).catch(pairProblem.say);
+    comparison.showAttention();
   });
   selection.subscribe((now, before) => {
-    if (now.token !== before.token) lookAgain();
-    else if (isElsewhere(now, before)) placeAgain();
+    if (now.token !== before.token) followToken();
+    else if (isElsewhere(now, before)) followPart();
   });
 
   return {
     section,
     asksTensors: true,
     show(next) {
-      const { trace } = next;
       const reason = refusal(next);
       refused.textContent = reason;
       refused.hidden = reason === "";
       whole.hidden = reason !== "";
-      asked += 1;
+      request += 1;
       clearTimeout(resting);
       base = reason === "" ? (next.base ?? next) : null;
-      list = trace.interventions ?? [];
-      if (list.length === 0) spoken.textContent = "";
+      list = next.trace.interventions ?? [];
+      if (list.length === 0) status.textContent = "";
       if (!base) return setChanged(null, false);
-      ofTranslator.hidden = !trace.source;
-      grid = partGrid(stacksOf(base.trace));
-      const { row, col } = chosen ? grid.placeOf(chosen) : { row: 0, col: 0 };
-      chosen = grid.at(row, col) ?? grid.at(0, 0);
+      ofTranslator.hidden = !next.trace.source;
+      parts.setBase(base);
       patching.show(base);
       patching.look();
-      drawChanges();
+      draw();
       setChanged(next.base ? next : null, false);
     },
   };
