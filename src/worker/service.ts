@@ -35,7 +35,8 @@ import {
 } from "../engine";
 import type { EngineApi } from "../protocol/engineApi";
 import type { Handlers } from "../protocol/rpc";
-import { type AnyLoaded, type OpenModels, traceService } from "./traceService";
+import { type OpenModels, traceService } from "./traceService";
+import type { AnyLoaded } from "./traces";
 
 /** `device` is the choice of the settings; a run may ask for another. */
 export function engineService(device: DeviceChoice = deviceFromEnvironment()): Handlers<EngineApi> {

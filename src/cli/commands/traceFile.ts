@@ -1,14 +1,6 @@
 /** `inspect --save` and `--open`: traces as files that open without their model. */
 
-import {
-  EngineError,
-  isTranslation,
-  LoadedModel,
-  LoadedTranslator,
-  nextToken,
-  openTrace,
-  saveTrace,
-} from "../../engine";
+import { EngineError, isTranslation, LoadedModel, LoadedTranslator, openTrace, saveTrace } from "../../engine";
 import type { Options } from "../options";
 
 /** Runs a model over one text, and writes the run. */
@@ -19,34 +11,22 @@ export async function saveInspection(options: Options): Promise<void> {
     throw new EngineError("config", "--save is of a run as it is; leave --scale out.");
   }
   const loaded = await ((await isTranslation(dir)) ? LoadedTranslator : LoadedModel).open(dir, device);
-  const began = performance.now();
+  const start = performance.now();
   try {
-    const { trace, nextToken: probabilities, ...told } = await loaded.inspect(text);
-    const { info: model, cfg: config } = loaded.model;
-    const tokenizer = loaded instanceof LoadedTranslator ? loaded.model.target : loaded.model.tokenizer;
-    const run = {
-      ...told,
-      model,
-      config,
-      nextToken: nextToken(probabilities, tokenizer, TOKENS_TOLD),
-      interventions: [],
-      device: loaded.weights.device,
-      milliseconds: performance.now() - began,
-    };
-    await saveTrace(path, run, trace);
-    console.log(`${trace.size} values of ${told.tokens.length} tokens: ${path}`);
+    const inspection = await loaded.inspect(text);
+    const { trace, tokens } = inspection;
+    await saveTrace(path, loaded.summary(inspection, [], performance.now() - start), trace);
+    console.log(`${trace.size} values of ${tokens.length} tokens: ${path}`);
   } finally {
     await loaded.release();
   }
 }
 
-const TOKENS_TOLD = 100;
-
 /** Says what is in a file. */
 export async function tellTraceFile(options: Options): Promise<void> {
-  const { run, trace } = await openTrace(options.needed("open"));
+  const { summary, trace } = await openTrace(options.needed("open"));
   const values = [...trace].map(([name, { shape }]) => ({ name, shape }));
-  const { model, tokens, nextToken, interventions, device } = run;
+  const { model, tokens, nextToken, interventions, device } = summary;
   if (options.has("json")) {
     const written = tokens.map(({ id, token }) => ({ id, token }));
     return console.log(

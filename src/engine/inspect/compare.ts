@@ -18,7 +18,7 @@ import {
 } from "./weightRows";
 
 /** A run and what reads its last vectors. */
-export interface ComparedRun {
+export interface ComparedTrace {
   readonly trace: Trace;
   /** Of what writes. */
   readonly cfg: DecoderConfig;
@@ -27,7 +27,11 @@ export interface ComparedRun {
   readonly logProbabilities: (rows: Float32Array) => Promise<Float32Array>;
 }
 
-export async function compareTraces(a: ComparedRun, b: ComparedRun, signal?: AbortSignal): Promise<TraceDifference> {
+export async function compareTraces(
+  a: ComparedTrace,
+  b: ComparedTrace,
+  signal?: AbortSignal,
+): Promise<TraceDifference> {
   const isSame = (texts: readonly string[], others: readonly string[]) =>
     texts === others || (texts.length === others.length && texts.every((text, id) => text === others[id]));
   if (!isSame(a.vocabulary, b.vocabulary)) {
@@ -55,7 +59,7 @@ export async function compareTraces(a: ComparedRun, b: ComparedRun, signal?: Abo
 const WITHOUT_POSITIONS: ReadonlySet<string> = new Set(["ids", "mask", "enc.ids", "enc.mask", "logits"]);
 
 /** By tiles of positions: two whole vocabularies of numbers for each are a lot. */
-async function divergence(a: ComparedRun, b: ComparedRun, positions: number, signal?: AbortSignal) {
+async function divergence(a: ComparedTrace, b: ComparedTrace, positions: number, signal?: AbortSignal) {
   const V = a.vocabulary.length;
   const tile = Math.max(1, Math.floor(MOST_LOGITS / V));
   const bits = new Float32Array(positions);
@@ -83,7 +87,7 @@ async function divergence(a: ComparedRun, b: ComparedRun, positions: number, sig
 const MOST_LOGITS = 1 << 22;
 
 /** What goes into the head, of positions `from` to `to - 1`. */
-function lastVectors({ trace, cfg }: ComparedRun, from: number, to: number): Float32Array {
+function lastVectors({ trace, cfg }: ComparedTrace, from: number, to: number): Float32Array {
   const { data } = trace.get(cfg.finalNorm ? "lnFinal" : `blocks.${cfg.nLayers - 1}.residPost`) as TraceValue;
   return data.subarray(from * cfg.dModel, to * cfg.dModel);
 }

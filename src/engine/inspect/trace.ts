@@ -16,3 +16,20 @@ export interface TraceValue {
 }
 
 export type Trace = ReadonlyMap<string, TraceValue>;
+
+/** L2 norm of a stack's residual stream before the first block and after each, [nLayers + 1, T]. */
+export function residualNorms(trace: Trace, nLayers: number, prefix = ""): Float32Array {
+  const names = ["blocks.0.residPre", ...Array.from({ length: nLayers }, (_, l) => `blocks.${l}.residPost`)];
+  const rows = names.flatMap((name) => {
+    const { data, shape } = trace.get(prefix + name) as TraceValue;
+    const [, T, D] = shape as [number, number, number];
+    return Array.from({ length: T }, (_, t) =>
+      Math.sqrt(data.subarray(t * D, (t + 1) * D).reduce((sum, x) => sum + x * x, 0)),
+    );
+  });
+  return Float32Array.from(rows);
+}
+
+/** Bytes of a trace. Values that are the same, such as a block's output and the next one's input, share their numbers. */
+export const bytesOf = (trace: Trace): number =>
+  [...new Set([...trace.values()].map(({ data }) => data))].reduce((sum, { byteLength }) => sum + byteLength, 0);

@@ -1,8 +1,8 @@
 /**
- * Traces as files that open without their model: docs/dltrace.md says what is in one.
+ * Trace files, which open without their model: docs/dltrace.md describes the format.
  *
- * A file may come from anywhere. Nothing of it is believed before it was checked: every value must have the shape that
- * its name and the configuration say, so that what is computed from them stays inside of them.
+ * Files are untrusted. Every field is checked, and every value must have the shape that its name and the configuration
+ * imply, so that no computation reads past its end.
  */
 
 import type { Device, ModelInfo } from "../api/model";
@@ -15,10 +15,10 @@ import { readHeader, readTensors, writeSafetensors } from "../weights";
 import { isCounts, isObject, quoted } from "../weights/reading";
 import type { Trace, TraceValue } from "./trace";
 
-/** What is told of a run beside its values. */
-export interface SavedRun {
+/** A trace without its values. */
+export interface SavedTrace {
   readonly model: ModelInfo;
-  /** The whole model's: of a translator both stacks. */
+  /** Both stacks of a translator. */
   readonly config: ModelConfig;
   readonly tokens: readonly TokenSpan[];
   readonly source?: TraceSource | undefined;
@@ -30,51 +30,51 @@ export interface SavedRun {
 }
 
 const VERSION = "1";
-const MOST_BYTES = 2 ** 30;
-/** A pattern has their square. */
-const MOST_TOKENS = 8192;
+const MAX_BYTES = 2 ** 30;
+/** An attention pattern has the square of this many numbers. */
+const MAX_TOKENS = 8192;
 
-/** Writes a run's values of its one row, and what is told of it, without the place of its model. */
-export async function saveTrace(path: string, run: SavedRun, trace: Trace): Promise<void> {
-  const { residualNorms, source, tokens, nextToken, ...rest } = run;
+/** Writes a trace of one row, without the path of its model. */
+export async function saveTrace(path: string, summary: SavedTrace, trace: Trace): Promise<void> {
+  const { residualNorms, source, tokens, nextToken, model, ...rest } = summary;
   const tensors = new Map([...trace].filter(([name, value]) => value !== repeatedBy(trace, name)));
   tensors.set(NORMS, asVector(residualNorms));
   if (source) tensors.set(SOURCE_NORMS, asVector(source.residualNorms));
   const bytes = [...tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
-  if (bytes > MOST_BYTES) {
+  if (bytes > MAX_BYTES) {
     throw new EngineError(
       "config",
-      `This run takes ${megabytes(bytes)}, and a trace file at most ${megabytes(MOST_BYTES)}; inspect fewer tokens and save that.`,
+      `The trace has ${megabytes(bytes)}, but a trace file can have at most ${megabytes(MAX_BYTES)}. Inspect fewer tokens and save again.`,
     );
   }
-  const told = {
+  const json = {
     ...rest,
-    model: { ...run.model, dir: "" },
+    model: { ...model, dir: "" },
     tokens: tokens.map(spanToJson),
     nextToken: { ...nextToken, top: nextToken.top.map(withBase64) },
     ...(source && { source: { tokens: source.tokens.map(spanToJson), translation: source.translation } }),
   };
   const floats = [...tensors].map(([name, value]) => [name, { ...value, dtype: "F32" as const }] as const);
-  await writeSafetensors(path, new Map(floats), { "decoder-lab.trace": VERSION, run: JSON.stringify(told) });
+  await writeSafetensors(path, new Map(floats), { "decoder-lab.trace": VERSION, run: JSON.stringify(json) });
 }
 
-/** Reads and checks a file. */
-export async function openTrace(path: string): Promise<{ readonly run: SavedRun; readonly trace: Trace }> {
+/** Reads and checks a trace file. */
+export async function openTrace(path: string): Promise<{ readonly summary: SavedTrace; readonly trace: Trace }> {
   const { tensors, metadata } = await readHeader(path);
   const fail: Fail = (problem) => {
-    throw new EngineError("data", `${path} cannot be opened as a trace: ${problem}; save it again from its model.`);
+    throw new EngineError("data", `${path} cannot be opened as a trace: ${problem}. Save it again from its model.`);
   };
   const version = metadata["decoder-lab.trace"];
-  if (version === undefined) fail("it is not one");
-  if (version !== VERSION) fail(`it is of version ${quoted(String(version))}, and ${VERSION} can be read`);
+  if (version === undefined) fail("it is not a trace file");
+  if (version !== VERSION) fail(`its version is ${quoted(String(version))}, but only version ${VERSION} is supported`);
   const bytes = [...tensors.values()].reduce((sum, { start, end }) => sum + end - start, 0);
-  if (bytes > MOST_BYTES) fail(`it has ${megabytes(bytes)}, more than a trace takes`);
-  const told = runFrom(metadata.run ?? "", fail);
+  if (bytes > MAX_BYTES) fail(`it has ${megabytes(bytes)}, more than a trace can have`);
+  const summary = summaryFrom(metadata.run ?? "", fail);
 
-  const longest = Math.max(told.tokens.length, told.source?.tokens.length ?? 0);
-  if (told.tokens.length === 0 || longest > MOST_TOKENS)
-    fail(`it has ${longest} tokens, and 1 to ${MOST_TOKENS} can be shown`);
-  const sizes = sizesOf(told.config, told.tokens.length, told.source?.tokens.length);
+  const longest = Math.max(summary.tokens.length, summary.source?.tokens.length ?? 0);
+  if (summary.tokens.length === 0 || longest > MAX_TOKENS)
+    fail(`it has ${longest} tokens, but 1 to ${MAX_TOKENS} are supported`);
+  const sizes = sizesOf(summary.config, summary.tokens.length, summary.source?.tokens.length);
   for (const [name, { dtype, shape }] of tensors) {
     const expected = expectedShapes(name, sizes);
     if (!expected) fail(`it has an unknown value ${quoted(name)}`);
@@ -90,11 +90,14 @@ export async function openTrace(path: string): Promise<{ readonly run: SavedRun;
     return data;
   };
   const residualNorms = take(NORMS);
-  const source = told.source && { ...told.source, residualNorms: take(SOURCE_NORMS) };
-  return { run: { ...told, residualNorms, source }, trace: withRepeated(values) };
+  const source = summary.source && { ...summary.source, residualNorms: take(SOURCE_NORMS) };
+  return { summary: { ...summary, residualNorms, source }, trace: withRepeated(values) };
 }
 
-/** What views read without asking whether it is there. A name that is not ends the search, so it takes no longer than the file. */
+/**
+ * Names of the values that views expect. A generator, because the layer count is untrusted: the caller stops at the first
+ * name that is missing.
+ */
 function* neededNames({ cfg, encoder }: Sizes): Generator<string> {
   yield* ["ids", "logits", NORMS];
   if (encoder) yield* ["enc.ids", SOURCE_NORMS];
@@ -115,7 +118,7 @@ const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
 
 const asVector = (data: Float32Array): TraceValue => ({ shape: [data.length], data });
 
-/** What goes into a block is what came out of the one before: it is in the file once. */
+/** The value that a block's input repeats: the previous block's output, which is in the file once. */
 function repeatedBy(trace: Trace, name: string): TraceValue | undefined {
   const [, layer] = /^blocks\.(\d+)\.residPre$/.exec(name) ?? [];
   return layer === undefined ? undefined : trace.get(`blocks.${Number(layer) - 1}.residPost`);
@@ -147,7 +150,7 @@ const sizesOf = (config: ModelConfig, T: number, S = 0): Sizes => ({
   S,
 });
 
-/** The shapes that a value may have; null of a name that no value has. */
+/** Shapes that a value may have; null for an unknown name. */
 function expectedShapes(name: string, { cfg, encoder, T, S }: Sizes): readonly Shape[] | null {
   const [, ofEncoder, rest] = /^(enc\.)?(.*)$/s.exec(name) as unknown as [string, string | undefined, string];
   const of = ofEncoder ? encoder : cfg;
@@ -183,24 +186,24 @@ const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
 const withBase64 = <X extends { readonly bytes: Uint8Array }>(x: X) => ({ ...x, bytes: base64(x.bytes) });
 const spanToJson = (span: TokenSpan) => withBase64(span);
 
-/** What is told of the run, but for its numbers, which are among the tensors. */
-function runFrom(json: string, fail: Fail) {
-  let told: unknown;
+/** The summary except for the residual norms, which are tensors. */
+function summaryFrom(json: string, fail: Fail) {
+  let parsed: unknown;
   try {
-    told = JSON.parse(json);
+    parsed = JSON.parse(json);
   } catch {
-    fail("what it tells of its run is not JSON");
+    fail("its description is not JSON");
   }
   const field = fieldsOf(fail);
-  const run = field.object(told, "run");
-  const config = configFrom(run.config, field, fail);
-  const source = run.source === undefined ? undefined : field.object(run.source, "source");
-  if ((source !== undefined) !== isEncoderDecoder(config)) fail("it has a source where its model has no encoder");
-  const next = field.object(run.nextToken, "nextToken");
+  const summary = field.object(parsed, "run");
+  const config = configFrom(summary.config, field, fail);
+  const source = summary.source === undefined ? undefined : field.object(summary.source, "source");
+  if ((source !== undefined) !== isEncoderDecoder(config)) fail("its source does not fit its model");
+  const next = field.object(summary.nextToken, "nextToken");
   return {
-    model: modelFrom(field.object(run.model, "model"), config, field),
+    model: modelFrom(field.object(summary.model, "model"), config, field),
     config,
-    tokens: field.list(run.tokens, "tokens").map((each) => spanFrom(each, field)),
+    tokens: field.list(summary.tokens, "tokens").map((each) => spanFrom(each, field)),
     nextToken: {
       entropyBits: field.number(next.entropyBits, "entropyBits"),
       top: field.list(next.top, "nextToken").map((each) => {
@@ -218,16 +221,18 @@ function runFrom(json: string, fail: Fail) {
       tokens: field.list(source.tokens, "source").map((each) => spanFrom(each, field)),
       translation: field.text(source.translation, "translation"),
     },
-    interventions: field.list(run.interventions, "interventions").map((each) => interventionFrom(each, field, fail)),
-    device: run.device === "webgpu" ? ("webgpu" as const) : ("cpu" as const),
-    milliseconds: field.number(run.milliseconds, "milliseconds"),
+    interventions: field
+      .list(summary.interventions, "interventions")
+      .map((each) => interventionFrom(each, field, fail)),
+    device: summary.device === "webgpu" ? ("webgpu" as const) : ("cpu" as const),
+    milliseconds: field.number(summary.milliseconds, "milliseconds"),
   };
 }
 
 type Fields = ReturnType<typeof fieldsOf>;
 
 function fieldsOf(fail: Fail) {
-  const wrong = (name: string) => fail(`its ${name} is not what it must be`);
+  const wrong = (name: string) => fail(`its ${name} is not valid`);
   return {
     object: (value: unknown, name: string): Json => (isObject(value) ? value : wrong(name)),
     list: (value: unknown, name: string): readonly unknown[] => (Array.isArray(value) ? value : wrong(name)),
@@ -243,7 +248,7 @@ function fieldsOf(fail: Fail) {
 function spanFrom(value: unknown, field: Fields): TokenSpan {
   const { id, token, start, end, special, bytes } = field.object(value, "tokens");
   return {
-    // An unknown token is -1.
+    // An unknown token has the id -1.
     id: id === -1 ? -1 : field.count(id, "tokens"),
     token: field.text(token, "tokens"),
     start: field.count(start, "tokens"),
@@ -260,13 +265,13 @@ function configFrom(value: unknown, field: Fields, fail: Fail): ModelConfig {
   return { encoder: stack(config.encoder), decoder: stack(config.decoder) };
 }
 
-/** What is computed with, is checked; the rest is shown only. */
+/** Checks the fields that computations use; the others are only shown. */
 function decoderFrom(config: Json, field: Fields, fail: Fail): DecoderConfig {
   for (const name of ["vocabSize", "nCtx", "nLayers", "nHeads", "nKvHeads", "dModel", "dHead", "dMlp", "dEmbed"]) {
     const size = field.count(config[name], name);
     if (size < 1 || size > 2 ** 24) fail(`its ${name} is ${size}`);
   }
-  // Checked just now; what was not is looked at here.
+  // The sizes are valid; the other fields that computations use are checked here.
   const cfg = config as unknown as DecoderConfig;
   if (cfg.nHeads % cfg.nKvHeads !== 0) fail("its heads cannot share their keys");
   for (const name of ["causal", "scaleByLayer", "finalNorm"]) field.isTrue(config[name], name);
@@ -292,7 +297,7 @@ function modelFrom(model: Json, config: ModelConfig, field: Fields): ModelInfo {
     family: text("family"),
     parameters: field.count(model.parameters, "parameters"),
     bytes: field.count(model.bytes, "bytes"),
-    // Shown only, as the next.
+    // `precision` and `tokenizer` are only shown.
     precision: text("precision") as ModelInfo["precision"],
     tokenizer: text("tokenizer") as ModelInfo["tokenizer"],
     config: decoderOf(config),
@@ -308,22 +313,22 @@ function modelFrom(model: Json, config: ModelConfig, field: Fields): ModelInfo {
 
 function interventionFrom(value: unknown, field: Fields, fail: Fail): Intervention {
   const given = field.object(value, "interventions");
-  const place = (of: unknown) => {
+  const target = (of: unknown) => {
     const { kind, stack, layer, head } = field.object(of, "interventions");
     const isHead = (kind === "head" || kind === "crossHead") && { head: field.count(head, "head") };
     const isNamed = stack !== undefined && { stack: field.text(stack, "stack") };
     return { kind: field.text(kind, "interventions"), ...isNamed, layer: field.count(layer, "layer"), ...isHead };
   };
-  // Shown, and never done again: a file's trace has no model to run.
+  // Interventions from a file are only shown: without the model they never run.
   if (given.kind === "scale") {
-    const change = { kind: "scale", part: place(given.part), factor: field.number(given.factor, "factor") };
+    const change = { kind: "scale", part: target(given.part), factor: field.number(given.factor, "factor") };
     return change as Intervention;
   }
-  if (given.kind !== "patch") fail("it was changed in an unknown way");
+  if (given.kind !== "patch") fail("it has an unknown kind of intervention");
   const from = field.object(given.from, "interventions");
   return {
     kind: "patch",
-    value: place(given.value),
+    value: target(given.value),
     position: field.count(given.position, "position"),
     from: { trace: 0, position: field.count(from.position, "position") },
   } as Intervention;

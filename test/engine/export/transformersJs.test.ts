@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { AutoModelForCausalLM, env, type PreTrainedModel, pipeline, Tensor } from "@huggingface/transformers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exportModel } from "../../../src/engine/export";
-import { LoadedModel } from "../../../src/engine/models/loaded";
+import { LoadedModel } from "../../../src/engine/models/loadedModel";
 import { ARCHITECTURES, VARIANTS } from "../../helpers/architectures";
 import { testData } from "../../helpers/testData";
 

@@ -1,7 +1,7 @@
 import { cp, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { expect, test } from "vitest";
-import { type ComparedRun, compareTraces, compareWeights } from "../../../src/engine/inspect/compare";
+import { type ComparedTrace, compareTraces, compareWeights } from "../../../src/engine/inspect/compare";
 import { Readout } from "../../../src/engine/inspect/readout";
 import type { TraceValue } from "../../../src/engine/inspect/trace";
 import { Tracer } from "../../../src/engine/inspect/tracer";
@@ -19,7 +19,7 @@ async function run(ids: readonly number[], seed: number, cfg: DecoderConfig = ti
   const [tracer, readout] = [new Tracer(cfg, weights), new Readout(cfg, weights)];
   const light = await tracer.trace([ids], "light");
   const logits = (await tracer.trace([ids])).get("logits") as TraceValue;
-  const compared: ComparedRun = {
+  const compared: ComparedTrace = {
     trace: light,
     cfg,
     vocabulary,

@@ -32,17 +32,17 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe("a trace file opens without its model", () => {
-  test("with every value, every head and every token as they were", async () => {
+  test("with all values, heads and tokens unchanged", async () => {
     expect((await readFile(path)).includes(Buffer.from(dir))).toBe(false);
     const other = engine();
     const opened = await other("openTrace", { path });
-    const { trace, model, opened: isOpened, ...told } = opened;
+    const { trace, model, opened: isOpened, ...rest } = opened;
     const { trace: _trace, model: own, ...expected } = info;
     expect(isOpened).toBe(true);
     expect(model).toEqual({ ...own, dir: "" });
     const byName = <X extends { name: string }>(values: readonly X[]) =>
       [...values].sort((a, b) => (a.name < b.name ? -1 : 1));
-    expect({ ...told, values: byName(told.values) }).toEqual({ ...expected, values: byName(expected.values) });
+    expect({ ...rest, values: byName(rest.values) }).toEqual({ ...expected, values: byName(expected.values) });
 
     for (const { name, shape } of info.values) {
       const head = shape.length === 4 ? { head: 1 } : {};
@@ -59,13 +59,13 @@ describe("a trace file opens without its model", () => {
     expect(same).toEqual(grid);
     const projection = await other("projection", { trace, name: "blocks.1.residPost", ids: [] });
     expect(projection.points).toBe(info.tokens.length);
-    // Saved again it is the same.
+    // Saving it again changes nothing.
     const again = join(folder, "b.dltrace");
     await other("saveTrace", { trace, path: again });
     expect(await openTrace(again)).toEqual(await openTrace(path));
   });
 
-  test("and what would run the model is refused in a sentence", async () => {
+  test("but requests that need the model are rejected", async () => {
     const other = engine();
     const { trace } = await other("openTrace", { path });
     const sentence =
@@ -78,80 +78,80 @@ describe("a trace file opens without its model", () => {
   });
 });
 
-interface Run {
+interface Summary {
   config: Record<string, unknown>;
   tokens: Record<string, unknown>[];
   model: unknown;
   interventions: unknown;
 }
 
-describe("a file that is not as a trace must be is refused in a sentence", () => {
+describe("an invalid file is rejected with the reason", () => {
   type Changed = {
     metadata: Record<string, string>;
     tensors: Map<string, { shape: readonly number[]; data: Float32Array }>;
   };
-  const CASES: readonly (readonly [string, string, (changed: Changed, run: Run) => unknown])[] = [
-    ["another safetensors file", "it is not one", ({ metadata }) => delete metadata["decoder-lab.trace"]],
-    ["a later version", 'it is of version "2"', ({ metadata }) => (metadata["decoder-lab.trace"] = "2")],
-    ["no run", "not JSON", ({ metadata }) => (metadata.run = "{")],
+  const CASES: readonly (readonly [string, string, (changed: Changed, summary: Summary) => unknown])[] = [
+    ["another safetensors file", "it is not a trace file", ({ metadata }) => delete metadata["decoder-lab.trace"]],
+    ["a later version", 'its version is "2"', ({ metadata }) => (metadata["decoder-lab.trace"] = "2")],
+    ["a description that is not JSON", "not JSON", ({ metadata }) => (metadata.run = "{")],
     [
       "a value of another shape",
       'its value "blocks.0.attn.q" is F32',
       ({ tensors }) => swap(tensors, "blocks.0.attn.q", "embed"),
     ],
-    ["a layer too few", "has no blocks.3.attn.k", ({ tensors }) => tensors.delete("blocks.3.attn.k")],
+    ["a missing layer", "has no blocks.3.attn.k", ({ tensors }) => tensors.delete("blocks.3.attn.k")],
     [
-      "a value nobody knows",
+      "an unknown value",
       'unknown value "__proto__"',
       ({ tensors }) => tensors.set("__proto__", { shape: [1], data: new Float32Array(1) }),
     ],
     [
-      "more layers than it has",
+      "a config with more layers than the file",
       "does not fit its model",
-      (_, run) => {
-        run.config.nLayers = 16777216;
+      (_, summary) => {
+        summary.config.nLayers = 16777216;
       },
     ],
     [
-      "heads of a size that is none",
+      "a negative head size",
       "its dHead",
-      (_, run) => {
-        run.config.dHead = -24;
+      (_, summary) => {
+        summary.config.dHead = -24;
       },
     ],
     [
-      "tokens that are none",
+      "a token with a wrong field",
       "its tokens",
-      (_, run) => {
-        (run.tokens[0] as Record<string, unknown>).start = "0";
+      (_, summary) => {
+        (summary.tokens[0] as Record<string, unknown>).start = "0";
       },
     ],
     [
-      "other tokens than values",
+      "fewer tokens than values",
       "does not fit its model",
-      (_, run) => {
-        run.tokens.pop();
+      (_, summary) => {
+        summary.tokens.pop();
       },
     ],
     [
       "no tokens",
       "has 0 tokens",
-      (_, run) => {
-        run.tokens = [];
+      (_, summary) => {
+        summary.tokens = [];
       },
     ],
     [
-      "a model that is not told",
+      "a model that is not an object",
       "its model",
-      (_, run) => {
-        run.model = [];
+      (_, summary) => {
+        summary.model = [];
       },
     ],
     [
-      "an intervention of no kind",
-      "in an unknown way",
-      (_, run) => {
-        run.interventions = [{ kind: "eval" }];
+      "an intervention of unknown kind",
+      "an unknown kind of intervention",
+      (_, summary) => {
+        summary.interventions = [{ kind: "eval" }];
       },
     ],
   ];
@@ -160,9 +160,9 @@ describe("a file that is not as a trace must be is refused in a sentence", () =>
   for (const [name, problem, change] of CASES) {
     test(name, async () => {
       const changed = { metadata: { ...(await readHeader(path)).metadata }, tensors: await readTensors(path) };
-      const run = JSON.parse(changed.metadata.run as string);
-      change(changed, run);
-      if (changed.metadata.run !== "{") changed.metadata.run = JSON.stringify(run);
+      const summary = JSON.parse(changed.metadata.run as string);
+      change(changed, summary);
+      if (changed.metadata.run !== "{") changed.metadata.run = JSON.stringify(summary);
       const tensors = [...changed.tensors].map(
         ([each, tensor]) => [each, { ...tensor, dtype: "F32" as const }] as const,
       );
@@ -174,7 +174,7 @@ describe("a file that is not as a trace must be is refused in a sentence", () =>
     });
   }
 
-  test("and so is one that was cut off", async () => {
+  test("a truncated file", async () => {
     const bytes = await readFile(path);
     const cut = join(folder, "cut.dltrace");
     await writeFile(cut, bytes.subarray(0, bytes.length - 100));

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { decoderLab } from "../../../src/engine/models/decoderLab";
 import { openModel, openWeights, readParams } from "../../../src/engine/models/folder";
-import { LoadedModel } from "../../../src/engine/models/loaded";
+import { LoadedModel } from "../../../src/engine/models/loadedModel";
 
 const SHIPPED = resolve(import.meta.dirname, "../../../media/model");
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { EvalReport, Settings, TrainEvent, TrainParams } from "../../../src/engine/api/run";
 import { describeModel } from "../../../src/engine/models/describe";
 import { openModel } from "../../../src/engine/models/folder";
-import { LoadedModel } from "../../../src/engine/models/loaded";
+import { LoadedModel } from "../../../src/engine/models/loadedModel";
 import { PRESETS } from "../../../src/engine/presets/presets";
 import {
   presetInfo,

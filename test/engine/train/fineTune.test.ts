@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import type { TrainParams } from "../../../src/engine/api/run";
 import { Tracer } from "../../../src/engine/inspect/tracer";
 import { openModel, openWeights, readParams } from "../../../src/engine/models/folder";
-import { LoadedModel } from "../../../src/engine/models/loaded";
+import { LoadedModel } from "../../../src/engine/models/loadedModel";
 import { FINE_TUNING } from "../../../src/engine/presets/presets";
 import { mapWeights } from "../../../src/engine/runtime/weights";
 import { saveTokenizer, trainCharacters } from "../../../src/engine/tokenizers";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StepReport, TrainEvent, TrainParams } from "../../../src/engine/api/run";
 import { openModel, readParams } from "../../../src/engine/models/folder";
-import { LoadedModel } from "../../../src/engine/models/loaded";
+import { LoadedModel } from "../../../src/engine/models/loadedModel";
 import type { RunControl } from "../../../src/engine/train/control";
 import { evaluateModel } from "../../../src/engine/train/evaluate";
 import { branch, resume, train } from "../../../src/engine/train/run";

@@ -6,7 +6,7 @@ import { makePairs } from "../../../scripts/makePairs";
 import type { TrainEvent } from "../../../src/engine/api/run";
 import { splitPairs } from "../../../src/engine/data/pairs";
 import { openModel, openTranslation } from "../../../src/engine/models/folder";
-import { LoadedTranslator } from "../../../src/engine/models/translator";
+import { LoadedTranslator } from "../../../src/engine/models/loadedTranslator";
 import { SENTENCE, trainSentences } from "../../../src/engine/tokenizers";
 import type { RunControl } from "../../../src/engine/train/control";
 import { evaluateModel } from "../../../src/engine/train/evaluate";

@@ -1,0 +1,188 @@
+/** A decoder in memory, ready to generate and to be inspected. */
+
+import { totalmem } from "node:os";
+import type { GenerateResult, GenerationStep } from "../api/generation";
+import type { DeviceChoice } from "../api/model";
+import type { TokenSpan } from "../api/tokens";
+import { EngineError } from "../errors";
+import { Decoding, gpuAttentionProblem } from "../generate/decoding";
+import { type GeneratedStep, type GenerateOptions, generate, generateBatch, TokenCache } from "../generate/generate";
+import { spansOf, stepOf } from "../inspect/generation";
+import type { TraceIntervention } from "../inspect/interventions";
+import { requireToken } from "../inspect/lens";
+import { type ScoredTokens, type SurprisalOptions, Surprising, surprisalOf } from "../inspect/surprisal";
+import type { Trace } from "../inspect/trace";
+import { Tracer } from "../inspect/tracer";
+import { chooseDevice } from "../runtime/devices";
+import type { DeviceWeights } from "../runtime/weights";
+import type { Tokenizer } from "../tokenizers";
+import { type Model, openModel } from "./folder";
+import { type Inspection, type InspectOptions, Loaded, loadWeights, MEMORY_SHARE, memoryOf } from "./loaded";
+
+export class LoadedModel extends Loaded<Model> {
+  readonly #tracer: Tracer;
+  readonly #cache: TokenCache;
+  readonly #decoding: Decoding;
+  #surprising: Surprising | undefined;
+
+  private constructor(model: Model, weights: DeviceWeights, deviceReason: string) {
+    super(model, weights, deviceReason);
+    this.#tracer = this.turns.add(new Tracer(model.cfg, weights));
+    this.#decoding = this.turns.add(new Decoding(model.cfg, weights));
+    this.#cache = new TokenCache(this.#decoding);
+  }
+
+  static async open(dir: string, choice: DeviceChoice): Promise<LoadedModel> {
+    const model = await openModel(dir);
+    requireMemory(model);
+    const { device, reason } = await deviceFor(model, choice);
+    return new LoadedModel(model, await loadWeights(dir, model, device), reason);
+  }
+
+  override tokenizerOf(): Tokenizer {
+    return this.model.tokenizer;
+  }
+
+  /**
+   * Continues a prompt and reports each token with the text so far. The text ends before the first of the `stop` strings.
+   * Prompts share one cache, so they run one after the other.
+   */
+  generate(
+    prompt: readonly number[],
+    options: Omit<GenerateOptions, "eosIds"> & { readonly stop?: readonly string[] },
+    onToken: (token: GeneratedStep & { readonly text: string }) => void = () => {},
+  ): Promise<GenerateResult> {
+    return this.turns.take(this.#decoding, async () => {
+      const { tokenizer, eosIds } = this.model;
+      const { stop = [], signal } = options;
+      const start = performance.now();
+      const decoder = tokenizer.decoder(prompt);
+      const ids: number[] = [];
+      let text = "";
+      let reusedTokens = 0;
+      let droppedTokens = 0;
+      const result = (reason: GenerateResult["reason"]): GenerateResult => ({
+        ids,
+        text,
+        reason,
+        promptTokens: prompt.length,
+        reusedTokens,
+        droppedTokens,
+        milliseconds: performance.now() - start,
+      });
+      try {
+        const steps = generate(this.#cache, prompt, {
+          ...options,
+          eosIds,
+          onPrompt: (n) => (reusedTokens = n),
+          onWindow: (n) => (droppedTokens = n),
+        });
+        for await (const step of steps) {
+          ids.push(step.id);
+          text += decoder.push(step.id);
+          const end = Math.min(...stop.map((s) => text.indexOf(s)).filter((at) => at >= 0));
+          if (Number.isFinite(end)) {
+            text = text.slice(0, end);
+            return result("stop");
+          }
+          onToken({ ...step, text });
+        }
+      } catch (error) {
+        if (!signal?.aborted) throw error;
+      }
+      if (signal?.aborted) return result("canceled");
+      text += decoder.end();
+      return result(ids.length < options.maxNewTokens ? "eos" : "length");
+    });
+  }
+
+  /** Ids that continue several prompts of any lengths, computed as one batch. */
+  generateBatch(
+    prompts: readonly (readonly number[])[],
+    options: Omit<GenerateOptions, "eosIds">,
+  ): Promise<number[][]> {
+    return this.turns.take(null, async () => {
+      const decoding = new Decoding(this.model.cfg, this.weights, prompts.length);
+      try {
+        return await generateBatch(decoding, prompts, { ...options, eosIds: this.model.eosIds });
+      } finally {
+        await decoding.release();
+      }
+    });
+  }
+
+  /** Continues a text, or the tokens of a branch, and reports the candidates of each step. */
+  async generationTrace(
+    prompt: string | readonly number[],
+    { count, ...options }: Omit<GenerateOptions, "eosIds"> & { readonly count: number },
+    onStep: (step: GenerationStep) => void = () => {},
+  ) {
+    const { tokenizer, cfg } = this.model;
+    const isText = typeof prompt === "string";
+    const ids = isText ? tokenizer.encodePrompt(prompt) : prompt;
+    if (ids.length === 0) throw new EngineError("config", "A branch needs at least one token.");
+    for (const id of ids) requireToken(id, cfg);
+    const steps: GenerationStep[] = [];
+    const onChoice: GenerateOptions["onChoice"] = (choice, logits) => {
+      const step = stepOf(choice, logits, tokenizer, count);
+      steps.push(step);
+      onStep(step);
+    };
+    const { text, reason } = await this.generate(ids, { ...options, onChoice });
+    return { prompt: isText ? tokenizer.promptSpans(prompt) : spansOf(ids, tokenizer), steps, text, reason };
+  }
+
+  override async inspect(text: string, { maxTokens = Infinity }: InspectOptions = {}): Promise<Inspection> {
+    const { tokenizer, cfg } = this.model;
+    const ids = tokenizer.encodePrompt(text);
+    const first = Math.max(0, ids.length - Math.min(cfg.nCtx, maxTokens));
+    return this.#inspect(tokenizer.promptSpans(text).slice(first), ids.slice(first), []);
+  }
+
+  override intervene({ tokens, trace }: Inspection, interventions: readonly TraceIntervention[]): Promise<Inspection> {
+    return this.#inspect(tokens, [...(trace.get("ids")?.data ?? [])], interventions);
+  }
+
+  override trace(
+    rows: readonly (readonly number[])[],
+    interventions: readonly TraceIntervention[] = [],
+  ): Promise<Trace> {
+    return this.turns.take(this.#tracer, () => this.#tracer.trace(rows, "whole", undefined, interventions));
+  }
+
+  /** How likely each token of a text is. Other uses of the model run between its windows. */
+  surprisal(text: string, options: SurprisalOptions): Promise<ScoredTokens> {
+    this.#surprising ??= this.turns.add(new Surprising(this.model.cfg, this.weights, this.readout));
+    const surprising = this.#surprising;
+    return surprisalOf(text, this.model.tokenizer, surprising, options, (work) => this.turns.take(surprising, work));
+  }
+
+  #inspect(
+    tokens: readonly TokenSpan[],
+    ids: readonly number[],
+    interventions: readonly TraceIntervention[],
+  ): Promise<Inspection> {
+    return this.turns.take(this.#tracer, async () => {
+      const trace = await this.#tracer.trace([ids], "light", undefined, interventions);
+      return { tokens, ...this.inspected(trace) };
+    });
+  }
+}
+
+function requireMemory(model: Model): void {
+  const needed = memoryOf(model);
+  if (needed <= MEMORY_SHARE * totalmem()) return;
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  throw new EngineError(
+    "device",
+    `${model.info.name} needs ${gigabytes(needed)} of memory, but this machine has ${gigabytes(totalmem())}. Import it with 8-bit or 4-bit weights, or choose a smaller model.`,
+  );
+}
+
+/** The requested device; for the automatic choice, one that can run the model. */
+async function deviceFor({ cfg }: Model, choice: DeviceChoice) {
+  const chosen = await chooseDevice(choice);
+  const problem = chosen.device === "webgpu" ? gpuAttentionProblem(cfg) : null;
+  if (problem === null || choice !== "auto") return chosen;
+  return { device: "cpu" as const, reason: `The GPU cannot run this model: ${problem}.` };
+}
