@@ -1,7 +1,7 @@
 /**
- * Attention of a run that kept queries and keys only: one head as the graph has it, or all heads in small.
+ * Attention scores and patterns, computed from the queries and keys of a trace: of one head, or as thumbnails of all.
  *
- * H heads   T position of queries   S position of keys   K dHead
+ * H heads   T query position   S key position   K dHead
  */
 
 import { setImmediate } from "node:timers/promises";
@@ -16,37 +16,55 @@ import { hostTensor, Session } from "../runtime/session";
 import type { Trace, TraceValue } from "./trace";
 
 export interface GridOptions {
-  /** Rows and columns of a picture, at most. */
+  /** Maximum rows and columns of a thumbnail. */
   readonly size: number;
-  /** Translators have all three. */
+  /** "self" by default; translators have all three. */
   readonly kind?: AttentionKind | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Computes on the processor: what it takes and gives is on the host, and small beside a forward pass. */
-export class Attention {
-  /** By what differs between layers and pictures. */
-  readonly #sessions = new Map<string, Promise<Session>>();
+/** Scores (scaled, before the mask) and pattern of one head, [T, T]. */
+export interface HeadAttention {
+  readonly scores: TraceValue;
+  readonly pattern: TraceValue;
+}
 
-  /** Scores (scaled, before the mask) and pattern of one head, [T, T]. */
-  async head(
-    cfg: DecoderConfig,
-    trace: Trace,
-    layer: number,
-    head: number,
-  ): Promise<{ scores: TraceValue; pattern: TraceValue }> {
+/** Computes on the CPU: inputs and results are in its memory, and the work is small compared with a forward pass. */
+export class Attention {
+  /** By what differs between layers and thumbnails. */
+  readonly #sessions = new Map<string, Promise<Session>>();
+  /** Latest heads, the oldest first. Views request scores and pattern one after the other. */
+  readonly #cached: CachedHead[] = [];
+
+  /** Scores and pattern of one head. */
+  head(cfg: DecoderConfig, trace: Trace, layer: number, head: number): Promise<HeadAttention> {
+    const known = this.#cached.find(
+      (each) => each.trace.deref() === trace && each.layer === layer && each.head === head,
+    );
+    if (known) return known.attention;
+    const attention = this.#compute(cfg, trace, layer, head);
+    const T = trace.get("ids")?.data.length ?? 0;
+    const entry = { trace: new WeakRef(trace), layer, head, attention, numbers: 2 * T * T };
+    this.#cached.push(entry);
+    let numbers = this.#cached.reduce((sum, each) => sum + each.numbers, 0);
+    while (numbers > MAX_NUMBERS && this.#cached.length > 1) numbers -= this.#cached.shift()?.numbers ?? 0;
+    attention.catch(() => {
+      const index = this.#cached.indexOf(entry);
+      if (index >= 0) this.#cached.splice(index, 1);
+    });
+    return attention;
+  }
+
+  async #compute(cfg: DecoderConfig, trace: Trace, layer: number, head: number): Promise<HeadAttention> {
     const { q, k, T } = queriesAndKeys(trace, nameOf("self", layer), head, head + 1);
     const session = await this.#session(cfg, layer, null);
-    const made = await session.run({
-      q,
-      k,
-      mask: hostTensor(attentionMask(cfg, T, windowOfLayer(cfg, layer)), [T, T]),
-    });
-    const value = (name: string): TraceValue => ({ shape: [T, T], data: made[name]?.data as Float32Array });
+    const mask = hostTensor(attentionMask(cfg, T, windowOfLayer(cfg, layer)), [T, T]);
+    const values = await session.run({ q, k, mask });
+    const value = (name: string): TraceValue => ({ shape: [T, T], data: values[name]?.data as Float32Array });
     return { scores: value("scores"), pattern: value("pattern") };
   }
 
-  /** Every head of a run over one row, layer by layer. */
+  /** Thumbnails and scores of every head over the one row of a trace, layer by layer. */
   async grid(model: ModelConfig, trace: Trace, { size, kind = "self", signal }: GridOptions): Promise<AttentionGrid> {
     const cfg = kind === "encoder" && isEncoderDecoder(model) ? model.encoder : decoderOf(model);
     const { nLayers: L, nHeads: H } = cfg;
@@ -55,28 +73,28 @@ export class Attention {
     ) as [number, number];
     const kernel = Math.ceil(Math.max(T, S) / size);
     const [rows, cols] = [Math.ceil(T / kernel), Math.ceil(S / kernel)];
-    const looked = placesIn(trace, kind, T, S);
-    const places = Object.fromEntries(Object.entries(looked).map(([name, { places }]) => [placesOf(name), places]));
+    const scored = scoredCells(trace, kind, T, S);
+    const cells = Object.fromEntries(Object.entries(scored).map(([name, { cells }]) => [cellsOf(name), cells]));
     const perHead = () => new Float32Array(L * H);
     const scores = { previousToken: perHead(), firstToken: perHead(), induction: perHead(), entropy: perHead() };
     const tiles = new Float32Array(L * H * rows * cols);
-    const step = Math.max(1, Math.floor(MOST_NUMBERS / (T * S)));
+    const step = Math.max(1, Math.floor(MAX_NUMBERS / (T * S)));
     for (let layer = 0; layer < L; layer++) {
       const session = await this.#session(cfg, layer, kernel);
-      const seen = kind === "self" ? attentionMask(cfg, T, windowOfLayer(cfg, layer)) : new Float32Array(T * S);
-      const mask = hostTensor(seen, [T, S]);
+      const masked = kind === "self" ? attentionMask(cfg, T, windowOfLayer(cfg, layer)) : new Float32Array(T * S);
+      const mask = hostTensor(masked, [T, S]);
       for (let from = 0; from < H; from += step) {
         signal?.throwIfAborted();
         const { q, k } = queriesAndKeys(trace, nameOf(kind, layer), from, Math.min(H, from + step));
-        const made = await session.compute({ q, k, mask, ...places });
+        const values = await session.compute({ q, k, mask, ...cells });
         const at = layer * H + from;
-        const mean = (name: keyof typeof looked) =>
-          made[name]?.map((sum) => sum / looked[name].queries) as Float32Array;
-        tiles.set(made.tiles as Float32Array, at * rows * cols);
+        const mean = (name: keyof typeof scored) =>
+          values[name]?.map((sum) => sum / scored[name].queries) as Float32Array;
+        tiles.set(values.tiles as Float32Array, at * rows * cols);
         scores.previousToken.set(mean("previous"), at);
         scores.firstToken.set(mean("first"), at);
         scores.induction.set(mean("induction"), at);
-        scores.entropy.set(made.entropy?.map((nats) => Math.max(0, nats / Math.LN2)) as Float32Array, at);
+        scores.entropy.set(values.entropy?.map((nats) => Math.max(0, nats / Math.LN2)) as Float32Array, at);
         await setImmediate();
       }
     }
@@ -84,32 +102,43 @@ export class Attention {
   }
 
   async release(): Promise<void> {
+    this.#cached.length = 0;
     for (const session of this.#sessions.values()) await (await session).release();
     this.#sessions.clear();
   }
 
-  /** Of a head as it is, or with `kernel` of several in small. */
+  /** The graph for one head, or for thumbnails of several, max-pooled with `kernel`. */
   #session(cfg: DecoderConfig, layer: number, kernel: number | null): Promise<Session> {
     const scale = scoreScale(cfg, layer);
     const key = `${cfg.dHead}:${scale}:${cfg.attentionSoftcap}:${kernel}`;
     const known = this.#sessions.get(key);
     if (known) return known;
     const head = headGraph(cfg, scale);
-    const session = Session.create(kernel === null ? head : inSmall(head, kernel), "cpu", { spin: true });
+    const session = Session.create(kernel === null ? head : thumbnails(head, kernel), "cpu", { spin: true });
     this.#sessions.set(key, session);
     return session;
   }
 }
 
-/** Numbers of patterns that are in memory at once. */
-const MOST_NUMBERS = 1 << 24;
+interface CachedHead {
+  /** Weak, so that the cache does not keep a released trace in memory. */
+  readonly trace: WeakRef<Trace>;
+  readonly layer: number;
+  readonly head: number;
+  readonly attention: Promise<HeadAttention>;
+  /** Numbers in scores and pattern. */
+  readonly numbers: number;
+}
+
+/** Limit of the numbers in cached heads, and in the patterns of one step of a grid: 64 MB. */
+const MAX_NUMBERS = 1 << 24;
 
 const nameOf = (kind: AttentionKind, layer: number): string =>
   ({ self: `blocks.${layer}.attn`, encoder: `enc.blocks.${layer}.attn`, cross: `blocks.${layer}.cross` })[kind];
 
-/** Of heads `from` to `to - 1`: queries [H, T, K] and the keys that each reads, [H, S, K]. */
+/** Queries of heads `from` to `to - 1`, [H, T, K], and the keys that each reads, [H, S, K]. */
 function queriesAndKeys(trace: Trace, name: string, from: number, to: number) {
-  const [q, k] = ["q", "k"].map((of) => trace.get(`${name}.${of}`)) as [TraceValue, TraceValue];
+  const [q, k] = ["q", "k"].map((kind) => trace.get(`${name}.${kind}`)) as [TraceValue, TraceValue];
   const [, H, T, K] = q.shape as [number, number, number, number];
   const [, G, S] = k.shape as [number, number, number, number];
   if (!(from >= 0 && to <= H)) throw new Error(`attention: there is no head ${to - 1}`);
@@ -133,11 +162,11 @@ function headGraph(cfg: DecoderConfig, scale: number): OnnxGraph {
 }
 
 /**
- * What is told of several heads instead of their scores and patterns: the largest of each kernel x kernel tile, sums of
- * the pattern at places of it (as q * S + k), and the entropy's mean over queries, in nats.
+ * Replaces scores and patterns with summaries of each head: the maximum of each kernel x kernel tile, sums of the pattern
+ * over lists of cells (numbered q * S + k), and the mean entropy over queries, in nats.
  */
-function inSmall(head: OnnxGraph, kernel: number): OnnxGraph {
-  const places = ["previous", "first", "induction"];
+function thumbnails(head: OnnxGraph, kernel: number): OnnxGraph {
+  const lists = ["previous", "first", "induction"];
   const node = (op: string, inputs: string[], output: string, attributes: OnnxNode["attributes"] = {}): OnnxNode => ({
     op,
     domain: "",
@@ -145,7 +174,7 @@ function inSmall(head: OnnxGraph, kernel: number): OnnxGraph {
     outputs: [output],
     attributes,
   });
-  const per = (name: string): OnnxValue => ({ name, type: "float32", shape: [UNKNOWN] });
+  const perHead = (name: string): OnnxValue => ({ name, type: "float32", shape: [UNKNOWN] });
   const axes = (name: string, ...values: number[]) => ({
     name,
     type: "int64" as const,
@@ -157,11 +186,11 @@ function inSmall(head: OnnxGraph, kernel: number): OnnxGraph {
     ...head,
     inputs: [
       ...head.inputs,
-      ...places.map((name): OnnxValue => ({ name: placesOf(name), type: "int32", shape: [UNKNOWN] })),
+      ...lists.map((name): OnnxValue => ({ name: cellsOf(name), type: "int32", shape: [UNKNOWN] })),
     ],
     outputs: [
       { name: "tiles", type: "float32", shape: [1, UNKNOWN, UNKNOWN, UNKNOWN] },
-      ...[...places, "entropy"].map(per),
+      ...[...lists, "entropy"].map(perHead),
     ],
     initializers: [...head.initializers, axes("whole", 0), axes("last", -1), axes("inner", 1), axes("rows", 0, -1)],
     nodes: [
@@ -169,11 +198,11 @@ function inSmall(head: OnnxGraph, kernel: number): OnnxGraph {
       node("Unsqueeze", ["pattern", "whole"], "batch"),
       node("MaxPool", ["batch"], "tiles", pool),
       node("Reshape", ["pattern", "rows"], "flat"), // [H, T * S]
-      ...places.flatMap((name) => [
-        node("Gather", ["flat", placesOf(name)], `${name}.found`, { axis: 1 }),
+      ...lists.flatMap((name) => [
+        node("Gather", ["flat", cellsOf(name)], `${name}.found`, { axis: 1 }),
         node("ReduceSum", [`${name}.found`, "inner"], name, { keepdims: 0 }),
       ]),
-      // -Σ p log p = log Z - Σ p s, and log Z is what the most likely key's score is short of.
+      // -Σ p log p = log Z - Σ p s, where log Z is the largest score minus the log of its probability.
       node("ReduceMax", ["masked", "last"], "best", { keepdims: 0 }),
       node("ReduceMax", ["pattern", "last"], "likeliest", { keepdims: 0 }),
       node("Log", ["likeliest"], "logLikeliest"),
@@ -186,52 +215,52 @@ function inSmall(head: OnnxGraph, kernel: number): OnnxGraph {
   };
 }
 
-const placesOf = (name: string) => `${name}.places`;
+const cellsOf = (name: string) => `${name}.cells`;
 
-/** Places of a pattern, and the queries that have any. */
-interface Places {
-  readonly places: Int32Array;
+/** Cells of a pattern, and the number of queries that have any. */
+interface Cells {
+  readonly cells: Int32Array;
   readonly queries: number;
 }
 
-/** What the scores of heads look at; between two texts, nothing but the first token. */
-function placesIn(trace: Trace, kind: AttentionKind, T: number, S: number) {
+/** The cells that each score of a head sums; cross-attention only has those of the first token. */
+function scoredCells(trace: Trace, kind: AttentionKind, T: number, S: number) {
   const ids = trace.get(kind === "encoder" ? "enc.ids" : "ids")?.data as Float32Array;
-  const none: Places = { places: new Int32Array(), queries: 0 };
-  const isBetween = kind === "cross";
+  const none: Cells = { cells: new Int32Array(), queries: 0 };
+  const isCross = kind === "cross";
   return {
-    previous: isBetween ? none : previousPlaces(T),
-    first: firstPlaces(T, S),
-    induction: isBetween ? none : inductionPlaces(ids),
+    previous: isCross ? none : previousCells(T),
+    first: firstCells(T, S),
+    induction: isCross ? none : inductionCells(ids),
   };
 }
 
-/** Of each query after the first: the token before it. */
-const previousPlaces = (T: number): Places => ({
-  places: Int32Array.from({ length: T - 1 }, (_, i) => (i + 1) * T + i),
+/** The previous token, for each query after the first. */
+const previousCells = (T: number): Cells => ({
+  cells: Int32Array.from({ length: T - 1 }, (_, i) => (i + 1) * T + i),
   queries: T - 1,
 });
 
-/** Of each query after the first, which may have no choice: the first token. */
-const firstPlaces = (T: number, S: number): Places => ({
-  places: Int32Array.from({ length: T - 1 }, (_, i) => (i + 1) * S),
+/** The first token, for each query after the first, which may have no other key. */
+const firstCells = (T: number, S: number): Cells => ({
+  cells: Int32Array.from({ length: T - 1 }, (_, i) => (i + 1) * S),
   queries: T - 1,
 });
 
-/** Of each query: the tokens after earlier occurrences of its own token, before it. */
-function inductionPlaces(ids: ArrayLike<number>): Places {
+/** The tokens that follow earlier occurrences of each query's own token. */
+function inductionCells(ids: ArrayLike<number>): Cells {
   const T = ids.length;
-  const places: number[] = [];
-  const after = new Map<number, number[]>();
+  const cells: number[] = [];
+  const followers = new Map<number, number[]>();
   let queries = 0;
   for (let query = 0; query < T; query++) {
     const id = ids[query] as number;
-    const keys = after.get(id) ?? [];
-    after.set(id, keys);
+    const keys = followers.get(id) ?? [];
+    followers.set(id, keys);
     const earlier = keys.filter((key) => key < query);
-    for (const key of earlier) places.push(query * T + key);
+    for (const key of earlier) cells.push(query * T + key);
     queries += Number(earlier.length > 0);
     keys.push(query + 1);
   }
-  return { places: Int32Array.from(places), queries };
+  return { cells: Int32Array.from(cells), queries };
 }

@@ -18,12 +18,12 @@ async function tracedBy(cfg: DecoderConfig, scope: TraceScope, ids = someIds(T))
   return trace;
 }
 const CONFIGS = {
-  "GPT-2's way": tinyConfig,
-  "soft-capped, in a window, over keys that heads share": modernConfig,
+  "as in GPT-2": tinyConfig,
+  "soft-capped, with a window and shared keys": modernConfig,
   "without a mask": { ...tinyConfig, causal: false },
 };
 
-describe("attention asked for by head is what the graph computes", () => {
+describe("scores and pattern of one head equal those of the whole graph", () => {
   for (const [name, cfg] of Object.entries(CONFIGS)) {
     test(name, async () => {
       const [light, whole] = [await tracedBy(cfg, "light"), await tracedBy(cfg, "whole")];
@@ -40,13 +40,21 @@ describe("attention asked for by head is what the graph computes", () => {
     });
   }
 
-  test("a head that the model does not have is an error", async () => {
+  test("a head that the model lacks is an error", async () => {
     const trace = await tracedBy(modernConfig, "light");
     await expect(attention.head(modernConfig, trace, 0, 4)).rejects.toThrow("there is no head 4");
   });
+
+  test("a head is computed once for its scores and its pattern", async () => {
+    const [trace, other] = [await tracedBy(tinyConfig, "light"), await tracedBy(tinyConfig, "light")];
+    const first = await attention.head(tinyConfig, trace, 0, 1);
+    expect(await attention.head(tinyConfig, trace, 0, 1)).toBe(first);
+    expect(await attention.head(tinyConfig, trace, 0, 0)).not.toBe(first);
+    expect(await attention.head(tinyConfig, other, 0, 1)).not.toBe(first);
+  });
 });
 
-describe("all heads in small are the patterns' tiles and what the scores say they are", () => {
+describe("thumbnails and scores of all heads equal those of the whole patterns", () => {
   const ids = [3, 7, 5, 3, 7, 5, 5, 9, 3, 1, 2, 5, 7];
   for (const [name, cfg] of Object.entries(CONFIGS)) {
     test(name, async () => {
@@ -88,14 +96,14 @@ describe("all heads in small are the patterns' tiles and what the scores say the
     });
   }
 
-  test("a text of one token has nothing before it", async () => {
+  test("a text of one token has no scores of earlier tokens", async () => {
     const { scores, tiles } = await attention.grid(tinyConfig, await tracedBy(tinyConfig, "light", [3]), { size: 8 });
     expect([...tiles]).toEqual([1, 1, 1, 1]);
     expect(scores.previousToken[0]).toBeNaN();
     expect(scores.entropy[0]).toBe(0);
   });
 
-  test("of a translator, what is read and the attention between", async () => {
+  test("a translator has those of its encoder and of its cross-attention", async () => {
     const { vocabSize, nCtx, nLayers, nHeads, dModel, dMlp, normEps } = tinyConfig;
     const sizes = { vocabSize, nCtx, nLayers, nHeads, dModel, dMlp, normEps, sourceVocabSize: 19, nEncoderLayers: 1 };
     const biases = { normBias: true, attentionBias: true, mlpBias: true, headBias: false, tiedHead: false };
