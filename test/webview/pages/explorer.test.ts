@@ -101,9 +101,9 @@ describeExplorer((opened) => {
       "Logit lens": () =>
         page.getByRole("button", { name: "Track it" }).or(page.locator(".lens-top button")).first().click(),
       Attention: async () => {
-        await page.getByRole("combobox", { name: "Score of heads" }).click();
+        await page.getByRole("combobox", { name: "Head score" }).click();
         await page.getByRole("option", { name: score.label, exact: true }).click();
-        await page.getByRole("checkbox", { name: "Sort by it" }).click();
+        await page.getByRole("checkbox", { name: "Sort by score" }).click();
       },
       Generation: () => page.getByRole("button", { name: "Stop" }).waitFor({ state: "hidden" }),
     };

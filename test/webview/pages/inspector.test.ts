@@ -135,7 +135,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     expect(weight).toBeGreaterThan(1e-4);
     const said = page.getByRole("status").filter({ hasText: "→" });
     expect(await said.textContent()).toContain(
-      `“l” → “h”\nblocks.1.attn.pattern[0, 2, 3, 1] = ${weight.toPrecision(6)}\ntiny-stories, step 2,000, run `,
+      `“l” → “h”\nblocks.1.attn.pattern[0, 2, 3, 1] = ${weight.toPrecision(6)}\ntiny-stories, step 2,000, trace `,
     );
     await page.keyboard.press("Control+End");
     await page.keyboard.press("Home");
@@ -215,7 +215,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     const { page } = opened();
     await page.evaluate(() => window.lab.translate("the cat", "le"));
     const picture = page.getByRole("application", {
-      name: "Attention of layer 1, head 2, Translation to source, 3 × 8",
+      name: "Attention of layer 1, head 2, Cross-attention, 3 × 8",
     });
     await page.evaluate(() => document.querySelector<HTMLElement>('[data-head="1.2"]')?.click());
     await picture.focus();

@@ -97,7 +97,7 @@ describeExplorer((opened) => {
     await shade.press("Space");
     await expect.poll(() => live.shaded.at(-1)).toBeNull();
 
-    await shown.getByRole("combobox", { name: "Picture" }).click();
+    await shown.getByRole("combobox", { name: "Display" }).click();
     await page.getByRole("option", { name: "lines", exact: true }).click();
     await shown.getByRole("application", { name: /as lines/ }).press("Home");
     const said = shown.getByRole("status").filter({ hasText: "lines drawn" });

@@ -158,7 +158,7 @@ describeExplorer((opened) => {
     const field = page.getByRole("textbox", { name: "Text to compare with" });
     await field.fill(other);
     await field.press("Enter");
-    await page.getByRole("heading", { name: "Attention of layer 0, head 0, Translation to source" }).waitFor();
+    await page.getByRole("heading", { name: "Attention of layer 0, head 0, Cross-attention" }).waitFor();
     await page.getByRole("combobox", { name: "Value", exact: true }).click();
     await page.getByRole("option", { name: "enc.residPost", exact: true }).click();
     const rows = await tableOf(page, /^Relative difference/);

@@ -10,7 +10,7 @@ import { saveable } from "../../charts/pen";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { Inspection, View, ViewContext } from "../../trace/inspection";
-import { runText } from "../../trace/provenance";
+import { traceText } from "../../trace/provenance";
 import { type ArchitectureNode, architecture, firstOpen, type ShownRow, shownRows } from "./layout";
 import { treeDrawing } from "./picture";
 
@@ -204,7 +204,7 @@ function drawRow(
 
 function titleOf(node: ArchitectureNode, inspection: Inspection | null): string {
   if (node.kind === "module") return node.detail;
-  const run = node.kind === "value" && inspection ? `\n${runText(inspection)}` : "";
+  const run = node.kind === "value" && inspection ? `\n${traceText(inspection)}` : "";
   const error = node.relativeError === null ? "" : `\n${t("quantizing error {0}", formatPercent(node.relativeError))}`;
   return `${node.name} ${node.shape ? formatShape(node.shape) : ""}\n${node.detail}${error}${run}`;
 }

@@ -10,7 +10,7 @@ import { createHeatmap } from "../../charts/heatmap";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import type { Selection } from "../../trace/inspection";
 import { tokensOf } from "../../trace/layers/layout";
-import { runText } from "../../trace/provenance";
+import { traceText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
 import type { TracePair } from "../tracePair/tracePair";
 import { type RelativeRows, relativeRows, relativeTable, valueKinds } from "./layout";
@@ -85,7 +85,7 @@ export function createRelativePart(save: Save, selection: Store<Selection>): Rel
             position,
             formatValue(drawn.values[row * drawn.positions + position] as number),
           ),
-          `a: ${runText(pair.inspections[0])} · b: ${runText(pair.inspections[1])}`,
+          `a: ${traceText(pair.inspections[0])} · b: ${traceText(pair.inspections[1])}`,
         ].join("\n"),
     });
     data.update();

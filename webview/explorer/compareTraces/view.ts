@@ -6,7 +6,7 @@ import { el } from "../../base/dom";
 import { formatCount, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { button, dropdown, progressRing } from "../../base/toolkit";
-import { tellAwaited } from "../../parts/busy";
+import { setPending } from "../../parts/busy";
 import { createProblem } from "../../parts/problem";
 import { whenSeen } from "../../parts/whenSeen";
 import type { ExplorerTools, Inspection, View, ViewContext } from "../../trace/inspection";
@@ -124,7 +124,7 @@ export function createCompareTracesView({ section: makeSection, selection, save,
       return draw();
     }
     busy.hidden = false;
-    tellAwaited(compared, "computed");
+    setPending(compared, "computing");
     try {
       const next = await tools.alongside(dir, text);
       if (question !== asked) return tools.release(next);
@@ -158,7 +158,7 @@ export function createCompareTracesView({ section: makeSection, selection, save,
 
   const hideCompared = () => {
     compared.hidden = true;
-    tellAwaited(compared, "there");
+    setPending(compared, "done");
   };
 
   const draw = async () => {
@@ -170,7 +170,7 @@ export function createCompareTracesView({ section: makeSection, selection, save,
     if (!pair) return hideCompared();
     const [a, b] = pair.inspections;
     const isCurrent = () => current === a && other === b;
-    tellAwaited(compared, "computed");
+    setPending(compared, "computing");
     try {
       // Models of different tokenizers are refused here, in a sentence, before anything of them is shown.
       const difference = await a.compareTraces(b.trace.trace);
@@ -186,7 +186,7 @@ export function createCompareTracesView({ section: makeSection, selection, save,
       if (!lenses || !isCurrent()) return;
       lens.show(pair, lenses);
       await attention.show(pair);
-      if (isCurrent()) tellAwaited(compared, "there");
+      if (isCurrent()) setPending(compared, "done");
     } catch (error) {
       if (!isCurrent()) return;
       hideCompared();
@@ -259,7 +259,7 @@ export function createCompareTracesView({ section: makeSection, selection, save,
         hideCompared();
         return setOther(null);
       }
-      tellAwaited(compared, "computed");
+      setPending(compared, "computing");
       void listModels(next).then(() => {
         if (current === next) void run();
       });

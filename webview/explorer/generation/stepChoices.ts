@@ -3,7 +3,7 @@
 import { el, fill } from "../../base/dom";
 import { formatCount, formatPercent, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
-import { runText } from "../../trace/provenance";
+import { traceText } from "../../trace/provenance";
 import { type Choice, choicesOf, type Step, writtenLabel } from "./layout";
 import { type Prompt, REPORTED } from "./session";
 
@@ -18,7 +18,7 @@ export function describeChoice(prompt: Prompt, step: Step, index: number, id: nu
   const at = position < nCtx ? position : t("last");
   const value = `softmax(logits[0, ${at}])[${id}] = ${formatValue(probability)}`;
   const after = position === 0 ? t("after 1 token") : t("after {0} tokens", position + 1);
-  return `${value}\n${t("entropy {0} bits", formatValue(step.entropyBits))}\n${after}, ${runText(prompt.inspection)}`;
+  return `${value}\n${t("entropy {0} bits", formatValue(step.entropyBits))}\n${after}, ${traceText(prompt.inspection)}`;
 }
 
 /** `pick` is called with the id of the token that is chosen instead. */

@@ -8,7 +8,7 @@ import { createHeatmap } from "../../charts/heatmap";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { type Inspection, matrixOf, type ViewContext } from "../../trace/inspection";
-import { runText } from "../../trace/provenance";
+import { traceText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
 import { cosinesByRow, formulaOf, type MapRow, mapRows, mapTable, normsOf, type Quantity, quantities } from "./layout";
 
@@ -161,7 +161,7 @@ export function createStreamMap(
     const cell = shown && rowAt(shown, row);
     if (!shown || !cell) return "";
     const number = Number.isNaN(value) ? t("not loaded yet") : formatValue(value);
-    return `“${shown.labels[col]}”  ${formulaOf(cell, col)} = ${number}\n${runText(shown.inspection)}`;
+    return `“${shown.labels[col]}”  ${formulaOf(cell, col)} = ${number}\n${traceText(shown.inspection)}`;
   };
 
   const mark = () => {

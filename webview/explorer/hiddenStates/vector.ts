@@ -5,7 +5,7 @@ import { formatPercent, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { dropdown } from "../../base/toolkit";
 import { createHeatmap } from "../../charts/heatmap";
-import { tellAwaited } from "../../parts/busy";
+import { setPending } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { whenSeen } from "../../parts/whenSeen";
@@ -94,14 +94,14 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
       name,
     );
     if (!span) return;
-    tellAwaited(pictures, "computed");
+    setPending(pictures, "computing");
     try {
       const { cols, values } = matrixOf(await from.tensor(of));
       const now = selection.get();
       const isSame = (isSource ? (now.sourceToken ?? 0) : now.token) === at;
       if (inspection !== from || name !== of || !isSame) return;
       problem.clear();
-      tellAwaited(pictures, "there");
+      setPending(pictures, "done");
       shown = { inspection: from, name: of, token: at, vector: rowOf(values, cols, at) };
       fill(
         heading,
@@ -113,7 +113,7 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
       if (inspection !== from || name !== of) return;
       shown = null;
       fill(heading, t("The vector of “{0}”", tokenLabel(span)));
-      tellAwaited(pictures, "failed");
+      setPending(pictures, "failed");
       problem.say(error);
     }
   };

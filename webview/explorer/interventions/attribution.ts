@@ -6,11 +6,11 @@ import { formatShort, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { dropdown } from "../../base/toolkit";
 import { createBarChart } from "../../charts/barChart";
-import { tellAwaited } from "../../parts/busy";
+import { setPending } from "../../parts/busy";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { Inspection } from "../../trace/inspection";
-import { runText } from "../../trace/provenance";
+import { traceText } from "../../trace/provenance";
 import { type AttributedRow, attributedRows, attributionTable, sumOf } from "./attributedRows";
 import type { Target } from "./target";
 
@@ -94,7 +94,7 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
               target.id,
               position,
             ),
-            ...inspections.map((each, i) => `${names[i]}: ${formatValue(values[i] as number)} (${runText(each)})`),
+            ...inspections.map((each, i) => `${names[i]}: ${formatValue(values[i] as number)} (${traceText(each)})`),
           ].join("\n"),
       })),
     });
@@ -104,18 +104,18 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
   const show: AttributionPart["show"] = async (...question) => {
     wanted = question;
     problem.clear();
-    tellAwaited(part, "computed");
+    setPending(part, "computing");
     const [inspections, position, { id }] = question;
     try {
       const answers: Attribution[] = [];
       for (const each of inspections) answers.push(await each.attribution({ position, token: id }));
       if (wanted !== question) return;
       shown = { of: question, answers };
-      tellAwaited(part, "there");
+      setPending(part, "done");
       draw();
     } catch (error) {
       if (wanted !== question) return;
-      tellAwaited(part, "failed");
+      setPending(part, "failed");
       problem.say(error);
     }
   };
@@ -133,9 +133,9 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
     node: el("section", { class: "pair-part wide" }, problem.node, part),
     await() {
       wanted = null;
-      tellAwaited(part, "computed");
+      setPending(part, "computing");
     },
-    fail: () => tellAwaited(part, "failed"),
+    fail: () => setPending(part, "failed"),
     show,
   };
 }

@@ -3,7 +3,7 @@
 import { el } from "../../base/dom";
 import { formatValue } from "../../base/format";
 import { t } from "../../base/strings";
-import { tellAwaited } from "../../parts/busy";
+import { setPending } from "../../parts/busy";
 import { createProblem } from "../../parts/problem";
 import type { Inspection, ViewContext } from "../../trace/inspection";
 import { createAttentionPair } from "../tracePair/attentionPair";
@@ -48,7 +48,7 @@ export function createBeforeAfter(
     compared.hidden = wanted === null;
     unchanged.hidden = wanted !== null;
     hooks.summarize(after || !before ? "" : t("no interventions"));
-    tellAwaited(compared, wanted ? "computed" : "there");
+    setPending(compared, wanted ? "computing" : "done");
     if (!wanted || !before || !after) return;
     const isCurrent = () => pair?.inspections[0] === before && pair.inspections[1] === after;
     try {
@@ -59,13 +59,13 @@ export function createBeforeAfter(
       const difference = await before.compareTraces(after.trace.trace);
       if (!isCurrent()) return;
       const [at] = pair?.positions ?? [position];
-      tellAwaited(compared, "there");
+      setPending(compared, "done");
       strip.show(wanted, difference);
       strip.mark(at);
       hooks.summarize(t("KL {0} bits after token {1}", formatValue(difference.divergence[at] as number), at));
     } catch (error) {
       if (!isCurrent()) return;
-      tellAwaited(compared, "failed");
+      setPending(compared, "failed");
       problem.say(error);
     }
   };

@@ -7,7 +7,7 @@ import { t } from "../../base/strings";
 import { createHeatmap } from "../../charts/heatmap";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import type { Inspection } from "../../trace/inspection";
-import { runText } from "../../trace/provenance";
+import { traceText } from "../../trace/provenance";
 import { interventionText } from "../interventionChips";
 import { factorOf, nextFactor } from "./changes";
 import { NO_PART, partGrid, stacksOf } from "./parts";
@@ -86,7 +86,7 @@ export function createPartsTable(save: Save, hooks: PartsTableHooks) {
       describe: (row, col) => {
         const part = grid.at(row, col);
         if (!part) return NO_PART();
-        return `${interventionText({ kind: "scale", part, factor: factorOf(list, part) })}\n${runText(from)}`;
+        return `${interventionText({ kind: "scale", part, factor: factorOf(list, part) })}\n${traceText(from)}`;
       },
     });
     const factor = factorOf(list, selected);

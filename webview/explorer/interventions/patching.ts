@@ -8,7 +8,7 @@ import { createHeatmap } from "../../charts/heatmap";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { type ExplorerTools, type Inspection, type Selection, sourceTokenOf } from "../../trace/inspection";
-import { runText } from "../../trace/provenance";
+import { traceText } from "../../trace/provenance";
 import { partText } from "../interventionChips";
 import { createPrompt } from "../prompt";
 import type { AlignedTokens } from "../tracePair/layout";
@@ -178,7 +178,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
         const { a, b } = aligned[col] as AlignedTokens;
         const part = (inspection: Inspection, position: number | null) =>
           position === null ? t("nothing") : t("“{0}” at {1}", label(inspection, position), position);
-        return `${part(base, a)} · ${part(other, b)}\n${runText(base)} · ${runText(other)}`;
+        return `${part(base, a)} · ${part(other, b)}\n${traceText(base)} · ${traceText(other)}`;
       },
     });
   };

@@ -9,7 +9,7 @@ import { createHeatmap } from "../../charts/heatmap";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { Inspection } from "../../trace/inspection";
-import { runText } from "../../trace/provenance";
+import { traceText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
 import { interventionText } from "../interventionChips";
 import { probabilityAt } from "../tracePair/tracePair";
@@ -197,7 +197,7 @@ export function createSweep(
             formatValue(before + effect),
             formatValue(effect),
           ),
-          runText(base),
+          traceText(base),
         ].join("\n");
       },
     });

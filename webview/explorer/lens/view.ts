@@ -7,12 +7,12 @@ import { t } from "../../base/strings";
 import { button, checkbox, dropdown, textField } from "../../base/toolkit";
 import { createHeatmap } from "../../charts/heatmap";
 import { createLineChart } from "../../charts/lineChart";
-import { tellAwaited } from "../../parts/busy";
+import { setPending } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { Inspection, View, ViewContext } from "../../trace/inspection";
 import { searched } from "../../trace/nextToken/layout";
-import { runText } from "../../trace/provenance";
+import { traceText } from "../../trace/provenance";
 import { tokenLabel, visibleText } from "../../trace/tokens/layout";
 import {
   colorValue,
@@ -160,7 +160,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
     asked += 1;
     columns = new Map();
     problem.clear();
-    tellAwaited(pictures, "computed");
+    setPending(pictures, "computing");
     const T = current?.trace.tokens.length ?? 0;
     for (const [from, to] of missingTiles(selection.get().token, selection.get().token + 1, T, () => false)) {
       await loadTile(from, to);
@@ -194,11 +194,11 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
       ({ places, convention } = lens);
       if (place >= places.length) place = places.length - 1;
       for (const [position, cells] of columnsOf(lens)) columns.set(position, cells);
-      tellAwaited(pictures, "there");
+      setPending(pictures, "done");
       draw();
     } catch (error) {
       if (question !== asked) return;
-      if (columns.size === 0) tellAwaited(pictures, "failed");
+      if (columns.size === 0) setPending(pictures, "failed");
       problem.say(error);
     }
   };
@@ -265,7 +265,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
           ]
         : [];
     const best = cell.top.map(({ label, probability }) => `“${label}” ${formatValue(probability)}`).join(", ");
-    return [head, best, t("entropy {0} bits", formatValue(cell.entropyBits)), ...ofTracked, runText(current)].join(
+    return [head, best, t("entropy {0} bits", formatValue(cell.entropyBits)), ...ofTracked, traceText(current)].join(
       "\n",
     );
   };
@@ -285,7 +285,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
         const value = `${places[place] ?? ""}[0, ${token}] → #${id}: ${formatValue(probability)}`;
         return el(
           "li",
-          { class: "bar", title: current ? `${value}\n${runText(current)}` : value },
+          { class: "bar", title: current ? `${value}\n${traceText(current)}` : value },
           el(
             "button",
             { class: "bar-label mono action", attrs: { type: "button", title: t("Track it") }, on: { click: press } },

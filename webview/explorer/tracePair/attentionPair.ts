@@ -11,7 +11,7 @@ import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { type AttentionKind, attentionKinds, KIND_NAMES, type Masked } from "../../trace/attention/layout";
 import { type Inspection, matrixOf, type Selection, sourceTokenOf } from "../../trace/inspection";
-import { runText, valueText } from "../../trace/provenance";
+import { traceText, valueText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
 import { matrixDifference } from "./layout";
 import type { TracePair } from "./tracePair";
@@ -35,7 +35,7 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
   let chosen: AttentionKind["id"] = "cross";
   let wanted: { readonly pair: TracePair } | null = null;
   const problem = createProblem(() => showAgain());
-  const kindPicker = dropdown(t("From and to"), (id) => {
+  const kindPicker = dropdown(t("Kind"), (id) => {
     chosen = id as AttentionKind["id"];
     showAgain();
   });
@@ -160,7 +160,7 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
           formatValue(b.values[query * b.cols + key] as number),
           formatValue(a.values[query * a.cols + key] as number),
           formatValue(value),
-        )}\n${runText(inspections[1])} − ${runText(inspections[0])}`,
+        )}\n${traceText(inspections[1])} − ${traceText(inspections[0])}`,
     );
     const [rowA, rowB] = kindA.id === "encoder" ? [sourceTokenOf(now, inspections[0].trace), null] : positions;
     first.mark(rowA);

@@ -7,7 +7,7 @@ import { t } from "../../base/strings";
 import type { TableData } from "../../charts/csv";
 import { createHeatmap } from "../../charts/heatmap";
 import { createDataBar, type Save } from "../../parts/dataBar";
-import { runText } from "../../trace/provenance";
+import { traceText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
 import type { TracePair } from "./tracePair";
 
@@ -82,7 +82,7 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
           return [
             t("after “{0}” at {1}", labels[position] ?? "", position),
             t("KL({0} ‖ {1}) = {2} bits", ...pair.names, formatValue(divergence[position] as number)),
-            `${runText(pair.inspections[0])} ‖ ${runText(pair.inspections[1])}`,
+            `${traceText(pair.inspections[0])} ‖ ${traceText(pair.inspections[1])}`,
           ].join("\n");
         },
       });

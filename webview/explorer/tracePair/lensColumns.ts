@@ -5,7 +5,7 @@ import { formatPercent, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { createHeatmap } from "../../charts/heatmap";
 import { createDataBar, type Save } from "../../parts/dataBar";
-import { runText } from "../../trace/provenance";
+import { traceText } from "../../trace/provenance";
 import { placeLabel } from "../lens/layout";
 import { lensPairTable } from "./layout";
 import { type LensPair, placesText, TOP, type TracePair } from "./tracePair";
@@ -66,7 +66,7 @@ export function createLensColumns(fileName: string, save: Save): LensColumns {
           const inspection = pair.inspections[run as 0 | 1];
           const best = cellAt(row, run)?.top.slice(0, TOP) ?? [];
           const listed = best.map(({ label, probability }) => `“${label}” ${formatValue(probability)}`).join(", ");
-          return `${pair.names[run]}: ${name}[0, ${pair.positions[run as 0 | 1]}]\n${listed}\n${runText(inspection)}`;
+          return `${pair.names[run]}: ${name}[0, ${pair.positions[run as 0 | 1]}]\n${listed}\n${traceText(inspection)}`;
         },
       });
       data.update();

@@ -5,7 +5,7 @@ import { formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { needsModel } from "../../trace/fromFile";
 import type { Inspection, Selection } from "../../trace/inspection";
-import { runText } from "../../trace/provenance";
+import { traceText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
 import { columnsOf, type LensCell } from "../lens/layout";
 import { type PairedToken, pairedTokens, wantedTokens } from "./layout";
@@ -80,7 +80,7 @@ export const bothText = (
   values: readonly [number, number],
 ): string =>
   names
-    .map((name, i) => `${name}: ${formatValue(values[i] as number)} (${runText(inspections[i] as Inspection)})`)
+    .map((name, i) => `${name}: ${formatValue(values[i] as number)} (${traceText(inspections[i] as Inspection)})`)
     .join("\n");
 
 /** Reads as `after “fox” at 5`, and of two different places as both. */

@@ -4,10 +4,10 @@ import { el, fill } from "../../base/dom";
 import { formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { createHeatmap } from "../../charts/heatmap";
-import { tellAwaited } from "../../parts/busy";
+import { setPending } from "../../parts/busy";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import type { Inspection } from "../inspection";
-import { runText, valueText } from "../provenance";
+import { traceText, valueText } from "../provenance";
 import { type AttentionKind, type CellParts, cellParts, kvHeadOf, type Masked, pairText, scoreRule } from "./layout";
 
 /** Terms that are listed, the largest first. */
@@ -77,14 +77,17 @@ export function createCellPanel(save: Save): CellPanel {
     node,
     show(cell) {
       node.hidden = cell === null;
-      tellAwaited(node, "there");
+      setPending(node, "done");
       shown = null;
       if (!cell) return;
       const { inspection, kind, layer, head, query, key, q, k, K, masked } = cell;
       const parts = cellParts(q, k, K, [query, key], scoreRule(inspection.trace, layer), masked);
       const vectors = vectorsOf(cell, parts);
       shown = { cell, parts, vectors };
-      title.textContent = t("How {0} comes about", pairText(`${query} ${cell.queryLabel}`, `${key} ${cell.keyLabel}`));
+      title.textContent = t(
+        "How this weight was computed: {0}",
+        pairText(`${query} ${cell.queryLabel}`, `${key} ${cell.keyLabel}`),
+      );
       sharing.textContent = sharingText(kind, head);
       sharing.hidden = sharing.textContent === "";
       fill(steps, ...stepsOf(cell, parts).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
@@ -132,7 +135,7 @@ function vectorsOf(cell: ShownCell, { terms }: CellParts): Vector[] {
 const describeVector = (inspection: Inspection, { label, values, from }: Vector, i: number): string => {
   const value = values[i] as number;
   if (from) return valueText(inspection, from.name, [...from.index, i], value);
-  return `${label}: q[${i}] × k[${i}] = ${formatValue(value)}\n${runText(inspection)}`;
+  return `${label}: q[${i}] × k[${i}] = ${formatValue(value)}\n${traceText(inspection)}`;
 };
 
 /** Each row by its largest size, so that all can be read. */
@@ -200,7 +203,7 @@ function stepsOf(cell: ShownCell, parts: CellParts): [name: string, value: strin
       ],
     );
   }
-  steps.push([t("in the run"), pattern]);
+  steps.push([t("in the trace"), pattern]);
   return steps;
 }
 
@@ -225,7 +228,7 @@ function drawTerms(list: HTMLElement, cell: ShownCell, { terms, product }: CellP
     list,
     ...listed.map((i) => {
       const [q, k] = [cell.q[cell.query * cell.K + i] as number, cell.k[cell.key * cell.K + i] as number];
-      const title = `q[${i}] × k[${i}] = ${formatValue(q)} × ${formatValue(k)}\n${runText(cell.inspection)}`;
+      const title = `q[${i}] × k[${i}] = ${formatValue(q)} × ${formatValue(k)}\n${traceText(cell.inspection)}`;
       return bar(t("dimension {0}", i), terms[i] as number, title);
     }),
     order.length > LISTED &&

@@ -8,19 +8,19 @@ import { onThemeChange, readTheme } from "../../base/theme";
 import { checkbox, dropdown } from "../../base/toolkit";
 import { sequentialScale } from "../../charts/colorScale";
 import { saveable } from "../../charts/pen";
-import { tellAwaited } from "../../parts/busy";
+import { setPending } from "../../parts/busy";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { Inspection } from "../inspection";
-import { runText } from "../provenance";
+import { traceText } from "../provenance";
 import { headsDrawing } from "./headPicture";
-import { type AttentionKind, type HeadPlace, headOrder, moveHead, scoreText } from "./layout";
+import { type AttentionKind, type HeadId, headOrder, moveHead, scoreText } from "./layout";
 
 /** Pixels of a picture's side. */
 const SIZE = 40;
 
 // Asked when the page's language is known.
-const pictureTitle = () => t("All heads, the largest weight of each tile");
+const pictureTitle = () => t("All heads (max-pooled)");
 
 /** Of more heads than these, each is smaller. */
 const MANY = 8;
@@ -54,13 +54,13 @@ export interface HeadGrid {
   readonly node: HTMLElement;
   /** Asks for another run's heads; the pictures that are there stay, pale, until the new ones have come. */
   readonly show: (inspection: Inspection, kind: AttentionKind) => void;
-  readonly mark: (place: HeadPlace) => void;
+  readonly mark: (place: HeadId) => void;
 }
 
 /** `choose` is called for a head that is clicked or moved to, `point` for one under the pointer, and null after it. */
 export function createHeadGrid(
-  choose: (place: HeadPlace) => void,
-  point: (place: HeadPlace | null) => void,
+  choose: (place: HeadId) => void,
+  point: (place: HeadId | null) => void,
   save: Save,
 ): HeadGrid {
   let score: HeadScore | "" = "";
@@ -68,16 +68,16 @@ export function createHeadGrid(
   let asked: { readonly inspection: Inspection; readonly kind: AttentionKind } | null = null;
   /** What is drawn, and of which run. */
   let grid: (AttentionGrid & { readonly of: Inspection }) | null = null;
-  let marked: HeadPlace = { layer: 0, head: 0 };
+  let marked: HeadId = { layer: 0, head: 0 };
   /** In the order of the page. */
   let heads: Head[] = [];
   let laidOut = "";
 
-  const scores = dropdown(t("Score of heads"), (value) => {
+  const scores = dropdown(t("Head score"), (value) => {
     score = value as HeadScore | "";
     draw();
   });
-  const sort = checkbox(t("Sort by it"), false, (checked) => {
+  const sort = checkbox(t("Sort by score"), false, (checked) => {
     sorted = checked;
     draw();
   });
@@ -135,12 +135,12 @@ export function createHeadGrid(
     if (!question) return;
     const { inspection, kind } = question;
     problem.clear();
-    tellAwaited(rows, "computed");
+    setPending(rows, "computing");
     try {
       const answer = await inspection.attentionGrid({ size: SIZE, kind: kind.id });
       if (asked !== question) return;
       grid = { ...answer, of: inspection };
-      tellAwaited(rows, "there");
+      setPending(rows, "done");
       draw();
     } catch (error) {
       if (asked !== question) return;
@@ -153,7 +153,7 @@ export function createHeadGrid(
   const empty = () => {
     grid = null;
     laidOut = "";
-    tellAwaited(rows, "there");
+    setPending(rows, "done");
     if (asked) layOut(asked.kind, null);
     drawScores();
   };
@@ -198,7 +198,7 @@ export function createHeadGrid(
       if (x === undefined || score === "") continue;
       (said.firstElementChild as HTMLElement).textContent = scoreText(x);
       (said.lastElementChild as HTMLElement).style.width = `${100 * share(x)}%`;
-      each.title = `${name}\n${SCORES[score].label()}: ${formatValue(x)}\n${runText(inspection)}`;
+      each.title = `${name}\n${SCORES[score].label()}: ${formatValue(x)}\n${traceText(inspection)}`;
     }
     mark(marked);
     data.update();
@@ -225,7 +225,7 @@ export function createHeadGrid(
     if (hadFocus) heads.find((each) => each.button.tabIndex === 0)?.button.focus();
   };
 
-  const mark = (place: HeadPlace) => {
+  const mark = (place: HeadId) => {
     marked = place;
     for (const { place: each, button: headNode } of heads) {
       const isMarked = each.layer === place.layer && each.head === place.head;
@@ -261,19 +261,19 @@ function shareOf(score: HeadScore | "", values: Float32Array | null): (value: nu
 }
 
 /** In the order of the page. */
-const scoreTable = ({ heads, scores }: AttentionGrid, places: readonly HeadPlace[]) => ({
+const scoreTable = ({ heads, scores }: AttentionGrid, places: readonly HeadId[]) => ({
   title: t("Scores of all heads"),
   columns: ["layer", "head", ...Object.values(SCORES).map(({ label }) => label())],
   rows: places.length,
   row: (i: number) => {
-    const { layer, head } = places[i] as HeadPlace;
+    const { layer, head } = places[i] as HeadId;
     const all = Object.keys(SCORES) as HeadScore[];
     return [String(layer), String(head), ...all.map((name) => scores[name][layer * heads + head] as number)];
   },
 });
 
 interface Head {
-  readonly place: HeadPlace;
+  readonly place: HeadId;
   readonly button: HTMLButtonElement;
   readonly canvas: HTMLCanvasElement;
   readonly score: HTMLElement;
@@ -282,10 +282,10 @@ interface Head {
 }
 
 function createHead(
-  place: HeadPlace,
+  place: HeadId,
   isNamed: boolean,
-  choose: (place: HeadPlace) => void,
-  point: (place: HeadPlace | null) => void,
+  choose: (place: HeadId) => void,
+  point: (place: HeadId | null) => void,
 ): Head {
   const { layer, head } = place;
   const canvas = el("canvas", { class: "thumbnail" });

@@ -2,10 +2,10 @@
 
 import { readTheme } from "../../base/theme";
 import { type Drawing, widestText } from "../../charts/pen";
-import { type HeadPlace, scoreText } from "./layout";
+import { type HeadId, scoreText } from "./layout";
 
 export interface HeadTile {
-  readonly place: HeadPlace;
+  readonly place: HeadId;
   readonly image: HTMLCanvasElement;
   /** Null where no score is shown; `share` is the length of its bar, 0 to 1. */
   readonly score: { readonly value: number; readonly share: number } | null;

@@ -26,9 +26,9 @@ export interface AttentionKind {
 
 /** What a translator's are called. */
 export const KIND_NAMES: { readonly [K in AttentionKind["id"]]: () => string } = {
-  cross: () => t("Translation to source"),
-  self: () => t("Translation to itself"),
-  encoder: () => t("Source to itself"),
+  cross: () => t("Cross-attention"),
+  self: () => t("Decoder self-attention"),
+  encoder: () => t("Encoder self-attention"),
 };
 
 export type AttentionValue = "q" | "k" | "v" | "scores" | "pattern";
@@ -267,16 +267,16 @@ function largestOf(scores: Float64Array, query: number, masked: Masked | null): 
   return largest;
 }
 
-export interface HeadPlace {
+export interface HeadId {
   readonly layer: number;
   readonly head: number;
 }
 
 /** Heads by layer, or by a score from the largest; those without one come last. */
-export function headOrder(layers: number, heads: number, score: Float32Array | null): HeadPlace[] {
+export function headOrder(layers: number, heads: number, score: Float32Array | null): HeadId[] {
   const places = Array.from({ length: layers * heads }, (_, i) => ({ layer: Math.floor(i / heads), head: i % heads }));
   if (!score) return places;
-  const of = ({ layer, head }: HeadPlace) => {
+  const of = ({ layer, head }: HeadId) => {
     const x = score[layer * heads + head] as number;
     return Number.isNaN(x) ? Number.NEGATIVE_INFINITY : x;
   };
@@ -285,7 +285,7 @@ export function headOrder(layers: number, heads: number, score: Float32Array | n
 }
 
 /** The other heads of a layer and this head of the layers beside it, those first that are most likely chosen next. */
-export function headsNear({ layer, head }: HeadPlace, { layers, heads }: AttentionKind): HeadPlace[] {
+export function headsNear({ layer, head }: HeadId, { layers, heads }: AttentionKind): HeadId[] {
   const others = Array.from({ length: heads }, (_, each) => ({ layer, head: each }))
     .filter((place) => place.head !== head)
     .sort((a, b) => Math.abs(a.head - head) - Math.abs(b.head - head) || b.head - a.head);

@@ -5,13 +5,13 @@ import { formatShape, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { dropdown } from "../../base/toolkit";
 import { createHeatmap, type HeatmapData } from "../../charts/heatmap";
-import { tellAwaited } from "../../parts/busy";
+import { setPending } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
 import { createProblem } from "../../parts/problem";
 import { type Inspection, matrixOf, type ViewContext } from "../inspection";
 import { ENCODER } from "../layers/layout";
-import { runText, valueText } from "../provenance";
+import { traceText, valueText } from "../provenance";
 import { embeddingParts } from "./layout";
 import { placeOf, selectedAt, selectionOf } from "./place";
 import { rotaryAngles, rotaryText } from "./rotary";
@@ -63,14 +63,14 @@ export function createAllTokens({ selection, save }: Pick<ViewContext, "selectio
     const of = name;
     if (!asked) return;
     problem.clear();
-    tellAwaited(pictures, "computed");
+    setPending(pictures, "computing");
     try {
       const picture = pictureOfRotary(asked, of) ?? (await pictureOfValue(asked, of));
       if (asked !== inspection || of !== name) return;
       const { labels } = placeOf(asked, of);
       shown = { of: asked, name: of, labels, picture };
       const { size, says: text, ...rest } = picture;
-      tellAwaited(pictures, "there");
+      setPending(pictures, "done");
       fill(heading, t("All tokens"), el("span", { class: "number" }, size));
       says.textContent = text;
       heatmap.show({
@@ -86,7 +86,7 @@ export function createAllTokens({ selection, save }: Pick<ViewContext, "selectio
       if (asked !== inspection) return;
       shown = null;
       says.textContent = "";
-      tellAwaited(pictures, "failed");
+      setPending(pictures, "failed");
       problem.say(error);
     }
   };
@@ -168,7 +168,7 @@ function pictureOfRotary(inspection: Inspection, name: string): Picture | null {
       const radians = angle(row, col);
       const [cos, sin] = [scale * Math.cos(radians), scale * Math.sin(radians)];
       const turned = `${row} × ${formatValue(frequencies[col] as number)} = ${formatValue(radians)} rad`;
-      return `${t("position {0}, pair {1}", row, col)}: ${turned}, cos ${formatValue(cos)}, sin ${formatValue(sin)}\n${runText(inspection)}`;
+      return `${t("position {0}, pair {1}", row, col)}: ${turned}, cos ${formatValue(cos)}, sin ${formatValue(sin)}\n${traceText(inspection)}`;
     },
   };
 }

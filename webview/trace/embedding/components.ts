@@ -6,12 +6,12 @@ import { formatPercent, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { button, dropdown, textField } from "../../base/toolkit";
 import { createScatter } from "../../charts/scatter";
-import { tellAwaited, tellBusy } from "../../parts/busy";
+import { setBusy, setPending } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { ViewContext } from "../inspection";
 import { searched } from "../nextToken/layout";
-import { runText } from "../provenance";
+import { traceText } from "../provenance";
 import { labelOf } from "./neighbors";
 import { hasSameVocabulary, hasVocabulary, type Place, selectedAt, selectionOf, stackOf } from "./place";
 
@@ -130,19 +130,19 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
     adding.hidden = !fits;
     drawChips();
     problem.clear();
-    tellBusy(node, heading, titleOf(at), true);
-    tellAwaited(picture, "computed");
+    setBusy(node, heading, titleOf(at), true);
+    setPending(picture, "computing");
     try {
       const projection = await at.inspection.projection({ name: at.name, ids: drawn.map(({ id }) => id) });
       if (place !== at || (fits && added !== drawn)) return;
       shown = { of: at, added: drawn, projection };
-      tellBusy(node, heading, titleOf(at), false);
-      tellAwaited(picture, "there");
+      setBusy(node, heading, titleOf(at), false);
+      setPending(picture, "done");
       draw();
     } catch (error) {
       if (place !== at) return;
-      tellBusy(node, heading, titleOf(at), false);
-      tellAwaited(picture, "failed");
+      setBusy(node, heading, titleOf(at), false);
+      setPending(picture, "failed");
       problem.say(error);
     }
   };
@@ -181,7 +181,7 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
   const describe = (point: number): string => {
     const each = shown && pointsOf(shown)[point];
     if (!shown || !each) return "";
-    return `${each.from}  ${t("components {0}", Array.from(each.coordinates, formatValue).join(", "))}\n${runText(shown.of.inspection)}`;
+    return `${each.from}  ${t("components {0}", Array.from(each.coordinates, formatValue).join(", "))}\n${traceText(shown.of.inspection)}`;
   };
   const mark = () => shown && scatter.mark(selectedAt(shown.of, selection.get()));
   selection.subscribe(mark);

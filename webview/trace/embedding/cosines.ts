@@ -4,12 +4,12 @@ import { el } from "../../base/dom";
 import { formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { createHeatmap } from "../../charts/heatmap";
-import { tellAwaited, tellBusy } from "../../parts/busy";
+import { setBusy, setPending } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
 import { createProblem } from "../../parts/problem";
 import { matrixOf, type ViewContext } from "../inspection";
-import { runText } from "../provenance";
+import { traceText } from "../provenance";
 import { cosineMatrix } from "./layout";
 import { type Place, selectedAt, selectionOf } from "./place";
 
@@ -52,8 +52,8 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
   const show = async (next: Place) => {
     place = next;
     problem.clear();
-    tellBusy(node, heading, titleOf(next), true);
-    tellAwaited(picture, "computed");
+    setBusy(node, heading, titleOf(next), true);
+    setPending(picture, "computing");
     try {
       const { cols, values } = matrixOf(await next.inspection.tensor(next.name));
       const cosines = place === next ? await cosineMatrix(values, cols, () => place !== next) : null;
@@ -62,16 +62,16 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
       draw(next, cosines);
     } catch (error) {
       if (place !== next) return;
-      tellBusy(node, heading, titleOf(next), false);
-      tellAwaited(picture, "failed");
+      setBusy(node, heading, titleOf(next), false);
+      setPending(picture, "failed");
       problem.say(error);
     }
   };
 
   const draw = (of: Place, cosines: Float32Array) => {
     const T = of.labels.length;
-    tellBusy(node, heading, titleOf(of), false, t("computed here from the run’s values"));
-    tellAwaited(picture, "there");
+    setBusy(node, heading, titleOf(of), false, t("computed here from the run’s values"));
+    setPending(picture, "done");
     heatmap.show({
       title: titleOf(of),
       rows: T,
@@ -83,7 +83,7 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
       colLabels: of.labels,
       rowHeight: "square",
       describe: (row, col) =>
-        `“${of.labels[row]}” · “${of.labels[col]}”  cos(${of.name}[0, ${row}], ${of.name}[0, ${col}]) = ${formatValue(cosines[row * T + col] as number)}\n${runText(of.inspection)}`,
+        `“${of.labels[row]}” · “${of.labels[col]}”  cos(${of.name}[0, ${row}], ${of.name}[0, ${col}]) = ${formatValue(cosines[row * T + col] as number)}\n${traceText(of.inspection)}`,
     });
     mark();
     data.update();

@@ -8,12 +8,12 @@ import { dropdown } from "../../base/toolkit";
 import type { TableData } from "../../charts/csv";
 import { saveable } from "../../charts/pen";
 import { barsDrawing } from "../../charts/savedBars";
-import { tellAwaited, tellBusy } from "../../parts/busy";
+import { setBusy, setPending } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { whenSeen } from "../../parts/whenSeen";
 import type { Inspection, ViewContext } from "../inspection";
-import { runText } from "../provenance";
+import { traceText } from "../provenance";
 import { visibleText } from "../tokens/layout";
 import { hasSameVocabulary, hasVocabulary, type Place, selectedAt, stackOf } from "./place";
 
@@ -87,20 +87,20 @@ export function createNeighbors(
       ? t("Nearest to token “{0}”", label)
       : t("Nearest to “{0}” at {1}", label, `${name}[0, ${position}]`);
     problem.clear();
-    tellBusy(node, heading, title, true);
-    tellAwaited(list, "computed");
+    setBusy(node, heading, title, true);
+    setPending(list, "computing");
     try {
       const { nearest } = await inspection.neighbors({ of, among, count: COUNT });
       if (place !== at || selectedAt(at, selection.get()) !== position || asked !== among) return;
       const table = asked === "head" ? t("the head’s rows") : embeddingsOf(at);
       shown = { inspection, title, table, nearest };
-      tellBusy(node, heading, title, false);
-      tellAwaited(list, "there");
-      fill(list, ...nearest.map((each) => neighbor(each, `${table}\n${runText(inspection)}`)));
+      setBusy(node, heading, title, false);
+      setPending(list, "done");
+      fill(list, ...nearest.map((each) => neighbor(each, `${table}\n${traceText(inspection)}`)));
       data.update();
     } catch (error) {
       if (place !== at) return;
-      tellBusy(node, heading, title, false);
+      setBusy(node, heading, title, false);
       shown = null;
       list.replaceChildren();
       problem.say(error);
@@ -142,8 +142,8 @@ export function createNeighbors(
       if (isOther || !available) {
         shown = null;
         list.replaceChildren();
-        tellAwaited(list, "there");
-        tellBusy(node, heading, t("Nearest tokens"), false);
+        setPending(list, "done");
+        setBusy(node, heading, t("Nearest tokens"), false);
         problem.clear();
       }
       list.hidden = !available;

@@ -9,7 +9,7 @@ import { formatShape, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { dropdown } from "../../base/toolkit";
 import { createHeatmap } from "../../charts/heatmap";
-import { tellAwaited } from "../../parts/busy";
+import { setPending } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { type Inspection, matrixOf, type View, type ViewContext } from "../inspection";
 import { valueText } from "../provenance";
@@ -111,19 +111,19 @@ export function createEmbeddingView({ section: makeSection, selection, save, exp
     if (!asked) return;
     const parts = embeddingParts(asked);
     problem.clear();
-    tellAwaited(ofOne, "computed");
+    setPending(ofOne, "computing");
     try {
       const tensors = await Promise.all(parts.map(({ name }) => asked.tensor(name)));
       if (asked !== current) return;
       loaded = { of: asked, labels: asked.trace.tokens.map(tokenLabel), parts, tensors };
-      tellAwaited(ofOne, "there");
+      setPending(ofOne, "done");
       section.summarize(formatShape((tensors[0] as TraceTensor).shape));
       drawToken();
     } catch (error) {
       if (asked !== current) return;
       loaded = null;
       section.summarize("");
-      tellAwaited(ofOne, "failed");
+      setPending(ofOne, "failed");
       problem.say(error);
     }
   };

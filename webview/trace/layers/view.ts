@@ -6,7 +6,7 @@ import { t } from "../../base/strings";
 import { createHeatmap } from "../../charts/heatmap";
 import { saveable } from "../../charts/pen";
 import { barsDrawing } from "../../charts/savedBars";
-import { tellAwaited } from "../../parts/busy";
+import { setPending } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { matrixTable } from "../../parts/matrixTable";
 import { createProblem } from "../../parts/problem";
@@ -14,7 +14,7 @@ import { whenSeen } from "../../parts/whenSeen";
 import { attentionKinds } from "../attention/layout";
 import { norm, rowOf } from "../embedding/layout";
 import { type Inspection, matrixOf, type View, type ViewContext } from "../inspection";
-import { runText } from "../provenance";
+import { traceText } from "../provenance";
 import { tokenLabel } from "../tokens/layout";
 import {
   ENCODER,
@@ -198,8 +198,8 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
     problem.clear();
     tooLong.hidden = !tooLarge;
     pictures.hidden = tooLarge;
-    if (tooLarge) return tellAwaited(pictures, "there");
-    tellAwaited(pictures, "computed");
+    if (tooLarge) return setPending(pictures, "done");
+    setPending(pictures, "computing");
     try {
       const tensor = await asked.tensor(row.name, perHead ? head : undefined);
       if (inspection !== asked || opened !== row || (perHead && selection.get().head !== head)) return;
@@ -209,7 +209,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
       // Rows are tokens, except of values with one number per token: ids and mask.
       const labels = row.shape.length === 2 ? [row.label] : tokens;
       shown = { of: asked, row, labels, rows, cols, values };
-      tellAwaited(pictures, "there");
+      setPending(pictures, "done");
       const square = colTokens !== null;
       const columns = row.shape.length === 2 ? tokens : (colTokens?.map(tokenLabel) ?? "numbers");
       const isPattern = row.name.endsWith(".pattern");
@@ -229,14 +229,14 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
         colLabels: columns,
         rowHeight: square ? "square" : 10,
         describe: (r, c) =>
-          `“${row.shape.length === 2 ? tokens[c] : tokens[r]}”  ${row.name}[${index}${r}, ${c}] = ${formatValue(values[r * cols + c] as number)}\n${runText(asked)}`,
+          `“${row.shape.length === 2 ? tokens[c] : tokens[r]}”  ${row.name}[${index}${r}, ${c}] = ${formatValue(values[r * cols + c] as number)}\n${traceText(asked)}`,
       });
       heatmap.mark(tokenOf(row));
       valueData.update();
     } catch (error) {
       if (inspection !== asked) return;
       shown = null;
-      tellAwaited(pictures, "failed");
+      setPending(pictures, "failed");
       problem.say(error);
     }
   };

@@ -16,7 +16,7 @@ import { barsDrawing } from "../../charts/savedBars";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { Inspection, View, ViewContext } from "../inspection";
-import { runText } from "../provenance";
+import { traceText } from "../provenance";
 import { tokenLabel } from "../tokens/layout";
 import { moveToken } from "../tokens/view";
 import {
@@ -168,7 +168,7 @@ export function createNextTokenView({ section: makeSection, selection, save, exp
     [
       `${name} = ${formatValue(probability)}`,
       ...(drawn === undefined ? [] : [t("drawn with {0}", formatValue(drawn))]),
-      ...(inspection ? [runText(inspection)] : []),
+      ...(inspection ? [traceText(inspection)] : []),
     ].join("\n");
 
   const drawFound = () => {

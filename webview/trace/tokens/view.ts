@@ -16,7 +16,7 @@ import { saveable } from "../../charts/pen";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { type Inspection, sourceTokenOf, type View, type ViewContext } from "../inspection";
-import { runText } from "../provenance";
+import { traceText } from "../provenance";
 import { chipsDrawing } from "./chipPicture";
 import { createChips } from "./chips";
 import { countsText, createComparison } from "./comparison";
@@ -191,7 +191,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
       text: inspection.trace.source?.translation ?? text,
       tokens,
       below: (token, i) => (below === "color" ? shortly(values[i] as number, color) : belowOf(token, i, below)),
-      title: (token, i) => [titleOf(token, i), ...numbersOf(i), runText(inspection)].join("\n"),
+      title: (token, i) => [titleOf(token, i), ...numbersOf(i), traceText(inspection)].join("\n"),
       colors: expected && color !== "none" ? { values, scale } : null,
     });
     const colored = expected !== null && color !== "none";
@@ -276,7 +276,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
         [t("surprisal (bits)"), said(expected.surprisal[index] as number)],
         [t("entropy (bits)"), said(expected.entropy[index] as number)],
         [t("rank"), isKnown ? formatCount(expected.rank[index] as number) : "–"],
-        [t("run"), runText(current)],
+        [t("run"), traceText(current)],
       ]),
     );
   };

@@ -1,0 +1,183 @@
+/** The charts of one head: its matrix or its lines, with their notes, descriptions and table. */
+
+import { formatPercent, formatValue } from "../../base/format";
+import { t } from "../../base/strings";
+import { LOG_RANGE } from "../../charts/colorScale";
+import type { TableData } from "../../charts/csv";
+import type { HeatmapData } from "../../charts/heatmap";
+import { traceText, valueText } from "../provenance";
+import {
+  byRow,
+  firstKeyMass,
+  KIND_NAMES,
+  type Line,
+  type Masked,
+  pairText,
+  rowMaxima,
+  type Scale,
+  type Stage,
+  strongestKeys,
+  strongestLines,
+} from "./layout";
+import type { LineEnd, LinesData } from "./lines";
+import type { Choices, ShownPattern } from "./state";
+
+export const STAGES: { readonly [S in Stage]: () => string } = {
+  scores: () => t("scores"),
+  masked: () => t("masked scores"),
+  pattern: () => t("softmax"),
+};
+
+const STAGE_NOTES: { readonly [S in Stage]: () => string } = {
+  scores: () => t("Scaled query-key products, before the mask."),
+  masked: () => t("Scaled query-key products. Masked cells become 0 in the softmax."),
+  pattern: () => "",
+};
+
+export const SCALES: { readonly [S in Scale]: () => string } = {
+  linear: () => t("linear"),
+  log: () => t("logarithmic"),
+  withoutFirst: () => t("ignore first token"),
+  byRow: () => t("per row"),
+};
+
+export function patternTitle({ inspection, kind, stage, layer, head }: ShownPattern): string {
+  const isTranslator = inspection.trace.source !== undefined;
+  const details = [isTranslator && KIND_NAMES[kind.id](), stage !== "pattern" && STAGES[stage]()];
+  return [t("Attention of layer {0}, head {1}", layer, head), ...details].filter((part) => part !== false).join(", ");
+}
+
+/** What the chart above it shows. */
+export function noteText({ inspection, kind, layer, stage }: ShownPattern, { form, scale }: Choices): string {
+  const window = kind.id === "self" ? (inspection.trace.model.config.windows[layer] ?? null) : null;
+  const notes = [
+    form === "lines"
+      ? t("Lines connect each query on the left with the keys it attends to.")
+      : t("Rows are queries, columns are keys."),
+    STAGE_NOTES[stage](),
+    form === "matrix" && scale === "byRow" && t("Colors are scaled to the largest value in each row."),
+    window !== null && t("This layer attends to the last {0} tokens only.", window),
+    inspection.base && t("With interventions applied."),
+  ];
+  return notes.filter((note) => typeof note === "string" && note !== "").join(" ");
+}
+
+/** The strongest keys of a query; empty for scores, which are no shares. */
+export function strongestText({ stage, values, cols, masked, labels, keyLabels }: ShownPattern, query: number): string {
+  if (stage !== "pattern") return "";
+  const keys = strongestKeys(values, cols, query, 3, masked);
+  const shares = keys.map(({ key, weight }) => `“${keyLabels[key]}” ${formatPercent(weight)}`);
+  return t("“{0}” attends to {1}", labels[query] ?? "", shares.join(", "));
+}
+
+/** Cells without a color: those that have no value, and the first key's if it is ignored. */
+const uncolored = ({ masked, stage }: ShownPattern, scale: Scale): Masked | null =>
+  scale === "withoutFirst" && stage === "pattern"
+    ? (query, key) => key === 0 || (masked?.(query, key) ?? false)
+    : masked;
+
+/** The matrix as a heatmap, and a note on what it leaves out. */
+export function matrixChart(pattern: ShownPattern, scale: Scale): { data: HeatmapData; note: string } {
+  const { rows, cols, values, masked, labels, keyLabels, stage } = pattern;
+  const isPattern = stage === "pattern";
+  const hidden = uncolored(pattern, scale);
+  const needsMaxima = scale === "byRow" || scale === "withoutFirst" || !isPattern;
+  const maxima = needsMaxima ? rowMaxima(values, [rows, cols], hidden) : null;
+  const title = patternTitle(pattern);
+  return {
+    data: {
+      title: scale === "linear" ? title : `${title}, ${t("colors: {0}", SCALES[scale]())}`,
+      rows,
+      cols,
+      values: scale === "byRow" && maxima ? byRow(values, cols, maxima) : values,
+      scale: isPattern ? "sequential" : "diverging",
+      ...(scale === "log" && { curve: "log" }),
+      max: scale !== "byRow" && maxima ? maxima.reduce((max, x) => Math.max(max, x), 0) : 1,
+      ...(hidden && { masked: hidden, maskedLabel: t("masked") }),
+      rowLabels: labels,
+      colLabels: keyLabels,
+      rowHeight: "square",
+      describe: (query, key) => describeCell(pattern, query, key, maxima),
+    },
+    note:
+      scale === "withoutFirst"
+        ? t(
+            "The first token, “{0}”, is ignored. It receives {1} of the attention.",
+            keyLabels[0] ?? "",
+            formatPercent(firstKeyMass(values, [rows, cols], masked)),
+          )
+        : "",
+  };
+}
+
+/** The strongest weights as lines, and a note on what they leave out. */
+export function linesChart(pattern: ShownPattern, { scale, perQuery }: Choices): { data: LinesData; note: string } {
+  const { rows, cols, values, masked, labels, keyLabels } = pattern;
+  const hidden = uncolored(pattern, scale);
+  const { lines, leftOut } = strongestLines(values, [rows, cols], perQuery, hidden);
+  const maxima = rowMaxima(values, [rows, cols], hidden);
+  // A first query that sees only itself has a weight of 1, which would make all other lines faint.
+  const largest = maxima.subarray(masked && rows > 1 ? 1 : 0).reduce((max, x) => Math.max(max, x), 0) || 1;
+  const strength = ({ query, weight }: Line) => {
+    if (scale === "byRow") return weight / (maxima[query] || 1);
+    return scale === "log" ? Math.max(0, 1 - Math.log(weight) / Math.log(LOG_RANGE)) : Math.min(1, weight / largest);
+  };
+  const shown =
+    scale === "withoutFirst"
+      ? t("Shows the {0} strongest lines per token, ignoring the first token.", perQuery)
+      : t("Shows the {0} strongest lines per token.", perQuery);
+  return {
+    data: {
+      title: t("{0} as lines, the {1} strongest per token", patternTitle(pattern), perQuery),
+      queries: labels,
+      keys: keyLabels,
+      lines,
+      strength,
+      describe: (end) => describeEnd(pattern, end, lines),
+    },
+    note: `${shown} ${t("{0} of the attention is not shown.", formatPercent(leftOut))}`,
+  };
+}
+
+/** Reads as `“the” → “cat”`, then the tensor's value, or "masked". */
+function describeCell(pattern: ShownPattern, query: number, key: number, maxima: Float32Array | null): string {
+  const { inspection, name, head, values, cols, labels, keyLabels, masked } = pattern;
+  const pair = pairText(labels[query] ?? query, keyLabels[key] ?? key);
+  const value = values[query * cols + key] as number;
+  if (masked?.(query, key))
+    return `${pair}: ${t("masked")}\n${name}[0, ${head}, ${query}, ${key}]\n${traceText(inspection)}`;
+  const share = maxima?.[query]
+    ? `, ${t("{0} of the row’s maximum", formatPercent(Math.abs(value) / maxima[query]))}`
+    : "";
+  return `${pair}${share}\n${valueText(inspection, name, [0, head, query, key], value)}`;
+}
+
+/** A token's lines, strongest first. */
+function describeEnd(pattern: ShownPattern, { side, index }: LineEnd, drawn: readonly Line[]): string {
+  const { inspection, name, head, labels, keyLabels } = pattern;
+  const own = drawn.filter((line) => line[side] === index).sort((a, b) => b.weight - a.weight);
+  const listed = own.slice(0, 4).map(({ query, key, weight }) => {
+    const pair = pairText(labels[query] ?? query, keyLabels[key] ?? key);
+    return `${pair} ${name}[0, ${head}, ${query}, ${key}] = ${formatValue(weight)}`;
+  });
+  const title =
+    side === "query"
+      ? t("“{0}” ({1}), {2} lines drawn from it", labels[index] ?? "", index, own.length)
+      : t("“{0}” ({1}), {2} lines drawn to it", keyLabels[index] ?? "", index, own.length);
+  return [title, ...listed, traceText(inspection)].join("\n");
+}
+
+export const patternTable = (pattern: ShownPattern): TableData => {
+  const { name, head, labels, keyLabels, rows, cols, values, masked } = pattern;
+  return {
+    title: `${patternTitle(pattern)}: ${name}[0, ${head}, query, key]`,
+    columns: ["query \\ key", ...keyLabels.map((label, i) => `${i} ${label}`)],
+    rows,
+    row: (query) => [
+      `${query} ${labels[query]}`,
+      ...Array.from({ length: cols }, (_, key) =>
+        masked?.(query, key) ? "masked" : (values[query * cols + key] as number),
+      ),
+    ],
+  };
+};
