@@ -1,4 +1,4 @@
-/** The ids that `package.json` and the code must agree on. A test compares them. */
+/** The ids and settings that package.json also contains. A test compares the two. */
 
 import type { QueuedRun } from "../protocol/webviewApi";
 import type { Model } from "./models/modelFolders";
@@ -75,7 +75,7 @@ export type Commands = {
   ) => Promise<void>;
 };
 
-/** Every setting by its name after "decoderLab.", with its default: the one in `package.json` must be the same. */
+/** The defaults of all settings, by their names without "decoderLab.". */
 export const settingDefaults = {
   "engine.device": "auto" as "auto" | "cpu" | "webgpu",
   "engine.runtime": "",
@@ -99,7 +99,7 @@ export const settingDefaults = {
 
 export type Settings = typeof settingDefaults;
 
-/** The limits of the settings that are numbers, as in `package.json`. */
+/** Minimum and maximum of each numeric setting. */
 export const settingLimits: {
   readonly [Name in keyof Settings as Settings[Name] extends number ? Name : never]: readonly [number, number];
 } = {
@@ -114,7 +114,7 @@ export const settingLimits: {
   "completion.seed": [0, 4294967295],
 };
 
-/** The values of the settings that have a few, as in `package.json`. */
+/** The values of each setting with a fixed set of them. */
 export const settingChoices: Partial<Record<keyof Settings, readonly string[]>> = {
   "engine.device": ["auto", "cpu", "webgpu"],
 };
@@ -124,18 +124,17 @@ export const viewIds = {
   inspector: "decoderLab.inspector",
 } as const;
 
-/** The type of the training panel, by which VS Code brings it back after a reload. */
+/** View types of the panels that VS Code restores after a reload. */
 export const trainingPanelType = "decoderLab.training";
-/** Of the Explorer's. */
 export const explorerPanelType = "decoderLab.explorer";
-/** The editor of trace files. */
+/** View type of the custom editor for trace files. */
 export const traceEditorType = "decoderLab.trace";
 
 export const contextKeys = {
-  /** A run is preparing, running or paused in this window. */
+  /** A run of this window is preparing, running, or paused. */
   training: "decoderLab.training",
-  /** Runs wait until the user lets them go on. */
+  /** The queue waits until the user resumes it. */
   queueHeld: "decoderLab.queueHeld",
-  /** The user went to a checkpoint in the Explorer. */
+  /** The user selected a checkpoint in the Model Explorer. */
   scrubbed: "decoderLab.scrubbed",
 } as const;

@@ -1,8 +1,8 @@
-/** Numbers and times as the views show them. */
+/** Formats numbers and durations for display. */
 
 import { l10n } from "./l10n";
 
-/** 100000 -> "100,000", as the pages write it. */
+/** 100000 -> "100,000", as in the pages. */
 export const grouped = (n: number): string => n.toLocaleString("en-US");
 
 /** 270226 -> "270 k", 10788864 -> "10.8 M". */

@@ -1,7 +1,7 @@
 /**
- * Translation for code that also runs outside VS Code, in tests and in pure modules.
+ * Translates the texts of the extension. Unlike `vscode.l10n`, it also works in modules that are tested without VS Code.
  *
- * `extension.ts` hands over `vscode.l10n.t`; until then a sentence is shown as it is written.
+ * Until extension.ts sets `vscode.l10n.t`, texts are returned untranslated.
  */
 
 type Argument = string | number;

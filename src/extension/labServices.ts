@@ -6,7 +6,7 @@ import type { Hub } from "./models/hub";
 import type { ModelLibrary } from "./models/modelLibrary";
 import type { Trainings } from "./runs/trainings";
 
-/** What commands, providers and views share. Made once, in `extension.ts`. */
+/** The services that commands, providers, and views share. extension.ts creates the only instance. */
 export interface LabServices {
   readonly extensionUri: vscode.Uri;
   readonly log: vscode.LogOutputChannel;

@@ -1,9 +1,10 @@
-/** Settings as the code uses them: of the right type and inside their limits, whatever settings.json says. */
-
 import * as vscode from "vscode";
 import { type Settings, settingChoices, settingDefaults, settingLimits } from "./contributions";
 
-/** The value of a setting, for a document where it may differ from one to the other. */
+/**
+ * Returns a setting, always with the right type and within its limits, whatever settings.json contains. `scope` is a
+ * document for a setting that may depend on it.
+ */
 export function setting<Name extends keyof Settings>(name: Name, scope?: vscode.ConfigurationScope): Settings[Name] {
   const value: unknown = vscode.workspace.getConfiguration("decoderLab", scope).get(name);
   const fallback = settingDefaults[name];
@@ -12,7 +13,7 @@ export function setting<Name extends keyof Settings>(name: Name, scope?: vscode.
   if (settingChoices[name]?.includes(String(value)) === false) return fallback;
   const limits: readonly [number, number] | undefined = settingLimits[name as keyof typeof settingLimits];
   const limited = limits && typeof value === "number" ? Math.min(Math.max(value, limits[0]), limits[1]) : value;
-  // Of the default's type, which was compared above.
+  // It has the type of the default, which was compared above.
   return limited as Settings[Name];
 }
 

@@ -53,7 +53,7 @@ describe("package.json and the code agree on", () => {
     expect(numbers.map(([name]) => name).sort()).toEqual(limits.map(([name]) => name).sort());
   });
 
-  test("the values of every setting that has a few", () => {
+  test("the values of every setting with a fixed set of them", () => {
     const enums = Object.entries(properties).flatMap(([name, { enum: values }]) => (values ? [[name, values]] : []));
     expect(Object.fromEntries(enums)).toEqual(
       Object.fromEntries(Object.entries(settingChoices).map(([name, values]) => [`decoderLab.${name}`, values])),
@@ -70,12 +70,12 @@ describe("package.json and the code agree on", () => {
     expect(contributes.colors.map(({ id }: { id: string }) => id)).toEqual([...steps, "decoderLab.surprisalLine"]);
   });
 
-  test("the panel that VS Code brings back", () => {
+  test("the panel that VS Code restores", () => {
     expect(manifest.activationEvents).toContain(`onWebviewPanel:${trainingPanelType}`);
   });
 });
 
-/** VS Code's own that the walkthrough uses. */
+/** Commands of VS Code in the walkthrough. */
 const editorCommands = ["workbench.action.files.newUntitledFile", "editor.action.inlineSuggest.commit"];
 
 test("every command in a menu, a view or the walkthrough exists", () => {
@@ -89,19 +89,19 @@ test("every command in a menu, a view or the walkthrough exists", () => {
   for (const id of [...used, ...linked, ...events]) expect(known).toContain(id);
 });
 
-test("every text of package.json is in package.nls.json, and no other is", () => {
+test("package.nls.json has exactly the texts of package.json", () => {
   const used = [...JSON.stringify(manifest).matchAll(/"%([^"%]+)%"/g)].map((match) => match[1]);
   expect(new Set(used)).toEqual(new Set(Object.keys(json("package.nls.json"))));
 });
 
-test("settings that choose a program, a device or a server belong to the machine and are restricted where the workspace is not trusted", () => {
+test("settings for a program, a device, or a server have machine scope and are restricted in untrusted workspaces", () => {
   const restricted = manifest.capabilities.untrustedWorkspaces.restrictedConfigurations;
   expect(restricted.sort()).toEqual(named(["engine.device", "engine.runtime", "hub.endpoint"]));
   for (const name of restricted) expect(properties[name]?.scope).toBe("machine");
 });
 
-test("only src/extension imports vscode, and its pure modules do not", () => {
-  const pure = [
+test("modules that are tested without VS Code do not import it", () => {
+  const testable = [
     "complete/cachedCompletion",
     "complete/eligibility",
     "complete/promptWindow",
@@ -115,5 +115,6 @@ test("only src/extension imports vscode, and its pure modules do not", () => {
     "format",
     "l10n",
   ];
-  for (const name of pure) expect(readFileSync(`src/extension/${name}.ts`, "utf8"), name).not.toMatch(/from "vscode"/);
+  for (const name of testable)
+    expect(readFileSync(`src/extension/${name}.ts`, "utf8"), name).not.toMatch(/from "vscode"/);
 });

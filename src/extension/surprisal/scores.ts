@@ -1,8 +1,8 @@
 /**
- * What is known of a document's tokens, in pieces that stay right while the text around them changes: pure.
+ * The scored tokens of a document, in pieces that stay valid while the text around them changes.
  *
- * A piece is a part of an answer of the engine. An edit cuts out what it changed and what had read that, and moves
- * what follows; nothing is copied. All offsets are UTF-16 units of the document.
+ * A piece is a part of a result of the engine. An edit removes the tokens that it changed and those that had them as
+ * context, and shifts the rest without copying. All offsets are UTF-16 units of the document.
  */
 
 import type { TokenSpan } from "../../protocol/engineApi";
@@ -12,15 +12,15 @@ export interface ScoredToken {
   readonly span: TokenSpan;
   readonly start: number;
   readonly end: number;
-  /** In bits; NaN where the token was expected by nothing before it, or is not in the vocabulary. */
+  /** In bits; NaN for a token without context or outside the vocabulary. */
   readonly surprisal: number;
   readonly entropy: number;
-  /** 1 was the most likely. */
+  /** 1 for the most likely token. */
   readonly rank: number;
   readonly alternatives: readonly { readonly id: number; readonly text: string; readonly probability: number }[];
 }
 
-/** A change of a document: `removed` units at `offset` became `inserted`. */
+/** A change of a document: `inserted` units replaced `removed` units at `offset`. */
 export interface Edit {
   readonly offset: number;
   readonly removed: number;
@@ -28,22 +28,22 @@ export interface Edit {
 }
 
 interface Piece {
-  /** What it answers for, tokens or not. */
+  /** The range of the document that it covers, even without tokens. */
   readonly start: number;
   readonly end: number;
   readonly reading: Surprisal;
-  /** From the offsets of the reading's tokens to those of the document. */
+  /** Difference between offsets in the document and in the reading. */
   readonly shift: number;
-  /** Tokens of the reading. */
+  /** Range of tokens in the reading. */
   readonly from: number;
   readonly to: number;
 }
 
-/** Text before an edit that may be cut into tokens otherwise after it. */
-const BEFORE = 32;
+/** Length of the text before an edit that the edit may tokenize differently. */
+const RETOKENIZED = 32;
 
 export class Scores {
-  /** In the order of the text, without overlaps. */
+  /** In the order of the text, without overlap. */
   #pieces: readonly Piece[] = [];
 
   get count(): number {
@@ -51,8 +51,8 @@ export class Scores {
   }
 
   /**
-   * Takes an answer for a part of the document: its tokens' offsets plus `shift` are the document's. Tokens that start
-   * after that part are left out: where the text that was read ended, they may have been cut otherwise.
+   * Adds the scores of a range of the document, whose offsets are those of the reading plus `shift`. Tokens that start
+   * after the range are dropped: near the end of the text that was read, they may be tokenized differently.
    */
   add(start: number, end: number, reading: Surprisal, shift = 0): void {
     const later = reading.tokens.findIndex((token) => token.start + shift >= end);
@@ -71,23 +71,23 @@ export class Scores {
     this.#pieces = [...others, whole].filter((piece) => piece.end > piece.start).sort((a, b) => a.start - b.start);
   }
 
-  /** The text changed: what was changed, and the tokens after it that had read it, `reach` of them, are not known any more. */
+  /** Removes the changed tokens and the next `reach` tokens, which had them as context, and shifts the rest. */
   edit({ offset, removed, inserted }: Edit, reach: number): void {
-    let reading = reach;
+    let left = reach;
     this.#pieces = this.#pieces
       .flatMap((piece) => {
         const rest = after(piece, offset + removed);
-        const known = Math.min(rest.to, rest.from + reading);
-        // A piece that is wholly before the edit has no rest, and takes none of the reach.
-        if (rest.end > rest.start) reading -= known - rest.from;
+        const known = Math.min(rest.to, rest.from + left);
+        // A piece before the edit has no rest and does not count.
+        if (rest.end > rest.start) left -= known - rest.from;
         const first = rest.reading.tokens[known];
         const start = known === rest.from ? rest.start : first && known < rest.to ? first.start + rest.shift : rest.end;
-        return [before(piece, offset - BEFORE), moved({ ...rest, from: known, start }, inserted - removed)];
+        return [before(piece, offset - RETOKENIZED), shifted({ ...rest, from: known, start }, inserted - removed)];
       })
       .filter((piece) => piece.end > piece.start);
   }
 
-  /** The first part of a range of which nothing is known; null where all of it is known. */
+  /** The first part of a range without scores; null if all of it has them. */
   missing(start: number, end: number): readonly [number, number] | null {
     let at = start;
     for (const piece of this.#pieces) {
@@ -98,12 +98,12 @@ export class Scores {
     return at < end ? [at, end] : null;
   }
 
-  /** How much of the document is known, in UTF-16 units. */
+  /** The length of the scored text, in UTF-16 units. */
   get covered(): number {
     return this.#pieces.reduce((sum, { start, end }) => sum + end - start, 0);
   }
 
-  /** The known tokens that have text in a range. */
+  /** The scored tokens with text in a range. */
   *tokens(start = 0, end = Number.POSITIVE_INFINITY): Generator<ScoredToken> {
     for (const piece of this.#pieces) {
       if (piece.end <= start) continue;
@@ -116,20 +116,20 @@ export class Scores {
     }
   }
 
-  /** Lets go of what is farthest from a place, so that about `most` tokens are kept. */
-  keepNear(offset: number, most: number): void {
-    const far = ({ start, end }: Piece) => Math.max(start - offset, offset - end);
-    const nearest = [...this.#pieces].sort((a, b) => far(a) - far(b));
+  /** Removes the pieces farthest from an offset, so that at most `maxTokens` tokens remain. */
+  keepNear(offset: number, maxTokens: number): void {
+    const distance = ({ start, end }: Piece) => Math.max(start - offset, offset - end);
+    const nearest = [...this.#pieces].sort((a, b) => distance(a) - distance(b));
     let count = 0;
     const kept = nearest.filter(({ from, to }) => {
       count += to - from;
-      return count <= most;
+      return count <= maxTokens;
     });
     this.#pieces = kept.sort((a, b) => a.start - b.start);
   }
 }
 
-/** The part of a piece that ends at an offset; empty (`end <= start`) if there is none. */
+/** The part of a piece before an offset; empty (`end <= start`) if there is none. */
 function before(piece: Piece, offset: number): Piece {
   if (piece.end <= offset) return piece;
   let to = piece.from;
@@ -137,7 +137,7 @@ function before(piece: Piece, offset: number): Piece {
   return { ...piece, end: offset, to };
 }
 
-/** The part that starts at an offset. */
+/** The part of a piece from an offset on. */
 function after(piece: Piece, offset: number): Piece {
   if (piece.start >= offset) return piece;
   let from = piece.from;
@@ -145,7 +145,7 @@ function after(piece: Piece, offset: number): Piece {
   return { ...piece, start: offset, from };
 }
 
-const moved = (piece: Piece, by: number): Piece => ({
+const shifted = (piece: Piece, by: number): Piece => ({
   ...piece,
   start: piece.start + by,
   end: piece.end + by,

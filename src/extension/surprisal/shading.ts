@@ -1,21 +1,19 @@
-/** From scored tokens to what is colored: pure. */
-
 import type { ScoredToken } from "./scores";
 
-/** Bits from which on each of the four colors is used: 1 in 8, 1 in 64, 1 in 512, 1 in 4096. Below, a token was expected. */
+/** The lowest surprisal of each color, in bits: probabilities of 1/8, 1/64, 1/512 and 1/4096. */
 export const STEPS = [3, 6, 9, 12] as const;
 
-/** The step of a surprisal, from 0; -1 of what was expected. */
+/** The 0-based step of a surprisal; -1 for an expected token. */
 export const stepOf = (bits: number): number => STEPS.findLastIndex((step) => bits >= step);
 
-/** Tokens of one place in the text: a token, or those that share a character. Their bits add up. */
+/** The source range of a token, or of tokens that share a character, with the sum of their bits. */
 export interface Shaded {
   readonly start: number;
   readonly end: number;
   readonly bits: number;
 }
 
-/** NaN is no number of bits: what was not expected by anything is left out. */
+/** Skips tokens without a surprisal. */
 export function shadedOf(tokens: Iterable<ScoredToken>): Shaded[] {
   const shaded: { start: number; end: number; bits: number }[] = [];
   for (const { start, end, surprisal } of tokens) {
@@ -29,20 +27,20 @@ export function shadedOf(tokens: Iterable<ScoredToken>): Shaded[] {
   return shaded;
 }
 
-/** The most surprising places, at most `most`, of the highest step. */
-export const peaksOf = (shaded: readonly Shaded[], most: number): Shaded[] =>
+/** The most surprising ranges of the highest step, at most `maxCount`. */
+export const peaksOf = (shaded: readonly Shaded[], maxCount: number): Shaded[] =>
   shaded
     .filter(({ bits }) => stepOf(bits) === STEPS.length - 1)
     .sort((a, b) => b.bits - a.bits)
-    .slice(0, most);
+    .slice(0, maxCount);
 
-/** What a text cost the model. */
+/** The information content of a text for the model. */
 export interface Cost {
   readonly bits: number;
   readonly bytes: number;
-  /** Tokens that are in neither: of the vocabulary's none, or with nothing before them. */
+  /** Number of tokens without a surprisal, which do not count in `bits` and `bytes`. */
   readonly unscored: number;
-  /** Those of them that the vocabulary lacks. */
+  /** Number of those that are not in the vocabulary. */
   readonly unknown: number;
 }
 

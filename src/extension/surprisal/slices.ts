@@ -1,19 +1,19 @@
-/** Which part of a text is scored next, and what is sent for it: pure. */
+/** Splits a text into slices that are scored one at a time. */
 
 import type { TokenSpan } from "../../protocol/engineApi";
 import type { Surprisal } from "../../protocol/traceApi";
 import type { Scores } from "./scores";
 
-/** UTF-16 units that are scored in one go: about one reading of the largest context, so that scrolling is answered soon. */
+/** Length of a slice in UTF-16 units: short enough that scrolling shows new colors soon. */
 export const SLICE = 4096;
 
-/** Text after a slice that is sent too: its last token is cut as it is in the whole text. */
+/** Length of the text after a slice that is sent with it, so that the last token is the same as in the whole text. */
 const AFTER = 256;
 
-/** UTF-16 units for each token of context that are sent before a slice: more than a token has in most languages. */
+/** UTF-16 units to send before a slice for each token of context: more than the average token has. */
 const PER_TOKEN = 6;
 
-/** The first slice of the ranges that nothing is known of; null when all is known. */
+/** The first slice of the wanted ranges without scores; null if all have them. */
 export function nextSlice(
   scores: Scores,
   wanted: readonly (readonly [number, number])[],
@@ -25,41 +25,43 @@ export function nextSlice(
   return null;
 }
 
-/** A text that is open somewhere. */
 export interface Source {
   readonly length: number;
-  /** About the text between two offsets, and where it starts: not within a line break or a character. */
+  /** The text between two offsets, adjusted so that it does not split a line break or a character. */
   read(start: number, end: number): { readonly offset: number; readonly text: string };
 }
 
 /** Scores the tokens of a text from an offset on. */
-export type Ask = (question: { readonly text: string; readonly from: number }) => Promise<Surprisal>;
+export type RequestScores = (params: { readonly text: string; readonly from: number }) => Promise<Surprisal>;
 
-/** Scores a part of a text by a model that reads `reach` tokens. */
+/** Scores a slice of a text with `reach` tokens of context. */
 export async function score(
   scores: Scores,
   source: Source,
   [start, end]: readonly [number, number],
   reach: number,
-  ask: Ask,
+  request: RequestScores,
 ): Promise<void> {
   const sent = source.read(Math.max(0, start - PER_TOKEN * reach), Math.min(source.length, end + AFTER));
-  const { text, inText } = asRead(sent.text);
-  // A text that is read in one go is read from its start: what is there is context for all of it.
+  const { text, toSource } = withUnixLineBreaks(sent.text);
+  // A text that fits into the context is scored from its start.
   const fits = sent.offset === 0 && text.length <= reach;
-  const from = fits ? 0 : asRead(sent.text.slice(0, start - sent.offset)).text.length;
-  const reading = await ask({ text, from });
-  scores.add(start, end, { ...reading, tokens: inText(reading.tokens) }, sent.offset);
+  const from = fits ? 0 : withUnixLineBreaks(sent.text.slice(0, start - sent.offset)).text.length;
+  const reading = await request({ text, from });
+  scores.add(start, end, { ...reading, tokens: toSource(reading.tokens) }, sent.offset);
 }
 
-/** A text as models learn it, and where its tokens are in the text as it was. */
-export function asRead(text: string): { text: string; inText: (spans: readonly TokenSpan[]) => TokenSpan[] } {
-  if (!text.includes("\r\n")) return { text, inText: (spans) => [...spans] };
+/** Converts line breaks to "\n", as in training texts. `toSource` converts spans back to offsets in the original. */
+export function withUnixLineBreaks(text: string): {
+  text: string;
+  toSource: (spans: readonly TokenSpan[]) => TokenSpan[];
+} {
+  if (!text.includes("\r\n")) return { text, toSource: (spans) => [...spans] };
   const breaks = [...text.matchAll(/\r\n/g)].map(({ index }, i) => index - i);
   return {
     text: text.replaceAll("\r\n", "\n"),
-    inText: (spans) => {
-      // Each break before an offset takes one unit more there. Spans are in order, and so are breaks.
+    toSource: (spans) => {
+      // Each line break before an offset adds one unit. Spans and line breaks are in order.
       let passed = 0;
       return spans.map((span) => {
         while (passed < breaks.length && (breaks[passed] as number) < span.start) passed++;

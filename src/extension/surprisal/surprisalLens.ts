@@ -1,10 +1,3 @@
-/**
- * Colors open texts by how well the active model expected each token.
- *
- * One part of one document is scored at a time, what is visible first; what is known stays while the text around it is
- * edited (surprisal/scores.ts). Nothing here goes through a whole document.
- */
-
 import * as vscode from "vscode";
 import { isCanceled, RemoteError } from "../../protocol/rpc";
 import type { Commands, TokenLocation } from "../contributions";
@@ -16,41 +9,48 @@ import type { LabServices } from "../labServices";
 import type { Model } from "../models/modelFolders";
 import { type ScoredToken, Scores } from "./scores";
 import { costOf, peaksOf, STEPS, shadedOf, stepOf } from "./shading";
-import { type Ask, nextSlice, score } from "./slices";
+import { nextSlice, type RequestScores, score } from "./slices";
 import { scoredTokenText, statusText, statusTooltip } from "./surprisalText";
 
-/** How long typing rests before the text is scored again, and scrolling before what came into view is. */
-const TYPING_REST = 200;
-const SCROLL_REST = 80;
-const DRAWING_REST = 30;
-/** Lines above and below what is visible that are scored and colored too. */
+/** Delays in milliseconds before scoring after typing and after scrolling, and before drawing. */
+const TYPING_DELAY = 200;
+const SCROLL_DELAY = 80;
+const DRAWING_DELAY = 30;
+/** Lines above and below the visible ones that are also scored and colored. */
 const MARGIN = 50;
-/** Documents up to this size are scored as a whole, in UTF-16 units. */
-const WHOLE = 32_768;
-/** Tokens that are kept of a document. */
-const KEPT = 50_000;
-const PEAKS = 500;
+/** Documents up to this length are scored completely, in UTF-16 units. */
+const MAX_COMPLETE = 32_768;
+/** Scored tokens to keep per document. */
+const MAX_SCORES = 50_000;
+/** Marks in the overview ruler. */
+const MAX_PEAKS = 500;
 const ALTERNATIVES = 5;
-/** Text before a token that the Explorer is opened with, in UTF-16 units: as many tokens as it shows at most. */
-const EXPLORED = 8192;
-/** The engine reads no more positions at once. */
-const LONGEST = 1024;
+/** Length of the text before a token in the Model Explorer, in UTF-16 units: the most tokens that it shows. */
+const MAX_EXPLORED = 8192;
+/** Maximum number of positions that the engine reads at once. */
+const MAX_CONTEXT = 1024;
 
-interface Lensed {
+interface ScoredDocument {
   readonly scores: Scores;
   readonly eol: vscode.EndOfLine;
 }
 
+/**
+ * Colors open texts by the surprisal of each token for the active model.
+ *
+ * Scores one slice of one document at a time, visible text first. Scores stay valid while the text around them is edited
+ * (scores.ts). No step reads a whole large document.
+ */
 export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
   readonly #lab: LabServices;
   readonly #item = vscode.window.createStatusBarItem("decoderLab.surprisal", vscode.StatusBarAlignment.Right, 99);
   readonly #subscriptions: vscode.Disposable;
-  readonly #documents = new Map<string, Lensed>();
-  /** There while the lens is on. */
+  readonly #documents = new Map<string, ScoredDocument>();
+  /** Null while the lens is off. */
   #colors: Colors | null = null;
-  /** The state of the model that the scores are by. */
+  /** The version of the model that computed the scores. */
   #scoredBy = "";
-  /** Tokens that a token can have been expected by. */
+  /** Number of tokens before a token that its surprisal may depend on. */
   #reach: number | undefined;
   #running: { readonly abort: AbortController; readonly document: vscode.TextDocument } | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -66,9 +66,9 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
       this.#item,
       vscode.workspace.onDidChangeTextDocument((change) => this.#edited(change)),
       vscode.workspace.onDidCloseTextDocument(({ uri }) => this.#documents.delete(uri.toString())),
-      vscode.window.onDidChangeTextEditorVisibleRanges(() => this.#look(SCROLL_REST)),
-      vscode.window.onDidChangeVisibleTextEditors(() => this.#look(0)),
-      vscode.window.onDidChangeActiveTextEditor(() => this.#look(0)),
+      vscode.window.onDidChangeTextEditorVisibleRanges(() => this.#update(SCROLL_DELAY)),
+      vscode.window.onDidChangeVisibleTextEditors(() => this.#update(0)),
+      vscode.window.onDidChangeActiveTextEditor(() => this.#update(0)),
       vscode.window.onDidChangeTextEditorSelection(() => this.#describeSoon()),
       lab.models.onDidChange(() => this.#modelChanged()),
     );
@@ -77,34 +77,34 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
   /** Turns the lens on or off for every text of the window. */
   async toggle(): Promise<void> {
     if (this.#colors) return this.#turnOff();
-    if (!this.#lab.models.active) throw new Error(l10n.t("There is no model yet; train or import one first."));
+    if (!this.#lab.models.active) throw new Error(l10n.t("No models yet. Train or import one first."));
     this.#colors = new Colors();
     this.#problem = null;
-    this.#look(0);
+    this.#update(0);
   }
 
-  /** What was asked of the engine before is asked again. */
+  /** Repeats the request that the previous engine failed to answer. */
   engineStarted(): void {
     if (!this.#colors) return;
     this.#problem = null;
-    this.#look(0);
+    this.#update(0);
   }
 
   provideHover(document: vscode.TextDocument, position: vscode.Position): vscode.Hover | undefined {
-    const lensed = this.#colors && this.#documents.get(document.uri.toString());
-    if (!lensed) return undefined;
+    const scored = this.#colors && this.#documents.get(document.uri.toString());
+    if (!scored) return undefined;
     const offset = document.offsetAt(position);
-    const tokens = [...lensed.scores.tokens(offset, offset + 1)];
+    const tokens = [...scored.scores.tokens(offset, offset + 1)];
     const first = tokens[0];
     if (!first) return undefined;
     const end = Math.max(...tokens.map((token) => token.end));
-    const place: TokenLocation = {
+    const location: TokenLocation = {
       uri: document.uri.toString(),
       offset: first.start,
-      ...readableAround(lensed.scores, first.start, document.offsetAt(document.lineAt(position).range.end)),
+      ...readableAround(scored.scores, first.start, document.offsetAt(document.lineAt(position).range.end)),
     };
-    const link = `command:${EXPLORE}?${encodeURIComponent(JSON.stringify([place]))}`;
-    // The token itself is told by the hover above this one; of several, each must be named.
+    const link = `command:${EXPLORE}?${encodeURIComponent(JSON.stringify([location]))}`;
+    // The token hover already names a single token.
     const isNamed = tokens.length > 1 || !hasTokenHover(document);
     const text = [
       ...tokens.map((token) => scoredTokenText(token, isNamed)),
@@ -140,35 +140,35 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
 
   #edited({ document, contentChanges }: vscode.TextDocumentChangeEvent): void {
     const uri = document.uri.toString();
-    const lensed = this.#documents.get(uri);
-    if (!lensed || !this.#colors) return;
-    if (lensed.eol !== document.eol) this.#documents.delete(uri);
-    // They are told from the last in the text to the first, so each offset is still right when its turn comes.
+    const scored = this.#documents.get(uri);
+    if (!scored || !this.#colors) return;
+    if (scored.eol !== document.eol) this.#documents.delete(uri);
+    // VS Code lists the changes from last to first in the text, so that each offset is still valid.
     for (const { rangeOffset: offset, rangeLength: removed, text } of contentChanges) {
-      lensed.scores.edit({ offset, removed, inserted: text.length }, this.#reach ?? LONGEST);
+      scored.scores.edit({ offset, removed, inserted: text.length }, this.#reach ?? MAX_CONTEXT);
     }
     if (this.#running?.document === document) this.#running.abort.abort();
     this.#problem = null;
-    this.#soon(TYPING_REST);
+    this.#workSoon(TYPING_DELAY);
   }
 
   #modelChanged(): void {
     const active = this.#lab.models.active;
-    if (!this.#colors || stateOf(active) === this.#scoredBy) return;
+    if (!this.#colors || versionOf(active) === this.#scoredBy) return;
     this.#stop();
     this.#documents.clear();
     this.#problem = null;
-    this.#look(TYPING_REST);
+    this.#update(TYPING_DELAY);
   }
 
-  /** Something else is on the screen. */
-  #look(delay: number): void {
+  /** Draws and scores what has become visible. */
+  #update(delay: number): void {
     if (!this.#colors) return;
     this.#drawSoon();
-    this.#soon(delay);
+    this.#workSoon(delay);
   }
 
-  #soon(delay: number): void {
+  #workSoon(delay: number): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
@@ -176,7 +176,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
     }, delay);
   }
 
-  /** Scores what is to be scored, part by part. */
+  /** Scores one slice after the other until nothing is left. */
   async #work(): Promise<void> {
     while (!this.#running && !this.#timer) {
       const model = this.#lab.models.active;
@@ -188,7 +188,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
         await this.#score(model, next, abort.signal);
         this.#drawSoon();
       } catch (error) {
-        if (this.#comesBack(error)) break;
+        if (this.#isRestarting(error)) break;
         if (!abort.signal.aborted && !isCanceled(error)) this.#failed(error);
       } finally {
         this.#running = undefined;
@@ -196,15 +196,15 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
     }
   }
 
-  /** The part of a text that is scored next: what is visible, then what is around it, then the rest of small ones. */
-  #next(): Part | null {
+  /** The next slice to score: in visible text, then around it, then in the rest of small documents. */
+  #next(): Slice | null {
     for (const editor of textEditors()) {
       const { document } = editor;
       const length = lengthOf(document);
       const wanted = [
         ...editor.visibleRanges.map((range) => offsetsOf(document, range)),
         ...withMargin(editor).map((range) => offsetsOf(document, range)),
-        ...(length <= WHOLE ? [[0, length] as const] : []),
+        ...(length <= MAX_COMPLETE ? [[0, length] as const] : []),
       ];
       const range = nextSlice(this.#scoresOf(document), wanted);
       if (range) return { document, range, length };
@@ -212,47 +212,47 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
     return null;
   }
 
-  async #score(model: Model, { document, range, length }: Part, signal: AbortSignal): Promise<void> {
+  async #score(model: Model, { document, range, length }: Slice, signal: AbortSignal): Promise<void> {
     const { engine } = this.#lab;
-    const by = stateOf(model);
-    if (by !== this.#scoredBy || this.#reach === undefined) {
+    const version = versionOf(model);
+    if (version !== this.#scoredBy || this.#reach === undefined) {
       const { config } = await engine.call("model", { dir: model.dir }, { signal });
-      this.#reach = Math.min(config.nCtx, LONGEST);
-      this.#scoredBy = by;
+      this.#reach = Math.min(config.nCtx, MAX_CONTEXT);
+      this.#scoredBy = version;
     }
-    const ask: Ask = async (question) => {
-      const params = { dir: model.dir, alternatives: ALTERNATIVES, ...question };
+    const request: RequestScores = async (slice) => {
+      const params = { dir: model.dir, alternatives: ALTERNATIVES, ...slice };
       const reading = await this.#lab.activity.during(engine.call("surprisal", params, { signal }));
-      // An edit that came meanwhile has aborted it.
+      // An edit aborts the request.
       signal.throwIfAborted();
       return reading;
     };
     signal.throwIfAborted();
     const scores = this.#scoresOf(document);
-    await score(scores, { length, read: (from, to) => textOf(document, from, to) }, range, this.#reach, ask);
-    if (scores.count > KEPT) scores.keepNear(range[0], KEPT);
+    await score(scores, { length, read: (from, to) => textOf(document, from, to) }, range, this.#reach, request);
+    if (scores.count > MAX_SCORES) scores.keepNear(range[0], MAX_SCORES);
   }
 
   #scoresOf(document: vscode.TextDocument): Scores {
     const uri = document.uri.toString();
-    const lensed = this.#documents.get(uri) ?? { scores: new Scores(), eol: document.eol };
-    this.#documents.set(uri, lensed);
-    return lensed.scores;
+    const scored = this.#documents.get(uri) ?? { scores: new Scores(), eol: document.eol };
+    this.#documents.set(uri, scored);
+    return scored.scores;
   }
 
-  /** The engine ended, perhaps for other work, and is being started again. */
-  #comesBack(error: unknown): boolean {
+  /** True if the engine exited, perhaps because of other work, and will be back. */
+  #isRestarting(error: unknown): boolean {
     return error instanceof RemoteError && error.code === "gone" && this.#lab.engine.state.kind !== "stopped";
   }
 
-  /** In the status item and the log: nothing pops up while someone reads or types. */
+  /** Shows an error in the status bar and the log. A notification would disturb reading and typing. */
   #failed(error: unknown): void {
     this.#problem = errorText(error);
     this.#lab.log.warn(`surprisal: ${errorTextForLog(error)}`);
     this.#drawSoon();
   }
 
-  /** What is edited keeps its colors until it is scored again: typing does not flicker. */
+  /** Edited text keeps its colors until it is scored again, so that typing does not flicker. */
   #drawSoon(): void {
     this.#drawing ??= setTimeout(() => {
       this.#drawing = undefined;
@@ -261,14 +261,14 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
         this.#colors?.draw(editor, scores ?? new Scores());
       }
       this.#describe();
-    }, DRAWING_REST);
+    }, DRAWING_DELAY);
   }
 
   #describeSoon(): void {
     this.#describing ??= setTimeout(() => {
       this.#describing = undefined;
       this.#describe();
-    }, DRAWING_REST);
+    }, DRAWING_DELAY);
   }
 
   #describe(): void {
@@ -303,15 +303,15 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
 
 const EXPLORE = "decoderLab.exploreToken" satisfies keyof Commands;
 
-interface Part {
+interface Slice {
   readonly document: vscode.TextDocument;
   /** UTF-16 offsets. */
   readonly range: readonly [number, number];
-  /** Of the document. */
+  /** Length of the document. */
   readonly length: number;
 }
 
-/** The decorations, one type for each step: their colors are the theme's, and their lines tell them apart without. */
+/** The decorations, one type per step. Different lines distinguish the steps without color. */
 class Colors implements vscode.Disposable {
   readonly #steps = STEPS.map((_, i) => {
     const line = ["1px dotted", "1px dashed", "1px solid", "2px solid"][i] ?? "";
@@ -338,7 +338,7 @@ class Colors implements vscode.Disposable {
       }
     }
     for (const [i, type] of this.#steps.entries()) editor.setDecorations(type, ranges[i] ?? []);
-    const peaks = peaksOf(shadedOf(scores.tokens()), PEAKS);
+    const peaks = peaksOf(shadedOf(scores.tokens()), MAX_PEAKS);
     editor.setDecorations(
       this.#peaks,
       peaks.map(({ start, end }) => range(start, end)),
@@ -350,18 +350,18 @@ class Colors implements vscode.Disposable {
   }
 }
 
-/** From the last token before an offset that the vocabulary lacks, to the next such token or the end of its line. */
+/** The text from the last unknown token before an offset to the next unknown token or the end of its line. */
 function readableAround(scores: Scores, offset: number, lineEnd: number): Pick<TokenLocation, "from" | "to"> {
-  const around = { from: Math.max(0, offset - EXPLORED), to: Math.max(offset + 1, lineEnd) };
-  for (const { span, start, end } of scores.tokens(around.from, around.to)) {
+  const range = { from: Math.max(0, offset - MAX_EXPLORED), to: Math.max(offset + 1, lineEnd) };
+  for (const { span, start, end } of scores.tokens(range.from, range.to)) {
     if (span.id >= 0) continue;
-    if (start >= offset) return { ...around, to: start };
-    around.from = end;
+    if (start >= offset) return { ...range, to: start };
+    range.from = end;
   }
-  return around;
+  return range;
 }
 
-/** Editors of texts, the active one first. */
+/** The visible text editors, the active one first. */
 function textEditors(): vscode.TextEditor[] {
   const { activeTextEditor: active, visibleTextEditors } = vscode.window;
   return [...(active ? [active] : []), ...visibleTextEditors.filter((editor) => editor !== active)].filter(showsText);
@@ -382,7 +382,7 @@ const offsetsOf = (document: vscode.TextDocument, { start, end }: vscode.Range):
 const lengthOf = (document: vscode.TextDocument): number =>
   document.offsetAt(new vscode.Position(document.lineCount, 0));
 
-/** A part of a document without half of a line break or of a character at its ends, and where it starts. */
+/** The text between two offsets, adjusted so that it does not split a line break or a character. */
 function textOf(document: vscode.TextDocument, start: number, end: number): { offset: number; text: string } {
   const range = new vscode.Range(document.positionAt(Math.max(0, start)), document.positionAt(end));
   const text = document.getText(range).replace(/[\ud800-\udbff]$/, "");
@@ -390,6 +390,6 @@ function textOf(document: vscode.TextDocument, start: number, end: number): { of
   return /^[\udc00-\udfff]/.test(text) ? { offset: offset + 1, text: text.slice(1) } : { offset, text };
 }
 
-/** What the scores of a model depend on: a training changes it under the same name. */
-const stateOf = (model: Model | undefined): string =>
+/** Identifies a version of a model. Training changes the weights in the same folder. */
+const versionOf = (model: Model | undefined): string =>
   model ? JSON.stringify([model.dir, model.step, model.createdAt]) : "";

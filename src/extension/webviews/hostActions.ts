@@ -1,4 +1,4 @@
-/** What buttons in a webview may ask of the host. */
+/** The actions of buttons in webview pages. */
 
 import * as vscode from "vscode";
 import type { FileToSave, HostAction } from "../../protocol/webviewApi";
@@ -14,13 +14,13 @@ const COMMANDS: { readonly [A in HostAction]: keyof Commands } = {
   openRun: "decoderLab.openRunRecord",
 };
 
-/** Not waited for: the command may ask the user something, and shows its own errors. */
+/** Starts a command without waiting for it. The command shows its own errors. */
 export function act({ action }: { action: HostAction }): null {
   void vscode.commands.executeCommand(COMMANDS[action]);
   return null;
 }
 
-/** Asks where a picture or table goes, and writes it there. */
+/** Asks for a file and writes a picture or table to it. */
 export async function save({ name, data }: FileToSave): Promise<null> {
   const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
   const target = await vscode.window.showSaveDialog({

@@ -3,22 +3,22 @@ import type { Message } from "../../protocol/rpc";
 type Numbers = Float32Array | Uint32Array | Uint8Array;
 
 /**
- * Puts the typed arrays of a message into one buffer of its own. Arrays that came from the engine are windows into a
- * large one, the whole of which would be sent with each of them; and VS Code counts a message's buffers in one byte, so
- * that of 254 buffers and more (a token's bytes are an array) it delivers only the first few.
+ * Copies the typed arrays of a message into one new buffer. Arrays from the engine are views of a large buffer, which
+ * would be sent once per array. VS Code also stores the number of buffers in a message in one byte, so that it drops
+ * all but the first few of 254 or more; a trace has at least one per token.
  */
 export function ownBuffers(message: Message): Message {
-  const places = new Map<Numbers, number>();
+  const offsets = new Map<Numbers, number>();
   let size = 0;
   visit(message, (numbers) => {
-    if (places.has(numbers)) return;
-    places.set(numbers, size);
-    // Floats begin at a multiple of their size.
+    if (offsets.has(numbers)) return;
+    offsets.set(numbers, size);
+    // Floats must start at a multiple of 4 bytes.
     size += Math.ceil(numbers.byteLength / 4) * 4;
   });
   const buffer = new ArrayBuffer(size);
-  const own = (numbers: Numbers): Numbers => {
-    const start = places.get(numbers) as number;
+  const copy = (numbers: Numbers): Numbers => {
+    const start = offsets.get(numbers) as number;
     new Uint8Array(buffer, start, numbers.byteLength).set(
       new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength),
     );
@@ -26,10 +26,10 @@ export function ownBuffers(message: Message): Message {
     if (numbers instanceof Uint32Array) return new Uint32Array(buffer, start, numbers.length);
     return new Uint8Array(buffer, start, numbers.length);
   };
-  return visit(message, own) as Message;
+  return visit(message, copy) as Message;
 }
 
-/** The value with what `each` makes of its typed arrays. */
+/** Returns a copy of the value in which `each` has replaced the typed arrays. */
 function visit(value: unknown, each: (numbers: Numbers) => unknown): unknown {
   if (value instanceof Float32Array || value instanceof Uint32Array || value instanceof Uint8Array) return each(value);
   if (Array.isArray(value)) return value.length > 0 && isPlain(value[0]) ? value : value.map((one) => visit(one, each));

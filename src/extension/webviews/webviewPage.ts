@@ -1,11 +1,9 @@
-/** A webview's page and its end of the channel, the same for every view. */
-
 import { randomBytes } from "node:crypto";
 import * as vscode from "vscode";
 import { isMessage, type Port } from "../../protocol/rpc";
 import { ownBuffers } from "./ownBuffers";
 
-/** Fills the webview with a bundle of `dist/webview`. Nothing else than that bundle and its style may load or run. */
+/** Loads a bundle of dist/webview into a webview. Only that bundle and its style sheet may load or run. */
 export function openPage(
   webview: vscode.Webview,
   extensionUri: vscode.Uri,
@@ -40,7 +38,7 @@ export function openPage(
 </html>`;
 }
 
-/** The host's end. Messages from the page are checked for their form here, and for what they carry by `serve`. */
+/** The host's port. It checks the form of messages; `serve` checks their parameters. */
 export const webviewPort = (webview: vscode.Webview): Port => ({
   post: (message) => void webview.postMessage(ownBuffers(message)),
   onMessage: (listener) => {

@@ -5,9 +5,9 @@ import { connect, serve } from "../../../src/protocol/rpc";
 import { portPair } from "../../helpers/portPair";
 import { tinyTrace } from "../../webview/tinyTrace";
 
-/** The part of the engine that a scrubber asks, with the checkpoints of one run. */
+/** The methods of the engine that a scrubber calls, with the checkpoints of one training run. */
 function engineOf(steps: readonly number[]) {
-  const asked: string[] = [];
+  const inspected: string[] = [];
   const held = new Map<number, string>();
   const run = { steps };
   const [ours, theirs] = portPair();
@@ -15,8 +15,8 @@ function engineOf(steps: readonly number[]) {
     checkpoints: () =>
       run.steps.map((step): CheckpointInfo => ({ step, dir: at(step), loss: 1, valLoss: null, accuracy: null })),
     inspect: ({ dir, text }): TraceInfo => {
-      asked.push(dir);
-      const trace = asked.length;
+      inspected.push(dir);
+      const trace = inspected.length;
       held.set(trace, dir);
       return tinyTrace(text, trace).info;
     },
@@ -26,14 +26,14 @@ function engineOf(steps: readonly number[]) {
     },
   });
   const { call } = connect<EngineApi>(ours);
-  return { call, asked, held, run };
+  return { call, inspected, held, run };
 }
 
 const model = { dir: "/m", step: 30 };
 const at = (step: number) => `/m/checkpoints/step-${step}`;
 const quiet = { warn: () => undefined };
 
-test("a step is looked at in its checkpoint's folder, the model's own step in the model's", async () => {
+test("a step selects the folder of its checkpoint, and the model's own step the folder of the model", async () => {
   const engine = engineOf([10, 20, 30]);
   const scrub = new CheckpointScrubber(engine, quiet);
   await scrub.look(model);
@@ -44,21 +44,21 @@ test("a step is looked at in its checkpoint's folder, the model's own step in th
   expect(scrub.dir).toBe("/m");
 });
 
-test("the checkpoints beside the one that is shown are run ahead, and other texts' runs are let go of", async () => {
+test("the traces of neighboring checkpoints are prefetched, and those of other texts released", async () => {
   const engine = engineOf([10, 20, 30]);
   const scrub = new CheckpointScrubber(engine, quiet);
   await scrub.look(model);
   scrub.move(10);
   await scrub.showed(await scrub.trace("abc", 100), "abc", 100);
-  expect(engine.asked).toEqual([at(10), at(20)]);
+  expect(engine.inspected).toEqual([at(10), at(20)]);
   scrub.move(20);
   await scrub.trace("abc", 100);
-  expect(engine.asked).toHaveLength(2);
+  expect(engine.inspected).toHaveLength(2);
   await scrub.showed(await scrub.trace("other", 100), "other", 100);
   await expect.poll(() => [...engine.held.keys()].sort()).toEqual([3, 4, 5]);
 });
 
-test("a checkpoint that its run deletes is shown as the one before it; another model as it is now", async () => {
+test("the one before a deleted checkpoint is selected, and another model starts without a checkpoint", async () => {
   const engine = engineOf([10, 20, 30]);
   const scrub = new CheckpointScrubber(engine, quiet);
   await scrub.look(model);

@@ -2,10 +2,10 @@ import { describe, expect, test } from "vitest";
 import { codeSpan, hoverText, visible } from "../../../src/extension/explore/hoverText";
 
 const span = { id: 412, token: "Ġfox", start: 7, end: 11, special: false, bytes: new TextEncoder().encode(" fox") };
-const place = { start: { line: 0, character: 7 }, end: { line: 0, character: 11 } };
+const range = { start: { line: 0, character: 7 }, end: { line: 0, character: 11 } };
 
-test("the hover names the text, the vocabulary's form, id, index, bytes and place of a token", () => {
-  expect(hoverText({ span, index: 2, text: " fox", ...place, model: "tiny_fox" }).split("  \n")).toEqual([
+test("the hover shows the text, token string, id, index, bytes, and source range of a token", () => {
+  expect(hoverText({ span, index: 2, text: " fox", ...range, model: "tiny_fox" }).split("  \n")).toEqual([
     "`·fox` written `Ġfox`",
     "id **412**, token 2 of the document",
     "bytes `20 66 6F 78`",
@@ -14,15 +14,15 @@ test("the hover names the text, the vocabulary's form, id, index, bytes and plac
   ]);
 });
 
-test("a character that the model does not know has no id", () => {
-  const text = hoverText({ span: { ...span, id: -1, token: "é" }, index: 3, text: "é", ...place, model: "m" });
+test("a character outside the vocabulary has no id", () => {
+  const text = hoverText({ span: { ...span, id: -1, token: "é" }, index: 3, text: "é", ...range, model: "m" });
   expect(text).toContain("not in the model's vocabulary, token 3 of the document");
   expect(text).not.toContain("-1");
 });
 
-test("a token that is part of a character shows the bytes it is", () => {
+test("a token that is part of a character shows its bytes", () => {
   const part = { ...span, token: "ðŁ", bytes: new Uint8Array([0xf0, 0x9f]) };
-  expect(hoverText({ span: part, index: 0, text: "🦊", ...place, model: "m" })).toContain("bytes `F0 9F`");
+  expect(hoverText({ span: part, index: 0, text: "🦊", ...range, model: "m" })).toContain("bytes `F0 9F`");
 });
 
 test.each([
@@ -37,7 +37,7 @@ test.each([
   ["\ufe0f", "⟨U+FE0F⟩"],
 ])("%j is shown as %s", (text, shown) => expect(visible(text)).toBe(shown));
 
-describe("text of the document is never markdown", () => {
+describe("text of the document is never Markdown", () => {
   test.each([
     ["**bold**", "`**bold**`"],
     ["`", "`` ` ``"],

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   chooseActive,
   folderFor,
+  isModelOrCheckpoint,
   listModels,
   nameFor,
   noteImport,
@@ -18,9 +19,9 @@ beforeEach(async () => {
 });
 afterEach(() => rm(root, { recursive: true, force: true }));
 
-const whole = ["config.json", "model.safetensors", "tokenizer.json"];
+const allFiles = ["config.json", "model.safetensors", "tokenizer.json"];
 
-async function folder(name: string, record: string | object | null, files = whole): Promise<string> {
+async function folder(name: string, record: string | object | null, files = allFiles): Promise<string> {
   const dir = join(root, name);
   await mkdir(dir);
   for (const file of files) await writeFile(join(dir, file), "{}");
@@ -31,7 +32,7 @@ async function folder(name: string, record: string | object | null, files = whol
 }
 
 describe("a model folder", () => {
-  test("shows what its record says", async () => {
+  test("has the values of its record", async () => {
     const record = { name: "Fox", preset: "char", parameters: 800_000, step: 10, steps: 20, loss: 2.5, valLoss: 2.75 };
     const dir = await folder("fox", { ...record, device: "cpu", createdAt: "2026-03-01T00:00:00Z" });
     expect(await readModel(dir)).toEqual({
@@ -49,16 +50,16 @@ describe("a model folder", () => {
     });
   });
 
-  test("with any field missing, or of another type, is still a model", async () => {
+  test("is usable if fields are missing or have another type", async () => {
     const model = await readModel(await folder("odd", { name: 3, loss: "low", steps: null }));
     expect(model).toMatchObject({ name: "odd", loss: null, steps: null, preset: null, problem: null });
   });
 
-  test("without a record is a model named after its folder", async () => {
+  test("without a record is named after the folder", async () => {
     expect(await readModel(await folder("imported", null))).toMatchObject({ name: "imported", problem: null });
   });
 
-  test("with a file missing is broken, and says which", async () => {
+  test("reports missing files as a problem", async () => {
     const model = await readModel(await folder("half", { name: "Half" }, ["config.json"]));
     expect(model).toMatchObject({ name: "Half", problem: "Missing files: model.safetensors, tokenizer.json." });
   });
@@ -67,24 +68,24 @@ describe("a model folder", () => {
     ["shards", ["model.safetensors.index.json", "model-1.safetensors", "tokenizer.json"]],
     ["pytorch_model.bin", ["pytorch_model.bin", "tokenizer.json"]],
     ["vocab.json and merges.txt", ["model.safetensors", "vocab.json", "merges.txt"]],
-  ])("of the hub with %s is a model", async (name, files) => {
+  ])("from Hugging Face with %s is usable", async (name, files) => {
     expect((await readModel(await folder(name, null, ["config.json", ...files]))).problem).toBeNull();
   });
 
-  test("with half of a tokenizer is broken", async () => {
+  test("with half a tokenizer has a problem", async () => {
     const model = await readModel(await folder("half", null, ["config.json", "model.safetensors", "vocab.json"]));
     expect(model.problem).toBe("Missing files: tokenizer.json.");
   });
 
-  test.each(["{", "[1]", "null"])("with the record %s is broken", async (record) => {
+  test.each(["{", "[1]", "null"])("with the record %s has a problem", async (record) => {
     expect((await readModel(await folder("bad", record))).problem).toBe(
       "training.json is damaged. It should contain a JSON object.",
     );
   });
 });
 
-describe("the list", () => {
-  test("is newest first, keeps broken folders, and leaves out checkpoints that are being written", async () => {
+describe("the list of models", () => {
+  test("is sorted by date, with unusable folders and without those that are being written", async () => {
     await folder("old", { createdAt: "2026-01-01" });
     await folder("new", { createdAt: "2026-02-01" });
     await folder("broken", { createdAt: "2026-01-15" }, []);
@@ -112,7 +113,7 @@ describe("an imported model", () => {
   const source = { id: "org/fox", revision: "abc", date: "2026-03-01T00:00:00Z", files: [{ name: "config.json" }] };
   const facts = { parameters: 124_439_808, family: "gpt2", precision: "8-bit", bytes: 1000 } as const;
 
-  test("is named after its source until it has a name, and says where it comes from", async () => {
+  test("is named after its source until it has a name", async () => {
     const dir = await folder("fox", null);
     await writeFile(join(dir, "source.json"), JSON.stringify(source));
     const listed = { source: "org/fox", revision: "abc", createdAt: Date.UTC(2026, 2, 1) };
@@ -121,7 +122,7 @@ describe("an imported model", () => {
     expect(await readModel(dir)).toMatchObject({ name: "fox (8-bit)", ...listed, ...facts });
   });
 
-  test("keeps its record when it is renamed, and gets none of a run", async () => {
+  test("keeps its import record when renamed, and gets no training record", async () => {
     const dir = await folder("fox", null);
     await writeFile(join(dir, "source.json"), JSON.stringify(source));
     await renameModel(dir, "Hare");
@@ -131,7 +132,7 @@ describe("an imported model", () => {
   });
 });
 
-test("renaming reaches the checkpoints, from which a resumed run takes its name", async () => {
+test("renaming changes the checkpoints too, because a resumed run reads its name there", async () => {
   const dir = await folder("fox", { name: "Fox" });
   await mkdir(join(dir, "checkpoints", "step-00000010"), { recursive: true });
   const record = join(dir, "checkpoints", "step-00000010", "training.json");
@@ -146,9 +147,9 @@ test.each([
   ["../../etc", [], "etc"],
   ["漢字", [], "model"],
   ["fox", ["fox", "fox-2"], "fox-3"],
-])("the folder for %j beside %j is %s", (name, taken, expected) => expect(folderFor(name, taken)).toBe(expected));
+])("the folder of %j next to %j is %s", (name, taken, expected) => expect(folderFor(name, taken)).toBe(expected));
 
-test("a new model has a name of its own", () => expect(nameFor("Fox", ["Fox", "Fox 2"])).toBe("Fox 3"));
+test("a new model has a unique name", () => expect(nameFor("Fox", ["Fox", "Fox 2"])).toBe("Fox 3"));
 
 describe("the active model", () => {
   const model = (dir: string, more = {}) => ({
@@ -174,11 +175,19 @@ describe("the active model", () => {
   const bundled = model("bundled", { bundled: true });
 
   test("is the chosen one", () => expect(chooseActive([model("a"), model("b"), bundled], "b")?.dir).toBe("b"));
-  test("is the bundled one when the chosen one is gone or broken", () => {
+  test("is the bundled one if the chosen one is missing or unusable", () => {
     expect(chooseActive([model("a"), bundled], "gone")?.dir).toBe("bundled");
     expect(chooseActive([model("a", { problem: "?" }), bundled], "a")?.dir).toBe("bundled");
   });
-  test("is the newest where none is bundled", () =>
+  test("is the newest one without a bundled model", () =>
     expect(chooseActive([model("a"), model("b")], undefined)?.dir).toBe("a"));
-  test("is none where there is none", () => expect(chooseActive([], "a")).toBeUndefined());
+  test("is undefined without models", () => expect(chooseActive([], "a")).toBeUndefined());
+});
+
+test("only listed models and their checkpoints are accepted", () => {
+  const models = ["/models/fox"];
+  expect(isModelOrCheckpoint("/models/fox", models)).toBe(true);
+  expect(isModelOrCheckpoint("/models/fox/checkpoints/step-100", models)).toBe(true);
+  for (const dir of ["/models", "/models/hare", "/models/fox/checkpoints/..", "/models/fox/other/step-1", "/etc"])
+    expect(isModelOrCheckpoint(dir, models), dir).toBe(false);
 });

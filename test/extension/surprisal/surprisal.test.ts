@@ -1,10 +1,16 @@
-/** The surprisal lens without an editor: what is asked of the real engine, and what stays known while a text is edited. */
+/** Tests the surprisal lens without an editor, with the real engine. */
 
 import { resolve } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Edit, type ScoredToken, Scores } from "../../../src/extension/surprisal/scores";
 import { costOf, peaksOf, shadedOf, stepOf } from "../../../src/extension/surprisal/shading";
-import { type Ask, asRead, nextSlice, type Source, score } from "../../../src/extension/surprisal/slices";
+import {
+  nextSlice,
+  type RequestScores,
+  type Source,
+  score,
+  withUnixLineBreaks,
+} from "../../../src/extension/surprisal/slices";
 import { scoredTokenText, statusText, statusTooltip } from "../../../src/extension/surprisal/surprisalText";
 import type { EngineApi } from "../../../src/protocol/engineApi";
 import { type Client, connect, serve } from "../../../src/protocol/rpc";
@@ -26,21 +32,21 @@ const sourceOf = (text: string): Source => ({
   read: (start, end) => ({ offset: start, text: text.slice(start, end) }),
 });
 
-/** Scores what is not known of a text, and answers how much of it the engine was asked for. */
+/** Scores the rest of a text, and returns the number of tokens that were requested. */
 async function complete(scores: Scores, text: string, wanted: readonly [number, number] = [0, text.length]) {
-  let asked = 0;
-  const ask: Ask = async (question) => {
-    const reading = await engine.call("surprisal", { dir, alternatives: 3, ...question });
-    asked += reading.tokens.length;
+  let requested = 0;
+  const request: RequestScores = async (slice) => {
+    const reading = await engine.call("surprisal", { dir, alternatives: 3, ...slice });
+    requested += reading.tokens.length;
     return reading;
   };
   for (let slice = nextSlice(scores, [wanted]); slice; slice = nextSlice(scores, [wanted])) {
-    await score(scores, sourceOf(text), slice, reach, ask);
+    await score(scores, sourceOf(text), slice, reach, request);
   }
-  return asked;
+  return requested;
 }
 
-const told = (tokens: Iterable<ScoredToken>) =>
+const summary = (tokens: Iterable<ScoredToken>) =>
   Array.from(tokens, ({ span, start, end, surprisal, rank }) => ({ id: span.id, start, end, surprisal, rank }));
 
 const changed = (text: string, { offset, removed }: Edit, inserted: string) =>
@@ -49,7 +55,7 @@ const changed = (text: string, { offset, removed }: Edit, inserted: string) =>
 const story = "Tom was a clever frog. One cold day, Tom walked home with Sam the goat.\r\n\r\nThe end.";
 const long = Array.from({ length: 40 }, (_, i) => `Story ${i}. ${story}`).join("\r\n");
 
-test("what is told of a text is what the engine says of it, at its place among line breaks of two characters", async () => {
+test("the scores of a text are those of the engine, with offsets among Windows line breaks", async () => {
   const scores = new Scores();
   await complete(scores, story);
   const whole = await engine.call("surprisal", { dir, text: story.replaceAll("\r\n", "\n"), alternatives: 3 });
@@ -61,7 +67,7 @@ test("what is told of a text is what the engine says of it, at its place among l
   }
 });
 
-test("after an edit of a text within the context, all of it is as if it had been scored anew", async () => {
+test("after an edit, a text within the context has the same scores as if scored from scratch", async () => {
   const scores = new Scores();
   await complete(scores, story);
   const edit = { offset: story.indexOf("frog"), removed: 4, inserted: 5 };
@@ -71,21 +77,21 @@ test("after an edit of a text within the context, all of it is as if it had been
   await complete(scores, edited);
   const fresh = new Scores();
   await complete(fresh, edited);
-  expect(told(scores.tokens())).toEqual(told(fresh.tokens()));
+  expect(summary(scores.tokens())).toEqual(summary(fresh.tokens()));
 });
 
-test("an edit in a long text asks again for what had read it only, and moves the rest", async () => {
+test("an edit in a long text rescores only the tokens that had it as context, and shifts the rest", async () => {
   const scores = new Scores();
   await complete(scores, long);
-  const before = told(scores.tokens());
+  const before = summary(scores.tokens());
   const edit = { offset: 500, removed: 0, inserted: 3 };
   scores.edit(edit, reach);
   const edited = changed(long, edit, "a b");
-  const asked = await complete(scores, edited);
-  expect(asked).toBeLessThan(reach + 300);
-  const after = told(scores.tokens());
+  const requested = await complete(scores, edited);
+  expect(requested).toBeLessThan(reach + 300);
+  const after = summary(scores.tokens());
   expect(after.map(({ start, end }) => edited.slice(start, end)).join("")).toBe(edited);
-  // Nothing before it changed, and what comes later is where it was pushed to.
+  // Tokens before the edit are the same, and those far after it are shifted.
   expect(after.filter(({ end }) => end < 460)).toEqual(before.filter(({ end }) => end < 460));
   const later = 500 + 2 * reach;
   expect(after.filter(({ start }) => start > later + 3)).toEqual(
@@ -93,7 +99,7 @@ test("an edit in a long text asks again for what had read it only, and moves the
   );
 });
 
-test("of a long text only what is wanted is asked for, and removing it forgets it", async () => {
+test("only the wanted range of a long text is scored, and deleting it removes the scores", async () => {
   const scores = new Scores();
   await complete(scores, long, [2000, 2100]);
   const tokens = [...scores.tokens()];
@@ -104,7 +110,7 @@ test("of a long text only what is wanted is asked for, and removing it forgets i
   expect(scores.count).toBe(0);
 });
 
-test("what is kept is what is near", async () => {
+test("keepNear keeps the nearest scores", async () => {
   const scores = new Scores();
   await complete(scores, long, [0, 100]);
   await complete(scores, long, [2000, 2100]);
@@ -113,13 +119,13 @@ test("what is kept is what is near", async () => {
   expect(scores.missing(0, 100)).toEqual([0, 100]);
 });
 
-test("a token that the vocabulary lacks has no surprisal, and no part in the cost", async () => {
+test("a token outside the vocabulary has no surprisal and does not count", async () => {
   const scores = new Scores();
   await complete(scores, "Tom 漢 was");
   const tokens = [...scores.tokens()];
   const unknown = tokens.find(({ start }) => start === 4) as ScoredToken;
   expect(unknown.surprisal).toBeNaN();
-  expect(scoredTokenText(unknown)).toBe("`漢` is not in the model's vocabulary: it has no surprisal.");
+  expect(scoredTokenText(unknown)).toBe("`漢` is not in the model's vocabulary and has no surprisal.");
   const scored = tokens.filter(({ surprisal }) => !Number.isNaN(surprisal));
   expect(costOf(tokens)).toEqual({
     bits: scored.reduce((sum, { surprisal }) => sum + surprisal, 0),
@@ -129,7 +135,7 @@ test("a token that the vocabulary lacks has no surprisal, and no part in the cos
   });
 });
 
-describe("what is shown", () => {
+describe("the lens", () => {
   const token = (start: number, end: number, surprisal: number): ScoredToken => ({
     span: { id: 7, token: "a|b", start, end, special: false, bytes: new Uint8Array(end - start) },
     start,
@@ -140,7 +146,7 @@ describe("what is shown", () => {
     alternatives: [{ id: 8, text: "`|", probability: 0.5 }],
   });
 
-  test("the hover gives six digits, and nothing of the vocabulary is markdown", () => {
+  test("has a hover with six digits, in which no token is Markdown", () => {
     expect(scoredTokenText(token(0, 3, 2)).split(/\s*\n+/)).toEqual([
       "`a|b`, id 7",
       "surprisal **2** bits, probability 0.25",
@@ -149,11 +155,11 @@ describe("what is shown", () => {
       "|---|--:|--:|",
       "| `` `\\| `` | 8 | 0.5 |",
     ]);
-    // Below the hover that names the token.
+    // The token hover names the token.
     expect(scoredTokenText(token(0, 3, 2), false)).toMatch(/^surprisal/);
   });
 
-  test("tokens that share a character are shaded as one, by their sum", () => {
+  test("shades tokens that share a character together, by their sum", () => {
     const shaded = shadedOf([token(0, 2, 4), token(0, 2, 5), token(2, 3, 13), token(3, 4, Number.NaN)]);
     expect(shaded).toEqual([
       { start: 0, end: 2, bits: 9 },
@@ -164,7 +170,7 @@ describe("what is shown", () => {
     expect(peaksOf(shaded, 10)).toEqual([{ start: 2, end: 3, bits: 13 }]);
   });
 
-  test("the status bar has the bits per byte, and says of what", () => {
+  test("shows the bits per byte in the status bar, and of which text", () => {
     const state = {
       model: "m",
       cost: { bits: 10, bytes: 4, unscored: 0, unknown: 0 },
@@ -172,19 +178,19 @@ describe("what is shown", () => {
       scored: 0.257,
       problem: null,
     };
-    expect(statusText(state)).toBe("$(pulse) 2.500 bits/byte (25 % scored)");
+    expect(statusText(state)).toBe("$(pulse) 2.500 bits/byte (25 % of file scored)");
     expect(statusText({ ...state, scored: 1 })).toBe("$(pulse) 2.500 bits/byte");
     expect(statusText({ ...state, selection: true })).toBe("$(pulse) 2.500 bits/byte (selection)");
     const left = { ...state, scored: 1, cost: { ...state.cost, unscored: 172, unknown: 171 } };
     expect(statusText(left)).toBe("$(pulse) 2.500 bits/byte (171 unknown)");
-    expect(statusTooltip(left)).toContain("left out: 172.");
+    expect(statusTooltip(left)).toContain("without surprisal: 172.");
     expect(statusTooltip({ ...state, problem: "It broke." })).toBe("It broke.");
     expect(statusTooltip(state)).toContain("3 to 6 bits, dotted line");
   });
 });
 
-test("offsets of a text with line breaks of two characters are those of the text as it was", () => {
-  const { text, inText } = asRead("a\r\nb\r\n\r\nc");
+test("offsets of a text with Windows line breaks refer to the original text", () => {
+  const { text, toSource } = withUnixLineBreaks("a\r\nb\r\n\r\nc");
   expect(text).toBe("a\nb\n\nc");
   const span = { id: 0, token: "", special: false, bytes: new Uint8Array() };
   const spans = [
@@ -194,7 +200,7 @@ test("offsets of a text with line breaks of two characters are those of the text
     [3, 5],
     [5, 6],
   ].map(([start, end]) => ({ ...span, start: start as number, end: end as number }));
-  expect(inText(spans).map(({ start, end }) => [start, end])).toEqual([
+  expect(toSource(spans).map(({ start, end }) => [start, end])).toEqual([
     [0, 1],
     [1, 3],
     [3, 4],
