@@ -1,5 +1,5 @@
 /**
- * Bundles the four programs: the extension, the engine process, the command line and the webviews.
+ * Bundles the four programs: the extension, the engine process, the command line, and the webviews.
  *
  *   node scripts/build.ts [--watch]
  */
@@ -9,10 +9,10 @@ import { join } from "node:path";
 import { type BuildOptions, context, build as esbuild, type Metafile } from "esbuild";
 import { inRoot, root, runAsScript } from "./paths.ts";
 
-// Dependencies that are CommonJS need `require` inside an ES module.
+// CommonJS dependencies need `require` inside an ES module.
 const requireInEsm = `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);`;
 
-/** The bundles; `release` leaves out what only development needs. */
+/** The options of each bundle. `release` minifies and omits source maps. */
 function bundles(outdir: string, release: boolean): BuildOptions[] {
   const shared = {
     absWorkingDir: root,
@@ -24,8 +24,8 @@ function bundles(outdir: string, release: boolean): BuildOptions[] {
     charset: "utf8",
   } satisfies BuildOptions;
   const node = { ...shared, platform: "node", target: "node20" } satisfies BuildOptions;
-  // onnxruntime-node finds its native library beside its own files, so it stays a package: that of the VSIX's
-  // dist/node_modules, or the repository's.
+  // onnxruntime-node looks for its native library next to its own files, so it is not bundled: it is loaded from
+  // dist/node_modules of the VSIX, or from the repository's node_modules.
   const engine = {
     ...node,
     format: "esm",
@@ -33,7 +33,7 @@ function bundles(outdir: string, release: boolean): BuildOptions[] {
     banner: { js: requireInEsm },
   } satisfies BuildOptions;
   return [
-    // CommonJS: the extension host serves `vscode` to `require` without the detour of its ES module loader.
+    // CommonJS, because the extension host resolves `vscode` faster for `require` than for `import`.
     {
       ...node,
       entryPoints: ["src/extension/extension.ts"],
@@ -63,7 +63,7 @@ function bundles(outdir: string, release: boolean): BuildOptions[] {
   ];
 }
 
-/** Builds everything into `outdir`, which is emptied first, and answers what went into each bundle. */
+/** Builds everything into `outdir`, which is emptied first. Returns the inputs of each bundle. */
 export async function build({ outdir = inRoot("dist"), release = false } = {}): Promise<Metafile[]> {
   await rm(outdir, { recursive: true, force: true });
   const built = await Promise.all(bundles(outdir, release).map((options) => esbuild({ ...options, metafile: true })));
@@ -72,6 +72,7 @@ export async function build({ outdir = inRoot("dist"), release = false } = {}): 
 }
 
 async function watch(): Promise<void> {
+  // "build finished" of any bundle then means that all of them exist: the debugger starts when it reads this line.
   await build();
   for (const options of bundles(inRoot("dist"), false)) {
     await (await context({ ...options, logLevel: "info" })).watch();

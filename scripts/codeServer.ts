@@ -1,8 +1,9 @@
 /**
  * A real VS Code without a display: `code-server`, from the npm registry, on 127.0.0.1.
  *
- * It is no devDependency because its install script refuses every Node but its own; it is installed without scripts
- * into the user's cache folder when it is first needed. Some optional native modules are missing then: log lines.
+ * It is not a devDependency, because its install script rejects every Node except its own. Instead it is installed
+ * without scripts into the user's cache folder when it is first needed. Without its optional native modules, it logs
+ * a few errors and works.
  */
 
 import { type ChildProcess, execFile, spawn } from "node:child_process";
@@ -21,7 +22,7 @@ const cacheRoot = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
 const installed = join(cacheRoot, "decoder-lab", `code-server-${version}`);
 const entry = join(installed, "node_modules", "code-server", "out", "node", "entry.js");
 
-/** Installs code-server unless this machine has it already. */
+/** Installs code-server unless this machine already has it. */
 export async function installCodeServer(log: (line: string) => void): Promise<void> {
   if (process.platform === "win32") {
     throw new Failure("code-server does not run on Windows; use Linux, macOS or the Windows Subsystem for Linux.");
@@ -36,7 +37,7 @@ export async function installCodeServer(log: (line: string) => void): Promise<vo
     await writeFile(join(partial, "package.json"), "{}");
     await npm(partial, `code-server@${version}`);
     await npm(join(partial, "node_modules", "code-server", "lib", "vscode"), "--omit=dev");
-    // Whoever finishes first wins: a folder is either whole or not there.
+    // If two processes install at once, the first one to finish wins. The folder is never incomplete.
     await rename(partial, installed).catch(async (error) => {
       if (!(await exists(entry))) throw error;
     });
@@ -53,34 +54,34 @@ export interface CodeServerOptions {
   readonly folder: string;
   /** VSIX files to install first. */
   readonly extensions: readonly string[];
-  /** User settings beside those that keep the window quiet. */
+  /** User settings in addition to those that keep the window quiet. */
   readonly settings?: Settings;
-  /** Whether folders are trusted without asking. */
+  /** Trusts every folder without asking. True by default. */
   readonly trusted?: boolean;
-  /** Fixed port; any free one without it. */
+  /** A free port by default. */
   readonly port?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
 export type Settings = Readonly<Record<string, unknown>>;
 
-/** A running server, as plain data. */
+/** A running server, as plain data that tests can receive. */
 export interface CodeServer {
   readonly url: string;
   readonly pid: number;
   readonly extensionsDir: string;
   readonly userDataDir: string;
-  /** The user settings that it started with. */
+  /** The user settings at the start. */
   readonly settings: Settings;
 }
 
 export interface StartedCodeServer {
   readonly server: CodeServer;
-  /** Ends the server and all that it started, and removes its folders. */
+  /** Ends the server and its child processes, and deletes its folders. */
   close(): Promise<void>;
 }
 
-// No questions, no network, no advertisement: what is left in the window is the editor and Decoder Lab.
+// No questions, no network, no advertisements: the window has only the editor and Decoder Lab.
 const quiet = {
   "telemetry.telemetryLevel": "off",
   "update.mode": "none",
@@ -95,13 +96,13 @@ const quiet = {
   "chat.disableAIFeatures": true,
   "workbench.secondarySideBar.defaultVisibility": "hidden",
   "git.openRepositoryInParentFolders": "never",
-  // As on the desktop; a browser's default saves every keystroke.
+  // As on the desktop. In a browser, the default saves every keystroke.
   "files.autoSave": "off",
 };
 
-/** Starts a server with data folders of its own. */
+/** Starts a server with its own data folders. */
 export async function startCodeServer(options: CodeServerOptions): Promise<StartedCodeServer> {
-  // Short, because the server puts Unix sockets there, whose paths may have 107 characters.
+  // Short, because the server creates Unix sockets in it, and their paths are limited to 107 characters.
   const home = await mkdtemp(join(tmpdir(), "dlab-"));
   const userDataDir = join(home, "user");
   const extensionsDir = join(home, "ext");
@@ -117,7 +118,7 @@ export async function startCodeServer(options: CodeServerOptions): Promise<Start
   const listen = ["--bind-addr", `127.0.0.1:${options.port ?? 0}`, "--auth", "none"];
   const still = ["--disable-telemetry", "--disable-update-check", "--disable-proxy", "--ignore-last-opened"];
   const trust = options.trusted === false ? [] : ["--disable-workspace-trust"];
-  // A window that is gone is not waited for: its extension host ends within seconds.
+  // The extension host of a closed window ends within seconds instead of waiting for the window to reconnect.
   const grace = ["--reconnection-grace-time", "5"];
   const child = spawn(process.execPath, [entry, ...folders, ...listen, ...still, ...trust, ...grace, options.folder], {
     env,
@@ -138,7 +139,7 @@ export async function startCodeServer(options: CodeServerOptions): Promise<Start
   }
 }
 
-/** The environment without what another VS Code's terminal put there, and with the server's own folders. */
+/** The environment without the variables of a surrounding VS Code or npm, and with the server's own folders. */
 function serverEnvironment(home: string, extra: CodeServerOptions["env"]): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(VSCODE_|npm_|NODE_OPTIONS$|PORT$)/.test(name));
   const own = { XDG_CONFIG_HOME: join(home, "config"), XDG_DATA_HOME: join(home, "data") };
@@ -156,11 +157,11 @@ function listening(child: ChildProcess): Promise<string> {
         if (address) resolve(address);
       });
     }
-    child.once("exit", (code) => reject(new Failure(`code-server ended with code ${code}:\n${output.join("\n")}`)));
+    child.once("exit", (code) => reject(new Failure(`code-server exited with code ${code}:\n${output.join("\n")}`)));
   });
 }
 
-/** Asks the server to end, and kills what is left of its process group after three seconds. */
+/** Asks the server to end, and kills the rest of its process group after 3 s. */
 async function endProcessGroup(child: ChildProcess): Promise<void> {
   if (child.pid === undefined || child.exitCode !== null) return;
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));

@@ -1,9 +1,9 @@
 /**
- * A real VS Code in the browser, with the packaged extension installed and samples/ open.
+ * Opens a real VS Code in the browser, with the packaged extension installed and samples/ open.
  *
- *   npm run demo [-- --port 8100]   until Ctrl-C
- *   npm run demo -- --tour          drives it headlessly and writes screenshots to out/tour/
- *   npm run demo -- --tour --only checkpoints   a part of that
+ *   npm run demo [-- --port 8100]   runs until Ctrl+C
+ *   npm run demo -- --tour          drives it without a display and writes screenshots to out/tour/
+ *   npm run demo -- --tour --only checkpoints   one part of the tour
  */
 
 import { parseArgs } from "node:util";
@@ -33,13 +33,12 @@ runAsScript(import.meta.url, async () => {
 async function serve(vsix: string, port: number): Promise<void> {
   const { server, close } = await startCodeServer({ folder: inRoot("samples"), extensions: [vsix], port });
   console.log(`
-Decoder Lab is in a real VS Code at
+VS Code with Decoder Lab is running at
 
     ${server.url}
 
-Open it in a browser; press Ctrl-C here to end it. Models that you train in it go when it ends.`);
-  const asked = new Promise((resolve) => process.once("SIGINT", resolve).once("SIGTERM", resolve));
-  await asked;
-  console.log("\nEnding …");
+Open the address in a browser. Press Ctrl+C here to stop. Models that you train in it are deleted then.`);
+  await new Promise((resolve) => process.once("SIGINT", resolve).once("SIGTERM", resolve));
+  console.log("\nStopping …");
   await close();
 }

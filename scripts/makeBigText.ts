@@ -1,5 +1,5 @@
 /**
- * Writes a large text to measure with: words of made-up spellings, some frequent and most rare, in sentences and lines.
+ * Writes a large text for benchmarks: sentences of invented words, a few of them frequent and most of them rare.
  *
  *   node scripts/makeBigText.ts FILE MEGABYTES
  */
@@ -11,7 +11,7 @@ import { Failure, runAsScript } from "./paths.ts";
 const WORDS = 50_000;
 const BLOCK = 1_000_000;
 
-/** `megabytes` of text, the same for the same seed, in ASCII. */
+/** Writes `megabytes` MB of ASCII text, the same for the same seed. */
 export async function writeBigText(path: string, megabytes: number, seed = 1): Promise<void> {
   const { below, uniform } = random(seed, "big text");
   const syllables = [
@@ -40,7 +40,7 @@ export async function writeBigText(path: string, megabytes: number, seed = 1): P
     for (let block = 0; block < megabytes; block++) {
       const lines: string[] = [];
       for (let length = 0; length < BLOCK; ) {
-        // The rank's logarithm is uniform, so that a word's frequency falls with its rank as in natural text.
+        // Uniform in the logarithm of the rank, so that word frequencies follow Zipf's law, as in natural text.
         const sentence = Array.from({ length: 4 + below(12) }, () => words[Math.floor(WORDS ** uniform()) - 1]).join(
           " ",
         );
@@ -56,7 +56,6 @@ export async function writeBigText(path: string, megabytes: number, seed = 1): P
 
 runAsScript(import.meta.url, async () => {
   const [path, megabytes] = process.argv.slice(2);
-  if (!path || !(Number(megabytes) >= 1))
-    throw new Failure("Say which file to write and how many megabytes; both are needed.");
+  if (!path || !(Number(megabytes) >= 1)) throw new Failure("Usage: node scripts/makeBigText.ts FILE MEGABYTES");
   await writeBigText(path, Number(megabytes));
 });

@@ -4,9 +4,9 @@
  *
  *   node scripts/makePairs.ts
  *
- * What is hard about French is in it: articles and adjectives agree in gender and number, some adjectives
- * stand before the noun and most after it, vowels elide (l'oiseau, n'aime) and change words (un vieil ours, mon oie), a
- * verb is negated on both sides, and under a negation "un" is "de".
+ * It covers the difficult parts of French: articles and adjectives agree in gender and number; some adjectives come
+ * before the noun, most after it; words elide or change before a vowel (l'oiseau, n'aime, un vieil ours, mon oie); a
+ * negation surrounds the verb and turns "un" into "de".
  */
 
 import { writeFile } from "node:fs/promises";
@@ -18,7 +18,7 @@ const COUNT = 2000;
 
 type Pick = <T>(options: readonly T[]) => T;
 
-/** Of one and of many. */
+/** Singular and plural. */
 type Numbers = readonly [one: string, many: string];
 
 interface Noun {
@@ -29,10 +29,10 @@ interface Noun {
 
 interface Adjective {
   readonly english: string;
-  /** Masculine and feminine, of one and of many. */
+  /** Masculine and feminine, each in singular and plural. */
   readonly french: { readonly m: Numbers; readonly f: Numbers };
   readonly isBefore: boolean;
-  /** The masculine before a vowel, where it is another. */
+  /** The masculine form before a vowel, if it is different. */
   readonly beforeVowel?: string;
 }
 
@@ -61,7 +61,7 @@ const NOUNS = [
   noun("ant", "fourmi", "f"),
 ];
 
-/** "petit/petite": the plurals add an s unless they are given too. */
+/** Parses "petit/petite". The plurals add an s unless they are given too. */
 const adjective = (english: string, french: string, place: "before" | "after", beforeVowel?: string): Adjective => {
   const [m = "", f = `${m}e`, ms = `${m}s`, fs = `${f}s`] = french.split("/");
   const forms = { m: [m, ms], f: [f, fs] } as const;
@@ -122,13 +122,13 @@ interface Phrase {
 
 const of = ([one, many]: Numbers, isMany: boolean) => (isMany ? many : one);
 const startsWithVowel = (word: string) => /^[aeiouéh]/.test(word);
-/** "le" and "ours" are "l'ours", "de" and "ours" "d'ours". */
+/** Joins two words, with elision: "le" and "ours" become "l'ours". */
 const elided = (word: string, next: string) =>
   startsWithVowel(next) ? `${word.slice(0, -1)}'${next}` : `${word} ${next}`;
 const agreeing = ({ french }: Adjective, isFeminine: boolean, isMany: boolean) =>
   of(isFeminine ? french.f : french.m, isMany);
 
-/** A noun with its determiner and none to two adjectives; `isNegated` where it is the object of a negated verb. */
+/** A noun with its determiner and up to two adjectives. `isNegated` if it is the object of a negated verb. */
 function nounPhrase(pick: Pick, isNegated = false): Phrase {
   const { english, french, isFeminine } = pick(NOUNS);
   const determiner = pick(DETERMINERS);
@@ -184,7 +184,7 @@ const PRONOUNS: readonly Phrase[] = [
   { english: "they", french: "ils", isFeminine: false, isMany: true },
 ];
 
-/** A verb with what goes around it: "does not see", "ne voit pas". */
+/** A verb with its negation: "does not see", "ne voit pas". */
 function verbPhrase({ english, french }: Verb, isMany: boolean, isNegated: boolean): readonly [string, string] {
   const conjugated = of(french, isMany);
   if (!isNegated) return [of(english, isMany), conjugated];
@@ -219,7 +219,7 @@ function sentence(pick: Pick): string {
   return `${english}\t${french}`;
 }
 
-/** Lines of an English sentence, a tab and its translation; no sentence comes twice. */
+/** Lines with an English sentence, a tab, and its translation. No sentence is repeated. */
 export function makePairs(count: number, seed: number): string[] {
   const draws = random(seed, "pairs");
   const pick: Pick = (options) => options[draws.below(options.length)] as (typeof options)[number];

@@ -3,8 +3,8 @@
  *
  *   node scripts/makeStories.ts
  *
- * A story is a plot with two friends, a thing and a place. What happens has a cause and is answered by what comes after,
- * and what was said of somebody stays true, so that a model which learns the text has learned to look back.
+ * A story is a plot with two friends, a thing, and a location. Events have causes and consequences, and facts about a
+ * character stay true, so that a model has to attend to earlier text to predict the rest.
  */
 
 import { writeFile } from "node:fs/promises";
@@ -14,10 +14,10 @@ import { inRoot, runAsScript } from "./paths.ts";
 const SEED = 7;
 const LENGTH = 400_000;
 
-/** Somebody in a story. */
+/** A character of a story. */
 interface Friend {
   readonly name: string;
-  /** "fox", "boy": said once, when somebody comes in. */
+  /** "fox" or "boy": mentioned once, when the character enters. */
   readonly kind: string;
   readonly he: "he" | "she";
   readonly his: "his" | "her";
@@ -27,7 +27,7 @@ interface Friend {
 interface Story {
   readonly hero: Friend;
   readonly friend: Friend;
-  /** One of some. */
+  /** Draws one of the options. */
   readonly pick: <T>(options: readonly T[]) => T;
 }
 
@@ -74,7 +74,7 @@ const friendship = ({ hero, friend, pick }: Story) =>
     `And they were friends for a long, long time.`,
   ]);
 
-/** The end of a day out; where a story ends at home or at night, `friendship` alone is right. */
+/** The end of a day out. A story that ends at home or at night uses `friendship` alone. */
 const goingHome = (story: Story) => {
   const { hero, friend, pick } = story;
   return pick([
@@ -86,7 +86,7 @@ const goingHome = (story: Story) => {
   ]);
 };
 
-/** A thing is lost, and is where the hero had been. */
+/** A lost thing turns up in a spot that the hero had visited. */
 function lost(story: Story): string {
   const { hero, friend, pick } = story;
   const [color, toy, place] = [pick(COLORS), pick(TOYS), pick(PLACES)];
@@ -105,7 +105,7 @@ function lost(story: Story): string {
   );
 }
 
-/** Somebody is hungry, and somebody shares. */
+/** One friend is hungry, and the other shares. */
 function share(story: Story): string {
   const { hero, friend, pick } = story;
   const [food, place] = [pick(FOODS), pick(PLACES)];
@@ -120,7 +120,7 @@ function share(story: Story): string {
   );
 }
 
-/** A plan is spoiled by the weather, and another is made. */
+/** The weather spoils a plan, and the friends make another. */
 function weather(story: Story): string {
   const { hero, friend, pick } = story;
   const [plan, change] = pick([
@@ -137,7 +137,7 @@ function weather(story: Story): string {
   );
 }
 
-/** A thing is out of reach; the first try fails, the second does not. */
+/** A thing is out of reach. The first try fails, the second succeeds. */
 function stuck(story: Story): string {
   const { hero, friend, pick } = story;
   const [color, toy] = [pick(COLORS), pick(["ball", "kite", "hat"])];
@@ -154,7 +154,7 @@ function stuck(story: Story): string {
   );
 }
 
-/** Somebody is afraid of something that turns out to be small. */
+/** The hero is afraid of something that turns out to be small. */
 function afraid(story: Story): string {
   const { hero, friend, pick } = story;
   const [sound, cause] = pick([
@@ -171,7 +171,7 @@ function afraid(story: Story): string {
   );
 }
 
-/** Something is made; it goes wrong for a reason, and then right. */
+/** The friends make something. It goes wrong for a reason, then succeeds. */
 function make(story: Story): string {
   const { hero, friend, pick } = story;
   const [thing, problem, fix, result] = pick([
@@ -189,7 +189,7 @@ function make(story: Story): string {
   );
 }
 
-/** Something is broken, and the truth is told. */
+/** The hero breaks something and tells the truth. */
 function honest(story: Story): string {
   const { hero, friend, pick } = story;
   const [color, thing] = [pick(COLORS), pick(["cup", "drum", "boat", "bell"])];
@@ -201,7 +201,7 @@ function honest(story: Story): string {
   );
 }
 
-/** It is somebody's birthday, and nobody seems to know. */
+/** The hero has a birthday, and nobody seems to know. */
 function birthday(story: Story): string {
   const { hero, friend, pick } = story;
   const [color, toy, food] = [pick(COLORS), pick(TOYS), pick(["cake", "pie"])];
@@ -213,7 +213,7 @@ function birthday(story: Story): string {
   );
 }
 
-/** A seed needs time, and does not grow faster for being watched. */
+/** A seed needs time, and watching it does not help. */
 function plant(story: Story): string {
   const { hero, friend, pick } = story;
   const [color, plantName] = pick([
@@ -230,7 +230,7 @@ function plant(story: Story): string {
   );
 }
 
-/** The fast one rests, the slow one does not. */
+/** The fast runner rests, the slow one does not. */
 function race(story: Story): string {
   const { hero, friend, pick } = story;
   const goal = pick(["the old bridge", "the big rock", "the tall tree", "the end of the road"]);
@@ -242,7 +242,7 @@ function race(story: Story): string {
   );
 }
 
-/** Somebody is new and alone, and is asked to join. */
+/** A lonely newcomer is invited to join. */
 function newcomer(story: Story): string {
   const { hero, friend, pick } = story;
   const [place, game] = [pick(PLACES), pick(["hide and seek", "a game with a ball", "a game of tag"])];
@@ -254,7 +254,7 @@ function newcomer(story: Story): string {
   );
 }
 
-/** Somebody small has lost the way, and is taken home. */
+/** The friends take a lost baby home. */
 function rescue(story: Story): string {
   const { hero, friend, pick } = story;
   const [baby, home] = pick([
@@ -273,17 +273,17 @@ function rescue(story: Story): string {
 
 const PLOTS = [lost, share, weather, stuck, afraid, make, honest, birthday, plant, race, newcomer, rescue] as const;
 
-/** The whole text: the same for the same seed and length. */
+/** The whole text, the same for the same seed and length. */
 export function makeStories(seed: number = SEED, length: number = LENGTH): string {
   const rng = random(seed, "stories");
-  const told = new Set<string>();
+  const seen = new Set<string>();
   for (let written = 0; written < length; ) {
     const story = tell(rng);
-    if (told.has(story)) continue;
-    told.add(story);
+    if (seen.has(story)) continue;
+    seen.add(story);
     written += story.length + 2;
   }
-  return `${[...told].join("\n\n")}\n`;
+  return `${[...seen].join("\n\n")}\n`;
 }
 
 function tell(rng: Random): string {

@@ -1,11 +1,11 @@
-/** THIRD_PARTY_NOTICES.md of a VSIX: what of others is in it, and under which license. */
+/** THIRD_PARTY_NOTICES.md of a VSIX: the packages in it and their licenses. */
 
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Metafile } from "esbuild";
 import { inRoot } from "./paths.ts";
 
-/** The packages that bundles have code of. */
+/** Names of the packages with code in the bundles. */
 export function packagesIn(metafiles: readonly Metafile[]): string[] {
   const paths = metafiles.flatMap(({ outputs }) =>
     Object.values(outputs).flatMap(({ inputs }) =>
@@ -26,7 +26,7 @@ async function noticeOf(name: string): Promise<string> {
   const { version, license, repository } = JSON.parse(await readFile(join(dir, "package.json"), "utf8"));
   const source = String(repository?.url ?? repository ?? "").replace(/^git\+/, "");
   const file = (await readdir(dir)).find((entry) => /^licen[cs]e\b/i.test(entry));
-  // Some packages name their license and leave its text in their repository.
+  // Some packages name their license without including its text.
   const text = file ? `\n\`\`\`\n${(await readFile(join(dir, file), "utf8")).trim()}\n\`\`\`\n` : "";
   return `## ${name} ${version}\n\n${[license, source].filter(Boolean).join(", ")}\n${text}`;
 }

@@ -1,9 +1,9 @@
 /**
- * Makes one VSIX per platform in out/vsix/, each with only its own native library.
+ * Writes one VSIX per platform to out/vsix/, each with only its own native library.
  *
  *   node scripts/package.ts [--target linux-x64]… [--host]
  *
- * What ships is gathered in out/stage/<target>/ first: whatever is not named here stays out.
+ * The contents are collected in out/stage/<target>/ first. Files that are not named here do not ship.
  */
 
 import { execFile } from "node:child_process";
@@ -15,14 +15,13 @@ import { notices, packagesIn } from "./notices.ts";
 import { Failure, inRoot, runAsScript } from "./paths.ts";
 import { requireHostTarget, type TargetName, targetNames, targets, vsixPath } from "./targets.ts";
 
-/** Folders and files of the repository that ship as they are; the optional ones where they exist. */
-const shipped = ["LICENSE", "README.md", "CHANGELOG.md", "media", "package.nls.json"];
-const shippedIfPresent = ["l10n"];
-/** Packages that ship beside the bundles. */
+/** Folders and files of the repository that ship unchanged. */
+const shipped = ["LICENSE", "README.md", "CHANGELOG.md", "media", "package.nls.json", "l10n"];
+/** Packages that ship unbundled. */
 const runtimePackages = ["onnxruntime-common", "onnxruntime-node"];
 const NOTICES = "THIRD_PARTY_NOTICES.md";
 
-/** Builds once and packages each target. */
+/** Builds once and packages every target. */
 export async function packageTargets(names: readonly TargetName[]): Promise<void> {
   const bundle = inRoot("out", "stage", "dist");
   const metafiles = await build({ outdir: bundle, release: true });
@@ -54,15 +53,12 @@ async function stageTarget(name: TargetName, bundle: string): Promise<string> {
   await rm(stage, { recursive: true, force: true });
   await cp(bundle, join(stage, "dist"), { recursive: true, filter: (path) => !path.endsWith("cli.js") });
   for (const path of shipped) await cp(inRoot(path), join(stage, path), { recursive: true });
-  for (const path of shippedIfPresent) {
-    await cp(inRoot(path), join(stage, path), { recursive: true }).catch(ignoreMissing);
-  }
   await writeFile(join(stage, "package.json"), JSON.stringify(await shippedManifest(), null, 2));
   await stageRuntime(name, join(stage, "dist", "node_modules"));
   return stage;
 }
 
-/** The manifest without what only a checkout needs. */
+/** The manifest without the fields that only a checkout needs. */
 async function shippedManifest(): Promise<Record<string, unknown>> {
   const manifest = JSON.parse(await readFile(inRoot("package.json"), "utf8"));
   for (const key of ["scripts", "allowScripts", "dependencies", "devDependencies", "bin", "private"]) {
@@ -71,21 +67,17 @@ async function shippedManifest(): Promise<Record<string, unknown>> {
   return { ...manifest, files: ["**"] };
 }
 
-/** onnxruntime-node and onnxruntime-common as packages beside the bundles: their scripts, and one platform's binaries. */
+/** Copies the JavaScript of onnxruntime-common and onnxruntime-node, and the binaries of one platform. */
 async function stageRuntime(name: TargetName, nodeModules: string): Promise<void> {
   const scriptsOnly = (path: string) => !/\.(map|d\.ts)$/.test(path);
-  const take = (path: string) =>
+  const copy = (path: string) =>
     cp(inRoot("node_modules", path), join(nodeModules, path), { recursive: true, filter: scriptsOnly });
   const { folder, ships } = targets[name];
-  await take("onnxruntime-common/package.json");
-  await take("onnxruntime-common/dist/cjs");
-  await take("onnxruntime-node/package.json");
-  await take("onnxruntime-node/dist");
-  for (const file of ships) await take(`onnxruntime-node/bin/${folder}/${file}`);
-}
-
-function ignoreMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== "ENOENT") throw error;
+  await copy("onnxruntime-common/package.json");
+  await copy("onnxruntime-common/dist/cjs");
+  await copy("onnxruntime-node/package.json");
+  await copy("onnxruntime-node/dist");
+  for (const file of ships) await copy(`onnxruntime-node/bin/${folder}/${file}`);
 }
 
 runAsScript(import.meta.url, async () => {

@@ -6,7 +6,7 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 export const inRoot = (...parts: string[]): string => join(root, ...parts);
 
-/** Runs `main` when this module is what was started, not when it is imported. */
+/** Runs `main` if Node started this module, not if another module imports it. */
 export function runAsScript(moduleUrl: string, main: () => Promise<unknown>): void {
   if (process.argv[1] !== fileURLToPath(moduleUrl)) return;
   main().catch((error) => {
@@ -15,7 +15,7 @@ export function runAsScript(moduleUrl: string, main: () => Promise<unknown>): vo
   });
 }
 
-/** Something that the person at the terminal can act on: shown as one sentence, without a stack. */
+/** An error that the user can act on, printed as one sentence without a stack. */
 export class Failure extends Error {
   override readonly name = "Failure";
 }

@@ -1,18 +1,18 @@
-/** What a VSIX of each platform takes of onnxruntime-node's binaries, which hold every platform (288 MB). */
+/** The binaries of onnxruntime-node in the VSIX of each platform. The package has those of every platform (288 MB). */
 
 import { Failure, inRoot } from "./paths.ts";
 
 export interface Target {
-  /** Folder of onnxruntime-node's binaries, below `bin/`. */
+  /** Folder in onnxruntime-node's `bin/`. */
   readonly folder: string;
   readonly ships: readonly string[];
-  /** Files of that folder that stay out; docs/decisions says why. */
+  /** Files of that folder that do not ship; docs/decisions says why. */
   readonly leavesOut: readonly string[];
 }
 
 const windows = (arch: string): Target => ({
   folder: `napi-v6/win32/${arch}`,
-  // dxcompiler and dxil compile WebGPU's shaders for Direct3D 12.
+  // dxcompiler and dxil compile WebGPU shaders for Direct3D 12.
   ships: ["onnxruntime_binding.node", "onnxruntime.dll", "dxcompiler.dll", "dxil.dll"],
   leavesOut: ["DirectML.dll"],
 });
@@ -39,11 +39,11 @@ export type TargetName = keyof typeof targets;
 
 export const targetNames = Object.keys(targets) as TargetName[];
 
-/** The target of the machine this runs on. */
+/** The target of this machine. */
 export function requireHostTarget(): TargetName {
   const host = `${process.platform}-${process.arch}`;
   const target = targetNames.find((name) => name === host);
-  if (!target) throw new Failure(`Decoder Lab has no build for ${host}. It has: ${targetNames.join(", ")}.`);
+  if (!target) throw new Failure(`Decoder Lab does not support ${host}. Supported: ${targetNames.join(", ")}.`);
   return target;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Runs test/desktop in a desktop VS Code, which it downloads: for a developer's own machine. CI has no desktop and no
- * download; it drives the same package in code-server (test/e2e).
+ * Runs test/desktop in a desktop VS Code, which it downloads. It needs a display; `npm test` drives the same package in
+ * code-server instead (test/e2e).
  *
  *   npm run test:desktop
  */

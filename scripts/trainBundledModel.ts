@@ -1,10 +1,10 @@
 /**
- * Trains the model that comes with the extension, so that hover, inspector and ghost text work before anything else is
- * trained: a character GPT of 0.46 million parameters (< 2 MB) on samples/stories.txt. Takes minutes on two cores.
+ * Trains the bundled model, so that hover, inspector, and completions work before the user trains anything: a character
+ * GPT with 0.46 million parameters (< 2 MB) on samples/stories.txt. It takes minutes on two cores.
  *
  *   npm run build && node scripts/trainBundledModel.ts && node scripts/walkthroughPictures.ts
  *
- * The walkthrough's pictures show its numbers, so they are made again.
+ * The pictures of the walkthrough show numbers of this model, so they are drawn again.
  */
 
 import { execFileSync } from "node:child_process";
@@ -35,7 +35,7 @@ mkdirSync(target, { recursive: true });
 for (const name of ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]) {
   copyFileSync(join(folder, name), join(target, name));
 }
-// Where it was trained is nobody's business, and it is not resumed.
+// The path of the data is private, and this run is never resumed.
 const record = JSON.parse(readFileSync(join(folder, "training.json"), "utf8")) as Record<string, unknown>;
 const { data: _data, ...rest } = record;
 writeFileSync(join(target, "training.json"), `${JSON.stringify(rest, null, 2)}\n`);

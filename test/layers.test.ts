@@ -1,4 +1,4 @@
-/** Imports run one way: webview -> protocol <- extension, protocol <- worker -> engine <- cli. */
+/** Imports run one way: webview -> protocol <- extension, protocol <- worker -> engine <- cli. Biome rejects circles. */
 
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
@@ -7,7 +7,7 @@ import { inRoot, root } from "../scripts/paths";
 
 type Layer = "engine" | "protocol" | "worker" | "cli" | "extension" | "webview";
 
-/** What each layer may import of ours beside itself. */
+/** The other layers that each layer may import. */
 const mayImport: Readonly<Record<Layer, readonly Layer[]>> = {
   engine: [],
   protocol: ["engine"],
@@ -38,7 +38,7 @@ const imports = sources.flatMap(({ file, layer, text }): Import[] =>
   })),
 );
 
-test("no layer imports another that it must not know", () => {
+test("each layer imports only the layers below it", () => {
   const wrong = imports.filter((found) => {
     const target = layerOf(found);
     return target !== undefined && target !== found.layer && !mayImport[found.layer].includes(target);
@@ -77,7 +77,7 @@ test("the extension host and the webview import no engine library", () => {
   expect(wrong.map(describe)).toEqual([]);
 });
 
-test("nothing draws or computes from Math.random", () => {
+test("no source uses Math.random", () => {
   const wrong = sources.filter(({ text }) => /Math\s*\.\s*random/.test(text)).map(({ file }) => file);
   expect(wrong).toEqual([]);
 });
@@ -103,7 +103,7 @@ async function readSources(): Promise<{ file: string; layer: Layer; text: string
   return Promise.all(
     typescript.map(async (file) => {
       const layer = folderLayer(file);
-      if (!layer) throw new Error(`${file} belongs to no layer`);
+      if (!layer) throw new Error(`${file} is in no layer`);
       return { file, layer, text: await readFile(inRoot(file), "utf8") };
     }),
   );

@@ -1,4 +1,4 @@
-// Runs inside a desktop VS Code with the staged package: the engine answers under Electron too.
+// Runs inside a desktop VS Code with the staged package, and checks that the engine also works under Electron.
 
 const assert = require("node:assert/strict");
 const vscode = require("vscode");

@@ -19,13 +19,13 @@ describe.each(targetNames)("the VSIX for %s", (target) => {
     expect(manifest).toContain(`TargetPlatform="${target}"`);
   });
 
-  test("holds the native library of its own platform and no other binary", async () => {
+  test("contains the native library of its own platform and no other binary", async () => {
     const { folder, ships } = targets[target];
     const binaries = (await fileNames(target)).filter((name) => /\.(node|dll|dylib|so)(\.\d+)*$|\/bin\//.test(name));
     expect(binaries.sort()).toEqual(ships.map((file) => `${runtime}/onnxruntime-node/bin/${folder}/${file}`).sort());
   });
 
-  test("holds the bundles, its license and nothing that only a checkout needs", async () => {
+  test("contains the bundles, its license, and nothing that only a checkout needs", async () => {
     const names = await fileNames(target);
     expect(names).toEqual(
       expect.arrayContaining(["extension/LICENSE.txt", "extension/readme.md", "extension/changelog.md"]),
@@ -37,7 +37,7 @@ describe.each(targetNames)("the VSIX for %s", (target) => {
     expect(names.filter((name) => /\.(ts|map|tsbuildinfo)$/.test(name))).toEqual([]);
   });
 
-  test("names the packages of others that it contains, and their licenses", async () => {
+  test("names the third-party packages in it and their licenses", async () => {
     const notices = await readEntry(target, "extension/dist/THIRD_PARTY_NOTICES.md");
     expect([...notices.matchAll(/^## (\S+) \d/gm)].map(([, name]) => name)).toEqual(
       expect.arrayContaining(["onnxruntime-node", "@huggingface/hub", "@vscode/webview-ui-toolkit", "uplot"]),
@@ -45,7 +45,7 @@ describe.each(targetNames)("the VSIX for %s", (target) => {
     expect(notices).not.toContain("undefined");
   });
 
-  test("finds every file that its manifest names", async () => {
+  test("contains every file that its manifest names", async () => {
     const names = await fileNames(target);
     const manifest = JSON.parse(await readEntry(target, "extension/package.json"));
     const strings = manifestPaths(manifest);
@@ -55,10 +55,10 @@ describe.each(targetNames)("the VSIX for %s", (target) => {
     expect(Object.keys(manifest)).not.toContain("dependencies");
   });
 
-  test("takes or leaves each file that onnxruntime-node has for its platform", async () => {
+  test("ships or leaves out each file that onnxruntime-node has for its platform", async () => {
     const { folder, ships, leavesOut } = targets[target];
-    const there = await readdir(inRoot("node_modules/onnxruntime-node/bin", folder));
-    expect(there.sort()).toEqual([...ships, ...leavesOut].sort());
+    const files = await readdir(inRoot("node_modules/onnxruntime-node/bin", folder));
+    expect(files.sort()).toEqual([...ships, ...leavesOut].sort());
   });
 });
 
@@ -74,7 +74,7 @@ const bundles = [
   "extension/dist/webview/training.js",
 ];
 
-/** Every string of the manifest that is a path into media/. */
+/** Paths into media/ anywhere in the manifest. */
 function manifestPaths(value: unknown): string[] {
   if (typeof value === "string") return /^(\.\/)?media\//.test(value) ? [value.replace(/^\.\//, "")] : [];
   if (typeof value !== "object" || value === null) return [];
