@@ -36,18 +36,10 @@ export interface Inspection {
   /** The modules of its model, as PyTorch prints them. */
   readonly modules: () => Promise<ModuleTree>;
 
-  // What the engine computes from the trace when it is asked, each question once: see src/protocol/traceApi.ts.
-  readonly lens: Ask<"lens">;
-  readonly expectations: () => Promise<Result<TraceQuestions, "expectations">>;
-  /** Not kept: a slider that is dragged asks many. */
-  readonly sampler: Ask<"sampler">;
-  readonly attribution: Ask<"attribution">;
-  readonly attentionGrid: Ask<"attentionGrid">;
-  readonly neighbors: Ask<"neighbors">;
-  readonly projection: Ask<"projection">;
-  readonly vocabularyTokens: Ask<"vocabularyTokens">;
-  readonly weightSummary: Ask<"weightSummary">;
-  readonly surprisal: Ask<"surprisal">;
+  /** Asks the engine about the trace or its model. Answers are cached: see src/protocol/traceApi.ts. */
+  readonly ask: <M extends keyof TraceQuestions>(method: M, params: Own<M>) => Promise<Result<TraceQuestions, M>>;
+  /** Not cached, because dragging a slider sends many requests. */
+  readonly sampler: (params: Own<"sampler">) => Promise<Result<TraceQuestions, "sampler">>;
   /** Tokens of a text, by its model or another of `ExplorerTools.models()`. */
   readonly tokenize: (text: string, dir?: string) => Promise<Result<TraceQuestions, "tokenize">>;
   /** Of a model's run, its own where no other is named; each can be run by `ExplorerTools.alongside`. */
@@ -58,8 +50,8 @@ export interface Inspection {
     report?: (step: Progress<TraceQuestions, "generationTrace">) => void,
     signal?: AbortSignal,
   ) => Promise<Result<TraceQuestions, "generationTrace">>;
-  /** Another run of the same text each time; it takes memory until it is released. */
-  readonly intervene: Ask<"intervene">;
+  /** A new trace of the same text each time; it uses memory until it is released. */
+  readonly intervene: (params: Own<"intervene">) => Promise<TraceInfo>;
   /** The same, to be asked about like any other run; this one is its `base`. */
   readonly intervened: (interventions: readonly Intervention[]) => Promise<Inspection>;
   readonly compareTraces: (other: number) => Promise<Result<TraceQuestions, "compareTraces">>;
@@ -70,7 +62,6 @@ export interface Inspection {
 
 /** The params of a question but for the trace or the model, which are those of the inspection. */
 type Own<M extends keyof TraceQuestions> = Omit<Params<TraceQuestions, M>, "trace" | "dir">;
-type Ask<M extends keyof TraceQuestions> = (params: Own<M>) => Promise<Result<TraceQuestions, M>>;
 
 export interface View {
   readonly section: Section;
@@ -167,16 +158,8 @@ export function createInspection(
     find: (query, count, position) =>
       host.call("findTokens", { ...of, query, count, ...(position !== undefined && { position }) }),
     modules: () => once("describe", { dir }),
-    lens: (params) => once("lens", { ...params, ...of }),
-    expectations: () => once("expectations", of),
+    ask: (method, params) => once(method, { ...params, ...of, dir } as Params<TraceQuestions, typeof method>),
     sampler: (params) => host.call("sampler", { ...params, ...of }),
-    attribution: (params) => once("attribution", { ...params, ...of }),
-    attentionGrid: (params) => once("attentionGrid", { ...params, ...of }),
-    neighbors: (params) => once("neighbors", { ...params, ...of }),
-    projection: (params) => once("projection", { ...params, ...of }),
-    vocabularyTokens: (params) => once("vocabularyTokens", { ...params, ...of }),
-    weightSummary: (params) => once("weightSummary", { ...params, dir }),
-    surprisal: (params) => once("surprisal", { ...params, dir }),
     tokenize: (text, of = dir) => once("tokenize", { dir: of, text }),
     checkpoints: (of = dir) => once("checkpoints", { dir: of }),
     generationTrace: (params, report, signal) =>

@@ -265,7 +265,7 @@ function createWeightPicture(save: ViewContext["save"]) {
     problem.clear();
     pictures.hidden = true;
     try {
-      const summary = await inspection.weightSummary({ name, size: PICTURE });
+      const summary = await inspection.ask("weightSummary", { name, size: PICTURE });
       if (wanted !== asked) return;
       shown = summary;
       pictures.hidden = false;

@@ -108,7 +108,7 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
     const [inspections, position, { id }] = question;
     try {
       const answers: Attribution[] = [];
-      for (const each of inspections) answers.push(await each.attribution({ position, token: id }));
+      for (const each of inspections) answers.push(await each.ask("attribution", { position, token: id }));
       if (wanted !== question) return;
       shown = { of: question, answers };
       setPending(part, "done");

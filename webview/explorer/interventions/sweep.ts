@@ -114,7 +114,7 @@ export function createSweep(
   const measured = (inspection: Inspection, { position, target }: SweepInputs, by: Measure): Promise<number> =>
     by === "probability"
       ? probabilityAt(inspection, position, target.id)
-      : inspection.attribution({ position, token: target.id }).then(({ logit }) => logit);
+      : inspection.ask("attribution", { position, token: target.id }).then(({ logit }) => logit);
 
   const run = async () => {
     const of = inputs;

@@ -201,7 +201,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
     attribution.await();
     if (!watched.get().target?.isChosen) {
       try {
-        const answer = await of.lens({ positions: [at, at + 1], count: 1 });
+        const answer = await of.ask("lens", { positions: [at, at + 1], count: 1 });
         const id = answer.ids.at(-1) as number;
         if (base !== of || position() !== at || watched.get().target?.isChosen) return;
         if (watched.get().target?.id !== id) {

@@ -185,7 +185,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
     const question = asked;
     if (!inspection || columns.has(from)) return;
     try {
-      const lens: Lens = await inspection.lens({
+      const lens: Lens = await inspection.ask("lens", {
         positions: [from, to],
         count: TOP,
         ...(tracked && { token: tracked.id }),

@@ -43,7 +43,7 @@ export interface LensPair {
 export async function askLenses({ inspections, positions }: TracePair): Promise<LensPair> {
   const lensOf = async (run: 0 | 1) => {
     const position = positions[run];
-    const lens: Lens = await inspections[run].lens({ positions: [position, position + 1], count: ASKED });
+    const lens: Lens = await inspections[run].ask("lens", { positions: [position, position + 1], count: ASKED });
     return { places: lens.places, cells: columnsOf(lens).get(position) ?? [] };
   };
   // One after the other: the engine has one processor to give.
@@ -70,7 +70,7 @@ export async function askTokens(
 
 /** The probability of a token after a position. */
 export async function probabilityAt(run: Inspection, position: number, token: number): Promise<number> {
-  const { tracked } = await run.lens({ positions: [position, position + 1], count: 1, token });
+  const { tracked } = await run.ask("lens", { positions: [position, position + 1], count: 1, token });
   return tracked?.probabilities.at(-1) ?? Number.NaN;
 }
 

@@ -137,7 +137,7 @@ export function createHeadGrid(
     problem.clear();
     setPending(rows, "computing");
     try {
-      const answer = await inspection.attentionGrid({ size: SIZE, kind: kind.id });
+      const answer = await inspection.ask("attentionGrid", { size: SIZE, kind: kind.id });
       if (asked !== question) return;
       grid = { ...answer, of: inspection };
       setPending(rows, "done");

@@ -79,7 +79,11 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
     const query = search.value;
     if (!at || query === "") return;
     try {
-      const [best] = await at.inspection.vocabularyTokens({ query: searched(query), count: 1, stack: stackOf(at) });
+      const [best] = await at.inspection.ask("vocabularyTokens", {
+        query: searched(query),
+        count: 1,
+        stack: stackOf(at),
+      });
       if (place !== at) return;
       notFound.textContent = best ? "" : t("No token of the vocabulary has this text.");
       if (!best) return;
@@ -133,7 +137,7 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
     setBusy(node, heading, titleOf(at), true);
     setPending(picture, "computing");
     try {
-      const projection = await at.inspection.projection({ name: at.name, ids: drawn.map(({ id }) => id) });
+      const projection = await at.inspection.ask("projection", { name: at.name, ids: drawn.map(({ id }) => id) });
       if (place !== at || (fits && added !== drawn)) return;
       shown = { of: at, added: drawn, projection };
       setBusy(node, heading, titleOf(at), false);

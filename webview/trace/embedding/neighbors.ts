@@ -90,7 +90,7 @@ export function createNeighbors(
     setBusy(node, heading, title, true);
     setPending(list, "computing");
     try {
-      const { nearest } = await inspection.neighbors({ of, among, count: COUNT });
+      const { nearest } = await inspection.ask("neighbors", { of, among, count: COUNT });
       if (place !== at || selectedAt(at, selection.get()) !== position || asked !== among) return;
       const table = asked === "head" ? t("the head’s rows") : embeddingsOf(at);
       shown = { inspection, title, table, nearest };

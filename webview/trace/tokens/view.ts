@@ -158,7 +158,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
     legend.hidden = false;
     fill(legend, t("The run is asked how it expected its tokens…"));
     try {
-      const answer = await from.expectations();
+      const answer = await from.ask("expectations", {});
       if (from !== current) return;
       expected = answer;
     } catch (error) {
