@@ -266,7 +266,7 @@ async function tourOfComparison(workbench: Workbench): Promise<void> {
   await press(training, "Compare with…");
   await workbench.quickRow(first).click();
   await workbench.page.keyboard.press("Enter");
-  await training.getByRole("list", { name: "Runs that are compared" }).getByRole("listitem").nth(1).waitFor();
+  await training.getByRole("list", { name: "Compared runs" }).getByRole("listitem").nth(1).waitFor();
   await workbench.clearNotifications();
   await photograph(workbench, "13-runs-compared");
   await press(training, "Stop");

@@ -195,7 +195,7 @@ export interface TrainingHost {
   /** Changes the queue of runs that wait for their turn. */
   queued: Method<{ readonly id: number; readonly change: QueueChange }, null>;
   /** Lets a queue go on that waits for the user. */
-  goOn: Method<Empty, null>;
+  resumeQueue: Method<Empty, null>;
   /** Asks where, and writes the run as a PyTorch project. */
   exportProject: Method<Empty, null>;
   /** Ends the search for a learning rate. */

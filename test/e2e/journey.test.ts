@@ -48,7 +48,7 @@ test("runs that are started meanwhile wait for their turn, and leave the queue w
   const view = await trainingView(workbench);
   // Its turn goes on, and the window has the processor.
   await press(view, "Pause");
-  await view.locator("vscode-button:visible", { hasText: "Go on" }).waitFor();
+  await view.locator("vscode-button:visible", { hasText: "Resume" }).waitFor();
   const waiting = view.getByRole("region", { name: "Queue" }).getByRole("listitem");
   for (const place of [1, 2]) {
     await startTraining(workbench, queued);

@@ -141,7 +141,7 @@ const server = serve<ExplorerHost & ScrubberHost & Omit<TrainingHost, "ready">, 
   branch: noted("branch", () => null),
   paint: noted("paint", () => tinyPaint("It was the best of times, it was the worst of times.")),
   queued: noted("queued", () => null),
-  goOn: noted("goOn", () => null),
+  resumeQueue: noted("resumeQueue", () => null),
   exportProject: noted("exportProject", () => null),
   stopFinding: noted("stopFinding", () => null),
 });

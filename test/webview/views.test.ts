@@ -3,8 +3,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { connect, serve } from "../../src/protocol/rpc";
-import { applyEvent, liveRun } from "../../src/protocol/runState";
-import type { RunState, TraceQuestions } from "../../src/protocol/webviewApi";
+import type { TraceQuestions } from "../../src/protocol/webviewApi";
 import { formatPercent, formatShape, formatValue } from "../../webview/base/format";
 import { createStore } from "../../webview/base/store";
 import { embeddingParts, stack } from "../../webview/trace/embedding/layout";
@@ -12,13 +11,8 @@ import { createInspection, matrixOf } from "../../webview/trace/inspection";
 import { dimensionsOf, residualNorm, valueGroups } from "../../webview/trace/layers/layout";
 import { distribution, searched, shownToken } from "../../webview/trace/nextToken/layout";
 import { tokenChips, tokenLabel, visibleText } from "../../webview/trace/tokens/layout";
-import { differingSettings } from "../../webview/training/compareRuns/layout";
-import { actionsOf, pointsOf, positions } from "../../webview/training/curves/layout";
-import { meanBits, paintedPieces } from "../../webview/training/excerpt/layout";
-import { confusionShares, digitShares } from "../../webview/training/task/layout";
 import { portPair } from "../helpers/portPair";
 import { tinyAnswers } from "./tinyAnswers";
-import { carrylessTask, tinyRun } from "./tinyRun";
 import { tinyTrace } from "./tinyTrace";
 
 describe("tokens", () => {
@@ -134,35 +128,6 @@ describe("the next token", () => {
   ])("typing %j searches %j", (typed, query) => expect(searched(typed)).toBe(query));
 });
 
-describe("a run", () => {
-  const state: RunState = { phase: "running", message: null, secondsLeft: 9 };
-  const run = liveRun(tinyRun("to be or not to be ".repeat(20), 300, 400, state));
-
-  test("reports are appended, and replaced when a run goes back to a checkpoint", () => {
-    const report = { ...run.reports.at(-1)!, loss: 1 };
-    const on = liveRun(run);
-    applyEvent(on, { kind: "steps", reports: [{ ...report, step: 301 }], secondsLeft: 5 });
-    expect(on.reports).toHaveLength(301);
-    expect(on.state.secondsLeft).toBe(5);
-    applyEvent(on, { kind: "steps", reports: [{ ...report, step: 251 }], secondsLeft: 5 });
-    expect(on.reports.map(({ step }) => step).slice(-2)).toEqual([250, 251]);
-  });
-
-  test("accuracy has points only where a report has one", () => {
-    expect(pointsOf(run.evals, ({ accuracy }) => accuracy).x).toEqual([]);
-    expect(pointsOf(run.evals, ({ loss }) => loss).x).toEqual([100, 200, 300]);
-  });
-
-  test("buttons follow the phase: a failed run resumes only from a checkpoint", () => {
-    expect(actionsOf(run)).toMatchObject({ pause: true, stop: true, resume: false });
-    const failed = { ...run, state: { ...state, phase: "failed" as const } };
-    expect(actionsOf(failed)).toMatchObject({ pause: false, stop: false, resume: true, use: true });
-    expect(actionsOf({ ...failed, checkpointStep: null })).toMatchObject({ resume: false, use: false });
-    const diverged = { ...failed, state: { ...failed.state, diverged: true } };
-    expect(actionsOf(diverged)).toMatchObject({ resume: false, branch: true, use: true });
-  });
-});
-
 describe("numbers", () => {
   test("values have six significant digits and never turn into 0", () => {
     expect([0.123456789, -2, 1e-9, 1234567, 0].map(formatValue)).toEqual([
@@ -246,62 +211,4 @@ describe("every number on a page is a number of a run", () => {
 
 test("labels of special tokens are their names", () => {
   expect(tokenLabel(tinyTrace("").info.tokens[0]!)).toBe("<BOS>");
-});
-
-describe("curves of runs", () => {
-  const running = { phase: "running", message: null, secondsLeft: null } as const;
-  const run = liveRun(tinyRun("to be or not to be, ".repeat(20), 8, 10, running));
-  const told = (tokensPerSecond: readonly number[]) => ({
-    ...run,
-    reports: tokensPerSecond.map((speed, i) => ({ step: i + 1, loss: 1, lr: 1, gradNorm: 1, tokensPerSecond: speed })),
-  });
-
-  test("are placed by the tokens of their batches, and by the time that these took", () => {
-    expect(positions(run, "tokens")?.(3)).toBe(3 * 256);
-    const seconds = positions(told([256, 512, 128]), "seconds");
-    expect([1, 2, 3].map((step) => seconds?.(step))).toEqual([1, 1.5, 3.5]);
-    // A report in between that was not kept is of the same speed as the next that was.
-    expect(positions({ ...told([256]), reports: told([256, 512]).reports.slice(1) }, "seconds")?.(2)).toBe(1);
-  });
-
-  test("without the settings that say how large a batch is have no place among tokens", () => {
-    expect(positions({ ...run, record: null, started: null }, "tokens")).toBeNull();
-  });
-
-  test("differ by settings that are not the same, or that only one of them has", () => {
-    const settings = { ...run.record?.settings, "train.schedule.lr": 1, "train.schedule.warmup": 5 };
-    const other = { ...run, record: { settings, facts: {} } };
-    expect(differingSettings([run, other])).toEqual(["train.schedule.lr", "train.schedule.warmup"]);
-  });
-});
-
-test("a painted text has every character once, and tokens that share one cost together what each costs", () => {
-  const { tokens } = tinyTrace("a🐈 b").info;
-  const surprisal = Float32Array.from(tokens, (_, i) => (i < 2 ? Number.NaN : i));
-  const none = { count: 0, ids: new Uint32Array(), probabilities: new Float32Array() };
-  const of = {
-    tokens,
-    surprisal,
-    entropy: surprisal,
-    rank: new Uint32Array(tokens.length),
-    alternatives: none,
-    texts: {},
-  };
-  const pieces = paintedPieces("a🐈 b.", of);
-  expect(pieces.map(({ text }) => text).join("")).toBe("a🐈 b.");
-  expect(pieces.map(({ text, bits }) => [text, bits])).toEqual([
-    ["a", null],
-    ["🐈", 2 + 3 + 4 + 5],
-    [" ", 6],
-    ["b", 7],
-    [".", null],
-  ]);
-  expect(meanBits(of)).toBe((2 + 3 + 4 + 5 + 6 + 7) / 6);
-});
-
-test("an adder that never carries is right in every last digit, and mistakes the others by one", () => {
-  const task = carrylessTask();
-  expect(digitShares(task).map(({ share }) => share)).toEqual([0.505, 0.55, 1]);
-  const shares = confusionShares(task.confusion[1] as number[][]);
-  expect(Array.from(shares.slice(0, 10), (share) => Math.round(100 * share))).toEqual([55, 0, 0, 0, 0, 0, 0, 0, 0, 45]);
 });

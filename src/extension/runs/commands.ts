@@ -27,7 +27,7 @@ export const runCommands = (lab: LabServices, panel: TrainingPanel) =>
     "decoderLab.moveQueuedUp": changeQueue(lab, "up"),
     "decoderLab.moveQueuedDown": changeQueue(lab, "down"),
     "decoderLab.removeQueued": changeQueue(lab, "remove"),
-    "decoderLab.goOnWithQueue": async () => lab.trainings.goOn(),
+    "decoderLab.goOnWithQueue": async () => lab.trainings.resumeQueue(),
   }) satisfies Partial<Commands>;
 
 export function createTrainingPanel(lab: LabServices): TrainingPanel {

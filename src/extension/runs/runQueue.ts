@@ -57,7 +57,7 @@ export class RunQueue {
   }
 
   /** Starts the next run although the queue was held. */
-  goOn(): void {
+  resume(): void {
     this.#held = null;
     this.#next();
   }

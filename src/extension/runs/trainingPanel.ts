@@ -246,8 +246,8 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
         if (change !== "now" || (await mayStop(this.#lab))) trainings.changeQueue(id, change);
         return null;
       },
-      goOn: () => {
-        trainings.goOn();
+      resumeQueue: () => {
+        trainings.resumeQueue();
         return null;
       },
       exportProject: () => {

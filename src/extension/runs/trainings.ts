@@ -93,8 +93,8 @@ export class Trainings implements vscode.Disposable {
   }
 
   /** Lets a queue go on that waits for the user. */
-  goOn(): void {
-    this.#queue.goOn();
+  resumeQueue(): void {
+    this.#queue.resume();
   }
 
   dispose(): void {

@@ -58,7 +58,7 @@ export const trainingChecks: Checks<TrainingHost> = {
   branch: fields({ step: index }),
   paint: fields({ step: v.nullable(index), page: index }),
   queued: fields({ id: index, change: v.picklist(["remove", "up", "down", "now"]) }),
-  goOn: noParams,
+  resumeQueue: noParams,
   exportProject: noParams,
   stopFinding: noParams,
   act,

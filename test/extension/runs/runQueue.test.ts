@@ -69,7 +69,7 @@ describe("runs in a queue", () => {
     void enter("c");
     await settled();
     expect(started).toEqual(["a"]);
-    queue.goOn();
+    queue.resume();
     await settled();
     expect(started).toEqual(["a", "b"]);
   });

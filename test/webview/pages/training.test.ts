@@ -14,7 +14,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
 
   test("an empty training view starts or opens a run", async () => {
     const { page } = opened();
-    await page.getByText("No run is shown").waitFor();
+    await page.getByText("No training run is open").waitFor();
     for (const name of ["Train Tiny GPT", "Open a run…"]) await page.getByRole("button", { name }).click();
     const asked = await page.evaluate(() => window.lab.asked);
     expect(asked).toEqual(expect.arrayContaining(['act {"action":"trainModel"}', 'act {"action":"openRun"}']));
@@ -23,10 +23,10 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
 
   test.each([
     ["running", ["Pause", "Stop"]],
-    ["paused", ["Go on", "Stop"]],
-    ["stopped", ["Resume from step 500", "Look inside", "Use this model", "Export to PyTorch"]],
-    ["done", ["Look inside", "Use this model", "Export to PyTorch"]],
-    ["failed", ["Resume from step 500", "Look inside", "Use this model", "Export to PyTorch"]],
+    ["paused", ["Resume", "Stop"]],
+    ["stopped", ["Resume from step 500", "Inspect", "Use this model", "Export to PyTorch"]],
+    ["done", ["Inspect", "Use this model", "Export to PyTorch"]],
+    ["failed", ["Resume from step 500", "Inspect", "Use this model", "Export to PyTorch"]],
   ])(
     "a run that is %s has its buttons and no accessibility violations in any theme",
     async (phase, buttons) => {
@@ -146,7 +146,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
 
   test("compared runs list only the settings that differ", async () => {
     const { page } = opened();
-    const table = page.getByRole("region", { name: /^Table: Figures/ });
+    const table = page.getByRole("region", { name: /^Table: Metrics/ });
     expect(await table.getByRole("row").filter({ hasText: "train." }).allInnerTexts()).toEqual([
       expect.stringMatching(/^train\.schedule\.lr\s+40\s+20$/),
     ]);
@@ -161,14 +161,14 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     await press("Run now: fox");
     await press("Remove slow from the comparison");
     await press("Branch from here… step 500");
-    await press("Go on with the queue");
+    await press("Resume queue");
     await press("Next page");
     const asked = await page.evaluate(() => window.lab.asked.slice(-5));
     expect(asked).toEqual([
       'queued {"id":7,"change":"now"}',
       'uncompare {"dir":"/models/slow"}',
       'branch {"step":500}',
-      "goOn {}",
+      "resumeQueue {}",
       'paint {"step":null,"page":1}',
     ]);
   });

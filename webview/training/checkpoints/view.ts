@@ -1,4 +1,4 @@
-/** What the run has kept of itself: each checkpoint can be branched from, and read the training text. */
+/** The table of a run's checkpoints, each with a button that starts a branch. */
 
 import type { CheckpointInfo } from "../../../src/protocol/engineApi";
 import { el, fill } from "../../base/dom";
@@ -18,11 +18,11 @@ export function createCheckpointsView(
 ): CheckpointsView {
   const section = createSection(t("Checkpoints"), open, toggled);
   const body = el("tbody");
-  const heads = [t("step"), t("training loss"), t("validation loss"), t("accuracy"), ""];
+  const headings = [t("step"), t("training loss"), t("validation loss"), t("accuracy"), ""];
   const empty = el(
     "p",
     { class: "muted" },
-    t("The run has kept none yet, or trains adapters, which are no models of their own."),
+    t("No checkpoints yet. Adapter checkpoints are not listed: they are not complete models."),
   );
   const table = el(
     "div",
@@ -33,7 +33,7 @@ export function createCheckpointsView(
       el(
         "thead",
         {},
-        el("tr", {}, ...heads.map((head) => (head ? el("th", { attrs: { scope: "col" } }, head) : el("td")))),
+        el("tr", {}, ...headings.map((name) => (name ? el("th", { attrs: { scope: "col" } }, name) : el("td")))),
       ),
       body,
     ),
@@ -48,7 +48,7 @@ export function createCheckpointsView(
       shown = checkpoints;
       empty.hidden = checkpoints.length > 0;
       table.hidden = checkpoints.length === 0;
-      section.summarize(checkpoints.length > 0 ? t("{0} kept", checkpoints.length) : "");
+      section.summarize(checkpoints.length > 0 ? t("{0} saved", checkpoints.length) : "");
       fill(
         body,
         ...[...checkpoints].reverse().map(({ step, loss, valLoss, accuracy }) =>

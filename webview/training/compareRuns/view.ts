@@ -1,4 +1,4 @@
-/** The runs that are drawn over each other, each removed by a button, and the table of how they differ. */
+/** The list of compared runs, each with a button that removes it, and the table of their differences. */
 
 import type { RunSnapshot } from "../../../src/protocol/webviewApi";
 import { el, fill } from "../../base/dom";
@@ -16,7 +16,7 @@ export interface CompareView {
 
 export function createCompareView(save: Save, add: () => void, remove: (dir: string) => void): CompareView {
   let runs: readonly RunSnapshot[] = [];
-  const list = el("ul", { class: "compared", attrs: { "aria-label": t("Runs that are compared") } });
+  const list = el("ul", { class: "compared", attrs: { "aria-label": t("Compared runs") } });
   const data = createDataBar(
     { fileName: () => `${runs[0]?.name ?? "run"}-compared`, table: () => comparisonTable(runs) },
     save,
@@ -57,7 +57,7 @@ export function createCompareView(save: Save, add: () => void, remove: (dir: str
   return {
     node,
     show(run, others) {
-      // Drawn again only when other runs are shown: a button that is focused must not go away under the user.
+      // Redrawn only for other runs: a focused button must not disappear.
       const same = runs.length === others.length + 1 && [run, ...others].every(({ dir }, i) => dir === runs[i]?.dir);
       runs = [run, ...others];
       if (same) data.update();

@@ -1,6 +1,6 @@
 /**
- * The curves of a run, alone or over those of other runs: losses with perplexity, learning rate, gradient norm, how far
- * each layer moves, speed, and accuracy where there is one.
+ * The curves of a run, alone or with those of other runs: losses and perplexity, accuracy, learning rate, gradient norm,
+ * update-to-weight ratio and speed.
  */
 
 import type { RunSnapshot } from "../../../src/protocol/webviewApi";
@@ -15,11 +15,11 @@ import { movedTo, pointsOf, positions, type XAxis } from "./layout";
 
 export interface CurvesView {
   readonly node: HTMLElement;
-  /** Draws a run, and others beside it. */
+  /** Draws a run, and other runs with it. */
   readonly show: (run: RunSnapshot, others: readonly RunSnapshot[]) => void;
 }
 
-/** How the curves are drawn, which the page remembers. */
+/** The user's choices, which the page remembers. */
 export interface CurveChoices {
   readonly xAxis: string;
   readonly logarithmic: boolean;
@@ -33,7 +33,7 @@ interface Panel {
   readonly draw: () => void;
 }
 
-/** How many times wider than usual a curve is smoothed; 0 not at all. */
+/** Factor on the usual smoothing window; 0 turns smoothing off. */
 const SMOOTHING: Readonly<Record<string, number>> = { none: 0, usual: 1, strong: 5 };
 
 const formatLoss = (loss: number): string => loss.toFixed(4);
@@ -45,13 +45,13 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
   let others: readonly RunSnapshot[] = [];
   let choices = first;
 
-  /** `one` has the lines of a run. Of several runs each has one color; an `alone` panel shows the first run only. */
+  /** A chart of the lines that `linesOf` returns for each run; several runs have one color each. `alone` shows only the first run. */
   const panel = (
     name: string,
     title: string,
     height: number,
     options: Omit<Parameters<typeof createLineChart>[0], "title" | "height">,
-    one: (run: RunSnapshot, smoothing: number) => readonly Line[],
+    linesOf: (run: RunSnapshot, smoothing: number) => readonly Line[],
     { marks = () => [], alone = false }: { marks?: (run: RunSnapshot) => readonly Mark[]; alone?: boolean } = {},
   ): Panel => {
     const chart = createLineChart({ title, height, ...options });
@@ -76,20 +76,18 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
       if (!run) return;
       const smoothing = SMOOTHING[choices.smoothing] ?? 1;
       const runs = alone ? [run] : [run, ...others];
-      // A run that does not say where its steps are on the axis is left out.
-      const placed = runs.flatMap((each, index) => {
-        const place = positions(each, axisOf(choices));
-        return place ? [{ each, index, place }] : [];
+      drawn = runs.flatMap((each, index) => {
+        const position = positions(each, axisOf(choices));
+        // Without the data for this axis, the run has no curve.
+        if (!position) return [];
+        const lines = linesOf(each, smoothing).map((line) => ({ ...line, points: movedTo(line.points, position) }));
+        return runs.length === 1 ? lines : comparedLines(each.name, index, lines);
       });
-      drawn = placed.flatMap(({ each, index, place }) => {
-        const lines = one(each, smoothing).map((line) => ({ ...line, points: movedTo(line.points, place) }));
-        return runs.length === 1 ? lines : beside(each.name, index, lines);
-      });
-      const place = positions(run, axisOf(choices));
+      const position = positions(run, axisOf(choices));
       node.hidden = drawn.every(({ points }) => points.x.length === 0);
       if (node.hidden) return;
-      const placedMarks = place ? marks(run).map((mark) => ({ ...mark, x: place(mark.x) })) : [];
-      chart.show(drawn, scalesOf(choices), placedMarks);
+      const shownMarks = position ? marks(run).map((mark) => ({ ...mark, x: position(mark.x) })) : [];
+      chart.show(drawn, scalesOf(choices), shownMarks);
       data.update();
     };
     return { node, chart, data, draw };
@@ -102,11 +100,11 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
       300,
       { formatAxis: formatShort, rightAxis: { name: t("perplexity"), format: perplexity } },
       lossLines,
-      { marks: troubles },
+      { marks: warningMarks },
     ),
     panel(
       "accuracy",
-      t("Accuracy on the task"),
+      t("Accuracy"),
       180,
       { formatAxis: (share) => `${formatShort(share * 100)} %` },
       ({ evals }) => [
@@ -141,7 +139,7 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
           smoothing,
         ),
     ),
-    panel("updates", t("Update by weights, of each layer"), 220, { formatAxis: formatShort }, updateLines, {
+    panel("updates", t("Update-to-weight ratio per layer"), 220, { formatAxis: formatShort }, updateLines, {
       alone: true,
     }),
     panel("speed", t("Tokens per second"), 180, { formatAxis: formatCount }, ({ reports }, smoothing) =>
@@ -162,7 +160,7 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
     choose(choices);
     draw();
   };
-  const xAxis = dropdown(t("Over"), (chosen) => change({ xAxis: chosen }));
+  const xAxis = dropdown(t("X axis"), (chosen) => change({ xAxis: chosen }));
   xAxis.update(
     [
       { value: "step", label: t("over steps") },
@@ -183,7 +181,7 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
   const logarithmic = checkbox(t("Logarithmic"), choices.logarithmic, (checked) => change({ logarithmic: checked }));
   const bar = el(
     "div",
-    { class: "curve-choices", attrs: { role: "group", "aria-label": t("How curves are drawn") } },
+    { class: "curve-choices", attrs: { role: "group", "aria-label": t("Curve options") } },
     xAxis.node,
     smoothing.node,
     logarithmic,
@@ -192,9 +190,9 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
 
   return {
     node,
-    show(next, beside_) {
+    show(next, nextOthers) {
       run = next;
-      others = beside_;
+      others = nextOthers;
       draw();
     },
   };
@@ -216,8 +214,8 @@ function scalesOf(choices: CurveChoices): Scales {
 
 const formatMany = (n: number): string => (n < 1e6 ? formatCount(n) : `${Number((n / 1e6).toPrecision(4))} M`);
 
-/** Of a run among others: its own color and dashes, and no line for each step behind the smoothed ones. */
-const beside = (name: string, index: number, lines: readonly Line[]): Line[] =>
+/** The lines of one run among several: in the run's color and dash pattern, without the unsmoothed values. */
+const comparedLines = (name: string, index: number, lines: readonly Line[]): Line[] =>
   lines
     .filter(({ style }) => style !== "faint")
     .map((line) => ({ ...line, name: `${name}: ${line.name}`, color: index, dash: index }));
@@ -240,7 +238,7 @@ function lossLines({ reports, evals }: RunSnapshot, smoothing: number): Line[] {
   ];
 }
 
-/** A line a layer: how much of its weights a step changed. */
+/** One line per layer. */
 function updateLines({ updates }: RunSnapshot): Line[] {
   const names = updates.at(-1)?.layers.map(({ name }) => name) ?? [];
   return names.map((name, i) => ({
@@ -252,11 +250,11 @@ function updateLines({ updates }: RunSnapshot): Line[] {
   }));
 }
 
-/** Where a loss was not a number, or left its course. */
-const troubles = ({ warnings }: RunSnapshot): Mark[] =>
+/** Steps with a warning, such as a diverging loss. */
+const warningMarks = ({ warnings }: RunSnapshot): Mark[] =>
   warnings.map(({ step, message }) => ({ x: step, label: message }));
 
-/** A noisy value as it is, and smoothed in front of it; or as it is alone. */
+/** A noisy curve with its smoothed version in front; without smoothing, only the curve itself. */
 function withTrend(
   [raw, trend]: readonly [string, string],
   points: Points,
@@ -272,13 +270,13 @@ function withTrend(
   ];
 }
 
-/** Every point of the lines, a row for each position that has any. */
-function linesTable(title: string, position: string, lines: readonly Line[]) {
+/** The points of all lines, with one row per x position, the last first. */
+function linesTable(title: string, xName: string, lines: readonly Line[]) {
   const byLine = lines.map(({ points }) => new Map(points.x.map((x, i) => [x, points.y[i] as number])));
   const steps = [...new Set(lines.flatMap(({ points }) => points.x))].sort((a, b) => b - a);
   return {
     title,
-    columns: [position, ...lines.map(({ name }) => name)],
+    columns: [xName, ...lines.map(({ name }) => name)],
     rows: steps.length,
     row: (i: number) => [steps[i] as number, ...byLine.map((values) => values.get(steps[i] as number) ?? "")],
   };

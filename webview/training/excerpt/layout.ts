@@ -1,16 +1,16 @@
-/** A text cut into the pieces that are painted: pure, so that it can be tested. */
+/** Splits a text into colored pieces, without drawing. */
 
 import type { Surprisal } from "../../../src/protocol/traceApi";
 
 export interface Piece {
   readonly text: string;
-  /** What its tokens cost together, in bits; null of text that no token stands for, or that had nothing before it. */
+  /** Surprisal of its tokens in total, in bits; null for text outside any token and for the first token. */
   readonly bits: number | null;
-  /** Its tokens: more than one where they share a character. */
+  /** Token indices: several if they share a character. */
   readonly tokens: readonly number[];
 }
 
-/** Every character of the text once, in order. */
+/** The pieces of a text, which cover every character once, in order. */
 export function paintedPieces(text: string, { tokens, surprisal }: Surprisal): Piece[] {
   const pieces: Piece[] = [];
   let at = 0;
@@ -20,7 +20,7 @@ export function paintedPieces(text: string, { tokens, surprisal }: Surprisal): P
     const bits = surprisal[i] as number;
     const last = pieces.at(-1);
     if (last && span.start < at) {
-      // It shares a character with the token before it.
+      // Shares a character with the token before it.
       pieces[pieces.length - 1] = {
         text: last.text + text.slice(at, Math.max(at, span.end)),
         bits: last.bits === null || Number.isNaN(bits) ? last.bits : last.bits + bits,
@@ -36,7 +36,7 @@ export function paintedPieces(text: string, { tokens, surprisal }: Surprisal): P
   return pieces;
 }
 
-/** The mean over the tokens that had something before them, in bits; null where there are none. */
+/** Mean surprisal in bits of the tokens that have one; null if there are none. */
 export function meanBits({ surprisal }: Surprisal): number | null {
   const known = surprisal.filter((bits) => !Number.isNaN(bits));
   return known.length > 0 ? known.reduce((sum, bits) => sum + bits, 0) / known.length : null;

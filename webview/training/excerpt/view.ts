@@ -1,4 +1,4 @@
-/** The text that is trained on, each token painted by what it costs the model, by any checkpoint. */
+/** A page of the training text, each token colored by its surprisal under a checkpoint. */
 
 import type { CheckpointInfo } from "../../../src/protocol/engineApi";
 import type { PaintedText, RunSnapshot } from "../../../src/protocol/webviewApi";
@@ -13,26 +13,26 @@ import { createSection } from "../../parts/section";
 import { tokenLabel, visibleText } from "../../trace/tokens/layout";
 import { meanBits, type Piece, paintedPieces } from "./layout";
 
-export interface PaintedView {
+export interface ExcerptView {
   readonly node: HTMLElement;
   readonly show: (run: RunSnapshot, checkpoints: readonly CheckpointInfo[]) => void;
 }
 
-/** Bits that have the strongest color: one chance in 256. */
+/** Surprisal of the strongest color, in bits: probability 1/256. */
 const MOST_BITS = 8;
 const NEWEST = "newest";
 
-export function createPaintedView(
+export function createExcerptView(
   save: Save,
   open: boolean,
   toggled: (open: boolean) => void,
   paint: (step: number | null, page: number) => Promise<PaintedText>,
-): PaintedView {
+): ExcerptView {
   let painted: PaintedText | null = null;
   let pieces: readonly Piece[] = [];
   let [dir, newest, step, page] = ["", -1, null as number | null, 0];
-  /** What was asked for last: an older answer that comes later is not shown. */
-  let asked = 0;
+  /** The number of the last request: answers to older ones are dropped. */
+  let lastRequest = 0;
   let cursor = 0;
 
   const section = createSection(t("Loss on the training text"), open, (now) => {
@@ -48,14 +48,14 @@ export function createPaintedView(
     void load();
   };
   const back = button(t("Previous page"), () => turn(-1));
-  const forth = button(t("Next page"), () => turn(1));
-  const where = el("span", { class: "muted", attrs: { role: "status" } });
+  const next = button(t("Next page"), () => turn(1));
+  const location = el("span", { class: "muted", attrs: { role: "status" } });
   const text = el("p", {
     class: "painted",
     attrs: {
       tabindex: 0,
       role: "application",
-      "aria-roledescription": "painted text",
+      "aria-roledescription": "colored text",
       "aria-label": t("Loss of each token"),
     },
   });
@@ -70,7 +70,7 @@ export function createPaintedView(
     save,
   );
   section.body.append(
-    el("div", { class: "panel-head" }, steps.node, back, forth, where, busy),
+    el("div", { class: "panel-head" }, steps.node, back, next, location, busy),
     problem,
     text,
     readout,
@@ -80,16 +80,16 @@ export function createPaintedView(
 
   async function load(): Promise<void> {
     if (!section.isOpen() || dir === "") return;
-    const request = ++asked;
+    const request = ++lastRequest;
     busy.hidden = false;
     problem.textContent = "";
     try {
       const answer = await paint(step, page);
-      if (request !== asked) return;
+      if (request !== lastRequest) return;
       painted = answer;
       page = answer.page;
     } catch (error) {
-      if (request !== asked) return;
+      if (request !== lastRequest) return;
       painted = null;
       problem.textContent = error instanceof Error ? error.message : String(error);
     }
@@ -99,16 +99,16 @@ export function createPaintedView(
   }
 
   const draw = () => {
-    for (const part of [text, readout, data.node, back, forth, where]) part.hidden = painted === null;
+    for (const part of [text, readout, data.node, back, next, location]) part.hidden = painted === null;
     if (!painted) return;
     pieces = paintedPieces(painted.text, painted.surprisal);
     back.disabled = painted.page === 0;
-    forth.disabled = painted.page >= painted.pages - 1;
+    next.disabled = painted.page >= painted.pages - 1;
     const mean = meanBits(painted.surprisal);
-    where.textContent = [
+    location.textContent = [
       t("{0}, page {1} of {2}", painted.source, formatCount(painted.page + 1), formatCount(painted.pages)),
       t("step {0}", formatCount(painted.step)),
-      mean === null ? "" : t("{0} bits a token (loss {1})", mean.toFixed(3), (mean * Math.LN2).toFixed(3)),
+      mean === null ? "" : t("{0} bits per token (loss {1})", mean.toFixed(3), (mean * Math.LN2).toFixed(3)),
     ]
       .filter(Boolean)
       .join(" · ");
@@ -141,7 +141,10 @@ export function createPaintedView(
     readout.textContent =
       painted && piece
         ? describe(painted, piece)
-        : t("Stronger colors cost more, up to {0} bits. Point at a token, or use the arrow keys.", MOST_BITS);
+        : t(
+            "Stronger colors mean higher surprisal, up to {0} bits. Point at a token, or use the arrow keys.",
+            MOST_BITS,
+          );
   };
   text.addEventListener("pointermove", ({ target }) => {
     const index = target instanceof HTMLElement ? target.dataset.piece : undefined;
@@ -180,22 +183,22 @@ export function createPaintedView(
           ],
           step === null ? NEWEST : String(step),
         );
-        // A checkpoint that was chosen stays what it is.
+        // A chosen checkpoint does not change.
         if (step === null) void load();
       }
     },
   };
 }
 
-/** What is known of a piece's tokens, and what was expected instead. */
+/** Surprisal, probability and rank of a piece's tokens, and the most likely alternatives. */
 function describe({ surprisal }: PaintedText, { tokens, bits }: Piece): string {
   const [index] = tokens;
-  if (index === undefined) return t("no token stands for this");
+  if (index === undefined) return t("not part of a token");
   const names = tokens
     .flatMap((i) => surprisal.tokens[i] ?? [])
     .map((token) => `“${tokenLabel(token)}”`)
     .join(" ");
-  if (bits === null) return t("{0}: nothing is before it to expect it by", names);
+  if (bits === null) return t("{0}: the first token has no surprisal", names);
   const { count, ids, probabilities } = surprisal.alternatives;
   const expected = Array.from({ length: count }, (_, i) => {
     const id = ids[index * count + i] as number;
@@ -219,9 +222,9 @@ function tokenTable({ surprisal }: PaintedText) {
     rows: tokens.length,
     row: (i: number) => {
       const bits = surprisal.surprisal[i] as number;
-      const cost = Number.isNaN(bits) ? ["", ""] : [bits, bits * Math.LN2];
+      const losses = Number.isNaN(bits) ? ["", ""] : [bits, bits * Math.LN2];
       const { token, id, start } = tokens[i] as (typeof tokens)[number];
-      return [token, id, start, ...cost, rank[i] as number, entropy[i] as number];
+      return [token, id, start, ...losses, rank[i] as number, entropy[i] as number];
     },
   };
 }

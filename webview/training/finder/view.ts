@@ -1,4 +1,4 @@
-/** A search for a learning rate: the loss over a rate that grows from step to step, and what is suggested. */
+/** A learning rate search: the loss by a rate that grows at every step, and the suggested rate. */
 
 import type { FinderState } from "../../../src/protocol/webviewApi";
 import { el } from "../../base/dom";
@@ -14,7 +14,7 @@ export interface FinderView {
 }
 
 export function createFinderView(save: Save, stop: () => void): FinderView {
-  const title = t("Loss over the learning rate");
+  const title = t("Loss by learning rate");
   const chart = createLineChart({ title, height: 220, formatAxis: formatShort });
   let finder: FinderState | null = null;
   const data = createDataBar(
@@ -34,13 +34,13 @@ export function createFinderView(save: Save, stop: () => void): FinderView {
     },
     save,
   );
-  const said = el("p", { attrs: { role: "status" } });
-  const stopButton = button(t("Stop the search"), stop);
+  const status = el("p", { attrs: { role: "status" } });
+  const stopButton = button(t("Stop search"), stop);
   const node = el(
     "section",
     { class: "panel", attrs: { "aria-label": title } },
     el("div", { class: "panel-head" }, el("h2", { class: "panel-title" }, title), stopButton),
-    said,
+    status,
     chart.node,
     data.node,
   );
@@ -52,11 +52,11 @@ export function createFinderView(save: Save, stop: () => void): FinderView {
       finder = next;
       const { name, points, suggestion } = next;
       stopButton.hidden = suggestion !== null;
-      said.textContent =
+      status.textContent =
         suggestion === null
-          ? t("Trying learning rates on “{0}”; nothing of it is kept.", name)
-          : t("The loss of “{0}” falls fastest at {1}.", name, formatShort(suggestion));
-      // Rates grow by a factor from step to step, so they are drawn by their logarithms.
+          ? t("Testing learning rates for “{0}”. The trained weights are discarded.", name)
+          : t("The loss of “{0}” falls fastest at a learning rate of {1}.", name, formatShort(suggestion));
+      // Rates grow exponentially, so the x axis is logarithmic.
       const line = {
         name: t("loss"),
         points: { x: points.map(({ lr }) => Math.log10(lr)), y: points.map(({ loss }) => loss) },

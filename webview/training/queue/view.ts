@@ -1,4 +1,4 @@
-/** The runs that wait for their turn, and what can be done with each. */
+/** The queue of runs, with buttons to start, move and remove each. */
 
 import type { QueueChange, RunQueueState } from "../../../src/protocol/webviewApi";
 import { el, fill } from "../../base/dom";
@@ -10,10 +10,10 @@ export interface QueueView {
   readonly show: (queue: RunQueueState) => void;
 }
 
-export function createQueueView(change: (id: number, change: QueueChange) => void, goOn: () => void): QueueView {
+export function createQueueView(change: (id: number, change: QueueChange) => void, resume: () => void): QueueView {
   const list = el("ol", { class: "queue" });
-  const why = el("p", { attrs: { role: "status" } });
-  const held = el("div", { class: "queue-held" }, why, button(t("Go on with the queue"), goOn, "primary"));
+  const reason = el("p", { attrs: { role: "status" } });
+  const held = el("div", { class: "queue-held" }, reason, button(t("Resume queue"), resume, "primary"));
   const node = el(
     "section",
     { class: "panel", attrs: { "aria-label": t("Queue") } },
@@ -39,7 +39,7 @@ export function createQueueView(change: (id: number, change: QueueChange) => voi
       if (queue === shown) return;
       shown = queue;
       held.hidden = queue.held === null;
-      why.textContent = queue.held ?? "";
+      reason.textContent = queue.held ?? "";
       fill(
         list,
         ...queue.waiting.map(({ id, name, preset, about }, i) =>

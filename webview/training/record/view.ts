@@ -1,4 +1,4 @@
-/** What a run wrote down of itself: settings, seed, data, versions, device and dates, and every report. */
+/** The record of a run: settings, seed, data, versions, device and dates, and its reports. */
 
 import type { RunSnapshot } from "../../../src/protocol/webviewApi";
 import { el } from "../../base/dom";
@@ -17,7 +17,7 @@ export function createRecordView(save: Save, open: boolean, toggled: (open: bool
     toggled(now);
     draw();
   });
-  const missing = el("p", { class: "muted" }, t("The record is written with the first checkpoint."));
+  const missing = el("p", { class: "muted" }, t("The record is saved with the first checkpoint."));
   const bars = [
     createDataBar(
       {

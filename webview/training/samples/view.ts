@@ -1,4 +1,4 @@
-/** Texts that the model wrote while it learned, the newest first. */
+/** Texts that the model generated during training, the newest first. */
 
 import type { RunSnapshot } from "../../../src/protocol/webviewApi";
 import { el, fill } from "../../base/dom";
@@ -29,7 +29,7 @@ export function createSamplesView(): SamplesView {
       const newest = [...samples].reverse();
       fill(
         list,
-        ...(newest.length === 0 ? [el("p", { class: "muted" }, t("The model writes here as it learns."))] : []),
+        ...(newest.length === 0 ? [el("p", { class: "muted" }, t("No samples yet."))] : []),
         ...newest.map(({ step, text }) =>
           el(
             "article",

@@ -1,4 +1,4 @@
-/** Where a task's answers are right and wrong: pure, so that it can be tested. */
+/** Accuracy by digit and by carries, and the confusion of digits, without drawing. */
 
 import type { EvalReport } from "../../../src/protocol/engineApi";
 import { t } from "../../base/strings";
@@ -6,20 +6,20 @@ import type { TableData } from "../../charts/csv";
 
 type Task = NonNullable<EvalReport["task"]>;
 
-/** How often each digit was answered where another was expected, by the answer's digit: a row for each pair. */
+/** Counts of each (expected, answered) pair of digits, for each digit position of the answer. */
 export function confusionTable({ confusion }: Task): TableData {
-  const cells = confusion.flatMap((rows, place) =>
-    rows.flatMap((row, expected) => row.map((count, answered) => [place + 1, expected, answered, count])),
+  const cells = confusion.flatMap((rows, position) =>
+    rows.flatMap((row, expected) => row.map((count, answered) => [position + 1, expected, answered, count])),
   );
   return {
     title: t("Expected and answered digits"),
-    columns: [t("digit"), t("expected"), t("answered"), t("times")],
+    columns: [t("digit"), t("expected"), t("answered"), t("count")],
     rows: cells.length,
     row: (i) => cells[i] as number[],
   };
 }
 
-/** Of one digit of the answer: each row's shares, [10, 10], so that rare digits are seen as well. */
+/** Counts of one digit position as shares of their row, [10, 10], so that rare digits are visible too. */
 export function confusionShares(counts: readonly (readonly number[])[]): Float32Array {
   return Float32Array.from(
     counts.flatMap((row) => {
@@ -29,7 +29,7 @@ export function confusionShares(counts: readonly (readonly number[])[]): Float32
   );
 }
 
-/** A bar of a list: what it is about, the share that is right, and of how many. */
+/** A bar of a list: its label, the share of correct answers, and a note such as "5 of 9". */
 export interface Share {
   readonly label: string;
   readonly share: number;
@@ -37,7 +37,7 @@ export interface Share {
 }
 
 export const digitShares = ({ byDigit }: Task): Share[] =>
-  byDigit.map((share, place) => ({ label: t("digit {0}", place + 1), share, note: "" }));
+  byDigit.map((share, position) => ({ label: t("digit {0}", position + 1), share, note: "" }));
 
 export const carryShares = ({ byCarry }: Task): Share[] =>
   byCarry.map(({ carries, right, of }) => ({

@@ -1,4 +1,4 @@
-/** A task's answers at the last evaluation: right by digit and by carries, and which digit was taken for which. */
+/** Accuracy on a task at the last evaluation: by digit and by carries, and the confusion matrix of digits. */
 
 import type { RunSnapshot } from "../../../src/protocol/webviewApi";
 import { el, fill } from "../../base/dom";
@@ -18,13 +18,13 @@ const DIGITS = Array.from({ length: 10 }, (_, digit) => String(digit));
 
 export function createTaskView(save: Save): TaskView {
   let report: RunSnapshot["evals"][number] | null = null;
-  let place = 0;
+  let position = 0;
   const heading = el("h2", { class: "panel-title" });
-  const digits = el("ul", { class: "shares", attrs: { "aria-label": t("Right by digit of the answer") } });
-  const carries = el("ul", { class: "shares", attrs: { "aria-label": t("Right by number of carries") } });
+  const digits = el("ul", { class: "shares", attrs: { "aria-label": t("Accuracy by digit of the answer") } });
+  const carries = el("ul", { class: "shares", attrs: { "aria-label": t("Accuracy by number of carries") } });
   const heatmap = createHeatmap(() => undefined);
   const choose = dropdown(t("Digit of the answer"), (value) => {
-    place = Number(value);
+    position = Number(value);
     draw();
   });
   const data = createDataBar(
@@ -36,20 +36,20 @@ export function createTaskView(save: Save): TaskView {
     },
     save,
   );
-  const carryPart = el("div", {}, el("h3", {}, t("Right by number of carries")), carries);
+  const carryPart = el("div", {}, el("h3", {}, t("Accuracy by number of carries")), carries);
   const node = el(
     "section",
-    { class: "panel task", attrs: { "aria-label": t("Answers to the task") } },
+    { class: "panel task", attrs: { "aria-label": t("Task results") } },
     heading,
     el(
       "div",
       { class: "task-parts" },
-      el("div", {}, el("h3", {}, t("Right by digit of the answer")), digits),
+      el("div", {}, el("h3", {}, t("Accuracy by digit of the answer")), digits),
       carryPart,
       el(
         "div",
         { class: "confusion" },
-        el("div", { class: "panel-head" }, el("h3", {}, t("Which digit was taken for which")), choose.node),
+        el("div", { class: "panel-head" }, el("h3", {}, t("Confusion of digits")), choose.node),
         heatmap.node,
         data.node,
       ),
@@ -59,22 +59,22 @@ export function createTaskView(save: Save): TaskView {
   const draw = () => {
     const task = report?.task;
     if (!report || !task) return;
-    heading.textContent = t("Answers to the task at step {0}", formatCount(report.step));
+    heading.textContent = t("Task results at step {0}", formatCount(report.step));
     fill(digits, ...digitShares(task).map(bar));
     fill(carries, ...carryShares(task).map(bar));
     carryPart.hidden = task.byCarry.length === 0;
-    place = Math.min(place, task.confusion.length - 1);
+    position = Math.min(position, task.confusion.length - 1);
     choose.update(
       task.confusion.map((_, i) => ({ value: String(i), label: t("digit {0}", i + 1) })),
-      String(place),
+      String(position),
     );
-    const counts = task.confusion[place];
+    const counts = task.confusion[position];
     if (!counts) return;
     const shares = confusionShares(counts);
     heatmap.show({
       title: t(
         "Expected digit (rows) and answered digit (columns), digit {0} of the answer, share of each row",
-        place + 1,
+        position + 1,
       ),
       rows: 10,
       cols: 10,
@@ -109,7 +109,7 @@ export function createTaskView(save: Save): TaskView {
   };
 }
 
-/** The share as a length and as a number. */
+/** The share as a bar and a number. */
 function bar({ label, share, note }: Share): HTMLElement {
   const fillPart = el("span", { class: "share-fill" });
   fillPart.style.width = `${100 * share}%`;
