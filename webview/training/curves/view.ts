@@ -102,21 +102,15 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
       lossLines,
       { marks: warningMarks },
     ),
-    panel(
-      "accuracy",
-      t("Accuracy"),
-      180,
-      { formatAxis: (share) => `${formatShort(share * 100)} %` },
-      ({ evals }) => [
-        {
-          name: t("validation"),
-          points: pointsOf(evals, ({ accuracy }) => accuracy),
-          color: 1,
-          style: "dots",
-          format: (share) => `${(share * 100).toFixed(2)} %`,
-        },
-      ],
-    ),
+    panel("accuracy", t("Accuracy"), 180, { formatAxis: (share) => `${formatShort(share * 100)} %` }, ({ evals }) => [
+      {
+        name: t("validation"),
+        points: pointsOf(evals, ({ accuracy }) => accuracy),
+        color: 1,
+        style: "dots",
+        format: (share) => `${(share * 100).toFixed(2)} %`,
+      },
+    ]),
     panel("learning-rate", t("Learning rate"), 180, { formatAxis: formatShort }, ({ reports }) => [
       {
         name: t("learning rate"),
