@@ -111,11 +111,8 @@ test.skipIf(!hasTorch)(
 test.each([
   [["--format", "gguf", "--out", "x"], '--format takes hf or onnx or torch, got "gguf".'],
   [["--format", "onnx", "--out", "x", "--precision", "int2"], '--precision takes float32 or int8 or int4, got "int2".'],
-  [["--format", "torch", "--out", "x"], /has no run to go on with; say which text to train all parameters/],
-  [
-    ["--format", "hf", "--out", "x", "--data", "y"],
-    "Only PyTorch projects have data; leave it out, or export as torch.",
-  ],
+  [["--format", "torch", "--out", "x"], /has no training run to resume. Choose a text to train all parameters/],
+  [["--format", "hf", "--out", "x", "--data", "y"], "Only PyTorch projects include data. Omit it, or export as torch."],
   [["--out", "x"], /^--format is missing; usage: decoder-lab export/],
   [["--format", "hf", "--out", root], /is there already and not empty; choose another folder\.$/],
 ])(

@@ -1,11 +1,11 @@
 /**
- * Writes a model for others: as a folder that PyTorch's tools load, as ONNX, or as a project that trains it further.
+ * Exports a model: as a Hugging Face folder, as ONNX, or as a PyTorch project that continues its training.
  *
  *     hf      DIR/config.json  generation_config.json  tokenizer.json …  model.safetensors
  *     onnx    DIR/config.json  generation_config.json  tokenizer.json …  onnx/model.onnx  onnx/model.onnx_data
  *     torch   DIR/config.json  generation_config.json  tokenizer.json …  model.safetensors  train.py  …
  *
- * The folder is made under a temporary name and renamed: a failure or a cancel leaves nothing.
+ * The folder is written under a temporary name and renamed, so a failed or canceled export leaves nothing behind.
  */
 
 import { copyFile, rm, stat } from "node:fs/promises";
@@ -30,11 +30,11 @@ import { asFloats, bytesOf, type Outgoing } from "./values";
 
 export interface ExportOptions {
   readonly format: "hf" | "onnx" | "torch";
-  /** The folder to make; it must not be there, or be empty. */
+  /** The folder to create; it must not exist or must be empty. */
   readonly out: string;
-  /** Of ONNX's matrices; as the model has them by default. The other formats are float32 always. */
+  /** Precision of the matrices in ONNX; the model's own by default. Other formats are always float32. */
   readonly precision?: OnnxPrecision | undefined;
-  /** Of a PyTorch project: what it fine-tunes the model on, instead of going on with the model's run. */
+  /** Text for a PyTorch project to fine-tune the model on, instead of resuming the model's training run. */
   readonly data?: TextSource | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: ExportProgress) => void) | undefined;
@@ -48,11 +48,11 @@ export async function exportModel(dir: string, options: ExportOptions): Promise<
   if (format !== "onnx" && precision !== undefined && precision !== "float32") {
     throw new EngineError(
       "config",
-      "Only ONNX can be exported in int8 or int4; leave the precision out, or export as onnx.",
+      "Only ONNX can be exported in int8 or int4. Omit the precision, or export as onnx.",
     );
   }
   if (format !== "torch" && options.data) {
-    throw new EngineError("config", "Only PyTorch projects have data; leave it out, or export as torch.");
+    throw new EngineError("config", "Only PyTorch projects include data. Omit it, or export as torch.");
   }
   try {
     signal?.throwIfAborted();
@@ -85,11 +85,11 @@ export async function exportModel(dir: string, options: ExportOptions): Promise<
 
 interface Job {
   readonly dir: string;
-  /** Where the folder is made, and where it will be. */
+  /** The temporary and the final path of the folder. */
   readonly work: string;
   readonly out: string;
   readonly model: Model;
-  /** Of a model that was trained here: the family it is written as. */
+  /** The family that a model trained in Decoder Lab is written as. */
   readonly known: KnownFamily | null;
   readonly options: ExportOptions;
 }
@@ -129,7 +129,7 @@ function ownTensors({ family, cfg, weights }: Model): Outgoing[] {
   });
 }
 
-/** The names that transformers.js has for files of each precision, and what it asks for to find them. */
+/** The file name and dtype of each precision in transformers.js. */
 const ONNX_FILES = {
   float32: { file: "model.onnx", dtype: "fp32" },
   int8: { file: "model_quantized.onnx", dtype: "q8" },
@@ -141,7 +141,7 @@ async function writeOnnxFolder({ work, out, model, known, options }: Job, precis
   if (!cfg.causal) {
     throw new EngineError(
       "config",
-      `${model.info.name} has no causal mask, and ONNX models keep what they have read; export it as hf, or train it with model.causal=true.`,
+      `${model.info.name} has no causal mask, which the cache of ONNX models needs. Export it as hf, or train it with model.causal=true.`,
     );
   }
   const { file, dtype } = ONNX_FILES[precision];
@@ -150,7 +150,7 @@ async function writeOnnxFolder({ work, out, model, known, options }: Job, precis
   const plan = planOnnx(model, join(folder, file), {
     precision,
     names: exportNames(family, cfg),
-    // OPT counts its positions from the mask, and its exports have no other way.
+    // OPT derives positions from the mask, so its exports have no input for them.
     positionIds: (known?.family ?? family).modelType !== "opt",
   });
   await requireSpace(dirname(out), plan.bytes);
@@ -158,7 +158,7 @@ async function writeOnnxFolder({ work, out, model, known, options }: Job, precis
   return { "transformers.js_config": { dtype, ...(hasData && { use_external_data_format: { [file]: 1 } }) } };
 }
 
-/** Tells how far an export is, lets others have the event loop, and throws once it is canceled. */
+/** Returns a function that reports progress, yields to the event loop, and throws once the export is canceled. */
 function reporter({ signal, onProgress }: ExportOptions, totalBytes: number) {
   const pause = cooperate(signal);
   return (bytes: number): Promise<void> | undefined => {
@@ -170,13 +170,13 @@ function reporter({ signal, onProgress }: ExportOptions, totalBytes: number) {
 const precisionOf = ({ info }: Model): OnnxPrecision =>
   info.precision === "8-bit" ? "int8" : info.precision === "4-bit" ? "int4" : "float32";
 
-/** config.json with what this format adds, and generation_config.json. */
+/** Writes config.json with the format's additions, and generation_config.json. */
 async function writeConfig({ dir, work, model, known }: Job, extra: Json): Promise<void> {
-  // It was opened before: it is an object.
+  // The model was opened, so the file is an object.
   const { quantization_config: _, dtype: __, ...own } = (await readJson(join(dir, "config.json"))) as Json;
   const { bosId, eosId, padId } = model.tokenizer;
   const tokens = { bos_token_id: bosId, eos_token_id: eosId, pad_token_id: padId };
-  // All three, where there are none too: the family has tokens of its own tokenizer where its config.json says nothing.
+  // All three are written, even if null: without them, the family would use its own tokenizer's defaults.
   const config = known ? { ...known.config, ...tokens } : own;
   await writeJson(join(work, "config.json"), { ...config, torch_dtype: "float32", ...extra });
   const generation = join(dir, "generation_config.json");
@@ -184,7 +184,7 @@ async function writeConfig({ dir, work, model, known }: Job, extra: Json): Promi
   else await writeJson(join(work, "generation_config.json"), pick({ ...tokens, ...own }, Object.keys(tokens)));
 }
 
-/** Those of the fields that say something. */
+/** The fields that are not null. */
 const pick = (from: Json, names: readonly string[]): Json =>
   Object.fromEntries(names.filter((name) => (from[name] ?? null) !== null).map((name) => [name, from[name]]));
 
@@ -198,7 +198,7 @@ const TOKENIZER_FILES = [
   "merges.txt",
 ];
 
-/** A tokenizer's files as they are; where tokenizer.json is none of them, what it would be too. */
+/** Copies a tokenizer's files; if tokenizer.json is missing, writes the equivalent one. */
 async function copyTokenizer({ dir, work, model }: Job): Promise<void> {
   for (const name of TOKENIZER_FILES) {
     if (await isFile(join(dir, name))) await copyFile(join(dir, name), join(work, name));

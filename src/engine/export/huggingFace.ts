@@ -1,14 +1,14 @@
-/** Writes a model's weights as safetensors in float32: one file, or shards with an index that says what is where. */
+/** Writes a model's weights as safetensors in float32: one file, or shards with an index. */
 
 import { join } from "node:path";
 import { writeFileWhole } from "../weights";
 import { writeSafetensorsInParts } from "../weights/safetensors";
 import { bytesOf, type Outgoing } from "./values";
 
-/** What the hub's own tools make of larger models: files that can be uploaded, and fetched side by side. */
+/** The shard size of Hugging Face's own tools. */
 const MOST_SHARD_BYTES = 5e9;
 
-/** `onBytes` is told of each piece written; it may throw to stop. */
+/** Writes the weights. `onBytes` receives the size of each piece written; it may throw to stop. */
 export async function writeWeights(
   dir: string,
   tensors: readonly Outgoing[],
@@ -26,10 +26,10 @@ export async function writeWeights(
       new Map(shard.map((tensor) => [tensor.name, tensor])),
       async (write) => {
         for (const tensor of shard) {
-          let at = 0;
+          let offset = 0;
           for await (const piece of tensor.pieces()) {
-            await write(tensor.name, at, piece);
-            at += piece.length;
+            await write(tensor.name, offset, piece);
+            offset += piece.length;
             await onBytes(piece.length);
           }
         }
@@ -45,7 +45,7 @@ export async function writeWeights(
   await writeFileWhole(join(dir, "model.safetensors.index.json"), `${JSON.stringify(index, null, 2)}\n`);
 }
 
-/** Tensors in their order, as many in a file as fit; one that is larger has a file of its own. */
+/** Splits tensors in order, as many per shard as fit; a larger tensor gets a shard of its own. */
 function shardsOf(tensors: readonly Outgoing[], mostBytes: number): readonly (readonly Outgoing[])[] {
   const shards: Outgoing[][] = [[]];
   let bytes = 0;

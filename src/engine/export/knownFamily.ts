@@ -1,6 +1,6 @@
 /**
- * Models that were trained here, as a family that others know: GPT-2 or OPT where one computes the same. Biases that
- * the model has not are zeros there.
+ * Converts models trained in Decoder Lab to a family of transformers: GPT-2 or OPT, if one computes the same. Biases that
+ * the model lacks are zeros.
  */
 
 import { type Shape, sizeOf } from "../graph/shape";
@@ -18,7 +18,7 @@ export interface KnownFamily {
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** The family that computes what a model of ours does; null where there is none. */
+/** Returns the family that computes the same as a model trained in Decoder Lab; null if there is none. */
 export function knownFamilyOf(cfg: DecoderConfig): KnownFamily | null {
   const isPre = cfg.norm === "pre" && cfg.finalNorm;
   if (cfg.headBias || cfg.positions.kind !== "learned" || !cfg.causal) return null;
@@ -28,7 +28,7 @@ export function knownFamilyOf(cfg: DecoderConfig): KnownFamily | null {
       config: gpt2Config(cfg),
     };
   }
-  // OPT's norms have an epsilon of their own, which its config.json does not say.
+  // OPT's config.json has no epsilon; its norms always use 1e-5.
   const isPost = cfg.norm === "post" && !cfg.finalNorm;
   if (!(isPre || isPost) || cfg.normEps !== 1e-5) return null;
   return {
@@ -54,7 +54,7 @@ const headOf = ({ modelType, architecture }: Family, { vocabSize }: DecoderConfi
   vocab_size: vocabSize,
 });
 
-/** The tensors of a model of ours under another family's names, in its layout. */
+/** Returns a model's tensors with another family's names and layout. */
 export function inFamily(model: ModelWeights, { family, config }: KnownFamily): readonly Outgoing[] {
   const cfg = family.config(config, "config.json");
   const names = exportNames(family, cfg);
@@ -70,12 +70,13 @@ export function inFamily(model: ModelWeights, { family, config }: KnownFamily): 
       const thirds = ["q", "k", "v"].map((part) =>
         read(name.replace(".qkv.", `.${part}.`), [...shape.slice(0, -1), cfg.dModel]),
       );
-      return besides(await Promise.all(thirds), cfg.dModel);
+      return interleaved(await Promise.all(thirds), cfg.dModel);
     }
     const values = await read(name, shape);
-    if (name === "embed.positions.weight") return lastOf(values, sizeOf(shape));
-    const isTurned = cfg.weightLayout !== model.cfg.weightLayout && (role === "matrix" || role === "residualMatrix");
-    return isTurned && shape.length === 2 ? transposed(values, shape[1] as number) : values;
+    if (name === "embed.positions.weight") return paddedInFront(values, sizeOf(shape));
+    const isTransposed =
+      cfg.weightLayout !== model.cfg.weightLayout && (role === "matrix" || role === "residualMatrix");
+    return isTransposed && shape.length === 2 ? transposed(values, shape[1] as number) : values;
   };
   return paramSpecs(cfg).map((spec) => ({
     name: names.get(spec.name) as string,
@@ -87,8 +88,8 @@ export function inFamily(model: ModelWeights, { family, config }: KnownFamily): 
   }));
 }
 
-/** Matrices of the same width side by side, or vectors one after the other. */
-function besides(parts: readonly Float32Array[], width: number): Float32Array<ArrayBuffer> {
+/** Concatenates matrices of equal width along their columns, or vectors. */
+function interleaved(parts: readonly Float32Array[], width: number): Float32Array<ArrayBuffer> {
   const joint = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
   parts.forEach((part, i) => {
     for (let row = 0; row * width < part.length; row++) {
@@ -98,8 +99,8 @@ function besides(parts: readonly Float32Array[], width: number): Float32Array<Ar
   return joint;
 }
 
-/** Values at the end of as many as there have to be: rows before the first position are never read. */
-function lastOf(values: Float32Array, size: number): Float32Array<ArrayBuffer> {
+/** Pads values in front to `size`: rows before the first position are never read. */
+function paddedInFront(values: Float32Array, size: number): Float32Array<ArrayBuffer> {
   const padded = new Float32Array(size);
   padded.set(values, size - values.length);
   return padded;

@@ -1,6 +1,5 @@
 /**
- * What goes beside the weights of a model that no family of transformers computes: a PyTorch module that does, with
- * PyTorch and nothing else.
+ * The PyTorch module that is exported with models that match no family of transformers. It needs only PyTorch.
  */
 
 export const MODELING_FILE = "modeling_decoder_lab.py";
@@ -91,7 +90,7 @@ class Block(nn.Module):
 
 
 def sinusoids(length, width):
-    """Of position t, in columns 2i and 2i + 1: the sine and the cosine of t / 10000^(2i / width)."""
+"""Row t has the sine and the cosine of t / 10000^(2i / width) in columns 2i and 2i + 1."""
     even = torch.arange(width, dtype=torch.float64) // 2 * 2
     angles = torch.outer(torch.arange(length, dtype=torch.float64), 10000 ** (-even / width))
     return torch.where(torch.arange(width) % 2 == 0, angles.sin(), angles.cos())
@@ -113,7 +112,7 @@ class DecoderLab(nn.Module):
             self.head.bias = nn.Parameter(torch.zeros(c["vocabSize"]))
 
     def forward(self, ids):
-        """Logits [batch, position, vocabulary] of ids [batch, position]."""
+"""Returns logits [batch, position, vocabulary] for ids [batch, position]."""
         x = self.embed["tokens"](ids)
         if "positions" in self.embed:
             x = x + self.embed["positions"].weight[: ids.shape[1]]
@@ -134,7 +133,7 @@ def load(folder):
 
 
 def read_safetensors(path):
-    """The float32 tensors of a file: the header's length in 8 bytes, the header as JSON, the tensors' bytes."""
+"""Reads float32 tensors. A file has the header's length in 8 bytes, the header as JSON, and the tensors' bytes."""
     file = path.read_bytes()
     (length,) = struct.unpack("<Q", file[:8])
     header, data = json.loads(file[8 : 8 + length]), file[8 + length :]

@@ -1,5 +1,5 @@
 /**
- * A decoder as an ONNX graph for others to run, with the inputs and outputs that text generation has in this field:
+ * A decoder as a portable ONNX graph, with the conventional inputs and outputs of text generation:
  *
  *     input_ids, position_ids [B, T] i64; attention_mask [B, P + T] i64, 1 for tokens and 0 for padding on either side;
  *     past_key_values.{l}.key, .value [B, G, P, K]
@@ -7,8 +7,8 @@
  *
  * B batch   T new positions   P past positions   R = H / G   H nHeads   G nKvHeads   K dHead   V vocabSize
  *
- * Rows are in batch-first order here: to the decoder they are the N = B*T rows of one long sequence, and only attention,
- * which is given to it, knows where each sequence begins.
+ * Rows are in batch-first order: the decoder sees the N = B*T rows of one long sequence, and only the attention defined
+ * here separates the sequences.
  */
 
 import { concat, input, type Node, reshapeTo, rows } from "../graph/node";
@@ -27,18 +27,18 @@ export interface AngleTables {
 }
 
 export interface ExportedInterface {
-  /** Whether the caller says where its tokens stand; else that is counted from the mask, as OPT does. */
+  /** Adds the input position_ids; without it, positions are counted from the mask, as in OPT. */
   readonly positionIds: boolean;
 }
 
-/** The whole graph. Its operators are ONNX's own and a few of onnxruntime's that the runtime would fuse into anyway. */
+/** Returns the whole graph, with standard ONNX operators and a few of onnxruntime's fused ones. */
 export function exportGraph(
   cfg: DecoderConfig,
   param: ParamNodes,
   angles: AngleTables | null,
   { positionIds }: ExportedInterface,
 ): OnnxGraph {
-  // Attention is lowered to plain products: onnxruntime fuses them on the CPU, and a GPU has no fused ones.
+  // Lowered for WebGPU, which has no fused products; onnxruntime fuses plain ones on the CPU.
   const graph = lower(decoderOutputs(cfg, param, angles), "webgpu");
   const first = prologue(cfg, { positionIds });
   return {
@@ -57,12 +57,12 @@ export function exportGraph(
   };
 }
 
-/** Keys and values, [B, G, positions, K]. */
+/** Names the dimensions of keys and values, [B, G, positions, K]. */
 const named =
   (positions: string) =>
   (value: OnnxValue): OnnxValue => ({ ...value, dimNames: { 0: "batch_size", 2: positions } });
 
-/** Logits and the caches; what `prologue` makes of the caller's inputs are inputs here. */
+/** Logits and caches; the results of `prologue` are their inputs. */
 function decoderOutputs(cfg: DecoderConfig, param: ParamNodes, angles: AngleTables | null): Record<string, Node> {
   const outputs: Record<string, Node> = {};
   const rotation = angles && {
@@ -88,7 +88,7 @@ function decoderOutputs(cfg: DecoderConfig, param: ParamNodes, angles: AngleTabl
 
 const sized = (x: Node, sizes: string, shape: Shape): Node => reshapeTo(x, input(sizes, [shape.length], "i64"), shape);
 
-/** Attention over the past and the new positions, which are joined and given back. */
+/** Attention over past and new positions; their concatenated keys and values are outputs. */
 function attendPresent(cfg: DecoderConfig, present: (name: string, node: Node) => void): Context["attend"] {
   const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
   const heads = (x: Node, n: number) =>
@@ -100,7 +100,7 @@ function attendPresent(cfg: DecoderConfig, present: (name: string, node: Node) =
       return all; // [B, G, P + T, K]
     };
     const [keys, values] = [joined("key", k), joined("value", v)];
-    // The heads that share keys are more rows of one head, r by r.
+    // Query heads that share keys become additional rows of one head.
     const queries = heads(q, H); // [B, H, T, K]
     const grouped = H === G ? queries : sized(queries, "groups_shape", [UNKNOWN, G, UNKNOWN, K]); // [B, G, R*T, K]
     const scores = grouped.matmul(keys, { transB: true, alpha: scoreScale(cfg, l) }); // [B, G, R*T, P + T]
@@ -113,7 +113,7 @@ function attendPresent(cfg: DecoderConfig, present: (name: string, node: Node) =
 
 const maskName = (window: number | null) => (window === null ? "mask" : `mask_${window}`);
 
-/** Cosines and sines [rows, R] that `angle_rows` finds its own in: of each position, and again where there are long ones. */
+/** Cosines and sines [rows, R] that `angle_rows` indexes: one row per position, and again for long sequences if they differ. */
 export function angleTables(cfg: DecoderConfig): { readonly cos: AngleTable; readonly sin: AngleTable } | null {
   if (cfg.positions.kind !== "rotary") return null;
   const R = cfg.positions.dims / 2;
@@ -135,37 +135,37 @@ export interface AngleTable {
   readonly shape: readonly [rows: number, width: number];
 }
 
-/** The length beyond which every position has another angle: the rows of those follow the first nCtx. */
+/** The length beyond which all angles change; their rows follow the first nCtx rows. */
 function longAngles({ positions, nCtx }: DecoderConfig): number | null {
   if (positions.kind !== "rotary" || positions.scaling?.kind !== "longrope") return null;
   const { originalCtx } = positions.scaling;
   return originalCtx < nCtx ? originalCtx : null;
 }
 
-/** What the decoder reads, made of what the caller gives. All counting is in int64, as the caller's values are. */
+/** Computes the decoder's inputs from the caller's. All counting is in int64, like the caller's values. */
 function prologue(cfg: DecoderConfig, { positionIds }: ExportedInterface): Pick<OnnxGraph, "inputs" | Written> {
   const w = new Prologue();
   shapes(w, cfg);
-  const places = masks(w, cfg);
-  positionRows(w, cfg, positionIds ? "position_ids" : countedPositions(w, places));
+  const counts = masks(w, cfg);
+  positionRows(w, cfg, positionIds ? "position_ids" : countedPositions(w, counts));
 
-  const given = (name: string, second: string): OnnxValue => ({
+  const callerInput = (name: string, second: string): OnnxValue => ({
     name,
     type: "int64",
     shape: [UNKNOWN, UNKNOWN],
     dimNames: { 0: "batch_size", 1: second },
   });
   const inputs = [
-    given("input_ids", "sequence_length"),
-    given("attention_mask", "total_sequence_length"),
-    ...(positionIds ? [given("position_ids", "sequence_length")] : []),
+    callerInput("input_ids", "sequence_length"),
+    callerInput("attention_mask", "total_sequence_length"),
+    ...(positionIds ? [callerInput("position_ids", "sequence_length")] : []),
   ];
   return { inputs, nodes: w.nodes, initializers: w.initializers };
 }
 
 type Written = "nodes" | "initializers";
 
-/** Collects the nodes, each under the name of its one result. */
+/** Collects nodes, each named after its only output. */
 class Prologue implements Pick<OnnxGraph, Written> {
   readonly nodes: OnnxNode[] = [];
   readonly initializers: OnnxTensor[] = [];
@@ -184,7 +184,7 @@ class Prologue implements Pick<OnnxGraph, Written> {
     return this.emit(name, "Unsqueeze", [x, this.int64s(axis)]);
   }
 
-  /** The last T columns: those of the new positions. */
+  /** Returns the last T columns, those of the new positions. */
   newOnes(name: string, x: string): string {
     return this.emit(name, "Slice", [x, "minus_sequence_length", this.int64s(2n ** 63n - 1n), this.int64s(1)]);
   }
@@ -204,7 +204,7 @@ class Prologue implements Pick<OnnxGraph, Written> {
   }
 }
 
-/** The shapes that `sized` gives, of which batch and length are open. */
+/** Writes the shapes that `sized` uses, with unknown batch size and length. */
 function shapes(w: Prologue, { nHeads: H, nKvHeads: G, dHead: K, vocabSize: V }: DecoderConfig): void {
   const batch = w.emit("batch_size", "Shape", ["input_ids"], { start: 0, end: 1 });
   const length = w.emit("sequence_length", "Shape", ["input_ids"], { start: 1, end: 2 });
@@ -220,20 +220,20 @@ function shapes(w: Prologue, { nHeads: H, nKvHeads: G, dHead: K, vocabSize: V }:
   shape("grouped_mask_shape", batch, w.int64s(1, -1), columns);
 }
 
-/** What is added to scores, for each window that layers have; answers the tokens' places. */
+/** Writes the mask of each window that layers use; returns the name of the tokens' counts. */
 function masks(w: Prologue, cfg: DecoderConfig): string {
   const R = cfg.nHeads / cfg.nKvHeads;
-  // A token's place is how many tokens its sequence has up to it, wherever the padding is.
-  const places = w.emit("places", "CumSum", ["attention_mask", w.int64s(1)]); // [B, P + T]
-  const keyPlaces = w.unsqueeze("key_places", places, 1); // [B, 1, P + T]
-  const queryPlaces = w.unsqueeze("query_places", w.newOnes("new_places", places), 2); // [B, T, 1]
+  // A token's count is the number of its sequence's tokens up to it, wherever the padding is.
+  const counts = w.emit("counts", "CumSum", ["attention_mask", w.int64s(1)]); // [B, P + T]
+  const keyCounts = w.unsqueeze("key_counts", counts, 1); // [B, 1, P + T]
+  const queryCounts = w.unsqueeze("query_counts", w.newOnes("new_counts", counts), 2); // [B, T, 1]
   const isToken = w.unsqueeze("is_token", w.emit("mask_bits", "Cast", ["attention_mask"], { to: BOOL }), 1);
-  const notLater = w.emit("not_later", "LessOrEqual", [keyPlaces, queryPlaces]);
+  const notLater = w.emit("not_later", "LessOrEqual", [keyCounts, queryCounts]);
   const seen = w.emit("seen", "And", [notLater, isToken]); // [B, T, P + T]
-  /** Of those, the last `window`. */
+  /** The last `window` of the seen positions. */
   const near = (window: number) => {
-    const before = w.emit(`before_${window}`, "Sub", [queryPlaces, w.int64s(window)]);
-    return w.emit(`seen_${window}`, "And", [seen, w.emit(`near_${window}`, "Greater", [keyPlaces, before])]);
+    const before = w.emit(`before_${window}`, "Sub", [queryCounts, w.int64s(window)]);
+    return w.emit(`seen_${window}`, "And", [seen, w.emit(`near_${window}`, "Greater", [keyCounts, before])]);
   };
   const windows = new Set(Array.from({ length: cfg.nLayers }, (_, l) => windowOfLayer(cfg, l)));
   for (const window of windows) {
@@ -246,16 +246,16 @@ function masks(w: Prologue, cfg: DecoderConfig): string {
     const repeated = w.emit(`${name}_repeated`, "Expand", [once, w.int64s(1, R, 1, 1)]);
     w.emit(name, "Reshape", [repeated, "grouped_mask_shape"]);
   }
-  return places;
+  return counts;
 }
 
-/** Positions from 0 on; padding stands before the first, as in OPT. */
-function countedPositions(w: Prologue, places: string): string {
-  const ofTokens = w.emit("token_places", "Mul", [places, "attention_mask"]);
-  return w.emit("counted_positions", "Sub", [w.newOnes("new_token_places", ofTokens), w.int64s(1)]);
+/** Positions from 0; padding is at -1, as in OPT. */
+function countedPositions(w: Prologue, counts: string): string {
+  const masked = w.emit("masked_counts", "Mul", [counts, "attention_mask"]);
+  return w.emit("counted_positions", "Sub", [w.newOnes("new_masked_counts", masked), w.int64s(1)]);
 }
 
-/** The rows that the new positions [B, T] have in the table of positions, or in those of angles. */
+/** Writes the rows of the new positions [B, T] in the position table or the angle tables. */
 function positionRows(w: Prologue, cfg: DecoderConfig, ids: string): void {
   const { positions } = cfg;
   if (positions.kind === "learned" || positions.kind === "sinusoidal") {
@@ -276,6 +276,6 @@ function positionRows(w: Prologue, cfg: DecoderConfig, ids: string): void {
   w.emit("angle_rows", "Add", [w.emit("flat_positions", "Reshape", [ids, w.int64s(-1)]), skipped]);
 }
 
-/** onnx.proto's numbers of the types. */
+/** Element types in onnx.proto. */
 const BOOL = 9;
 const INT64 = 7;

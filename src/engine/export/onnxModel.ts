@@ -1,6 +1,6 @@
 /**
- * Writes a model as ONNX: model.onnx and, for all but small ones, its weights in model.onnx_data beside it, where
- * onnxruntime maps them. The weights are streamed there from the model's own files.
+ * Writes a model as ONNX: model.onnx and, unless the model is small, its weights in model.onnx_data, which onnxruntime
+ * maps. Weights are streamed from the model's own files.
  */
 
 import { readFile, rm } from "node:fs/promises";
@@ -14,32 +14,32 @@ import { writeFlushed } from "../weights/files";
 import { type AngleTable, type AngleTables, angleTables, type ExportedInterface, exportGraph } from "./onnxGraph";
 import { asBlocks, asFloats, bytesOf, fromMemory, hasBlocks, type Outgoing } from "./values";
 
-/** How matrices are written; everything else is float32. */
+/** Precision of the matrices; everything else is float32. */
 export type OnnxPrecision = "float32" | "int8" | "int4";
 
 export interface OnnxOptions extends ExportedInterface {
   readonly precision: OnnxPrecision;
-  /** What the parameters are called in the file. */
+  /** The parameters' names in the file. */
   readonly names: ReadonlyMap<string, string>;
-  /** Weights of more bytes go to a file of their own. */
+  /** Weights of more bytes are written to a file of their own. */
   readonly mostInside?: number;
 }
 
 /** A model that is ready to be written. */
 export interface OnnxPlan {
-  /** Of its weights. */
+  /** Size of the weights. */
   readonly bytes: number;
   /**
-   * Writes it, and answers whether there is a file of weights beside it. `onBytes` is told now and then how many bytes
-   * have been written; it may throw to stop.
+   * Writes the model and returns whether its weights have a file of their own. `onBytes` receives the number of bytes
+   * written so far; it may throw to stop.
    */
   readonly write: (onBytes: (bytes: number) => Promise<void> | undefined) => Promise<{ readonly hasData: boolean }>;
 }
 
-/** Up to here one file has everything: protocol buffers end at 2 GB, and are read whole. */
+/** Largest weights withWeights model.onnx: protocol buffers are limited to 2 GB and read as a whole. */
 const MOST_INSIDE = 2 ** 26;
 
-/** Decides where everything goes; nothing is read or written yet. */
+/** Plans the file layout without reading or writing anything. */
 export function planOnnx(
   model: ModelWeights,
   file: string,
@@ -55,7 +55,7 @@ export function planOnnx(
       const hasData = data.bytes > mostInside;
       await writeFlushed(
         file,
-        encodeModel(hasData ? graph : await inside(graph, data.path), (path) => basename(path)),
+        encodeModel(hasData ? graph : await withWeights(graph, data.path), (path) => basename(path)),
       );
       if (!hasData) await rm(data.path);
       return { hasData };
@@ -63,7 +63,7 @@ export function planOnnx(
   };
 }
 
-/** Gives every parameter a place, and answers the nodes that read them there. */
+/** Allocates every parameter in the data file and returns the nodes that read them. */
 function addWeights(
   data: DataFile,
   { cfg, weights }: ModelWeights,
@@ -92,8 +92,8 @@ function addAngles(data: DataFile, tables: ReturnType<typeof angleTables>): Angl
   return { cos: node("rotary.cos", tables.cos), sin: node("rotary.sin", tables.sin) };
 }
 
-/** The graph with the bytes of its file of weights in it. */
-async function inside(graph: OnnxGraph, path: string): Promise<OnnxGraph> {
+/** Returns the graph with the bytes of its weights included. */
+async function withWeights(graph: OnnxGraph, path: string): Promise<OnnxGraph> {
   const bytes = await readFile(path);
   return {
     ...graph,
@@ -105,7 +105,7 @@ async function inside(graph: OnnxGraph, path: string): Promise<OnnxGraph> {
   };
 }
 
-/** Tensors one after the other in a file, each at the start of a cache line. */
+/** Consecutive tensors in a file, each aligned to a cache line. */
 class DataFile {
   readonly #tensors: Outgoing[] = [];
   #end = 0;
@@ -116,7 +116,7 @@ class DataFile {
     return this.#end;
   }
 
-  /** Gives a tensor its place. */
+  /** Allocates a tensor. */
   add(tensor: Outgoing): StoredTensor {
     const { name, dtype, shape } = tensor;
     const offset = aligned(this.#end);
@@ -128,19 +128,19 @@ class DataFile {
 
   async write(onBytes: Parameters<OnnxPlan["write"]>[0]): Promise<void> {
     await writeFlushed(this.path, async (file) => {
-      let at = 0;
+      let end = 0;
       for (const tensor of this.#tensors) {
-        await file.writeFile(new Uint8Array(aligned(at) - at));
-        at = aligned(at);
+        await file.writeFile(new Uint8Array(aligned(end) - end));
+        end = aligned(end);
         for await (const piece of tensor.pieces()) {
           await file.writeFile(piece);
-          at += piece.length;
-          await onBytes(at);
+          end += piece.length;
+          await onBytes(end);
         }
       }
-      if (at !== this.#end) throw new Error(`DataFile: ${this.#end} bytes were to be written, got ${at}`);
+      if (end !== this.#end) throw new Error(`DataFile: expected ${this.#end} bytes, wrote ${end}`);
     });
   }
 }
 
-const aligned = (at: number) => Math.ceil(at / 64) * 64;
+const aligned = (offset: number) => Math.ceil(offset / 64) * 64;

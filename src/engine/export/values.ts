@@ -1,4 +1,4 @@
-/** A model's parameters on their way into other files: read in pieces, so that none has to be in memory as a whole. */
+/** A model's parameters for export, read in pieces, so that no tensor has to fit into memory. */
 
 import { EngineError } from "../errors";
 import type { QuantizedTensor } from "../graph/node";
@@ -12,7 +12,7 @@ import { rowsOf } from "../weights/stored";
 type Bytes = Uint8Array<ArrayBuffer>;
 type Floats = Float32Array<ArrayBuffer>;
 
-/** A tensor that is to be written: `pieces` gives its bytes in order, as C order has the elements. */
+/** A tensor to write; `pieces` yields its bytes in C order. */
 export interface Outgoing {
   readonly name: string;
   readonly dtype: "F32" | "U8";
@@ -23,7 +23,7 @@ export interface Outgoing {
 export const bytesOf = ({ dtype, shape }: Pick<Outgoing, "dtype" | "shape">): number =>
   sizeOf(shape) * (dtype === "F32" ? 4 : 1);
 
-/** A tensor of numbers that are in memory. */
+/** A tensor of numbers in memory. */
 export const fromMemory = (name: string, shape: Shape, values: Floats): Outgoing => ({
   name,
   dtype: "F32",
@@ -33,7 +33,7 @@ export const fromMemory = (name: string, shape: Shape, values: Floats): Outgoing
   },
 });
 
-/** A parameter in float32, in the layout that its model has it in. */
+/** A parameter in float32, in its model's layout. */
 export const asFloats = (
   name: string,
   { shape, role }: ParamSpec,
@@ -45,14 +45,14 @@ export const asFloats = (
   shape,
   async *pieces() {
     if (!("bits" in source)) yield* storedPieces(source);
-    else if (isTurned(role, cfg)) yield bytesIn(await readWhole({ role }, source, cfg));
+    else if (isTransposed(role, cfg)) yield bytesIn(await readWhole({ role }, source, cfg));
     else for await (const piece of matrixPieces(source)) yield bytesIn(piece.values);
   },
 });
 
 /**
- * A matrix in blocks, as MatMulNBits takes them: [out, blocks, bytes of a block] and their scales, which are known once
- * the codes have been written.
+ * A matrix quantized in blocks, as MatMulNBits reads it: codes [out, blocks, bytes per block] and their scales, which are
+ * known once the codes have been written.
  */
 export function asBlocks(
   name: string,
@@ -61,19 +61,19 @@ export function asBlocks(
   bits: Bits,
   cfg: DecoderConfig,
 ): readonly [codes: Outgoing, scales: Outgoing] {
-  const turned = isTurned(role, cfg);
-  const [rows, width] = (turned ? [...shape].reverse() : shape) as [number, number];
-  const isThere = "bits" in source && source.bits === bits;
-  const blocks = isThere ? (source.scales.shape[1] as number) : width / blockFor(bits, width);
+  const transposes = isTransposed(role, cfg);
+  const [rows, width] = (transposes ? [...shape].reverse() : shape) as [number, number];
+  const hasCodes = "bits" in source && source.bits === bits;
+  const blocks = hasCodes ? (source.scales.shape[1] as number) : width / blockFor(bits, width);
   const scales = new Float32Array(rows * blocks);
   async function* codes() {
-    if (isThere) {
+    if (hasCodes) {
       scales.set(await readStored(source.scales));
       for (const [from, to] of rowRanges(rows, source.weight.length))
         yield readStoredBytes(rowsOf(source.weight, from, to));
       return;
     }
-    const isWhole = turned && !("bits" in source);
+    const isWhole = transposes && !("bits" in source);
     const pieces = isWhole ? [{ values: await readStored(source), from: 0, rows }] : matrixPieces(source);
     for await (const { values, from, rows: count } of pieces) {
       requireNumbers(values, name);
@@ -92,11 +92,11 @@ function requireNumbers(values: Floats, name: string): void {
   if (values.every(Number.isFinite)) return;
   throw new EngineError(
     "weights",
-    `The tensor ${name} has values that are not numbers, which cannot be quantized; take the model from its source again.`,
+    `The tensor ${name} has values that are not numbers, so it cannot be quantized. Download the model again.`,
   );
 }
 
-/** All of a parameter's values, in the layout that its model has it in. */
+/** Reads all values of a parameter, in its model's layout. */
 export async function readWhole(
   { role }: Pick<ParamSpec, "role">,
   source: StoredTensor | QuantizedTensor,
@@ -105,18 +105,18 @@ export async function readWhole(
   if (!("bits" in source)) return readStored(source);
   const { weight, scales, bits } = source;
   const values = dequantize({ codes: await readStoredBytes(weight), scales: await readStored(scales) }, bits);
-  return isTurned(role, cfg) ? transposed(values, weight.shape[0] as number) : values;
+  return isTransposed(role, cfg) ? transposed(values, weight.shape[0] as number) : values;
 }
 
-/** Whether a parameter may be kept in blocks: the matrices and the token table, whose rows are whole blocks. */
+/** Returns whether a parameter can be quantized: a matrix or the token table, with rows of whole blocks. */
 export function hasBlocks({ name, role, shape }: ParamSpec, cfg: DecoderConfig): boolean {
   const isMatrix = role === "matrix" || role === "residualMatrix" || name === "embed.tokens.weight";
-  const width = isTurned(role, cfg) ? shape[0] : shape[1];
+  const width = isTransposed(role, cfg) ? shape[0] : shape[1];
   return isMatrix && (width as number) % BLOCK === 0;
 }
 
-/** Matrices that are stored [in, out]; in blocks they are [out, in] always. */
-const isTurned = (role: ParamSpec["role"], { weightLayout }: DecoderConfig) =>
+/** Returns whether a matrix is stored [in, out]; quantized matrices are always [out, in]. */
+const isTransposed = (role: ParamSpec["role"], { weightLayout }: DecoderConfig) =>
   weightLayout === "inOut" && (role === "matrix" || role === "residualMatrix");
 
 async function* storedPieces(tensor: StoredTensor): AsyncGenerator<Bytes> {
@@ -132,7 +132,7 @@ interface MatrixPiece {
   readonly rows: number;
 }
 
-/** Rows of a matrix that lies row by row. */
+/** Yields a matrix in pieces of rows. */
 async function* matrixPieces(source: StoredTensor | QuantizedTensor): AsyncGenerator<MatrixPiece> {
   const stored = "bits" in source ? source.weight : source;
   const rows = stored.shape[0] as number;
@@ -155,18 +155,18 @@ async function* matrixPieces(source: StoredTensor | QuantizedTensor): AsyncGener
   }
 }
 
-/** [rows, columns] to [columns, rows]. */
+/** Transposes [rows, columns] to [columns, rows]. */
 export function transposed(values: Float32Array, rows: number): Floats {
   const columns = values.length / rows;
-  const turned = new Float32Array(values.length);
+  const result = new Float32Array(values.length);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++)
-      turned[column * rows + row] = values[row * columns + column] as number;
+      result[column * rows + row] = values[row * columns + column] as number;
   }
-  return turned;
+  return result;
 }
 
-/** Enough to be fast, and few enough for memory, in bytes as they are stored. */
+/** Size of a piece in stored bytes. */
 const PIECE_BYTES = 2 ** 22;
 
 function* rowRanges(rows: number, bytes: number): Generator<readonly [from: number, to: number]> {

@@ -1,9 +1,9 @@
 /**
- * Runs of a decoder with a cache of keys and values, which a run adds to in place.
+ * Forward passes of a decoder with a cache of keys and values, which each pass extends in place.
  *
- * On the CPU the cache lies position by position, so that a run writes its new keys and values straight behind the ones
- * it reads: an output is copied once more on its way to JavaScript, and copying whole caches would cost more than the
- * model. On WebGPU one operator updates buffers that never leave the GPU.
+ * On the CPU the cache is ordered by position, so that a pass writes its new keys and values directly after those it
+ * reads: onnxruntime copies outputs to JavaScript, and copying whole caches would cost more than the model. On WebGPU, one
+ * operator updates buffers that stay on the GPU.
  *
  * B batch   T new positions   N = T*B rows   P past positions   R = H / G   H nHeads   G nKvHeads   K dHead   V vocabSize
  */
@@ -21,32 +21,32 @@ import { lower } from "../runtime/lower";
 import { type DeviceTensor, hostTensor, Session, type SessionOptions } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
 
-/** What a run says of the token after each sequence. */
+/** The prediction of the token after each sequence. */
 export interface NextToken {
-  /** Of every token of the vocabulary, [B, V]; only where asked for. */
+  /** Logits of the whole vocabulary, [B, V], if requested. */
   readonly logits: Float32Array | null;
-  /** The most likely, [B]. */
+  /** The most likely token, [B]. */
   readonly best: Int32Array;
-  /** Natural logarithm of the probability of the most likely, [B]. */
+  /** Natural logarithm of its probability, [B]. */
   readonly bestLogProbability: Float32Array;
-  /** Of the distribution, in nats, [B]. */
+  /** Entropy of the distribution, in nats, [B]. */
   readonly entropy: Float32Array;
 }
 
 export interface AppendOptions {
   readonly logits?: boolean;
-  /** Heard between the pieces of a long prompt. */
+  /** Checked between the pieces of a long prompt. */
   readonly signal?: AbortSignal | undefined;
-  /** Tokens of each sequence where they are not equally many: the rest of its column is padding at its end. */
+  /** Number of tokens of each sequence, if they differ: the rest of its column is padding. */
   readonly lengths?: readonly number[];
 }
 
 export class Decoding {
   #session: Promise<Session> | undefined;
   readonly #cache: Cache;
-  /** Tokens of each sequence that the cache holds. */
+  /** Number of each sequence's tokens in the cache. */
   #lengths: Int32Array;
-  /** Of a model whose positions see later ones, those tokens themselves: see `#readAgain`. */
+  /** Those tokens, for models without a causal mask: see `#readAgain`. */
   #read: readonly (readonly number[])[];
 
   constructor(
@@ -60,7 +60,7 @@ export class Decoding {
     this.#read = Array.from({ length: batch }, () => []);
   }
 
-  /** Tokens of the longest sequence whose keys and values are in the cache. */
+  /** Number of tokens of the longest sequence in the cache. */
   get length(): number {
     return Math.max(...this.#lengths);
   }
@@ -68,30 +68,30 @@ export class Decoding {
   /** Forgets everything after the first `length` tokens of every sequence; nothing is computed. */
   rewind(length: number): void {
     if (length > 0 && this.#lengths.some((n) => n !== this.length)) {
-      throw new Error("rewind: sequences of unequal length can only be started anew");
+      throw new Error("rewind: sequences of unequal length can only restart at 0");
     }
     this.#lengths = this.#lengths.map((n) => Math.min(n, length));
     this.#read = this.#read.map((ids) => ids.slice(0, length));
     this.#cache.rewind(length);
   }
 
-  /** Appends tokens ids [T, B] to the cache and answers what comes next. */
+  /** Appends token ids [T, B] to the cache and returns the prediction after them. */
   async append(ids: Int32Array, { logits = false, signal, lengths }: AppendOptions = {}): Promise<NextToken> {
     const T = ids.length / this.batch;
     if (T === 0 || this.length + T > this.cfg.nCtx) {
       throw new Error(`append: ${T} tokens after ${this.length} do not fit a context of ${this.cfg.nCtx}`);
     }
     if (!this.cfg.causal) return this.#readAgain(ids, lengths ?? Array(this.batch).fill(T), logits);
-    // A batch attends over an empty cache or one token at a time: that is what the GPU's operator can do.
+    // The GPU's operator supports a batch only with an empty cache or one token at a time.
     const most = this.batch > 1 ? T : mostPerRun(this.cfg, this.weights.device);
     let next: NextToken | undefined;
     for (let done = 0; done < T; ) {
       signal?.throwIfAborted();
-      const take = Math.min(most, T - done);
-      const isLast = done + take === T;
-      const piece = ids.subarray(done * this.batch, (done + take) * this.batch);
-      next = await this.#run(piece, lengths ?? Array(this.batch).fill(take), logits && isLast);
-      done += take;
+      const count = Math.min(most, T - done);
+      const isLast = done + count === T;
+      const piece = ids.subarray(done * this.batch, (done + count) * this.batch);
+      next = await this.#run(piece, lengths ?? Array(this.batch).fill(count), logits && isLast);
+      done += count;
       if (!isLast) await new Promise<void>((resolve) => setImmediate(resolve));
     }
     return next as NextToken;
@@ -105,7 +105,7 @@ export class Decoding {
     this.#read = this.#read.map(() => []);
   }
 
-  /** Where positions see later ones, a new token changes what is known of all before it. */
+  /** Without a causal mask, a new token changes the hidden states of all tokens before it. */
   #readAgain(ids: Int32Array, counts: readonly number[], wantsLogits: boolean): Promise<NextToken> {
     const B = this.batch;
     const read = this.#read.map((before, b) => [
@@ -147,14 +147,14 @@ export class Decoding {
         ...cache.fetches,
       },
     );
-    // A run answers wrappers of its own around the GPU buffers it was given; they leak unless disposed of.
+    // A run returns new wrappers around the GPU buffers it was given; they leak unless disposed of.
     if (weights.device === "webgpu") for (const name of Object.keys(cache.fetches)) outputs[name]?.dispose();
     this.#lengths = this.#lengths.map((n, b) => n + (counts[b] as number));
     const entropy = outputs.entropy?.data as Float32Array;
     if (!entropy.every(Number.isFinite)) {
       throw new EngineError(
         "weights",
-        "The model computes values that are not numbers; its weights are damaged, take them from their source again.",
+        "The model computes values that are not numbers, so its weights are damaged. Download them again.",
       );
     }
     return {
@@ -166,7 +166,7 @@ export class Decoding {
   }
 }
 
-/** What the position inputs of a decoder's graph are given: rows of the table, or angles. */
+/** Returns the position inputs of a decoder's graph: rows of the table, or angles. */
 export function positionFeeds(
   cfg: DecoderConfig,
   positions: Int32Array,
@@ -186,7 +186,7 @@ export function positionFeeds(
   }
 }
 
-/** The same as nodes. */
+/** Returns the position inputs as nodes. */
 export function positionInputs(cfg: DecoderConfig, B: number): Pick<Context, "positions" | "rotation"> {
   const angles = cfg.positions.kind === "rotary" ? cfg.positions.dims / 2 : 0;
   const [cos, sin] = ["cos", "sin"].map((name) => input(name, [UNKNOWN, angles])) as [Node, Node];
@@ -196,13 +196,13 @@ export function positionInputs(cfg: DecoderConfig, B: number): Pick<Context, "po
   };
 }
 
-/** Threads of a forward pass: a small model's products are over before a second one has woken up. */
+/** Threads of a forward pass: a small model's products end before a second thread has woken up. */
 export const threadsFor = (cfg: DecoderConfig): SessionOptions =>
   countParameters(cfg) < FEWEST_FOR_THREADS ? { threads: 1 } : { spin: true };
 
 const FEWEST_FOR_THREADS = 2e6;
 
-/** What comes after the last row asked for, and the cache with T more positions. */
+/** Returns the prediction after the rows `lastRow`, and the cache with T more positions. */
 export function decodeGraph(
   cfg: DecoderConfig,
   { param, device }: Pick<DeviceWeights, "param" | "device">,
@@ -225,7 +225,7 @@ export function decodeGraph(
   const best = logits.argMax();
   const probabilities = logits.softmax();
   const bestLogProbability = probabilities.max().log();
-  // -Σ p log p with log p = x - log Z, and log Z from the best of them.
+  // -Σ p log p with log p = x - log Z, and log Z from the most likely token.
   const expected = probabilities
     .reshape([B, 1, V])
     .matmul(logits.reshape([B, V, 1]))
@@ -236,7 +236,7 @@ export function decodeGraph(
 
 type Cached = (name: string, node: Node) => void;
 
-/** Attention over rows of memory that this run's own keys and values are written to. */
+/** Attention over host memory, to which this pass writes its own keys and values. */
 function attendHost(cfg: DecoderConfig, B: number, cached: Cached): Context["attend"] {
   const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
   const heads = (x: Node, n: number) => x.reshape([UNKNOWN, B, n, K]).transpose(1, 2, 0, 3); // [B, n, T or S, K]
@@ -245,7 +245,7 @@ function attendHost(cfg: DecoderConfig, B: number, cached: Cached): Context["att
     cached(`cache.${l}.v`, v);
     const all = (name: "k" | "v") => heads(input(`cache.${l}.${name}`, [UNKNOWN, B, G, K]), G); // [B, G, S, K]
     const byHead = heads(after(q, [k, v]), H);
-    /** The heads that share keys as more rows of one head, r by r. */
+    /** Query heads that share keys become additional rows of one head. */
     const queries = H === G ? byHead : byHead.reshape([B, G, UNKNOWN, K]); // [B, G, R*T, K]
     const scores = queries.matmul(all("k"), { transB: true, alpha: scoreScale(cfg, l) }); // [B, G, R*T, S]
     const visible = input(maskName(windowOfLayer(cfg, l)), [B, 1, UNKNOWN, UNKNOWN]);
@@ -255,12 +255,12 @@ function attendHost(cfg: DecoderConfig, B: number, cached: Cached): Context["att
   };
 }
 
-/** Attention by the operator that keeps its cache in place. */
+/** Attention by the operator that updates its cache in place. */
 function attendGpu(cfg: DecoderConfig, B: number, cached: Cached): Context["attend"] {
   const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
   const lastIndex = input("lastIndex", [B], "i32");
   const total = input("total", [], "i32");
-  // The operator wants sequences first; with one of them that is the same order.
+  // The operator needs the batch axis first; with one sequence, the order is the same.
   const toSequences = (x: Node, width: number) =>
     B === 1 ? x.reshape([1, UNKNOWN, width]) : x.reshape([UNKNOWN, B, width]).transpose(1, 0, 2);
   return (q, k, v, l) => {
@@ -281,23 +281,23 @@ interface CacheRun {
 }
 
 interface Cache {
-  /** What a run of T new positions reads and writes; sequence b has lengths[b] and gets counts[b] more. */
+  /** Returns the inputs and outputs for T new positions; sequence b has lengths[b] and gets counts[b] more. */
   feeds(T: number, lengths: Int32Array, counts: readonly number[]): Promise<CacheRun>;
   rewind(length: number): void;
   release(): void;
 }
 
-/** Positions that a new cache has room for; it doubles as needed. */
+/** Positions in a new cache; it doubles as needed. */
 const FIRST_CAPACITY = 256;
 
-/** Keys and values of every layer, position by position: [capacity, B, G, K] each. */
+/** Keys and values of every layer, ordered by position: [capacity, B, G, K] each. */
 class HostCache implements Cache {
   #layers: readonly { readonly k: Float32Array; readonly v: Float32Array }[] = [];
   #capacity = 0;
-  /** Columns in use. A sequence that is shorter than another has columns of padding, which nobody sees. */
+  /** Columns in use. Shorter sequences have columns of padding, which are masked. */
   #columns = 0;
-  /** By column and sequence: the token's place in its sequence, or -1 for padding. */
-  readonly #places: number[][] = [];
+  /** By column and sequence: the token's position in its sequence, or -1 for padding. */
+  readonly #positions: number[][] = [];
 
   constructor(
     readonly cfg: DecoderConfig,
@@ -310,7 +310,7 @@ class HostCache implements Cache {
     const P = this.#columns;
     this.#makeRoom(P + T);
     for (let t = 0; t < T; t++) {
-      this.#places[P + t] = counts.map((count, b) => (t < count ? (lengths[b] as number) + t : -1));
+      this.#positions[P + t] = counts.map((count, b) => (t < count ? (lengths[b] as number) + t : -1));
     }
     this.#columns = P + T;
 
@@ -339,7 +339,7 @@ class HostCache implements Cache {
     this.#columns = 0;
   }
 
-  /** [B, 1, R*T, P + T]: 0 where a new position sees a column. */
+  /** [B, 1, R*T, P + T]: 0 if a new position attends to a column. */
   #mask(P: number, T: number, window: number | null): DeviceTensor {
     const { batch: B, cfg } = this;
     const R = cfg.nHeads / cfg.nKvHeads;
@@ -348,12 +348,12 @@ class HostCache implements Cache {
     for (let b = 0; b < B; b++) {
       for (let t = 0; t < T; t++) {
         const row = mask.subarray((b * R * T + t) * S, (b * R * T + t + 1) * S);
-        const here = this.#places[P + t]?.[b] as number;
-        // A padded position sees itself, so that its softmax has something to divide by.
+        const query = this.#positions[P + t]?.[b] as number;
+        // A padded position attends to itself, so that its softmax is defined.
         for (let column = 0; column < S; column++) {
-          const there = this.#places[column]?.[b] as number;
-          const isInReach = !cfg.causal || (there <= here && (!window || there > here - window));
-          const isSeen = here < 0 ? column === P + t : there >= 0 && isInReach;
+          const key = this.#positions[column]?.[b] as number;
+          const isInReach = !cfg.causal || (key <= query && (!window || key > query - window));
+          const isSeen = query < 0 ? column === P + t : key >= 0 && isInReach;
           if (!isSeen) row[column] = -1e9;
         }
         for (let r = 1; r < R; r++) mask.set(row, (b * R * T + r * T + t) * S);
@@ -417,11 +417,11 @@ class GpuCache implements Cache {
   }
 }
 
-/** Work of one run on the CPU: a canceled prompt ends after at most this much. */
+/** Work of one pass on the CPU: a canceled prompt ends after at most this much. */
 const FLOPS_PER_RUN = 5e10;
 /**
- * From 32 positions on onnxruntime 1.30 attends with another WebGPU kernel, which skips keys where a subgroup has only
- * 4 lanes, as in SwiftShader.
+ * From 32 positions on, onnxruntime 1.30 uses another WebGPU kernel for attention, which skips keys on devices whose
+ * subgroups have only 4 lanes, such as SwiftShader.
  */
 const MOST_ON_GPU = 24;
 
@@ -430,15 +430,17 @@ function mostPerRun(cfg: DecoderConfig, device: Device): number {
   return Math.min(512, Math.max(16, Math.floor(FLOPS_PER_RUN / (2 * countParameters(cfg)))));
 }
 
-/** What the attention operator of the GPU's cache cannot do, said before it is tried; null where it can. */
+/** Returns why the GPU's attention operator does not support a model; null if it does. */
 export function gpuAttentionProblem(cfg: DecoderConfig): string | null {
-  if (!cfg.causal) return "its positions see later ones, which the GPU's operator does not let them";
-  if (cfg.attentionSoftcap !== null) return "its attention is soft-capped, which the GPU's operator leaves out";
-  if (cfg.dHead % 8 !== 0) return `its heads are ${cfg.dHead} wide, and the GPU's operator wants multiples of 8`;
+  if (!cfg.causal) return "it attends to later positions, which the GPU's operator does not support";
+  if (cfg.attentionSoftcap !== null) return "it soft-caps attention, which the GPU's operator does not support";
+  if (cfg.dHead % 8 !== 0)
+    return `its heads have ${cfg.dHead} dimensions, but the GPU's operator needs a multiple of 8`;
   return null;
 }
 
 function requireGpuAttention(cfg: DecoderConfig): void {
   const problem = gpuAttentionProblem(cfg);
-  if (problem) throw new EngineError("device", `The model cannot write on WebGPU: ${problem}; choose the device cpu.`);
+  if (problem)
+    throw new EngineError("device", `The model cannot generate on WebGPU: ${problem}. Choose the device cpu.`);
 }

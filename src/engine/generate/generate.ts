@@ -1,4 +1,4 @@
-/** Generation: the loop that turns logits into tokens, over a cache that remembers what it has already read. */
+/** Generation: the loop that turns logits into tokens, over a cache of the tokens it has already read. */
 
 import type { Sampling } from "../api/generation";
 import { type Random, random } from "../random";
@@ -7,27 +7,27 @@ import { type Choice, choose, GREEDY, isGreedy } from "./sampling";
 
 export interface GenerateOptions extends Partial<Sampling> {
   readonly maxNewTokens: number;
-  /** Generation ends when one of these tokens comes, which is not part of the result. */
+  /** Generation ends at any of these tokens, which is not part of the result. */
   readonly eosIds: readonly number[];
-  /** Heard before every token. */
+  /** Checked before every token. */
   readonly signal?: AbortSignal | undefined;
-  /** Told, once the prompt is read, how many of its tokens were still in the cache. */
+  /** Called after the prompt is read, with the number of its tokens that were still in the cache. */
   readonly onPrompt?: (reused: number) => void;
-  /** Told when the context is full and the window over the text moves: how many first tokens it leaves out from now on. */
+  /** Called when the context is full and the window over the text moves, with the number of first tokens left out. */
   readonly onWindow?: (dropped: number) => void;
-  /** Told of each choice before its token comes, with the logits that it was made from. */
+  /** Called with each choice and its logits before the token is yielded. */
   readonly onChoice?: (choice: Choice, logits: Float32Array) => void;
 }
 
 export interface GeneratedStep {
   readonly id: number;
-  /** What the model gave the token, before temperature and cuts. */
+  /** The token's probability under the model, before temperature and filters. */
   readonly probability: number;
-  /** Of the model's distribution, in nats: how undecided it was. */
+  /** Entropy of the model's distribution, in nats. */
   readonly entropy: number;
 }
 
-/** A sequence's place in a model's cache: consecutive prompts that begin alike are read only where they differ. */
+/** A cache of one sequence: of a prompt that starts like the previous one, only the rest is computed. */
 export class TokenCache {
   #tokens: number[] = [];
 
@@ -35,14 +35,14 @@ export class TokenCache {
     if (decoding.batch !== 1) throw new Error("TokenCache: one sequence only");
   }
 
-  /** What comes after a sequence, how many of its tokens were still known, and how many its window leaves out. */
+  /** Returns the prediction after a sequence, the number of its cached tokens, and the number its window leaves out. */
   async after(
     ids: readonly number[],
     options: AppendOptions = {},
   ): Promise<{ next: NextToken; reused: number; dropped: number }> {
     const dropped = windowStart(ids.length, this.decoding.cfg.nCtx);
     const window = ids.slice(dropped);
-    // The last token is always read: what comes after it is what is wanted.
+    // The last token is always computed, because its prediction is needed.
     const reused = Math.min(commonPrefix(window, this.#tokens), window.length - 1, this.decoding.length);
     this.decoding.rewind(reused);
     this.#tokens = this.#tokens.slice(0, reused);
@@ -56,8 +56,8 @@ export class TokenCache {
 }
 
 /**
- * The tokens that follow a prompt, one by one. Stop by breaking out of the loop, by the signal, or let it run to EOS or
- * to the length asked for. `prompt` must not be empty: see the tokenizer's `encodePrompt`.
+ * Yields the tokens that follow a prompt. It ends at EOS or at `maxNewTokens`; to stop earlier, break out of the loop or
+ * abort the signal. `prompt` must not be empty: see the tokenizer's `encodePrompt`.
  */
 export async function* generate(
   cache: TokenCache,
@@ -66,12 +66,12 @@ export async function* generate(
 ): AsyncGenerator<GeneratedStep> {
   const draws = random(seed, "generate");
   const ids = [...prompt];
-  // The most likely token comes out of the run itself; the whole vocabulary need not leave it.
+  // The graph itself returns the most likely token, so greedy sampling needs no logits.
   const logits = !isGreedy(sampling) || onChoice !== undefined;
   let leftOut = 0;
-  for (let made = 0; made < maxNewTokens && !signal?.aborted; made++) {
+  for (let count = 0; count < maxNewTokens && !signal?.aborted; count++) {
     const { next, reused, dropped } = await cache.after(ids, { logits, signal });
-    if (made === 0) onPrompt?.(reused);
+    if (count === 0) onPrompt?.(reused);
     if (dropped > leftOut) onWindow?.(dropped);
     leftOut = dropped;
     const choice = next.logits && choose(next.logits, sampling, draws, ids);
@@ -87,8 +87,8 @@ export async function* generate(
 }
 
 /**
- * The tokens that follow several prompts, side by side: one run computes a token of each. Rows end at EOS, at the length
- * asked for, or together when the longest has filled the context. Row b draws with seed + b.
+ * Returns the tokens that follow several prompts: one forward pass computes a token of each. Rows end at EOS or at
+ * `maxNewTokens`, and all rows end when the longest has filled the context. Row b samples with seed + b.
  */
 export async function generateBatch(
   decoding: Decoding,
@@ -113,7 +113,7 @@ export async function generateBatch(
   decoding.rewind(0);
   const ids = Int32Array.from({ length: columns * B }, (_, i) => prompts[i % B]?.[Math.floor(i / B)] ?? 0); // [T, B]
   let next = await decoding.append(ids, { logits, signal, lengths });
-  for (let made = 0; made < maxNewTokens; made++) {
+  for (let count = 1; count <= maxNewTokens; count++) {
     for (let b = 0; b < B; b++) {
       if (done[b]) continue;
       const id = next.logits
@@ -125,9 +125,9 @@ export async function generateBatch(
       if (eosIds.includes(id)) done[b] = true;
       else written[b]?.push(id);
     }
-    if (signal?.aborted || done.every(Boolean) || made === maxNewTokens - 1 || decoding.length === decoding.cfg.nCtx)
+    if (signal?.aborted || done.every(Boolean) || count === maxNewTokens || decoding.length === decoding.cfg.nCtx)
       break;
-    // A row that is done goes on with any token; nobody reads what comes of it.
+    // A finished row continues with any token; its output is ignored.
     const column = Int32Array.from(written, (row) => row.at(-1) ?? 0);
     next = await decoding.append(column, { logits, signal });
   }
@@ -135,8 +135,8 @@ export async function generateBatch(
 }
 
 /**
- * Where the window over a long sequence begins. It moves in steps of a quarter of the context, so that most tokens find
- * the cache as they left it; with learned positions a moved window is read anew.
+ * The start of the window over a long sequence. The window moves in steps of a quarter of the context, so that most tokens
+ * can reuse the cache; after a move, the whole window is computed again.
  */
 export function windowStart(length: number, nCtx: number): number {
   if (length <= nCtx) return 0;

@@ -1,4 +1,4 @@
-/** How the next token is chosen from logits: small functions over the vocabulary. */
+/** Sampling: small functions over the vocabulary that choose the next token from logits. */
 
 import type { Sampling } from "../api/generation";
 import type { Random } from "../random";
@@ -12,18 +12,18 @@ export const GREEDY: Sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, rep
 export const isGreedy = ({ temperature, repetitionPenalty }: Settings): boolean =>
   (temperature ?? GREEDY.temperature) === 0 && (repetitionPenalty ?? GREEDY.repetitionPenalty) === 1;
 
-/** A token that was chosen, and what there was to choose from. */
+/** A chosen token and its candidates. */
 export interface Choice {
   readonly id: number;
-  /** What the model gave it, before temperature and cuts. */
+  /** The token's probability under the model, before temperature and filters. */
   readonly probability: number;
-  /** The tokens that the cuts left. */
+  /** The tokens that the filters kept. */
   readonly candidates: readonly number[];
-  /** What the sampler gave it, among these. */
+  /** The token's probability among the candidates. */
   readonly drawnWith: number;
 }
 
-/** `past` is what may not be repeated. */
+/** Chooses a token; the repetition penalty applies to the tokens in `past`. */
 export function choose(logits: Float32Array, settings: Settings, draws: Random, past: Iterable<number> = []): Choice {
   const sampling = { ...GREEDY, ...settings };
   const penalized = withPenalty(logits, sampling.repetitionPenalty, past);
@@ -35,7 +35,7 @@ type Drawn = Omit<Choice, "probability">;
 
 const only = (id: number): Drawn => ({ id, candidates: [id], drawnWith: 1 });
 
-/** The first of the largest. */
+/** Index of the first maximum. */
 export function argMax(values: Float32Array): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if ((values[i] as number) > (values[best] as number)) best = i;
@@ -70,8 +70,8 @@ function withPenalty(logits: Float32Array, penalty: number, past: Iterable<numbe
 function sample(logits: Float32Array, sampling: Sampling, draws: Random): Drawn {
   const probabilities = softmax(logits, sampling.temperature);
   const { topK, topP, minP } = sampling;
-  const cuts = topK > 0 || topP < 1 || minP > 0;
-  const candidates = cuts ? likely(probabilities, sampling) : [...probabilities.keys()];
+  const filters = topK > 0 || topP < 1 || minP > 0;
+  const candidates = filters ? likely(probabilities, sampling) : [...probabilities.keys()];
   const mass = candidates.reduce((sum, id) => sum + (probabilities[id] as number), 0);
   const drawn = (id: number): Drawn => ({ id, candidates, drawnWith: (probabilities[id] as number) / mass });
   let left = draws.uniform() * mass;
@@ -87,22 +87,22 @@ function likely(probabilities: Float32Array, sampling: Sampling): readonly numbe
   return minP < order.length ? order.slice(0, minP) : order;
 }
 
-/** What top-k, then top-p, then min-p leave: each cut leaves first tokens of what the one before it left. */
+/** The tokens that top-k, then top-p, then min-p keep: each filter keeps a prefix of the previous one's tokens. */
 export interface Kept {
-  /** Most likely first: what top-k leaves; where that is all, at least what top-p leaves. */
+  /** Token ids, most likely first: those top-k keeps, or without top-k at least those top-p keeps. */
   readonly order: readonly number[];
-  /** How many tokens are left after each. */
+  /** Number of tokens left after each filter. */
   readonly topK: number;
   readonly topP: number;
   readonly minP: number;
 }
 
-/** Of probabilities with temperature. */
+/** Applies the filters to probabilities with temperature. */
 export function keepLikely(
   probabilities: Float32Array,
   { topK, topP, minP }: Pick<Sampling, "topK" | "topP" | "minP">,
 ): Kept {
-  // Tokens below this have less than 1 - top-p of the probability among them all: only the others need sorting.
+  // All tokens below this together have less than 1 - top-p of the probability, so only the others need sorting.
   const floor = topK > 0 ? 0 : (1 - topP) / probabilities.length;
   const order: number[] = [];
   for (let id = 0; id < probabilities.length; id++) if ((probabilities[id] as number) >= floor) order.push(id);
@@ -110,7 +110,7 @@ export function keepLikely(
   const first = topK > 0 ? order.slice(0, topK) : order;
   const mass = topK > 0 ? first.reduce((sum, id) => sum + (probabilities[id] as number), 0) : 1;
   let seen = 0;
-  // The sum of all may be rounded to 1 before the last of them.
+  // Rounding may bring the sum to 1 before the last token.
   const end =
     topP < 1
       ? first.findIndex((id) => {

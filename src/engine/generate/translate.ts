@@ -1,6 +1,6 @@
 /**
- * Translation: a source is read once, then the target is written token by token, the most likely each time. Sentences are
- * short, so what is written is read again for each token instead of being kept in a cache.
+ * Translation: the source is encoded once, then the target is generated greedily, token by token. Sentences are short, so
+ * the target is recomputed for each token instead of being cached.
  *
  * B batch   S source position   T target position   M = S*B rows   D dModel   V vocabSize
  */
@@ -18,7 +18,7 @@ import { threadsFor } from "./decoding";
 
 export interface TranslateOptions {
   readonly maxNewTokens?: number;
-  /** Heard before every token. */
+  /** Checked before every token. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -28,11 +28,11 @@ export class Translator {
   constructor(
     readonly cfg: EncoderDecoderConfig,
     readonly weights: DeviceWeights,
-    /** Sentences translated side by side. */
+    /** Number of sentences translated together. */
     readonly batch = 1,
   ) {}
 
-  /** The targets of sources (BOS and EOS included) without BOS; EOS is the last id of each that came to its end. */
+  /** Translates sources with BOS and EOS. Returns targets without BOS; a finished target ends with EOS. */
   async translate(
     sources: readonly (readonly number[])[],
     { maxNewTokens = Infinity, signal }: TranslateOptions = {},
@@ -50,7 +50,7 @@ export class Translator {
     const most = Math.min(maxNewTokens, cfg.decoder.nCtx);
     for (let T = 1; T <= most && !written.every(isDone); T++) {
       signal?.throwIfAborted();
-      // A row that is done goes on with EOS; nobody reads what comes of it.
+      // A finished row continues with EOS; its output is ignored.
       const ids = Int32Array.from({ length: T * B }, (_, i) => {
         const [t, b] = [Math.floor(i / B), i % B];
         return t === 0 ? bosId : (written[b]?.[t - 1] ?? eosId);
@@ -92,7 +92,7 @@ export class Translator {
   }
 }
 
-/** What the encoder makes of `sourceIds`, [M, D]. */
+/** Returns the encoder's output for `sourceIds`, [M, D]. */
 export const encoderGraph = (
   cfg: EncoderDecoderConfig,
   { param }: Pick<DeviceWeights, "param">,
@@ -100,7 +100,7 @@ export const encoderGraph = (
   probe: Probe,
 ): Node => encode(input("sourceIds", [UNKNOWN, B], "i32"), param, cfg, side("source", B), { probe, dropout: same });
 
-/** Logits of the rows `logitRows` of target `ids`. */
+/** Returns the logits of the rows `logitRows` of target `ids`. */
 export const decoderGraph = (
   cfg: EncoderDecoderConfig,
   { param }: Pick<DeviceWeights, "param">,
@@ -121,7 +121,7 @@ const same = (x: Node) => x;
 
 type SideName = "source" | "target";
 
-/** A side whose length is known only when the graph runs. */
+/** A side with a length that is known only when the graph runs. */
 const side = (name: SideName, B: number): Side => ({
   batch: B,
   length: UNKNOWN,
@@ -133,7 +133,7 @@ export const positionsOf = (name: SideName, length: number, B: number) => ({
   [`${name}Positions`]: Int32Array.from({ length: length * B }, (_, i) => Math.floor(i / B)),
 });
 
-/** Targets ids [T, B] whose rows have these lengths, with their masks. */
+/** Returns the inputs for target ids [T, B] with these lengths. */
 export function targetFeeds(ids: Int32Array, lengths: readonly number[], B: number) {
   const T = ids.length / B;
   return {

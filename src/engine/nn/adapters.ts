@@ -1,6 +1,6 @@
 /**
- * Low-rank adapters (LoRA; Hu et al., 2021): a matrix W stays as it is, and what is learned beside it is the product of
- * two thin ones, so that a layer gives W x + alpha / rank * B A x.
+ * Low-rank adapters (LoRA; Hu et al., 2021): a matrix W is frozen, and the product of two thin matrices is learned beside
+ * it, so that a layer computes W x + alpha / rank * B A x.
  */
 
 import type { Node } from "../graph/node";
@@ -10,12 +10,12 @@ import type { DecoderConfig } from "./config";
 import { type ParamNodes, type ParamSpec, paramSpecs } from "./params";
 
 export interface Lora {
-  /** The width of the product's inside. */
+  /** The inner dimension of the product. */
   readonly rank: number;
   readonly alpha: number;
 }
 
-/** The layers that get adapters: every matrix of attention and MLP. Each has A [rank, in] and B [out, rank]. */
+/** Adapter parameters for every matrix of attention and MLP: A [rank, in] and B [out, rank]. */
 export function adapterSpecs(cfg: DecoderConfig, { rank }: Lora): readonly ParamSpec[] {
   return paramSpecs(cfg).flatMap(({ name, shape, role }): ParamSpec[] => {
     if (!name.startsWith("blocks.") || (role !== "matrix" && role !== "residualMatrix")) return [];
@@ -28,7 +28,7 @@ export function adapterSpecs(cfg: DecoderConfig, { rank }: Lora): readonly Param
   });
 }
 
-/** Fresh adapters change nothing: B is 0. A is uniform in ±1 / sqrt(in), as torch.nn.Linear begins. */
+/** Returns new adapters, which change nothing: B is 0. A is uniform in ±1 / sqrt(in), as in torch.nn.Linear. */
 export function initAdapters(cfg: DecoderConfig, lora: Lora, seed: number): Map<string, Float32Array> {
   return new Map(
     adapterSpecs(cfg, lora).map(({ name, shape }) => {
@@ -42,7 +42,7 @@ export function initAdapters(cfg: DecoderConfig, lora: Lora, seed: number): Map<
   );
 }
 
-/** A model's parameters with adapters beside them, which its layers then add. */
+/** Adds adapters to a model's parameters; its layers apply them. */
 export function withAdapters(param: ParamNodes, adapters: ParamNodes, { rank, alpha }: Lora): ParamNodes {
   const scaled = new Map<string, Node>();
   const get = (name: string): Node => {
@@ -55,7 +55,7 @@ export function withAdapters(param: ParamNodes, adapters: ParamNodes, { rank, al
   return Object.assign(get, { has: (name: string) => adapters.has(name) || param.has(name) });
 }
 
-/** The matrix that gives what a layer and its adapter do, in the layout of the model; null of what has no adapter. */
+/** Returns a layer's matrix with its adapter merged, in the model's layout; null if it has no adapter. */
 export function mergedMatrix(name: string, param: ParamNodes, { weightLayout }: DecoderConfig): Node | null {
   const layer = name.slice(0, name.lastIndexOf("."));
   if (!name.endsWith(".weight") || !param.has(`${layer}.loraA`)) return null;

@@ -1,4 +1,4 @@
-/** What a decoder is: its sizes and the choices between its variants. Weights live elsewhere. */
+/** The configuration of decoders: sizes and variants. */
 
 import type { DecoderConfig, EncoderDecoderConfig, ModelConfig, Positions } from "../api/config";
 import { EngineError } from "../errors";
@@ -14,7 +14,7 @@ export type {
   RotaryScaling,
 } from "../api/config";
 
-/** What the decoders that are trained here differ in: those of 2017 and of GPT-2. */
+/** The options of decoders trained in Decoder Lab, after the transformer of 2017 and GPT-2. */
 export type ClassicConfig = Pick<
   DecoderConfig,
   | "vocabSize"
@@ -33,9 +33,9 @@ export type ClassicConfig = Pick<
 > & {
   readonly norm: "pre" | "post";
   readonly activation: "relu" | "gelu" | "geluTanh";
-  /** Learned where nothing is said. */
+  /** Learned by default. */
   readonly positions?: ClassicPositions;
-  /** True where nothing is said. */
+  /** True by default. */
   readonly causal?: boolean;
 };
 
@@ -49,16 +49,16 @@ export function classicDecoder({ positions = "learned", causal = true, ...given 
 
 export const isEncoderDecoder = (cfg: ModelConfig): cfg is EncoderDecoderConfig => "encoder" in cfg;
 
-/** The part of a model that writes. */
+/** The decoder of a model. */
 export const decoderOf = (cfg: ModelConfig): DecoderConfig => (isEncoderDecoder(cfg) ? cfg.decoder : cfg);
 
-/** What is said of an encoder-decoder; sizes without a name of their own are those of both stacks. */
+/** The options of an encoder-decoder; sizes apply to both stacks unless they have their own name. */
 export interface TranslatorConfig extends Omit<ClassicConfig, "positions" | "causal"> {
   readonly sourceVocabSize: number;
   readonly nEncoderLayers: number;
 }
 
-/** Positions are sinusoidal and embeddings scaled by sqrt(dModel), as in the paper. */
+/** An encoder-decoder with sinusoidal positions and embeddings scaled by sqrt(dModel), as in the paper. */
 export function encoderDecoder({ sourceVocabSize, nEncoderLayers, ...given }: TranslatorConfig): EncoderDecoderConfig {
   const decoder: DecoderConfig = {
     ...classicDecoder({ ...given, positions: "sinusoidal" }),
@@ -75,11 +75,11 @@ export function requireWholeHeads({ dModel, nHeads }: Pick<ClassicConfig, "dMode
   if (dModel % nHeads === 0) return;
   throw new EngineError(
     "config",
-    `dModel ${dModel} over ${nHeads} heads gives heads of ${(dModel / nHeads).toFixed(2)}; choose a dModel that is a multiple of nHeads.`,
+    `dModel ${dModel} over ${nHeads} heads gives heads of ${(dModel / nHeads).toFixed(2)}. Choose a dModel that is a multiple of nHeads.`,
   );
 }
 
-/** What only some families have, left out. */
+/** Defaults for options that only some families use. */
 export const PLAIN = {
   causal: true,
   embedScale: 1,

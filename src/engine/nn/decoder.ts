@@ -13,37 +13,37 @@ import { UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "./config";
 import type { ParamNodes } from "./params";
 
-/** Names a value so that it can be read out of a run. What it answers takes the value's place, usually the value itself. */
+/** Names a value of a forward pass. The returned value replaces it; usually it is the same. */
 export type Probe = (name: string, x: Node) => Node;
 
-/** What surrounds the blocks: a batch of B sequences of T tokens, and how they attend to each other. */
+/** The context of the blocks: a batch of B sequences of T tokens, and their attention. */
 export interface Context {
   readonly batch: number;
   readonly length: number;
-  /** The rows of the position table that the tokens stand at: [T, 1 or B, D]. */
+  /** Returns the tokens' rows of the position table: [T, 1 or B, D]. */
   readonly positions: (table: Node) => Node;
-  /** Of models with rotary positions: the rows' angles, [N, dims / 2] each; see `nn/rotary.ts`. */
+  /** Returns the rows' angles for rotary positions, [N, dims / 2] each; see `nn/rotary.ts`. */
   readonly rotation: () => { readonly cos: Node; readonly sin: Node };
   /** Attention of one block: q [N, H*K], k and v [N, G*K] to z [N, H*K]. */
   readonly attend: (q: Node, k: Node, v: Node, layer: number, probe: Probe) => Node;
   readonly probe: Probe;
-  /** Applied where dropout goes; the identity when nothing is trained. */
+  /** Dropout; the identity during inference. */
   readonly dropout: (x: Node) => Node;
-  /** What a block does between attention and MLP, where it does anything: see `nn/encoderDecoder.ts`. */
+  /** Applied between attention and MLP: see `nn/encoderDecoder.ts`. */
   readonly between?: (x: Node, layer: number, probe: Probe) => Node;
-  /** The rows that logits are wanted for; all by default. */
+  /** Selects the rows to compute logits for; all by default. */
   readonly readout?: (x: Node) => Node;
-  /** The rows that the last block goes on with once it has attended, where nothing is wanted of the others. */
+  /** Selects the rows that the last block computes after its attention, if the others are not needed. */
   readonly onward?: (x: Node) => Node;
 }
 
-/** Logits [N, V] of tokens ids [T, B]. */
+/** Returns logits [N, V] for token ids [T, B]. */
 export function decoder(ids: Node, param: ParamNodes, cfg: DecoderConfig, ctx: Context): Node {
   const x = blocks(ids, param, cfg, ctx);
   return ctx.probe("logits", head(ctx.readout ? ctx.readout(x) : x, param, cfg));
 }
 
-/** What embedding and blocks make of tokens, [N, D]. */
+/** Returns the output of embedding and blocks, [N, D]. */
 export function blocks(ids: Node, param: ParamNodes, cfg: DecoderConfig, ctx: Context): Node {
   let x = ctx.dropout(embedding(ids, param, cfg, ctx)); // [N, D]
   for (let l = 0; l < cfg.nLayers; l++) x = block(x, l, param, cfg, ctx);
@@ -71,7 +71,7 @@ function embedding(
   return embed.reshape([T, B, D]).add(posEmbed).reshape([N, D]);
 }
 
-/** Of position t, in columns 2i and 2i + 1: the sine and the cosine of t / 10000^(2i / D). [nCtx, D] */
+/** [nCtx, D]: row t has the sine and the cosine of t / 10000^(2i / D) in columns 2i and 2i + 1. */
 function sinusoids({ nCtx, dModel: D }: DecoderConfig): Float32Array {
   return Float32Array.from({ length: nCtx * D }, (_, at) => {
     const [t, column] = [Math.floor(at / D), at % D];
@@ -80,7 +80,7 @@ function sinusoids({ nCtx, dModel: D }: DecoderConfig): Float32Array {
   });
 }
 
-/** Positions 0 to T - 1, the same for every sequence. */
+/** Selects positions 0 to T - 1 for every sequence. */
 export const firstPositions =
   (length: number, offset = 0) =>
   (table: Node) =>
@@ -122,7 +122,7 @@ function block(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig, ctx: C
   }
 }
 
-/** What a block does from its attention on is done with these rows. */
+/** Selects the rows that a block computes after its attention. */
 const onwardOf = (l: number, cfg: DecoderConfig, { onward }: Context): ((x: Node) => Node) =>
   onward && l === cfg.nLayers - 1 ? onward : (x) => x;
 
@@ -159,7 +159,7 @@ function queriesKeysValues(x: Node, block: string, param: ParamNodes, cfg: Decod
   return [0, 1, 2].map((i) => byHead.slice(2, i, i + 1).reshape([N, H * K])) as [Node, Node, Node];
 }
 
-/** How a layer's scores come from its queries and keys, and what is seen of them. */
+/** The factor of a layer's attention scores. */
 export const scoreScale = (cfg: DecoderConfig, l: number): number =>
   cfg.attentionScale / (cfg.scaleByLayer ? l + 1 : 1);
 
@@ -168,9 +168,9 @@ export const windowOfLayer = (cfg: DecoderConfig, l: number): number | null => c
 export const softcapped = (x: Node, cap: number | null): Node => (cap === null ? x : x.div(cap).tanh().mul(cap));
 
 /**
- * Attention within the batch, every value by itself so that it can be looked at and derived. `mask` answers what is added
- * to the scores of a layer with this window, [T (query), S (key)] or with a batch before it. The keys are of S positions,
- * the same T unless given; values are named `attn.q` and so on, or as `name` says.
+ * Attention within the batch, with every intermediate value as a node, for traces and gradients. `mask` returns the mask
+ * that is added to the scores of a layer with this window, [T (query), S (key)], optionally with a batch dimension. Keys
+ * have S positions, T by default. Values are named `attn.q` and so on, with the prefix `name`.
  */
 export function fullAttention(
   cfg: DecoderConfig,
@@ -182,7 +182,7 @@ export function fullAttention(
   const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
   const rowsOf = (length: number) => (length === UNKNOWN ? UNKNOWN : length * B);
   const byHead = (x: Node, length: number, heads: number) => x.reshape([length, B, heads, K]).transpose(1, 2, 0, 3); // [B, heads, length, K]
-  /** Each head of keys and values as often as heads of queries share it. */
+  /** Repeats each head of keys and values for the query heads that share it. */
   const repeated = (x: Node) =>
     x
       .reshape([S, B, G, 1, K])
@@ -201,21 +201,21 @@ export function fullAttention(
   };
 }
 
-/** The masks of a graph whose length is known, each written once. */
+/** The masks of a graph with a known length, each created once. */
 export function constantMasks(cfg: DecoderConfig, T: number): (window: number | null) => Node {
   const masks = new Map<number | null, Node>();
   return (window) => {
-    const known = masks.get(window) ?? constant(attentionMask(cfg, T, window), [T, T]);
-    masks.set(window, known);
-    return known;
+    const mask = masks.get(window) ?? constant(attentionMask(cfg, T, window), [T, T]);
+    masks.set(window, mask);
+    return mask;
   };
 }
 
-/** What a layer with this window adds to its scores, [T (query), T (key)]. */
+/** The mask that a layer with this window adds to its scores, [T (query), T (key)]. */
 export const attentionMask = ({ causal }: DecoderConfig, T: number, window: number | null): Float32Array =>
   causal ? causalMask(T, window) : new Float32Array(T * T);
 
-/** [T (query), T (key)]: 0 where a position may look, -1e9 where it may not; its softmax is exactly 0. */
+/** [T (query), T (key)]: 0 for visible positions, -1e9 for hidden ones, whose softmax is exactly 0. */
 export function causalMask(T: number, window: number | null = null): Float32Array {
   const mask = new Float32Array(T * T);
   for (let query = 0; query < T; query++) {
@@ -232,7 +232,7 @@ function mlp(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig): Node {
     return dense(gated, proj, param, cfg);
   }
   if (cfg.activation !== "gelu") return dense(activated(dense(x, fc, param, cfg), cfg), proj, param, cfg);
-  // gelu(h) = geluGate(h / √2) / √2: both factors ride along in the products.
+  // gelu(h) = geluGate(h / √2) / √2: both factors are folded into the products.
   const gelu = geluGate(dense(x, fc, param, cfg, { alpha: Math.SQRT1_2, beta: Math.SQRT1_2 }));
   return dense(gelu, proj, param, cfg, { alpha: Math.SQRT1_2 });
 }
@@ -250,7 +250,7 @@ function activated(x: Node, { activation }: DecoderConfig): Node {
   }
 }
 
-/** The logits [N, V] of rows that have passed the final norm. */
+/** Returns the logits [N, V] of rows after the final norm. */
 export function head(x: Node, param: ParamNodes, cfg: DecoderConfig): Node {
   const read = cfg.dEmbed === cfg.dModel ? x : dense(x, "head.in", param, cfg); // [N, E]
   if (!cfg.tiedHead) return softcapped(dense(read, "head", param, cfg), cfg.logitSoftcap);
@@ -258,7 +258,7 @@ export function head(x: Node, param: ParamNodes, cfg: DecoderConfig): Node {
   return softcapped(linear(read, param("embed.tokens.weight"), bias, { transW: true }), cfg.logitSoftcap); // [N, V]
 }
 
-/** A linear layer, with a bias if the model has one, and an adapter if it has one: see `nn/adapters.ts`. */
+/** A linear layer, with a bias and an adapter (see `nn/adapters.ts`) if the model has them. */
 export function dense(
   x: Node,
   name: string,
@@ -273,7 +273,7 @@ export function dense(
   return y.add(inner.matmul(param(`${name}.loraB`), { transB: true, alpha: scale.alpha ?? 1 }));
 }
 
-/** Over the last axis. */
+/** The model's norm over the last axis. */
 export function norm(x: Node, name: string, param: ParamNodes, cfg: DecoderConfig): Node {
   const width = x.shape.at(-1) as number;
   const weight = cfg.normScale ? param(`${name}.weight`) : ones([width]);

@@ -1,6 +1,6 @@
 /**
- * The encoder-decoder transformer (Vaswani et al., 2017): one stack reads the source, another writes the target and in
- * each block also attends to what the first made of the source. Both are stacks of `nn/decoder.ts`.
+ * The encoder-decoder transformer (Vaswani et al., 2017): the encoder reads the source, and the decoder predicts the
+ * target and attends to the encoder's output in each block. Both are stacks of `nn/decoder.ts`.
  *
  * B batch   S source position   T target position   N = T*B rows   M = S*B rows   D dModel   H nHeads   K dHead
  */
@@ -10,39 +10,39 @@ import type { DecoderConfig, EncoderDecoderConfig } from "./config";
 import { blocks, type Context, causalMask, decoder, dense, fullAttention, norm, type Probe } from "./decoder";
 import { ENCODER, type ParamNodes } from "./params";
 
-/** How a side stands in the batch; the rest of `Context` follows from that. */
+/** The batch of one side, source or target; the rest of `Context` follows from it. */
 export interface Side extends Pick<Context, "batch" | "length" | "positions"> {
-  /** [B, 1, 1, length]: 0 where a token stands, -1e9 where padding does. */
+  /** [B, 1, 1, length]: 0 for a token, -1e9 for padding. */
   readonly padding: Node;
 }
 
-interface Run extends Pick<Context, "probe" | "dropout"> {
-  /** Where dropout goes on attention patterns; nowhere by default. */
+interface Options extends Pick<Context, "probe" | "dropout"> {
+  /** Dropout of attention patterns; none by default. */
   readonly patternDropout?: ((x: Node) => Node) | undefined;
 }
 
-/** What the encoder makes of a source ids [S, B]: [M, D]. Every position sees all that are no padding. */
+/** Returns the encoder's output [M, D] for source ids [S, B]. Every position attends to all except padding. */
 export function encode(
   ids: Node,
   param: ParamNodes,
   { encoder: cfg }: EncoderDecoderConfig,
   side: Side,
-  run: Run,
+  options: Options,
 ): Node {
   const own = Object.assign((name: string) => param(ENCODER + name), {
     has: (name: string) => param.has(ENCODER + name),
   });
   return blocks(ids, own, cfg, {
     ...contextOf(side),
-    attend: fullAttention(cfg, side, () => side.padding, run.patternDropout),
-    probe: (name, x) => run.probe(ENCODER + name, x),
-    dropout: run.dropout,
+    attend: fullAttention(cfg, side, () => side.padding, options.patternDropout),
+    probe: (name, x) => options.probe(ENCODER + name, x),
+    dropout: options.dropout,
   });
 }
 
 /**
- * Logits [N, V] of the tokens after target ids [T, B], given what the encoder made of the source. `causal` is the mask of
- * later positions, [T, T], written as a constant where T is known.
+ * Returns logits [N, V] of the tokens after target ids [T, B], given the encoder's output. `causal` is the mask of later
+ * positions, [T, T]; a constant by default, if T is known.
  */
 export function decode(
   ids: Node,
@@ -50,17 +50,17 @@ export function decode(
   param: ParamNodes,
   { decoder: cfg }: EncoderDecoderConfig,
   { source, target, causal }: { readonly source: Side; readonly target: Side; readonly causal?: Node },
-  run: Run & Pick<Context, "readout">,
+  options: Options & Pick<Context, "readout">,
 ): Node {
   const T = target.length;
   const mask = (causal ?? constant(causalMask(T), [T, T])).add(target.padding); // [B, 1, T, T]
   const size = { batch: target.batch, length: T, keys: source.length };
-  const attend = fullAttention(cfg, size, () => source.padding, run.patternDropout, "cross");
+  const attend = fullAttention(cfg, size, () => source.padding, options.patternDropout, "cross");
   return decoder(ids, param, cfg, {
     ...contextOf(target),
-    ...run,
-    attend: fullAttention(cfg, target, () => mask, run.patternDropout),
-    between: (x, l, probe) => crossAttention(x, encoded, l, param, cfg, { attend, dropout: run.dropout, probe }),
+    ...options,
+    attend: fullAttention(cfg, target, () => mask, options.patternDropout),
+    between: (x, l, probe) => crossAttention(x, encoded, l, param, cfg, { attend, dropout: options.dropout, probe }),
   });
 }
 
@@ -73,7 +73,7 @@ const contextOf = ({ batch, length, positions }: Side) => ({
   },
 });
 
-/** Queries are of the target [N, D], keys and values of the source [M, D]. */
+/** Queries come from the target [N, D], keys and values from the source [M, D]. */
 function crossAttention(
   residMid: Node,
   encoded: Node,
@@ -91,7 +91,7 @@ function crossAttention(
   return probe("residCross", residCross);
 }
 
-/** Sources of any lengths up to T, as a graph takes them: position by position, with their mask. */
+/** Pads sources to length T, as a graph reads them: position by position, with their mask. */
 export function sourceBatch(
   rows: readonly (readonly number[])[],
   T: number,
@@ -108,7 +108,7 @@ export function sourceBatch(
   };
 }
 
-/** [B, length]: 0 where a row has a token, -1e9 where padding fills it up; its softmax is exactly 0. */
+/** [B, length]: 0 for a token, -1e9 for padding, whose softmax is exactly 0. */
 export function paddingMask(lengths: readonly number[], length: number): Float32Array {
   const mask = new Float32Array(lengths.length * length);
   lengths.forEach((own, row) => {

@@ -12,21 +12,21 @@ import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } fro
 export interface ParamSpec {
   readonly name: string;
   readonly shape: Shape;
-  /** What the parameter is for, which decides its initialization and whether it decays. */
+  /** Decides the parameter's initialization and weight decay. */
   readonly role: "embedding" | "matrix" | "residualMatrix" | "bias" | "normScale" | "normBias";
 }
 
-/** Every parameter, in the order of the computation. Matrices are stored as `weightLayout` says. */
+/** Every parameter, in the order of the computation. Matrices are stored in `weightLayout`. */
 export function paramSpecs(cfg: ModelConfig): readonly ParamSpec[] {
   if (!isEncoderDecoder(cfg)) return stackSpecs(cfg);
   const encoder = stackSpecs(cfg.encoder).map((spec) => ({ ...spec, name: ENCODER + spec.name }));
   return [...encoder, ...stackSpecs(cfg.decoder, true)];
 }
 
-/** What names of an encoder's parameters and values begin with. */
+/** Prefix of the names of an encoder's parameters and values. */
 export const ENCODER = "enc.";
 
-/** `crosses`: between attention and MLP a block attends to an encoder's output. */
+/** The parameters of one stack. With `crosses`, each block also attends to an encoder's output. */
 export function stackSpecs(cfg: DecoderConfig, crosses = false): readonly ParamSpec[] {
   const { dModel: D, dEmbed: E, dHead: K, dMlp: F, vocabSize: V, nHeads: H, nKvHeads: G } = cfg;
   const specs: ParamSpec[] = [];
@@ -76,7 +76,7 @@ export function stackSpecs(cfg: DecoderConfig, crosses = false): readonly ParamS
   return specs;
 }
 
-/** Parameters with a tied head counted once. */
+/** Number of parameters; a tied head counts once. */
 export const countParameters = (cfg: ModelConfig): number =>
   paramSpecs(cfg).reduce((n, { shape }) => n + sizeOf(shape), 0);
 
@@ -94,10 +94,10 @@ export function paramNodes(nodes: ReadonlyMap<string, Node>): ParamNodes {
 }
 
 /**
- * Fresh parameters.
+ * Returns newly initialized parameters.
  *
  * "xavier": every matrix and embedding uniform in ±sqrt(6 / (rows + columns)) (Glorot and Bengio, 2010), as the
- * Annotated Transformer does; biases as torch.nn.Linear leaves them, uniform in ±1 / sqrt(rows).
+ * Annotated Transformer does; biases as in torch.nn.Linear, uniform in ±1 / sqrt(rows).
  * "gpt2": normal with deviation 0.02, the projections into the residual stream 0.02 / sqrt(2 nLayers), biases 0.
  */
 export function initParams(cfg: ModelConfig, init: "xavier" | "gpt2", seed: number): Map<string, Float32Array> {

@@ -1,19 +1,19 @@
 /**
- * The angles of rotary position embedding and its ways to reach longer contexts.
+ * The angles of rotary position embedding, and their scaling to longer contexts.
  *
- * Formulas as in Hugging Face transformers' modeling_rope_utils.py, in whose checkpoints they are used; in float64, and
+ * Formulas as in modeling_rope_utils.py of Hugging Face transformers, whose checkpoints use them; computed in float64 and
  * rounded once at the end.
  */
 
 import type { DecoderConfig, Rotary } from "./config";
 
-/** What position p's pair i is turned by: p * frequencies[i] radians, with the result scaled. */
+/** Pair i of position p is rotated by p * frequencies[i] radians, and the result is scaled. */
 interface Angles {
   readonly frequencies: readonly number[];
   readonly scale: number;
 }
 
-/** Cosines and sines of the positions' angles, [positions, dims / 2] each. `length` is that of the whole sequence. */
+/** Cosines and sines of the positions' angles, [positions, dims / 2] each. `length` is the length of the whole sequence. */
 export function rotaryTables(
   { positions: rotary }: DecoderConfig,
   positions: ArrayLike<number>,
@@ -34,7 +34,7 @@ export function rotaryTables(
   return { cos, sin };
 }
 
-/** For a sequence of `length` positions. */
+/** Returns the angles for a sequence of `length` positions. */
 export function anglesOf({ dims, theta, scaling }: Rotary, length: number): Angles {
   const R = dims / 2;
   // theta^(-2i / dims)
@@ -44,7 +44,7 @@ export function anglesOf({ dims, theta, scaling }: Rotary, length: number): Angl
     case "linear":
       return { frequencies: plain().map((f) => f / scaling.factor), scale: 1 };
     case "dynamic": {
-      // The base grows with the sequence, from the length on that the model was made for.
+      // The base grows with the sequence once it exceeds the original context.
       const { factor, originalCtx } = scaling;
       const growth = (factor * Math.max(length, originalCtx)) / originalCtx - (factor - 1);
       return { frequencies: plain(theta * growth ** (dims / (dims - 2))), scale: 1 };
@@ -62,7 +62,7 @@ export function anglesOf({ dims, theta, scaling }: Rotary, length: number): Angl
     }
     case "yarn": {
       const { factor, originalCtx, betaFast, betaSlow, attentionFactor, truncate } = scaling;
-      // The dimension whose wave makes so many turns within the original context.
+      // The dimension that makes this many turns within the original context.
       const dimensionOf = (turns: number) =>
         (dims * Math.log(originalCtx / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
       const [first, last] = [dimensionOf(betaFast), dimensionOf(betaSlow)];

@@ -30,10 +30,10 @@ import { erf, evaluate } from "../../helpers/evaluate";
 import { expectGradsToMatch, inputsOf, normals } from "../../helpers/gradcheck";
 
 const ids = (...values: number[]) => constant(Int32Array.from(values), [values.length]);
-/** Keeps arguments of log, sqrt and the like away from where they are not defined. */
+/** Keeps arguments of log, sqrt and similar functions in their domain. */
 const positiveOf = (x: Node) => x.mul(x).add(0.5);
 
-/** Cosines and sines [rows, half] of angles as positions have them. */
+/** Cosines and sines [rows, half] of position angles. */
 const angles = (rows: number, half: number): [cos: Node, sin: Node] => {
   const values = Float32Array.from({ length: rows * half }, (_, i) => Math.floor(i / half) * 0.9 ** (i % half));
   return [constant(values.map(Math.cos), [rows, half]), constant(values.map(Math.sin), [rows, half])];
@@ -48,7 +48,7 @@ const cases: Readonly<Record<string, Case>> = {
   "div, both operands broadcast": [(a, b) => a.div(positiveOf(b)), [2, 1, 3], [4, 1]],
   "a number as operand": [(x) => x.mul(3).sub(0.5).div(4).add(2), [5]],
   "a value used twice": [(x) => x.mul(x).add(x), [4]],
-  "a value that reaches the output by paths of different length": [(x) => x.exp().mul(x).add(x.tanh().mul(x)), [4]],
+  "a value that reaches the output on paths of different length": [(x) => x.exp().mul(x).add(x.tanh().mul(x)), [4]],
 
   exp: [(x) => x.exp(), [2, 3]],
   log: [(x) => positiveOf(x).log(), [2, 3]],
@@ -113,7 +113,7 @@ const cases: Readonly<Record<string, Case>> = {
   ],
   "rmsNorm that multiplies by 1 + scale": [(x, scale) => rmsNorm(x, scale.add(1), 1e-5), [3, 8], [8]],
   "rotary over whole heads": [(x) => rotary(x, ...angles(3, 2), 2), [3, 8]],
-  "rows that wait for others": [(x, y) => after(x, [y.exp()]).exp(), [3, 4], [3, 2]],
+  "rows after other rows": [(x, y) => after(x, [y.exp()]).exp(), [3, 4], [3, 2]],
   "rotary over a part of each head": [(x) => rotary(x, ...angles(3, 1), 2), [3, 8]],
   layerNorm: [(x, scale, bias) => layerNorm(x, scale, bias, 1e-5), [2, 3, 8], [8], [8]],
   "layerNorm without a bias": [(x, scale) => layerNorm(x, scale, zeros([8]), 1e-5), [3, 8], [8]],
@@ -124,14 +124,14 @@ const cases: Readonly<Record<string, Case>> = {
     [8],
   ],
 
-  "reshape to sizes that are given when the graph runs": [
+  "reshape to sizes that are known when the graph runs": [
     (x) => reshapeTo(x.mul(2), constant(Int32Array.of(3, 4), [2]), [3, 4]).mul(3),
     [2, 6],
   ],
   reshape: [(x) => x.reshape([3, 4]).softmax(), [2, 6]],
   "transpose that is not its own inverse": [(x) => x.transpose(1, 2, 0), [2, 3, 4]],
   broadcast: [(x) => x.broadcast([2, 3, 4]), [3, 1]],
-  "heads of keys that several heads of queries share": [
+  "key heads that several query heads share": [
     (x) => x.reshape([3, 2, 2, 1, 4]).broadcast([3, 2, 2, 3, 4]).reshape([6, 24]),
     [6, 8],
   ],
@@ -158,7 +158,7 @@ describe("gradients agree with finite differences", () => {
   test.each(Object.entries(cases))("%s", (_name, [f, ...shapes]) => expectGradsToMatch(f, ...shapes));
 });
 
-/** Values and choices that nothing flows back through, and what is only used where nothing is trained. */
+/** Ops without a gradient, and ops that only inference uses. */
 const withoutGradient = [
   "input",
   "constant",
@@ -175,7 +175,7 @@ const withoutGradient = [
   "presentOf",
 ] as const satisfies readonly Op[];
 
-test("every op that has a gradient is checked against finite differences", () => {
+test("every op with a gradient is checked against finite differences", () => {
   const checked = new Set<string>();
   for (const [f, ...shapes] of Object.values(cases)) {
     const xs = inputsOf(shapes);
@@ -208,7 +208,7 @@ test("the gradient of geluGate is that of the exact GELU", () => {
   });
 });
 
-describe("where nothing flows back", () => {
+describe("ops without a gradient", () => {
   const gradOf = (f: (x: Node) => Node, shape: Shape): Float64Array => {
     const x = input("x", shape);
     const values = normals(
@@ -229,12 +229,12 @@ describe("where nothing flows back", () => {
       new Float64Array(6).fill(2),
     ));
 
-  test("an op for generating only says so", () => {
+  test("an op that only inference uses has no derivative", () => {
     const [q, cache] = [input("q", [1, 1, 8]), input("cache", [1, 1, 4, 8])];
     const at = input("at", [1], "i32");
     const heads = { nHeads: 1, nKvHeads: 1, scale: 1, window: null };
     const { z } = cachedAttention([q, q, q, cache, cache, at, input("total", [], "i32")], heads);
-    expect(() => grad(z.sum(), [q])).toThrow("cachedAttention has no derivative: it is used where nothing is trained");
+    expect(() => grad(z.sum(), [q])).toThrow("cachedAttention has no derivative: only inference uses it");
     expect(() => grad(inverseStd(q, 1e-5).sum(), [q])).toThrow("inverseStd has no derivative");
     const [x, part] = [input("x", [2, 32]), { name: "w", dtype: "U8", file: "", offset: 0, length: 0 } as const];
     const w = quantized({ weight: { ...part, shape: [4, 1, 32] }, scales: { ...part, shape: [4, 1] }, bits: 8 });
@@ -243,12 +243,12 @@ describe("where nothing flows back", () => {
 });
 
 describe("grad", () => {
-  test("asks for a scalar", () => {
+  test("rejects a loss that is not a scalar", () => {
     const x = input("x", [2, 3]);
     expect(() => grad(x.mul(2), [x])).toThrow("grad: the loss must be a scalar, got loss [2, 3]");
   });
 
-  test("of a value and of one computed from it are both whole", () => {
+  test("returns the whole gradients of a value and of another computed from it", () => {
     const x = input("x", [3]);
     const y = x.mul(x);
     const [dx, dy] = evaluate(grad(y.mul(3).sum(), [x, y]), { x: [1, 2, 3] });
@@ -256,12 +256,12 @@ describe("grad", () => {
     expect(dy).toEqual(Float64Array.of(3, 3, 3));
   });
 
-  test("of the loss itself is 1", () => {
+  test("is 1 for the loss itself", () => {
     const loss = input("x", [3]).sum();
     expect(evaluate(grad(loss, [loss]), { x: [1, 2, 3] })).toEqual([Float64Array.of(1)]);
   });
 
-  test("builds nothing for the inputs that are not asked for", () => {
+  test("builds no gradients of other inputs", () => {
     const [x, table] = [input("x", [3]), input("table", [50, 3])];
     const loss = rows(table, ids(7)).reshape([3]).mul(x).sum();
     const ops = topoSort(grad(loss, [x])).map((node) => node.op);

@@ -19,21 +19,21 @@ const BUNDLED = join(import.meta.dirname, "../../../media/model");
 
 let parent: string;
 let out: string;
-const made: string[] = [];
+const folders: string[] = [];
 beforeEach(async () => {
   parent = await mkdtemp(join(tmpdir(), "decoder-lab-export-"));
-  made.push(parent);
+  folders.push(parent);
   out = join(parent, "exported");
 });
-afterAll(() => Promise.all(made.map((dir) => rm(dir, { recursive: true, force: true }))));
+afterAll(() => Promise.all(folders.map((dir) => rm(dir, { recursive: true, force: true }))));
 
 describe.each(["hf", "onnx"] as const)("an export as %s", (format) => {
-  test("tells its progress up to the last byte", async () => {
-    const told: ExportProgress[] = [];
-    await exportModel(GPT2, { format, out, onProgress: (progress) => told.push(progress) });
-    const bytes = told.map((progress) => progress.bytes);
+  test("reports progress up to the last byte", async () => {
+    const reports: ExportProgress[] = [];
+    await exportModel(GPT2, { format, out, onProgress: (progress) => reports.push(progress) });
+    const bytes = reports.map((progress) => progress.bytes);
     expect(bytes).toEqual(bytes.toSorted((a, b) => a - b));
-    expect(bytes.at(-1)).toBe(told[0]?.totalBytes);
+    expect(bytes.at(-1)).toBe(reports[0]?.totalBytes);
     expect(bytes.length).toBeGreaterThan(10);
   });
 
@@ -54,14 +54,14 @@ describe.each(["hf", "onnx"] as const)("an export as %s", (format) => {
     expect(await readdir(parent)).toEqual(["damaged"]);
   });
 
-  test("writes over nothing", async () => {
+  test("does not overwrite a folder", async () => {
     await mkdir(out);
     await writeFile(join(out, "mine"), "");
     await expect(exportModel(GPT2, { format, out })).rejects.toThrow(/is there already and not empty; choose another/);
     expect(await readdir(out)).toEqual(["mine"]);
   });
 
-  test("makes the folders above it, and takes an empty one", async () => {
+  test("creates parent folders, and accepts an empty folder", async () => {
     const deep = join(parent, "a", "b");
     await mkdir(deep, { recursive: true });
     await exportModel(GPT2, { format, out: deep });
@@ -70,7 +70,7 @@ describe.each(["hf", "onnx"] as const)("an export as %s", (format) => {
     expect(await readdir(join(parent, "c", "d"))).toContain("config.json");
   });
 
-  test("keeps the tokenizer of a model that was trained here, and says which tokens end a text", async () => {
+  test("of a trained model keeps its tokenizer and lists its special tokens", async () => {
     await exportModel(BUNDLED, { format, out });
     for (const name of ["tokenizer.json", "tokenizer_config.json"]) {
       expect(await readFile(join(out, name), "utf8")).toBe(await readFile(join(BUNDLED, name), "utf8"));
@@ -80,7 +80,7 @@ describe.each(["hf", "onnx"] as const)("an export as %s", (format) => {
   });
 });
 
-test("a tokenizer of vocabulary and merges gets the tokenizer.json that others ask for", async () => {
+test("a tokenizer in vocab.json and merges.txt gets a tokenizer.json", async () => {
   const dir = join(parent, "merges");
   await mkdir(dir);
   for (const name of ["config.json", "model.safetensors"]) {
@@ -100,15 +100,15 @@ test("a tokenizer of vocabulary and merges gets the tokenizer.json that others a
   expect(library.encode("lower low")).toEqual([7, 8, 9]);
 });
 
-test("a model folder without weights is refused in a sentence", async () => {
+test("a model folder without weights is rejected in a sentence", async () => {
   await expect(exportModel(parent, { format: "hf", out })).rejects.toThrow(/config\.json/);
 });
 
-test("only ONNX comes in 8 and 4 bits", async () => {
+test("only ONNX can be exported in 8 or 4 bits", async () => {
   await expect(exportModel(GPT2, { format: "hf", out, precision: "int8" })).rejects.toThrow(/export as onnx/);
 });
 
-test("values that are not numbers are not quantized", async () => {
+test("values that are not numbers cannot be quantized", async () => {
   const dir = join(parent, "nan");
   await mkdir(dir);
   await writeFile(join(dir, "config.json"), await readFile(join(GPT2, "config.json")));
@@ -119,7 +119,7 @@ test("values that are not numbers are not quantized", async () => {
   await expect(exportModel(dir, { format: "onnx", precision: "int4", out })).rejects.toThrow(/wte\.weight has values/);
 });
 
-test("weights that are too large for one file are shards with an index", async () => {
+test("weights that are too large for one file become shards with an index", async () => {
   const { family, cfg, weights } = await openWeights(join(ARCHITECTURES, "llama"));
   const names = exportNames(family, cfg);
   const tensors = paramSpecs(cfg).map((spec) =>

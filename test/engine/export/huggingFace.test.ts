@@ -27,7 +27,7 @@ import { hasTorch, PYTHON } from "../../helpers/pyTorch";
 import { largestDifference } from "../../helpers/tinyModel";
 
 const NAMES = Object.values(VARIANTS).flat();
-/** The prompts that the golden checkpoints were run with. */
+/** The prompts of the golden checkpoints. */
 const { prompts } = JSON.parse(readFileSync(join(ARCHITECTURES, "gpt2", "greedy.json"), "utf8")) as {
   readonly prompts: number[][];
 };
@@ -50,7 +50,7 @@ const classic: ClassicConfig = {
   headBias: false,
 };
 
-/** Models as they are trained here, and what they are exported as. */
+/** Configurations that Decoder Lab trains, with the family of their export. */
 const TRAINED: Readonly<Record<string, { readonly cfg: ClassicConfig; readonly modelType: string }>> = {
   "the char preset": { cfg: classic, modelType: "gpt2" },
   "a GPT-2 with every bias": {
@@ -87,7 +87,7 @@ const TRAINED: Readonly<Record<string, { readonly cfg: ClassicConfig; readonly m
 
 let dir: string;
 const exported = (name: string) => join(dir, `${name.replaceAll(" ", "-")}.exported`);
-/** By folder: logits [B][T][V] of the prompts, padded at the right. */
+/** Logits [B][T][V] of the prompts by folder, padded on the right. */
 let torch: ReadonlyMap<string, number[][][]>;
 
 beforeAll(async () => {
@@ -97,13 +97,13 @@ beforeAll(async () => {
     await writeTrained(join(dir, name), cfg);
     await exportModel(join(dir, name), { format: "hf", out: exported(name) });
   }
-  // OPT with a head of its own is none of the reference's.
+  // The reference has no OPT with an untied head.
   const readable = [...NAMES, ...Object.keys(TRAINED).filter((name) => name !== "a head of its own")];
   torch = hasTorch ? await torchLogits(readable.map(exported)) : new Map();
 }, 120_000);
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-describe.skipIf(!hasTorch)("PyTorch computes with an exported folder what it did with the original", () => {
+describe.skipIf(!hasTorch)("PyTorch computes the same with an exported folder as with the original", () => {
   test.each(NAMES)("%s", async (name) => {
     const { data, shape } = await readTensor(join(ARCHITECTURES, name, "reference.safetensors"), "logits");
     const [, T, V] = shape as [number, number, number];
@@ -111,9 +111,9 @@ describe.skipIf(!hasTorch)("PyTorch computes with an exported folder what it did
   });
 });
 
-describe("a model that was trained here", () => {
+describe("a model trained in Decoder Lab", () => {
   const names = Object.keys(TRAINED);
-  test.each(names)("%s is written as a family that computes the same", async (name) => {
+  test.each(names)("%s is exported as a family that computes the same", async (name) => {
     const { modelType } = TRAINED[name] as { modelType: string };
     const config = JSON.parse(readFileSync(join(exported(name), "config.json"), "utf8"));
     expect(config.model_type).toBe(modelType);
@@ -127,7 +127,7 @@ describe("a model that was trained here", () => {
     "%s computes the same in PyTorch",
     async (name) => {
       const own = await logitsOf(join(dir, name));
-      // Without a mask the padding of the shorter prompts is seen.
+      // Without a causal mask, positions attend to the padding of shorter prompts.
       const isWhole = TRAINED[name]?.cfg.causal === false ? longestPrompt : () => true;
       expectSameLogits(torch.get(exported(name)), (b) => own[b] as Float32Array, 2e-4, isWhole);
     },
@@ -158,7 +158,7 @@ test.each([8, 4] as const)(
           bits,
         );
         const [rows, columns] = written.shape as [number, number];
-        // GPT-2's matrices are [in, out], and codes [out, in].
+        // GPT-2's matrices are [in, out], codes are [out, in].
         const isTurned = name === "gpt2" && param !== "embed.tokens.weight";
         const expected = isTurned
           ? values.map((_, i) => values[(i % columns) * rows + Math.floor(i / columns)] as number)
@@ -177,7 +177,7 @@ async function writeTrained(folder: string, given: ClassicConfig): Promise<void>
   const params = initParams(cfg, "xavier", 7);
   const tensors = paramSpecs(cfg).map(({ name, shape }) => {
     const data = params.get(name) as Float32Array;
-    // Fresh norms and biases are ones and zeros, which hide where they go.
+    // New norms and biases are ones and zeros, which would hide mistakes.
     const values = shape.length === 1 ? data.map((x, i) => x + 0.3 * Math.sin(i * 1.7 + name.length)) : data;
     return [name, { dtype: "F32" as const, shape, data: values }] as const;
   });
@@ -187,15 +187,15 @@ async function writeTrained(folder: string, given: ClassicConfig): Promise<void>
   await writeSafetensors(join(folder, "model.safetensors"), new Map(tensors));
 }
 
-/** Of each prompt, [T, V]. */
+/** The logits of each prompt, [T, V]. */
 async function logitsOf(folder: string): Promise<Float32Array[]> {
   const { cfg, weights } = await openModel(folder);
-  const placed = await mapWeights(cfg, weights, "cpu");
-  const tracer = new Tracer(cfg, placed);
+  const mapped = await mapWeights(cfg, weights, "cpu");
+  const tracer = new Tracer(cfg, mapped);
   const logits: Float32Array[] = [];
   for (const prompt of prompts) logits.push((await tracer.trace([prompt])).get("logits")?.data as Float32Array);
   await tracer.release();
-  await placed.release();
+  await mapped.release();
   return logits;
 }
 

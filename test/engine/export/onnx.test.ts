@@ -95,7 +95,7 @@ describe.each([
   ["int8", 8, "model_quantized.onnx"],
   ["int4", 4, "model_q4.onnx"],
 ] as const)("in %s", (precision, bits, file) => {
-  test.each(["gpt2", "llama", "phi"])("%s computes what the quantized model does here", async (name) => {
+  test.each(["gpt2", "llama", "phi"])("%s computes the same as the quantized model in Decoder Lab", async (name) => {
     const checkpoint = join(ARCHITECTURES, name);
     const [quantized, out] = [join(dir, `${name}-${bits}`), join(dir, `${name}-${precision}`)];
     const { cfg, weights } = await openWeights(checkpoint);
@@ -117,14 +117,14 @@ describe.each([
       await exported.release();
       expect(relativeError(logits, ours)).toBeLessThan(1e-3);
     }
-    // The codes of a quantized model are written as they are.
+    // The codes of a quantized model are copied unchanged.
     const models = [out, `${out}-again`].map((folder) => readFileSync(join(folder, "onnx", file)));
     expect(models[1]?.equals(models[0] as Buffer)).toBe(true);
     expect(JSON.parse(readFileSync(join(out, "config.json"), "utf8"))).not.toHaveProperty("quantization_config");
   });
 });
 
-test("weights of a large model are beside it, where onnxruntime finds them", async () => {
+test("the weights of a large model have a file of their own, which onnxruntime finds", async () => {
   const model = await openWeights(join(ARCHITECTURES, "llama"));
   const file = join(dir, "model.onnx");
   const plan = planOnnx(model, file, {
@@ -139,7 +139,7 @@ test("weights of a large model are beside it, where onnxruntime finds them", asy
   expect(reported).toEqual(reported.toSorted((a, b) => a - b));
   expect(reported.at(-1)).toBe(plan.bytes);
 
-  // The names in it are relative: it works wherever it is brought.
+  // File names are relative, so the folder can be moved.
   const moved = join(dir, "elsewhere");
   await mkdir(moved);
   for (const name of ["model.onnx", "model.onnx_data"]) await rename(join(dir, name), join(moved, name));

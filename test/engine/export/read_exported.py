@@ -1,6 +1,6 @@
 """
-The logits of exported folders, by the implementations of test/golden/architectures, which know nothing of this project, or
-by the file that came with a folder.
+Computes the logits of exported folders with the implementations in test/golden/architectures, which are independent of
+this project, or with the modeling file of a folder.
 
     echo '{"folders": [FOLDER, …], "ids": [[1, 2], [3, 0]], "mask": [[1, 1], [1, 0]]}' | python3 read_exported.py
 """
@@ -19,7 +19,7 @@ from safetensors_file import decode
 
 
 class Weights:
-    """The tensors of a folder; each must be asked for, and in the shape that it has."""
+"""The tensors of a folder; each must be read, with its own shape."""
 
     embedding = None
 
@@ -27,12 +27,12 @@ class Weights:
         index = folder / "model.safetensors.index.json"
         files = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else {"model.safetensors"}
         self.tensors = {name: x for file in files for name, x in decode((folder / file).read_bytes()).items()}
-        self.asked = set()
+        self.read_names = set()
 
     def __call__(self, name, *shape, **_):
         tensor = self.tensors[name]
         assert tensor.shape == shape and tensor.dtype == torch.float32, f"{name} is {tensor.dtype} {tuple(tensor.shape)}"
-        self.asked.add(name)
+        self.read_names.add(name)
         return tensor
 
 
@@ -48,12 +48,12 @@ def logits_of(folder, ids, mask):
     weights = Weights(folder)
     prefix = {"prefix": "transformer."} if kind == "gpt2" else {}
     logits = getattr(families, kind)(config, weights, ids, mask, lambda name, value: value, **prefix)
-    assert weights.asked == weights.tensors.keys(), f"never read: {weights.tensors.keys() - weights.asked}"
+    assert weights.read_names == weights.tensors.keys(), f"never read: {weights.tensors.keys() - weights.read_names}"
     return logits
 
 
 torch.set_grad_enabled(False)
 torch.set_num_threads(1)
-given = json.load(sys.stdin)
-ids, mask = torch.tensor(given["ids"]), torch.tensor(given["mask"])
-print(json.dumps([logits_of(pathlib.Path(folder), ids, mask).tolist() for folder in given["folders"]]))
+request = json.load(sys.stdin)
+ids, mask = torch.tensor(request["ids"]), torch.tensor(request["mask"])
+print(json.dumps([logits_of(pathlib.Path(folder), ids, mask).tolist() for folder in request["folders"]]))

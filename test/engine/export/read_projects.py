@@ -1,9 +1,9 @@
 """
-What exported training projects compute, all in one process.
+Computes the logits of exported training projects, all in one process.
 
     echo '[{"project": DIR, "weights": DIR, "ids": [[1, 2]]}, …]' | python3 read_projects.py
 
-Answers, of each, the logits [batch, position, vocabulary] that its model.py has for the ids with the weights of a folder.
+Prints the logits [batch, position, vocabulary] of each project's model.py for the ids, with the weights of a folder.
 """
 
 import importlib

@@ -21,14 +21,14 @@ import { largestDifference } from "../../helpers/tinyModel";
 
 const TEXT = "the cat sat on the mat and the dog sat on the cat\n".repeat(40);
 const DATA = { kind: "text", name: "cats", text: TEXT } as const;
-/** No dropout, which nobody draws as we do. */
+/** Without dropout, whose random numbers differ between implementations. */
 const SHORT = { "train.steps": 4, "train.batchSize": 4, "train.checkpointEvery": 2, "train.dropout": 0 };
 const SMALL = { ...SHORT, "model.nLayers": 2, "model.dModel": 32, "train.blockSize": 16, "train.schedule.lr": 1e-2 };
 
 let dir: string;
 const at = (name: string) => join(dir, name);
 
-/** A run of a few steps as a project; answers both folders. */
+/** Exports a run of a few steps as a project; returns both folders. */
 async function exported(name: string, run: { preset: string; from?: string; set: Settings }) {
   const [model, project] = [at(name), at(`${name}.torch`)];
   const data = run.preset === "adder" ? {} : { data: DATA };
@@ -37,7 +37,7 @@ async function exported(name: string, run: { preset: string; from?: string; set:
   return { model, project };
 }
 
-/** A family's tiny checkpoint in a folder of its own, with a tokenizer for the text. */
+/** Copies a family's tiny checkpoint to a new folder, with a tokenizer for the text. */
 async function baseFolder(variant: string): Promise<string> {
   cpSync(join(ARCHITECTURES, variant), at(variant), { recursive: true });
   await saveTokenizer(await trainCharacters([TEXT]), at(variant));
@@ -52,7 +52,7 @@ function watched(): RunControl & { readonly reports: StepReport[] } {
   return { signal: new AbortController().signal, whilePaused: async () => {}, report, reports };
 }
 
-/** Trains a project; answers what it reported of each step. */
+/** Trains a project; returns its report of each step. */
 async function trained(out: string, ...args: string[]): Promise<StepReport[]> {
   const run = args[0] === "-m" ? python : torchScript;
   const { code, stderr } = await run(...args, "--out", out);
@@ -72,19 +72,19 @@ function expectSameSteps(actual: readonly StepReport[], expected: readonly StepR
   }
 }
 
-interface Asked {
+interface LogitsRequest {
   readonly project: string;
   readonly weights: string;
   readonly ids: readonly (readonly number[])[];
 }
 
-function torchLogits(asked: readonly Asked[]): Float32Array[] {
+function torchLogits(requests: readonly LogitsRequest[]): Float32Array[] {
   const script = join(import.meta.dirname, "read_projects.py");
-  const output = execFileSync(PYTHON, [script], { input: JSON.stringify(asked), maxBuffer: 2 ** 28 });
+  const output = execFileSync(PYTHON, [script], { input: JSON.stringify(requests), maxBuffer: 2 ** 28 });
   return (JSON.parse(output.toString()) as number[][][][]).map((logits) => Float32Array.from(logits.flat(2)));
 }
 
-async function ourLogits(folder: string, ids: Asked["ids"]): Promise<Float32Array> {
+async function ourLogits(folder: string, ids: LogitsRequest["ids"]): Promise<Float32Array> {
   const { cfg, weights } = await openModel(folder);
   const placed = await mapWeights(cfg, weights, "cpu");
   const tracer = new Tracer(cfg, placed);
@@ -106,32 +106,32 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-describe.skipIf(!hasTorch)("a project of PyTorch", () => {
+describe.skipIf(!hasTorch)("a PyTorch project", () => {
   let char: Awaited<ReturnType<typeof exported>>;
   beforeAll(async () => {
     char = await exported("char", { preset: "char", set: SMALL });
   }, 60_000);
 
-  test("has the next batch of the run, and our loss on it", async () => {
+  test("has the run's next batch and the same loss on it", async () => {
     const { code, stdout, stderr } = await torchScript(join(char.project, "train.py"), "--check");
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout).toMatch(/^Step 5: loss \d\.\d{6}, in Decoder Lab \d\.\d{6}, difference \d\.\de[-+]\d\d\n$/);
   }, 60_000);
 
-  test("says so where the loss or the data is another", async () => {
+  test("rejects a different loss or different data", async () => {
     const other = at("other");
     cpSync(char.project, other, { recursive: true });
     const file = join(other, "first_batch.json");
     writeFileSync(file, JSON.stringify({ ...firstBatch(other), loss: firstBatch(other).loss + 2e-4 }));
     const { code, stderr } = await torchScript(join(other, "train.py"), "--check");
-    expect([code, stderr]).toEqual([1, "The losses differ by more than 1e-4; export the project again.\n"]);
+    expect([code, stderr]).toEqual([1, "The losses differ by more than 1e-4. Export the project again.\n"]);
     const data = join(other, "data", "validation.bin");
     writeFileSync(data, readFileSync(data).fill(0, 10, 12));
     const changed = await torchScript(join(other, "train.py"), "--check");
-    expect(changed.stderr).toBe(`${data} is not the file that was exported; export the project again.\n`);
+    expect(changed.stderr).toBe(`${data} differs from the exported file. Export the project again.\n`);
   }, 60_000);
 
-  test("takes the steps that the run would have taken, and leaves a run that goes on here", async () => {
+  test("takes the same steps as the resumed run, and saves a run that can be resumed", async () => {
     const ours = at("char.resumed");
     cpSync(char.model, ours, { recursive: true });
     const control = watched();
@@ -160,10 +160,10 @@ describe.skipIf(!hasTorch)("a project of PyTorch", () => {
     expect((await openModel(at("char.tuned"))).info.step).toBe(4);
   }, 120_000);
 
-  test("takes with two processes the steps that one takes with twice the batch, or with two passes", async () => {
+  test("takes the same steps with two processes, with twice the batch, and with two passes", async () => {
     const script = join(char.project, "train.py");
     const torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"];
-    // This PyTorch's default, to redirect nothing, is lost with Python 3.11.
+    // The default of this PyTorch version, no redirects, fails with Python 3.11.
     const streams = ["--redirects", "1", "--tee", "1", "--log_dir", at("logs")];
     const two = await trained(at("two"), ...torchrun, ...streams, script, "--steps", "7");
     const doubled = await trained(at("doubled"), script, "--steps", "7", "--batch-size", "8");
@@ -176,13 +176,13 @@ describe.skipIf(!hasTorch)("a project of PyTorch", () => {
     const logits = torchLogits(["two", "doubled"].map((out) => ({ project: char.project, weights: at(out), ids })));
     expect(largestDifference(logits[0] ?? [], logits[1] ?? [])).toBeLessThan(1e-4);
     expect(largestDifference(await ourLogits(at("two"), ids), logits[0] ?? [])).toBeLessThan(1e-4);
-    // Resumed here they have batches of the same size, in as many passes.
+    // The saved settings describe the same batch for a single process.
     const settingsOf = (name: string) => JSON.parse(readFileSync(join(at(name), "training.json"), "utf8")).settings;
     expect(settingsOf("two")).toMatchObject({ "train.batchSize": 8, "train.gradientAccumulation": 1 });
     expect(settingsOf("passes")).toMatchObject({ "train.batchSize": 4, "train.gradientAccumulation": 2 });
   }, 240_000);
 
-  test("started again, goes on from its last checkpoint with the dropout of its steps", async () => {
+  test("resumes from its last checkpoint with the same dropout", async () => {
     const dropping = at("dropping");
     cpSync(char.project, dropping, { recursive: true });
     const settings = join(dropping, "train.json");
@@ -196,22 +196,22 @@ describe.skipIf(!hasTorch)("a project of PyTorch", () => {
     );
     expect(readdirSync(join(at("parts"), "checkpoints")).sort()).toEqual(["step-00000006", "step-00000008"]);
     const { code, stderr } = await torchScript(script, "--steps", "8", "--out", at("parts"));
-    expect([code, stderr]).toEqual([1, "All 8 steps are done; ask for more with --steps.\n"]);
+    expect([code, stderr]).toEqual([1, "All 8 steps are done. Set a larger total with --steps.\n"]);
   }, 240_000);
 
-  test("of the adder goes through the run's equations, with norms and a head of its own", async () => {
+  test("of the adder reads the run's equations in the same order", async () => {
     const set = { ...SHORT, "model.dModel": 32, "train.batchSize": 3000, "train.steps": 2, "train.checkpointEvery": 4 };
     const { model, project } = await exported("adder", { preset: "adder", set });
     const { stdout, stderr } = await torchScript(join(project, "train.py"), "--check");
     expect([stderr, stdout]).toEqual(["", expect.stringMatching(/^Step 3: loss/)]);
     const control = watched();
-    // The third batch is the rest of an epoch, the fourth begins another.
+    // The third batch is the rest of an epoch, the fourth starts the next.
     const steps = await trained(at("adder.further"), join(project, "train.py"), "--steps", "4");
     await resume(model, { steps: 4 }, control);
     expectSameSteps(steps, control.reports);
   }, 120_000);
 
-  test("of a GPT-2 that is fine-tuned keeps its names", async () => {
+  test("of a fine-tuned GPT-2 keeps its parameter names", async () => {
     const base = await baseFolder("gpt2");
     const { model, project } = await exported("tuned", {
       preset: "finetune",
@@ -234,7 +234,7 @@ describe.skipIf(!hasTorch)("a project of PyTorch", () => {
     expect((await openModel(at("tuned.further"))).info.family).toBe("gpt2");
   }, 120_000);
 
-  test("reads a text in its order too", async () => {
+  test("can read a text in order", async () => {
     const set = { ...SMALL, "data.order": "sequential", "train.steps": 33, "train.checkpointEvery": 33 };
     const { project } = await exported("sequential", { preset: "char", set });
     // 1,800 tokens are 112 sequences; the 34th batch is in the second epoch.
@@ -242,7 +242,7 @@ describe.skipIf(!hasTorch)("a project of PyTorch", () => {
     expect([stderr, stdout]).toEqual(["", expect.stringMatching(/^Step 34: loss/)]);
   }, 60_000);
 
-  test("computes what every family does", async () => {
+  test("computes the logits of every family", async () => {
     const names = Object.values(VARIANTS).flat();
     for (const name of names) {
       await baseFolder(name);
@@ -268,48 +268,51 @@ function meanLoss(logits: Float32Array, labels: readonly number[]): number {
   return losses.reduce((a, b) => a + b, 0) / losses.length;
 }
 
-describe("an export as a project is refused", () => {
-  const refused = async (model: string, message: RegExp, data?: typeof DATA) => {
+describe("an export as a project is rejected", () => {
+  const expectRejection = async (model: string, message: RegExp, data?: typeof DATA) => {
     const parent = temporaryFolder();
     const work = exportModel(model, { format: "torch", out: join(parent, "out"), data });
     await expect(work).rejects.toMatchObject({ name: "EngineError", message: expect.stringMatching(message) });
     expect(readdirSync(parent)).toEqual([]);
   };
 
-  test("where there is no run to go on with, and no text", () =>
-    refused(join(ARCHITECTURES, "gpt2"), /gpt2 has no run to go on with; say which text to train/));
+  test("without a run to resume and without a text", () =>
+    expectRejection(join(ARCHITECTURES, "gpt2"), /gpt2 has no training run to resume. Choose a text to train/));
 
-  test("of a run of adapters", async () => {
+  test("for a run of adapters", async () => {
     const from = await baseFolder("llama");
     const set = { ...SHORT, "train.blockSize": 16, "lora.rank": 2 };
     await train({ preset: "finetune", from, data: DATA, out: at("lora"), name: "lora", device: "cpu", set }, watched());
-    await refused(at("lora"), /has a run of adapters, which PyTorch projects do not train; say which text/);
-    // What they were merged into is a model like any other.
+    await expectRejection(
+      at("lora"),
+      /has a training run of adapters, which PyTorch projects do not support. Choose a text/,
+    );
+    // The model that they were merged into can be exported.
     await exportModel(at("lora"), { format: "torch", data: DATA, out: at("lora.torch") });
     expect(readdirSync(at("lora.torch"))).not.toContain("optimizer.safetensors");
   }, 60_000);
 
-  test("of a quantized model", async () => {
+  test("for a quantized model", async () => {
     const from = await baseFolder("qwen2");
     const small = join(temporaryFolder(), "small");
     await quantizeFolder(from, small, 8, (name) => /proj/.test(name));
     await saveTokenizer(await trainCharacters([TEXT]), small);
-    await refused(small, /is in 8 bits, which cannot be trained/, DATA);
+    await expectRejection(small, /is in 8 bits, which cannot be trained/, DATA);
   });
 
-  test("of a text that has changed", async () => {
+  test("for a text that has changed", async () => {
     const file = join(temporaryFolder(), "text.txt");
     writeFileSync(file, TEXT);
     const data = { kind: "paths", paths: [file] } as const;
     await train({ preset: "char", data, out: at("files"), name: "files", device: "cpu", set: SMALL }, watched());
     writeFileSync(file, `${TEXT}cat`);
-    await refused(at("files"), /The text that files was trained on has changed since; put it back, or say which text/);
+    await expectRejection(at("files"), /The text that files was trained on has changed. Restore it, or choose a text/);
     await rename(file, `${file}.away`);
-    await refused(at("files"), /text\.txt/);
+    await expectRejection(at("files"), /text\.txt/);
   }, 60_000);
 
-  test("and data goes with nothing but a project", async () => {
+  test("for data in another format", async () => {
     const work = exportModel(join(ARCHITECTURES, "gpt2"), { format: "hf", out: at("x"), data: DATA });
-    await expect(work).rejects.toThrow("Only PyTorch projects have data; leave it out, or export as torch.");
+    await expect(work).rejects.toThrow("Only PyTorch projects include data. Omit it, or export as torch.");
   });
 });

@@ -1,4 +1,4 @@
-/** transformers.js loads exports as it loads any model of the hub, and writes what we do. */
+/** transformers.js loads exports like any model from the hub and generates the same tokens. */
 
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -45,7 +45,7 @@ describe.each(NAMES)("%s", (name) => {
     expect(written).toEqual([[...prompt, ...(ids[0] as number[])]]);
   });
 
-  test("continues it without the cache: the whole sequence at every step", async () => {
+  test("continues a prompt without the cache, from the whole sequence at every step", async () => {
     const sequence = [...(prompts[1] as number[])];
     const written: number[] = [];
     while (written.length < 8) {
@@ -84,7 +84,7 @@ test.skipIf(stories === null)("a pipeline writes a real model's story, with its 
   expect(text.startsWith(generated_text.trim())).toBe(true);
 });
 
-test("a pipeline goes on as a model that was trained here does, by whichever family it was written as", async () => {
+test("a pipeline continues a prompt like the trained model, for every exported family", async () => {
   const [source, out] = [join(import.meta.dirname, "../../../media/model"), join(dir, "trained")];
   await exportModel(source, { format: "onnx", out });
   const prompt = "The cat ";
@@ -101,7 +101,7 @@ test("a pipeline goes on as a model that was trained here does, by whichever fam
 });
 
 async function generate(model: PreTrainedModel, given: Record<string, Tensor>, count: number): Promise<number[][]> {
-  // Where a model would end its text, the reference goes on.
+  // The reference continues past the end of a text.
   const greedy = { max_new_tokens: count, do_sample: false, eos_token_id: null };
   const output = await model.generate({ ...given, ...greedy } as never);
   return (output as Tensor).tolist().map((row: bigint[]) => row.map(Number));

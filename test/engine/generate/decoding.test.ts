@@ -19,7 +19,7 @@ const V = tinyConfig.vocabSize;
 
 type TinyModel = Awaited<ReturnType<typeof tinyModel>>;
 
-/** Logits after the last of some tokens, from a forward pass without a cache. */
+/** Logits after the last token, from a forward pass without a cache. */
 async function wholePass({ cfg, weights }: TinyModel, ids: readonly number[]): Promise<Float32Array> {
   const tracer = new Tracer(cfg, weights);
   const trace = await tracer.trace([ids], "light");
@@ -29,13 +29,13 @@ async function wholePass({ cfg, weights }: TinyModel, ids: readonly number[]): P
 
 const cacheOf = ({ cfg, weights }: TinyModel) => new TokenCache(new Decoding(cfg, weights));
 
-/** What comes after some tokens, from a cache. */
+/** The prediction after some tokens, from a cache. */
 async function nextAfter(cache: TokenCache, ids: readonly number[], signal?: AbortSignal) {
   const { next, ...rest } = await cache.after(ids, { logits: true, signal });
   return { logits: next.logits as Float32Array, next, ...rest };
 }
 
-/** The ids that a cache writes on from a prompt. */
+/** The ids generated after a prompt. */
 async function written(
   cache: TokenCache,
   prompt: readonly number[],
@@ -50,13 +50,13 @@ async function written(
   return ids;
 }
 
-/** Rows [B, T] as a cache takes them, [T, B], the shorter ones padded at their end. */
+/** Transposes rows [B, T] to the cache's [T, B], with shorter ones padded at their end. */
 const columns = (rows: readonly (readonly number[])[]): Int32Array =>
   Int32Array.from(
     Array.from({ length: Math.max(...rows.map((row) => row.length)) }, (_, t) => rows.map((row) => row[t] ?? 0)).flat(),
   );
 
-/** Tensors that runs of sessions answer, as they are made. */
+/** Records the sizes of the tensors that sessions return. */
 function watchedRuns(onRun = () => {}) {
   const runs: Record<string, number>[] = [];
   const run = Session.prototype.run;
@@ -70,9 +70,9 @@ function watchedRuns(onRun = () => {}) {
 }
 afterEach(() => vi.restoreAllMocks());
 
-describe("a cache gives what a whole forward pass gives", () => {
+describe("a cache computes the same as a whole forward pass", () => {
   for (const norm of ["pre", "post"] as const) {
-    // 1, a padded piece, a whole piece, several pieces, and the last place of the context, where no padding fits.
+    // 1, a padded piece, a whole piece, several pieces, and the end of the context, where no padding fits.
     for (const length of [1, 5, 8, 64, 75, 80]) {
       test(`${norm}-norm, a prompt of ${length}`, async () => {
         const model = await tinyModel({ ...tinyConfig, norm });
@@ -83,16 +83,16 @@ describe("a cache gives what a whole forward pass gives", () => {
     }
   }
 
-  /** What decoders of other families do besides; `modernConfig` does most of it at once. */
+  /** Options of other families; `modernConfig` combines most of them. */
   const variants: Readonly<Record<string, Partial<DecoderConfig>>> = {
-    "keys that heads share": { nKvHeads: 1 },
+    "shared key heads": { nKvHeads: 1 },
     "rotary positions": { positions: modernConfig.positions },
-    "rotary positions of a part of each head, and layers without": {
+    "rotary positions of part of each head, and unrotated layers": {
       positions: { kind: "rotary", dims: 4, theta: 100, scaling: null, unrotatedLayers: [0] },
     },
-    "a position table that begins with other rows": { positions: { kind: "learned", offset: 2 } },
+    "a position table with an offset": { positions: { kind: "learned", offset: 2 } },
     "no positions": { positions: { kind: "none" } },
-    "positions that see later ones": { causal: false },
+    "no causal mask": { causal: false },
     "windows in one of two layers": { windows: [5, null] },
     "a window of one position": { windows: [1, 1] },
     "soft-capped scores": { attentionSoftcap: 1.5 },
@@ -101,8 +101,8 @@ describe("a cache gives what a whole forward pass gives", () => {
     "queries, keys and values in one matrix": { qkv: "fused", weightLayout: "outIn" },
     "queries, keys and values in one matrix, head by head": { qkv: "fusedByHead" },
     "normalized heads": { qkNorm: "head", normKind: "rms", normBias: false },
-    "heads of a width that is no multiple of eight": { nHeads: 4, nKvHeads: 2, dHead: 5, attentionScale: 0.4 },
-    "all that today's families do": modernConfig,
+    "a head width that is not a multiple of eight": { nHeads: 4, nKvHeads: 2, dHead: 5, attentionScale: 0.4 },
+    "the options of current families": modernConfig,
   };
   test.each(Object.entries(variants))("%s", async (_name, variant) => {
     const model = await tinyModel({ ...tinyConfig, ...variant });
@@ -124,10 +124,10 @@ describe("a cache gives what a whole forward pass gives", () => {
 
   for (const [name, cfg] of [
     ["learned positions", tinyConfig],
-    ["all that today's families do", modernConfig],
-    ["positions that see later ones", { ...tinyConfig, causal: false }],
+    ["the options of current families", modernConfig],
+    ["no causal mask", { ...tinyConfig, causal: false }],
   ] as const) {
-    test(`a batch of prompts of unequal length, and what is written after each: ${name}`, async () => {
+    test(`a batch of prompts of unequal length, and the tokens generated after each: ${name}`, async () => {
       const model = await tinyModel(cfg);
       const rows = [someIds(9, V, 1), someIds(4, V, 2), someIds(1, V, 11), someIds(7, V, 5)];
       const decoding = new Decoding(cfg, model.weights, rows.length);
@@ -140,7 +140,7 @@ describe("a cache gives what a whole forward pass gives", () => {
           expect(largestDifference(ours, await wholePass(model, row)), `step ${step}, row ${b}`).toBeLessThan(1e-5);
           row.push(best[b] as number);
         }
-        // Then one more token each, and once again unequally many.
+        // Then one more token each, except once with unequal numbers of tokens.
         const pieces = rows.map((row, b) =>
           step === 2 ? [row.at(-1) as number, 3, 1, 4].slice(0, 1 + b) : row.slice(-1),
         );
@@ -151,7 +151,7 @@ describe("a cache gives what a whole forward pass gives", () => {
     });
   }
 
-  test("as the cache grows beyond its first 256 positions, in pieces and token by token", async () => {
+  test("when the cache grows beyond its first 256 positions, in pieces and token by token", async () => {
     const model = await tinyModel({ ...modernConfig, nCtx: 700, windows: [300, null] });
     const cache = cacheOf(model);
     const ids = someIds(600);
@@ -168,7 +168,7 @@ describe("a cache gives what a whole forward pass gives", () => {
     ["learned positions", tinyConfig],
     ["a window and rotary positions", modernConfig],
   ] as const) {
-    test(`after going back and on another way: ${name}`, async () => {
+    test(`after rewinding and appending other tokens: ${name}`, async () => {
       const model = await tinyModel(cfg);
       const cache = cacheOf(model);
       await nextAfter(cache, someIds(30));
@@ -181,11 +181,11 @@ describe("a cache gives what a whole forward pass gives", () => {
     });
   }
 
-  test("after everything was forgotten", async () => {
+  test("after rewinding to the start", async () => {
     const model = await tinyModel(modernConfig);
     const decoding = new Decoding(model.cfg, model.weights, 2);
     await decoding.append(columns([someIds(5), someIds(9)]), { lengths: [5, 9] });
-    expect(() => decoding.rewind(3)).toThrow("rewind: sequences of unequal length can only be started anew");
+    expect(() => decoding.rewind(3)).toThrow("rewind: sequences of unequal length can only restart at 0");
     decoding.rewind(0);
     const rows = [someIds(8, V, 4), someIds(2, V, 7)];
     const { logits } = await decoding.append(columns(rows), { logits: true, lengths: [8, 2] });
@@ -196,7 +196,7 @@ describe("a cache gives what a whole forward pass gives", () => {
   });
 });
 
-test("what a run says of the next token is what its logits say", async () => {
+test("a prediction agrees with its logits", async () => {
   const model = await tinyModel();
   const decoding = new Decoding(model.cfg, model.weights, 2);
   const next = await decoding.append(columns([someIds(5), someIds(5, V, 8)]), { logits: true });
@@ -214,7 +214,7 @@ test("what a run says of the next token is what its logits say", async () => {
   expect((await decoding.append(columns([[1], [2]]))).logits).toBeNull();
 });
 
-test("a token costs no copy of the cache: a run answers its new keys and values and nothing longer", async () => {
+test("a token copies no cache: a forward pass returns only its new keys and values", async () => {
   const model = await tinyModel({ ...modernConfig, nCtx: 700 });
   const cache = cacheOf(model);
   await nextAfter(cache, someIds(500));
@@ -226,7 +226,7 @@ test("a token costs no copy of the cache: a run answers its new keys and values 
   expect(runs).toEqual([{ ...sizes, ...Object.fromEntries(caches.map((name) => [name, nKvHeads * dHead])) }]);
 });
 
-describe("weights that are no numbers end in one sentence", () => {
+describe("weights that are not numbers are rejected in one sentence", () => {
   for (const [name, value] of [
     ["embed.tokens.weight", Number.NaN],
     ["blocks.1.o.weight", Number.NaN],
@@ -238,12 +238,14 @@ describe("weights that are no numbers end in one sentence", () => {
       const decoding = new Decoding(cfg, await placeWeights(cfg, params, "cpu"));
       const appended = decoding.append(Int32Array.from(someIds(5)));
       await expect(appended).rejects.toThrow(EngineError);
-      await expect(appended).rejects.toThrow(/^The model computes values that are not numbers; [^.]*\.$/);
+      await expect(appended).rejects.toThrow(
+        /^The model computes values that are not numbers, so its weights are damaged\. [^.]*\.$/,
+      );
     });
   }
 });
 
-test("greedy generation takes the most likely token of every whole pass", async () => {
+test("greedy generation picks the most likely token of every whole forward pass", async () => {
   const model = await tinyModel();
   const ids = someIds(6);
   for (const id of await written(cacheOf(model), [...ids], { maxNewTokens: 20 })) {
@@ -253,7 +255,7 @@ test("greedy generation takes the most likely token of every whole pass", async 
   expect(ids).toHaveLength(26);
 });
 
-test("a token comes with its probability and with how undecided the model was", async () => {
+test("a token comes with its probability and the model's entropy", async () => {
   const model = await tinyModel();
   for (const temperature of [0, 2]) {
     const ids = someIds(6);
@@ -271,17 +273,17 @@ test("a token comes with its probability and with how undecided the model was", 
   }
 });
 
-test("with a repetition penalty greedy generation takes the most likely of what is left", async () => {
+test("greedy generation applies the repetition penalty", async () => {
   const model = await tinyModel();
   const plain = await written(cacheOf(model), [4], {});
   const penalized = await written(cacheOf(model), [4], { repetitionPenalty: 1e6 });
   expect(new Set(plain).size).toBeLessThan(20);
-  // Nothing is taken twice before everything with a positive logit was taken once.
+  // No token is picked twice before every token with a positive logit is picked once.
   expect(new Set(penalized.slice(0, 8)).size).toBe(8);
   expect(penalized).not.toContain(4);
 });
 
-test("a text longer than the context is read through a window over its end", async () => {
+test("generation after a text longer than the context reads a window at its end", async () => {
   const model = await tinyModel();
   const ids = someIds(200);
   const { logits, dropped } = await nextAfter(cacheOf(model), ids);
@@ -291,7 +293,7 @@ test("a text longer than the context is read through a window over its end", asy
   expect(largestDifference(logits, await wholePass(model, window))).toBeLessThan(1e-5);
 });
 
-test("the window moves in steps, and never leaves less than three quarters of the context", () => {
+test("the window moves in steps and always covers at least three quarters of the context", () => {
   for (let length = 1; length < 400; length++) {
     const start = windowStart(length, 80);
     expect(start % 20).toBe(0);
@@ -300,36 +302,36 @@ test("the window moves in steps, and never leaves less than three quarters of th
   }
 });
 
-test("each move of the window is told once, with what it leaves out", async () => {
+test("each move of the window is reported once, with the number of tokens left out", async () => {
   const model = await tinyModel();
   const moves: number[] = [];
   const prompts: number[] = [];
-  const told = { onWindow: (n: number) => moves.push(n), onPrompt: (n: number) => prompts.push(n) };
-  await written(cacheOf(model), someIds(70), { maxNewTokens: 60, ...told });
+  const reports = { onWindow: (n: number) => moves.push(n), onPrompt: (n: number) => prompts.push(n) };
+  await written(cacheOf(model), someIds(70), { maxNewTokens: 60, ...reports });
   expect(moves).toEqual([20, 40, 60]);
   moves.length = 0;
-  await written(cacheOf(model), someIds(120), { maxNewTokens: 5, ...told });
+  await written(cacheOf(model), someIds(120), { maxNewTokens: 5, ...reports });
   expect(moves).toEqual([40, 60]);
   expect(prompts).toEqual([0, 0]);
 });
 
-test("between two moves of the window each token reads one position", async () => {
+test("each token between two moves of the window computes one position", async () => {
   const model = await tinyModel();
   const runs = watchedRuns();
   await written(cacheOf(model), someIds(78), { maxNewTokens: 20 });
   const positions = runs.map((run) => (run["cache.0.k'"] as number) / (model.cfg.nKvHeads * model.cfg.dHead));
-  // The prompt, two tokens up to the context's end, the window read anew, and single tokens in it.
+  // The prompt, two tokens up to the end of the context, the moved window, and single tokens in it.
   expect(positions).toEqual([78, 1, 1, 61, ...Array(16).fill(1)]);
 });
 
-test("the same seed samples the same tokens, another seed others", async () => {
+test("a seed determines the sampled tokens", async () => {
   const model = await tinyModel();
   const sample = (seed: number) => written(cacheOf(model), [1, 2], { temperature: 1, seed });
   expect(await sample(1)).toEqual(await sample(1));
   expect(await sample(2)).not.toEqual(await sample(1));
 });
 
-test("generation ends at any of the tokens that end a text, which is not part of the result", async () => {
+test("generation ends at any EOS token, which is not part of the result", async () => {
   const model = await tinyModel();
   const run = (eosIds: readonly number[]) => written(cacheOf(model), [4], { temperature: 2, seed: 3, eosIds });
   const all = await run([]);
@@ -340,7 +342,7 @@ test("generation ends at any of the tokens that end a text, which is not part of
 });
 
 describe("canceling", () => {
-  test("an aborted generation stops before its next token, and the cache stays usable", async () => {
+  test("aborting stops generation before its next token, and the cache stays usable", async () => {
     const model = await tinyModel();
     const cache = cacheOf(model);
     const abort = new AbortController();
@@ -352,7 +354,7 @@ describe("canceling", () => {
     expect(largestDifference(logits, await wholePass(model, someIds(12)))).toBeLessThan(1e-5);
   });
 
-  test("a long prompt is left after the piece that is being read, which is kept", async () => {
+  test("aborting a long prompt stops after the current piece, which stays in the cache", async () => {
     const model = await tinyModel({ ...tinyConfig, nCtx: 2000 });
     const cache = cacheOf(model);
     const ids = someIds(1900);
@@ -366,7 +368,7 @@ describe("canceling", () => {
   });
 });
 
-test("a cache whose decoding was released in between reads its prompt anew", async () => {
+test("a cache computes its prompt again after its decoding was released", async () => {
   const model = await tinyModel();
   const cache = cacheOf(model);
   await nextAfter(cache, someIds(20));
@@ -376,11 +378,11 @@ test("a cache whose decoding was released in between reads its prompt anew", asy
   expect(largestDifference(logits, await wholePass(model, someIds(22)))).toBeLessThan(1e-5);
 });
 
-describe("prompts of unequal length, side by side", () => {
+describe("prompts of unequal length in a batch", () => {
   const prompts = [someIds(3), someIds(20, V, 9), someIds(11, V, 5)];
   const options = { temperature: 1, topK: 0, topP: 1, seed: 4, maxNewTokens: 12 };
 
-  test("go on as each does alone with its own seed, up to its own EOS", async () => {
+  test("continue like each prompt alone with its own seed, up to its own EOS", async () => {
     const model = await tinyModel();
     const alone: number[][] = [];
     for (const [b, prompt] of prompts.entries()) {
@@ -404,21 +406,21 @@ describe("prompts of unequal length, side by side", () => {
   });
 });
 
-describe("what a cache cannot do is said", () => {
-  test("more tokens than the context has room for", async () => {
+describe("a cache rejects", () => {
+  test("more tokens than fit the context", async () => {
     const model = await tinyModel();
     const decoding = new Decoding(model.cfg, model.weights);
     await decoding.append(Int32Array.from(someIds(79)));
     await expect(decoding.append(Int32Array.of(1, 2))).rejects.toThrow("2 tokens after 79 do not fit a context of 80");
   });
 
-  test("models that the GPU's attention operator cannot run, with what to do", () => {
+  test("models that the GPU's attention operator does not support", () => {
     const gpu = { device: "webgpu" } as never;
     expect(() => new Decoding({ ...tinyConfig, dHead: 12 }, gpu)).toThrow(
-      "The model cannot write on WebGPU: its heads are 12 wide, and the GPU's operator wants multiples of 8; choose the device cpu.",
+      "The model cannot generate on WebGPU: its heads have 12 dimensions, but the GPU's operator needs a multiple of 8. Choose the device cpu.",
     );
     expect(() => new Decoding({ ...tinyConfig, attentionSoftcap: 50 }, gpu)).toThrow(
-      /^The model cannot write on WebGPU: its attention is soft-capped, .*; choose the device cpu\.$/,
+      /^The model cannot generate on WebGPU: it soft-caps attention, .*\. Choose the device cpu\.$/,
     );
   });
 });

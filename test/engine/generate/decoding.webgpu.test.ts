@@ -10,23 +10,23 @@ import { describeWebgpu } from "../../helpers/webgpu";
 
 const configs = {
   "GPT-2's way": tinyConfig,
-  // The GPU's attention operator leaves soft-caps out, so such models write on the CPU.
+  // The GPU's attention operator has no soft-caps, so such models generate on the CPU.
   "what today's families do": { ...modernConfig, attentionSoftcap: null },
 };
 
 describeWebgpu("on WebGPU", () => {
   describe.each(Object.entries(configs))("%s", (_name, cfg) => {
-    test("generation leaves nothing to the CPU", async () => {
+    test("generation has no CPU fallback", async () => {
       const graph = decodeGraph(cfg, { param: paramInputs(cfg), device: "webgpu" }, 1);
       await (await Session.create(lower(graph, "webgpu"), "webgpu", { forbidFallback: true })).release();
     }, 120_000);
 
-    test("traces leave nothing to the CPU", async () => {
+    test("traces have no CPU fallback", async () => {
       const graph = traceGraph(cfg, { param: paramInputs(cfg) }, 2);
       await (await Session.create(lower(graph, "webgpu"), "webgpu", { forbidFallback: true })).release();
     }, 120_000);
 
-    test("a cache gives the CPU's numbers: a prompt, single tokens, and another way after going back", async () => {
+    test("a cache computes the CPU's values: for a prompt, single tokens, and other tokens after rewinding", async () => {
       const [cpu, gpu] = [await tinyModel(cfg), await tinyModel(cfg, "webgpu")];
       const prompts = [someIds(30), someIds(31), someIds(32), [...someIds(20), 1, 2]];
       const logits = async ({ weights }: typeof cpu) => {
@@ -40,7 +40,7 @@ describeWebgpu("on WebGPU", () => {
       await gpu.weights.release();
     }, 120_000);
 
-    test("a batch of unequal prompts gives the CPU's numbers", async () => {
+    test("a batch of unequal prompts computes the CPU's values", async () => {
       const [cpu, gpu] = [await tinyModel(cfg), await tinyModel(cfg, "webgpu")];
       const lengths = [7, 3];
       const prompt = Int32Array.from({ length: 14 }, (_, i) => (i % 2 === 1 && i > 6 ? 0 : (i * 5) % 23));
@@ -54,7 +54,7 @@ describeWebgpu("on WebGPU", () => {
       await gpu.weights.release();
     }, 120_000);
 
-    test("a trace gives the CPU's numbers", async () => {
+    test("a trace has the CPU's values", async () => {
       const [cpu, gpu] = [await tinyModel(cfg), await tinyModel(cfg, "webgpu")];
       const trace = ({ weights }: typeof cpu) => new Tracer(cfg, weights).trace([someIds(13), someIds(8)]);
       const [a, b] = [await trace(gpu), await trace(cpu)];

@@ -7,7 +7,7 @@ type Filters = Pick<Sampling, "temperature" | "topK" | "topP"> & Partial<Pick<Sa
 
 const logits = Float32Array.of(2, -1, 0.5, 2, 1);
 
-/** How often each token is chosen. */
+/** Counts how often each token is chosen. */
 function frequencies(sampling: Partial<Sampling> & { temperature: number }, n = 20_000): number[] {
   const draws = random(1, "test");
   const counts = new Array<number>(logits.length).fill(0);
@@ -15,11 +15,11 @@ function frequencies(sampling: Partial<Sampling> & { temperature: number }, n = 
   return counts.map((count) => count / n);
 }
 
-test("temperature 0 takes the first of the most likely tokens", () => {
+test("temperature 0 picks the first of the most likely tokens", () => {
   expect(frequencies({ temperature: 0 }, 10)).toEqual([1, 0, 0, 0, 0]);
 });
 
-describe("tokens are drawn as often as their probability says", () => {
+describe("tokens are sampled with their probability", () => {
   for (const temperature of [0.5, 1, 3]) {
     test(`temperature ${temperature}`, () => {
       const expected = softmax(logits, temperature);
@@ -30,7 +30,7 @@ describe("tokens are drawn as often as their probability says", () => {
   }
 });
 
-test("top-k leaves the k most likely, in their proportions", () => {
+test("top-k keeps the k most likely tokens in proportion", () => {
   const shares = frequencies({ temperature: 1, topK: 3 });
   expect(shares[1]).toBe(0);
   expect(shares[2]).toBe(0);
@@ -57,7 +57,7 @@ test("top-p keeps the token that crosses the threshold and nothing after it", ()
   expect(frequencies({ temperature: 1, topP: 0 }, 100)[0]).toBe(1);
 });
 
-test("the probability told is the model's own, before temperature and cuts", () => {
+test("the reported probability is the model's, before temperature and filters", () => {
   const draws = random(1, "test");
   const { id, probability } = choose(logits, { temperature: 5, topK: 1, topP: 1 }, draws);
   expect(probability).toBeCloseTo(softmax(logits)[id] as number, 6);
@@ -67,14 +67,14 @@ test("huge logits do not overflow", () => {
   expect([...softmax(Float32Array.of(1e30, 0, -1e30))]).toEqual([1, 0, 0]);
 });
 
-test("min-p leaves what has at least that share of the most likely token's probability", () => {
+test("min-p keeps tokens with at least that fraction of the most likely token's probability", () => {
   const share = Math.exp(-1); // of the fifth token, whose logit is 1 less than the largest
   const kept = (minP: number) => frequencies({ temperature: 1, minP }, 2000).map((f) => f > 0);
   expect(kept(share * 0.99)).toEqual([true, false, false, true, true]);
   expect(kept(share * 1.01)).toEqual([true, false, false, true, false]);
   expect(kept(1)).toEqual([true, false, false, true, false]);
   expect(kept(0)).toEqual([true, true, true, true, true]);
-  // A higher temperature brings probabilities closer together before the cut.
+  // A higher temperature brings probabilities closer together before the filter.
   expect(frequencies({ temperature: 10, minP: share }, 2000).every((f) => f > 0)).toBe(true);
 });
 
@@ -83,7 +83,7 @@ describe("a repetition penalty", () => {
   const greedy = (penalty: number, past: readonly number[]) =>
     choose(logits, { temperature: 0, topK: 0, topP: 1, repetitionPenalty: penalty }, draws, past).id;
 
-  test("takes from what is there already, as often as it may be there", () => {
+  test("lowers each past token once, however often it occurs", () => {
     expect(greedy(1.5, [])).toBe(0);
     expect(greedy(1.5, [0])).toBe(3);
     expect(greedy(1.5, [0, 3])).toBe(0); // 2 / 1.5 is still above 1
@@ -98,7 +98,7 @@ describe("a repetition penalty", () => {
     expect([...negative]).toEqual([-1, -1.5]);
   });
 
-  test("does not change the probability that is told", () => {
+  test("does not change the reported probability", () => {
     const { id, probability } = choose(
       logits,
       { temperature: 0, topK: 0, topP: 1, repetitionPenalty: 3 },
@@ -108,24 +108,24 @@ describe("a repetition penalty", () => {
     expect(probability).toBeCloseTo(softmax(logits)[id] as number, 6);
   });
 
-  test("makes a choice that is not the model's own", () => {
+  test("can change a greedy choice", () => {
     expect(isGreedy({ temperature: 0, topK: 40, topP: 0.5 })).toBe(true);
     expect(isGreedy({ temperature: 0, topK: 0, topP: 1, repetitionPenalty: 1.1 })).toBe(false);
     expect(isGreedy({ temperature: 0.1, topK: 0, topP: 1 })).toBe(false);
   });
 });
 
-describe("cuts over a vocabulary of 50,257 tokens leave exactly what sorting all of it does", () => {
+describe("filters over a vocabulary of 50,257 tokens agree with a full sort", () => {
   const many = (() => {
     const numbers = random(2, "logits");
-    // As of models: most are far below a few, and some are alike.
+    // Like a model's: most are far below a few, and some are equal.
     return Float32Array.from(
       { length: 50_257 },
       (_, i) => Math.round(numbers.normal() * 300) / 100 + (i % 997 === 0 ? 6 : 0),
     );
   })();
 
-  /** The chosen of a candidate list, most likely first, by the definition of each cut. */
+  /** The choice from sorted candidates, by the definition of each filter. */
   function bySorting({ temperature, topK, topP, minP = 0 }: Filters, draw: number): number {
     const p = softmax(many, temperature);
     let kept = [...p.keys()].sort((a, b) => (p[b] as number) - (p[a] as number) || a - b);
@@ -158,7 +158,7 @@ describe("cuts over a vocabulary of 50,257 tokens leave exactly what sorting all
     "min-p 0.001": { temperature: 1, topK: 0, topP: 1, minP: 0.001 },
   };
   test.each(Object.entries(cuts))("%s", (_name, sampling) => {
-    // The ends of the range show the first and the last that is kept.
+    // The ends of the range show the first and the last kept token.
     for (const draw of [0, 0.2, 0.5, 0.9, 0.99, 1 - 1e-6]) {
       const draws = { uniform: () => draw } as ReturnType<typeof random>;
       expect(choose(many, sampling, draws).id, `at ${draw}`).toBe(bySorting(sampling, draw));

@@ -16,7 +16,7 @@ import { evaluate } from "../../helpers/evaluate";
 
 const x = (...shape: number[]) => input("x", shape);
 
-describe("a shape that does not fit is refused where the node is made, with the shapes in the message", () => {
+describe("creating a node with incompatible shapes throws an error that names them", () => {
   const cases: Readonly<Record<string, () => Node>> = {
     "matmul: inner dimensions differ, got a [2, 3] and b [4, 5]": () => x(2, 3).matmul(x(4, 5)),
     "matmul: inner dimensions differ, got a [2, 3] and b [3, 5]": () => x(2, 3).matmul(x(3, 5), { transB: true }),
@@ -38,7 +38,7 @@ describe("a shape that does not fit is refused where the node is made, with the 
   });
 });
 
-describe("a node knows its shape", () => {
+describe("a node has the shape of its result", () => {
   const cases: Readonly<Record<string, readonly [Node, Shape]>> = {
     "broadcast sum": [x(2, 1, 3).add(x(4, 1)), [2, 4, 3]],
     "product of transposed matrices": [x(3, 2).matmul(x(5, 3), { transA: true, transB: true }), [2, 5]],
@@ -58,7 +58,7 @@ describe("a node knows its shape", () => {
   });
 });
 
-describe("what changes nothing makes no node", () => {
+describe("an operation that changes nothing creates no node", () => {
   const same: Readonly<Record<string, (x: Node) => Node>> = {
     "reshape to the same shape": (x) => x.reshape([2, 3]),
     "transpose that keeps the order": (x) => x.transpose(0, 1),
@@ -71,14 +71,14 @@ describe("what changes nothing makes no node", () => {
     const node = x(2, 3);
     expect(f(node)).toBe(node);
   });
-  test("reshapes after each other are one", () => {
+  test("consecutive reshapes become one", () => {
     const node = x(2, 6);
     expect(node.reshape([3, 4]).reshape([12]).inputs).toEqual([node]);
   });
 });
 
 describe("topoSort", () => {
-  test("gives inputs before users, each node once, and nothing else", () => {
+  test("returns inputs before users, each node once, and nothing else", () => {
     const [a, b] = [x(2), x(2)];
     const shared = a.mul(b);
     const unused = shared.exp();
@@ -98,7 +98,7 @@ describe("topoSort", () => {
     expect(topoSort([y])).toHaveLength(100_001);
   });
 
-  test("takes no time for a value that is used twice again and again", () => {
+  test("is fast for a chain of values that are each used twice", () => {
     let y: Node = x();
     for (let i = 0; i < 1000; i++) y = y.add(y);
     expect(topoSort([y])).toHaveLength(1001);

@@ -14,7 +14,7 @@ test("shapes align at the right, and a 1 stretches", () => {
 
 test("axes count from either end", () => expect(normalizeAxes([-1, 0], 3)).toEqual([0, 2]));
 
-test("reduced axes go, or stay as 1", () => {
+test("reduced axes are dropped or become 1", () => {
   expect(reducedShape([2, 3, 4], [0, 2], false)).toEqual([3]);
   expect(reducedShape([2, 3, 4], [0, 2], true)).toEqual([1, 3, 1]);
 });

@@ -23,7 +23,7 @@ const configs: Readonly<Record<string, DecoderConfig>> = {
 const adapterInputs = (cfg: DecoderConfig): ParamNodes =>
   paramNodes(new Map(adapterSpecs(cfg, lora).map(({ name, shape }) => [name, input(name, shape)])));
 
-/** A model, adapters that do something, and a batch. */
+/** A model, adapters that are not zero, and a batch. */
 function feedsOf(cfg: DecoderConfig) {
   const adapters = initAdapters(cfg, lora, 1);
   for (const [name, values] of adapters)
@@ -46,7 +46,7 @@ function lossAndGrads(cfg: DecoderConfig, model: (base: ParamNodes, adapters: Pa
 }
 
 describe.each(Object.entries(configs))("adapters beside frozen weights, %s", (_name, cfg) => {
-  test("learn as the matrices would that they add up to: the same loss and the same gradients", () => {
+  test("have the same loss and gradients as the merged matrices", () => {
     const beside = lossAndGrads(cfg, (base, adapters) => withAdapters(base, adapters, lora));
     const added = lossAndGrads(cfg, (base, adapters) => {
       const both = withAdapters(base, adapters, lora);
@@ -63,7 +63,7 @@ describe.each(Object.entries(configs))("adapters beside frozen weights, %s", (_n
     });
   });
 
-  test("gradients are the loss's finite differences", () => {
+  test("have gradients equal to finite differences of the loss", () => {
     const { names, values } = lossAndGrads(cfg, (base, adapters) => withAdapters(base, adapters, lora));
     const loss = lossOf(cfg, { batchSize: B, blockSize: T }, withAdapters(paramInputs(cfg), adapterInputs(cfg), lora));
     const feeds: Record<string, ArrayLike<number>> = feedsOf(cfg);
@@ -84,7 +84,7 @@ describe.each(Object.entries(configs))("adapters beside frozen weights, %s", (_n
     }
   });
 
-  test("are on every matrix of attention and MLP and on nothing else, and few", () => {
+  test("exist for every matrix of attention and MLP only, and are small", () => {
     const specs = adapterSpecs(cfg, lora);
     const layers = new Set(specs.map(({ name }) => name.replace(/\.lora[AB]$/, "")));
     const expected = cfg.qkv === "separate" ? ["q", "k", "v", "o"] : ["qkv", "o"];
@@ -93,7 +93,7 @@ describe.each(Object.entries(configs))("adapters beside frozen weights, %s", (_n
     expect(specs.reduce((n, { shape }) => n + shape.reduce((a, b) => a * b), 0)).toBeLessThan(countParameters(cfg) / 2);
   });
 
-  test("change nothing before they have learned", () => {
+  test("change nothing before training", () => {
     const param = withAdapters(paramInputs(cfg), adapterInputs(cfg), lora);
     const losses = evaluate(
       [

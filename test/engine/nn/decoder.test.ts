@@ -7,11 +7,11 @@ import { runGraph } from "../../helpers/run";
 
 const [anyDecoder] = goldenDecoders as [GoldenDecoder, ...GoldenDecoder[]];
 
-describe("every named value is what the graph says, and logits are PyTorch's", () => {
+describe("named values match a float64 evaluation, and logits match PyTorch", () => {
   test.each(goldenDecoders)("$name", (golden) => expectCheck(forwardCheck(golden), "cpu", 1e-5));
 });
 
-test("the values with a name are those of the trace, and lnFinal only where there is a final norm", () => {
+test("a forward pass names the values of a trace, and lnFinal only if there is a final norm", () => {
   const ofBlock = ["residPre", "attn.q", "attn.k", "attn.v", "attn.scores", "attn.pattern", "attn.z", "attnOut"];
   const names = [
     ...["embed", "posEmbed", "logits"],
@@ -37,7 +37,7 @@ test("a position never sees a later one", async () => {
   }
 });
 
-test("attention is 0 on later positions and adds up to 1", async () => {
+test("an attention pattern is 0 on later positions and sums to 1", async () => {
   const { config, params, batchSize: B, blockSize: T, steps } = anyDecoder;
   const feeds = { ...Object.fromEntries(params), ids: steps[0]?.feeds.ids as Int32Array };
   const pattern = (await runGraph(probedForward(config, B, T), feeds, "cpu"))["blocks.1.attn.pattern"] as Float64Array;

@@ -38,18 +38,18 @@ function forward({ config, batchSize: batch, blockSize: length }: GoldenTranslat
   return outputs;
 }
 
-describe.each(goldenTranslators)("an encoder-decoder is PyTorch's: $name", (golden) => {
-  test("its parameters are the reference's, in name and shape", () => {
+describe.each(goldenTranslators)("an encoder-decoder matches PyTorch: $name", (golden) => {
+  test("in the names and shapes of its parameters", () => {
     const ours = paramSpecs(golden.config).map(({ name, shape }) => `${name} ${shape.reduce((n, d) => n * d, 1)}`);
     expect(ours.sort()).toEqual([...golden.params].map(([name, values]) => `${name} ${values.length}`).sort());
   });
 
-  test("its logits", async () => {
+  test("in its logits", async () => {
     const { logits } = await runGraph({ logits: forward(golden).logits as Node }, feedsOf(golden), "cpu");
     expectAllClose(logits, golden.logits, TOLERANCE, "logits");
   });
 
-  test("its loss with label smoothing, and every gradient", async () => {
+  test("in its loss with label smoothing and in every gradient", async () => {
     const param = paramInputs(golden.config);
     const names = paramSpecs(golden.config).map(({ name }) => name);
     const loss = lossOf(golden.config, golden, param);
@@ -58,7 +58,7 @@ describe.each(goldenTranslators)("an encoder-decoder is PyTorch's: $name", (gold
     const results = await runGraph(outputs, feedsOf(golden), "cpu");
     expectAllClose(results.loss, [golden.loss], TOLERANCE, "loss");
     for (const [name, expected] of golden.grads) {
-      // Softmax ignores what all scores share: only rounding is left of the gradient of a key's bias.
+      // Softmax ignores what all scores share, so the gradient of a key's bias is only rounding error.
       expectAllClose(results[`grad.${name}`], expected, TOLERANCE, name, name.endsWith("k.bias") ? 1 : undefined);
     }
   });
@@ -66,7 +66,7 @@ describe.each(goldenTranslators)("an encoder-decoder is PyTorch's: $name", (gold
 
 const [golden] = goldenTranslators as [GoldenTranslator];
 
-test("what stands in padding changes nothing that is learned from", async () => {
+test("padding tokens do not affect loss or gradients", async () => {
   const { params, feeds } = golden;
   const start = await runGraph(
     { loss: lossOf(golden.config, golden, paramInputs(golden.config)) },
@@ -87,7 +87,7 @@ test("what stands in padding changes nothing that is learned from", async () => 
   expect(loss).toEqual(start.loss);
 });
 
-test("every value has its name: both stacks' own, and the attention from one to the other", () => {
+test("a forward pass names the values of both stacks and of cross-attention", () => {
   const names = Object.keys(forward(golden));
   for (const name of ["embed", "posEmbed", "blocks.1.residPre", "blocks.1.attn.pattern", "blocks.1.residPost"]) {
     expect(names).toContain(name);
@@ -101,7 +101,7 @@ test("every value has its name: both stacks' own, and the attention from one to 
   expect(names).toContain("blocks.0.residCross");
 });
 
-test("a whole step with dropout off is what the graph says", async () => {
+test("a training step without dropout matches a float64 evaluation", async () => {
   const shape = {
     ...golden,
     dropout: 0,

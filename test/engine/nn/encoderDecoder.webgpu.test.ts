@@ -16,7 +16,7 @@ const shape = {
   maxGradNorm: 0,
 } as const;
 
-describeWebgpu("an encoder-decoder on WebGPU, with nothing left to the CPU", () => {
+describeWebgpu("an encoder-decoder on WebGPU without CPU fallback", () => {
   let results: Results;
   beforeAll(async () => {
     const graphs = goldenTranslators.flatMap((golden) => {
@@ -39,7 +39,7 @@ describeWebgpu("an encoder-decoder on WebGPU, with nothing left to the CPU", () 
         Object.entries(values).map(([name, value]) => [`${golden.name}.${prefix}/${name}`, value] as const);
       return [
         ...led("loss", { ...Object.fromEntries(golden.params), ...golden.feeds }),
-        // A rate of 0 leaves the parameters; the moments are the gradient's.
+        // A learning rate of 0 keeps the parameters; the moments come from the gradient.
         ...led("step", { ...Object.fromEntries(state), ...golden.feeds, rates: Float32Array.of(0, 1, 1) }),
       ];
     });
@@ -47,7 +47,7 @@ describeWebgpu("an encoder-decoder on WebGPU, with nothing left to the CPU", () 
     [results] = (await runTurns(sideBySide(Object.fromEntries(graphs)), [() => all], "webgpu")) as [Results];
   }, 300_000);
 
-  test.each(goldenTranslators)("loss and gradients are PyTorch's: $name", (golden) => {
+  test.each(goldenTranslators)("loss and gradients match PyTorch: $name", (golden) => {
     expectAllClose(results[`${golden.name}.loss/loss`], [golden.loss], TOLERANCE, "loss");
     expectAllClose(results[`${golden.name}.step/loss`], [golden.loss], TOLERANCE, "loss of the step");
     const { segments } = stepGraph(golden.config, { ...golden, ...shape });

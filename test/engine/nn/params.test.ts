@@ -3,7 +3,7 @@ import { sizeOf } from "../../../src/engine/graph/shape";
 import { type ClassicConfig, classicDecoder } from "../../../src/engine/nn/config";
 import { countParameters, initParams, paramNodes, paramSpecs } from "../../../src/engine/nn/params";
 
-/** The adder of the notebook that made it known. */
+/** The adder of the notebook that introduced it. */
 const adderConfig: ClassicConfig = {
   vocabSize: 18,
   nCtx: 11,
@@ -39,26 +39,29 @@ describe("the number of parameters", () => {
   });
 });
 
-describe("fresh parameters", () => {
+describe("initialized parameters", () => {
   const shapes = new Map(paramSpecs(adder).map((spec) => [spec.name, spec]));
 
-  test.each(["xavier", "gpt2"] as const)("%s: one of each, of its size, the same for a seed", (init) => {
-    const params = initParams(adder, init, 7);
-    expect([...params].map(([name, { length }]) => [name, length])).toEqual(
-      paramSpecs(adder).map(({ name, shape }) => [name, sizeOf(shape)]),
-    );
-    expect(initParams(adder, init, 7)).toEqual(params);
-    const other = initParams(adder, init, 8);
-    for (const [name, values] of params) {
-      const drawn = values.some((x) => x !== values[0]);
-      expect(
-        other.get(name)?.every((x, i) => x === values[i]),
-        name,
-      ).toBe(!drawn);
-    }
-  });
+  test.each(["xavier", "gpt2"] as const)(
+    "%s: every parameter has its size, and is the same for the same seed",
+    (init) => {
+      const params = initParams(adder, init, 7);
+      expect([...params].map(([name, { length }]) => [name, length])).toEqual(
+        paramSpecs(adder).map(({ name, shape }) => [name, sizeOf(shape)]),
+      );
+      expect(initParams(adder, init, 7)).toEqual(params);
+      const other = initParams(adder, init, 8);
+      for (const [name, values] of params) {
+        const drawn = values.some((x) => x !== values[0]);
+        expect(
+          other.get(name)?.every((x, i) => x === values[i]),
+          name,
+        ).toBe(!drawn);
+      }
+    },
+  );
 
-  test("no two are the same numbers", () => {
+  test("no two parameters have the same values", () => {
     const firsts = [...initParams(withBiases, "xavier", 1)]
       .filter(([name]) => !name.includes("ln"))
       .map(([, values]) => values[0]);
@@ -76,7 +79,7 @@ describe("fresh parameters", () => {
     }
   });
 
-  test("xavier: matrices and embeddings fill ±sqrt(6 / (rows + columns)) evenly", () => {
+  test("xavier: matrices and embeddings are uniform in ±sqrt(6 / (rows + columns))", () => {
     for (const [name, values] of initParams(adder, "xavier", 1)) {
       const shape = shapes.get(name)?.shape ?? [];
       if (shape.length < 2) continue;
@@ -85,7 +88,7 @@ describe("fresh parameters", () => {
     }
   });
 
-  test("xavier: biases fill ±1 / sqrt(rows) of their matrix", () => {
+  test("xavier: biases are uniform in ±1 / sqrt(rows) of their matrix", () => {
     const params = initParams(withBiases, "xavier", 1);
     for (const name of ["blocks.0.q.bias", "blocks.1.o.bias", "blocks.0.fc.bias"])
       expectUniform(name, params.get(name) as Float32Array, 1 / Math.sqrt(128));
@@ -94,7 +97,7 @@ describe("fresh parameters", () => {
     expectUniform("head.bias", params.get("head.bias") as Float32Array, 1 / Math.sqrt(128));
   });
 
-  test("gpt2: normal with deviation 0.02, less for what is added to the residual stream, biases 0", () => {
+  test("gpt2: normal with deviation 0.02, smaller for projections into the residual stream, biases 0", () => {
     for (const [name, values] of initParams(adder, "gpt2", 1)) {
       const role = shapes.get(name)?.role;
       if (role === "bias")
@@ -108,7 +111,7 @@ describe("fresh parameters", () => {
       const error = 4 / Math.sqrt(values.length);
       expect(Math.abs(mean / deviation), name).toBeLessThan(error);
       expect(Math.abs(rms / deviation - 1), name).toBeLessThan(error);
-      // Of a normal distribution 68.3 % lie within one deviation.
+      // 68.3 % of a normal distribution is within one standard deviation.
       expect(Math.abs(share - 0.683), name).toBeLessThan(error);
     }
     expect(shapes.get("blocks.1.o.weight")?.role).toBe("residualMatrix");
@@ -120,11 +123,11 @@ describe("fresh parameters", () => {
   });
 });
 
-test("a name that the model does not have is an error", () => {
+test("an unknown parameter name is an error", () => {
   expect(() => paramNodes(new Map())("blocks.9.q.weight")).toThrow("the model has no parameter blocks.9.q.weight");
 });
 
-/** Uniform in ±bound: nothing outside, the extremes near the bound, the right mean and deviation. */
+/** Checks for a uniform distribution in ±bound: range, extremes, mean and deviation. */
 function expectUniform(name: string, values: Float32Array, bound: number): void {
   const { mean, rms, largest } = statistics(values, bound);
   const error = 4 / Math.sqrt(values.length);

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { rotaryTables } from "../../../src/engine/nn/rotary";
 import { tinyConfig } from "../../helpers/tinyModel";
 
-/** What position 1's pairs are turned by, by the length of the sequence. */
+/** The angles of position 1, by the length of the sequence. */
 function frequencies(length: number): number[] {
   const scaling = { kind: "dynamic", factor: 3, originalCtx: 16 } as const;
   const positions = { kind: "rotary", dims: 8, theta: 10000, scaling, unrotatedLayers: [] } as const;

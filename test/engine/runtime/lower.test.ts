@@ -8,22 +8,22 @@ import { expectMeaning } from "../../helpers/goldenChecks";
 import { runGraph } from "../../helpers/run";
 import { cpuCases, loweringCases, opsOfCases } from "./loweringCases";
 
-describe("on the CPU a graph computes what it means", () => {
+describe("a graph computes the expected values on the CPU", () => {
   test.each(Object.entries({ ...loweringCases, ...cpuCases }))("%s", async (_name, make) => {
     const { outputs, feeds } = make();
     expectMeaning(await runGraph(outputs, feeds, "cpu"), outputs, feeds, 2e-6);
   });
 
-  test("every op is tried", () => {
+  test("every op has a case", () => {
     const tried = opsOfCases();
     expect(Object.keys(vjps).filter((op) => !tried.has(op))).toEqual([]);
   });
 });
 
-test("what waits for an output reads the memory that the output was written to", async () => {
+test("after reads memory once the output is written to it", async () => {
   const [q, x, memory] = [input("q", [UNKNOWN, 4]), input("x", [UNKNOWN, 2]), input("memory", [UNKNOWN, 2])];
   const key = x.exp().mul(2).tanh();
-  // Without the wait the product comes first, as it is asked for first and needs less.
+  // Without `after`, the product would be computed first, because it comes first and needs less.
   const z = after(q, [key]).reshape([UNKNOWN, 2]).mul(memory);
   const session = await Session.create(lower({ key, z }, "cpu"), "cpu");
   const rows = new Float32Array(8);

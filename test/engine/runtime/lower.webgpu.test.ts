@@ -5,13 +5,13 @@ import { runGraph, runOnnx } from "../../helpers/run";
 import { describeWebgpu } from "../../helpers/webgpu";
 import { type LoweringCase, loweringCases } from "./loweringCases";
 
-describeWebgpu("on WebGPU a graph computes what it means, with nothing left to the CPU", () => {
+describeWebgpu("a graph computes the expected values on WebGPU without CPU fallback", () => {
   test.each(Object.entries(loweringCases))("%s", async (_name, make) => {
     const { outputs, feeds } = make();
     expectMeaning(await runGraph(outputs, feeds, "webgpu"), outputs, feeds, 2e-6);
   });
 
-  test("an operator that WebGPU lacks is refused rather than run on the CPU", async () => {
+  test("an operator that WebGPU lacks is an error instead of a CPU fallback", async () => {
     const { outputs, feeds } = (loweringCases["matmul in batches"] as () => LoweringCase)();
     await expect(runOnnx(lower(outputs, "cpu"), feeds, "webgpu")).rejects.toThrow(/fallback/i);
   });

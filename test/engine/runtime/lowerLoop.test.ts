@@ -8,7 +8,7 @@ import { type Feeds, type Results, runOnnx, runTurns } from "../../helpers/run";
 
 const TURNS = BigInt64Array.of(3n);
 
-describe("a loop of training steps is the steps one by one, bit for bit", () => {
+describe("a loop of training steps equals single steps, bit for bit", () => {
   test.each(dropoutDecoders)("$name", async (golden) => {
     const { outputs, state } = stepGraph(golden.config, { ...golden, dropout: 0.2, attentionDropout: true });
     const given = stepInputs(golden);
@@ -30,12 +30,12 @@ describe("a loop of training steps is the steps one by one, bit for bit", () => 
     for (const report of ["loss", "gradNorm"]) {
       expect(loop[report]).toEqual(Float64Array.from(single.flatMap((turn) => [...(turn[report] ?? [])])));
     }
-    // Steps that all did the same would be equal too.
+    // Identical steps would be equal too.
     expect(new Set(loop.loss).size).toBe(3);
   });
 });
 
-test("a loop gives each turn its slice, keeps what is not per turn, and hands the state on", async () => {
+test("a loop passes each iteration its slice, the constant inputs and the state", async () => {
   const [x, scale, total] = [input("x", [2]), input("scale", []), input("total", [2])];
   const next = total.add(x.mul(scale));
   const outputs = { next, seen: next.mul(constant(10)) };
@@ -47,7 +47,7 @@ test("a loop gives each turn its slice, keeps what is not per turn, and hands th
   });
 });
 
-/** What differs between three steps. */
+/** The inputs that differ between three steps. */
 function stepInputs(golden: GoldenDecoder): Feeds[] {
   const offsets = dropoutFeeds(golden).offsets as Int32Array;
   return golden.steps.map(({ feeds, lr }, i) => ({

@@ -1,4 +1,4 @@
-/** Graphs that reach every lowering rule, for each device to run. */
+/** Graphs that cover every lowering rule, for all devices. */
 
 import {
   after,
@@ -33,7 +33,7 @@ export interface LoweringCase {
   readonly feeds: Readonly<Record<string, HostArray>>;
 }
 
-/** Inputs a, b, c … of some shapes, filled with normal numbers. */
+/** Inputs a, b, c … with the given shapes, filled with normal numbers. */
 function given(shapes: readonly Shape[], f: (...xs: Node[]) => Node | Record<string, Node>): LoweringCase {
   const names = shapes.map((_, i) => "abcdefgh"[i] as string);
   const y = f(...shapes.map((shape, i) => input(names[i] as string, shape)));
@@ -43,7 +43,7 @@ function given(shapes: readonly Shape[], f: (...xs: Node[]) => Node | Record<str
 
 const isNode = (x: Node | Record<string, Node>): x is Node => "op" in x && typeof x.op === "string";
 
-/** The same with ids, which are an input so that nothing is computed before the run. */
+/** The same with ids as an input, so that nothing is folded at compile time. */
 function givenIds(
   ids: readonly number[],
   shape: Shape,
@@ -78,13 +78,13 @@ function attentionOverCache(
   const { outputs, feeds } = given(shapes, (q, k, v, pastK, pastV) => {
     const at = [input("lastIndex", [batch], "i32"), input("total", [], "i32")] as const;
     const present = cachedAttention([q as Node, k as Node, v as Node, pastK as Node, pastV as Node, ...at], heads);
-    // What lies beyond the filled part of a cache is not defined.
+    // The unused part of a cache is undefined.
     return { z: present.z, k: present.k.slice(2, 0, filled), v: present.v.slice(2, 0, filled) };
   });
   return { outputs, feeds: { ...feeds, lastIndex: Int32Array.from(lastIndex), total: Int32Array.of(total) } };
 }
 
-/** Rows that are turned by angles which differ from row to row. */
+/** Rows rotated by angles that differ between rows. */
 const rotated = (nHeads: number, K: number, R: number) =>
   given(
     [
@@ -92,15 +92,15 @@ const rotated = (nHeads: number, K: number, R: number) =>
       [5, R],
     ],
     (x, angles) => {
-      // cos² + sin² need not be 1: some scalings multiply both.
+      // cos² + sin² need not be 1, because some scalings multiply both.
       const [cos, sin] = [angles.tanh(), angles.mul(0.5)];
       return rotary(x.mul(1), cos, sin, nHeads);
     },
   );
 
 /**
- * Rows of whole numbers up to 127, one of them in every block: a quantized product rounds what it multiplies with to
- * 8 bits, which changes none of these.
+ * Rows of integers up to 127, which occurs in every block: a quantized product rounds its operand to 8 bits, which does
+ * not change these values.
  */
 const wholeNumbers = (rows: number, width: number): Float32Array =>
   Float32Array.from({ length: rows * width }, (_, i) => (i % 32 === 5 ? 127 : ((i * 37) % 255) - 127));
@@ -207,7 +207,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
         return { scores, z: scores.matmul(headsFirst(v)), zt: scores.matmul(headsFirst(v), { transA: true }) };
       },
     ),
-  "matmul of operands transposed in other ways": () =>
+  "matmul of operands with other transpositions": () =>
     given(
       [
         [2, 5, 3, 4],
@@ -220,7 +220,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
         cubes: c.transpose(1, 2, 0).matmul(d.transpose(0, 2, 1)),
       }),
     ),
-  "matmul of heads that are read elsewhere too": () =>
+  "matmul of heads with other users": () =>
     given(
       [
         [5, 2, 3, 4],
@@ -231,7 +231,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
         return { scores: q.matmul(k, { transB: true }), q, squares: k.sumSquares() };
       },
     ),
-  "a product that is added to": () =>
+  "a product with an addend": () =>
     given([[5, 4], [4, 6], [5, 6], [6]], (a, b, c, row) => {
       const [used, seen] = [a.matmul(b, { alpha: 2 }), a.matmul(b, { alpha: 3 })];
       return {
@@ -246,7 +246,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
         sum: seen.add(c),
       };
     }),
-  "a product of one row that is added to many": () =>
+  "a product of one row with an addend of many": () =>
     given(
       [
         [1, 4],
@@ -349,7 +349,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
   "attention over a cache: a prompt longer than the window": () => attentionOverCache(1, 9, [8], { window: 4 }),
 };
 
-/** What only the CPU is asked for: weights that are mapped from files, and sizes that are known only at run time. */
+/** Cases for the CPU only: weights mapped from files, and sizes that are known only when the graph runs. */
 export const cpuCases: Readonly<Record<string, () => LoweringCase>> = {
   ...Object.fromEntries(
     (["F32", "F16", "BF16"] as const).map((dtype) => [
@@ -361,7 +361,7 @@ export const cpuCases: Readonly<Record<string, () => LoweringCase>> = {
           return {
             plain: linear(x, w, b),
             rows: rows(table, ids),
-            // A tied head reads the table as a matrix as well.
+            // A tied head also reads the table as a matrix.
             head: linear(x, table, undefined, { transW: true }),
             norm: layerNorm(x, scale, bias, 1e-5),
             value: w.mul(2),
@@ -369,13 +369,13 @@ export const cpuCases: Readonly<Record<string, () => LoweringCase>> = {
         }),
     ]),
   ),
-  "reshape to sizes that are given": () => {
+  "reshape to sizes from an input": () => {
     const { outputs, feeds } = given([[2, 6]], (x) =>
       reshapeTo(x.mul(2), input("sizes", [2], "i64"), [UNKNOWN, 4]).exp(),
     );
     return { outputs, feeds: { ...feeds, sizes: BigInt64Array.of(3n, 4n) } };
   },
-  "rows that wait for others": () =>
+  "rows after other rows": () =>
     given(
       [
         [5, 6],

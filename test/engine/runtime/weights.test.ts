@@ -14,7 +14,7 @@ import { largestDifference, modernConfig, someIds, tinyConfig } from "../../help
 
 const ids = someIds(11);
 
-/** A model's parameters in a safetensors file under their own names. */
+/** A model's parameters in a safetensors file, under their own names. */
 async function write(dir: string, cfg: DecoderConfig, params: Params, dtype: FloatType, only = /./): Promise<void> {
   const tensors = paramSpecs(cfg).flatMap(({ name, shape }): (readonly [string, TensorToWrite])[] =>
     only.test(name) ? [[name, { dtype, shape, data: encoded(dtype, params.get(name) as Float32Array) }]] : [],
@@ -22,14 +22,14 @@ async function write(dir: string, cfg: DecoderConfig, params: Params, dtype: Flo
   await writeSafetensors(join(dir, "model.safetensors"), new Map(tensors));
 }
 
-/** What files hold, as float32 in memory. */
+/** Reads files as float32 into memory. */
 async function read(stored: ReadonlyMap<string, StoredTensor>): Promise<Params> {
   const params = new Map<string, Float32Array>();
   for (const [name, tensor] of stored) params.set(name, await readStored(tensor));
   return params;
 }
 
-/** Logits of a whole pass and, after the same tokens, of the cache. */
+/** Logits of a whole forward pass and, after the same tokens, of the cache. */
 async function logitsOf(cfg: DecoderConfig, weights: DeviceWeights): Promise<Float32Array[]> {
   const tracer = new Tracer(cfg, weights);
   const whole = (await tracer.trace([ids])).get("logits")?.data.subarray(-cfg.vocabSize) as Float32Array;
@@ -51,7 +51,7 @@ const configs = { "GPT-2's way": tinyConfig, "today's way": modernConfig };
 
 describe.each(Object.entries(configs))("weights in files, %s", (_name, cfg) => {
   for (const dtype of ["F32", "F16", "BF16"] as const) {
-    test(`are read in place as ${dtype}: nothing of them is in memory of ours`, async () => {
+    test(`in ${dtype} are mapped instead of copied into memory`, async () => {
       const dir = temporaryFolder();
       await write(dir, cfg, initParams(cfg, "xavier", 5), dtype);
       const stored = await openStored(dir);
@@ -61,7 +61,7 @@ describe.each(Object.entries(configs))("weights in files, %s", (_name, cfg) => {
   }
 
   for (const bits of [8, 4] as const) {
-    test(`of which matrices are in ${bits} bits compute what those bits stand for`, async () => {
+    test(`quantized to ${bits} bits compute the same as their dequantized values`, async () => {
       const dir = temporaryFolder();
       const params = initParams(cfg, "xavier", 5);
       const tensors = new Map<string, TensorToWrite>();
@@ -95,14 +95,14 @@ describe.each(Object.entries(configs))("weights in files, %s", (_name, cfg) => {
 
       const mapped = await logitsOf(cfg, await mapWeights(cfg, weights, "cpu"));
       const expected = await logitsOf(cfg, await placeWeights(cfg, params, "cpu"));
-      // The products round what they multiply with to 8 bits.
+      // The products round their operands to 8 bits.
       const scale = (expected[0] as Float32Array).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
       for (const i of [0, 1]) expect(largestDifference(mapped[i] ?? [], expected[i] ?? []) / scale).toBeLessThan(0.06);
     });
   }
 });
 
-test("weights may lie in several folders, as shards behind links do", async () => {
+test("weights can be in several folders, like linked shards", async () => {
   const [dir, elsewhere] = [temporaryFolder(), temporaryFolder()];
   const params = initParams(tinyConfig, "xavier", 5);
   await write(dir, tinyConfig, params, "F32", /^(?!blocks\.1)/);
@@ -111,7 +111,7 @@ test("weights may lie in several folders, as shards behind links do", async () =
   await expectSameModel(tinyConfig, stored, params);
 });
 
-test("a link to the weights is followed to where they lie, as in a hub's cache", async () => {
+test("a link to the weights is followed, as in the cache of the hub", async () => {
   const [dir, cache] = [temporaryFolder(), temporaryFolder()];
   const params = initParams(tinyConfig, "xavier", 5);
   await write(cache, tinyConfig, params, "F32");
@@ -119,7 +119,7 @@ test("a link to the weights is followed to where they lie, as in a hub's cache",
   await expectSameModel(tinyConfig, await openStored(dir), params);
 });
 
-test("elements that are not in C order are brought into it, in memory", async () => {
+test("elements that are not in C order are reordered in memory", async () => {
   const dir = temporaryFolder();
   const params = initParams(tinyConfig, "xavier", 5);
   const name = "blocks.0.fc.weight";
@@ -134,7 +134,7 @@ test("elements that are not in C order are brought into it, in memory", async ()
   await expectSameModel(tinyConfig, stored, params);
 });
 
-test("an opened model goes on when its files are deleted", async () => {
+test("an open model keeps working when its files are deleted", async () => {
   const dir = temporaryFolder();
   const params = initParams(tinyConfig, "xavier", 5);
   await write(dir, tinyConfig, params, "F32");

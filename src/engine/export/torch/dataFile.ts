@@ -1,10 +1,10 @@
-/** The batches of train/data.ts in Python, from the same stream of random numbers. */
+/** The batches of train/data.ts in Python, from the same random numbers. */
 
 export const dataSource = `"""
-What is trained on: token ids in files, and the batch of each step.
+Training data: token ids in files, and the batch of each step.
 
-A step's sequences follow from the seed and its number alone, by the generator that Decoder Lab draws with: they are
-the same on every process, of which each reads its share, and in a run that was interrupted.
+The sequences of a step depend only on the seed and the step, through Decoder Lab's random number generator. They are
+the same in every process, each of which reads its share, and in a resumed run.
 """
 
 import hashlib
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-# The label that the loss leaves out.
+# The label that the loss ignores.
 IGNORE = -1
 WORD = 2**32 - 1
 
 
 class Random:
-    """The stream of a label: sfc32 (C. Doty-Humphrey, PractRand), seeded by cyrb128's mixing (bryc)."""
+"""Random numbers of a label: sfc32 (C. Doty-Humphrey, PractRand), seeded with cyrb128 (bryc)."""
 
     def __init__(self, *label):
         h = [1779033703, 3144134277, 1013904242, 2773480762]
@@ -47,36 +47,36 @@ class Random:
 
 
 class Text:
-    """Sequences of T tokens of a text: from anywhere in it, or one after the other."""
+"""Sequences of T tokens of a text, at random offsets or in order."""
 
     def __init__(self, train, validation, order, T, seed):
         self.train, self.validation, self.order, self.T, self.seed = train, validation, order, T, seed
 
     def draw(self, step, count):
-        """Where the sequences of a step (from 1) begin."""
+"""Returns the offsets of the sequences of a step (from 1)."""
         if self.order == "sequential":
             return [self.nth(i) for i in range((step - 1) * count, step * count)]
         random = Random(self.seed, "batch", step)
         return [random.below(len(self.train) - self.T) for _ in range(count)]
 
     def nth(self, i):
-        """Each epoch has all of the text; each after the first begins a little further on."""
+"""Returns the offset of sequence i. Each epoch covers the text; later ones start at a random offset."""
         per_epoch, spare = divmod(len(self.train) - 1, self.T)
         epoch, row = divmod(i, per_epoch)
         offset = 0 if epoch == 0 else Random(self.seed, "offset", epoch).below(spare + 1)
         return offset + row * self.T
 
     def read(self, starts):
-        """The inputs and labels of sequences, [B, T] each."""
+"""Returns the inputs and labels of sequences, [B, T] each."""
         rows = np.stack([self.train[start : start + self.T + 1] for start in starts]).astype(np.int64)
         return rows[:, :-1], rows[:, 1:]
 
     def labels(self, starts):
-        """How many labels the sequences have."""
+"""Returns the number of labels of the sequences."""
         return len(starts) * self.T
 
     def held_out(self, B, most):
-        """Batches of the validation part, one sequence after the other; where not all are wanted, spread over it."""
+"""Yields consecutive batches of the validation part, at most \`most\`, spread evenly over it."""
         size = B * self.T
         count = max(0, math.ceil((len(self.validation) - 1) / size))
         taken = min(count, most)
@@ -89,7 +89,7 @@ class Text:
 
 
 class Rows:
-    """Questions with their answers, all of one length; every epoch sees each once, in an order of its own."""
+"""Questions with their answers, all of one length. Each epoch has each once, in a new random order."""
 
     def __init__(self, train, validation, length, prompt, seed):
         self.train, self.validation = train.reshape(-1, length), validation.reshape(-1, length)
@@ -101,7 +101,7 @@ class Rows:
         if self.epoch[0] != epoch:
             self.epoch = (epoch, shuffled(len(self.train), self.seed, "shuffle", "epoch", epoch))
         rows = self.epoch[1][index * count : (index + 1) * count]
-        # The epoch's last batch is filled with rows that are ignored.
+# The epoch's last batch is padded with rows that are ignored.
         return rows + [None] * (count - len(rows))
 
     def read(self, rows):
@@ -127,7 +127,7 @@ class Rows:
 
 
 def shuffled(n, *label):
-    """The numbers below n in random order (Fisher and Yates)."""
+"""Returns the numbers below n in random order (Fisher-Yates)."""
     random, order = Random(*label), list(range(n))
     for i in range(n - 1, 0, -1):
         j = random.below(i + 1)
@@ -136,7 +136,7 @@ def shuffled(n, *label):
 
 
 def open_data(folder, block_size, seed, check=False):
-    """The data of a project; with check all of it is read to see that it is what was exported."""
+"""Opens the data of a project. With check, reads all of it to compare it with the export."""
     meta = json.loads((Path(folder) / "meta.json").read_text())
     parts = []
     for name in ("train", "validation"):
@@ -144,7 +144,7 @@ def open_data(folder, block_size, seed, check=False):
         path = Path(folder) / part["file"]
         size = part["tokens"] * np.dtype(meta["dtype"]).itemsize
         if path.stat().st_size != size or (check and digest(path) != part["sha256"]):
-            raise SystemExit(f"{path} is not the file that was exported; export the project again.")
+            raise SystemExit(f"{path} differs from the exported file. Export the project again.")
         parts.append(np.memmap(path, meta["dtype"], "r") if size else np.zeros(0, meta["dtype"]))
     if meta["kind"] == "text":
         return Text(*parts, meta["order"], block_size, seed)

@@ -1,7 +1,7 @@
-/** The decoder of nn/decoder.ts in PyTorch: every choice that DecoderConfig has. */
+/** The decoder of nn/decoder.ts in PyTorch, with every option of DecoderConfig. */
 
 export const modelSource = `"""
-A decoder-only transformer as architecture.json describes it, in PyTorch.
+The decoder-only transformer that architecture.json describes.
 
 B batch   T position   D dModel   E dEmbed   H nHeads   G nKvHeads   K dHead   F dMlp   V vocabSize
 """
@@ -24,16 +24,16 @@ ACTIVATIONS = {
 
 
 class Linear(nn.Module):
-    """y = x W + b. The weight is as its file has it: [in, out], or [out, in] as torch.nn.Linear stores it."""
+"""y = x W + b. The weight has the layout of its file: [in, out], or [out, in] as in torch.nn.Linear."""
 
     def __init__(self, c, width, out, bias):
         super().__init__()
-        self.is_turned = c["weightLayout"] == "outIn"
-        self.weight = nn.Parameter(torch.zeros(out, width) if self.is_turned else torch.zeros(width, out))
+        self.is_transposed = c["weightLayout"] == "outIn"
+        self.weight = nn.Parameter(torch.zeros(out, width) if self.is_transposed else torch.zeros(width, out))
         self.bias = nn.Parameter(torch.zeros(out)) if bias else None
 
     def forward(self, x):
-        return F.linear(x, self.weight if self.is_turned else self.weight.T, self.bias)
+        return F.linear(x, self.weight if self.is_transposed else self.weight.T, self.bias)
 
 
 class Norm(nn.Module):
@@ -59,14 +59,14 @@ def softcapped(x, cap):
 
 
 def rotated(x, cos, sin):
-    """Rotary positions: the first dimensions of each head, their two halves paired."""
+"""Applies rotary positions to the first dimensions of each head, whose two halves are paired."""
     half = cos.shape[-1]
     a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
 
 
 def sinusoids(T, D):
-    """Of position t, in columns 2i and 2i + 1: the sine and the cosine of t / 10000^(2i / D)."""
+"""Row t has the sine and the cosine of t / 10000^(2i / D) in columns 2i and 2i + 1."""
     even = torch.arange(D, dtype=torch.float64) // 2 * 2
     angles = torch.outer(torch.arange(T, dtype=torch.float64), 10000 ** (-even / D))
     return torch.where(torch.arange(D) % 2 == 0, angles.sin(), angles.cos())
@@ -145,7 +145,7 @@ class Block(nn.Module):
 
         scale = c["attentionScale"] / (self.layer + 1 if c["scaleByLayer"] else 1)
         scores = softcapped(q @ k.transpose(2, 3) * scale, c["attentionSoftcap"])  # [B, H, T, T]
-        pattern = scores.masked_fill(self.unseen(T, x.device), float("-inf")).softmax(-1)
+        pattern = scores.masked_fill(self.hidden(T, x.device), float("-inf")).softmax(-1)
         z = self.pattern_dropout(pattern) @ v  # [B, H, T, K]
         return self.o(z.transpose(1, 2).reshape(B, T, H * K))
 
@@ -157,11 +157,11 @@ class Block(nn.Module):
         y = self.qkv(x)
         if c["qkv"] == "fused":
             return y.split([H * K, G * K, G * K], -1)
-        # The q, k and v of each head lie together.
+# The q, k and v of each head are adjacent.
         return (part.flatten(2) for part in y.unflatten(-1, (H, 3, K)).unbind(3))
 
-    def unseen(self, T, device):
-        """Where a position (row) may not look: at later ones, but where the model lets it, and at those before its window."""
+def hidden(self, T, device):
+"""Returns a mask of positions hidden from each position (row): later ones if causal, and those before its window."""
         ones = torch.ones(T, T, dtype=torch.bool, device=device)
         if not self.c["causal"]:
             return ~ones
@@ -177,16 +177,16 @@ class Block(nn.Module):
 
 
 class Head(nn.Module):
-    """Logits; with the token embedding's weights where it is tied."""
+"""Logits, from the token embedding's weights if the head is tied."""
 
     def __init__(self, c):
         super().__init__()
         D, E, V = c["dModel"], c["dEmbed"], c["vocabSize"]
-        self.is_turned = c["tiedHead"] or c["weightLayout"] == "outIn"
+        self.is_transposed = c["tiedHead"] or c["weightLayout"] == "outIn"
         if E != D:
             self.add_module("in", Linear(c, D, E, False))
         if not c["tiedHead"]:
-            self.weight = nn.Parameter(torch.zeros(V, E) if self.is_turned else torch.zeros(E, V))
+            self.weight = nn.Parameter(torch.zeros(V, E) if self.is_transposed else torch.zeros(E, V))
         self.bias = nn.Parameter(torch.zeros(V)) if c["headBias"] else None
         self.cap = c["logitSoftcap"]
 
@@ -194,7 +194,7 @@ class Head(nn.Module):
         if "in" in self._modules:
             x = self._modules["in"](x)
         weight = getattr(self, "weight", tokens)
-        return softcapped(F.linear(x, weight if self.is_turned else weight.T, self.bias), self.cap)
+        return softcapped(F.linear(x, weight if self.is_transposed else weight.T, self.bias), self.cap)
 
 
 class Decoder(nn.Module):
@@ -218,7 +218,7 @@ class Decoder(nn.Module):
         self.head = Head(c)
 
     def forward(self, ids):
-        """Logits [B, T, V] of ids [B, T]."""
+"""Returns logits [B, T, V] for ids [B, T]."""
         x = self.embed["tokens"](ids) * self.c["embedScale"]
         if "in" in self.embed:
             x = self.embed["in"](x)
@@ -234,7 +234,7 @@ class Decoder(nn.Module):
         return self.head(self.lnFinal(x), self.embed["tokens"].weight)
 
     def rotation(self, T):
-        """Cosines and sines of the positions' angles, [T, dims / 2] each."""
+"""Returns cosines and sines of the positions' angles, [T, dims / 2] each."""
         if self.c["positions"]["kind"] != "rotary":
             return None
         positions = torch.arange(T, dtype=torch.float64, device=self.frequencies.device)
@@ -243,7 +243,7 @@ class Decoder(nn.Module):
 
 
 def load(folder, dropout=0.0, attention_dropout=False):
-    """The model with the weights of a folder, whose files have names of their own for the parameters."""
+"""Loads the weights of a folder; architecture.json maps parameter names to the names in the files."""
     architecture = json.loads((Path(__file__).parent / "architecture.json").read_text())
     model = Decoder(architecture, dropout, attention_dropout)
     tensors = read_tensors(Path(folder).glob("model*.safetensors"))

@@ -1,14 +1,14 @@
 /**
- * A run as a project for PyTorch, to be trained on more than this machine.
+ * Exports a training run as a PyTorch project, to continue it on other machines.
  *
  *     DIR/train.py  model.py  data.py  weights.py  README.md      the same in every project
- *     DIR/architecture.json  train.json                           the decoder, and how it is trained
+ *     DIR/architecture.json  train.json                           the decoder, and the training settings
  *     DIR/data/train.bin  validation.bin  meta.json               token ids
- *     DIR/first_batch.json                                        the next step's batch, and our loss on it
- *     DIR/config.json  model.safetensors  tokenizer.json …        the model, as in every folder
- *     DIR/training.json  optimizer.safetensors                    where the run is
+ *     DIR/first_batch.json                                        the next step's batch, and its loss
+ *     DIR/config.json  model.safetensors  tokenizer.json …        the model, as in every model folder
+ *     DIR/training.json  optimizer.safetensors                    the state of the run
  *
- * It saves a model folder as `train/runFolder.ts` does, which goes on here or there.
+ * The project saves model folders like `train/runFolder.ts`, so the run can be resumed in either program.
  */
 
 import { createHash } from "node:crypto";
@@ -38,7 +38,7 @@ import { readmeOf } from "./readmeFile";
 import { trainSource } from "./trainFile";
 import { weightsSource } from "./weightsFile";
 
-/** A run that goes on, or is about to begin. */
+/** A run to resume, or a new one. */
 export interface Project {
   readonly model: Model;
   readonly record: RunRecord;
@@ -47,11 +47,11 @@ export interface Project {
   readonly ids: IdParts;
   /** Adam's moments; null before the first step. */
   readonly optimizer: string | null;
-  /** The text that the run keeps, where it has no file of its own. */
+  /** The text of a run that was trained on a text without a file. */
   readonly text: string | null;
 }
 
-/** The run of a model folder, from its last checkpoint; with a `source`, fine-tuning of the folder's model on it. */
+/** Plans to resume a model folder's run from its last checkpoint or, with a `source`, to fine-tune the model on it. */
 export async function planProject(
   dir: string,
   source: TextSource | undefined,
@@ -64,13 +64,13 @@ export async function planProject(
   if (data.ids === null) {
     throw new EngineError(
       "config",
-      `${model.info.name} learns from data that PyTorch projects do not have; choose a model that learns from a text, or the adder.`,
+      `${model.info.name} was trained on data that PyTorch projects do not support. Choose a model trained on a text, or the adder.`,
     );
   }
   if (run.record && run.record.fingerprint !== fingerprint) {
     throw new EngineError(
       "data",
-      `The text that ${model.info.name} was trained on has changed since; put it back, or say which text to train on.`,
+      `The text that ${model.info.name} was trained on has changed. Restore it, or choose a text to fine-tune the model on.`,
     );
   }
   const record = run.record ?? (await newRecord(run, fingerprint));
@@ -80,12 +80,12 @@ export async function planProject(
 
 async function lastRun(dir: string) {
   const refuse = (problem: string) =>
-    new EngineError("checkpoint", `${dir} ${problem}; say which text to train all parameters of its model on.`);
+    new EngineError("checkpoint", `${dir} ${problem}. Choose a text to train all parameters of its model on.`);
   const { checkpoint } = await latestCheckpoint(dir);
-  if (!checkpoint) throw refuse("has no run to go on with");
+  if (!checkpoint) throw refuse("has no training run to resume");
   const { path } = checkpoint;
   const record = await readRunRecord(path);
-  if (loraOf(record.settings)) throw refuse("has a run of adapters, which PyTorch projects do not train");
+  if (loraOf(record.settings)) throw refuse("has a training run of adapters, which PyTorch projects do not support");
   return {
     record,
     model: await openModel(path),
@@ -119,7 +119,7 @@ async function newRecord(
     fingerprint,
     from: { dir: resolve(model.info.dir), fingerprint: await fingerprintOf(model) },
     device: "cpu",
-    deviceReason: "PyTorch trains it",
+    deviceReason: "trained with PyTorch",
     parameters: countParameters(model.cfg),
     step: 0,
     steps: recipe.train.steps,
@@ -131,7 +131,7 @@ async function newRecord(
   };
 }
 
-/** Everything of a project but the model's weights. */
+/** Writes everything of a project except the model's weights. */
 export async function writeProject(folder: string, project: Project, signal?: AbortSignal): Promise<void> {
   const { model, record, recipe, optimizer, text } = project;
   const { config, generation } = await modelLike(model, null);
@@ -159,7 +159,7 @@ export async function writeProject(folder: string, project: Project, signal?: Ab
 
 const writeJson = (path: string, json: unknown) => writeFileWhole(path, `${JSON.stringify(json, null, 2)}\n`);
 
-/** The decoder, what its file calls our parameters, which of them decay, and the angles of its rotary positions. */
+/** The decoder's configuration, the names of its parameters in the file, which of them decay, and its rotary angles. */
 function architectureOf({ family, cfg }: Model, blockSize: number): object {
   const decaying = segmentsOf(paramSpecs(cfg)).flatMap(({ decays, params }) => (decays ? params : []));
   return {
@@ -199,7 +199,7 @@ async function writeIds(folder: string, file: string, tokens: Tokens, signal: Ab
   return { file, tokens: tokens.length, sha256: hash.digest("hex") };
 }
 
-/** The batch of the run's next step, row by row, and the loss on it without dropout. */
+/** Returns the batch of the run's next step, row by row, and its loss without dropout. */
 async function firstBatch({ model, record, recipe, data }: Project): Promise<object> {
   const { batchSize, gradientAccumulation, blockSize, seed } = recipe.train;
   const B = batchSize * gradientAccumulation;
@@ -208,7 +208,7 @@ async function firstBatch({ model, record, recipe, data }: Project): Promise<obj
   const weights = await mapWeights(model.cfg, model.weights, "cpu");
   const scorer = new Scorer(model.cfg, weights, B);
   try {
-    const rows = (value: (at: number) => number) =>
+    const rows = (value: (index: number) => number) =>
       Array.from({ length: B }, (_, b) => Array.from({ length: batch.ids.length / B }, (_, t) => value(t * B + b)));
     return {
       step,
@@ -216,8 +216,8 @@ async function firstBatch({ model, record, recipe, data }: Project): Promise<obj
       blockSize,
       seed,
       loss: await scorer.loss(batch),
-      ids: rows((at) => batch.ids[at] as number),
-      labels: rows((at) => (batch.labelWeights[at] === 0 ? IGNORE : (batch.labels[at] as number))),
+      ids: rows((i) => batch.ids[i] as number),
+      labels: rows((i) => (batch.labelWeights[i] === 0 ? IGNORE : (batch.labels[i] as number))),
     };
   } finally {
     await scorer.release();

@@ -1,14 +1,14 @@
-/** The trainer of a project: the loop of train/run.ts in PyTorch, for one process or many. */
+/** The trainer of a project: the loop of train/run.ts in PyTorch, for one or more processes. */
 
 export const trainSource = `"""
-Trains the model of this folder further.
+Continues the training of this folder's model.
 
     python train.py                            one process
-    torchrun --nproc_per_node 2 train.py       several: gloo on CPUs, nccl on GPUs
-    python train.py --check                    compares with Decoder Lab and trains nothing
+    torchrun --nproc_per_node 2 train.py       several: Gloo on CPUs, NCCL on GPUs
+python train.py --check                    compares with Decoder Lab, without training
 
-train.json says how. A step has batchSize sequences for each process and each of gradientAccumulation passes. What is
-learned is saved as a Decoder Lab model folder with checkpoints, from which the next start goes on.
+The settings are in train.json. A step has batchSize sequences for each process and each of gradientAccumulation passes.
+The result is a Decoder Lab model folder with checkpoints, from which the next start resumes.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def write_json(path, value):
 
 
 def learning_rate(schedule, step, steps, width):
-    """The learning rate of a step, counted from 1."""
+"""Returns the learning rate of a step, counted from 1."""
     kind = schedule["kind"]
     if kind == "constant":
         return schedule["lr"]
@@ -56,11 +56,11 @@ def learning_rate(schedule, step, steps, width):
             return lr * step / (warmup + 1)
         progress = min(1, (step - warmup) / max(1, steps - warmup))
         return least + 0.5 * (1 + math.cos(math.pi * progress)) * (lr - least)
-    raise SystemExit(f'train.json: there is no schedule "{kind}"; choose constant, noam, step or cosine.')
+    raise SystemExit(f'train.json: unknown schedule "{kind}". Choose constant, noam, step or cosine.')
 
 
 def make_optimizer(model, settings, moments, step):
-    """Adam, or AdamW, which lets matrices decay alone; with the moments of a run that went before."""
+"""Creates Adam, or AdamW, which decays only matrices, with the moments of the run if there are any."""
     decaying = set(read_json(HERE / "architecture.json")["decaying"])
     groups = [{"params": []}, {"params": [], "weight_decay": 0.0}]
     for name, parameter in model.named_parameters():
@@ -78,7 +78,7 @@ def make_optimizer(model, settings, moments, step):
 
 
 def summed_loss(model, ids, labels, device):
-    """The cross-entropy of every label, added up, in nats."""
+"""Returns the sum of every label's cross-entropy in nats."""
     logits = model(torch.as_tensor(ids, dtype=torch.long, device=device))
     labels = torch.as_tensor(labels, dtype=torch.long, device=device)
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction="sum")
@@ -86,7 +86,7 @@ def summed_loss(model, ids, labels, device):
 
 @torch.no_grad()
 def evaluate(model, data, settings, group):
-    """Loss on the validation part; the processes share its batches."""
+"""Returns the loss on the validation part; the processes share its batches."""
     model.eval()
     total = torch.zeros(2, dtype=torch.float64, device=group.device)
     for i, (ids, labels) in enumerate(data.held_out(settings["batchSize"], settings["evalBatches"])):
@@ -99,7 +99,7 @@ def evaluate(model, data, settings, group):
 
 
 class Group:
-    """The processes that train together; one alone where torchrun did not start this."""
+"""The processes that train together; only one without torchrun."""
 
     def __init__(self):
         has_gpu = torch.cuda.is_available()
@@ -136,11 +136,11 @@ class Run:
         self.folder = Path(folder)
 
     def start(self):
-        """The folder to go on from: the newest checkpoint, or what was exported."""
+"""Returns the folder to resume from: the newest checkpoint, or the export."""
         return max(self.folder.glob("checkpoints/step-*"), default=HERE)
 
     def prepare(self, step):
-        """Makes the folder; reports of steps that no checkpoint has will be made again."""
+"""Creates the folder and removes the reports of steps after the checkpoint, which will be repeated."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for rest in self.folder.glob("checkpoints/writing-*"):
             shutil.rmtree(rest)
@@ -156,7 +156,7 @@ class Run:
             log.write(json.dumps(values) + "\\n")
 
     def save(self, model, optimizer, record):
-        """Writes a checkpoint under another name first: what has the right name is whole."""
+"""Writes a checkpoint under a temporary name and renames it, so that a named checkpoint is complete."""
         name = f"step-{record['step']:08}"
         path, work = self.folder / "checkpoints" / name, self.folder / "checkpoints" / f"writing-{name}"
         work.mkdir(parents=True)
@@ -184,7 +184,7 @@ class Run:
 
 
 def named(tree, prefix):
-    """The values of nested settings by their dotted names."""
+"""Yields the values of nested settings with their dotted names."""
     for name, value in tree.items():
         if isinstance(value, dict):
             yield from named(value, f"{prefix}{name}.")
@@ -193,9 +193,9 @@ def named(tree, prefix):
 
 
 def recorded(record, settings, rows):
-    """The run's record with the settings that it goes on with, as Decoder Lab names them."""
+"""Returns the run's record with its current settings, as Decoder Lab names them."""
     known = {name: value for name, value in named(settings, "train.") if name in record["settings"]}
-    # What Decoder Lab draws for a step, in as many passes.
+# The same batch in one process, with the same number of passes.
     passes = settings["gradientAccumulation"]
     known |= {"train.batchSize": rows // passes, "train.gradientAccumulation": passes}
     return {**record, "steps": settings["steps"], "settings": {**record["settings"], **known}}
@@ -207,7 +207,7 @@ def train(settings, out):
     record = read_json(start / "training.json")
     step, steps = record["step"], settings["steps"]
     if step >= steps:
-        raise SystemExit(f"All {steps} steps are done; ask for more with --steps.")
+        raise SystemExit(f"All {steps} steps are done. Set a larger total with --steps.")
 
     plain = load(start, settings["dropout"], settings["attentionDropout"]).to(group.device)
     moments = start / "optimizer.safetensors"
@@ -223,8 +223,8 @@ def train(settings, out):
 
     while step < steps:
         step += 1
-        began = time.perf_counter()
-        # Dropout differs from step to step and process to process, and is the same when a step is taken again.
+started = time.perf_counter()
+# Dropout differs between steps and processes, and is the same when a step is repeated.
         torch.manual_seed(Random(settings["seed"], "dropout", step, group.rank).next())
         drawn = data.draw(step, rows)
         count = data.labels(drawn)
@@ -238,7 +238,7 @@ def train(settings, out):
             is_last = i == passes - 1
             with nullcontext() if is_last or not group.is_shared else model.no_sync():
                 loss = summed_loss(model, *data.read(drawn[first : first + B]), group.device) / count
-                # The processes' gradients are averaged, and these are parts of a sum.
+# Gradients are averaged over processes, but the loss is a sum over them.
                 (loss * group.size).backward()
             total += loss.detach()
         limit = settings["maxGradNorm"] or math.inf
@@ -246,9 +246,9 @@ def train(settings, out):
         optimizer.step()
 
         loss = float(group.sum(total))
-        speed = rows * settings["blockSize"] / (time.perf_counter() - began)
+        speed = rows * settings["blockSize"] / (time.perf_counter() - started)
         if not math.isfinite(loss) or not math.isfinite(norm):
-            raise SystemExit(f"Training diverged at step {step}; choose a smaller learning rate in train.json.")
+            raise SystemExit(f"Training diverged at step {step}. Set a lower learning rate in train.json.")
         record = {**record, "step": step, "loss": loss, "accuracy": None}
         if group.rank == 0:
             run.report({"step": step, "loss": loss, "lr": lr, "gradNorm": norm, "tokensPerSecond": speed})
@@ -269,29 +269,29 @@ def train(settings, out):
 
 @torch.no_grad()
 def check(settings):
-    """Whether the first loss and the batch that it is of are those of Decoder Lab."""
+"""Compares the first batch and its loss with Decoder Lab's."""
     expected = read_json(HERE / "first_batch.json")
     data = open_data(HERE / "data", expected["blockSize"], expected["seed"], check=True)
     ids, labels = data.read(data.draw(expected["step"], expected["batchSize"]))
     if ids.tolist() != expected["ids"] or labels.tolist() != expected["labels"]:
-        raise SystemExit(f"The batch of step {expected['step']} is not that of Decoder Lab; export the project again.")
+        raise SystemExit(f"The batch of step {expected['step']} differs from Decoder Lab's. Export the project again.")
     loss = float(summed_loss(load(HERE).eval(), ids, labels, "cpu")) / int((labels != IGNORE).sum())
     difference = abs(loss - expected["loss"])
     print(f"Step {expected['step']}: loss {loss:.6f}, in Decoder Lab {expected['loss']:.6f}, difference {difference:.1e}")
     if not difference < 1e-4:
-        raise SystemExit("The losses differ by more than 1e-4; export the project again.")
+        raise SystemExit("The losses differ by more than 1e-4. Export the project again.")
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Trains the model of this folder further; train.json says how.")
-    parser.add_argument("--check", action="store_true", help="compare the first loss with Decoder Lab's, and stop")
-    parser.add_argument("--out", default=HERE / "trained", help="the model folder to make, or to go on with")
-    parser.add_argument("--steps", type=int, help="steps in all")
-    parser.add_argument("--batch-size", type=int, dest="batchSize", help="sequences for a process and a pass")
-    parser.add_argument("--accumulate", type=int, dest="gradientAccumulation", help="passes in a step")
+    parser = argparse.ArgumentParser(description="Continues the training of this folder's model with the settings in train.json.")
+    parser.add_argument("--check", action="store_true", help="compare the first loss with Decoder Lab's, without training")
+    parser.add_argument("--out", default=HERE / "trained", help="the model folder to create or resume")
+    parser.add_argument("--steps", type=int, help="total number of steps")
+    parser.add_argument("--batch-size", type=int, dest="batchSize", help="sequences per process and pass")
+    parser.add_argument("--accumulate", type=int, dest="gradientAccumulation", help="passes per step")
     args = vars(parser.parse_args())
     is_check, out = args.pop("check"), args.pop("out")
-    settings = {**read_json(HERE / "train.json"), **{name: given for name, given in args.items() if given is not None}}
+    settings = {**read_json(HERE / "train.json"), **{name: value for name, value in args.items() if value is not None}}
     if is_check:
         check(settings)
     else:

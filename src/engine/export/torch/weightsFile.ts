@@ -1,4 +1,4 @@
-/** Safetensors in Python, so that a project needs PyTorch and NumPy alone. */
+/** Safetensors in Python, so that a project needs only PyTorch and NumPy. */
 
 export const weightsSource = `"""The safetensors format: the header's length in 8 bytes, the header as JSON, the tensors' bytes."""
 
@@ -10,7 +10,7 @@ import torch
 
 
 def read_tensors(paths):
-    """The float32 tensors of some files, by name."""
+"""Reads the float32 tensors of files, by name."""
     tensors = {}
     for path in paths:
         file = np.memmap(path, mode="r")
