@@ -1,6 +1,6 @@
 /**
- * Draws the walkthrough's pictures that show the model that comes with the extension, with its own numbers; to be run
- * when that model was trained again.
+ * Draws the pictures of the walkthrough that show real values of the bundled model. Run it after that model was trained
+ * again.
  *
  *   node scripts/walkthroughPictures.ts
  */
@@ -13,7 +13,7 @@ import { stepOf } from "../src/extension/surprisal/shading.ts";
 import { inRoot, runAsScript } from "./paths.ts";
 
 const PROMPT = "Tom was a ";
-/** The second sentence is unlike the stories that the model has read. */
+/** The second sentence is unlike the stories in the training data. */
 const SURPRISING = ["Tom was a clever frog. ", "He sang in the zoo."] as const;
 const EXPLAINED = SURPRISING.join("").indexOf("sang");
 const HEAD = { layer: 3, head: 0 };
@@ -63,9 +63,9 @@ runAsScript(import.meta.url, async () => {
   await loaded.release();
 });
 
-/** The engine as one module, since its own have no extensions in their imports, as bundlers and not Node want them. */
+/** Bundles the engine into one module, because Node.js cannot resolve its imports without file extensions. */
 async function bundledEngine(): Promise<typeof Engine> {
-  // Inside node_modules, so that the native package is found from there.
+  // Inside node_modules, so that Node.js finds the native package.
   const outfile = inRoot("node_modules/.cache/decoder-lab/walkthroughPictures.mjs");
   await build({
     entryPoints: [inRoot("src/engine/index.ts")],
@@ -86,7 +86,7 @@ interface Token {
 type Ranked = Pick<Engine.RankedToken, "token" | "probability">;
 type Numbers = Float32Array | readonly number[];
 
-/** A row of letters with their numbers; one is chosen, and its vector is a strip of colors. */
+/** A row of letters with their token ids; one is selected, and its vector is a strip of colors. */
 function tokenPicture(tokens: readonly Token[], vector: Numbers): string[] {
   const largest = Math.max(...vector.map(Math.abs));
   const picked = tokens[PICKED];
@@ -110,11 +110,11 @@ function tokenPicture(tokens: readonly Token[], vector: Numbers): string[] {
     text(40, 242, `“${picked?.label}” is token ${picked?.id}, its vector: ${STRIP} of ${vector.length} numbers`, {
       fill: DESCRIPTION,
     }),
-    text(40, 272, "Choose it here: every view and the text show the same token."),
+    text(40, 272, "Select it here: every view and the editor show this token."),
   ];
 }
 
-/** The likeliest next letters at several temperatures. */
+/** The most likely next letters at several temperatures. */
 function temperaturePicture(columns: readonly (Engine.NextToken & { readonly temperature: number })[]): string[] {
   return [
     ...columns.flatMap(({ temperature, top, entropyBits }, column) => {
@@ -122,12 +122,12 @@ function temperaturePicture(columns: readonly (Engine.NextToken & { readonly tem
       return [
         text(x, 52, `temperature ${temperature}`),
         ...top.flatMap(({ token, probability }, i) =>
-          bar(x, 90 + 30 * i, visible(token), 90 * probability, { told: `${(100 * probability).toFixed(1)} %` }),
+          bar(x, 90 + 30 * i, visible(token), 90 * probability, { value: `${(100 * probability).toFixed(1)} %` }),
         ),
         text(x, 276, `${entropyBits.toFixed(2)} bits`, { fill: DESCRIPTION }),
       ];
     }),
-    text(40, 304, `After “${PROMPT}”: 0 always takes the first.`),
+    text(40, 304, `After “${PROMPT}”: 0 always picks the first.`),
   ];
 }
 
@@ -144,16 +144,16 @@ function whyPicture(
         text(x, 104, `step ${column + 1}`, { fill: DESCRIPTION }),
         ...step.top.flatMap(({ id, token, probability }, i) => {
           const colors = id === step.id ? {} : { fill: BLUE, labelFill: DESCRIPTION };
-          const told = `${(100 * probability).toFixed(1)} %`;
-          return bar(x, 134 + 30 * i, visible(token), 80 * probability, { ...colors, told });
+          const value = `${(100 * probability).toFixed(1)} %`;
+          return bar(x, 134 + 30 * i, visible(token), 80 * probability, { ...colors, value });
         }),
       ];
     }),
-    text(36, 304, "What it chose from, token by token; take another and go on."),
+    text(36, 304, "The candidates for each token. Choose another to branch."),
   ];
 }
 
-/** Two sentences with the unexpected letters marked, and what was expected instead of one of them. */
+/** Two sentences with the unexpected letters highlighted, and what the model expected instead of one of them. */
 function surprisalPicture(scored: Engine.ScoredTokens, vocabulary: readonly string[]): string[] {
   const [first, second] = SURPRISING;
   const letters = [...first, ...second].map((letter, i) => {
@@ -186,14 +186,14 @@ function surprisalPicture(scored: Engine.ScoredTokens, vocabulary: readonly stri
     ...[0, 1, 2].flatMap((i) => {
       const at = 3 * EXPLAINED + i;
       const probability = scored.probabilities[at] ?? 0;
-      const told = `${Number((100 * probability).toPrecision(2))} %`;
+      const value = `${Number((100 * probability).toPrecision(2))} %`;
       const label = visible(vocabulary[scored.ids[at] ?? 0] ?? "");
-      return bar(56, 204 + 24 * i, label, 180 * probability, { fill: BLUE, told, gap: 6 });
+      return bar(56, 204 + 24 * i, label, 180 * probability, { fill: BLUE, value, gap: 6 });
     }),
   ];
 }
 
-/** As the lens draws its four steps. */
+/** The four steps of the surprisal lens. */
 const MARKS = [
   { opacity: 0.2, line: 'stroke-width="1.5" stroke-dasharray="2 2"' },
   { opacity: 0.35, line: 'stroke-width="1.5" stroke-dasharray="5 3"' },
@@ -201,15 +201,15 @@ const MARKS = [
   { opacity: 0.7, line: 'stroke-width="2.5"' },
 ] as const;
 
-/** A triangle of attention weights over the letters of a text. */
+/** The triangular attention pattern of a head over the letters of a text. */
 function attentionPicture(labels: readonly string[], pattern: readonly Numbers[]): string[] {
   const last = labels.length - 1;
-  const place = (key: number) => `${labels[key]} (${key})`;
+  const tokenAt = (key: number) => `${labels[key]} (${key})`;
   const weights = Array.from(pattern[last] ?? [], (weight, key) => ({ weight, key })).sort(
     (a, b) => b.weight - a.weight,
   );
   return [
-    text(36, 44, `Layer ${HEAD.layer}, head ${HEAD.head}: each row looks back`, { fill: DESCRIPTION }),
+    text(36, 44, `Layer ${HEAD.layer}, head ${HEAD.head}: each row is a query`, { fill: DESCRIPTION }),
     ...pattern.flatMap((row, query) => [
       text(60, 78 + 25 * query, labels[query] ?? "", { anchor: "end", isCode: true }),
       ...Array.from(row, (weight, key) => {
@@ -222,12 +222,12 @@ function attentionPicture(labels: readonly string[], pattern: readonly Numbers[]
     ...weights
       .slice(0, 6)
       .flatMap(({ weight, key }, i) =>
-        bar(346, 110 + 30 * i, place(key), (90 * weight) / (weights[0]?.weight ?? 1), { indent: 54 }),
+        bar(346, 110 + 30 * i, tokenAt(key), (90 * weight) / (weights[0]?.weight ?? 1), { indent: 54 }),
       ),
   ];
 }
 
-/** Tokens of a text above the norms of the residual stream, layer by layer, and the likeliest next letters. */
+/** Tokens of a text above the norms of the residual stream, layer by layer, and the most likely next letters. */
 function explorePicture(labels: readonly string[], norms: readonly Numbers[], top: readonly Ranked[]): string[] {
   const all = norms.flatMap((row) => [...row]);
   const [least, most] = [Math.min(...all), Math.max(...all)];
@@ -239,10 +239,10 @@ function explorePicture(labels: readonly string[], norms: readonly Numbers[], to
         : rect(36 + 30 * i, 58, 26, 26, shade(BLUE, 0.12)),
       text(49 + 30 * i, 76, label, { anchor: "middle", isCode: true }),
     ]),
-    ...norms.flatMap((row, place) => [
-      text(342, 128 + 32 * place, place === 0 ? "embeddings" : `layer ${place - 1}`, { fill: DESCRIPTION }),
+    ...norms.flatMap((row, layer) => [
+      text(342, 128 + 32 * layer, layer === 0 ? "embeddings" : `layer ${layer - 1}`, { fill: DESCRIPTION }),
       ...Array.from(row, (norm, i) =>
-        rect(36 + 30 * i, 108 + 32 * place, 26, 28, shade(BLUE, Math.max(0.06, (norm - least) / (most - least)))),
+        rect(36 + 30 * i, 108 + 32 * layer, 26, 28, shade(BLUE, Math.max(0.06, (norm - least) / (most - least)))),
       ),
     ]),
     text(36, 292, "residual stream, norm", { fill: DESCRIPTION }),
@@ -253,19 +253,19 @@ function explorePicture(labels: readonly string[], norms: readonly Numbers[], to
   ];
 }
 
-/** A label, a bar beside it and, past its end, what it says. */
+/** A label, a bar next to it, and optionally a value after the bar. */
 function bar(
   x: number,
   y: number,
   label: string,
   length: number,
-  { fill = ORANGE, labelFill = FOREGROUND, told = "", indent = 20, gap = 4 } = {},
+  { fill = ORANGE, labelFill = FOREGROUND, value = "", indent = 20, gap = 4 } = {},
 ): string[] {
   const end = Number((x + indent + length + gap).toPrecision(6));
   return [
     text(x, y, label, { fill: labelFill, isCode: true }),
     rect(x + indent, y - 9, Number(length.toFixed(1)), 8, `fill="${fill}"`),
-    ...(told ? [text(end, y, told, { fill: DESCRIPTION, size: 11 })] : []),
+    ...(value ? [text(end, y, value, { fill: DESCRIPTION, size: 11 })] : []),
   ];
 }
 
@@ -299,7 +299,7 @@ function text(
   return `<text x="${x}" y="${y}" ${style.join(" ")}>${escaped(content)}</text>`;
 }
 
-// The theme's, and of a page without one a gray that is read on light and dark.
+// Theme colors, with a gray that is readable on light and dark for pages without a theme.
 const FOREGROUND = "var(--vscode-foreground, #888)";
 const DESCRIPTION = "var(--vscode-descriptionForeground, #888)";
 const BLUE = "var(--vscode-charts-blue, #3794ff)";
@@ -307,13 +307,13 @@ const ORANGE = "var(--vscode-charts-orange, #d18616)";
 const BORDER = "var(--vscode-widget-border, var(--vscode-editorWidget-border, #8888))";
 const CODE = 'font-family="var(--vscode-editor-font-family, monospace)"';
 
-/** White space as it is shown among labels. */
+/** Makes white space visible. */
 const visible = (token: string): string => token.replaceAll(" ", "·").replaceAll("\n", "↵");
 
 const escaped = (content: string): string =>
   content.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
-/** Of a value whose first dimension is `count`, each row. */
+/** The rows of a value whose first dimension is `count`. */
 function rowsOf(values: Numbers, count: number): Numbers[] {
   const length = values.length / count;
   return Array.from({ length: count }, (_, i) => values.slice(i * length, (i + 1) * length));

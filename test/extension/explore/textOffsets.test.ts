@@ -11,7 +11,7 @@ test("offsets in a document with Windows line breaks convert to offsets in the t
   expect(toDocumentOffset(text, run.length)).toBe(text.length);
 });
 
-test("the token at an offset is the one that starts there, or the last one at the end of the text", () => {
+test("the token at an offset is the one that contains it, or the last one at the end of the text", () => {
   const tokens = [
     { start: 0, end: 0 },
     { start: 0, end: 2 },
