@@ -57,7 +57,7 @@ export class RemoteError extends Error {
 export const isCanceled = (error: unknown): boolean => error instanceof RemoteError && error.code === "canceled";
 
 export interface Server<Events> {
-  tell<E extends keyof Events & string>(name: E, value: Events[E]): void;
+  send<E extends keyof Events & string>(name: E, value: Events[E]): void;
   /** The other side is gone: aborts what is running and answers nothing more. */
   close(): void;
 }
@@ -100,7 +100,7 @@ export function serve<Api, Events = Record<never, never>>(
   });
 
   return {
-    tell: (name, value) => post({ kind: "event", name, value }),
+    send: (name, value) => post({ kind: "event", name, value }),
     close: () => {
       open = false;
       for (const abort of running.values()) abort.abort();

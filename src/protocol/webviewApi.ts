@@ -193,7 +193,7 @@ export interface TrainingHost {
   /** The loss of each token of a piece of the text that is trained on, by a checkpoint; null: by the model as it is. */
   paint: Method<{ readonly step: number | null; readonly page: number }, PaintedText>;
   /** Changes the queue of runs that wait for their turn. */
-  queued: Method<{ readonly id: number; readonly change: QueueChange }, null>;
+  changeQueue: Method<{ readonly id: number; readonly change: QueueChange }, null>;
   /** Lets a queue go on that waits for the user. */
   resumeQueue: Method<Empty, null>;
   /** Asks where, and writes the run as a PyTorch project. */

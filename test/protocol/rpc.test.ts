@@ -152,10 +152,10 @@ test("events reach their listeners until they stop listening", async () => {
   const { server, client } = start();
   const seen: number[] = [];
   const stop = client.on("tick", (n) => seen.push(n));
-  server.tell("tick", 1);
+  server.send("tick", 1);
   await client.call("double", { x: 0 });
   stop();
-  server.tell("tick", 2);
+  server.send("tick", 2);
   await client.call("double", { x: 0 });
   expect(seen).toEqual([1]);
 });

@@ -30,7 +30,7 @@ export interface LabServices {
   inspect(text: string, kind: InspectedSource["kind"], label: string, variant?: TinyVariant): void;
   /** Shows a translator that has read one text and written the other. */
   translate(text: string, translation: string): void;
-  tell(name: string, value: unknown): void;
+  send(name: string, value: unknown): void;
   /** What an adder that never carries gets right. */
   carrylessTask: typeof carrylessTask;
   /** Shows a run that has done this many of its steps. */
@@ -70,11 +70,11 @@ const lab: LabServices = {
   inspect(text, kind, label, variant) {
     trace = tinyTrace(text, (trace?.info.trace ?? 0) + 1, variant);
     source = { kind, label, text, truncated: false };
-    server.tell("trace", { trace: trace.info, source });
+    server.send("trace", { trace: trace.info, source });
   },
   translate(text, translation) {
     trace = tinyTranslation(text, translation, (trace?.info.trace ?? 0) + 1);
-    server.tell("trace", {
+    server.send("trace", {
       trace: trace.info,
       source: { kind: "line", label: "pairs.tsv, line 1", text, truncated: false },
     });
@@ -82,10 +82,10 @@ const lab: LabServices = {
   train(text, done, steps, phase, message) {
     const state = { phase, message: message ?? null, secondsLeft: phase === "running" ? (steps - done) * 0.05 : null };
     lab.run = tinyRun(text, done, steps, state);
-    server.tell("run", lab.run);
+    server.send("run", lab.run);
   },
   carrylessTask,
-  tell: (name, value) => (server.tell as (name: string, value: unknown) => void)(name, value),
+  send: (name, value) => (server.send as (name: string, value: unknown) => void)(name, value),
 };
 window.lab = lab;
 
@@ -140,7 +140,7 @@ const server = serve<ExplorerHost & ScrubberHost & Omit<TrainingHost, "ready">, 
   uncompare: noted("uncompare", () => null),
   branch: noted("branch", () => null),
   paint: noted("paint", () => tinyPaint("It was the best of times, it was the worst of times.")),
-  queued: noted("queued", () => null),
+  changeQueue: noted("changeQueue", () => null),
   resumeQueue: noted("resumeQueue", () => null),
   exportProject: noted("exportProject", () => null),
   stopFinding: noted("stopFinding", () => null),

@@ -64,7 +64,7 @@ export async function openLiveExplorer(
   const show: LiveExplorer["show"] = async (dir, text, completion) => {
     shown = await engine.call("inspect", { dir, text });
     models.set(shown.model.dir, shown.model.name);
-    server.tell("trace", {
+    server.send("trace", {
       trace: shown,
       source: { kind: "selection", label: "story.txt, selection from line 1", text, truncated: false, completion },
     });

@@ -106,7 +106,7 @@ function mount(hasRuns: boolean): (state: TrainingState) => void {
   const samples = createSamplesView();
   const task = createTaskView(save);
   const queue = createQueueView(
-    (id, change) => request(host.call("queued", { id, change })),
+    (id, change) => request(host.call("changeQueue", { id, change })),
     () => request(host.call("resumeQueue", {})),
   );
   const finder = createFinderView(save, () => request(host.call("stopFinding", {})));

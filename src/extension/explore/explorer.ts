@@ -62,7 +62,7 @@ export class Explorer extends TraceHost {
   open(view: string | undefined): void {
     this.#panel.reveal();
     // A new page opens the view once it shows a trace.
-    if (this.#isReady && view) this.#server.tell("open", { view });
+    if (this.#isReady && view) this.#server.send("open", { view });
     else this.#view = view;
   }
 
@@ -70,7 +70,7 @@ export class Explorer extends TraceHost {
   toggleShading(): void {
     this.#panel.reveal(undefined, true);
     this.#togglesWhenReady = !this.#isReady;
-    if (this.#isReady) this.#server.tell("toggleShading", {});
+    if (this.#isReady) this.#server.send("toggleShading", {});
   }
 
   override engineStarted(): void {
@@ -87,7 +87,7 @@ export class Explorer extends TraceHost {
 
   protected send<Name extends keyof TraceEvents>(name: Name, value: TraceEvents[Name]): void {
     // ExplorerEvents contains all of TraceEvents, but TypeScript cannot relate the two for a generic name.
-    this.#server.tell(name, value as never);
+    this.#server.send(name, value as never);
     if (name === "trace") this.#traceShown();
     if (name === "problem" || name === "empty") this.#setTitle(this.lab.models.active);
     // Selected in another view.
@@ -167,7 +167,7 @@ export class Explorer extends TraceHost {
   #traceShown(): void {
     const { trace } = this.shown;
     if (!trace) return;
-    if (this.#view) this.#server.tell("open", { view: this.#view });
+    if (this.#view) this.#server.send("open", { view: this.#view });
     this.#view = undefined;
     if (this.#content.kind === "text") {
       const { source, location } = this.#content.text;
@@ -187,7 +187,7 @@ export class Explorer extends TraceHost {
     const { trace } = this.shown;
     if (!trace) return;
     this.#link.mark(token);
-    this.#server.tell("select", { trace: trace.trace, token });
+    this.#server.send("select", { trace: trace.trace, token });
     this.shown.select({ trace: trace.trace, token });
   }
 

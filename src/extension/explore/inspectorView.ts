@@ -54,7 +54,7 @@ export class InspectorView extends TraceHost implements vscode.WebviewViewProvid
   }
 
   protected send<Name extends keyof TraceEvents>(name: Name, value: TraceEvents[Name]): void {
-    this.#server?.tell(name, value);
+    this.#server?.send(name, value);
   }
 
   protected showTyped(text: string): void {

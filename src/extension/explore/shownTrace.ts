@@ -19,7 +19,7 @@ type NamedModel = Pick<Model, "dir" | "name">;
 /** The trace that a page shows: runs texts through the active model and sends the page the outcome. */
 export class ShownTrace {
   readonly #lab: LabServices;
-  readonly #send: Server<TraceEvents>["tell"];
+  readonly #send: Server<TraceEvents>["send"];
   readonly #scrubber: CheckpointScrubber;
   #running: AbortController | undefined;
   /** Identifies what is shown, so that the same text is not run twice in a row. */
@@ -35,7 +35,7 @@ export class ShownTrace {
   #waitsForEngine = false;
   readonly #subscription: vscode.Disposable;
 
-  constructor(lab: LabServices, send: Server<TraceEvents>["tell"]) {
+  constructor(lab: LabServices, send: Server<TraceEvents>["send"]) {
     this.#lab = lab;
     this.#send = send;
     this.#scrubber = new CheckpointScrubber(lab.engine, lab.log);

@@ -59,7 +59,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
   /** Draws a search for a learning rate, or no more; `stop` ends it. */
   showFinder(state: FinderState | null, stop: () => void = () => {}): void {
     this.#finder = state && { state, stop };
-    this.#page?.tell("finder", state);
+    this.#page?.send("finder", state);
   }
 
   /** VS Code brings the panel back after a reload, with what its page remembered. */
@@ -87,12 +87,12 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
       // A run that the user chose to look at stays, whatever the queue starts.
       trainings.onDidStart(() => this.#isLive() && void this.#showRun()),
       trainings.onDidReport((event) => {
-        if (this.#isLive()) page.tell("train", event);
+        if (this.#isLive()) page.send("train", event);
         if (event.kind === "checkpoint" && this.#isLive()) void this.#sendSaved();
         if (event.kind === "eval") this.#updateCompared();
       }),
-      trainings.onDidChangeState((state) => this.#isLive() && page.tell("state", state)),
-      trainings.onDidChangeQueue((queue) => page.tell("queue", queue)),
+      trainings.onDidChangeState((state) => this.#isLive() && page.send("state", state)),
+      trainings.onDidChangeQueue((queue) => page.send("queue", queue)),
     );
     panel.onDidDispose(() => {
       subscriptions.dispose();
@@ -129,7 +129,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
   async #showRun(): Promise<void> {
     const run = await this.#snapshot();
     this.#setTitle(run);
-    this.#page?.tell("run", run);
+    this.#page?.send("run", run);
     await Promise.all([this.#sendSaved(), this.#sendCompared()]);
   }
 
@@ -147,17 +147,17 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
       return [];
     });
     const record = await readRecord(dir);
-    if (record && dir === this.#shownDir()) this.#page?.tell("record", record);
+    if (record && dir === this.#shownDir()) this.#page?.send("record", record);
     const checkpoints = await found;
     if (dir !== this.#shownDir()) return;
     this.#checkpoints = checkpoints;
-    this.#page?.tell("checkpoints", checkpoints);
+    this.#page?.send("checkpoints", checkpoints);
   }
 
   async #sendCompared(): Promise<void> {
     const shown = this.#shownDir();
     this.#comparedRuns = await Promise.all(this.#compared.filter((dir) => dir !== shown).map((dir) => this.#read(dir)));
-    this.#page?.tell("compared", this.#comparedRuns);
+    this.#page?.send("compared", this.#comparedRuns);
   }
 
   /** Sends the compared runs again if the run of this window is one of them. */
@@ -167,7 +167,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     this.#comparedRuns = this.#comparedRuns.map((run) =>
       run.dir === current.dir ? { ...current.snapshot(), record: run.record } : run,
     );
-    this.#page?.tell("compared", this.#comparedRuns);
+    this.#page?.send("compared", this.#comparedRuns);
   }
 
   #checkpoint(step: number): CheckpointInfo {
@@ -198,8 +198,8 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
       ready: async () => {
         const run = await this.#snapshot();
         this.#setTitle(run);
-        this.#page?.tell("queue", trainings.queue);
-        this.#page?.tell("finder", this.#finder?.state ?? null);
+        this.#page?.send("queue", trainings.queue);
+        this.#page?.send("finder", this.#finder?.state ?? null);
         void this.#sendSaved();
         void this.#sendCompared();
         // A page that shows a run does not offer others.
@@ -242,7 +242,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
         return null;
       },
       paint: ({ step, page }) => this.#paint(step, page),
-      queued: async ({ id, change }) => {
+      changeQueue: async ({ id, change }) => {
         if (change !== "now" || (await mayStop(this.#lab))) trainings.changeQueue(id, change);
         return null;
       },

@@ -57,7 +57,7 @@ export const trainingChecks: Checks<TrainingHost> = {
   uncompare: fields({ dir: folder }),
   branch: fields({ step: index }),
   paint: fields({ step: v.nullable(index), page: index }),
-  queued: fields({ id: index, change: v.picklist(["remove", "up", "down", "now"]) }),
+  changeQueue: fields({ id: index, change: v.picklist(["remove", "up", "down", "now"]) }),
   resumeQueue: noParams,
   exportProject: noParams,
   stopFinding: noParams,

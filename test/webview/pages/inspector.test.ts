@@ -40,7 +40,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
   test("an empty inspector has no accessibility violations in any theme", async () => {
     const { page } = opened();
     await page.evaluate(() =>
-      window.lab.tell("empty", {
+      window.lab.send("empty", {
         reason: "Open a text file or type here.",
         actions: [
           { id: "trainModel", label: "Train Tiny GPT" },
@@ -55,7 +55,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
   test("a problem has no accessibility violations in any theme, and its button retries", async () => {
     const { page } = opened();
     await page.evaluate(() =>
-      window.lab.tell("problem", {
+      window.lab.send("problem", {
         message: "The engine has stopped.",
         action: { id: "restartEngine", label: "Restart Engine" },
       }),
@@ -71,7 +71,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     const problem = async (action: string) => {
       const message = `It cannot be read, says ${action}.`;
       await page.evaluate(
-        ([id, message]) => window.lab.tell("problem", { message, action: { id, label: id }, model: "Stories" }),
+        ([id, message]) => window.lab.send("problem", { message, action: { id, label: id }, model: "Stories" }),
         [action, message] as const,
       );
       await page.getByText(message).waitFor();
@@ -94,7 +94,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
   test("a trace with a value and open tables has no accessibility violations in any theme", async () => {
     const { page } = opened();
     await inspect(page, TEXT);
-    await page.evaluate(() => window.lab.tell("busy", { busy: true }));
+    await page.evaluate(() => window.lab.send("busy", { busy: true }));
     await page.getByRole("button", { name: "attnOut" }).click();
     const tables = page.getByRole("button", { name: "Show table" });
     while ((await tables.count()) > 0) await tables.first().click();
@@ -196,7 +196,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     await page.getByRole("option", { selected: true }).focus();
     await page.keyboard.press("Home");
     const checkpoints = [100, 200, 300].map((step) => ({ step, loss: 400 / step, valLoss: null, accuracy: null }));
-    await page.evaluate((told) => window.lab.tell("checkpoints", told), { checkpoints, at: 300 });
+    await page.evaluate((told) => window.lab.send("checkpoints", told), { checkpoints, at: 300 });
     const slider = page.getByRole("slider", { name: "Checkpoint" });
     await slider.focus();
     expect(await slider.getAttribute("aria-valuetext")).toBe("step 300 · loss 1.333");
@@ -207,7 +207,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     expect(await slider.getAttribute("aria-valuetext")).toBe("step 100 · loss 4.000");
     expect(await page.getByRole("option", { selected: true }).innerText()).toContain("<BOS>");
     await expectAccessible(page);
-    await page.evaluate(() => window.lab.tell("checkpoints", { checkpoints: [], at: 0 }));
+    await page.evaluate(() => window.lab.send("checkpoints", { checkpoints: [], at: 0 }));
     expect(await slider.isVisible()).toBe(false);
   });
 

@@ -54,9 +54,9 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
           secondsLeft: null,
           diverged: true,
         };
-        lab.tell("run", { ...lab.run!, state });
+        lab.send("run", { ...lab.run!, state });
         const of = (step: number) => ({ step, dir: "/x", loss: 2, valLoss: 2, accuracy: null });
-        lab.tell("checkpoints", steps.map(of));
+        lab.send("checkpoints", steps.map(of));
       }, kept);
     await branches([0, 500]);
     await page.getByRole("button", { name: "Branch from step 500…" }).click();
@@ -71,7 +71,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     const { page } = opened();
     await page.evaluate(() => {
       const state = { phase: "preparing", message: null, secondsLeft: null };
-      window.lab.tell("run", {
+      window.lab.send("run", {
         ...window.lab.run,
         state,
         started: null,
@@ -80,7 +80,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
         samples: [],
         checkpointStep: null,
       });
-      window.lab.tell("train", { kind: "prepare", message: "Reading the text", fraction: 0.25 });
+      window.lab.send("train", { kind: "prepare", message: "Reading the text", fraction: 0.25 });
     });
     await page.getByText("Reading the text 25.0 %").waitFor();
     await expectAccessible(page);
@@ -121,20 +121,20 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
       const { lab } = window;
       const run = lab.run!;
       const settings = { ...run.record!.settings, "train.schedule.lr": 20 };
-      lab.tell("compared", [{ ...run, dir: "/models/slow", name: "slow", record: { ...run.record!, settings } }]);
-      lab.tell("checkpoints", [{ step: 500, dir: "/x", loss: 2, valLoss: 2.125, accuracy: null }]);
-      lab.tell("queue", {
+      lab.send("compared", [{ ...run, dir: "/models/slow", name: "slow", record: { ...run.record!, settings } }]);
+      lab.send("checkpoints", [{ step: 500, dir: "/x", loss: 2, valLoss: 2.125, accuracy: null }]);
+      lab.send("queue", {
         waiting: [{ id: 7, name: "fox", preset: "char", about: "500 steps" }],
         held: "The engine ended.",
       });
-      lab.tell("finder", {
+      lab.send("finder", {
         name: "fox",
         points: [1, 2, 3].map((i) => ({ lr: 10 ** -i, loss: i })),
         suggestion: 0.01,
       });
-      lab.tell("train", { kind: "warning", step: 300, message: "The loss rose; lower the learning rate." });
+      lab.send("train", { kind: "warning", step: 300, message: "The loss rose; lower the learning rate." });
       const task = lab.carrylessTask();
-      lab.tell("train", { kind: "eval", report: { ...run.evals.at(-1)!, step: 520, accuracy: 0.5, task } });
+      lab.send("train", { kind: "eval", report: { ...run.evals.at(-1)!, step: 520, accuracy: 0.5, task } });
     });
     for (const name of [/^Checkpoints/, /^Loss on the training text/, /^Run record/]) {
       await page.getByRole("button", { name }).click();
@@ -165,7 +165,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     await press("Next page");
     const asked = await page.evaluate(() => window.lab.asked.slice(-5));
     expect(asked).toEqual([
-      'queued {"id":7,"change":"now"}',
+      'changeQueue {"id":7,"change":"now"}',
       'uncompare {"dir":"/models/slow"}',
       'branch {"step":500}',
       "resumeQueue {}",
@@ -196,7 +196,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     const { page } = opened();
     await page.evaluate(() => {
       const last = window.lab.run!.reports.at(-1)!;
-      window.lab.tell("train", { kind: "steps", reports: [{ ...last, step: 521, loss: 1.875 }], secondsLeft: 3 });
+      window.lab.send("train", { kind: "steps", reports: [{ ...last, step: 521, loss: 1.875 }], secondsLeft: 3 });
     });
     await page.locator(".figure-value").getByText("1.875").waitFor();
   });

@@ -20,7 +20,7 @@ function follow() {
   let changes = 0;
   const state = followHost(client, () => changes++);
   const send = async <E extends keyof TrainingEvents>(name: E, value: TrainingEvents[E]) => {
-    server.tell(name, value);
+    server.send(name, value);
     await client.call("stop", {});
   };
   return { state, send, changes: () => changes };
