@@ -8,10 +8,12 @@ import {
   rankPath,
   shownPlaces,
 } from "../../../webview/explorer/lens/layout";
+import { LensLoader } from "../../../webview/explorer/lens/loader";
+import type { Inspection } from "../../../webview/trace/inspection";
 
 const PLACES = ["blocks.0.residPre", "blocks.0.residMid", "blocks.0.residPost"];
 
-/** Two positions from 4 on, two tokens a cell; every number says where it is from. */
+/** Two positions from 4 on with two tokens per cell; every number is different. */
 const lens: Lens = {
   places: PLACES,
   positions: [4, 6],
@@ -43,7 +45,7 @@ test("a cell has the tokens of its place and position", () => {
   expect(table.row(4)).toEqual(["blocks.0.residMid", 5, "y", 3, 3 / 8, 13, 6, "#6", 6 / 16, 7, "#7", 7 / 16]);
 });
 
-test("only what is in view and not there yet is asked for", () => {
+test("only missing tiles in view are requested", () => {
   expect(missingTiles(3, 40, 1000, () => false)).toEqual([
     [0, 16],
     [16, 32],
@@ -52,9 +54,39 @@ test("only what is in view and not there yet is asked for", () => {
   expect(missingTiles(17, 40, 37, (position) => position === 16)).toEqual([[32, 37]]);
 });
 
-test("places go upwards, those after attention where they are wanted", () => {
+test("places are listed upward, those after attention only on request", () => {
   expect(shownPlaces(PLACES, true)).toEqual([2, 1, 0]);
   expect(shownPlaces(PLACES, false)).toEqual([2, 0]);
   expect(PLACES.map(placeLabel)).toEqual(["embed", "0 mid", "0 post"]);
   expect(rankPath([37, 37, 12, 1, 1])).toBe("37 → 12 → 1");
+});
+
+test("a loader requests each tile once and drops answers from before a reset", async () => {
+  const requested: (readonly number[])[] = [];
+  const pending: (() => void)[] = [];
+  const inspection = (length: number) =>
+    ({
+      trace: { tokens: Array.from({ length }) },
+      lens: ({ positions }: { positions: [number, number] }) => {
+        requested.push(positions);
+        const [from, to] = positions;
+        const answer = { ...lens, places: PLACES, positions, ids: new Uint32Array(3 * (to - from)) };
+        return new Promise((resolve) => pending.push(() => resolve(answer)));
+      },
+      // Only these members are used.
+    }) as unknown as Inspection;
+  let loads = 0;
+  const loader = new LensLoader({ loaded: () => void loads++, failed: () => undefined });
+  loader.reset(inspection(20), null);
+  const outdated = loader.load(0, 20);
+  loader.reset(inspection(5), null);
+  const current = loader.load(0, 5);
+  for (const answer of pending) answer();
+  await Promise.all([outdated, current]);
+  await loader.load(2, 4);
+  expect(requested).toEqual([
+    [0, 16],
+    [0, 5],
+  ]);
+  expect([loads, loader.columns.size]).toEqual([1, 5]);
 });

@@ -99,7 +99,7 @@ describeExplorer((opened) => {
         await page.getByText("Histogram").waitFor();
       },
       "Logit lens": () =>
-        page.getByRole("button", { name: "Track it" }).or(page.locator(".lens-top button")).first().click(),
+        page.getByRole("button", { name: "Track this token" }).or(page.locator(".lens-top button")).first().click(),
       Attention: async () => {
         await page.getByRole("combobox", { name: "Head score" }).click();
         await page.getByRole("option", { name: score.label, exact: true }).click();

@@ -1,24 +1,24 @@
-/** The logit lens as a grid: places of the residual stream upwards, positions to the right, loaded a few positions at a time. */
+/** The logit lens as a grid: layers upward, positions to the right. A `place` names a value of the residual stream. */
 
 import type { Lens } from "../../../src/protocol/traceApi";
 import type { TableData } from "../../charts/csv";
 import { visibleText } from "../../trace/tokens/layout";
 
-/** What the color of a cell stands for. */
+/** The quantity that colors a cell. */
 export type LensColor = "probability" | "entropy" | "tracked";
 
 export interface LensCell {
-  /** The most likely tokens, most likely first. */
+  /** Most likely first. */
   readonly top: readonly { readonly id: number; readonly label: string; readonly probability: number }[];
   readonly entropyBits: number;
-  /** Of the tracked token. */
+  /** The tracked token in this cell, if there is one. */
   readonly tracked: { readonly probability: number; readonly rank: number } | null;
 }
 
-/** Positions that are asked for together. */
+/** Positions per request. */
 const TILE = 16;
 
-/** The tiles [from, to) that hold positions of a range and are not loaded yet. */
+/** The tiles [from, to) that overlap [first, end) and are not loaded yet. */
 export function missingTiles(
   first: number,
   end: number,
@@ -32,7 +32,7 @@ export function missingTiles(
   return tiles;
 }
 
-/** The cells of an answer by position: `columns.get(position)[place]`. */
+/** The cells of a lens by position: `columns.get(position)[place]`. */
 export function columnsOf({ places, positions: [from, to], ids, probabilities, entropies, tracked, tokens }: Lens) {
   const M = to - from;
   const count = ids.length / (places.length * M);
@@ -59,18 +59,18 @@ export function columnsOf({ places, positions: [from, to], ids, probabilities, e
   return columns;
 }
 
-/** A token's text as it is written in the page; one without a text, by its number. */
+/** The visible text of a token, or `#id` if it has none. */
 const labelOf = (id: number, tokens: Readonly<Record<number, string>>): string =>
   visibleText(tokens[id] ?? "") || `#${id}`;
 
-/** The places that are shown, from the last, which is on top, to the first. */
+/** Indices of the places that are shown, the last one on top. */
 export const shownPlaces = (places: readonly string[], afterAttention: boolean): number[] =>
   places
     .map((_, p) => p)
     .filter((p) => afterAttention || !/\.resid(Mid|Cross)$/.test(places[p] as string))
     .reverse();
 
-/** Reads as `3 mid`: after the attention of block 3. */
+/** Text such as `3 mid`, which is after the attention of layer 3. */
 export function placeLabel(place: string): string {
   const [, layer, value] = /^blocks\.(\d+)\.resid(\w+)$/.exec(place) ?? [];
   return value === "Pre" ? "embed" : `${layer} ${value?.toLowerCase() ?? place}`;
@@ -81,12 +81,12 @@ export function colorValue(cell: LensCell, color: LensColor): number {
   return color === "tracked" ? (cell.tracked?.probability ?? 0) : (cell.top[0]?.probability ?? 0);
 }
 
-/** Reads as `37 → 12 → 1`: the ranks along the places, each change once. */
+/** Text such as `37 → 12 → 1`: the ranks along the layers, without repetitions. */
 export function rankPath(ranks: readonly number[]): string {
   return ranks.filter((rank, i) => rank !== ranks[i - 1]).join(" → ");
 }
 
-/** A row for each place of each position that is loaded. */
+/** A table with one row per place of each loaded position. */
 export function lensTable(
   places: readonly string[],
   columns: ReadonlyMap<number, readonly LensCell[]>,
@@ -124,7 +124,7 @@ export function lensTable(
   };
 }
 
-/** The tracked token at each place of a position. */
+/** A table of the tracked token at one position, with one row per place. */
 export const trackTable = (places: readonly string[], cells: readonly LensCell[], title: string): TableData => ({
   title,
   columns: ["place", "probability", "rank"],
