@@ -3,6 +3,7 @@ import {
   type ArchitectureNode,
   architecture,
   firstOpen,
+  keyAction,
   shownRows,
 } from "../../../webview/explorer/architecture/layout";
 import { tinyTrace } from "../tinyTrace";
@@ -14,13 +15,13 @@ describe.each(["classic", "modern"] as const)("the modules of a %s model", (vari
   const root = architecture(modules, info.values);
   const at = (name: string) => flat(root).find((node) => node.name === name);
 
-  test("hold every value of the run once, with the shape that this text gave", () => {
+  test("contain every value of the trace once, with its shape", () => {
     const values = flat(root).filter(({ kind }) => kind === "value");
     expect(values.map(({ name }) => name).sort()).toEqual(info.values.map(({ name }) => name).sort());
     expect(at("blocks.1.attn.k")?.shape).toEqual([1, variant === "modern" ? 2 : 4, 4, 12]);
   });
 
-  test("have each value under the module that makes it, and a block what its parts make together", () => {
+  test("have each value under the module that computes it, and sums under the block", () => {
     const parent = (name: string) => flat(root).find(({ children }) => children.some((child) => child.name === name));
     expect(parent("blocks.2.attn.q")?.name).toBe("blocks.2.q");
     expect(parent("blocks.2.mlpOut")?.name).toBe("blocks.2.proj");
@@ -29,12 +30,12 @@ describe.each(["classic", "modern"] as const)("the modules of a %s model", (vari
     expect(at("blocks.2.residPost")?.layer).toBe(2);
   });
 
-  test("share the parameters among them", () => {
+  test("have shares of the parameters that sum to 1", () => {
     const leaves = flat(root).filter(({ kind }) => kind === "weight");
     expect(leaves.reduce((sum, { share }) => sum + share, 0)).toBeCloseTo(1, 6);
   });
 
-  test("show the first block at first, and of a search what matches with what it is in", () => {
+  test("show the first block at first, and in a search the matches with their ancestors", () => {
     const open = firstOpen(root);
     const first = shownRows(root, open, "").map(({ node }) => node.name);
     expect(first).toContain("blocks.0.attn.q");
@@ -43,5 +44,20 @@ describe.each(["classic", "modern"] as const)("the modules of a %s model", (vari
     const found = shownRows(root, open, "blocks.1.attn.q");
     expect(found.map(({ node }) => node.name)).toEqual(["", "blocks", "blocks.1", "blocks.1.q", "blocks.1.attn.q"]);
     expect(found.map(({ level }) => level)).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test("are expanded, collapsed and visited by keyboard", () => {
+    const rows = shownRows(root, firstOpen(root), "");
+    const id = (name: string) => at(name)?.id ?? "";
+    const act = (name: string, key: string) => {
+      const action = keyAction(rows, id(name), key);
+      return action && [action.kind, action.node.name];
+    };
+    expect(act("blocks.0", "ArrowLeft")).toEqual(["toggle", "blocks.0"]);
+    expect(act("blocks.1", "ArrowRight")).toEqual(["toggle", "blocks.1"]);
+    expect(act("blocks.1", "ArrowLeft")).toEqual(["focus", "blocks"]);
+    expect(act("blocks.1", "ArrowDown")).toEqual(["focus", "blocks.2"]);
+    expect(act("blocks.1", "Enter")).toEqual(["press", "blocks.1"]);
+    expect(act("", "ArrowUp")).toBeNull();
   });
 });

@@ -67,7 +67,7 @@ test("a loader requests each tile once and drops answers from before a reset", a
   const inspection = (length: number) =>
     ({
       trace: { tokens: Array.from({ length }) },
-      lens: ({ positions }: { positions: [number, number] }) => {
+      ask: (_: "lens", { positions }: { positions: [number, number] }) => {
         requested.push(positions);
         const [from, to] = positions;
         const answer = { ...lens, places: PLACES, positions, ids: new Uint32Array(3 * (to - from)) };

@@ -1,35 +1,37 @@
 /**
- * The model as PyTorch prints it, as rows that unfold: modules, the weights that they hold, and the values that they made
- * of this text.
+ * The model as PyTorch prints it, as a tree: modules, their weights, and the values that they computed in a trace.
  */
 
 import type { ModuleTree, TraceInfo } from "../../../src/protocol/engineApi";
+import { formatShape } from "../../base/format";
+import { t } from "../../base/strings";
+import type { TableData } from "../../charts/csv";
 import { dimensionsOf } from "../../trace/layers/layout";
 
 export interface ArchitectureNode {
-  /** The path from the root. */
+  /** Path from the root. */
   readonly id: string;
   readonly kind: "module" | "weight" | "value";
-  /** As PyTorch prints it: `(attn)`, `weight`; of a value its trace name. */
+  /** `(attn)` or `weight` as PyTorch prints it, or the trace name of a value. */
   readonly label: string;
-  /** A module's class with its arguments; of a value what its dimensions count. */
+  /** The class of a module with its arguments, or the dimensions of a value. */
   readonly detail: string;
-  /** A weight's name in the checkpoint, or a value's in the trace. */
+  /** The name of a weight in the checkpoint, or of a value in the trace. */
   readonly name: string;
   readonly shape: readonly number[] | null;
   readonly dtype: string;
   readonly parameters: number;
-  /** Of the model's parameters. */
+  /** Fraction of the model's parameters. */
   readonly share: number;
   readonly bytes: number;
-  /** What quantizing a weight cost, where it did. */
+  /** Relative error from quantizing a weight; null if it is not quantized. */
   readonly relativeError: number | null;
-  /** The block that it is in. */
+  /** The layer that contains it; null outside of the layers. */
   readonly layer: number | null;
   readonly children: readonly ArchitectureNode[];
 }
 
-/** The tree of a model with the values of a run of it, each under the module that makes it. */
+/** The tree of a model with the values of a trace, each under the module that computes it. */
 export function architecture(tree: ModuleTree, values: TraceInfo["values"]): ArchitectureNode {
   const waiting = new Map(values.map((value) => [value.name, value]));
   const total = tree.parameters;
@@ -46,7 +48,7 @@ export function architecture(tree: ModuleTree, values: TraceInfo["values"]): Arc
     const layer = layerOf(ours);
     const weights = module.tensors.map((tensor) => weightNode(tensor, id, total, layer));
     const children = module.children.map((child) => moduleNode(child, id, [...path, child.name]));
-    // A block holds what none of its modules makes: what it was given, and what its parts gave together.
+    // A block has the values that none of its modules computes: its input, and the sums of their outputs.
     const isBlock = /^\d+$/.test(module.name) && blockOf(ours) !== "";
     const own = module.module === undefined ? [] : valuesOf(module.module);
     const left = isBlock ? namesInBlock(blockOf(ours), [...waiting.keys()]) : [];
@@ -67,7 +69,7 @@ export function architecture(tree: ModuleTree, values: TraceInfo["values"]): Arc
     };
   };
   const root = moduleNode(tree, "", []);
-  // Of the whole model: ids and mask, and what a family's modules do not account for.
+  // The root has the rest: ids and mask, and values that the modules of its family do not account for.
   return { ...root, children: [...root.children, ...take([...waiting.keys()], root.id, null)] };
 }
 
@@ -117,8 +119,8 @@ const valueNode = (
   children: [],
 });
 
-/** What our modules make, by their names inside a block or outside of all. */
-const MADE: Readonly<Record<string, readonly string[]>> = {
+/** The values that modules compute, by their names within a block or outside of the blocks. */
+const COMPUTED: Readonly<Record<string, readonly string[]>> = {
   "embed.tokens": ["embed"],
   "embed.positions": ["posEmbed"],
   lnFinal: ["lnFinal"],
@@ -131,15 +133,15 @@ const MADE: Readonly<Record<string, readonly string[]>> = {
   proj: ["mlpOut"],
 };
 
-/** The values that a module makes, by their trace names: of `blocks.3.q` it is `blocks.3.attn.q`. */
+/** Trace names of the values that a module computes: `blocks.3.attn.q` for `blocks.3.q`. */
 function valuesOf(module: string): string[] {
   const block = blockOf(module);
   const [stack = ""] = /^enc\./.exec(module) ?? [];
   const inside = module.slice(block === "" ? stack.length : block.length);
-  return (MADE[inside] ?? []).map((value) => (block === "" ? stack : block) + value);
+  return (COMPUTED[inside] ?? []).map((value) => (block === "" ? stack : block) + value);
 }
 
-/** `blocks.3.` of `blocks.3.q`; empty outside of the blocks. */
+/** `blocks.3.` for `blocks.3.q`; "" outside of the blocks. */
 const blockOf = (module: string): string => /^(?:enc\.)?blocks\.\d+\./.exec(module)?.[0] ?? "";
 
 const namesInBlock = (block: string, names: readonly string[]): string[] =>
@@ -150,11 +152,10 @@ const layerOf = (module: string): number | null => {
   return number === undefined ? null : Number(number);
 };
 
-/** Of a module that holds others, one of ours in it: it says in which block they are. */
+/** One of the modules inside a container, which tells the block of all of them; "" if they are in several. */
 const firstModule = (module: ModuleTree): string => {
   if (module.module !== undefined) return module.module;
   const inside = module.children.map(firstModule);
-  // A list of blocks is in none of them.
   const blocks = new Set(inside.map(blockOf));
   return blocks.size === 1 ? (inside[0] ?? "") : "";
 };
@@ -163,14 +164,12 @@ export interface ShownRow {
   readonly node: ArchitectureNode;
   readonly level: number;
   readonly isOpen: boolean;
-  /** Counted from 1 among its siblings, as screen readers say it. */
+  /** Index among its siblings, from 1 as in `aria-posinset`. */
   readonly position: number;
   readonly siblings: number;
 }
 
-/**
- * The rows that are shown: what is unfolded; while something is searched, everything that matches with what it is in.
- */
+/** The rows that are shown: the expanded ones, or while searching, the matches and their ancestors. */
 export function shownRows(root: ArchitectureNode, open: ReadonlySet<string>, search: string): ShownRow[] {
   const wanted = search.trim().toLowerCase();
   const matches = (node: ArchitectureNode): boolean =>
@@ -185,7 +184,7 @@ export function shownRows(root: ArchitectureNode, open: ReadonlySet<string>, sea
   return rows([root], 1);
 }
 
-/** What is unfolded at first: down to the list of blocks, and the first of them. */
+/** Ids of the modules that are expanded at first: all outside of the blocks, and those of the first block. */
 export function firstOpen(root: ArchitectureNode): Set<string> {
   const open = new Set<string>();
   const visit = (node: ArchitectureNode): void => {
@@ -195,4 +194,53 @@ export function firstOpen(root: ArchitectureNode): Set<string> {
   };
   visit(root);
   return open;
+}
+
+export type TreeAction =
+  | { readonly kind: "focus" | "press"; readonly node: ArchitectureNode }
+  | { readonly kind: "toggle"; readonly node: ArchitectureNode; readonly isOpen: boolean };
+
+/** What a key does in the tree, as in ARIA's treegrid pattern; null for other keys and at the ends. */
+export function keyAction(rows: readonly ShownRow[], current: string, key: string): TreeAction | null {
+  const at = rows.findIndex(({ node }) => node.id === current);
+  const row = rows[at];
+  if (!row) return null;
+  const { node, level, isOpen } = row;
+  const focus = (to: ShownRow | undefined): TreeAction | null => (to ? { kind: "focus", node: to.node } : null);
+  switch (key) {
+    case "ArrowDown":
+      return focus(rows[at + 1]);
+    case "ArrowUp":
+      return focus(rows[at - 1]);
+    case "Home":
+      return focus(rows[0]);
+    case "End":
+      return focus(rows.at(-1));
+    case "ArrowRight":
+      return node.children.length > 0 && !isOpen ? { kind: "toggle", node, isOpen: true } : focus(rows[at + 1]);
+    case "ArrowLeft":
+      if (isOpen) return { kind: "toggle", node, isOpen: false };
+      return focus(rows.slice(0, at).findLast((before) => before.level < level));
+    case "Enter":
+    case " ":
+      return { kind: "press", node };
+    default:
+      return null;
+  }
+}
+
+const flat = (node: ArchitectureNode): ArchitectureNode[] => [node, ...node.children.flatMap(flat)];
+
+/** A table with one row per module, weight and value. */
+export function architectureTable(root: ArchitectureNode): TableData {
+  const nodes = flat(root);
+  return {
+    title: t("Modules of the model"),
+    columns: ["kind", "name", "label", "detail", "shape", "dtype", "parameters", "share", "bytes"],
+    rows: nodes.length,
+    row: (i) => {
+      const { kind, name, label, detail, shape, dtype, parameters, share, bytes } = nodes[i] as ArchitectureNode;
+      return [kind, name, label, detail, shape ? formatShape(shape) : "", dtype, parameters, share, bytes];
+    },
+  };
 }
