@@ -1,4 +1,4 @@
-/** How one weight comes about: the query's and the key's vectors, their product by dimension, and the softmax. */
+/** How one weight was computed: the query's and the key's vectors, their product per dimension, and the softmax. */
 
 import { el, fill } from "../../base/dom";
 import { formatValue } from "../../base/format";
@@ -10,10 +10,10 @@ import type { Inspection } from "../inspection";
 import { traceText, valueText } from "../provenance";
 import { type AttentionKind, type CellParts, cellParts, kvHeadOf, type Masked, pairText, scoreRule } from "./layout";
 
-/** Terms that are listed, the largest first. */
+/** Number of terms that are listed, the largest first. */
 const LISTED = 8;
 
-/** A cell of a pattern, and the vectors that it is made of. */
+/** A cell of a pattern and the vectors it was computed from. */
 export interface ShownCell {
   readonly inspection: Inspection;
   readonly kind: AttentionKind;
@@ -23,13 +23,14 @@ export interface ShownCell {
   readonly key: number;
   readonly queryLabel: string;
   readonly keyLabel: string;
-  /** Of the head: [T, K], [S, K] and [S, K]. */
+  /** Queries of the head, [T, K]. */
   readonly q: Float32Array;
+  /** Keys and values, [S, K]. */
   readonly k: Float32Array;
   readonly v: Float32Array;
   readonly K: number;
   readonly masked: Masked | null;
-  /** As the run has it. */
+  /** Value in the trace. */
   readonly weight: number;
 }
 
@@ -64,10 +65,10 @@ export function createCellPanel(save: Save): CellPanel {
     el(
       "p",
       { class: "small muted" },
-      t("By dimension of the head; the colors of each row are relative to its largest value."),
+      t("Per dimension of the head. Colors are scaled to the largest value in each row."),
     ),
     strip.node,
-    el("h3", { class: "subheading" }, t("The largest terms of q · k")),
+    el("h3", { class: "subheading" }, t("Largest terms of q · k")),
     terms,
     data.node,
   );
@@ -92,7 +93,7 @@ export function createCellPanel(save: Save): CellPanel {
       sharing.hidden = sharing.textContent === "";
       fill(steps, ...stepsOf(cell, parts).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
       strip.show({
-        title: t("q, k, their product and v by dimension"),
+        title: t("q, k, their product and v per dimension"),
         rows: vectors.length,
         cols: K,
         values: relative(vectors, K),
@@ -112,7 +113,7 @@ export function createCellPanel(save: Save): CellPanel {
 interface Vector {
   readonly label: string;
   readonly values: ArrayLike<number>;
-  /** Of its tensor, but for the last index; null of what is computed here. */
+  /** Tensor and index but for the last dimension; null for what is computed here. */
   readonly from: { readonly name: string; readonly index: readonly number[] } | null;
 }
 
@@ -138,7 +139,7 @@ const describeVector = (inspection: Inspection, { label, values, from }: Vector,
   return `${label}: q[${i}] × k[${i}] = ${formatValue(value)}\n${traceText(inspection)}`;
 };
 
-/** Each row by its largest size, so that all can be read. */
+/** Divides each row by its largest absolute value, so that all rows are readable. */
 function relative(vectors: readonly Vector[], K: number): Float32Array {
   const out = new Float32Array(vectors.length * K);
   vectors.forEach(({ values }, row) => {
@@ -149,14 +150,14 @@ function relative(vectors: readonly Vector[], K: number): Float32Array {
   return out;
 }
 
-/** Which heads read the same keys and values; nothing where each has its own. */
+/** Names the heads that share keys and values; empty where each head has its own. */
 function sharingText({ heads, kvHeads }: AttentionKind, head: number): string {
   if (kvHeads === heads) return "";
   const kvHead = kvHeadOf({ heads, kvHeads }, head);
   const shared = heads / kvHeads;
   const [first, last] = [kvHead * shared, (kvHead + 1) * shared - 1];
   return t(
-    "Head {0} reads head {1} of the {2} heads of keys and values, which heads {3} to {4} share.",
+    "Head {0} uses key-value head {1} of {2}, which heads {3} to {4} share.",
     head,
     kvHead,
     kvHeads,
@@ -170,14 +171,14 @@ function stepsOf(cell: ShownCell, parts: CellParts): [name: string, value: strin
   const { scale, softcap } = scoreRule(inspection.trace, layer);
   const pattern = valueText(inspection, kind.valueName(layer, "pattern"), [0, head, query, key], weight);
   const steps: [string, string][] = [
-    ["q · k", t("{0}, the sum of {1} terms", formatValue(parts.product), K)],
+    ["q · k", t("{0}, sum of {1} terms", formatValue(parts.product), K)],
     [t("× scale {0}", formatValue(scale)), formatValue(parts.scaled)],
   ];
   if (softcap !== null) {
     steps.push([t("soft cap, {0} · tanh(x / {0})", softcap), formatValue(parts.score)]);
   }
   if (masked?.(query, key)) {
-    steps.push([t("mask"), t("This query does not see this key: its weight is 0.")]);
+    steps.push([t("mask"), t("This query does not attend to this key, so the weight is 0.")]);
   } else {
     const { score, largest, denominator } = parts;
     const seen = Array.from({ length: kind.keys.length }, (_, j) => j).filter((j) => !masked?.(query, j)).length;
@@ -190,12 +191,12 @@ function stepsOf(cell: ShownCell, parts: CellParts): [name: string, value: strin
         t("where"),
         seen === 1
           ? t(
-              "{0} is the row's only score, and {1} is exp(score − {0}): the query sees one key",
+              "{0} is the row’s only score and {1} is exp(score − {0}), because the query attends to a single key",
               formatValue(largest),
               formatValue(denominator),
             )
           : t(
-              "{0} is the row's largest score and {1} the sum of exp(score − {0}) over the {2} keys it sees",
+              "{0} is the row’s largest score and {1} is the sum of exp(score − {0}) over the {2} keys it attends to",
               formatValue(largest),
               formatValue(denominator),
               seen,
@@ -207,7 +208,7 @@ function stepsOf(cell: ShownCell, parts: CellParts): [name: string, value: strin
   return steps;
 }
 
-/** The dimensions that say most, as bars to the right where they raise the score and to the left where they lower it. */
+/** The largest terms as bars, to the right if they raise the score and to the left if they lower it. */
 function drawTerms(list: HTMLElement, cell: ShownCell, { terms, product }: CellParts): void {
   const order = Array.from(terms.keys()).sort((a, b) => Math.abs(terms[b] as number) - Math.abs(terms[a] as number));
   const listed = order.slice(0, LISTED);
@@ -231,8 +232,7 @@ function drawTerms(list: HTMLElement, cell: ShownCell, { terms, product }: CellP
       const title = `q[${i}] × k[${i}] = ${formatValue(q)} × ${formatValue(k)}\n${traceText(cell.inspection)}`;
       return bar(t("dimension {0}", i), terms[i] as number, title);
     }),
-    order.length > LISTED &&
-      bar(t("all others"), rest, t("The sum of the other {0} terms", order.length - LISTED), true),
+    order.length > LISTED && bar(t("all others"), rest, t("Sum of the other {0} terms", order.length - LISTED), true),
   );
 }
 

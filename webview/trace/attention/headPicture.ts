@@ -5,7 +5,7 @@ import { type Drawing, widestText } from "../../charts/pen";
 import { type HeadId, scoreText } from "./layout";
 
 export interface HeadTile {
-  readonly place: HeadId;
+  readonly id: HeadId;
   readonly image: HTMLCanvasElement;
   /** Null where no score is shown; `share` is the length of its bar, 0 to 1. */
   readonly score: { readonly value: number; readonly share: number } | null;
@@ -42,10 +42,10 @@ export function headsDrawing(title: string, tiles: readonly HeadTile[], perLayer
         for (let head = 0; head < perRow; head++) centered(left + head * stepX + TILE / 2, top - LINE / 2, `H${head}`);
         for (let layer = 0; layer < rows; layer++) centered(left - 18, top + layer * stepY + TILE / 2, `L${layer}`);
       }
-      tiles.forEach(({ place, image, score }, i) => {
+      tiles.forEach(({ id, image, score }, i) => {
         const [x, y] = [left + (i % perRow) * stepX, top + Math.floor(i / perRow) * stepY];
         const box = { x, y: y + nameRoom, width: TILE, height: TILE };
-        if (perLayer === null) centered(x + TILE / 2, y + LINE / 2, `L${place.layer} H${place.head}`);
+        if (perLayer === null) centered(x + TILE / 2, y + LINE / 2, `L${id.layer} H${id.head}`);
         pen.image(box, image);
         pen.rect(box, { stroke: { color: border } });
         if (!score) return;

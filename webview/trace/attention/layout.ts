@@ -1,5 +1,5 @@
 /**
- * What an attention picture shows, without drawing it.
+ * Attention patterns: which ones a trace has, and how they are reduced, computed and ordered.
  *
  * H heads of queries   G heads of keys and values   T queries   S keys   K dHead
  */
@@ -7,24 +7,24 @@
 import type { TokenSpan, TraceInfo } from "../../../src/protocol/engineApi";
 import { t } from "../../base/strings";
 
-/** Which tokens look at which. A decoder has one of them; a translator has all three. */
+/** A kind of attention. A decoder has one; a translator has all three. */
 export interface AttentionKind {
   readonly id: "cross" | "self" | "encoder";
   /** Trace name of a layer's queries, keys, scores, …: `valueName(3, "pattern")`. */
   readonly valueName: (layer: number, value: AttentionValue) => string;
   readonly layers: number;
   readonly heads: number;
-  /** Heads of keys and values; each is read by `heads / kvHeads` heads of queries. */
+  /** Key-value heads; each is shared by `heads / kvHeads` query heads. */
   readonly kvHeads: number;
   /** Rows of a pattern. */
   readonly queries: readonly TokenSpan[];
   /** Columns of a pattern. */
   readonly keys: readonly TokenSpan[];
-  /** Whether a cell of a layer has no weight; null where every cell has one. */
+  /** The mask of a layer; null where every cell has a weight. */
   readonly masked: (layer: number) => Masked | null;
 }
 
-/** What a translator's are called. */
+/** Names of a translator's kinds of attention. */
 export const KIND_NAMES: { readonly [K in AttentionKind["id"]]: () => string } = {
   cross: () => t("Cross-attention"),
   self: () => t("Decoder self-attention"),
@@ -33,21 +33,21 @@ export const KIND_NAMES: { readonly [K in AttentionKind["id"]]: () => string } =
 
 export type AttentionValue = "q" | "k" | "v" | "scores" | "pattern";
 
-/** Whether a cell of a pattern has no value. */
+/** Tells whether a cell of a pattern has no value. */
 export type Masked = (query: number, key: number) => boolean;
 
-/** A query never looks at a later key. */
-const isMasked: Masked = (query, key) => key > query;
+/** The causal mask: a query attends to no later key. */
+const isLater: Masked = (query, key) => key > query;
 
-/** Nor at one that is further back than the window, which holds the query itself. */
-const outsideOf =
+/** The causal mask with a sliding window, which includes the query itself. */
+const outsideWindow =
   (window: number): Masked =>
   (query, key) =>
     key > query || key <= query - window;
 
 const isNever: Masked = () => false;
 
-/** The attention that a trace has: of a translator first that from what is written to what is read. */
+/** The kinds of attention in a trace, a translator's cross-attention first. */
 export function attentionKinds(trace: TraceInfo): AttentionKind[] {
   const { tokens, source, model } = trace;
   const read = source?.tokens ?? [];
@@ -55,7 +55,7 @@ export function attentionKinds(trace: TraceInfo): AttentionKind[] {
   const ownMask = (layer: number) => {
     if (!causal) return null;
     const window = windows[layer] ?? null;
-    return window === null ? isMasked : outsideOf(window);
+    return window === null ? isLater : outsideWindow(window);
   };
   const none = () => null;
   const kinds = [
@@ -69,7 +69,7 @@ export function attentionKinds(trace: TraceInfo): AttentionKind[] {
 const named = (blocks: string, sublayer: string) => (layer: number, value: AttentionValue) =>
   `${blocks}.${layer}.${sublayer}.${value}`;
 
-/** How many layers and heads of this trace have an attention pattern. */
+/** Number of layers and heads with a self-attention pattern in the trace. */
 export const attentionSize = (trace: TraceInfo): { layers: number; heads: number } =>
   sizeOf(trace, named("blocks", "attn"));
 
@@ -81,26 +81,26 @@ function sizeOf({ values }: TraceInfo, valueName: AttentionKind["valueName"]) {
   return { layers, heads, kvHeads: shapes.get(valueName(0, "k"))?.[1] ?? heads };
 }
 
-/** The head of keys and values that a head of queries reads. */
+/** The key-value head that a query head uses. */
 export const kvHeadOf = ({ heads, kvHeads }: Pick<AttentionKind, "heads" | "kvHeads">, head: number): number =>
   Math.floor((head * kvHeads) / heads);
 
 /** Reads as `“the” → “cat”`. */
 export const pairText = (from: string | number, to: string | number): string => `“${from}” → “${to}”`;
 
-/** What a head computes on the way to its pattern, one after the other. */
+/** Stages of a head's computation, in order. */
 export type Stage = "scores" | "masked" | "pattern";
 
 /** How weights become colors and lines. */
 export type Scale = "linear" | "log" | "withoutFirst" | "byRow";
 
-/** The strongest keys that a query looks at, strongest first, of a pattern with so many columns. */
+/** The `count` strongest keys of a query, strongest first. */
 export function strongestKeys(
   pattern: Float32Array,
   cols: number,
   query: number,
   count: number,
-  masked: Masked | null = isMasked,
+  masked: Masked | null = isLater,
 ): { key: number; weight: number }[] {
   return Array.from({ length: cols }, (_, key) => ({ key, weight: pattern[query * cols + key] as number }))
     .filter(({ key }) => !masked?.(query, key))
@@ -108,7 +108,7 @@ export function strongestKeys(
     .slice(0, count);
 }
 
-/** The largest size in each row, of cells that have a value. */
+/** Largest absolute value of each row, without masked cells. */
 export function rowMaxima(
   values: Float32Array,
   [rows, cols]: readonly [number, number],
@@ -127,15 +127,12 @@ export function rowMaxima(
   return maxima;
 }
 
-/** Each row divided by its largest size. */
+/** Divides each row by its largest absolute value. */
 export function byRow(values: Float32Array, cols: number, maxima: Float32Array): Float32Array {
   return values.map((x, i) => x / (maxima[Math.floor(i / cols)] || 1));
 }
 
-/**
- * Share of all attention that goes to the first key. A first query that sees nothing else has no choice, and does not
- * count.
- */
+/** Share of all attention that the first key receives. A first query that sees no other key does not count. */
 export function firstKeyMass(
   pattern: Float32Array,
   [rows, cols]: readonly [number, number],
@@ -153,7 +150,7 @@ export interface Line {
   readonly weight: number;
 }
 
-/** The strongest weights of each query, and the share of all attention that they leave out. */
+/** The strongest weights of each query, and the share of all attention that is left out. */
 export function strongestLines(
   pattern: Float32Array,
   [rows, cols]: readonly [number, number],
@@ -180,11 +177,11 @@ export function strongestLines(
   return { lines, leftOut: Math.max(0, 1 - drawn / rows) };
 }
 
-/** How the scores of a layer are made of products. */
+/** How a layer computes scores from query-key products. */
 interface ScoreRule {
-  /** What the product of a query and a key is multiplied by. */
+  /** Factor of the product of a query and a key. */
   readonly scale: number;
-  /** Scores pass c * tanh(x / c); null where they do not. */
+  /** c of the soft cap c * tanh(x / c); null without a soft cap. */
   readonly softcap: number | null;
 }
 
@@ -193,23 +190,23 @@ export const scoreRule = ({ model }: TraceInfo, layer: number): ScoreRule => {
   return { scale: attentionScale / (scaleByLayer ? layer + 1 : 1), softcap: attentionSoftcap };
 };
 
-/** How a weight comes about, from the query's and the key's vectors. */
+/** Steps of computing a weight from the query's and the key's vectors. */
 export interface CellParts {
-  /** q_i k_i of each dimension; they sum to `product`. */
+  /** q_i k_i per dimension; they sum to `product`. */
   readonly terms: Float64Array;
   readonly product: number;
   /** The product times the scale. */
   readonly scaled: number;
-  /** After the soft cap where there is one. */
+  /** The scaled product after the soft cap, if there is one. */
   readonly score: number;
-  /** The largest score of the query's row, which is taken from all of them before exp. */
+  /** Largest score of the query's row, which is subtracted from all of them before exp. */
   readonly largest: number;
   /** Sum of exp(score - largest) over the keys that the query sees. */
   readonly denominator: number;
   readonly weight: number;
 }
 
-/** Computes a cell of a pattern again from q [T, K] and k [S, K], in double precision. */
+/** Computes a cell of a pattern from q [T, K] and k [S, K] in double precision. */
 export function cellParts(
   q: Float32Array,
   k: Float32Array,
@@ -228,7 +225,7 @@ export function cellParts(
   return { terms, product, scaled: product * rule.scale, score, largest, denominator, weight };
 }
 
-/** A row of a pattern, computed from q [T, K] and k [S, K]. */
+/** Computes a row of a pattern from q [T, K] and k [S, K]. */
 export function patternRow(
   q: Float32Array,
   k: Float32Array,
@@ -244,7 +241,7 @@ export function patternRow(
   return weights.map((x) => x / sum);
 }
 
-/** Mean of several rows of one length. */
+/** Mean of several rows of the same length. */
 export const meanOf = (rows: readonly Float64Array[]): Float64Array =>
   Float64Array.from({ length: rows[0]?.length ?? 0 }, (_, i) =>
     rows.reduce((sum, row) => sum + (row[i] as number) / rows.length, 0),
@@ -272,28 +269,28 @@ export interface HeadId {
   readonly head: number;
 }
 
-/** Heads by layer, or by a score from the largest; those without one come last. */
+/** Heads by layer, or by descending score; heads without a score come last. */
 export function headOrder(layers: number, heads: number, score: Float32Array | null): HeadId[] {
-  const places = Array.from({ length: layers * heads }, (_, i) => ({ layer: Math.floor(i / heads), head: i % heads }));
-  if (!score) return places;
+  const ids = Array.from({ length: layers * heads }, (_, i) => ({ layer: Math.floor(i / heads), head: i % heads }));
+  if (!score) return ids;
   const of = ({ layer, head }: HeadId) => {
     const x = score[layer * heads + head] as number;
     return Number.isNaN(x) ? Number.NEGATIVE_INFINITY : x;
   };
-  // Equal scores, and two without any, keep the model's order.
-  return places.sort((a, b) => (of(a) === of(b) ? 0 : of(b) - of(a)));
+  // Heads with equal scores, or both without one, keep the model's order.
+  return ids.sort((a, b) => (of(a) === of(b) ? 0 : of(b) - of(a)));
 }
 
-/** The other heads of a layer and this head of the layers beside it, those first that are most likely chosen next. */
+/** The layer's other heads and the same head of the adjacent layers, those that are likely to be chosen next first. */
 export function headsNear({ layer, head }: HeadId, { layers, heads }: AttentionKind): HeadId[] {
   const others = Array.from({ length: heads }, (_, each) => ({ layer, head: each }))
-    .filter((place) => place.head !== head)
+    .filter((other) => other.head !== head)
     .sort((a, b) => Math.abs(a.head - head) - Math.abs(b.head - head) || b.head - a.head);
   const beside = [layer + 1, layer - 1].filter((each) => each >= 0 && each < layers);
   return [...others.slice(0, 2), ...beside.map((each) => ({ layer: each, head })), ...others.slice(2)];
 }
 
-/** Which of `count` heads in rows of `perRow` a key moves to; null for keys that do not move. */
+/** The index that a key moves to among `count` heads in rows of `perRow`; null for keys that do not move. */
 export function moveHead(key: string, at: number, count: number, perRow: number): number | null {
   const steps: Readonly<Record<string, number>> = {
     ArrowLeft: -1,
@@ -309,10 +306,10 @@ export function moveHead(key: string, at: number, count: number, perRow: number)
   return to >= 0 && to < count ? to : at;
 }
 
-/** A score of a head as it is written under its picture. */
+/** A head's score as written under its thumbnail. */
 export const scoreText = (score: number): string => (Number.isNaN(score) ? "–" : score.toFixed(2));
 
-/** A weight that is shown as a shade of the editor's text, 0 to 1: relative to the largest of those that are shown. */
+/** Shades of the editor's text, 0 to 1, relative to the largest weight that is shown. */
 export function shades(row: Float64Array, scale: Scale): Float32Array {
   const shown = Float32Array.from(row, (x, key) => (scale === "withoutFirst" && key === 0 ? 0 : x));
   const largest = shown.reduce((max, x) => Math.max(max, x), 0) || 1;

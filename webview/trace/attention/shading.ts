@@ -1,4 +1,4 @@
-/** The selected token's attention as shades of the text in the editor; it goes on while another view is looked at. */
+/** Shades the editor's text by the selected token's attention, whichever view is open. */
 
 import type { Store } from "../../base/store";
 import type { Inspection, Selection } from "../inspection";
@@ -6,11 +6,11 @@ import { matrixOf } from "../inspection";
 import { attentionKinds, meanOf, patternRow, type Shading, scoreRule, shades } from "./layout";
 
 export interface AttentionShading {
-  /** Another run; of a translator's, whose text is not the editor's, nothing is shaded. */
+  /** Shows another trace; a translator's text is not the editor's, so nothing is shaded. */
   readonly show: (inspection: Inspection) => void;
 }
 
-/** `shade` is told a weight for each token, 0 to 1, or null for none; `say` what went wrong. */
+/** `shade` receives a weight from 0 to 1 per token, or null for no shading; `say` receives errors. */
 export function createAttentionShading(
   selection: Store<Selection>,
   shading: Store<Shading>,
@@ -19,10 +19,10 @@ export function createAttentionShading(
 ): AttentionShading {
   let inspection: Inspection | null = null;
   let isShaded = false;
-  let asked = 0;
+  let lastRequest = 0;
 
   const update = async () => {
-    const question = ++asked;
+    const request = ++lastRequest;
     const { on, mean, scale } = shading.get();
     if (!inspection || !on || inspection.trace.source) {
       if (isShaded) shade(null);
@@ -32,11 +32,11 @@ export function createAttentionShading(
     const { token, layer, head } = selection.get();
     try {
       const row = await rowOf(inspection, { token, layer, heads: mean ? "all" : [head] });
-      if (question !== asked) return;
+      if (request !== lastRequest) return;
       isShaded = row !== null;
       shade(row && shades(row, scale));
     } catch (error) {
-      if (question === asked) say(error);
+      if (request === lastRequest) say(error);
     }
   };
   selection.subscribe((now, before) => {
@@ -52,7 +52,7 @@ export function createAttentionShading(
   };
 }
 
-/** A token's attention by some heads of a layer, their mean where they are several. Computed from q and k: a row costs no matrix. */
+/** A token's attention, averaged over some heads of a layer. Computed from q and k, so that no whole pattern is fetched. */
 async function rowOf(
   inspection: Inspection,
   { token, layer, heads }: { token: number; layer: number; heads: "all" | readonly number[] },
@@ -65,7 +65,7 @@ async function rowOf(
       const [q, k] = await Promise.all(
         (["q", "k"] as const).map((value) => inspection.tensor(kind.valueName(layer, value), head)),
       );
-      if (!q || !k) throw new Error("This run has no queries and keys; run the text again.");
+      if (!q || !k) throw new Error("This trace has no queries and keys. Run the text again.");
       const { cols, values } = matrixOf(q);
       const rule = scoreRule(inspection.trace, layer);
       return patternRow(values, matrixOf(k).values, cols, token, rule, kind.masked(layer));
