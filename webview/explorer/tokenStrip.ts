@@ -5,7 +5,7 @@ import type { Store } from "../base/store";
 import { t } from "../base/strings";
 import type { Inspection, Selection } from "../trace/inspection";
 import { type TokenChip, tokenChips } from "../trace/tokens/layout";
-import { moveToken } from "../trace/tokens/view";
+import { moveToken } from "../trace/tokens/chips";
 
 export interface TokenStrip {
   readonly node: HTMLElement;

@@ -12,7 +12,7 @@ describeExplorer((opened) => {
     const said = page.getByRole("tabpanel", { name: "Next token" }).locator(".readout");
     const { id, probability } = nextToken.top[0]!;
     const own = probability.toPrecision(6);
-    const told = (drawn: string) => `softmax(logits)[0, ${tokens.length - 1}, ${id}] = ${own}\ndrawn with ${drawn}\n`;
+    const told = (drawn: string) => `softmax(logits)[0, ${tokens.length - 1}, ${id}] = ${own}\nsampled with ${drawn}\n`;
     await list.getByRole("listitem").first().focus();
     await expect.poll(() => said.textContent()).toContain(told(own));
     await page.getByRole("slider", { name: "Temperature" }).focus();

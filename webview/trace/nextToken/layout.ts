@@ -1,4 +1,4 @@
-/** The next-token distribution as it is shown: always over the whole vocabulary. */
+/** Next-token distributions, always over the whole vocabulary. */
 
 import type { NextToken, RankedToken, Sampling } from "../../../src/protocol/engineApi";
 import type { SamplerView } from "../../../src/protocol/traceApi";
@@ -15,14 +15,14 @@ export interface ShownToken {
 
 export interface Distribution {
   readonly top: readonly ShownToken[];
-  /** The tokens that are not in `top`, together. */
+  /** All tokens that are not in `top`. */
   readonly rest: { readonly count: number; readonly probability: number };
   readonly entropyBits: number;
-  /** The entropy if every token were as likely as any other. */
+  /** Entropy of a uniform distribution. */
   readonly maxEntropyBits: number;
 }
 
-/** The `count` most likely tokens, what is left of the vocabulary, and the entropy. */
+/** The `count` most likely tokens, the rest of the vocabulary, and the entropy. */
 export function distribution({ top: known, entropyBits }: NextToken, vocabSize: number, count: number): Distribution {
   const top = known.slice(0, count).map(shownToken);
   const covered = top.reduce((sum, { probability }) => sum + probability, 0);
@@ -41,23 +41,24 @@ export const shownToken = (token: RankedToken): ShownToken => ({
   rank: token.rank,
 });
 
-/** What to search for: an id (`#12`), or text, typed as it is or with the glyphs that tokens are shown with. */
+/** The query of a search: an id (`#12`), or text, in which glyphs stand for whitespace. */
 export const searched = (typed: string): string => (/^#\d+$/.test(typed) ? typed : typedText(typed));
 
-/** What the sliders set; the rest of sampling needs a text that goes on. */
+/** Settings with a slider; the others depend on the tokens generated so far. */
 export type SamplerSettings = Pick<Sampling, "temperature" | "topK" | "topP" | "minP">;
 
-/** Draws from the model's own distribution. */
+/** Settings that leave the model's distribution unchanged. */
 export const OWN: SamplerSettings = { temperature: 1, topK: 0, topP: 1, minP: 0 };
 
-/** A token of the list, with the probability that the sampler draws it where that is known. */
+/** A listed token. */
 export interface Row extends ShownToken {
+  /** Probability that the sampler draws the token, where known. */
   readonly drawn?: number | undefined;
-  /** The sampler never draws it; one that is left can still be too unlikely for a number. */
+  /** The sampler removed the token; a kept token can also have a probability that rounds to 0. */
   readonly isCut?: boolean | undefined;
 }
 
-/** A distribution, with what a sampler makes of it where that is known. */
+/** A distribution, with the sampler's where it is known. */
 export interface Shown extends Omit<Distribution, "top"> {
   readonly top: readonly Row[];
   readonly restDrawn?: number | undefined;
@@ -69,7 +70,7 @@ export const sampledRow = (token: ShownToken, drawn: number, { tokens }: Sampler
   isCut: drawn === 0 && token.rank > tokens,
 });
 
-/** The `count` most likely tokens, each with the probability that the sampler draws it, and the rest of the vocabulary. */
+/** The `count` most likely tokens with their probabilities in the sampler, and the rest of the vocabulary. */
 export function sampled({ model, drawn, kept }: SamplerView, vocabSize: number, count: number): Shown {
   const own = distribution(model, vocabSize, count);
   const top = own.top.map((token, i) => sampledRow(token, drawn[i] as number, kept));
@@ -77,7 +78,7 @@ export function sampled({ model, drawn, kept }: SamplerView, vocabSize: number, 
   return { ...own, top, restDrawn: own.rest.count === 0 ? 0 : Math.max(0, 1 - covered) };
 }
 
-/** Every token that is told, then the rest of the vocabulary as one. */
+/** A row per listed token, then one for the rest of the vocabulary. */
 export function distributionTable(now: Shown, title: string, restLabel: string): TableData {
   const { top, rest, restDrawn } = now;
   const withDrawn = (cells: readonly (string | number)[], drawn: number | undefined) =>
@@ -94,10 +95,10 @@ export function distributionTable(now: Shown, title: string, restLabel: string):
   };
 }
 
-/** A slider's places go up to this many tokens; its number field to all of them. */
+/** Largest top-k of the slider; the number field goes up to the vocabulary size. */
 const MOST_SLID = 100;
 
-/** What each setting may be, and the steps of its slider; `neutral` changes nothing. */
+/** Ranges of the settings: `most` for the number field, `slid` for the slider; `neutral` changes nothing. */
 export const settingRanges = (vocabSize: number) =>
   ({
     temperature: { neutral: OWN.temperature, most: 2, slid: 2, step: 0.01 },
@@ -106,7 +107,7 @@ export const settingRanges = (vocabSize: number) =>
     minP: { neutral: OWN.minP, most: 1, slid: 1, step: 0.01 },
   }) as const satisfies Record<keyof SamplerSettings, object>;
 
-/** What was typed as a setting; null where that is none. */
+/** The value of a typed setting; null if it is not valid. */
 export function typedSetting(kind: keyof SamplerSettings, typed: string, vocabSize: number): number | null {
   const value = Number(typed);
   const { most } = settingRanges(vocabSize)[kind];

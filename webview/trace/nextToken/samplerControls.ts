@@ -1,4 +1,4 @@
-/** Temperature, top-k, top-p and min-p as sliders with number fields, each with what it takes away. */
+/** Temperature, top-k, top-p and min-p as sliders with number fields, each with its effect. */
 
 import type { SamplerView } from "../../../src/protocol/traceApi";
 import { el, setAttr } from "../../base/dom";
@@ -12,10 +12,10 @@ type Setting = keyof SamplerSettings;
 export interface SamplerControls {
   readonly node: HTMLElement;
   readonly settings: () => SamplerSettings;
-  /** Of another run, whose vocabulary may have another size. */
+  /** Adapts to the vocabulary size of another model. */
   readonly use: (vocabSize: number) => void;
-  /** What each setting did; null before that is known. */
-  readonly tell: (view: SamplerView | null) => void;
+  /** Shows the effect of each setting; null before it is known. */
+  readonly show: (view: SamplerView | null) => void;
 }
 
 export function createSamplerControls(changed: () => void): SamplerControls {
@@ -49,7 +49,7 @@ export function createSamplerControls(changed: () => void): SamplerControls {
           setAttr(field, "aria-invalid", value === null);
           if (value !== null) set({ [kind]: value });
         },
-        // What was typed and is none gives way to what is in force.
+        // Invalid input is replaced by the active value.
         blur: () => draw(),
       },
     });
@@ -93,11 +93,7 @@ export function createSamplerControls(changed: () => void): SamplerControls {
         "div",
         { class: "sampler-foot" },
         reset,
-        el(
-          "span",
-          { class: "small muted" },
-          t("One cut after the other; what each removes is of the distribution with temperature."),
-        ),
+        el("span", { class: "small muted" }, t("Filters apply in order, after temperature.")),
       ),
     ),
     settings: () => settings,
@@ -106,7 +102,7 @@ export function createSamplerControls(changed: () => void): SamplerControls {
       settings = { ...settings, topK: Math.min(settings.topK, size) };
       draw();
     },
-    tell(view) {
+    show(view) {
       for (const { kind, effect } of rows) {
         const cut = view?.cuts.find((each) => each.kind === kind);
         effect.textContent = cut ? effectText(kind, settings, cut) : "";
@@ -119,11 +115,10 @@ const valueText = (kind: Setting, value: number): string =>
   kind === "topK" && value === 0 ? t("0, all tokens") : String(value);
 
 function effectText(kind: Setting, settings: SamplerSettings, cut: SamplerView["cuts"][number]): string {
-  const left = cut.tokens === 1 ? t("1 token is left") : t("{0} tokens are left", formatCount(cut.tokens));
+  const left = cut.tokens === 1 ? t("keeps 1 token") : t("keeps {0} tokens", formatCount(cut.tokens));
   if (kind === "temperature") {
-    if (settings.temperature === 0)
-      return t("always the most likely token; {0} of the probability is removed", formatPercent(cut.removed));
-    if (settings.temperature === 1) return t("as the model has it");
+    if (settings.temperature === 0) return t("always the most likely token; removes {0}", formatPercent(cut.removed));
+    if (settings.temperature === 1) return t("unchanged");
     return settings.temperature < 1 ? t("sharper; removes no token") : t("flatter; removes no token");
   }
   if (settings[kind] === OWN[kind]) return t("off");

@@ -22,8 +22,6 @@ import { createChips } from "./chips";
 import { countsText, createComparison } from "./comparison";
 import { expectedProbability, hexBytes, idText, tokenLabel, tokenSpanText, tokenTable } from "./layout";
 
-export { moveToken } from "./chips";
-
 type Color = "none" | "probability" | "surprisal" | "entropy";
 type Below = "id" | "position" | "bytes" | "color";
 
