@@ -4,8 +4,8 @@ import { el, fill, setAttr } from "../base/dom";
 import type { Store } from "../base/store";
 import { t } from "../base/strings";
 import type { Inspection, Selection } from "../trace/inspection";
-import { type TokenChip, tokenChips } from "../trace/tokens/layout";
 import { moveToken } from "../trace/tokens/chips";
+import { type TokenChip, tokenChips } from "../trace/tokens/layout";
 
 export interface TokenStrip {
   readonly node: HTMLElement;

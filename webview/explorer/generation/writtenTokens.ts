@@ -2,8 +2,8 @@
 
 import { el, fill, setAttr } from "../../base/dom";
 import { t } from "../../base/strings";
-import { visibleText } from "../../trace/tokens/layout";
 import { moveToken } from "../../trace/tokens/chips";
+import { visibleText } from "../../trace/tokens/layout";
 import { type Step, writtenLabel } from "./layout";
 
 /** Characters of the prompt's end that are shown before the generated tokens. */

@@ -119,7 +119,7 @@ export function createHeadGrid(
     problem.clear();
     setPending(rows, "computing");
     try {
-      const answer = await inspection.attentionGrid({ size: SIZE, kind: kind.id });
+      const answer = await inspection.ask("attentionGrid", { size: SIZE, kind: kind.id });
       if (requested !== request) return;
       grid = { ...answer, of: inspection };
       setPending(rows, "done");
