@@ -10,7 +10,7 @@ import { type BuildOptions, context, build as esbuild, type Metafile } from "esb
 import { inRoot, root, runAsScript } from "./paths.ts";
 
 // CommonJS dependencies need `require` inside an ES module.
-const requireInEsm = `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);`;
+export const requireInEsm = `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);`;
 
 /** The options of each bundle. `release` minifies and omits source maps. */
 function bundles(outdir: string, release: boolean): BuildOptions[] {
