@@ -216,7 +216,7 @@ async function tourOfCheckpoints(workbench: Workbench): Promise<void> {
     settings: { ...tinyCharacters.settings, "Training steps": 750 },
   });
   await lossAfter(workbench, await trainingView(workbench), 750, 600_000);
-  await workbench.notification("is trained").waitFor({ timeout: 60_000 });
+  await workbench.notification("finished training").waitFor({ timeout: 60_000 });
   await workbench.clearNotifications();
   await workbench.openFile("stories.txt");
   await workbench.openContainer("Decoder Lab");
@@ -303,10 +303,10 @@ async function tourOfTranslator(workbench: Workbench): Promise<void> {
   await startTraining(workbench, {
     preset: "Translator",
     text: "Active file",
-    settings: { "Training steps": 1000, "Sequences of a batch": 32 },
+    settings: { "Training steps": 1000, "Batch size": 32 },
   });
   await lossAfter(workbench, await trainingView(workbench), 1000, 600_000);
-  await workbench.notification("is trained").waitFor({ timeout: 120_000 });
+  await workbench.notification("finished training").waitFor({ timeout: 120_000 });
   await workbench.clearNotifications();
   await workbench.openFile("english-french.tsv");
   await workbench.openContainer("Decoder Lab");

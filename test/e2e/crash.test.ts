@@ -44,7 +44,7 @@ test("the killed run goes on from its last checkpoint", async () => {
     async () => (await view.locator("vscode-button:visible", { hasText: "Stop" }).count()) > 0,
   );
   await press(view, "Stop");
-  await workbench.notification(/was stopped at step \d+/).waitFor();
+  await workbench.notification(/stopped at step \d+/).waitFor();
   await workbench.clearNotifications();
 });
 

@@ -52,7 +52,7 @@ test("runs that are started meanwhile wait for their turn, and leave the queue w
   const waiting = view.getByRole("region", { name: "Queue" }).getByRole("listitem");
   for (const place of [1, 2]) {
     await startTraining(workbench, queued);
-    await workbench.notification(`waits for its turn, at place ${place} of the queue`).waitFor();
+    await workbench.notification(`is number ${place} in the queue`).waitFor();
   }
   const names = [queued.preset, `${queued.preset} 2`];
   expect(await waiting.locator(".queue-name").allInnerTexts()).toEqual(names);
@@ -67,7 +67,7 @@ test("stopping keeps what was learned, and the models view lists the model", asy
   const workbench = window();
   const view = await trainingView(workbench);
   await press(view, "Stop");
-  await workbench.notification(/was stopped at step \d+; what it learned is saved/).waitFor();
+  await workbench.notification(/stopped at step \d+\. Its model is saved/).waitFor();
   await workbench.clearNotifications();
   const row = (await modelRows(workbench)).filter({ hasText: file });
   await row.waitFor();

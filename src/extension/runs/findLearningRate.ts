@@ -7,7 +7,7 @@ import type { LabServices } from "../labServices";
 import type { SettingValue } from "./trainingChoices";
 import type { TrainingPanel } from "./trainingPanel";
 
-/** Tries learning rates while the training view draws their losses; answers the settings of the one that the user takes, if any. */
+/** Tests learning rates and draws their losses in the training view. Returns the settings of the rate that the user accepts, if any. */
 export async function findLearningRate(
   lab: LabServices,
   panel: TrainingPanel,
@@ -35,7 +35,7 @@ export async function findLearningRate(
       });
     });
     show({ points, suggestion });
-    return (await isTaken(suggestion)) ? set : undefined;
+    return (await isAccepted(suggestion)) ? set : undefined;
   } catch (error) {
     if (isCanceled(error)) return undefined;
     throw error;
@@ -44,11 +44,11 @@ export async function findLearningRate(
   }
 }
 
-async function isTaken(suggestion: number): Promise<boolean> {
-  const take = { label: l10n.t("Take {0}", suggestion), description: l10n.t("where the loss falls fastest") };
-  const keep = { label: l10n.t("Keep the preset's") };
-  const title = l10n.t("The loss over the learning rate is in the training view");
-  return (await vscode.window.showQuickPick([take, keep], { title, ignoreFocusOut: true })) === take;
+async function isAccepted(suggestion: number): Promise<boolean> {
+  const use = { label: l10n.t("Use {0}", suggestion), description: l10n.t("the loss falls fastest here") };
+  const keep = { label: l10n.t("Keep the preset's learning rate") };
+  const title = l10n.t("Which learning rate? The training view shows the loss of each.");
+  return (await vscode.window.showQuickPick([use, keep], { title, ignoreFocusOut: true })) === use;
 }
 
 type Settings = Readonly<Record<string, SettingValue>>;

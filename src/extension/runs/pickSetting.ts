@@ -1,4 +1,4 @@
-/** One pick from a list of things to do and of settings; a setting that is picked is asked for, and changed. */
+/** A list of actions and settings. Picking a setting asks for its value and changes it. */
 
 import * as vscode from "vscode";
 import { l10n } from "../l10n";
@@ -10,17 +10,17 @@ interface Choice<V> {
   readonly value: V;
 }
 
-/** Settings to choose from, and the words that some are one of. */
-export interface Offered {
+/** Settings to choose from, and the allowed words of those with a fixed set. */
+export interface SettingChoices {
   readonly settings: Readonly<Record<string, SettingValue>>;
   readonly words?: Readonly<Record<string, readonly string[]>>;
 }
 
-/** Answers what was chosen to do, "changed" after a setting, undefined when dismissed. */
+/** Returns the chosen action, "changed" after a setting, or undefined when dismissed. */
 export async function pickSetting<V extends string>(
   title: string,
   choices: readonly Choice<V>[],
-  { settings, words = {} }: Offered,
+  { settings, words = {} }: SettingChoices,
   changed: Record<string, SettingValue>,
 ): Promise<V | "changed" | undefined> {
   const items = [
@@ -34,7 +34,7 @@ export async function pickSetting<V extends string>(
       ...(settingLabel(name) === name ? {} : { detail: name }),
     })),
   ];
-  // What was changed until here must not be lost to a click beside the list.
+  // A click outside the list must not discard earlier changes.
   const picked = await vscode.window.showQuickPick(items, { title, matchOnDetail: true, ignoreFocusOut: true });
   if (!picked) return undefined;
   if (picked.value !== null) return picked.value;
@@ -52,7 +52,7 @@ async function askForSetting(
   words: readonly string[] | undefined,
 ): Promise<SettingValue | undefined> {
   const title = settingLabel(name);
-  const placeHolder = l10n.t("It was {0}.", String(like));
+  const placeHolder = l10n.t("Default: {0}", String(like));
   const options = { title, placeHolder, ignoreFocusOut: true };
   if (words) return vscode.window.showQuickPick(words, options);
   if (typeof like === "boolean") {

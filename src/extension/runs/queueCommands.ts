@@ -1,4 +1,4 @@
-/** What can be done with a run that waits for its turn, in the Models view. */
+/** Commands for a queued run in the Models view. */
 
 import type { QueueChange, QueuedRun } from "../../protocol/webviewApi";
 import type { LabServices } from "../labServices";

@@ -1,4 +1,4 @@
-/** What can be done with a run: look at its record, compare it, branch from it, and take it to PyTorch. */
+/** Commands for a run: open its record, compare it, branch from it, export it to PyTorch. */
 
 import { access } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -18,7 +18,7 @@ import { showRun } from "./trainingProgress";
 
 const trained = (model: Model) => model.preset !== null;
 
-/** Shows any model's run, with its record, in the training view. */
+/** Shows the run of a model, with its record, in the training view. */
 export function openRunRecord(lab: LabServices, panel: TrainingPanel) {
   return async (given?: Model): Promise<void> => {
     const model = given ?? (await pickModel(lab, l10n.t("Open Run Record"), trained));
@@ -26,7 +26,7 @@ export function openRunRecord(lab: LabServices, panel: TrainingPanel) {
   };
 }
 
-/** Trains on from a checkpoint in a new folder. */
+/** Continues from a checkpoint in a new folder. */
 export function branchTraining(lab: LabServices, panel: TrainingPanel) {
   return async (given?: Model): Promise<void> => {
     const model = given ?? (await pickModel(lab, l10n.t("Branch Training"), (each) => trained(each) && !each.bundled));
@@ -34,7 +34,7 @@ export function branchTraining(lab: LabServices, panel: TrainingPanel) {
     const checkpoints = await lab.engine.call("checkpoints", { dir: model.dir });
     if (checkpoints.length === 0) {
       throw new Error(
-        l10n.t("“{0}” has kept no checkpoint to branch from. Train it further, or train a new one.", model.name),
+        l10n.t("“{0}” has no checkpoint to branch from. Train it further, or train a new model.", model.name),
       );
     }
     const items = [...checkpoints].reverse().map((checkpoint) => ({
@@ -42,13 +42,13 @@ export function branchTraining(lab: LabServices, panel: TrainingPanel) {
       description: checkpoint.valLoss === null ? "" : l10n.t("validation loss {0}", checkpoint.valLoss.toFixed(3)),
       checkpoint,
     }));
-    const title = l10n.t("Branch from which checkpoint of “{0}”?", model.name);
+    const title = l10n.t("Branch “{0}”: choose a checkpoint", model.name);
     const picked = await vscode.window.showQuickPick(items, { title });
     if (picked) await branchFrom(lab, panel, await readRun(model.dir), picked.checkpoint);
   };
 }
 
-/** Asks for settings that differ from here on, and trains in a new folder. */
+/** Asks for settings to change, and continues from a checkpoint in a new folder. */
 export async function branchFrom(
   lab: LabServices,
   panel: TrainingPanel,
@@ -63,36 +63,36 @@ export async function branchFrom(
   const changed: Record<string, SettingValue> = {};
   const start = {
     label: `$(git-branch) ${l10n.t("Branch from step {0}", grouped(checkpoint.step))}`,
-    description: l10n.t("trains on in a new folder"),
+    description: l10n.t("continues in a new folder"),
     value: "start" as const,
   };
   for (;;) {
-    const title = l10n.t("Branch of “{0}”: start, or change a setting first", run.name);
+    const title = l10n.t("Branch “{0}”: start, or change a setting first", run.name);
     const picked = await pickSetting(title, [start], { settings }, changed);
     if (!picked) return;
     if (picked === "start") break;
   }
   await lab.models.refresh();
-  const place = lab.models.reserve(l10n.t("{0} from step {1}", run.name, checkpoint.step));
+  const reserved = lab.models.reserve(l10n.t("{0} from step {1}", run.name, checkpoint.step));
   const params = {
     dir: checkpoint.dir,
-    out: place.dir,
-    name: place.name,
+    out: reserved.dir,
+    name: reserved.name,
     device: lab.engine.deviceChoice,
     set: changed,
   };
   try {
     await showRun(lab, panel, { kind: "branch", params, preset: run.preset, step: checkpoint.step }, false);
   } catch (error) {
-    lab.models.release(place);
+    lab.models.release(reserved);
     throw error;
   }
 }
 
-/** As many runs as there are colors, the one that is shown included. */
-const MOST_COMPARED = 5;
+/** The chart has six colors, one of them for the shown run. */
+const MAX_COMPARED = 5;
 
-/** Asks which runs are drawn beside the one of a folder; undefined when dismissed. */
+/** Asks which runs to compare with the one in `dir`; undefined when dismissed. */
 export async function chooseCompared(
   lab: LabServices,
   dir: string,
@@ -117,29 +117,30 @@ export async function chooseCompared(
     dir: model.dir,
   }));
   if (items.length === 0) {
-    throw new Error(l10n.t("There is no other run to compare with. Train another model first."));
+    throw new Error(l10n.t("No other run to compare with. Train another model first."));
   }
-  const title = l10n.t("Which runs are drawn beside this one?");
+  const title = l10n.t("Choose runs to compare");
   const picked = await vscode.window.showQuickPick(items, { title, canPickMany: true, matchOnDescription: true });
-  if (picked && picked.length > MOST_COMPARED) {
-    throw new Error(l10n.t("At most {0} runs can be told apart beside this one. Choose fewer.", MOST_COMPARED));
+  if (picked && picked.length > MAX_COMPARED) {
+    throw new Error(l10n.t("At most {0} runs can be compared with this one. Choose fewer.", MAX_COMPARED));
   }
   return picked?.map((item) => item.dir);
 }
 
-/** Writes a model's run as a PyTorch project, where the user says. */
+/** Exports a model's run as a PyTorch project to a folder that the user chooses. */
 export function exportProject(lab: LabServices) {
   return async (given?: Pick<Model, "dir" | "name">): Promise<void> => {
-    const model = given ?? (await pickModel(lab, l10n.t("Export Training Project"), (each) => each.problem === null));
+    const model = given ?? (await pickModel(lab, l10n.t("Export to PyTorch"), (each) => each.problem === null));
     if (!model) return;
     const parent = await vscode.window.showOpenDialog({
-      title: l10n.t("The folder in which the project of “{0}” is made", model.name),
+      title: l10n.t("Choose a parent folder for the PyTorch project of “{0}”", model.name),
       openLabel: l10n.t("Export Here"),
       canSelectFiles: false,
       canSelectFolders: true,
     });
     if (!parent?.[0]) return;
-    if (parent[0].scheme !== "file") throw new Error(l10n.t("This folder is not on a disk. Choose one that is."));
+    if (parent[0].scheme !== "file")
+      throw new Error(l10n.t("This folder is not on the local disk. Choose a local folder."));
     const out = join(parent[0].fsPath, `${basename(model.dir)}-pytorch`);
     const location = vscode.ProgressLocation.Notification;
     const title = l10n.t("Exporting {0}", model.name);
@@ -161,8 +162,8 @@ export function exportProject(lab: LabServices) {
 }
 
 async function offerProject(name: string, out: string): Promise<void> {
-  const open = l10n.t("Open Its README");
-  const told = l10n.t("The PyTorch project of “{0}” is in {1}.", name, out);
-  if ((await vscode.window.showInformationMessage(told, open)) !== open) return;
+  const open = l10n.t("Open README");
+  const message = l10n.t("The PyTorch project of “{0}” was exported to {1}.", name, out);
+  if ((await vscode.window.showInformationMessage(message, open)) !== open) return;
   await vscode.commands.executeCommand("vscode.open", vscode.Uri.file(join(out, "README.md")));
 }

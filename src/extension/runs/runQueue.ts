@@ -1,4 +1,4 @@
-/** Runs take turns: one trains, the others wait in an order that the user can change. Knows nothing of VS Code. */
+/** The queue of runs: one trains, the others wait in an order that the user can change. Does not depend on VS Code. */
 
 import { RemoteError } from "../../protocol/rpc";
 import type { QueueChange, QueuedRun, RunQueueState } from "../../protocol/webviewApi";
@@ -6,20 +6,20 @@ import { l10n } from "../l10n";
 
 interface Waiting extends QueuedRun {
   readonly start: (end: EndTurn) => void;
-  readonly leave: (why: Error) => void;
+  readonly leave: (reason: Error) => void;
 }
 
-/** Ends a turn. With a reason, the next run waits until the user lets it go on. */
+/** Ends a turn. With a reason, the queue is held until the user resumes it. */
 export type EndTurn = (hold?: string) => void;
 
 export class RunQueue {
   readonly #changed: () => void;
   #waiting: readonly Waiting[] = [];
-  #taken = false;
+  #isBusy = false;
   #held: string | null = null;
   #count = 0;
 
-  /** `changed` is called whenever `state` is another. */
+  /** `changed` is called when `state` changes. */
   constructor(changed: () => void) {
     this.#changed = changed;
   }
@@ -29,7 +29,7 @@ export class RunQueue {
     return { waiting, held: this.#held };
   }
 
-  /** Waits for a turn, which lasts until it is ended. Rejects as canceled when it is taken out of the queue. */
+  /** Waits for a turn, which lasts until the caller ends it. Rejects as canceled when the run is removed from the queue. */
   turn(name: string, preset: string, about: string): Promise<EndTurn> {
     return new Promise((start, leave) => {
       this.#waiting = [...this.#waiting, { id: ++this.#count, name, preset, about, start, leave }];
@@ -37,7 +37,7 @@ export class RunQueue {
     });
   }
 
-  /** "now" puts a run first and lets the queue go on; whoever has the turn must end it. */
+  /** "now" moves a run to the front and resumes the queue; the caller must stop the current run. */
   change(id: number, change: QueueChange): void {
     const at = this.#waiting.findIndex((each) => each.id === id);
     const chosen = this.#waiting[at];
@@ -46,17 +46,17 @@ export class RunQueue {
     if (change === "remove") {
       this.#waiting = others;
       if (others.length === 0) this.#held = null;
-      chosen.leave(new RemoteError("canceled", l10n.t("“{0}” was taken out of the queue.", chosen.name)));
+      chosen.leave(new RemoteError("canceled", l10n.t("“{0}” was removed from the queue.", chosen.name)));
       this.#changed();
       return;
     }
-    const place = { up: Math.max(0, at - 1), down: at + 1, now: 0 }[change];
-    this.#waiting = [...others.slice(0, place), chosen, ...others.slice(place)];
+    const target = { up: Math.max(0, at - 1), down: at + 1, now: 0 }[change];
+    this.#waiting = [...others.slice(0, target), chosen, ...others.slice(target)];
     if (change === "now") this.#held = null;
     this.#next();
   }
 
-  /** Starts the next run although the queue was held. */
+  /** Resumes a held queue. */
   resume(): void {
     this.#held = null;
     this.#next();
@@ -64,8 +64,8 @@ export class RunQueue {
 
   #next(): void {
     const [first, ...others] = this.#waiting;
-    if (first && !this.#taken && this.#held === null) {
-      this.#taken = true;
+    if (first && !this.#isBusy && this.#held === null) {
+      this.#isBusy = true;
       this.#waiting = others;
       first.start(this.#endOf());
     }
@@ -77,7 +77,7 @@ export class RunQueue {
     return (hold) => {
       if (ended) return;
       ended = true;
-      this.#taken = false;
+      this.#isBusy = false;
       if (hold !== undefined && this.#waiting.length > 0) this.#held = hold;
       this.#next();
     };

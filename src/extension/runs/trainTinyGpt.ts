@@ -1,4 +1,4 @@
-/** "Train Tiny GPT": asks for a preset, for what to train on and, if wanted, for settings; then trains in the background. */
+/** "Train Tiny GPT": asks for a preset, a text and optional settings, then trains in the background. */
 
 import * as vscode from "vscode";
 import type { PresetInfo, TextSource, TrainParams } from "../../protocol/engineApi";
@@ -19,22 +19,22 @@ export function trainTinyGpt(lab: LabServices, panel: TrainingPanel) {
     if (data === undefined) return;
 
     await lab.models.refresh();
-    const place = lab.models.reserve(data?.name ?? preset.title);
-    const wanted: TrainParams = {
+    const reserved = lab.models.reserve(data?.name ?? preset.title);
+    const params: TrainParams = {
       preset: preset.name,
-      out: place.dir,
-      name: place.name,
+      out: reserved.dir,
+      name: reserved.name,
       device: lab.engine.deviceChoice,
       ...(data && { data: data.source }),
     };
     try {
-      const set = await pickSettings(preset, (changed) => findLearningRate(lab, panel, { ...wanted, set: changed }));
-      if (!set) return lab.models.release(place);
+      const set = await pickSettings(preset, (changed) => findLearningRate(lab, panel, { ...params, set: changed }));
+      if (!set) return lab.models.release(reserved);
       panel.show();
       const steps = Number(set["train.steps"] ?? preset.settings["train.steps"]);
-      await showRun(lab, panel, { kind: "train", params: { ...wanted, set }, steps }, preset.needsText);
+      await showRun(lab, panel, { kind: "train", params: { ...params, set }, steps }, preset.needsText);
     } catch (error) {
-      lab.models.release(place);
+      lab.models.release(reserved);
       throw error;
     }
   };
@@ -49,9 +49,8 @@ async function pickPreset({ engine }: LabServices): Promise<PresetInfo | undefin
       preset,
     })),
   );
-  const title = l10n.t("Train Tiny GPT: what kind of model?");
-  const options = { title, placeHolder: l10n.t("Choose a preset"), ignoreFocusOut: true };
-  return (await vscode.window.showQuickPick(items, options))?.preset;
+  const title = l10n.t("Train Tiny GPT: choose a preset");
+  return (await vscode.window.showQuickPick(items, { title, ignoreFocusOut: true }))?.preset;
 }
 
 interface NamedText {
@@ -59,13 +58,13 @@ interface NamedText {
   readonly source: TextSource;
 }
 
-/** Null: the text that the preset comes with. Undefined when dismissed. */
+/** Returns null for the text that the preset includes, undefined when dismissed. */
 async function pickText(sample: string | null): Promise<NamedText | null | undefined> {
   const editor = vscode.window.activeTextEditor;
   const items: (vscode.QuickPickItem & { choose(): Promise<NamedText | null | undefined> })[] = [];
   if (sample !== null) {
     items.push({
-      label: `$(book) ${l10n.t("The preset's own text")}`,
+      label: `$(book) ${l10n.t("Sample text of the preset")}`,
       description: sample,
       choose: async () => null,
     });
@@ -90,10 +89,10 @@ async function pickText(sample: string | null): Promise<NamedText | null | undef
   }
   items.push({ label: `$(files) ${l10n.t("Choose files…")}`, choose: () => pickFiles(false) });
   items.push({ label: `$(folder) ${l10n.t("Choose a folder…")}`, choose: () => pickFiles(true) });
-  const title = l10n.t("Train Tiny GPT: which text?");
+  const title = l10n.t("Train Tiny GPT: choose a text");
   const picked = await vscode.window.showQuickPick(items, {
     title,
-    placeHolder: l10n.t("The model learns to write like it"),
+    placeHolder: l10n.t("The model learns to write like this text"),
     ignoreFocusOut: true,
   });
   return picked?.choose();
@@ -111,16 +110,16 @@ const pathsOf = (uris: readonly vscode.Uri[]): NamedText => ({
 
 async function pickFiles(folder: boolean): Promise<NamedText | undefined> {
   const uris = await vscode.window.showOpenDialog({
-    title: folder ? l10n.t("The folder to train on") : l10n.t("The files to train on"),
-    openLabel: l10n.t("Train on This"),
+    title: folder ? l10n.t("Choose a folder to train on") : l10n.t("Choose files to train on"),
+    openLabel: l10n.t("Train"),
     canSelectFiles: !folder,
     canSelectFolders: folder,
     canSelectMany: !folder,
   });
   if (!uris?.length) return undefined;
   if (uris.every((uri) => uri.scheme === "file")) return pathsOf(uris);
-  // Files that are on no disk are read through the editor.
-  if (folder) throw new Error(l10n.t("This folder is not on a disk. Choose its files instead."));
+  // Files outside the local disk are read through the editor.
+  if (folder) throw new Error(l10n.t("This folder is not on the local disk. Choose its files instead."));
   const documents = await Promise.all(uris.map((uri) => vscode.workspace.openTextDocument(uri)));
   const name =
     documents.length === 1 && documents[0] ? baseName(documents[0].uri) : l10n.t("{0} files", documents.length);
@@ -130,8 +129,8 @@ async function pickFiles(folder: boolean): Promise<NamedText | undefined> {
 const baseName = (uri: vscode.Uri) => uri.path.split("/").at(-1) || uri.path;
 
 /**
- * The settings that were changed; Enter starts with the preset's own. Undefined when dismissed. `findRate` answers the
- * settings of a learning rate that is to be taken, if any.
+ * Returns the changed settings; Enter starts with the preset's own. Undefined when dismissed. `findRate` returns the
+ * settings of an accepted learning rate, if any.
  */
 async function pickSettings(
   preset: PresetInfo,
@@ -145,7 +144,7 @@ async function pickSettings(
   };
   const find = {
     label: `$(graph-line) ${l10n.t("Find a learning rate…")}`,
-    description: l10n.t("tries growing ones for a minute and shows the loss of each"),
+    description: l10n.t("tests increasing rates for a minute and shows the loss of each"),
     value: "find" as const,
   };
   for (;;) {
@@ -155,7 +154,7 @@ async function pickSettings(
       { settings: settingsWith(preset, changed), words: preset.choices },
       changed,
     );
-    // Settings of a schedule that was given up are not the run's.
+    // Settings of a schedule that was replaced do not apply.
     const known = settingsWith(preset, changed);
     for (const name of Object.keys(changed)) if (!(name in known)) delete changed[name];
     if (!picked) return undefined;

@@ -1,4 +1,4 @@
-/** What is asked before a training starts, as far as it is pure: settings by name, and their values as typed. */
+/** Settings that a user may change before a run: their order, labels and typed values. Does not depend on VS Code. */
 
 import type { PresetInfo } from "../../protocol/engineApi";
 import { l10n } from "../l10n";
@@ -8,7 +8,7 @@ export type SettingValue = string | number | boolean;
 export const isSetting = (value: unknown): value is SettingValue =>
   typeof value === "string" || typeof value === "number" || typeof value === "boolean";
 
-/** The settings a person is likely to change come first; the rest follow by name. */
+/** Settings that are changed often come first; the others follow by name. */
 export function orderedSettings(settings: Readonly<Record<string, SettingValue>>): [string, SettingValue][] {
   const rank = (name: string) => {
     const index = FIRST.indexOf(name);
@@ -40,10 +40,10 @@ const FIRST = [
   "train.seed",
 ];
 
-/** What decides which settings the others of its group are. */
+/** The settings of this group depend on the kind of schedule. */
 const SCHEDULE = "train.schedule.";
 
-/** A preset's settings as changed until now: another schedule has other settings than the preset's own. */
+/** A preset's settings; another kind of schedule brings its own. */
 export function settingsWith(
   { settings, schedules }: Pick<PresetInfo, "settings" | "schedules">,
   changed: Readonly<Record<string, SettingValue>>,
@@ -55,7 +55,7 @@ export function settingsWith(
   return { ...Object.fromEntries(others), ...schedule };
 }
 
-/** A name in words, for the settings that have one; the others keep their own. */
+/** The label of a setting, or its name if it has none. */
 export function settingLabel(name: string): string {
   switch (name) {
     case "train.steps":
@@ -71,9 +71,9 @@ export function settingLabel(name: string): string {
     case "model.nCtx":
       return l10n.t("Context length");
     case "train.blockSize":
-      return l10n.t("Tokens of a training sequence");
+      return l10n.t("Training context length");
     case "train.batchSize":
-      return l10n.t("Sequences of a batch");
+      return l10n.t("Batch size");
     case "train.dropout":
       return l10n.t("Dropout");
     case "train.seed":
@@ -85,37 +85,37 @@ export function settingLabel(name: string): string {
     case "data.tokenizer":
       return l10n.t("Tokenizer");
     case "data.vocabSize":
-      return l10n.t("Tokens of the vocabulary, at most");
+      return l10n.t("Maximum vocabulary size");
     case "data.digits":
-      return l10n.t("Digits of each number");
+      return l10n.t("Digits per number");
     case "data.operator":
       return l10n.t("Operator");
     case "data.reversed":
-      return l10n.t("Answers from the last digit on");
+      return l10n.t("Reversed answers (last digit first)");
     case "data.unknown":
-      return l10n.t("Words that it does not know");
+      return l10n.t("Unknown words");
     case "train.maxGradNorm":
-      return l10n.t("Limit of the gradient norm");
+      return l10n.t("Maximum gradient norm");
     case "model.causal":
       return l10n.t("Causal mask");
     case "model.positions":
-      return l10n.t("Positions");
+      return l10n.t("Position encoding");
     default:
       return name;
   }
 }
 
-/** What was typed, as a value like the one it replaces; or what is wrong with it, in one sentence. */
+/** Parses a typed value as the type of the one it replaces; `problem` is a sentence for the user. */
 export function parseSetting(typed: string, like: SettingValue): { value: SettingValue } | { problem: string } {
   const text = typed.trim();
-  if (typeof like === "string") return text === "" ? { problem: l10n.t("Type a value.") } : { value: text };
+  if (typeof like === "string") return text === "" ? { problem: l10n.t("Enter a value.") } : { value: text };
   if (typeof like === "boolean") {
     return text === "true" || text === "false"
       ? { value: text === "true" }
-      : { problem: l10n.t("Type true or false.") };
+      : { problem: l10n.t("Enter true or false.") };
   }
   const value = text === "" ? Number.NaN : Number(text);
   if (!Number.isFinite(value) || value < 0)
-    return { problem: l10n.t("Type a number that is not negative, such as {0}.", like) };
+    return { problem: l10n.t("Enter a number of at least 0, such as {0}.", like) };
   return { value };
 }

@@ -1,4 +1,4 @@
-/** The training view, in the editor area: the curves, samples and buttons of a run, beside others if the user wants. */
+/** The training view in the editor area: the curves, samples and buttons of a run, alone or compared with others. */
 
 import * as vscode from "vscode";
 import type { CheckpointInfo } from "../../protocol/engineApi";
@@ -14,14 +14,14 @@ import { trainingChecks } from "../webviews/messageChecks";
 import { openPage, webviewPort } from "../webviews/webviewPage";
 import { readRecord, readRun } from "./runReports";
 
-/** What the buttons of the view do that commands do too; each shows its own errors. */
+/** Actions that the view shares with commands; each shows its own errors. */
 export interface RunActions {
-  /** Goes on with a run from its last checkpoint. */
+  /** Resumes a run from its last checkpoint. */
   resume(dir: string | undefined): void;
-  /** Trains on from a checkpoint of a run, in a new folder. */
+  /** Continues from a checkpoint of a run in a new folder. */
   branch(run: RunSnapshot, checkpoint: CheckpointInfo): void;
   exportProject(dir: string): void;
-  /** Asks which runs are drawn beside this one, of which some are already. */
+  /** Asks which runs to compare with this one; `chosen` are compared already. */
   chooseCompared(dir: string, chosen: readonly string[]): Promise<readonly string[] | undefined>;
 }
 
@@ -30,9 +30,9 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
   readonly #actions: RunActions;
   #panel: vscode.WebviewPanel | undefined;
   #page: Server<TrainingEvents> | undefined;
-  /** The folder of the run that is shown; without one, the run that goes on, or the last. */
+  /** The folder of the shown run; undefined for the current or last run of this window. */
   #dir: string | undefined;
-  /** The folders of the runs that are drawn beside the shown one. */
+  /** The folders of the compared runs. */
   #compared: readonly string[] = [];
   #comparedRuns: readonly RunSnapshot[] = [];
   #checkpoints: readonly CheckpointInfo[] = [];
@@ -43,7 +43,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     this.#actions = actions;
   }
 
-  /** Shows the run of a folder; without one, the run that goes on, or the last. */
+  /** Shows the run of a folder, by default the current or last run of this window. */
   show(dir?: string): void {
     this.#dir = dir;
     if (this.#panel) {
@@ -52,17 +52,17 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
       return;
     }
     const title = l10n.t("Training");
-    const place = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
-    this.#fill(vscode.window.createWebviewPanel(trainingPanelType, title, place));
+    const column = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
+    this.#fill(vscode.window.createWebviewPanel(trainingPanelType, title, column));
   }
 
-  /** Draws a search for a learning rate, or no more; `stop` ends it. */
+  /** Shows a learning rate search, which `stop` ends; null hides it. */
   showFinder(state: FinderState | null, stop: () => void = () => {}): void {
     this.#finder = state && { state, stop };
     this.#page?.send("finder", state);
   }
 
-  /** VS Code brings the panel back after a reload, with what its page remembered. */
+  /** Restores the panel after a window reload, with the state that its page saved. */
   async deserializeWebviewPanel(panel: vscode.WebviewPanel, state: unknown): Promise<void> {
     const dir = typeof state === "object" && state !== null && "dir" in state ? state.dir : undefined;
     await this.#lab.models.refresh();
@@ -84,7 +84,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     const page = serve<TrainingHost, TrainingEvents>(webviewPort(panel.webview), this.#handlers(), trainingChecks);
     this.#page = page;
     const subscriptions = vscode.Disposable.from(
-      // A run that the user chose to look at stays, whatever the queue starts.
+      // A run that the user opened stays when the queue starts another.
       trainings.onDidStart(() => this.#isLive() && void this.#showRun()),
       trainings.onDidReport((event) => {
         if (this.#isLive()) page.send("train", event);
@@ -104,7 +104,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     openPage(panel.webview, extensionUri, "training", l10n.t("Training"));
   }
 
-  /** Whether the run that is shown is the one of this window, which tells by itself what it does. */
+  /** True if the shown run is this window's own, whose events arrive live. */
   #isLive(): boolean {
     return this.#shownDir() === this.#lab.trainings.current?.dir;
   }
@@ -172,24 +172,24 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
 
   #checkpoint(step: number): CheckpointInfo {
     const found = this.#checkpoints.find((each) => each.step === step);
-    if (!found) throw new Error(l10n.t("The checkpoint of step {0} is no longer kept; choose another.", grouped(step)));
+    if (!found) throw new Error(l10n.t("The checkpoint of step {0} has been deleted. Choose another.", grouped(step)));
     return found;
   }
 
-  /** The run that is shown; what is asked of it needs one. */
-  #needed(): string {
+  /** The folder of the shown run; throws if there is none. */
+  #requireDir(): string {
     const dir = this.#shownDir();
-    if (dir === undefined) throw new Error(l10n.t("No run is shown. Train a model first."));
+    if (dir === undefined) throw new Error(l10n.t("No training run is open. Train a model first."));
     return dir;
   }
 
   async #paint(step: number | null, page: number): Promise<PaintedText> {
     const { engine } = this.#lab;
-    const dir = this.#needed();
+    const dir = this.#requireDir();
     const excerpt = await engine.call("trainingExcerpt", { dir, page });
-    const by = step === null ? (this.#checkpoints.at(-1) ?? { dir, step: 0 }) : this.#checkpoint(step);
-    const surprisal = await engine.call("surprisal", { dir: by.dir, text: excerpt.text, alternatives: 5 });
-    return { ...excerpt, step: by.step, surprisal };
+    const checkpoint = step === null ? (this.#checkpoints.at(-1) ?? { dir, step: 0 }) : this.#checkpoint(step);
+    const surprisal = await engine.call("surprisal", { dir: checkpoint.dir, text: excerpt.text, alternatives: 5 });
+    return { ...excerpt, step: checkpoint.step, surprisal };
   }
 
   #handlers(): Parameters<typeof serve<TrainingHost, TrainingEvents>>[1] {
@@ -202,7 +202,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
         this.#page?.send("finder", this.#finder?.state ?? null);
         void this.#sendSaved();
         void this.#sendCompared();
-        // A page that shows a run does not offer others.
+        // Only a page without a run offers to open one.
         if (!run) await models.refresh();
         const hasRuns = models.models.some(({ preset }) => preset !== null);
         return { strings: vscode.l10n.bundle ?? {}, run, hasRuns };
@@ -220,12 +220,12 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
         return null;
       },
       activate: async ({ inspect }) => {
-        await models.activate(this.#needed());
+        await models.activate(this.#requireDir());
         if (inspect) void vscode.commands.executeCommand("decoderLab.inspectSelection");
         return null;
       },
       compare: async () => {
-        const chosen = await this.#actions.chooseCompared(this.#needed(), this.#compared);
+        const chosen = await this.#actions.chooseCompared(this.#requireDir(), this.#compared);
         if (!chosen) return null;
         this.#compared = chosen;
         await this.#sendCompared();
@@ -251,7 +251,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
         return null;
       },
       exportProject: () => {
-        this.#actions.exportProject(this.#needed());
+        this.#actions.exportProject(this.#requireDir());
         return null;
       },
       stopFinding: () => {
@@ -264,12 +264,12 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
   }
 }
 
-/** Whether the run that goes on may end for another; asked only where there is one. */
+/** Asks whether the current run may be stopped for another; true if nothing is training. */
 export async function mayStop({ trainings }: LabServices): Promise<boolean> {
   const { current } = trainings;
   if (!current?.active) return true;
   const yes = l10n.t("Stop It and Run This");
-  const detail = l10n.t("What it learned until now is saved, and Resume Training goes on from there.");
-  const question = l10n.t("“{0}” is training. Shall it stop for this run?", current.name);
+  const detail = l10n.t("Its model is saved. Resume Training continues from there.");
+  const question = l10n.t("“{0}” is training. Stop it and start this run?", current.name);
   return (await vscode.window.showWarningMessage(question, { modal: true, detail }, yes)) === yes;
 }

@@ -11,8 +11,8 @@ import type { TrainingPanel } from "./trainingPanel";
 import { nameOf, type RunRequest, type TrainingRun } from "./trainingRun";
 
 /**
- * Runs a training, when it is its turn, with its progress in a notification, whose Cancel stops it and keeps what was
- * learned. A model of text becomes the active one, so that it can be tried at once.
+ * Trains when the run's turn comes, with progress in a notification. Cancel stops the run, which saves its model.
+ * `activate` makes the model the active one, so that it can be tried at once.
  */
 export async function showRun(
   lab: LabServices,
@@ -22,7 +22,7 @@ export async function showRun(
 ): Promise<void> {
   const name = nameOf(request);
   const turn = lab.trainings.turn(request);
-  if (lab.trainings.queue.waiting.length > 0) tellQueued(name, lab.trainings.queue.waiting.length);
+  if (lab.trainings.queue.waiting.length > 0) notifyQueued(name, lab.trainings.queue.waiting.length);
   const start = await turn;
   const location = vscode.ProgressLocation.Notification;
   const options = { location, title: l10n.t("Training {0}", name), cancellable: true };
@@ -41,20 +41,18 @@ export async function showRun(
   void offerNext(lab, panel, name, result, activate);
 }
 
-/** The reports that a run goes on from. */
+/** The reports of the run that is resumed or branched. */
 async function savedOf(request: RunRequest): Promise<RunReports | undefined> {
   if (request.kind === "train") return undefined;
   if (request.kind === "resume") return readReports(request.params.dir);
-  // A checkpoint is in a folder of its run's folder.
+  // MODEL/checkpoints/step-…
   return readReports(dirname(dirname(request.params.dir)), request.step);
 }
 
-const tellQueued = (name: string, place: number) =>
-  void vscode.window.showInformationMessage(
-    l10n.t("“{0}” waits for its turn, at place {1} of the queue.", name, place),
-  );
+const notifyQueued = (name: string, position: number) =>
+  void vscode.window.showInformationMessage(l10n.t("“{0}” is number {1} in the queue.", name, position));
 
-/** Shows the run's reports in the progress, and stops the run when that is canceled. */
+/** Shows the run's progress, and stops the run when the notification is canceled. */
 function follow(
   lab: LabServices,
   run: TrainingRun,
@@ -73,7 +71,7 @@ function follow(
       shown = Math.max(shown, share);
     }),
     lab.trainings.onDidChangeState(({ phase }) => {
-      if (phase === "stopping") progress.report({ message: l10n.t("stopping, and saving what was learned") });
+      if (phase === "stopping") progress.report({ message: l10n.t("stopping and saving the model") });
       if (phase === "paused") progress.report({ message: l10n.t("paused at step {0}", grouped(run.step)) });
     }),
   );
@@ -86,13 +84,13 @@ async function offerNext(
   result: TrainResult,
   active: boolean,
 ): Promise<void> {
-  const how =
+  const outcome =
     result.reason === "done"
-      ? l10n.t("“{0}” is trained: {1} steps.", name, grouped(result.step))
-      : l10n.t("“{0}” was stopped at step {1}; what it learned is saved.", name, grouped(result.step));
-  const now = active && result.step > 0 ? ` ${l10n.t("It is the active model now.")}` : "";
+      ? l10n.t("“{0}” finished training after {1} steps.", name, grouped(result.step))
+      : l10n.t("“{0}” stopped at step {1}. Its model is saved.", name, grouped(result.step));
+  const now = active && result.step > 0 ? ` ${l10n.t("It is now the active model.")}` : "";
   const [inspect, training] = [l10n.t("Inspect"), l10n.t("Show Training")];
-  const chosen = await vscode.window.showInformationMessage(how + now, inspect, training);
+  const chosen = await vscode.window.showInformationMessage(outcome + now, inspect, training);
   if (chosen === training) panel.show();
   if (chosen !== inspect) return;
   await lab.models.activate(result.dir);

@@ -1,4 +1,4 @@
-/** The training runs of this window: one at a time, others wait for their turn, the last one stays to be looked at. */
+/** The training runs of this window: the current or last one, and the queue behind it. */
 
 import * as vscode from "vscode";
 import type { TrainEvent, TrainResult } from "../../protocol/engineApi";
@@ -21,7 +21,7 @@ import {
   TrainingRun,
 } from "./trainingRun";
 
-/** Starts a run whose turn it is; the promise ends with it. `saved` is what a resumed run left in its folder. */
+/** Starts a run whose turn has come, and resolves when it ends. `saved`: the earlier reports in the folder of a resumed run. */
 export type StartRun = (saved?: RunReports) => Promise<TrainResult>;
 
 export class Trainings implements vscode.Disposable {
@@ -31,9 +31,9 @@ export class Trainings implements vscode.Disposable {
   readonly #event = new vscode.EventEmitter<TrainEvent>();
   readonly #state = new vscode.EventEmitter<RunState>();
   readonly #queueChanged = new vscode.EventEmitter<RunQueueState>();
-  readonly #queue = new RunQueue(() => this.#tellQueue());
-  /** Folders of runs that train or wait. */
-  readonly #taken = new Set<string>();
+  readonly #queue = new RunQueue(() => this.#queueDidChange());
+  /** Folders of runs that are training or queued. */
+  readonly #busyFolders = new Set<string>();
   #current: TrainingRun | undefined;
   #request: RunRequest | undefined;
 
@@ -47,52 +47,52 @@ export class Trainings implements vscode.Disposable {
     this.#models = models;
   }
 
-  /** The run that goes on, or the last one. */
+  /** The run that is training, or the last one. */
   get current(): TrainingRun | undefined {
     return this.#current;
   }
 
-  /** What the current run was asked for. */
+  /** The request of the current run. */
   get request(): RunRequest | undefined {
     return this.#request;
   }
 
-  /** The runs that wait for their turn. */
   get queue(): RunQueueState {
     return this.#queue.state;
   }
 
-  /** Whether a run of this folder goes on. */
+  /** True while a run of this folder has not ended. */
   isTraining(dir: string): boolean {
     return this.#current?.dir === dir && this.#current.active;
   }
 
-  /** Whether a run of this folder goes on, or waits for its turn. */
+  /** True while a run of this folder is training or queued. */
   isTaken(dir: string): boolean {
-    return this.#taken.has(dir);
+    return this.#busyFolders.has(dir);
   }
 
-  /** Waits until this run may start. Rejects as canceled when it is taken out of the queue. */
+  /** Waits until this run may start. Rejects as canceled when it is removed from the queue. */
   async turn(request: RunRequest): Promise<StartRun> {
     const dir = folderOf(request);
-    if (this.#taken.has(dir)) throw new Error(l10n.t("“{0}” is training or waits for it already.", nameOf(request)));
-    this.#taken.add(dir);
+    if (this.#busyFolders.has(dir))
+      throw new Error(l10n.t("“{0}” is already training or in the queue.", nameOf(request)));
+    this.#busyFolders.add(dir);
     try {
       const end = await this.#queue.turn(nameOf(request), presetOf(request), summaryOf(request));
       return (saved) => this.#run(request, saved, end);
     } catch (error) {
-      this.#taken.delete(dir);
+      this.#busyFolders.delete(dir);
       throw error;
     }
   }
 
-  /** "now" ends the run that goes on; what it learned is kept. */
+  /** "now" stops the current run, which saves its model. */
   changeQueue(id: number, change: QueueChange): void {
     this.#queue.change(id, change);
     if (change === "now") this.#current?.stop();
   }
 
-  /** Lets a queue go on that waits for the user. */
+  /** Resumes a queue that is held. */
   resumeQueue(): void {
     this.#queue.resume();
   }
@@ -106,7 +106,7 @@ export class Trainings implements vscode.Disposable {
 
   async #run(request: RunRequest, saved: RunReports | undefined, end: EndTurn): Promise<TrainResult> {
     const listener = {
-      event: (event: TrainEvent) => this.#tell(event),
+      event: (event: TrainEvent) => this.#report(event),
       state: (state: RunState) => this.#changeState(state),
     };
     const run = new TrainingRun(this.#engine, request, listener, this.#earlierReports(request, saved));
@@ -118,16 +118,13 @@ export class Trainings implements vscode.Disposable {
     try {
       return await run.start(request);
     } catch (error) {
-      // Without its engine a run did not end for a reason of its own: it may be wanted again before the others.
+      // The engine exited, which is not the run's fault: the user may want to resume it before the others.
       if (error instanceof Error && error.cause instanceof RemoteError && error.cause.code === "gone") {
-        hold = l10n.t(
-          "The engine ended while “{0}” was training. The runs after it wait until you let them go on.",
-          run.name,
-        );
+        hold = l10n.t("The engine exited while “{0}” was training. The queue waits until you resume it.", run.name);
       }
       throw error;
     } finally {
-      this.#taken.delete(run.dir);
+      this.#busyFolders.delete(run.dir);
       await this.#models.refresh();
       end(hold);
     }
@@ -140,13 +137,13 @@ export class Trainings implements vscode.Disposable {
     return saved && { ...saved, checkpointStep: null };
   }
 
-  #tell(event: TrainEvent): void {
+  #report(event: TrainEvent): void {
     if (event.kind === "start") this.#engine.noteDevice(event.device);
     if (event.kind === "start" || event.kind === "checkpoint") void this.#models.refresh();
     this.#event.fire(event);
   }
 
-  #tellQueue(): void {
+  #queueDidChange(): void {
     const { state } = this.#queue;
     void vscode.commands.executeCommand("setContext", contextKeys.queueHeld, state.held !== null);
     this.#queueChanged.fire(state);
