@@ -1,4 +1,4 @@
-/** Every error a user can see from the engine, and the sentence it is told in. */
+/** The errors that the engine shows to users. */
 
 import type { Shape } from "./graph/shape";
 
@@ -13,12 +13,12 @@ export type ErrorCode =
   | "diverged"
   | "storage"
   | "hub"
-  /** What another token may allow. */
+  /** Access denied; another access token may help. */
   | "hubAccess"
   | "notFound"
   | "canceled";
 
-/** An error the user can act on: one sentence that says what is wrong and what to do. Anything else that escapes the engine is a bug. */
+/** An error the user can act on: the message says what happened, then what to do. Any other error that leaves the engine is a bug. */
 export class EngineError extends Error {
   override readonly name: string = "EngineError";
   readonly code: ErrorCode;
@@ -29,7 +29,7 @@ export class EngineError extends Error {
   }
 }
 
-/** Reads as `matmul: inner dimensions differ, got a [2, 3] and b [4, 5]`. */
+/** Example: `matmul: inner dimensions differ, got a [2, 3] and b [4, 5]`. */
 export class ShapeError extends EngineError {
   override readonly name = "ShapeError";
 

@@ -1,4 +1,4 @@
-/** GGUF files written by hand, after the specification and apart from what reads them. */
+/** Handwritten GGUF files, independent of the reader. */
 
 import { u8, u32, u64 } from "./pickles";
 
@@ -8,13 +8,13 @@ const f32 = (n: number) => {
   return buffer.toString("latin1");
 };
 
-/** A text as the format has it. */
+/** A string with its length. */
 export const ggufText = (s: string) => {
   const bytes = Buffer.from(s);
   return `${u64(BigInt(bytes.length))}${bytes.toString("latin1")}`;
 };
 
-/** Values with their type before them. */
+/** Values, each preceded by its type. */
 export const value = {
   uint: (n: number) => `${u32(4)}${u32(n)}`,
   float: (n: number) => `${u32(6)}${f32(n)}`,
@@ -28,7 +28,7 @@ export const value = {
 
 export interface GgufInfo {
   readonly name: string;
-  /** Innermost first, as the file has them. */
+  /** Innermost dimension first, as in the file. */
   readonly dims: readonly (number | bigint)[];
   readonly type: number;
   readonly offset: number | bigint;
@@ -37,7 +37,7 @@ export interface GgufInfo {
 export const info = ({ name, dims, type, offset }: GgufInfo) =>
   `${ggufText(name)}${u32(dims.length)}${dims.map((n) => u64(BigInt(n))).join("")}${u32(type)}${u64(BigInt(offset))}`;
 
-/** A file of values and tensors; what is left out is honest. */
+/** A file of values and tensors. The defaults make it valid. */
 export function ggufFile({
   magic = "GGUF",
   version = u32(3),
@@ -54,7 +54,7 @@ export function ggufFile({
   return Buffer.concat([header, Buffer.alloc(padding + data)]);
 }
 
-/** The values of a llama with 2 layers of 4 heads, 32 wide, and four tokens. */
+/** Metadata of a llama with one layer of 4 heads, a width of 32, and four tokens. */
 export const llamaValues: Readonly<Record<string, string>> = {
   "general.architecture": value.text("llama"),
   "llama.context_length": value.uint(8),
@@ -69,6 +69,6 @@ export const llamaValues: Readonly<Record<string, string>> = {
   "tokenizer.ggml.token_type": value.ints([2, 3, 3, 1]),
 };
 
-/** Its embedding, the only tensor that the values are compared with. */
+/** The embedding, the only tensor that is checked against the metadata. */
 export const llamaInfos = [info({ name: "token_embd.weight", dims: [32, 4], type: 0, offset: 0 })];
 export const LLAMA_DATA = 32 * 4 * 4;

@@ -1,4 +1,4 @@
-/** Pickles written by hand, as the operations' bytes in Latin-1 text: what no honest program writes, among others. */
+/** Handwritten pickles, including invalid ones, as Latin-1 strings of their operations. */
 
 const bytes = (length: number, write: (buffer: Buffer) => void): string => {
   const buffer = Buffer.alloc(length);
@@ -13,7 +13,7 @@ export const u64 = (n: bigint) => bytes(8, (b) => b.writeBigUInt64LE(n));
 export const global = (module: string, name: string) => `c${module}\n${name}\n`;
 export const text = (s: string) => `X${u32(s.length)}${s}`;
 export const int = (n: number) => `J${bytes(4, (b) => b.writeInt32LE(n))}`;
-/** A number of 8 bytes. */
+/** An integer of 8 bytes. */
 export const long = (n: bigint) => `\x8a${u8(8)}${bytes(8, (b) => b.writeBigInt64LE(n))}`;
 export const tuple = (...items: string[]) => `(${items.join("")}t`;
 export const dict = (...items: string[]) => `}(${items.join("")}u`;
@@ -26,12 +26,12 @@ export const storage = ({
   view = "",
 } = {}) => `${tuple(text("storage"), type, key, text("cpu"), elements, view)}Q`;
 
-/** Of [2, 2] in a storage of 4, but for what is said otherwise. */
+/** A [2, 2] tensor in a storage of 4 elements, with overrides. */
 export const tensor = ({ of = storage(), start = int(0), shape = ints(2, 2), strides = ints(2, 1) } = {}) =>
   `${global("torch._utils", "_rebuild_tensor_v2")}${tuple(of, start, shape, strides, "\x89", "}")}R`;
 
 export const pickle = (body: string) => Buffer.from(`\x80\x02${body}.`, "latin1");
-/** Of a model with one tensor, `w`. */
+/** A model with one tensor, `w`. */
 export const model = (w = tensor()) => pickle(dict(text("w"), w));
 
 /** torch.save's format before zip archives. */

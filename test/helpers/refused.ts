@@ -1,16 +1,16 @@
 import { expect } from "vitest";
 import { EngineError } from "../../src/engine/errors";
 
-/** Bytes; what reading a malformed file may take at most, whatever it says that it holds. */
-const MOST_MEMORY = 400e6;
+/** Maximum memory, in bytes, for reading a malformed file. */
+const MAX_MEMORY = 400e6;
 
-/** Seconds that this process has computed: what others do on the machine does not count. */
+/** CPU seconds of this process, which the load of the machine does not affect. */
 export function secondsOfWork(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1e6;
 }
 
-/** The law of malformed files: one sentence that says what to do, within a second, and no memory taken on their word. */
+/** Expects that a malformed file is rejected with a message that says what to do, within one second, without much memory. */
 export async function expectRefused(open: () => Promise<unknown>, message: RegExp): Promise<void> {
   const [since, memory] = [secondsOfWork(), process.resourceUsage().maxRSS];
   const error: unknown = await open().then(
@@ -18,13 +18,13 @@ export async function expectRefused(open: () => Promise<unknown>, message: RegEx
     (thrown) => thrown,
   );
   expect(error).toBeInstanceOf(EngineError);
-  const sentence = (error as EngineError).message;
-  expect(sentence).toMatch(message);
-  expectSentence(sentence);
+  expect((error as EngineError).message).toMatch(message);
+  expectAdvice((error as EngineError).message);
   expect(secondsOfWork() - since).toBeLessThan(1);
-  expect((process.resourceUsage().maxRSS - memory) * 1024).toBeLessThan(MOST_MEMORY);
+  expect((process.resourceUsage().maxRSS - memory) * 1024).toBeLessThan(MAX_MEMORY);
 }
 
-export function expectSentence(sentence: string): void {
-  expect(sentence).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}]{20,700}; (take|choose|use|import|close) .*\.$/u);
+/** Expects one line that says what happened, then what to do. */
+export function expectAdvice(message: string): void {
+  expect(message).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}]{20,700}[.;] (download|take|choose|use|import|close) .*\.$/iu);
 }

@@ -1,4 +1,4 @@
-/** Tensors in files, as model folders have them. */
+/** Tensors in files, as in model folders. */
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { type Bits, quantizeMatrix } from "../../src/engine/weights/quantize";
 import type { StoredTensor } from "../../src/engine/weights/stored";
 import { normals } from "./gradcheck";
 
-/** A folder that is gone after the test. */
+/** Creates a folder that is deleted after the test. */
 export function temporaryFolder(): string {
   const dir = mkdtempSync(join(tmpdir(), "decoder-lab-"));
   onTestFinished(() => rmSync(dir, { recursive: true, force: true }));
@@ -19,23 +19,23 @@ export function temporaryFolder(): string {
 
 export type FloatType = "F32" | "F16" | "BF16";
 
-/** Normal numbers in a file of their own, after some bytes that are not theirs. */
+/** Normally distributed values in a file, at an unaligned offset. */
 export const storedNormals = (dtype: FloatType, shape: Shape, name = "w"): StoredTensor =>
   inFile(name, dtype, shape, encoded(dtype, normals(sizeOf(shape), "stored", name)));
 
-/** Numbers as files have them, with what a shorter type cannot hold cut off. */
+/** Values in the bytes of a type; excess bits of the fraction are truncated. */
 export function encoded(dtype: FloatType, values: Float32Array): Float32Array | Uint16Array {
   if (dtype === "F32") return values;
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   if (dtype === "BF16") return Uint16Array.from(bits, (x) => x >>> 16);
-  // Sign, exponent less 112 and the first ten bits of the fraction; too small for that, zero.
+  // Sign, exponent minus 112, and the top ten bits of the fraction; zero if too small.
   return Uint16Array.from(bits, (x) => {
     const exponent = ((x >>> 23) & 255) - 112;
     return exponent < 1 ? 0 : ((x >>> 16) & 0x8000) | (exponent << 10) | ((x >>> 13) & 1023);
   });
 }
 
-/** A matrix of normal numbers in 8 or 4 bits. */
+/** A matrix of normally distributed values, quantized to 8 or 4 bits. */
 export function quantizedNormals([rows, width]: readonly [number, number], bits: Bits): QuantizedTensor {
   const { codes, scales } = quantizeMatrix(normals(rows * width, "quantized"), [rows, width], bits);
   const blocks = scales.length / rows;
@@ -46,7 +46,7 @@ export function quantizedNormals([rows, width]: readonly [number, number], bits:
   };
 }
 
-/** Bytes that stand before a tensor in its file: fewer than any element's alignment asks for. */
+/** Bytes before a tensor in its file. Not a multiple of any alignment. */
 const BEFORE = 13;
 
 function inFile(

@@ -1,9 +1,9 @@
-/** Zip archives written by hand, with the places of their parts, so that a test can spoil one. */
+/** Handwritten zip archives with the offsets of their parts, so that tests can damage them. */
 
 export interface ZipLayout {
-  /** Of each entry's local header. */
+  /** Offset of each local header. */
   readonly locals: readonly number[];
-  /** Of each entry in the directory. */
+  /** Offset of each directory entry. */
   readonly central: readonly number[];
   readonly directory: number;
   readonly end: number;
@@ -11,7 +11,7 @@ export interface ZipLayout {
 
 export type Spoil = (bytes: Buffer, layout: ZipLayout) => Buffer | undefined;
 
-/** Entries as they are, without compression; the checksums are zeros, which nothing looks at. */
+/** An archive of uncompressed entries. The checksums are zero, since nothing reads them. */
 export function zipFile(entries: readonly (readonly [name: string, data: Uint8Array])[], spoil?: Spoil): Buffer {
   const parts: Buffer[] = [];
   let at = 0;
@@ -53,6 +53,6 @@ export function zipFile(entries: readonly (readonly [name: string, data: Uint8Ar
   return spoil?.(bytes, { locals, central, directory, end: endAt }) ?? bytes;
 }
 
-/** As torch.save lays out a pickle and one storage of 4 floats. */
+/** A pickle and one storage of 4 floats in the layout of torch.save. */
 export const torchZip = (pickle: Uint8Array, spoil?: Spoil, more: readonly (readonly [string, Uint8Array])[] = []) =>
   zipFile([["m/data.pkl", pickle], ["m/data/0", new Uint8Array(16)], ...more], spoil);

@@ -89,7 +89,7 @@ describe("importing", () => {
     const params = { source: "lab/gated-llama", out: join(root, "gated") };
     await expect(engine.call("importModel", { ...params, access: access() })).rejects.toMatchObject({
       code: "hubAccess",
-      message: expect.stringContaining("accept its license"),
+      message: expect.stringContaining("Accept its license"),
     });
     await engine.call("importModel", { ...params, access: access({ token: TOKEN }) });
     const record = await readFile(join(root, "gated", "source.json"), "utf8");

@@ -13,7 +13,7 @@ import { dirname, join, resolve } from "node:path";
 import type { ExportProgress } from "../api/model";
 import type { TextSource } from "../api/run";
 import { EngineError } from "../errors";
-import { moveIntoPlace, requireFree, requireSpace } from "../hub/disk";
+import { moveIntoPlace, requireEmpty, requireSpace } from "../hub/disk";
 import { exportNames } from "../models/family";
 import { type Model, openModel } from "../models/folder";
 import { paramSpecs } from "../nn/params";
@@ -56,7 +56,7 @@ export async function exportModel(dir: string, options: ExportOptions): Promise<
   }
   try {
     signal?.throwIfAborted();
-    await requireFree(out);
+    await requireEmpty(out);
     project = format === "torch" ? await planProject(dir, options.data, signal) : null;
     const model = project?.model ?? (await openModel(dir));
     const known = model.family.modelType === "decoder_lab" && !project ? knownFamilyOf(model.cfg) : null;

@@ -1,9 +1,9 @@
 /**
- * The cache that Hugging Face's tools share: what Python has downloaded is found here, and the other way round.
+ * The cache that Hugging Face's tools share. Models that Python has downloaded are found here, and vice versa.
  *
- *     models--org--name/refs/main                       the commit that a branch or tag was when it was last asked for
- *     models--org--name/blobs/<git sha1 or sha256>      contents
- *     models--org--name/snapshots/<commit>/config.json  link to ../../blobs/<hash>; where there are no links, the file
+ *     models--org--name/refs/main                       the latest known commit of a branch or tag
+ *     models--org--name/blobs/<git sha1 or sha256>      file contents
+ *     models--org--name/snapshots/<commit>/config.json  link to ../../blobs/<hash>, or the file itself without links
  *
  * https://huggingface.co/docs/hub/local-cache
  */
@@ -18,7 +18,7 @@ const COMMIT = /^[\da-f]{40}$/;
 
 export const isCommit = (text: string): boolean => COMMIT.test(text);
 
-/** A hash as the hub names contents by: git's (SHA-1) of small files, SHA-256 of large ones. */
+/** Returns true for a content hash of the Hub: git's SHA-1 for small files, SHA-256 for large ones. */
 export const isContentHash = (text: string): boolean => /^([\da-f]{40}|[\da-f]{64})$/.test(text);
 
 export class CachedRepo {
@@ -28,7 +28,7 @@ export class CachedRepo {
     this.#root = join(cache, getRepoFolderName({ type: "model", name: id }));
   }
 
-  /** Where a content belongs. */
+  /** Path for the content with a given hash. */
   blob(hash: string): string {
     return join(this.blobs, hash);
   }
@@ -37,21 +37,21 @@ export class CachedRepo {
     return join(this.#root, "blobs");
   }
 
-  /** The commit that a revision was when it was last asked for. */
+  /** Returns the latest known commit of a revision, or null. */
   async commitOf(revision: string): Promise<string | null> {
     if (isCommit(revision)) return revision;
     const text = await readFile(join(this.#root, "refs", revision), "utf8").catch(() => "");
     return isCommit(text.trim()) ? text.trim() : null;
   }
 
-  async remember(revision: string, commit: string): Promise<void> {
+  async saveCommit(revision: string, commit: string): Promise<void> {
     if (isCommit(revision)) return;
     const ref = join(this.#root, "refs", revision);
     await makeFolder(dirname(ref));
     await writeFileWhole(ref, commit);
   }
 
-  /** Names and sizes of what is there of a commit. */
+  /** Returns the names and sizes of the cached files of a commit. */
   async filesOf(commit: string): Promise<ReadonlyMap<string, number>> {
     const dir = this.#snapshot(commit);
     const names = await readdir(dir, { recursive: true }).catch(() => []);
@@ -59,32 +59,32 @@ export class CachedRepo {
       names.map(async (name) => [name, await stat(join(dir, name)).catch(() => null)] as const),
     );
     return new Map(
-      files.flatMap(([name, there]) => (there?.isFile() ? [[name.replaceAll("\\", "/"), there.size] as const] : [])),
+      files.flatMap(([name, info]) => (info?.isFile() ? [[name.replaceAll("\\", "/"), info.size] as const] : [])),
     );
   }
 
-  /** Where the contents of a file of a commit are; null where they are not, or have not the size they should have. */
+  /** Returns the path of a cached file, or null if it is missing or has the wrong size. */
   async find(
     commit: string,
     name: string,
     file?: { readonly size: number; readonly hash: string },
   ): Promise<string | null> {
-    const places = [join(this.#snapshot(commit), name), ...(file ? [this.blob(file.hash)] : [])];
-    for (const place of places) {
-      const path = await realpath(place).catch(() => null);
-      const there = path === null ? null : await stat(path);
-      if (there?.isFile() && (file === undefined || there.size === file.size)) return path;
+    const candidates = [join(this.#snapshot(commit), name), ...(file ? [this.blob(file.hash)] : [])];
+    for (const candidate of candidates) {
+      const path = await realpath(candidate).catch(() => null);
+      const info = path === null ? null : await stat(path);
+      if (info?.isFile() && (file === undefined || info.size === file.size)) return path;
     }
     return null;
   }
 
-  /** Gives contents their name in a commit, and answers where they are then. */
+  /** Adds a blob to a commit's snapshot under a file name. Returns the real path of the content. */
   async link(commit: string, name: string, blob: string, makeLink: typeof symlink = symlink): Promise<string> {
     const pointer = join(this.#snapshot(commit), name);
     try {
       await mkdir(dirname(pointer), { recursive: true });
       if ((await realpath(pointer).catch(() => null)) === (await realpath(blob))) return blob;
-      // Renamed over what is there: other imports of the model find the one link or the other.
+      // Renaming replaces an existing link atomically, so that concurrent imports always find one.
       const temporary = temporaryName(pointer);
       const isLink = await makeLink(relative(dirname(pointer), blob), temporary).then(
         () => true,
@@ -93,7 +93,7 @@ export class CachedRepo {
           throw error;
         },
       );
-      // Windows without the right to make links: the file itself lies there, as Python has it.
+      // On Windows without permission to create links, the file itself goes there, as in Python.
       await rename(isLink ? temporary : blob, pointer);
     } catch (error) {
       throw storageError(error, pointer);
@@ -106,7 +106,7 @@ export class CachedRepo {
   }
 }
 
-/** The hash that a file of the cache is named by; null where links were not to be had. */
+/** The hash in the name of a cached file. Null if the cache was written without links. */
 export function hashInName(path: string): string | null {
   return isContentHash(basename(path)) ? basename(path) : null;
 }

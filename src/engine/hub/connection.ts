@@ -1,7 +1,7 @@
 /**
- * Requests to the hub, or to a mirror of it: who may see the token, what is tried again, and what a refusal means.
+ * Requests to the Hub or a mirror: access tokens, retries, and error messages for failed requests.
  *
- * `@huggingface/hub` asks the questions; its requests and our downloads go through `fetch` of a connection.
+ * The requests of `@huggingface/hub` and our own downloads all use `Connection.fetch`.
  */
 
 import { readFile } from "node:fs/promises";
@@ -14,85 +14,89 @@ import { EngineError } from "../errors";
 
 export interface HubOptions extends HubAccess {
   readonly signal?: AbortSignal | undefined;
-  /** Shortened by tests. */
-  readonly patience?: Partial<Patience> | undefined;
+  /** Shortened in tests. */
+  readonly retry?: Partial<RetryPolicy> | undefined;
 }
 
-/** How long is waited for a server. */
-export interface Patience {
-  /** How often a request, or a download that does not move on, is tried in all. */
+export interface RetryPolicy {
+  /** Maximum number of attempts for a request, or for a download that makes no progress. */
   readonly attempts: number;
-  /** Before the second attempt; doubled before each later one. */
+  /** Wait before the second attempt; doubles with each further one. */
   readonly firstWaitMs: number;
-  /** A server that asks for a longer pause is taken as a refusal. */
+  /** If the server asks for a longer wait, the request fails. */
   readonly longestWaitMs: number;
-  /** Without a byte for so long, the connection counts as cut. */
+  /** If no data arrives for this long, the connection counts as lost. */
   readonly stallMs: number;
 }
 
-const PATIENCE: Patience = { attempts: 5, firstWaitMs: 500, longestWaitMs: 60_000, stallMs: 60_000 };
+const RETRY: RetryPolicy = { attempts: 5, firstWaitMs: 500, longestWaitMs: 60_000, stallMs: 60_000 };
 
 export interface Connection {
   readonly endpoint: string;
   readonly signal: AbortSignal;
-  readonly patience: Patience;
+  readonly retry: RetryPolicy;
   readonly hasToken: boolean;
-  /** As the global one, but it answers successes only: anything else is tried again, or thrown as the user is told it. */
+  /** Like the global `fetch`, but returns only successful responses: it retries others, or throws an EngineError. */
   readonly fetch: (url: string | URL | Request, init?: RequestInit) => Promise<Response>;
 }
 
-/** `about` is the model that is asked for; without one, refusals speak of the search. */
-export async function connect(access: HubOptions, about?: Wanted): Promise<Connection> {
+/** Opens a connection. Error messages refer to `model`, or to the search if there is none. */
+export async function connect(access: HubOptions, model?: HubModel): Promise<Connection> {
   const endpoint = endpointOf(access.endpoint);
   const token = tokenOf(access.token ?? process.env.HF_TOKEN ?? (await storedToken()));
   const signal = access.signal ?? new AbortController().signal;
-  const patience = { ...PATIENCE, ...access.patience };
-  const asked = { ...about, endpoint, hasToken: token !== undefined };
+  const retry = { ...RETRY, ...access.retry };
+  const context = { ...model, endpoint, hasToken: token !== undefined };
   return {
     endpoint,
     signal,
-    patience,
-    hasToken: asked.hasToken,
+    retry,
+    hasToken: context.hasToken,
     fetch: (input, init = {}) => {
       const url = new URL(input instanceof Request ? input.url : input);
       const headers = new Headers(init.headers);
       headers.set("user-agent", "decoder-lab");
-      // The token is for the hub only. Where the hub sends us on to another host, fetch drops it.
+      // The token is only for the Hub. `fetch` drops it on redirects to another host.
       if (token !== undefined && url.origin === new URL(endpoint).origin) {
         headers.set("authorization", `Bearer ${token}`);
       }
-      return persist(url, { ...init, headers }, signal, patience, asked);
+      return fetchWithRetries(url, { ...init, headers }, signal, retry, context);
     },
   };
 }
 
-async function persist(
+async function fetchWithRetries(
   url: URL,
   init: RequestInit,
   signal: AbortSignal,
-  patience: Patience,
-  asked: Asked,
+  retry: RetryPolicy,
+  context: RequestContext,
 ): Promise<Response> {
   for (let attempt = 1; ; attempt++) {
-    const response = await once(url, init, signal, patience).catch((error: unknown) => {
+    const response = await fetchOnce(url, init, signal, retry).catch((error: unknown) => {
       signal.throwIfAborted();
-      if (attempt >= patience.attempts) throw new Unreachable(url, error);
+      if (attempt >= retry.attempts) throw new Unreachable(url, error);
       return null;
     });
     if (response?.ok) return response;
-    const wait = response && askedPause(response);
-    if (response && (!mayPass(response) || attempt >= patience.attempts || (wait ?? 0) > patience.longestWaitMs)) {
-      throw await refusal(response, asked);
+    const wait = response && retryAfter(response);
+    if (response && (!isTransient(response) || attempt >= retry.attempts || (wait ?? 0) > retry.longestWaitMs)) {
+      throw await requestError(response, context);
     }
     await response?.body?.cancel();
-    await pause(wait ?? patience.firstWaitMs * 2 ** (attempt - 1), signal);
+    await pause(wait ?? retry.firstWaitMs * 2 ** (attempt - 1), signal);
   }
 }
 
-/** One request, given up where no answer begins in time. */
-async function once(url: URL, init: RequestInit, signal: AbortSignal, { stallMs }: Patience): Promise<Response> {
+/** Makes one request; fails if no response starts in time. */
+async function fetchOnce(
+  url: URL,
+  init: RequestInit,
+  signal: AbortSignal,
+  { stallMs }: RetryPolicy,
+): Promise<Response> {
   const stalled = new AbortController();
-  const timer = setTimeout(() => stalled.abort(new Error("no answer in time")), stallMs);
+  const timer = setTimeout(() => stalled.abort(new Error("no response in time")), stallMs);
   try {
     return await fetch(url, { ...init, signal: AbortSignal.any([signal, stalled.signal]) });
   } finally {
@@ -100,118 +104,121 @@ async function once(url: URL, init: RequestInit, signal: AbortSignal, { stallMs 
   }
 }
 
-/** Waits, unless it is canceled: then the reason is thrown. */
+/** Waits; throws the reason if canceled. */
 export async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
   await sleep(milliseconds, undefined, { signal }).catch(() => signal.throwIfAborted());
 }
 
-/** Refusals that may be over in a moment. */
-const mayPass = ({ status }: Response): boolean => status === 408 || status === 429 || status >= 500;
+/** Returns true for errors that a retry may resolve. */
+const isTransient = ({ status }: Response): boolean => status === 408 || status === 429 || status >= 500;
 
-/** How long the server asks to be left alone: seconds or a date. */
-function askedPause({ headers }: Response): number | undefined {
+/** The wait that the server requests, in milliseconds. The header has seconds or a date. */
+function retryAfter({ headers }: Response): number | undefined {
   const after = headers.get("retry-after");
   if (after === null) return undefined;
   const milliseconds = /^\d+$/.test(after) ? Number(after) * 1000 : Date.parse(after) - Date.now();
   return Number.isNaN(milliseconds) ? undefined : Math.max(0, milliseconds);
 }
 
-export interface Wanted {
+export interface HubModel {
   readonly id: string;
   readonly revision: string;
 }
 
-type Asked = Partial<Wanted> & { readonly endpoint: string; readonly hasToken: boolean };
+type RequestContext = Partial<HubModel> & { readonly endpoint: string; readonly hasToken: boolean };
 
-/** What the hub's refusal means for the user. https://huggingface.co/docs/hub/api */
-async function refusal(response: Response, asked: Asked): Promise<EngineError> {
+/** Explains a failed request to the user. https://huggingface.co/docs/hub/api */
+async function requestError(response: Response, context: RequestContext): Promise<EngineError> {
   const { status, headers } = response;
   await response.body?.cancel();
-  const { id, revision, endpoint, hasToken } = asked;
+  const { id, revision, endpoint, hasToken } = context;
   const code = headers.get("x-error-code");
-  const token = hasToken ? "a token that may read it" : "a token that may read it (HF_TOKEN)";
+  const token = hasToken ? "an access token with permission to read it" : "an access token (HF_TOKEN)";
   if (status === 429) {
-    const seconds = Math.ceil((askedPause(response) ?? 0) / 1000);
-    const when = seconds > 0 ? `in ${seconds} seconds` : "later";
-    return new EngineError("hub", `${endpoint} has had too many requests from here; try again ${when}.`);
+    const seconds = Math.ceil((retryAfter(response) ?? 0) / 1000);
+    const when = seconds > 0 ? `in ${seconds} s` : "later";
+    return new EngineError("hub", `Too many requests to ${endpoint}. Try again ${when}.`);
   }
   if (status >= 500 || status === 408) {
-    return new EngineError(
-      "hub",
-      `${endpoint} has trouble answering (HTTP ${status}); try again later, or use a mirror.`,
-    );
+    return new EngineError("hub", `${endpoint} is not responding (HTTP ${status}). Try again later or use a mirror.`);
   }
   if (id !== undefined) {
     if (code === "GatedRepo") {
-      return new EngineError("hubAccess", `${id} is gated: accept its license at ${endpoint}/${id} and give ${token}.`);
+      return new EngineError(
+        "hubAccess",
+        `${id} is a gated model. Accept its license at ${endpoint}/${id} and provide ${token}.`,
+      );
     }
     if (code === "DisabledRepo") {
-      return new EngineError("hub", `${id} has been disabled at ${endpoint}; choose another model.`);
+      return new EngineError("hub", `${id} has been disabled at ${endpoint}. Choose another model.`);
     }
     if (code === "RevisionNotFound") {
       return new EngineError(
         "notFound",
-        `${id} has no revision ${JSON.stringify(revision)}; leave it out, or choose one of ${endpoint}/${id}/tree/main.`,
+        `${id} has no revision ${JSON.stringify(revision)}. Omit it, or choose one listed at ${endpoint}/${id}/tree/main.`,
       );
     }
     if (code === "EntryNotFound") {
-      return new EngineError("notFound", `${endpoint} lists a file of ${id} that it does not have; try again later.`);
+      return new EngineError("notFound", `${endpoint} lists a file of ${id} that does not exist. Try again later.`);
     }
     if (code === "RepoNotFound" || status === 404) {
       return new EngineError(
         "notFound",
-        `There is no model ${id} at ${endpoint}, or it is private: check the name, or give ${token}.`,
+        `${endpoint} has no model ${id}, or it is private. Check the name or provide ${token}.`,
       );
     }
   }
   if (status === 401 && hasToken) {
     return new EngineError(
       "hubAccess",
-      `${endpoint} does not know the token; make a new one at ${endpoint}/settings/tokens.`,
+      `${endpoint} rejected the access token. Create a new one at ${endpoint}/settings/tokens.`,
     );
   }
   if (status === 401 || status === 403) {
     return new EngineError(
       "hubAccess",
-      `${endpoint} does not let us read ${id ?? "its list of models"}; give ${token}.`,
+      `${endpoint} denied access to ${id ?? "its list of models"}. Provide ${token}.`,
     );
   }
-  return new EngineError("hub", `${endpoint} refuses the request (HTTP ${status}); check that it is a hub's address.`);
+  return new EngineError(
+    "hub",
+    `${endpoint} rejected the request (HTTP ${status}). Check that it is the address of a Hugging Face hub.`,
+  );
 }
 
-/** A server that could not be asked. */
+/** The server could not be reached. */
 export class Unreachable extends EngineError {
   constructor(url: URL, error: unknown) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
     const reason = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
     super(
       "hub",
-      `Cannot reach ${url.host} (${reason}); check the network, use a mirror (HF_ENDPOINT), or import from a folder.`,
+      `Cannot reach ${url.host} (${reason}). Check the network, use a mirror (HF_ENDPOINT), or import from a folder.`,
       { cause: error },
     );
   }
 }
 
-/** What the hub's library cannot read is no hub's answer. */
-export async function ask<T>(connection: Connection, answer: Promise<T>): Promise<T> {
-  return answer.catch((error: unknown) => {
+/** Reports responses that `@huggingface/hub` cannot parse. */
+export async function checkResponse<T>(connection: Connection, response: Promise<T>): Promise<T> {
+  return response.catch((error: unknown) => {
     connection.signal.throwIfAborted();
     if (error instanceof EngineError) throw error;
-    throw noHub(connection, error instanceof Error ? error.message : String(error), error);
+    throw invalidResponse(connection, error instanceof Error ? error.message : String(error), error);
   });
 }
 
-export const noHub = ({ endpoint }: Connection, detail: string, cause?: unknown): EngineError =>
+export const invalidResponse = ({ endpoint }: Connection, detail: string, cause?: unknown): EngineError =>
   new EngineError(
     "hub",
-    `${endpoint} does not answer as a hub does (${detail}); check the address, and whether a proxy is in between.`,
+    `${endpoint} does not respond like a Hugging Face hub (${detail}). Check the address and your proxy settings.`,
     { cause },
   );
 
 function endpointOf(given: string | undefined): string {
   const text = given || process.env.HF_ENDPOINT || HUB_URL;
   if (!/^https?:\/\/[^/?#@]+[^?#@]*$/.test(text) || !URL.canParse(text)) {
-    throw new EngineError("config", `The endpoint ${JSON.stringify(text)} is no web address; write it as ${HUB_URL}.`);
+    throw new EngineError("config", `The endpoint ${JSON.stringify(text)} is not a valid URL. Example: ${HUB_URL}.`);
   }
   return text.replace(/\/+$/, "");
 }
@@ -220,10 +227,13 @@ function tokenOf(given: string | undefined): string | undefined {
   const token = given?.trim();
   if (!token) return undefined;
   if (/^[\x21-\x7e]+$/.test(token)) return token;
-  throw new EngineError("config", "The token has characters that no token has; copy it again.");
+  throw new EngineError(
+    "config",
+    "That does not look like a Hugging Face token. Copy it again from your account settings.",
+  );
 }
 
-/** The token that Python's tools have stored. */
+/** The token stored by Hugging Face's Python tools. */
 async function storedToken(): Promise<string | undefined> {
   const { HF_TOKEN_PATH, HF_HOME, XDG_CACHE_HOME } = process.env;
   const home = HF_HOME ?? join(XDG_CACHE_HOME ?? join(homedir(), ".cache"), "huggingface");

@@ -1,10 +1,10 @@
 /**
- * Downloads that go on where they were cut.
+ * Resumable downloads.
  *
- * What has come is kept in `<blob>.decoder-lab.incomplete`; it gets its name when it is whole and its hash is right. A file
- * is named by the hash of its content, and each byte is written at its own place: two downloads of one file
- * at once write the same bytes, and neither needs to wait for the other. (Python's tools append to `<blob>.incomplete`,
- * which does not allow that; theirs are left alone.)
+ * A partial download is stored in `<blob>.decoder-lab.incomplete` and renamed once it is complete and its hash matches.
+ * Blobs are named by their hash and each byte is written at its own offset, so that two concurrent downloads of a file write
+ * the same bytes and need no lock. (Python's tools append to `<blob>.incomplete`, which does not allow that; this code
+ * ignores those files.)
  */
 
 import { createHash, type Hash } from "node:crypto";
@@ -18,20 +18,20 @@ export interface RemoteFile {
   readonly name: string;
   readonly url: URL;
   readonly size: number;
-  /** Git's SHA-1 of a small file, SHA-256 of a large one. */
+  /** Git's SHA-1 for small files, SHA-256 for large ones. */
   readonly hash: string;
 }
 
-/** Is told how many bytes of a file are there, or done with. */
+/** Receives the number of bytes of a file that are done. */
 export type OnBytes = (bytes: number) => void;
 
-/** This much in one piece, and the connection counts as good again. */
+/** After this many bytes without an interruption, the count of failed attempts restarts. */
 const GOOD_PIECE = 1 << 20;
 
-/** What a download that was cut has left. */
+/** Path of a partial download. */
 export const incomplete = (blob: string): string => `${blob}.decoder-lab.incomplete`;
 
-/** Brings a file to `blob`, whose folder is there. */
+/** Downloads a file to the path `blob`, whose folder must exist. */
 export async function download(
   file: RemoteFile,
   blob: string,
@@ -49,7 +49,7 @@ export async function download(
       await rm(part, { force: true });
     } catch (error) {
       if (codeOf(error) !== "ENOENT") throw storageError(error, blob);
-      // Another download of the same file was faster, or has found it wrong and deleted it.
+      // A concurrent download of the file has finished, or found a wrong hash and deleted it.
       if ((await stat(blob).catch(() => null))?.size === file.size) return;
       if (last) throw storageError(error, blob);
     }
@@ -58,12 +58,12 @@ export async function download(
   }
   throw new EngineError(
     "hub",
-    `${file.name} does not have the content that ${file.url.host} says (its checksum is wrong, twice); try again later, or use a mirror.`,
+    `The checksum of ${file.name} from ${file.url.host} was wrong twice. Try again later or use a mirror.`,
   );
 }
 
 async function complete(file: RemoteFile, part: string, connection: Connection, onBytes: OnBytes): Promise<void> {
-  const { signal, patience } = connection;
+  const { signal, retry } = connection;
   const handle = await openPart(part);
   try {
     let have = (await handle.stat()).size;
@@ -82,11 +82,11 @@ async function complete(file: RemoteFile, part: string, connection: Connection, 
         }
       } catch (error) {
         signal.throwIfAborted();
-        // What the hub refuses, and what the disk cannot hold, is not better the next time.
+        // A retry does not help if the Hub rejected the request or the disk failed.
         if (error instanceof EngineError || isStorageProblem(error)) throw error;
         misses = have - before >= GOOD_PIECE ? 1 : misses + 1;
-        if (misses >= patience.attempts) throw new Unreachable(file.url, error);
-        await pause(patience.firstWaitMs * 2 ** (misses - 1), signal);
+        if (misses >= retry.attempts) throw new Unreachable(file.url, error);
+        await pause(retry.firstWaitMs * 2 ** (misses - 1), signal);
       }
     }
     await handle.sync();
@@ -95,7 +95,7 @@ async function complete(file: RemoteFile, part: string, connection: Connection, 
   }
 }
 
-/** Opened without emptying it. */
+/** Opens a partial download without truncating it. */
 async function openPart(part: string): Promise<FileHandle> {
   return open(part, "r+").catch((error: unknown) => {
     if (codeOf(error) !== "ENOENT") throw error;
@@ -105,7 +105,7 @@ async function openPart(part: string): Promise<FileHandle> {
 
 const isStorageProblem = (error: unknown): boolean => (error as NodeJS.ErrnoException).syscall === "write";
 
-/** The bytes of a file from a position on, each piece with its place. Throws where they end too early. */
+/** Yields the bytes of a file from an offset on, as chunks with their offsets. Throws if the response is too short. */
 async function* pieces(
   file: RemoteFile,
   from: number,
@@ -113,22 +113,22 @@ async function* pieces(
 ): AsyncGenerator<readonly [Uint8Array, number]> {
   const headers = { "accept-encoding": "identity", ...(from > 0 && { range: `bytes=${from}-` }) };
   const response = await connection.fetch(file.url, { headers });
-  // Not every mirror knows ranges: then it begins at the beginning again.
+  // If a mirror does not support ranges, the response starts at the beginning.
   let at = response.status === 206 ? from : 0;
   const range = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get("content-range") ?? "");
   if (response.status === 206 && (Number(range?.[1]) !== from || Number(range?.[2]) !== file.size)) {
     await response.body?.cancel();
     throw wrongLength(file);
   }
-  for await (const chunk of withinTime(response, connection.patience.stallMs)) {
+  for await (const chunk of withinTime(response, connection.retry.stallMs)) {
     if (at + chunk.length > file.size) throw wrongLength(file);
     yield [chunk, at];
     at += chunk.length;
   }
-  if (at < file.size) throw new Error("the connection was cut");
+  if (at < file.size) throw new Error("the connection was lost");
 }
 
-/** A response's body; it fails where nothing comes for a while. */
+/** Yields the body of a response. Throws if no data arrives for `stallMs`. */
 async function* withinTime(response: Response, stallMs: number): AsyncGenerator<Uint8Array> {
   const reader = response.body?.getReader();
   if (!reader) return;
@@ -148,12 +148,12 @@ async function* withinTime(response: Response, stallMs: number): AsyncGenerator<
 }
 
 const wrongLength = ({ name, url }: RemoteFile): EngineError =>
-  new EngineError("hub", `${url.host} sends another length of ${name} than it says; try again later, or use a mirror.`);
+  new EngineError("hub", `${url.host} sent ${name} with a wrong length. Try again later or use a mirror.`);
 
-/** The hash of a file's content, in the way that `like` was made: SHA-256, or as git names contents. */
+/** Hashes a file with the algorithm of the hash `like`: SHA-256, or git's SHA-1. */
 export async function hashOf(path: string, like: string, signal: AbortSignal, onBytes?: OnBytes): Promise<string> {
   if (like.length === 64) return sha256Of(path, signal, onBytes);
-  // Git hashes `blob`, the size, a zero byte, and the content.
+  // Git hashes "blob ", the size, a zero byte, and the content.
   return digest(path, createHash("sha1").update(`blob ${(await stat(path)).size}\0`), signal, onBytes);
 }
 

@@ -1,7 +1,8 @@
-/** Which of a model's files are needed: never code, and no weights twice. */
+/** Selects the files of a model to import: no code, and weights in only one format. */
 
 import { EngineError } from "../errors";
 import { plainFileName } from "../weights";
+import { isObject } from "../weights/reading";
 
 export const CONFIG = "config.json";
 
@@ -15,7 +16,7 @@ const BESIDE_WEIGHTS = [
   "merges.txt",
 ] as const;
 
-/** In the order in which they are preferred: a single file, or an index of several. */
+/** In order of preference: a single file, or an index of several. */
 const WEIGHTS = [
   "model.safetensors",
   "model.safetensors.index.json",
@@ -25,41 +26,41 @@ const WEIGHTS = [
 
 const OTHER_TOKENIZERS = ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "vocab.json", "vocab.txt"];
 
-const MOST_SHARDS = 1000;
+const MAX_SHARDS = 1000;
 
 export interface Needed {
   /** Configuration and tokenizer. */
   readonly beside: readonly string[];
-  /** The weights, or the index that names their files. */
+  /** The weights, or the index that lists their files. */
   readonly weights: string;
 }
 
-/** What to take from among `names`; `where` is how a refusal names them. */
-export function neededFiles(names: ReadonlySet<string>, where: string): Needed {
+/** Selects the files to import from `names`. `label` names the model in messages. */
+export function neededFiles(names: ReadonlySet<string>, label: string): Needed {
   if (!names.has(CONFIG)) {
     const ggufs = [...names].filter((name) => name.endsWith(".gguf"));
     throw new EngineError(
       "config",
       ggufs.length > 0
-        ? `${where} has no ${CONFIG}, only GGUF files; import one of them: ${ggufs.slice(0, 5).join(", ")}.`
-        : `${where} has no ${CONFIG}; choose a model in the format of Hugging Face's transformers.`,
+        ? `${label} has only GGUF files and no ${CONFIG}. Import one of them: ${ggufs.slice(0, 5).join(", ")}.`
+        : `${label} has no ${CONFIG}. Choose a model in the format of Hugging Face transformers.`,
     );
   }
   const weights = WEIGHTS.find((name) => names.has(name));
   if (weights === undefined) {
-    throw new EngineError("weights", `${where} has no weights; it needs ${WEIGHTS[0]} or ${WEIGHTS[2]}.`);
+    throw new EngineError("weights", `${label} has no weights. Choose a model with ${WEIGHTS[0]} or ${WEIGHTS[2]}.`);
   }
   const other = OTHER_TOKENIZERS.find((name) => names.has(name));
   if (!hasTokenizer(names) && other !== undefined) {
     throw new EngineError(
       "tokenizer",
-      `${where} has its tokenizer in ${other} only, which cannot be read; choose a model that has tokenizer.json.`,
+      `${label} has its tokenizer only in ${other}, which is not supported. Choose a model with tokenizer.json.`,
     );
   }
   return { beside: BESIDE_WEIGHTS.filter((name) => names.has(name)), weights };
 }
 
-/** A model without one takes and gives ids. */
+/** A model without a tokenizer reads and writes token ids. */
 export const hasTokenizer = (names: ReadonlySet<string>): boolean =>
   names.has("tokenizer.json") || (names.has("vocab.json") && names.has("merges.txt"));
 
@@ -67,19 +68,19 @@ export const isWeights = (name: string): boolean => /\.(safetensors|bin)(\.index
 
 export const isIndex = (name: string): boolean => name.endsWith(".index.json");
 
-/** The files of the weights that an index names. */
-export function shardsOf(index: unknown, names: ReadonlySet<string>, where: string): string[] {
-  const map = typeof index === "object" && index !== null && "weight_map" in index ? index.weight_map : null;
+/** Returns the weight files that an index lists. */
+export function shardsOf(index: unknown, names: ReadonlySet<string>, label: string): string[] {
+  const map = isObject(index) ? index.weight_map : null;
   const damaged = (problem: string) =>
-    new EngineError("weights", `${where} ${problem}; take the model from its source again.`);
-  if (typeof map !== "object" || map === null) throw damaged("names no files of weights");
+    new EngineError("weights", `${label} is damaged: ${problem}. Download the model again.`);
+  if (!isObject(map)) throw damaged("it lists no weight files");
   const shards = [...new Set(Object.values(map))];
-  if (shards.length === 0 || shards.length > MOST_SHARDS) throw damaged(`names ${shards.length} files of weights`);
+  if (shards.length === 0 || shards.length > MAX_SHARDS) throw damaged(`it lists ${shards.length} weight files`);
   return shards.map((shard) => {
-    if (typeof shard !== "string") throw damaged("names a file of weights by something other than text");
-    const name = plainFileName(shard, where);
-    if (!isWeights(name) || isIndex(name)) throw damaged(`names ${JSON.stringify(name)}, which is no file of weights`);
-    if (!names.has(name)) throw damaged(`names ${JSON.stringify(name)}, which is not there`);
+    if (typeof shard !== "string") throw damaged("a file name is not a string");
+    const name = plainFileName(shard, label);
+    if (!isWeights(name) || isIndex(name)) throw damaged(`${JSON.stringify(name)} is not a weight file`);
+    if (!names.has(name)) throw damaged(`the file ${JSON.stringify(name)} does not exist`);
     return name;
   });
 }

@@ -1,11 +1,11 @@
 /**
- * Makes a model folder out of a model of the hub, a folder, or the cache.
+ * Imports a model from the Hub, a folder, or the cache into a model folder.
  *
  *     DIR/config.json  tokenizer.json …  model.safetensors  source.json  (quantization.json)
  *
- * The folder is made under a temporary name and renamed: a failure or a cancel leaves nothing but the
- * cache, from which the next import goes on. Weights are hard links where the disk allows it: they take no space
- * twice, and stay when the cache is emptied.
+ * The folder is built under a temporary name and then renamed. A failed or canceled import leaves only files in the cache,
+ * from which the next import continues. Weights are hard links if possible: they need no extra space, and survive clearing
+ * the cache.
  */
 
 import { readFile, rm } from "node:fs/promises";
@@ -18,19 +18,19 @@ import { makeFolder, readJson, storageError, writeFileWhole } from "../weights";
 import { temporaryName, writeFlushed } from "../weights/files";
 import { convertGguf } from "../weights/ggufConvert";
 import type { HubOptions } from "./connection";
-import { linkOrCopy, moveIntoPlace, onOneDisk, requireFree, requireSpace } from "./disk";
+import { linkOrCopy, moveIntoPlace, onSameDisk, requireEmpty, requireSpace } from "./disk";
+import { cacheSource, type FetchedFile, type FileSource, folderSource, hubSource } from "./fileSources";
 import { CONFIG, hasTokenizer, isIndex, neededFiles, shardsOf } from "./files";
-import { cachePlace, folderPlace, hubPlace, type Place, type TakenFile } from "./places";
 import { Meter, type OnProgress } from "./progress";
-import { quantizeInto, requireWhole } from "./quantizing";
+import { quantizeInto, requireUnquantizedConfig } from "./quantizing";
 import { parseSource, requireRevision, type Source } from "./source";
 
 export interface ImportOptions extends HubOptions {
-  /** The folder to make; it must not be there, or be empty. */
+  /** The folder to create. It must not exist or be empty. */
   readonly out: string;
-  /** Goes before the revision in the source. */
+  /** Overrides the revision in the source. */
   readonly revision?: string | undefined;
-  /** Keeps the matrices in 8 or 4 bits. */
+  /** Quantizes the matrices to 8 or 4 bits. */
   readonly quantize?: "int8" | "int4" | undefined;
   readonly onProgress?: OnProgress | undefined;
 }
@@ -43,15 +43,15 @@ export async function importModel(text: string, options: ImportOptions): Promise
   const work = temporaryName(dir);
   try {
     signal.throwIfAborted();
-    await requireFree(dir);
+    await requireEmpty(dir);
     onProgress({ phase: "connect", file: "", bytes: 0, totalBytes: 0, bytesPerSecond: 0, secondsLeft: null });
-    const [place, gguf] = await placeOf(await parseSource(text), options, signal);
+    const [source, gguf] = await openSource(await parseSource(text), options, signal);
     const original = quantize ? join(work, "original") : work;
-    const job = { place, dir, work: original, quantize, signal, onProgress };
-    const files = gguf === undefined ? await bring(job) : await convert(job, gguf);
+    const task = { source, dir, work: original, quantize, signal, onProgress };
+    const files = gguf === undefined ? await fetchModel(task) : await convert(task, gguf);
     if (quantize) await quantizeInto(work, original, quantize === "int8" ? 8 : 4, signal, onProgress);
     const record = {
-      ...place.origin,
+      ...source.origin,
       ...(quantize && { quantize }),
       date: new Date().toISOString(),
       files: listed(files),
@@ -67,112 +67,117 @@ export async function importModel(text: string, options: ImportOptions): Promise
   }
 }
 
-/** A place, and the one file of it that is the model, where it is GGUF. */
-async function placeOf(
+/** Opens the source of the files. For a GGUF model, also returns the name of its file. */
+async function openSource(
   source: Source,
   options: ImportOptions,
   signal: AbortSignal,
-): Promise<readonly [Place, string?]> {
+): Promise<readonly [FileSource, string?]> {
   switch (source.kind) {
     case "folder":
-      return [await folderPlace(source.dir, signal)];
+      return [await folderSource(source.dir, signal)];
     case "gguf":
-      return [await folderPlace(dirname(source.file), signal), basename(source.file)];
+      return [await folderSource(dirname(source.file), signal), basename(source.file)];
     case "hub": {
-      const wanted = { id: source.id, revision: requireRevision(options.revision ?? source.revision) };
+      const model = { id: source.id, revision: requireRevision(options.revision ?? source.revision) };
       const isOffline = options.offline || /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
-      const place = isOffline ? cachePlace(wanted, signal) : hubPlace(wanted, { ...options, signal }, source.file);
-      return [await place, source.file];
+      const opened = isOffline ? cacheSource(model, signal) : hubSource(model, { ...options, signal }, source.file);
+      return [await opened, source.file];
     }
   }
 }
 
-interface Job {
-  readonly place: Place;
-  /** Where the model will be in the end, and where it is made. */
+interface ImportTask {
+  readonly source: FileSource;
+  /** The final folder. */
   readonly dir: string;
+  /** The temporary folder in which the model is built. */
   readonly work: string;
   readonly quantize: ImportOptions["quantize"];
   readonly signal: AbortSignal;
   readonly onProgress: OnProgress;
 }
 
-type Taken = Map<string, TakenFile & { readonly size: number }>;
+type Fetched = Map<string, FetchedFile & { readonly size: number }>;
 
-/** Takes what a model needs: what decides whether it can be used first, and weights only after that. */
-async function bring(job: Job): Promise<Taken> {
-  const { place, dir, work, quantize } = job;
-  const names = new Set(place.files.keys());
-  const { beside, weights } = neededFiles(names, place.label);
-  const taken: Taken = new Map();
-  for (const name of [...beside, ...(isIndex(weights) ? [weights] : [])]) requireSmall(place, name);
+/** Fetches the files of a model. Checks the configuration and the tokenizer before it fetches weights. */
+async function fetchModel(task: ImportTask): Promise<Fetched> {
+  const { source, dir, work, quantize } = task;
+  const names = new Set(source.files.keys());
+  const { beside, weights } = neededFiles(names, source.label);
+  const fetched: Fetched = new Map();
+  for (const name of [...beside, ...(isIndex(weights) ? [weights] : [])]) requireSmall(source, name);
   const read = (name: string) => {
-    const { path } = taken.get(name) as TakenFile;
-    return naming(path, `${name} of ${place.label}`, readJson(path));
+    const { path } = fetched.get(name) as FetchedFile;
+    return relabel(path, `${name} of ${source.label}`, readJson(path));
   };
 
-  await take(job, [CONFIG, ...(isIndex(weights) ? [weights] : [])], taken);
+  await fetchFiles(task, [CONFIG, ...(isIndex(weights) ? [weights] : [])], fetched);
   const config = await read(CONFIG);
-  const configFile = `${CONFIG} of ${place.label}`;
+  const configFile = `${CONFIG} of ${source.label}`;
   familyOf(config, configFile).config(config, configFile);
-  if (quantize) requireWhole(config, place.label);
-  const shards = isIndex(weights) ? shardsOf(await read(weights), names, `${weights} of ${place.label}`) : [];
+  if (quantize) requireUnquantizedConfig(config, source.label);
+  const shards = isIndex(weights) ? shardsOf(await read(weights), names, `${weights} of ${source.label}`) : [];
 
-  await take(job, beside, taken);
+  await fetchFiles(task, beside, fetched);
   await makeFolder(work);
   for (const name of beside) {
-    await writeFlushed(join(work, name), await readFile((taken.get(name) as TakenFile).path));
+    await writeFlushed(join(work, name), await readFile((fetched.get(name) as FetchedFile).path));
   }
-  if (hasTokenizer(names)) await naming(work, place.label, loadTokenizer(work));
+  if (hasTokenizer(names)) await relabel(work, source.label, loadTokenizer(work));
 
   const all = [...beside, weights, ...shards];
-  await requireRoom(place, all, dir);
-  await take(job, all, taken);
-  await linkInto(job, [weights, ...shards], taken);
-  await naming(work, place.label, openWeights(work));
-  return taken;
+  await requireSpaceFor(source, all, dir);
+  await fetchFiles(task, all, fetched);
+  await linkInto(task, [weights, ...shards], fetched);
+  await relabel(work, source.label, openWeights(work));
+  return fetched;
 }
 
-/** Takes a GGUF file, and writes it as a folder. */
-async function convert(job: Job, name: string): Promise<Taken> {
-  const { place, dir, work, quantize, signal, onProgress } = job;
-  if (!place.files.has(name)) {
-    const others = [...place.files.keys()].filter((other) => other.endsWith(".gguf")).slice(0, 5);
-    const instead = others.length > 0 ? `choose one of ${others.join(", ")}` : "choose another model";
-    throw new EngineError("notFound", `${place.label} has no file ${name}; ${instead}.`);
+/** Fetches a GGUF file and converts it. */
+async function convert(task: ImportTask, name: string): Promise<Fetched> {
+  const { source, dir, work, quantize, signal, onProgress } = task;
+  if (!source.files.has(name)) {
+    const others = [...source.files.keys()].filter((other) => other.endsWith(".gguf")).slice(0, 5);
+    const advice = others.length > 0 ? `Choose one of ${others.join(", ")}` : "Choose another model";
+    throw new EngineError("notFound", `${source.label} has no file ${name}. ${advice}.`);
   }
-  const taken: Taken = new Map();
-  await requireRoom(place, [name], dir);
-  await take(job, [name], taken);
-  const { path, size } = taken.get(name) as TakenFile & { size: number };
+  const fetched: Fetched = new Map();
+  await requireSpaceFor(source, [name], dir);
+  await fetchFiles(task, [name], fetched);
+  const { path, size } = fetched.get(name) as FetchedFile & { size: number };
   const { onBytes, end } = new Meter("convert", size, onProgress).file(name, size);
-  await naming(
+  await relabel(
     path,
-    `${name} of ${place.label}`,
+    `${name} of ${source.label}`,
     convertGguf(path, work, { signal, onProgress: (fraction) => onBytes(fraction * size) }),
   );
   end();
-  if (quantize) requireWhole(await readJson(join(work, CONFIG)), place.label);
-  await naming(work, place.label, openModel(work));
-  return taken;
+  if (quantize) requireUnquantizedConfig(await readJson(join(work, CONFIG)), source.label);
+  await relabel(work, source.label, openModel(work));
+  return fetched;
 }
 
-const sizeOf = (place: Place, names: readonly string[]): number =>
-  names.reduce((sum, name) => sum + (place.files.get(name) ?? 0), 0);
+const sizeOf = (source: FileSource, names: readonly string[]): number =>
+  names.reduce((sum, name) => sum + (source.files.get(name) ?? 0), 0);
 
-async function take({ place, signal, onProgress }: Job, names: readonly string[], taken: Taken): Promise<void> {
-  const meter = new Meter(place.phase, sizeOf(place, names), onProgress);
+async function fetchFiles(
+  { source, signal, onProgress }: ImportTask,
+  names: readonly string[],
+  fetched: Fetched,
+): Promise<void> {
+  const meter = new Meter(source.phase, sizeOf(source, names), onProgress);
   for (const name of names) {
     signal.throwIfAborted();
-    const size = sizeOf(place, [name]);
+    const size = sizeOf(source, [name]);
     const { onBytes, end } = meter.file(name, size);
-    if (!taken.has(name)) taken.set(name, { ...(await place.take(name, onBytes)), size });
+    if (!fetched.has(name)) fetched.set(name, { ...(await source.fetch(name, onBytes)), size });
     end();
   }
 }
 
-/** What is said of a path that means nothing to anybody, of what it stands for. */
-async function naming<T>(path: string, label: string, check: Promise<T>): Promise<T> {
+/** Replaces a temporary path in error messages with a label that the user knows. */
+async function relabel<T>(path: string, label: string, check: Promise<T>): Promise<T> {
   return check.catch((error: unknown) => {
     if (!(error instanceof EngineError)) throw error;
     const message = error.message.replaceAll(path + sep, `${label}: `).replaceAll(path, label);
@@ -181,36 +186,36 @@ async function naming<T>(path: string, label: string, check: Promise<T>): Promis
 }
 
 async function linkInto(
-  { place, work, signal, onProgress }: Job,
+  { source, work, signal, onProgress }: ImportTask,
   names: readonly string[],
-  taken: Taken,
+  fetched: Fetched,
 ): Promise<void> {
-  const meter = new Meter("copy", sizeOf(place, names), onProgress);
+  const meter = new Meter("copy", sizeOf(source, names), onProgress);
   for (const name of names) {
-    const { path, size } = taken.get(name) as TakenFile & { size: number };
+    const { path, size } = fetched.get(name) as FetchedFile & { size: number };
     const { onBytes, end } = meter.file(name, size);
     await linkOrCopy(path, join(work, name), signal, onBytes);
     end();
   }
 }
 
-/** Larger than any tokenizer, and little enough to be read at once. */
-const MOST_BYTES_BESIDE = 300_000_000;
+/** Larger than any tokenizer, and small enough to read at once. */
+const MAX_SMALL_BYTES = 300_000_000;
 
-function requireSmall(place: Place, name: string): void {
-  const size = sizeOf(place, [name]);
-  if (size <= MOST_BYTES_BESIDE) return;
+function requireSmall(source: FileSource, name: string): void {
+  const size = sizeOf(source, [name]);
+  if (size <= MAX_SMALL_BYTES) return;
   throw new EngineError(
     "config",
-    `${name} of ${place.label} has ${Math.round(size / 1e6)} MB, which no such file needs; choose another model.`,
+    `${name} of ${source.label} is too large (${Math.round(size / 1e6)} MB). Choose another model.`,
   );
 }
 
-/** On the disk of the cache, and on that of the folder if it is another. */
-async function requireRoom(place: Place, names: readonly string[], dir: string): Promise<void> {
-  const missing = await place.missing(names);
+/** Checks the disk of the cache, and that of the model folder if it is a different one. */
+async function requireSpaceFor(source: FileSource, names: readonly string[], dir: string): Promise<void> {
+  const missing = await source.missing(names);
   await requireSpace(missing.dir, missing.bytes);
-  if (!(await onOneDisk(missing.dir, dir))) await requireSpace(dir, sizeOf(place, names));
+  if (!(await onSameDisk(missing.dir, dir))) await requireSpace(dir, sizeOf(source, names));
 }
 
-const listed = (files: Taken) => [...files].map(([name, { size, sha256 }]) => ({ name, size, sha256 }));
+const listed = (files: Fetched) => [...files].map(([name, { size, sha256 }]) => ({ name, size, sha256 }));

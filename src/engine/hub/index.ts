@@ -1,4 +1,4 @@
-export type { Patience } from "./connection";
+export type { RetryPolicy } from "./connection";
 export { type ImportOptions, importModel, SOURCE_FILE } from "./import";
 export type { OnProgress } from "./progress";
 export { searchHub } from "./search";

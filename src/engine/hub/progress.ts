@@ -1,4 +1,4 @@
-/** How far an import is, and how fast it goes. */
+/** Progress of an import. */
 
 import type { ImportProgress } from "../api/hub";
 import type { OnBytes } from "./download";
@@ -6,10 +6,10 @@ import type { OnBytes } from "./download";
 export type OnProgress = (progress: ImportProgress) => void;
 
 const REPORT_EVERY_MS = 100;
-/** The speed is that of the last seconds: an import that was stalled shall not look slow for ever. */
+/** The speed is an average over this window, so that an import recovers from a stall. */
 const WINDOW_MS = 5000;
 
-/** Counts the bytes of a phase over its files. */
+/** Counts the bytes of a phase across its files. */
 export class Meter {
   #done = 0;
   #fresh = 0;
@@ -22,7 +22,7 @@ export class Meter {
     private readonly onProgress: OnProgress,
   ) {}
 
-  /** Tells how far a file is. What it is told first was there before, and says nothing of the speed. */
+  /** Starts a file. The first count that `onBytes` receives was there before, so it does not affect the speed. */
   file(name: string, size: number): { readonly onBytes: OnBytes; readonly end: () => void } {
     let last: number | null = null;
     return {

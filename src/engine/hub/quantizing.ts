@@ -1,4 +1,4 @@
-/** Which of a model's tensors are quantized on import, and where the result goes. */
+/** Quantizes a model on import. */
 
 import { copyFile, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,20 +12,20 @@ import { UNKNOWN } from "../tokenizers";
 import { evaluateModel } from "../train/evaluate";
 import { type Bits, type Choose, openStored, quantizeFolder, type StoredTensors, writeFileWhole } from "../weights";
 import { QUANTIZATION_FILE } from "../weights/quantize";
+import { isObject } from "../weights/reading";
 import { CONFIG, isWeights } from "./files";
 import { Meter, type OnProgress } from "./progress";
 
-/** Refuses what cannot be quantized any more. */
-export function requireWhole(config: unknown, label: string): void {
-  if (typeof config === "object" && config !== null && "quantization_config" in config) {
-    throw new EngineError(
-      "weights",
-      `${label} is quantized already; import it as it is, or the model it was made from.`,
-    );
-  }
+/** Rejects a model that is already quantized. */
+export function requireUnquantizedConfig(config: unknown, label: string): void {
+  if (!isObject(config) || !("quantization_config" in config)) return;
+  throw new EngineError(
+    "weights",
+    `${label} is already quantized. Import it without quantization, or import the unquantized model.`,
+  );
 }
 
-/** Makes the quantized model out of the original, which is inside of its folder until then. */
+/** Quantizes the model in `original`, a subfolder of `work`, into `work`, and deletes `original`. */
 export async function quantizeInto(
   work: string,
   original: string,
@@ -49,7 +49,7 @@ export async function quantizeInto(
   await rm(original, { recursive: true });
 }
 
-/** How much worse the quantized model predicts a sample text; null where there is no tokenizer to read one with. */
+/** Perplexity of both models on a sample text. Null if the tokenizer is missing or does not know all of its characters. */
 async function perplexityCost(
   original: string,
   quantized: string,
@@ -71,7 +71,7 @@ async function perplexityCost(
   return { tokens, before: measured[0] as number, after: measured[1] as number };
 }
 
-/** Matrices and the token table are quantized; positions, norms and biases are small and stay. */
+/** Selects matrices and the token embedding. Positions, norms and biases are small and stay unquantized. */
 async function matricesOf(dir: string, tensors: StoredTensors): Promise<Choose> {
   const { family, cfg } = await readConfig(dir);
   const names = checkpointNames(family, cfg, tensors.keys(), dir);

@@ -1,60 +1,58 @@
 /**
- * Reading config.json: fields with their names in every refusal, and what several families write in the same way.
- * A file says nothing for a field that has its usual value, so every reading takes what transformers has then.
+ * Reads config.json: fields whose errors name them, and conventions that several families share.
+ * Files may omit a field with its default value, so every reader has the default of transformers as an argument.
  */
 
 import { EngineError } from "../errors";
 import type { Activation, DecoderConfig, Rotary, RotaryScaling } from "../nn/config";
 import { countParameters } from "../nn/params";
+import { isObject } from "../weights/reading";
 
-/** Larger than any model this engine can hold; keeps a hostile file from asking for absurd memory. */
+/** Larger than any dimension this engine supports; stops a hostile file from claiming absurd sizes. */
 const LARGEST = 1 << 24;
-/** Each layer is an object or more even where only names are listed. */
-const MOST_LAYERS = 1000;
-const MOST_PARAMETERS = 2 ** 40;
+/** Listing the names of a model already makes objects for each layer. */
+const MAX_LAYERS = 1000;
+const MAX_PARAMETERS = 2 ** 40;
 
-/** The fields of config.json, or of an object in it. */
+/** The fields of config.json, or of an object inside it. `missing` arguments are defaults. */
 export class Fields {
   readonly #values: Readonly<Record<string, unknown>>;
 
   constructor(
     json: unknown,
     readonly file: string,
-    /** What fields of an object inside are called: `rope_scaling.factor`. */
+    /** Prefix of fields in a nested object, such as `rope_scaling.` in `rope_scaling.factor`. */
     readonly path = "",
   ) {
-    if (typeof json !== "object" || json === null || Array.isArray(json)) {
-      throw new EngineError(
-        "config",
-        `${file}: ${path === "" ? "it" : path.slice(0, -1)} is not a JSON object; ${NEXT_STEP}.`,
-      );
+    if (!isObject(json)) {
+      const subject = path === "" ? file : `${file}: ${path.slice(0, -1)}`;
+      throw new EngineError("config", `${subject} is not a JSON object. ${NEXT_STEP}.`);
     }
-    // An object that is no array: its fields may be read, whatever they hold.
-    this.#values = json as Readonly<Record<string, unknown>>;
+    this.#values = json;
   }
 
-  /** A whole number from 1 on. */
-  count(name: string, missing: number, most = LARGEST): number {
+  /** A positive integer. */
+  count(name: string, missing: number, max = LARGEST): number {
     const value = this.#value(name) === undefined ? missing : this.#value(name);
-    const fits = Number.isInteger(value) && (value as number) >= 1 && (value as number) <= most;
-    return this.#must(name, value, fits, `a whole number from 1 to ${most}`) as number;
+    const fits = Number.isInteger(value) && (value as number) >= 1 && (value as number) <= max;
+    return this.#require(name, value, fits, `an integer from 1 to ${max}`) as number;
   }
 
-  /** How many layers there are; so few that lists can be made of them. */
+  /** A number of layers, small enough for lists with an element per layer. */
   layerCount(name: string, missing: number): number {
-    return this.count(name, missing, MOST_LAYERS);
+    return this.count(name, missing, MAX_LAYERS);
   }
 
-  /** The same where null has a meaning. */
+  /** A positive integer or null. */
   countOrNull(name: string, missing: number | null): number | null {
     if (this.#value(name) === null) return null;
     return missing === null && this.#value(name) === undefined ? null : this.count(name, missing ?? 1);
   }
 
-  number(name: string, missing: number, [least, most]: readonly [number, number]): number {
+  number(name: string, missing: number, [min, max]: readonly [number, number]): number {
     const value = this.#value(name) ?? missing;
-    const fits = typeof value === "number" && value >= least && value <= most;
-    return this.#must(name, value, fits, `a number from ${least} to ${most}`) as number;
+    const fits = typeof value === "number" && value >= min && value <= max;
+    return this.#require(name, value, fits, `a number from ${min} to ${max}`) as number;
   }
 
   /** A number that may be missing or null. */
@@ -64,22 +62,22 @@ export class Fields {
 
   flag(name: string, missing: boolean): boolean {
     const value = this.#value(name) ?? missing;
-    return this.#must(name, value, typeof value === "boolean", "true or false") as boolean;
+    return this.#require(name, value, typeof value === "boolean", "true or false") as boolean;
   }
 
-  /** What a word stands for. */
+  /** Looks up the value of a string field in `words`. */
   choice<T>(name: string, words: Readonly<Record<string, T>>, missing: string): T {
     const value = this.#value(name) ?? missing;
     const fits = typeof value === "string" && Object.hasOwn(words, value);
-    return words[this.#must(name, value, fits, `one of ${Object.keys(words).join(", ")}`) as string] as T;
+    return words[this.#require(name, value, fits, `one of ${Object.keys(words).join(", ")}`) as string] as T;
   }
 
-  /** A list with an element for each layer (or `length` of something else), or null where there is none. */
+  /** A list of exactly `length` elements, or null if the field is missing. `element` describes one for the message. */
   list<T>(name: string, length: number, element: string, fits: (value: unknown) => value is T): readonly T[] | null {
     const value = this.#value(name) ?? null;
     if (value === null) return null;
     const good = Array.isArray(value) && value.length === length && value.every(fits);
-    return this.#must(name, value, good, `a list of ${length}, each ${element}`) as readonly T[];
+    return this.#require(name, value, good, `a list of ${length}, each ${element}`) as readonly T[];
   }
 
   object(name: string): Fields | null {
@@ -90,13 +88,13 @@ export class Fields {
     return (this.#value(name) ?? null) !== null;
   }
 
-  /** The value as it is, for what is only compared with known ones. */
+  /** The unchecked value, for comparison with known ones. */
   raw(name: string): unknown {
     return this.#value(name);
   }
 
-  /** Ends with what is wrong with a field, and what to do. */
-  refuse(name: string, problem: string): never {
+  /** Throws an error about a field. `problem` continues the sentence and says what to do. */
+  reject(name: string, problem: string): never {
     throw new EngineError("config", `${this.file}: ${this.path}${name} is ${shown(this.#value(name))}, ${problem}.`);
   }
 
@@ -104,26 +102,26 @@ export class Fields {
     return Object.hasOwn(this.#values, name) ? this.#values[name] : undefined;
   }
 
-  #must(name: string, value: unknown, fits: boolean, expected: string): unknown {
+  #require(name: string, value: unknown, fits: boolean, expected: string): unknown {
     if (fits) return value;
     throw new EngineError(
       "config",
-      `${this.file}: ${this.path}${name} is ${shown(value)}, which is not ${expected}; ${NEXT_STEP}.`,
+      `${this.file}: ${this.path}${name} must be ${expected} but is ${shown(value)}. ${NEXT_STEP}.`,
     );
   }
 }
 
-const NEXT_STEP = "take the file from the model's source again, or choose another model folder";
+const NEXT_STEP = "Download the file again or choose another model";
 
 const isPositive = (value: unknown): value is number => typeof value === "number" && value > 0 && value <= 1e6;
 
-/** A value within a sentence, shortened. */
+/** A JSON value for use in a message, at most 60 characters. */
 function shown(value: unknown): string {
   const text = JSON.stringify(value) ?? "missing";
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
-/** What no family here computes; a file that has it on means another model than its model_type says. */
+/** Features that no supported family has. A file that enables one needs a different implementation of its model_type. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {
   is_encoder_decoder: "encoder-decoder models",
   add_cross_attention: "cross-attention",
@@ -137,41 +135,40 @@ const UNSUPPORTED: Readonly<Record<string, string>> = {
   n_routed_experts: "mixtures of experts",
 };
 
-/** Refuses what a file asks for beyond the sizes. */
+/** Rejects unsupported features and quantization methods. */
 export function requireSupported(hf: Fields): void {
   for (const [name, feature] of Object.entries(UNSUPPORTED)) {
     const value = hf.raw(name) ?? false;
     if (value !== false && value !== 0) {
-      hf.refuse(name, `but ${feature} are not supported; choose a decoder-only model without them`);
+      hf.reject(name, `but ${feature} are not supported. Choose a decoder-only model without them`);
     }
   }
   const method = hf.object("quantization_config")?.raw("quant_method");
   if (method !== undefined && method !== "decoder_lab") {
-    hf.refuse("quantization_config", "which is not supported; choose the model's unquantized files");
+    hf.reject("quantization_config", "which is not supported. Choose the unquantized model");
   }
 }
 
-/** Refuses sizes that do not go together, before anything is made of them. */
+/** Rejects inconsistent sizes before anything is allocated. */
 export function requireSizes(cfg: DecoderConfig, file: string): DecoderConfig {
   const { nHeads, nKvHeads, dModel, dHead, positions } = cfg;
   const wrong = (problem: string) => {
-    throw new EngineError("config", `${file}: ${problem}; ${NEXT_STEP}.`);
+    throw new EngineError("config", `${file}: ${problem}. ${NEXT_STEP}.`);
   };
-  if (!Number.isInteger(dHead)) wrong(`${dModel} cannot be divided among ${nHeads} heads`);
-  if (nHeads % nKvHeads !== 0)
-    wrong(`${nHeads} heads of queries cannot share ${nKvHeads} heads of keys and values evenly`);
-  if (nHeads * dHead > LARGEST) wrong(`its heads are ${nHeads * dHead} wide together, more than ${LARGEST}`);
+  if (!Number.isInteger(dHead)) wrong(`the hidden size ${dModel} is not divisible by ${nHeads} heads`);
+  if (nHeads % nKvHeads !== 0) wrong(`${nHeads} query heads are not divisible by ${nKvHeads} key-value heads`);
+  if (nHeads * dHead > LARGEST) wrong(`the total width of its heads is ${nHeads * dHead}, more than ${LARGEST}`);
   if (positions.kind === "rotary") {
     const { dims } = positions;
     if (dims < 2 || dims % 2 !== 0 || dims > dHead)
-      wrong(`${dims} of each head's ${dHead} dimensions would be rotated, which must be an even number up to ${dHead}`);
+      wrong(`the number of rotated dimensions per head must be even and from 2 to ${dHead}, got ${dims}`);
     if (positions.scaling?.kind === "dynamic" && dims < 4) wrong("dynamic rope scaling needs 4 rotated dimensions");
   }
-  if (countParameters(cfg) > MOST_PARAMETERS) wrong("it has more than a million million parameters");
+  if (countParameters(cfg) > MAX_PARAMETERS) wrong("it has more than a trillion parameters");
   return cfg;
 }
 
-/** Activations by the names that transformers has for them. */
+/** Activations by their names in transformers. */
 const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   relu: "relu",
   gelu: "gelu",
@@ -186,7 +183,7 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
 export const activationOf = (hf: Fields, name: string, missing: string): Activation =>
   hf.choice(name, ACTIVATIONS, missing);
 
-/** Sliding windows of the layers: as `layer_types` says, else where the family's rule has one. */
+/** Sliding window of each layer, from `layer_types` or else from the family's rule. Empty if no layer has one. */
 export function windowsOf(
   hf: Fields,
   { nLayers, nCtx }: Pick<DecoderConfig, "nLayers" | "nCtx">,
@@ -195,38 +192,38 @@ export function windowsOf(
 ): readonly (number | null)[] {
   const types = hf.list("layer_types", nLayers, 'one of "full_attention", "sliding_attention"', isLayerType);
   const windowed = types ? types.map((type) => type === "sliding_attention") : layers(nLayers).map(hasWindow);
-  // A window as long as the context hides nothing.
-  const seen = window === null || window >= nCtx ? null : window;
+  // A window as long as the context has no effect.
+  const effective = window === null || window >= nCtx ? null : window;
   if (types?.includes("sliding_attention") && window === null)
-    hf.refuse("layer_types", `but no sliding_window is given; ${NEXT_STEP}`);
-  return seen === null || !windowed.includes(true) ? [] : windowed.map((has) => (has ? seen : null));
+    hf.reject("layer_types", `but sliding_window is missing. ${NEXT_STEP}`);
+  return effective === null || !windowed.includes(true) ? [] : windowed.map((has) => (has ? effective : null));
 }
 
 const isLayerType = (value: unknown): value is string => value === "full_attention" || value === "sliding_attention";
 
 export const layers = (nLayers: number): number[] => Array.from({ length: nLayers }, (_, l) => l);
 
-/** What a family's rotary positions are where its file does not say. */
+/** A family's defaults for rotary positions. */
 export interface RotaryDefaults {
   readonly nCtx: number;
   readonly theta?: number;
-  /** The share of each head's dimensions that are rotated. */
+  /** The fraction of each head's dimensions that is rotated. */
   readonly share?: number;
-  /** What the share and theta were called before `rope_parameters`. */
+  /** Field names of the fraction and theta before `rope_parameters` existed. */
   readonly shareName?: string;
   readonly thetaName?: string;
 }
 
 /**
- * Rotary positions, and how far they reach. Newer files have all of it in `rope_parameters`; older ones have
- * `rope_theta`, `rope_scaling` and a share.
+ * Rotary positions and the context length. Newer files have everything in `rope_parameters`; older ones have
+ * `rope_theta`, `rope_scaling` and a rotated fraction.
  */
 export function rotaryOf(hf: Fields, dHead: number, defaults: RotaryDefaults): { positions: Rotary; nCtx: number } {
   const { theta = 10000, share = 1, shareName = "partial_rotary_factor", thetaName = "rope_theta" } = defaults;
   const nCtx = hf.count("max_position_embeddings", defaults.nCtx);
   const rope = hf.object("rope_parameters") ?? hf.object("rope_scaling");
   for (const type of ["full_attention", "sliding_attention"]) {
-    if (rope?.has(type)) rope.refuse(type, "but rope that differs by layer is not supported; choose another model");
+    if (rope?.has(type)) rope.reject(type, "but rope parameters per layer are not supported. Choose another model");
   }
   const rotated = rope?.has("partial_rotary_factor")
     ? rope.number("partial_rotary_factor", share, [0, 1])
@@ -243,7 +240,7 @@ export function rotaryOf(hf: Fields, dHead: number, defaults: RotaryDefaults): {
   return { positions, nCtx: stretched(nCtx, scaling) };
 }
 
-/** Of scalings that take up from an original context, files give either that or the context that it is stretched to. */
+/** The context length with scaling. For dynamic and YaRN scaling, files give either the original or the extended length. */
 function stretched(nCtx: number, scaling: RotaryScaling | null): number {
   if (scaling?.kind !== "dynamic" && scaling?.kind !== "yarn") return nCtx;
   return Math.min(LARGEST, Math.max(nCtx, Math.floor(scaling.originalCtx * scaling.factor)));
@@ -256,10 +253,10 @@ function scalingOf(rope: Fields, hf: Fields, nCtx: number, dims: number): Rotary
   // Older files call it `type`.
   const name = rope.has("rope_type") ? "rope_type" : "type";
   const required = (field: string) => {
-    if (!rope.has(field)) rope.refuse(field, `which rope type ${rope.raw(name)} needs; ${NEXT_STEP}`);
+    if (!rope.has(field)) rope.reject(field, `but rope type ${rope.raw(name)} needs it. ${NEXT_STEP}`);
     return rope.number(field, 1, FACTOR);
   };
-  /** The context that the model was first trained for. */
+  /** Context length of the original training. */
   const original = (missing = nCtx) =>
     rope.countOrNull("original_max_position_embeddings", null) ??
     hf.countOrNull("original_max_position_embeddings", missing) ??
@@ -267,7 +264,7 @@ function scalingOf(rope: Fields, hf: Fields, nCtx: number, dims: number): Rotary
   const kinds: Readonly<Record<string, () => RotaryScaling | null>> = {
     default: () => null,
     linear: () => ({ kind: "linear", factor: required("factor") }),
-    // By what is in max_position_embeddings, whatever the original was.
+    // Based on max_position_embeddings, as in transformers, not on the original context.
     dynamic: () => ({ kind: "dynamic", factor: required("factor"), originalCtx: nCtx }),
     llama3: () => ({
       kind: "llama3",
@@ -295,7 +292,7 @@ function scalingOf(rope: Fields, hf: Fields, nCtx: number, dims: number): Rotary
       const stretch = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalCtx));
       const factors = (field: string) =>
         rope.list(field, Math.trunc(dims / 2), "a number above 0", isPositive) ??
-        rope.refuse(field, `which rope type longrope needs; ${NEXT_STEP}`);
+        rope.reject(field, `but rope type longrope needs it. ${NEXT_STEP}`);
       return {
         kind: "longrope",
         originalCtx,
@@ -308,9 +305,9 @@ function scalingOf(rope: Fields, hf: Fields, nCtx: number, dims: number): Rotary
   return rope.choice(name, kinds, "default")();
 }
 
-/** How much sharper attention gets for a longer context (Peng et al., 2023, equation 22). */
+/** Factor on attention scores for a longer context (Peng et al., 2023, equation 22). */
 function yarnAttention(rope: Fields, factor: number): number {
-  const sharpened = (by: number) => (factor <= 1 ? 1 : 0.1 * by * Math.log(factor) + 1);
+  const scale = (by: number) => (factor <= 1 ? 1 : 0.1 * by * Math.log(factor) + 1);
   const [mscale, all] = [rope.numberOrNull("mscale", FACTOR), rope.numberOrNull("mscale_all_dim", FACTOR)];
-  return mscale !== null && all !== null ? sharpened(mscale) / sharpened(all) : sharpened(1);
+  return mscale !== null && all !== null ? scale(mscale) / scale(all) : scale(1);
 }

@@ -1,4 +1,4 @@
-/** Models that are trained here: their checkpoints have our own names. */
+/** Models trained by Decoder Lab. Their checkpoints use our parameter names. */
 
 import {
   type ClassicConfig,
@@ -16,23 +16,23 @@ import { gpt2, gpt2Config } from "./gpt2";
 
 const MODEL_TYPE = "decoder_lab";
 
-type Reading<T> = (hf: Fields, name: string) => T;
-const count: Reading<number> = (hf, name) => hf.count(name, required(hf, name));
-const layerCount: Reading<number> = (hf, name) => hf.layerCount(name, required(hf, name));
-const flag: Reading<boolean> = (hf, name) => hf.flag(name, required(hf, name));
-const fraction: Reading<number> = (hf, name) => hf.number(name, required(hf, name), [0, 1]);
+type Reader<T> = (hf: Fields, name: string) => T;
+const count: Reader<number> = (hf, name) => hf.count(name, required(hf, name));
+const layerCount: Reader<number> = (hf, name) => hf.layerCount(name, required(hf, name));
+const flag: Reader<boolean> = (hf, name) => hf.flag(name, required(hf, name));
+const fraction: Reader<number> = (hf, name) => hf.number(name, required(hf, name), [0, 1]);
 const word =
-  <T extends string>(...words: readonly T[]): Reading<T> =>
+  <T extends string>(...words: readonly T[]): Reader<T> =>
   (hf, name) =>
     hf.choice(name, Object.fromEntries(words.map((w) => [w, w])) as Record<string, T>, required(hf, name));
 
-/** Nothing stands for a field that is missing: its own type of value is asked for, and refused as it is. */
+/** As a default, makes a missing field fail the type check. */
 const required = (hf: Fields, name: string) => hf.raw(name) as never;
 
-/** What decoders and translators have. */
+/** The fields that decoders and translators share. */
 type SharedConfig = Omit<ClassicConfig, "positions" | "causal">;
 
-const FIELDS: { readonly [K in keyof SharedConfig]: Reading<SharedConfig[K]> } = {
+const FIELDS: { readonly [K in keyof SharedConfig]: Reader<SharedConfig[K]> } = {
   vocabSize: count,
   nCtx: count,
   nLayers: layerCount,
@@ -50,10 +50,10 @@ const FIELDS: { readonly [K in keyof SharedConfig]: Reading<SharedConfig[K]> } =
   headBias: flag,
 };
 
-const readFields = <C>(fields: { readonly [K in keyof C]: Reading<C[K]> }, hf: Fields): C =>
-  // A value for each key, read as the table over the keys says.
+const readFields = <C>(fields: { readonly [K in keyof C]: Reader<C[K]> }, hf: Fields): C =>
+  // The result has a value of the right type for each key of the table.
   Object.fromEntries(
-    Object.entries<Reading<unknown>>(fields).map(([name, read]) => [name, read(hf, name)]),
+    Object.entries<Reader<unknown>>(fields).map(([name, read]) => [name, read(hf, name)]),
   ) as unknown as C;
 
 export const decoderLab = defineFamily({
@@ -62,7 +62,7 @@ export const decoderLab = defineFamily({
   config: (hf) =>
     classicDecoder({
       ...readFields(FIELDS, hf),
-      // Models from before these could be chosen do not say them.
+      // Older models do not have these fields.
       positions: hf.choice("positions", { learned: "learned", none: "none", sinusoidal: "sinusoidal" }, "learned"),
       causal: hf.flag("causal", true),
     }),
@@ -86,7 +86,7 @@ export const decoderLab = defineFamily({
   classes: { embed: "Embeddings", blocks: "ModuleList", "{l}": "Block" },
 });
 
-/** Translators that are trained here. They are no decoders alone, so what is not written for them refuses them. */
+/** Translators trained by Decoder Lab. They are not decoder-only, so code that does not support them rejects them. */
 export const decoderLabTranslate: FamilyNames = {
   modelType: "decoder_lab_translate",
   className: "DecoderLab",
@@ -114,7 +114,7 @@ export const decoderLabTranslate: FamilyNames = {
   classes: { enc: "Encoder", embed: "Embeddings", blocks: "ModuleList", "{l}": "Block", cross: "CrossAttention" },
 };
 
-const TRANSLATOR_FIELDS: { readonly [K in keyof TranslatorConfig]: Reading<TranslatorConfig[K]> } = {
+const TRANSLATOR_FIELDS: { readonly [K in keyof TranslatorConfig]: Reader<TranslatorConfig[K]> } = {
   sourceVocabSize: count,
   ...FIELDS,
   nEncoderLayers: layerCount,
@@ -127,17 +127,17 @@ export function translatorConfig(json: unknown, file: string): EncoderDecoderCon
   return cfg;
 }
 
-/** The family of a model that is trained here: ours, but for those that have GPT-2's layout. */
+/** The family that a trained model is saved as: GPT-2 if it has that layout, else ours. */
 export function trainedFamily(cfg: ModelConfig): FamilyNames {
   if (isEncoderDecoder(cfg)) return decoderLabTranslate;
   return cfg.qkv === "fused" ? gpt2 : decoderLab;
 }
 
-/** config.json of a model that was trained here. */
+/** config.json of a model trained by Decoder Lab. */
 export function toConfigJson(cfg: ModelConfig): object {
   const family = trainedFamily(cfg);
   if (!isEncoderDecoder(cfg) && family === gpt2) {
-    // The vocabulary's last token ends a document, and starts one.
+    // The last token of the vocabulary separates documents.
     const end = cfg.vocabSize - 1;
     return { ...gpt2Config(cfg), torch_dtype: "float32", bos_token_id: end, eos_token_id: end };
   }

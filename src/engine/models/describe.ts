@@ -1,4 +1,4 @@
-/** A model's modules under the names of its checkpoint, as PyTorch's `print(model)` shows them. */
+/** The module tree of a model with the names of its checkpoint, as PyTorch's `print(model)` shows it. */
 
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,26 +13,26 @@ import {
 } from "../nn/config";
 import { ENCODER, type ParamSpec, stackSpecs } from "../nn/params";
 import { hasStored, openStored, readJson, type StoredTensor, type StoredTensors } from "../weights";
-import { QUANTIZATION_FILE, type QuantizationReport, scalesOf } from "../weights/quantize";
+import { QUANTIZATION_FILE, type QuantizationReport, scalesOf, storedLayout } from "../weights/quantize";
 import { layers } from "./config";
 import { checkpointNames, exportNames, type FamilyNames, moduleNameIn } from "./family";
 import { configOf } from "./folder";
 
-/** What a model folder holds. A folder with config.json alone is described by it. */
+/** Describes the model in a folder. A folder without weights is described by its config.json. */
 export async function describeModel(dir: string): Promise<ModuleTree> {
   const file = join(dir, "config.json");
   const json = await readJson(file);
   const { family, cfg } = configOf(json, file);
   const stored = (await hasStored(dir)) ? await openStored(dir) : null;
   const names = stored ? checkpointNames(family, cfg, stored.keys(), dir) : exportNames(family, cfg);
-  // `configOf` has found a model_type in it.
+  // `configOf` has checked that it is an object.
   const given = json as Readonly<Record<string, unknown>>;
   const { tensors: errors = {}, perplexity } = await quantizationReport(dir);
   const tree = moduleTree(family, cfg, {
     paddingId: paddingIdOf(family, given),
     tensor: (name, shape) => {
-      const theirs = names.get(name) as string;
-      return stored ? describeStored(theirs, shape, stored, errors) : describeUnstored(theirs, shape, given);
+      const storedName = names.get(name) as string;
+      return stored ? describeStored(storedName, shape, stored, errors) : describeUnstored(storedName, shape, given);
     },
   });
   return perplexity && isCost(perplexity) ? { ...tree, perplexity } : tree;
@@ -50,10 +50,10 @@ function describeStored(
   stored: StoredTensors,
   errors: QuantizationReport["tensors"],
 ): TensorDescription {
-  const { dtype, length } = stored.get(name) as StoredTensor;
+  const { dtype, length, shape: storedShape } = stored.get(name) as StoredTensor;
   const scales = stored.get(scalesOf(name));
   if (!scales) return { name, shape, dtype: DTYPES[dtype] ?? dtype.toLowerCase(), bytes: length };
-  const bits = (length * 8) / sizeOf(shape);
+  const { bits } = storedLayout(storedShape, scales.shape, sizeOf(shape));
   const { relativeError } = errors[name] ?? {};
   return {
     name,
@@ -64,16 +64,16 @@ function describeStored(
   };
 }
 
-/** What the folder says of its quantizing; nothing where it says nothing. */
+/** Returns the content of quantization.json, or an empty object. */
 async function quantizationReport(dir: string): Promise<Partial<QuantizationReport>> {
   const file = join(dir, QUANTIZATION_FILE);
-  const there = await stat(file).catch(() => null);
-  // Only numbers are taken out of it: see `describeStored` and `isCost`.
-  const report = there ? ((await readJson(file)) as Partial<QuantizationReport> | null) : null;
+  const exists = await stat(file).catch(() => null);
+  // Only numbers are used, and those are checked: see `describeStored` and `isCost`.
+  const report = exists ? ((await readJson(file)) as Partial<QuantizationReport> | null) : null;
   return report ?? {};
 }
 
-/** The token whose embedding is of no use, where the family's embedding knows of one. */
+/** The padding token, if the family's embedding has a `padding_idx`. */
 function paddingIdOf(
   { paddingId }: FamilyNames,
   { pad_token_id: given = paddingId }: Readonly<Record<string, unknown>>,
@@ -89,7 +89,7 @@ function describeUnstored(name: string, shape: Shape, json: Readonly<Record<stri
 
 interface Details {
   readonly paddingId: number | null;
-  /** One of our parameters in the checkpoint. */
+  /** Describes a parameter, given our name for it. */
   readonly tensor: (name: string, shape: Shape) => TensorDescription;
 }
 
@@ -98,19 +98,19 @@ function moduleTree(family: FamilyNames, cfg: ModelConfig, details: Details): Mo
   for (const module of isEncoderDecoder(cfg) ? translatorModules(family, cfg) : modulesOf(family, cfg)) {
     const path = (module.stack + moduleNameIn(family, module.name)).split(".");
     const name = path.pop() as string;
-    let into = root;
+    let parent = root;
     for (const part of path) {
-      // What holds others is no module of ours: it was made here.
-      const next = (into.children.get(part) as Container | undefined) ?? { children: new Map() };
-      into.children.set(part, next);
-      into = next;
+      // A module with children was always created here, so it is a container.
+      const next = (parent.children.get(part) as Container | undefined) ?? { children: new Map() };
+      parent.children.set(part, next);
+      parent = next;
     }
-    into.children.set(name, leaf(name, module, family, details));
+    parent.children.set(name, leaf(name, module, family, details));
   }
   return treeOf("", root, family);
 }
 
-/** A module that holds others, while they are put into it. */
+/** A module with children, under construction. */
 interface Container {
   readonly children: Map<string, Container | ModuleTree>;
 }
@@ -136,16 +136,16 @@ function containerKind(name: string, family: FamilyNames): string {
   return kind === "ModuleList" ? kind : family.className + kind;
 }
 
-/** One of our modules; of a norm without parameters the shapes that they would have. */
 interface Module {
   readonly name: string;
-  /** What names of its stack begin with: `enc.` of an encoder. */
+  /** Prefix of all names in its stack: `enc.` for an encoder. */
   readonly stack: string;
   readonly cfg: DecoderConfig;
+  /** Parameters. For a norm without parameters, those that it would have. */
   readonly specs: readonly ParamSpec[];
 }
 
-/** Those that the model has, in the order of the family's table. */
+/** The modules of a stack, in the order of the family's table. */
 function modulesOf(family: FamilyNames, cfg: DecoderConfig, crosses = false): Module[] {
   const modules = new Map<string, ParamSpec[]>([["head", []]]);
   if (cfg.positions.kind === "rotary") modules.set("rotary", []);
@@ -192,7 +192,7 @@ const ACTIVATIONS: { readonly [A in Activation]: string } = {
   silu: "SiLU()",
 };
 
-/** A module's class and arguments, as PyTorch prints them. */
+/** Class and arguments of a module, as PyTorch prints them. */
 function kindOf({ name, specs, cfg }: Module, family: FamilyNames, paddingId: number | null): string {
   const [first = 0, second = 0] = specs[0]?.shape ?? [];
   if (name === "embed.tokens") {

@@ -1,6 +1,7 @@
-/** The families of models that can be opened. Adding one: its file, a line here, and a line in the tests. */
+/** All supported model families. To add one, write its file, then add a line here and in the tests. */
 
 import { EngineError } from "../errors";
+import { isObject } from "../weights/reading";
 import { decoderLab, decoderLabTranslate } from "./decoderLab";
 import type { Family } from "./family";
 import { gemma } from "./gemma";
@@ -34,25 +35,21 @@ const FAMILIES: readonly Family[] = [
   smollm3,
 ];
 
-/** What config.json may have as `model_type`. */
+/** Supported values of `model_type` in config.json. */
 export const knownModelTypes: readonly string[] = FAMILIES.map(({ modelType }) => modelType);
 
-/** The family that a config.json is of. */
+/** Returns the family of a config.json. */
 export function familyOf(json: unknown, file: string): Family {
-  const modelType =
-    typeof json === "object" && json !== null ? (json as { model_type?: unknown }).model_type : undefined;
+  const modelType = isObject(json) ? json.model_type : undefined;
   const family = FAMILIES.find((known) => known.modelType === modelType);
   if (family) return family;
   if (modelType === decoderLabTranslate.modelType) {
     throw new EngineError(
       "config",
-      `${file} is of a translator, which turns whole sentences into others and does not go on with a text; translate with \`decoder-lab generate\`, or choose a model that writes.`,
+      `${file} describes a translator, which cannot continue a text. Translate with \`decoder-lab generate\`, or choose a decoder-only model.`,
     );
   }
-  const found =
-    modelType === undefined ? "it has no model_type" : `model_type ${JSON.stringify(modelType)} is not supported`;
-  throw new EngineError(
-    "config",
-    `${file}: ${found.slice(0, 100)}; choose a model of one of these: ${knownModelTypes.join(", ")}.`,
-  );
+  const problem =
+    modelType === undefined ? "model_type is missing" : `model_type ${JSON.stringify(modelType)} is not supported`;
+  throw new EngineError("config", `${file}: ${problem.slice(0, 100)}. Supported: ${knownModelTypes.join(", ")}.`);
 }

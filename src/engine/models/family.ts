@@ -1,9 +1,8 @@
 /**
- * A family of models: how its config.json says what a decoder is, and what its checkpoints call our parameters.
+ * A model family: how to read its config.json, and the names of our parameters in its checkpoints.
  *
- * Names are given by module: `blocks.{l}.q` of ours is `layers.{l}.self_attn.q_proj` of Llama's, and the weight and bias
- * in it are `.weight` and `.bias` with both. One table serves reading and writing, and is in the order in which PyTorch
- * prints the modules.
+ * A table maps modules: our `blocks.{l}.q` is Llama's `layers.{l}.self_attn.q_proj`. The parameters of both are `.weight` and
+ * `.bias`. The same table serves reading and writing. Its order is that in which PyTorch prints the modules.
  */
 
 import { EngineError } from "../errors";
@@ -12,7 +11,7 @@ import { paramSpecs } from "../nn/params";
 import { scalesOf } from "../weights/quantize";
 import { Fields, requireSizes, requireSupported } from "./config";
 
-/** The modules of our decoder; `{l}` stands for the layer. `rotary` and `activation` have no parameters. */
+/** Modules of our decoder. `{l}` stands for the layer; `rotary` and `activation` have no parameters. */
 export type ModuleName =
   | `embed.${"tokens" | "positions" | "in"}`
   | `blocks.{l}.${"q" | "k" | "v" | "qkv" | "o" | "gate" | "fc" | "proj" | "activation"}`
@@ -26,37 +25,37 @@ export type ModuleName =
 export type ModuleNames = { readonly [M in ModuleName]?: string };
 
 export interface FamilySpec {
-  /** As config.json has it. */
+  /** `model_type` in config.json. */
   readonly modelType: string;
-  /** What transformers' classes are named with: `Llama` in LlamaForCausalLM. */
+  /** Prefix of the class names in transformers, such as `Llama` in LlamaForCausalLM. */
   readonly className: string;
   readonly config: (hf: Fields) => DecoderConfig;
   readonly names: ModuleNames;
-  /** What stands before every name but the head's, in files as they are written today. */
+  /** Prefix of every name except the head's in current files. */
   readonly prefix: string;
-  /** What else may stand there. */
+  /** Prefixes in older files. */
   readonly otherPrefixes?: readonly string[];
-  /** Tensors that are no parameters, and why some files have them. */
+  /** Tensors that are not parameters and get ignored, with their meaning. */
   readonly buffers?: Readonly<Record<string, string>>;
-  /** The classes of the modules that hold others, by the last part of their name, without `className`. */
+  /** Classes of modules with children, by the last part of their name, without `className`. */
   readonly classes: Readonly<Record<string, string>>;
-  /** Where it is not `${className}ForCausalLM`. */
+  /** Default: `${className}ForCausalLM`. */
   readonly architecture?: string;
-  /** The class of matrices; transformers' Conv1D is a Linear that is stored [in, out]. */
+  /** Class of matrices. Conv1D of transformers is a Linear stored as [in, out]. */
   readonly matrixClass?: "Linear" | "Conv1D";
-  /** The class of the position table. */
+  /** Class of the table of learned positions. */
   readonly positionsClass?: string;
-  /** Of families whose token embedding knows its padding: the id where config.json has none. */
+  /** Default padding id, for families whose token embedding has a `padding_idx`. */
   readonly paddingId?: number | null;
 }
 
 export interface Family extends Omit<FamilySpec, "config"> {
   readonly architecture: string;
-  /** What config.json describes, with every size checked. */
+  /** Reads config.json and checks every size. */
   readonly config: (json: unknown, file: string) => DecoderConfig;
 }
 
-/** What a family's checkpoints look like, whatever its config.json says. */
+/** The names in a family's checkpoints. */
 export type FamilyNames = Omit<Family, "config">;
 
 export const defineFamily = (spec: FamilySpec): Family => ({
@@ -69,13 +68,13 @@ export const defineFamily = (spec: FamilySpec): Family => ({
   },
 });
 
-/** What a family's files are written with: our parameter names to its own. Encoder-decoders have ours. */
+/** Maps our parameter names to those that the family's files are written with. Encoder-decoders use our names. */
 export const exportNames = (family: FamilyNames, cfg: ModelConfig): ReadonlyMap<string, string> =>
   namesWith(family, cfg, family.prefix);
 
 /**
- * Our parameter names to those of a checkpoint, of whose names exactly these parameters must be there. What may be there
- * beside them: buffers, the scales of quantized matrices, and the weight of a head that is tied.
+ * Maps our parameter names to those in a checkpoint. `names` are all tensors of the checkpoint: it must contain every
+ * parameter and nothing else, except buffers, scales of quantized matrices, and the weight of a tied head.
  */
 export function checkpointNames(
   family: FamilyNames,
@@ -83,28 +82,29 @@ export function checkpointNames(
   names: Iterable<string>,
   dir: string,
 ): ReadonlyMap<string, string> {
-  const there = new Set(names);
+  const present = new Set(names);
   const prefixes = [family.prefix, ...(family.otherPrefixes ?? [])];
-  const prefix = prefixes.find((p) => there.has(`${p}${family.names["embed.tokens"]}.weight`)) ?? family.prefix;
+  const prefix = prefixes.find((p) => present.has(`${p}${family.names["embed.tokens"]}.weight`)) ?? family.prefix;
 
   const params = namesWith(family, cfg, prefix);
-  for (const name of params.values()) {
-    if (!there.has(name)) throw unlike(dir, `has no tensor ${JSON.stringify(name)}, which its config.json asks for`);
-  }
+  for (const name of params.values()) if (!present.has(name)) throw mismatch(dir, name, "is missing");
   const known = new Set(params.values());
   const quantized = new Set([...known].map(scalesOf));
   const buffers = Object.keys(family.buffers ?? {}).map((pattern) => patternOf(prefix + pattern));
   const tiedHead = decoderOf(cfg).tiedHead ? `${family.names.head}.weight` : null;
-  for (const name of there) {
+  for (const name of present) {
     const expected =
       known.has(name) || name === tiedHead || quantized.has(name) || buffers.some((buffer) => buffer.test(name));
-    if (!expected) throw unlike(dir, `has a tensor ${JSON.stringify(name)}, which its config.json knows nothing of`);
+    if (!expected) throw mismatch(dir, name, "is unexpected");
   }
   return params;
 }
 
-const unlike = (dir: string, problem: string) =>
-  new EngineError("weights", `${dir} ${problem}; they do not belong together, choose another model folder.`);
+const mismatch = (dir: string, tensor: string, problem: string) =>
+  new EngineError(
+    "weights",
+    `The weights in ${dir} do not match its config.json: the tensor ${JSON.stringify(tensor)} ${problem}. Choose another model folder.`,
+  );
 
 function namesWith(family: FamilyNames, cfg: ModelConfig, prefix: string): Map<string, string> {
   if (isEncoderDecoder(cfg)) return new Map(paramSpecs(cfg).map(({ name }) => [name, name]));
@@ -119,11 +119,11 @@ function namesWith(family: FamilyNames, cfg: ModelConfig, prefix: string): Map<s
 /** The name of one of our modules (`blocks.3.q`) in a checkpoint. */
 export function moduleNameIn(family: FamilyNames, module: string, prefix = family.prefix): string {
   const layer = /^blocks\.(\d+)\./.exec(module)?.[1] ?? "";
-  // What has a parameter is a module of the decoder: these are the names of `paramSpecs`.
+  // `module` comes from `paramSpecs`, so it is a module of the decoder.
   const ours = module.replace(/^blocks\.\d+\./, "blocks.{l}.") as ModuleName;
-  const theirs = family.names[ours];
-  if (theirs === undefined) throw new Error(`${family.modelType} has no name for ${ours}`);
-  return (ours === "head" ? "" : prefix) + theirs.replace("{l}", layer);
+  const name = family.names[ours];
+  if (name === undefined) throw new Error(`${family.modelType} has no name for ${ours}`);
+  return (ours === "head" ? "" : prefix) + name.replace("{l}", layer);
 }
 
 const patternOf = (name: string): RegExp =>

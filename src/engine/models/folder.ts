@@ -1,4 +1,4 @@
-/** Model folders on disk: config.json, weights, a tokenizer, and the record of a run that made them or an import. */
+/** Model folders on disk: config.json, weights, a tokenizer, and the record of the training run or the import. */
 
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -11,20 +11,21 @@ import { countParameters, type ParamSpec, type Params, paramSpecs } from "../nn/
 import type { StoredWeights } from "../runtime/weights";
 import { loadPrefixedTokenizer, loadTokenizer, noTokenizer, type Tokenizer } from "../tokenizers";
 import { readJson, readTensors } from "../weights";
-import { BLOCK, blockBytes, LARGE_BLOCK } from "../weights/quantize";
+import { blockBytes, scalesOf, storedLayout } from "../weights/quantize";
+import { isObject } from "../weights/reading";
 import { openStored, readStored, type StoredTensor, type StoredTensors } from "../weights/stored";
 import { decoderLabTranslate, translatorConfig } from "./decoderLab";
 import { familyOf } from "./families";
 import { checkpointNames, type Family, type FamilyNames } from "./family";
 import { parityOf } from "./parity";
 
-/** What training.json says of a run, as far as a list of models shows it. */
+/** The fields of training.json that a list of models shows. */
 export type ModelRecord = Pick<
   ModelInfo,
   "name" | "preset" | "step" | "steps" | "loss" | "valLoss" | "device" | "createdAt"
 >;
 
-/** A model's configuration and where its weights lie; nothing of them is read. */
+/** The configuration of a model and the locations of its weights. */
 export interface ModelWeights {
   readonly family: Family;
   readonly cfg: DecoderConfig;
@@ -34,7 +35,7 @@ export interface ModelWeights {
 export interface Model extends ModelWeights {
   readonly info: ModelInfo;
   readonly tokenizer: Tokenizer;
-  /** Tokens that end a text. */
+  /** Tokens that end generation. */
   readonly eosIds: readonly number[];
 }
 
@@ -57,7 +58,7 @@ export const modelInfo = (
   parity: parityOf(storage.family, ["8-bit", "4-bit"].includes(storage.precision)),
 });
 
-/** Of a model in training. */
+/** Storage of a model in training. */
 export const trainedStorage = (family: FamilyNames, config: ModelConfig): Storage => ({
   family: family.modelType,
   bytes: 4 * countParameters(config),
@@ -70,7 +71,7 @@ const storageOf = ({ family, weights }: Pick<Translation, "family" | "weights">)
   precision: precisionOf(weights),
 });
 
-/** Opens a model folder: every size is checked against the configuration, and no weights are read. */
+/** Opens a model folder and checks every shape against the configuration. Does not read weights. */
 export async function openModel(dir: string): Promise<Model> {
   const opened = await openWeights(dir);
   const { cfg } = opened;
@@ -78,17 +79,17 @@ export async function openModel(dir: string): Promise<Model> {
   if (tokenizer.vocabSize > cfg.vocabSize) {
     throw new EngineError(
       "tokenizer",
-      `The tokenizer of ${dir} has ${tokenizer.vocabSize} tokens and its model ${cfg.vocabSize}; they do not belong together, choose another model folder.`,
+      `The tokenizer in ${dir} has ${tokenizer.vocabSize} tokens, but the model's vocabulary has ${cfg.vocabSize}. Choose another model folder.`,
     );
   }
   const info = modelInfo(dir, await readRecord(dir), cfg, storageOf(opened), tokenizer);
   return { ...opened, info, tokenizer, eosIds: await readEosIds(dir, tokenizer) };
 }
 
-/** Whether a model folder is a checkpoint of a run, which may delete it while it is looked at. */
+/** Returns true if a model folder is a checkpoint, which a training run may delete at any time. */
 export const isCheckpoint = (dir: string): boolean => /[\\/]checkpoints[\\/]step-\d+[\\/]?$/.test(dir);
 
-/** The same without its tokenizer. */
+/** The same as `openModel`, without the tokenizer. */
 export async function openWeights(dir: string): Promise<ModelWeights> {
   const { family, cfg } = await readConfig(dir);
   const stored = await openStored(dir);
@@ -100,7 +101,7 @@ const weightsOf = (stored: StoredTensors, names: ReadonlyMap<string, string>, cf
     paramSpecs(cfg).map((spec) => [spec.name, weightOf(stored, names.get(spec.name) as string, spec, decoderOf(cfg))]),
   );
 
-/** A translator: an encoder-decoder with a tokenizer for each of its languages. */
+/** A translator: an encoder-decoder with a tokenizer for each language. */
 export interface Translation {
   readonly info: ModelInfo;
   readonly family: FamilyNames;
@@ -110,15 +111,15 @@ export interface Translation {
   readonly target: Tokenizer;
 }
 
-/** Whether a folder's model is a translator, which `openModel` refuses. */
+/** Returns true if a folder contains a translator, which `openModel` rejects. */
 export async function isTranslation(dir: string): Promise<boolean> {
   return hasTranslatorType(await readJson(join(dir, "config.json")));
 }
 
 const hasTranslatorType = (json: unknown): boolean =>
-  (json as { model_type?: unknown } | null)?.model_type === decoderLabTranslate.modelType;
+  isObject(json) && json.model_type === decoderLabTranslate.modelType;
 
-/** Opens a translator's folder as `openModel` opens a decoder's. */
+/** The same as `openModel`, for a translator. */
 export async function openTranslation(dir: string): Promise<Translation> {
   const file = join(dir, "config.json");
   const family = decoderLabTranslate;
@@ -133,14 +134,14 @@ export async function openTranslation(dir: string): Promise<Translation> {
     if (tokenizer.vocabSize === vocabSize) continue;
     throw new EngineError(
       "tokenizer",
-      `A tokenizer of ${dir} has ${tokenizer.vocabSize} tokens and its model ${vocabSize}; they do not belong together, choose another model folder.`,
+      `A tokenizer in ${dir} has ${tokenizer.vocabSize} tokens, but the model's vocabulary has ${vocabSize}. Choose another model folder.`,
     );
   }
   const info = modelInfo(dir, await readRecord(dir), cfg, storageOf({ family, weights }), source);
   return { info, family, cfg, weights, source, target };
 }
 
-/** What the files of a translator's second tokenizer begin with. */
+/** File name prefix of a translator's target tokenizer. */
 export const TARGET = "target_";
 
 export async function readConfig(dir: string): Promise<{ readonly family: Family; readonly cfg: DecoderConfig }> {
@@ -150,7 +151,7 @@ export async function readConfig(dir: string): Promise<{ readonly family: Family
   return { family, cfg: family.config(json, file) };
 }
 
-/** The same of any model that is trained here. */
+/** The same for any model trained by Decoder Lab, translators included. */
 export async function readTrainedConfig(
   dir: string,
 ): Promise<{ readonly family: FamilyNames; readonly cfg: ModelConfig }> {
@@ -158,14 +159,14 @@ export async function readTrainedConfig(
   return configOf(await readJson(file), file);
 }
 
-/** What a config.json describes: a decoder of any family, or a translator. */
+/** Parses the config.json of a decoder of any family, or of a translator. */
 export function configOf(json: unknown, file: string): { readonly family: FamilyNames; readonly cfg: ModelConfig } {
   if (hasTranslatorType(json)) return { family: decoderLabTranslate, cfg: translatorConfig(json, file) };
   const family = familyOf(json, file);
   return { family, cfg: family.config(json, file) };
 }
 
-/** A model's parameters in memory, to be trained. */
+/** Reads the parameters of a model into memory, for training. */
 export async function readParams({
   cfg,
   weights,
@@ -179,7 +180,7 @@ export async function readParams({
   return params;
 }
 
-/** Refuses a model whose weights nothing can be derived through. */
+/** Rejects a quantized model, since gradients cannot flow through its weights. */
 export function requireUnquantized({ weights }: ModelWeights): void {
   for (const tensor of weights.values()) if ("bits" in tensor) throw quantizedSource(tensor);
 }
@@ -187,10 +188,10 @@ export function requireUnquantized({ weights }: ModelWeights): void {
 const quantizedSource = ({ weight, bits }: QuantizedTensor) =>
   new EngineError(
     "weights",
-    `${weight.file}: the tensor ${weight.name} is in ${bits} bits, which cannot be trained; train the model that it was made from.`,
+    `${weight.file}: the tensor ${weight.name} is quantized to ${bits} bits and cannot be trained. Train the unquantized model instead.`,
   );
 
-/** Some parameters out of one safetensors file, under other names. */
+/** Reads parameters from a safetensors file in which their names are `nameOf(name)`. */
 export async function readParamsOf(
   file: string,
   specs: readonly ParamSpec[],
@@ -207,7 +208,7 @@ export async function readParamsOf(
   );
 }
 
-/** A parameter's tensor, or the two of a quantized matrix; shapes are checked. */
+/** The tensor of a parameter, or the two of a quantized matrix, with shapes checked. */
 function weightOf(
   stored: StoredTensors,
   name: string,
@@ -215,19 +216,18 @@ function weightOf(
   { weightLayout }: DecoderConfig,
 ): StoredTensor | QuantizedTensor {
   const weight = stored.get(name);
-  if (!weight) throw new Error(`weightOf: ${name} was found before`);
-  const scales = stored.get(`${name}.scales`);
+  if (!weight) throw new Error(`weightOf: ${name} is missing`);
+  const scales = stored.get(scalesOf(name));
   if (!scales) {
     requireShape(weight.file, name, weight.shape, shape);
     return weight;
   }
-  // Quantized matrices are [out, in] whatever the layout; tables are so always.
-  const [out, inner] = weightLayout === "inOut" && role !== "embedding" ? [shape[1], shape[0]] : shape;
-  const block = scales.shape[1] === (inner as number) / LARGE_BLOCK ? LARGE_BLOCK : BLOCK;
-  const blocks = (inner as number) / block;
-  const bits = weight.shape[2] === blockBytes(8, block) ? 8 : 4;
-  requireShape(weight.file, name, weight.shape, [out as number, blocks, blockBytes(bits, block)]);
-  requireShape(scales.file, scales.name, scales.shape, [out as number, blocks]);
+  // Quantized matrices are [out, in] in any layout; embeddings always are.
+  const [a, b] = shape as readonly [number, number];
+  const [out, inner] = weightLayout === "inOut" && role !== "embedding" ? [b, a] : [a, b];
+  const { bits, block } = storedLayout(weight.shape, scales.shape, a * b);
+  requireShape(weight.file, name, weight.shape, [out, inner / block, blockBytes(bits, block)]);
+  requireShape(scales.file, scales.name, scales.shape, [out, inner / block]);
   return { weight, scales, bits };
 }
 
@@ -235,25 +235,25 @@ function requireShape(file: string, name: string, shape: Shape, expected: Shape)
   if (sameShape(shape, expected)) return;
   throw new EngineError(
     "weights",
-    `${file}: the tensor ${name} is [${shape.join(", ")}] and should be [${expected.join(", ")}]; choose another model folder.`,
+    `${file}: the tensor ${name} has shape [${shape.join(", ")}] but should have [${expected.join(", ")}]. Choose another model folder.`,
   );
 }
 
 const missing = (file: string, name: string) =>
-  new EngineError("weights", `${file}: the tensor ${name} is missing; choose another model folder.`);
+  new EngineError("weights", `${file}: the tensor ${name} is missing. Choose another model folder.`);
 
 function finite(values: Float32Array, file: string, name: string): Float32Array {
   if (values.every(Number.isFinite)) return values;
   throw new EngineError(
     "weights",
-    `${file}: the tensor ${name} has values that are not numbers; go back to an earlier checkpoint, or take the model from its source again.`,
+    `${file}: the tensor ${name} contains NaN or infinite values. Use an earlier checkpoint or download the model again.`,
   );
 }
 
 const bytesOf = (tensor: StoredTensor | QuantizedTensor): number =>
   "bits" in tensor ? tensor.weight.length + tensor.scales.length : tensor.length;
 
-/** That of the matrices: norms and biases stay as they are when a model is quantized. */
+/** Precision of the matrices. Quantization leaves norms and biases unchanged. */
 function precisionOf(weights: StoredWeights): Precision {
   const tensors = [...weights.values()];
   const quantized = tensors.find((tensor) => "bits" in tensor);
@@ -262,25 +262,25 @@ function precisionOf(weights: StoredWeights): Precision {
   return dtypes.has("F32") ? "float32" : dtypes.has("BF16") ? "bfloat16" : "float16";
 }
 
-/** A folder may have no tokenizer: its model then takes and gives ids. */
+/** Opens the tokenizer. A folder without one has a model that reads and writes token ids. */
 async function openTokenizer(dir: string, cfg: DecoderConfig): Promise<Tokenizer> {
-  const there = await Promise.all(
+  const files = await Promise.all(
     ["tokenizer.json", "vocab.json"].map((name) => stat(join(dir, name)).catch(() => null)),
   );
-  return there.some((file) => file) ? loadTokenizer(dir) : noTokenizer(dir, cfg.vocabSize);
+  return files.some((file) => file) ? loadTokenizer(dir) : noTokenizer(dir, cfg.vocabSize);
 }
 
-/** What ends a text: a model may have several such tokens, and only generation_config.json may say so. */
+/** Tokens that end generation. A model may have several, some of them only in generation_config.json. */
 async function readEosIds(dir: string, { eosId }: Tokenizer): Promise<readonly number[]> {
   const files = await Promise.all(["config.json", "generation_config.json"].map((name) => readObject(join(dir, name))));
   const ids = [eosId, ...files.flatMap(({ eos_token_id: id }) => id)];
   return [...new Set(ids)].filter((id): id is number => Number.isInteger(id));
 }
 
-/** The record of a folder; a model may come without one, or with one in which anything is missing. */
+/** Reads training.json or source.json. Both are optional, and so is every field. */
 async function readRecord(dir: string): Promise<ModelRecord> {
   const [run, source] = [await readObject(join(dir, "training.json")), await readObject(join(dir, "source.json"))];
-  const made = await stat(join(dir, "config.json")).catch(() => null);
+  const config = await stat(join(dir, "config.json")).catch(() => null);
   const text = (value: unknown) => (typeof value === "string" ? value : null);
   const count = (value: unknown) => (typeof value === "number" && value >= 0 ? value : 0);
   const loss = (value: unknown) => (typeof value === "number" ? value : null);
@@ -292,12 +292,12 @@ async function readRecord(dir: string): Promise<ModelRecord> {
     loss: loss(run.loss),
     valLoss: loss(run.valLoss),
     device: run.device === "webgpu" ? "webgpu" : "cpu",
-    createdAt: text(run.createdAt) ?? text(source.date) ?? (made?.mtime ?? new Date(0)).toISOString(),
+    createdAt: text(run.createdAt) ?? text(source.date) ?? (config?.mtime ?? new Date(0)).toISOString(),
   };
 }
 
 async function readObject(file: string): Promise<Readonly<Record<string, unknown>>> {
-  const there = await stat(file).catch(() => null);
-  const json = there ? await readJson(file) : {};
-  return (typeof json === "object" && json !== null ? json : {}) as Readonly<Record<string, unknown>>;
+  const exists = await stat(file).catch(() => null);
+  const json = exists ? await readJson(file) : {};
+  return isObject(json) ? json : {};
 }

@@ -1,4 +1,4 @@
-/** Gemma 2 (Gemma Team, 2024): Gemma with norms on both sides, soft caps, and a window in every other layer. */
+/** Gemma 2 (Gemma Team, 2024): Gemma with norms before and after each sublayer, soft caps, and alternating windows. */
 
 import { windowsOf } from "./config";
 import { defineFamily } from "./family";
@@ -11,18 +11,7 @@ export const gemma2 = defineFamily({
   className: "Gemma2",
   paddingId: 0,
   config(hf) {
-    const cfg = gemmaConfig(hf, {
-      vocabSize: 256000,
-      nCtx: 8192,
-      nLayers: 26,
-      nHeads: 8,
-      nKvHeads: 4,
-      dModel: 2304,
-      dHead: 256,
-      dMlp: 9216,
-      normEps: 1e-6,
-      tiedHead: true,
-    });
+    const cfg = gemmaConfig(hf, { nLayers: 26, nHeads: 8, nKvHeads: 4, dModel: 2304, dMlp: 9216 });
     const softcap = (name: string, missing: number) =>
       hf.raw(name) === null ? null : hf.number(name, missing, [1e-3, 1e6]);
     return {

@@ -1,10 +1,10 @@
-/** GPT-2 (Radford et al., 2019), and what was trained with its code. */
+/** GPT-2 (Radford et al., 2019) and models trained with its code. */
 
 import { type Activation, type DecoderConfig, PLAIN } from "../nn/config";
 import { activationOf } from "./config";
 import { defineFamily } from "./family";
 
-// Its matrices are stored [in, out] ("Conv1D"); queries, keys and values are one matrix.
+// Matrices are stored [in, out] ("Conv1D"), with queries, keys and values in one matrix.
 export const gpt2 = defineFamily({
   modelType: "gpt2",
   className: "GPT2",
@@ -15,7 +15,7 @@ export const gpt2 = defineFamily({
     const [dModel, nHeads] = [hf.count("n_embd", 768), hf.count("n_head", 12)];
     const dHead = dModel / nHeads;
     if (!hf.flag("tie_word_embeddings", true)) {
-      hf.refuse("tie_word_embeddings", "and GPT-2 with a head of its own is not supported; choose another model");
+      hf.reject("tie_word_embeddings", "but GPT-2 with an untied head is not supported. Choose another model");
     }
     return {
       ...PLAIN,
@@ -66,12 +66,12 @@ export const gpt2 = defineFamily({
   },
   buffers: {
     "h.{l}.attn.bias": "the causal mask",
-    "h.{l}.attn.masked_bias": "what the mask puts in the place of scores",
+    "h.{l}.attn.masked_bias": "the score of masked positions",
   },
   classes: { transformer: "Model", h: "ModuleList", "{l}": "Block", attn: "Attention", mlp: "MLP" },
 });
 
-/** transformers' names of the activations; its "gelu" is the exact one. */
+/** Names of the activations in transformers, whose "gelu" is the exact one. */
 export const ACTIVATIONS: Readonly<Record<Activation, string>> = {
   relu: "relu",
   gelu: "gelu",
@@ -79,7 +79,7 @@ export const ACTIVATIONS: Readonly<Record<Activation, string>> = {
   silu: "silu",
 };
 
-/** config.json of a GPT-2 that computes what a decoder does. */
+/** config.json of a GPT-2 that is equivalent to a decoder. */
 export const gpt2Config = (cfg: DecoderConfig) => ({
   model_type: gpt2.modelType,
   architectures: [gpt2.architecture],
@@ -93,7 +93,7 @@ export const gpt2Config = (cfg: DecoderConfig) => ({
   layer_norm_epsilon: cfg.normEps,
 });
 
-/** A decoder as GPT-2 has it, its queries, keys and values in one matrix; itself where GPT-2 is another. */
+/** Returns the decoder in GPT-2's layout (fused q, k and v) if GPT-2 can express it, otherwise unchanged. */
 export function asGpt2(cfg: DecoderConfig): DecoderConfig {
   const isGpt2 =
     cfg.norm === "pre" &&

@@ -1,4 +1,4 @@
-/** GPT-Neo (Black et al., 2021): GPT-2 with every other layer looking at the last positions only. */
+/** GPT-Neo (Black et al., 2021): GPT-2 with a local attention window in every other layer. */
 
 import { PLAIN } from "../nn/config";
 import { activationOf, type Fields, layers } from "./config";
@@ -37,7 +37,7 @@ export const gptNeo = defineFamily({
       attentionBias: false,
       outBias: true,
       mlpBias: true,
-      // Scores are not divided by the root of the head's width; the initialization took it into account.
+      // Scores are not divided by sqrt(dHead); the initialization accounted for that.
       attentionScale: 1,
       windows: attentionTypes(hf, nLayers).map((type) => (type === "local" ? window : null)),
       tiedHead: hf.flag("tie_word_embeddings", true),
@@ -64,7 +64,7 @@ export const gptNeo = defineFamily({
   },
   buffers: {
     "h.{l}.attn.attention.bias": "the causal mask",
-    "h.{l}.attn.attention.masked_bias": "what the mask puts in the place of scores",
+    "h.{l}.attn.attention.masked_bias": "the score of masked positions",
   },
   classes: {
     transformer: "Model",
@@ -79,7 +79,7 @@ export const gptNeo = defineFamily({
 type AttentionType = "global" | "local";
 const isAttentionType = (value: unknown): value is AttentionType => value === "global" || value === "local";
 
-/** By layer; `[[["global", "local"], 12]]` stands for 24 layers. */
+/** Attention type of each layer. `[[["global", "local"], 12]]` expands to 24 layers. */
 function attentionTypes(hf: Fields, nLayers: number): readonly AttentionType[] {
   const given = hf.raw("attention_types");
   if (given === undefined) {
@@ -87,10 +87,7 @@ function attentionTypes(hf: Fields, nLayers: number): readonly AttentionType[] {
     return types ?? layers(nLayers).map((l) => (l % 2 === 0 ? "global" : "local"));
   }
   const wrong = () =>
-    hf.refuse(
-      "attention_types",
-      `which does not give ${nLayers} layers "global" or "local"; choose another model folder`,
-    );
+    hf.reject("attention_types", `but must expand to "global" or "local" for ${nLayers} layers. Choose another model`);
   if (!Array.isArray(given)) return wrong();
   const types = given.flatMap((entry: unknown) => {
     const [pattern, times] = Array.isArray(entry) ? entry : [];

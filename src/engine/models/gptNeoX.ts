@@ -1,4 +1,4 @@
-/** GPT-NeoX (Black et al., 2022) and Pythia: attention and MLP read the residual stream side by side. */
+/** GPT-NeoX (Black et al., 2022) and Pythia: attention and MLP read the same residual stream in parallel. */
 
 import { PLAIN } from "../nn/config";
 import { activationOf, rotaryOf } from "./config";
@@ -59,8 +59,8 @@ export const gptNeoX = defineFamily({
   },
   buffers: {
     "layers.{l}.attention.bias": "the causal mask",
-    "layers.{l}.attention.masked_bias": "what the mask puts in the place of scores",
-    "layers.{l}.attention.rotary_emb.inv_freq": "the rotary frequencies, which config.json gives",
+    "layers.{l}.attention.masked_bias": "the score of masked positions",
+    "layers.{l}.attention.rotary_emb.inv_freq": "the rotary frequencies, which follow from config.json",
   },
   classes: { gpt_neox: "Model", layers: "ModuleList", "{l}": "Layer", attention: "Attention", mlp: "MLP" },
 });

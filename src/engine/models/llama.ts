@@ -1,4 +1,4 @@
-/** Llama (Touvron et al., 2023), and what the many families that follow it share. */
+/** Llama (Touvron et al., 2023), and the parts that families based on it share. */
 
 import { type DecoderConfig, PLAIN, type Rotary } from "../nn/config";
 import { activationOf, type Fields, type RotaryDefaults, rotaryOf } from "./config";
@@ -8,18 +8,35 @@ export interface LlamaDefaults extends RotaryDefaults {
   readonly vocabSize: number;
   readonly nLayers: number;
   readonly nHeads: number;
-  /** Null: as many as heads of queries. */
+  /** Null: nHeads. */
   readonly nKvHeads: number | null;
   readonly dModel: number;
-  /** Null: heads share dModel. */
+  /** Null: dModel / nHeads. */
   readonly dHead: number | null;
   readonly dMlp: number;
   readonly normEps: number;
   readonly tiedHead: boolean;
 }
 
-/** A decoder as Llama's, with what its file leaves out. */
-export function llamaConfig(hf: Fields, defaults: LlamaDefaults): DecoderConfig & { readonly positions: Rotary } {
+const LLAMA: LlamaDefaults = {
+  vocabSize: 32000,
+  nCtx: 2048,
+  nLayers: 32,
+  nHeads: 32,
+  nKvHeads: null,
+  dModel: 4096,
+  dHead: null,
+  dMlp: 11008,
+  normEps: 1e-6,
+  tiedHead: false,
+};
+
+/** Reads a config.json in Llama's format. `overrides` are a family's defaults that differ from Llama's. */
+export function llamaConfig(
+  hf: Fields,
+  overrides: Partial<LlamaDefaults> = {},
+): DecoderConfig & { readonly positions: Rotary } {
+  const defaults = { ...LLAMA, ...overrides };
   const [dModel, nHeads] = [hf.count("hidden_size", defaults.dModel), hf.count("num_attention_heads", defaults.nHeads)];
   const dHead = hf.countOrNull("head_dim", defaults.dHead) ?? dModel / nHeads;
   return {
@@ -52,7 +69,7 @@ export function llamaConfig(hf: Fields, defaults: LlamaDefaults): DecoderConfig 
   };
 }
 
-/** Biases as `attention_bias` says: of q, k, v and o. */
+/** Biases of q, k, v and o according to `attention_bias`. */
 export function attentionBiases(hf: Fields): Pick<DecoderConfig, "attentionBias" | "outBias"> {
   const bias = hf.flag("attention_bias", false);
   return { attentionBias: bias, outBias: bias };
@@ -65,7 +82,7 @@ export const llamaAttentionNames = {
   "blocks.{l}.o": "layers.{l}.self_attn.o_proj",
 } as const;
 
-/** Norms of q and k, where a family has them. */
+/** Norms on q and k, in the families that have them. */
 export const qkNormNames = {
   "blocks.{l}.lnQ": "layers.{l}.self_attn.q_norm",
   "blocks.{l}.lnK": "layers.{l}.self_attn.k_norm",
@@ -83,7 +100,7 @@ export const llamaNormNames = {
   "blocks.{l}.ln2": "layers.{l}.post_attention_layernorm",
 } as const;
 
-/** What surrounds the blocks. */
+/** Modules before and after the blocks. */
 export const llamaEnds = {
   first: { "embed.tokens": "embed_tokens" },
   last: { lnFinal: "norm", rotary: "rotary_emb", head: "lm_head" },
@@ -93,7 +110,7 @@ export const llamaParts = {
   prefix: "model.",
   otherPrefixes: [""],
   names: { ...llamaEnds.first, ...llamaAttentionNames, ...llamaMlpNames, ...llamaNormNames, ...llamaEnds.last },
-  buffers: { "layers.{l}.self_attn.rotary_emb.inv_freq": "the rotary frequencies, which config.json gives" },
+  buffers: { "layers.{l}.self_attn.rotary_emb.inv_freq": "the rotary frequencies, which follow from config.json" },
   classes: { model: "Model", layers: "ModuleList", "{l}": "DecoderLayer", self_attn: "Attention", mlp: "MLP" },
   paddingId: null,
 } satisfies Partial<FamilySpec>;
@@ -103,18 +120,7 @@ export const llama = defineFamily({
   modelType: "llama",
   className: "Llama",
   config: (hf) => ({
-    ...llamaConfig(hf, {
-      vocabSize: 32000,
-      nCtx: 2048,
-      nLayers: 32,
-      nHeads: 32,
-      nKvHeads: null,
-      dModel: 4096,
-      dHead: null,
-      dMlp: 11008,
-      normEps: 1e-6,
-      tiedHead: false,
-    }),
+    ...llamaConfig(hf),
     ...attentionBiases(hf),
     mlpBias: hf.flag("mlp_bias", false),
   }),

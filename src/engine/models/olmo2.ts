@@ -1,4 +1,4 @@
-/** OLMo 2 (OLMo Team, 2024): norms after attention and MLP instead of before, and on all of a position's q and k. */
+/** OLMo 2 (OLMo Team, 2024): norms after attention and MLP instead of before, and across all heads of q and k. */
 
 import { defineFamily } from "./family";
 import {
@@ -16,18 +16,7 @@ export const olmo2 = defineFamily({
   modelType: "olmo2",
   className: "Olmo2",
   config: (hf) => ({
-    ...llamaConfig(hf, {
-      vocabSize: 50304,
-      nCtx: 2048,
-      nLayers: 32,
-      nHeads: 32,
-      nKvHeads: null,
-      dModel: 4096,
-      dHead: null,
-      dMlp: 11008,
-      normEps: 1e-5,
-      tiedHead: false,
-    }),
+    ...llamaConfig(hf, { vocabSize: 50304, normEps: 1e-5 }),
     ...attentionBiases(hf),
     norm: "output",
     qkNorm: "all",

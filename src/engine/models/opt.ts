@@ -28,7 +28,7 @@ export const opt = defineFamily({
       dEmbed: hf.countOrNull("word_embed_proj_dim", null) ?? dModel,
       weightLayout: "outIn",
       qkv: "separate",
-      // The table's first two rows were for padding in the code that trained it.
+      // In the original training code, the first two rows of the table were reserved for padding.
       positions: { kind: "learned", offset: 2 },
       norm: pre ? "pre" : "post",
       normKind: "layer",

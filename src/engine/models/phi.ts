@@ -1,4 +1,4 @@
-/** Phi-1, 1.5 and 2 (Gunasekar et al., 2023): one norm for attention and MLP, which stand side by side. */
+/** Phi-1, 1.5 and 2 (Gunasekar et al., 2023): attention and MLP in parallel, with a shared norm. */
 
 import { PLAIN } from "../nn/config";
 import { activationOf, rotaryOf } from "./config";
@@ -61,6 +61,6 @@ export const phi = defineFamily({
     lnFinal: "final_layernorm",
     head: "lm_head",
   },
-  buffers: { "layers.{l}.self_attn.rotary_emb.inv_freq": "the rotary frequencies, which config.json gives" },
+  buffers: { "layers.{l}.self_attn.rotary_emb.inv_freq": "the rotary frequencies, which follow from config.json" },
   classes: { model: "Model", layers: "ModuleList", "{l}": "DecoderLayer", self_attn: "Attention", mlp: "MLP" },
 });

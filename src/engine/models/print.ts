@@ -1,13 +1,14 @@
-import type { ModuleTree } from "../api/model";
-/** A module tree as PyTorch's `print(model)` writes it. */
+/** Formats a module tree like PyTorch's `print(model)`. */
 
-/** With each module's parameters, how they are stored, and a last line with those of all. */
+import type { ModuleTree } from "../api/model";
+
+/** Prints the tree with the parameters and types of each module, the total, and the cost of quantization. */
 export function printModules(tree: ModuleTree): string {
   const total = `${count(tree.parameters)} parameters, ${count(tree.bytes)} bytes`;
   return [...printed(tree), total, ...quantizationCost(tree)].join("\n");
 }
 
-/** What quantizing cost, from the least of the matrices to the most. */
+/** The range of relative errors over the matrices, and the change in perplexity. */
 function quantizationCost(tree: ModuleTree): string[] {
   const errors = errorsOf(tree).sort((a, b) => a - b);
   const [least, most] = [errors[0], errors.at(-1)].map((error) => `${(100 * (error ?? 0)).toFixed(2)} %`);
@@ -16,7 +17,7 @@ function quantizationCost(tree: ModuleTree): string[] {
     ...(errors.length > 0 ? [`${errors.length} quantized matrices, relative error ${least} to ${most}`] : []),
     ...(perplexity
       ? [
-          `perplexity on a sample of ${count(perplexity.tokens)} tokens: ${perplexity.before.toFixed(3)} before, ${perplexity.after.toFixed(3)} now`,
+          `perplexity on a sample of ${count(perplexity.tokens)} tokens: ${perplexity.before.toFixed(3)} before, ${perplexity.after.toFixed(3)} after`,
         ]
       : []),
   ];
@@ -33,21 +34,21 @@ function printed({ kind, tensors, parameters, children }: ModuleTree): string[] 
   const dtypes = [...new Set(tensors.map(({ dtype }) => dtype))].join(", ");
   const note = parameters > 0 ? `  # ${count(parameters)}${dtypes && ` ${dtypes}`}` : "";
   if (children.length === 0) return [kind + note];
-  const inside = alike(children).flatMap(({ label, lines: [first, ...rest] }) => [`  (${label}${first}`, ...rest]);
+  const inside = grouped(children).flatMap(({ label, lines: [first, ...rest] }) => [`  (${label}${first}`, ...rest]);
   return [`${kind}(${note}`, ...inside, ")"];
 }
 
-/** Modules one after the other that print the same are one: `(0-23): 24 x OPTDecoderLayer(`. */
-function alike(children: readonly ModuleTree[]): { readonly label: string; readonly lines: readonly string[] }[] {
-  const runs: { first: string; last: string; times: number; lines: readonly string[] }[] = [];
+/** Groups consecutive modules that print the same: `(0-23): 24 x OPTDecoderLayer(`. */
+function grouped(children: readonly ModuleTree[]): { readonly label: string; readonly lines: readonly string[] }[] {
+  const groups: { first: string; last: string; times: number; lines: readonly string[] }[] = [];
   for (const child of children) {
     const lines = printed(child);
-    const run = runs.at(-1);
-    const repeats = run && /^\d+$/.test(child.name) && run.lines.join("\n") === lines.join("\n");
-    if (repeats) Object.assign(run, { last: child.name, times: run.times + 1 });
-    else runs.push({ first: child.name, last: child.name, times: 1, lines });
+    const group = groups.at(-1);
+    const repeats = group && /^\d+$/.test(child.name) && group.lines.join("\n") === lines.join("\n");
+    if (repeats) Object.assign(group, { last: child.name, times: group.times + 1 });
+    else groups.push({ first: child.name, last: child.name, times: 1, lines });
   }
-  return runs.map(({ first, last, times, lines: [head = "", ...rest] }) => ({
+  return groups.map(({ first, last, times, lines: [head = "", ...rest] }) => ({
     label: times === 1 ? `${first}): ` : `${first}-${last}): ${times} x `,
     lines: [head, ...rest.map((line) => `  ${line}`)],
   }));

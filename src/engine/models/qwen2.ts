@@ -3,30 +3,22 @@
 import type { DecoderConfig } from "../nn/config";
 import { type Fields, windowsOf } from "./config";
 import { defineFamily } from "./family";
-import { llamaConfig, llamaParts } from "./llama";
+import { type LlamaDefaults, llamaConfig, llamaParts } from "./llama";
+
+/** Defaults that Qwen 2 and Qwen 3 share. */
+export const qwenDefaults: Partial<LlamaDefaults> = { vocabSize: 151936, nCtx: 32768, nKvHeads: 32, dMlp: 22016 };
 
 export const qwen2 = defineFamily({
   ...llamaParts,
   modelType: "qwen2",
   className: "Qwen2",
   config(hf) {
-    const cfg = llamaConfig(hf, {
-      vocabSize: 151936,
-      nCtx: 32768,
-      nLayers: 32,
-      nHeads: 32,
-      nKvHeads: 32,
-      dModel: 4096,
-      dHead: null,
-      dMlp: 22016,
-      normEps: 1e-6,
-      tiedHead: false,
-    });
+    const cfg = llamaConfig(hf, qwenDefaults);
     return { ...cfg, attentionBias: true, windows: qwenWindows(hf, cfg) };
   },
 });
 
-/** The layers from `max_window_layers` on have a window, where windows are switched on. */
+/** If `use_sliding_window` is set, layers from `max_window_layers` on have a window. */
 export function qwenWindows(hf: Fields, cfg: DecoderConfig): DecoderConfig["windows"] {
   const first = hf.number("max_window_layers", 28, [0, Number.MAX_SAFE_INTEGER]);
   const window = hf.flag("use_sliding_window", false) ? hf.countOrNull("sliding_window", 4096) : null;

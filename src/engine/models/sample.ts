@@ -1,4 +1,4 @@
-/** A text that quantizing is measured on: plain English of several kinds, written for this. */
+/** The text for measuring quantization: several kinds of plain English, written for this purpose. */
 export const SAMPLE_TEXT = `The harbour was quiet in the early morning. Two fishing boats lay at the long pier, and a woman in a yellow coat was mending a net on the deck of the smaller one. She had learned the knots from her father, who had learned them from his, and her fingers did not need her eyes any more. "You are late," she said without looking up. The boy put down his bag and sat on a coil of rope. He had run all the way from the station.
 
 Water boils at a lower temperature on a mountain than at the sea. The air above presses less on its surface, so that its molecules need less energy to leave the liquid. At three thousand meters water boils at about ninety degrees, which is why potatoes take longer to cook there.

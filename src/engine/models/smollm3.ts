@@ -1,4 +1,4 @@
-/** SmolLM 3 (Hugging Face, 2025): Llama in which every fourth layer does without positions. */
+/** SmolLM 3 (Hugging Face, 2025): Llama with no positions in every fourth layer. */
 
 import { layers, windowsOf } from "./config";
 import { defineFamily } from "./family";
@@ -17,14 +17,11 @@ export const smollm3 = defineFamily({
       nHeads: 16,
       nKvHeads: 4,
       dModel: 2048,
-      dHead: null,
-      dMlp: 11008,
-      normEps: 1e-6,
       tiedHead: true,
       theta: 2e6,
     });
     const interval = hf.count("no_rope_layer_interval", 4);
-    // 1: rotated, 0: not.
+    // 1: with rotary positions, 0: without.
     const rotated = hf.list("no_rope_layers", cfg.nLayers, "0 or 1", isBit);
     const unrotated = (l: number) => (rotated ? rotated[l] === 0 : (l + 1) % interval === 0);
     const window = hf.flag("use_sliding_window", false) ? hf.countOrNull("sliding_window", null) : null;

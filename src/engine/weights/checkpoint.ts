@@ -1,11 +1,11 @@
 /**
- * A model's folder, and the checkpoints of its run.
+ * Model folders and the checkpoints of training runs.
  *
  *     DIR/config.json  tokenizer.json  tokenizer_config.json  model.safetensors  training.json  reports.jsonl
- *     DIR/checkpoints/step-00000500/   the same files of that step, and optimizer.safetensors
+ *     DIR/checkpoints/step-00000500/   the same files at that step, plus optimizer.safetensors
  *
- * A checkpoint is written to a folder with a name of its own, flushed, and renamed: what has the right name is whole, and
- * killing the process at any moment leaves the last one that was.
+ * A checkpoint is written to a temporary folder, flushed, and renamed. A folder with its final name is therefore complete,
+ * and killing the process at any moment leaves the previous checkpoint intact.
  */
 
 import { copyFile, link, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
@@ -23,7 +23,7 @@ export const MODEL_FILES = [
 ] as const;
 /** Model files that only some models have. */
 const OPTIONAL_FILES = ["generation_config.json", "target_tokenizer.json", "target_tokenizer_config.json"];
-/** What stands in a checkpoint for the weights of a model that is trained by adapters. */
+/** Files that replace the model's weights in a checkpoint of adapter training. */
 export const ADAPTER_FILES = { weights: "adapter_model.safetensors", config: "adapter_config.json" } as const;
 export const OPTIMIZER_FILE = "optimizer.safetensors";
 export const REPORTS_FILE = "reports.jsonl";
@@ -34,24 +34,24 @@ export interface Checkpoint {
 }
 
 export interface LatestCheckpoint {
-  /** The newest that is whole; null where there is none. */
+  /** The newest complete checkpoint, or null. */
   readonly checkpoint: Checkpoint | null;
-  /** Newer ones that are not, each with the sentence that says why. */
+  /** Newer checkpoints that cannot be used, with the reason. */
   readonly skipped: readonly { readonly path: string; readonly problem: string }[];
 }
 
-const checkpointsOf = (dir: string) => join(dir, "checkpoints");
+const checkpointsFolder = (dir: string) => join(dir, "checkpoints");
 const nameOf = (step: number) => `step-${String(step).padStart(8, "0")}`;
-/** What was there under a checkpoint's name while another takes its place. */
+/** Prefix of a checkpoint that is being replaced. */
 const OLD = ".old-";
 
-/** Makes a checkpoint of what `write` puts into the folder it is given, and answers its path. */
+/** Makes a checkpoint from the files that `write` puts into a folder. Returns its path. */
 export async function writeCheckpoint(
   dir: string,
   step: number,
   write: (folder: string) => Promise<void>,
 ): Promise<string> {
-  const path = join(checkpointsOf(dir), nameOf(step));
+  const path = join(checkpointsFolder(dir), nameOf(step));
   const folder = temporaryName(path);
   try {
     await makeFolder(folder);
@@ -68,8 +68,8 @@ export async function writeCheckpoint(
 }
 
 /**
- * The newest checkpoint that is whole, and that `furtherProblem` has nothing against. Those that are being written, or
- * were when a process ended, do not count.
+ * Returns the newest complete checkpoint that passes `furtherProblem`. Ignores checkpoints that are being written or whose
+ * write was interrupted.
  */
 export async function latestCheckpoint(
   dir: string,
@@ -84,69 +84,70 @@ export async function latestCheckpoint(
   return { checkpoint: null, skipped };
 }
 
-/** Which checkpoints stay. */
-export interface Keeping {
-  /** So many of the newest, which must be whole: one of them is gone on from. */
+export interface Retention {
+  /** Number of newest checkpoints to keep. They must be complete, since a run may resume from any of them. */
   readonly newest: number;
-  /** In all; those before the newest are thinned so that their steps stay spread over the run. */
+  /** Maximum in total. Older checkpoints are thinned so that their steps stay spread over the run. */
   readonly most: number;
-  /** A step that stays as well where more than the newest do. */
+  /** A step that is also kept if `most` exceeds `newest`. */
   readonly best?: number | null;
 }
 
-/** Deletes checkpoints until those are left that `keeping` says, and what interrupted writes have left. */
-export async function pruneCheckpoints(dir: string, keeping: Keeping): Promise<void> {
-  const parent = checkpointsOf(dir);
+/** Deletes the checkpoints that `retention` does not keep, and the remains of interrupted writes. */
+export async function pruneCheckpoints(dir: string, retention: Retention): Promise<void> {
+  const parent = checkpointsFolder(dir);
   const usable: Checkpoint[] = [];
   for (const checkpoint of await listCheckpoints(dir)) {
     const name = basename(checkpoint.path);
-    // A broken one must not push out a whole one.
+    // A damaged checkpoint must not displace a complete one.
     const isUsable =
-      usable.length < keeping.newest ? (await problemOf(checkpoint.path)) === null : !name.startsWith(OLD);
+      usable.length < retention.newest ? (await problemOf(checkpoint.path)) === null : !name.startsWith(OLD);
     if (isUsable) usable.push(checkpoint);
   }
-  const kept = new Set(thinned(usable.reverse(), keeping).map(({ path }) => basename(path)));
+  const kept = new Set(thinned(usable.reverse(), retention).map(({ path }) => basename(path)));
   for (const name of await entriesOf(parent)) {
     if (kept.has(name) || !(isTemporary(name) || stepOf(name) !== null)) continue;
     await discard(join(parent, name));
   }
 }
 
-/** Checkpoints by step, without those whose neighbors are closest to each other. */
-function thinned(checkpoints: readonly Checkpoint[], { newest, most, best }: Keeping): readonly Checkpoint[] {
+/** Repeatedly drops the checkpoint whose neighbors are closest to each other. `checkpoints` are sorted by step. */
+function thinned(checkpoints: readonly Checkpoint[], { newest, most, best }: Retention): readonly Checkpoint[] {
   const kept = [...checkpoints];
   const isBest = ({ step }: Checkpoint) => most > newest && step === best;
   while (kept.length > most) {
     const gap = (i: number) => (kept[i + 1]?.step ?? Infinity) - (kept[i - 1]?.step ?? -Infinity);
-    const free = kept.flatMap((checkpoint, i) => (i < kept.length - newest && !isBest(checkpoint) ? [i] : []));
-    if (free.length === 0) break;
-    const least = free.reduce((a, b) => (gap(b) < gap(a) ? b : a));
-    kept.splice(least, 1);
+    const removable = kept.flatMap((checkpoint, i) => (i < kept.length - newest && !isBest(checkpoint) ? [i] : []));
+    if (removable.length === 0) break;
+    kept.splice(
+      removable.reduce((a, b) => (gap(b) < gap(a) ? b : a)),
+      1,
+    );
   }
   return kept;
 }
 
 async function discard(path: string): Promise<void> {
-  // First out of the way: half of a deleted checkpoint must not look like one.
-  const rubbish = isTemporary(basename(path)) ? path : temporaryName(path);
+  // Renamed first, because a half-deleted checkpoint must not look like a checkpoint.
+  const trash = isTemporary(basename(path)) ? path : temporaryName(path);
   try {
-    if (rubbish !== path) await rename(path, rubbish);
-    await rm(rubbish, { recursive: true, force: true });
+    if (trash !== path) await rename(path, trash);
+    await rm(trash, { recursive: true, force: true });
   } catch (error) {
-    // Windows deletes nothing that somebody looks at; the next pruning will.
+    // Windows cannot delete files that are open elsewhere; the next pruning tries again.
     if (!["EBUSY", "EPERM", "EACCES"].includes(codeOf(error))) throw error;
   }
 }
 
 /**
- * Makes a checkpoint's model the folder's own: each file is replaced at once. A checkpoint of adapters has no weights;
- * those of the folder are then whoever's who made them.
+ * Copies a checkpoint's model files into the model folder, replacing each file atomically. An adapter checkpoint has no
+ * weights; the caller writes those.
  */
 export async function publish(dir: string, checkpoint: Pick<Checkpoint, "path">): Promise<void> {
-  const there = await entriesOf(checkpoint.path);
+  const files = await entriesOf(checkpoint.path);
   const isAbsent = (name: string) =>
-    !there.includes(name) &&
-    (OPTIONAL_FILES.includes(name) || (name === "model.safetensors" && there.includes(ADAPTER_FILES.weights)));
+    !files.includes(name) &&
+    (OPTIONAL_FILES.includes(name) || (name === "model.safetensors" && files.includes(ADAPTER_FILES.weights)));
   for (const name of [...OPTIONAL_FILES, ...MODEL_FILES].filter((name) => !isAbsent(name))) {
     const path = join(dir, name);
     const temporary = temporaryName(path);
@@ -156,16 +157,16 @@ export async function publish(dir: string, checkpoint: Pick<Checkpoint, "path">)
     } catch (error) {
       throw storageError(error, path);
     } finally {
-      // Renaming one name of a file to another name of it does nothing and leaves both.
+      // If both names are links to the same file, rename does nothing and leaves the temporary name.
       await rm(temporary, { force: true });
     }
   }
   await flushFolder(dir);
 }
 
-/** The newest first; what another was about to replace comes after it. */
+/** Checkpoints, newest first. One that was about to be replaced comes after its replacement. */
 export async function listCheckpoints(dir: string): Promise<Checkpoint[]> {
-  const parent = checkpointsOf(dir);
+  const parent = checkpointsFolder(dir);
   const found = (await entriesOf(parent)).flatMap((name) => {
     const step = stepOf(name);
     return step === null ? [] : [{ path: join(parent, name), step }];
@@ -187,13 +188,13 @@ async function entriesOf(dir: string): Promise<string[]> {
   }
 }
 
-/** Why a checkpoint cannot be used, in a sentence; null where it can. */
+/** The reason a checkpoint cannot be used, as a sentence, or null. */
 async function problemOf(path: string): Promise<string | null> {
   try {
-    const there = await readdir(path);
-    const weights = there.includes(ADAPTER_FILES.config) ? ADAPTER_FILES.weights : "model.safetensors";
+    const files = await readdir(path);
+    const weights = files.includes(ADAPTER_FILES.config) ? ADAPTER_FILES.weights : "model.safetensors";
     for (const name of [weights, OPTIMIZER_FILE]) await readHeader(join(path, name));
-    const optional = [...OPTIONAL_FILES, ADAPTER_FILES.config].filter((name) => there.includes(name));
+    const optional = [...OPTIONAL_FILES, ADAPTER_FILES.config].filter((name) => files.includes(name));
     for (const name of [...MODEL_FILES.filter((file) => file.endsWith(".json")), ...optional])
       await readJson(join(path, name), "checkpoint");
     return null;
@@ -207,7 +208,7 @@ async function moveIntoPlace(folder: string, path: string): Promise<void> {
   try {
     await rename(folder, path);
   } catch (error) {
-    // The step is there already, from a run that was resumed at an earlier one.
+    // The step already exists if the run was resumed from an earlier one.
     if (!(await exists(path))) throw error;
     const old = join(dirname(path), `${OLD}${basename(path)}`);
     await rm(old, { recursive: true, force: true });
@@ -238,37 +239,35 @@ async function linkOrCopy(from: string, to: string): Promise<void> {
     await link(from, to);
   } catch (error) {
     if (codeOf(error) === "ENOENT") throw error;
-    // Not every file system has links.
+    // Not every file system supports hard links.
     await copyFile(from, to);
     await flushFile(to);
   }
 }
 
-/** Reads a JSON file of a model folder; says which file is damaged and what to do. */
+/** Reads a JSON file of a model folder. */
 export async function readJson(path: string, code: "checkpoint" | "config" = "config"): Promise<unknown> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw readError(error, path);
-    throw new EngineError(
-      code,
-      `${path} does not exist; choose a model folder that has it, or train the model again.`,
-      { cause: error },
-    );
+    throw new EngineError(code, `${path} does not exist. Choose a folder that contains it, or train the model again.`, {
+      cause: error,
+    });
   }
   try {
     return JSON.parse(text);
   } catch (error) {
     throw new EngineError(
       code,
-      `${path} is damaged (it is not JSON); copy it from the model's last checkpoint, or train the model again.`,
+      `${path} is damaged: it is not valid JSON. Copy it from the model's last checkpoint, or train the model again.`,
       { cause: error },
     );
   }
 }
 
-/** Appends values to a file of one JSON value a line. */
+/** Appends values to a JSON Lines file. */
 export async function appendJsonLines(path: string, values: readonly unknown[]): Promise<void> {
   try {
     const file = await open(path, "a+");
@@ -276,7 +275,7 @@ export async function appendJsonLines(path: string, values: readonly unknown[]):
       const { size } = await file.stat();
       const last = new Uint8Array(1);
       if (size > 0) await file.read(last, 0, 1, size - 1);
-      // A line that was cut off by the end of a process stays a line of its own.
+      // If the process was killed while writing a line, start a new one.
       const start = size > 0 && last[0] !== 0x0a ? "\n" : "";
       await file.writeFile(start + values.map((value) => `${JSON.stringify(value)}\n`).join(""));
     } finally {
@@ -287,7 +286,7 @@ export async function appendJsonLines(path: string, values: readonly unknown[]):
   }
 }
 
-/** The values of such a file; lines that were cut off are left out. None where there is no file. */
+/** Values of a JSON Lines file, without truncated lines. Empty if the file does not exist. */
 export async function readJsonLines(path: string): Promise<unknown[]> {
   const text = await readFile(path, "utf8").catch((error) => {
     if (codeOf(error) === "ENOENT") return "";
@@ -302,13 +301,13 @@ export async function readJsonLines(path: string): Promise<unknown[]> {
   });
 }
 
-/** A file name that a file names: refused unless it stays in its folder. */
+/** Returns a file name that was read from a file, unless it could lead out of the folder. */
 export function plainFileName(name: string, where: string): string {
-  // Reserved on some system: separators, drives and streams, control characters.
+  // Excludes what some system reserves: separators, drives and streams, control characters.
   const isPlain = /^[^/\\:*?"<>|\p{Cc}]+$/u.test(name) && name !== "." && name !== "..";
   if (isPlain) return name;
   throw new EngineError(
     "weights",
-    `${where} names the file ${JSON.stringify(name)}, which is not a plain file name; take the folder from its source again.`,
+    `${where} refers to the file ${JSON.stringify(name)}, which is not a plain file name. Download the model again.`,
   );
 }

@@ -1,11 +1,11 @@
-/** Files that are there whole or not at all. */
+/** Atomic file writes, and messages for file system errors. */
 
 import { randomUUID } from "node:crypto";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { EngineError } from "../errors";
 
-/** Marks what is being written; whoever finds such a name later may delete it. */
+/** Prefix of files that are being written. Leftovers with this prefix may be deleted. */
 const TEMPORARY = ".writing-";
 
 export function temporaryName(path: string): string {
@@ -16,7 +16,7 @@ export function isTemporary(name: string): boolean {
   return name.startsWith(TEMPORARY);
 }
 
-/** Replaces a file: the new content is written beside it, flushed, and renamed over it. */
+/** Replaces a file atomically: writes a temporary file next to it, flushes it, and renames it. */
 export async function writeFileWhole(
   path: string,
   content: string | Uint8Array | ((file: FileHandle) => Promise<void>),
@@ -32,7 +32,7 @@ export async function writeFileWhole(
   }
 }
 
-/** Writes a file and waits until it is on the disk. */
+/** Writes a file and flushes it to disk. */
 export async function writeFlushed(
   path: string,
   content: string | Uint8Array | ((file: FileHandle) => Promise<void>),
@@ -47,7 +47,7 @@ export async function writeFlushed(
   }
 }
 
-/** Makes a folder and those above it. Node's own `recursive` reports read-only storage as a path that does not exist. */
+/** Creates a folder and its parents. Node's own `recursive` option reports a read-only disk as ENOENT. */
 export async function makeFolder(dir: string): Promise<void> {
   try {
     await mkdir(dir);
@@ -55,12 +55,12 @@ export async function makeFolder(dir: string): Promise<void> {
     if (codeOf(error) === "EEXIST") return;
     if (codeOf(error) !== "ENOENT" || dirname(dir) === dir) throw storageError(error, dir);
     await makeFolder(dirname(dir));
-    // Somebody else may have made it in between.
+    // Another process may have created it in the meantime.
     await mkdir(dir, { recursive: true });
   }
 }
 
-/** Makes renames in a folder last. Windows has no such thing and needs none. */
+/** Flushes the renames in a folder to disk. Windows cannot flush a folder and does not need to. */
 export async function flushFolder(dir: string): Promise<void> {
   if (process.platform === "win32") return;
   const folder = await open(dir, "r");
@@ -75,44 +75,44 @@ export async function flushFolder(dir: string): Promise<void> {
 }
 
 const STORAGE_PROBLEMS: Readonly<Record<string, string>> = {
-  ENOSPC: "there is no space left on the disk; free some and try again",
-  EDQUOT: "the disk quota is used up; free some space and try again",
-  EFBIG: "the file would be larger than allowed here; choose another folder",
-  EROFS: "the storage is read-only; choose a folder that can be written to",
-  EACCES: "the folder may not be written to; choose another, or change its permissions",
-  EPERM: "the folder may not be written to; choose another, or change its permissions",
-  ENOTDIR: "a part of the path is a file; choose another folder",
-  EISDIR: "there is a folder of that name; choose another name",
-  EIO: "the disk reports an error; choose another folder",
-  ENOENT: "its folder does not exist; choose one that does",
+  ENOSPC: "the disk is full. Free some space and try again",
+  EDQUOT: "the disk quota is used up. Free some space and try again",
+  EFBIG: "the file would exceed the maximum file size. Choose another folder",
+  EROFS: "the disk is read-only. Choose another folder",
+  EACCES: "permission denied. Choose another folder or change its permissions",
+  EPERM: "permission denied. Choose another folder or change its permissions",
+  ENOTDIR: "part of the path is a file. Choose another folder",
+  EISDIR: "a folder with that name exists. Choose another name",
+  EIO: "the disk reported an error. Choose another folder",
+  ENOENT: "its folder does not exist. Choose an existing folder",
 };
 
-/** The error as the user is told it; what is not the storage's fault stays as it is. */
+/** Turns an error of the file system into one for the user. Returns other errors unchanged. */
 export function storageError(error: unknown, path: string): unknown {
   const problem = STORAGE_PROBLEMS[codeOf(error)];
   if (problem === undefined || error instanceof EngineError) return error;
-  // The temporary name that was being written to says nothing to anybody.
+  // Users don't know the temporary name.
   const target = path.replace(/\.writing-(.+?)-[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/, "$1");
-  // Where the folder is gone, nobody knows what became of the rest.
-  const kept = codeOf(error) === "ENOENT" ? "" : " What was saved before is untouched.";
-  return new EngineError("storage", `${target} could not be written: ${problem}.${kept}`, { cause: error });
+  // If the folder is gone, so may be the files in it.
+  const kept = codeOf(error) === "ENOENT" ? "" : " Files saved earlier are unchanged.";
+  return new EngineError("storage", `Could not write ${target}: ${problem}.${kept}`, { cause: error });
 }
 
 const READ_PROBLEMS: Readonly<Record<string, string>> = {
-  EISDIR: "is a folder and should be a file; choose another",
-  ENOTDIR: "lies below a file, not a folder; choose a model's folder",
-  EACCES: "may not be read; change its permissions or choose another",
-  EPERM: "may not be read; change its permissions or choose another",
-  ELOOP: "is a link that leads in a circle; choose another",
-  ENAMETOOLONG: "has too long a name; choose another",
-  EIO: "cannot be read from the disk; take it from its source again",
+  EISDIR: "it is a folder, not a file. Choose another",
+  ENOTDIR: "part of the path is a file. Choose a model folder",
+  EACCES: "permission denied. Change its permissions or choose another",
+  EPERM: "permission denied. Change its permissions or choose another",
+  ELOOP: "it is a symbolic link in a loop. Choose another",
+  ENAMETOOLONG: "the name is too long. Choose another",
+  EIO: "the disk reported an error. Download it again or restore an earlier copy",
 };
 
-/** An error of reading a model's file as the user is told it; what is not the storage's fault stays as it is. */
+/** The same for an error while reading. */
 export function readError(error: unknown, path: string): unknown {
   const problem = READ_PROBLEMS[codeOf(error)];
   if (problem === undefined || error instanceof EngineError) return error;
-  return new EngineError("storage", `${path} ${problem}.`, { cause: error });
+  return new EngineError("storage", `Could not read ${path}: ${problem}.`, { cause: error });
 }
 
 export function codeOf(error: unknown): string {

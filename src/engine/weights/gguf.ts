@@ -1,8 +1,8 @@
 /**
- * GGUF, llama.cpp's format: metadata by key, the tensors' names, shapes and places, and their bytes.
+ * GGUF, the format of llama.cpp: key-value metadata, then the name, shape and offset of each tensor, then their bytes.
  * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  *
- * A file may come from anywhere: everything its header says is checked before memory is taken for it.
+ * Files are untrusted: every size in the header is checked before memory is allocated for it.
  */
 
 import { realpath } from "node:fs/promises";
@@ -11,14 +11,14 @@ import { damaged, quoted, readBytes, withFile } from "./reading";
 
 export type GgufValue = number | bigint | boolean | string | readonly (number | bigint | boolean | string)[];
 
-/** Bytes that so many values take. */
+/** `block` values occupy `bytes` bytes. */
 export const GGUF_TYPES = {
   F32: { block: 1, bytes: 4 },
   F16: { block: 1, bytes: 2 },
   BF16: { block: 1, bytes: 2 },
-  /** A scale in F16, and 32 signed bytes. */
+  /** An F16 scale and 32 signed bytes. */
   Q8_0: { block: 32, bytes: 34 },
-  /** A scale in F16, and 32 halves of a byte: value i is in the low half of byte i, value i + 16 in its high half. */
+  /** An F16 scale and 32 4-bit values: value i is the low half of byte i, value i + 16 its high half. */
   Q4_0: { block: 32, bytes: 18 },
 } as const;
 
@@ -27,20 +27,20 @@ export type GgufType = keyof typeof GGUF_TYPES;
 export interface GgufTensor {
   readonly name: string;
   readonly type: GgufType;
-  /** Outermost first, as everywhere but in the file. */
+  /** Outermost dimension first (the file has it last). */
   readonly shape: readonly number[];
   readonly offset: number;
   readonly length: number;
 }
 
 export interface Gguf {
-  /** With links followed. */
+  /** Real path. */
   readonly file: string;
   readonly values: ReadonlyMap<string, GgufValue>;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
 }
 
-/** The numbers of types, to say which one is not supported. */
+/** Names of all tensor types by number, for the message about unsupported ones. */
 const TYPE_NAMES: Readonly<Record<number, string>> = {
   0: "F32",
   1: "F16",
@@ -77,28 +77,28 @@ const TYPE_NAMES: Readonly<Record<number, string>> = {
 };
 
 const FIRST_HEADER_BYTES = 2 ** 22;
-/** A vocabulary of a quarter of a million tokens takes some ten million. */
-const MOST_HEADER_BYTES = 2 ** 27;
-/** Values of all arrays together, tokens and merges most of them. */
-const MOST_VALUES = 4_000_000;
-const MOST_TENSORS = 100_000;
+/** A vocabulary of 250,000 tokens needs about 10 MB. */
+const MAX_HEADER_BYTES = 2 ** 27;
+/** Total number of values in all arrays. Most are tokens and merges. */
+const MAX_VALUES = 4_000_000;
+const MAX_TENSORS = 100_000;
 const DEFAULT_ALIGNMENT = 32;
 
-/** Reads and checks a file's header. */
+/** Reads and validates the header of a file. */
 export async function readGguf(path: string): Promise<Gguf> {
   return withFile(path, async (file) => {
     const { size } = await file.stat();
-    // How long the header is, only reading it tells.
+    // The header does not say how long it is, so read more until it is complete.
     for (let length = FIRST_HEADER_BYTES; ; length *= 4) {
       const head = await readBytes(file, path, 0, new Uint8Array(Math.min(length, size)));
-      const canGrow = head.length < size && length < MOST_HEADER_BYTES;
+      const canGrow = head.length < size && length < MAX_HEADER_BYTES;
       const header = parseHeader(new Cursor(path, head, canGrow), size);
       if (header) return { file: await realpath(path), ...header };
     }
   });
 }
 
-/** The header, or null where more of the file is needed. */
+/** Returns the header, or null if more of the file is needed. */
 function parseHeader(cursor: Cursor, size: number): Omit<Gguf, "file"> | null {
   try {
     return readHeader(cursor, size);
@@ -112,15 +112,16 @@ function readHeader(cursor: Cursor, size: number): Omit<Gguf, "file"> {
   const { path } = cursor;
   if (cursor.ascii(4) !== "GGUF") throw damaged(path, "it is not a GGUF file");
   const version = cursor.number(UINT32);
-  if (version === 0x02000000 || version === 0x03000000) throw damaged(path, "its numbers are not little endian");
-  if (version !== 2 && version !== 3) throw damaged(path, `it is of GGUF version ${version}, not 2 or 3`);
-  const tensorCount = cursor.count(24, MOST_TENSORS, "tensors");
-  const valueCount = cursor.count(12, MOST_TENSORS, "values");
+  if (version === 0x02000000 || version === 0x03000000) throw damaged(path, "it is big-endian, which is not supported");
+  if (version !== 2 && version !== 3)
+    throw damaged(path, `its GGUF version is ${version}, but only 2 and 3 are supported`);
+  const tensorCount = cursor.count(24, MAX_TENSORS, "tensors");
+  const valueCount = cursor.count(12, MAX_TENSORS, "values");
 
   const values = new Map<string, GgufValue>();
   for (let i = 0; i < valueCount; i++) {
     const key = cursor.string();
-    if (values.has(key)) throw damaged(path, `it has the key ${quoted(key)} twice`);
+    if (values.has(key)) throw damaged(path, `it contains the key ${quoted(key)} twice`);
     values.set(key, cursor.value(cursor.number(UINT32)));
   }
   const infos = Array.from({ length: tensorCount }, () => readTensorInfo(cursor));
@@ -129,10 +130,10 @@ function readHeader(cursor: Cursor, size: number): Omit<Gguf, "file"> {
   if (typeof alignment !== "number" || !Number.isInteger(alignment) || alignment < 8 || alignment % 8 !== 0)
     throw damaged(path, `its alignment is ${String(alignment)}, which is not a multiple of 8`);
   const start = Math.ceil(cursor.at / alignment) * alignment;
-  return { values, tensors: placeTensors(path, infos, start, alignment, size) };
+  return { values, tensors: locateTensors(path, infos, start, alignment, size) };
 }
 
-/** As in the file: the place counts from the end of the header. */
+/** A tensor with its offset as stored: relative to the end of the header. */
 function readTensorInfo(cursor: Cursor): GgufTensor {
   const { path } = cursor;
   const name = cursor.string();
@@ -147,7 +148,7 @@ function readTensorInfo(cursor: Cursor): GgufTensor {
   if (!isSupported(typeName)) {
     throw new EngineError(
       "weights",
-      `${path}: the tensor ${quoted(name)} is of type ${typeName}, which is not supported; use a GGUF file of ${Object.keys(GGUF_TYPES).join(", ")}.`,
+      `${path}: the tensor ${quoted(name)} has type ${typeName}, which is not supported. Use a GGUF file with types ${Object.keys(GGUF_TYPES).join(", ")}.`,
     );
   }
   const { block, bytes } = GGUF_TYPES[typeName];
@@ -160,8 +161,8 @@ function readTensorInfo(cursor: Cursor): GgufTensor {
 
 const isSupported = (type: string): type is GgufType => Object.hasOwn(GGUF_TYPES, type);
 
-/** Tensors where they are in the file; none may overlap another or reach beyond the file. */
-function placeTensors(
+/** Makes offsets absolute. Tensors must not overlap or extend past the end of the file. */
+function locateTensors(
   path: string,
   infos: readonly GgufTensor[],
   start: number,
@@ -171,9 +172,9 @@ function placeTensors(
   const tensors = new Map<string, GgufTensor>();
   for (const info of infos) {
     const name = quoted(info.name);
-    if (tensors.has(info.name)) throw damaged(path, `it has the tensor ${name} twice`);
+    if (tensors.has(info.name)) throw damaged(path, `it contains the tensor ${name} twice`);
     if (info.offset % alignment !== 0 || !(start + info.offset + info.length <= size))
-      throw damaged(path, `the tensor ${name} lies at ${info.offset}, where it cannot`);
+      throw damaged(path, `the offset ${info.offset} of the tensor ${name} is invalid`);
     tensors.set(info.name, { ...info, offset: start + info.offset });
   }
   let end = start;
@@ -184,7 +185,7 @@ function placeTensors(
   return tensors;
 }
 
-/** Thrown where the part of the file that was read is too short. */
+/** Thrown if the part of the file that was read is too short. */
 const MORE = Symbol("more");
 
 type Read = (view: DataView, at: number) => number | bigint;
@@ -196,7 +197,7 @@ interface NumberType {
 const UINT32: NumberType = { bytes: 4, read: (view, at) => view.getUint32(at, true) };
 const UINT64: NumberType = { bytes: 8, read: (view, at) => exact(view.getBigUint64(at, true)) };
 
-/** Types of values, by their number. */
+/** Numeric metadata types by number. */
 const NUMBERS: Readonly<Record<number, NumberType>> = {
   0: { bytes: 1, read: (view, at) => view.getUint8(at) },
   1: { bytes: 1, read: (view, at) => view.getInt8(at) },
@@ -213,7 +214,7 @@ const BOOLEAN = 7;
 const STRING = 8;
 const ARRAY = 9;
 
-/** A number where it is one exactly. */
+/** Converts to a number if that is exact. */
 const exact = (n: bigint) => (Number.isSafeInteger(Number(n)) ? Number(n) : n);
 
 class Cursor {
@@ -244,10 +245,10 @@ class Cursor {
     return new TextDecoder().decode(this.bytes.subarray(start, this.at));
   }
 
-  /** A number of things that take at least `bytes` each. */
-  count(bytes: number, most: number, what: string): number {
+  /** Reads a count of items that need at least `bytes` each. */
+  count(bytes: number, max: number, items: string): number {
     const count = Number(this.number(UINT64));
-    if (count > most) throw damaged(this.path, `it says that it has ${count} ${what}`);
+    if (count > max) throw damaged(this.path, `its header claims ${count} ${items}`);
     if (count * bytes > this.bytes.length - this.at) this.tooShort();
     return count;
   }
@@ -256,8 +257,8 @@ class Cursor {
     if (type !== ARRAY) return this.single(Number(type));
     const elements = Number(this.number(UINT32));
     const bytes = elements === STRING ? 8 : elements === BOOLEAN ? 1 : NUMBERS[elements]?.bytes;
-    if (bytes === undefined) throw damaged(this.path, `it has an array of the unknown type ${elements}`);
-    const count = this.count(bytes, MOST_VALUES - this.values, "values in an array");
+    if (bytes === undefined) throw damaged(this.path, `it contains an array of unknown type ${elements}`);
+    const count = this.count(bytes, MAX_VALUES - this.values, "values in an array");
     this.values += count;
     return Array.from({ length: count }, () => this.single(elements));
   }
@@ -266,11 +267,11 @@ class Cursor {
     if (type === STRING) return this.string();
     if (type === BOOLEAN) return this.bytes[this.skip(1)] !== 0;
     const number = NUMBERS[type];
-    if (!number) throw damaged(this.path, `it has a value of the unknown type ${type}`);
+    if (!number) throw damaged(this.path, `it contains a value of unknown type ${type}`);
     return this.number(number);
   }
 
-  /** Goes over so many bytes; answers where they begin. */
+  /** Advances by `length` bytes and returns where they start. */
   private skip(length: number): number {
     if (!(length <= this.bytes.length - this.at)) this.tooShort();
     this.at += length;
@@ -279,6 +280,6 @@ class Cursor {
 
   private tooShort(): never {
     if (this.canGrow) throw MORE;
-    throw damaged(this.path, "its header ends too early");
+    throw damaged(this.path, "its header is truncated");
   }
 }

@@ -1,4 +1,4 @@
-/** A GGUF file as a Hugging Face folder. Weights stay in the precision that they have; blocks are laid out anew. */
+/** Converts a GGUF file to a Hugging Face folder. Weights keep their precision; quantized blocks get our layout. */
 
 import { join } from "node:path";
 import { cooperate } from "../tokenizers/cooperate";
@@ -12,7 +12,7 @@ import { damaged, quoted } from "./reading";
 import { type TensorToWrite, type WritePart, writeSafetensorsInParts } from "./safetensors";
 import { readStoredBytes } from "./stored";
 
-/** Writes model.safetensors, config.json, tokenizer.json and tokenizer_config.json of a GGUF file into a folder. */
+/** Writes model.safetensors, config.json, tokenizer.json and tokenizer_config.json into `outDir`. */
 export async function convertGguf(
   path: string,
   outDir: string,
@@ -31,7 +31,7 @@ export async function convertGguf(
   await makeFolder(outDir);
   await writeSafetensorsInParts(
     join(outDir, "model.safetensors"),
-    new Map(plans.flatMap(written)),
+    new Map(plans.flatMap(outputTensors)),
     async (write) => {
       let done = 0;
       for (const plan of plans) {
@@ -46,17 +46,17 @@ export async function convertGguf(
   );
   const files = { "config.json": configOf(model, plans), ...tokenizer };
   for (const [name, content] of Object.entries(files)) {
-    // A vocabulary is long enough without a line for each half of a merge.
+    // Indenting would put each half of a merge on its own line.
     const indent = name === "tokenizer.json" ? 0 : 2;
     await writeFileWhole(join(outDir, name), `${JSON.stringify(content, null, indent)}\n`);
   }
 }
 
-/** Where its tensors lie, as stored.ts reads them. */
-const partOf = (file: string, { name, shape, offset, length }: GgufTensor) =>
+/** A tensor as raw bytes for stored.ts. */
+const rawTensor = (file: string, { name, shape, offset, length }: GgufTensor) =>
   ({ name, dtype: "U8", shape, file, offset, length }) as const;
 
-/** Whether the head is the embedding: not there, or there twice. */
+/** Returns true if the head is tied to the embedding: it is missing or has the same bytes. */
 async function isTied({ file, tensors }: Gguf): Promise<boolean> {
   const [head, embedding] = [tensors.get(OUTPUT), tensors.get(EMBEDDING)];
   if (!head || !embedding) return true;
@@ -64,24 +64,24 @@ async function isTied({ file, tensors }: Gguf): Promise<boolean> {
   for (let at = 0; at < head.length; at += PIECE_BYTES) {
     const end = Math.min(at + PIECE_BYTES, head.length);
     const [a, b] = [
-      await readStoredBytes(partOf(file, head), at, end),
-      await readStoredBytes(partOf(file, embedding), at, end),
+      await readStoredBytes(rawTensor(file, head), at, end),
+      await readStoredBytes(rawTensor(file, embedding), at, end),
     ];
     if (Buffer.compare(a, b) !== 0) return false;
   }
   return true;
 }
 
-/** Longer than any head. */
-const MOST_ROPE_FACTORS = 4096;
+/** More than the dimensions of any head. */
+const MAX_ROPE_FACTORS = 4096;
 
 async function ropeFactors({ file, tensors }: Gguf): Promise<Float32Array | null> {
   const tensor = tensors.get(ROPE_FACTORS);
   if (!tensor) return null;
   const [count = 0] = tensor.shape;
-  // Nothing else writes them; what is, scales in a way that is not known.
-  if (tensor.type !== "F32" || tensor.shape.length !== 1 || count > MOST_ROPE_FACTORS) return new Float32Array();
-  return new Float32Array((await readStoredBytes(partOf(file, tensor))).buffer);
+  // Any other type or shape is an unknown kind of scaling; an empty array gets rejected later.
+  if (tensor.type !== "F32" || tensor.shape.length !== 1 || count > MAX_ROPE_FACTORS) return new Float32Array();
+  return new Float32Array((await readStoredBytes(rawTensor(file, tensor))).buffer);
 }
 
 interface Plan {
@@ -96,11 +96,11 @@ function planTensors(path: string, gguf: Gguf, model: GgufModel): Plan[] {
     const [rows = 1] = tensor.shape;
     const isVector = tensor.shape.length === 1;
     if (tensor.shape.length > 2 || (isVector && bitsOf(tensor)))
-      throw damaged(path, `the tensor ${quoted(tensor.name)} is not a vector of numbers or a matrix`);
+      throw damaged(path, `the tensor ${quoted(tensor.name)} is neither an unquantized vector nor a matrix`);
     if (hub.headRows && rows % hub.headRows !== 0)
       throw damaged(
         path,
-        `the tensor ${quoted(tensor.name)} has ${rows} rows, which are not whole heads of ${hub.headRows}`,
+        `the ${rows} rows of the tensor ${quoted(tensor.name)} are not a multiple of the head size ${hub.headRows}`,
       );
     return [{ tensor, hub }];
   });
@@ -110,14 +110,12 @@ const bitsOf = ({ type }: GgufTensor) => (type === "Q8_0" ? 8 : type === "Q4_0" 
 
 function configOf({ config }: GgufModel, plans: readonly Plan[]): object {
   const bits = plans.flatMap(({ tensor }) => bitsOf(tensor) ?? []);
-  // Where both occur, each tensor's own shows in its shape.
+  // If both occur, the bits of each tensor follow from its shape.
   return bits.length === 0 ? config : { ...config, quantization_config: quantizationConfig(bits.includes(4) ? 4 : 8) };
 }
 
-type Written = Pick<TensorToWrite, "dtype" | "shape">;
-
-/** The tensors that stand in the new file for one of the old. */
-function written({ tensor, hub }: Plan): [string, Written][] {
+/** Tensors of the new file that replace one of the old file. */
+function outputTensors({ tensor, hub }: Plan): [string, Pick<TensorToWrite, "dtype" | "shape">][] {
   const { type, shape } = tensor;
   const bits = bitsOf(tensor);
   if (bits) {
@@ -127,7 +125,7 @@ function written({ tensor, hub }: Plan): [string, Written][] {
       [scalesOf(hub.name), { dtype: "F32", shape: [rows, width / BLOCK] }],
     ];
   }
-  // What is not in bits is of one of the three types that safetensors have, too.
+  // The other three types exist in safetensors, too.
   const dtype = type as Exclude<typeof type, "Q8_0" | "Q4_0">;
   return [[hub.name, { dtype, shape: hub.transpose ? [...shape].reverse() : shape }]];
 }
@@ -142,7 +140,7 @@ async function writeTensor(
 ): Promise<void> {
   const { shape, length } = tensor;
   const [rows = 1] = shape;
-  const part = partOf(file, tensor);
+  const part = rawTensor(file, tensor);
   const bits = bitsOf(tensor);
   if (hub.transpose && !bits) {
     await write(
@@ -152,7 +150,7 @@ async function writeTensor(
     );
     return step(length);
   }
-  // Whole rows, and whole heads where these are put in order.
+  // Pieces of whole rows, and of whole heads if these are reordered.
   const rowBytes = length / rows;
   const unit = hub.headRows ?? 1;
   const most = Math.max(1, Math.floor(PIECE_BYTES / rowBytes / unit)) * unit;
@@ -171,7 +169,7 @@ async function writeTensor(
   }
 }
 
-/** Rows of a head as the hub has them, first all even and then all odd ones: [0, 1, 2, 3] -> [0, 2, 1, 3]. */
+/** Reorders the rows of each head as the Hub has them, even ones before odd ones: [0, 1, 2, 3] -> [0, 2, 1, 3]. */
 function unpermuted(bytes: Uint8Array, rowBytes: number, headRows: number): Uint8Array {
   const result = new Uint8Array(bytes.length);
   const rows = bytes.length / rowBytes;
@@ -203,7 +201,7 @@ interface Blocks {
   readonly scales: Float32Array<ArrayBuffer>;
 }
 
-/** Signed bytes become codes around 128. */
+/** Converts Q8_0: signed bytes become codes around 128. */
 function blocks8(bytes: Uint8Array): Blocks {
   const size = GGUF_TYPES.Q8_0.bytes;
   const count = bytes.length / size;
@@ -214,7 +212,7 @@ function blocks8(bytes: Uint8Array): Blocks {
   return { codes, scales: scalesAt(bytes, size) };
 }
 
-/** Values i and i + 16 of a byte become neighbors. */
+/** Converts Q4_0: values i and i + 16 share a byte there; values 2i and 2i + 1 do here. */
 function blocks4(bytes: Uint8Array): Blocks {
   const size = GGUF_TYPES.Q4_0.bytes;
   const count = bytes.length / size;
@@ -231,7 +229,7 @@ function blocks4(bytes: Uint8Array): Blocks {
   return { codes, scales: scalesAt(bytes, size) };
 }
 
-/** The F16 that each block begins with. */
+/** Scales of the blocks, stored as F16 at the start of each. */
 function scalesAt(bytes: Uint8Array, blockSize: number): Float32Array<ArrayBuffer> {
   const count = bytes.length / blockSize;
   const halves = Uint16Array.from({ length: count }, (_, b) => {

@@ -1,29 +1,29 @@
-/** The architectures that GGUF files are read of: config.json from the metadata, and the tensors' names on the hub. */
+/** Supported GGUF architectures: config.json from the metadata, and the Hugging Face name of each tensor. */
 
 import { EngineError } from "../errors";
 import type { Gguf } from "./gguf";
 import { damaged, quoted } from "./reading";
 
-/** How a tensor differs from the hub's. */
+/** How a tensor is stored on the Hub. */
 export interface HubTensor {
   readonly name: string;
-  /** The hub has its halves of each head one after the other, the file has them interleaved: so many rows are a head. */
+  /** Rows per head, if the file interleaves the two halves of each head (the Hub stores one half after the other). */
   readonly headRows?: number | undefined;
-  /** The hub has inputs first. */
+  /** True if the Hub stores the matrix [in, out]. */
   readonly transpose?: boolean | undefined;
 }
 
 export interface GgufModel {
   readonly config: Readonly<Record<string, unknown>>;
-  /** By the name in the file; null where the tensor is not taken over. */
+  /** Maps a tensor's name in the file; null if the tensor is dropped. */
   readonly hubTensor: (name: string) => HubTensor | null;
 }
 
-/** What is told by tensors' values. */
-export interface Found {
-  /** The head is the embedding, or there is none. */
+/** Facts that follow from the values of tensors. */
+export interface TensorFacts {
+  /** The head is missing or equals the embedding. */
   readonly isTied: boolean;
-  /** What the rotation's wavelengths are multiplied by, where the file says so. */
+  /** Factors on the wavelengths of the rotary positions, if the file has them. */
   readonly ropeFactors: Float32Array | null;
 }
 
@@ -31,15 +31,14 @@ export const OUTPUT = "output.weight";
 export const EMBEDDING = "token_embd.weight";
 export const ROPE_FACTORS = "rope_freqs.weight";
 
-/** The model of a file. */
-export function ggufModel(path: string, gguf: Gguf, found: Found): GgufModel {
-  const metadata = new Metadata(path, gguf, found);
+export function ggufModel(path: string, gguf: Gguf, facts: TensorFacts): GgufModel {
+  const metadata = new Metadata(path, gguf, facts);
   const architecture = metadata.text("general.architecture");
   const make = Object.hasOwn(MODELS, architecture) ? MODELS[architecture] : undefined;
   if (!make) {
     throw new EngineError(
       "config",
-      `${path}: GGUF files of the architecture ${quoted(architecture)} are not supported, only of ${Object.keys(MODELS).join(" and ")}; import the model's original folder.`,
+      `${path}: the GGUF architecture ${quoted(architecture)} is not supported (only ${Object.keys(MODELS).join(" and ")}). Import the original model instead.`,
     );
   }
   return make(metadata);
@@ -47,40 +46,40 @@ export function ggufModel(path: string, gguf: Gguf, found: Found): GgufModel {
 
 const MODELS: Readonly<Record<string, (metadata: Metadata) => GgufModel>> = { llama, gpt2 };
 
-/** Larger than anything in a model, and small enough that products are exact. */
+/** Larger than any dimension of a model, and small enough that products are exact. */
 const LARGEST = 2 ** 24;
 
-/** Typed access to a file's values. */
+/** Typed access to the metadata of a file. */
 class Metadata {
   constructor(
     readonly path: string,
     readonly gguf: Gguf,
-    readonly found: Found,
+    readonly facts: TensorFacts,
   ) {}
 
   text(key: string): string {
     const value = this.gguf.values.get(key);
-    if (typeof value !== "string") throw this.wrong(key, "a text");
+    if (typeof value !== "string") throw this.wrong(key, "a string");
     return value;
   }
 
-  number(key: string, otherwise?: number): number {
-    const value = this.gguf.values.get(key) ?? otherwise;
+  number(key: string, fallback?: number): number {
+    const value = this.gguf.values.get(key) ?? fallback;
     if (typeof value !== "number" || !Number.isFinite(value)) throw this.wrong(key, "a number");
     return value;
   }
 
-  count(key: string, otherwise?: number): number {
-    const value = this.number(key, otherwise);
+  count(key: string, fallback?: number): number {
+    const value = this.number(key, fallback);
     if (!Number.isInteger(value) || value < 1 || value > LARGEST)
       throw this.wrong(key, `a number from 1 to ${LARGEST}`);
     return value;
   }
 
-  /** As many as the embedding has rows. */
+  /** Number of rows of the embedding. */
   vocabSize(): number {
     const shape = this.gguf.tensors.get(EMBEDDING)?.shape;
-    if (shape?.length !== 2) throw damaged(this.path, 'it has no matrix "token_embd.weight"');
+    if (shape?.length !== 2) throw damaged(this.path, 'the matrix "token_embd.weight" is missing');
     return shape[0] as number;
   }
 
@@ -88,8 +87,7 @@ class Metadata {
     return this.gguf.tensors.has(tensor);
   }
 
-  /** The ids that generation starts and ends with. */
-  ends(): object {
+  specialTokens(): object {
     const { values } = this.gguf;
     const id = (key: string) => (typeof values.get(key) === "number" ? values.get(key) : null);
     return { bos_token_id: id("tokenizer.ggml.bos_token_id"), eos_token_id: id("tokenizer.ggml.eos_token_id") };
@@ -98,10 +96,10 @@ class Metadata {
   wrong(key: string, expected: string): EngineError {
     const value = this.gguf.values.get(key);
     const got = typeof value === "object" ? "a list" : typeof value === "string" ? quoted(value) : String(value);
-    return damaged(this.path, `its ${quoted(key)} should be ${expected} and is ${got}`);
+    return damaged(this.path, `${quoted(key)} must be ${expected}, got ${got}`);
   }
 
-  /** Hub names by the patterns of a table, where `{}` stands for the layer. */
+  /** Looks a name up in a table of patterns in which `{}` stands for the layer. */
   hubName(names: Readonly<Record<string, string>>, name: string): string {
     const [, layer = "", rest = name] = /^blk\.(\d{1,4})\.(.+)$/.exec(name) ?? [];
     const pattern = layer ? `blk.{}.${rest}` : name;
@@ -109,14 +107,14 @@ class Metadata {
       const architecture = this.text("general.architecture");
       throw new EngineError(
         "weights",
-        `${this.path} has the tensor ${quoted(name)}, which is not part of the ${architecture} models that are supported; import the model's original folder.`,
+        `${this.path}: the tensor ${quoted(name)} is not part of a supported ${architecture} model. Import the original model instead.`,
       );
     }
     return (names[pattern] as string).replace("{}", layer);
   }
 }
 
-/** Norms have only weights; each matrix may have a bias. */
+/** Norms have no bias; each matrix may have one. */
 const LLAMA_NAMES: Readonly<Record<string, string>> = {
   [EMBEDDING]: "model.embed_tokens.weight",
   "output_norm.weight": "model.norm.weight",
@@ -141,7 +139,7 @@ function llama(metadata: Metadata): GgufModel {
   const heads = metadata.count("llama.attention.head_count");
   const headDim = metadata.count("llama.attention.key_length", hidden / heads);
   for (const key of ["llama.rope.dimension_count", "llama.attention.value_length"])
-    if (metadata.count(key, headDim) !== headDim) throw metadata.wrong(key, `the ${headDim} numbers of a head`);
+    if (metadata.count(key, headDim) !== headDim) throw metadata.wrong(key, `the head size ${headDim}`);
   return {
     config: {
       architectures: ["LlamaForCausalLM"],
@@ -160,12 +158,12 @@ function llama(metadata: Metadata): GgufModel {
       hidden_act: "silu",
       attention_bias: metadata.has("blk.0.attn_q.bias"),
       mlp_bias: metadata.has("blk.0.ffn_up.bias"),
-      tie_word_embeddings: metadata.found.isTied,
-      ...metadata.ends(),
+      tie_word_embeddings: metadata.facts.isTied,
+      ...metadata.specialTokens(),
     },
     hubTensor: (name) => {
-      // What scales the rotation has gone into the configuration.
-      if (name === ROPE_FACTORS || (name === OUTPUT && metadata.found.isTied)) return null;
+      // The rotary factors are part of the configuration already.
+      if (name === ROPE_FACTORS || (name === OUTPUT && metadata.facts.isTied)) return null;
       const isRotated = /^blk\.\d+\.attn_[qk]\./.test(name);
       return { name: metadata.hubName(LLAMA_NAMES, name), headRows: isRotated ? headDim : undefined };
     },
@@ -173,7 +171,7 @@ function llama(metadata: Metadata): GgufModel {
 }
 
 function ropeScaling(metadata: Metadata, headDim: number): object | null {
-  const { ropeFactors } = metadata.found;
+  const { ropeFactors } = metadata.facts;
   if (ropeFactors) return llama3Scaling(metadata, headDim, ropeFactors);
   const { values } = metadata.gguf;
   const type = values.get("llama.rope.scaling.type") ?? "none";
@@ -187,10 +185,10 @@ function ropeScaling(metadata: Metadata, headDim: number): object | null {
   throw metadata.wrong("llama.rope.scaling.type", "none, linear or yarn");
 }
 
-/** The values that every Llama 3 has; the factor is the file's. */
+/** Values that all Llama 3 models share; the factor comes from the file. */
 const LLAMA3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
 
-/** What Llama 3's scaling is in a file: one factor for each frequency, here told by what made them. */
+/** Llama 3's scaling is stored as one factor per frequency. Recovers the parameters that the factors were made from. */
 function llama3Scaling(metadata: Metadata, headDim: number, factors: Float32Array): object {
   const factor = factors.reduce((a, b) => Math.max(a, b), 0);
   const base = metadata.number("llama.rope.freq_base", 10000);
@@ -198,7 +196,7 @@ function llama3Scaling(metadata: Metadata, headDim: number, factors: Float32Arra
   if (isLlama3) return { rope_type: "llama3", factor, ...LLAMA3 };
   throw new EngineError(
     "config",
-    `${metadata.path} scales its positions in a way that is not Llama 3's and not supported; import the model's original folder.`,
+    `${metadata.path}: its scaling of rotary positions is not supported (only Llama 3's is). Import the original model instead.`,
   );
 
   function expected(i: number): number {
@@ -239,11 +237,11 @@ function gpt2(metadata: Metadata): GgufModel {
       vocab_size: metadata.vocabSize(),
       layer_norm_epsilon: metadata.number("gpt2.attention.layer_norm_epsilon"),
       activation_function: "gelu_new",
-      tie_word_embeddings: metadata.found.isTied,
-      ...metadata.ends(),
+      tie_word_embeddings: metadata.facts.isTied,
+      ...metadata.specialTokens(),
     },
     hubTensor: (name) =>
-      name === OUTPUT && metadata.found.isTied
+      name === OUTPUT && metadata.facts.isTied
         ? null
         : {
             name: metadata.hubName(GPT2_NAMES, name),

@@ -1,4 +1,4 @@
-/** tokenizer.json and tokenizer_config.json of the vocabulary that a GGUF file has. */
+/** Converts the vocabulary of a GGUF file to tokenizer.json and tokenizer_config.json. */
 
 import { EngineError } from "../errors";
 import type { Gguf } from "./gguf";
@@ -9,7 +9,7 @@ export interface TokenizerFiles {
   readonly "tokenizer_config.json": object;
 }
 
-/** The kinds of `tokenizer.ggml.token_type`. */
+/** Values of `tokenizer.ggml.token_type`. */
 const UNKNOWN = 2;
 const CONTROL = 3;
 const USER_DEFINED = 4;
@@ -22,7 +22,7 @@ export function ggufTokenizer(path: string, gguf: Gguf): TokenizerFiles {
   if (kind === "gpt2") return bytePairs(vocabulary);
   throw new EngineError(
     "tokenizer",
-    `${path}: its tokenizer is of the kind ${quoted(String(kind))}, which is not supported, only "llama" and "gpt2" are; import the model's original folder.`,
+    `${path}: the tokenizer type ${quoted(String(kind))} is not supported (only "llama" and "gpt2"). Import the original model instead.`,
   );
 }
 
@@ -30,10 +30,10 @@ interface Vocabulary {
   readonly path: string;
   readonly tokens: readonly string[];
   readonly types: readonly number[];
-  /** By special token's name, as `bos`. */
+  /** By the name of the special token. */
   readonly ids: Readonly<Record<SpecialName, number | undefined>>;
   readonly list: <T>(key: string, is: (value: unknown) => value is T) => readonly T[] | undefined;
-  readonly flag: (key: string, otherwise: boolean) => boolean;
+  readonly flag: (key: string, fallback: boolean) => boolean;
   readonly text: (key: string) => string | undefined;
 }
 
@@ -49,24 +49,24 @@ function readVocabulary(path: string, { values }: Gguf): Vocabulary {
     const value: unknown = get(key);
     if (value === undefined) return undefined;
     if (!Array.isArray(value) || !value.every(is))
-      throw damaged(path, `its tokenizer.ggml.${key} is not a list of them`);
+      throw damaged(path, `tokenizer.ggml.${key} is not a list of the expected type`);
     return value;
   };
   const tokens = list("tokens", isText) ?? [];
   if (tokens.length === 0) throw damaged(path, "it has no vocabulary");
   const seen = new Set<string>();
   for (const token of tokens) {
-    if (seen.has(token)) throw damaged(path, `its vocabulary has the token ${quoted(token)} twice`);
+    if (seen.has(token)) throw damaged(path, `its vocabulary contains the token ${quoted(token)} twice`);
     seen.add(token);
   }
   const types = list("token_type", isNumber) ?? tokens.map(() => NORMAL);
   if (types.length !== tokens.length)
-    throw damaged(path, `its vocabulary has ${tokens.length} tokens and ${types.length} types of them`);
+    throw damaged(path, `its vocabulary has ${tokens.length} tokens but ${types.length} token types`);
   const idOf = (name: SpecialName): number | undefined => {
     const id = get(SPECIAL[name]);
     if (id === undefined) return undefined;
     if (!isNumber(id) || tokens[id] === undefined)
-      throw damaged(path, `its ${SPECIAL[name]} is ${quoted(String(id))}, which is not a token`);
+      throw damaged(path, `${SPECIAL[name]} is ${quoted(String(id))}, which is not a token id`);
     return id;
   };
   return {
@@ -75,9 +75,9 @@ function readVocabulary(path: string, { values }: Gguf): Vocabulary {
     types,
     ids: { bos: idOf("bos"), eos: idOf("eos"), unk: idOf("unk"), pad: idOf("pad") },
     list,
-    flag: (key, otherwise) => {
+    flag: (key, fallback) => {
       const value = get(key);
-      return typeof value === "boolean" ? value : otherwise;
+      return typeof value === "boolean" ? value : fallback;
     },
     text: (key) => {
       const value = get(key);
@@ -86,13 +86,13 @@ function readVocabulary(path: string, { values }: Gguf): Vocabulary {
   };
 }
 
-/** Merges as SentencePiece would make them: of any two tokens that make a third, the one with the best score first. */
+/** A SentencePiece vocabulary. Every pair of tokens that form a third is a merge, best score first. */
 function sentencePiece(vocabulary: Vocabulary): TokenizerFiles {
   const { path, tokens, types } = vocabulary;
   const scores = vocabulary.list("scores", isNumber);
   if (scores?.length !== tokens.length)
-    throw damaged(path, `its vocabulary has ${tokens.length} tokens and ${scores?.length ?? "no"} scores of them`);
-  // llama.cpp's own, where a file does not say.
+    throw damaged(path, `its vocabulary has ${tokens.length} tokens but ${scores?.length ?? "no"} scores`);
+  // llama.cpp's defaults.
   const ids = {
     ...vocabulary.ids,
     bos: vocabulary.ids.bos ?? 1,
@@ -132,8 +132,8 @@ function sentencePiece(vocabulary: Vocabulary): TokenizerFiles {
 
 const vocabOf = (tokens: readonly string[]) => Object.fromEntries(tokens.map((token, id) => [token, id]));
 
-/** Real vocabularies have a hundredth of it: the work for a token grows as the square of its length. */
-const MOST_MERGE_WORK = 100_000_000;
+/** 100 times that of real vocabularies. The work for a token grows with the square of its length. */
+const MAX_MERGE_WORK = 100_000_000;
 
 function mergesOf(
   path: string,
@@ -143,12 +143,12 @@ function mergesOf(
 ): [string, string][] {
   const isPiece = (id: number) => types[id] === NORMAL || types[id] === USER_DEFINED;
   const work = tokens.reduce((sum, token, id) => sum + (isPiece(id) ? token.length ** 2 : 0), 0);
-  if (work > MOST_MERGE_WORK) throw damaged(path, "its tokens are too long to be those of a vocabulary");
+  if (work > MAX_MERGE_WORK) throw damaged(path, "the tokens of its vocabulary are too long");
 
   const idOf = new Map(tokens.map((token, id) => [token, id]));
   const merges: { readonly pair: [string, string]; readonly score: number; readonly id: number }[] = [];
   tokens.forEach((token, id) => {
-    // Of one token's the longest left part first.
+    // Within a token, the longest left part comes first.
     for (let cut = token.length - 1; isPiece(id) && cut > 0; cut--) {
       const pair: [string, string] = [token.slice(0, cut), token.slice(cut)];
       const [left, right] = pair.map((part) => idOf.get(part));
@@ -156,16 +156,16 @@ function mergesOf(
       merges.push({ pair, score: scores[id] as number, id });
     }
   });
-  // Equal scores in the order of the vocabulary, as SentencePiece itself made them.
+  // Ties are in the order of the vocabulary, as in SentencePiece.
   merges.sort((a, b) => b.score - a.score || a.id - b.id);
   return merges.map(({ pair }) => pair);
 }
 
-/** How text is cut before byte pairs are merged, by `tokenizer.ggml.pre`. */
+/** How text is split before byte pairs are merged. */
 interface PreTokenizer {
   readonly pre_tokenizer: object;
   readonly normalizer: object | null;
-  /** A word that is a token is not merged from its parts. */
+  /** A word that is itself a token is used without merging. */
   readonly ignoreMerges: boolean;
   readonly addBos: boolean;
 }
@@ -191,12 +191,13 @@ const GPT2: PreTokenizer = {
   addBos: false,
 };
 
-/** The pattern that Llama 3 and Qwen 2 share but for how many digits go together. */
+/** The pattern of Llama 3 and Qwen 2, which differ only in how many digits form a group. */
 const words = (digits: string) =>
   `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
 
+/** By `tokenizer.ggml.pre`. */
 const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
-  // What files are called that do not know better; GPT-2's own among them.
+  // Written by old converters, for GPT-2 too.
   default: GPT2,
   "gpt-2": GPT2,
   "llama-bpe": {
@@ -226,7 +227,7 @@ function bytePairs(vocabulary: Vocabulary): TokenizerFiles {
   if (!pre) {
     throw new EngineError(
       "tokenizer",
-      `${path}: its tokenizer cuts text as ${quoted(name)}, which is not supported, only ${Object.keys(PRE_TOKENIZERS).join(", ")} are; import the model's original folder.`,
+      `${path}: the pre-tokenizer ${quoted(name)} is not supported (only ${Object.keys(PRE_TOKENIZERS).join(", ")}). Import the original model instead.`,
     );
   }
   const merges = vocabulary.list("merges", isText);
@@ -250,23 +251,23 @@ function bytePairs(vocabulary: Vocabulary): TokenizerFiles {
   });
 }
 
-/** Tokens of byte pairs have no spaces in them. */
+/** Splits a merge at its space. Byte-level tokens contain no spaces. */
 function splitMerge(path: string, merge: string): [string, string] {
   const [left, right, ...rest] = merge.split(" ");
-  if (!left || !right || rest.length > 0) throw damaged(path, `its merge ${quoted(merge)} is not of two tokens`);
+  if (!left || !right || rest.length > 0) throw damaged(path, `the merge ${quoted(merge)} is not two tokens`);
   return [left, right];
 }
 
-/** What both kinds have in common: special tokens, and the one that a text begins with. */
+/** The parts that both kinds of tokenizer share: special tokens, and BOS at the start of a text. */
 function filesOf(
   { tokens, types, ids, flag, text }: Vocabulary,
   tokenizerClass: string,
-  addBosOtherwise: boolean,
+  addBosByDefault: boolean,
   parts: Readonly<Record<"normalizer" | "pre_tokenizer" | "decoder" | "model", object | null>>,
 ): TokenizerFiles {
   const token = (id: number | undefined) => (id === undefined ? undefined : tokens[id]);
   const bos = token(ids.bos);
-  const addBos = flag("add_bos_token", addBosOtherwise) && bos !== undefined;
+  const addBos = flag("add_bos_token", addBosByDefault) && bos !== undefined;
   const added = tokens.flatMap((content, id) => {
     const isSpecial = types[id] === CONTROL || types[id] === UNKNOWN;
     if (!isSpecial && types[id] !== USER_DEFINED) return [];

@@ -1,13 +1,13 @@
-/** Half precision to float32, fast enough for a billion values. */
+/** Converts half precision to float32, fast enough for a billion values. */
 
-/** bfloat16 is the upper half of float32. Answers `into`, filled from `at` on. */
+/** Fills `into` from index `at` and returns it. bfloat16 is the upper half of float32. */
 export function bfloat16ToFloat32(halves: Uint16Array, into: Float32Array, at = 0): Float32Array {
   const bits = new Uint32Array(into.buffer, into.byteOffset, into.length);
   for (let i = 0; i < halves.length; i++) bits[at + i] = (halves[i] as number) << 16;
   return into;
 }
 
-/** Answers `into`, filled from `at` on. */
+/** Fills `into` from index `at` and returns it. */
 export function float16ToFloat32(halves: Uint16Array, into: Float32Array, at = 0): Float32Array {
   const values = float16Values();
   for (let i = 0; i < halves.length; i++) into[at + i] = values[halves[i] as number] as number;
@@ -16,7 +16,7 @@ export function float16ToFloat32(halves: Uint16Array, into: Float32Array, at = 0
 
 let table: Float32Array | undefined;
 
-/** What each of the 65,536 halves stands for: 1 bit of sign, 5 of exponent (bias 15), 10 of fraction. */
+/** The value of each of the 65,536 bit patterns: 1 sign bit, 5 exponent bits (bias 15), 10 fraction bits. */
 function float16Values(): Float32Array {
   table ??= Float32Array.from({ length: 2 ** 16 }, (_, half) => {
     const sign = half & 0x8000 ? -1 : 1;

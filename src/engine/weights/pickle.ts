@@ -1,41 +1,41 @@
 /**
- * The part of Python's pickle format (protocols 2 to 5) that plain data and tensors are made of. A pickle is a program
- * for a stack machine that may call any function of any module; this one calls only those that it is given, and refuses
- * the rest by name. https://docs.python.org/3/library/pickletools.html
+ * A reader for the part of Python's pickle format (protocols 2 to 5) that plain data and tensors need. A pickle is a
+ * program for a stack machine that may call any Python function. This machine calls only the functions it is given and
+ * rejects all others by name. https://docs.python.org/3/library/pickletools.html
  *
- * None, numbers, strings and bytes become theirs; lists and tuples arrays, dictionaries Maps, in one piece or in parts.
+ * None, numbers, strings and bytes become their JavaScript counterparts; lists and tuples become arrays, dictionaries Maps.
  */
 
 import { EngineError } from "../errors";
 import { damaged, quoted } from "./reading";
 
-export interface PickleWorld {
-  /** By `module.name`, what a pickle may use: functions, which are given the arguments they are called with, and values. */
+export interface PickleEnvironment {
+  /** Allowed globals by `module.name`: values, and functions that receive their arguments as an array. */
   readonly globals: ReadonlyMap<string, unknown>;
-  /** The object that a persistent id stands for. */
+  /** Resolves a persistent id. */
   readonly persistent: (id: unknown) => unknown;
 }
 
-/** Some fifty are needed for a tensor; each takes memory. */
-const MOST_STEPS = 1_500_000;
-const MOST_MEMORIES = 500_000;
+/** A tensor needs about 50 operations. The limit bounds memory. */
+const MAX_STEPS = 1_500_000;
+const MAX_MEMO = 500_000;
 
-/** Runs the pickle at `start`, and answers what it made and where it ends. */
+/** Runs the pickle at `start`. Returns its value and where it ends. */
 export function unpickle(
   path: string,
   bytes: Uint8Array,
   start: number,
-  world: PickleWorld,
+  environment: PickleEnvironment,
 ): { readonly value: unknown; readonly end: number } {
-  const machine = new Machine(path, bytes, start, world);
-  for (let steps = 0; steps < MOST_STEPS; steps++) {
+  const machine = new Machine(path, bytes, start, environment);
+  for (let steps = 0; steps < MAX_STEPS; steps++) {
     const code = machine.byte();
     if (code === STOP) return { value: machine.pop(), end: machine.at };
     const operation = OPERATIONS.get(code);
-    if (!operation) throw machine.damaged(`its pickle has the unknown operation ${code}`);
+    if (!operation) throw machine.damaged(`its pickle contains the unknown operation ${code}`);
     operation(machine);
   }
-  throw machine.damaged(`its pickle has more than ${MOST_STEPS} operations`);
+  throw machine.damaged(`its pickle has more than ${MAX_STEPS} operations`);
 }
 
 class Machine {
@@ -48,14 +48,14 @@ class Machine {
     private readonly path: string,
     private readonly bytes: Uint8Array,
     public at: number,
-    readonly world: PickleWorld,
+    readonly environment: PickleEnvironment,
   ) {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   /** The next `length` bytes. */
   take(length: number): Uint8Array {
-    if (length > this.bytes.length - this.at) throw this.damaged("its pickle ends too early");
+    if (length > this.bytes.length - this.at) throw this.damaged("its pickle is truncated");
     this.at += length;
     return this.bytes.subarray(this.at - length, this.at);
   }
@@ -64,7 +64,7 @@ class Machine {
     return this.take(1)[0] as number;
   }
 
-  /** An unsigned number of 1, 2, 4 or 8 bytes; beyond 2^53 it is inexact, and too large for whatever it counts. */
+  /** Reads an unsigned integer. Values above 2^53 are inexact, but too large for any count anyway. */
   unsigned(size: 1 | 2 | 4 | 8): number {
     this.take(size);
     const at = this.at - size;
@@ -74,10 +74,10 @@ class Machine {
     return Number(this.view.getBigUint64(at, true));
   }
 
-  /** A signed number of `size` bytes; a bigint where a number would be inexact. */
+  /** Reads a signed integer of `size` bytes, as a bigint if a number would be inexact. */
   signed(size: number): number | bigint {
-    // PyTorch's own magic number has 10.
-    if (size > 16) throw this.damaged(`its pickle has a number of ${size} bytes`);
+    // PyTorch's magic number has 10 bytes.
+    if (size > 16) throw this.damaged(`its pickle contains an integer of ${size} bytes`);
     const value = this.take(size).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
     const signed = BigInt.asIntN(8 * size, value);
     return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed;
@@ -94,7 +94,7 @@ class Machine {
 
   line(): string {
     const end = this.bytes.indexOf(0x0a, this.at);
-    if (end < 0) throw this.damaged("its pickle ends too early");
+    if (end < 0) throw this.damaged("its pickle is truncated");
     const line = this.text(end - this.at);
     this.at = end + 1;
     return line;
@@ -105,12 +105,13 @@ class Machine {
   }
 
   pop(): unknown {
-    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw this.damaged("its pickle takes what is not there");
-    return this.stack.pop();
+    const value = this.top();
+    this.stack.pop();
+    return value;
   }
 
   top(): unknown {
-    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw this.damaged("its pickle takes what is not there");
+    if (this.stack.length <= (this.marks.at(-1) ?? 0)) throw this.damaged(EMPTY_STACK);
     return this.stack.at(-1);
   }
 
@@ -120,7 +121,7 @@ class Machine {
 
   popToMark(): unknown[] {
     const mark = this.marks.pop();
-    if (mark === undefined) throw this.damaged("its pickle takes what is not there");
+    if (mark === undefined) throw this.damaged(EMPTY_STACK);
     return this.stack.splice(mark);
   }
 
@@ -130,38 +131,38 @@ class Machine {
 
   list(): unknown[] {
     const value = this.top();
-    if (!Array.isArray(value)) throw this.damaged("its pickle adds to a list that is none");
+    if (!Array.isArray(value)) throw this.damaged("its pickle appends to a value that is not a list");
     return value;
   }
 
   setItems(items: readonly unknown[]): void {
     const target = this.top();
     if (!(target instanceof Map) || items.length % 2 === 1)
-      throw this.damaged("its pickle adds to a dictionary that is none");
+      throw this.damaged("its pickle sets items of a value that is not a dictionary");
     for (let i = 0; i < items.length; i += 2) target.set(items[i], items[i + 1]);
   }
 
-  /** Keeps the top under a number, or the next that is free. */
+  /** Stores the top of the stack in the memo, by default under the next free index. */
   remember(index = this.memo.size): void {
     this.memo.set(index, this.top());
-    if (this.memo.size > MOST_MEMORIES) throw this.damaged(`its pickle remembers more than ${MOST_MEMORIES} values`);
+    if (this.memo.size > MAX_MEMO) throw this.damaged(`its pickle memoizes more than ${MAX_MEMO} values`);
   }
 
   recall(index: number): void {
-    if (!this.memo.has(index)) throw this.damaged("its pickle takes what is not there");
+    if (!this.memo.has(index)) throw this.damaged(`its pickle reads the unset memo entry ${index}`);
     this.push(this.memo.get(index));
   }
 
   global(module: unknown, name: unknown): unknown {
     const full = `${typeof module === "string" ? module : "?"}.${typeof name === "string" ? name : "?"}`;
-    if (!this.world.globals.has(full)) throw this.forbidden(full);
-    return this.world.globals.get(full);
+    if (!this.environment.globals.has(full)) throw this.forbidden(full);
+    return this.environment.globals.get(full);
   }
 
   reduce(): void {
     const [callee, args] = this.popCount(2);
     if (typeof callee !== "function" || !Array.isArray(args))
-      throw this.damaged("its pickle calls what is not a function");
+      throw this.damaged("its pickle calls a value that is not a function");
     this.push(callee(args));
   }
 
@@ -169,7 +170,7 @@ class Machine {
     const shown = /^[\w.]{1,100}$/.test(name) ? name : quoted(name);
     return new EngineError(
       "weights",
-      `${this.path} asks to run ${shown}, which rebuilding tensors does not take and which may do anything, so it was not run; take the model from a source that you trust, as safetensors if there is one.`,
+      `${this.path} would run code while loading (${shown}). Only tensor data is allowed, so the file was rejected. Use a model from a source that you trust, preferably as safetensors.`,
     );
   }
 
@@ -178,9 +179,11 @@ class Machine {
   }
 }
 
+const EMPTY_STACK = "its pickle reads from an empty stack";
+
 const STOP = ".".charCodeAt(0);
 
-/** What each operation does, by its code. */
+/** Operations by code. */
 const OPERATIONS = new Map<number, (m: Machine) => void>(
   (
     [
@@ -188,10 +191,11 @@ const OPERATIONS = new Map<number, (m: Machine) => void>(
         "\x80", // PROTO
         (m) => {
           const version = m.byte();
-          if (version < 2 || version > 5) throw m.damaged(`its pickle is of protocol ${version}, not 2 to 5`);
+          if (version < 2 || version > 5)
+            throw m.damaged(`its pickle protocol is ${version}, but only 2 to 5 are supported`);
         },
       ],
-      ["\x95", (m) => m.take(8)], // FRAME: how long the next part is
+      ["\x95", (m) => m.take(8)], // FRAME: the length of the next part
 
       ["N", (m) => m.push(null)],
       ["\x88", (m) => m.push(true)],
@@ -264,12 +268,12 @@ const OPERATIONS = new Map<number, (m: Machine) => void>(
           m.push(m.global(module, name));
         },
       ],
-      ["Q", (m) => m.push(m.world.persistent(m.pop()))],
+      ["Q", (m) => m.push(m.environment.persistent(m.pop()))],
       ["R", (m) => m.reduce()],
-      // What a state would set on a dictionary or a tensor (`_metadata`) is nothing that its numbers depend on.
+      // BUILD: the state of a dictionary or a tensor (`_metadata`) does not affect its values.
       ["b", (m) => m.pop()],
 
-      // Ways to make an object of a class, none of which tensors take.
+      // Operations that construct objects. Tensors need none of them.
       [
         "i", // INST
         (m) => {
@@ -279,7 +283,7 @@ const OPERATIONS = new Map<number, (m: Machine) => void>(
       ...["o", "\x81", "\x92"].map((code): [string, (m: Machine) => void] => [
         code, // OBJ, NEWOBJ, NEWOBJ_EX
         (m) => {
-          throw m.damaged("its pickle makes an object of a class, which tensors do not take");
+          throw m.damaged("its pickle constructs an object, which tensors do not need");
         },
       ]),
       ...(

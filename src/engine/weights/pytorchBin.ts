@@ -1,18 +1,18 @@
 /**
- * The files that torch.save writes: a pickle of the tensors' names, shapes and places, and their bytes ("storages").
- * Since PyTorch 1.6 a zip archive that holds both uncompressed; before, pickles one after the other and then the storages.
- * No code of the file is run: see pickle.ts.
+ * Reads files written by torch.save: a pickle of the names, shapes and offsets of the tensors, and their bytes ("storages").
+ * Since PyTorch 1.6, both are in an uncompressed zip archive. Older files are a sequence of pickles followed by the storages.
+ * No code from the file is executed: see pickle.ts.
  */
 
 import type { FileHandle } from "node:fs/promises";
 import { realpath } from "node:fs/promises";
-import { type PickleWorld, unpickle } from "./pickle";
+import { type PickleEnvironment, unpickle } from "./pickle";
 import { damaged, isCounts, quoted, readBytes, withFile } from "./reading";
 import { type DType, ELEMENT_BYTES } from "./safetensors";
 import type { StoredTensor, StoredTensors } from "./storedTensor";
 import { readZip, startOf } from "./zip";
 
-/** What the pickle takes by its key; several tensors may share one. */
+/** A block of memory, referred to by key. Several tensors may share one. */
 class Storage {
   constructor(
     readonly key: string,
@@ -25,8 +25,8 @@ class Storage {
   }
 }
 
-/** A tensor as the pickle describes it: nothing in it has been checked against the file. */
-class Described {
+/** A tensor as the pickle describes it, not yet checked against the file. */
+class Description {
   constructor(
     readonly storage: Storage,
     /** In elements. */
@@ -49,15 +49,15 @@ const STORAGES: Readonly<Record<string, DType>> = {
   BoolStorage: "BOOL",
 };
 
-/** A storage's type in the pickle. */
+/** The type of a storage, as a global of the pickle. */
 class StorageType {
   constructor(readonly dtype: DType) {}
 }
 
-/** The pickle alone, of a model with some ten thousand tensors. */
-const MOST_PICKLE_BYTES = 2 ** 24;
+/** Enough for the pickle of a model with about 10,000 tensors. */
+const MAX_PICKLE_BYTES = 2 ** 24;
 
-/** Reads where the tensors of such a file lie. */
+/** Locates the tensors of a file. */
 export async function openPytorchBin(path: string): Promise<StoredTensors> {
   return withFile(path, async (file) => {
     const { size } = await file.stat();
@@ -67,9 +67,9 @@ export async function openPytorchBin(path: string): Promise<StoredTensors> {
     const { value, startOfStorage } = await (isZip ? openZip(file, path) : openLegacy(file, path, size));
 
     const tensors = new Map<string, StoredTensor>();
-    for (const [name, described] of namedTensors(path, value)) {
-      const start = await startOfStorage(described.storage);
-      tensors.set(name, { name, file: real, ...placeOf(path, name, described, start) });
+    for (const [name, description] of namedTensors(path, value)) {
+      const start = await startOfStorage(description.storage);
+      tensors.set(name, { name, file: real, ...locate(path, name, description, start) });
     }
     return tensors;
   });
@@ -77,33 +77,33 @@ export async function openPytorchBin(path: string): Promise<StoredTensors> {
 
 interface Opened {
   readonly value: unknown;
-  /** Where the bytes of a storage begin, all of which are in the file. */
+  /** Returns the offset of a storage, after checking that the file contains all of it. */
   readonly startOfStorage: (storage: Storage) => number | Promise<number>;
 }
 
 async function openZip(file: FileHandle, path: string): Promise<Opened> {
   const entries = await readZip(file, path);
   const pickle = [...entries.values()].find(({ name }) => /^[^/]*\/data\.pkl$/.test(name) || name === "data.pkl");
-  if (!pickle) throw damaged(path, "it is a zip archive without the data.pkl that torch.save writes");
-  if (pickle.length > MOST_PICKLE_BYTES) throw damaged(path, `its pickle has ${pickle.length} bytes`);
+  if (!pickle) throw damaged(path, "it is a zip archive without data.pkl, so it was not written by torch.save");
+  if (pickle.length > MAX_PICKLE_BYTES) throw damaged(path, `its pickle has ${pickle.length} bytes`);
   const read = async (entry: typeof pickle) =>
     readBytes(file, path, await startOf(file, path, entry), new Uint8Array(entry.length));
   const folder = pickle.name.slice(0, -"data.pkl".length);
 
   const order = entries.get(`${folder}byteorder`);
   if (order && (order.length > 6 || new TextDecoder().decode(await read(order)) !== "little"))
-    throw damaged(path, "its numbers are not little endian");
+    throw damaged(path, "it is big-endian, which is not supported");
 
   const storages = new Map<string, Storage>();
   const starts = new Map<string, number>();
   return {
-    value: unpickle(path, await read(pickle), 0, worldOf(path, storages)).value,
+    value: unpickle(path, await read(pickle), 0, pickleEnvironment(path, storages)).value,
     startOfStorage: async ({ key, bytes }) => {
       const known = starts.get(key);
       if (known !== undefined) return known;
       const entry = entries.get(`${folder}data/${key}`);
       if (entry?.length !== bytes)
-        throw damaged(path, `its storage ${quoted(key)} should have ${bytes} bytes and has ${entry?.length ?? "none"}`);
+        throw damaged(path, `the storage ${quoted(key)} should have ${bytes} bytes but has ${entry?.length ?? "none"}`);
       const start = await startOf(file, path, entry);
       starts.set(key, start);
       return start;
@@ -113,30 +113,30 @@ async function openZip(file: FileHandle, path: string): Promise<Opened> {
 
 const LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn;
 const LEGACY_PROTOCOL = 1001;
+const NOT_TORCH = "it was not written by torch.save";
 const LEGACY_PICKLES = ["magic number", "version", "system", "tensors", "storages"] as const;
 
 async function openLegacy(file: FileHandle, path: string, size: number): Promise<Opened> {
-  const head = await readBytes(file, path, 0, new Uint8Array(Math.min(size, MOST_PICKLE_BYTES)));
-  if (head[0] !== 0x80) throw damaged(path, "it is not a file that torch.save writes");
+  const head = await readBytes(file, path, 0, new Uint8Array(Math.min(size, MAX_PICKLE_BYTES)));
+  if (head[0] !== 0x80) throw damaged(path, NOT_TORCH);
   const storages = new Map<string, Storage>();
-  const world = worldOf(path, storages);
+  const environment = pickleEnvironment(path, storages);
   let at = 0;
-  const values = LEGACY_PICKLES.map((what) => {
-    const { value, end } = unpickle(path, head, at, world);
-    if (what === "magic number" && value !== LEGACY_MAGIC)
-      throw damaged(path, "it is not a file that torch.save writes");
+  const values = LEGACY_PICKLES.map((name) => {
+    const { value, end } = unpickle(path, head, at, environment);
+    if (name === "magic number" && value !== LEGACY_MAGIC) throw damaged(path, NOT_TORCH);
     at = end;
     return value;
   });
   const [, version, system, value, keys] = values;
-  if (version !== LEGACY_PROTOCOL) throw damaged(path, `it is of the unknown version ${String(version)}`);
+  if (version !== LEGACY_PROTOCOL) throw damaged(path, `its format version ${String(version)} is unknown`);
   if (system instanceof Map && system.get("little_endian") === false)
-    throw damaged(path, "its numbers are not little endian");
-  if (!Array.isArray(keys)) throw damaged(path, "it does not list its storages");
+    throw damaged(path, "it is big-endian, which is not supported");
+  if (!Array.isArray(keys)) throw damaged(path, "its list of storages is missing");
   return { value, startOfStorage: await legacyStorages(file, path, size, at, keys, storages) };
 }
 
-/** The storages lie one after the other, each after the number of its elements. */
+/** Storages follow one another, each preceded by its number of elements. */
 async function legacyStorages(
   file: FileHandle,
   path: string,
@@ -149,33 +149,34 @@ async function legacyStorages(
   let at = start;
   for (const key of keys) {
     const storage = typeof key === "string" ? storages.get(key) : undefined;
-    if (!storage || starts.has(storage.key)) throw damaged(path, `its storage ${quoted(String(key))} is nobody's`);
+    if (!storage || starts.has(storage.key))
+      throw damaged(path, `the storage ${quoted(String(key))} is repeated or belongs to no tensor`);
     const count = Number(
       new DataView((await readBytes(file, path, at, new Uint8Array(8))).buffer).getBigUint64(0, true),
     );
     if (count !== storage.elements)
       throw damaged(
         path,
-        `its storage ${quoted(storage.key)} should have ${storage.elements} elements and has ${count}`,
+        `the storage ${quoted(storage.key)} should have ${storage.elements} elements but has ${count}`,
       );
     starts.set(storage.key, at + 8);
     at += 8 + storage.bytes;
-    if (at > size) throw damaged(path, "it ends too early");
+    if (at > size) throw damaged(path, "it is truncated");
   }
   return ({ key }) => {
     const found = starts.get(key);
-    if (found === undefined) throw damaged(path, `it does not have its storage ${quoted(key)}`);
+    if (found === undefined) throw damaged(path, `the storage ${quoted(key)} is missing`);
     return found;
   };
 }
 
-/** What the pickle may use. `storages` collects those that it names. */
-function worldOf(path: string, storages: Map<string, Storage>): PickleWorld {
+/** The globals that a pickle may use. Adds the storages that it refers to to `storages`. */
+function pickleEnvironment(path: string, storages: Map<string, Storage>): PickleEnvironment {
   const globals = new Map<string, unknown>([
     [
       "collections.OrderedDict",
       (args: unknown[]) => {
-        if (args.length > 0) throw damaged(path, "its pickle fills a dictionary in a way that Python 3 does not");
+        if (args.length > 0) throw damaged(path, "its pickle passes items to OrderedDict, which Python 3 does not do");
         return new Map();
       },
     ],
@@ -188,14 +189,14 @@ function worldOf(path: string, storages: Map<string, Storage>): PickleWorld {
   return {
     globals,
     persistent: (id) => {
-      const [what, type, key, , elements, view] = Array.isArray(id) ? id : [];
-      if (what !== "storage" || !(type instanceof StorageType) || typeof key !== "string" || !isCount(elements))
-        throw damaged(path, "its pickle names an object that is not a storage");
+      const [kind, type, key, , elements, view] = Array.isArray(id) ? id : [];
+      if (kind !== "storage" || !(type instanceof StorageType) || typeof key !== "string" || !isCount(elements))
+        throw damaged(path, "its pickle refers to an object that is not a storage");
       if (view !== undefined && view !== null)
-        throw damaged(path, "it has views of storages, which PyTorch has not written since version 0.4");
+        throw damaged(path, "it contains views of storages, which PyTorch stopped writing in version 0.4");
       const known = storages.get(key);
       if (known && (known.dtype !== type.dtype || known.elements !== elements))
-        throw damaged(path, `its storage ${quoted(key)} has two sizes`);
+        throw damaged(path, `the storage ${quoted(key)} has two different sizes or types`);
       const storage = known ?? new Storage(key, elements, type.dtype);
       storages.set(key, storage);
       return storage;
@@ -205,53 +206,52 @@ function worldOf(path: string, storages: Map<string, Storage>): PickleWorld {
 
 const isCount = (n: unknown): n is number => typeof n === "number" && Number.isSafeInteger(n) && n >= 0;
 
-function describe(path: string, [storage, start, shape, strides]: unknown[]): Described {
-  // Lengths first: one long list may be pointed to a million times.
+function describe(path: string, [storage, start, shape, strides]: unknown[]): Description {
+  // Compares lengths first: a hostile file may refer to one long list a million times.
   const isRank = Array.isArray(shape) && Array.isArray(strides) && shape.length === strides.length;
-  const isPlace = storage instanceof Storage && isCount(start);
-  if (!isPlace || !isRank || shape.length > MOST_DIMENSIONS || !isCounts(shape) || !isCounts(strides))
-    throw damaged(path, "its pickle describes a tensor that cannot be");
-  return new Described(storage, start, shape, strides);
+  const isLocated = storage instanceof Storage && isCount(start);
+  if (!isLocated || !isRank || shape.length > MAX_DIMENSIONS || !isCounts(shape) || !isCounts(strides))
+    throw damaged(path, "its pickle describes an invalid tensor");
+  return new Description(storage, start, shape, strides);
 }
 
-/** PyTorch's own limit. */
-const MOST_DIMENSIONS = 64;
-/** More than any file of a model, and few enough to look at. */
-const MOST_TENSORS = 100_000;
+/** PyTorch's limit. */
+const MAX_DIMENSIONS = 64;
+/** More than any model file contains. */
+const MAX_TENSORS = 100_000;
 
-function namedTensors(path: string, value: unknown): (readonly [string, Described])[] {
-  if (!(value instanceof Map) || value.size === 0)
-    throw damaged(path, "it holds no tensors by name, as a model's weights are saved");
-  if (value.size > MOST_TENSORS) throw damaged(path, `it has ${value.size} tensors`);
+function namedTensors(path: string, value: unknown): (readonly [string, Description])[] {
+  if (!(value instanceof Map) || value.size === 0) throw damaged(path, "it is not a state dict (named tensors)");
+  if (value.size > MAX_TENSORS) throw damaged(path, `it has ${value.size} tensors`);
   return [...value].map(([name, tensor]) => {
-    if (typeof name !== "string" || !(tensor instanceof Described))
-      throw damaged(path, `its entry ${quoted(String(name))} is not a tensor`);
+    if (typeof name !== "string" || !(tensor instanceof Description))
+      throw damaged(path, `the entry ${quoted(String(name))} is not a tensor`);
     return [name, tensor];
   });
 }
 
-/** Where a tensor lies in the file, given where its storage begins. */
-function placeOf(
+/** Location of a tensor in the file, given the offset of its storage. */
+function locate(
   path: string,
   name: string,
-  { storage, start, shape, strides }: Described,
+  { storage, start, shape, strides }: Description,
   storageStart: number,
 ): Omit<StoredTensor, "name" | "file"> {
   const { dtype, elements } = storage;
   const elementBytes = ELEMENT_BYTES[dtype];
   const size = shape.reduce((a, b) => a * b, 1);
   if (size === 0) return { dtype, shape, offset: storageStart, length: 0 };
-  // From the first of its elements to the last.
+  // Number of storage elements from the first element to the last.
   const span = 1 + shape.reduce((sum, n, d) => sum + (n - 1) * (strides[d] as number), 0);
-  if (!(start + span <= elements)) throw damaged(path, `the tensor ${quoted(name)} reaches beyond its storage`);
-  // A few numbers may be said to fill any memory, by strides of 0.
-  if (size > span)
-    throw damaged(path, `the tensor ${quoted(name)} repeats its elements, which should be saved as a copy`);
-  const place = { dtype, shape, offset: storageStart + start * elementBytes, length: span * elementBytes };
-  return isInOrder(shape, strides) ? place : { ...place, strides };
+  if (!(start + span <= elements))
+    throw damaged(path, `the tensor ${quoted(name)} extends past the end of its storage`);
+  // Strides of 0 would let a small file fill all memory.
+  if (size > span) throw damaged(path, `the tensor ${quoted(name)} repeats elements; it must be saved as a copy`);
+  const location = { dtype, shape, offset: storageStart + start * elementBytes, length: span * elementBytes };
+  return isInOrder(shape, strides) ? location : { ...location, strides };
 }
 
-/** Whether the elements lie as in C; the strides of single rows do not matter. */
+/** Returns true if the elements are in C order. Strides of dimensions with size 1 do not matter. */
 function isInOrder(shape: readonly number[], strides: readonly number[]): boolean {
   let expected = 1;
   for (let d = shape.length - 1; d >= 0; d--) {

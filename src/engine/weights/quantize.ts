@@ -1,10 +1,10 @@
 /**
- * Weights in 8 or 4 bits, as onnxruntime's MatMulNBits and GatherBlockQuantized take them.
+ * Weights quantized to 8 or 4 bits, in the layout of onnxruntime's MatMulNBits and GatherBlockQuantized.
  *
- * A matrix X of N rows (outputs) of K values is cut into blocks of S values along K, each with a scale of its own:
- * value = scale * (code - 128), or scale * (code - 8) in 4 bits. In model.safetensors it is two tensors, `X` (U8,
- * [N, K/S, bytes of a block]) and `X.scales` (F32, [N, K/S]). In 4 bits, byte i of a block has value 2i in its low half
- * and value 2i + 1 in its high half.
+ * A matrix X of N rows (outputs) with K values is split into blocks of S values along K, each with its own scale:
+ * value = scale * (code - 128) for 8 bits, scale * (code - 8) for 4 bits. In model.safetensors it is stored as two tensors,
+ * `X` (U8, [N, K/S, bytes per block]) and `X.scales` (F32, [N, K/S]). With 4 bits, byte i of a block has value 2i in its low
+ * half and value 2i + 1 in its high half.
  */
 
 import { join } from "node:path";
@@ -27,28 +27,36 @@ import {
 
 export type Bits = 8 | 4;
 
-/** Values of the smallest block, which is GGUF's too. */
+/** Values in the smallest block, the same as in GGUF. */
 export const BLOCK = 32;
-/** Products in 8 bits are a quarter faster with these: see docs/decisions/2026-11-21-decoding.md. */
-export const LARGE_BLOCK = 128;
+/** Makes 8-bit products 25 % faster: see docs/decisions/2026-11-21-decoding.md. */
+const LARGE_BLOCK = 128;
 
-/** Values of a block in a matrix whose rows have so many. */
+/** Block size for a matrix with rows of `width` values. */
 export const blockFor = (bits: Bits, width: number) => (bits === 8 && width % LARGE_BLOCK === 0 ? LARGE_BLOCK : BLOCK);
 
 export const blockBytes = (bits: Bits, block = BLOCK) => (block * bits) / 8;
 export const scalesOf = (name: string) => `${name}.scales`;
 
-/** What config.json says of a model that has such weights. */
+/** Bits and block size of a stored matrix with `size` values, from the shapes of its codes and scales. */
+export function storedLayout(codes: readonly number[], scales: readonly number[], size: number) {
+  const width = size / (codes[0] as number);
+  const block = scales[1] === width / LARGE_BLOCK ? LARGE_BLOCK : BLOCK;
+  const bits: Bits = codes[2] === blockBytes(8, block) ? 8 : 4;
+  return { bits, block };
+}
+
+/** The entry in config.json of a model with quantized weights. */
 export const quantizationConfig = (bits: Bits) => ({ quant_method: "decoder_lab", bits });
 
 export interface Quantized {
-  /** [N, K/S, bytes of a block] */
+  /** [N, K/S, bytes per block] */
   readonly codes: Uint8Array<ArrayBuffer>;
   /** [N, K/S] */
   readonly scales: Float32Array<ArrayBuffer>;
 }
 
-/** Quantizes rows of K values; with `transpose`, columns: `values` is then [K, N]. */
+/** Quantizes rows of K values, or columns if `transpose` is set: `values` is then [K, N]. */
 export function quantizeMatrix(
   values: Float32Array,
   [rows, width]: readonly [number, number],
@@ -66,7 +74,7 @@ export function quantizeMatrix(
   return { codes, scales };
 }
 
-/** Visits every block: its number, where its first value is, and how far apart its values are. */
+/** Visits every block with its number, the index of its first value, and the distance between its values. */
 function eachBlock(
   [rows, blocks, block]: readonly [number, number, number],
   transpose: boolean,
@@ -76,11 +84,11 @@ function eachBlock(
     for (let at = 0; at < rows * blocks; at++) visit(at, at * block, 1);
     return;
   }
-  // Rows are columns: side by side in memory, so that they are visited one after the other.
+  // The inner loop is over rows, because they are adjacent in memory when transposed.
   for (let b = 0; b < blocks; b++) for (let n = 0; n < rows; n++) visit(n * blocks + b, n + b * block * rows, rows);
 }
 
-/** Codes of the block of values at `from`, `from + step`, …; answers its scale. The largest value becomes ±127. */
+/** Encodes the block of values at `from`, `from + step`, …; returns its scale. The largest value becomes ±127. */
 function encode8(
   values: Float32Array,
   from: number,
@@ -96,12 +104,12 @@ function encode8(
   }
   const scale = Math.fround(most / 127);
   const inverse = scale > 0 ? 1 / scale : 0;
-  // Adding the offset first keeps what is cut off positive, so that it is rounding.
+  // Adding the offset first makes the value positive, so that truncation rounds to nearest.
   for (let i = 0, j = from; i < block; i++, j += step) codes[at + i] = ((values[j] as number) * inverse + 128.5) | 0;
   return scale;
 }
 
-/** The largest value becomes -8, whichever its sign: the scale may be negative, and so all 16 codes are used. */
+/** The value of largest magnitude becomes -8: the scale may be negative, so that all 16 codes are used. */
 function encode4(
   values: Float32Array,
   from: number,
@@ -129,7 +137,7 @@ function encode4(
   return scale;
 }
 
-/** The values that codes stand for, row by row. */
+/** Returns the decoded values, row by row. */
 export function dequantize(quantized: Quantized, bits: Bits): Float32Array<ArrayBuffer> {
   const decode = bits === 8 ? decode8 : decode4;
   const { codes, scales } = quantized;
@@ -155,7 +163,7 @@ function decode4({ codes, scales }: Quantized, at: number, into: Float32Array): 
   }
 }
 
-/** Sums that a relative error is made of, so that a tensor can be measured in parts. */
+/** Accumulates the relative error of a tensor that is processed in parts. */
 class ErrorSums {
   private difference = 0;
   private size = 0;
@@ -178,13 +186,13 @@ class ErrorSums {
     });
   }
 
-  /** Root mean square of the difference, by that of the values. NaN where a value is not finite. */
+  /** Root mean square of the difference divided by that of the values. NaN if a value is not finite. */
   relative(): number {
     return this.size === 0 ? 0 : Math.sqrt(this.difference / this.size);
   }
 }
 
-/** The relative error of what quantizing did to values: root mean square of the difference, by that of the values. */
+/** Relative quantization error: root mean square of the difference divided by that of the values. */
 export function relativeError(
   values: Float32Array,
   shape: readonly [number, number],
@@ -197,7 +205,7 @@ export function relativeError(
   return sums.relative();
 }
 
-/** Which tensors are quantized: `transpose` where the stored matrix is [K, N], inputs first. */
+/** Selects the tensors to quantize. `transpose` means that the stored matrix is [K, N], inputs first. */
 export type Choose = (name: string, shape: readonly number[]) => { readonly transpose: boolean } | boolean;
 
 export interface QuantizeOptions {
@@ -205,23 +213,23 @@ export interface QuantizeOptions {
   readonly onProgress?: ((fraction: number) => void) | undefined;
 }
 
-/** What quantizing cost; also in quantization.json, which is beside the weights. */
+/** The loss of accuracy due to quantization, as written to quantization.json. */
 export interface QuantizationReport {
   readonly bits: Bits;
-  /** By name, of those that were quantized. */
+  /** Quantized tensors by name. */
   readonly tensors: Readonly<
     Record<string, { readonly shape: readonly [number, number]; readonly relativeError: number }>
   >;
-  /** On a sample text of so many tokens; of models that can read one. */
+  /** On a sample text. Missing if the model has no tokenizer for it. */
   readonly perplexity?: PerplexityCost;
 }
 
 export const QUANTIZATION_FILE = "quantization.json";
 
 /**
- * Writes model.safetensors, config.json and quantization.json of a folder's model into another, with the chosen matrices
- * quantized. Matrices whose rows are not whole blocks, and all other tensors, stay as they are. Memory holds a few million values
- * at a time, or the largest matrix that is to be transposed.
+ * Writes model.safetensors, config.json and quantization.json into `outDir` with the chosen matrices quantized. Copies
+ * matrices whose rows are not whole blocks, and all other tensors. Holds a few million values in memory at a time, or the
+ * largest matrix that needs transposing.
  */
 export async function quantizeFolder(
   dir: string,
@@ -232,7 +240,7 @@ export async function quantizeFolder(
 ): Promise<QuantizationReport> {
   const config = await readJson(join(dir, "config.json"));
   if (!isObject(config)) {
-    throw new EngineError("config", `${join(dir, "config.json")} is not a JSON object; choose a model's folder.`);
+    throw new EngineError("config", `${join(dir, "config.json")} is not a JSON object. Choose a model folder.`);
   }
   const stored = await openStored(dir);
   const plans = [...stored.values()].map((tensor) => planOf(tensor, choose, stored));
@@ -243,7 +251,7 @@ export async function quantizeFolder(
   await makeFolder(outDir);
   await writeSafetensorsInParts(
     join(outDir, "model.safetensors"),
-    new Map(plans.flatMap((plan) => written(plan, bits))),
+    new Map(plans.flatMap((plan) => outputTensors(plan, bits))),
     async (write) => {
       let done = 0;
       const step = async (bytes: number) => {
@@ -269,15 +277,15 @@ export async function quantizeFolder(
   return report;
 }
 
-/** [N, K], and whether it is stored as [K, N]. */
 interface Matrix {
+  /** [N, K]; stored as [K, N] if `transpose` is set. */
   readonly shape: readonly [number, number];
   readonly transpose: boolean;
 }
 
 interface Plan {
   readonly tensor: StoredTensor;
-  /** null: copied as it is. */
+  /** Null if the tensor is copied. */
   readonly matrix: Matrix | null;
 }
 
@@ -288,7 +296,7 @@ function planOf(tensor: StoredTensor, choose: Choose, stored: StoredTensors): Pl
   if (!holdsWeights(tensor) || stored.has(scalesOf(tensor.name))) {
     throw new EngineError(
       "weights",
-      `${tensor.file}: the tensor ${quoted(tensor.name)} of type ${tensor.dtype} is quantized already or holds no weights; choose the model in float32, float16 or bfloat16.`,
+      `${tensor.file}: the tensor ${quoted(tensor.name)} of type ${tensor.dtype} is already quantized or not a weight. Use the model in float32, float16 or bfloat16.`,
     );
   }
   const transpose = chosen !== true && chosen.transpose;
@@ -296,8 +304,8 @@ function planOf(tensor: StoredTensor, choose: Choose, stored: StoredTensors): Pl
   return { tensor, matrix: shape[1] % BLOCK === 0 ? { shape, transpose } : null };
 }
 
-/** The tensors that stand in the new file for one of the old. */
-function written({ tensor, matrix }: Plan, bits: Bits): [string, Pick<TensorToWrite, "dtype" | "shape">][] {
+/** Tensors of the new file that replace one of the old file. */
+function outputTensors({ tensor, matrix }: Plan, bits: Bits): [string, Pick<TensorToWrite, "dtype" | "shape">][] {
   if (!matrix) return [[tensor.name, tensor]];
   const [rows, width] = matrix.shape;
   const block = blockFor(bits, width);
@@ -307,10 +315,10 @@ function written({ tensor, matrix }: Plan, bits: Bits): [string, Pick<TensorToWr
   ];
 }
 
-/** Few enough for memory, and enough to be fast. */
+/** A compromise between memory and speed. */
 const PIECE_VALUES = 2 ** 22;
 
-/** Parts of whole rows. */
+/** Splits a tensor into ranges of rows. */
 function* rowPieces(tensor: StoredTensor): Generator<readonly [from: number, to: number]> {
   const [rows = 1, ...rest] = tensor.shape;
   const width = rest.reduce((a, b) => a * b, 1);
@@ -332,7 +340,7 @@ async function copy(tensor: StoredTensor, write: WritePart, step: Step): Promise
   }
 }
 
-/** Writes a matrix quantized, and answers its relative error. */
+/** Quantizes and writes a matrix. Returns its relative error. */
 async function encode(
   tensor: StoredTensor,
   { shape: [rows, width], transpose }: Matrix,
@@ -357,7 +365,7 @@ async function encode(
   if (!Number.isFinite(error)) {
     throw new EngineError(
       "weights",
-      `${tensor.file}: the tensor ${quoted(tensor.name)} has values that are not finite, which cannot be quantized; take the model from its source again.`,
+      `${tensor.file}: the tensor ${quoted(tensor.name)} contains NaN or infinite values, which cannot be quantized. Download the model again.`,
     );
   }
   return error;

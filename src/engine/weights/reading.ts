@@ -1,4 +1,4 @@
-/** Reading files that may come from anywhere. */
+/** Helpers for reading untrusted files. */
 
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { EngineError } from "../errors";
@@ -17,20 +17,20 @@ export async function withFile<T>(path: string, use: (file: FileHandle) => Promi
 
 async function openFile(path: string): Promise<FileHandle> {
   try {
-    // Opening a pipe waits for whoever writes to it, and a device has no end.
+    // Opening a pipe blocks until something writes to it, and a device never ends.
     const found = await stat(path);
     if (!found.isFile() && !found.isDirectory())
-      throw new EngineError("weights", `${path} is not a file but a pipe or a device; choose a model's folder.`);
+      throw new EngineError("weights", `${path} is a pipe or a device, not a file. Choose a model folder.`);
     return await open(path, "r");
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw readError(error, path);
-    throw new EngineError("weights", `${path} does not exist; choose a model folder that has its weights.`, {
+    throw new EngineError("weights", `${path} does not exist. Choose a model folder that contains weights.`, {
       cause: error,
     });
   }
 }
 
-/** Fills `into` from a place in the file. */
+/** Fills `into` from byte `position` of the file. */
 export async function readBytes<T extends Uint8Array>(
   file: FileHandle,
   path: string,
@@ -38,32 +38,32 @@ export async function readBytes<T extends Uint8Array>(
   into: T,
 ): Promise<T> {
   for (let done = 0; done < into.length; ) {
-    // A single read is at most 2 GB.
+    // A single read is limited to 2 GB.
     const { bytesRead } = await file.read(into, done, Math.min(into.length - done, 2 ** 30), position + done);
-    if (bytesRead === 0) throw damaged(path, "it ends too early");
+    if (bytesRead === 0) throw damaged(path, "it is truncated");
     done += bytesRead;
   }
   return into;
 }
 
-/** Bytes that a file says it has; refused before memory is taken where they are more than fits. */
-export function takeBytes(path: string, length: number): Uint8Array<ArrayBuffer> {
-  return take(path, length, () => new Uint8Array(length));
+/** Allocates a buffer whose length a file gives; fails with a message if memory is insufficient. */
+export function allocateBytes(path: string, length: number): Uint8Array<ArrayBuffer> {
+  return allocate(path, length, () => new Uint8Array(length));
 }
 
-/** Floats that a file says it has. */
-export function takeFloats(path: string, length: number): Float32Array<ArrayBuffer> {
-  return take(path, 4 * length, () => new Float32Array(length));
+/** The same for float32 values. */
+export function allocateFloats(path: string, length: number): Float32Array<ArrayBuffer> {
+  return allocate(path, 4 * length, () => new Float32Array(length));
 }
 
-function take<T>(path: string, bytes: number, make: () => T): T {
+function allocate<T>(path: string, bytes: number, make: () => T): T {
   try {
     return make();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new EngineError(
       "weights",
-      `${path} has a tensor that takes ${bytes} bytes, more than there is memory for; close other programs or use a smaller model.`,
+      `Not enough memory for a tensor of ${bytes} bytes in ${path}. Close other programs or use a smaller model.`,
       { cause: error },
     );
   }
@@ -77,25 +77,25 @@ export function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 }
 
-/** A name from a file as a sentence shows it: on one line, and not endless. */
+/** A name from a file for use in a message: quoted, on one line, at most 100 characters. */
 export function quoted(name: string): string {
   const shown = name.length > 100 ? `${name.slice(0, 100)}…` : name;
   return JSON.stringify(shown.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "\u{fffd}"));
 }
 
-/** A value of a file's JSON as a sentence shows it. */
+/** A JSON value from a file for use in a message. */
 export function shown(value: unknown): string {
   if (typeof value === "string") return quoted(value);
   if (Array.isArray(value)) return `[${value.slice(0, 9).map(item).join(", ")}${value.length > 9 ? ", …" : ""}]`;
   return item(value);
 }
 
-// Not any deeper: a list may be nested a million times.
+// Goes no deeper, because a hostile file may nest lists a million times.
 const item = (value: unknown) => (typeof value === "object" && value !== null ? "…" : String(value));
 
 export function damaged(path: string, problem: string, cause?: unknown): EngineError {
   const advice = path.endsWith(".dltrace")
-    ? "run its text again and save that"
-    : "take it from its source again, or go back to an earlier checkpoint";
-  return new EngineError("weights", `${path} is damaged: ${problem}; ${advice}.`, { cause });
+    ? "Record the trace again."
+    : "Download it again or restore an earlier copy.";
+  return new EngineError("weights", `${path} is damaged: ${problem}. ${advice}`, { cause });
 }

@@ -1,8 +1,8 @@
 /**
- * The safetensors format: the length of a header (8 bytes), the header (JSON: of each tensor its type, shape and place),
- * and the tensors' bytes, without gaps. https://github.com/huggingface/safetensors
+ * The safetensors format: the length of the header (8 bytes), the header (JSON: type, shape and byte range of each tensor),
+ * then the bytes of the tensors without gaps. https://github.com/huggingface/safetensors
  *
- * A file may come from anywhere: everything the header says is checked before it is believed.
+ * Files are untrusted: everything in the header is validated.
  */
 
 import type { FileHandle } from "node:fs/promises";
@@ -11,7 +11,7 @@ import { writeFileWhole } from "./files";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./halves";
 import { damaged, isCounts, isObject, quoted, readBytes, shown, withFile } from "./reading";
 
-/** Bytes of one element. */
+/** Bytes per element. */
 export const ELEMENT_BYTES = {
   F64: 8,
   I64: 8,
@@ -33,7 +33,7 @@ export type DType = keyof typeof ELEMENT_BYTES;
 export interface TensorInfo {
   readonly dtype: DType;
   readonly shape: readonly number[];
-  /** Where its bytes are in the file. */
+  /** Byte range `[start, end)` in the file. */
   readonly start: number;
   readonly end: number;
 }
@@ -54,9 +54,9 @@ export interface TensorToWrite {
   readonly data: ArrayBufferView;
 }
 
-const MOST_HEADER_BYTES = 100_000_000;
+const MAX_HEADER_BYTES = 100_000_000;
 
-/** Reads and checks a file's header. */
+/** Reads and validates the header of a file. */
 export async function readHeader(path: string): Promise<SafetensorsHeader> {
   return withFile(path, (file) => headerOf(file, path));
 }
@@ -67,21 +67,21 @@ export async function readTensor(path: string, name: string): Promise<Tensor> {
   return tensors.get(name) as Tensor;
 }
 
-/** Reads the named tensors, or all, as float32; half precision is converted. */
+/** Reads the named tensors (default: all) as float32. */
 export async function readTensors(path: string, names?: readonly string[]): Promise<Map<string, Tensor>> {
   return withFile(path, async (file) => {
     const { tensors } = await headerOf(file, path);
     const read = new Map<string, Tensor>();
     for (const name of names ?? tensors.keys()) {
       const info = tensors.get(name);
-      if (!info) throw damaged(path, `it has no tensor ${quoted(name)}`);
+      if (!info) throw damaged(path, `the tensor ${quoted(name)} is missing`);
       read.set(name, { shape: info.shape, data: await readFloats(file, path, name, info) });
     }
     return read;
   });
 }
 
-/** Writes a file, whole or not at all. */
+/** Writes a file atomically. */
 export async function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, TensorToWrite>,
@@ -102,12 +102,12 @@ export async function writeSafetensors(
   await writeSafetensorsInParts(path, tensors, fill, metadata);
 }
 
-/** Writes bytes of a tensor, from its byte `at` on. */
+/** Writes bytes of a tensor, starting at its byte `at`. */
 export type WritePart = (name: string, at: number, bytes: Uint8Array) => Promise<void>;
 
 /**
- * Writes a file whose tensors are not in memory at once: `fill` writes every byte of each, in parts and in any order.
- * Tensors are laid out as the reference implementation does. The file is there whole or not at all.
+ * Writes a file whose tensors do not fit in memory at once: `fill` writes every byte of each tensor, in parts and in any
+ * order. The order of tensors in the file is that of the reference implementation. The write is atomic.
  */
 export async function writeSafetensorsInParts(
   path: string,
@@ -115,7 +115,7 @@ export async function writeSafetensorsInParts(
   fill: (write: WritePart) => Promise<void>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  // Wide elements first, so that every tensor is aligned.
+  // Wide elements come first, so that every tensor is aligned.
   const sorted = [...tensors].sort(
     ([a, x], [b, y]) => ELEMENT_BYTES[y.dtype] - ELEMENT_BYTES[x.dtype] || (a < b ? -1 : a > b ? 1 : 0),
   );
@@ -133,13 +133,13 @@ export async function writeSafetensorsInParts(
       await writeBytes(file, bytes, (starts.get(name) as number) + at);
       written += bytes.length;
     });
-    if (written !== end) throw new Error(`writeSafetensorsInParts: ${end} bytes are to be written, got ${written}`);
+    if (written !== end) throw new Error(`writeSafetensorsInParts: expected ${end} bytes, got ${written}`);
   });
 }
 
 async function writeBytes(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
-    // A single write is at most 2 GB, and may be cut short.
+    // A single write is limited to 2 GB and may be partial.
     const { bytesWritten } = await file.write(bytes, done, Math.min(bytes.length - done, 2 ** 30), position + done);
     done += bytesWritten;
   }
@@ -169,15 +169,15 @@ async function headerOf(file: FileHandle, path: string): Promise<SafetensorsHead
   if (size < 8) throw damaged(path, `it has only ${size} bytes`);
   const prefix = await readBytes(file, path, 0, new Uint8Array(8));
   const length = new DataView(prefix.buffer).getBigUint64(0, true);
-  if (length > MOST_HEADER_BYTES || Number(length) > size - 8)
-    throw damaged(path, `it has ${size} bytes and says that its header has ${length}`);
+  if (length > MAX_HEADER_BYTES || Number(length) > size - 8)
+    throw damaged(path, `it has ${size} bytes, but its header claims ${length}`);
 
   const bytes = await readBytes(file, path, 8, new Uint8Array(Number(length)));
   const dataStart = 8 + bytes.length;
   const entries = parseHeader(path, bytes);
   const { __metadata__: metadata = {}, ...rest } = entries;
   if (!isObject(metadata) || !Object.values(metadata).every((value) => typeof value === "string")) {
-    throw damaged(path, "its metadata is not text");
+    throw damaged(path, "its metadata contains values that are not strings");
   }
   const tensors = new Map(
     Object.entries(rest).map(([name, entry]) => [name, tensorInfo(path, name, entry, dataStart)]),
@@ -193,34 +193,34 @@ function parseHeader(path: string, bytes: Uint8Array): Record<string, unknown> {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
     header = JSON.parse(text);
   } catch (error) {
-    throw damaged(path, "its header is not JSON", error);
+    throw damaged(path, "its header is not valid JSON", error);
   }
-  if (!text.startsWith("{") || !isObject(header)) throw damaged(path, "its header is not an object");
+  if (!text.startsWith("{") || !isObject(header)) throw damaged(path, "its header is not a JSON object");
   const twice = repeatedKey(text);
-  if (twice !== null) throw damaged(path, `its header has ${quoted(twice)} twice`);
+  if (twice !== null) throw damaged(path, `its header contains ${quoted(twice)} twice`);
   return header;
 }
 
 function tensorInfo(path: string, name: string, entry: unknown, dataStart: number): TensorInfo {
   const wrong = (problem: string) => damaged(path, `the tensor ${quoted(name)} ${problem}`);
-  if (!isObject(entry)) throw wrong("is not described");
+  if (!isObject(entry)) throw wrong("has no valid description");
   const { dtype, shape, data_offsets: offsets } = entry;
   if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_BYTES, dtype))
-    throw wrong(`is of the unknown type ${shown(dtype)}`);
-  if (!isCounts(shape)) throw wrong(`has the shape ${shown(shape)}`);
-  if (!isCounts(offsets) || offsets.length !== 2) throw wrong(`has the place ${shown(offsets)}`);
+    throw wrong(`has the unknown type ${shown(dtype)}`);
+  if (!isCounts(shape)) throw wrong(`has the invalid shape ${shown(shape)}`);
+  if (!isCounts(offsets) || offsets.length !== 2) throw wrong(`has the invalid byte range ${shown(offsets)}`);
 
   const [start, end] = offsets as [number, number];
-  // Checked just now to be one of the types.
+  // `dtype` was checked above.
   const type = dtype as DType;
   const bytes = sizeOf(shape) * ELEMENT_BYTES[type];
   if (!Number.isSafeInteger(bytes) || end - start !== bytes) {
-    throw wrong(`has the shape ${shown(shape)} of ${type}, which does not take the ${end - start} bytes it has`);
+    throw wrong(`has ${end - start} bytes, which does not match its shape ${shown(shape)} and type ${type}`);
   }
   return { dtype: type, shape, start: dataStart + start, end: dataStart + end };
 }
 
-/** Every byte after the header belongs to exactly one tensor. */
+/** Requires that every byte after the header belongs to exactly one tensor. */
 function requireContiguous(
   path: string,
   tensors: ReadonlyMap<string, TensorInfo>,
@@ -234,7 +234,7 @@ function requireContiguous(
       throw damaged(path, `the tensor ${quoted(name)} ${start < at ? "overlaps another" : "comes after a gap"}`);
     at = end;
   }
-  if (at !== size) throw damaged(path, `its tensors end at byte ${at}, but it has ${size}`);
+  if (at !== size) throw damaged(path, `its tensors end at byte ${at}, but the file has ${size} bytes`);
 }
 
 async function readFloats(
@@ -256,15 +256,15 @@ async function readFloats(
     default:
       throw new EngineError(
         "weights",
-        `${path}: the tensor ${quoted(name)} is of type ${dtype}, which holds no weights; use F32, F16 or BF16.`,
+        `${path}: the tensor ${quoted(name)} has type ${dtype}, which is not supported for weights. Use F32, F16 or BF16.`,
       );
   }
 }
 
-/** A key that an object of the JSON text has twice, which `JSON.parse` does not tell; null if there is none. */
+/** Returns a key that occurs twice in an object of a JSON text, or null. `JSON.parse` does not report these. */
 function repeatedKey(json: string): string | null {
   const open: Set<string>[] = [];
-  // Strings, and what opens and closes objects; a string that is followed by a colon is a key.
+  // Matches strings and braces; a string followed by a colon is a key.
   for (const [token, key] of json.matchAll(/("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]/g)) {
     if (token === "{") open.push(new Set());
     else if (token === "}") open.pop();

@@ -1,6 +1,6 @@
 /**
- * The tensors of a model folder where they lie: of each its file, place and type, whatever container holds it. Opening
- * reads headers only, so that a runtime can map the weights from the files; `readStored` brings one tensor to float32.
+ * Tensors of a model folder, located in their files: path, byte range and type, independent of the container format. Opening
+ * reads only headers, so that a runtime can map the weights from the files. `readStored` reads one tensor as float32.
  */
 
 import { readdir, realpath } from "node:fs/promises";
@@ -10,13 +10,13 @@ import { ADAPTER_FILES, plainFileName } from "./checkpoint";
 import { codeOf, readError } from "./files";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./halves";
 import { openPytorchBin } from "./pytorchBin";
-import { damaged, isObject, quoted, readBytes, takeBytes, takeFloats, withFile } from "./reading";
+import { allocateBytes, allocateFloats, damaged, isObject, quoted, readBytes, withFile } from "./reading";
 import { ELEMENT_BYTES, readHeader } from "./safetensors";
 import type { StoredDType, StoredTensor, StoredTensors } from "./storedTensor";
 
 export type { StoredDType, StoredTensor, StoredTensors } from "./storedTensor";
 
-/** Where weights may be, the best first, and what reads them. */
+/** Weight files in order of preference, with their readers. */
 const CONTAINERS: readonly (readonly [file: string, read: (path: string) => Promise<StoredTensors>])[] = [
   ["model.safetensors", openSafetensors],
   ["model.safetensors.index.json", (path) => openShards(path, openSafetensors)],
@@ -24,24 +24,24 @@ const CONTAINERS: readonly (readonly [file: string, read: (path: string) => Prom
   ["pytorch_model.bin.index.json", (path) => openShards(path, openPytorchBin)],
 ];
 
-/** The tensors of a model folder. Headers only; no weights are read. */
+/** Returns the tensors of a model folder without reading their values. */
 export async function openStored(dir: string): Promise<StoredTensors> {
-  const there = new Set(await filesOf(dir));
-  for (const [name, read] of CONTAINERS) if (there.has(name)) return read(join(dir, name));
-  if (there.has(ADAPTER_FILES.weights)) {
+  const files = new Set(await filesOf(dir));
+  for (const [name, read] of CONTAINERS) if (files.has(name)) return read(join(dir, name));
+  if (files.has(ADAPTER_FILES.weights)) {
     throw new EngineError(
       "weights",
-      `${dir} has adapters alone, which are no model without the one they were trained beside; choose the model folder of their run.`,
+      `${dir} contains only adapters, which need their base model. Choose the model folder of their training run.`,
     );
   }
   const known = CONTAINERS.map(([name]) => name).join(", ");
-  throw new EngineError("weights", `${dir} has no weights; choose a model folder that has one of ${known}.`);
+  throw new EngineError("weights", `${dir} has no weights. Choose a model folder that contains one of ${known}.`);
 }
 
-/** Whether a folder has weights, whole or not. */
+/** Returns true if a folder contains a file of weights, which may be damaged. */
 export async function hasStored(dir: string): Promise<boolean> {
-  const there = await filesOf(dir);
-  return CONTAINERS.some(([name]) => there.includes(name));
+  const files = await filesOf(dir);
+  return CONTAINERS.some(([name]) => files.includes(name));
 }
 
 async function filesOf(dir: string): Promise<string[]> {
@@ -49,13 +49,13 @@ async function filesOf(dir: string): Promise<string[]> {
     return await readdir(dir);
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw readError(error, dir);
-    throw new EngineError("weights", `${dir} does not exist; choose a model's folder.`, { cause: error });
+    throw new EngineError("weights", `${dir} does not exist. Choose a model folder.`, { cause: error });
   }
 }
 
 async function openSafetensors(path: string): Promise<StoredTensors> {
   const { tensors } = await readHeader(path);
-  // A hub's cache has links to files with other names, all in one folder: that is where a runtime finds them together.
+  // The Hugging Face cache links to files in one other folder; a runtime needs the weights in one folder.
   const file = await realpath(path);
   return new Map(
     [...tensors].map(([name, { dtype, shape, start, end }]) => [
@@ -65,22 +65,22 @@ async function openSafetensors(path: string): Promise<StoredTensors> {
   );
 }
 
-/** More than the index of any model, and little enough to read. */
-const MOST_INDEX_BYTES = 100_000_000;
+/** Larger than the index of any model, and small enough to read. */
+const MAX_INDEX_BYTES = 100_000_000;
 
-/** The tensors of the files that an index names, which must hold what it says they do. */
+/** Tensors of the files in an index. Each file must contain the tensors that the index assigns to it. */
 async function openShards(path: string, read: (path: string) => Promise<StoredTensors>): Promise<StoredTensors> {
   const shardOf = await readIndex(path);
   const tensors = new Map<string, StoredTensor>();
   for (const shard of new Set(shardOf.values())) {
     const opened = await read(join(path, "..", shard));
     for (const [name, tensor] of opened) {
-      if (tensors.has(name)) throw damaged(path, `two of its files have a tensor ${quoted(name)}`);
+      if (tensors.has(name)) throw damaged(path, `two of its files contain the tensor ${quoted(name)}`);
       tensors.set(name, tensor);
     }
-    for (const [name, place] of shardOf) {
-      if (place === shard && !opened.has(name))
-        throw damaged(path, `it says that ${shard} has a tensor ${quoted(name)}, which it has not`);
+    for (const [name, file] of shardOf) {
+      if (file === shard && !opened.has(name))
+        throw damaged(path, `${shard} does not contain the tensor ${quoted(name)}`);
     }
   }
   return tensors;
@@ -89,15 +89,15 @@ async function openShards(path: string, read: (path: string) => Promise<StoredTe
 async function readIndex(path: string): Promise<ReadonlyMap<string, string>> {
   const text = await withFile(path, async (file) => {
     const { size } = await file.stat();
-    if (size > MOST_INDEX_BYTES) throw damaged(path, `it has ${size} bytes, more than an index of tensors takes`);
-    return new TextDecoder().decode(await readBytes(file, path, 0, takeBytes(path, size)));
+    if (size > MAX_INDEX_BYTES) throw damaged(path, `it is too large for an index of tensors (${size} bytes)`);
+    return new TextDecoder().decode(await readBytes(file, path, 0, allocateBytes(path, size)));
   });
   const index = parseJson(path, text);
   const map = isObject(index) ? index.weight_map : undefined;
   if (!isObject(map) || Object.keys(map).length === 0) throw damaged(path, "it has no weight_map");
   return new Map(
     Object.entries(map).map(([name, shard]) => {
-      if (typeof shard !== "string") throw damaged(path, `it names no file for the tensor ${quoted(name)}`);
+      if (typeof shard !== "string") throw damaged(path, `the file of the tensor ${quoted(name)} is not a string`);
       return [name, plainFileName(shard, path)];
     }),
   );
@@ -107,44 +107,44 @@ function parseJson(path: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw damaged(path, "it is not JSON", error);
+    throw damaged(path, "it is not valid JSON", error);
   }
 }
 
-/** Bytes `[start, end)` of a tensor, as they are stored. */
+/** Reads bytes `[start, end)` of a tensor, as stored. */
 export async function readStoredBytes(
   tensor: StoredTensor,
   start = 0,
   end = tensor.length,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = takeBytes(tensor.file, end - start);
+  const bytes = allocateBytes(tensor.file, end - start);
   return withFile(tensor.file, (file) => readBytes(file, tensor.file, tensor.offset + start, bytes));
 }
 
-/** Bytes of one tensor in C order, whatever its strides. */
+/** Reads the bytes of a tensor in C order, whatever its strides. */
 export async function readOrderedBytes(tensor: StoredTensor): Promise<Uint8Array<ArrayBuffer>> {
   const stored = await readStoredBytes(tensor);
   return tensor.strides ? inOrder(tensor, tensor.strides, stored) : stored;
 }
 
-/** Reads one tensor as float32, in C order. */
+/** Reads a tensor as float32, in C order. */
 export async function readStored(tensor: StoredTensor): Promise<Float32Array<ArrayBuffer>> {
   const { name, file: path, dtype, offset, length } = tensor;
   const convert = CONVERT[dtype];
   if (!convert) {
     throw new EngineError(
       "weights",
-      `${path}: the tensor ${quoted(name)} is of type ${dtype}, which holds no weights; use F32, F16 or BF16.`,
+      `${path}: the tensor ${quoted(name)} has type ${dtype}, which is not supported for weights. Use F32, F16 or BF16.`,
     );
   }
   const elementBytes = ELEMENT_BYTES[dtype];
   if (tensor.strides) {
     const { buffer } = await readOrderedBytes(tensor);
-    const floats = takeFloats(path, buffer.byteLength / elementBytes);
+    const floats = allocateFloats(path, buffer.byteLength / elementBytes);
     convert(buffer, floats.length, floats, 0);
     return floats;
   }
-  const floats = takeFloats(path, length / elementBytes);
+  const floats = allocateFloats(path, length / elementBytes);
   return withFile(path, async (file) => {
     if (dtype === "F32") {
       await readBytes(file, path, offset, new Uint8Array(floats.buffer));
@@ -160,7 +160,7 @@ export async function readStored(tensor: StoredTensor): Promise<Float32Array<Arr
   });
 }
 
-/** Rows `[from, to)` of a tensor that is in C order, as a tensor. */
+/** Rows `[from, to)` of a tensor in C order. */
 export function rowsOf(tensor: StoredTensor, from: number, to: number): StoredTensor {
   const [rows, ...rest] = tensor.shape;
   const rowBytes = rows ? tensor.length / rows : 0;
@@ -174,7 +174,7 @@ export function rowsOf(tensor: StoredTensor, from: number, to: number): StoredTe
 
 type Convert = (bytes: ArrayBuffer, length: number, into: Float32Array, at: number) => void;
 
-/** How elements become float32, for the types that hold weights. */
+/** Conversion to float32 for the types that weights may have. */
 const CONVERT: { readonly [T in StoredDType]?: Convert } = {
   F64: (bytes, length, into, at) => into.set(new Float64Array(bytes, 0, length), at),
   F32: (bytes, length, into, at) => into.set(new Float32Array(bytes, 0, length), at),
@@ -182,15 +182,15 @@ const CONVERT: { readonly [T in StoredDType]?: Convert } = {
   BF16: (bytes, length, into, at) => bfloat16ToFloat32(new Uint16Array(bytes, 0, length), into, at),
 };
 
-/** Whether a tensor's elements can be read as float32. */
+/** Returns true if a tensor can be read as float32. */
 export const holdsWeights = ({ dtype }: StoredTensor): boolean => dtype in CONVERT;
 
-/** Converted in pieces, so that no more than the result is in memory. A multiple of every element's size. */
+/** Conversion works in pieces, so that memory holds little more than the result. A multiple of every element size. */
 const PIECE_BYTES = 2 ** 22;
 
 const ELEMENTS = { 1: Uint8Array, 2: Uint16Array, 4: Uint32Array, 8: BigUint64Array };
 
-/** Elements in C order, from elements at strides. */
+/** Copies strided elements into C order. */
 function inOrder(
   { file, shape, dtype }: StoredTensor,
   strides: readonly number[],
@@ -200,7 +200,7 @@ function inOrder(
   const elementBytes = ELEMENT_BYTES[dtype] as keyof typeof ELEMENTS;
   const stored = new ELEMENTS[elementBytes](bytes.buffer);
   const size = shape.reduce((a, b) => a * b, 1);
-  const result = takeBytes(file, size * elementBytes);
+  const result = allocateBytes(file, size * elementBytes);
   const ordered = new ELEMENTS[elementBytes](result.buffer);
 
   const rank = shape.length;
@@ -210,7 +210,7 @@ function inOrder(
   let from = 0;
   for (let to = 0; to < size; ) {
     for (let i = 0; i < last; i++) ordered[to++] = stored[from + i * step] as number;
-    // The next row: count up as an odometer does.
+    // Advance to the next row like an odometer.
     for (let d = rank - 2; d >= 0; d--) {
       from += strides[d] as number;
       index[d] = (index[d] as number) + 1;

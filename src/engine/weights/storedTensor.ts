@@ -1,17 +1,17 @@
 import type { DType } from "./safetensors";
 
-/** As safetensors names them. */
+/** Named as in safetensors. */
 export type StoredDType = DType;
 
 export interface StoredTensor {
   readonly name: string;
   readonly dtype: StoredDType;
   readonly shape: readonly number[];
-  /** Absolute, with links followed; the tensor's bytes are `[offset, offset + length)` of it, little endian, in C order. */
+  /** Absolute real path. The tensor is bytes `[offset, offset + length)`, little-endian, in C order. */
   readonly file: string;
   readonly offset: number;
   readonly length: number;
-  /** In elements; only where the elements are not in C order, as some .bin files have them. */
+  /** In elements. Present only if the elements are not in C order, which occurs in .bin files. */
   readonly strides?: readonly number[];
 }
 

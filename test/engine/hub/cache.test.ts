@@ -19,7 +19,7 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 
 const pointer = (name: string) => join(dir, "models--org--name", "snapshots", COMMIT, name);
 
-test("where links may not be made, the file itself is in the snapshot", async () => {
+test("without permission to create links, the file itself is in the snapshot", async () => {
   const refuse = () => Promise.reject(Object.assign(new Error("not allowed"), { code: "EPERM" }));
   expect(await cache.link(COMMIT, "model.safetensors", cache.blob(HASH), refuse)).toBe(pointer("model.safetensors"));
   expect((await lstat(pointer("model.safetensors"))).isFile()).toBe(true);
@@ -27,7 +27,7 @@ test("where links may not be made, the file itself is in the snapshot", async ()
   expect(await cache.find(COMMIT, "model.safetensors", { size: 7, hash: HASH })).toBe(pointer("model.safetensors"));
 });
 
-test("a link into nothing is replaced, and does not count as a file", async () => {
+test("a broken link is replaced and does not count as a file", async () => {
   await mkdir(join(pointer(""), "."), { recursive: true });
   await symlink(join("..", "..", "blobs", "gone"), pointer("config.json"));
   expect(await cache.find(COMMIT, "config.json")).toBeNull();
@@ -37,15 +37,15 @@ test("a link into nothing is replaced, and does not count as a file", async () =
   expect(await cache.filesOf(COMMIT)).toEqual(new Map([["config.json", 7]]));
 });
 
-test("a content that another commit has had is found by its hash, if its size is right", async () => {
+test("content of another commit is found by its hash if its size matches", async () => {
   expect(await cache.find(COMMIT, "config.json", { size: 7, hash: HASH })).toBe(cache.blob(HASH));
   expect(await cache.find(COMMIT, "config.json", { size: 8, hash: HASH })).toBeNull();
 });
 
-test("a reference that holds no commit counts as none", async () => {
-  await cache.remember("main", COMMIT);
+test("a reference that is not a commit is ignored", async () => {
+  await cache.saveCommit("main", COMMIT);
   expect(await cache.commitOf("main")).toBe(COMMIT);
-  await cache.remember("main", "../../elsewhere");
+  await cache.saveCommit("main", "../../elsewhere");
   expect(await cache.commitOf("main")).toBeNull();
   expect(await cache.commitOf("other")).toBeNull();
 });

@@ -3,9 +3,9 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { linkOrCopy, onOneDisk, requireSpace } from "../../../src/engine/hub/disk";
+import { linkOrCopy, onSameDisk, requireSpace } from "../../../src/engine/hub/disk";
 
-/** Memory that Linux offers as a disk of its own. */
+/** A RAM disk on Linux. */
 const OTHER_DISK = "/dev/shm";
 
 let dir: string;
@@ -20,35 +20,35 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 
 const never = new AbortController().signal;
 
-test("a file on the same disk takes no space twice", async () => {
+test("a file on the same disk is linked", async () => {
   await linkOrCopy(file, join(dir, "linked"), never, () => {});
   expect((await stat(join(dir, "linked"))).ino).toBe((await stat(file)).ino);
 });
 
-test("space is that of the folder above where the folder is not there yet", async () => {
+test("the free space of a missing folder is that of its parent", async () => {
   await requireSpace(join(dir, "not", "yet"), 1000);
   await expect(requireSpace(join(dir, "not", "yet"), 1e18)).rejects.toThrow(
-    /GB free and 1000000000\.0 GB are needed; free/,
+    /: 1000000000\.0 GB needed, \d+\.\d GB free\. Free/,
   );
 });
 
-describe.skipIf(!existsSync(OTHER_DISK))("on another disk (skipped where there is no /dev/shm)", () => {
+describe.skipIf(!existsSync(OTHER_DISK))("on another disk (skipped without /dev/shm)", () => {
   let other: string;
   beforeAll(async () => {
     other = await mkdtemp(join(OTHER_DISK, "decoder-lab-"));
   });
   afterAll(() => rm(other, { recursive: true, force: true }));
 
-  test("a file is copied, and tells how far it is", async () => {
-    expect(await onOneDisk(dir, join(other, "not yet"))).toBe(false);
-    const told: number[] = [];
-    await linkOrCopy(file, join(other, "copied"), never, (bytes) => told.push(bytes));
+  test("a file is copied with progress", async () => {
+    expect(await onSameDisk(dir, join(other, "not yet"))).toBe(false);
+    const reports: number[] = [];
+    await linkOrCopy(file, join(other, "copied"), never, (bytes) => reports.push(bytes));
     expect(await readFile(join(other, "copied"))).toEqual(Buffer.from(content));
-    expect(told.length).toBeGreaterThan(3);
-    expect(told.at(-1)).toBe(content.length);
+    expect(reports.length).toBeGreaterThan(3);
+    expect(reports.at(-1)).toBe(content.length);
   });
 
-  test("copying ends when it is canceled", async () => {
+  test("copying stops when canceled", async () => {
     const stop = new AbortController();
     await expect(linkOrCopy(file, join(other, "half"), stop.signal, () => stop.abort())).rejects.toThrow(/abort/);
     expect((await stat(join(other, "half"))).size).toBeLessThan(content.length);

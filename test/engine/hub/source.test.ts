@@ -21,17 +21,17 @@ test.each([
   ["a/b@v1:c.gguf", { id: "a/b", revision: "v1", file: "c.gguf" }],
   ["https://huggingface.co/a/b", { id: "a/b", revision: "main" }],
   ["https://huggingface.co/a/b/tree/v1", { id: "a/b", revision: "v1" }],
-])("%s is a model of the hub", async (text, expected) => {
+])("%s is a model on the Hub", async (text, expected) => {
   expect(await parseSource(text)).toEqual({ kind: "hub", ...expected });
 });
 
-test("what is on the disk goes before what the hub may have", async () => {
+test("a path on disk takes precedence over a model on the Hub", async () => {
   expect(await parseSource(join(dir, "folder"))).toEqual({ kind: "folder", dir: join(dir, "folder") });
   expect(await parseSource(join(dir, "a.gguf"))).toEqual({ kind: "gguf", file: join(dir, "a.gguf") });
   expect(await parseSource("src/engine")).toMatchObject({ kind: "folder" });
 });
 
-describe("what names nothing is told in a sentence", () => {
+describe("an invalid source is rejected with advice", () => {
   test.each([
     "",
     " ",
@@ -50,18 +50,18 @@ describe("what names nothing is told in a sentence", () => {
     await expect(parseSource(text)).rejects.toMatchObject({
       name: "EngineError",
       message: expect.stringMatching(
-        /^(".*" is neither a folder here nor a model's name; write|\/.* does not exist; choose).*\.$/,
+        /^(".*" is neither a folder nor the name of a model\. Use|\/.* does not exist\. Choose).*\.$/,
       ),
     });
   });
 
-  test("a path of nothing, and a file of another kind", async () => {
+  test("a missing path, and a file of another kind", async () => {
     await expect(parseSource(join(dir, "none"))).rejects.toThrow(
-      /none does not exist; choose a model's folder or a \.gguf/,
+      /none does not exist\. Choose a model folder or a \.gguf/,
     );
     await expect(parseSource("~/none-of-the-kind")).rejects.toThrow(/^\/.*none-of-the-kind does not exist/);
     await expect(parseSource(join(dir, "a.txt"))).rejects.toThrow(
-      /a\.txt is a file; import its folder, or a \.gguf file\.$/,
+      /a\.txt is a file\. Import its folder or a \.gguf file\.$/,
     );
   });
 });

@@ -20,7 +20,7 @@ import { goldenDecoders } from "../../helpers/golden";
 import { testData } from "../../helpers/testData";
 import { largestDifference } from "../../helpers/tinyModel";
 
-test("every family has a reference, and every reference is compared with", () => {
+test("every family has references, and every reference is used", () => {
   expect(Object.keys(VARIANTS).sort()).toEqual(knownModelTypes.filter((type) => type !== "decoder_lab").sort());
   const folders = readdirSync(ARCHITECTURES, { withFileTypes: true }).filter(
     (entry) => entry.isDirectory() && entry.name !== "__pycache__",
@@ -28,7 +28,7 @@ test("every family has a reference, and every reference is compared with", () =>
   expect(folders.map(({ name }) => name).sort()).toEqual(Object.values(VARIANTS).flat().sort());
 });
 
-/** The table that `ModelInfo.parity` is read from; the largest difference that was found, by family, makes a new one. */
+/** The table behind `ModelInfo.parity`. The largest difference per family makes a new one. */
 const PARITY = resolve(import.meta.dirname, "../../../src/engine/models/parity.json");
 const isWritten = process.env.DECODER_LAB_WRITE_PARITY !== undefined;
 const found: Record<string, number> = {};
@@ -47,7 +47,7 @@ afterAll(() => {
 
 const variants = Object.entries(VARIANTS).flatMap(([family, names]) => names.map((name) => ({ family, name })));
 
-test.each(goldenDecoders)("what is trained here computes what PyTorch does: $name", async (golden) => {
+test.each(goldenDecoders)("a model trained here computes the same as PyTorch: $name", async (golden) => {
   const { config, batchSize: B, blockSize: T, feeds } = { ...golden, feeds: golden.steps[0]?.feeds };
   const rows = Array.from({ length: B }, (_, b) =>
     Array.from({ length: T }, (_, t) => feeds?.ids[t * B + b] as number),
@@ -66,23 +66,24 @@ test.each(goldenDecoders)("what is trained here computes what PyTorch does: $nam
   await tracer.release();
 });
 
-describe.each(variants)("$name computes what PyTorch does", ({ family, name }) => {
+describe.each(variants)("$name computes the same as PyTorch", ({ family, name }) => {
   let opened: Opened;
   beforeAll(async () => {
     opened = await openVariant(name, "cpu");
   });
   afterAll(() => opened?.weights.release());
 
-  test("every value of a padded batch, as nearly as is said of its family", async () => {
+  test("every value of a padded batch is within the tolerance of the family", async () => {
     note(family, await expectReferenceTrace(opened, toleranceOf(family)));
   });
 
-  test("64 greedy tokens with the cache, alone and as a batch of unequal prompts", () => expectReferenceGreedy(opened));
+  test("64 greedy tokens match with the cache, alone and in a batch of unequal prompts", () =>
+    expectReferenceGreedy(opened));
 });
 
 const stories = testData("stories260K");
 
-test.skipIf(stories === null)("a real model writes the story that was published with it, token by token", async () => {
+test.skipIf(stories === null)("a real model writes its published story, token by token", async () => {
   const dir = stories as string;
   const { prompt_ids: prompt, greedy_ids: published } = JSON.parse(readFileSync(join(dir, "greedy.json"), "utf8"));
   const { cfg, weights } = await openWeights(dir);

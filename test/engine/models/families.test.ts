@@ -14,7 +14,7 @@ import { tinyConfig } from "../../helpers/tinyModel";
 
 const read = (json: object): DecoderConfig => familyOf(json, "config.json").config(json, "config.json");
 
-/** What the sizes in their config.json files say of published models, and the parameters they are published with. */
+/** The sizes in the config.json of published models, and their published numbers of parameters. */
 const PUBLISHED: Readonly<Record<string, readonly [config: object, parameters: number]>> = {
   "openai-community/gpt2": [{ model_type: "gpt2", n_ctx: 1024, n_embd: 768, n_head: 12, n_layer: 12 }, 124_439_808],
   "facebook/opt-350m": [
@@ -138,17 +138,17 @@ const PUBLISHED: Readonly<Record<string, readonly [config: object, parameters: n
   "HuggingFaceTB/SmolLM3-3B": [{ model_type: "smollm3" }, 3_075_098_624],
 };
 
-test.each(Object.entries(PUBLISHED))("%s has the parameters that it is published with", (_, [config, parameters]) => {
+test.each(Object.entries(PUBLISHED))("%s has its published number of parameters", (_, [config, parameters]) => {
   expect(countParameters(read(config))).toBe(parameters);
 });
 
-describe("a config.json of transformers 5 says what an older one did", () => {
+describe("a config.json of transformers 5 is equivalent to an older one", () => {
   const scaling = { factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 64 };
   const older = { model_type: "llama", rope_theta: 5e5, rope_scaling: { rope_type: "llama3", ...scaling } };
   const newer = { model_type: "llama", rope_parameters: { rope_theta: 5e5, rope_type: "llama3", ...scaling } };
   test("rope and its scaling", () => expect(read(newer)).toEqual(read(older)));
 
-  test("the share that is rotated", () => {
+  test("the rotated fraction", () => {
     const share = { rope_theta: 10000, partial_rotary_factor: 0.5, rope_type: "default" };
     expect(read({ model_type: "gpt_neox", rope_parameters: share })).toEqual(
       read({ model_type: "gpt_neox", rotary_pct: 0.5 }),
@@ -158,7 +158,7 @@ describe("a config.json of transformers 5 says what an older one did", () => {
     );
   });
 
-  test("the layers that have windows", () => {
+  test("the layers with windows", () => {
     const older = { model_type: "qwen2", num_hidden_layers: 3, use_sliding_window: true, max_window_layers: 1 };
     const layer_types = ["full_attention", "sliding_attention", "sliding_attention"];
     expect(read({ ...older, layer_types, max_window_layers: undefined })).toEqual(read(older));
@@ -166,7 +166,7 @@ describe("a config.json of transformers 5 says what an older one did", () => {
   });
 });
 
-test("a scaling reaches as far as it stretches the context that it takes up from", () => {
+test("a scaling extends the context length", () => {
   const context = (nCtx: number, rope_scaling: object) =>
     read({ model_type: "llama", max_position_embeddings: nCtx, rope_scaling }).nCtx;
   expect(context(4096, { type: "dynamic", factor: 2 })).toBe(8192);
@@ -175,7 +175,7 @@ test("a scaling reaches as far as it stretches the context that it takes up from
   expect(context(16384, { type: "linear", factor: 4 })).toBe(16384);
 });
 
-test("what is written of a model that was trained here reads as the same", () => {
+test("the config.json of a trained model is read back unchanged", () => {
   for (const changes of [
     {},
     { positions: "none", causal: false } as const,
@@ -186,7 +186,7 @@ test("what is written of a model that was trained here reads as the same", () =>
   }
 });
 
-describe("a checkpoint's names", () => {
+describe("the names in a checkpoint", () => {
   const config = { model_type: "llama", num_hidden_layers: 1, hidden_size: 32, num_attention_heads: 4 };
   const names = (changes: object, ...extra: string[]) => {
     const json = { ...config, ...changes };
@@ -199,7 +199,7 @@ describe("a checkpoint's names", () => {
     checkpointNames(family, cfg, written, "/model");
 
   test.each(readdirSync(ARCHITECTURES, { withFileTypes: true }).flatMap((e) => (e.isDirectory() ? [e.name] : [])))(
-    "of %s are one for each parameter, in its shape",
+    "match the parameters and shapes of %s",
     async (variant) => {
       const dir = join(ARCHITECTURES, variant);
       const json = await readJson(join(dir, "config.json"));
@@ -215,7 +215,7 @@ describe("a checkpoint's names", () => {
     },
   );
 
-  test("with a prefix or without are the same parameters", () => {
+  test("may lack the prefix", () => {
     const { family, cfg, written } = names({});
     const bare = written.map((name) => name.replace(/^model\./, ""));
     const found = checkpointNames(family, cfg, bare, "/model");
@@ -223,7 +223,7 @@ describe("a checkpoint's names", () => {
     expect([...found.keys()]).toEqual(paramSpecs(cfg).map(({ name }) => name));
   });
 
-  test("may have buffers, scales and the weight of a tied head beside them", () => {
+  test("may include buffers, scales and the weight of a tied head", () => {
     const inverse = "model.layers.0.self_attn.rotary_emb.inv_freq";
     const scales = "model.layers.0.mlp.up_proj.weight.scales";
     const found = opened(names({ tie_word_embeddings: true }, inverse, scales, "lm_head.weight"));
@@ -231,11 +231,11 @@ describe("a checkpoint's names", () => {
     expect([...found.values()]).not.toContain(inverse);
   });
 
-  test("that are missing or unknown are told by name", () => {
+  test("are reported if missing or unexpected", () => {
     const { family, cfg, written } = names({});
     const missing = written.filter((name) => name !== "model.norm.weight");
     expect(() => checkpointNames(family, cfg, missing, "/model")).toThrow(
-      '/model has no tensor "model.norm.weight", which its config.json asks for; they do not belong together, choose another model folder.',
+      'The weights in /model do not match its config.json: the tensor "model.norm.weight" is missing. Choose another model folder.',
     );
     for (const extra of [
       "model.layers.1.mlp.up_proj.weight",
@@ -245,13 +245,11 @@ describe("a checkpoint's names", () => {
       "unknown.scales",
       "classifier.weight",
     ]) {
-      expect(() => opened(names({}, extra)), extra).toThrow(
-        `/model has a tensor ${JSON.stringify(extra)}, which its config.json knows nothing of`,
-      );
+      expect(() => opened(names({}, extra)), extra).toThrow(`the tensor ${JSON.stringify(extra)} is unexpected`);
     }
   });
 
-  test("that are those of every object's prototype are names like others", () => {
-    expect(() => opened(names({}, "__proto__"))).toThrow('has a tensor "__proto__"');
+  test("may be properties of the object prototype", () => {
+    expect(() => opened(names({}, "__proto__"))).toThrow('the tensor "__proto__" is unexpected');
   });
 });

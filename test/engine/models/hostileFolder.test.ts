@@ -28,21 +28,21 @@ async function editJson(file: string, changes: object): Promise<void> {
 const refused = (model: string, message: RegExp) =>
   expect(openModel(model)).rejects.toMatchObject({ name: "EngineError", message: expect.stringMatching(message) });
 
-describe("a model folder that is not what it says is refused in one sentence", () => {
+describe("an inconsistent model folder is rejected with advice", () => {
   test("fewer layers than the weights have", async () => {
     const model = await copy();
     await editJson(join(model, "config.json"), { nLayers: 3 });
-    await refused(model, /has a tensor "blocks\.3\..*", which its config\.json knows nothing of/);
+    await refused(model, /do not match its config\.json: the tensor "blocks\.3\..*" is unexpected/);
   });
 
-  test("more layers than any model has, before a name is made for each", async () => {
+  test("too many layers, before names are generated for them", async () => {
     const json = JSON.parse(await readFile(join(SHIPPED, "config.json"), "utf8"));
     expect(() => decoderLab.config({ ...json, nLayers: 1 << 24 }, "config.json")).toThrow(
-      /nLayers is 16777216, which is not a whole number from 1 to 1000/,
+      /nLayers must be an integer from 1 to 1000 but is 16777216/,
     );
   });
 
-  test("weights that are not numbers", async () => {
+  test("weights that are NaN", async () => {
     const model = await copy();
     const file = join(model, "model.safetensors");
     const bytes = await readFile(file);
@@ -50,7 +50,7 @@ describe("a model folder that is not what it says is refused in one sentence", (
     await writeFile(file, bytes);
     await expect(readParams(await openWeights(model))).rejects.toMatchObject({
       name: "EngineError",
-      message: expect.stringMatching(/has values that are not numbers; go back/),
+      message: expect.stringMatching(/contains NaN or infinite values\. Use an earlier/),
     });
     const loaded = await LoadedModel.open(model, "cpu");
     const options = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 1, maxNewTokens: 1 };
@@ -61,16 +61,16 @@ describe("a model folder that is not what it says is refused in one sentence", (
     await loaded.release();
   });
 
-  test.each(["config.json", "model.safetensors", "tokenizer.json"])("a folder in the place of %s", async (name) => {
+  test.each(["config.json", "model.safetensors", "tokenizer.json"])("a folder named %s", async (name) => {
     const model = await copy();
     await rm(join(model, name));
     await mkdir(join(model, name));
-    await refused(model, /is a folder and should be a file/);
+    await refused(model, /it is a folder, not a file/);
   });
 
-  test("a file in the place of the folder", () => refused(join(SHIPPED, "config.json"), /lies below a file/));
+  test("a file instead of the folder", () => refused(join(SHIPPED, "config.json"), /part of the path is a file/));
 
-  test("keys of every object's prototype change nothing", async () => {
+  test("keys of the object prototype have no effect", async () => {
     const model = await copy();
     await writeFile(join(model, "training.json"), '{"__proto__":{"name":"evil","step":7},"constructor":1}');
     const { info } = await openModel(model);

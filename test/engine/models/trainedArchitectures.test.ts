@@ -10,11 +10,11 @@ import { normals } from "../../helpers/gradcheck";
 import { lossAndGrads } from "../../helpers/graphs";
 import { runGraph } from "../../helpers/run";
 
-/** So many first tokens of both prompts: neither has padding yet. */
+/** Number of tokens from each prompt, small enough that neither has padding. */
 const T = 7;
 const B = 2;
 
-/** Both prompts, each token labeled with the next; the last of the second has none. */
+/** Both prompts, each token labeled with the next one; the last of the second prompt has no label. */
 async function batchOf(dir: string) {
   const reference = await readReference(join(dir, "reference.safetensors"));
   const [ids, logits] = [reference.get("ids"), reference.get("logits")] as [TraceValue, TraceValue];
@@ -37,7 +37,7 @@ async function batchOf(dir: string) {
 }
 
 describe.each(Object.values(VARIANTS).flat())("%s trains", (name) => {
-  test("with the loss of PyTorch's logits, and with the loss's slopes as gradients", async () => {
+  test("with the loss of PyTorch's logits and gradients equal to finite differences", async () => {
     const dir = join(ARCHITECTURES, name);
     const opened = await openWeights(dir);
     const params = await readParams(opened);
@@ -48,10 +48,10 @@ describe.each(Object.values(VARIANTS).flat())("%s trains", (name) => {
 
     const gradOf = (param: string) => results[`grad.${param}`] as Float64Array;
     const norm = (values: ArrayLike<number>) => Math.hypot(...Array.from(values));
-    // What is rounding alone counts for nothing.
+    // Gradients below this are rounding errors.
     const floor = 1e-3 * Math.max(...paramSpecs(opened.cfg).map((spec) => norm(gradOf(spec.name))));
     for (const seed of [1, 2]) {
-      // Steps along which every parameter's gradient has the same share in the slope.
+      // Directions in which every parameter's gradient contributes equally to the slope.
       const directions = new Map(
         paramSpecs(opened.cfg).map(({ name: param }) => {
           const scale = 1 / Math.max(floor, norm(gradOf(param)));

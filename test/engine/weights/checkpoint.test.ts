@@ -30,7 +30,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(dir, { recursive: true, force: true }));
 
-/** A small model's files, all of whose numbers are the step. */
+/** Writes the files of a small model in which every number is the step. */
 async function writeModel(folder: string, step: number): Promise<void> {
   for (const name of MODEL_FILES.filter((file) => file.endsWith(".json")))
     await writeFile(join(folder, name), JSON.stringify({ step }));
@@ -46,7 +46,7 @@ const checkpoint = (step: number) => writeCheckpoint(dir, step, (folder) => writ
 const steps = async () => (await readdir(join(dir, "checkpoints"))).sort();
 
 describe("the latest checkpoint", () => {
-  test("is the one of the highest step", async () => {
+  test("has the highest step", async () => {
     expect(await latestCheckpoint(dir)).toEqual({ checkpoint: null, skipped: [] });
     for (const step of [500, 1000, 20]) await checkpoint(step);
     expect((await latestCheckpoint(dir)).checkpoint).toEqual({
@@ -55,7 +55,7 @@ describe("the latest checkpoint", () => {
     });
   });
 
-  test("is the last whole one, and the broken ones are named with what is wrong", async () => {
+  test("is the newest complete one; newer damaged ones are reported with the reason", async () => {
     for (const step of [1, 2, 3, 4]) await checkpoint(step);
     const broken = (step: number, name: string) => join(dir, `checkpoints/step-0000000${step}`, name);
     await truncate(broken(4, "model.safetensors"), 90);
@@ -64,13 +64,15 @@ describe("the latest checkpoint", () => {
     const { checkpoint: latest, skipped } = await latestCheckpoint(dir);
     expect(latest?.step).toBe(1);
     expect(skipped.map(({ problem }) => problem)).toEqual([
-      expect.stringMatching(/step-00000004\/model\.safetensors is damaged: .*go back to an earlier checkpoint\.$/),
-      expect.stringMatching(/step-00000003\/training\.json is damaged \(it is not JSON\)/),
+      expect.stringMatching(
+        /step-00000004\/model\.safetensors is damaged: .*\. Download it again or restore an earlier copy\.$/,
+      ),
+      expect.stringMatching(/step-00000003\/training\.json is damaged: it is not valid JSON/),
       expect.stringMatching(/step-00000002\/optimizer\.safetensors does not exist/),
     ]);
   });
 
-  test("is not one that is still being written", async () => {
+  test("is never one that is still being written", async () => {
     await checkpoint(1);
     await writeCheckpoint(dir, 2, async (folder) => {
       await writeModel(folder, 2);
@@ -79,7 +81,7 @@ describe("the latest checkpoint", () => {
     expect((await latestCheckpoint(dir)).checkpoint?.step).toBe(2);
   });
 
-  test("is the old one of a step where a process ended while it was replaced", async () => {
+  test("is the old one if the process was killed while replacing it", async () => {
     const path = await checkpoint(7);
     await rm(join(dir, "checkpoints/.old-step-00000007"), { recursive: true, force: true });
     const { rename } = await import("node:fs/promises");
@@ -89,14 +91,14 @@ describe("the latest checkpoint", () => {
 });
 
 describe("writing a checkpoint", () => {
-  test("of a step that is there replaces it", async () => {
+  test("replaces an existing checkpoint of the same step", async () => {
     await checkpoint(5);
     const path = await writeCheckpoint(dir, 5, (folder) => writeModel(folder, 6));
     expect((await readTensor(join(path, "model.safetensors"), "w")).data[0]).toBe(6);
     expect(await steps()).toEqual(["step-00000005"]);
   });
 
-  test("leaves nothing behind where it fails", async () => {
+  test("leaves nothing behind on failure", async () => {
     await checkpoint(1);
     const failing = writeCheckpoint(dir, 2, async (folder) => {
       await writeModel(folder, 2);
@@ -106,56 +108,56 @@ describe("writing a checkpoint", () => {
     expect(await steps()).toEqual(["step-00000001"]);
   });
 
-  test.skipIf(process.platform !== "linux")(
-    "says so where the disk is full (skipped where there is no /dev/full)",
-    async () => {
-      await checkpoint(1);
-      const full = writeCheckpoint(dir, 2, () => writeFile("/dev/full", "x".repeat(100_000)));
-      await expect(full).rejects.toMatchObject({
-        code: "storage",
-        message: expect.stringMatching(
-          /step-00000002 could not be written: there is no space left on the disk; free some and try again\. What was saved before is untouched\.$/,
-        ),
-      });
-      expect((await latestCheckpoint(dir)).checkpoint?.step).toBe(1);
-    },
-  );
+  test.skipIf(process.platform !== "linux")("reports a full disk (skipped without /dev/full)", async () => {
+    await checkpoint(1);
+    const full = writeCheckpoint(dir, 2, () => writeFile("/dev/full", "x".repeat(100_000)));
+    await expect(full).rejects.toMatchObject({
+      code: "storage",
+      message: expect.stringMatching(
+        /Could not write .*step-00000002: the disk is full\. Free some space and try again\. Files saved earlier are unchanged\.$/,
+      ),
+    });
+    expect((await latestCheckpoint(dir)).checkpoint?.step).toBe(1);
+  });
 
-  test("says so where the folder cannot be one", async () => {
+  test("reports a path that runs through a file", async () => {
     await writeFile(join(dir, "file"), "");
     const blocked = writeCheckpoint(join(dir, "file"), 1, (folder) => writeModel(folder, 1));
     await expect(blocked).rejects.toMatchObject({
       code: "storage",
-      message: expect.stringContaining("a part of the path is a file"),
+      message: expect.stringContaining("part of the path is a file"),
     });
   });
 
   test.skipIf(process.getuid?.() === 0)(
-    "says so where the folder is read-only (skipped for root, who may write everywhere)",
+    "reports a read-only folder (skipped for root, who can write anywhere)",
     async () => {
       await checkpoint(1);
       await chmod(join(dir, "checkpoints"), 0o555);
       await expect(checkpoint(2)).rejects.toMatchObject({
         code: "storage",
-        message: expect.stringContaining("may not be written to"),
+        message: expect.stringContaining("permission denied"),
       });
       await chmod(join(dir, "checkpoints"), 0o755);
       expect((await latestCheckpoint(dir)).checkpoint?.step).toBe(1);
     },
   );
 
-  test("each storage problem is one sentence with what to do; other errors stay as they are", () => {
+  test("turns storage problems into messages with advice and leaves other errors unchanged", () => {
     for (const code of ["ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EIO"]) {
-      const told = storageError(Object.assign(new Error("native"), { code }), "/models/a");
-      expect(told).toMatchObject({
+      const error = storageError(Object.assign(new Error("native"), { code }), "/models/a");
+      expect(error).toMatchObject({
         code: "storage",
-        message: expect.stringMatching(/^\/models\/a could not be written: .*; .*\. What was saved/),
+        message: expect.stringMatching(/^Could not write \/models\/a: .*\. .*\. Files saved earlier are unchanged\.$/),
       });
     }
     const temporary = temporaryName("/models/a/checkpoints/step-00000002");
-    const told = storageError(Object.assign(new Error("native"), { code: "ENOSPC" }), `${temporary}/model.safetensors`);
-    expect(told).toMatchObject({
-      message: expect.stringMatching(/^\/models\/a\/checkpoints\/step-00000002\/model\.safetensors could/),
+    const error = storageError(
+      Object.assign(new Error("native"), { code: "ENOSPC" }),
+      `${temporary}/model.safetensors`,
+    );
+    expect(error).toMatchObject({
+      message: expect.stringMatching(/^Could not write \/models\/a\/checkpoints\/step-00000002\/model\.safetensors:/),
     });
     const bug = new TypeError("x is undefined");
     expect(storageError(bug, "/models/a")).toBe(bug);
@@ -163,7 +165,7 @@ describe("writing a checkpoint", () => {
 });
 
 describe("pruning", () => {
-  test("keeps the newest whole ones and removes what interrupted writes have left", async () => {
+  test("keeps the newest complete checkpoints and removes the remains of interrupted writes", async () => {
     for (const step of [1, 2, 3, 4]) await checkpoint(step);
     await truncate(join(dir, "checkpoints/step-00000004/model.safetensors"), 9);
     await mkdir(join(dir, "checkpoints/.writing-step-00000005-x"));
@@ -172,7 +174,7 @@ describe("pruning", () => {
     expect(await steps()).toEqual(["notes.txt", "step-00000002", "step-00000003"]);
   });
 
-  test("keeps some of a long run, spread over it, with the first, the best and the newest", async () => {
+  test("spreads the checkpoints of a long run, keeping the first, the best and the newest", async () => {
     for (let step = 0; step <= 40; step++) {
       await checkpoint(step);
       await pruneCheckpoints(dir, { newest: 2, most: 8, best: step < 13 ? null : 13 });
@@ -186,7 +188,7 @@ describe("pruning", () => {
 });
 
 describe("publishing", () => {
-  test("makes a checkpoint's model the folder's, again and again", async () => {
+  test("replaces the folder's model each time", async () => {
     for (const step of [1, 2, 2]) {
       await publish(dir, { path: await checkpoint(step) });
       expect((await readTensor(join(dir, "model.safetensors"), "w")).data[0]).toBe(step);
@@ -195,7 +197,7 @@ describe("publishing", () => {
     expect((await readdir(dir)).sort()).toEqual([...MODEL_FILES, "checkpoints"].sort());
   });
 
-  test("what is published stays when the checkpoint is deleted", async () => {
+  test("keeps the published model when the checkpoint is deleted", async () => {
     await publish(dir, { path: await checkpoint(1) });
     await checkpoint(2);
     await pruneCheckpoints(dir, { newest: 1, most: 1 });
@@ -203,12 +205,12 @@ describe("publishing", () => {
   });
 });
 
-test("a process killed at any moment leaves the last whole checkpoint and a whole model", async () => {
+test("a process killed at any moment leaves its last complete checkpoint and a complete model", async () => {
   const program = await bundleProgram(join(import.meta.dirname, "writeCheckpoints.program.ts"));
   const { uniform } = random(11, "kills");
   let kept = 0;
   for (let round = 0; round < 25; round++) {
-    // Every third round begins at a step that is there already, which it replaces.
+    // Every third round starts at an existing step and replaces it.
     const child = startProgram(program, [dir, String(round % 3 ? kept + 1 : Math.max(kept, 1))]);
     const output = outputOf(child);
     await new Promise((started) => child.stdout?.once("data", started));
@@ -216,11 +218,11 @@ test("a process killed at any moment leaves the last whole checkpoint and a whol
     child.kill("SIGKILL");
     const { stdout, stderr } = await output;
     expect(stderr).toBe("");
-    const said = Number(stdout.trim().split("\n").at(-1));
+    const reported = Number(stdout.trim().split("\n").at(-1));
 
     const { checkpoint: latest, skipped } = await latestCheckpoint(dir);
     expect(skipped).toEqual([]);
-    expect(latest?.step).toBeGreaterThanOrEqual(Math.max(said, kept));
+    expect(latest?.step).toBeGreaterThanOrEqual(Math.max(reported, kept));
     kept = latest?.step ?? 0;
     const path = latest?.path ?? "";
     for (const [name, tensor] of [
@@ -233,7 +235,7 @@ test("a process killed at any moment leaves the last whole checkpoint and a whol
     for (const name of MODEL_FILES.filter((file) => file.endsWith(".json")))
       expect(await readJson(join(path, name))).toEqual({ step: kept });
     const published = await readTensor(join(dir, "model.safetensors"), "w").catch((error) => {
-      // Killed before the first was published.
+      // Killed before the first model was published.
       if (/does not exist/.test(error.message)) return null;
       throw error;
     });
@@ -244,14 +246,14 @@ test("a process killed at any moment leaves the last whole checkpoint and a whol
 }, 120_000);
 
 describe("files", () => {
-  test("folders are made with those above them, and it does not matter whether they are there", async () => {
+  test("makeFolder creates parents and accepts existing folders", async () => {
     for (let i = 0; i < 2; i++) await makeFolder(join(dir, "a/b/c"));
     expect(await readdir(join(dir, "a/b"))).toEqual(["c"]);
     await writeFile(join(dir, "file"), "");
     await expect(makeFolder(join(dir, "file/a"))).rejects.toMatchObject({ code: "storage" });
   });
 
-  test("are replaced whole", async () => {
+  test("a failed write leaves the old content", async () => {
     const path = join(dir, "a.json");
     await writeFileWhole(path, "first");
     await expect(
@@ -264,7 +266,7 @@ describe("files", () => {
     expect(await readdir(dir)).toEqual(["a.json"]);
   });
 
-  test("of lines take new ones after a line that was cut off", async () => {
+  test("JSON Lines files continue after a truncated line", async () => {
     const path = join(dir, "reports.jsonl");
     expect(await readJsonLines(path)).toEqual([]);
     await appendJsonLines(path, [{ step: 1 }, { step: 2 }]);
@@ -273,21 +275,21 @@ describe("files", () => {
     expect(await readJsonLines(path)).toEqual([{ step: 1 }, { step: 3 }]);
   });
 
-  test("that are missing or damaged are named with what to do", async () => {
+  test("missing or damaged JSON is reported with advice", async () => {
     await expect(readJson(join(dir, "config.json"))).rejects.toMatchObject({
       code: "config",
-      message: expect.stringMatching(/config\.json does not exist; choose/),
+      message: expect.stringMatching(/config\.json does not exist\. Choose/),
     });
     await writeFile(join(dir, "config.json"), "{");
     await expect(readJson(join(dir, "config.json"))).rejects.toThrow(
-      /config\.json is damaged \(it is not JSON\); copy it from the model's last checkpoint/,
+      /config\.json is damaged: it is not valid JSON\. Copy it from the model's last checkpoint/,
     );
   });
 
-  test("that a file names stay in its folder", () => {
+  test("names read from a file must stay in its folder", () => {
     expect(plainFileName("model-00001-of-00002.safetensors", "index.json")).toBe("model-00001-of-00002.safetensors");
     for (const name of ["../a", "/etc/passwd", "a/b", "a\\b", "..", ".", "", "C:a", "a\u0000b"]) {
-      expect(() => plainFileName(name, "index.json")).toThrow("index.json names the file");
+      expect(() => plainFileName(name, "index.json")).toThrow("index.json refers to the file");
     }
   });
 });

@@ -18,7 +18,7 @@ import {
 import { ggufFile, info, LLAMA_DATA, llamaInfos, llamaValues, value } from "../../helpers/ggufFiles";
 import { u32 } from "../../helpers/pickles";
 
-// Files that llama.cpp's own package wrote, and what it says is in them: test/golden/make_gguf.py.
+// Files written by llama.cpp's Python package, with their expected content: test/golden/make_gguf.py.
 const golden = (name: string) => fileURLToPath(new URL(`../../golden/checkpoints/${name}`, import.meta.url));
 
 let dir: string;
@@ -29,7 +29,7 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 
 const readJson = async (name: string) => JSON.parse(await readFile(join(dir, name), "utf8"));
 
-/** A tensor's values as the hub has them: inputs first where `inputsFirst`, which blocks never have. */
+/** The values of a tensor in the layout of the Hub: inputs first if `inputsFirst`, unlike in quantized blocks. */
 async function valuesOf(tensors: StoredTensors, tensor: StoredTensor, inputsFirst: boolean): Promise<Float32Array> {
   const scales = tensors.get(`${tensor.name}.scales`);
   if (!scales) return readStored(tensor);
@@ -41,7 +41,7 @@ async function valuesOf(tensors: StoredTensors, tensor: StoredTensor, inputsFirs
 }
 
 describe.each(["llama", "gpt2"])("%s.gguf", (name) => {
-  test("becomes a folder with every tensor of the hub's, equal to the last bit", async () => {
+  test("becomes a folder with every tensor of the Hub, bit for bit", async () => {
     await convertGguf(golden(`${name}.gguf`), dir);
     const tensors = await openStored(dir);
     const expected = await readTensors(golden(`${name}-expected.safetensors`));
@@ -62,7 +62,7 @@ describe.each(["llama", "gpt2"])("%s.gguf", (name) => {
   });
 });
 
-test("what is in blocks stays in blocks, and what is not keeps its type", async () => {
+test("quantized tensors stay quantized, and others keep their type", async () => {
   await convertGguf(golden("llama.gguf"), dir);
   const tensors = await openStored(dir);
   expect(tensors.get("model.embed_tokens.weight")).toMatchObject({ dtype: "U8", shape: [20, 1, 32] });
@@ -71,7 +71,7 @@ test("what is in blocks stays in blocks, and what is not keeps its type", async 
   expect(tensors.get("lm_head.weight")).toMatchObject({ dtype: "F16", shape: [20, 32] });
 });
 
-test("the configuration of a llama", async () => {
+test("a llama gets its configuration", async () => {
   await convertGguf(golden("llama.gguf"), dir);
   expect(await readJson("config.json")).toEqual({
     architectures: ["LlamaForCausalLM"],
@@ -97,7 +97,7 @@ test("the configuration of a llama", async () => {
   });
 });
 
-test("the configuration of a GPT-2", async () => {
+test("a GPT-2 gets its configuration", async () => {
   await convertGguf(golden("gpt2.gguf"), dir);
   expect(await readJson("config.json")).toMatchObject({
     model_type: "gpt2",
@@ -112,7 +112,7 @@ test("the configuration of a GPT-2", async () => {
   });
 });
 
-test("a vocabulary of SentencePiece gets merges by its scores, byte fallback, and a beginning", async () => {
+test("a SentencePiece vocabulary gets merges from its scores, byte fallback and BOS", async () => {
   await convertGguf(golden("llama.gguf"), dir);
   const { model, added_tokens, post_processor } = await readJson("tokenizer.json");
   expect(model.merges).toEqual([
@@ -131,7 +131,7 @@ test("a vocabulary of SentencePiece gets merges by its scores, byte fallback, an
   expect(await readJson("tokenizer_config.json")).toMatchObject({ bos_token: "<s>", eos_token: "</s>" });
 });
 
-test("a vocabulary of byte pairs keeps its merges", async () => {
+test("a byte-pair vocabulary keeps its merges", async () => {
   await convertGguf(golden("gpt2.gguf"), dir);
   const { model, pre_tokenizer, post_processor } = await readJson("tokenizer.json");
   expect(model.merges.slice(0, 3)).toEqual([
@@ -143,14 +143,14 @@ test("a vocabulary of byte pairs keeps its merges", async () => {
   expect(post_processor).toBeNull();
 });
 
-/** Converts a file that is written by hand. */
+/** Converts the bytes of a handwritten file. */
 async function convertBytes(bytes: Uint8Array): Promise<void> {
   await writeFile(join(dir, "model.gguf"), bytes);
   await convertGguf(join(dir, "model.gguf"), dir);
 }
 
-describe("text is cut as the file says:", () => {
-  // The bytes of plain ASCII, and merges that would join digits and a space.
+describe("the pre-tokenizer of the file is used:", () => {
+  // All printable ASCII bytes, and merges that would join digits and a space.
   const bytes = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i));
   const tokens = [...bytes, "Ġ", "12", "123", "1234", "Ġ1"];
   const merges = ["Ġ 1", "1 2", "12 3", "123 4"];
@@ -178,14 +178,14 @@ describe("text is cut as the file says:", () => {
   });
 });
 
-test("a vocabulary of SentencePiece that adds no space is read so", async () => {
+test("a SentencePiece vocabulary without a space prefix adds none", async () => {
   const values = { ...llamaValues, "tokenizer.ggml.add_space_prefix": value.bool(false) };
   await convertBytes(ggufFile({ values, infos: llamaInfos, data: LLAMA_DATA }));
   const tokenizer = await loadTokenizer(dir);
   expect(tokenizer.spans("a").map(({ token }) => token)).toEqual(["a"]);
 });
 
-describe("how positions are scaled goes into the configuration:", () => {
+describe("the scaling of positions becomes part of the configuration:", () => {
   const scalingOf = async (values: Readonly<Record<string, string>>, factors: readonly number[] = []) => {
     const freqs = info({ name: "rope_freqs.weight", dims: [factors.length], type: 0, offset: LLAMA_DATA });
     const file = ggufFile({
@@ -215,8 +215,8 @@ describe("how positions are scaled goes into the configuration:", () => {
     expect(await scalingOf(values)).toEqual({ rope_type: "yarn", factor: 8, original_max_position_embeddings: 4 });
   });
 
-  test("Llama 3's, told by its factors, which are not taken for weights", async () => {
-    // As the transformers library makes them, of 64 wide heads, in three ranges of wavelengths.
+  test("Llama 3's, recovered from its factors, which do not become weights", async () => {
+    // As computed by transformers for a head size of 64, in three ranges of wavelengths.
     const factors = Array.from({ length: 32 }, (_, i) => {
       const wavelength = 2 * Math.PI * 500_000 ** (i / 32);
       if (wavelength < 8192 / 4) return 1;
@@ -242,7 +242,7 @@ describe("how positions are scaled goes into the configuration:", () => {
   });
 });
 
-test("a head that is the embedding once more is left out", async () => {
+test("a head that equals the embedding is dropped", async () => {
   const head = info({ name: "output.weight", dims: [32, 4], type: 0, offset: LLAMA_DATA });
   await convertBytes(ggufFile({ values: llamaValues, infos: [...llamaInfos, head], data: 2 * LLAMA_DATA }));
   expect((await readJson("config.json")).tie_word_embeddings).toBe(true);
@@ -254,7 +254,7 @@ test("version 2, which has the same layout, is read", async () => {
   expect([...(await openStored(dir)).keys()]).toEqual(["model.embed_tokens.weight"]);
 });
 
-test("the header tells where every tensor lies", async () => {
+test("the header has the location of every tensor", async () => {
   const { tensors, values } = await readGguf(golden("llama.gguf"));
   expect(values.get("general.architecture")).toBe("llama");
   expect(tensors.get("blk.0.ffn_down.weight")).toMatchObject({ type: "Q8_0", shape: [32, 64], length: 32 * 2 * 34 });

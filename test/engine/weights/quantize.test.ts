@@ -17,17 +17,17 @@ import {
 const normals = (count: number, label: string) => Float32Array.from({ length: count }, random(1, label).normal);
 
 describe.each<Bits>([8, 4])("%i bits", (bits) => {
-  test("no value is off by more than half a step, but at the far end in 4 bits", () => {
+  test("no value is off by more than half a step, except opposite the extreme with 4 bits", () => {
     const values = normals(6 * 96, "values");
     const quantized = quantizeMatrix(values, [6, 96], bits);
     dequantize(quantized, bits).forEach((value, i) => {
       const step = Math.abs(quantized.scales[i >> 5]!);
-      // 4 bits go from -8 to 7: what is opposite the extreme may be cut by up to a whole step.
+      // 4 bits range from -8 to 7: values opposite the extreme may be clipped by up to a whole step.
       expect(Math.abs(value - values[i]!)).toBeLessThanOrEqual(step * (bits === 8 ? 0.5001 : 1.0001));
     });
   });
 
-  test("a block's largest value, whichever its sign, and zero are exact", () => {
+  test("the largest value of a block, of either sign, and zero are exact", () => {
     const values = normals(64, "extremes");
     values[5] = -9;
     values[40] = 9;
@@ -36,14 +36,14 @@ describe.each<Bits>([8, 4])("%i bits", (bits) => {
     for (const i of [5, 7, 40, 41]) expect(back[i]).toBeCloseTo(values[i]!, 6);
   });
 
-  test("zeros and the smallest numbers become zero or themselves, never NaN", () => {
+  test("zeros and the smallest numbers never become NaN", () => {
     const values = new Float32Array(64);
     values.fill(1e-45, 32);
     const back = dequantize(quantizeMatrix(values, [2, 32], bits), bits);
     expect(back.every((x) => x === 0 || Math.abs(x) < 1e-43)).toBe(true);
   });
 
-  test.each([64, 256])("a matrix of rows of %i that is stored transposed gets the same codes", (width) => {
+  test.each([64, 256])("a transposed matrix with rows of %i values gets the same codes", (width) => {
     const rows = 5;
     const values = normals(rows * width, "transposed");
     const columns = Float32Array.from(values, (_, i) => values[(i % rows) * width + Math.floor(i / rows)]!);
@@ -56,20 +56,20 @@ describe.each<Bits>([8, 4])("%i bits", (bits) => {
   });
 });
 
-test("in 8 bits 128 values share a scale where rows are whole blocks of them, else 32", () => {
+test("with 8 bits, blocks have 128 values if rows are a multiple of that, else 32", () => {
   const scalesOf = (width: number, bits: Bits) => quantizeMatrix(normals(2 * width, "w"), [2, width], bits).scales;
   expect([256, 96, 64].map((width) => scalesOf(width, 8).length / 2)).toEqual([2, 3, 2]);
   expect(scalesOf(256, 4).length / 2).toBe(8);
 });
 
-test("8 bits are offset by 128, and the scale is the largest by 127", () => {
+test("8-bit codes have an offset of 128, and the scale is the largest value divided by 127", () => {
   const values = Float32Array.from({ length: 32 }, (_, i) => i - 15);
   const { codes, scales } = quantizeMatrix(values, [1, 32], 8);
   expect(scales[0]).toBeCloseTo(16 / 127, 7);
   expect([codes[0], codes[15], codes[16], codes[31]]).toEqual([128 - 119, 128, 136, 255]);
 });
 
-test("4 bits are offset by 8, the first of a pair low, and the extreme is -8", () => {
+test("4-bit codes have an offset of 8, the first of a pair in the low half, and the extreme is -8", () => {
   const values = new Float32Array(32);
   values.set([8, -7, 1, 0, -1, 2]);
   const { codes, scales } = quantizeMatrix(values, [1, 32], 4);
@@ -77,7 +77,7 @@ test("4 bits are offset by 8, the first of a pair low, and the extreme is -8", (
   expect([...codes.slice(0, 4)]).toEqual([0xf0, 0x87, 0x69, 0x88]);
 });
 
-test("the relative error is the root mean square of the difference by that of the values", () => {
+test("the relative error is the RMS of the difference divided by the RMS of the values", () => {
   const values = normals(4096, "error");
   const of = (bits: Bits) => {
     const quantized = quantizeMatrix(values, [32, 128], bits);
@@ -93,7 +93,7 @@ test("the relative error is the root mean square of the difference by that of th
 });
 
 test.each<Bits>([8, 4])(
-  "onnxruntime multiplies by %i bits, and looks rows up in them, as they are written",
+  "onnxruntime multiplies by %i-bit matrices and looks up their rows in this layout",
   async (bits) => {
     const [rows, width] = [5, 64];
     const quantized = quantizeMatrix(normals(rows * width, "weights"), [rows, width], bits);
@@ -170,7 +170,7 @@ describe("a folder", () => {
   });
   const choose = (name: string) => (name === "fc.weight" ? { transpose: true } : /wte|odd|ln/.test(name));
 
-  test("gets its chosen matrices in blocks, the rest as it is, and what it cost", async () => {
+  test("gets the chosen matrices quantized, other tensors copied, and a report", async () => {
     const tensors = model();
     await save(tensors);
     const fractions: number[] = [];
@@ -204,7 +204,7 @@ describe("a folder", () => {
     expect(fractions.at(-1)).toBe(1);
   });
 
-  test("of many rows is quantized in pieces as it is in one", async () => {
+  test("is quantized in pieces with the same result as at once", async () => {
     const [rows, width] = [70_000, 64];
     const values = Float32Array.from({ length: rows * width }, (_, i) => ((i * 7919) % 1009) - 504);
     await save({ w: f32([rows, width], values) });
@@ -222,22 +222,22 @@ describe("a folder", () => {
   test.each([
     ["NaN", Number.NaN],
     ["infinity", Number.POSITIVE_INFINITY],
-  ])("with %s in a matrix is refused by name, and nothing is left behind", async (_, value) => {
+  ])("with %s in a matrix is rejected with its name, and nothing is left behind", async (_, value) => {
     await save({ ...model(), "wte.weight": f32([7, 64], normals(7 * 64, "wte").fill(value, 100, 101)) });
     await expect(quantizeFolder(dir, out(), 8, choose)).rejects.toThrow(
-      /the tensor "wte\.weight" has values that are not finite, which cannot be quantized; .*\.$/,
+      /the tensor "wte\.weight" contains NaN or infinite values, which cannot be quantized\. .*\.$/,
     );
     expect(await readdir(out())).toEqual([]);
   });
 
-  test("with a matrix that is quantized already is refused", async () => {
+  test("with a quantized matrix is rejected", async () => {
     await save({ ...model(), "wte.weight.scales": f32([7, 2], new Float32Array(14)) });
     await expect(quantizeFolder(dir, out(), 8, choose)).rejects.toThrow(
-      /the tensor "wte\.weight" of type F32 is quantized already/,
+      /the tensor "wte\.weight" of type F32 is already quantized/,
     );
   });
 
-  test("stops when it is canceled, and leaves nothing behind", async () => {
+  test("that is canceled leaves nothing behind", async () => {
     await save(model());
     const controller = new AbortController();
     const stopped = quantizeFolder(dir, out(), 8, choose, {

@@ -34,7 +34,7 @@ async function valuesOf(tensor: StoredTensor | undefined): Promise<number[]> {
 }
 
 describe("a folder", () => {
-  test("with one safetensors file is opened, each tensor with its place", async () => {
+  test("with one safetensors file opens, with the location of each tensor", async () => {
     const half: TensorToWrite = { shape: [2], dtype: "F16", data: Uint16Array.of(0x3c00, 0xc000) };
     await save("model.safetensors", { a: f32([2, 1], 1.5, 2.5), h: half });
     const tensors = await openStored(dir);
@@ -45,7 +45,7 @@ describe("a folder", () => {
     expect([...(await readStoredBytes(tensors.get("h") as StoredTensor, 2, 4))]).toEqual([0x00, 0xc0]);
   });
 
-  test("with shards is opened by its index", async () => {
+  test("with shards opens through its index", async () => {
     await save("one.safetensors", { a: f32([1], 1) });
     await save("two.safetensors", { b: f32([1], 2), c: f32([1], 3) });
     await saveIndex({ a: "one.safetensors", b: "two.safetensors", c: "two.safetensors" });
@@ -53,13 +53,13 @@ describe("a folder", () => {
     expect(await Promise.all(["a", "b", "c"].map((name) => valuesOf(tensors.get(name))))).toEqual([[1], [2], [3]]);
   });
 
-  test("with a .bin file beside the safetensors is opened by the safetensors", async () => {
+  test("with both formats opens the safetensors file", async () => {
     await save("model.safetensors", { a: f32([1], 1) });
-    await writeFile(join(dir, "pytorch_model.bin"), "not looked at");
+    await writeFile(join(dir, "pytorch_model.bin"), "ignored");
     expect([...(await openStored(dir)).keys()]).toEqual(["a"]);
   });
 
-  test("of links that leave it, as a hub's cache has them, is opened", async () => {
+  test("of links to other folders opens, as in the Hugging Face cache", async () => {
     const blobs = await mkdtemp(join(tmpdir(), "blobs-"));
     await writeSafetensors(join(blobs, "0123abcd"), new Map([["a", f32([1], 4)]]));
     await symlink(join(blobs, "0123abcd"), join(dir, "model.safetensors"));
@@ -111,28 +111,36 @@ describe("refused in one sentence:", () => {
 
   test(
     "a folder without weights",
-    folder(async () => {}, /has no weights; choose .* model\.safetensors, /),
+    folder(async () => {}, /has no weights\. Choose .* model\.safetensors, /),
   );
   test(
-    "a folder that does not exist",
-    folder(() => rm(dir, { recursive: true }), /does not exist; choose a model's folder/),
+    "a missing folder",
+    folder(() => rm(dir, { recursive: true }), /does not exist\. Choose a model folder/),
   );
   test.each<[string, unknown, RegExp]>([
-    ["a shard in the folder above", { a: "../one.safetensors" }, /"\.\.\/one\.safetensors", which is not a plain file/],
-    ["a shard by an absolute path", { a: "/etc/passwd" }, /which is not a plain file name/],
+    [
+      "a shard in the parent folder",
+      { a: "../one.safetensors" },
+      /"\.\.\/one\.safetensors", which is not a plain file/,
+    ],
+    ["a shard with an absolute path", { a: "/etc/passwd" }, /which is not a plain file name/],
     ["a shard on a drive", { a: "C:one.safetensors" }, /which is not a plain file name/],
-    ["a shard behind a backslash", { a: "..\\one.safetensors" }, /which is not a plain file name/],
+    ["a shard with a backslash", { a: "..\\one.safetensors" }, /which is not a plain file name/],
     ["the folder as a shard", { a: "." }, /which is not a plain file name/],
     ["a shard without a name", { a: "" }, /which is not a plain file name/],
     ["a shard with a NUL in its name", { a: "one\u0000" }, /which is not a plain file name/],
-    ["a shard that is a number", { a: 1 }, /names no file for the tensor "a"/],
-    ["a shard that is not there", { a: "three.safetensors" }, /three\.safetensors does not exist/],
+    ["a shard that is a number", { a: 1 }, /the file of the tensor "a" is not a string/],
+    ["a missing shard", { a: "three.safetensors" }, /three\.safetensors does not exist/],
     [
-      "a tensor that its shard has not",
+      "a tensor that its shard does not contain",
       { b: "one.safetensors" },
-      /one\.safetensors has a tensor "b", which it has not/,
+      /one\.safetensors does not contain the tensor "b"/,
     ],
-    ["a tensor in two shards", { a: "one.safetensors", b: "two.safetensors" }, /two of its files have a tensor "a"/],
+    [
+      "a tensor in two shards",
+      { a: "one.safetensors", b: "two.safetensors" },
+      /two of its files contain the tensor "a"/,
+    ],
     ["no shards", {}, /it has no weight_map/],
     ["a list of shards", ["one.safetensors"], /it has no weight_map/],
   ])("%s", async (_, map, message) => {
@@ -143,18 +151,18 @@ describe("refused in one sentence:", () => {
   });
   test(
     "an index that is not JSON",
-    folder(() => writeFile(join(dir, "model.safetensors.index.json"), "{"), /it is not JSON/),
+    folder(() => writeFile(join(dir, "model.safetensors.index.json"), "{"), /it is not valid JSON/),
   );
   test(
-    "a link in a circle",
-    folder(() => symlink("model.safetensors", join(dir, "model.safetensors")), /a link that leads in a circle/),
+    "a link to itself",
+    folder(() => symlink("model.safetensors", join(dir, "model.safetensors")), /a symbolic link in a loop/),
   );
   test(
-    "a folder in the file's place",
-    folder(() => mkdir(join(dir, "model.safetensors")), /is a folder and should be a file/),
+    "a folder with the name of the file",
+    folder(() => mkdir(join(dir, "model.safetensors")), /is a folder, not a file/),
   );
   test.skipIf(process.platform === "win32")(
-    "a device (Windows has none with a name in a folder)",
-    folder(() => symlink("/dev/zero", join(dir, "model.safetensors")), /is not a file but a pipe or a device/),
+    "a device (not on Windows)",
+    folder(() => symlink("/dev/zero", join(dir, "model.safetensors")), /is a pipe or a device, not a file/),
   );
 });

@@ -1,6 +1,6 @@
 /**
- * Writes checkpoints, publishes and prunes until it is killed. Every number of a checkpoint is its step, so that a reader
- * can tell whether it is of one piece. Prints a step once it is said to be kept.
+ * Writes, publishes and prunes checkpoints until it is killed. Every number in a checkpoint is its step, so that a reader
+ * can check its consistency. Prints each step after its checkpoint is written.
  */
 
 import { writeFile } from "node:fs/promises";
