@@ -255,7 +255,7 @@ describe("errors are one line on stderr, with exit code 1", () => {
   const cases: Record<string, [args: string[], message: RegExp]> = {
     "an unknown command": [["trian"], /no command "trian"; choose one of .*train, resume, checkpoints/],
     "a command by the name of what every object has": [["constructor"], /no command "constructor"/],
-    "a file in the place of a model": [["describe", "--model", "/dev/null"], /lies below a file, not a folder/],
+    "a file in the place of a model": [["describe", "--model", "/dev/null"], /part of the path is a file/],
     "data that never end": [
       ["train", "--preset", "char", "--data", "/dev/zero", "--out", "x"],
       /neither a file nor a folder/,

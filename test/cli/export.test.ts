@@ -114,7 +114,7 @@ test.each([
   [["--format", "torch", "--out", "x"], /has no training run to resume. Choose a text to train all parameters/],
   [["--format", "hf", "--out", "x", "--data", "y"], "Only PyTorch projects include data. Omit it, or export as torch."],
   [["--out", "x"], /^--format is missing; usage: decoder-lab export/],
-  [["--format", "hf", "--out", root], /is there already and not empty; choose another folder\.$/],
+  [["--format", "hf", "--out", root], /already exists and is not empty\. Choose another folder\.$/],
 ])(
   "export %j is refused in one line",
   async (args, message) => {

@@ -400,7 +400,7 @@ describe("what cannot work is told in one sentence", () => {
     };
     await expect(train(run, { ...control, report })).rejects.toMatchObject({
       name: "EngineError",
-      message: expect.stringMatching(/could not be written: its folder does not exist/),
+      message: expect.stringMatching(/Could not write .*: its folder does not exist/),
     });
   });
 
