@@ -107,7 +107,7 @@ test("describe prints both stacks", async () => {
 test("what is for decoders alone refuses it in a sentence", async () => {
   const out = join(dir, "exported");
   await expect(printed(exportTo, "--model", model, "--format", "hf", "--out", out)).rejects.toThrow(
-    /is of a translator, which turns whole sentences into others/,
+    /describes a translator, which cannot continue a text/,
   );
 });
 

@@ -191,7 +191,7 @@ describe("a translator that is inspected", () => {
 
   test("is refused by what is for decoders alone, in one sentence", async () => {
     await expect(engine.call("generate", { dir: model, prompt: "the", maxNewTokens: 1 })).rejects.toThrow(
-      /is of a translator, which turns whole sentences into others/,
+      /describes a translator, which cannot continue a text/,
     );
   });
 });

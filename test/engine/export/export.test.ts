@@ -57,7 +57,9 @@ describe.each(["hf", "onnx"] as const)("an export as %s", (format) => {
   test("does not overwrite a folder", async () => {
     await mkdir(out);
     await writeFile(join(out, "mine"), "");
-    await expect(exportModel(GPT2, { format, out })).rejects.toThrow(/already exists and is not empty\. Choose another/);
+    await expect(exportModel(GPT2, { format, out })).rejects.toThrow(
+      /already exists and is not empty\. Choose another/,
+    );
     expect(await readdir(out)).toEqual(["mine"]);
   });
 

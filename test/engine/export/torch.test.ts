@@ -297,7 +297,7 @@ describe("an export as a project is rejected", () => {
     const small = join(temporaryFolder(), "small");
     await quantizeFolder(from, small, 8, (name) => /proj/.test(name));
     await saveTokenizer(await trainCharacters([TEXT]), small);
-    await expectRejection(small, /is in 8 bits, which cannot be trained/, DATA);
+    await expectRejection(small, /is quantized to 8 bits and cannot be trained/, DATA);
   });
 
   test("for a text that has changed", async () => {

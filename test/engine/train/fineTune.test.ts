@@ -116,7 +116,7 @@ describe("a run that trains adapters", () => {
     const [first = ""] = readdirSync(join(dir, "checkpoints")).sort().slice(-2);
     const checkpoint = join(dir, "checkpoints", first);
     await expect(openModel(checkpoint)).rejects.toThrow(
-      /has adapters alone, .*; choose the model folder of their run\.$/,
+      /contains only adapters, .*\. Choose the model folder of their training run\.$/,
     );
     expect(await checkpointsOf(dir)).toEqual([]);
     const control = watched();
@@ -189,7 +189,7 @@ describe("what cannot work is told in one sentence", () => {
     await saveTokenizer(await trainCharacters([TEXT]), dir);
     await refused(
       fineTuning(dir, set),
-      /is in 8 bits, which cannot be trained; train the model that it was made from\.$/,
+      /is quantized to 8 bits and cannot be trained\. Train the unquantized model instead\.$/,
     );
   });
 

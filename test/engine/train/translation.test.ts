@@ -198,7 +198,7 @@ describe("a translator's run", () => {
   }, 60_000);
 
   test("gives a model that decoders' readers refuse in a sentence", async () => {
-    await expect(openModel(out)).rejects.toThrow(/is of a translator, which turns whole sentences into others/);
+    await expect(openModel(out)).rejects.toThrow(/describes a translator, which cannot continue a text/);
   });
 
   describe("opened", () => {
