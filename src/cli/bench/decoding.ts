@@ -1,7 +1,7 @@
 /**
- * How fast pretrained models open, read and write: ours in three precisions and, where asked for, PyTorch, llama.cpp and
- * transformers.js with the same weights. They take turns, each in processes of its own, several rounds of them, and the
- * best of each is compared: shared machines have slow phases.
+ * Measures how fast pretrained models load, read a prompt and generate: Decoder Lab in three precisions and optionally
+ * PyTorch, llama.cpp and transformers.js with the same weights. They take turns for several rounds, each in its own
+ * process, and the best results are compared, because shared machines have slow phases.
  */
 
 import { rmSync } from "node:fs";
@@ -22,7 +22,7 @@ import { type Figure, printFigure, row, shown } from "./table";
 export interface DecodingOptions {
   readonly works: readonly ("G1" | "A1")[];
   readonly shape: ShapeName;
-  /** Compares with other libraries. */
+  /** Compare with other libraries. */
   readonly peers: boolean;
   readonly rounds: number;
   readonly json: boolean;
@@ -31,13 +31,13 @@ export interface DecodingOptions {
 const PROMPT = 128;
 const NEW_TOKENS = 64;
 const TRACED = 64;
-/** Repeats within a process. */
+/** Repetitions within a process. */
 const REPEATS = 3;
 
 export async function benchDecoding({ works, shape, peers, rounds, json }: DecodingOptions): Promise<void> {
   const log = (line: string) => console.error(line);
   await withTemporaryFolder(async (dir) => {
-    log("Making models with random weights …");
+    log("Creating models with random weights …");
     const folder = (precision: Precision) => join(dir, precision);
     await writeRandomModel(folder("f32"), shape, "F32");
     if (works.includes("G1"))
@@ -65,7 +65,7 @@ export async function benchDecoding({ works, shape, peers, rounds, json }: Decod
   });
 }
 
-/** A folder in the cache, which may be gigabytes: gone in the end, also when the run is stopped. */
+/** Runs `work` with a folder in the cache, which is removed afterwards, even if the process is interrupted. */
 export async function withTemporaryFolder(work: (dir: string) => Promise<void>): Promise<void> {
   await mkdir(CACHE, { recursive: true });
   const dir = await mkdtemp(join(CACHE, "bench-"));
@@ -84,7 +84,7 @@ export async function withTemporaryFolder(work: (dir: string) => Promise<void>):
   }
 }
 
-/** What a side reached with a precision, of each process. */
+/** The measurements of one side in one precision, one per process. */
 interface Result<T> {
   readonly side: string;
   readonly precision: Precision;
@@ -97,7 +97,7 @@ interface Turns {
   readonly log: (line: string) => void;
 }
 
-/** One who takes part in a benchmark. */
+/** One measurement that takes turns with others. */
 interface Contestant<T> {
   readonly result: Result<T>;
   readonly run: () => Promise<T>;
@@ -112,7 +112,7 @@ async function decodeAll(sides: readonly Side[], cfg: DecoderConfig, turns: Turn
       const job: Job = { kind: "decode", ...prepared, prompt, newTokens: NEW_TOKENS, repeats: REPEATS };
       const result = { side: side.name, precision, runs: [] };
       const run = async () => {
-        // Each time anew: what others leave of the bandwidth changes by the second on shared machines.
+        // Measured each time, because the available bandwidth changes by the second on shared machines.
         await turns.machine.measureReads();
         return side.measure<Decoded>(job);
       };
@@ -138,7 +138,7 @@ async function traceAll(
   return takeTurns("A1", contestants, turns);
 }
 
-/** Others may fail without stopping the rest; ours may not. */
+/** Measures in turns. A failure of another library drops it; a failure of Decoder Lab is an error. */
 async function takeTurns<T>(
   work: string,
   contestants: readonly Contestant<T>[],
@@ -154,7 +154,7 @@ async function takeTurns<T>(
         result.runs.push(await run());
       } catch (error) {
         if (result.side === "ours") throw error;
-        log(`${result.side} could not run ${work} in ${result.precision} and is left out: ${String(error)}`);
+        log(`${result.side} could not run ${work} in ${result.precision} and is skipped: ${String(error)}`);
         left = left.filter((other) => other !== contestant);
       }
     }
@@ -162,16 +162,16 @@ async function takeTurns<T>(
   return left.map(({ result }) => result);
 }
 
-/** Tokens from all over the vocabulary. */
+/** A prompt of tokens from the whole vocabulary. */
 const promptOf = (length: number, { vocabSize }: DecoderConfig) =>
   Array.from({ length }, (_, i) => (i * 977) % vocabSize);
 
-/** A figure, and whose it is. */
+/** A figure of one side. */
 interface SideFigure extends Figure {
   readonly side: string;
 }
 
-/** As in the contract; others' figures have their name behind it. */
+/** The variant in the JSON output; other libraries append their name. */
 const variantOf = ({ side, variant }: SideFigure) => (side === "ours" ? variant : `${variant} ${side}`.trim());
 
 function decodeFigures({ side, precision, runs }: Result<Decoded>): SideFigure[] {
@@ -223,13 +223,13 @@ const bandwidthFigure = (samples: readonly number[]): Figure => ({
   samples: samples.map((speed) => speed / 1e9),
 });
 
-/** What the machine allows of a figure, by `keyOf`. */
+/** The machine's limit for each figure, by `keyOf`. */
 type Limits = ReadonlyMap<string, number>;
 
 const keyOf = ({ work, variant, metric }: Pick<Figure, "work" | "variant" | "metric">) =>
   `${work}/${variant}/${metric}`;
 
-/** Matrix products at their speed, which for 4 bits is that of 8, or every weight read once from memory. */
+/** Limits from the speed of matrix products (8-bit ones for 4 bits too), or from reading every weight once. */
 async function limitsOf(
   folder: (precision: Precision) => string,
   precisions: readonly Precision[],
@@ -252,7 +252,7 @@ async function limitsOf(
   return limits;
 }
 
-/** Of the weights that every token needs: all, but of the table of positions only a row. */
+/** Bytes of the weights that every token reads: all except the position table. */
 async function bytesPerToken(dir: string): Promise<number> {
   const { cfg, weights } = await openWeights(dir);
   return paramSpecs(cfg).reduce((sum, { name }) => {
@@ -264,10 +264,10 @@ async function bytesPerToken(dir: string): Promise<number> {
 export const bytesOf = (tensor: StoredTensor | QuantizedTensor): number =>
   "bits" in tensor ? tensor.weight.length + tensor.scales.length : tensor.length;
 
-/** How much of a limit is reached, 0 to 1. */
+/** The fraction of a limit that is reached, 0 to 1. */
 const shareOf = ({ metric, value }: Figure, limit: number) => (metric.endsWith("/s") ? value / limit : limit / value);
 
-/** Of ours, how much of what the memory's bandwidth allows decoding reaches. */
+/** The fraction of the memory bandwidth that Decoder Lab's decoding reaches. */
 const shares = (figures: readonly SideFigure[], limits: Limits): SideFigure[] =>
   figures
     .filter(({ side, metric }) => side === "ours" && metric === "decode tok/s")
@@ -298,14 +298,14 @@ function printTable(
   }
 }
 
-/** What the figures do not say. */
+/** Remarks that the figures do not include. */
 function notes(decoded: readonly Result<Decoded>[], traced: readonly Result<Traced>[]): string[] {
   const lines = decoded.flatMap(({ side, precision, runs }) => {
     const ours = decoded.find((result) => result.side === "ours" && result.precision === precision)?.runs[0]?.ids ?? [];
     const other = ours.findIndex((id, i) => id !== runs[0]?.ids[i]);
     const same = other < 0 ? ours.length : other;
-    return side === "ours" ? [] : [`${precision}: the first ${same} of ${ours.length} tokens of ${side} are ours.`];
+    return side === "ours" ? [] : [`${precision}: the first ${same} of ${ours.length} tokens of ${side} match.`];
   });
-  const brought = traced.map(({ side, runs }) => `${side} ${shown(runs[0]?.megabytes ?? 0)} MB`);
-  return brought.length > 0 ? [...lines, `A1 brought to the host: ${brought.join(", ")}.`] : lines;
+  const copied = traced.map(({ side, runs }) => `${side} ${shown(runs[0]?.megabytes ?? 0)} MB`);
+  return copied.length > 0 ? [...lines, `A1 copied to the host: ${copied.join(", ")}.`] : lines;
 }

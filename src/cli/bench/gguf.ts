@@ -1,6 +1,6 @@
 /**
- * Writes a GPT-2 as GGUF, so that llama.cpp runs the very weights that are measured here: matrices in blocks become Q8_0
- * or Q4_0 with the same codes, everything else F32. The vocabulary is made up.
+ * Writes a GPT-2 as GGUF, so that llama.cpp runs the same weights: quantized matrices become Q8_0 or Q4_0 with the same
+ * codes, everything else F32. The vocabulary is a dummy.
  * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 
@@ -39,16 +39,16 @@ function ggufName(name: string): string {
 interface Tensor {
   readonly name: string;
   readonly type: GgufType;
-  /** Innermost first, as the file has it. */
+  /** Innermost first, as in the file. */
   readonly dims: readonly number[];
   readonly bytes: number;
   readonly read: () => Promise<Uint8Array>;
 }
 
-/** The format's numbers of what is written here. */
+/** The format's numbers for these types. */
 const TYPE_NUMBERS = { F32: 0, Q4_0: 2, Q8_0: 8 } as const;
 const ALIGNMENT = 32;
-const aligned = (at: number) => Math.ceil(at / ALIGNMENT) * ALIGNMENT;
+const aligned = (offset: number) => Math.ceil(offset / ALIGNMENT) * ALIGNMENT;
 
 export async function writeGguf(path: string, { cfg, weights }: ModelWeights): Promise<void> {
   const tensors = paramSpecs(cfg).map(({ name, role }): Tensor => {
@@ -83,7 +83,7 @@ export async function writeGguf(path: string, { cfg, weights }: ModelWeights): P
   });
 }
 
-/** Matrices are outputs first, in the file; ours are inputs first. */
+/** A tensor in F32. The file stores matrices [out, in], GPT-2 [in, out]. */
 function floats(name: string, stored: StoredTensor, isMatrix: boolean): Tensor {
   const [rows = 1, columns] = stored.shape;
   return {
@@ -98,7 +98,7 @@ function floats(name: string, stored: StoredTensor, isMatrix: boolean): Tensor {
   };
 }
 
-/** Rows of blocks, each with its scale before its codes; of a block of 128 values, four with the same scale. */
+/** Rows of blocks, each with its scale before its codes; a block of 128 values becomes four with the same scale. */
 function blocked(name: string, tensor: QuantizedTensor): Tensor {
   const { weight, scales, bits } = tensor;
   const type = bits === 8 ? "Q8_0" : "Q4_0";
@@ -127,12 +127,12 @@ function blocked(name: string, tensor: QuantizedTensor): Tensor {
   };
 }
 
-/** Codes around 128 become signed bytes. */
+/** Writes codes around 128 as signed bytes. */
 function put8(codes: Uint8Array, into: Uint8Array, at: number): void {
   for (let i = 0; i < BLOCK; i++) into[at + i] = (codes[i] as number) ^ 0x80;
 }
 
-/** Neighbors in a byte become value i and value i + 16. */
+/** Writes pairs of neighboring codes as pairs of codes i and i + 16. */
 function put4(codes: Uint8Array, into: Uint8Array, at: number): void {
   const code = (i: number) => ((codes[i >> 1] as number) >>> (4 * (i & 1))) & 15;
   for (let i = 0; i < BLOCK / 2; i++) into[at + i] = code(i) | (code(i + BLOCK / 2) << 4);

@@ -1,4 +1,4 @@
-/** M1: what memory a model of 1.3 billion parameters takes that was imported to 8 bits. */
+/** M1: the memory of a model with 1.3 billion parameters, imported to 8 bits. */
 
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ export async function benchLarge({
 }): Promise<void> {
   await withTemporaryFolder(async (dir) => {
     const [original, path] = [join(dir, "float16"), join(dir, "8-bit")];
-    console.error("Making a model in float16 with random weights …");
+    console.error("Creating a model in float16 with random weights …");
     await writeRandomModel(original, shape, "F16");
     console.error("Importing it to 8 bits …");
     await quantized(original, path, "8-bit");
@@ -47,7 +47,7 @@ export async function benchLarge({
   });
 }
 
-/** The most memory of its own that another process has had. It is asked from here: a model is opened in one long call. */
+/** Peak private memory of another process, polled from here because a model is opened in one long call. */
 class OwnMemory {
   peak = 0;
   #timer: NodeJS.Timeout | undefined;

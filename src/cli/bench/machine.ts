@@ -1,4 +1,4 @@
-/** What the machine can do at most: the limits that figures are held against. */
+/** The machine's limits, which figures are compared with. */
 
 import { once } from "node:events";
 import { availableParallelism } from "node:os";
@@ -8,9 +8,9 @@ import { lower } from "../../engine/runtime/lower";
 import type { OnnxGraph } from "../../engine/runtime/onnx";
 import { Session } from "../../engine/runtime/session";
 
-/** The most that the machine was seen to do so far. It is measured again and again: shared machines have slow phases. */
+/** The best speeds measured so far. They are measured repeatedly, because shared machines have slow phases. */
 export class Machine {
-  /** Operations per second of matrix products in float32, and in 8 bits. */
+  /** Operations per second of matrix products in float32 and in 8 bits. */
   flops = 0;
   int8 = 0;
   /** Bytes per second of each pass over memory. */
@@ -30,16 +30,16 @@ export class Machine {
   }
 }
 
-/** Rows and columns of the products that are timed. */
+/** Rows and columns of the timed products. */
 const N = 1024;
 
-/** Operations per second of a large product, the best of a few: what the processor can do with this library. */
+/** Operations per second of a large product, the best of several: the CPU's limit with onnxruntime. */
 export const matmulFlops = (): Promise<number> => {
   const matrix = (name: string) => input(name, [N, N]);
   return productSpeed(lower({ y: matrix("a").matmul(matrix("b")).sum() }, "cpu"));
 };
 
-/** The same of numbers of 8 bits, of which one matrix is made so on the way, as it is in a model. */
+/** The same in 8 bits, with one matrix quantized on the fly, as in a model. */
 const int8Ops = (): Promise<number> =>
   productSpeed({
     name: "product",
@@ -65,19 +65,19 @@ async function productSpeed(graph: OnnxGraph): Promise<number> {
   const data = new Float32Array(N * N).fill(1);
   let best = Infinity;
   for (let i = 0; i < 30; i++) {
-    const began = performance.now();
+    const start = performance.now();
     await session.run({ a: data, b: data });
-    best = Math.min(best, performance.now() - began);
+    best = Math.min(best, performance.now() - start);
   }
   await session.release();
   return (2 * N ** 3) / (best / 1000);
 }
 
-/** More than any cache holds. */
+/** Larger than any CPU cache. */
 const BYTES_PER_READER = 2 ** 28;
 const PASSES = 12;
 
-/** Looks for a byte that is not there: the C library's memchr, which does nothing but read. */
+/** Searches for a missing byte with the C library's memchr, which only reads. */
 const READER = `
   const { parentPort, workerData } = require("node:worker_threads");
   const bytes = Buffer.alloc(workerData, 1);
@@ -85,7 +85,7 @@ const READER = `
   parentPort.postMessage(-1);
 `;
 
-/** Bytes per second that all cores together read from memory, of each of some passes. */
+/** Bytes per second that all cores together read from memory, for each pass. */
 async function memoryReads(bytes = BYTES_PER_READER): Promise<number[]> {
   const readers = Array.from(
     { length: availableParallelism() },
@@ -97,10 +97,10 @@ async function memoryReads(bytes = BYTES_PER_READER): Promise<number[]> {
     await all();
     for (let pass = 0; pass < PASSES; pass++) {
       const done = all();
-      const began = performance.now();
+      const start = performance.now();
       for (const reader of readers) reader.postMessage(null);
       await done;
-      speeds.push((readers.length * bytes) / ((performance.now() - began) / 1000));
+      speeds.push((readers.length * bytes) / ((performance.now() - start) / 1000));
     }
   } finally {
     await Promise.all(readers.map((reader) => reader.terminate()));

@@ -1,6 +1,6 @@
 /**
- * What a process of its own measures: how long a model takes to open, to read a prompt and to write on, and what memory
- * that takes; or how long a trace takes. One process measures one model with one library.
+ * Measurements in a process of their own: the time to load a model, read a prompt and generate, and the memory used; or
+ * the time of a trace. One process measures one model with one library.
  */
 
 import { readFile } from "node:fs/promises";
@@ -15,17 +15,17 @@ import { mapWeights } from "../../engine/runtime/weights";
 
 export type Library = "ours" | "llama.cpp" | "transformers.js";
 
-/** Crosses as JSON. */
+/** Passed to the process as JSON. */
 export type Job = DecodeJob | TraceJob;
 
 export interface DecodeJob {
   readonly kind: "decode";
   readonly library: Library;
-  /** Where the library is imported from; not needed for ours. */
+  /** The address to import the library from; absent for Decoder Lab. */
   readonly from?: string;
-  /** The model's folder, or its file. */
+  /** The model's folder or file. */
   readonly path: string;
-  /** As transformers.js calls it. */
+  /** The precision's name in transformers.js. */
   readonly dtype?: string;
   readonly prompt: readonly number[];
   readonly newTokens: number;
@@ -40,27 +40,27 @@ export interface TraceJob {
 }
 
 export interface Decoded {
-  /** From opening the model until it has answered a prompt of one token. */
+  /** From opening the model until it has continued a prompt of one token. */
   readonly loadSeconds: number;
-  /** Until the first token after the prompt, of each repeat. */
+  /** Time to the first token after the prompt, per repetition. */
   readonly ttftMs: readonly number[];
-  /** Of the tokens after the first. */
+  /** Speed after the first token. */
   readonly tokensPerSecond: readonly number[];
-  /** Of the last repeat. */
+  /** The ids of the last repetition. */
   readonly ids: readonly number[];
   readonly memory: Memory;
 }
 
 export interface Traced {
   readonly ms: readonly number[];
-  /** What was brought to the host. */
+  /** Data copied to the host. */
   readonly megabytes: number;
 }
 
-/** In MB, of the whole process. */
+/** Memory of the whole process, in MB. */
 export interface Memory {
   readonly peak: number;
-  /** What is in memory at the end: of mapped files, and of its own. Null where the system does not tell. */
+  /** Resident mapped files and private memory at the end; null if the system does not report them. */
   readonly mapped: number | null;
   readonly own: number | null;
 }
@@ -68,10 +68,10 @@ export interface Memory {
 export const measure = (job: Job): Promise<Decoded | Traced> =>
   job.kind === "decode" ? measureDecoding(job) : measureTrace(job);
 
-/** Continues a prompt greedily, and tells each token when it is there. */
-type WriteOn = (prompt: readonly number[], newTokens: number, onToken: (id: number) => void) => Promise<void>;
+/** Continues a prompt greedily and reports each token. */
+type Continue = (prompt: readonly number[], newTokens: number, onToken: (id: number) => void) => Promise<void>;
 
-const OPEN: { readonly [L in Library]: (job: DecodeJob) => Promise<WriteOn> } = {
+const OPEN: { readonly [L in Library]: (job: DecodeJob) => Promise<Continue> } = {
   ours: openOurs,
   "llama.cpp": openLlama,
   "transformers.js": openTransformers,
@@ -79,11 +79,11 @@ const OPEN: { readonly [L in Library]: (job: DecodeJob) => Promise<WriteOn> } = 
 
 async function measureDecoding(job: DecodeJob): Promise<Decoded> {
   const { prompt, newTokens, repeats } = job;
-  // Ours is imported already.
+  // Decoder Lab is already imported.
   if (job.from !== undefined) await import(job.from);
   const opened = performance.now();
-  const writeOn = await OPEN[job.library](job);
-  await writeOn(prompt.slice(0, 1), 1, () => {});
+  const continuePrompt = await OPEN[job.library](job);
+  await continuePrompt(prompt.slice(0, 1), 1, () => {});
   const loadSeconds = (performance.now() - opened) / 1000;
   const ttftMs: number[] = [];
   const tokensPerSecond: number[] = [];
@@ -91,32 +91,32 @@ async function measureDecoding(job: DecodeJob): Promise<Decoded> {
   for (let repeat = 0; repeat < repeats; repeat++) {
     const times: number[] = [];
     ids = [];
-    const began = performance.now();
-    await writeOn(prompt, newTokens + 1, (id) => {
+    const start = performance.now();
+    await continuePrompt(prompt, newTokens + 1, (id) => {
       times.push(performance.now());
       ids.push(id);
     });
     if (ids.length !== newTokens + 1)
-      throw new Error(`${job.library} wrote ${ids.length} tokens, not ${newTokens + 1}`);
+      throw new Error(`${job.library} generated ${ids.length} tokens, not ${newTokens + 1}`);
     const [first, last] = [times[0] as number, times.at(-1) as number];
-    ttftMs.push(first - began);
+    ttftMs.push(first - start);
     tokensPerSecond.push(newTokens / ((last - first) / 1000));
   }
   return { loadSeconds, ttftMs, tokensPerSecond, ids, memory: await memoryUsed() };
 }
 
-async function openOurs({ path }: DecodeJob): Promise<WriteOn> {
+async function openOurs({ path }: DecodeJob): Promise<Continue> {
   const { cfg, weights } = await openWeights(path);
   const decoding = new Decoding(cfg, await mapWeights(cfg, weights, "cpu"));
   return async (prompt, maxNewTokens, onToken) => {
-    // A cache of its own, or the prompt would be known from before.
+    // A new cache, or the prompt would be cached from the last repetition.
     const cache = new TokenCache(decoding);
     const options = { ...GREEDY, maxNewTokens, eosIds: [] };
     for await (const { id } of generate(cache, prompt, options)) onToken(id);
   };
 }
 
-/** The little of node-llama-cpp that is used. */
+/** The part of node-llama-cpp that is used. */
 interface LlamaModule {
   readonly LlamaLogLevel: { readonly error: string };
   getLlama(options: object): Promise<{ loadModel(options: object): Promise<LlamaModel> }>;
@@ -129,7 +129,7 @@ interface LlamaSequence {
   evaluate(ids: readonly number[], options: object): AsyncIterable<number>;
 }
 
-async function openLlama({ path, from }: DecodeJob): Promise<WriteOn> {
+async function openLlama({ path, from }: DecodeJob): Promise<Continue> {
   const { getLlama, LlamaLogLevel } = (await import(from as string)) as LlamaModule;
   const threads = availableParallelism();
   const logLevel = LlamaLogLevel.error;
@@ -138,15 +138,15 @@ async function openLlama({ path, from }: DecodeJob): Promise<WriteOn> {
   const sequence = (await model.createContext({ contextSize: 512, batchSize: 512, threads })).getSequence();
   return async (prompt, newTokens, onToken) => {
     await sequence.clearHistory();
-    let made = 0;
+    let count = 0;
     for await (const id of sequence.evaluate(prompt, { temperature: 0, yieldEogToken: true })) {
       onToken(id);
-      if (++made === newTokens) return;
+      if (++count === newTokens) return;
     }
   };
 }
 
-/** The little of transformers.js that is used. */
+/** The part of transformers.js that is used. */
 interface TransformersModule {
   readonly env: { allowRemoteModels: boolean; localModelPath: string };
   readonly AutoModelForCausalLM: { from_pretrained(name: string, options: object): Promise<TransformersModel> };
@@ -156,7 +156,7 @@ interface TransformersModel {
   generate(options: object): Promise<unknown>;
 }
 
-async function openTransformers({ path, from, dtype }: DecodeJob): Promise<WriteOn> {
+async function openTransformers({ path, from, dtype }: DecodeJob): Promise<Continue> {
   const { env, AutoModelForCausalLM, Tensor } = (await import(from as string)) as TransformersModule;
   env.allowRemoteModels = false;
   env.localModelPath = dirname(path);
@@ -184,7 +184,7 @@ async function openTransformers({ path, from, dtype }: DecodeJob): Promise<Write
 }
 
 /** The residual stream before and after every block, every head's attention pattern, the last norm's output and the logits. */
-const isBrought = (name: string) => /^blocks\.0\.residPre$|\.residPost$|\.attn\.pattern$|^lnFinal$|^logits$/.test(name);
+const isCopied = (name: string) => /^blocks\.0\.residPre$|\.residPost$|\.attn\.pattern$|^lnFinal$|^logits$/.test(name);
 
 async function measureTrace({ path, prompt, repeats }: TraceJob): Promise<Traced> {
   const { cfg, weights } = await openWeights(path);
@@ -192,13 +192,13 @@ async function measureTrace({ path, prompt, repeats }: TraceJob): Promise<Traced
   const ms: number[] = [];
   let megabytes = 0;
   for (let repeat = 0; repeat <= repeats; repeat++) {
-    const began = performance.now();
-    const trace = await tracer.trace([prompt], "light", isBrought);
+    const start = performance.now();
+    const trace = await tracer.trace([prompt], "light", isCopied);
     // The first compiles the graph.
-    if (repeat > 0) ms.push(performance.now() - began);
+    if (repeat > 0) ms.push(performance.now() - start);
     const count = (pattern: RegExp) => [...trace.keys()].filter((name) => pattern.test(name)).length;
     if (count(/resid/) !== cfg.nLayers + 1 || count(/pattern/) !== cfg.nLayers)
-      throw new Error("the trace is not whole");
+      throw new Error("the trace is incomplete");
     megabytes = [...trace.values()].reduce((sum, { data }) => sum + data.byteLength, 0) / 1e6;
   }
   return { ms, megabytes };
@@ -209,7 +209,7 @@ async function memoryUsed(): Promise<Memory> {
   return { peak, ...(await memoryOf(process.pid)) };
 }
 
-/** What a process has in memory now. */
+/** A process's memory now. */
 export async function memoryOf(pid: number): Promise<Pick<Memory, "mapped" | "own">> {
   const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
   const field = (name: string) => {

@@ -1,4 +1,4 @@
-/** Models of known shapes with random weights: how fast one is does not depend on what it knows. */
+/** Models of known shapes with random weights, which do not affect the speed. */
 
 import { join } from "node:path";
 import { importModel } from "../../engine";
@@ -51,7 +51,7 @@ export const SHAPES = {
 
 export type ShapeName = keyof typeof SHAPES;
 
-/** Writes a model folder; it has no tokenizer. One tensor at a time is in memory. */
+/** Writes a model folder without a tokenizer, one tensor at a time. */
 export async function writeRandomModel(dir: string, shape: ShapeName, dtype: "F32" | "F16"): Promise<void> {
   const config = SHAPES[shape];
   const family = familyOf(config, shape);
@@ -73,7 +73,7 @@ export async function writeRandomModel(dir: string, shape: ShapeName, dtype: "F3
   await writeFileWhole(join(dir, "config.json"), JSON.stringify(config));
 }
 
-/** As GPT-2 is initialized. */
+/** Initialized like GPT-2. */
 function randomValues({ name, shape, role }: ParamSpec): Float32Array<ArrayBuffer> {
   const values = new Float32Array(shape.reduce((n, d) => n * d, 1));
   const draws = random(1, "bench", name);
@@ -84,7 +84,7 @@ function randomValues({ name, shape, role }: ParamSpec): Float32Array<ArrayBuffe
 
 export type Precision = "f32" | "8-bit" | "4-bit";
 
-/** The same model in another precision, made as a user would. */
+/** Imports the model in another precision, as a user would. */
 export async function quantized(dir: string, out: string, precision: "8-bit" | "4-bit"): Promise<void> {
   await importModel(dir, { out, quantize: precision === "8-bit" ? "int8" : "int4" });
 }

@@ -1,4 +1,4 @@
-/** Measuring happens in processes of their own, so that load time and memory mean something; others are installed here. */
+/** Runs measurements in separate processes, for reliable load times and memory, and installs other libraries. */
 
 import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -9,13 +9,13 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 
-/** Where what is downloaded or made for benchmarks lies. */
+/** The folder for downloads and models of benchmarks. */
 export const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "decoder-lab");
 
-/** Under Debian's default build of OpenBLAS its threads and PyTorch's fight; this one shares OpenMP with PyTorch. */
+/** The threads of Debian's default OpenBLAS compete with PyTorch's; this build shares OpenMP with PyTorch. */
 const OPENBLAS = "/usr/lib/x86_64-linux-gnu/openblas-openmp";
 
-/** What a program prints; an error with the last lines that it complains with where it fails. */
+/** Returns a program's output; if it fails, throws an error with its last lines on standard error. */
 export function run(
   program: string,
   args: readonly string[],
@@ -26,35 +26,33 @@ export function run(
     const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     if (child.pid !== undefined) onStart(child.pid);
     let text = "";
-    let complaints = "";
+    let errors = "";
     child.stdout.on("data", (data) => (text += data));
-    child.stderr.on("data", (data) => (complaints += data));
+    child.stderr.on("data", (data) => (errors += data));
     child.on("error", reject);
     child.on("close", (code, signal) => {
       if (code === 0) resolve(text);
       else
-        reject(
-          new Error(`${program} ended with ${signal ?? code}: ${complaints.trim().split("\n").slice(-3).join("\n")}`),
-        );
+        reject(new Error(`${program} ended with ${signal ?? code}: ${errors.trim().split("\n").slice(-3).join("\n")}`));
     });
   });
 }
 
-/** What a program prints in its last line, as JSON. */
+/** Parses the last line of a program's output as JSON. */
 export async function runForJson<T>(
   program: string,
   args: readonly string[],
   onStart?: (pid: number) => void,
 ): Promise<T> {
   const text = await run(program, args, onStart);
-  // Both ends of the line are in this folder.
+  // The scripts in this folder print the expected type.
   return JSON.parse(text.trim().split("\n").at(-1) ?? "") as T;
 }
 
-/** A script in Python beside this file; there is none beside a packaged command line. */
+/** The path of a Python script in this folder; a packaged command line has none. */
 export const scriptAt = (name: string): string => new URL(`../src/cli/bench/${name}`, import.meta.url).pathname;
 
-/** A Python that has PyTorch, or undefined. */
+/** Returns a Python that has PyTorch, or undefined. */
 export async function findTorch(script: string): Promise<string | undefined> {
   if (!existsSync(script)) return undefined;
   for (const python of [process.env.DECODER_LAB_PYTHON, "/usr/bin/python3", "python3"]) {
@@ -64,7 +62,7 @@ export async function findTorch(script: string): Promise<string | undefined> {
   return undefined;
 }
 
-/** The address to import transformers.js from, or undefined where it is not installed. */
+/** Returns the address to import transformers.js from, or undefined if it is not installed. */
 export function findTransformers(): string | undefined {
   try {
     const require = createRequire(import.meta.url);
@@ -76,7 +74,7 @@ export function findTransformers(): string | undefined {
 
 const LLAMA_VERSION = "3.22.1";
 
-/** The address to import node-llama-cpp from, which is installed into the user's cache folder when it is first needed. */
+/** Returns the address to import node-llama-cpp from, which is installed into the user's cache on first use. */
 export async function installLlama(log: (line: string) => void): Promise<string> {
   const installed = join(CACHE, `node-llama-cpp-${LLAMA_VERSION}`);
   const entry = join(installed, "node_modules", "node-llama-cpp", "dist", "index.js");
@@ -86,10 +84,10 @@ export async function installLlama(log: (line: string) => void): Promise<string>
     const partial = await mkdtemp(`${installed}-partial-`);
     try {
       await writeFile(join(partial, "package.json"), "{}");
-      // Its own script would compile llama.cpp where no prebuilt one fits; the prebuilt ones are packages.
+      // Its install script may compile llama.cpp; the prebuilt versions are packages.
       const args = ["install", "--ignore-scripts", "--no-audit", "--no-fund", `node-llama-cpp@${LLAMA_VERSION}`];
       await promisify(execFile)("npm", args, { cwd: partial });
-      // Whoever finishes first wins: a folder is either whole or not there.
+      // Renamed atomically: another process may have installed it in the meantime.
       await rename(partial, installed).catch(async (error) => {
         if (!(await exists(entry))) throw error;
       });

@@ -1,4 +1,4 @@
-/** Who is measured: ours, and other libraries that run the same weights. */
+/** The sides of a benchmark: Decoder Lab, and other libraries with the same weights. */
 
 import { join } from "node:path";
 import { exportModel } from "../../engine";
@@ -8,11 +8,11 @@ import type { Decoded, DecodeJob, Job, Traced } from "./measure";
 import type { Precision } from "./models";
 import { findTorch, findTransformers, installLlama, runForJson, scriptAt } from "./programs";
 
-/** Somebody who runs the same model. */
+/** A library that runs the model. */
 export interface Side {
   readonly name: "ours" | "PyTorch" | "llama.cpp" | "transformers.js";
   readonly precisions: readonly Precision[];
-  /** Makes the model in the form that it takes; answers what to ask of its process. */
+  /** Converts the model to the side's format; returns the options for its process. */
   readonly prepare: (precision: Precision) => Promise<Pick<DecodeJob, "library" | "path" | "from" | "dtype">>;
   readonly measure: <T extends Decoded | Traced>(job: Job) => Promise<T>;
   readonly traces: boolean;
@@ -20,7 +20,7 @@ export interface Side {
 
 export const PRECISIONS: readonly Precision[] = ["f32", "8-bit", "4-bit"];
 
-/** Measures in a process of its own, which is this program again. */
+/** Measures in another process of this program. */
 export const measureApart = <T extends Decoded | Traced>(job: Job, onStart?: (pid: number) => void): Promise<T> =>
   runForJson<T>(process.execPath, [process.argv[1] as string, "bench", "--measure", JSON.stringify(job)], onStart);
 
@@ -32,7 +32,7 @@ export const oursIn = (folder: (precision: Precision) => string): Side => ({
   traces: true,
 });
 
-/** Those that are installed here, or can be; of the rest, why not. */
+/** Returns the other libraries that are or can be installed, and logs why the rest are missing. */
 export async function others(
   dir: string,
   folder: (precision: Precision) => string,
@@ -41,7 +41,7 @@ export async function others(
   const sides: Side[] = [];
   const script = scriptAt("torch_decode.py");
   const python = await findTorch(script);
-  if (!python) log("PyTorch is not installed (Debian: python3-torch): nothing is compared with it.");
+  if (!python) log("PyTorch is not installed (Debian: python3-torch), so it is skipped.");
   else
     sides.push({
       name: "PyTorch",
@@ -65,10 +65,10 @@ export async function others(
     });
   } catch (error) {
     const reason = error instanceof Error ? error.message.split("\n", 1)[0] : String(error);
-    log(`node-llama-cpp could not be installed: nothing is compared with it. ${reason}`);
+    log(`node-llama-cpp could not be installed, so it is skipped: ${reason}`);
   }
   const from = findTransformers();
-  if (!from) log("@huggingface/transformers is not installed: nothing is compared with it.");
+  if (!from) log("@huggingface/transformers is not installed, so it is skipped.");
   else
     sides.push({
       name: "transformers.js",

@@ -1,4 +1,4 @@
-/** What a benchmark prints: lines of JSON, or a table. */
+/** The output of benchmarks: lines of JSON or a table. */
 
 export interface Figure {
   readonly work: string;
@@ -14,6 +14,6 @@ export const printFigure = ({ work, variant, metric, value, samples }: Figure): 
 export const row = ([first = "", ...rest]: readonly string[]): string =>
   first.padEnd(46) + rest.map((cell) => cell.padStart(16)).join("");
 
-/** Three digits, or all before the point. */
+/** Formats a number with three digits, or all digits before the decimal point. */
 export const shown = (value: number): string =>
   value < 1 ? value.toFixed(3) : value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0);

@@ -1,6 +1,6 @@
-"""GPT-2 with a cache of keys and values, as PyTorch users write it: the other side of G1 and A1 of `decoder-lab bench`.
+"""GPT-2 with a cache of keys and values in idiomatic PyTorch, for comparison in G1 and A1 of `decoder-lab bench`.
 
-Takes a job as JSON and prints a line of JSON: see measure.ts, which does the same with other libraries.
+Reads a job as JSON and prints a line of JSON, as measure.ts does with other libraries.
 """
 
 import json
@@ -24,7 +24,7 @@ class GPT2:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length))
         header.pop("__metadata__", None)
-        # Copy on write, so that PyTorch does not warn; nothing is written.
+# Copy-on-write avoids PyTorch's warning about read-only memory.
         data = np.memmap(path, dtype=np.uint8, mode="c", offset=8 + length)
         self.weights = {}
         for name, tensor in header.items():
@@ -69,7 +69,7 @@ class GPT2:
         return x @ self.weights["wte.weight"].t()
 
 
-def write_on(model, prompt, new_tokens, on_token):
+def continue_prompt(model, prompt, new_tokens, on_token):
     cache, ids = [], torch.tensor([prompt])
     for _ in range(new_tokens):
         ids = model.logits(model.forward(ids, cache)[:, -1]).argmax(-1, keepdim=True)
@@ -93,7 +93,7 @@ def memory():
 def decode(job):
     opened = time.perf_counter()
     model = GPT2(job["path"])
-    write_on(model, job["prompt"][:1], 1, lambda _: None)
+    continue_prompt(model, job["prompt"][:1], 1, lambda _: None)
     load, ttft, speeds, ids = time.perf_counter() - opened, [], [], []
     for _ in range(job["repeats"]):
         times, ids = [], []
@@ -101,9 +101,9 @@ def decode(job):
         def on_token(token):
             times.append(time.perf_counter())
             ids.append(token)
-        began = time.perf_counter()
-        write_on(model, job["prompt"], job["newTokens"] + 1, on_token)
-        ttft.append((times[0] - began) * 1000)
+        started = time.perf_counter()
+        continue_prompt(model, job["prompt"], job["newTokens"] + 1, on_token)
+        ttft.append((times[0] - started) * 1000)
         speeds.append(job["newTokens"] / (times[-1] - times[0]))
     return {"loadSeconds": load, "ttftMs": ttft, "tokensPerSecond": speeds, "ids": ids, "memory": memory()}
 
@@ -111,18 +111,18 @@ def decode(job):
 def trace(job):
     model, ms, megabytes = GPT2(job["path"]), [], 0
     for repeat in range(job["repeats"] + 1):
-        began = time.perf_counter()
+        started = time.perf_counter()
         record = []
         x = model.forward(torch.tensor([job["prompt"]]), record=record)
         record += [x, model.logits(x[:, -1:])]
         if repeat > 0:
-            ms.append((time.perf_counter() - began) * 1000)
+            ms.append((time.perf_counter() - started) * 1000)
         megabytes = sum(value.numel() * 4 for value in record) / 1e6
     return {"ms": ms, "megabytes": megabytes}
 
 
-# PyTorch does not find every core of some virtual machines.
+# On some virtual machines, PyTorch does not use all cores by default.
 torch.set_num_threads(len(os.sched_getaffinity(0)))
 with torch.inference_mode():
-    asked = json.loads(sys.argv[1])
-    print(json.dumps(decode(asked) if asked["kind"] == "decode" else trace(asked)))
+    request = json.loads(sys.argv[1])
+    print(json.dumps(decode(request) if request["kind"] == "decode" else trace(request)))

@@ -1,7 +1,7 @@
-"""The training workloads of `decoder-lab bench` in PyTorch: the other side of the comparison.
+"""The training workloads of `decoder-lab bench` in PyTorch, for comparison.
 
 Prints one JSON line per workload: {"work", "variant", "samples": [seconds per step, ...]}.
-A step draws a batch and does forward, loss, backward, clipping and the optimizer, as PyTorch users write it.
+A step draws a batch and runs forward, loss, backward, clipping and the optimizer in idiomatic PyTorch.
 """
 
 import json
@@ -115,7 +115,7 @@ WORKS = {
 def main():
     work, variant, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
     torch.manual_seed(0)
-    # PyTorch does not find every core of some virtual machines.
+# On some virtual machines, PyTorch does not use all cores by default.
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     model, optimizer, batch = WORKS[(work, variant)]()
     model.train()

@@ -1,8 +1,8 @@
 /**
- * How fast training is: ours, PyTorch's where it is installed, and what the machine could do at most.
+ * Measures training speed: Decoder Lab, PyTorch if it is installed, and the machine's limit.
  *
- * The two take turns within one run, several rounds each, and the best of each is compared: shared machines have slow
- * phases. A step draws its batch, as a user's step does.
+ * Both take turns for several rounds, and the best results are compared, because shared machines have slow phases. A step
+ * includes drawing its batch.
  */
 
 import { classicDecoder, type DecoderConfig } from "../../engine/nn/config";
@@ -62,7 +62,7 @@ export async function benchTraining(options: {
   const flops = await matmulFlops();
   if (!json) {
     console.log(`matrix products of this machine: ${(flops / 1e9).toFixed(0)} GFLOP/s`);
-    if (!python) console.log("PyTorch: not installed (Debian: python3-torch), nothing to compare with");
+    if (!python) console.log("PyTorch: not installed (Debian: python3-torch)");
     console.log(row(["work", "ours", "PyTorch", "ratio", "limit", "of the limit"]));
   }
   for (const work of WORKS) {
@@ -98,29 +98,29 @@ export async function benchTraining(options: {
   }
 }
 
-/** Seconds per step of our engine, on the CPU. */
+/** Seconds per step of Decoder Lab on the CPU. */
 async function timeOurs({ preset }: Work, seconds: number): Promise<number[]> {
   const { cfg, data } = workload(preset);
   const start = freshState(initParams(cfg, preset.train.init, 1));
   const stepper = await createStepper(cfg, preset.train, start, { device: "cpu", seed: 1 });
   const samples: number[] = [];
   let step = 1;
-  let turns = 1;
+  let steps = 1;
   const end = performance.now() + seconds * 1000;
   for (let call = 0; call < 3 || performance.now() < end; call++) {
-    const began = performance.now();
-    const batches = Array.from({ length: turns }, (_, i) => data.batch(step + i));
+    const startTime = performance.now();
+    const batches = Array.from({ length: steps }, (_, i) => data.batch(step + i));
     await stepper.run(step, batches, () => 1e-3);
-    const each = (performance.now() - began) / 1000 / turns;
+    const each = (performance.now() - startTime) / 1000 / steps;
     if (call > 0) samples.push(each); // The first call warms up.
-    step += turns;
-    turns = Math.max(1, Math.min(32, Math.round(0.15 / each)));
+    step += steps;
+    steps = Math.max(1, Math.min(32, Math.round(0.15 / each)));
   }
   await stepper.release();
   return samples;
 }
 
-/** A preset's model with data of the right kind; what the characters are does not change the speed. */
+/** A preset's model with random data of the right kind. */
 function workload({ data, model, train }: Preset): { cfg: DecoderConfig; data: TrainingData } {
   if (data.kind === "adder")
     return { cfg: classicDecoder({ ...model, vocabSize: 18, nCtx: 11 }), data: adderTrainingData(train) };

@@ -17,7 +17,7 @@ afterAll(() => rm(cache, { recursive: true, force: true }));
 const bench = (...args: string[]): Promise<Output> =>
   runCli(cli, ["bench", "--shape", "tiny", "--rounds", "1", ...args], { ...process.env, XDG_CACHE_HOME: cache });
 
-/** Lines of the contract, which may have others beside them. */
+/** The figures of the JSON output, by name. */
 async function figures(...args: string[]): Promise<Map<string, Figure>> {
   const { stdout, stderr } = await bench(...args, "--json");
   expect(stdout, stderr).not.toBe("");
@@ -28,12 +28,12 @@ async function figures(...args: string[]): Promise<Map<string, Figure>> {
   for (const line of lines) {
     expect(Object.keys(line)).toEqual(["work", "variant", "metric", "value", "samples"]);
     expect(line.samples.length).toBeGreaterThan(0);
-    expect(line.samples, `${line.metric}: the best of them`).toContain(line.value);
+    expect(line.samples, `${line.metric}: the best sample`).toContain(line.value);
   }
   return new Map(lines.map((line) => [`${line.work} ${line.variant} ${line.metric}`, line]));
 }
 
-test("G1 says of three precisions how fast they open, read and write, and what memory they take", async () => {
+test("G1 reports load time, speed and memory of three precisions", async () => {
   const lines = await figures("--only", "G1");
   for (const variant of ["f32", "8-bit", "4-bit"]) {
     for (const metric of ["ttft ms", "decode tok/s", "load s", "peak RSS MB", "share of memory bandwidth"])
@@ -41,22 +41,22 @@ test("G1 says of three precisions how fast they open, read and write, and what m
   }
   expect(lines.get("machine  memory read GB/s")?.value).toBeGreaterThan(0.1);
   expect([...lines.keys()].some((key) => /^[TAM]\d/.test(key))).toBe(false);
-  expect(await readdir(join(cache, "decoder-lab")), "what it made is gone").toEqual([]);
+  expect(await readdir(join(cache, "decoder-lab")), "temporary files are removed").toEqual([]);
 }, 60_000);
 
-test("A1 is one figure", async () => {
+test("A1 reports one figure", async () => {
   const lines = await figures("--only", "A1");
   expect([...lines.keys()]).toEqual(["A1  ms"]);
 }, 60_000);
 
-test("M1 holds the memory of its own against the weights", async () => {
+test("M1 compares private memory with the size of the weights", async () => {
   const lines = await figures("--only", "M1");
   expect(lines.get("M1 8-bit load s")?.value).toBeGreaterThan(0);
-  // Only Linux tells what memory is a process's own.
+  // Only Linux reports a process's private memory.
   if (process.platform === "linux")
     expect(lines.get("M1 8-bit peak RSS of its own / weights")?.value).toBeGreaterThan(0);
 }, 60_000);
 
-test("an unknown work is refused with those that there are", async () => {
+test("an unknown workload is rejected with a list of those available", async () => {
   expect((await bench("--only", "G7")).stderr).toContain('There is no benchmark "G7"; choose from T1, T2, T3, G1');
 });

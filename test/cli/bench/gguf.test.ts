@@ -19,14 +19,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-/** A model as GGUF, and what our own reader makes of it. */
+/** Writes a model as GGUF and converts it back; returns the folder. */
 async function roundTrip(name: string): Promise<string> {
   await writeGguf(at(`${name}.gguf`), await openWeights(at(name)));
   await convertGguf(at(`${name}.gguf`), at(`${name} again`));
   return at(`${name} again`);
 }
 
-test("float32 comes back as it was", async () => {
+test("float32 survives a round trip", async () => {
   const [before, after] = [
     await readParams(await openWeights(at("f32"))),
     await readParams(await openWeights(await roundTrip("f32"))),
@@ -39,7 +39,7 @@ for (const [precision, type] of [
   ["8-bit", "Q8_0"],
   ["4-bit", "Q4_0"],
 ] as const) {
-  test(`${precision} comes back with the same codes, and with scales of half precision`, async () => {
+  test(`${precision} survives a round trip with the same codes and scales in half precision`, async () => {
     const again = await openStored(await roundTrip(precision));
     const types = new Set([...(await readGguf(at(`${precision}.gguf`))).tensors.values()].map((tensor) => tensor.type));
     expect(types).toEqual(new Set(["F32", type]));
@@ -55,7 +55,7 @@ for (const [precision, type] of [
         const scales = await readStored(tensor);
         const halves = float16ToFloat32(toFloat16(scales), new Float32Array(scales.length));
         const theirs = await readStored(there);
-        // A block of 128 values is four there.
+        // A block of 128 values becomes four in the file.
         const parts = theirs.length / scales.length;
         expect(theirs, name).toEqual(Float32Array.from(theirs, (_, i) => halves[Math.floor(i / parts)] as number));
         scales.forEach((scale, i) => {
@@ -67,13 +67,13 @@ for (const [precision, type] of [
   });
 }
 
-test("the file says where its tensors are in steps of its alignment", async () => {
+test("tensors in the file are aligned", async () => {
   const { tensors } = await readGguf(at("4-bit.gguf"));
   for (const { name, offset } of tensors.values()) expect(offset % 32, name).toBe(0);
   expect((await readFile(at("4-bit.gguf"))).subarray(0, 4).toString()).toBe("GGUF");
 });
 
-test("float16 is rounded to the nearest, ties to even, down to the smallest", () => {
+test("float16 rounds to the nearest value, ties to even, down to the smallest", () => {
   const values = [1, -2, 0.1, 1 + 2 ** -11, 1 + 3 * 2 ** -11, 2 ** -24, 2 ** -25, 3 * 2 ** -25, -0, 65504];
   const halves = toFloat16(Float32Array.from(values));
   expect([...float16ToFloat32(halves, new Float32Array(values.length))]).toEqual([
