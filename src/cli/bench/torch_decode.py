@@ -24,7 +24,7 @@ class GPT2:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(length))
         header.pop("__metadata__", None)
-# Copy-on-write avoids PyTorch's warning about read-only memory.
+        # Copy-on-write avoids PyTorch's warning about read-only memory.
         data = np.memmap(path, dtype=np.uint8, mode="c", offset=8 + length)
         self.weights = {}
         for name, tensor in header.items():

@@ -115,7 +115,7 @@ WORKS = {
 def main():
     work, variant, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
     torch.manual_seed(0)
-# On some virtual machines, PyTorch does not use all cores by default.
+    # On some virtual machines, PyTorch does not use all cores by default.
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     model, optimizer, batch = WORKS[(work, variant)]()
     model.train()

@@ -90,7 +90,7 @@ class Block(nn.Module):
 
 
 def sinusoids(length, width):
-"""Row t has the sine and the cosine of t / 10000^(2i / width) in columns 2i and 2i + 1."""
+    """Row t has the sine and the cosine of t / 10000^(2i / width) in columns 2i and 2i + 1."""
     even = torch.arange(width, dtype=torch.float64) // 2 * 2
     angles = torch.outer(torch.arange(length, dtype=torch.float64), 10000 ** (-even / width))
     return torch.where(torch.arange(width) % 2 == 0, angles.sin(), angles.cos())
@@ -112,7 +112,7 @@ class DecoderLab(nn.Module):
             self.head.bias = nn.Parameter(torch.zeros(c["vocabSize"]))
 
     def forward(self, ids):
-"""Returns logits [batch, position, vocabulary] for ids [batch, position]."""
+        """Returns logits [batch, position, vocabulary] for ids [batch, position]."""
         x = self.embed["tokens"](ids)
         if "positions" in self.embed:
             x = x + self.embed["positions"].weight[: ids.shape[1]]
@@ -133,7 +133,7 @@ def load(folder):
 
 
 def read_safetensors(path):
-"""Reads float32 tensors. A file has the header's length in 8 bytes, the header as JSON, and the tensors' bytes."""
+    """Reads float32 tensors. A file has the header's length in 8 bytes, the header as JSON, and the tensors' bytes."""
     file = path.read_bytes()
     (length,) = struct.unpack("<Q", file[:8])
     header, data = json.loads(file[8 : 8 + length]), file[8 + length :]

@@ -19,7 +19,7 @@ from safetensors_file import decode
 
 
 class Weights:
-"""The tensors of a folder; each must be read, with its own shape."""
+    """The tensors of a folder; each must be read, with its own shape."""
 
     embedding = None
 

@@ -20,7 +20,7 @@ WORD = 2**32 - 1
 
 
 class Random:
-"""Random numbers of a label: sfc32 (C. Doty-Humphrey, PractRand), seeded with cyrb128 (bryc)."""
+    """Random numbers of a label: sfc32 (C. Doty-Humphrey, PractRand), seeded with cyrb128 (bryc)."""
 
     def __init__(self, *label):
         h = [1779033703, 3144134277, 1013904242, 2773480762]
@@ -47,36 +47,36 @@ class Random:
 
 
 class Text:
-"""Sequences of T tokens of a text, at random offsets or in order."""
+    """Sequences of T tokens of a text, at random offsets or in order."""
 
     def __init__(self, train, validation, order, T, seed):
         self.train, self.validation, self.order, self.T, self.seed = train, validation, order, T, seed
 
     def draw(self, step, count):
-"""Returns the offsets of the sequences of a step (from 1)."""
+        """Returns the offsets of the sequences of a step (from 1)."""
         if self.order == "sequential":
             return [self.nth(i) for i in range((step - 1) * count, step * count)]
         random = Random(self.seed, "batch", step)
         return [random.below(len(self.train) - self.T) for _ in range(count)]
 
     def nth(self, i):
-"""Returns the offset of sequence i. Each epoch covers the text; later ones start at a random offset."""
+        """Returns the offset of sequence i. Each epoch covers the text; later ones start at a random offset."""
         per_epoch, spare = divmod(len(self.train) - 1, self.T)
         epoch, row = divmod(i, per_epoch)
         offset = 0 if epoch == 0 else Random(self.seed, "offset", epoch).below(spare + 1)
         return offset + row * self.T
 
     def read(self, starts):
-"""Returns the inputs and labels of sequences, [B, T] each."""
+        """Returns the inputs and labels of sequences, [B, T] each."""
         rows = np.stack([self.train[start : start + self.T + 1] for start in starts]).astype(np.int64)
         return rows[:, :-1], rows[:, 1:]
 
     def labels(self, starts):
-"""Returns the number of labels of the sequences."""
+        """Returns the number of labels of the sequences."""
         return len(starts) * self.T
 
     def held_out(self, B, most):
-"""Yields consecutive batches of the validation part, at most \`most\`, spread evenly over it."""
+        """Yields consecutive batches of the validation part, at most \`most\`, spread evenly over it."""
         size = B * self.T
         count = max(0, math.ceil((len(self.validation) - 1) / size))
         taken = min(count, most)
@@ -89,7 +89,7 @@ class Text:
 
 
 class Rows:
-"""Questions with their answers, all of one length. Each epoch has each once, in a new random order."""
+    """Questions with their answers, all of one length. Each epoch has each once, in a new random order."""
 
     def __init__(self, train, validation, length, prompt, seed):
         self.train, self.validation = train.reshape(-1, length), validation.reshape(-1, length)
@@ -101,7 +101,7 @@ class Rows:
         if self.epoch[0] != epoch:
             self.epoch = (epoch, shuffled(len(self.train), self.seed, "shuffle", "epoch", epoch))
         rows = self.epoch[1][index * count : (index + 1) * count]
-# The epoch's last batch is padded with rows that are ignored.
+        # The epoch's last batch is padded with rows that are ignored.
         return rows + [None] * (count - len(rows))
 
     def read(self, rows):
@@ -127,7 +127,7 @@ class Rows:
 
 
 def shuffled(n, *label):
-"""Returns the numbers below n in random order (Fisher-Yates)."""
+    """Returns the numbers below n in random order (Fisher-Yates)."""
     random, order = Random(*label), list(range(n))
     for i in range(n - 1, 0, -1):
         j = random.below(i + 1)
@@ -136,7 +136,7 @@ def shuffled(n, *label):
 
 
 def open_data(folder, block_size, seed, check=False):
-"""Opens the data of a project. With check, reads all of it to compare it with the export."""
+    """Opens the data of a project. With check, reads all of it to compare it with the export."""
     meta = json.loads((Path(folder) / "meta.json").read_text())
     parts = []
     for name in ("train", "validation"):

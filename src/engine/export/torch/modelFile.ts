@@ -24,7 +24,7 @@ ACTIVATIONS = {
 
 
 class Linear(nn.Module):
-"""y = x W + b. The weight has the layout of its file: [in, out], or [out, in] as in torch.nn.Linear."""
+    """y = x W + b. The weight has the layout of its file: [in, out], or [out, in] as in torch.nn.Linear."""
 
     def __init__(self, c, width, out, bias):
         super().__init__()
@@ -59,14 +59,14 @@ def softcapped(x, cap):
 
 
 def rotated(x, cos, sin):
-"""Applies rotary positions to the first dimensions of each head, whose two halves are paired."""
+    """Applies rotary positions to the first dimensions of each head, whose two halves are paired."""
     half = cos.shape[-1]
     a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
     return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
 
 
 def sinusoids(T, D):
-"""Row t has the sine and the cosine of t / 10000^(2i / D) in columns 2i and 2i + 1."""
+    """Row t has the sine and the cosine of t / 10000^(2i / D) in columns 2i and 2i + 1."""
     even = torch.arange(D, dtype=torch.float64) // 2 * 2
     angles = torch.outer(torch.arange(T, dtype=torch.float64), 10000 ** (-even / D))
     return torch.where(torch.arange(D) % 2 == 0, angles.sin(), angles.cos())
@@ -157,11 +157,11 @@ class Block(nn.Module):
         y = self.qkv(x)
         if c["qkv"] == "fused":
             return y.split([H * K, G * K, G * K], -1)
-# The q, k and v of each head are adjacent.
+        # The q, k and v of each head are adjacent.
         return (part.flatten(2) for part in y.unflatten(-1, (H, 3, K)).unbind(3))
 
-def hidden(self, T, device):
-"""Returns a mask of positions hidden from each position (row): later ones if causal, and those before its window."""
+    def hidden(self, T, device):
+        """Returns a mask of positions hidden from each position (row): later ones if causal, and those before its window."""
         ones = torch.ones(T, T, dtype=torch.bool, device=device)
         if not self.c["causal"]:
             return ~ones
@@ -177,7 +177,7 @@ def hidden(self, T, device):
 
 
 class Head(nn.Module):
-"""Logits, from the token embedding's weights if the head is tied."""
+    """Logits, from the token embedding's weights if the head is tied."""
 
     def __init__(self, c):
         super().__init__()
@@ -218,7 +218,7 @@ class Decoder(nn.Module):
         self.head = Head(c)
 
     def forward(self, ids):
-"""Returns logits [B, T, V] for ids [B, T]."""
+        """Returns logits [B, T, V] for ids [B, T]."""
         x = self.embed["tokens"](ids) * self.c["embedScale"]
         if "in" in self.embed:
             x = self.embed["in"](x)
@@ -234,7 +234,7 @@ class Decoder(nn.Module):
         return self.head(self.lnFinal(x), self.embed["tokens"].weight)
 
     def rotation(self, T):
-"""Returns cosines and sines of the positions' angles, [T, dims / 2] each."""
+        """Returns cosines and sines of the positions' angles, [T, dims / 2] each."""
         if self.c["positions"]["kind"] != "rotary":
             return None
         positions = torch.arange(T, dtype=torch.float64, device=self.frequencies.device)
@@ -243,7 +243,7 @@ class Decoder(nn.Module):
 
 
 def load(folder, dropout=0.0, attention_dropout=False):
-"""Loads the weights of a folder; architecture.json maps parameter names to the names in the files."""
+    """Loads the weights of a folder; architecture.json maps parameter names to the names in the files."""
     architecture = json.loads((Path(__file__).parent / "architecture.json").read_text())
     model = Decoder(architecture, dropout, attention_dropout)
     tensors = read_tensors(Path(folder).glob("model*.safetensors"))

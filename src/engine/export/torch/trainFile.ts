@@ -5,7 +5,7 @@ Continues the training of this folder's model.
 
     python train.py                            one process
     torchrun --nproc_per_node 2 train.py       several: Gloo on CPUs, NCCL on GPUs
-python train.py --check                    compares with Decoder Lab, without training
+    python train.py --check                    compares with Decoder Lab, without training
 
 The settings are in train.json. A step has batchSize sequences for each process and each of gradientAccumulation passes.
 The result is a Decoder Lab model folder with checkpoints, from which the next start resumes.
@@ -42,7 +42,7 @@ def write_json(path, value):
 
 
 def learning_rate(schedule, step, steps, width):
-"""Returns the learning rate of a step, counted from 1."""
+    """Returns the learning rate of a step, counted from 1."""
     kind = schedule["kind"]
     if kind == "constant":
         return schedule["lr"]
@@ -60,7 +60,7 @@ def learning_rate(schedule, step, steps, width):
 
 
 def make_optimizer(model, settings, moments, step):
-"""Creates Adam, or AdamW, which decays only matrices, with the moments of the run if there are any."""
+    """Creates Adam, or AdamW, which decays only matrices, with the moments of the run if there are any."""
     decaying = set(read_json(HERE / "architecture.json")["decaying"])
     groups = [{"params": []}, {"params": [], "weight_decay": 0.0}]
     for name, parameter in model.named_parameters():
@@ -78,7 +78,7 @@ def make_optimizer(model, settings, moments, step):
 
 
 def summed_loss(model, ids, labels, device):
-"""Returns the sum of every label's cross-entropy in nats."""
+    """Returns the sum of every label's cross-entropy in nats."""
     logits = model(torch.as_tensor(ids, dtype=torch.long, device=device))
     labels = torch.as_tensor(labels, dtype=torch.long, device=device)
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE, reduction="sum")
@@ -86,7 +86,7 @@ def summed_loss(model, ids, labels, device):
 
 @torch.no_grad()
 def evaluate(model, data, settings, group):
-"""Returns the loss on the validation part; the processes share its batches."""
+    """Returns the loss on the validation part; the processes share its batches."""
     model.eval()
     total = torch.zeros(2, dtype=torch.float64, device=group.device)
     for i, (ids, labels) in enumerate(data.held_out(settings["batchSize"], settings["evalBatches"])):
@@ -99,7 +99,7 @@ def evaluate(model, data, settings, group):
 
 
 class Group:
-"""The processes that train together; only one without torchrun."""
+    """The processes that train together; only one without torchrun."""
 
     def __init__(self):
         has_gpu = torch.cuda.is_available()
@@ -136,11 +136,11 @@ class Run:
         self.folder = Path(folder)
 
     def start(self):
-"""Returns the folder to resume from: the newest checkpoint, or the export."""
+        """Returns the folder to resume from: the newest checkpoint, or the export."""
         return max(self.folder.glob("checkpoints/step-*"), default=HERE)
 
     def prepare(self, step):
-"""Creates the folder and removes the reports of steps after the checkpoint, which will be repeated."""
+        """Creates the folder and removes the reports of steps after the checkpoint, which will be repeated."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for rest in self.folder.glob("checkpoints/writing-*"):
             shutil.rmtree(rest)
@@ -156,7 +156,7 @@ class Run:
             log.write(json.dumps(values) + "\\n")
 
     def save(self, model, optimizer, record):
-"""Writes a checkpoint under a temporary name and renames it, so that a named checkpoint is complete."""
+        """Writes a checkpoint under a temporary name and renames it, so that a named checkpoint is complete."""
         name = f"step-{record['step']:08}"
         path, work = self.folder / "checkpoints" / name, self.folder / "checkpoints" / f"writing-{name}"
         work.mkdir(parents=True)
@@ -184,7 +184,7 @@ class Run:
 
 
 def named(tree, prefix):
-"""Yields the values of nested settings with their dotted names."""
+    """Yields the values of nested settings with their dotted names."""
     for name, value in tree.items():
         if isinstance(value, dict):
             yield from named(value, f"{prefix}{name}.")
@@ -193,9 +193,9 @@ def named(tree, prefix):
 
 
 def recorded(record, settings, rows):
-"""Returns the run's record with its current settings, as Decoder Lab names them."""
+    """Returns the run's record with its current settings, as Decoder Lab names them."""
     known = {name: value for name, value in named(settings, "train.") if name in record["settings"]}
-# The same batch in one process, with the same number of passes.
+    # The same batch in one process, with the same number of passes.
     passes = settings["gradientAccumulation"]
     known |= {"train.batchSize": rows // passes, "train.gradientAccumulation": passes}
     return {**record, "steps": settings["steps"], "settings": {**record["settings"], **known}}
@@ -223,8 +223,8 @@ def train(settings, out):
 
     while step < steps:
         step += 1
-started = time.perf_counter()
-# Dropout differs between steps and processes, and is the same when a step is repeated.
+        started = time.perf_counter()
+        # Dropout differs between steps and processes, and is the same when a step is repeated.
         torch.manual_seed(Random(settings["seed"], "dropout", step, group.rank).next())
         drawn = data.draw(step, rows)
         count = data.labels(drawn)
@@ -238,7 +238,7 @@ started = time.perf_counter()
             is_last = i == passes - 1
             with nullcontext() if is_last or not group.is_shared else model.no_sync():
                 loss = summed_loss(model, *data.read(drawn[first : first + B]), group.device) / count
-# Gradients are averaged over processes, but the loss is a sum over them.
+                # Gradients are averaged over processes, but the loss is a sum over them.
                 (loss * group.size).backward()
             total += loss.detach()
         limit = settings["maxGradNorm"] or math.inf
@@ -269,7 +269,7 @@ started = time.perf_counter()
 
 @torch.no_grad()
 def check(settings):
-"""Compares the first batch and its loss with Decoder Lab's."""
+    """Compares the first batch and its loss with Decoder Lab's."""
     expected = read_json(HERE / "first_batch.json")
     data = open_data(HERE / "data", expected["blockSize"], expected["seed"], check=True)
     ids, labels = data.read(data.draw(expected["step"], expected["batchSize"]))

@@ -10,7 +10,7 @@ import torch
 
 
 def read_tensors(paths):
-"""Reads the float32 tensors of files, by name."""
+    """Reads the float32 tensors of files, by name."""
     tensors = {}
     for path in paths:
         file = np.memmap(path, mode="r")
