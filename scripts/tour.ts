@@ -1,4 +1,4 @@
-/** Drives the demo headlessly through everything a person would look at first, and photographs it in several themes. */
+/** Drives the demo headlessly through its main features and takes screenshots in several themes. */
 
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -36,7 +36,7 @@ const parts = {
   explorer: tourOfExplorer,
 };
 
-/** Writes out/tour/<theme>/<picture>.png with this VSIX installed; of some parts of the tour where they are named. */
+/** Writes out/tour/<theme>/<picture>.png with this VSIX installed: of the named parts of the tour, or of all. */
 export async function run(vsix: string, only: readonly string[]): Promise<void> {
   const chosen = only.length > 0 ? only : Object.keys(parts);
   const unknown = chosen.find((name) => !Object.hasOwn(parts, name));
@@ -45,7 +45,7 @@ export async function run(vsix: string, only: readonly string[]): Promise<void> 
   const home = await mkdtemp(join(tmpdir(), "dlab-tour-"));
   const env = { HF_HOME: join(home, "hf"), HF_TOKEN: "", HF_ENDPOINT: "" };
   const { server, close } = await startCodeServer({ folder: inRoot("samples"), extensions: [vsix], env });
-  const hub = await smallHub();
+  const hub = await startSmallHub();
   try {
     if (only.length === 0) await rm(folder, { recursive: true, force: true });
     await setMachineSettings(server, { "decoderLab.hub.endpoint": hub.endpoint });
@@ -87,7 +87,7 @@ async function tour(workbench: Workbench): Promise<void> {
   await workbench.openFile("stories.txt");
   await workbench.goTo(3, 40);
   await photograph(workbench, "3-models", () => workbench.openContainer("Decoder Lab"));
-  // The model that comes with the extension has learned for longer than the tour lasts.
+  // The bundled model was trained for longer than the tour takes.
   await workbench.runCommand("Decoder Lab: Choose Active Model");
   await workbench.pick("Stories");
   await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
@@ -99,7 +99,7 @@ async function tour(workbench: Workbench): Promise<void> {
   const head = inspector.getByRole("button", { name: "Layer 2, head 0", exact: true });
   await photograph(workbench, "4-inspector", async () => {
     await head.click();
-    // Its pickers, below the title that stays at the top.
+    // Shows the controls below the sticky title.
     await inspector.getByText("Rows are queries").evaluate((caption) => {
       caption.scrollIntoView({ block: "start" });
       caption.ownerDocument.scrollingElement?.scrollBy(0, -100);
@@ -112,20 +112,20 @@ async function tour(workbench: Workbench): Promise<void> {
     await workbench.hoverAt(3, 14);
   });
   await photograph(workbench, "6-ghost-text", async () => {
-    // An empty line of its own below the story.
+    // A new empty line below the story.
     await workbench.goTo(4, 1);
     await workbench.page.keyboard.press("ControlOrMeta+Enter");
-    // A model has nothing to say after some of the words.
+    // The model completes only some of the words.
     for (const words of ["One sunny day,", " Tom", " went", " to the", " for", "est", " and"]) {
       await workbench.typeText(words);
       if (await appears(workbench.ghost.first(), 1500)) return;
     }
-    throw new Error("the model completes nothing");
+    throw new Error("the model completed none of the words");
   });
 }
 
-/** A hub of this machine's own, with a few models. */
-async function smallHub(): Promise<HubServer> {
+/** A local hub with a few models. */
+async function startSmallHub(): Promise<HubServer> {
   const files = await pretrainedFiles();
   const listed = { ...files, "config.json": String(files["config.json"]) };
   const models = ["lab/tiny-llama", "lab/tiny-llama-chat", "people/tiny-llama-of-stories"];
@@ -154,7 +154,7 @@ async function tourOfImports(workbench: Workbench, hub: HubServer, home: string)
   await workbench.pick("As stored");
   const progress = workbench.notification("Importing");
   await progress.filter({ hasText: "Downloading" }).waitFor();
-  // A notification comes up slowly.
+  // Waits for the animation of the notification.
   await workbench.page.waitForTimeout(1000);
   await workbench.screenshot(join(folder, "dark", "9-import-progress.png"));
   await progress.hover();
@@ -173,7 +173,7 @@ async function tourOfImports(workbench: Workbench, hub: HubServer, home: string)
     await rows.filter({ hasText: label }).first().click();
     await workbench.page.keyboard.press("ArrowRight");
   };
-  // All of the side bar for the tree.
+  // Gives all of the side bar to the tree.
   const inspectorHeader = workbench.page.locator(".sidebar .pane-header", { hasText: "Layer Inspector" });
   await inspectorHeader.click();
   await open("(8-bit)");
@@ -208,7 +208,7 @@ async function tourOfImports(workbench: Workbench, hub: HubServer, home: string)
   });
 }
 
-/** A model that is seen at two steps of its training. */
+/** A model at two steps of its training. */
 async function tourOfCheckpoints(workbench: Workbench): Promise<void> {
   await workbench.openFile("stories.txt");
   await startTraining(workbench, {
@@ -240,7 +240,7 @@ async function tourOfCheckpoints(workbench: Workbench): Promise<void> {
   }
 }
 
-/** Two runs one after the other and beside each other, a branch of the second, and the search for a learning rate. */
+/** Two runs in the queue and compared, a branch of the second one, and the search for a learning rate. */
 async function tourOfComparison(workbench: Workbench): Promise<void> {
   await workbench.runCommand("View: Close All Editors");
   await workbench.openFile("stories.txt");
@@ -255,7 +255,7 @@ async function tourOfComparison(workbench: Workbench): Promise<void> {
   await workbench.openFile("stories.txt");
   await train(32);
   const queue = training.getByRole("region", { name: "Queue" });
-  // Earlier parts have trained on this text too: the numbers in the names are theirs to say.
+  // The number in its name depends on earlier parts of the tour, which trained on the same text.
   const second = await queue.locator(".queue-name").first().innerText();
   await photograph(workbench, "13-queue");
   await workbench.clearNotifications();
@@ -297,7 +297,7 @@ async function tourOfComparison(workbench: Workbench): Promise<void> {
   await workbench.page.keyboard.press("Escape");
 }
 
-/** What a translator looks at while it writes. */
+/** The attention of a translator. */
 async function tourOfTranslator(workbench: Workbench): Promise<void> {
   await workbench.openFile("english-french.tsv");
   await startTraining(workbench, {
@@ -325,9 +325,9 @@ async function tourOfTranslator(workbench: Workbench): Promise<void> {
   });
 }
 
-/** Every view of the Explorer, on the model that comes with the extension. */
+/** Every view of the Model Explorer with the bundled model. */
 async function tourOfExplorer(workbench: Workbench): Promise<void> {
-  // What other parts typed would be asked about when its editor closes.
+  // Reverts text of other parts, because closing the editor would ask to save it.
   await workbench.openFile("stories.txt");
   await workbench.runCommand("File: Revert File");
   await workbench.runCommand("View: Close All Editors");
@@ -335,13 +335,13 @@ async function tourOfExplorer(workbench: Workbench): Promise<void> {
   await workbench.pick("Stories");
   await workbench.runCommand("Decoder Lab: Open Model Explorer");
   const explorer = await workbench.webview("Model Explorer");
-  // Room for the views.
+  // Makes space for the views.
   await workbench.runCommand("View: Toggle Primary Side Bar Visibility");
   await explorer.locator(".strip-token").nth(45).click();
   const tabs = explorer.getByRole("tablist", { name: "Views" }).getByRole("tab");
   const views = await tabs.allInnerTexts();
   const open = (view: string) => tabs.filter({ hasText: view }).first().click();
-  // What two of them show beside the run: with a head switched off, and of another text.
+  // Two views compare with a second trace: with an ablated head, and of another text.
   await open("Interventions");
   const parts = explorer.locator(".pane:visible .heatmap-scroller").first();
   await parts.press("Home");
@@ -367,20 +367,20 @@ async function tourOfExplorer(workbench: Workbench): Promise<void> {
   await workbench.runCommand("Decoder Lab: Toggle Surprisal Lens");
 }
 
-/** Makes the side bar wide, if it is not. */
+/** Widens the side bar, if necessary. */
 async function widened(workbench: Workbench): Promise<void> {
   const box = await workbench.page.locator(".part.sidebar").boundingBox();
   if (box && box.width < 450) await workbench.widenSideBar(240);
 }
 
-/** Scrolls to the attention's pickers, below the scrubber and the title that stay at the top. */
+/** Scrolls to the controls of the attention view, below the sticky scrubber and title. */
 const showAttention = (inspector: Frame): Promise<void> =>
   inspector.getByText("Rows are queries").evaluate((caption) => {
     caption.scrollIntoView({ block: "start" });
     caption.ownerDocument.scrollingElement?.scrollBy(0, -190);
   });
 
-/** One picture in each theme, after `prepare` has set the scene in it. */
+/** Takes one screenshot per theme, after `prepare`. */
 async function photograph(
   workbench: Workbench,
   name: string,
@@ -390,7 +390,7 @@ async function photograph(
   for (const theme of inThemes) {
     await workbench.setTheme(theme);
     await prepare?.();
-    // Webviews take the theme's colors a frame or two after the window.
+    // Webviews get the colors of the theme a frame or two after the window.
     await workbench.page.waitForTimeout(500);
     await picture(workbench, theme, name);
   }

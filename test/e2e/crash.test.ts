@@ -1,4 +1,4 @@
-/** A crash of the engine is an event, not an accident. */
+/** Crashes of the engine are handled. */
 
 import { expect, test } from "vitest";
 import { inspectorView, lossAfter, press, startTraining, tinyCharacters, trainingView } from "./decoderLab.ts";
@@ -7,13 +7,13 @@ import { useWorkbench, whenActive } from "./window.ts";
 
 const window = useWorkbench();
 
-test("an engine that is killed while it trains is back within two seconds, and says what happened", async () => {
+test("an engine that is killed during training is back within two seconds, and the user is told why", async () => {
   const workbench = window();
   const host = (await whenActive(workbench)).pid;
   await workbench.openFile("stories.txt");
   await startTraining(workbench, tinyCharacters);
   const view = await trainingView(workbench);
-  // The first checkpoint is made after 250 steps.
+  // The first checkpoint is saved after 250 steps.
   await lossAfter(workbench, view, 260, 90_000);
   const [engine] = await engineProcesses(host);
   if (engine === undefined) throw new Error("the engine is not running");
@@ -35,12 +35,12 @@ test("an engine that is killed while it trains is back within two seconds, and s
   await workbench.clearNotifications();
 });
 
-test("the killed run goes on from its last checkpoint", async () => {
+test("the interrupted run resumes from its last checkpoint", async () => {
   const workbench = window();
   const view = await trainingView(workbench);
   await press(view, "Resume");
   await workbench.until(
-    "the run to go on",
+    "the run to resume",
     async () => (await view.locator("vscode-button:visible", { hasText: "Stop" }).count()) > 0,
   );
   await press(view, "Stop");
@@ -48,7 +48,7 @@ test("the killed run goes on from its last checkpoint", async () => {
   await workbench.clearNotifications();
 });
 
-test("an engine that is killed while it is looked into answers again", async () => {
+test("an engine that is killed during an inspection answers again", async () => {
   const workbench = window();
   const host = (await whenActive(workbench)).pid;
   await workbench.openFile("stories.txt");
@@ -62,7 +62,7 @@ test("an engine that is killed while it is looked into answers again", async () 
   await label.waitFor();
 });
 
-test("no process is left after the window closes", async () => {
+test("no process remains after the window closes", async () => {
   const workbench = window();
   const host = (await whenActive(workbench)).pid;
   const engines = await engineProcesses(host);

@@ -1,25 +1,25 @@
-/** Decoder Lab's own views and commands in the window, as a person finds them. */
+/** The views and commands of Decoder Lab as a user operates them. */
 
 import type { Frame, Locator } from "playwright-core";
 import { appears, type Workbench } from "./workbench.ts";
 
 export interface Training {
-  /** As the quick pick shows it, such as "Character GPT". */
+  /** The title in the quick pick, such as "Character GPT". */
   readonly preset: string;
-  /** Which text; task presets ask for none. */
+  /** The source of the text; missing for presets that need none. */
   readonly text?: string;
-  /** Settings to change first, by what the quick pick calls them. */
+  /** Settings to change first, by their labels in the quick pick. */
   readonly settings?: Readonly<Record<string, string | number>>;
 }
 
-/** A model that learns something visible within seconds, in a run that does not end by itself. */
+/** A model that improves visibly within seconds, in a run that does not end on its own. */
 export const tinyCharacters: Training = {
   preset: "Character GPT",
   text: "Active file",
   settings: { "Training steps": 100_000, Layers: 2, "Attention heads": 2, "Width (dModel)": 64 },
 };
 
-/** Starts a training from the palette, answering its questions. */
+/** Starts a training run from the palette. */
 export async function startTraining(workbench: Workbench, { preset, text, settings }: Training): Promise<void> {
   await workbench.runCommand("Decoder Lab: Train Tiny GPT");
   await workbench.pick(preset);
@@ -31,16 +31,16 @@ export async function startTraining(workbench: Workbench, { preset, text, settin
   await workbench.pick("Start training");
 }
 
-/** Imports a folder from the palette, and waits until it is there. */
+/** Imports a folder from the palette and waits for the end. */
 export async function importFolder(workbench: Workbench, dir: string, precision: string): Promise<void> {
   await workbench.runCommand("Decoder Lab: Import Model");
   await workbench.pick("Choose a folder…");
-  // The editor's own dialog, which a browser has instead of the system's. It writes where it starts before it can be used.
+  // In a browser, VS Code has its own file dialog. It is usable after it has filled in the initial folder.
   const dialog = workbench.page.locator(".quick-input-widget:visible");
   await dialog.locator(".monaco-list-row", { hasText: ".." }).waitFor();
   await workbench.quickInput.fill(dir);
-  // While the dialog still lists folders it lets a click go by.
-  await workbench.until("the question of the precision", async () => {
+  // The dialog ignores clicks while it lists folders.
+  await workbench.until("the choice of a precision", async () => {
     const accept = dialog.locator(".monaco-button", { hasText: "Import" });
     await accept.click({ timeout: 500 }).catch(() => undefined);
     return appears(workbench.quickRow(precision), 2000);
@@ -49,13 +49,13 @@ export async function importFolder(workbench: Workbench, dir: string, precision:
   await workbench.notification("is imported and active").waitFor();
 }
 
-/** The training view's page. */
+/** The page of the training view. */
 export const trainingView = (workbench: Workbench): Promise<Frame> => workbench.webview("Training");
 
-/** The Layer Inspector's page. */
+/** The page of the Layer Inspector. */
 export const inspectorView = (workbench: Workbench): Promise<Frame> => workbench.webview("Layer Inspector");
 
-/** A figure of the training view, such as "Training loss"; undefined until it is there. */
+/** A figure of the training view, such as "Training loss"; undefined until it is shown. */
 export async function figure(view: Frame, name: string): Promise<number | undefined> {
   const value = view.locator(".figure").filter({ hasText: name }).locator(".figure-value");
   if ((await value.count()) === 0) return undefined;
@@ -63,7 +63,7 @@ export async function figure(view: Frame, name: string): Promise<number | undefi
   return Number.isNaN(number) ? undefined : number;
 }
 
-/** Waits until the run has made at least so many steps, and answers the training loss that is shown then. */
+/** Waits until the run has reached a step and returns the training loss that is then shown. */
 export function lossAfter(workbench: Workbench, view: Frame, steps: number, timeout = 60_000): Promise<number> {
   const reached = async () => {
     const step = await figure(view, "Step");
@@ -72,12 +72,12 @@ export function lossAfter(workbench: Workbench, view: Frame, steps: number, time
   return workbench.until(`step ${steps}`, reached, timeout);
 }
 
-/** The rows of the models view. */
+/** The rows of the Models view. */
 export async function modelRows(workbench: Workbench): Promise<Locator> {
   await workbench.openContainer("Decoder Lab");
   return workbench.treeRows;
 }
 
-/** Presses a button of a webview page by its text. */
+/** Clicks a button of a page by its text. */
 export const press = (view: Frame, text: string): Promise<void> =>
   view.locator("vscode-button:visible", { hasText: text }).first().click();

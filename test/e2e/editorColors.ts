@@ -1,16 +1,17 @@
-/** The colors behind a line of the editor, column by column. */
-
 import type { Workbench } from "./workbench.ts";
 
-/** How a decoration is drawn, as the browser says. */
+/** The computed style of a decoration. */
 export interface Drawn {
   readonly background: string;
-  /** Above and below the text, such as `0px none` and `1px dotted`. */
+  /** Borders above and below the text, such as `0px none` and `1px dotted`. */
   readonly above: string;
   readonly below: string;
 }
 
-/** What is drawn behind each column of a line, counted from 1, of the active editor; undefined where nothing has a number. */
+/**
+ * What `read` returns for the decoration of each column in a line (1-based) of the active editor; undefined for columns
+ * without one.
+ */
 export async function columnsOf<T>(
   { editor }: Workbench,
   line: number,
@@ -19,13 +20,13 @@ export async function columnsOf<T>(
   const { length, decorations } = await editor.evaluate(decorationsOf, line);
   const columns: (T | undefined)[] = Array.from({ length });
   for (const { from, to, ...drawn } of decorations) {
-    const told = read(drawn);
-    if (told !== undefined) columns.fill(told, from, to);
+    const value = read(drawn);
+    if (value !== undefined) columns.fill(value, from, to);
   }
   return columns;
 }
 
-/** Runs in the page. The text has a fixed width, so that a place in it tells the column. */
+/** Runs in the page. The font is monospaced, so that the column follows from the position. */
 function decorationsOf(editor: unknown, line: number) {
   const { getComputedStyle } = globalThis as unknown as PageGlobals;
   const all = (of: Element, selector: string) => [...of.querySelectorAll(selector)];
@@ -53,7 +54,7 @@ function decorationsOf(editor: unknown, line: number) {
   };
 }
 
-// The little of the DOM that is used in the page; this folder is compiled without it.
+// The part of the DOM that is used in the page. This folder is compiled without DOM types.
 interface Element {
   readonly textContent: string;
   readonly style: Readonly<Record<"top" | "left" | "width", string>>;

@@ -1,4 +1,4 @@
-/** The Explorer in the window: what it shows is what the command line says, and it is still there after a reload. */
+/** The Model Explorer in the window: it agrees with the command line and survives a reload. */
 
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -33,21 +33,21 @@ const otherText = text.replace("fox", "cat");
 
 let known: Pick<Known, "modules" | "generation">;
 let shown: Run;
-/** What views of two runs show beside it: with a head switched off, and of another text. */
-let besides: Readonly<Record<string, Run>>;
+/** The second traces of views that compare two: with an ablated head, and of another text. */
+let secondTraces: Readonly<Record<string, Run>>;
 let home: string;
 let model: string;
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "dlab-explorer-"));
   model = join((await whenActive(window())).extensionPath, "media", "model");
-  // What views watch until another token is chosen.
+  // The token that views track by default.
   const expected = await mostLikely(model, text);
-  const told = (name: string, ofText: string, ...changes: string[]) =>
-    runText(model, ofText, `#${expected}`, join(home, `${name}.safetensors`), ...changes);
-  shown = await told("shown", text);
-  besides = {
-    Interventions: await told("without", text, "--scale", "blocks.0.head.0=0"),
-    Compare: await told("other", otherText),
+  const run = (name: string, prompt: string, ...changes: string[]) =>
+    runText(model, prompt, `#${expected}`, join(home, `${name}.safetensors`), ...changes);
+  shown = await run("shown", text);
+  secondTraces = {
+    Interventions: await run("without", text, "--scale", "blocks.0.head.0=0"),
+    Compare: await run("other", otherText),
   };
   known = { modules: await describeModel(model), generation: await generateText(model, text, 24) };
 });
@@ -56,42 +56,42 @@ afterAll(() => rm(home, { recursive: true, force: true }));
 const explorerView = () => window().webview("Model Explorer");
 const tabs = (explorer: Frame) => explorer.getByRole("tablist", { name: "Views" }).getByRole("tab");
 
-test("without a model of the user's own, it opens on the one that comes with the extension", async () => {
+test("the explorer opens on the bundled model if the user has none", async () => {
   const workbench = window();
   await workbench.openPalette("Decoder Lab: Open Model Explorer");
-  const asked = performance.now();
+  const start = performance.now();
   await workbench.pick("Decoder Lab: Open Model Explorer");
   const explorer = await explorerView();
   await explorer
     .locator(".strip-token")
     .nth(text.length - 1)
     .waitFor();
-  const seconds = (performance.now() - asked) / 1000;
-  console.log(`the Explorer shows the run ${seconds.toFixed(2)} s after the command`);
+  const seconds = (performance.now() - start) / 1000;
+  console.log(`the Model Explorer shows the trace ${seconds.toFixed(2)} s after the command`);
   expect(await explorer.getByRole("textbox", { name: "Prompt" }).inputValue()).toBe(text);
   expect(seconds).toBeLessThan(30);
 });
 
-test("200 numbers of each view are those of the command line's trace", async () => {
+test("200 numbers of each view equal those of the command line", async () => {
   const explorer = await explorerView();
   const views = await tabs(explorer).allInnerTexts();
   expect(views.length).toBeGreaterThan(9);
   for (const view of views) {
     await tab(explorer, view).click();
     await prepare[view]?.(explorer);
-    const runs = [shown, besides[view]] as const;
+    const runs = [shown, secondTraces[view]] as const;
     const cells = await window().until(`200 numbers of ${view}`, async () => {
       const tables = await readTables(explorer);
       const all = tables.flatMap((table) => cellsOf(table, { ...known, runs, token: text.length - 1, head: 0 }));
-      return all.length >= (besides[view] ? 900 : 200) && all;
+      return all.length >= (secondTraces[view] ? 900 : 200) && all;
     });
-    const chosen = sample(cells, 200);
-    console.log(`${view}: ${chosen.length} of ${cells.length} cells`);
-    expect.soft({ view, wrong: chosen.filter((cell) => !agrees(cell)).slice(0, 5) }).toEqual({ view, wrong: [] });
+    const sampled = sample(cells, 200);
+    console.log(`${view}: ${sampled.length} of ${cells.length} cells`);
+    expect.soft({ view, wrong: sampled.filter((cell) => !agrees(cell)).slice(0, 5) }).toEqual({ view, wrong: [] });
   }
 });
 
-/** What a view needs before it has something to say. */
+/** What a view needs before it shows numbers. */
 const prepare: Readonly<Record<string, (explorer: Frame) => Promise<void>>> = {
   async Interventions(explorer) {
     const parts = explorer.locator(".pane:visible .heatmap-scroller").first();
@@ -105,33 +105,33 @@ const prepare: Readonly<Record<string, (explorer: Frame) => Promise<void>>> = {
   },
 };
 
-test("what is chosen is there again after the Explorer was hidden, and after the window was reloaded", async () => {
+test("selections are restored after the explorer was hidden and after a reload", async () => {
   const workbench = window();
   const before = await explorerView();
   await tab(before, "Attention").click();
   await before.locator(".strip-token").nth(10).click();
   await workbench.openFile("stories.txt");
   await workbench.page.locator('.tab[aria-label^="Model Explorer"]').click();
-  const chosen = { text, view: "Attention", token: "10" };
-  expect(await whatIsChosen(await explorerView())).toEqual(chosen);
-  // As a person does it; a page that is torn away loses what VS Code has not stored yet.
+  const selections = { text, view: "Attention", token: "10" };
+  expect(await selectionsIn(await explorerView())).toEqual(selections);
+  // As a user reloads. After a reload of the page alone, VS Code may not have stored the latest state.
   await Promise.all([
     workbench.page.waitForEvent("domcontentloaded"),
     workbench.runCommand("Developer: Reload Window"),
   ]);
-  expect(await whatIsChosen(await explorerView())).toEqual(chosen);
+  expect(await selectionsIn(await explorerView())).toEqual(selections);
   await workbench.page.locator('.tab[aria-label^="Model Explorer"]').click();
   await workbench.runCommand("View: Close Editor");
 });
 
-/** A line of stories.txt that fits into the model's context, which is of characters; counted from 1. */
+/** A line of stories.txt that fits into the context of the model (1 character per token), with its 1-based number. */
 async function lineThatFits(): Promise<{ readonly line: number; readonly text: string }> {
   const lines = (await readFile(join(inject("workspace"), "stories.txt"), "utf8")).split("\n");
   const line = lines.findIndex(({ length }) => length > 40 && length < 100);
   return { line: line + 1, text: lines[line] as string };
 }
 
-test("a token is chosen in the Explorer, the Layer Inspector and the editor at once", async () => {
+test("a selected token is shared by the explorer, the inspector, and the editor", async () => {
   const workbench = window();
   const { line, text } = await lineThatFits();
   const last = text.length - 1;
@@ -157,13 +157,13 @@ test("a token is chosen in the Explorer, the Layer Inspector and the editor at o
   await Promise.all([inExplorer(19), inInspector(19)]);
 });
 
-test("the text in the editor is shaded by the selected token's attention, until that is turned off", async () => {
+test("the text in the editor is shaded by the attention of the selected token until that is turned off", async () => {
   const workbench = window();
   const { line, text } = await lineThatFits();
   const { tensors } = await runText(model, text, "e", join(home, "line.safetensors"));
   const pattern = tensors.get("blocks.0.attn.pattern");
-  if (!pattern) throw new Error("the run has no pattern of the first layer");
-  // Of the first head, relative to the largest, in eighths.
+  if (!pattern) throw new Error("the trace has no attention pattern of the first layer");
+  // Weights of the first head relative to the largest one, in eighths.
   const shades = (token: number) => {
     const row = [...pattern.data.subarray(token * text.length, (token + 1) * text.length)];
     return row.map((weight) => Math.round((8 * weight) / Math.max(...row)) || undefined);
@@ -185,7 +185,7 @@ test("the text in the editor is shaded by the selected token's attention, until 
   await isShaded(Array.from({ length: text.length }));
 });
 
-test("the surprisal lens colors a text by what the command line says of it, also when it is edited", async () => {
+test("the surprisal lens colors a text by the values of the command line, also after edits", async () => {
   const workbench = window();
   const [name, before] = ["surprise.txt", "Tom was a clever frog. Ella had a red hat, and Max Dig the puppy."];
   await writeFile(join(inject("workspace"), name), before);
@@ -207,14 +207,14 @@ test("the surprisal lens colors a text by what the command line says of it, also
   const most = scored.reduce((a, b) => ((b.surprisal ?? 0) > (a.surprisal ?? 0) ? b : a));
   expect(stepOf(most.surprisal ?? 0)).toBeGreaterThan(1);
   const hover = await workbench.hoverAt(1, most.start + 1);
-  const told = (name: string, pattern: RegExp, expected: number | null | undefined) =>
+  const expectShown = (name: string, pattern: RegExp, expected: number | null | undefined) =>
     expect({
       name,
       hover,
       agrees: agrees({ where: name, shown: pattern.exec(hover)?.[1] ?? "", expected: expected ?? Number.NaN }),
     }).toMatchObject({ agrees: true });
-  told("surprisal", /surprisal ([\d.]+) bits/, most.surprisal);
-  told("the likeliest", /probability\s+\S+\s+\d+\s+([\d.e-]+)/, most.alternatives[0]?.probability);
+  expectShown("surprisal", /surprisal ([\d.]+) bits/, most.surprisal);
+  expectShown("the most likely token", /probability\s+\S+\s+\d+\s+([\d.e-]+)/, most.alternatives[0]?.probability);
 
   await workbench.goTo(1, 5);
   await workbench.typeText("once ");
@@ -227,12 +227,12 @@ test("the surprisal lens colors a text by what the command line says of it, also
   expect(left.filter((step) => step !== undefined)).toEqual([]);
 });
 
-test("when the engine has crashed for good, its restart brings the run back", async () => {
+test("a restart after the engine has stopped for good shows the trace again", async () => {
   const workbench = window();
   const host = (await probeHost(workbench)).pid;
   const explorer = await explorerView();
   const typed = explorer.getByRole("textbox", { name: "Prompt" });
-  await workbench.until("the engine to be given up", async () => {
+  await workbench.until("the engine to stop for good", async () => {
     for (const engine of await engineProcesses(host)) process.kill(engine, "SIGKILL");
     return appears(workbench.notification("was not restarted"), 200);
   });
@@ -243,13 +243,13 @@ test("when the engine has crashed for good, its restart brings the run back", as
   expect(await explorer.locator(".problem").count()).toBe(0);
 });
 
-/** A shade of attention, in eighths of the strongest in a light theme. */
+/** A shade of attention, in eighths of the strongest one in a light theme. */
 function eighths({ background }: Drawn): number | undefined {
   const [, strength] = /^rgba\(26, 133, 255, ([\d.]+)\)$/.exec(background) ?? [];
   return strength === undefined ? undefined : Math.round((8 * Number(strength)) / 0.6);
 }
 
-/** A step of surprisal has its own kind of line below the text. */
+/** The step of surprisal, by its kind of underline. */
 function stepDrawn({ above, below }: Drawn): number | undefined {
   const step = ["1px dotted", "1px dashed", "1px solid", "2px solid"].indexOf(below);
   return above.startsWith("0px") && step >= 0 ? step : undefined;
@@ -259,7 +259,7 @@ const sumOf = (values: readonly number[]): number => values.reduce((sum, value) 
 
 const tab = (explorer: Frame, view: string) => tabs(explorer).filter({ hasText: view }).first();
 
-async function whatIsChosen(explorer: Frame) {
+async function selectionsIn(explorer: Frame) {
   const token = explorer.locator('.strip-token[aria-selected="true"]');
   await token.waitFor();
   return {
@@ -269,7 +269,7 @@ async function whatIsChosen(explorer: Frame) {
   };
 }
 
-/** So many of the cells, the same each time. */
+/** A sample of the cells, the same in each run. */
 function sample(cells: readonly Cell[], count: number): Cell[] {
   const { below } = random(7, "cells");
   const left = [...cells];

@@ -1,4 +1,4 @@
-/** What the tables of the Explorer's views say, each cell beside what the command line says of the same text. */
+/** Compares the tables of the Model Explorer with the output of the command line for the same text. */
 
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
@@ -6,25 +6,25 @@ import type { Frame } from "playwright-core";
 import { inRoot } from "../../scripts/paths.ts";
 import { readTensors, type Tensor } from "../../src/engine/weights";
 
-/** A table as it is on the screen; the first cell of a row is its header. */
+/** A table on the screen. The first cell of a row is its header. */
 export interface Table {
   readonly title: string;
   readonly columns: readonly string[];
   readonly rows: readonly (readonly string[])[];
 }
 
-/** A displayed value, and what the command line has there. */
+/** A displayed value with the value of the command line. */
 export interface Cell {
   readonly where: string;
   readonly shown: string;
   readonly expected: number | string;
 }
 
-/** Opens the tables of the views that are shown, and reads them. */
+/** Opens and reads the tables of the visible views. */
 export async function readTables(explorer: Frame): Promise<Table[]> {
   const panes = explorer.locator(".pane:visible");
   const closed = panes.getByRole("button", { name: "Show table", exact: true }).filter({ visible: true });
-  // A view that is still being drawn may move its button or take it away.
+  // A view that is still being drawn may move or remove its button.
   while ((await closed.count()) > 0) await closed.first().press("Enter", { timeout: 1000 }).catch(ignored);
   return panes.locator(".data-table table").evaluateAll((tables) => {
     const cells = (row: Row) => [...row.cells].map((cell) => cell.textContent ?? "");
@@ -38,13 +38,13 @@ export async function readTables(explorer: Frame): Promise<Table[]> {
 
 const ignored = () => undefined;
 
-// The little of the DOM that is used in the page; this folder is compiled without it.
+// The part of the DOM that is used in the page. This folder is compiled without DOM types.
 type TextHolder = { readonly textContent: string | null };
 type Row = { readonly cells: readonly TextHolder[] };
 type Rows = { readonly rows: readonly Row[] };
 type TableElement = { readonly caption: TextHolder; readonly tHead: Rows; readonly tBodies: readonly Rows[] };
 
-/** A run as the command line prints it and writes it to a file. */
+/** A trace as the command line prints it and writes it to a file. */
 export interface Run {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly tokens: readonly { readonly id: number; readonly token: string }[];
@@ -83,9 +83,9 @@ interface Generation {
   }[];
 }
 
-/** What is known of what is shown. */
+/** The values of the command line, and the selection in the views. */
 export interface Known {
-  /** The run that is shown, and in views of two the one beside it. */
+  /** The trace that is shown and, in views that compare two, the second one. */
   readonly runs: readonly [Run, Run?];
   /** The selected token and head. */
   readonly token: number;
@@ -94,25 +94,25 @@ export interface Known {
   readonly generation: Generation;
 }
 
-/** The command line that was packaged with the extension. */
+/** The command line of the packaged extension. */
 const cli = inRoot("out", "stage", "dist", "cli.js");
 
-const tell = async (...words: readonly string[]): Promise<string> =>
+const runCli = async (...words: readonly string[]): Promise<string> =>
   (await promisify(execFile)(process.execPath, [cli, ...words, "--json"], { maxBuffer: 2 ** 28 })).stdout;
-const ask = async (...words: readonly string[]) => JSON.parse(await tell(...words));
+const readCli = async (...words: readonly string[]) => JSON.parse(await runCli(...words));
 
-/** Runs a text, with changes on the way; attributes the logit of a token after the last one. */
+/** Runs a text, optionally with interventions, and attributes the logit of a token after the last position. */
 export async function runText(model: string, text: string, token: string, out: string, ...changes: string[]) {
   const words = ["--model", model, "--prompt", text, "--lens", "--attribute", token, "--out", out, ...changes];
-  const told = await ask("inspect", ...words);
-  return { ...told, tensors: await readTensors(out) } as Run;
+  const printed = await readCli("inspect", ...words);
+  return { ...printed, tensors: await readTensors(out) } as Run;
 }
 
-/** The id of the token that is expected most after a text. */
+/** The id of the most likely token after a text. */
 export const mostLikely = async (model: string, text: string): Promise<number> =>
-  (await ask("inspect", "--model", model, "--prompt", text)).nextToken.top[0].id;
+  (await readCli("inspect", "--model", model, "--prompt", text)).nextToken.top[0].id;
 
-/** How a token was expected; null of the first, before which nothing stands. */
+/** The surprisal of a token; null for the first one, which has no context. */
 export interface Scored {
   readonly start: number;
   readonly end: number;
@@ -122,16 +122,16 @@ export interface Scored {
 
 /** The surprisal of each token of a text. */
 export async function scoreText(model: string, text: string): Promise<Scored[]> {
-  const lines = (await tell("score", "--model", model, "--text", text)).trim().split("\n");
+  const lines = (await runCli("score", "--model", model, "--text", text)).trim().split("\n");
   return lines.map((line) => JSON.parse(line));
 }
 
-export const describeModel = (model: string): Promise<Module> => ask("describe", "--model", model);
+export const describeModel = (model: string): Promise<Module> => readCli("describe", "--model", model);
 
 export const generateText = (model: string, text: string, tokens: number): Promise<Generation> =>
-  ask("generate", "--model", model, "--prompt", text, "--max-new-tokens", String(tokens), "--trace");
+  readCli("generate", "--model", model, "--prompt", text, "--max-new-tokens", String(tokens), "--trace");
 
-/** The cells of a table that the command line knows. */
+/** The cells of a table with values of the command line. */
 export function cellsOf(table: Table, known: Known): Cell[] {
   const reader = readers[table.columns.slice(0, 2).join(", ")] ?? readers[table.columns[0] ?? ""];
   return reader?.(table, known) ?? [];
@@ -157,11 +157,11 @@ const readers: Readonly<Record<string, Reader>> = {
   dimension: vectorCells,
 };
 
-/** What a row should say, by its columns' headers; others are not known. */
+/** The expected values of a row by column header; other columns are not compared. */
 type Expected = Readonly<Record<string, number | string | undefined>>;
 type RowReader = (row: Readonly<Record<string, string>>, known: Known, title: string, index: number) => Expected;
 
-/** A reader of tables whose columns are named. */
+/** A reader of tables with named columns. */
 function byRow(read: RowReader): Reader {
   return ({ title, columns, rows }, known) =>
     rows.flatMap((cells, i) => {
@@ -174,7 +174,7 @@ function byRow(read: RowReader): Reader {
     });
 }
 
-/** A matrix with a row for each token: a value of the run that the title names, cosines between its rows, or norms. */
+/** A matrix with a row per token: the value of the trace in its title, cosines between its rows, or norms. */
 function matrixCells({ title, columns, rows }: Table, { runs: [run], head: selected }: Known): Cell[] {
   const { tensors } = run;
   const name = [...tensors.keys()].filter((each) => title.includes(each)).sort((a, b) => b.length - a.length)[0];
@@ -193,14 +193,14 @@ function matrixCells({ title, columns, rows }: Table, { runs: [run], head: selec
     cells.flatMap((shown, col) => {
       const row = Number.parseInt(header, 10);
       const value = expected(row, col);
-      // What the mask hides is not said to be 0.
+      // Masked cells are not compared with 0.
       const isKnown = value !== undefined && shown !== "masked";
       return isKnown ? [{ where: `${title}, ${row}, ${columns[col + 1]}`, shown, expected: value }] : [];
     }),
   );
 }
 
-/** Vectors as columns, which are called as the values are, with or without where they are in them. */
+/** Vectors in columns, which are named after a value, with or without the indices of the vector. */
 function vectorCells({ title, columns, rows }: Table, { runs: [{ tensors }] }: Known): Cell[] {
   const token = Number(/token (\d+)|\[0, (\d+)\]$/.exec(title)?.slice(1).find(Boolean));
   return columns.flatMap((column, c) => {
@@ -215,15 +215,15 @@ function vectorCells({ title, columns, rows }: Table, { runs: [{ tensors }] }: K
   });
 }
 
-/** A place of the lens: its entropy and its most likely tokens. */
+/** A cell of the lens: its entropy and its most likely tokens. */
 function lensAt({ lens, tokens }: Run, place: string, position: number) {
   const cell = lens.places.indexOf(place) * tokens.length + position;
   const count = lens.ids.length / lens.entropies.length;
-  const told = (values: readonly number[], nth: number) => (nth < count ? values[cell * count + nth] : undefined);
+  const entryOf = (values: readonly number[], nth: number) => (nth < count ? values[cell * count + nth] : undefined);
   return {
     entropy: lens.entropies[cell],
-    id: (nth: number) => told(lens.ids, nth),
-    probability: (nth: number) => told(lens.probabilities, nth),
+    id: (nth: number) => entryOf(lens.ids, nth),
+    probability: (nth: number) => entryOf(lens.probabilities, nth),
   };
 }
 
@@ -241,7 +241,7 @@ function lensRow(row: Readonly<Record<string, string>>, { runs: [run] }: Known):
   return { "entropy (bits)": entropy, ...numbered(10, id, probability) };
 }
 
-/** In views of two, columns are `what, name of the run`: those of the first run come first. */
+/** In views that compare two traces, columns are `quantity, name of the trace`, those of the first trace first. */
 function lensPairRow(row: Readonly<Record<string, string>>, { runs }: Known): Expected {
   const names = Object.keys(row).flatMap((column) => /^position, (.*)/.exec(column)?.[1] ?? []);
   return Object.fromEntries(
@@ -265,7 +265,7 @@ function pairedRow(row: Readonly<Record<string, string>>, { runs, token }: Known
   );
 }
 
-/** The pattern of a head in the first run, in the second, and how they differ. */
+/** The attention pattern of a head in the first trace, in the second, and their difference. */
 function patternPairRow(row: Readonly<Record<string, string>>, { runs: [a, b] }: Known, title: string): Expected {
   const [, name = "", head, what = ""] = /^([\w.]+)\[0, (\d+)\], (.*)$/.exec(title) ?? [];
   const of = (run: Run | undefined) => {
@@ -278,7 +278,7 @@ function patternPairRow(row: Readonly<Record<string, string>>, { runs: [a, b] }:
   return { value: ["before", "this text"].includes(what) ? first : second };
 }
 
-/** How far the second run's vector is from the first's, or the divergence between what they expect. */
+/** The relative difference between the vectors of the two traces. */
 function differenceRow(row: Readonly<Record<string, string>>, { runs: [a, b] }: Known): Expected {
   const [name = "", position] = [row.value, Number(row.position)];
   if (!b?.tensors.has(name)) return {};
@@ -286,7 +286,7 @@ function differenceRow(row: Readonly<Record<string, string>>, { runs: [a, b] }: 
   return { "relative difference": norm(to.map((x, i) => x - (from[i] as number))) / norm(from) };
 }
 
-/** Of the text; where they are shown, how the token was expected and how far two runs' expectations diverge after it. */
+/** A token with its surprisal and, for two traces, the divergence of their next-token distributions. */
 function tokenRow(row: Readonly<Record<string, string>>, { runs: [run, other] }: Known): Expected {
   const position = Number(row.position);
   const token = run.tokens[position];
@@ -315,7 +315,7 @@ function nextTokenRow(
   const ids = [...all.keys()].sort((a, b) => (all[b] as number) - (all[a] as number));
   const probability = all[ids[i] as number];
   if (row.id === "") return {};
-  // Nothing is cut or sharpened until a setting is changed.
+  // Without changed settings, no filter applies.
   return { rank: i + 1, id: ids[i], probability, "drawn with": probability };
 }
 
@@ -341,7 +341,7 @@ function valueRow(row: Readonly<Record<string, string>>, { runs: [{ tensors }] }
   return { shape: shapeIn(tensors, row.value ?? "") };
 }
 
-/** As views write it. They have the last token's logits only. */
+/** The shape as views write it. They have only the logits of the last token. */
 function shapeIn(tensors: Run["tensors"], name: string): string | undefined {
   const shape = tensors.get(name)?.shape;
   return shape && `[${(name === "logits" ? [1, 1, shape.at(-1)] : shape).join(", ")}]`;
@@ -371,22 +371,22 @@ const weightsOf = ({ tensors, children }: Module): Module["tensors"] => [...tens
 
 function attributionRow(row: Readonly<Record<string, string>>, { runs }: Known): Expected {
   const named = Object.keys(row).slice(4);
-  const told = (value: number | null) => String(value ?? "");
+  const written = (value: number | null) => String(value ?? "");
   return Object.fromEntries(
     named.map((column, i) => {
       const part = runs[i]?.attribution.parts.find(
-        ({ kind, layer, head }) => kind === row.kind && told(layer) === row.layer && told(head) === row.head,
+        ({ kind, layer, head }) => kind === row.kind && written(layer) === row.layer && written(head) === row.head,
       );
       return [column, part?.value];
     }),
   );
 }
 
-/** Row-major, of the first text of the batch. */
+/** An element of a row-major tensor, for batch index 0. */
 const at = ({ shape, data }: Tensor, index: readonly number[]): number =>
   data[index.reduce((sum, i, axis) => sum * (shape[axis + 1] as number) + i, 0)] as number;
 
-/** A row of a value that has a vector for each token. */
+/** The vector of a token in a value. */
 function vector({ tensors }: Run, name: string, token: number): number[] {
   const { shape, data } = tensors.get(name) as Tensor;
   const width = shape.at(-1) as number;
@@ -407,11 +407,11 @@ function softmax(x: readonly number[]): number[] {
   return weights.map((weight) => weight / sum);
 }
 
-/** Whether a cell says what it should: a number to the digits that it has, of which there are at most six. */
+/** True if a cell has the expected value; a number is compared to its displayed precision of at most six digits. */
 export function agrees({ shown, expected }: Cell): boolean {
   if (typeof expected === "string") return shown === expected;
   if (shown === "" || !Number.isFinite(expected)) return false;
   if (Number.isInteger(expected) && !shown.includes(".")) return Number(shown) === expected;
-  // One unit of the last digit, and of sums near 0 that of float32: the engine may sum in another order.
+  // Allows one unit of the last digit, and the precision of float32 near 0, because the order of sums may differ.
   return Math.abs(Number(shown) - expected) <= Math.max(1e-7, 1e-5 * Math.abs(expected));
 }

@@ -1,4 +1,4 @@
-/** Starts the one VS Code that all end-to-end tests drive, with the packaged extension in it. */
+/** Starts the VS Code that all end-to-end tests share, with the packaged extension installed. */
 
 import { execFile } from "node:child_process";
 import { access, cp, mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
@@ -15,7 +15,7 @@ declare module "vitest" {
   interface ProvidedContext {
     server: CodeServer;
     chromium: string;
-    /** The folder that the window has open: a copy of samples/, for the tests to change. */
+    /** The open folder: a copy of samples/, which tests may change. */
     workspace: string;
     probeReport: string;
   }
@@ -36,7 +36,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const { server, close } = await startCodeServer({
     folder: workspace,
     extensions: [vsix, await packageProbe()],
-    // A cache of its own for models that are imported, and no token or mirror of this machine's.
+    // An empty cache for imported models, and no token or mirror of this machine.
     env: { HOST_PROBE_REPORT: probeReport, HF_HOME: join(home, "hf"), HF_TOKEN: "", HF_ENDPOINT: "" },
   });
   project.provide("server", server);

@@ -1,4 +1,4 @@
-/** Pretrained models: from a folder and from a hub, to their module tree, tokens, tensors and completions. */
+/** Pretrained models from a folder and from a hub, with their module trees, tokens, tensors, and completions. */
 
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
@@ -9,7 +9,7 @@ import { importFolder, inspectorView, modelRows } from "./decoderLab.ts";
 import { useWorkbench, whenActive } from "./window.ts";
 import { setMachineSettings } from "./workbench.ts";
 
-/** A real model that has learned from stories, where there is one; else one of the same architecture that has learned nothing. */
+/** A real model trained on stories if it is available, else an untrained one of the same architecture. */
 const stories = testData("stories260K");
 const folder = stories ?? join(inject("workspace"), "..", "tiny-llama");
 const name = stories ? "stories260K" : "tiny-llama";
@@ -20,7 +20,7 @@ beforeAll(async () => {
   if (!stories) await writePretrained(folder);
   const files = await pretrainedFiles();
   hub = await startHub({ id: "lab/tiny-llama", files: { ...files, "config.json": String(files["config.json"]) } });
-  // Windows find it when they open, so this is before the window.
+  // Windows read the settings when they open.
   await setMachineSettings(inject("server"), { "decoderLab.hub.endpoint": hub.endpoint });
 });
 const window = useWorkbench();
@@ -29,7 +29,7 @@ afterAll(async () => {
   await hub.close();
 });
 
-test("a folder is imported from the palette, and its model is listed and active", async () => {
+test("a model imported from a folder is listed and active", async () => {
   const workbench = window();
   await whenActive(workbench);
   await importFolder(workbench, folder, "As stored");
@@ -39,14 +39,14 @@ test("a folder is imported from the palette, and its model is listed and active"
   expect(await row.innerText()).toMatch(/active.*float32/s);
 });
 
-test("its module tree opens with the keyboard, as PyTorch prints it", async () => {
+test("its module tree opens with the keyboard and is labeled as PyTorch prints it", async () => {
   const workbench = window();
   const rows = await modelRows(workbench);
   await rows.filter({ hasText: name }).click();
   await workbench.page.keyboard.press("ArrowRight");
   await rows.filter({ hasText: "LlamaForCausalLM" }).waitFor();
   await rows.filter({ hasText: "(lm_head)" }).waitFor();
-  // Into the class, its model, and there to the token embedding with its one tensor.
+  // Expands the class, its model, and the token embedding with its one tensor.
   for (const label of ["(model)", "(embed_tokens)"]) {
     await rows.filter({ hasText: label }).click();
     await workbench.page.keyboard.press("ArrowRight");
@@ -54,7 +54,7 @@ test("its module tree opens with the keyboard, as PyTorch prints it", async () =
   await rows.filter({ hasText: /weight\s*\[\d+, \d+\] float32/ }).waitFor();
 });
 
-test("its tokens, layers and heads are those of its architecture", async () => {
+test("its tokens, layers, and heads are those of its architecture", async () => {
   const workbench = window();
   await workbench.openFile("stories.txt");
   await workbench.goTo(1, 5);
@@ -70,8 +70,8 @@ test("its tokens, layers and heads are those of its architecture", async () => {
   expect(await workbench.hoverAt(1, 1)).toMatch(/id \d+, token 0 of the document/);
 });
 
-// The other model reads no long texts.
-test.skipIf(!stories)("a text of hundreds of tokens comes whole", async () => {
+// The untrained model has a short context.
+test.skipIf(!stories)("a text of hundreds of tokens is shown completely", async () => {
   const workbench = window();
   await workbench.runCommand("Decoder Lab: Open Model Explorer");
   const explorer = await workbench.webview("Model Explorer");
@@ -80,13 +80,13 @@ test.skipIf(!stories)("a text of hundreds of tokens comes whole", async () => {
   await text.press("Enter");
   const tokens = explorer.locator(".strip-token");
   await tokens.nth(300).waitFor();
-  // Of many buffers in one message VS Code loses some: then a token without its bytes is named as in the vocabulary.
+  // VS Code drops buffers of a message with too many. A token without bytes shows its string in the vocabulary.
   expect((await tokens.allInnerTexts()).filter((token) => token.includes("▁"))).toEqual([]);
   await workbench.runCommand("View: Close Editor");
 });
 
-// A model that has learned nothing writes nothing that could be read.
-test.skipIf(!stories)("it completes what is typed", async () => {
+// The untrained model writes nothing readable.
+test.skipIf(!stories)("it completes typed text", async () => {
   const workbench = window();
   await workbench.openFile("stories.txt");
   await workbench.goTo(2, 1);
@@ -99,7 +99,7 @@ test.skipIf(!stories)("it completes what is typed", async () => {
   expect(text).toMatch(/[a-z]{2,}/);
 });
 
-test("an import from a hub shows its progress, stops when it is canceled, and goes on when it is asked again", async () => {
+test("an import from a hub shows its progress, can be canceled, and resumes when repeated", async () => {
   const workbench = window();
   const begin = async (row: string, typed = row) => {
     await workbench.runCommand("Decoder Lab: Import Model");
@@ -109,7 +109,7 @@ test("an import from a hub shows its progress, stops when it is canceled, and go
   };
   hub.trouble = ({ host, path }) =>
     host === "cdn" && path.includes("blobs") ? { kind: "stall", after: 5000 } : undefined;
-  // A name that is typed in full is offered before any search.
+  // A full name is offered without a search.
   await begin("lab/tiny-llama");
   const progress = workbench.notification("Importing tiny-llama");
   await progress.filter({ hasText: /Downloading .* of \d/ }).waitFor();

@@ -1,4 +1,4 @@
-/** From nothing to a model that completes text, as the README tells it. */
+/** The path of a new user in the README: from no model to one that completes text. */
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ import { probeHost, useWorkbench, whenActive } from "./window.ts";
 
 const window = useWorkbench();
 const file = "stories.txt";
-/** A run of a second, after which the active model is still the one before. */
+/** A run of a second, which does not change the active model. */
 const queued = { preset: "Adder", settings: { "Training steps": 5 } };
 
 test("training from the palette shows a falling loss, and the extension host never stalls", async () => {
@@ -32,21 +32,19 @@ test("training from the palette shows a falling loss, and the extension host nev
   const late = await lossAfter(workbench, view, 300, 90_000);
   const { worstTurn, worstStall } = await probeHost(workbench);
 
-  const knowingNothing = Math.log(new Set(await readFile(join(inject("workspace"), file), "utf8")).size);
-  console.log(`loss ${late} after 300 steps, of ${knowingNothing.toFixed(3)} for knowing nothing`);
-  console.log(
-    `the host worked ${worstTurn.toFixed(1)} ms at a stretch and stood still ${worstStall.toFixed(1)} ms at most`,
-  );
-  expect(late).toBeLessThan(0.75 * knowingNothing);
+  const uniformLoss = Math.log(new Set(await readFile(join(inject("workspace"), file), "utf8")).size);
+  console.log(`loss ${late} after 300 steps, ${uniformLoss.toFixed(3)} for a uniform distribution`);
+  console.log(`longest turn of the host ${worstTurn.toFixed(1)} ms, longest stall ${worstStall.toFixed(1)} ms`);
+  expect(late).toBeLessThan(0.75 * uniformLoss);
   expect(worstTurn).toBeLessThan(50);
   expect(await figure(view, "Speed")).toBeGreaterThan(0);
   expect(await view.locator("canvas").count()).toBeGreaterThan(0);
 });
 
-test("runs that are started meanwhile wait for their turn, and leave the queue when they are taken out", async () => {
+test("further runs wait in the queue until their turn or their removal", async () => {
   const workbench = window();
   const view = await trainingView(workbench);
-  // Its turn goes on, and the window has the processor.
+  // The run keeps its turn, and the window has the CPU.
   await press(view, "Pause");
   await view.locator("vscode-button:visible", { hasText: "Resume" }).waitFor();
   const waiting = view.getByRole("region", { name: "Queue" }).getByRole("listitem");
@@ -63,7 +61,7 @@ test("runs that are started meanwhile wait for their turn, and leave the queue w
   await workbench.clearNotifications();
 });
 
-test("stopping keeps what was learned, and the models view lists the model", async () => {
+test("stopping saves the model, and the Models view lists it", async () => {
   const workbench = window();
   const view = await trainingView(workbench);
   await press(view, "Stop");
@@ -74,7 +72,7 @@ test("stopping keeps what was learned, and the models view lists the model", asy
   expect(await row.innerText()).toMatch(/active.*loss \d+\.\d+/s);
 });
 
-test("the run that waited is trained then, and the one that was taken out is not", async () => {
+test("the queued run is trained next, and the removed one is not", async () => {
   const workbench = window();
   const trained = (await modelRows(workbench)).filter({ hasText: queued.preset });
   await trained
@@ -87,7 +85,7 @@ test("the run that waited is trained then, and the one that was taken out is not
   expect(await view.getByRole("region", { name: "Queue" }).count()).toBe(0);
 });
 
-test("the inspector shows tokens, shapes and attention of the current line", async () => {
+test("the inspector shows the tokens, shapes, and attention of the current line", async () => {
   const workbench = window();
   await workbench.openFile(file);
   await workbench.goTo(1, 5);
@@ -97,7 +95,7 @@ test("the inspector shows tokens, shapes and attention of the current line", asy
 
   const tokens = await inspector.locator(".token .token-text").allInnerTexts();
   expect(tokens.length).toBeGreaterThan(10);
-  // A line that is longer than the model's context is inspected from its end.
+  // Only the end of a line longer than the context length is inspected.
   const [line] = (await readFile(join(inject("workspace"), file), "utf8")).split("\n");
   expect(line?.endsWith(tokens.join("").replaceAll("·", " "))).toBe(true);
   for (const id of await inspector.locator(".token .token-id").allInnerTexts()) expect(id).toMatch(/^\d+$/);
@@ -110,7 +108,7 @@ test("the inspector shows tokens, shapes and attention of the current line", asy
   expect(await inspector.locator(".head-button").count()).toBe(2 * 2);
 });
 
-test("hovering a character shows its token's id and bytes", async () => {
+test("the hover of a character shows the id and bytes of its token", async () => {
   const workbench = window();
   await workbench.openFile(file);
   const text = await workbench.hoverAt(1, 1);
@@ -119,7 +117,7 @@ test("hovering a character shows its token's id and bytes", async () => {
   expect(text).toContain("line 1:1 to 1:2");
 });
 
-test("ghost text appears in the file that the model was trained on", async () => {
+test("ghost text appears in the training file", async () => {
   const workbench = window();
   await workbench.openFile(file);
   await workbench.goTo(2, 1);
@@ -137,11 +135,11 @@ test("ghost text appears in the file that the model was trained on", async () =>
   expect(await workbench.ghostText()).not.toBe("");
 });
 
-test("ghost text comes although VS Code has given it up, which it does after 750 ms", async () => {
+test("ghost text appears even after VS Code canceled the request, which it does after 750 ms", async () => {
   const workbench = window();
   const [engine] = await engineProcesses((await whenActive(workbench)).pid);
   if (engine === undefined) throw new Error("the engine is not running");
-  // No word begins so, so that no other suggestion is in the way.
+  // No word starts like this, so VS Code has no suggestions of its own.
   await workbench.keyToGhost("T");
   await workbench.page.keyboard.press("Escape");
   process.kill(engine, "SIGSTOP");
@@ -149,7 +147,7 @@ test("ghost text comes although VS Code has given it up, which it does after 750
   expect(await workbench.keyToGhost("q")).toBeGreaterThan(750);
 });
 
-test("why this completion leads from the ghost text to the steps that wrote it", async () => {
+test("Why This Completion? opens the generation steps of the ghost text", async () => {
   const workbench = window();
   const ghost = await workbench.ghostText();
   await workbench.runCommand("Decoder Lab: Why This Completion?");

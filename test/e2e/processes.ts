@@ -1,9 +1,7 @@
-/** The processes behind the window, as the system sees them. */
-
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 
-/** Process ids of the engines that an extension host has started. */
+/** Process ids of the engines that an extension host started. */
 export async function engineProcesses(host: number): Promise<number[]> {
   const { stdout } = await promisify(execFile)("ps", ["-A", "-o", "pid=,ppid=,args="]);
   return stdout.split("\n").flatMap((line) => {

@@ -1,4 +1,4 @@
-/** A test file's window on the VS Code that `globalSetup` started. */
+/** The windows that test files open on the VS Code started by `globalSetup`. */
 
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,13 +8,13 @@ import type { CodeServer } from "../../scripts/codeServer.ts";
 import { inRoot } from "../../scripts/paths.ts";
 import { launchBrowser, Workbench } from "./workbench.ts";
 
-/** Opens a window for the tests of a file; answers a function because the window is there only once they run. */
+/** Opens a window for the tests of a file. Returns a function, because the window exists only while they run. */
 export function useWorkbench(): () => Workbench {
   let browser: Browser | undefined;
   let workbench: Workbench | undefined;
 
   beforeAll(async () => {
-    await forgetWindows(inject("server"));
+    await removeState(inject("server"));
     browser = await launchBrowser(inject("chromium"));
     workbench = await Workbench.open(browser, inject("server"));
   });
@@ -22,7 +22,7 @@ export function useWorkbench(): () => Workbench {
     await workbench?.close();
     await browser?.close();
   });
-  // What a failing test saw.
+  // Takes a screenshot when a test fails.
   afterEach(async ({ task }) => {
     if (task.result?.state !== "fail" || !workbench) return;
     const folder = inRoot("out", "test");
@@ -36,10 +36,10 @@ export function useWorkbench(): () => Workbench {
   };
 }
 
-/** What windows before left: models, and changes that were not saved. The files run in any order. */
-async function forgetWindows({ userDataDir }: CodeServer): Promise<void> {
-  for (const left of ["globalStorage/decoder-lab.decoder-lab", "Backups"]) {
-    await rm(join(userDataDir, "User", left), { recursive: true, force: true });
+/** Removes models and unsaved changes of earlier windows, because test files run in any order. */
+async function removeState({ userDataDir }: CodeServer): Promise<void> {
+  for (const folder of ["globalStorage/decoder-lab.decoder-lab", "Backups"]) {
+    await rm(join(userDataDir, "User", folder), { recursive: true, force: true });
   }
 }
 
@@ -47,26 +47,26 @@ export interface ProbeReport {
   readonly time: number;
   /** Process id of the extension host. */
   readonly pid: number;
-  /** Most milliseconds that the host's event loop worked in one turn since the report before. */
+  /** Longest CPU time of one turn of the host's event loop since the previous report, in milliseconds. */
   readonly worstTurn: number;
-  /** Longest time in milliseconds between two turns; on a busy machine also time that other processes took. */
+  /** Longest time between two turns, in milliseconds. Includes time of other processes on a busy machine. */
   readonly worstStall: number;
-  /** Milliseconds that Decoder Lab took: to load its bundle, and from calling `activate` to its end. */
+  /** Time to load the bundle of Decoder Lab and to run `activate`, in milliseconds. */
   readonly activation: { readonly load: number; readonly activate: number };
-  /** Native libraries that the host has loaded. */
+  /** Native libraries in the process of the host. */
   readonly sharedObjects: readonly string[];
   readonly extensionPath: string;
   readonly active: boolean;
 }
 
-/** The probe's report once Decoder Lab is active. */
+/** The report of the probe once Decoder Lab is active. */
 export const whenActive = (workbench: Workbench): Promise<ProbeReport> =>
   workbench.until("activation", async () => {
     const report = await probeHost(workbench);
     return report.active && report.activation.activate > 0 && report;
   });
 
-/** Asks the probe extension, which shares Decoder Lab's extension host. */
+/** A report of the probe extension, which shares the extension host with Decoder Lab. */
 export async function probeHost(workbench: Workbench): Promise<ProbeReport> {
   const path = inject("probeReport");
   await rm(path, { force: true });

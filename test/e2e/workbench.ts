@@ -1,4 +1,4 @@
-/** The window of a real VS Code as a person uses it: palette, editors, hovers, ghost text, views. */
+/** The window of a real VS Code, operated as by a user: palette, editors, hovers, ghost text, views. */
 
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,23 +15,23 @@ const browserArguments = [
   "--disable-sync",
 ];
 
-/** Settings of the machine that a server runs on, as its windows find them when they open. */
+/** Writes the machine settings of a server, which windows read when they open. */
 export async function setMachineSettings({ userDataDir }: CodeServer, settings: Settings): Promise<void> {
   await mkdir(join(userDataDir, "Machine"), { recursive: true });
   await writeFile(join(userDataDir, "Machine", "settings.json"), JSON.stringify(settings));
 }
 
-/** Starts a browser without a window; Playwright gives it a fresh profile. */
+/** Starts a headless browser with a fresh profile. */
 export const launchBrowser = (executablePath: string): Promise<Browser> =>
   chromium.launch({
     executablePath,
     headless: true,
     args: browserArguments,
-    // People have them, and they take room.
+    // Users have scroll bars, and they need space.
     ignoreDefaultArgs: ["--hide-scrollbars"],
   });
 
-/** VS Code's own themes as its picker calls them, with the class that its window has in them. */
+/** Built-in themes: the label in the picker, and the class of a window with the theme. */
 const themes = {
   light: { label: "Light Modern", marker: ".vs" },
   dark: { label: "Dark Modern", marker: ".vs-dark" },
@@ -52,7 +52,7 @@ export class Workbench {
     this.context = context;
   }
 
-  /** Opens a window on the server's folder. */
+  /** Opens a window with the folder of the server. */
   static async open(browser: Browser, server: CodeServer, size = { width: 1440, height: 900 }): Promise<Workbench> {
     const context = await browser.newContext({ viewport: size });
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
@@ -63,13 +63,13 @@ export class Workbench {
     return workbench;
   }
 
-  /** Loads the window anew, with an extension host of its own. */
+  /** Loads the window again, with a new extension host. */
   async reload(): Promise<void> {
     await this.page.goto(this.server.url);
     await this.page.locator(".monaco-workbench .statusbar").waitFor();
   }
 
-  /** Closes the window, as a person closes the tab. */
+  /** Closes the window as a user closes the tab. */
   async close(): Promise<void> {
     await this.page.close({ runBeforeUnload: false });
     await this.context.close();
@@ -77,9 +77,9 @@ export class Workbench {
 
   // Commands and quick picks
 
-  /** Runs a command by its title in the palette, such as "Decoder Lab: Train Tiny GPT". */
+  /** Runs a command by its title, such as "Decoder Lab: Train Tiny GPT". */
   async runCommand(title: string): Promise<void> {
-    // The palette may close under the pointer, when a view that is still coming takes the focus.
+    // The palette closes before the click if a view that is still loading takes the focus.
     await this.until(`the command "${title}" to be chosen`, async () => {
       await this.openPalette(title);
       return this.quickRow(title)
@@ -91,10 +91,10 @@ export class Workbench {
     });
   }
 
-  /** Opens the palette with a title typed, and waits until it offers that command. */
+  /** Opens the palette, types a title, and waits until the command is listed. */
   async openPalette(title: string): Promise<void> {
-    // The palette lists the commands that exist when it opens, and a new window's extensions may still be on their way;
-    // it closes when something else takes the focus.
+    // Retries, because the palette only lists commands of extensions that are already loaded, and closes when it loses
+    // the focus.
     await this.until(`the command "${title}" in the palette`, async () => {
       await this.page.keyboard.press("Escape");
       await this.page.keyboard.press("F1");
@@ -108,7 +108,7 @@ export class Workbench {
     return this.page.locator(".quick-input-widget:visible input.input");
   }
 
-  /** A row of the quick pick or palette whose label begins with `label`. */
+  /** The row of the quick pick or palette whose label starts with `label`. */
   quickRow(label: string): Locator {
     const exact = new RegExp(`^\\s*${escapeRegExp(label)}`);
     return this.page
@@ -117,26 +117,26 @@ export class Workbench {
       .first();
   }
 
-  /** Chooses a row of the quick pick that is open. */
+  /** Chooses a row of the open quick pick. */
   async pick(label: string): Promise<void> {
     await this.quickRow(label).click();
   }
 
-  /** Types into the input box that is open and accepts it, once it offers what it must. */
-  async answer(text: string, offered?: Locator): Promise<void> {
+  /** Types into the open input box and accepts the text, once the expected row is shown. */
+  async answer(text: string, expected?: Locator): Promise<void> {
     await this.quickInput.fill(text);
-    await offered?.waitFor();
+    await expected?.waitFor();
     await this.page.keyboard.press("Enter");
   }
 
   // Editors
 
-  /** The editor that a person would say is the active one. */
+  /** The active editor. */
   get editor(): Locator {
     return this.page.locator(".editor-group-container.active .monaco-editor").first();
   }
 
-  /** Drags the side bar's edge to the right. */
+  /** Drags the edge of the side bar to the right. */
   async widenSideBar(pixels: number): Promise<void> {
     const box = await this.page.locator(".part.sidebar").boundingBox();
     if (!box) throw new Error("there is no side bar");
@@ -147,16 +147,16 @@ export class Workbench {
     await this.page.mouse.up();
   }
 
-  /** Shows a file of the workspace by its name: its tab where it has one, else from the quick open. */
+  /** Shows a file of the workspace: by its tab if it has one, else by Quick Open. */
   async openFile(name: string): Promise<void> {
     await this.page.keyboard.press("Escape");
     const tab = this.page.locator(`.editor-group-container .tab[data-resource-name="${name}"]`).first();
     if (await tab.isVisible()) await tab.click();
     else {
-      // It closes when something else takes the focus, such as a view that is still coming.
-      await this.until(`the file "${name}" in the quick open`, async () => {
+      // Retries, because Quick Open closes when it loses the focus, as to a view that is still loading.
+      await this.until(`the file "${name}" in Quick Open`, async () => {
         await this.page.keyboard.press("Escape");
-        // The palette without its ">" is the quick open, and its key works wherever the focus is.
+        // The palette without ">" is Quick Open, and its key works wherever the focus is.
         await this.page.keyboard.press("F1");
         if (!(await appears(this.quickInput, 1500))) return false;
         await this.quickInput.fill(name, { timeout: 1500 }).catch(() => undefined);
@@ -170,7 +170,7 @@ export class Workbench {
     await this.editor.locator(".native-edit-context, textarea.inputarea").first().focus();
   }
 
-  /** Puts the cursor at a line and column, both counted from 1. */
+  /** Moves the cursor to a line and column, both 1-based. */
   async goTo(line: number, column: number): Promise<void> {
     await this.page.keyboard.press("Escape");
     await this.page.keyboard.press("Control+G");
@@ -183,12 +183,12 @@ export class Workbench {
     await this.cursor.waitFor();
   }
 
-  /** Types as a person does, a key at a time. */
+  /** Types key by key, as a user does. */
   async typeText(text: string, delay = 20): Promise<void> {
     await this.page.keyboard.type(text, { delay });
   }
 
-  /** Moves the mouse onto the character after a position (from 1) and answers what the hover says. */
+  /** Moves the mouse to the character after a position (1-based) and returns the text of the hover. */
   async hoverAt(line: number, column: number): Promise<string> {
     await this.goTo(line, column);
     const box = await this.cursor.boundingBox();
@@ -206,7 +206,7 @@ export class Workbench {
     return this.page.locator(".monaco-hover:not(.hidden) .monaco-hover-content:visible").first();
   }
 
-  /** The ghost text that is shown, or "" where there is none. */
+  /** The ghost text, or "" if there is none. */
   async ghostText(): Promise<string> {
     const parts = await this.ghost.allInnerTexts();
     return parts.join("").replaceAll("\u00a0", " ");
@@ -218,7 +218,7 @@ export class Workbench {
     );
   }
 
-  /** Presses a key in the editor; answers the milliseconds until a frame with ghost text is drawn, measured in the page. */
+  /** Presses a key in the editor and returns the milliseconds until a frame with ghost text, measured in the page. */
   async keyToGhost(key: string, timeout = 10_000): Promise<number> {
     await this.page.evaluate(measureKeyToGhost, timeout);
     await this.page.keyboard.press(key);
@@ -230,12 +230,12 @@ export class Workbench {
     }
   }
 
-  /** VS Code's own suggestions come when ghost text took 750 ms, and hide what does not begin with the selected one. */
+  /** Closes VS Code's own suggestions, which appear after 750 ms and hide ghost text that does not match the selected one. */
   async closeSuggestions(): Promise<void> {
     if (await this.page.locator(".suggest-widget.visible").isVisible()) await this.page.keyboard.press("Escape");
   }
 
-  /** The lines on the screen as drawn, ghost text included. */
+  /** The visible lines, including ghost text. */
   async visibleText(): Promise<string> {
     const lines = await this.editor.locator(".view-line").allInnerTexts();
     return lines.join("\n").replaceAll("\u00a0", " ");
@@ -247,15 +247,15 @@ export class Workbench {
 
   // Views, webviews, notifications, status bar
 
-  /** The document inside the webview whose HTML has a `<title>` that begins so. */
+  /** The document of the webview whose `<title>` starts with `title`. */
   async webview(title: string): Promise<Frame> {
     return this.until(
       `a webview titled "${title}"`,
       async () => {
         for (const frame of this.page.frames()) {
-          // Content that changes is loaded in a pending frame, which becomes the active one.
+          // VS Code loads new content in a pending frame, which then becomes the active one.
           if (!["active-frame", "pending-frame"].includes(frame.name())) continue;
-          // A frame can go while it is asked.
+          // The frame may disappear meanwhile.
           if ((await frame.title().catch(() => "")).startsWith(title)) return frame;
         }
         return undefined;
@@ -284,7 +284,7 @@ export class Workbench {
     return this.page.locator(".statusbar .statusbar-item").filter({ hasText: text }).first();
   }
 
-  /** The notification that says `text`. */
+  /** The notification that contains `text`. */
   notification(text: string | RegExp): Locator {
     return this.page.locator(".notification-toast .notification-list-item").filter({ hasText: text }).first();
   }
@@ -295,8 +295,8 @@ export class Workbench {
   }
 
   /**
-   * Changes user settings beside those that the server started with, in the editor as a person would: a change of the
-   * file from outside does not always reach the window.
+   * Adds user settings to those that the server started with. Edits the file in the window, because the window does not
+   * always notice changes on disk.
    */
   async setSettings(settings: Settings): Promise<void> {
     await this.runCommand("Preferences: Open User Settings (JSON)");
@@ -309,7 +309,7 @@ export class Workbench {
     await this.runCommand("View: Close Editor");
   }
 
-  /** Changes the color theme, and waits until the window has it. */
+  /** Changes the color theme and waits until it applies. */
   async setTheme(theme: Theme): Promise<void> {
     const { label, marker } = themes[theme];
     const window = this.page.locator(`.monaco-workbench${marker}`);
@@ -323,13 +323,13 @@ export class Workbench {
     await this.page.screenshot({ path });
   }
 
-  /** Polls until `probe` answers something other than undefined or false. */
+  /** Polls until `probe` returns something other than undefined or false. */
   async until<T>(what: string, probe: () => Promise<T | undefined | false>, timeout = 30_000): Promise<T> {
     const end = Date.now() + timeout;
     for (;;) {
       const value = await probe();
       if (value !== undefined && value !== false) return value;
-      if (Date.now() > end) throw new Error(`waited ${timeout} ms in vain for ${what}`);
+      if (Date.now() > end) throw new Error(`waited ${timeout} ms for ${what}`);
       await this.page.waitForTimeout(50);
     }
   }
@@ -339,7 +339,7 @@ interface GhostMeasurement {
   ghostAfter: Promise<number>;
 }
 
-/** Runs in the page: from the next key until ghost text is on the screen, looked for in every frame. */
+/** Runs in the page. Measures from the next key until a frame with ghost text. */
 function measureKeyToGhost(timeout: number): void {
   const measurement = globalThis as unknown as GhostMeasurement;
   const { document, requestAnimationFrame } = globalThis as unknown as PageGlobals;
@@ -359,7 +359,7 @@ function measureKeyToGhost(timeout: number): void {
   });
 }
 
-/** The little of the DOM that `measureKeyToGhost` uses; this folder is compiled without it. */
+/** The part of the DOM that `measureKeyToGhost` uses. This folder is compiled without DOM types. */
 interface PageGlobals {
   readonly document: {
     querySelector(selector: string): { readonly textContent: string | null } | null;
@@ -368,7 +368,7 @@ interface PageGlobals {
   requestAnimationFrame(callback: () => void): void;
 }
 
-/** Whether it is on the screen within so many milliseconds. */
+/** True if an element is visible within `timeout` milliseconds. */
 export const appears = (locator: Locator, timeout: number): Promise<boolean> =>
   locator.waitFor({ timeout }).then(
     () => true,

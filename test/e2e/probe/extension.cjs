@@ -1,6 +1,6 @@
-// Lives in the same extension host as Decoder Lab and tells what that process has loaded, how long its event loop ever
-// stood still since the last report, and how long Decoder Lab took to load and activate. The report goes to the file
-// that HOST_PROBE_REPORT names.
+// Runs in the extension host of Decoder Lab and reports the libraries in that process, the longest stall of its event
+// loop since the last report, and the time that Decoder Lab took to load and activate. Writes each report to the file in
+// HOST_PROBE_REPORT.
 
 const { rename, writeFile } = require("node:fs/promises");
 const Module = require("node:module");
@@ -9,7 +9,7 @@ const vscode = require("vscode");
 const decoderLab = vscode.extensions.getExtension("decoder-lab.decoder-lab");
 const activation = { load: 0, activate: 0 };
 
-// VS Code's own figure counts the time that other extensions hold the host meanwhile; this one is Decoder Lab's alone.
+// VS Code's own figure includes the time of other extensions; this one does not.
 const load = Module._load;
 Module._load = function (request, ...rest) {
   if (!request.startsWith(`${decoderLab?.extensionPath}/`)) return load.call(this, request, ...rest);
@@ -26,7 +26,7 @@ async function timed(activate) {
   return result;
 }
 
-/** The worst gap between two timer turns, and the most processor time that this thread used in one. */
+/** Measures the longest time between two timer turns, and the longest CPU time of this thread in one. */
 function watchEventLoop() {
   let worst = { worstTurn: 0, worstStall: 0 };
   let before = { time: performance.now(), cpu: threadMilliseconds() };
