@@ -63,6 +63,9 @@ export class ExplorerPanel implements vscode.WebviewPanelSerializer, vscode.Disp
 
 /** A sentence in the style of the stories that the bundled model was trained on. */
 const sampleText = (): ShownText => ({
-  source: typedText(l10n.t("Once upon a time, there was a little fox who lived in the wood.")),
+  source: {
+    ...typedText(l10n.t("Once upon a time, there was a little fox who lived in the wood.")),
+    label: l10n.t("sample text"),
+  },
   location: null,
 });

@@ -16,11 +16,11 @@ export interface HoveredToken {
 
 export function hoverText({ span, index, text, start, end, model }: HoveredToken): string {
   const shown = visible(text === "" ? span.token : text);
-  const written =
-    span.token !== text && span.token !== shown ? ` ${l10n.t("written {0}", codeSpan(visible(span.token)))}` : "";
+  const vocabularyForm =
+    span.token !== text && span.token !== shown ? ` ${l10n.t("(vocabulary: {0})", codeSpan(visible(span.token)))}` : "";
   const range = l10n.t("line {0}:{1} to {2}:{3}", start.line + 1, start.character + 1, end.line + 1, end.character + 1);
   const lines = [
-    `${codeSpan(shown)}${written}`,
+    `${codeSpan(shown)}${vocabularyForm}`,
     span.id < 0
       ? l10n.t("not in the model's vocabulary, token {0} of the document", index)
       : l10n.t("id {0}, token {1} of the document", `**${span.id}**`, index),

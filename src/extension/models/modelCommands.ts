@@ -22,8 +22,7 @@ export const modelCommands = (lab: LabServices, inspect: () => Promise<void>) =>
     "decoderLab.refreshModels": () => lab.models.refresh(),
 
     "decoderLab.chooseModel": async () => {
-      const title = l10n.t("Which model completes text, is inspected, and shows tokens?");
-      const model = await pickModel(lab, title, isUsable);
+      const model = await pickModel(lab, l10n.t("Choose Active Model"), isUsable);
       if (model) await lab.models.activate(model.dir);
     },
 

@@ -110,7 +110,7 @@ export async function noteImport(dir: string, name: string, facts: ImportedFacts
 
 async function changeRecord(dir: string, changes: JsonObject): Promise<void> {
   const { file, record, problem } = await readRecord(dir);
-  if (problem) throw new Error(l10n.t("The model cannot be renamed: {0}", problem));
+  if (problem) throw new Error(l10n.t("Cannot change the record of the model. {0}", problem));
   const path = join(dir, file);
   // Replaces the file in one step, so that a crash leaves either the old record or the new one.
   await writeFile(`${path}.new`, `${JSON.stringify({ ...record, ...changes }, null, 2)}\n`);

@@ -6,7 +6,7 @@ const range = { start: { line: 0, character: 7 }, end: { line: 0, character: 11 
 
 test("the hover shows the text, token string, id, index, bytes, and source range of a token", () => {
   expect(hoverText({ span, index: 2, text: " fox", ...range, model: "tiny_fox" }).split("  \n")).toEqual([
-    "`·fox` written `Ġfox`",
+    "`·fox` (vocabulary: `Ġfox`)",
     "id **412**, token 2 of the document",
     "bytes `20 66 6F 78`",
     "line 1:8 to 1:12 (offsets 7 to 11)",
