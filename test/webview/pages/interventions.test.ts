@@ -43,10 +43,10 @@ describeExplorer((opened) => {
     await tab("Compare").click();
     const text = page.getByRole("textbox", { name: "Text to compare with" });
     await text.press("Enter");
-    await page.getByText("This is the same run.").waitFor();
+    await page.getByText("Both traces are the same.").waitFor();
     await text.fill("Once upon a tree");
     await text.press("Enter");
-    await page.getByText("“this text” is the changed run.").waitFor();
+    await page.getByText("“this text” has interventions applied.").waitFor();
     await text.fill("");
 
     await tab("Interventions").click();

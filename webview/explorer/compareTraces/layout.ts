@@ -1,27 +1,27 @@
-/** How far two runs' values and two models' weights are apart, as pictures and tables need it. */
+/** Differences between the values of two traces and between the weights of two models, as rows for pictures and tables. */
 
 import type { TraceDifference, WeightDifference } from "../../../src/protocol/traceApi";
 import { formatCount } from "../../base/format";
 import { t } from "../../base/strings";
 import type { TableData } from "../../charts/csv";
 
-/** Reads as `attn.q`, of an encoder as `enc.attn.q`: which value of its layer a name stands for. */
+/** The value of a layer that a name stands for, such as `attn.q`, or `enc.attn.q` in an encoder. */
 export const valueKind = (name: string): string => name.replace(/^(enc\.)?blocks\.\d+\./, "$1");
 
-/** The kinds there are, in the order of the model. */
+/** The kinds of values, in model order. */
 export const valueKinds = ({ values }: TraceDifference): string[] => [
   ...new Set(values.map(({ name }) => valueKind(name))),
 ];
 
 export interface RelativeRows {
   readonly names: readonly string[];
-  /** Of what is written, or of the source. */
+  /** Number of positions of the text, or of the source for an encoder's values. */
   readonly positions: number;
-  /** [names, positions]; NaN where something differs from nothing. */
+  /** [names, positions]; NaN if the first vector is zero. */
   readonly values: Float32Array;
 }
 
-/** The values of a kind, a row for each layer, the last on top as in the lens. */
+/** The values of a kind, one row per layer, the last on top as in the lens. */
 export function relativeRows({ values }: TraceDifference, kind: string): RelativeRows {
   const rows = values.filter(({ name }) => valueKind(name) === kind).reverse();
   const positions = rows[0]?.relative.length ?? 0;
@@ -48,7 +48,7 @@ export const relativeTable = (
   ],
 });
 
-/** The largest difference first. */
+/** Sorted by relative difference, largest first. */
 export const sortedWeights = (weights: readonly WeightDifference[]): WeightDifference[] =>
   [...weights].sort((a, b) => b.relative - a.relative);
 
@@ -68,11 +68,11 @@ interface Named {
   readonly step: number;
 }
 
-/** What two runs are called beside each other: by what differs between them. */
+/** Names of two traces, by what differs between them. */
 export function traceNames(a: Named, b: Named): readonly [string, string] {
   if (a.dir === b.dir) return [t("this text"), t("other text")];
   if (a.name !== b.name) return [a.name, b.name];
-  // A checkpoint can be of the very step that its model is at.
+  // A checkpoint can be at the same step as its model.
   if (a.step === b.step) return [t("this model"), t("other model")];
   return [t("step {0}", formatCount(a.step)), t("step {0}", formatCount(b.step))];
 }

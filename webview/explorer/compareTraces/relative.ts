@@ -1,4 +1,4 @@
-/** How far the values of two runs are apart, by layer and position. */
+/** The relative difference between the values of two traces, by layer and position. */
 
 import type { TraceDifference } from "../../../src/protocol/traceApi";
 import { el } from "../../base/dom";
@@ -20,16 +20,16 @@ export interface RelativePart {
   readonly show: (pair: TracePair, difference: TraceDifference) => void;
 }
 
-/** Every model has it. */
-const USUAL = "residPost";
+/** A value that every model has. */
+const DEFAULT = "residPost";
 
-/** The layer, where there is one, and the token of a cell that is chosen are selected. */
+/** A click on a cell selects its token, and its layer if it has one. */
 export function createRelativePart(save: Save, selection: Store<Selection>): RelativePart {
-  let kind = USUAL;
+  let kind = DEFAULT;
   let shown: { readonly pair: TracePair; readonly difference: TraceDifference } | null = null;
   let rows: RelativeRows | null = null;
 
-  const title = el("h3", { class: "subheading" }, t("Relative difference of the values, by layer and token"));
+  const title = el("h3", { class: "subheading" }, t("Relative difference of values"));
   const kinds = dropdown(t("Value"), (value) => {
     kind = value;
     draw();
@@ -39,7 +39,7 @@ export function createRelativePart(save: Save, selection: Store<Selection>): Rel
     const token = isOfSource() ? { sourceToken: position } : { token: position };
     selection.set({ ...token, ...(layer !== undefined && { layer: Number(layer) }) });
   });
-  /** What the columns stand for: all rows are values of one kind. */
+  /** The tokens of the columns, which all rows share. */
   const tokens = () => {
     const name = rows?.names[0] ?? "";
     return shown ? tokensOf(shown.pair.inspections[0].trace, { name, dimensions: [] }).rows : [];
@@ -60,10 +60,10 @@ export function createRelativePart(save: Save, selection: Store<Selection>): Rel
   const draw = () => {
     if (!shown) return;
     const { pair, difference } = shown;
-    const there = valueKinds(difference);
-    if (!there.includes(kind)) kind = USUAL;
+    const known = valueKinds(difference);
+    if (!known.includes(kind)) kind = DEFAULT;
     kinds.update(
-      there.map((value) => ({ value, label: value })),
+      known.map((value) => ({ value, label: value })),
       kind,
     );
     const drawn = relativeRows(difference, kind);
@@ -101,7 +101,7 @@ export function createRelativePart(save: Save, selection: Store<Selection>): Rel
         "p",
         { class: "small muted" },
         t(
-          "L2 norm of the difference of the two vectors of a token, by that of the first run’s. Heads are taken together.",
+          "L2 norm of the difference between the two vectors of a token, divided by the norm of the first one. Heads are concatenated.",
         ),
       ),
       heatmap.node,

@@ -1,4 +1,4 @@
-/** How the weights of two models differ, tensor by tensor, the most different first. */
+/** The difference between the weights of two models, tensor by tensor, largest first. */
 
 import type { WeightDifference } from "../../../src/protocol/traceApi";
 import { el } from "../../base/dom";
@@ -13,15 +13,15 @@ import { sortedWeights, weightsTable } from "./layout";
 
 export interface WeightsPart {
   readonly node: HTMLElement;
-  /** Of two runs of one model there is nothing to show. */
+  /** Hidden for two traces of one model. */
   readonly show: (pair: TracePair) => void;
 }
 
 export function createWeightsPart(save: Save): WeightsPart {
   let pair: TracePair | null = null;
   let weights: readonly WeightDifference[] = [];
-  const title = el("h3", { class: "subheading" }, t("Difference of the weights, by tensor"));
-  const said = el("p", { class: "small muted" });
+  const title = el("h3", { class: "subheading" }, t("Difference of weights"));
+  const method = el("p", { class: "small muted" });
   const start = button(t("Compare weights"), () => void compare());
   const problem = createProblem(() => void compare());
   const chart = createBarChart(() => undefined);
@@ -36,21 +36,21 @@ export function createWeightsPart(save: Save): WeightsPart {
     save,
   );
   const result = el("div", {}, chart.node, data.node);
-  const node = el("section", { class: "pair-part wide" }, title, said, start, problem.node, result);
+  const node = el("section", { class: "pair-part wide" }, title, method, start, problem.node, result);
 
   const compare = async () => {
-    const asked = pair;
-    if (!asked) return;
+    const of = pair;
+    if (!of) return;
     problem.clear();
     start.disabled = true;
     try {
-      const { dir } = asked.inspections[1].trace.model;
-      const told = sortedWeights(await asked.inspections[0].compareWeights(dir));
-      if (pair !== asked) return;
-      weights = told;
-      draw(asked);
+      const { dir } = of.inspections[1].trace.model;
+      const differences = sortedWeights(await of.inspections[0].compareWeights(dir));
+      if (pair !== of) return;
+      weights = differences;
+      draw(of);
     } catch (error) {
-      if (pair === asked) problem.say(error);
+      if (pair === of) problem.say(error);
     } finally {
       start.disabled = false;
     }
@@ -94,8 +94,8 @@ export function createWeightsPart(save: Save): WeightsPart {
       problem.clear();
       result.hidden = true;
       start.hidden = false;
-      said.textContent = t(
-        "L2 norm of {1} minus {0}, by that of {0}. All weights of both models are read for it.",
+      method.textContent = t(
+        "L2 norm of {1} minus {0}, divided by the norm of {0}. This reads all weights of both models.",
         ...next.names,
       );
     },

@@ -1,4 +1,4 @@
-/** A head's attention in two runs, and the difference of the two. */
+/** The attention patterns of a head in two traces, and their difference. */
 
 import { el } from "../../base/dom";
 import { formatValue } from "../../base/format";
@@ -18,7 +18,7 @@ import type { TracePair } from "./tracePair";
 
 export interface AttentionPair {
   readonly node: HTMLElement;
-  /** At the selected layer and head, as far as the first run has them. */
+  /** Shows the selected layer and head, limited to those of the first trace. */
   readonly show: (pair: TracePair) => Promise<void>;
 }
 
@@ -28,10 +28,10 @@ interface Pattern {
   readonly values: Float32Array;
 }
 
-/** The query of a cell that is chosen is selected. */
+/** A click on a cell selects its query. */
 export function createAttentionPair(fileName: string, save: Save, selection: Store<Selection>): AttentionPair {
   const title = el("h3", { class: "subheading" });
-  /** Which of a translator's is shown. */
+  /** The kind of attention that is shown of a translator. */
   let chosen: AttentionKind["id"] = "cross";
   let wanted: { readonly pair: TracePair } | null = null;
   const problem = createProblem(() => showAgain());
@@ -72,7 +72,7 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
       mark: heatmap.mark,
       show(
         label: string,
-        what: string,
+        name: string,
         pattern: Pattern,
         scale: { readonly scale: "sequential" | "diverging"; readonly curve?: Curve; readonly max?: number },
         [queries, keys]: readonly [readonly string[], readonly string[]],
@@ -80,9 +80,9 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
         describe: (query: number, key: number, value: number) => string,
       ) {
         heading.textContent = label;
-        shown = { pattern, title: what };
+        shown = { pattern, title: name };
         heatmap.show({
-          title: what,
+          title: name,
           ...pattern,
           ...scale,
           ...(masked && { masked, maskedLabel: t("masked") }),
@@ -104,8 +104,8 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
   const parts = el("div", { class: "pair-thirds" }, first.node, second.node, difference.node);
 
   const show = async (pair: TracePair): Promise<void> => {
-    const asked = { pair };
-    wanted = asked;
+    const request = { pair };
+    wanted = request;
     const { inspections, names, positions } = pair;
     const [kinds, kindsB] = [attentionKinds(inspections[0].trace), attentionKinds(inspections[1].trace)];
     const kindA = kinds.find(({ id }) => id === chosen) ?? kinds[0];
@@ -128,23 +128,23 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
     const name = kindA.valueName(layer, "pattern");
     const a = matrixOf(await inspections[0].tensor(name, head));
     const b = matrixOf(await inspections[1].tensor(name, head));
-    if (wanted !== asked) return;
-    const what = t("Attention of layer {0}, head {1}", layer, head);
-    title.textContent = kinds.length > 1 ? `${what}, ${KIND_NAMES[kindA.id]()}` : what;
+    if (wanted !== request) return;
+    const heading = t("Attention of layer {0}, head {1}", layer, head);
+    title.textContent = kinds.length > 1 ? `${heading}, ${KIND_NAMES[kindA.id]()}` : heading;
     const max = Math.max(largest(a.values), largest(b.values));
-    const whatOf = (run: number) => `${name}[0, ${head}], ${names[run]}`;
+    const nameOf = (index: number) => `${name}[0, ${head}], ${names[index]}`;
     const labelsOf = ({ queries, keys }: AttentionKind) => [queries.map(tokenLabel), keys.map(tokenLabel)] as const;
     const [labelsA, labelsB] = [labelsOf(kindA), labelsOf(kindB)];
-    const ofRun = (run: Inspection) => (query: number, key: number, value: number) =>
-      valueText(run, name, [0, head, query, key], value);
+    const describe = (inspection: Inspection) => (query: number, key: number, value: number) =>
+      valueText(inspection, name, [0, head, query, key], value);
     const scale = { scale: "sequential", curve: "sqrt", max } as const;
     const maskOf = (kind: AttentionKind) => kind.masked(layer);
-    first.show(names[0], whatOf(0), a, scale, labelsA, maskOf(kindA), ofRun(inspections[0]));
-    second.show(names[1], whatOf(1), b, scale, labelsB, maskOf(kindB), ofRun(inspections[1]));
+    first.show(names[0], nameOf(0), a, scale, labelsA, maskOf(kindA), describe(inspections[0]));
+    second.show(names[1], nameOf(1), b, scale, labelsB, maskOf(kindB), describe(inspections[1]));
     const differs = matrixDifference(a, b);
     const isWhole = labelsA.every((labels, i) => labels.length === labelsB[i]?.length);
     difference.show(
-      isWhole ? t("difference") : t("difference, of the positions that both have"),
+      isWhole ? t("difference") : t("difference at the positions that both have"),
       t("{0}[0, {1}], {2} minus {3}", name, head, names[1], names[0]),
       differs,
       { scale: "diverging" },

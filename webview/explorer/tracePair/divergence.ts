@@ -1,4 +1,4 @@
-/** How far two runs' predictions are from each other, token by token, and their values. */
+/** KL divergence between the next-token distributions of two traces, token by token. */
 
 import type { TraceDifference } from "../../../src/protocol/traceApi";
 import { el } from "../../base/dom";
@@ -17,11 +17,11 @@ export interface DivergenceStrip {
   readonly mark: (position: number) => void;
 }
 
-/** `pick` is called with a token that is chosen. */
+/** `pick` is called with the position of a token that is clicked. */
 export function createDivergenceStrip(fileName: string, save: Save, pick: (position: number) => void): DivergenceStrip {
   let shown: { readonly pair: TracePair; readonly difference: TraceDifference } | null = null;
-  const title = el("h3", { class: "subheading" }, t("Divergence of the next token, by token"));
-  const said = el("p", { class: "small muted" });
+  const title = el("h3", { class: "subheading" }, t("Divergence of the next-token distributions"));
+  const summary = el("p", { class: "small muted" });
   let columns = 1;
   let length = 0;
   const heatmap = createHeatmap((row, col) => {
@@ -39,7 +39,7 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
     save,
   );
   return {
-    node: el("section", { class: "pair-part wide" }, title, said, heatmap.node, data.node),
+    node: el("section", { class: "pair-part wide" }, title, summary, heatmap.node, data.node),
     mark(position) {
       const at = { row: Math.floor(position / columns), col: position % columns };
       heatmap.mark(at.row, at.col);
@@ -50,7 +50,7 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
       const { positions, tokensDifferAt, divergence } = difference;
       const labels = labelsOf(pair);
       const mean = divergence.reduce((sum, bits) => sum + bits, 0) / Math.max(1, positions);
-      said.textContent = [
+      summary.textContent = [
         t("KL({0} ‖ {1}) in bits after each token; mean {2} bits.", ...pair.names, formatShort(mean)),
         tokensDifferAt !== null &&
           (pair.inspections[0].trace.source
@@ -59,7 +59,7 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
       ]
         .filter((part) => part !== false)
         .join(" ");
-      // Written in lines, as text is.
+      // Wrapped into lines, as text is.
       columns = columnsIn(heatmap.node.clientWidth);
       length = positions;
       const rows = Math.ceil(positions / columns);
@@ -91,7 +91,7 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
   };
 }
 
-/** A cell has room for a word; a page that is not laid out yet gets a usual line. */
+/** Columns that fit, with room for a word each; 16 on a page without layout. */
 const columnsIn = (width: number): number => (width === 0 ? 16 : Math.max(4, Math.floor((width - 40) / 60)));
 
 const labelsOf = ({ inspections }: TracePair): string[] => inspections[0].trace.tokens.map(tokenLabel);

@@ -1,20 +1,20 @@
-/** Two runs beside each other, as pure functions of what is known of both. */
+/** Two traces beside each other, as pure functions: aligned tokens, paired probabilities, differences. */
 
 import type { TableData } from "../../charts/csv";
 import type { LensCell } from "../lens/layout";
 
-/** Two positions that stand for the same token; null where the other text has none. */
+/** Aligned positions of two texts; null if one text has no token there. */
 export interface AlignedTokens {
   readonly a: number | null;
   readonly b: number | null;
 }
 
-/** Above so many pairs of tokens, texts are aligned by what they begin and end with alike, and by place between. */
+/** Above this many pairs of tokens, texts are aligned by their common beginning and end, and by position in between. */
 const MOST_PAIRS = 1 << 22;
 
 /**
- * The longest common subsequence of two texts' tokens: those of it are pairs. What one has more of between two pairs
- * stands beside what the other has there, as far as it goes: replaced tokens are pairs too.
+ * Aligns the tokens of two texts by their longest common subsequence. Tokens between two common ones are paired in
+ * order, as replacements of each other; what is left over has no partner.
  */
 export function alignTokens(a: readonly number[], b: readonly number[]): AlignedTokens[] {
   let start = 0;
@@ -45,7 +45,7 @@ export function alignTokens(a: readonly number[], b: readonly number[]): Aligned
 function commonTokens(a: readonly number[], b: readonly number[]): [i: number, j: number][] {
   const [rows, cols] = [a.length, b.length];
   if (rows * cols > MOST_PAIRS) return [];
-  // lengths[i, j]: of the longest that a from i on and b from j on have in common.
+  // lengths[i, j]: length of the longest common subsequence of a[i..] and b[j..].
   const lengths = new Uint16Array((rows + 1) * (cols + 1));
   const at = (i: number, j: number) => lengths[i * (cols + 1) + j] as number;
   for (let i = rows - 1; i >= 0; i--) {
@@ -62,7 +62,7 @@ function commonTokens(a: readonly number[], b: readonly number[]): [i: number, j
   return pairs;
 }
 
-/** A token that one of two runs expects, and what each of them gives it. */
+/** A token with its probability in both traces. */
 export interface PairedToken {
   readonly id: number;
   readonly label: string;
@@ -70,17 +70,17 @@ export interface PairedToken {
   readonly b: number;
 }
 
-/** The `count` most likely of each cell, and which of them the other cell does not tell the probability of. */
+/** The `count` top tokens of both cells, and those whose probability is missing in one of them. */
 export function wantedTokens(a: LensCell, b: LensCell, count: number) {
   const labels = new Map([...a.top.slice(0, count), ...b.top.slice(0, count)].map(({ id, label }) => [id, label]));
   const missing = ({ top }: LensCell) => {
-    const told = new Set(top.map(({ id }) => id));
-    return [...labels.keys()].filter((id) => !told.has(id));
+    const known = new Set(top.map(({ id }) => id));
+    return [...labels.keys()].filter((id) => !known.has(id));
   };
   return { labels, missingInA: missing(a), missingInB: missing(b) };
 }
 
-/** Those tokens, the most likely of the first cell first; `moreA` and `moreB` have what the cells do not tell. */
+/** The top tokens of both cells, sorted by the first; `moreA` and `moreB` have the missing probabilities by id. */
 export function pairedTokens(
   a: LensCell,
   b: LensCell,
@@ -89,8 +89,8 @@ export function pairedTokens(
   moreB: ReadonlyMap<number, number>,
 ): PairedToken[] {
   const known = ({ top }: LensCell, more: ReadonlyMap<number, number>) => {
-    const told = new Map(top.map(({ id, probability }) => [id, probability]));
-    return (id: number) => told.get(id) ?? more.get(id) ?? Number.NaN;
+    const byId = new Map(top.map(({ id, probability }) => [id, probability]));
+    return (id: number) => byId.get(id) ?? more.get(id) ?? Number.NaN;
   };
   const [inA, inB] = [known(a, moreA), known(b, moreB)];
   return [...wantedTokens(a, b, count).labels]
@@ -98,7 +98,7 @@ export function pairedTokens(
     .sort((x, y) => y.a - x.a || y.b - x.b);
 }
 
-/** A row for each token that one of the runs expects. */
+/** A table with one row per token. */
 export const pairedTable = (
   title: string,
   tokens: readonly PairedToken[],
@@ -113,7 +113,7 @@ export const pairedTable = (
   },
 });
 
-/** A row for each place and rank of both lenses. */
+/** A table with one row per place and rank. */
 export function lensPairTable(
   title: string,
   places: readonly string[],
@@ -145,7 +145,7 @@ export function lensPairTable(
   };
 }
 
-/** b - a of the cells that both matrices have: [rows, cols] of the smaller. */
+/** b - a for the cells that both matrices have: [rows, cols] of the smaller. */
 export function matrixDifference(
   a: { readonly rows: number; readonly cols: number; readonly values: Float32Array },
   b: { readonly rows: number; readonly cols: number; readonly values: Float32Array },
@@ -160,6 +160,6 @@ export function matrixDifference(
   return { rows, cols, values };
 }
 
-/** The position in the other run that stands beside one: of the last token the last, else the same as far as there is one. */
+/** The position to compare with in the other trace: the last for the last, else the same, limited to its length. */
 export const positionBeside = (position: number, lengthA: number, lengthB: number): number =>
   position >= lengthA - 1 ? lengthB - 1 : Math.min(position, lengthB - 1);

@@ -1,4 +1,4 @@
-/** The logit lens of two runs at a position, place by place. */
+/** The logit lenses of two traces at one position, as columns. */
 
 import { el } from "../../base/dom";
 import { formatPercent, formatValue } from "../../base/format";
@@ -8,7 +8,7 @@ import { createDataBar, type Save } from "../../parts/dataBar";
 import { traceText } from "../../trace/provenance";
 import { placeLabel } from "../lens/layout";
 import { lensPairTable } from "./layout";
-import { type LensPair, placesText, TOP, type TracePair } from "./tracePair";
+import { type LensPair, positionsText, TOP, type TracePair } from "./tracePair";
 
 export interface LensColumns {
   readonly node: HTMLElement;
@@ -44,8 +44,8 @@ export function createLensColumns(fileName: string, save: Save): LensColumns {
       shown = { pair, lenses };
       const { places, cells } = lenses;
       const rows = places.length;
-      title.textContent = t("Logit lens {0}", placesText(pair));
-      // The last place is on top, as in the lens itself.
+      title.textContent = t("Logit lens {0}", positionsText(pair));
+      // The last layer is on top, as in the lens itself.
       const cellAt = (row: number, run: number) => cells[run]?.[rows - 1 - row];
       heatmap.show({
         title: title.textContent,

@@ -1,4 +1,4 @@
-/** What two runs expect next, token by token, with the difference. */
+/** The next-token distributions of two traces, token by token, with the difference. */
 
 import { el } from "../../base/dom";
 import { formatPercent, formatValue } from "../../base/format";
@@ -6,15 +6,15 @@ import { t } from "../../base/strings";
 import { createBarChart } from "../../charts/barChart";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { type PairedToken, pairedTable } from "./layout";
-import { askLenses, askTokens, bothText, type LensPair, placesText, type TracePair } from "./tracePair";
+import { bothText, type LensPair, lensesOf, nextTokensOf, positionsText, type TracePair } from "./tracePair";
 
 export interface NextTokensPair {
   readonly node: HTMLElement;
-  /** Answers the lenses that it asked for, which others show too; null when something else is shown by then. */
+  /** Returns the lenses it read, so that others can show them; null if another pair was shown meanwhile. */
   readonly show: (pair: TracePair) => Promise<LensPair | null>;
 }
 
-/** `choose` is called for a token that is picked. */
+/** `choose` is called with a token that is clicked. */
 export function createNextTokensPair(
   fileName: string,
   save: Save,
@@ -38,11 +38,11 @@ export function createNextTokensPair(
     node: el("section", { class: "pair-part" }, title, chart.node, data.node),
     async show(pair) {
       current = pair;
-      const lenses = await askLenses(pair);
-      const asked = await askTokens(pair, lenses);
+      const lenses = await lensesOf(pair);
+      const found = await nextTokensOf(pair, lenses);
       if (current !== pair) return null;
-      tokens = asked;
-      title.textContent = t("Next token {0}", placesText(pair));
+      tokens = found;
+      title.textContent = t("Next token {0}", positionsText(pair));
       chart.show({
         title: title.textContent,
         names: pair.names,
@@ -52,7 +52,7 @@ export function createNextTokensPair(
           note: `${formatPercent(a)} → ${formatPercent(b)}`,
           describe: () =>
             [
-              t("probability of “{0}”, #{1}, {2}", label, id, placesText(pair)),
+              t("probability of “{0}”, #{1}, {2}", label, id, positionsText(pair)),
               bothText(pair, [a, b]),
               t("difference {0}", formatValue(b - a)),
             ].join("\n"),
