@@ -1,31 +1,33 @@
-/** The named values of a run, grouped by block, with the names of their dimensions. */
+/** The named values of a trace, grouped by block, with the names of their dimensions. */
 
 import type { TokenSpan, TraceInfo } from "../../../src/protocol/engineApi";
+import { t } from "../../base/strings";
+import { type Selection, sourceTokenOf } from "../inspection";
 
-/** What the names of a translator's values over its source begin with. */
+/** Prefix of the names of an encoder's values. */
 export const ENCODER = "enc.";
 
 export interface ValueRow {
-  /** As the trace names it: `blocks.0.attn.q`. */
+  /** Name in the trace: `blocks.0.attn.q`. */
   readonly name: string;
-  /** Inside its group: `attn.q`. */
+  /** Name within its group: `attn.q`. */
   readonly label: string;
   readonly shape: readonly number[];
   readonly dimensions: readonly string[];
 }
 
 export interface ValueGroup {
-  /** The block's number; null for what is before or after the blocks. */
+  /** Number of the block; null before and after the blocks. */
   readonly block: number | null;
   readonly title: "Input" | "Block" | "Output";
-  /** Of a translator, the stack that reads or the one that writes. */
+  /** Stack of a translator; null for a decoder-only model. */
   readonly stack: "encoder" | "decoder" | null;
   readonly values: readonly ValueRow[];
 }
 
 /**
- * Input, blocks in order, output, those of an encoder first: values keep the order of the trace, which is the order they
- * are computed in.
+ * Groups values into input, blocks in order, and output, with the encoder first. Within a group they keep the order of
+ * the trace, which is the order of computation.
  */
 export function valueGroups(values: TraceInfo["values"]): ValueGroup[] {
   const groups = new Map<string, ValueGroup & { values: ValueRow[] }>();
@@ -48,7 +50,7 @@ export function valueGroups(values: TraceInfo["values"]): ValueGroup[] {
   return [...groups.values()].sort((a, b) => isFirst(b) - isFirst(a) || order(a) - order(b));
 }
 
-/** The tokens that the rows of a value stand for, and its columns where they stand for tokens too. */
+/** The tokens of a value's rows, and of its columns where those are tokens too. */
 export function tokensOf(
   { tokens, source }: Pick<TraceInfo, "tokens" | "source">,
   { name, dimensions }: Pick<ValueRow, "name" | "dimensions">,
@@ -60,7 +62,7 @@ export function tokensOf(
   return { rows: tokens, cols: isPair ? (/\.cross\./.test(name) ? read : tokens) : null };
 }
 
-/** What each dimension of a value counts. */
+/** Names of a value's dimensions. */
 export function dimensionsOf(name: string, shape: readonly number[]): string[] {
   const last = name.split(".").at(-1) ?? name;
   if (last === "scores" || last === "pattern") return ["batch", "head", "query", "key"];
@@ -70,19 +72,47 @@ export function dimensionsOf(name: string, shape: readonly number[]): string[] {
   return ["batch", "position"].slice(0, shape.length);
 }
 
-/** Whether a value has one vector of the residual stream's width per token, so that a token's norm means something. */
+/** Tells whether a value has one vector of dModel numbers per token, whose norm is shown. */
 export const hasTokenVectors = ({ dimensions }: ValueRow): boolean => dimensions.at(-1) === "dModel";
 
-/** Whether a value has one matrix per head. */
+/** Tells whether a value has one matrix per head. */
 export const isPerHead = ({ shape }: ValueRow): boolean => shape.length === 4;
 
-/** Which head of a value belongs to a head of queries: several of those may share one of keys and values. */
+/** The head of a value that belongs to a query head; several query heads may share a key-value head. */
 export const headOf = ({ shape, dimensions }: ValueRow, head: number, nHeads: number): number =>
   dimensions[1] === "KV head" ? Math.floor((head * (shape[1] ?? 1)) / nHeads) : head;
 
-/** The norm of a token in the residual stream after `block` blocks; `residualNorms` is [nLayers + 1, T]. */
+/** Norm of a token in the residual stream after `block` blocks; `residualNorms` is [nLayers + 1, T]. */
 export const residualNorm = (
   { residualNorms, tokens }: Pick<TraceInfo, "residualNorms" | "tokens">,
   block: number,
   token: number,
 ): number => residualNorms[block * tokens.length + token] as number;
+
+export function titleOf({ title, block, stack }: ValueGroup): string {
+  const own = block !== null ? t("Block {0}", block) : title === "Output" ? t("Output") : t("Input");
+  if (stack === null) return own;
+  return stack === "encoder" ? t("Encoder: {0}", own) : t("Decoder: {0}", own);
+}
+
+/** Prefix of the names of a block's values. */
+export const prefixOf = ({ block, stack }: Pick<ValueGroup, "block" | "stack">): string =>
+  `${stack === "encoder" ? ENCODER : ""}blocks.${block}`;
+
+/** Norms of the selected token in the residual stream, which the trace brings along, by value name. */
+export function streamNorms(
+  trace: Pick<TraceInfo, "residualNorms" | "tokens" | "source">,
+  groups: readonly ValueGroup[],
+  selection: Selection,
+): Map<string, number> {
+  const norms = new Map<string, number>();
+  for (const group of groups) {
+    const isEncoder = group.stack === "encoder";
+    const stack = isEncoder ? trace.source : trace;
+    const token = isEncoder ? sourceTokenOf(selection, trace) : selection.token;
+    if (group.block === null || !stack || token >= stack.tokens.length) continue;
+    norms.set(`${prefixOf(group)}.residPre`, residualNorm(stack, group.block, token));
+    norms.set(`${prefixOf(group)}.residPost`, residualNorm(stack, group.block + 1, token));
+  }
+  return norms;
+}
