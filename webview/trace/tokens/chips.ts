@@ -1,4 +1,4 @@
-/** Tokens as chips in the lines of their text, of which one is chosen. */
+/** Tokens as chips in the lines of their text; one of them is selected. */
 
 import type { TokenSpan } from "../../../src/protocol/engineApi";
 import { el, fill, setAttr } from "../../base/dom";
@@ -10,33 +10,33 @@ import { chipGroups, type TokenChip, tokenChips } from "./layout";
 
 export interface ShownChips {
   readonly tokens: readonly TokenSpan[];
-  /** What the tokens' offsets are of. */
+  /** The text that the tokens' offsets refer to. */
   readonly text: string;
   readonly glyphs: boolean;
-  /** What is written below a token, and what is said of it on hover. */
+  /** Text below a token, and its tooltip. */
   readonly below: (token: TokenSpan, index: number) => string;
   readonly title: (token: TokenSpan, index: number) => string;
-  /** A number for each token, not a number where there is none, and its color; null leaves the chips without. */
+  /** A number per token, NaN where there is none, and the color scale; null for chips without colors. */
   readonly colors: { readonly values: Float32Array; readonly scale: (theme: Theme) => ColorScale } | null;
 }
 
 export interface Chips {
   readonly node: HTMLElement;
   readonly show: (shown: ShownChips) => void;
-  /** The colors again, of another theme. */
+  /** Updates the colors after a change of theme. */
   readonly paint: () => void;
   readonly mark: (index: number) => void;
-  /** Sets off the tokens that are of the same text as one in another list. */
+  /** Highlights the tokens that share characters with a token of another list. */
   readonly link: (from: number, end: number) => void;
-  /** Where the chips are, to draw them. */
+  /** Positions and texts of the chips, for a saved picture. */
   readonly boxes: () => { readonly height: number; readonly chips: readonly ChipBox[] };
 }
 
-/** `look` is told the token under the pointer or with the focus, and null where there is none any more. */
+/** `point` is called with the token under the pointer or with the focus, or null. */
 export function createChips(
   label: string,
   choose: (index: number) => void,
-  look: (index: number | null) => void = () => undefined,
+  point: (index: number | null) => void = () => undefined,
 ): Chips {
   const node = el("div", {
     class: "token-strip",
@@ -56,14 +56,14 @@ export function createChips(
     const index = indexOf(target);
     if (index >= 0) choose(index);
   });
-  const lookAt = ({ target }: Event) => {
+  const pointAt = ({ target }: Event) => {
     const index = indexOf(target);
-    look(index < 0 ? null : index);
+    point(index < 0 ? null : index);
   };
-  node.addEventListener("pointerover", lookAt);
-  node.addEventListener("focusin", lookAt);
-  node.addEventListener("pointerleave", () => look(null));
-  node.addEventListener("focusout", () => look(null));
+  node.addEventListener("pointerover", pointAt);
+  node.addEventListener("focusin", pointAt);
+  node.addEventListener("pointerleave", () => point(null));
+  node.addEventListener("focusout", () => point(null));
   node.addEventListener("keydown", (event) => {
     const to = moveToken(event.key, chosen, chips.length);
     if (to === null) return;
@@ -138,13 +138,13 @@ export function createChips(
       return {
         height: node.scrollHeight,
         chips: chips.map((chip, i) => {
-          const place = chip.getBoundingClientRect();
+          const box = chip.getBoundingClientRect();
           const value = shown?.colors?.values[i] ?? Number.NaN;
           return {
-            x: place.left - left,
-            y: place.top - top + node.scrollTop,
-            width: place.width,
-            height: place.height,
+            x: box.left - left,
+            y: box.top - top + node.scrollTop,
+            width: box.width,
+            height: box.height,
             text: labels[i]?.label ?? "",
             below: chip.querySelector(".token-id")?.textContent ?? "",
             fill: scale && !Number.isNaN(value) ? scale.colorAt(value) : null,
@@ -158,9 +158,9 @@ export function createChips(
 /** Scrolls the strip, not the page. */
 function scrollTo(strip: HTMLElement, chip: HTMLElement): void {
   const { top } = strip.getBoundingClientRect();
-  const place = chip.getBoundingClientRect();
-  if (place.top < top) strip.scrollTop += place.top - top;
-  else if (place.bottom > top + strip.clientHeight) strip.scrollTop += place.bottom - top - strip.clientHeight;
+  const box = chip.getBoundingClientRect();
+  if (box.top < top) strip.scrollTop += box.top - top;
+  else if (box.bottom > top + strip.clientHeight) strip.scrollTop += box.bottom - top - strip.clientHeight;
 }
 
 function drawChip({ index, label, kind, joined }: TokenChip, below: string, title: string): HTMLElement {
@@ -180,13 +180,13 @@ function drawChip({ index, label, kind, joined }: TokenChip, below: string, titl
   return chip;
 }
 
-/** Tokens that make one character, with that character. */
+/** Tokens that form one character, with that character. */
 function drawGroup(chips: readonly HTMLElement[], character: string): HTMLElement {
-  const said = t("“{0}”: {1} tokens of one character", character, chips.length);
+  const label = t("“{0}”: {1} tokens form one character", character, chips.length);
   return el(
     "div",
-    { class: "token-group", attrs: { role: "group", "aria-label": said } },
-    el("span", { class: "token-character", title: said, attrs: { "aria-hidden": "true" } }, character),
+    { class: "token-group", attrs: { role: "group", "aria-label": label } },
+    el("span", { class: "token-character", title: label, attrs: { "aria-hidden": "true" } }, character),
     el("div", { class: "token-parts" }, ...chips),
   );
 }
@@ -194,7 +194,7 @@ function drawGroup(chips: readonly HTMLElement[], character: string): HTMLElemen
 const characterOf = (tokens: readonly TokenSpan[], text: string): string =>
   text.slice(tokens[0]?.start, tokens.at(-1)?.end);
 
-/** The token that a key moves to; null for other keys. */
+/** The token that a key moves to; null for keys that do not move. */
 export function moveToken(key: string, from: number, count: number): number | null {
   const last = count - 1;
   if (last < 0) return null;

@@ -1,4 +1,4 @@
-/** Another model's tokens of the same text, to compare with; hovering links what is of the same characters. */
+/** Another tokenizer's tokens of the same text; pointing at a token highlights those that share its characters. */
 
 import type { TokenSpan } from "../../../src/protocol/engineApi";
 import { el, fill } from "../../base/dom";
@@ -14,9 +14,9 @@ import { createChips } from "./chips";
 import { charactersPerToken, idText, tokenLabel, tokensOver, tokenTable } from "./layout";
 
 interface Compared {
-  /** Sets off tokens of the run. */
+  /** Highlights tokens of the trace. */
   readonly linked: (from: number, end: number) => void;
-  /** Chooses a token of the run. */
+  /** Selects a token of the trace. */
   readonly choose: (index: number) => void;
   readonly changed: () => void;
 }
@@ -31,7 +31,7 @@ export function createComparison(
   let text = "";
   let glyphs = true;
   let known: readonly { readonly dir: string; readonly name: string }[] = [];
-  /** The other model's folder; empty where none is chosen. */
+  /** Folder of the other tokenizer's model; "" for none. */
   let dir = "";
   let other: readonly TokenSpan[] = [];
 
@@ -61,7 +61,7 @@ export function createComparison(
   );
   const body = el("div", { class: "other-tokens" }, title, strip.node, data.node);
   const node = el("div", {}, problem.node, body);
-  const choice = dropdown(t("Another tokenizer on the same text"), (value) => {
+  const choice = dropdown(t("Compare with another tokenizer"), (value) => {
     dir = value;
     void tokenize();
   });
@@ -74,7 +74,7 @@ export function createComparison(
     choice.update(
       [
         { value: "", label: t("No other tokenizer") },
-        ...choices.map(({ dir, name }) => ({ value: dir, label: t("Beside: {0}", name) })),
+        ...choices.map(({ dir, name }) => ({ value: dir, label: t("Compare with {0}", name) })),
       ],
       dir,
     );
@@ -91,9 +91,9 @@ export function createComparison(
     changed();
   };
 
-  /** The other model's tokens of what the run's tokens are of: of a long text, its end. */
+  /** Tokenizes the part of the text that the trace's tokens cover: the end of a long text. */
   const tokenize = async () => {
-    const [from, asked] = [of, dir];
+    const [from, fromDir] = [of, dir];
     problem.clear();
     other = [];
     linked(0, 0);
@@ -101,10 +101,10 @@ export function createComparison(
     try {
       const start = mine.find(({ end }) => end > 0)?.start ?? 0;
       const spans = await from.tokenize(text.slice(start), dir);
-      if (from !== of || asked !== dir) return;
+      if (from !== of || fromDir !== dir) return;
       other = spans.map((span) => ({ ...span, start: span.start + start, end: span.end + start }));
     } catch (error) {
-      if (from !== of || asked !== dir) return;
+      if (from !== of || fromDir !== dir) return;
       problem.say(error);
     }
     draw();
@@ -118,15 +118,15 @@ export function createComparison(
       glyphs = withGlyphs;
       draw();
     },
-    /** Sets off what is of the same characters as a token of the run. */
+    /** Highlights the tokens that share characters with a token of the trace. */
     link(token: TokenSpan | undefined) {
       if (token) strip.link(...tokensOver(other, token));
       else strip.link(0, 0);
     },
-    async show(inspection: Inspection, tokens: readonly TokenSpan[], of_: string, withGlyphs: boolean) {
+    async show(inspection: Inspection, tokens: readonly TokenSpan[], tokenizedText: string, withGlyphs: boolean) {
       of = inspection;
       mine = tokens;
-      text = of_;
+      text = tokenizedText;
       glyphs = withGlyphs;
       if (inspection.trace.model.dir === dir) dir = "";
       try {

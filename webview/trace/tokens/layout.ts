@@ -1,4 +1,4 @@
-/** How tokens are written: whitespace made visible, special tokens by name, parts of a character as bytes. */
+/** Text of tokens: whitespace as glyphs, special tokens by name, parts of a character as bytes. */
 
 import type { TokenSpan } from "../../../src/protocol/engineApi";
 import type { TableData } from "../../charts/csv";
@@ -6,17 +6,17 @@ import type { TableData } from "../../charts/csv";
 export interface TokenChip {
   readonly index: number;
   readonly id: number;
-  /** What is written on the chip. */
+  /** Text on the chip. */
   readonly label: string;
-  /** `bytes`: the token is a part of a character, written as hexadecimal bytes. */
+  /** `bytes`: a part of a character, written in hexadecimal. */
   readonly kind: "text" | "bytes" | "special";
-  /** The token is of the same character as the one before it. */
+  /** The token belongs to the same character as the token before it. */
   readonly joined: boolean;
-  /** The text goes on in a new line after this token. */
+  /** A new line of text starts after this token. */
   readonly breakAfter: boolean;
 }
 
-/** The chips of a prompt in reading order; with the text that they are of, its characters are those that readers see. */
+/** Chips of tokens in reading order. Given their text, characters are grapheme clusters, else code points. */
 export function tokenChips(tokens: readonly TokenSpan[], text?: string, glyphs = true): TokenChip[] {
   const starts = text === undefined ? null : characterStarts(text, tokens);
   return tokens.map((token, index) => {
@@ -35,23 +35,23 @@ export function tokenChips(tokens: readonly TokenSpan[], text?: string, glyphs =
 
 const isOfText = ({ start, end, special }: TokenSpan): boolean => end > start && !special;
 
-/** Whether a token begins within the character that the one before it ends with. */
+/** Tells whether a token starts within the last character of the token before it. */
 const sharesCharacter = (before: TokenSpan, token: TokenSpan, starts: ReadonlySet<number> | null): boolean =>
   isOfText(before) &&
   isOfText(token) &&
   (token.start < before.end || (starts !== null && token.start === before.end && !starts.has(token.start)));
 
-/** Where characters begin as readers see them: a flag or a family is one, though it has several code points. */
+/** Offsets at which grapheme clusters start: a flag is one character, though it has several code points. */
 function characterStarts(text: string, tokens: readonly TokenSpan[]): Set<number> {
-  const of = tokens.filter(isOfText);
-  const from = of[0]?.start ?? 0;
+  const own = tokens.filter(isOfText);
+  const from = own[0]?.start ?? 0;
   const segments = new Intl.Segmenter(undefined, { granularity: "grapheme" }).segment(
-    text.slice(from, of.at(-1)?.end ?? 0),
+    text.slice(from, own.at(-1)?.end ?? 0),
   );
   return new Set(Array.from(segments, ({ index }) => from + index));
 }
 
-/** Tokens of one character, from the first to before the last; of most tokens just one. */
+/** Ranges of tokens that form one character; most have a single token. `end` is exclusive. */
 export function chipGroups(chips: readonly TokenChip[]): [first: number, end: number][] {
   const groups: [number, number][] = [];
   for (const { index, joined } of chips) {
@@ -62,23 +62,23 @@ export function chipGroups(chips: readonly TokenChip[]): [first: number, end: nu
   return groups;
 }
 
-/** The tokens of one tokenizer that are of the same text as one of another, from the first to before the last. */
+/** Range of the tokens that share characters with a token of another tokenizer. `end` is exclusive. */
 export function tokensOver(tokens: readonly TokenSpan[], { start, end }: TokenSpan): [first: number, end: number] {
   const isOver = (token: TokenSpan) => isOfText(token) && token.start < end && token.end > start;
   const first = tokens.findIndex(isOver);
   return first < 0 ? [0, 0] : [first, tokens.findLastIndex(isOver) + 1];
 }
 
-/** How many code points of the text each token stands for, special tokens apart. */
+/** Code points of the text per token, without special tokens. */
 export function charactersPerToken(tokens: readonly TokenSpan[], text: string): number {
-  const of = tokens.filter(isOfText);
-  const [first, last] = [of[0], of.at(-1)];
-  return first && last ? Array.from(text.slice(first.start, last.end)).length / of.length : 0;
+  const own = tokens.filter(isOfText);
+  const [first, last] = [own[0], own.at(-1)];
+  return first && last ? Array.from(text.slice(first.start, last.end)).length / own.length : 0;
 }
 
 type WrittenToken = Pick<TokenSpan, "token" | "special" | "bytes">;
 
-/** A token as it is written anywhere in the page, never empty. */
+/** A token as written on the page, never empty. */
 export function tokenLabel(token: WrittenToken): string {
   if (token.special) return token.token;
   const text = tokenText(token);
@@ -86,13 +86,13 @@ export function tokenLabel(token: WrittenToken): string {
   return text === "" ? token.token : visibleText(text);
 }
 
-/** A token without glyphs: whitespace as it is, but for line breaks, which end the chips' lines. */
+/** A token with its own whitespace, but without line breaks, since those end a line of chips. */
 function plainLabel(token: WrittenToken): string {
   const text = tokenText(token);
   return token.special || !text ? tokenLabel(token) : text.replaceAll(/[\r\n]/g, "");
 }
 
-/** The text that a token stands for; null where its bytes are only a part of a character. */
+/** A token's text; null if its bytes are only part of a character. */
 function tokenText({ bytes, special }: WrittenToken): string | null {
   if (special) return "";
   try {
@@ -108,7 +108,7 @@ export const hexBytes = (bytes: Uint8Array): string =>
 
 const GLYPHS: Readonly<Record<string, string>> = { " ": "·", "\n": "⏎", "\t": "⇥", "\r": "␍", "\u00a0": "⍽" };
 
-/** Text with a glyph for each character that would not be seen: `"a b\n"` reads as `a·b⏎`. */
+/** Replaces invisible characters by glyphs: `"a b\n"` reads as `a·b⏎`. */
 export function visibleText(text: string): string {
   return Array.from(text, (char) => {
     const glyph = GLYPHS[char];
@@ -119,21 +119,21 @@ export function visibleText(text: string): string {
   }).join("");
 }
 
-/** What was typed, in which a glyph stands for what it shows: `"a·b⏎"` reads as `a b\n`. */
+/** Replaces typed glyphs by their characters: `"a·b⏎"` reads as `a b\n`. */
 export const typedText = (typed: string): string =>
   Object.entries(GLYPHS).reduce((text, [char, glyph]) => text.replaceAll(glyph, char), typed);
 
-/** Where the text is read from, as UTF-16 offsets; null for tokens that stand for no text. */
+/** Source range of a token in UTF-16 code units; null for tokens without text. */
 export const tokenSpanText = ({ start, end }: TokenSpan): string | null => (end > start ? `${start}–${end}` : null);
 
-/** What the run gave a token after those before it. */
+/** Probability of a token given the tokens before it. */
 export const expectedProbability = ({ surprisal }: { readonly surprisal: Float32Array }, index: number): number =>
   2 ** -(surprisal[index] as number);
 
-/** A character that a vocabulary lacks has no id. */
+/** A token's id; a character that the vocabulary lacks has none. */
 export const idText = ({ id }: Pick<TokenSpan, "id">): string => (id < 0 ? "?" : String(id));
 
-/** A row for each token; `expectation` tells the cells of how it was expected. */
+/** A row per token; `expectation` returns the cells on its probability. */
 export const tokenTable = (
   title: string,
   tokens: readonly TokenSpan[],

@@ -1,17 +1,17 @@
 /**
- * The tokens of the text as chips in reading order, colored by how well the run expected them, and beside them another
- * model's tokens of the same text; chooses the token that all views show.
+ * The tokens of the text as chips in reading order, colored by their probability if asked for, and another tokenizer's
+ * tokens of the same text. Selects the token for all views.
  */
 
 import "./tokens.css";
 import type { TokenSpan } from "../../../src/protocol/engineApi";
 import type { Expectations } from "../../../src/protocol/traceApi";
 import { el, fill } from "../../base/dom";
-import { formatCount, formatShort, formatValue } from "../../base/format";
+import { formatCount, formatShort } from "../../base/format";
 import { t } from "../../base/strings";
-import { onThemeChange, readTheme, type Theme } from "../../base/theme";
+import { onThemeChange, readTheme } from "../../base/theme";
 import { checkbox, dropdown } from "../../base/toolkit";
-import { type ColorScale, sequentialScale, toCss } from "../../charts/colorScale";
+import { toCss } from "../../charts/colorScale";
 import { saveable } from "../../charts/pen";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
@@ -20,10 +20,22 @@ import { traceText } from "../provenance";
 import { chipsDrawing } from "./chipPicture";
 import { createChips } from "./chips";
 import { countsText, createComparison } from "./comparison";
-import { expectedProbability, hexBytes, idText, tokenLabel, tokenSpanText, tokenTable } from "./layout";
-
-type Color = "none" | "probability" | "surprisal" | "entropy";
-type Below = "id" | "position" | "bytes" | "color";
+import { tokenTable } from "./layout";
+import {
+  type Below,
+  belowText,
+  type Color,
+  colorMeaning,
+  colorName,
+  colorValue,
+  expectationCells,
+  expectationFields,
+  expectationLines,
+  scaleOf,
+  shortNumber,
+  tokenFields,
+  tokenTitle,
+} from "./tokenTexts";
 
 export function createTokensView({ section: makeSection, selection, save, explorer }: ViewContext): View {
   const section = makeSection(t("Tokens"));
@@ -34,52 +46,50 @@ export function createTokensView({ section: makeSection, selection, save, explor
   let glyphs = true;
   let color: Color = "none";
   let below: Below = "id";
-  /** How well the run expected its tokens, once that is asked for. */
+  /** Probabilities of the tokens, once a color needs them. */
   let expected: Expectations | null = null;
-  /** The token under the pointer, or with the focus, whose numbers are told. */
-  let looked: number | null = null;
-  /** Whether that is a token of what a translator reads; where none is looked at, which was chosen last. */
-  let looksAtSource = false;
-  let choseSource = false;
+  /** The token under the pointer or with the focus; the details show it instead of the selected one. */
+  let pointed: { readonly index: number; readonly isOfSource: boolean } | null = null;
+  /** Tells whether a translator's source token was selected last. */
+  let isSourceSelected = false;
 
-  const look = (index: number | null, ofSource = false) => {
-    looked = index;
-    looksAtSource = ofSource;
+  const point = (index: number | null, isOfSource = false) => {
+    pointed = index === null ? null : { index, isOfSource };
     drawDetails();
   };
-  const choose = (index: number, ofSource: boolean) => {
-    choseSource = ofSource;
-    selection.set(ofSource ? { sourceToken: index } : { token: index });
+  const choose = (index: number, isOfSource: boolean) => {
+    isSourceSelected = isOfSource;
+    selection.set(isOfSource ? { sourceToken: index } : { token: index });
     drawDetails();
   };
   const strip = createChips(
     t("Tokens"),
     (token) => choose(token, false),
     (index) => {
-      look(index);
+      point(index);
       if (source.length === 0) comparison?.link(tokens[index ?? -1]);
     },
   );
-  /** Of a translator: what it reads, above what it writes. */
+  /** A translator's source, above its translation. */
   const sourceStrip = createChips(
     t("Tokens of the source"),
     (sourceToken) => choose(sourceToken, true),
     (index) => {
-      look(index, true);
+      point(index, true);
       comparison?.link(source[index ?? -1]);
     },
   );
-  const read = el("h3", { class: "subheading" }, t("Source"));
-  const written = el("h3", { class: "subheading" });
-  const own = el("h3", { class: "subheading" });
+  const sourceTitle = el("h3", { class: "subheading" }, t("Source"));
+  const translationTitle = el("h3", { class: "subheading" });
+  const countsTitle = el("h3", { class: "subheading" });
   const details = el("dl", { class: "token-details" });
   const legend = el("div", { class: "legend" });
-  const problem = createProblem(() => void expect());
+  const problem = createProblem(() => void loadColors());
 
-  const colors = dropdown(t("Color of the tokens"), (value) => {
+  const colors = dropdown(t("Token color"), (value) => {
     color = value as Color;
     below = color === "none" ? "id" : "color";
-    void expect();
+    void loadColors();
   });
   const belows = dropdown(t("Below each token"), (value) => {
     below = value as Below;
@@ -90,14 +100,14 @@ export function createTokensView({ section: makeSection, selection, save, explor
     draw();
     comparison?.draw(glyphs);
   });
-  /** Of a translator, what it reads is what another tokenizer can read too. */
-  const mine = () => (source.length > 0 ? source : tokens);
+  /** Tokens to compare with another tokenizer's: a translator's source. */
+  const comparedTokens = () => (source.length > 0 ? source : tokens);
   const comparison =
     explorer &&
     createComparison(explorer, save, {
       linked: (from, end) => (source.length > 0 ? sourceStrip : strip).link(from, end),
       choose: (index) => choose(index, source.length > 0),
-      changed: () => drawOwn(),
+      changed: () => drawCounts(),
     });
 
   const parts = () => [
@@ -114,7 +124,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
         tokenTable(
           source.length > 0 ? t("Tokens of the source, then of the translation") : t("Tokens"),
           [...source, ...tokens],
-          expected && shifted(expected, source.length),
+          expected && expectationCells(expected, source.length),
         ),
       of: () => current,
       ...saveable(() => chipsDrawing(parts())),
@@ -124,7 +134,17 @@ export function createTokensView({ section: makeSection, selection, save, explor
   const controls = el("div", { class: "token-controls" }, colors.node, belows.node, whitespace);
   if (comparison) controls.append(comparison.choice);
   controls.hidden = !explorer;
-  section.body.append(controls, legend, problem.node, own, read, sourceStrip.node, written, strip.node, details);
+  section.body.append(
+    controls,
+    legend,
+    problem.node,
+    countsTitle,
+    sourceTitle,
+    sourceStrip.node,
+    translationTitle,
+    strip.node,
+    details,
+  );
   section.body.append(data.node);
   if (comparison) section.body.append(comparison.node);
   if (explorer) onThemeChange(() => drawColors());
@@ -139,22 +159,22 @@ export function createTokensView({ section: makeSection, selection, save, explor
   };
   selection.subscribe((now, before) => {
     if (now.token !== before.token) {
-      choseSource = false;
+      isSourceSelected = false;
       mark(now.token);
     }
     if (now.sourceToken !== before.sourceToken) {
-      choseSource = true;
+      isSourceSelected = true;
       markSource();
     }
   });
 
-  /** Asks how the tokens were expected, if that is to be seen, and draws. */
-  const expect = async () => {
+  /** Fetches the probabilities if the color needs them, and draws. */
+  const loadColors = async () => {
     const from = current;
     problem.clear();
     if (!from || color === "none" || expected) return draw();
     legend.hidden = false;
-    fill(legend, t("The run is asked how it expected its tokens…"));
+    fill(legend, t("Computing token probabilities…"));
     try {
       const answer = await from.ask("expectations", {});
       if (from !== current) return;
@@ -167,29 +187,25 @@ export function createTokensView({ section: makeSection, selection, save, explor
     draw();
   };
 
-  const numberOf = (index: number): number => {
-    if (!expected || color === "none") return Number.NaN;
-    if (color === "entropy") return expected.entropy[index] as number;
-    return color === "surprisal" ? (expected.surprisal[index] as number) : expectedProbability(expected, index);
-  };
+  const colorValues = () => Float32Array.from(tokens, (_, i) => colorValue(expected, color, i));
 
   const draw = () => {
     const inspection = current;
     if (!inspection) return;
-    const values = Float32Array.from(tokens, (_, i) => numberOf(i));
+    const values = colorValues();
     const scale = scaleOf(color, values);
-    const plain = { text, glyphs, title: titleOf, colors: null };
+    const plain = { text, glyphs, title: tokenTitle, colors: null };
     sourceStrip.show({
       ...plain,
       tokens: source,
-      below: (token, i) => belowOf(token, i, below === "color" ? "id" : below),
+      below: (token, i) => belowText(token, i, below === "color" ? "id" : below),
     });
     strip.show({
       ...plain,
       text: inspection.trace.source?.translation ?? text,
       tokens,
-      below: (token, i) => (below === "color" ? shortly(values[i] as number, color) : belowOf(token, i, below)),
-      title: (token, i) => [titleOf(token, i), ...numbersOf(i), traceText(inspection)].join("\n"),
+      below: (token, i) => (below === "color" ? shortNumber(values[i] as number, color) : belowText(token, i, below)),
+      title: (token, i) => [tokenTitle(token, i), ...expectationLines(expected, i), traceText(inspection)].join("\n"),
       colors: expected && color !== "none" ? { values, scale } : null,
     });
     const colored = expected !== null && color !== "none";
@@ -205,14 +221,14 @@ export function createTokensView({ section: makeSection, selection, save, explor
         { value: "id", label: t("Below: id") },
         { value: "position", label: t("Below: position") },
         { value: "bytes", label: t("Below: bytes") },
-        ...(colored ? [{ value: "color", label: t("Below: the color’s number") }] : []),
+        ...(colored ? [{ value: "color", label: t("Below: color value") }] : []),
       ],
       below,
     );
     drawColors();
     mark(selection.get().token);
     markSource();
-    drawOwn();
+    drawCounts();
     data.update();
   };
 
@@ -220,62 +236,35 @@ export function createTokensView({ section: makeSection, selection, save, explor
     strip.paint();
     legend.hidden = !expected || color === "none";
     if (legend.hidden) return;
-    const scale = scaleOf(
-      color,
-      Float32Array.from(tokens, (_, i) => numberOf(i)),
-    )(readTheme());
+    const scale = scaleOf(color, colorValues())(readTheme());
     const [low, high] = scale.domain;
     const bar = el("span", { class: "legend-bar", attrs: { "aria-hidden": "true" } });
     const stops = Array.from({ length: 9 }, (_, i) => toCss(scale.colorAt(low + ((high - low) * i) / 8)));
     bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
-    const means = {
-      none: "",
-      probability: t("The probability that the run gave each token after those before it."),
-      surprisal: t("−log₂ of the probability that the run gave each token after those before it, in bits."),
-      entropy: t("Entropy of the distribution that each token was expected by, in bits."),
-    };
-    fill(legend, formatShort(low), bar, formatShort(high), el("span", {}, means[color]));
+    fill(legend, formatShort(low), bar, formatShort(high), el("span", {}, colorMeaning(color)));
   };
 
-  /** Beside another tokenizer: what there is to compare. */
-  const drawOwn = () => {
+  /** Shows the counts while another tokenizer is compared. */
+  const drawCounts = () => {
     const isCompared = comparison?.isShown() ?? false;
-    own.hidden = !isCompared;
-    if (isCompared && current) fill(own, countsText(current.trace.model.name, mine(), text));
-  };
-
-  const numbersOf = (index: number): string[] => {
-    if (!expected || Number.isNaN(expected.surprisal[index])) return [];
-    const p = expectedProbability(expected, index);
-    return [
-      t("probability[{0}] = {1}, rank {2}", index, formatValue(p), formatCount(expected.rank[index] as number)),
-      t("surprisal[{0}] = {1} bits", index, formatValue(expected.surprisal[index] as number)),
-      t("entropy[{0}] = {1} bits", index, formatValue(expected.entropy[index] as number)),
-    ];
+    countsTitle.hidden = !isCompared;
+    if (isCompared && current) fill(countsTitle, countsText(current.trace.model.name, comparedTokens(), text));
   };
 
   const drawDetails = () => {
     if (!current) return;
-    const isOfSource = looked === null ? choseSource && source.length > 0 : looksAtSource;
-    const chosen = isOfSource ? sourceTokenOf(selection.get(), current.trace) : selection.get().token;
-    const index = looked ?? chosen;
+    const isSource = isSourceSelected && source.length > 0;
+    const selected = isSource ? sourceTokenOf(selection.get(), current.trace) : selection.get().token;
+    const { index, isOfSource } = pointed ?? { index: selected, isOfSource: isSource };
     const token = (isOfSource ? source : tokens)[index];
     if (!token) return fill(details);
-    const stack: [string, string][] =
-      source.length > 0 ? [[t("text"), isOfSource ? t("Source") : t("Translation")]] : [];
-    fill(details, ...fieldsOf([...stack, ...detailsOf(token, index)]));
-    // What is read is not expected.
-    if (!expected || isOfSource) return;
-    const isKnown = !Number.isNaN(expected.surprisal[index]);
-    const said = (value: number) => (isKnown ? formatValue(value) : t("nothing was before it"));
-    details.append(
-      ...fieldsOf([
-        [t("probability"), said(expectedProbability(expected, index))],
-        [t("surprisal (bits)"), said(expected.surprisal[index] as number)],
-        [t("entropy (bits)"), said(expected.entropy[index] as number)],
-        [t("rank"), isKnown ? formatCount(expected.rank[index] as number) : "–"],
-        [t("run"), traceText(current)],
-      ]),
+    const stack = [t("text"), isOfSource ? t("Source") : t("Translation")] as const;
+    const fields = [...(source.length > 0 ? [stack] : []), ...tokenFields(token, index)];
+    // A translator's source is not predicted.
+    if (expected && !isOfSource) fields.push(...expectationFields(expected, index), [t("trace"), traceText(current)]);
+    fill(
+      details,
+      ...fields.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", { class: "mono" }, value))),
     );
   };
 
@@ -286,70 +275,20 @@ export function createTokensView({ section: makeSection, selection, save, explor
       const { trace } = inspection;
       current = inspection;
       expected = null;
-      looked = null;
+      pointed = null;
       tokens = trace.tokens;
       source = trace.source?.tokens ?? [];
-      // As it was run: offsets are of this text.
+      // The tokens' offsets refer to the text with these line breaks.
       const given = inspection.source.text.replaceAll("\r\n", "\n");
       text = source.length > 0 ? (given.split("\t", 1)[0] ?? "") : given;
-      for (const part of [read, sourceStrip.node, written]) part.hidden = source.length === 0;
-      fill(written, t("Translation"), el("span", { class: "translation" }, trace.source?.translation ?? ""));
-      const counts = t("{0} tokens", formatCount(tokens.length));
+      for (const part of [sourceTitle, sourceStrip.node, translationTitle]) part.hidden = source.length === 0;
+      fill(translationTitle, t("Translation"), el("span", { class: "translation" }, trace.source?.translation ?? ""));
       if (source.length > 0)
         section.summarize(t("{0} tokens to {1}", formatCount(source.length), formatCount(tokens.length)));
-      else section.summarize(tokens.length === 1 ? t("1 token") : counts);
+      else section.summarize(tokens.length === 1 ? t("1 token") : t("{0} tokens", formatCount(tokens.length)));
       draw();
-      if (color !== "none") void expect();
-      void comparison?.show(inspection, mine(), text, glyphs);
+      if (color !== "none") void loadColors();
+      void comparison?.show(inspection, comparedTokens(), text, glyphs);
     },
   };
 }
-
-const colorName = (color: Exclude<Color, "none">): string =>
-  ({
-    probability: t("Probability"),
-    surprisal: t("Surprisal in bits"),
-    entropy: t("Entropy in bits, of what was expected"),
-  })[color];
-
-const titleOf = (token: TokenSpan, index: number): string =>
-  t("Token {0}: “{1}”, id {2}", index, tokenLabel(token), idText(token));
-
-const belowOf = (token: TokenSpan, index: number, below: Exclude<Below, "color">): string => {
-  if (below === "bytes") return hexBytes(token.bytes);
-  return below === "id" ? idText(token) : String(index);
-};
-
-/** In the little room below a token. */
-function shortly(value: number, color: Color): string {
-  if (Number.isNaN(value)) return "–";
-  return color === "probability" && value >= 0.001 ? value.toFixed(3) : formatShort(value);
-}
-
-/** Probabilities have one end for every text; bits end at the most of the text. */
-const scaleOf =
-  (color: Color, values: Float32Array) =>
-  (theme: Theme): ColorScale =>
-    sequentialScale(color === "probability" ? 1 : values.reduce((most, bits) => (bits > most ? bits : most), 0), theme);
-
-const fieldsOf = (fields: readonly (readonly [name: string, value: string])[]): HTMLElement[] =>
-  fields.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", { class: "mono" }, value)));
-
-const detailsOf = (token: TokenSpan, index: number): [name: string, value: string][] => [
-  [t("position"), String(index)],
-  [t("id"), idText(token)],
-  [t("vocabulary"), JSON.stringify(token.token)],
-  [t("bytes"), token.bytes.length > 0 ? hexBytes(token.bytes) : "–"],
-  [t("characters"), tokenSpanText(token) ?? t("none, a special token")],
-];
-
-/** By rows of the table, of which the first `lead` are of what is read. */
-const shifted = (expected: Expectations, lead: number) => (row: number) =>
-  row < lead || Number.isNaN(expected.surprisal[row - lead])
-    ? ["–", "–", "–", "–"]
-    : [
-        expectedProbability(expected, row - lead),
-        expected.surprisal[row - lead] as number,
-        expected.entropy[row - lead] as number,
-        expected.rank[row - lead] as number,
-      ];
