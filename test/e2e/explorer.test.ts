@@ -91,7 +91,7 @@ test("200 numbers of each view equal those of the command line", async () => {
   }
 });
 
-/** What a view needs before it shows numbers. */
+/** Actions that a view needs before it shows numbers. */
 const prepare: Readonly<Record<string, (explorer: Frame) => Promise<void>>> = {
   async Interventions(explorer) {
     const parts = explorer.locator(".pane:visible .heatmap-scroller").first();

@@ -1,7 +1,7 @@
 /** Shorter work is not shown, because it would only flicker; in milliseconds. */
 const SHOW_AFTER = 250;
 
-/** What the engine is doing, for the status bar item. */
+/** The activity of the engine, for the status bar item. */
 export class EngineActivity {
   readonly #changed: () => void;
   #running = 0;

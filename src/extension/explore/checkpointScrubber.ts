@@ -14,7 +14,7 @@ interface CachedTrace {
 
 /** Traces to cache for a text, shown before or prefetched. */
 const CACHE_SIZE = 12;
-/** Of larger models (bytes) or traces (bytes), only the one that is shown is cached, and none is prefetched. */
+/** Sizes in bytes. For larger models or traces, only the trace that is shown is cached, and none is prefetched. */
 const MAX_MODEL_SIZE = 100e6;
 const MAX_TRACE_SIZE = 16e6;
 

@@ -14,7 +14,7 @@ import { SourceLink } from "./sourceLink";
 import { requireKnown } from "./traceHandlers";
 import { TraceHost } from "./traceHost";
 
-/** What an Explorer shows: a text that the active model runs, or a trace that was saved to a file. */
+/** The content of an Explorer: a text for the active model, or a trace file. */
 export type ExplorerContent =
   | { readonly kind: "text"; readonly text: ShownText }
   | { readonly kind: "saved"; readonly file: vscode.Uri };

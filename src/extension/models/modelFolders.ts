@@ -100,7 +100,7 @@ export async function renameModel(dir: string, name: string): Promise<void> {
   }
 }
 
-/** What a list shows of an imported model, as reported by the engine. */
+/** Facts about an imported model, reported by the engine, that lists show. */
 export type ImportedFacts = Pick<ModelInfo, "parameters" | "family" | "precision" | "bytes">;
 
 export async function noteImport(dir: string, name: string, facts: ImportedFacts): Promise<void> {
@@ -168,7 +168,7 @@ async function readRecord(
   }
   try {
     const record: unknown = JSON.parse(text);
-    // What remains of a JSON value is an object with string keys.
+    // Any other JSON value is an object with string keys.
     if (typeof record === "object" && record && !Array.isArray(record))
       return { file, record: record as JsonObject, problem: null };
   } catch {

@@ -10,7 +10,8 @@ export function scoredTokenText({ span, surprisal, entropy, rank, alternatives }
   const name = isNamed ? [l10n.t("{0}, id {1}", codeSpan(visible(span.token)), span.id)] : [];
   if (span.id < 0)
     return l10n.t("{0} is not in the model's vocabulary and has no surprisal.", codeSpan(visible(span.token)));
-  if (Number.isNaN(surprisal)) return [...name, l10n.t("The first token has no surprisal.")].join("  \n");
+  if (Number.isNaN(surprisal))
+    return [...name, l10n.t("It has no surprisal, because no token precedes it.")].join("  \n");
   const lines = [
     ...name,
     l10n.t("surprisal {0} bits, probability {1}", `**${digits(surprisal)}**`, digits(2 ** -surprisal)),
@@ -32,7 +33,7 @@ const inCell = (markdown: string): string => markdown.replaceAll("|", "\\|");
 
 export interface LensState {
   readonly model: string | null;
-  /** Of the selection, if there is one. */
+  /** The cost of the selection, or of the document without one. */
   readonly cost: Cost;
   readonly selection: boolean;
   /** Share of the document that is scored. */

@@ -20,7 +20,7 @@ const fileName = v.pipe(text(200), v.regex(/^[\p{L}\p{N}][\p{L}\p{N} ._-]*$/u));
 
 const save = fields({ name: fileName, data: v.instance(Uint8Array) });
 
-/** Maximum length of an inspected text, in characters. Of a longer one, the end is inspected. */
+/** Maximum length of an inspected text, in characters. Only the end of a longer text is inspected. */
 export const MAX_INSPECTED = 20_000;
 
 export const inspectorChecks: Checks<InspectorHost> = {

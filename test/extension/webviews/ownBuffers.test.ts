@@ -2,8 +2,8 @@ import { deserialize, serialize } from "node:v8";
 import { expect, test } from "vitest";
 import { ownBuffers } from "../../../src/extension/webviews/ownBuffers";
 
-test("arrays that came from another process are sent without the rest of its message", () => {
-  // As child processes send them: one buffer, which all arrays of the message are windows into.
+test("arrays from another process are sent without the rest of its message", () => {
+  // Like a message of a child process: all arrays are views of one buffer.
   const value = deserialize(
     serialize({ a: new Float32Array([1, 2]), tokens: [{ id: 1, bytes: new Uint8Array([7]) }] }),
   );
@@ -13,7 +13,7 @@ test("arrays that came from another process are sent without the rest of its mes
   expect(sent.value.a.buffer.byteLength).toBe(12);
 });
 
-test("a message has one buffer, however many arrays: VS Code loses those after the first 253", () => {
+test("a message with any number of arrays has one buffer", () => {
   const tokens = Array.from({ length: 300 }, (_, id) => ({ id, bytes: new Uint8Array([id % 256, 1]) }));
   const sent = ownBuffers({
     kind: "result",
@@ -28,7 +28,7 @@ test("a message has one buffer, however many arrays: VS Code loses those after t
   ).toBe(1);
 });
 
-test("a Buffer becomes a plain Uint8Array, which JSON does not spell out", () => {
+test("a Buffer becomes a plain Uint8Array", () => {
   const sent = ownBuffers({ kind: "result", id: 1, value: Buffer.from("ab") }) as { value: Uint8Array };
   expect(sent.value.constructor).toBe(Uint8Array);
   expect(Array.from(sent.value)).toEqual([97, 98]);
