@@ -56,7 +56,7 @@ describeExplorer((opened) => {
     await expect.poll(() => page.locator("[aria-busy=true]").count()).toBe(0);
 
     await tab("Hidden states").click();
-    const map = page.getByRole("application", { name: "Norm of the stream" });
+    const map = page.getByRole("application", { name: "Norm of the residual stream" });
     // The last layer is on top, and the last token at the end.
     await map.press("Control+Home");
     await map.press("End");

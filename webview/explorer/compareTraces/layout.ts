@@ -17,7 +17,7 @@ export interface RelativeRows {
   readonly names: readonly string[];
   /** Number of positions of the text, or of the source for an encoder's values. */
   readonly positions: number;
-  /** [names, positions]; NaN if the first vector is zero. */
+  /** [names, positions]; Infinity if only the first vector is zero. */
   readonly values: Float32Array;
 }
 

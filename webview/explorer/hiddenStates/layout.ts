@@ -1,39 +1,39 @@
-/** The residual stream as a map, layers upwards and positions to the right, and one vector of it: numbers without drawing. */
+/** The residual stream as a map, layers upward and positions to the right, and the statistics of one vector. */
 
 import type { TraceInfo } from "../../../src/protocol/engineApi";
 import type { TableData } from "../../charts/csv";
 import { norm, rowOf } from "../../trace/embedding/layout";
 import { dimensionsOf, ENCODER } from "../../trace/layers/layout";
 
-/** What a cell of the map is a measure of. */
+/** The quantity in the cells of the map. */
 export type Quantity = "norm" | "attention" | "cross" | "mlp" | "cosine";
 
-/** What was added to the stream, by quantity: the last part of its name. */
+/** The last part of the name of the value whose norm is shown. */
 const ADDED: Readonly<Record<string, string>> = { attention: "attnOut", cross: "crossOut", mlp: "mlpOut" };
 
-/** A row of the map: a number for each position, of one value of the run or of two. */
+/** A row of the map: one number per position, computed from one or two values of the trace. */
 export interface MapRow {
   readonly layer: number;
-  /** `1 post`, `embed`. */
+  /** Such as `1 post` or `embed`. */
   readonly label: string;
-  /** The value whose norm it is; of a cosine, the values before and after the layer. */
+  /** The value of a norm, or the values before and after the layer of a cosine. */
   readonly names: readonly [string] | readonly [string, string];
-  /** The norms that every trace tells; null of what is made of the values themselves. */
+  /** The norms that every trace includes; null if they are computed from the values. */
   readonly known: Float32Array | null;
 }
 
-type Told = Pick<TraceInfo, "values" | "tokens" | "residualNorms" | "source">;
+type Traced = Pick<TraceInfo, "values" | "tokens" | "residualNorms" | "source">;
 
-/** What can be shown of a run, of an encoder's stack or the other. */
-export function quantities({ values }: Told, isEncoder: boolean): Quantity[] {
+/** The quantities that a trace has, in its encoder or its decoder. */
+export function quantities({ values }: Traced, isEncoder: boolean): Quantity[] {
   const names = new Set(values.map(({ name }) => name));
   const prefix = isEncoder ? ENCODER : "";
   const all: Quantity[] = ["norm", "attention", "cross", "mlp", "cosine"];
   return all.filter((each) => !ADDED[each] || names.has(`${prefix}blocks.0.${ADDED[each]}`));
 }
 
-/** From the first layer to the last. */
-export function mapRows(trace: Told, quantity: Quantity, isEncoder: boolean): MapRow[] {
+/** Rows from the first layer to the last. */
+export function mapRows(trace: Traced, quantity: Quantity, isEncoder: boolean): MapRow[] {
   const prefix = isEncoder ? ENCODER : "";
   const stack = isEncoder ? trace.source : trace;
   const T = stack?.tokens.length ?? 0;
@@ -67,11 +67,11 @@ export function mapRows(trace: Told, quantity: Quantity, isEncoder: boolean): Ma
   ];
 }
 
-/** The norm of each row of a matrix with rows of `cols`. */
+/** The L2 norm of each row of a matrix with `cols` columns. */
 export const normsOf = (values: Float32Array, cols: number): Float32Array =>
   Float32Array.from({ length: values.length / cols }, (_, row) => norm(rowOf(values, cols, row)));
 
-/** The cosine of each row of a matrix and the same row of another; NaN where one has no length. */
+/** The cosine between corresponding rows of two matrices; NaN if one is zero. */
 export function cosinesByRow(a: Float32Array, b: Float32Array, cols: number): Float32Array {
   return Float32Array.from({ length: a.length / cols }, (_, row) => {
     let [dot, aa, bb] = [0, 0, 0];
@@ -85,12 +85,12 @@ export function cosinesByRow(a: Float32Array, b: Float32Array, cols: number): Fl
   });
 }
 
-/** What a number of a row is, as a formula of the run's values at a position. */
+/** The formula of a cell in terms of the trace's values. */
 export function formulaOf({ names: [of, after] }: MapRow, position: number): string {
   return after ? `cos(${of}[0, ${position}], ${after}[0, ${position}])` : `‖${of}[0, ${position}]‖`;
 }
 
-/** A row for each position, a column for each row of the map. */
+/** A table with one row per position and one column per row of the map. */
 export function mapTable(
   rows: readonly MapRow[],
   numbers: readonly (Float32Array | null)[],
@@ -108,11 +108,11 @@ export function mapTable(
   };
 }
 
-/** The values of a run that have a vector of the stream's width for each token. */
+/** The values of a trace that have a vector of dModel numbers per token. */
 export const vectorNames = (values: TraceInfo["values"]): string[] =>
   values.filter(({ name, shape }) => dimensionsOf(name, shape).at(-1) === "dModel").map(({ name }) => name);
 
-/** The same value of another layer: `blocks.2.residMid` of layer 5 is `blocks.5.residMid`. */
+/** The same value in another layer: `blocks.5.residMid` for `blocks.2.residMid` and layer 5. */
 export const ofLayer = (name: string, layer: number): string => name.replace(/blocks\.\d+\./, `blocks.${layer}.`);
 
 export interface VectorStatistics {
@@ -121,10 +121,10 @@ export interface VectorStatistics {
   readonly max: number;
   readonly maxAt: number;
   readonly mean: number;
-  /** Of these numbers themselves, not an estimate for more. */
+  /** Population standard deviation. */
   readonly std: number;
   readonly norm: number;
-  /** Dimensions by absolute value, the largest first. */
+  /** Dimensions by absolute value, largest first. */
   readonly largest: readonly number[];
 }
 
@@ -140,7 +140,7 @@ export function statisticsOf(vector: Float32Array, count: number): VectorStatist
   return { min: at(minAt), minAt, max: at(maxAt), maxAt, mean, std, norm: size, largest };
 }
 
-/** How a vector is wrapped into a strip: a long one in equal lines of at most 64 where it divides into such. */
+/** The shape of a wrapped vector: equal lines of 24 to 64 numbers if its length allows, else lines of 64. */
 export function wrapped(length: number): { readonly rows: number; readonly cols: number } {
   let cols = Math.min(64, length);
   while (cols > 24 && length % cols !== 0) cols--;

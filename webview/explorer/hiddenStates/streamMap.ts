@@ -1,4 +1,4 @@
-/** A quantity of the residual stream as a map of layers and positions. A row is loaded after the other, and only its numbers are kept. */
+/** A quantity of the residual stream as a map of layers and positions. Rows load one by one; only their numbers are kept. */
 
 import { el } from "../../base/dom";
 import { formatValue } from "../../base/format";
@@ -17,12 +17,12 @@ interface Shown {
   readonly quantity: Quantity;
   readonly isEncoder: boolean;
   readonly rows: readonly MapRow[];
-  /** By row; null where it is not loaded yet. */
+  /** One entry per row; null until it is loaded. */
   readonly numbers: (Float32Array | null)[];
   readonly labels: readonly string[];
 }
 
-/** `choose` is told the value of a cell that is clicked. */
+/** `choose` is called with the name of the value of a cell that is clicked. */
 export function createStreamMap(
   { selection, save }: Pick<ViewContext, "selection" | "save">,
   choose: (name: string) => void,
@@ -32,12 +32,12 @@ export function createStreamMap(
   let isEncoder = false;
   let isLog = false;
   let shown: Shown | null = null;
-  /** Of the run that is shown, by quantity and stack. */
+  /** Maps of the trace that is shown, by quantity and stack. */
   const kept = new Map<string, Shown>();
 
   const problem = createProblem(() => void load());
-  const says = el("p", { class: "small muted" });
-  const quantityPicker = dropdown(t("What is shown of the residual stream"), (value) => {
+  const explanation = el("p", { class: "small muted" });
+  const quantityPicker = dropdown(t("Quantity"), (value) => {
     quantity = value as Quantity;
     void load();
   });
@@ -49,7 +49,7 @@ export function createStreamMap(
     isLog = checked;
     draw();
   });
-  /** While a cell of this picture is chosen, which is in sight already. */
+  /** Set during a click on a cell, which needs no scrolling. */
   let isPicking = false;
   const heatmap = createHeatmap((row, col) => {
     const cell = shown && rowAt(shown, row);
@@ -72,9 +72,9 @@ export function createStreamMap(
   const node = el(
     "div",
     { class: "stream-map" },
-    el("h3", { class: "subheading" }, t("The residual stream by layer and token")),
+    el("h3", { class: "subheading" }, t("Residual stream by layer and token")),
     el("div", { class: "lens-controls" }, quantityPicker.node, stackPicker.node, curve),
-    says,
+    explanation,
     problem.node,
     heatmap.node,
     data.node,
@@ -82,8 +82,8 @@ export function createStreamMap(
 
   const load = async () => {
     if (!inspection) return;
-    const asked = inspection;
-    const { trace } = asked;
+    const from = inspection;
+    const { trace } = from;
     const offered = quantities(trace, isEncoder);
     if (!offered.includes(quantity)) quantity = "norm";
     quantityPicker.update(
@@ -102,7 +102,7 @@ export function createStreamMap(
     const rows = mapRows(trace, quantity, isEncoder);
     const tokens = (isEncoder ? trace.source?.tokens : trace.tokens) ?? [];
     const now: Shown = kept.get(key) ?? {
-      inspection: asked,
+      inspection: from,
       quantity,
       isEncoder,
       rows,
@@ -116,8 +116,8 @@ export function createStreamMap(
     try {
       for (const [i, row] of rows.entries()) {
         if (now.numbers[i]) continue;
-        const numbers = await numbersOf(asked, row);
-        if (inspection !== asked) return;
+        const numbers = await numbersOf(from, row);
+        if (inspection !== from) return;
         now.numbers[i] = numbers;
         if (shown === now) draw();
       }
@@ -138,7 +138,7 @@ export function createStreamMap(
         values[row * T + col] = isCosine ? 1 - numberAt(row, col) : numberAt(row, col);
       }
     }
-    says.textContent = `${QUANTITIES[shown.quantity].says()} ${t("Read it upwards, layer by layer.")}`;
+    explanation.textContent = `${QUANTITIES[shown.quantity].explanation()} ${t("Read upward, layer by layer.")}`;
     const isMissing = numbers.includes(null);
     heatmap.show({
       title: titleOf(shown),
@@ -185,7 +185,7 @@ export function createStreamMap(
   };
 }
 
-/** The picture's rows go upwards. */
+/** The rows of the picture are listed upward. */
 const rowAt = ({ rows }: Shown, row: number): MapRow | undefined => rows[rows.length - 1 - row];
 
 const titleOf = ({ quantity, isEncoder }: Shown): string =>
@@ -197,28 +197,29 @@ async function numbersOf(inspection: Inspection, { names: [of, after] }: MapRow)
   return second ? cosinesByRow(values, second.data, cols) : normsOf(values, cols);
 }
 
-const QUANTITIES: Readonly<Record<Quantity, { readonly name: () => string; readonly says: () => string }>> = {
+const QUANTITIES: Readonly<Record<Quantity, { readonly name: () => string; readonly explanation: () => string }>> = {
   norm: {
-    name: () => t("Norm of the stream"),
-    says: () => t("The L2 norm of each token’s vector: after the embeddings, then after each layer."),
+    name: () => t("Norm of the residual stream"),
+    explanation: () => t("L2 norm of each token’s vector, after the embeddings and after each layer."),
   },
   attention: {
-    name: () => t("What attention added (norm)"),
-    says: () => t("The L2 norm of attnOut, the vector that a layer’s attention adds to the stream."),
+    name: () => t("Norm of the attention output"),
+    explanation: () => t("L2 norm of attnOut, the vector that the attention of a layer adds to the residual stream."),
   },
   cross: {
-    name: () => t("What cross-attention added (norm)"),
-    says: () => t("The L2 norm of crossOut, the vector that a layer’s attention to the source adds to the stream."),
+    name: () => t("Norm of the cross-attention output"),
+    explanation: () =>
+      t("L2 norm of crossOut, the vector that the cross-attention of a layer adds to the residual stream."),
   },
   mlp: {
-    name: () => t("What the MLP added (norm)"),
-    says: () => t("The L2 norm of mlpOut, the vector that a layer’s MLP adds to the stream."),
+    name: () => t("Norm of the MLP output"),
+    explanation: () => t("L2 norm of mlpOut, the vector that the MLP of a layer adds to the residual stream."),
   },
   cosine: {
-    name: () => t("Cosine to the layer before"),
-    says: () =>
+    name: () => t("Cosine with the previous layer"),
+    explanation: () =>
       t(
-        "The cosine between a token’s vector before and after a layer; the color is 1 − cosine, so strong is turned far.",
+        "Cosine between a token’s vector before and after a layer. The color is 1 − cosine: the stronger, the larger the change of direction.",
       ),
   },
 };

@@ -1,4 +1,4 @@
-/** One vector of the run as numbers: all of it as a strip, what it is like, and its largest dimensions. */
+/** One vector of the trace: all its numbers as a strip, its statistics, and its largest dimensions. */
 
 import { el, fill } from "../../base/dom";
 import { formatPercent, formatValue } from "../../base/format";
@@ -32,7 +32,7 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
   let shown: Shown | null = null;
 
   const heading = el("h3", { class: "subheading" });
-  const picker = dropdown(t("The vector’s value"), (value) => {
+  const picker = dropdown(t("Value of the vector"), (value) => {
     name = value;
     void load();
   });
@@ -68,7 +68,7 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
       el(
         "div",
         {},
-        el("h4", { class: "subheading" }, t("Largest dimensions, with their share of the squared norm")),
+        el("h4", { class: "subheading" }, t("Largest dimensions and their share of the squared norm")),
         list,
       ),
     ),
@@ -83,8 +83,7 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
 
   const load = async () => {
     if (!inspection || !names.includes(name)) return;
-    const asked = [inspection, name, selection.get()] as const;
-    const [from, of, { token, sourceToken = 0 }] = asked;
+    const [from, of, { token, sourceToken = 0 }] = [inspection, name, selection.get()];
     const isSource = of.startsWith(ENCODER);
     const at = isSource ? sourceToken : token;
     const tokens = (isSource ? from.trace.source?.tokens : from.trace.tokens) ?? [];
@@ -183,7 +182,7 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
 
   return {
     node,
-    /** Shows another value; one that the run does not have is left alone. */
+    /** Shows another value, if the trace has it. */
     choose,
     show(next: Inspection) {
       inspection = next;

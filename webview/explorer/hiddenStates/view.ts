@@ -1,4 +1,4 @@
-/** Hidden states: the residual stream by layer and position, one vector of it as numbers, and every value of the run. */
+/** Hidden states: the residual stream by layer and position, one of its vectors, and a list of all values. */
 
 import { el } from "../../base/dom";
 import { t } from "../../base/strings";
@@ -16,7 +16,7 @@ export function createHiddenStatesView({ section: makeSection, ...context }: Vie
   section.body.append(
     map.node,
     vector.node,
-    el("h3", { class: "subheading" }, t("Every value of the run")),
+    el("h3", { class: "subheading" }, t("All values of the trace")),
     values.node,
   );
   return {
