@@ -1,4 +1,4 @@
-"""Writes small files of torch.save, and what is in them, into checkpoints/. Run with PyTorch 1.13:
+"""Writes small torch.save files and their contents to checkpoints/. Run with PyTorch 1.13:
 
     python3 make_checkpoints.py
 """
@@ -14,7 +14,7 @@ OUT = Path(__file__).parent / "checkpoints"
 
 
 def tensors():
-    """Everything that state dicts have: shared, strided, offset, single, empty and integer tensors, and parameters."""
+    """Every kind of tensor in state dicts: shared, strided, offset, single, empty and integer ones, and parameters."""
     torch.manual_seed(3)
     base = torch.randn(6, 4)
     module = torch.nn.Linear(3, 2)
@@ -39,7 +39,7 @@ def tensors():
 
 
 class Hostile:
-    """What runs a command when it is unpickled."""
+    """An object that runs a command when it is unpickled."""
 
     def __reduce__(self):
         return os.system, ("touch hostile-was-run",)

@@ -1,10 +1,10 @@
-"""Writes families.json: what Hugging Face's tokenizers (Rust) makes of hard texts in the style of each model family.
+"""Writes families.json: tokenizations of difficult texts by Hugging Face's tokenizers (Rust), for each model family.
 
     pip install tokenizers==0.23.2
     python test/golden/make_families.py [DATA]
 
-The vocabularies are small ones, learned here; what is around them (normalizer, pre-tokenizer, post-processor, decoder, added
-tokens) is set as in the families' files. DATA is the folder with the real vocabularies of GPT-2, OPT and stories260K.
+The vocabularies are small and learned here; normalizer, pre-tokenizer, post-processor, decoder and added tokens are as in
+the families' files. DATA is the folder with the real vocabularies of GPT-2, OPT and stories260K.
 """
 
 import json
@@ -83,7 +83,7 @@ def template(content, id):
 
 
 def byte_level(prefix=False, regex=True):
-    # trim_offsets would leave the spaces out of the offsets; our spans have them.
+    # trim_offsets would exclude the spaces from the offsets; Decoder Lab's spans include them.
     return {"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": False, "use_regex": regex}
 
 
@@ -100,7 +100,7 @@ def replace(what, by):
 
 
 SPECIAL = [token(N_BYTES, "<s>"), token(N_BYTES + 1, "</s>"), token(N_BYTES + 2, "<tok>", special=False)]
-# As GPT-NeoX's and Phi's files have them: looked for in the normalized text.
+# As in GPT-NeoX's and Phi's files: matched in the normalized text.
 SPACES = [token(N_BYTES + 3 + i, " " * (8 - i), special=False, normalized=True) for i in range(7)]
 PIECES = [token(0, "<unk>"), token(1, "<s>"), token(2, "</s>"), token(N_PIECES, "<tok>", special=False)]
 
@@ -210,7 +210,7 @@ families = {
 
 
 def utf16(text, offsets):
-    """Offsets in code points as offsets in UTF-16."""
+    """Converts offsets in code points to UTF-16."""
     at = [0]
     for character in text:
         at.append(at[-1] + (2 if ord(character) > 0xFFFF else 1))

@@ -1,8 +1,8 @@
-"""Writes small GGUF files, and the Hugging Face tensors that are in them, into checkpoints/. Run with llama.cpp's package:
+"""Writes small GGUF files and their tensors in Hugging Face's layout to checkpoints/. Run with llama.cpp's package:
 
     pip install gguf && python3 make_gguf.py
 
-Weights are named, permuted and transposed as llama.cpp's converter does it; what blocks stand for is what that package says.
+Weights are named, permuted and transposed as by llama.cpp's converter; that package dequantizes the blocks.
 """
 
 import json
@@ -21,7 +21,7 @@ rng = np.random.default_rng(5)
 
 
 def permute(weights, heads):
-    """From the hub's order of a head's rows to llama.cpp's (docs/gguf.md)."""
+    """Permutes a head's rows from Hugging Face's order to llama.cpp's (docs/gguf.md)."""
     parts = weights.reshape(heads, 2, weights.shape[0] // heads // 2, *weights.shape[1:])
     return parts.swapaxes(1, 2).reshape(weights.shape)
 
@@ -32,13 +32,13 @@ class Model:
         self.name, self.expected = name, {}
 
     def add(self, name, hub_name, shape, kind, heads=None, transpose=False):
-        """A tensor of the file; `shape` is the file's. Keeps what the hub would have."""
+        """Adds a tensor with the file's `shape`, and records it in Hugging Face's layout."""
         weights = rng.standard_normal(shape).astype(np.float32) / 4
         data = quants.quantize(weights, kind) if kind != T.F32 else weights
         self.writer.add_tensor(name, data, raw_dtype=kind)
         values = quants.dequantize(data, kind)
         if heads:
-            # Which row went where, undone.
+            # Inverts the permutation of rows.
             order = permute(np.arange(shape[0]), heads)
             hub = np.empty_like(values)
             hub[order] = values
@@ -81,7 +81,7 @@ def llama():
     kinds = [TokenType.UNKNOWN, TokenType.CONTROL, TokenType.CONTROL] + [TokenType.BYTE] * 3
     w.add_tokenizer_model("llama")
     w.add_token_list(tokens)
-    # Single characters come last, as SentencePiece scores them.
+    # Single characters come last, as in SentencePiece's scores.
     w.add_token_scores([0.0] * 6 + [-100.0 - i if len(p) == 1 else -float(i) for i, p in enumerate(pieces)])
     w.add_token_types(kinds + [TokenType.NORMAL] * len(pieces))
     w.add_bos_token_id(1)
@@ -128,7 +128,7 @@ def gpt2():
     m.add("position_embd.weight", "transformer.wpe.weight", (CONTEXT, WIDTH), T.F32)
     m.add("output_norm.weight", "transformer.ln_f.weight", (WIDTH,), T.F32)
     m.add("output_norm.bias", "transformer.ln_f.bias", (WIDTH,), T.F32)
-    # Norms and biases, and the matrices that the hub has inputs first.
+    # Norms, biases, and the matrices that Hugging Face stores [in, out].
     for ours, hub in (("attn_norm", "ln_1"), ("ffn_norm", "ln_2")):
         m.add(f"blk.0.{ours}.weight", f"{layer}.{hub}.weight", (WIDTH,), T.F32)
         m.add(f"blk.0.{ours}.bias", f"{layer}.{hub}.bias", (WIDTH,), T.F32)

@@ -1,10 +1,10 @@
 """
-Writes decoders.safetensors: what PyTorch computes for small decoders of every variant, to compare the engine with.
+Writes decoders.safetensors: PyTorch's results for small decoders of every variant, as a reference for the engine.
 
     python3 test/golden/make_reference.py
 
-A plain PyTorch model of its own, in float64; the file holds float32. Written with PyTorch 1.13.
-The metadata key "variants" describes each variant, among others its "layout": the names and shapes of its parameters in
+The model is an independent implementation in plain PyTorch, in float64; the file holds float32. Written with PyTorch 1.13.
+The metadata key "variants" describes each variant, including its "layout": the names and shapes of its parameters in
 the order in which the flat tensors `{variant}.params`, `.grads`, `.after1`, `.after3` hold them. Linear weights are
 transposed to [in, out].
 """
@@ -93,7 +93,7 @@ def flat(named):
 def variants():
     combinations = itertools.product(("pre", "post"), ("relu", "gelu", "geluTanh"), (False, True))
     for i, (norm, activation, tied) in enumerate(combinations):
-        # A pattern in which every bias meets every other choice, without a file of all combinations.
+        # A pattern that combines every bias with every other option, without all combinations.
         bits = i * 7 // 2 + 3
         config = dict(
             vocabSize=VOCAB, nCtx=CTX, nLayers=LAYERS, nHeads=HEADS, dModel=WIDTH, dMlp=MLP,
@@ -102,7 +102,7 @@ def variants():
         )  # fmt: skip
         decay = dict(kind="adamw", beta1=0.9, beta2=0.95, eps=1e-8, weightDecay=0.1)
         plain = dict(kind="adam", beta1=0.9, beta2=0.98, eps=1e-9, weightDecay=0)
-        # Clipping that bites, except in one variant where it is off and one where the limit is not reached.
+        # Effective clipping, except in one variant where it is off and one where the limit is not reached.
         limit = {5: 0, 7: 1000}.get(i, 0.25)
         name = f"{norm}-{activation}-{'tied' if tied else 'untied'}"
         yield i, name, config, decay if (i // 2) % 2 else plain, limit

@@ -1,4 +1,4 @@
-"""Writes tokenizers.json: what Hugging Face's tokenizers (Rust) makes of hard texts and of the sample stories.
+"""Writes tokenizers.json: tokenizations of difficult texts and the sample stories by Hugging Face's tokenizers (Rust).
 
     pip install tokenizers==0.23.2
     python test/golden/make_tokenizers.py
@@ -11,7 +11,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 
 here = Path(__file__).parent
 texts = json.loads((here / "hardTexts.json").read_text(encoding="utf-8"))
-# Bytes, not text mode: line ends are part of the texts.
+# Bytes instead of text mode, because line ends are part of the texts.
 stories = (here / "../../samples/stories.txt").read_bytes().decode("utf-8")[:50_000]
 
 VOCABULARY = 500
@@ -19,7 +19,7 @@ WORDS = r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{M}\p{N}]|\p{White_
 
 
 def utf16(text, offsets):
-    """Offsets in code points as offsets in UTF-16."""
+    """Converts offsets in code points to UTF-16."""
     at = [0]
     for character in text:
         at.append(at[-1] + (2 if ord(character) > 0xFFFF else 1))

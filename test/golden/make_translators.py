@@ -1,17 +1,17 @@
 """
-Writes translators.safetensors: what PyTorch computes for small encoder-decoders, to compare the engine with.
+Writes translators.safetensors: PyTorch's results for small encoder-decoders, as a reference for the engine.
 
     python3 test/golden/make_translators.py
 
-A plain PyTorch model of its own, in float64; the file holds float32. Written with PyTorch 1.13.
-The metadata key "variants" describes each variant, among others its "layout": the names and shapes of its parameters in
+The model is an independent implementation in plain PyTorch, in float64; the file holds float32. Written with PyTorch 1.13.
+The metadata key "variants" describes each variant, including its "layout": the names and shapes of its parameters in
 the order in which the flat tensors `{variant}.params` and `.grads` hold them. Linear weights are transposed to [in, out].
 Sources and targets are padded with 0 to one length.
 
-Of the first pair alone, without padding, what follows when it is changed on the way, and what its parts add to a logit:
+Interventions and attributions, for the first pair alone and without padding:
 
-{variant}.{change}      [T, V]    logits, changed as in `changes`; what is put in is from the second pair
-{variant}.heads         [L, H]    what each head adds to the logit of the most likely last token, and so on:
+{variant}.{change}      [T, V]    logits with an intervention of `changes`; patched values come from the second pair
+{variant}.heads         [L, H]    contribution of each head to the logit of the most likely last token; likewise:
 {variant}.crossHeads    [L, H]
 {variant}.mlps          [L]
 {variant}.embeddings    [1]       of token and position together
@@ -40,7 +40,7 @@ def sinusoids(length, width):
 
 
 class Attention(nn.Module):
-    """Queries of one sequence over keys and values of another, or of itself."""
+    """Attention of one sequence over another, or over itself."""
 
     def __init__(self, width, heads, bias):
         super().__init__()
@@ -58,7 +58,7 @@ class Attention(nn.Module):
 
 
 class Sublayer(nn.Module):
-    """Residual, and the norm before or after."""
+    """A residual connection with a norm before or after the sublayer."""
 
     def __init__(self, width, before):
         super().__init__()
@@ -195,7 +195,7 @@ def reference(seed, config, smoothing):
 
 @contextlib.contextmanager
 def hooked(probes):
-    """Probes by place, (module, whether it is of what goes in): what one answers takes the value's place."""
+    """Replaces values by the results of probes, by (module, whether it is the module's input)."""
     handles = [
         module.register_forward_pre_hook(lambda _, given, probe=probe: (probe(given[0]), *given[1:]))
         if is_input
@@ -239,7 +239,7 @@ def changes(model, other):
     read, written = model.encoder.layers[0], model.decoder.layers[0]
     kept = {}
     places = [(written.cross.o, True), (read, False)]
-    with hooked({place: lambda x, place=place: kept.setdefault(place, x) for place in places}):
+    with hooked({target: lambda x, target=target: kept.setdefault(target, x) for target in places}):
         model(*other)
     return {
         "crossHead": {(written.cross.o, True): scaled(0, head=1)},
@@ -255,13 +255,13 @@ def changes(model, other):
 
 
 def held(norm, x):
-    """A norm whose scale is a constant, so that derivatives are shares."""
+    """LayerNorm with a constant scale, so that derivatives sum to the logit."""
     centered = x - x.mean(-1, keepdim=True)
     return centered * torch.rsqrt(x.var(-1, unbiased=False, keepdim=True) + norm.eps).detach() * norm.weight + norm.bias
 
 
 def attributions(model, pair):
-    """The derivative by each part times the part, where no other part depends on it."""
+    """Returns each component times the logit's derivative, with all other components held constant."""
     leaves = {}
 
     def leaf(name):

@@ -1,5 +1,5 @@
 """
-Compares the files with Hugging Face transformers itself, where that is installed; nothing else here needs it.
+Compares the files with Hugging Face transformers, if installed. No other script needs it.
 
     python3 test/golden/architectures/compare_transformers.py [VARIANT...]
 
@@ -37,7 +37,7 @@ def compare(folder):
     worst = 0.0
     for name, value in theirs.items():
         ours = reference[name].transpose(1, 2) if name.endswith("pattern") else reference[name]
-        # Only at tokens: what a padded position computes is each implementation's own affair.
+        # Only at tokens, because the values at padded positions are unspecified.
         away = (value - ours)[mask.bool()].abs().max().item()
         assert away < TOLERANCE, f"{folder.name}: {name} is {away} away"
         worst = max(worst, away)

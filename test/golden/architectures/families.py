@@ -1,9 +1,8 @@
 """
 The decoders, one function for each `model_type`, from token ids to logits.
 
-Each takes the model's config.json `c`, its weights `w`, `ids` and `mask`, both [B, T] and padded on the right, and
-`probe`, which is told every value that a trace has by its name there, and gives the value back. Letters as in
-pieces.py.
+Arguments are the model's config.json `c`, its weights `w`, `ids` and `mask`, both [B, T] and padded on the right, and
+`probe`, which is called with every value of a trace and its name, and returns the value. Dimensions as in pieces.py.
 """
 
 import math
@@ -140,7 +139,7 @@ def gpt_neox(c, w, ids, mask, probe):
         z = attention(rotate(q, turn), rotate(k, turn), v, visible(mask), K**-0.5, at)
         attn_out = at("attnOut", linear(w, f"{name}.attention.dense", z, D))
 
-        # In parallel, the MLP reads what the attention read; otherwise what the attention has added to.
+        # If parallel, the MLP reads the attention's input; otherwise the sum with its output.
         parallel = c["use_parallel_residual"]
         mlp_in = x if parallel else at("residMid", x + attn_out)
         h = norm(f"{name}.post_attention_layernorm", mlp_in)
@@ -174,7 +173,7 @@ def llama(c, w, ids, mask, probe, window=None):
 
 
 def mistral(c, w, ids, mask, probe):
-    """Llama, where every layer has the window if there is one."""
+    """Llama with an optional window in every layer."""
     return llama(c, w, ids, mask, probe, window=c["sliding_window"])
 
 
@@ -243,7 +242,7 @@ def gemma(c, w, ids, mask, probe):
         z = attention(q, k, v, visible(mask), K**-0.5, at)
         x = at("residMid", x + at("attnOut", linear(w, f"{name}.self_attn.o_proj", z, D, c["attention_bias"])))
 
-        # Gemma was trained with the tanh form, whatever its first configs say with `hidden_act: "gelu"`.
+        # Gemma was trained with the tanh form, although its first configs have `hidden_act: "gelu"`.
         h = norm(f"{name}.post_attention_layernorm", x)
         x = at("residPost", x + at("mlpOut", gated_mlp(c, w, name, h, act=gelu_tanh)))
 
@@ -257,8 +256,8 @@ def gemma2(c, w, ids, mask, probe):
     alternating = ["full_attention" if layer % 2 else "sliding_attention" for layer in range(c["num_hidden_layers"])]
     kinds = c.get("layer_types") or alternating
 
-    # The norms of what goes into the residual and out of it are drawn large: otherwise every token, its embedding being
-    # the greater part of what the tied head reads, would predict itself.
+    # The norms around the residual stream have large weights. Otherwise the token's embedding would dominate the input of
+    # the tied head, and every token would predict itself.
     def norm(name, x, around=1):
         return rms_norm(w, name, x, c["rms_norm_eps"], plus_one=True, around=around)
 
@@ -365,7 +364,7 @@ def within_block(probe, layer):
     return lambda name, x: probe(f"blocks.{layer}.{name}", x)
 
 
-# What the families after llama have in common: its names of tensors and of config entries.
+# Shared by the families derived from llama: names of tensors and config entries.
 
 
 def widths(c):
@@ -383,7 +382,7 @@ def unembed(c, w, x, tied):
 
 
 def qkv(c, w, name, x, bias=False):
-    """The projections, not yet split into heads: [B, T, H * K], [B, T, G * K], [B, T, G * K]"""
+    """Projections before the split into heads: [B, T, H * K], [B, T, G * K], [B, T, G * K]."""
     _, H, G, K = widths(c)
     return [linear(w, f"{name}.self_attn.{part}_proj", x, n * K, bias) for part, n in (("q", H), ("k", G), ("v", G))]
 

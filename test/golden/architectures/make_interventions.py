@@ -1,15 +1,15 @@
 """
-Writes what PyTorch computes when a run is changed on the way, what its lens reads, and what its parts add to a logit.
+Writes PyTorch's results for interventions, the logit lens and attributions of a logit to components.
 
     python3 test/golden/architectures/make_interventions.py             # interventions.safetensors, in seconds
     python3 test/golden/architectures/make_interventions.py --check     # computes again and compares
 
-The families' functions take what `probe` answers in place of a value, so each change is a probe; nothing here knows how
-the engine does it. For each variant `v` of `VARIANTS`, over the first prompt of make_reference.py:
+The families' functions replace a value by the result of `probe`, so each intervention is a probe, independent of the
+engine. For each variant `v` of `NAMES`, with the first prompt of make_reference.py:
 
-v.{change}      [4, V]         logits after the last positions, changed as in `changes`
-v.lens          [places, V]    logits after the last position if a place of the stream were what the last block gives
-v.heads         [L, H]         what each head adds to the logit of the most likely last token, and so on:
+v.{change}      [4, V]         logits current the last positions, with an intervention of `changes`
+v.lens          [points, V]    logits current the last position with each point of the residual stream as the last block's output
+v.heads         [L, H]         contribution of each head to the logit of the most likely last token; likewise:
 v.mlps          [L]
 v.embeddings    [1 or 2]       of the token and, where there is one, of the position
 """
@@ -42,8 +42,8 @@ def trace_of(variant, w, prompt):
 
 
 def scaled(name, factor, head=None):
-    def probe(at, value):
-        if at != name:
+    def probe(current, value):
+        if current != name:
             return value
         value = value.clone()
         value[:, slice(None) if head is None else head] *= factor
@@ -53,8 +53,8 @@ def scaled(name, factor, head=None):
 
 
 def patched(name, position, values, head=None):
-    def probe(at, value):
-        if at != name:
+    def probe(current, value):
+        if current != name:
             return value
         value = value.clone()
         if head is None:
@@ -84,16 +84,16 @@ def changes(other):
 
 def lens(variant, w, trace):
     layers = 1 + max(int(name.split(".")[1]) for name in trace if name.startswith("blocks."))
-    places = [f"blocks.{layer}.{name}" for layer in range(layers) for name in ("residMid", "residPost")]
+    points = [f"blocks.{layer}.{name}" for layer in range(layers) for name in ("residMid", "residPost")]
     read = []
-    for place in ["blocks.0.residPre", *(place for place in places if place in trace)]:
-        probe = patched(f"blocks.{layers - 1}.residPost", -1, trace[place][0, -1])
+    for point in ["blocks.0.residPre", *(point for point in points if point in trace)]:
+        probe = patched(f"blocks.{layers - 1}.residPost", -1, trace[point][0, -1])
         read.append(run(variant, w, PROMPT, probe)[-1])
     return torch.stack(read)
 
 
 def with_norms_held(family):
-    """Norms whose scale is a constant, so that derivatives are shares."""
+    """Norms with a constant scale, so that derivatives sum to the logit."""
 
     def layer_norm(w, name, x, eps, affine=True):
         centered = x - x.mean(-1, keepdim=True)
@@ -114,7 +114,7 @@ def with_norms_held(family):
 
 
 def attributions(variant, w, trace):
-    """The derivative by each part times the part, where no other part depends on it."""
+    """Returns each component times the logit's derivative, with all other components held constant."""
     leaves = {}
 
     def probe(name, value):
@@ -123,7 +123,7 @@ def attributions(variant, w, trace):
         leaves[name] = value.detach().requires_grad_()
         return leaves[name]
 
-    # The last cap bends the logit; what is shared out is the logit before it.
+    # The attributed logit is the one before the final cap, which is not linear.
     config = {**variant.config, "final_logit_softcapping": None}
 
     def logit():

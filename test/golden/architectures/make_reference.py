@@ -1,12 +1,12 @@
 """
-Writes, for every variant of every architecture, a tiny checkpoint and what PyTorch computes with it.
+Writes a tiny checkpoint and PyTorch's results for every variant of every architecture.
 
     python3 test/golden/architectures/make_reference.py [VARIANT...]
     python3 test/golden/architectures/make_reference.py --check
 
-The first draws weights until a variant's greedy continuations are worth comparing, and writes the files; the second
-draws them again, from the seed that was found, and compares everything with the files. Written with PyTorch 1.13, needs
-nothing else.
+The first command draws weights until a variant's greedy continuations make a good comparison, and writes the files. The
+second draws them again from the recorded seed and compares everything with the files. Needs only PyTorch (written with
+1.13).
 """
 
 import argparse
@@ -25,14 +25,14 @@ FOLDER = pathlib.Path(__file__).parent
 PROMPTS = [[31, 41, 59, 26, 53, 58, 97, 93, 23, 84, 62, 64], [27, 18, 28, 18, 28, 45, 90]]
 NEW_TOKENS = 64
 
-# A step of a greedy continuation is decided by more than float32 and the order of sums can change, and a continuation
-# is no loop of few tokens, from which nothing could be seen.
+# Each step of a greedy continuation has a larger margin than rounding and the order of sums can change, and a
+# continuation must not be a short loop, which would show little.
 SMALLEST_MARGIN = 5e-3
 FEWEST_TOKENS = 12
 
 
 def forward(variant, w, ids, mask=None, trace=None):
-    """The logits of ids [B, T]; the values on the way go into `trace`."""
+    """Returns the logits of ids [B, T] and stores intermediate values in `trace`."""
 
     def probe(name, value):
         if trace is not None:
@@ -58,7 +58,7 @@ def trace_of(variant, w):
 
 
 def continue_greedily(variant, w, prompt):
-    """The new ids, and the smallest lead of a chosen logit; the whole sequence is run at every step."""
+    """Returns the new ids and the smallest margin of a chosen logit, from a whole forward pass at every step."""
     ids, margin = list(prompt), math.inf
     for _ in range(NEW_TOKENS):
         values, chosen = forward(variant, w, torch.tensor([ids]))[0, -1].topk(2)
@@ -70,7 +70,7 @@ def continue_greedily(variant, w, prompt):
 
 
 def greedy_of(variant, w):
-    """greedy.json, or None where these weights make poor comparisons."""
+    """Returns greedy.json, or None if these weights make a poor comparison."""
     continuations = []
     for prompt in PROMPTS:
         ids, margin = continue_greedily(variant, w, prompt)
@@ -93,7 +93,7 @@ def draw(variant):
 
 
 def examine(variant, w, trace):
-    """What must hold of any decoder, whatever its numbers."""
+    """Checks properties that hold for every decoder."""
     ids, mask = padded_batch()
 
     for row, prompt in enumerate(PROMPTS):
@@ -114,7 +114,7 @@ def examine(variant, w, trace):
 
 
 def stored(variant, w):
-    """The tensors of model.safetensors."""
+    """Returns the tensors of model.safetensors."""
     return {**{name: value.to(variant.dtype) for name, value in w.tensors.items()}, **variant.buffers(variant.config)}
 
 
@@ -147,7 +147,7 @@ def check(variant, folder):
 
 
 def assert_same(computed, committed):
-    """As near as float32 is where another processor or library sums in another order."""
+    """Compares up to float32 rounding, because CPUs and libraries sum in different orders."""
     assert computed.keys() == committed.keys(), computed.keys() ^ committed.keys()
     for name, value in computed.items():
         assert value.dtype == committed[name].dtype and value.shape == committed[name].shape, name

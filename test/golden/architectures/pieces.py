@@ -1,10 +1,10 @@
 """
-What the families are built from: plain functions on float32 tensors.
+Building blocks of the families: plain functions on float32 tensors.
 
 B batch   T position   D width   H heads   G key/value heads   K width of a head   V vocabulary
 
-Everything is computed in float32, the tables of the rotation too, as transformers does, from weights that were rounded
-to the type they are stored in.
+Everything is computed in float32, including the tables of the rotation, as in transformers, from weights rounded to the
+type they are stored in.
 """
 
 import math
@@ -15,8 +15,8 @@ import torch.nn.functional as F
 
 class Weights:
     """
-    The tensors of a checkpoint. One that is not there yet is drawn when it is first asked for: a family's function is
-    thereby also the list of its tensors.
+    The tensors of a checkpoint, each drawn when it is first requested, so that a family's function is also the list of
+    its tensors.
     """
 
     def __init__(self, seed, dtype, embedding):
@@ -26,7 +26,7 @@ class Weights:
         self.generator = torch.Generator().manual_seed(seed)
 
     def __call__(self, name, *shape, mean=0.0, deviation=None):
-        """Matrices vary enough for attention to choose, and vectors enough that none can be left out unseen."""
+        """Draws matrices with enough variance for distinct attention, and vectors so that a missing one is noticed."""
         deviation = deviation or (0.2 if len(shape) == 1 else 0.3)
         if name not in self.tensors:
             drawn = torch.randn(shape, generator=self.generator) * deviation + mean
@@ -36,18 +36,18 @@ class Weights:
 
 
 def embedding(w, name, rows, width):
-    """A table of learned vectors, [rows, width]; its deviation is the variant's choice."""
+    """A table of learned vectors, [rows, width]; the variant sets its standard deviation."""
     return w(f"{name}.weight", rows, width, deviation=w.embedding)
 
 
 def linear(w, name, x, width, bias=True):
-    """y = x Wᵀ + b, with W stored [out, in] as nn.Linear has it."""
+    """y = x Wᵀ + b, with W stored [out, in] as in nn.Linear."""
     y = x @ w(f"{name}.weight", width, x.shape[-1]).T
     return y + w(f"{name}.bias", width) if bias else y
 
 
 def conv1d(w, name, x, width):
-    """y = x W + b, with W stored [in, out] as GPT-2's "Conv1D" has it."""
+    """y = x W + b, with W stored [in, out] as in GPT-2's "Conv1D"."""
     return x @ w(f"{name}.weight", x.shape[-1], width) + w(f"{name}.bias", width)
 
 
@@ -57,7 +57,7 @@ def layer_norm(w, name, x, eps, affine=True):
 
 
 def rms_norm(w, name, x, eps, plus_one=False, around=1):
-    """Gemma stores how far the weight is from one, everyone else the weight. `around` is where weights are drawn."""
+    """RMSNorm. Gemma stores the weight minus one (`plus_one`). `around` is the mean of the drawn weights."""
     y = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + eps)
     if plus_one:
         return y * (1 + w(f"{name}.weight", x.shape[-1], mean=around - 1))
@@ -68,7 +68,7 @@ def gelu_tanh(x):
     return F.gelu(x, approximate="tanh")
 
 
-# By transformers' names: "gelu" is the exact one.
+# Names as in transformers: "gelu" is the exact one.
 ACTIVATIONS = {
     "relu": F.relu,
     "silu": F.silu,
@@ -85,8 +85,8 @@ def heads(x, n):
 
 def visible(mask, window=None):
     """
-    Which keys j a query i sees: those at or before it that are not padding, and with a window of w only j > i - w,
-    which are w keys. A padded query sees what its position lets it see.
+    The keys j visible to a query i: those at or before it that are not padding, and with a window of w only the w keys
+    with j > i - w. The position alone decides what a padded query sees.
 
     [B, T] -> [B, 1, T (query), T (key)]
     """
@@ -111,8 +111,8 @@ def attention(q, k, v, sees, scale, at, softcap=None):
 
 def rotate(x, turn):
     """
-    Rotary position embedding, "half-split": dimension i turns together with dimension i + n / 2 of the first n, by the
-    angle that the position gives this pair. Dimensions from n on stay.
+    Rotary position embedding, "half-split": dimensions i and i + n / 2 of the first n rotate as a pair, by the angle of
+    the pair and the position. Dimensions from n on do not change.
     """
     cos, sin = turn  # [T, n / 2]
     half = cos.shape[-1]
@@ -121,7 +121,7 @@ def rotate(x, turn):
 
 
 def turns(c, K, T):
-    """The cosines and sines, each [T, n / 2], by which the first n of K dimensions turn at positions 0 to T - 1."""
+    """Returns cosines and sines, each [T, n / 2], that rotate the first n of K dimensions at positions 0 to T - 1."""
     share = rope_settings(c).get("partial_rotary_factor", c.get("partial_rotary_factor", c.get("rotary_pct", 1)))
     frequencies, factor = rope_frequencies(c, int(K * share), T)
     angles = torch.outer(torch.arange(T).float(), frequencies)
@@ -129,12 +129,12 @@ def turns(c, K, T):
 
 
 def rope_settings(c):
-    """Newer configs have all about the rotation here; older ones only how it is scaled, and the rest at the top."""
+    """Returns the rotation settings. Older configs have only the scaling in `rope_scaling`, and the rest at the top."""
     return c.get("rope_parameters") or c.get("rope_scaling") or {}
 
 
 def rope_frequencies(c, dim, T):
-    """The angle per position of each pair, [dim / 2], and the factor on cosine and sine, for a sequence of T tokens."""
+    """Returns the angle per position of each pair, [dim / 2], and the factor of cosines and sines, for T tokens."""
     scaling = rope_settings(c)
     theta = scaling.get("rope_theta", c.get("rope_theta", c.get("rotary_emb_base", 10000.0)))
     kind = scaling.get("rope_type", scaling.get("type", "default"))
@@ -152,23 +152,23 @@ def rope_frequencies(c, dim, T):
         return plain / factor, 1.0
 
     if kind == "dynamic":
-        # Nothing changes up to the context. Beyond it, theta grows with the length, and transformers turns the whole
-        # sequence anew at each step, but leaves keys that are in a cache as they were turned then: with a cache and
-        # without, numbers differ. The variants stay within the context.
+        # Nothing changes up to the context. Beyond it, theta grows with the length, and transformers rotates the whole
+        # sequence again at each step, but not the keys in a cache: results differ with and without a cache. The variants
+        # stay within the context.
         grown = factor * max(T, context) / context - (factor - 1)
         return 1 / (theta * grown ** (dim / (dim - 2))) ** pair, 1.0
 
     if kind == "longrope":
         # One table for sequences within the trained length, one for longer ones. A generation that crosses it has the
-        # same trouble as above; the variants stay on one side each.
+        # same problem as above; each variant stays on one side.
         stretch = torch.tensor(scaling["long_factor"] if T > trained else scaling["short_factor"])
         factor = factor or context / trained
         natural = math.sqrt(1 + math.log(factor) / math.log(trained)) if factor > 1 else 1.0
         return 1 / (stretch * theta**pair), scaling.get("attention_factor", natural)
 
     if kind == "yarn":
-        # Pairs that make more than beta_fast turns within the trained length stay, those that make fewer than beta_slow
-        # are slowed by the factor, and in between it goes over from one to the other, linearly in the pair's number.
+        # Pairs with more than beta_fast turns within the trained length keep their frequency, those with fewer than
+        # beta_slow are slowed by the factor, with a linear ramp over the pairs in between.
         def pair_that_makes(count):
             return dim * math.log(trained / (count * 2 * math.pi)) / (2 * math.log(theta))
 
@@ -179,7 +179,7 @@ def rope_frequencies(c, dim, T):
         return frequencies, scaling.get("attention_factor", 0.1 * math.log(factor) + 1)
 
     if kind == "llama3":
-        # As yarn, but by how many turns a pair makes within the trained length, and linear in these.
+        # Like yarn, but with a ramp that is linear in the number of turns within the trained length.
         low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
         kept = ((trained * plain / (2 * math.pi) - low) / (high - low)).clamp(0, 1)
         return plain / factor * (1 - kept) + plain * kept, 1.0

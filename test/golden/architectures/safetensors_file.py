@@ -18,7 +18,7 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 def encode(tensors):
     header, data = {"__metadata__": {"format": "pt"}}, bytearray()
-    # Wide types first, so that each tensor starts at a multiple of its element's size.
+    # Wide types first, so that each tensor is aligned to its element size.
     for name, tensor in sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0])):
         start = len(data)
         data += bytes(tensor.contiguous().reshape(-1).view(torch.uint8).tolist())

@@ -1,4 +1,4 @@
-"""The checkpoints: for each a family, a config.json as the hub has it for this kind of model, and how it is stored."""
+"""The checkpoints: the family, config.json and storage of each."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -18,9 +18,9 @@ class Variant:
     family: Callable
     config: dict
     dtype: torch.dtype = torch.float32
-    # Deviation of the token embedding. Smaller where the head is tied to it, so that a token does not predict itself.
+    # Standard deviation of the token embedding; smaller with a tied head, so that a token does not predict itself.
     embedding: float = 0.4
-    # Tensors that are in such files and are no parameters.
+    # Tensors in such files that are not parameters.
     buffers: Callable = lambda c: {}
 
     def __post_init__(self):
@@ -83,7 +83,7 @@ GPT_NEOX = dict(
     bos_token_id=0, eos_token_id=0,
 )  # fmt: skip
 
-# What the configs of llama's descendants share.
+# Shared by the configs of llama's descendants.
 SHARED = dict(
     vocab_size=VOCABULARY, max_position_embeddings=CONTEXT, hidden_size=32, intermediate_size=48, num_hidden_layers=2,
     num_attention_heads=4, num_key_value_heads=2, hidden_act="silu", rms_norm_eps=1e-6, bos_token_id=1, eos_token_id=2,
@@ -95,7 +95,7 @@ LLAMA = dict(
 )  # fmt: skip
 
 # For the scalings: heads of 16 and a small theta, so that each of 8 pairs turns within a hundred tokens, and lengths
-# such that yarn and llama3 keep some pairs, slow others, and have some in between.
+# with which yarn and llama3 keep some pairs, slow others, and interpolate the rest.
 SCALED = dict(LLAMA, head_dim=16, rope_theta=500.0)
 SHORT_FACTOR = [1.0, 1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0]
 LONG_FACTOR = [1.0, 1.3, 1.9, 2.7, 4.0, 6.5, 9.0, 16.0]
@@ -121,7 +121,7 @@ GEMMA = dict(
     hidden_act="gelu", attention_bias=False, rope_theta=10000.0, bos_token_id=2, eos_token_id=1, pad_token_id=0,
 )  # fmt: skip
 
-# The scalar differs from the width of a head, and the caps are low enough to matter in so small a model.
+# The scalar differs from the head width, and the caps are low enough to matter in such a small model.
 GEMMA2 = dict(
     SHARED, architectures=["Gemma2ForCausalLM"], model_type="gemma2", hidden_size=48, head_dim=16,
     hidden_act="gelu_pytorch_tanh", hidden_activation="gelu_pytorch_tanh", attention_bias=False, rope_theta=10000.0,
@@ -149,7 +149,7 @@ SMOLLM3 = dict(
 
 
 def new_style(c, **rope):
-    """The config as transformers 5 writes it, with everything about the rotation in one place."""
+    """The config in the style of transformers 5, with all rotation settings in one entry."""
     moved = ("rope_theta", "rope_scaling", "partial_rotary_factor", "rotary_pct", "rotary_emb_base")
     return {**{key: value for key, value in c.items() if key not in moved}, "rope_parameters": rope}
 
