@@ -1,4 +1,4 @@
-/** The set-ups that Decoder Lab trains by name: a model, how it is trained, and what it is trained on. */
+/** The presets: a model, its data and its training settings, by name. */
 
 import type { TrainConfig } from "../api/run";
 import { ADDITION, type Arithmetic, equationBlockSize } from "../data/adder";
@@ -6,46 +6,46 @@ import type { Lora } from "../nn/adapters";
 import type { ClassicConfig } from "../nn/config";
 import { SCHEDULES } from "../train/schedules";
 
-/** How a run trains, by name. */
+/** Data and training settings of a run. */
 export interface Recipe {
   readonly name: string;
-  /** What the model learns: a text that the user chooses, or a task that makes its own data. */
+  /** A text that the user chooses, or a task that generates its own data. */
   readonly data: TextData | SentencesData | PairsData | ({ readonly kind: "adder" } & Arithmetic);
   readonly train: TrainConfig;
 }
 
-/** How a text is read and learned from. */
+/** How a text is read, split and sampled. */
 export interface TextData {
   readonly kind: "text";
   readonly validationShare: number;
-  /** What is held out: the end of the text, or documents here and there. A document is a file, or a line of JSONL. */
+  /** The held-out part: the end of the text, or randomly chosen documents. A document is a file, or a line of JSONL. */
   readonly split: "position" | "document";
-  /** Whether EOS comes after each document, where the tokenizer has it. */
+  /** Appends EOS to each document if the tokenizer has it. */
   readonly endDocuments: boolean;
-  /** Sequences from anywhere, or one after the other. */
+  /** Sequences at random positions, or one after the other. */
   readonly order: "random" | "sequential";
-  /** Where the text of a line of a JSONL file is; an empty name: such files are text like any other. */
+  /** The field of a JSONL line that holds its text; empty to read JSONL files as plain text. */
   readonly field: string;
-  /** Whether folders and patterns leave out what git is told to ignore. */
+  /** Skips files in folders and patterns that git ignores. */
   readonly gitignore: boolean;
-  /** The vocabulary that is learned from the text; characters where nothing is said. */
+  /** The vocabulary to learn from the text; characters by default. */
   readonly tokenizer?: "characters" | "words" | "bytePairs";
-  /** Of words or byte pairs: how many tokens at most. */
+  /** Maximum number of tokens, for words and byte pairs. */
   readonly vocabSize?: number;
 }
 
-/** How sentences are read and learned from: one on each line, by their words, between BOS and EOS. */
+/** How sentences are read: one per line, split into words, between BOS and EOS. */
 export interface SentencesData {
   readonly kind: "sentences";
   readonly lowercase: boolean;
-  /** What becomes of a word in a prompt that no sentence has: it is refused by name, or read as `<unk>`. */
+  /** An unknown word in a prompt is rejected with an error, or read as `<unk>`. */
   readonly unknown: "refuse" | "unk";
 }
 
-/** How sentence pairs are read and learned from. */
+/** How sentence pairs are read and split. */
 export interface PairsData {
   readonly kind: "pairs";
-  /** Of the pairs: the share that is validated with, and as many are tested with. */
+  /** Share of the pairs used for validation; the test set has the same size. */
   readonly validationShare: number;
   readonly lowercase: boolean;
 }
@@ -60,38 +60,38 @@ const TEXT: TextData = {
   gitignore: true,
 };
 
-/** Training a new model. */
+/** Trains a new model. */
 export interface Preset extends Recipe {
   readonly title: string;
   readonly description: string;
-  /** What comes of it with its defaults, each in a sentence; times are of two cores of a server. */
+  /** Results to expect with the default settings, one sentence each; times on two server cores. */
   readonly expected: readonly string[];
-  /** What it learns from where no text is chosen. */
+  /** The text to train on when none is chosen. */
   readonly sample?: { readonly name: string; readonly text: string };
-  /** The family that its models are of, as long as they compute what that one does. */
+  /** The model family of the saved folder, unless changed settings make its models compute something else. */
   readonly family?: "gpt2";
-  /** The vocabulary comes from the data; for text the context is the block that is trained on. */
+  /** The vocabulary comes from the data; for text, nCtx is the training context length. */
   readonly model: Omit<ClassicConfig, "vocabSize" | "nCtx"> & {
-    /** Of encoder-decoders, whose other sizes are those of both stacks. */
+    /** Encoder-decoders only; all other sizes apply to both stacks. */
     readonly nEncoderLayers?: number;
   };
 }
 
-/** Training a model of a folder further. */
+/** Trains an existing model further. */
 export interface FineTuning extends Recipe {
   /** A rank of 0 trains all parameters. */
   readonly lora: Lora;
 }
 
-/** Two-digit addition as in the notebook that made it known; 28 batches of 256 cover its 7,000 equations once. */
+/** Steps per epoch of two-digit addition: 28 batches of 256 cover its 7,000 training equations once. */
 const ADDER_EPOCH = 28;
 
 const adder: Preset = {
   name: "adder",
   title: "Adder",
   description:
-    "Learns two-digit addition: 15+57=072. Exact answers after about 30 epochs; the model is that of the best epoch. Other numbers of digits, subtraction, multiplication and reversed answers are settings.",
-  expected: ["At least 999 of 1,000 unseen sums are right after 30 epochs of 28 steps, in about a minute."],
+    "Learns two-digit addition, such as 15+57=072, and keeps the model of the best epoch. Settings change the number of digits, the operator (subtraction, multiplication) and the order of the answer's digits.",
+  expected: ["At least 999 of 1,000 unseen sums are correct after 30 epochs of 28 steps, in about a minute."],
   data: { kind: "adder", ...ADDITION },
   model: {
     nLayers: 2,
@@ -115,7 +115,7 @@ const adder: Preset = {
     gradientAccumulation: 1,
     blockSize: equationBlockSize(ADDITION),
     dropout: 0.1,
-    // With it 30 epochs leave one or two wrong answers in a thousand: docs/decisions/2026-11-21-adder.md.
+    // With attention dropout, one or two answers in a thousand stay wrong after 30 epochs: docs/decisions/2026-11-21-adder.md.
     attentionDropout: false,
     init: "xavier",
     optimizer: { kind: "adam", beta1: 0.9, beta2: 0.98, eps: 1e-9, weightDecay: 0 },
@@ -132,9 +132,9 @@ const adder: Preset = {
 const char: Preset = {
   name: "char",
   title: "Character GPT",
-  description: "Learns to write like a text of yours, character by character (nanoGPT's CPU configuration).",
+  description: "Learns to write like your text, character by character (nanoGPT's CPU configuration).",
   expected: [
-    "On the works of Shakespeare a validation loss of 1.89 after 2,000 steps (published: 1.88), in two to three minutes.",
+    "Validation loss 1.89 on the works of Shakespeare after 2,000 steps (published: 1.88), in two to three minutes.",
   ],
   data: TEXT,
   model: {
@@ -176,25 +176,25 @@ const charGpu: Preset = {
   ...char,
   name: "char-gpu",
   title: "Character GPT, large",
-  description: "Learns to write like a text of yours, character by character (nanoGPT's GPU configuration).",
+  description: "Learns to write like your text, character by character (nanoGPT's GPU configuration).",
   expected: [
-    "On the works of Shakespeare the published best validation loss is 1.4697; without a GPU its 5,000 steps take half a day.",
+    "The best published validation loss on the works of Shakespeare is 1.4697. Without a GPU, the 5,000 steps take half a day.",
   ],
   model: { ...char.model, nLayers: 6, nHeads: 6, dModel: 384, dMlp: 1536 },
   train: { ...char.train, steps: 5000, batchSize: 64, blockSize: 256, dropout: 0.2, evalBatches: 200 },
 };
 
 /**
- * The smallest language model that is one. The corpus has all it can say twice or four times over, so what is left to
- * guess is known: 8 ln 2 of its 26 words.
+ * The smallest real language model. Its corpus has eight equally likely two-way choices in 26 tokens, so the lowest
+ * possible loss is known: 8 ln 2 / 26.
  */
 const tinylm: Preset = {
   name: "tinylm",
   title: "Tiny language model",
   description:
-    "Learns four greetings by heart, word by word: “how are” goes on with “you ?”. Small enough to follow every number; model.causal=false shows what the mask is for, data.unknown=unk reads words it does not know.",
+    "Memorizes four greetings, word by word: “how are” continues with “you ?”. Small enough to follow every number. model.causal=false shows what the causal mask is for; data.unknown=unk accepts unknown words.",
   expected: [
-    "A loss below 0.25 after 200 epochs of one step, in seconds; the corpus's own entropy is 8 ln 2 / 26 = 0.213.",
+    "Loss below 0.25 after 200 epochs of one step, in seconds. The entropy of the corpus is 8 ln 2 / 26 = 0.213.",
     "17,932 parameters: 12·32 + 2·(4·33·32 + 33·64 + 65·32 + 2·32 + 2·32) + 2·32 + 33·12.",
     "“how are” is completed with “you ?”.",
   ],
@@ -239,13 +239,13 @@ const tinylm: Preset = {
   },
 };
 
-/** A language model as they were taught with before GPT-2: words, Adam, a learning rate that falls in steps. */
+/** A classic teaching setup from before GPT-2: words, Adam, a step schedule of the learning rate. */
 const text: Preset = {
   name: "text",
   title: "Text model",
   description:
-    "Learns to write like a text or a folder of yours, by characters, words or byte pairs (data.tokenizer, data.vocabSize), with a token after each document. train.schedule.kind=cosine train.optimizer.kind=adamw trains as GPTs are.",
-  expected: ["On the stories of the samples a validation perplexity of 1.8 after 1,000 steps."],
+    "Learns to write like your text or folder, with a vocabulary of characters, words or byte pairs (data.tokenizer, data.vocabSize) and an end token after each document. To train the way GPT models are trained, set train.schedule.kind=cosine and train.optimizer.kind=adamw.",
+  expected: ["Validation perplexity 1.8 on the sample stories after 1,000 steps."],
   data: { ...TEXT, endDocuments: true, tokenizer: "words", vocabSize: 5000 },
   model: {
     nLayers: 2,
@@ -281,15 +281,13 @@ const text: Preset = {
   },
 };
 
-/** GPT-2 but for its size, initialized as it was. Its folder is one of GPT-2's. */
+/** GPT-2 at a smaller size, with its initialization, saved in its format. */
 const gpt2: Preset = {
   name: "gpt2",
   title: "GPT-2 from scratch",
   description:
-    "GPT-2's architecture at a size of your choice, with a byte-level BPE vocabulary learned from your text; saved as transformers' GPT-2. To train an imported GPT-2 further, fine-tune it.",
-  expected: [
-    "1,071,872 parameters with a vocabulary of 2,048, in a folder that transformers opens as GPT2LMHeadModel.",
-  ],
+    "GPT-2's architecture at a size of your choice, with a byte-level BPE vocabulary learned from your text, saved in the format of Hugging Face transformers. To train an imported GPT-2 further, fine-tune it.",
+  expected: ["1,071,872 parameters with a vocabulary of 2,048; transformers opens the folder as GPT2LMHeadModel."],
   family: "gpt2",
   data: { ...TEXT, endDocuments: true, tokenizer: "bytePairs", vocabSize: 2048 },
   model: {
@@ -327,15 +325,15 @@ const gpt2: Preset = {
 };
 
 /**
- * The transformer of 2017 at the size of a toy: encoder and decoder, sinusoidal positions, label smoothing, Noam's
- * schedule. Norms stand after each sublayer as in the paper, and one after each stack as in torch.nn.Transformer.
+ * The transformer of Vaswani et al. (2017) in miniature: encoder and decoder, sinusoidal positions, label smoothing, Noam
+ * schedule. A norm follows each sublayer as in the paper, and each stack as in torch.nn.Transformer.
  */
 const translate: Preset = {
   name: "translate",
   title: "Translator",
   description:
-    "Learns to translate from sentence pairs, a tab between the two: an encoder and a decoder that attends to it.",
-  expected: ["At least 98 of 100 of the sample's held-out sentences are translated exactly after 1,500 steps."],
+    "Learns to translate from tab-separated sentence pairs, with an encoder and a decoder that attends to it.",
+  expected: ["At least 98 of 100 held-out sentences of the sample are translated exactly after 1,500 steps."],
   data: { kind: "pairs", validationShare: 0.1, lowercase: true },
   model: {
     nEncoderLayers: 2,
@@ -359,7 +357,7 @@ const translate: Preset = {
     batchSize: 64,
     gradientAccumulation: 1,
     blockSize: 32,
-    // Of a few hundred pairs less is learned by heart than with 0.1: docs/decisions/2026-11-21-translate.md.
+    // With 0.1, the model memorizes more of a few hundred pairs: docs/decisions/2026-11-21-translate.md.
     dropout: 0.3,
     attentionDropout: false,
     labelSmoothing: 0.1,
@@ -374,10 +372,10 @@ const translate: Preset = {
   },
 };
 
-/** In the order in which they are offered. */
+/** In the order of the preset list. */
 export const PRESETS: readonly Preset[] = [char, adder, tinylm, text, gpt2, translate, charGpu];
 
-/** A pretrained model on a text: small steps, which change what it knows little, over short sequences. */
+/** Fine-tunes a pretrained model on a text: small steps over short sequences, to preserve what it has learned. */
 export const FINE_TUNING: FineTuning = {
   name: "finetune",
   data: TEXT,
@@ -390,7 +388,7 @@ export const FINE_TUNING: FineTuning = {
     blockSize: 128,
     dropout: 0,
     attentionDropout: false,
-    // Not used, and no setting: the parameters are there.
+    // Unused, and not a setting: the parameters already exist.
     init: "gpt2",
     optimizer: { kind: "adamw", beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0 },
     schedule: { kind: "cosine", lr: 5e-5, minLr: 5e-6, warmup: 20 },
@@ -402,5 +400,5 @@ export const FINE_TUNING: FineTuning = {
   },
 };
 
-/** Adapters start from nothing and are few: they take larger steps than the parameters of a model. */
+/** Adapters are few and start at zero, so they need a higher learning rate than full fine-tuning. */
 export const LORA_LEARNING_RATE = 2e-4;

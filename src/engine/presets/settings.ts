@@ -1,4 +1,4 @@
-/** A preset's settings by dotted name ("model.nLayers", "train.schedule.lr"): listed, overridden, checked. */
+/** Lists, overrides and checks the settings of presets by dotted name ("model.nLayers", "train.schedule.lr"). */
 
 import type { PresetInfo, Setting, Settings } from "../api/run";
 import { type Arithmetic, equationBlockSize } from "../data/adder";
@@ -10,10 +10,7 @@ import { FINE_TUNING, type FineTuning, PRESETS, type Preset } from "./presets";
 export function presetNamed(name: string): Preset {
   const preset = PRESETS.find((p) => p.name === name);
   if (preset) return preset;
-  throw new EngineError(
-    "config",
-    `There is no preset "${name}"; choose one of ${PRESETS.map((p) => p.name).join(", ")}.`,
-  );
+  throw new EngineError("config", `Unknown preset "${name}"; choose one of ${PRESETS.map((p) => p.name).join(", ")}.`);
 }
 
 export function presetInfo(preset: Preset): PresetInfo {
@@ -36,7 +33,7 @@ export function presetInfo(preset: Preset): PresetInfo {
   };
 }
 
-/** What a run's record names. */
+/** The recipe named in a run's record. */
 export const recipeNamed = (name: string): Preset | FineTuning =>
   name === FINE_TUNING.name ? FINE_TUNING : presetNamed(name);
 
@@ -48,33 +45,33 @@ export function settingsOf(recipe: Preset | FineTuning): Settings {
   return flatten({ lora: recipe.lora, data, train });
 }
 
-/** How texts were read before runs could say it. */
-const EARLIER: Settings = { "data.field": "", "data.gitignore": false };
+/** How texts were read before runs recorded these settings. */
+const BEFORE_RECORDED: Settings = { "data.field": "", "data.gitignore": false };
 
-/** What a run's record says: a preset and its settings, those that it lacks as they were when it was made. */
+/** The recipe of a run's record; settings that older records lack have the values of that time. */
 export function recordedRecipe({ preset, settings }: { preset: string; settings: Settings }): Preset | FineTuning {
   const recipe = recipeNamed(preset);
   const known = settingsOf(recipe);
-  const earlier = Object.entries(EARLIER).filter(([name]) => Object.hasOwn(known, name));
+  const earlier = Object.entries(BEFORE_RECORDED).filter(([name]) => Object.hasOwn(known, name));
   return withSettings(recipe, { ...Object.fromEntries(earlier), ...settings });
 }
 
-/** The preset with some settings changed. Another kind of schedule has other settings, with defaults of its own. */
+/** The preset with changed settings. Another kind of schedule brings settings and defaults of its own. */
 export function withSettings<R extends Preset | FineTuning>(given: R, changes: Settings): R {
   const recipe = withSchedule(given, changes["train.schedule.kind"]);
   const known = settingsOf(recipe);
   const values: Record<string, Setting> = { ...known };
   for (const [name, given] of Object.entries(changes)) {
-    const value = alike(name, given, Object.hasOwn(known, name) ? known[name] : undefined);
+    const value = parse(name, given, Object.hasOwn(known, name) ? known[name] : undefined);
     check(name, value);
     values[name] = value;
   }
-  // The first layer's width follows the model's unless it was set, as in every GPT.
+  // The MLP width keeps its ratio to dModel unless it is set, as in every GPT.
   if ("model" in recipe && "model.dModel" in changes && !("model.dMlp" in changes)) {
     const ratio = recipe.model.dMlp / recipe.model.dModel;
     values["model.dMlp"] = Math.round(ratio * (values["model.dModel"] as number));
   }
-  // An equation is as long as it is.
+  // The equation's length determines the context length.
   if (recipe.data.kind === "adder" && !("train.blockSize" in changes)) {
     const { data } = unflatten(values) as unknown as { readonly data: Arithmetic };
     values["train.blockSize"] = equationBlockSize(data);
@@ -92,10 +89,10 @@ function withSchedule<R extends Preset | FineTuning>(recipe: R, kind: Setting | 
   return { ...recipe, train: { ...recipe.train, schedule } };
 }
 
-/** Reads "1e-3", "true" or "gelu" as the kind of value that the setting has. */
-function alike(name: string, given: Setting, now: Setting | undefined): Setting {
+/** Parses "1e-3", "true" or "gelu" as the type of the setting's current value. */
+function parse(name: string, given: Setting, now: Setting | undefined): Setting {
   if (now === undefined)
-    throw new EngineError("config", `There is no setting "${name}" in this preset; see its list of settings.`);
+    throw new EngineError("config", `This preset has no setting "${name}"; see its list of settings.`);
   const value = typeof now === "number" ? Number(given) : typeof now === "boolean" ? asBoolean(given) : String(given);
   if (value === undefined || Number.isNaN(value) || (given === "" && value !== given)) {
     throw new EngineError("config", `${name} must be a ${typeof now}, got "${given}".`);
