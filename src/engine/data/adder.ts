@@ -1,9 +1,9 @@
 /**
- * Arithmetic as a task: `<BOS>15+57=072<EOS>`, for all numbers of two digits; or of up to six, with another operator, or
- * with the answer's last digit first.
+ * Arithmetic as a task: `<BOS>15+57=072<EOS>` for all pairs of two-digit numbers. Options: up to six digits, another
+ * operator, and answers with their last digit first.
  *
  *     ids      <BOS> 1 5 + 5 7 = 0 7 2
- *     labels       . . . . . . 0 7 2 <EOS>      . is IGNORE: the question is not to be learned
+ *     labels       . . . . . . 0 7 2 <EOS>      . is IGNORE: the question is not learned
  */
 
 import { random } from "../random";
@@ -12,19 +12,19 @@ import { type Batch, emptyBatch } from "./batches";
 
 export type Operator = "+" | "-" | "*";
 
-/** What is asked. */
+/** The kind of arithmetic. */
 export interface Arithmetic {
-  /** Of each of the two numbers. */
+  /** Digits of each operand. */
   readonly digits: number;
   readonly operator: Operator;
-  /** Whether answers are written from their last digit on, as they are worked out on paper. */
+  /** Writes answers from their last digit, in the order of calculation on paper. */
   readonly reversed: boolean;
 }
 
-/** The task that the preset is known for. */
+/** The default task of the preset. */
 export const ADDITION: Arithmetic = { digits: 2, operator: "+", reversed: false };
 
-/** Equations as ids, `length` each, of which the first `promptLength` are the question. */
+/** Token ids of equations; the first `promptLength` of each `length` ids are the question. */
 export interface Equations {
   readonly count: number;
   readonly length: number;
@@ -38,7 +38,7 @@ export interface AdderData {
   readonly test: Equations;
 }
 
-/** Characters of an answer: room for the largest sum or product, or for a minus sign and a difference. */
+/** Characters of an answer: enough for the largest sum or product, or for a minus sign and a difference. */
 const answerLength = ({ digits, operator }: Arithmetic) => (operator === "*" ? 2 * digits : digits + 1);
 
 /** `<BOS>dd+dd=`, then the answer `ddd<EOS>`. */
@@ -47,13 +47,13 @@ export function equationShape(task: Arithmetic): Pick<Equations, "length" | "pro
   return { promptLength, length: promptLength + answerLength(task) + 1 };
 }
 
-/** Positions of a training sequence: all but the last token. */
+/** Token positions of a training sequence: all but the last token. */
 export const equationBlockSize = (task: Arithmetic): number => equationShape(task).length - 1;
 
-/** Equations at most: all there are of two digits, and some of those of more. */
-const MOST = 100_000;
+/** Maximum number of equations: all of two digits, and a sample for more digits. */
+const MAX_EQUATIONS = 100_000;
 
-/** The equations, shuffled by the seed: seven of ten to train on, two to validate, one to test. */
+/** Equations shuffled by the seed: 70 % for training, 20 % for validation, 10 % for testing. */
 export function adderData(seed: number, task: Arithmetic = ADDITION): AdderData {
   const tokenizer = adderTokenizer();
   const questions = questionsOf(seed, task);
@@ -67,31 +67,31 @@ export function adderData(seed: number, task: Arithmetic = ADDITION): AdderData 
   return { train: rows(0, validation), validation: rows(validation, test), test: rows(test, n) };
 }
 
-/** The numbers to calculate with, each two of them once, in random order. */
+/** Distinct pairs of operands in random order. */
 function questionsOf(seed: number, { digits }: Arithmetic): readonly (readonly [number, number])[] {
   const numbers = 10 ** digits;
-  if (numbers * numbers <= MOST) {
+  if (numbers * numbers <= MAX_EQUATIONS) {
     const all = shuffled(numbers * numbers, seed, "adder");
     return Array.from(all, (i) => [Math.floor(i / numbers), i % numbers] as const);
   }
   const { below } = random(seed, "adder", digits);
   const drawn = new Set<number>();
-  while (drawn.size < MOST) drawn.add(below(numbers) * numbers + below(numbers));
+  while (drawn.size < MAX_EQUATIONS) drawn.add(below(numbers) * numbers + below(numbers));
   return Array.from(drawn, (i) => [Math.floor(i / numbers), i % numbers] as const);
 }
 
-/** `equation(5, 7)` is `<BOS>05+07=012<EOS>`; of 5 - 7 the answer is `-02`. */
+/** `equation(5, 7)` is `<BOS>05+07=012<EOS>`; the answer to 5 - 7 is `-02`. */
 function equation(a: number, b: number, task: Arithmetic): string {
   const { digits, operator, reversed } = task;
-  const written = (n: number, length: number) => String(n).padStart(length, "0");
+  const digitsOf = (n: number, length: number) => String(n).padStart(length, "0");
   const value = operator === "+" ? a + b : operator === "-" ? a - b : a * b;
   const sign = value < 0 ? "-" : "";
-  const answer = sign + written(Math.abs(value), answerLength(task) - sign.length);
+  const answer = sign + digitsOf(Math.abs(value), answerLength(task) - sign.length);
   const shown = reversed ? [...answer].reverse().join("") : answer;
-  return `<BOS>${written(a, digits)}${operator}${written(b, digits)}=${shown}<EOS>`;
+  return `<BOS>${digitsOf(a, digits)}${operator}${digitsOf(b, digits)}=${shown}<EOS>`;
 }
 
-/** How often something is carried, or borrowed, on the way to an answer; null of products, which carry in several rows. */
+/** Number of carries or borrows in a calculation; null for products, which carry in several rows. */
 export function carriesOf(a: number, b: number, operator: Operator): number | null {
   if (operator === "*") return null;
   const [larger, smaller] = a >= b || operator === "+" ? [a, b] : [b, a];
@@ -105,12 +105,12 @@ export function carriesOf(a: number, b: number, operator: Operator): number | nu
   return carries;
 }
 
-/** Steps of an epoch: every equation is seen once, the last batch is filled with rows that are ignored. */
+/** Steps per epoch: each equation occurs once, and ignored rows fill up the last batch. */
 export function adderBatchesPerEpoch({ count }: Equations, batchSize: number): number {
   return Math.ceil(count / batchSize);
 }
 
-/** The batch of a step, counted from 0 over all epochs; each epoch has an order of its own. */
+/** The batch of a step, counted from 0 over all epochs; each epoch has its own order. */
 export function adderBatch(equations: Equations, options: { batchSize: number; seed: number; step: number }): Batch {
   const { batchSize, seed, step } = options;
   const perEpoch = adderBatchesPerEpoch(equations, batchSize);
@@ -118,7 +118,7 @@ export function adderBatch(equations: Equations, options: { batchSize: number; s
   return batchOf(equations, order, step % perEpoch, batchSize);
 }
 
-/** The batches of the equations in their own order, to evaluate. */
+/** Batches of all equations in order, for evaluation. */
 export function* adderEvaluationBatches(equations: Equations, batchSize: number): Generator<Batch> {
   const order = Int32Array.from({ length: equations.count }, (_, i) => i);
   for (let i = 0; i < adderBatchesPerEpoch(equations, batchSize); i++) yield batchOf(equations, order, i, batchSize);
@@ -136,7 +136,7 @@ function batchOf({ ids, length, promptLength }: Equations, order: Int32Array, in
   return batch;
 }
 
-/** The numbers below n in random order (Fisher and Yates). */
+/** The integers below n in random order (Fisher-Yates). */
 function shuffled(n: number, seed: number, ...label: (string | number)[]): Int32Array {
   const { below } = random(seed, "shuffle", ...label);
   const order = Int32Array.from({ length: n }, (_, i) => i);

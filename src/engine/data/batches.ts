@@ -1,13 +1,13 @@
 /**
- * Sequences to learn from. B batch, T position (blockSize).
+ * Training sequences. B batch, T position (blockSize).
  *
- * A label is the token that comes after the input at the same place; `IGNORE` where there is nothing to be learned.
+ * A label is the token that follows the input at the same position, or `IGNORE` if the position is not learned.
  */
 
 import { random } from "../random";
 import type { Ids, Tokens } from "./tokens";
 
-/** The label that the loss leaves out. */
+/** The label of positions that do not count toward the loss. */
 export const IGNORE = -1;
 
 export interface Batch {
@@ -20,7 +20,7 @@ export interface BatchShape {
   readonly blockSize: number;
 }
 
-/** Sequences from anywhere in the tokens; the same for the same seed and step, whatever came before. */
+/** Sequences at random positions, which depend on seed and step only. */
 export function randomBatch(
   tokens: Tokens,
   options: BatchShape & { readonly seed: number; readonly step: number },
@@ -35,7 +35,7 @@ export function randomBatch(
   return batch;
 }
 
-/** Sequences one after the other, all of the text in an epoch; each epoch after the first begins a little further on. */
+/** Consecutive sequences that cover the text once per epoch; later epochs start at a random offset. */
 export function sequentialBatch(
   tokens: Tokens,
   options: BatchShape & { readonly seed: number; readonly step: number },
@@ -60,12 +60,12 @@ function setRow({ ids, labels }: Batch, b: number, tokens: Ids): void {
   labels.set(tokens.subarray(1), b * T);
 }
 
-/** How many batches `evaluationBatches` gives. */
+/** Number of batches that `evaluationBatches` yields. */
 export function countEvaluationBatches(tokens: Tokens, { batchSize, blockSize }: BatchShape): number {
   return Math.ceil(Math.max(tokens.length - 1, 0) / (batchSize * blockSize));
 }
 
-/** Sequences one after the other, so that every token but the first is a label exactly once; the rest is `IGNORE`. */
+/** Consecutive sequences in which every token but the first is a label exactly once; padding is `IGNORE`. */
 export function evaluationBatch(tokens: Tokens, { batchSize: B, blockSize: T }: BatchShape, index: number): Batch {
   const batch = emptyBatch(B, T);
   const start = index * B * T;
@@ -80,7 +80,7 @@ export function* evaluationBatches(tokens: Tokens, shape: BatchShape): Generator
   for (let i = 0; i < countEvaluationBatches(tokens, shape); i++) yield evaluationBatch(tokens, shape, i);
 }
 
-/** Rows that are `IGNORE` throughout. Their ids are 0, which every vocabulary has. */
+/** Rows with only `IGNORE` labels. Their ids are 0, which every vocabulary has. */
 export function emptyBatch(B: number, T: number): Batch {
   return { ids: new Int32Array(B * T), labels: new Int32Array(B * T).fill(IGNORE) };
 }

@@ -1,12 +1,12 @@
 /**
- * Tokenized texts on the disk, so that a large one is tokenized once and never held in memory.
+ * Tokenized texts on disk, so that a large text is tokenized once and never held in memory.
  *
- *     stamps/<stamp>                      the content hash of files that have this stamp
- *     texts/<content>/<name>/             a vocabulary learned from the content, or its ids by one tokenizer
- *     texts/<content>/used                written when any of them was last used
+ *     stamps/<stamp>                      the content hash of files with this stamp
+ *     texts/<content>/<name>/             a vocabulary learned from the content, or its token ids
+ *     texts/<content>/used                written at each use of the content
  *
- * An entry is a folder that is renamed into place when it is whole. A content's entries go together, those of the
- * content that was not used for the longest time first.
+ * An entry is a folder that is renamed into place when it is complete. All entries of a content are deleted together,
+ * the least recently used content first.
  */
 
 import { createHash } from "node:crypto";
@@ -17,16 +17,16 @@ import { makeFolder, storageError, writeFileWhole } from "../weights";
 import { flushFolder, isTemporary, temporaryName } from "../weights/files";
 import type { Corpus, ReadProgress } from "./corpus";
 
-/** What is kept at most, unless DECODER_LAB_CACHE_GB says otherwise: ids of some ten gigabytes of text. */
+/** Default size limit, which DECODER_LAB_CACHE_GB overrides: token ids of about 10 GB of text. */
 const LIMIT_GB = 20;
-/** What somebody is writing is younger. */
+/** Temporary files older than this belong to no running process. */
 const ABANDONED_MS = 24 * 3600 * 1000;
 
 const USED = "used";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The user's cache folder: DECODER_LAB_CACHE, or the platform's. */
+/** The cache folder: DECODER_LAB_CACHE, or the platform's default. */
 export function cacheFolder(env: Environment = process.env, platform: NodeJS.Platform = process.platform): string {
   if (env.DECODER_LAB_CACHE) return env.DECODER_LAB_CACHE;
   if (env.XDG_CACHE_HOME) return join(env.XDG_CACHE_HOME, "decoder-lab");
@@ -36,7 +36,7 @@ export function cacheFolder(env: Environment = process.env, platform: NodeJS.Pla
   return join(homedir(), ".cache", "decoder-lab");
 }
 
-/** Bytes that the cache keeps at most. */
+/** Size limit of the cache in bytes. */
 export function cacheLimit(env: Environment = process.env): number {
   const gigabytes = Number(env.DECODER_LAB_CACHE_GB);
   return (gigabytes > 0 ? gigabytes : LIMIT_GB) * 1e9;
@@ -52,7 +52,7 @@ export class DataCache {
     this.#data = join(folder, "data");
   }
 
-  /** The content hash of a corpus of files: remembered where they have not changed since. */
+  /** The content hash of a corpus of files, from the cache if the files have not changed. */
   async contentOf(corpus: Corpus, stamp: string, progress: ReadProgress): Promise<string> {
     const path = join(this.#data, "stamps", stamp);
     const known = await readFile(path, "utf8").catch(() => "");
@@ -63,27 +63,27 @@ export class DataCache {
     return content;
   }
 
-  /** The folder of an entry that `isWhole`; made by `write` where there is none. */
+  /** The folder of an entry. `write` creates it unless there is one that `isComplete`. */
   async entry(
     content: string,
     name: string,
-    isWhole: (dir: string) => Promise<boolean>,
+    isComplete: (dir: string) => Promise<boolean>,
     write: (dir: string) => Promise<void>,
   ): Promise<string> {
     const text = join(this.#data, "texts", content);
     const dir = join(text, name);
-    if (!(await isWhole(dir))) {
+    if (!(await isComplete(dir))) {
       await rm(dir, { recursive: true, force: true });
       await makeFolder(text);
-      await makeWhole(dir, write);
+      await writeEntry(dir, write);
       await this.#prune(content);
     }
-    // A cache that may only be read serves as well.
+    // A read-only cache works too.
     await writeFile(join(text, USED), new Date().toISOString()).catch(() => {});
     return dir;
   }
 
-  /** Bytes in the cache. */
+  /** Size of the cache in bytes. */
   async size(): Promise<number> {
     return (await this.#texts()).reduce((sum, { bytes }) => sum + bytes, 0);
   }
@@ -94,14 +94,14 @@ export class DataCache {
     });
   }
 
-  /** Deletes the oldest until the limit is kept; never `used`. */
+  /** Deletes the least recently used contents, but never `used`, until the cache fits its limit. */
   async #prune(used: string): Promise<void> {
     const texts = (await this.#texts()).sort((a, b) => a.usedAt - b.usedAt);
     let total = texts.reduce((sum, { bytes }) => sum + bytes, 0);
     for (const { name, bytes } of texts) {
       if (total <= this.limit) break;
       if (name === used) continue;
-      // Windows keeps what is being read; it will be the oldest again.
+      // Windows does not delete open files; the next pruning tries again.
       await rm(join(this.#data, "texts", name), { recursive: true, force: true }).catch(() => {});
       total -= bytes;
     }
@@ -124,18 +124,18 @@ export class DataCache {
   }
 }
 
-/** A name for what a text's description says. */
+/** A file name derived from texts. */
 export const hashOf = (...texts: readonly string[]): string =>
   createHash("sha256").update(JSON.stringify(texts)).digest("hex").slice(0, 32);
 
-async function makeWhole(dir: string, write: (dir: string) => Promise<void>): Promise<void> {
+async function writeEntry(dir: string, write: (dir: string) => Promise<void>): Promise<void> {
   const temporary = temporaryName(dir);
   try {
     await mkdir(temporary);
     await write(temporary);
     await flushFolder(temporary);
     await rename(temporary, dir).catch(async (error) => {
-      // Another run was faster, with the same.
+      // Another run has written the same entry first.
       if (!(await stat(dir).catch(() => null))) throw error;
     });
   } catch (error) {
@@ -145,7 +145,7 @@ async function makeWhole(dir: string, write: (dir: string) => Promise<void>): Pr
   }
 }
 
-/** What was being written when a process was killed. */
+/** Deletes temporary files of processes that were killed. */
 async function removeAbandoned(text: string): Promise<void> {
   for (const name of (await readdir(text).catch(() => [])).filter(isTemporary)) {
     const path = join(text, name);

@@ -1,4 +1,4 @@
-/** Where training text comes from: a text that somebody has, or files and folders, read in chunks and never held whole. */
+/** The source of training text: a given text, or files and folders, which are read in chunks and never held in full. */
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -8,50 +8,50 @@ import { EngineError } from "../errors";
 import { findFiles, nameOf, readError } from "./findFiles";
 import { jsonLines, type Piece } from "./jsonLines";
 
-/** How files are read. */
+/** Options for reading files. */
 export interface ReadingOptions {
-  /** Where the text of a line of a JSONL file is; an empty name: such files are text like any other. */
+  /** The field of a JSONL line that holds its text; empty to read JSONL files as plain text. */
   readonly field: string;
-  /** Whether folders and patterns leave out what git is told to ignore. */
+  /** Skips files in folders and patterns that git ignores. */
   readonly gitignore: boolean;
 }
 
 export const READING: ReadingOptions = { field: "text", gitignore: true };
 
-/** Text that can be read as often as it is needed. */
+/** Text that can be read any number of times. */
 export interface Corpus {
-  /** What to call it in a message. */
+  /** Name for messages. */
   readonly name: string;
-  /** Size in bytes, or in UTF-16 units where the text is held; to size and report progress with. */
+  /** Size in bytes, or in UTF-16 units for a text in memory; for buffer sizes and progress. */
   readonly size: number;
-  /** The files it is read from, in order. */
+  /** Files in reading order. */
   readonly files: readonly string[];
-  /** How many files of folders and patterns were left out because they are not text. */
+  /** Number of files in folders and patterns that were skipped because they are not text. */
   readonly skipped: number;
-  /** All of it, each document on a line of its own. */
+  /** The whole text, each document on its own line. */
   chunks(signal?: AbortSignal): AsyncGenerator<string>;
-  /** The same document by document: a file, or a line of a JSONL file. */
+  /** The text by document: a file, or a line of a JSONL file. */
   documents(signal?: AbortSignal): AsyncGenerator<readonly Piece[]>;
-  /** Changes when a file does, and is found without reading them; null where the text is held. */
+  /** Changes when a file changes, and is computed without reading the files; null for a text in memory. */
   stamp(): Promise<string | null>;
-  /** A hash of everything that is read. */
+  /** Hash of the whole content. */
   contentHash(options?: ReadProgress): Promise<string>;
 }
 
 export interface ReadProgress {
   readonly signal?: AbortSignal | undefined;
-  /** Told the share of the text that is read, 0 to 1. */
+  /** Receives the share of the text that was read, 0 to 1. */
   readonly onProgress?: ((fraction: number) => void) | undefined;
 }
 
-/** As it is written, with the line breaks that it has. */
+/** A corpus with its original line breaks. */
 type Raw = Omit<Corpus, "chunks">;
 
 const CHUNK = 64 * 1024;
-/** What is hashed is not decoded: larger pieces go faster. */
-const HASHED = 1 << 20;
+/** Hashing needs no decoding, so larger chunks are faster. */
+const HASH_CHUNK = 1 << 20;
 
-/** Finds the text of a source and checks that there is some; reads no more of it than that needs. */
+/** Opens the text of a source and checks that it is not empty, without reading more than that needs. */
 export async function openCorpus(source: TextSource, options: ReadingOptions = READING): Promise<Corpus> {
   const raw = source.kind === "text" ? textCorpus(source.name, source.text) : await fileCorpus(source.paths, options);
   const corpus: Corpus = {
@@ -63,7 +63,7 @@ export async function openCorpus(source: TextSource, options: ReadingOptions = R
   return corpus;
 }
 
-/** Documents one after the other, each on a line of its own. */
+/** Documents joined, each on its own line. */
 async function* joined(documents: AsyncIterable<readonly Piece[]>): AsyncGenerator<string> {
   let last = "\n";
   let isStart = true;
@@ -82,13 +82,13 @@ async function* joined(documents: AsyncIterable<readonly Piece[]>): AsyncGenerat
   }
 }
 
-/** Line breaks as "\n" alone: prompts have no other, and a model should not have to learn two. */
+/** Turns "\r\n" into "\n": prompts have no other line breaks, and a model should not have to learn two. */
 function lineFeeds(): { push(text: string): string; end(): string } {
   let held = "";
   return {
     push(chunk) {
       const text = held + chunk;
-      // Its "\n" may be the first of the next chunk.
+      // The "\n" may follow in the next chunk.
       held = text.endsWith("\r") ? "\r" : "";
       return text.slice(0, text.length - held.length).replaceAll("\r\n", "\n");
     },
@@ -133,12 +133,12 @@ function textCorpus(name: string, text: string): Raw {
 }
 
 async function fileCorpus(paths: readonly string[], options: ReadingOptions): Promise<Raw> {
-  if (paths.length === 0) throw new EngineError("data", "Nothing was chosen to train on; choose a file or a folder.");
+  if (paths.length === 0) throw new EngineError("data", "No training text was chosen; choose a file or a folder.");
   const { paths: files, skipped } = await findFiles(paths, options);
   const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
   const size = sizes.reduce((a, b) => a + b, 0);
   const isJsonLines = (file: string) => options.field !== "" && /\.(jsonl|ndjson)$/i.test(file);
-  /** How a file is read, as far as its bytes do not say. */
+  /** Reading options that change what a file means. */
   const readingOf = (file: string) => (isJsonLines(file) ? `JSONL ${options.field}` : "text");
   return {
     name: nameOf(paths),
@@ -169,7 +169,7 @@ async function fileCorpus(paths: readonly string[], options: ReadingOptions): Pr
       let read = 0;
       for (const [i, file] of files.entries()) {
         hash.update(JSON.stringify([readingOf(file), sizes[i]]));
-        for await (const bytes of readBytes(file, HASHED, signal)) {
+        for await (const bytes of readBytes(file, HASH_CHUNK, signal)) {
           hash.update(bytes);
           read += bytes.length;
           onProgress?.(Math.min(read / size, 1));
@@ -191,27 +191,23 @@ async function* readBytes(path: string, chunk: number, signal?: AbortSignal): As
   }
 }
 
-/** A file's text without its byte order mark. */
+/** Text of a file without its byte order mark. */
 async function* readChunks(path: string, signal?: AbortSignal): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   const decode = (bytes?: Uint8Array): string => {
     try {
       return decoder.decode(bytes, { stream: bytes !== undefined });
     } catch (error) {
-      throw new EngineError(
-        "data",
-        `${path} is not UTF-8 text all the way through; save it as UTF-8 or leave it out.`,
-        {
-          cause: error,
-        },
-      );
+      throw new EngineError("data", `${path} contains bytes that are not UTF-8; save it as UTF-8 or leave it out.`, {
+        cause: error,
+      });
     }
   };
   for await (const bytes of readBytes(path, CHUNK, signal)) yield decode(bytes);
   yield decode();
 }
 
-/** Two characters at least, and not all of them white space. */
+/** Requires at least two characters that are not all white space. */
 async function requireText(corpus: Corpus): Promise<void> {
   let characters = 0;
   let hasText = false;
@@ -221,7 +217,7 @@ async function requireText(corpus: Corpus): Promise<void> {
     if (hasText && characters > 1) return;
   }
   if (characters === 0) throw new EngineError("data", `${corpus.name} is empty; choose a text to train on.`);
-  if (!hasText) throw new EngineError("data", `${corpus.name} has only white space; choose a text to train on.`);
+  if (!hasText) throw new EngineError("data", `${corpus.name} contains only white space; choose a text to train on.`);
   if (characters === 1)
     throw new EngineError(
       "data",
@@ -229,7 +225,7 @@ async function requireText(corpus: Corpus): Promise<void> {
     );
 }
 
-/** Not between the two halves of a character. */
+/** An index at or after `at` that is not between two surrogates. */
 function characterEnd(text: string, at: number): number {
   return (text.charCodeAt(at) & 0xfc00) === 0xdc00 ? at + 1 : at;
 }

@@ -1,4 +1,4 @@
-/** From text to token ids, chunk by chunk. */
+/** Encodes a text to token ids, chunk by chunk. */
 
 import { createHash } from "node:crypto";
 import { cutChunks, type Tokenizer, UNKNOWN } from "../tokenizers";
@@ -8,17 +8,17 @@ import type { Corpus, ReadProgress } from "./corpus";
 import type { Piece } from "./jsonLines";
 import { type Ids, idArray } from "./tokens";
 
-/** Whether documents are tokenized one by one, and whether each is then followed by EOS where the tokenizer has it. */
+/** Documents are tokenized as one text, separately, or separately with EOS after each if the tokenizer has it. */
 export type Documents = "joined" | "apart" | "ended";
 
-/** Some of a text's ids, to be used before the next come. */
+/** A batch of ids, valid until the next is requested. */
 export interface Encoded {
   readonly ids: readonly number[] | Int32Array;
-  /** Whether a document ends with these ids. */
+  /** A document ends with these ids. */
   readonly endsDocument: boolean;
 }
 
-/** The ids of a corpus. Joined, its documents are one text, and tokens may go from one to the next. */
+/** Yields the ids of a corpus. Tokens of joined documents may span two of them. */
 export async function* encodeCorpus(
   corpus: Corpus,
   tokenizer: Tokenizer,
@@ -28,9 +28,9 @@ export async function* encodeCorpus(
   const pause = cooperate(signal);
   const encode = encoderOf(tokenizer);
   let read = 0;
-  const encodeChunk = (text: string, place: TextPosition) => {
+  const encodeChunk = (text: string, position: TextPosition) => {
     read += text.length;
-    return encode(text, place);
+    return encode(text, position);
   };
   const texts =
     documents === "joined"
@@ -44,13 +44,13 @@ export async function* encodeCorpus(
   onProgress?.(1);
 }
 
-type Encode = (text: string, place: TextPosition) => Encoded["ids"];
+type Encode = (text: string, position: TextPosition) => Encoded["ids"];
 
 async function* joined(chunks: AsyncIterable<string>, tokenizer: Tokenizer, encode: Encode): AsyncGenerator<Encoded> {
-  let place: TextPosition = "start";
+  let position: TextPosition = "start";
   for await (const chunk of cutChunks(chunks, tokenizer)) {
-    yield { ids: encode(chunk, place), endsDocument: false };
-    place = "middle";
+    yield { ids: encode(chunk, position), endsDocument: false };
+    position = "middle";
   }
   yield { ids: [], endsDocument: true };
 }
@@ -63,17 +63,17 @@ async function* apart(
 ): AsyncGenerator<Encoded> {
   let last = "\n";
   for await (const document of eachDocument(documents)) {
-    // Without EOS a document starts on a line of its own, as in a text of all of them.
+    // Without EOS, each document starts on its own line, as in the joined text.
     let before = eosId === null && last !== "\n" ? "\n" : "";
     if (typeof document === "string") {
       last = document.at(-1) as string;
       const ids = encode(before + document, "start");
       yield { ids, endsDocument: eosId === null };
     } else {
-      let place: TextPosition = "start";
+      let position: TextPosition = "start";
       for await (const chunk of cutChunks(document, tokenizer)) {
-        yield { ids: encode(before + chunk, place), endsDocument: false };
-        place = "middle";
+        yield { ids: encode(before + chunk, position), endsDocument: false };
+        position = "middle";
         before = "";
         last = chunk.at(-1) as string;
       }
@@ -83,7 +83,7 @@ async function* apart(
   }
 }
 
-/** Documents that are not empty: short ones whole, others in chunks that must be read before the next is asked for. */
+/** Non-empty documents: short ones as a string, long ones as chunks that must be read before the next document is requested. */
 async function* eachDocument(all: AsyncIterable<readonly Piece[]>): AsyncGenerator<string | AsyncGenerator<string>> {
   const pieces = flat(all);
   for (let next = await pieces.next(); !next.done; next = await pieces.next()) {
@@ -106,8 +106,8 @@ async function* untilEnd(first: string, pieces: AsyncGenerator<Piece>): AsyncGen
 }
 
 /**
- * How a tokenizer's ids are found fastest. Characters are looked up straight into an array: by way of lists of numbers, a
- * gigabyte of them takes several times as long.
+ * The fastest encoder for a tokenizer. Character ids are looked up directly into a typed array; with arrays of numbers, a
+ * gigabyte of text takes several times as long.
  */
 function encoderOf(tokenizer: Tokenizer): Encode {
   const { kind, model, added, rules } = tokenizer;
@@ -117,22 +117,22 @@ function encoderOf(tokenizer: Tokenizer): Encode {
     if (character.length === 1) idOfUnit[character.charCodeAt(0)] = id;
   });
   let ids = new Int32Array(1 << 17);
-  return (text, place) => {
+  return (text, position) => {
     if (text.length > ids.length) ids = new Int32Array(2 * text.length);
     for (let i = 0; i < text.length; i++) {
       const id = idOfUnit[text.charCodeAt(i)] as number;
-      // A pair of surrogates, or what has to be told.
-      if (id === UNKNOWN) return tokenizer.encode(text, place);
+      // A surrogate pair, or an unknown character, which the tokenizer reports.
+      if (id === UNKNOWN) return tokenizer.encode(text, position);
       ids[i] = id;
     }
     return ids.subarray(0, text.length);
   };
 }
 
-/** A text's ids in memory. */
+/** Token ids of a text in memory. */
 export interface HeldTokens {
   readonly tokens: Ids;
-  /** Where each document ends. */
+  /** The end of each document, as an index into `tokens`. */
   readonly documentEnds: Float64Array;
 }
 
@@ -142,7 +142,7 @@ export async function readTokens(
   options: ReadProgress & { readonly documents?: Documents } = {},
 ): Promise<HeldTokens> {
   const array = idArray(tokenizer.vocabSize);
-  // Mostly one id for a byte or fewer; memory that is never written to is never taken.
+  // Usually at most one id per byte. The system does not allocate pages that are never written.
   let tokens: Ids = new array(Math.max(1024, corpus.size));
   let length = 0;
   const ends: number[] = [];
@@ -159,7 +159,7 @@ export async function readTokens(
   return { tokens: tokens.subarray(0, length), documentEnds: Float64Array.from(ends) };
 }
 
-/** What tells one sequence of ids from another. */
+/** SHA-256 of a sequence of ids. */
 export const hashOfIds = (ids: Ids): string => createHash("sha256").update(bytesOf(ids)).digest("hex");
 
 export const bytesOf = (ids: Ids | Float64Array): Uint8Array =>

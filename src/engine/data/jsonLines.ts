@@ -1,4 +1,4 @@
-/** JSONL: a document in a field of each line. */
+/** JSONL files: each line holds a document in one of its fields. */
 
 import { EngineError } from "../errors";
 
@@ -8,10 +8,10 @@ export interface Piece {
   readonly ends: boolean;
 }
 
-/** UTF-16 units of a line; a longer one is no line but a file of another kind. */
-const LONGEST_LINE = 1 << 28;
+/** Maximum length of a line in UTF-16 units; a file with a longer one is not JSONL. */
+const MAX_LINE = 1 << 28;
 
-/** The documents of a JSONL file. Blank lines have none. */
+/** The documents of a JSONL file. Skips blank lines. */
 export async function* jsonLines(
   path: string,
   chunks: AsyncIterable<string>,
@@ -35,15 +35,18 @@ export async function* jsonLines(
     }
     rest.push(chunk.slice(end + 1));
     length += chunk.length - end - 1;
-    if (length > LONGEST_LINE) {
-      throw new EngineError("data", `${path}, line ${number + 1} is too long for JSONL; put each document on a line.`);
+    if (length > MAX_LINE) {
+      throw new EngineError(
+        "data",
+        `${path}, line ${number + 1} is too long for JSONL; put each document on its own line.`,
+      );
     }
   }
   yield documentsOf([rest.join("")]);
 }
 
-function textOf(line: string, place: string, field: string): string {
-  const json = parse(line, place);
+function textOf(line: string, location: string, field: string): string {
+  const json = parse(line, location);
   const isObject = typeof json === "object" && json !== null && !Array.isArray(json);
   const text = isObject && Object.hasOwn(json, field) ? (json as Record<string, unknown>)[field] : undefined;
   if (typeof text === "string") return text;
@@ -51,15 +54,17 @@ function textOf(line: string, place: string, field: string): string {
   const names = texts.slice(0, 5).map(([name]) => JSON.stringify(name));
   const next =
     names.length > 0
-      ? `set data.field to one it has, such as ${names.join(", ")}`
+      ? `set data.field to one of its fields: ${names.join(", ")}`
       : "correct the line or leave the file out";
-  throw new EngineError("data", `${place} has no text in a field "${field}"; ${next}.`);
+  throw new EngineError("data", `${location} has no text field "${field}"; ${next}.`);
 }
 
-function parse(line: string, place: string): unknown {
+function parse(line: string, location: string): unknown {
   try {
     return JSON.parse(line);
   } catch (error) {
-    throw new EngineError("data", `${place} is not JSON; correct the line or leave the file out.`, { cause: error });
+    throw new EngineError("data", `${location} is not valid JSON; correct the line or leave the file out.`, {
+      cause: error,
+    });
   }
 }

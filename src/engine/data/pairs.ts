@@ -1,4 +1,4 @@
-/** Sentences and their translations: lines of a file with a tab between the two, or the lines of two files. */
+/** Sentence pairs: tab-separated lines of one file, or the lines of two files. */
 
 import type { TextSource } from "../api/run";
 import { EngineError } from "../errors";
@@ -10,7 +10,7 @@ export interface SentencePair {
   readonly target: string;
 }
 
-/** The pairs of a parallel text in its order; of a source sentence that comes again, the first translation. */
+/** The pairs of a parallel text in order. A repeated source sentence keeps its first translation. */
 export async function readPairs(
   source: TextSource,
   signal: AbortSignal = new AbortController().signal,
@@ -28,7 +28,7 @@ async function allPairs(source: TextSource, signal: AbortSignal): Promise<Senten
   if (source.kind === "paths" && source.paths.length > 2) {
     throw new EngineError(
       "data",
-      `${source.paths.length} files were chosen; choose one with a tab between each sentence and its translation, or two with a sentence on each line.`,
+      `${source.paths.length} files were chosen; choose one with tab-separated sentence pairs, or two with one sentence per line.`,
     );
   }
   return tabbedPairs(await linesOf(source, signal));
@@ -38,12 +38,12 @@ const pathOf = (path: string): TextSource => ({ kind: "paths", paths: [path] });
 
 interface Lines {
   readonly name: string;
-  /** Without the white space around them; empty lines are empty. */
+  /** Trimmed; empty lines are kept. */
   readonly lines: readonly string[];
 }
 
 async function linesOf(source: TextSource, signal: AbortSignal): Promise<Lines> {
-  // A line of JSON has no tab; whoever has pairs there is told so by the line.
+  // JSONL is read as plain text: its lines have no tab, so the error names the first one.
   const corpus = await openCorpus(source, { field: "", gitignore: false });
   const chunks: string[] = [];
   for await (const chunk of corpus.chunks(signal)) chunks.push(chunk);
@@ -51,7 +51,7 @@ async function linesOf(source: TextSource, signal: AbortSignal): Promise<Lines> 
   return { name: corpus.name, lines: lines.map((line) => line.trim()) };
 }
 
-/** What comes after a second tab (a license, a source) is left out. */
+/** Ignores columns after the second, such as a license or a source. */
 function tabbedPairs({ name, lines }: Lines): SentencePair[] {
   return lines.flatMap((line, i) => {
     if (line === "") return [];
@@ -59,7 +59,7 @@ function tabbedPairs({ name, lines }: Lines): SentencePair[] {
     if (source !== "" && target !== "") return [{ source, target }];
     throw new EngineError(
       "data",
-      `${name}, line ${i + 1}: a sentence, a tab and its translation must stand there; correct the line, or choose two files with a sentence on each line.`,
+      `${name}, line ${i + 1}: expected a sentence, a tab and its translation; correct the line, or choose two files with one sentence per line.`,
     );
   });
 }
@@ -70,7 +70,7 @@ function alignedPairs(sources: Lines, targets: Lines): SentencePair[] {
   if (n !== m) {
     throw new EngineError(
       "data",
-      `${sources.name} has ${n} lines and ${targets.name} ${m}; choose two files whose lines belong together.`,
+      `${sources.name} has ${n} lines and ${targets.name} ${m}; choose two files whose lines correspond.`,
     );
   }
   return Array.from({ length: n }, (_, i) => {
@@ -78,7 +78,7 @@ function alignedPairs(sources: Lines, targets: Lines): SentencePair[] {
     if ((source === "") === (target === "")) return { source, target };
     throw new EngineError(
       "data",
-      `Line ${i + 1} is empty in one of ${sources.name} and ${targets.name}; choose two files whose lines belong together.`,
+      `Line ${i + 1} is empty in one of ${sources.name} and ${targets.name}; choose two files whose lines correspond.`,
     );
   }).filter(({ source }) => source !== "");
 }
@@ -89,13 +89,13 @@ export interface PairSplits<P = SentencePair> {
   readonly test: readonly P[];
 }
 
-/** Pairs here and there, chosen by the seed: a share to validate with and as many to test. */
+/** Splits pairs at random by the seed: `share` of them for validation, and as many for testing. */
 export function splitPairs<P>(pairs: readonly P[], share: number, seed: number): PairSplits<P> {
   const heldOut = Math.max(1, Math.round(pairs.length * share));
   if (pairs.length < 2 * heldOut + 1) {
     throw new EngineError(
       "data",
-      `${pairs.length} sentence pairs are too few to train on and hold ${2 * heldOut} out; choose a longer parallel text.`,
+      `${pairs.length} sentence pairs are too few to train on with ${2 * heldOut} held out; choose a longer parallel text.`,
     );
   }
   const all = shuffled(pairs, seed, "held out");
@@ -106,7 +106,7 @@ export function splitPairs<P>(pairs: readonly P[], share: number, seed: number):
   };
 }
 
-/** Fisher and Yates; the same for the same seed and label. */
+/** Fisher-Yates shuffle, determined by seed and label. */
 export function shuffled<T>(values: readonly T[], seed: number, ...label: readonly (string | number)[]): T[] {
   const { below } = random(seed, ...label);
   const all = [...values];

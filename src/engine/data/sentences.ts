@@ -1,10 +1,10 @@
-/** Sentences, one on each line of a text. */
+/** Sentences of a text, one per line. */
 
 import type { TextSource } from "../api/run";
 import { EngineError } from "../errors";
 import { openCorpus } from "./corpus";
 
-/** The sentences in their order, with one space between two words; empty lines are none. */
+/** The sentences in order, with single spaces between words. Skips empty lines. */
 export async function readSentences(
   source: TextSource,
   signal: AbortSignal = new AbortController().signal,
@@ -18,5 +18,5 @@ export async function readSentences(
     .map((line) => line.trim().replace(/\s+/gu, " "))
     .filter((line) => line !== "");
   if (sentences.length > 0) return sentences;
-  throw new EngineError("data", `${corpus.name} is empty; choose a text with a sentence on each line.`);
+  throw new EngineError("data", `${corpus.name} is empty; choose a text with one sentence per line.`);
 }

@@ -1,4 +1,4 @@
-/** A corpus made ready to train on: its vocabulary, its ids, and what tells them from others'. */
+/** Prepares a corpus for training: its vocabulary, token ids and fingerprint. */
 
 import { createHash } from "node:crypto";
 import { type FileHandle, open, readFile, stat } from "node:fs/promises";
@@ -24,18 +24,18 @@ export type Vocabulary = (
   | { readonly kind: "characters" }
   | { readonly kind: "words" | "bytePairs"; readonly vocabSize: number }
 ) & {
-  /** Whether it has a token that ends a document. */
+  /** Adds a token that ends a document. */
   readonly endOfText?: boolean;
 };
 
 export interface TokenizedText {
   readonly tokenizer: Tokenizer;
   readonly tokens: Tokens;
-  /** Where each document ends; all of them as one where they are joined. */
+  /** End of each document as an index into `tokens`; joined documents count as one. */
   documentEnds(): Promise<Float64Array>;
-  /** SHA-256 of the ids as they lie in memory. */
+  /** SHA-256 of the ids in memory layout. */
   readonly fingerprint: string;
-  /** Closes what is open. */
+  /** Closes open files. */
   release(): void;
 }
 
@@ -43,18 +43,18 @@ export interface TokenizeOptions {
   readonly documents?: Documents;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: (stage: "reading" | "tokenizing", fraction: number) => void;
-  /** Where texts go that are larger than `held`. */
+  /** Cache for texts larger than `held`. */
   readonly cache?: DataCache;
-  /** Bytes of text whose ids are held in memory. */
+  /** Maximum size in bytes of a text whose ids stay in memory. */
   readonly held?: number;
 }
 
-/** Ids of this much text take some dozens of megabytes, and are made within seconds. */
+/** Token ids of this many bytes need some dozens of megabytes, and tokenizing takes seconds. */
 const HELD = 32e6;
-/** A vocabulary of words or byte pairs is learned from this much text, taken from everywhere in it. */
+/** Words and byte pairs are learned from a sample of this many bytes, spread over the text. */
 const SAMPLED = 32e6;
 
-/** Tokenizes a corpus: a short one in memory, a long one once, into the cache. */
+/** Tokenizes a corpus: a short one in memory, a long one once into the cache. */
 export async function tokenizeCorpus(
   corpus: Corpus,
   choice: Tokenizer | Vocabulary,
@@ -81,13 +81,13 @@ const isTokenizer = (choice: Tokenizer | Vocabulary): choice is Tokenizer => "en
 function learn(corpus: Corpus, vocabulary: Vocabulary, signal: AbortSignal | undefined): Promise<Tokenizer> {
   const { endOfText = false } = vocabulary;
   const options = { endOfText, ...(signal && { signal }) };
-  // One character that was not seen would be one that the rest of the text cannot be written with.
+  // Characters are learned from the whole text: one missing character would make part of it unreadable.
   if (vocabulary.kind === "characters") return trainCharacters(corpus.chunks(signal), options);
   const train = vocabulary.kind === "words" ? trainWords : trainBytePairs;
   return train(sampled(corpus, signal), { ...options, vocabSize: vocabulary.vocabSize });
 }
 
-/** Of a long text one chunk of several, evenly. */
+/** Evenly spaced chunks of a long text. */
 async function* sampled(corpus: Corpus, signal: AbortSignal | undefined): AsyncGenerator<string> {
   const every = Math.max(1, Math.ceil(corpus.size / SAMPLED));
   let i = 0;
@@ -98,7 +98,7 @@ const IDS = "ids.bin";
 const ENDS = "documentEnds.bin";
 const ENTRY = "entry.json";
 
-/** What an entry says of its ids. */
+/** Metadata of cached ids. */
 interface Entry {
   readonly length: number;
   readonly fingerprint: string;
@@ -126,8 +126,8 @@ async function tokenizeIntoCache(
       return entry !== null && ids?.size === entry.length * array.BYTES_PER_ELEMENT;
     },
     async (dir) => {
-      const made = writeIds(dir, corpus, tokenizer, documents, { signal, onProgress: tokenizing });
-      const entry = await unchanged(corpus, stamp, made);
+      const writing = writeIds(dir, corpus, tokenizer, documents, { signal, onProgress: tokenizing });
+      const entry = await requireUnchanged(corpus, stamp, writing);
       await writeFileWhole(join(dir, ENTRY), `${JSON.stringify(entry)}\n`);
     },
   );
@@ -145,14 +145,14 @@ async function tokenizeIntoCache(
   };
 }
 
-/** What was made of a text, if that is still the same. If not, it is the cause of whatever went wrong meanwhile. */
-async function unchanged<T>(corpus: Corpus, stamp: string, made: Promise<T>): Promise<T> {
-  const [result] = await Promise.allSettled([made]);
+/** Waits for `task`, and throws if the corpus changed meanwhile, which also explains errors of the task. */
+async function requireUnchanged<T>(corpus: Corpus, stamp: string, task: Promise<T>): Promise<T> {
+  const [result] = await Promise.allSettled([task]);
   const hasFailed = result.status === "rejected" && !(result.reason instanceof EngineError);
   if (!hasFailed && (await corpus.stamp()) !== stamp) {
-    throw new EngineError("data", `${corpus.name} has changed while it was read; train again once it is complete.`);
+    throw new EngineError("data", `${corpus.name} changed while it was being read; train again when it is complete.`);
   }
-  return made;
+  return task;
 }
 
 async function learnOnce(
@@ -204,7 +204,7 @@ async function writeIds(
   }
 }
 
-/** Gathers numbers and writes them to a file when there are many. */
+/** Buffered writer of numbers. */
 class FileWriter {
   #filled = 0;
   #written = 0;

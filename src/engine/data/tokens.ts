@@ -1,14 +1,14 @@
-/** A text as token ids, in memory or in a file, and its parts: what a model learns from and what it is judged by. */
+/** Token ids of a text, in memory or in a file, and their split into training, validation and test parts. */
 
 import { closeSync, openSync, readSync } from "node:fs";
 import { EngineError } from "../errors";
 import { random } from "../random";
 import { readError } from "../weights/files";
 
-/** Ids in memory; they take two bytes where the vocabulary allows it. */
+/** Ids in memory, in two bytes each if the vocabulary is small enough. */
 export type Ids = Uint16Array | Int32Array;
 
-/** Ids wherever they are; an array of them is such. */
+/** Ids in memory or in a file. Typed arrays implement this interface. */
 export interface Tokens {
   readonly length: number;
   /** The ids from `start` up to `end`. */
@@ -19,8 +19,8 @@ export const idArray = (vocabSize: number): Uint16ArrayConstructor | Int32ArrayC
   vocabSize <= 2 ** 16 ? Uint16Array : Int32Array;
 
 /**
- * Ids in a file, of which only those are read that are asked for. The system keeps what was read while it has memory to
- * spare. The file is opened when it is first read, and then stays whole even if it is deleted.
+ * Ids in a file, read on request; the system caches what it can. The file is opened at the first read and then stays
+ * readable even if it is deleted.
  */
 export class FileTokens implements Tokens {
   #file: number | null = null;
@@ -39,7 +39,7 @@ export class FileTokens implements Tokens {
       const position = start * ids.BYTES_PER_ELEMENT;
       for (let at = 0; at < bytes.length; ) {
         const read = readSync(this.#file, bytes, at, bytes.length - at, position + at);
-        if (read === 0) throw new EngineError("data", `${this.path} ends too early; delete it, and train again.`);
+        if (read === 0) throw new EngineError("data", `${this.path} is incomplete; delete it and train again.`);
         at += read;
       }
     } catch (error) {
@@ -55,29 +55,29 @@ export class FileTokens implements Tokens {
   }
 }
 
-/** Some of the tokens, without reading them. */
+/** A view of some tokens, without reading them. */
 const part = (tokens: Tokens, start: number, end: number): Tokens =>
   ArrayBuffer.isView(tokens)
     ? tokens.subarray(start, end)
     : { length: end - start, subarray: (from, to) => tokens.subarray(start + from, start + to) };
 
-/** Parts of the tokens, one after the other: the i-th goes from `starts[i]` up to `ends[i]`. */
+/** A view of concatenated parts of the tokens: the i-th part is [starts[i], ends[i]). */
 function concatenated(tokens: Tokens, starts: Float64Array, ends: Float64Array): Tokens {
-  // Where each part begins among all, and behind the last one where they end.
-  const places = new Float64Array(starts.length + 1);
+  // Offset of each part in the view, and the total length at the end.
+  const offsets = new Float64Array(starts.length + 1);
   starts.forEach((start, i) => {
-    places[i + 1] = (places[i] as number) + (ends[i] as number) - start;
+    offsets[i + 1] = (offsets[i] as number) + (ends[i] as number) - start;
   });
   return {
-    length: places[starts.length] as number,
+    length: offsets[starts.length] as number,
     subarray(from, to) {
-      let i = lastAtMost(places, from);
-      const first = (starts[i] ?? 0) + from - (places[i] as number);
-      if (to <= (places[i + 1] ?? Infinity)) return tokens.subarray(first, first + to - from);
+      let i = lastAtMost(offsets, from);
+      const first = (starts[i] ?? 0) + from - (offsets[i] as number);
+      if (to <= (offsets[i + 1] ?? Infinity)) return tokens.subarray(first, first + to - from);
       const ids = new (tokens.subarray(0, 0).constructor as Uint16ArrayConstructor)(to - from);
       for (let at = from; at < to; i++) {
-        const end = Math.min(to, places[i + 1] as number);
-        const start = (starts[i] as number) + at - (places[i] as number);
+        const end = Math.min(to, offsets[i + 1] as number);
+        const start = (starts[i] as number) + at - (offsets[i] as number);
         ids.set(tokens.subarray(start, start + end - at), at - from);
         at = end;
       }
@@ -104,13 +104,13 @@ export interface Splits {
   readonly test: Tokens;
 }
 
-/** How much of a text is held out. */
+/** Held-out shares of a text. */
 export interface Shares {
   readonly validation: number;
   readonly test?: number;
 }
 
-/** By position, as nanoGPT: the first part to train on, then the validation part, then the test part. Views, not copies. */
+/** Splits by position, as nanoGPT does: training part, validation part, test part. Returns views, not copies. */
 export function splitTokens(tokens: Tokens, shares: Shares): Splits {
   const n = tokens.length;
   const { validation, test = 0 } = shares;
@@ -123,23 +123,23 @@ export function splitTokens(tokens: Tokens, shares: Shares): Splits {
   };
 }
 
-/** By document: the seed says in which part each one is, whole. `ends`: where each document ends. */
+/** Splits by document at random; documents stay whole. `ends`: the end of each document. */
 export function splitDocuments(tokens: Tokens, ends: Float64Array, shares: Shares, seed: number): Splits {
   const { uniform } = random(seed, "documents");
   const { validation, test = 0 } = shares;
-  const parts = { train: new Stretches(), validation: new Stretches(), test: new Stretches() };
+  const parts = { train: new TokenRanges(), validation: new TokenRanges(), test: new TokenRanges() };
   let start = 0;
   for (const end of ends) {
     const draw = uniform();
     parts[draw < validation ? "validation" : draw < validation + test ? "test" : "train"].add(start, end);
     start = end;
   }
-  const of = (stretches: Stretches) => concatenated(tokens, stretches.starts(), stretches.ends());
+  const of = (ranges: TokenRanges) => concatenated(tokens, ranges.starts(), ranges.ends());
   return { train: of(parts.train), validation: of(parts.validation), test: of(parts.test) };
 }
 
-/** Stretches of tokens; those that touch become one. */
-class Stretches {
+/** Ranges of token indices; adjacent ranges are merged. */
+class TokenRanges {
   #bounds = new Float64Array(64);
   #count = 0;
 
@@ -165,11 +165,11 @@ class Stretches {
   }
 }
 
-/** Refuses a text of which a part that is used does not hold one sequence and the token after it. */
+/** Throws if a part of the split would be shorter than one sequence and its last label. */
 export function requireContext(name: string, tokens: Tokens, shares: Shares, blockSize: number): void {
   const { validation, test = 0 } = shares;
   const smallest = Math.min(...[1 - validation - test, validation, test].filter((share) => share > 0));
-  // One more than the quotient, for the parts' ends are rounded.
+  // Plus one, because the ends of the parts are rounded.
   const needed = Math.ceil((blockSize + 1) / smallest) + 1;
   if (tokens.length >= needed) return;
   throw new EngineError(
@@ -178,7 +178,7 @@ export function requireContext(name: string, tokens: Tokens, shares: Shares, blo
   );
 }
 
-/** The same of a split by document, which may leave a part short or empty. */
+/** The same check for a split by document, which may leave a part short or empty. */
 export function requireDocuments(name: string, splits: Splits, shares: Shares, blockSize: number): void {
   const used = { train: 1, validation: shares.validation, test: shares.test ?? 0 };
   for (const key of ["train", "validation", "test"] as const) {

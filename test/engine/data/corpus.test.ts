@@ -25,13 +25,13 @@ async function textOf(...paths: string[]): Promise<string> {
   return chunks.join("");
 }
 
-describe("reads", () => {
-  test("a file of many chunks as it is, with characters across their ends", async () => {
+describe("a corpus reads", () => {
+  test("a file of many chunks unchanged, with characters that span chunks", async () => {
     const text = "aé日😀".repeat(120_000);
     expect((await textOf(await write("long.txt", text))) === text).toBe(true);
   });
 
-  test("line breaks as \\n, across the ends of chunks, and lone carriage returns as they are", async () => {
+  test("CRLF as \\n, even across chunks, and lone carriage returns unchanged", async () => {
     const text = "a\r\n".repeat(200_000);
     expect((await textOf(await write("crlf.txt", `${text}\r`))) === `${"a\n".repeat(200_000)}\r`).toBe(true);
   });
@@ -40,7 +40,7 @@ describe("reads", () => {
     expect(await textOf(await write("bom.txt", "\ufeffhello\ufeff"))).toBe("hello\ufeff");
   });
 
-  test("a folder's text files by name, each on lines of its own", async () => {
+  test("the text files of a folder in order of their names, each on its own lines", async () => {
     await write("folder/b.txt", "second\n");
     await write("folder/a.txt", "first");
     await write("folder/c/d.md", "third");
@@ -53,7 +53,7 @@ describe("reads", () => {
     expect(await textOf(join(root, "folder"))).toBe("first\nsecond\nthird");
   });
 
-  test("lines of JSONL: the text of a field, across the ends of chunks, each on a line of its own", async () => {
+  test("a field of each JSONL line, even across chunks, each on its own line", async () => {
     const texts = Array.from(
       { length: 3000 },
       (_, i) => `text ${i}: "é日😀"${i % 3 === 0 ? "\n" : ""}${"x".repeat(i % 97)}`,
@@ -68,7 +68,7 @@ describe("reads", () => {
     expect(pieces).toEqual(texts.map((text) => ({ text, ends: true })));
   });
 
-  test("JSONL by another field, or as any other text", async () => {
+  test("another field of JSONL, or JSONL as plain text", async () => {
     const content = '{"content":"one","text":1}\n{"content":"two"}\n';
     const source = { kind: "paths", paths: [await write("other/b.ndjson", content)] } as const;
     const textBy = async (field: string) => {
@@ -80,7 +80,7 @@ describe("reads", () => {
     expect(await textBy("")).toBe(content);
   });
 
-  test("a folder without what git is told to ignore there or above, unless it is chosen itself", async () => {
+  test("a folder without files that git ignores, unless the ignored folder itself is chosen", async () => {
     await mkdir(join(root, "project/.git"), { recursive: true });
     await write("project/.gitignore", "*.log\n/out/\n");
     await write("project/a.txt", "a\n");
@@ -102,7 +102,7 @@ describe("reads", () => {
     expect(all.files).toHaveLength(6);
   });
 
-  test("what a pattern matches, by name, and a file that has such a name", async () => {
+  test("the files that match a pattern, and a file whose name looks like one", async () => {
     await write("globs/b.md", "b\n");
     await write("globs/x/a.md", "a\n");
     await write("globs/x/c.txt", "c\n");
@@ -114,7 +114,7 @@ describe("reads", () => {
     expect((await open(join(root, "globs/**"))).skipped).toBe(1);
   });
 
-  test("text that is held already, in chunks that split no character", async () => {
+  test("a text in memory in chunks that split no character", async () => {
     const text = `a${"😀".repeat(300_000)}`;
     const corpus = await openCorpus({ kind: "text", name: "Untitled-1", text });
     const chunks: string[] = [];
@@ -124,7 +124,7 @@ describe("reads", () => {
     expect(chunks.every((chunk) => !/\p{Surrogate}/u.test(chunk))).toBe(true);
   });
 
-  test("again, as often as asked, and not after it is canceled", async () => {
+  test("repeatedly, until it is canceled", async () => {
     const corpus = await open(await write("again.txt", "some text"));
     for (let i = 0; i < 2; i++) for await (const chunk of corpus.chunks()) expect(["some text", ""]).toContain(chunk);
     const canceled = corpus.chunks(AbortSignal.abort());
@@ -132,48 +132,48 @@ describe("reads", () => {
   });
 });
 
-describe("says in a sentence that", () => {
+describe("an error names the problem and the next step:", () => {
   test.each([
     ["empty.txt", "", /^empty\.txt is empty; choose a text to train on\.$/],
     ["bom-only.txt", "\ufeff", /^bom-only\.txt is empty/],
-    ["space.txt", " \n\t\r\n ".repeat(100_000), /^space\.txt has only white space; choose/],
+    ["space.txt", " \n\t\r\n ".repeat(100_000), /^space\.txt contains only white space; choose/],
     ["one.txt", "é", /^one\.txt has only one character, so there is nothing to predict; choose a longer text\.$/],
     ["binary.bin", Uint8Array.of(1, 0, 2), /binary\.bin is a binary file; choose a text file\.$/],
     ["utf16.txt", Uint8Array.of(0xff, 0xfe, 0x61, 0), /utf16\.txt is UTF-16; save it as UTF-8 first/],
     ["latin1.txt", Uint8Array.of(0x61, 0xe9, 0x62), /latin1\.txt is not UTF-8 text; choose/],
-  ])("%s cannot be trained on", async (name, content, message) => {
+  ])("%s is not usable text", async (name, content, message) => {
     await expect(open(await write(name, content))).rejects.toMatchObject({
       code: "data",
       message: expect.stringMatching(message),
     });
   });
 
-  test("a file stops being UTF-8 further on", async () => {
+  test("a file contains bytes that are not UTF-8 after its beginning", async () => {
     const bytes = Buffer.concat([Buffer.from("text ".repeat(100_000)), Uint8Array.of(0xe9, 0x62)]);
     const corpus = await open(await write("late.txt", bytes));
     await expect(async () => {
       for await (const _ of corpus.chunks());
-    }).rejects.toThrow(/late\.txt is not UTF-8 text all the way through; save it as UTF-8 or leave it out\.$/);
+    }).rejects.toThrow(/late\.txt contains bytes that are not UTF-8; save it as UTF-8 or leave it out\.$/);
   });
 
   test.each([
     [
       "cut.jsonl",
       '{"text":"a b"}\n\n{"text":',
-      /cut\.jsonl, line 3 is not JSON; correct the line or leave the file out\.$/,
+      /cut\.jsonl, line 3 is not valid JSON; correct the line or leave the file out\.$/,
     ],
-    ["list.jsonl", '["a"]\n', /list\.jsonl, line 1 has no text in a field "text"; correct the line or leave/],
+    ["list.jsonl", '["a"]\n', /list\.jsonl, line 1 has no text field "text"; correct the line or leave/],
     [
       "named.jsonl",
       '{"text":"a b"}\n{"content":"c","id":"d","n":1}\n',
-      /named\.jsonl, line 2 has no text in a field "text"; set data\.field to one it has, such as "content", "id"\.$/,
+      /named\.jsonl, line 2 has no text field "text"; set data\.field to one of its fields: "content", "id"\.$/,
     ],
-  ])("%s has a line that cannot be used, and where", async (name, content, message) => {
+  ])("%s has an unusable line, with its number", async (name, content, message) => {
     const path = await write(name, content);
     await expect(textOf(path)).rejects.toMatchObject({ code: "data", message: expect.stringMatching(message) });
   });
 
-  test("a pattern matches no file, or none that is text", async () => {
+  test("a pattern matches no file, or no text file", async () => {
     await write("none/a.bin", Uint8Array.of(0, 1));
     await expect(open(join(root, "none/*.txt"))).rejects.toThrow(
       /No text file matches .*\*\.txt; choose another pattern\.$/,
@@ -182,7 +182,7 @@ describe("says in a sentence that", () => {
     await expect(open(join(root, "absent/*.txt"))).rejects.toThrow(/absent does not exist; choose/);
   });
 
-  test("a folder has no text, a path does not exist, nothing was chosen", async () => {
+  test("a folder has no text, a path does not exist, or nothing was chosen", async () => {
     await write("pictures/a.png", Uint8Array.of(0, 1));
     await expect(open(join(root, "pictures"))).rejects.toThrow(
       /pictures has no text files \(1 file is not text\); choose another folder\.$/,
@@ -190,11 +190,11 @@ describe("says in a sentence that", () => {
     await expect(open(join(root, "nowhere"))).rejects.toThrow(
       /nowhere does not exist; choose an existing file or folder\.$/,
     );
-    await expect(open()).rejects.toThrow("Nothing was chosen");
+    await expect(open()).rejects.toThrow("No training text was chosen");
   });
 
   test.skipIf(process.getuid?.() === 0)(
-    "a file may not be read (skipped for root, who may read everything)",
+    "a file is not readable (skipped for root, who can read everything)",
     async () => {
       const path = await write("secret.txt", "text");
       await chmod(path, 0);

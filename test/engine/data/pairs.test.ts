@@ -16,7 +16,7 @@ const fileOf = async (name: string, text: string) => {
 };
 const paths = (...paths: string[]) => ({ kind: "paths", paths }) as const;
 
-test("a line is a sentence, a tab and its translation; empty lines and what follows a second tab are left out", async () => {
+test("a line is a sentence, a tab and its translation; empty lines and further columns are ignored", async () => {
   const file = await fileOf("pairs.tsv", "the cat\tle chat\r\n\r\na dog \t un chien\tCC-BY\r\n");
   expect(await readPairs(paths(file))).toEqual([
     { source: "the cat", target: "le chat" },
@@ -24,7 +24,7 @@ test("a line is a sentence, a tab and its translation; empty lines and what foll
   ]);
 });
 
-test("two files belong together line by line", async () => {
+test("two files are aligned line by line", async () => {
   const files = [await fileOf("a.en", "the cat\n\na dog\n"), await fileOf("a.fr", "le chat\n\nun chien")];
   expect(await readPairs(paths(...files))).toEqual([
     { source: "the cat", target: "le chat" },
@@ -32,20 +32,22 @@ test("two files belong together line by line", async () => {
   ]);
 });
 
-test("of a sentence that comes again the first translation is taken, so that none is both learned and held out", async () => {
+test("a repeated sentence keeps its first translation, so that none is both learned and held out", async () => {
   const text = "they sleep\tils dorment\nthey sleep\telles dorment\n";
   expect(await readPairs({ kind: "text", name: "pairs", text })).toEqual([
     { source: "they sleep", target: "ils dorment" },
   ]);
 });
 
-describe("what is no parallel text is refused with its place", () => {
+describe("a text that is not parallel is rejected with the line number", () => {
   test("a line without a tab", async () => {
     const file = await fileOf("bad.tsv", "the cat\tle chat\nthe dog le chien\n");
-    await expect(readPairs(paths(file))).rejects.toThrow(/bad\.tsv, line 2: a sentence, a tab and its translation/);
+    await expect(readPairs(paths(file))).rejects.toThrow(
+      /bad\.tsv, line 2: expected a sentence, a tab and its translation/,
+    );
   });
 
-  test("files of unequal length, or with a line in one only", async () => {
+  test("files of unequal length, or with an empty line in one of them", async () => {
     const [one, two] = [await fileOf("one", "a\nb\n"), await fileOf("two", "a\n")];
     await expect(readPairs(paths(one, two))).rejects.toThrow(/one has 2 lines and two 1/);
     const gap = await fileOf("gap", "\nb\n");
@@ -54,7 +56,7 @@ describe("what is no parallel text is refused with its place", () => {
   });
 });
 
-test("pairs are held out by the seed, each in one part", () => {
+test("pairs are split at random by the seed, each into one part", () => {
   const pairs = Array.from({ length: 50 }, (_, i) => i);
   const { train, validation, test: tested } = splitPairs(pairs, 0.1, 7);
   expect([train.length, validation.length, tested.length]).toEqual([40, 5, 5]);

@@ -1,4 +1,4 @@
-/** Reads a file's tokens and prints how many there are. */
+/** Reads the tokens of a file and prints their number. */
 
 import { openCorpus, readTokens } from "../../../src/engine/data";
 import { trainCharacters } from "../../../src/engine/tokenizers";

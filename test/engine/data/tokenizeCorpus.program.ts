@@ -1,4 +1,4 @@
-/** Tokenizes a file into a cache, draws batches from it, and prints the number of tokens and the most memory taken. */
+/** Tokenizes a file into a cache, draws batches from it, and prints the number of tokens and the peak memory. */
 
 import { DataCache, openCorpus, randomBatch, tokenizeCorpus } from "../../../src/engine/data";
 

@@ -34,7 +34,7 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 
 const CHARACTERS: Vocabulary = { kind: "characters" };
 
-/** Writes documents of random words of several scripts, as files and as lines of JSONL, and answers the folder. */
+/** Writes documents of random words in several scripts, as files and as JSONL, and returns the folder. */
 async function writeTexts(seed: number, count = 12): Promise<string> {
   const { below } = random(seed, "texts");
   const words = ["the", " cat", "\n", "\r\n", "日本", " 😀", "é", ".", " sat", "1234", "  ", "I'm", "\r"];
@@ -75,7 +75,7 @@ async function withEos() {
   );
 }
 
-describe("ids from the cache are those from memory", () => {
+describe("ids from the cache equal those from memory", () => {
   const vocabularies: Vocabulary[] = [
     CHARACTERS,
     { kind: "words", vocabSize: 30 },
@@ -114,7 +114,7 @@ describe("ids from the cache are those from memory", () => {
     }
   });
 
-  test("where ids take four bytes", async () => {
+  test("with ids of four bytes", async () => {
     const path = join(dir, "many.txt");
     await writeFile(
       path,
@@ -134,7 +134,7 @@ describe("ids from the cache are those from memory", () => {
 });
 
 describe("documents", () => {
-  test("end with EOS where it is asked for, and are tokenized as texts of their own", async () => {
+  test("end with EOS on request, and are tokenized separately", async () => {
     const tokenizer = await withEos();
     await mkdir(join(dir, "docs"));
     await writeFile(join(dir, "docs/a.txt"), "the cat\r");
@@ -148,7 +148,7 @@ describe("documents", () => {
     text.release();
   });
 
-  test("start on lines of their own where the tokenizer has no EOS", async () => {
+  test("start on their own lines if the tokenizer has no EOS", async () => {
     await mkdir(join(dir, "docs"));
     await writeFile(join(dir, "docs/a.txt"), "one");
     await writeFile(join(dir, "docs/b.txt"), "two\n");
@@ -160,7 +160,7 @@ describe("documents", () => {
     }
   });
 
-  test("are split whole, by the seed, and the parts read as if they lay together", async () => {
+  test("stay whole in a split by the seed, and each part reads as one text", async () => {
     const path = await writeTexts(5, 200);
     const text = await tokenize(path, CHARACTERS, { documents: "apart" });
     const ends = await text.documentEnds();
@@ -187,7 +187,7 @@ describe("documents", () => {
 });
 
 describe("the cache", () => {
-  /** What is told to be done: nothing where all is there. */
+  /** The reported stages: none if everything is cached. */
   async function stagesOf(path: string, choice: Parameters<typeof tokenizeCorpus>[1] = CHARACTERS): Promise<string[]> {
     const stages = new Set<string>();
     const text = await tokenize(path, choice, { onProgress: (stage) => stages.add(stage) });
@@ -199,13 +199,13 @@ describe("the cache", () => {
       ? readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
       : [];
 
-  test("is asked first: a text that has not changed is neither read nor tokenized again", async () => {
+  test("prevents an unchanged text from being read or tokenized again", async () => {
     const path = await writeTexts(1);
     expect(await stagesOf(path)).toEqual(["reading", "tokenizing"]);
     expect(await stagesOf(path)).toEqual([]);
   });
 
-  test("knows a text by its content, wherever it lies and whenever it was written", async () => {
+  test("identifies a text by its content, not by its location or date", async () => {
     const path = await writeTexts(1);
     await stagesOf(path);
     await utimes(join(path, "1.txt"), 1, 1);
@@ -214,7 +214,7 @@ describe("the cache", () => {
     expect(await stagesOf(join(dir, "copy"))).toEqual(["reading"]);
   });
 
-  test("does not mistake another text, or another tokenizer, for what it has", async () => {
+  test("distinguishes texts and tokenizers", async () => {
     const path = await writeTexts(1);
     const before = await tokenize(path, CHARACTERS);
     await appendFile(join(path, "1.txt"), "cat");
@@ -226,7 +226,7 @@ describe("the cache", () => {
     for (const text of [before, after, words]) text.release();
   });
 
-  test("makes an entry again that is not whole", async () => {
+  test("rewrites an incomplete entry", async () => {
     const path = await writeTexts(1);
     const text = await tokenize(path, CHARACTERS);
     const ids = filesIn(cache.folder).find(({ name }) => name === "ids.bin");
@@ -237,7 +237,7 @@ describe("the cache", () => {
     again.release();
   });
 
-  test("has nothing of a run that was canceled, and next time begins anew", async () => {
+  test("keeps nothing of a canceled run, and starts again the next time", async () => {
     const path = join(dir, "long.txt");
     await writeFile(path, "All work and no play.\n".repeat(50_000));
     const stop = new AbortController();
@@ -247,7 +247,7 @@ describe("the cache", () => {
     expect(await stagesOf(path)).toEqual(["tokenizing"]);
   });
 
-  test.each(["one line\n", "another: 日本\n"])("refuses a text to which %j is added while it is read", async (line) => {
+  test.each(["one line\n", "another: 日本\n"])("rejects a text to which %j is added while it is read", async (line) => {
     const path = join(dir, "log.txt");
     await writeFile(path, "one line\n".repeat(50_000));
     let grown: Promise<void> | undefined;
@@ -256,12 +256,12 @@ describe("the cache", () => {
     };
     await expect(tokenize(path, CHARACTERS, { onProgress })).rejects.toMatchObject({
       code: "data",
-      message: "log.txt has changed while it was read; train again once it is complete.",
+      message: "log.txt changed while it was being read; train again when it is complete.",
     });
     await grown;
   });
 
-  test("is written by two runs at once", async () => {
+  test("supports two runs that write at once", async () => {
     const path = await writeTexts(1);
     const [a, b] = await Promise.all([tokenize(path, CHARACTERS), tokenize(path, CHARACTERS)]);
     expect(allOf(a)).toEqual(allOf(b));
@@ -279,7 +279,7 @@ describe("the cache", () => {
     text.release();
   });
 
-  test("deletes what was not used for the longest time when it has more than its limit, and what was abandoned", async () => {
+  test("deletes the least recently used texts above its limit, and abandoned files", async () => {
     const paths = [await writeTexts(1), await writeTexts(2), await writeTexts(3)];
     for (const path of paths) await stagesOf(path);
     cache = new DataCache(join(dir, "small"), (await cache.size()) - 1);
@@ -300,7 +300,7 @@ describe("the cache", () => {
     expect(await stagesOf(paths[1]!)).toEqual(["tokenizing"]);
   });
 
-  test("lies where the user or the platform says, and never in a project", () => {
+  test("is in the folder that the user or the platform defines, never in a project", () => {
     expect(cacheFolder({ DECODER_LAB_CACHE: "/fast", XDG_CACHE_HOME: "/x" }, "linux")).toBe("/fast");
     expect(cacheFolder({ XDG_CACHE_HOME: join("/x") }, "linux")).toBe(join("/x", "decoder-lab"));
     expect(cacheFolder({}, "linux")).toMatch(/\.cache.decoder-lab$/);
@@ -309,7 +309,7 @@ describe("the cache", () => {
     expect([cacheLimit({}), cacheLimit({ DECODER_LAB_CACHE_GB: "2" })]).toEqual([20e9, 2e9]);
   });
 
-  test("that may not be written to is told in a sentence", async () => {
+  test("explains that it is not writable", async () => {
     const path = await writeTexts(1);
     await writeFile(join(dir, "file"), "");
     cache = new DataCache(join(dir, "file"));
@@ -319,7 +319,7 @@ describe("the cache", () => {
     });
   });
 
-  test("keeps a long text out of memory: 100 MB of it, whose ids are 200 MB", async () => {
+  test("keeps a long text out of memory: 100 MB with 200 MB of ids", async () => {
     const path = join(dir, "long.txt");
     const block = "All work and no play makes Jack a dull boy.\n".repeat(23_000);
     for (let i = 0; i < 100; i++) await appendFile(path, block);
@@ -331,7 +331,7 @@ describe("the cache", () => {
     expect(megabytes).toBeLessThan(220);
   }, 120_000);
 
-  test("is not used for texts that fit in memory, or are held already", async () => {
+  test("is not used for texts that fit in memory or are already there", async () => {
     const path = await writeTexts(1);
     await tokenize(path, CHARACTERS, { held: 1e6 });
     const corpus = await openCorpus({ kind: "text", name: "text", text: await readFile(join(path, "0.txt"), "utf8") });

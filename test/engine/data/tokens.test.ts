@@ -23,7 +23,7 @@ const corpusOf = (text: string) => openCorpus({ kind: "text", name: "text", text
 describe("reading tokens", () => {
   const text = "Once there was a fox. It didn't run, 😀 日本\n".repeat(20_000);
 
-  test("gives the ids of the whole text, whatever the chunks", async () => {
+  test("yields the ids of the whole text, independent of chunks", async () => {
     const corpus = await corpusOf(text);
     const tokenizer = await trainBytePairs(corpus.chunks(), { vocabSize: 300 });
     const progress: number[] = [];
@@ -36,13 +36,13 @@ describe("reading tokens", () => {
     expect(progress.at(-1)).toBe(1);
   });
 
-  test("grows where a character takes several tokens", async () => {
+  test("grows its buffer if a character has several tokens", async () => {
     const corpus = await corpusOf("日本語".repeat(5000));
     const bytes = await trainBytePairs(["x"], { vocabSize: 256 });
     expect((await readTokens(corpus, bytes)).tokens).toHaveLength(45_000);
   });
 
-  test("lets others run meanwhile, and can be canceled", async () => {
+  test("yields to other tasks, and can be canceled", async () => {
     const corpus = await corpusOf(text.repeat(5));
     const controller = new AbortController();
     setTimeout(() => controller.abort(), 1);
@@ -50,11 +50,11 @@ describe("reading tokens", () => {
     await expect(readTokens(corpus, tokenizer, { signal: controller.signal })).rejects.toThrow(/abort/i);
   });
 
-  test("names characters that the tokenizer does not have", async () => {
+  test("names characters that the tokenizer lacks", async () => {
     await expect(readTokens(await corpusOf("abc!"), await trainCharacters(["abc"]))).rejects.toThrow('"!" (U+0021)');
   });
 
-  test("a file is never held as text: 40 MB are read where the heap has 24", async () => {
+  test("never holds the text of a file: 40 MB are read with a heap of 24 MB", async () => {
     const dir = await mkdtemp(join(tmpdir(), "corpus-"));
     const path = join(dir, "big.txt");
     const block = "All work and no play makes Jack a dull boy.\n".repeat(24_000);
@@ -72,19 +72,19 @@ describe("reading tokens", () => {
 describe("splits", () => {
   const tokens = Uint16Array.from({ length: 1000 }, (_, i) => i);
 
-  test("are by position, nine tenths to train on", () => {
+  test("are by position, 90 % for training", () => {
     const { train, validation, test: last } = splitTokens(tokens, { validation: 0.1 });
     expect([train.length, validation.length, last.length]).toEqual([900, 100, 0]);
     expect([...train.subarray(898, 900), ...validation.subarray(0, 1)]).toEqual([898, 899, 900]);
   });
 
-  test("have a test part where it is asked for", () => {
+  test("have a test part on request", () => {
     const { train, validation, test: last } = splitTokens(tokens, { validation: 0.1, test: 0.1 });
     expect([train.length, validation.length, last.length]).toEqual([800, 100, 100]);
     expect([...last.subarray(0, 1)]).toEqual([900]);
   });
 
-  test("a text shorter than the context says how many tokens there are and how many it takes", () => {
+  test("reject a text shorter than the context, with the number of tokens it has and needs", () => {
     const shares = { validation: 0.1 };
     expect(() => requireContext("a.txt", tokens.subarray(0, 1), shares, 64)).toThrow(
       "a.txt has 1 token, but a context of 64 needs at least 651: choose a longer text or a shorter context (blockSize).",
@@ -103,7 +103,7 @@ describe("splits", () => {
   });
 });
 
-test("documents that leave a part too short say which, and what to do", () => {
+test("a split by document names the part that is too short, and what to do", () => {
   const tokens = Uint16Array.from({ length: 1000 }, (_, i) => i);
   const shares = { validation: 0.1 };
   const splits = splitDocuments(tokens, Float64Array.of(1000), shares, 1);
@@ -129,14 +129,14 @@ describe("batches", () => {
     expect(Array.from(labels)).toEqual(Array.from(ids, (id) => id + 1));
   });
 
-  test("depend on the seed and the step alone", () => {
+  test("depend only on seed and step", () => {
     const options = { ...shape, seed: 1, step: 7 };
     expect(randomBatch(tokens, options)).toEqual(randomBatch(tokens, options));
     expect(randomBatch(tokens, options)).not.toEqual(randomBatch(tokens, { ...options, step: 8 }));
     expect(randomBatch(tokens, options)).not.toEqual(randomBatch(tokens, { ...options, seed: 2 }));
   });
 
-  test("reach the first token and the last", () => {
+  test("reach the first and the last token", () => {
     const seen = new Set<number>();
     for (let step = 0; step < 400; step++) {
       const { ids, labels } = randomBatch(tokens, { ...shape, seed: 1, step });
@@ -145,10 +145,10 @@ describe("batches", () => {
     expect(seen.size).toBe(500);
   });
 
-  test("in order have all of the text in an epoch, and each epoch begins where its seed says", () => {
+  test("in order cover the text once per epoch, from an offset that the seed determines", () => {
     const steps = (seed: number, first: number, count: number) =>
       Array.from({ length: count }, (_, i) => sequentialBatch(tokens, { ...shape, seed, step: first + i }));
-    // 62 sequences of 8 in 499 inputs, 4 a step: two epochs are 31 steps.
+    // 62 sequences of 8 in 499 inputs, 4 per step: two epochs are 31 steps.
     const labels = steps(1, 1, 31).flatMap((batch) => [...batch.labels]);
     expect(labels.slice(0, 496)).toEqual(Array.from({ length: 496 }, (_, i) => i + 1));
     const offset = (labels[496] as number) - 1;
@@ -160,7 +160,7 @@ describe("batches", () => {
     for (const { ids, labels } of steps(5, 1, 100)) expect([...labels]).toEqual(Array.from(ids, (id) => id + 1));
   });
 
-  test("to evaluate have every token but the first as a label exactly once", () => {
+  test("for evaluation have every token but the first as a label exactly once", () => {
     for (const n of [2, 9, 32, 33, 34, 65, 500]) {
       const batches = [...evaluationBatches(tokens.subarray(0, n), shape)];
       const labels = batches.flatMap((batch) => [...batch.labels]).filter((label) => label !== IGNORE);
