@@ -5,7 +5,7 @@ import type { Surprisal } from "../../protocol/traceApi";
 import type { Scores } from "./scores";
 
 /** Length of a slice in UTF-16 units: short enough that scrolling shows new colors soon. */
-export const SLICE = 4096;
+const SLICE = 4096;
 
 /** Length of the text after a slice that is sent with it, so that the last token is the same as in the whole text. */
 const AFTER = 256;
@@ -43,16 +43,16 @@ export async function score(
   request: RequestScores,
 ): Promise<void> {
   const sent = source.read(Math.max(0, start - PER_TOKEN * reach), Math.min(source.length, end + AFTER));
-  const { text, toSource } = withUnixLineBreaks(sent.text);
+  const { text, toSource } = convertLineBreaks(sent.text);
   // A text that fits into the context is scored from its start.
   const fits = sent.offset === 0 && text.length <= reach;
-  const from = fits ? 0 : withUnixLineBreaks(sent.text.slice(0, start - sent.offset)).text.length;
+  const from = fits ? 0 : convertLineBreaks(sent.text.slice(0, start - sent.offset)).text.length;
   const reading = await request({ text, from });
   scores.add(start, end, { ...reading, tokens: toSource(reading.tokens) }, sent.offset);
 }
 
 /** Converts line breaks to "\n", as in training texts. `toSource` converts spans back to offsets in the original. */
-export function withUnixLineBreaks(text: string): {
+export function convertLineBreaks(text: string): {
   text: string;
   toSource: (spans: readonly TokenSpan[]) => TokenSpan[];
 } {

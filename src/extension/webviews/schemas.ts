@@ -2,18 +2,16 @@
 
 import * as v from "valibot";
 
-/** Checks the parameters of a message, and drops fields that the schema does not name. */
-export const checkWith =
-  <Schema extends v.GenericSchema>(schema: Schema) =>
-  (params: unknown): v.InferOutput<Schema> => {
+/** A check of the parameters of a message. It drops fields that are not in `entries`. */
+export const fields = <const Entries extends v.ObjectEntries>(entries: Entries) => {
+  const schema = v.object(entries);
+  return (params: unknown): v.InferOutput<typeof schema> => {
     const { success, issues, output } = v.safeParse(schema, params, { abortEarly: true });
     if (success) return output;
-    const [{ message }] = issues;
     const path = v.getDotPath(issues[0]);
-    throw new Error(`The view sent an invalid ${path ? `parameter (${path})` : "message"}. ${message}.`);
+    throw new Error(`The view sent an invalid ${path ? `parameter (${path})` : "message"}. ${issues[0].message}.`);
   };
-
-export const fields = <const Entries extends v.ObjectEntries>(entries: Entries) => checkWith(v.object(entries));
+};
 
 export const noParams = () => ({});
 

@@ -5,11 +5,11 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type Edit, type ScoredToken, Scores } from "../../../src/extension/surprisal/scores";
 import { costOf, peaksOf, shadedOf, stepOf } from "../../../src/extension/surprisal/shading";
 import {
+  convertLineBreaks,
   nextSlice,
   type RequestScores,
   type Source,
   score,
-  withUnixLineBreaks,
 } from "../../../src/extension/surprisal/slices";
 import { scoredTokenText, statusText, statusTooltip } from "../../../src/extension/surprisal/surprisalText";
 import type { EngineApi } from "../../../src/protocol/engineApi";
@@ -190,7 +190,7 @@ describe("the lens", () => {
 });
 
 test("offsets of a text with Windows line breaks refer to the original text", () => {
-  const { text, toSource } = withUnixLineBreaks("a\r\nb\r\n\r\nc");
+  const { text, toSource } = convertLineBreaks("a\r\nb\r\n\r\nc");
   expect(text).toBe("a\nb\n\nc");
   const span = { id: 0, token: "", special: false, bytes: new Uint8Array() };
   const spans = [
