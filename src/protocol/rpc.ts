@@ -1,11 +1,11 @@
 /**
  * Typed requests over a message port, for every boundary of the extension.
  *
- * A request has an id, may report progress, may be canceled, and always ends: with a result, an error, or a
- * rejection when the other side goes. Handlers are a mapped type over the API, so leaving one out does not compile.
+ * A request has an id, can report progress and be canceled, and always ends: with a result, an error, or a rejection when
+ * the other side disconnects. Handlers are a mapped type over the API, so a missing one does not compile.
  */
 
-/** One end of a channel that carries structured-cloneable messages in order. */
+/** One end of a channel for structured-cloneable messages, delivered in order. */
 export interface Port {
   post(message: Message): void;
   /** Replaces the listener; messages are delivered one at a time, in order. */
@@ -20,7 +20,7 @@ export type Message =
   | { kind: "error"; id: number; message: string; code: string }
   | { kind: "event"; name: string; value: unknown };
 
-/** A method: what it takes, what it answers and, if it reports any, what its progress looks like. */
+/** Types of a method: parameters, result, and progress if it reports any. */
 export interface Method<P = unknown, R = unknown, G = never> {
   params: P;
   result: R;
@@ -37,12 +37,12 @@ export type Handlers<Api> = {
     : never;
 };
 
-/** Parses the params of each method: throws on what is not as it must be. For a side that is not trusted. */
+/** Validates the parameters of each method, for a side that is not trusted. Throws on invalid ones. */
 export type Checks<Api> = { readonly [M in keyof Api]: (params: unknown) => Params<Api, M> };
 
 /**
- * An error from the other side, or about it. `code` is the EngineError's code where there is one, else "bug";
- * "gone" when the other side is not there, "canceled" when the request was canceled.
+ * An error from the other side, or about it. `code` is that of an EngineError, or "bug" for other errors, "gone" when the
+ * other side has disconnected, "canceled" when the request was canceled.
  */
 export class RemoteError extends Error {
   override readonly name = "RemoteError";
@@ -58,11 +58,11 @@ export const isCanceled = (error: unknown): boolean => error instanceof RemoteEr
 
 export interface Server<Events> {
   send<E extends keyof Events & string>(name: E, value: Events[E]): void;
-  /** The other side is gone: aborts what is running and answers nothing more. */
+  /** Aborts running handlers and sends nothing more: the other side has disconnected. */
   close(): void;
 }
 
-/** Answers the requests that come through a port. */
+/** Answers the requests of a port. */
 export function serve<Api, Events = Record<never, never>>(
   port: Port,
   handlers: Handlers<Api>,
@@ -84,7 +84,7 @@ export function serve<Api, Events = Record<never, never>>(
       const report = (value: unknown) => {
         if (running.get(id) === abort) post({ kind: "progress", id, value });
       };
-      // `this` stays the handlers object, so that they may be a class.
+      // `this` is the handlers object, which can be a class instance.
       const value = await handler.call(handlers, checked, { signal: abort.signal, report });
       post({ kind: "result", id, value });
     } catch (error) {
@@ -109,7 +109,7 @@ export function serve<Api, Events = Record<never, never>>(
 }
 
 export interface CallOptions<G> {
-  /** Asks the other side to stop; the call then ends as the method says, with what there is or with "canceled". */
+  /** Asks the other side to stop. The call then ends with a partial result or with "canceled", as the method defines. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: G) => void) | undefined;
 }
@@ -120,13 +120,13 @@ export interface Client<Api, Events = Record<never, never>> {
     params: Params<Api, M>,
     options?: CallOptions<Progress<Api, M>>,
   ): Promise<Result<Api, M>>;
-  /** Listens to what the other side tells; the answer stops listening. */
+  /** Adds a listener to an event and returns a function that removes it. */
   on<E extends keyof Events & string>(name: E, listener: (value: Events[E]) => void): () => void;
-  /** The other side is gone: rejects all that is pending, and every call from now on, with this sentence. */
+  /** Rejects all pending and later calls with this message: the other side has disconnected. */
   close(reason: string): void;
 }
 
-/** Asks the side that serves the port. */
+/** Calls the methods of the side that serves a port. */
 export function connect<Api, Events = Record<never, never>>(port: Port): Client<Api, Events> {
   const pending = new Map<number, Pending>();
   const listeners = new Map<string, Set<(value: never) => void>>();
@@ -138,7 +138,7 @@ export function connect<Api, Events = Record<never, never>>(port: Port): Client<
       for (const listener of listeners.get(message.name) ?? []) listener(message.value as never);
       return;
     }
-    // An id that is not pending is an answer that came too late, or a request, which a client does not serve.
+    // An unknown id is a late answer, or a request, which a client does not serve.
     const request = pending.get(message.id);
     if (!request) return;
     if (message.kind === "progress") request.onProgress?.(message.value as never);
@@ -192,13 +192,13 @@ export function connect<Api, Events = Record<never, never>>(port: Port): Client<
 }
 
 interface Pending {
-  // The types of a method's result and progress are checked at `call`; here they are all kinds at once.
+  // `call` checks the types of result and progress; here requests of all methods are mixed.
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
   readonly onProgress: ((progress: never) => void) | undefined;
 }
 
-/** Whether a value that came from outside has the form of a message. What it carries is checked by `Checks`. */
+/** Returns whether an untrusted value has the form of a message. `Checks` validate its content. */
 export function isMessage(value: unknown): value is Message {
   if (typeof value !== "object" || value === null || !("kind" in value)) return false;
   if (value.kind === "event") return "name" in value && typeof value.name === "string";
@@ -219,11 +219,11 @@ export function isMessage(value: unknown): value is Message {
 
 type AnyHandler = (params: unknown, context: { signal: AbortSignal; report: (progress: unknown) => void }) => unknown;
 
-/** A handler by the name that was asked for, which may be any string: "constructor" is not a method. */
+/** The handler of a method. The name is untrusted: "constructor" is not a method. */
 function ownMember(handlers: object, method: string): AnyHandler | undefined {
   if (method in Object.prototype || !(method in handlers)) return undefined;
   const member: unknown = handlers[method as keyof typeof handlers];
-  // Handlers<Api> has functions of this form only.
+  // Handlers<Api> only has functions of this form.
   return typeof member === "function" ? (member as AnyHandler) : undefined;
 }
 

@@ -1,8 +1,9 @@
 /**
  * Requests about traces and models that the views of the Explorer show.
  *
- * A question about a trace is one line here, its result type in `engine/api/trace.ts`, and its handler in
- * `worker/traceService.ts`. Expensive results are requested by position or by head, so that a view pays for what it shows.
+ * To add one: a method here, its result type in `engine/api/trace.ts`, its handler in `worker/traceService.ts`, and the check
+ * of its parameters in `extension/explore/traceChecks.ts`. Views call it with `Inspection.ask`. Expensive results are
+ * requested by position or by head, so that a view pays for what it shows.
  */
 
 import type { GenerationStep, GenerationTrace, Sampling } from "../engine/api/generation";

@@ -1,5 +1,5 @@
 /**
- * What the extension host serves and the webviews ask, and what the host tells them unasked.
+ * Requests that webviews send to the extension host, and events that the host sends to them.
  *
  * Both ends import this file and `rpc.ts` and nothing else of each other. In the webview:
  *
@@ -7,13 +7,12 @@
  *   host.on("trace", draw);
  *   const { strings, follow } = await host.call("ready", {});
  *
- * After `ready` is answered the host tells everything it knows, so a webview that was hidden and is made again needs
- * no memory of its own.
+ * After `ready` the host sends everything it knows, so a webview that was hidden and is created again needs no memory.
  *
- * The page the host makes is `<html lang>`, a title, the style sheet, `<meta property="csp-nonce" content="NONCE">` and
+ * The host's page has `<html lang>`, a title, the style sheet, `<meta property="csp-nonce" content="NONCE">` and
  * an empty body with the script, under `default-src 'none'; img-src CSPSOURCE blob: data:; font-src CSPSOURCE;
- * style-src CSPSOURCE 'nonce-NONCE'; script-src 'nonce-NONCE'`. (The toolkit makes one empty style element, with the
- * meta element's nonce, to find out whether focus rings can follow the keyboard.)
+ * style-src CSPSOURCE 'nonce-NONCE'; script-src 'nonce-NONCE'`. (The toolkit adds one empty style element, with the
+ * meta element's nonce, to test whether `:focus-visible` is supported.)
  */
 
 import type { Sampling } from "../engine/api/generation";
@@ -33,42 +32,40 @@ import type { EngineApi } from "./engineApi";
 import type { Method } from "./rpc";
 import type { TraceApi } from "./traceApi";
 
-/** Translations by English sentence; a sentence that is not in it is shown as it is. `{0}` stands for an argument. */
+/** Translations by English sentence; missing ones are shown in English. `{0}` is a placeholder for an argument. */
 export type Strings = Readonly<Record<string, string>>;
 
 /**
- * What a page may ask about the traces that it shows, and about their models: answered by the engine. A `dir` must be
- * the folder of a model that the Models view has, or of one of its checkpoints.
+ * Requests about traces and their models, answered by the engine. A `dir` must be the folder of a model in the Models
+ * view, or of one of its checkpoints.
  */
 export type TraceQuestions = Omit<TraceApi, "inspect" | "saveTrace" | "openTrace"> &
   Pick<EngineApi, "describe" | "tokenize" | "checkpoints">;
 
-/** Asked by the Layer Inspector. */
+/** Requests of the Layer Inspector. */
 export interface InspectorHost extends TraceQuestions {
-  ready: Method<
-    Empty,
-    { readonly strings: Strings /** Whether the inspector follows the editor. */; readonly follow: boolean }
-  >;
-  /** Inspects typed text, and stops following the editor. */
+  /** `follow`: the inspector follows the editor. */
+  ready: Method<Empty, { readonly strings: Strings; readonly follow: boolean }>;
+  /** Inspects typed text and stops following the editor. */
   inspectText: Method<{ readonly text: string }, null>;
   follow: Method<{ readonly follow: boolean }, null>;
-  /** The user chose something: it is chosen in other views of the same text, and marked in its editor. */
+  /** Shares the user's selection with other views of the same text, and marks it in the editor. */
   select: Method<Selected, null>;
-  /** Does again what ended in `problem`. */
+  /** Repeats the action that ended in `problem`. */
   retry: Method<Empty, null>;
-  /** The button of a `problem` or an `empty`. */
+  /** Runs the action of a button in `problem` or `empty`. */
   act: Method<{ readonly action: HostAction }, null>;
   save: Method<FileToSave, null>;
 }
 
-/** A picture or table to write where the user says: the host asks with a save dialog. Nothing happens if it is dismissed. */
+/** A picture or table to save. The host shows a save dialog; dismissing it is not an error. */
 export interface FileToSave {
-  /** Without a folder, such as "attention-layer0-head1.csv". */
+  /** Without a folder, for example "attention-layer0-head1.csv". */
   readonly name: string;
   readonly data: Uint8Array;
 }
 
-/** What a button in a webview may ask the host to do. */
+/** Actions of buttons in webviews. */
 export type HostAction = "chooseModel" | "trainModel" | "importModel" | "restartEngine" | "showLog" | "openRun";
 
 /** A button in a webview. */
@@ -77,80 +74,80 @@ export interface Action {
   readonly label: string;
 }
 
-/** Told to the Layer Inspector. Each of trace, problem and empty replaces what was shown before. */
+/** Events for the Layer Inspector. `trace`, `problem` and `empty` each replace the current content. */
 export interface InspectorEvents {
   trace: {
     readonly trace: TraceInfo;
     readonly source: InspectedSource;
-    /** Why it is by another model than what was shown before, where the user did not choose that. */
+    /** Why the model has changed, unless the user changed it. */
     readonly note?: string | null;
   };
   busy: { readonly busy: boolean };
-  /** Whether the inspector follows the editor now: told when that changes other than by the page's own `follow`. */
+  /** Sent when following the editor starts or stops for a reason other than the page's own request. */
   follow: { readonly follow: boolean };
-  /** Something was chosen in another view of the text, or by the cursor in its editor. */
+  /** The selection in another view of the text, or of the cursor in its editor. */
   select: Pick<Selected, "trace"> & Partial<Selected>;
-  /** `model`: the name of the model that was to be run; null where it is not known. */
+  /** `model` is the name of the model that failed, if it is known. */
   problem: { readonly message: string; readonly action: Action | null; readonly model?: string | null };
   empty: { readonly reason: string; readonly actions: readonly Action[] };
 }
 
-/** Asked by a page with a checkpoint scrubber, of which `webview/trace/scrubber.ts` is the page's side. */
+/** Requests of a page with a checkpoint scrubber (`webview/trace/scrubber.ts`). */
 export interface ScrubberHost {
-  /** Shows the model as it was at a checkpoint; answered once that has been told. */
+  /** Shows the model at a checkpoint; answered after the new trace has been sent. */
   scrub: Method<{ readonly step: number }, null>;
 }
 
-/** Told to such a page. */
+/** Events for a page with a checkpoint scrubber. */
 export interface ScrubberEvents {
-  /** What the run of the model that is shown has kept of itself; where it is fewer than two, there is no scrubber. */
+  /** Checkpoints of the current model's run; with fewer than two there is no scrubber. */
   checkpoints: CheckpointsShown;
 }
 
 export interface CheckpointsShown {
   /** The newest last. */
   readonly checkpoints: readonly Omit<CheckpointInfo, "dir">[];
-  /** The step that is shown. */
+  /** The current step. */
   readonly at: number;
 }
 
-/** Where the inspected text comes from. */
+/** The inspected text and its origin. */
 export interface InspectedSource {
   readonly kind: "selection" | "line" | "typed";
-  /** To show, such as "story.txt, line 12". */
+  /** For example "story.txt, line 12". */
   readonly label: string;
   readonly text: string;
-  /** The text had more characters than are inspected; the last of them are. */
+  /** The text was too long: only its end is inspected. */
   readonly truncated: boolean;
-  /** UTF-16 offset, in the text as it is run, of the token that is chosen first; where it is left out, the last is. */
+  /** UTF-16 offset in the inspected text of the token to select first; the last token by default. */
   readonly chosen?: number;
-  /** What the model wrote after the text in an editor. */
+  /** The completion that followed the text in an editor. */
   readonly completion?: Completion;
 }
 
-/** A completion that was shown in an editor, and what it was made with. */
+/** A completion shown in an editor, with its prompt and sampling settings. */
 export interface Completion {
-  /** The tokens that the model read. */
+  /** Tokens of the prompt. */
   readonly prompt: readonly number[];
-  /** The tokens that it wrote; fewer of their text may have been shown. */
+  /** Generated tokens; their text may be longer than `shown`. */
   readonly ids: readonly number[];
   readonly shown: string;
   readonly sampling: Pick<Sampling, "temperature" | "topK" | "topP" | "seed">;
 }
 
-/** Asked by the Explorer. */
+/** Requests of the Model Explorer. */
 export interface ExplorerHost extends InspectorHost, ScrubberHost {
-  /** The models that can be run, the active one first. */
+  /** Available models, the active one first. */
   models: Method<Empty, readonly { readonly dir: string; readonly name: string }[]>;
-  /** Runs a text through a model beside the one that is shown: to compare with, or to patch from. */
+  /** Runs a text through a second model, to compare with or to patch from. */
   inspectAlso: Method<{ readonly dir: string; readonly text: string }, TraceInfo>;
-  /** Shades the text's tokens in its editor by a weight each, 0 to 1; null takes the shades away. */
+  /** Shades each token of the text in its editor by a weight of 0 to 1; null removes the shading. */
   shade: Method<{ readonly trace: number; readonly weights: Float32Array | null }, null>;
-  /** Asks where a trace goes, and writes it there. */
+  /** Shows a save dialog and writes the trace to the chosen file. */
   saveTrace: Method<{ readonly trace: number }, null>;
 }
 
-/** What is chosen in a trace. */
+/** The selection in a trace. */
 export interface Selected {
   readonly trace: number;
   readonly token: number;
@@ -158,45 +155,45 @@ export interface Selected {
   readonly head: number;
 }
 
-/** Told to the Explorer. */
+/** Events for the Model Explorer. */
 export interface ExplorerEvents extends InspectorEvents, ScrubberEvents {
-  /** A command shows a view, by its id in webview/explorer/registry.ts. */
+  /** Opens a view by its id in webview/explorer/registry.ts. */
   open: { readonly view: string };
-  /** The user asked by a command that the selected token's attention is shaded in the editor, or not any more. */
+  /** A command turns the shading of the selected token's attention in the editor on or off. */
   toggleShading: Empty;
 }
 
-/** Asked by the training view. Every method is about the run that the view shows. */
+/** Requests of the training view about the run that it shows. */
 export interface TrainingHost {
   ready: Method<
     Empty,
     {
       readonly strings: Strings;
       readonly run: RunSnapshot | null;
-      /** Whether a model has a run that could be shown. */
+      /** Some model has a run to show. */
       readonly hasRuns: boolean;
     }
   >;
   pause: Method<{ readonly paused: boolean }, null>;
-  /** Ends the run; what was learned is kept. */
+  /** Ends the run; progress so far is kept. */
   stop: Method<Empty, null>;
-  /** Goes on from the last checkpoint of a run that is stopped, done or failed. */
+  /** Continues a stopped, done or failed run from its last checkpoint. */
   resume: Method<Empty, null>;
-  /** Makes the run's model the active one, and shows it in the inspector if asked. */
+  /** Makes the run's model the active one; with `inspect`, also shows it in the inspector. */
   activate: Method<{ readonly inspect: boolean }, null>;
-  /** Asks which other runs are drawn beside this one; all that are drawn are told as `compared`. */
+  /** Lets the user choose the runs to compare with; the result is sent as `compared`. */
   compare: Method<Empty, null>;
-  /** Draws a run beside this one no more. */
+  /** Removes a run from the comparison. */
   uncompare: Method<{ readonly dir: string }, null>;
-  /** Asks for settings, and trains on from a checkpoint in a new folder. */
+  /** Asks for settings and continues from a checkpoint in a new folder. */
   branch: Method<{ readonly step: number }, null>;
-  /** The loss of each token of a piece of the text that is trained on, by a checkpoint; null: by the model as it is. */
+  /** Surprisal of a page of the training text at a checkpoint; null is the current model. */
   paint: Method<{ readonly step: number | null; readonly page: number }, PaintedText>;
-  /** Changes the queue of runs that wait for their turn. */
+  /** Changes the queue of waiting runs. */
   changeQueue: Method<{ readonly id: number; readonly change: QueueChange }, null>;
-  /** Lets a queue go on that waits for the user. */
+  /** Resumes a queue that waits for the user. */
   resumeQueue: Method<Empty, null>;
-  /** Asks where, and writes the run as a PyTorch project. */
+  /** Asks for a folder and exports the run as a PyTorch project. */
   exportProject: Method<Empty, null>;
   /** Ends the search for a learning rate. */
   stopFinding: Method<Empty, null>;
@@ -204,29 +201,29 @@ export interface TrainingHost {
   save: Method<FileToSave, null>;
 }
 
-/** Told to the training view. */
+/** Events for the training view. */
 export interface TrainingEvents {
-  /** Another run is shown from now on, or this one has started again. */
+  /** The run to show, when it changes or starts again. */
   run: RunSnapshot | null;
   train: TrainEvent;
   state: RunState;
-  /** The record of the run that is shown, once it has been written. */
+  /** The record of the current run, after it is written. */
   record: RunRecord;
-  /** The runs that are drawn beside the one that is shown. */
+  /** The runs to compare with. */
   compared: readonly RunSnapshot[];
-  /** What the run has kept of itself, the newest last. */
+  /** Checkpoints of the current run, the newest last. */
   checkpoints: readonly CheckpointInfo[];
   queue: RunQueueState;
-  /** A search for a learning rate; null when it is not shown any more. */
+  /** A search for a learning rate; null when it is closed. */
   finder: FinderState | null;
 }
 
 export type QueueChange = "remove" | "up" | "down" | "now";
 
-/** The runs that wait until the one before them is done. */
+/** Runs that start one after the other. */
 export interface RunQueueState {
   readonly waiting: readonly QueuedRun[];
-  /** Why none of them starts before the user says so; null when the next starts by itself. */
+  /** Why the queue waits for the user; null when the next run starts automatically. */
   readonly held: string | null;
 }
 
@@ -234,11 +231,11 @@ export interface QueuedRun {
   readonly id: number;
   readonly name: string;
   readonly preset: string;
-  /** How far it goes, and the settings that were changed; "" where neither is known. */
+  /** Steps and changed settings; "" if neither is known. */
   readonly about: string;
 }
 
-/** A learning rate that grows from step to step, and the loss at each. */
+/** A learning-rate search: the loss at each of the rising rates. */
 export interface FinderState {
   readonly name: string;
   readonly points: readonly { readonly lr: number; readonly loss: number }[];
@@ -246,14 +243,14 @@ export interface FinderState {
   readonly suggestion: number | null;
 }
 
-/** A piece of a run's text with what each token cost the model. */
+/** A page of a run's training text with the surprisal of each token. */
 export interface PaintedText {
-  /** Which checkpoint read it. */
+  /** Step of the checkpoint that scored it. */
   readonly step: number;
   readonly text: string;
   readonly page: number;
   readonly pages: number;
-  /** Where the text is from. */
+  /** Name of the text. */
   readonly source: string;
   readonly surprisal: Surprisal;
 }
@@ -262,22 +259,22 @@ export type RunPhase = "preparing" | "running" | "paused" | "stopping" | "stoppe
 
 export interface RunState {
   readonly phase: RunPhase;
-  /** What is prepared, or why the run failed and what to do. */
+  /** The current preparation step, or why the run failed and what to do. */
   readonly message: string | null;
   readonly secondsLeft: number | null;
-  /** Of a run that failed: its numbers grew until they were none. Resumed as it is, it fails again. */
+  /** The run failed because its values became infinite or NaN; resumed without changes, it fails again. */
   readonly diverged?: boolean;
 }
 
-/** Everything that is known of a run, so that the view can be drawn from nothing. */
+/** Everything that is known about a run, so that a new view can draw it. */
 export interface RunSnapshot {
   readonly dir: string;
   readonly name: string;
   readonly preset: string;
   readonly state: RunState;
-  /** Share of the preparation that is done, 0 to 1; null where its end is not known, and once the run has started. */
+  /** Progress of the preparation, 0 to 1; null if unknown, and after the run has started. */
   readonly prepared: number | null;
-  /** Known once the run has started, with the device and the reason it was chosen. */
+  /** Null before the run has started. `deviceReason` says why the device was chosen. */
   readonly started: {
     readonly model: ModelInfo;
     readonly train: TrainConfig;
@@ -291,16 +288,16 @@ export interface RunSnapshot {
   readonly warnings: readonly RunWarning[];
   readonly samples: readonly SampleReport[];
   readonly checkpointStep: number | null;
-  /** What the run's folder says of it; null before it is written, and where it is damaged. */
+  /** The run's training.json; null before it is written, or if it is damaged. */
   readonly record: RunRecord | null;
 }
 
-/** A warning as it is shown; the end of the run is a state. */
+/** A warning to show; the end of the run is part of its state. */
 export type RunWarning = Omit<WarningEvent, "ends">;
 
-/** training.json, flat: every value by its dotted name. */
+/** training.json, flattened: every value by its dotted name. */
 export interface RunRecord {
-  /** What the run was asked for, such as "train.schedule.lr". */
+  /** Settings of the run, for example "train.schedule.lr". */
   readonly settings: Facts;
   /** Everything else: seed, data, versions, device, dates. */
   readonly facts: Facts;

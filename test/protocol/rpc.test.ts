@@ -23,7 +23,7 @@ interface Events {
   tick: number;
 }
 
-/** `wait` ends only by canceling; `count` reports each number before it answers. */
+/** `wait` ends only when it is canceled; `count` reports each number before its result. */
 const handlers: Handlers<Api> = {
   double: ({ x }) => x * 2,
   values: ({ n }) => Float32Array.from({ length: n }, (_, i) => i / 2),
@@ -69,7 +69,7 @@ describe("a call", () => {
     expect(error).toMatchObject({ code: "data", message: "story.txt: no text in it. Choose another file." });
   });
 
-  test("that meets a bug says what the bug said", async () => {
+  test("that hits a bug is rejected with its message", async () => {
     const { client } = start();
     await expect(client.call("fail", { how: "bug" })).rejects.toMatchObject({
       code: "bug",
@@ -79,7 +79,7 @@ describe("a call", () => {
 });
 
 describe("canceling", () => {
-  test("reaches the handler, whose answer is kept", async () => {
+  test("reaches the handler and keeps its result", async () => {
     const { client } = start();
     const abort = new AbortController();
     const answer = client.call("wait", {}, { signal: abort.signal });
@@ -100,7 +100,7 @@ describe("canceling", () => {
   });
 });
 
-describe("when the other side goes", () => {
+describe("when the other side disconnects", () => {
   test("all pending calls and all later ones are rejected with the reason", async () => {
     const { client } = start();
     const pending = [client.call("wait", {}), client.call("wait", {})];
@@ -110,7 +110,7 @@ describe("when the other side goes", () => {
     }
   });
 
-  test("the server aborts what is running and answers nothing more", async () => {
+  test("the server aborts running handlers and sends nothing more", async () => {
     const [ours, theirs] = portPair();
     const late = vi.fn();
     let [waiting, aborted] = [false, false];
@@ -134,7 +134,7 @@ describe("when the other side goes", () => {
     expect(late).not.toHaveBeenCalled();
   });
 
-  test("an answer that comes late, or twice, is ignored", async () => {
+  test("a late or repeated answer is ignored", async () => {
     const [ours, theirs] = portPair();
     const client = connect<Api>(ours);
     theirs.onMessage((message: Message) => {
@@ -148,7 +148,7 @@ describe("when the other side goes", () => {
   });
 });
 
-test("events reach their listeners until they stop listening", async () => {
+test("events reach their listeners until these are removed", async () => {
   const { server, client } = start();
   const seen: number[] = [];
   const stop = client.on("tick", (n) => seen.push(n));
@@ -160,16 +160,13 @@ test("events reach their listeners until they stop listening", async () => {
   expect(seen).toEqual([1]);
 });
 
-describe("what comes from a side that is not trusted", () => {
-  test.each(["erase", "constructor", "__proto__", "toString", "hasOwnProperty"])(
-    "method %s does not exist",
-    async (name) => {
-      const { client } = start();
-      await expect(client.call(name as "double", { x: 1 })).rejects.toMatchObject({ code: "unknownMethod" });
-    },
-  );
+describe("an untrusted side", () => {
+  test.each(["erase", "constructor", "__proto__", "toString", "hasOwnProperty"])("cannot call %s", async (name) => {
+    const { client } = start();
+    await expect(client.call(name as "double", { x: 1 })).rejects.toMatchObject({ code: "unknownMethod" });
+  });
 
-  test("params are checked before the handler sees them", async () => {
+  test("sends parameters that are checked before the handler gets them", async () => {
     const any = (params: unknown) => params as never;
     const { client } = start({
       double: (params) => {

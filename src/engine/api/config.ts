@@ -16,39 +16,39 @@ export type NormPlacement = "pre" | "post" | "output" | "sandwich" | "parallel" 
 
 export interface DecoderConfig {
   readonly vocabSize: number;
-  /** The longest sequence the model was built for, in tokens. */
+  /** Context length in tokens. */
   readonly nCtx: number;
   readonly nLayers: number;
   readonly nHeads: number;
-  /** Heads of keys and values, each shared by nHeads / nKvHeads heads of queries (Ainslie et al., 2023). */
+  /** Key-value heads, each shared by nHeads / nKvHeads query heads (Ainslie et al., 2023). */
   readonly nKvHeads: number;
   /** Width of the residual stream. */
   readonly dModel: number;
   readonly dHead: number;
   readonly dMlp: number;
-  /** Width of the token embedding; where it is not dModel, a matrix leads into the residual stream and one back. */
+  /** Width of the token embedding; if it is not dModel, one matrix projects into the residual stream and one back. */
   readonly dEmbed: number;
 
-  /** How matrices are stored: [in, out], or as torch.nn.Linear has them, [out, in]. */
+  /** Storage order of matrices: [in, out], or [out, in] as in torch.nn.Linear. */
   readonly weightLayout: "inOut" | "outIn";
-  /** One matrix each, one for all (q|k|v), or one for all with q|k|v of each head together. */
+  /** Three matrices, one matrix q|k|v, or one matrix with q|k|v of each head together. */
   readonly qkv: "separate" | "fused" | "fusedByHead";
 
   readonly positions: Positions;
-  /** Whether a position sees no later one. Where it does, training shows it the tokens that it is to predict. */
+  /** A position attends to no later one. Without this, training shows a position the tokens that it should predict. */
   readonly causal: boolean;
-  /** The token embedding is multiplied by it. */
+  /** Factor of the token embedding. */
   readonly embedScale: number;
 
   readonly norm: NormPlacement;
-  /** LayerNorm; RMSNorm; RMSNorm that multiplies by 1 + weight. */
+  /** LayerNorm, RMSNorm, or RMSNorm that multiplies by 1 + weight. */
   readonly normKind: "layer" | "rms" | "rmsPlusOne";
   readonly normEps: number;
   readonly normScale: boolean;
   readonly normBias: boolean;
   /** A norm after the last block. */
   readonly finalNorm: boolean;
-  /** Queries and keys are normalized, over each head's width or over all heads'. */
+  /** Normalization of queries and keys: none, over each head, or over all heads together. */
   readonly qkNorm: "none" | "head" | "all";
 
   readonly activation: Activation;
@@ -61,40 +61,40 @@ export interface DecoderConfig {
   readonly outBias: boolean;
   readonly mlpBias: boolean;
 
-  /** Products of queries and keys are multiplied by it; usually 1 / sqrt(dHead). */
+  /** Factor of the attention scores; usually 1 / sqrt(dHead). */
   readonly attentionScale: number;
-  /** Layer l divides its scores by l + 1 as well. */
+  /** Layer l also divides its scores by l + 1. */
   readonly scaleByLayer: boolean;
-  /** Scores pass c * tanh(x / c); null where they do not. */
+  /** Scores become c * tanh(x / c); null for none. */
   readonly attentionSoftcap: number | null;
   readonly logitSoftcap: number | null;
-  /** By layer: how many of the last positions, its own included, a position sees; null sees all. Empty: all see all. */
+  /** Attention window of each layer in positions, including the query's own; null for no window, empty for none at all. */
   readonly windows: readonly (number | null)[];
 
-  /** The head uses the token embedding's weights. */
+  /** The head shares the token embedding's weights. */
   readonly tiedHead: boolean;
   readonly headBias: boolean;
 }
 
 export type Positions =
   | { readonly kind: "none" }
-  /** A table of vectors; position t reads row t + offset. */
+  /** A table of vectors; position t uses row t + offset. */
   | { readonly kind: "learned"; readonly offset: number }
   /** Sines and cosines of 10,000 to geometric powers of the position (Vaswani et al., 2017, section 3.5). */
   | { readonly kind: "sinusoidal" }
   | Rotary;
 
-/** Rotary position embedding (Su et al., 2021) of the first `dims` of each head, its two halves paired. */
+/** Rotary position embedding (Su et al., 2021) of the first `dims` of each head, pairing its two halves. */
 export interface Rotary {
   readonly kind: "rotary";
   readonly dims: number;
   readonly theta: number;
   readonly scaling: RotaryScaling | null;
-  /** Layers whose queries and keys are not rotated. */
+  /** Layers without rotation. */
   readonly unrotatedLayers: readonly number[];
 }
 
-/** How frequencies are stretched for longer contexts; `nn/rotary.ts` has the formulas. */
+/** Scaling of the frequencies for longer contexts; the formulas are in `nn/rotary.ts`. */
 export type RotaryScaling =
   | { readonly kind: "linear"; readonly factor: number }
   | { readonly kind: "dynamic"; readonly factor: number; readonly originalCtx: number }
@@ -105,7 +105,7 @@ export type RotaryScaling =
       readonly betaFast: number;
       readonly betaSlow: number;
       readonly attentionFactor: number;
-      /** Whether the ramp's ends are rounded to whole dimensions. */
+      /** Rounds the ramp's ends to whole dimensions. */
       readonly truncate: boolean;
     }
   | {
@@ -124,8 +124,8 @@ export type RotaryScaling =
     };
 
 /**
- * An encoder-decoder (Vaswani et al., 2017): a stack that reads a source, and a decoder whose blocks also attend to what
- * came of it. Each is described as a decoder; an encoder is one without a head, whose positions see later ones too.
+ * An encoder-decoder (Vaswani et al., 2017): an encoder of the source, and a decoder whose blocks also attend to its output.
+ * Both are described by a decoder's config; the encoder has no head, and its positions also attend to later ones.
  */
 export interface EncoderDecoderConfig {
   readonly encoder: DecoderConfig;
