@@ -1,4 +1,4 @@
-/** The engine behind the protocol: what each request of the extension does. */
+/** Answers the requests of the extension host. */
 
 import { statSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -38,7 +38,7 @@ import type { Handlers } from "../protocol/rpc";
 import { type OpenModels, traceService } from "./traceService";
 import type { AnyLoaded } from "./traces";
 
-/** `device` is the choice of the settings; a run may ask for another. */
+/** `device` is the one in the settings; training runs can choose another. */
 export function engineService(device: DeviceChoice = deviceFromEnvironment()): Handlers<EngineApi> {
   const models = new Models(device);
   const documents = new Documents();
@@ -66,7 +66,7 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
 
     generate: async ({ dir, prompt, maxNewTokens, contextTokens, stop = [], ...sampling }, { signal, report }) => {
       const loaded = await models.open(dir);
-      const { ids, dropped } = readable(prompt, loaded.model.tokenizer, contextTokens);
+      const { ids, dropped } = promptWindow(prompt, loaded.model.tokenizer, contextTokens);
       const options = { ...sampling, maxNewTokens, stop, signal };
       const result = await loaded.generate(ids, options, report);
       return { ...result, droppedTokens: result.droppedTokens + dropped };
@@ -92,27 +92,30 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
 function deviceFromEnvironment(): DeviceChoice {
   const choice = process.env.DECODER_LAB_DEVICE ?? "auto";
   if (choice === "auto" || choice === "cpu" || choice === "webgpu") return choice;
-  throw new EngineError("device", `There is no device "${choice}"; choose auto, cpu or webgpu.`);
+  throw new EngineError("device", `"${choice}" is not a device. Choose auto, cpu or webgpu.`);
 }
 
-/** A prompt's last tokens. Where they begin moves in big steps, so that most prompts begin as the one before; BOS stays. */
-function readable(prompt: string, { encodePrompt, addBos }: Tokenizer, contextTokens = Infinity) {
+/**
+ * The last tokens of a prompt, after BOS. The window moves in large steps, so that most prompts start like the one before
+ * and are found in the cache.
+ */
+function promptWindow(prompt: string, { encodePrompt, addBos }: Tokenizer, contextTokens = Infinity) {
   const all = encodePrompt(prompt);
   const bos = addBos ? 1 : 0;
   const dropped = windowStart(all.length - bos, Math.max(1, contextTokens - bos));
   return { ids: [...all.slice(0, bos), ...all.slice(bos + dropped)], dropped };
 }
 
-/** Models in memory: the last few used, read again when their files have changed. */
+/** Models in memory: the latest used ones, loaded again when their files change. */
 class Models implements OpenModels {
-  readonly #loaded = new Map<string, Kept>();
+  readonly #loaded = new Map<string, Entry>();
   readonly #tokenizers = new Map<string, { readonly version: string; readonly tokenizer: Promise<Tokenizer> }>();
 
   constructor(readonly device: DeviceChoice) {}
 
   async open(dir: string): Promise<LoadedModel> {
     const loaded = await this.#open(dir, LoadedModel.open);
-    // Opening a translator as a decoder says that it is none.
+    // Opening a translator as a decoder fails with the reason.
     return loaded instanceof LoadedModel ? loaded : LoadedModel.open(dir, this.device);
   }
 
@@ -128,22 +131,22 @@ class Models implements OpenModels {
       this.#loaded.set(dir, known);
       return known.model;
     }
-    if (known) void this.#forget(dir);
+    if (known) void this.#unload(dir);
     const model = load(dir, this.device);
     model.catch(() => this.#loaded.delete(dir));
     this.#loaded.set(dir, { version, model, bytes: weightBytes(dir) });
-    // Whoever goes through a run's checkpoints does not push out the model that completes text.
+    // Models and checkpoints are counted apart: scrubbing through checkpoints does not unload the model for completions.
     const alike = [...this.#loaded].filter(([other]) => isCheckpoint(other) === isCheckpoint(dir)).reverse();
     let bytes = 0;
     alike.forEach(([each, kept], i) => {
       bytes += kept.bytes;
-      const isSmall = isCheckpoint(each) && i < CHECKPOINTS_KEPT && bytes <= CHECKPOINT_BYTES;
-      if (i >= MODELS_KEPT && !isSmall) void this.#forget(each);
+      const isSmall = isCheckpoint(each) && i < MAX_CHECKPOINTS && bytes <= CHECKPOINT_BYTES;
+      if (i >= MAX_MODELS && !isSmall) void this.#unload(each);
     });
     return model;
   }
 
-  /** Needs no weights, and nothing native. */
+  /** Loads no weights and no native code. */
   tokenizer(dir: string): Promise<Tokenizer> {
     const version = versionOf(dir, ["tokenizer.json", "vocab.json"]);
     const known = this.#tokenizers.get(dir);
@@ -154,40 +157,40 @@ class Models implements OpenModels {
     return tokenizer;
   }
 
-  /** Done once nothing of it is in memory. */
+  /** Resolves when the model is unloaded. */
   async close(dir: string): Promise<null> {
     this.#tokenizers.delete(dir);
-    await this.#forget(dir);
+    await this.#unload(dir);
     return null;
   }
 
-  async #forget(dir: string): Promise<void> {
+  async #unload(dir: string): Promise<void> {
     const known = this.#loaded.get(dir);
     this.#loaded.delete(dir);
     await known?.model.then((model) => model.release()).catch(() => undefined);
   }
 }
 
-interface Kept {
+interface Entry {
   readonly version: string;
   readonly model: Promise<AnyLoaded>;
-  /** Of its weights' file. */
+  /** Size of the weights file. */
   readonly bytes: number;
 }
 
-/** Of models, and of checkpoints; of these more while they are small, as those beside the one that is shown are run too. */
-const MODELS_KEPT = 2;
-const CHECKPOINTS_KEPT = 6;
+/** Models, or checkpoints, that stay loaded. Of small checkpoints more stay, because a scrubber also runs the neighbors. */
+const MAX_MODELS = 2;
+const MAX_CHECKPOINTS = 6;
 const CHECKPOINT_BYTES = 128 * 2 ** 20;
 
 const weightBytes = (dir: string): number =>
   statSync(join(dir, "model.safetensors"), { throwIfNoEntry: false })?.size ?? 0;
 
-/** Changes with the files; one that is not there has a version too, so that opening it says what is wrong. */
+/** Changes with the files. A missing file has a version too: opening the model then reports it. */
 const versionOf = (dir: string, files: readonly string[]): string =>
   files.map((file) => statSync(`${dir}/${file}`, { throwIfNoEntry: false })?.mtimeMs ?? 0).join();
 
-/** Documents that are hovered over, by URI: the tokens of their last version. */
+/** Tokens of hovered documents, by URI: of the latest version. */
 class Documents {
   readonly #known = new Map<
     string,
@@ -200,7 +203,7 @@ class Documents {
     signal: AbortSignal,
   ) {
     const known = this.#known.get(uri);
-    // Not by the folder's name: another model may have taken the place of a deleted one.
+    // Compares the tokenizer, not the folder: another model may have replaced a deleted one.
     const isSame = known?.tokenizer === tokenizer && known.version === version;
     if (!isSame && text === undefined) return { kind: "needText" as const };
     const previous = known?.tokenizer === tokenizer ? known.tokens : undefined;
@@ -208,7 +211,7 @@ class Documents {
     if (!isSame) {
       this.#known.delete(uri);
       this.#known.set(uri, { tokenizer, version, tokens });
-      for (const oldest of [...this.#known.keys()].slice(0, -DOCUMENTS_KEPT)) this.#known.delete(oldest);
+      for (const oldest of [...this.#known.keys()].slice(0, -MAX_DOCUMENTS)) this.#known.delete(oldest);
     }
     const found = await tokens.tokenAt(offset, signal);
     return found ? { kind: "token" as const, ...found } : { kind: "none" as const };
@@ -220,9 +223,9 @@ class Documents {
   }
 }
 
-const DOCUMENTS_KEPT = 8;
+const MAX_DOCUMENTS = 8;
 
-/** Runs that are going on, by model folder. */
+/** Active training runs, by model folder. */
 class Runs {
   readonly #running = new Map<string, { readonly stop: AbortController; paused: boolean; wake: () => void }>();
 
@@ -232,7 +235,7 @@ class Runs {
     work: (control: RunControl) => Promise<TrainResult>,
   ): Promise<TrainResult> {
     if (this.#running.has(dir)) {
-      throw new EngineError("config", `${basename(dir)} is being trained already; stop that run first.`);
+      throw new EngineError("config", `${basename(dir)} is already being trained. Stop that run first.`);
     }
     const stop = new AbortController();
     const run = { stop, paused: false, wake: () => {} };
