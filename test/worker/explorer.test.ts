@@ -1,4 +1,4 @@
-/** What the Explorer asks of a run, through the protocol and on the model that the extension brings. */
+/** Requests of the Model Explorer, through the protocol, on the bundled model. */
 
 import { resolve } from "node:path";
 import { beforeAll, expect, test } from "vitest";
@@ -18,7 +18,7 @@ beforeAll(async () => {
   plain = await engine.call("inspect", { dir, text: "The cat and" });
 });
 
-test("a changed run is a trace that says how, and one changed by nothing is the same as before", async () => {
+test("an intervened trace lists its interventions, and one with none equals the original", async () => {
   const other = await engine.call("inspect", { dir, text: "A dog" });
   const interventions: Intervention[] = [
     { kind: "scale", part: { kind: "head", layer: 0, head: 1 }, factor: 0 },
@@ -40,7 +40,7 @@ test("a changed run is a trace that says how, and one changed by nothing is the 
   expect(same.residualNorms).toEqual(plain.residualNorms);
 });
 
-test("the lens ends in the run's own next token, with the text of every token it tells", async () => {
+test("the lens ends in the model's own next token and has the text of every token", async () => {
   const T = plain.tokens.length;
   const lens = await engine.call("lens", { trace: plain.trace, positions: [T - 2, T], count: 5, token: 3 });
   const [first] = plain.nextToken.top;
@@ -53,7 +53,7 @@ test("the lens ends in the run's own next token, with the text of every token it
   expect([...lens.ids].every((id) => lens.tokens[id] !== undefined)).toBe(true);
 });
 
-test("what the parts of a run add to a logit is all of it, also of a run that was changed", async () => {
+test("the parts of a logit sum to it, with interventions too", async () => {
   const changed = await engine.call("intervene", {
     trace: plain.trace,
     interventions: [{ kind: "scale", part: { kind: "layer", layer: 2 }, factor: 0 }],
@@ -68,7 +68,7 @@ test("what the parts of a run add to a logit is all of it, also of a run that wa
   expect(ofLayer.every(({ value }) => value === 0)).toBe(true);
 });
 
-test("after any position the sampler draws as generating does, from a distribution that is the lens's own", async () => {
+test("the sampler at any position agrees with generation and with the lens", async () => {
   const { trace, tokens, model } = plain;
   const position = tokens.length - 2;
   const settings = { temperature: 0.7, topK: 40, topP: 0.9, minP: 0.05 };
@@ -84,7 +84,7 @@ test("after any position the sampler draws as generating does, from a distributi
   expect(sampler.cuts.map(({ tokens: left }) => left)[1]).toBe(40);
   expect(sampler.kept.tokens).toBe(sampler.cuts.at(-1)?.tokens);
 
-  // What a generation says of its first draw, from the same place.
+  // The first step of a generation from the same position.
   const prompt = tokens.slice(0, position + 1).map(({ id }) => id);
   const generated = await engine.call("generationTrace", {
     dir,
@@ -108,7 +108,7 @@ test("after any position the sampler draws as generating does, from a distributi
   expect([greedy.drawn[0], greedy.drawn[1], greedy.kept.tokens, greedy.drawnEntropyBits]).toEqual([1, 0, 1, 0]);
 });
 
-test("a run's tokens were expected as the surprisal of its text says, and differently where it was changed", async () => {
+test("the expectations of a trace equal the surprisal of its text and change with interventions", async () => {
   const expected = await engine.call("expectations", { trace: plain.trace });
   const { surprisal, entropy, rank } = await engine.call("surprisal", { dir, text: "The cat and", alternatives: 1 });
   const T = plain.tokens.length;

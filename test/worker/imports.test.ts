@@ -1,4 +1,4 @@
-/** Importing through the protocol, and everything the extension asks of a model that was imported. */
+/** Imports through the protocol, and requests about imported models. */
 
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -18,7 +18,7 @@ beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "decoder-lab-imports-"));
   vi.stubEnv("HF_HOME", join(root, "hf"));
   const files = await pretrainedFiles();
-  // The hub tells a model's type from its configuration, as text.
+  // The hub reports a model's type as text in its configuration.
   const listed = { ...files, "config.json": String(files["config.json"]) };
   hub = await startHub(
     { id: "lab/tiny-llama", files: listed, downloads: 7, parameters: 21_000 },
@@ -40,7 +40,7 @@ afterAll(async () => {
 const access = (more: { token?: string } = {}) => ({ endpoint: hub.endpoint, offline: false, ...more });
 
 describe("importing", () => {
-  test("a model that was found brings it with progress in bytes, and tells what came", async () => {
+  test("a found model reports its progress in bytes and returns its info", async () => {
     const [found] = await engine.call("searchHub", { query: "tiny", access: access() });
     expect(found).toMatchObject({ id: "lab/tiny-llama", downloads: 7, parameters: 21_000, modelType: "llama" });
     const told: ImportProgress[] = [];
@@ -56,7 +56,7 @@ describe("importing", () => {
     expect(downloads.at(-1)).toMatchObject({ bytes: downloads.at(-1)?.totalBytes });
   });
 
-  test("a folder in 8 bits makes a model that says so, with the error of each tensor", async () => {
+  test("a folder with 8-bit weights creates a quantized model with the error of each tensor", async () => {
     await writePretrained(join(root, "llama"));
     const out = join(root, "quantized");
     const params = { source: join(root, "llama"), out, quantize: "int8" as const, access: access() };
@@ -71,7 +71,7 @@ describe("importing", () => {
     for (const error of all) expect(error).toBeLessThan(0.01);
   });
 
-  test("that is canceled leaves no folder", async () => {
+  test("leaves no folder after a cancellation", async () => {
     hub.trouble = ({ host }) => (host === "cdn" ? { kind: "stall", after: 10 } : undefined);
     await rm(join(root, "hf"), { recursive: true, force: true });
     const abort = new AbortController();
@@ -85,7 +85,7 @@ describe("importing", () => {
     expect((await readdir(root)).filter((name) => name.includes("canceled"))).toEqual([]);
   });
 
-  test("what needs a token is refused as such, and comes with one", async () => {
+  test("a gated model fails without a token and succeeds with one", async () => {
     const params = { source: "lab/gated-llama", out: join(root, "gated") };
     await expect(engine.call("importModel", { ...params, access: access() })).rejects.toMatchObject({
       code: "hubAccess",
@@ -110,7 +110,7 @@ describe("an imported model", () => {
     expect(text).toMatch(/\(k_proj\): Linear\(in_features=32, out_features=16, bias=False\)/);
   });
 
-  test("is inspected: a head of queries comes with the keys that it reads", async () => {
+  test("returns the keys that a query head reads", async () => {
     const trace = await engine.call("inspect", { dir, text: "The frog" });
     const shapes = new Map(trace.values.map(({ name, shape }) => [name, shape]));
     expect(shapes.get("blocks.0.attn.q")).toEqual([1, 4, 8, 8]);
@@ -122,7 +122,7 @@ describe("an imported model", () => {
     expect(keys[1]).toEqual(keys[0]);
     expect(keys[3]).toEqual(keys[2]);
     expect(keys[2]).not.toEqual(keys[0]);
-    // Scores are of this head's queries and of the keys that were told.
+    // Scores are products of this head's queries and of the returned keys.
     const [queries, scores] = [await of("q", 3), await of("scores", 3)];
     const product = (t: number, s: number) =>
       Array.from({ length: 8 }, (_, i) => (queries[t * 8 + i] as number) * (keys[3]?.[s * 8 + i] as number));
@@ -130,7 +130,7 @@ describe("an imported model", () => {
     expect(scores[5 * 8 + 2]).toBeCloseTo(score, 5);
   });
 
-  test("tells the likely next tokens at once, and any other when it is looked for", async () => {
+  test("has the likely next tokens in its trace and finds any other", async () => {
     const { trace, nextToken } = await engine.call("inspect", { dir, text: "The frog" });
     const logits = (await engine.call("traceTensor", { trace, name: "logits" })).data.slice(-99);
     const order = Array.from(logits.keys()).sort((a, b) => (logits[b] as number) - (logits[a] as number));
@@ -144,29 +144,29 @@ describe("an imported model", () => {
     expect(space).toEqual(nextToken.top.find(({ token }) => token === " "));
   });
 
-  test("reads no more of a prompt than it is asked to, and as much as it is", async () => {
+  test("reads at most contextTokens of a prompt", async () => {
     const ask = async (prompt: string, contextTokens?: number) =>
       engine.call("generate", { dir, prompt, maxNewTokens: 4, ...(contextTokens && { contextTokens }) });
     const long = "The frog and the dog went to the pond. ";
     const bounded = await ask(long, 16);
     expect(bounded.promptTokens).toBeLessThanOrEqual(16);
     expect(bounded.promptTokens + bounded.droppedTokens).toBe(long.length);
-    // What was left out makes no difference to what comes.
+    // The dropped tokens do not change the completion.
     expect((await ask(long.slice(bounded.droppedTokens))).ids).toEqual(bounded.ids);
     expect((await ask(long)).promptTokens).toBe(long.length);
   });
 
-  test("that is closed is opened again when it is asked for", async () => {
+  test("is loaded again after it was closed", async () => {
     const inspect = async () => (await engine.call("inspect", { dir, text: "The frog" })).nextToken.top[0];
     const before = await inspect();
     const work = engine.call("generate", { dir, prompt: "The frog", maxNewTokens: 20 });
     await engine.call("closeModel", { dir });
-    // What was going on has ended as it should.
+    // The active request has completed normally.
     expect((await work).ids).toHaveLength(20);
     expect(await inspect()).toEqual(before);
   });
 
-  test("that took the place of another is read anew", async () => {
+  test("that replaced another is loaded again", async () => {
     const { ids } = await engine.call("tokenize", { dir, text: "The" }).then((spans) => ({ ids: spans.length }));
     expect(ids).toBe(3);
     const before = await engine.call("model", { dir });

@@ -40,21 +40,21 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 const tensor = (trace: TraceInfo, name: string, head?: number) =>
   engine.call("traceTensor", { trace: trace.trace, name, ...(head !== undefined && { head }) });
 
-describe("a translator that is inspected", () => {
+describe("an inspected translator", () => {
   const text = "the cat  sleeps";
   let trace: TraceInfo;
   beforeAll(async () => {
     trace = await engine.call("inspect", { dir: model, text });
   });
 
-  test("tells the source's tokens with their offsets in the text as it was given", () => {
+  test("returns the source's tokens with their offsets in the given text", () => {
     const read = trace.source?.tokens.map(({ start, end, special, token }) =>
       special ? token : text.slice(start, end),
     );
     expect(read?.map((word) => word.trim())).toEqual(["<bos>", "the", "cat", "sleeps", "<eos>"]);
   });
 
-  test("tells what it wrote, token by token", async () => {
+  test("returns the tokens of its translation", async () => {
     const { source, tokens } = trace;
     const read = tokens.map(({ start, end }) => source?.translation.slice(start, end)).join("");
     expect(tokens[0]?.token).toBe("<bos>");
@@ -62,7 +62,7 @@ describe("a translator that is inspected", () => {
     expect((await tensor(trace, "ids")).data).toEqual(Float32Array.from(tokens, ({ id }) => id));
   });
 
-  test("gives the cross-attention of a head: a row per token written, a column per token read", async () => {
+  test("returns a head's cross-attention with a row per target token and a column per source token", async () => {
     const [T, S] = [trace.tokens.length, trace.source?.tokens.length as number];
     expect(trace.values.find(({ name }) => name === "blocks.1.cross.pattern")?.shape).toEqual([1, 2, T, S]);
     const heads = await Promise.all([0, 1].map((head) => tensor(trace, "blocks.1.cross.pattern", head)));
@@ -75,7 +75,7 @@ describe("a translator that is inspected", () => {
     expect(heads[0]?.data).not.toEqual(heads[1]?.data);
   });
 
-  test("is read by the lens at every place of its decoder, which ends in what comes next", async () => {
+  test("has a lens over its decoder that ends in the next token", async () => {
     const T = trace.tokens.length;
     const lens = await engine.call("lens", { trace: trace.trace, positions: [T - 1, T], count: 3 });
     expect(lens.places.slice(0, 4)).toEqual(
@@ -94,7 +94,7 @@ describe("a translator that is inspected", () => {
     expect(trace.residualNorms).toHaveLength(3 * trace.tokens.length);
   });
 
-  test("is run again with a change, and compared with what it was, of the source's tokens too", async () => {
+  test("is compared with its trace with interventions, over the source too", async () => {
     const off = { kind: "scale", part: { kind: "mlp", stack: "encoder", layer: 0 }, factor: 0 } as const;
     const changed = await engine.call("intervene", { trace: trace.trace, interventions: [off] });
     expect(changed).toMatchObject({ interventions: [off], tokens: trace.tokens, values: trace.values });
@@ -120,7 +120,7 @@ describe("a translator that is inspected", () => {
     expect(Math.abs(remainder)).toBeLessThan(1e-4);
   });
 
-  test("is compared with the vocabulary of the stack that a value is of, and with the head that writes", async () => {
+  test("has neighbors in the vocabulary of a value's stack and in the decoder's head", async () => {
     const opened = await openTranslation(model);
     const { source, target, cfg } = opened;
     expect(cfg.encoder.vocabSize).not.toBe(cfg.decoder.vocabSize);
@@ -166,7 +166,7 @@ describe("a translator that is inspected", () => {
     await expect(engine.call("neighbors", { ...asked, of, among: "head" })).rejects.toThrow("An encoder has no head");
   });
 
-  test("has tokens of either vocabulary drawn where the run's own are", async () => {
+  test("projects tokens of either vocabulary", async () => {
     for (const [name, tokens] of [
       ["enc.embed", trace.source?.tokens ?? []],
       ["embed", trace.tokens],
@@ -179,7 +179,7 @@ describe("a translator that is inspected", () => {
     }
   });
 
-  test("finds tokens in either vocabulary, what is written so first", async () => {
+  test("finds tokens in either vocabulary, exact matches first", async () => {
     const find = (query: string, stack: "encoder" | "decoder") =>
       engine.call("vocabularyTokens", { trace: trace.trace, query, count: 2, stack });
     const { id } = trace.source?.tokens[2] ?? { id: -1 };
@@ -189,14 +189,14 @@ describe("a translator that is inspected", () => {
     expect(await find(`#${id}`, "encoder")).toEqual([cat]);
   });
 
-  test("is refused by what is for decoders alone, in one sentence", async () => {
+  test("is rejected by requests for decoders with the reason", async () => {
     await expect(engine.call("generate", { dir: model, prompt: "the", maxNewTokens: 1 })).rejects.toThrow(
       /describes a translator, which cannot continue a text/,
     );
   });
 });
 
-test("a checkpoint is inspected as the model was at that step", async () => {
+test("inspecting a checkpoint uses the model of that step", async () => {
   const checkpoints = await engine.call("checkpoints", { dir: model });
   expect(checkpoints.map(({ step }) => step)).toEqual([0, 3, 6]);
   const [, early, late] = await Promise.all(

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-test("a document's tokens are read again when another model took the place of a deleted one", async () => {
+test("a document is tokenized again after another model replaced a deleted one", async () => {
   const [ours, theirs] = portPair();
   serve<EngineApi>(theirs, engineService("cpu"));
   const { call } = connect<EngineApi>(ours);

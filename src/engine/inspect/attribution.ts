@@ -1,11 +1,11 @@
 /**
  * Direct logit attribution: what each part of the model added to a token's logit after a position.
  *
- * The residual stream is a sum of what embeddings, heads and MLPs add to it, and the head is linear. The norms between
- * them are not: each is held at the scale that it had in the run, and then is linear too (Elhage et al., 2021). The logit
- * is so walked back, as a direction in the stream, from the head to the embeddings; each part's share is its product with
- * the direction there. Sums are in float64. Of a translator it is its decoder's stream: what heads read of the source is
- * theirs, however the encoder made it.
+ * The residual stream is a sum of the outputs of embeddings, heads and MLPs, and the head is linear. The norms between them
+ * become linear when their scale is held at its value in the trace (Elhage et al., 2021). The logit is then a direction in
+ * the stream, which is walked back from the head to the embeddings; the contribution of a part is its product with the
+ * direction there. Sums are in float64. In a translator this is the decoder's stream: what a head reads from the source
+ * counts as the head's.
  *
  * D dModel   E dEmbed   H nHeads   K dHead
  */
@@ -31,7 +31,7 @@ export class Attributor {
     readonly weights: DeviceWeights,
   ) {}
 
-  /** Of the first row of a trace, and of the interventions that it was made with. */
+  /** Attribution of the first row of a trace; `interventions` are those of the trace. */
   async attribute(
     trace: Trace,
     { position, token, against }: AttributionOptions,
@@ -98,14 +98,14 @@ const part = (
   value,
 });
 
-/** Attention that a block adds, to its own positions or to the source: names of its values and parts. */
+/** Names of the values and parts of an attention sublayer: self-attention, or attention to the source. */
 interface Sublayer {
   readonly name: "attn" | "cross";
-  /** The matrix that its heads write through. */
+  /** The output matrix. */
   readonly out: string;
-  /** The norm that it passes in post-norm blocks. */
+  /** The norm after it in post-norm blocks. */
   readonly norm: string;
-  /** The stream before it. */
+  /** The residual stream before it. */
   readonly before: string;
   readonly kinds: { readonly head: string; readonly bias: string; readonly whole: string };
 }
@@ -126,26 +126,26 @@ const CROSS: Sublayer = {
   kinds: { head: "crossHead", bias: "crossBias", whole: "cross" },
 };
 
-/** In the order of the model. */
+/** In model order. */
 const sublayersOf = (model: ModelConfig): readonly Sublayer[] => (isEncoderDecoder(model) ? [SELF, CROSS] : [SELF]);
 
 const layersOf = ({ nLayers }: DecoderConfig): string[] => Array.from({ length: nLayers }, (_, l) => `blocks.${l}`);
 
-interface Run {
+interface Walk {
   readonly cfg: DecoderConfig;
   readonly sublayers: readonly Sublayer[];
-  /** What `partsGraph` computed. */
+  /** Outputs of `partsGraph`. */
   readonly values: Readonly<Record<string, Float32Array>>;
   /** A value of the stream at the position, [D]. */
   readonly at: (name: string) => Float32Array;
   readonly changed: (name: string) => { readonly factor: number; readonly isPatched: boolean };
 }
 
-/** The parts from the last to the first; `g` is the direction that is looked for after the last block and its norm. */
-function walk({ cfg, sublayers, values, at, changed }: Run, g: Float64Array): AttributedPart[] {
+/** The parts from the last to the first; `g` is the logit's direction after the last block and its norm. */
+function walk({ cfg, sublayers, values, at, changed }: Walk, g: Float64Array): AttributedPart[] {
   const { nLayers, nHeads: H, dModel: D } = cfg;
   const parts: AttributedPart[] = [];
-  /** Goes back over a norm that read x. */
+  /** Moves the direction back over a norm of x. */
   const overNorm = (name: string, x: ArrayLike<number>, kind: string, layer: number | null) => {
     const bias = values[`${name}.bias'`];
     if (bias) parts.push(part(kind, dot(g, bias), layer));
@@ -161,7 +161,7 @@ function walk({ cfg, sublayers, values, at, changed }: Run, g: Float64Array): At
     const heads = values[`${block}.${name}.heads`] as Float32Array; // [H, D]
     const ofHead = (h: number) => heads.subarray(h * D, (h + 1) * D);
     const bias = values[`${block}.${out}.bias'`];
-    let into: Float64Array = g.map((x) => x * attention.factor);
+    let direction: Float64Array = g.map((x) => x * attention.factor);
     if (cfg.norm === "sandwich" || cfg.norm === "output") {
       const written = Float64Array.from({ length: D }, (_, i) => {
         let total = bias?.[i] ?? 0;
@@ -169,11 +169,11 @@ function walk({ cfg, sublayers, values, at, changed }: Run, g: Float64Array): At
         return total;
       });
       const after = values[`${block}.ln1Out.bias'`];
-      if (after) parts.push(part("norm", dot(into, after), l));
-      into = beforeNorm(into, written, values[`${block}.ln1Out.weight'`], cfg);
+      if (after) parts.push(part("norm", dot(direction, after), l));
+      direction = beforeNorm(direction, written, values[`${block}.ln1Out.weight'`], cfg);
     }
-    if (bias) parts.push(part(kinds.bias, dot(into, bias), l));
-    for (let h = H - 1; h >= 0; h--) parts.push(part(kinds.head, dot(into, ofHead(h)), l, h));
+    if (bias) parts.push(part(kinds.bias, dot(direction, bias), l));
+    for (let h = H - 1; h >= 0; h--) parts.push(part(kinds.head, dot(direction, ofHead(h)), l, h));
   };
 
   if (cfg.finalNorm) g = overNorm("lnFinal", at(lastOf(cfg)), "finalNormBias", null);
@@ -204,7 +204,7 @@ function walk({ cfg, sublayers, values, at, changed }: Run, g: Float64Array): At
   return parts;
 }
 
-/** The direction before a norm of x whose scale is held: y = (x - mean x) s w + b, with s as it was. */
+/** The direction before a norm of x with its scale s held fixed: y = (x - mean x) s w + b. */
 function beforeNorm(
   g: Float64Array,
   x: ArrayLike<number>,
@@ -228,9 +228,8 @@ function beforeNorm(
 }
 
 /**
- * `directions` [2, D]: of two tokens, how their logits read what comes into the head; `headBias` [2]; of each sublayer
- * `.heads` [H, D]: what each head writes, of `.z` [H, H*K]; and the norms and biases that the walk back needs,
- * `{parameter}'`.
+ * `directions` [2, D] and `headBias` [2]: how the logits of two tokens depend on the head's input; for each sublayer, `.heads`
+ * [H, D], the output of each head, from `.z` [H, H*K]; and the norms and biases that the walk needs, as `{parameter}'`.
  */
 function partsGraph(cfg: DecoderConfig, sublayers: readonly Sublayer[], param: ParamNodes): Record<string, Node> {
   const { nHeads: H, dHead: K } = cfg;
@@ -267,14 +266,14 @@ function directions(ids: Node, param: ParamNodes, cfg: DecoderConfig): Node {
   const hasRows = cfg.tiedHead || cfg.weightLayout === "outIn" || head.op === "quantized";
   const own = hasRows ? rows(head, ids) : linear(oneHot(ids, cfg.vocabSize), head, undefined, { transW: true }); // [2, E]
   if (cfg.dEmbed === cfg.dModel) return own;
-  // Back over the matrix into the head. One that is quantized is read row by row, for it multiplies from one side only.
+  // Back over the projection into the head. A quantized matrix is read row by row, because it multiplies from one side only.
   const into = param("head.in.weight");
   const every = Int32Array.from({ length: cfg.dEmbed }, (_, i) => i);
   if (into.op === "quantized") return linear(own, rows(into, constant(every, [cfg.dEmbed])));
   return linear(own, into, undefined, { transW: cfg.weightLayout === "inOut" }); // [2, D]
 }
 
-/** A z at a position, each head in a row of its own among zeros: [H, H*K]. */
+/** A value z at a position, with one head per row and zeros elsewhere: [H, H*K]. */
 function headsApart(
   trace: Trace,
   name: string,
@@ -310,15 +309,14 @@ function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
 function conventionOf(cfg: DecoderConfig, param: ParamNodes): string {
   const isRounded = headOf(cfg, param).op === "quantized";
   return isRounded
-    ? `${heldFixed(cfg)} The head rounds what it reads to 8 bits; that is in the remainder.`
+    ? `${heldFixed(cfg)} The head rounds its input to 8 bits; the error is in the remainder.`
     : heldFixed(cfg);
 }
 
 function heldFixed({ normKind, norm, finalNorm }: DecoderConfig): string {
-  const centered = normKind === "layer" ? ", its mean taken out of each part" : "";
-  if (norm === "post") return `The scale of every norm of the stream is held as it was in this run${centered}.`;
-  if (!finalNorm) return "This model has no final norm: each part goes through the head as it is.";
-  const within =
-    norm === "sandwich" || norm === "output" ? "; so is that of the norms that heads pass on their way out" : "";
-  return `The scale of the final norm is held as it was in this run${centered}${within}.`;
+  const centered = normKind === "layer" ? ", and the mean is subtracted from each part" : "";
+  if (norm === "post") return `The scale of every norm is held at its value in this trace${centered}.`;
+  if (!finalNorm) return "This model has no final norm: each part goes through the head unchanged.";
+  const within = norm === "sandwich" || norm === "output" ? "; so is the scale of the norms after attention" : "";
+  return `The scale of the final norm is held at its value in this trace${centered}${within}.`;
 }

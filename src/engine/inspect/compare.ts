@@ -1,4 +1,4 @@
-/** How two runs differ at each position, and how the weights of two models do. */
+/** Differences between two traces, by position, and between the weights of two models. */
 
 import { setImmediate } from "node:timers/promises";
 import type { TraceDifference, WeightDifference } from "../api/trace";
@@ -6,7 +6,7 @@ import { EngineError } from "../errors";
 import { sameShape } from "../graph/shape";
 import { type DecoderConfig, decoderOf } from "../nn/config";
 import { type ParamSpec, paramSpecs } from "../nn/params";
-import type { Trace, TraceValue } from "./trace";
+import { headInputs, type Trace, type TraceValue } from "./trace";
 import {
   checkpointName,
   matrixShape,
@@ -17,10 +17,10 @@ import {
   weightRows,
 } from "./weightRows";
 
-/** A run and what reads its last vectors. */
+/** A trace with what its comparison needs of the model. */
 export interface ComparedTrace {
   readonly trace: Trace;
-  /** Of what writes. */
+  /** Of the decoder. */
   readonly cfg: DecoderConfig;
   /** Each token's text, [V]. */
   readonly vocabulary: readonly string[];
@@ -37,7 +37,7 @@ export async function compareTraces(
   if (!isSame(a.vocabulary, b.vocabulary)) {
     throw new EngineError(
       "config",
-      "The models have different vocabularies, so their predictions cannot be compared; choose models of one tokenizer.",
+      "The models have different vocabularies, so their predictions cannot be compared. Choose models with the same tokenizer.",
     );
   }
   const [ids, others] = [a, b].map(({ trace }) => trace.get("ids")?.data) as [Float32Array, Float32Array];
@@ -55,20 +55,22 @@ export async function compareTraces(
   };
 }
 
-/** Of these a trace has one row for all, or what is no vector. */
+/** Values that are not vectors, or not one per position. */
 const WITHOUT_POSITIONS: ReadonlySet<string> = new Set(["ids", "mask", "enc.ids", "enc.mask", "logits"]);
 
-/** By tiles of positions: two whole vocabularies of numbers for each are a lot. */
+/** KL divergence at each position, by tiles: every position has two distributions over the whole vocabulary. */
 async function divergence(a: ComparedTrace, b: ComparedTrace, positions: number, signal?: AbortSignal) {
   const V = a.vocabulary.length;
-  const tile = Math.max(1, Math.floor(MOST_LOGITS / V));
+  const tile = Math.max(1, Math.floor(MAX_LOGITS / V));
   const bits = new Float32Array(positions);
   for (let from = 0; from < positions; from += tile) {
     signal?.throwIfAborted();
     const to = Math.min(positions, from + tile);
-    const [p, q] = await Promise.all([a, b].map((run) => run.logProbabilities(lastVectors(run, from, to))));
+    const [p, q] = await Promise.all(
+      [a, b].map(({ trace, cfg, logProbabilities }) => logProbabilities(headInputs(trace, cfg, from, to))),
+    );
     for (let t = from; t < to; t++) {
-      // The log probabilities are float32: what both rows are off by in sum is more than a small divergence.
+      // The log probabilities are float32: the error of their sums is larger than a small divergence, so both are normalized.
       let [product, sumA, sumB] = [0, 0, 0];
       for (let at = (t - from) * V; at < (t - from + 1) * V; at++) {
         const own = (p as Float32Array)[at] as number;
@@ -84,15 +86,9 @@ async function divergence(a: ComparedTrace, b: ComparedTrace, positions: number,
   return bits;
 }
 
-const MOST_LOGITS = 1 << 22;
+const MAX_LOGITS = 1 << 22;
 
-/** What goes into the head, of positions `from` to `to - 1`. */
-function lastVectors({ trace, cfg }: ComparedTrace, from: number, to: number): Float32Array {
-  const { data } = trace.get(cfg.finalNorm ? "lnFinal" : `blocks.${cfg.nLayers - 1}.residPost`) as TraceValue;
-  return data.subarray(from * cfg.dModel, to * cfg.dModel);
-}
-
-/** Of values [1, T, D] or [1, H, T, K], by position; null where their widths differ. */
+/** Relative difference of values [1, T, D] or [1, H, T, K] by position; null if their widths differ. */
 function relativeDifference(a: TraceValue, b: TraceValue): Float32Array | null {
   const isByHead = a.shape.length === 4;
   const widthOf = ({ shape }: TraceValue) => (isByHead ? [shape[1], shape[3]] : [1, shape[2]]);
@@ -112,10 +108,10 @@ function relativeDifference(a: TraceValue, b: TraceValue): Float32Array | null {
   });
 }
 
-/** Of two sums of squares; no difference is none, whatever it is a share of. */
+/** Root of the ratio of two sums of squares; 0 if there is no difference. */
 const shareOf = (difference: number, size: number) => (difference === 0 ? 0 : Math.sqrt(difference / size));
 
-/** Tensor by tensor, under the names of a's checkpoint; precisions may differ. */
+/** Compares tensor by tensor, with the names of a's checkpoint; precisions can differ. */
 export async function compareWeights(dirA: string, dirB: string, signal?: AbortSignal): Promise<WeightDifference[]> {
   const [a, b] = [await openAnyWeights(dirA), await openAnyWeights(dirB)];
   const [specs, others] = [paramSpecs(a.cfg), paramSpecs(b.cfg)];
@@ -124,23 +120,23 @@ export async function compareWeights(dirA: string, dirB: string, signal?: AbortS
   if (specs.length !== others.length || !specs.every(isAlike)) {
     throw new EngineError(
       "config",
-      "The models have different architectures, so their weights cannot be compared; choose two of one architecture and size.",
+      "The models have different architectures, so their weights cannot be compared. Choose two with the same architecture and size.",
     );
   }
   const differences: WeightDifference[] = [];
   for (const spec of specs) {
     const [own, other] = [a, b].map(({ weights }) => weights.get(spec.name)) as [StoredWeight, StoredWeight];
-    const isTurned = (weight: StoredWeight) =>
+    const isTransposed = (weight: StoredWeight) =>
       "bits" in weight && decoderOf(a.cfg).weightLayout === "inOut" && spec.role !== "embedding";
-    const measured = await differenceOf(own, other, isTurned(own) !== isTurned(other), signal);
+    const measured = await differenceOf(own, other, isTransposed(own) !== isTransposed(other), signal);
     differences.push({ name: checkpointName(own), shape: shapeOf(own), ...measured });
   }
   return differences;
 }
 
-/** `turned`: one of them has rows where the other has columns. */
-async function differenceOf(a: StoredWeight, b: StoredWeight, turned: boolean, signal?: AbortSignal) {
-  const whole = turned ? transposed(await readRows(b, 0, matrixShape(b)[0]), matrixShape(b)) : null;
+/** With `isTransposed`, the rows of b are the columns of a. */
+async function differenceOf(a: StoredWeight, b: StoredWeight, isTransposed: boolean, signal?: AbortSignal) {
+  const whole = isTransposed ? transposed(await readRows(b, 0, matrixShape(b)[0]), matrixShape(b)) : null;
   const [, width] = matrixShape(a);
   let [difference, product, sizeA, sizeB] = [0, 0, 0, 0];
   for await (const { from, count, values } of weightRows(a, signal)) {
@@ -159,7 +155,7 @@ async function differenceOf(a: StoredWeight, b: StoredWeight, turned: boolean, s
 }
 
 function transposed(values: Float32Array, [rows, cols]: readonly [number, number]): Float32Array {
-  const turned = new Float32Array(values.length);
-  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) turned[c * rows + r] = values[r * cols + c] as number;
-  return turned;
+  const result = new Float32Array(values.length);
+  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) result[c * rows + r] = values[r * cols + c] as number;
+  return result;
 }

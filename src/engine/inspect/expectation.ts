@@ -1,15 +1,15 @@
 /**
- * What a run expected after each of its tokens, by its own last vectors: so also of a run that was changed on the way.
+ * What a model predicted after each token of a trace, computed from the trace's own vectors, with interventions too.
  *
  * T position   D dModel   V vocabSize
  */
 
 import { setImmediate } from "node:timers/promises";
 import type { Expectations } from "../api/trace";
-import { EngineError } from "../errors";
 import type { DecoderConfig } from "../nn/config";
-import { emptyReading, type Readout } from "./readout";
-import type { Trace, TraceValue } from "./trace";
+import { requirePosition } from "./interventions";
+import { emptyReading, type Readout, requireCausal } from "./readout";
+import { headInputs, type Trace, type TraceValue } from "./trace";
 
 export async function expectationsIn(
   trace: Trace,
@@ -17,18 +17,13 @@ export async function expectationsIn(
   readout: Readout,
   signal?: AbortSignal,
 ): Promise<Expectations> {
-  if (!cfg.causal) {
-    throw new EngineError(
-      "config",
-      "This model's positions see the tokens after them, so nothing is left to expect; choose a causal model.",
-    );
-  }
+  requireCausal(cfg);
   const ids = Int32Array.from(trace.get("ids")?.data ?? []);
   const { surprisal, entropy, rank } = emptyReading(ids.length, 0);
   for (let from = 1; from < ids.length; from += readout.tile) {
     signal?.throwIfAborted();
     const to = Math.min(ids.length, from + readout.tile);
-    const read = await readout.read(vectorsIn(trace, cfg, from - 1, to - 1), ids.slice(from, to), 0);
+    const read = await readout.read(headInputs(trace, cfg, from - 1, to - 1), ids.slice(from, to), 0);
     surprisal.set(read.surprisal, from);
     entropy.set(read.entropy, from);
     rank.set(read.rank, from);
@@ -37,7 +32,7 @@ export async function expectationsIn(
   return { surprisal, entropy, rank };
 }
 
-/** Logits of what comes after a position, [V]: the run's own where it has kept them, else up to a constant. */
+/** Logits after a position, [V]: those of the trace if it has them, otherwise up to a constant. */
 export async function logitsAfter(
   trace: Trace,
   cfg: DecoderConfig,
@@ -45,19 +40,11 @@ export async function logitsAfter(
   position: number,
 ): Promise<Float32Array> {
   const T = trace.get("ids")?.data.length ?? 0;
-  if (!(Number.isInteger(position) && position >= 0 && position < T)) {
-    throw new EngineError("config", `There is no position ${position} in this run; its ${T} tokens count from 0.`);
-  }
+  requirePosition(position, T);
   const { data } = trace.get("logits") as TraceValue;
   const V = cfg.vocabSize;
-  // A light trace has those after the last position only.
+  // A light trace only has those after the last position.
   const row = data.length / V - (T - position);
   if (row >= 0) return data.subarray(row * V, (row + 1) * V);
-  return readout.logProbabilities(vectorsIn(trace, cfg, position, position + 1));
-}
-
-/** What goes into the head, of positions `from` to `to - 1`. */
-function vectorsIn(trace: Trace, { finalNorm, nLayers, dModel }: DecoderConfig, from: number, to: number) {
-  const { data } = trace.get(finalNorm ? "lnFinal" : `blocks.${nLayers - 1}.residPost`) as TraceValue;
-  return data.subarray(from * dModel, to * dModel);
+  return readout.logProbabilities(headInputs(trace, cfg, position, position + 1));
 }

@@ -1,4 +1,4 @@
-/** Generations that are looked at: at each step what there was to choose from, and what the sampler made of it. */
+/** Steps of a generation: the candidates, and what the sampler made of them. */
 
 import type { GenerationStep } from "../api/generation";
 import type { TokenSpan } from "../api/tokens";
@@ -15,13 +15,13 @@ export function stepOf(choice: Choice, logits: Float32Array, tokenizer: Tokenize
     token: tokenAs(tokenizer, id),
     probability,
     ...nextToken(probabilities, tokenizer, count),
-    // All of them together are 1 but for rounding.
+    // The sum of all probabilities can round to slightly more than 1.
     kept: { tokens: candidates.length, mass: Math.min(1, mass) },
     drawnWith,
   };
 }
 
-/** Tokens with their places in the text that they make; one that only begins a character ends where it starts. */
+/** Tokens with their spans in the decoded text. A token that ends within a character has an empty span. */
 export function spansOf(ids: readonly number[], tokenizer: Tokenizer): TokenSpan[] {
   const decoder = tokenizer.decoder([]);
   let end = 0;

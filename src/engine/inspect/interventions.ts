@@ -1,13 +1,13 @@
 /**
- * Interventions: a run changed on the way, to see what follows from a part of the model.
+ * Interventions: changes of values during a forward pass, to see what depends on a part of the model.
  *
- * Each value that can be changed is x * factor + shift in the graph of a trace. In a plain run the factors are 1 and the
- * shifts 0, so one compiled graph serves every intervention, and a part that is scaled by 1 changes no bit.
+ * Each value that can be changed is x * factor + shift in the graph of a trace. Without interventions the factors are 1 and
+ * the shifts 0, so one compiled graph serves every intervention, and a part that is scaled by 1 changes no bit.
  *
- * A head is what attention reads with it, z: scaling z before W_O scales what the head adds. Where a norm follows on what
- * a sublayer adds (Gemma 2, OLMo 2, post-norm), attention without a head is normed again as in any other run.
+ * A head's value is z: scaling z before W_O scales the output of the head. Where a norm follows a sublayer (Gemma 2, OLMo 2,
+ * post-norm), the output without a head is normalized again, as in any forward pass.
  *
- * A translator has two stacks of layers, and in its decoder also the attention to the source, z and crossOut of its own.
+ * A translator has two stacks of layers; its decoder also has attention to the source, with its own z and crossOut.
  *
  * B batch   T position   N = T*B rows   D dModel   H nHeads   K dHead
  */
@@ -25,22 +25,22 @@ export type TraceIntervention = Intervention<Trace>;
 
 const IS_CHANGEABLE = /^(enc\.)?blocks\.(0\.residPre|\d+\.((attn|cross)\.z|(attn|cross|mlp)Out|residPost))$/;
 
-/** The value under its name, as the run's inputs change it. */
+/** The value with that name, changed by the graph's inputs. */
 export function changeable(name: string, x: Node): Node {
   if (!IS_CHANGEABLE.test(name)) return x;
-  // One row, or one for each position.
+  // The inputs have one row, or one for each position.
   const [H, width] = [x.shape.at(-3), x.shape.at(-1) as number];
   const shape = (columns: number) => (H === undefined ? [UNKNOWN, columns] : [1, H, UNKNOWN, columns]);
   return x.mul(input(`${name}.factor`, shape(1))).add(input(`${name}.shift`, shape(width)));
 }
 
-/** How many tokens a run has; `S` are the source's, of a translator. */
+/** Numbers of tokens; `S` are those of a translator's source. */
 export interface Lengths {
   readonly T: number;
   readonly S?: number;
 }
 
-/** What those inputs are given; patches are of runs of one sequence, of a translator of one pair. */
+/** Values of those inputs, for traces of one sequence (one pair, in a translator). */
 export function changeFeeds(
   cfg: ModelConfig,
   lengths: Lengths,
@@ -50,7 +50,8 @@ export function changeFeeds(
   for (const intervention of interventions) {
     if (intervention.kind === "scale") {
       const { part, factor } = intervention;
-      if (!Number.isFinite(factor)) throw new EngineError("config", "A part is scaled by a number, such as 0 or 0.5.");
+      if (!Number.isFinite(factor))
+        throw new EngineError("config", "The factor of a part must be a number, such as 0 or 0.5.");
       for (const { name, head } of scaledValues(part, cfg)) changes.get(name)?.scale(head, factor);
     } else {
       const { value, position, from } = intervention;
@@ -71,11 +72,12 @@ export function changeFeeds(
   );
 }
 
-/** The layers of a model: of a translator its encoder's, and its decoder's, which attend to the source as well. */
+/** The layers of a decoder, or of one of the two stacks of a translator. */
 interface Stack {
-  /** What names of its values begin with. */
+  /** Prefix of the names of its values. */
   readonly prefix: string;
   readonly cfg: DecoderConfig;
+  /** Its blocks also attend to the source. */
   readonly crosses: boolean;
 }
 
@@ -89,7 +91,7 @@ function stacksOf(cfg: ModelConfig): readonly [Stack, ...Stack[]] {
 
 const lengthIn = ({ prefix }: Stack, { T, S = 0 }: Lengths): number => (prefix === ENCODER ? S : T);
 
-/** Every value of a stack that can be changed, by its name. */
+/** The values of a stack that can be changed, by name. */
 function valuesOf({ prefix, cfg, crosses }: Stack, T: number): [string, Change][] {
   const { nLayers, nHeads: H, dHead: K, dModel: D } = cfg;
   const attentions = crosses ? ["attn", "cross"] : ["attn"];
@@ -104,7 +106,7 @@ function valuesOf({ prefix, cfg, crosses }: Stack, T: number): [string, Change][
   ];
 }
 
-/** What is done to one value: its heads, or the whole as one. */
+/** Changes of one value, by head, or of the whole value as one head. */
 class Change {
   readonly #factors: Float32Array;
   readonly #patches: { readonly head: number; readonly position: number; readonly values: Float32Array }[] = [];
@@ -112,7 +114,7 @@ class Change {
   constructor(
     readonly heads: number,
     readonly width: number,
-    /** Positions of the run. */
+    /** Number of positions. */
     readonly length: number,
   ) {
     this.#factors = new Float32Array(heads).fill(1);
@@ -139,20 +141,21 @@ class Change {
   }
 }
 
-interface Place {
-  /** Of the value in a trace. */
+/** A value, or one head of it. */
+interface Target {
+  /** The value's name in a trace. */
   readonly name: string;
   readonly head: number;
 }
 
-function scaledValues(part: Part, cfg: ModelConfig): readonly Place[] {
+function scaledValues(part: Part, cfg: ModelConfig): readonly Target[] {
   const stack = stackOf(part, cfg);
   const block = `${stack.prefix}blocks.${part.layer}`;
   const whole = (...names: string[]) => names.map((name) => ({ name: `${block}.${name}`, head: 0 }));
   switch (part.kind) {
     case "head":
     case "crossHead":
-      return [headPlace(part, block, stack.cfg)];
+      return [headTarget(part, block, stack.cfg)];
     case "attention":
       return whole("attnOut");
     case "cross":
@@ -164,44 +167,47 @@ function scaledValues(part: Part, cfg: ModelConfig): readonly Place[] {
   }
 }
 
-function patchedValue(value: PatchedValue, cfg: ModelConfig): Place {
+function patchedValue(value: PatchedValue, cfg: ModelConfig): Target {
   const { kind, layer } = value;
   const stack = stackOf(value, cfg);
-  if (kind === "head" || kind === "crossHead") return headPlace(value, `${stack.prefix}blocks.${layer}`, stack.cfg);
-  // What goes into a block is what came out of the one before.
+  if (kind === "head" || kind === "crossHead") return headTarget(value, `${stack.prefix}blocks.${layer}`, stack.cfg);
+  // The input of a block is the output of the one before.
   if (kind === "residPre" && layer > 0) return { name: `${stack.prefix}blocks.${layer - 1}.residPost`, head: 0 };
   return { name: `${stack.prefix}blocks.${layer}.${kind}`, head: 0 };
 }
 
-function headPlace(of: Extract<Part, { head: number }>, block: string, cfg: DecoderConfig): Place {
-  requireHead(of.head, cfg);
-  return { name: `${block}.${of.kind === "head" ? "attn" : "cross"}.z`, head: of.head };
+function headTarget(part: Extract<Part, { head: number }>, block: string, cfg: DecoderConfig): Target {
+  requireHead(part.head, cfg);
+  return { name: `${block}.${part.kind === "head" ? "attn" : "cross"}.z`, head: part.head };
 }
 
-/** The decoder where neither is named. */
+/** A stack by its name; the decoder by default. */
 export function stackNamed(name: StackName | undefined, cfg: ModelConfig): Stack {
   const [decoder, encoder] = stacksOf(cfg);
   const stack = name === "encoder" ? encoder : decoder;
   if (stack) return stack;
-  throw new EngineError("config", "There is no encoder; this model is a decoder alone.");
+  throw new EngineError("config", "There is no encoder: this model is a decoder only.");
 }
 
-/** The stack that a part or a value is of, which has such a layer and attends as it says. */
+/** The stack of a part or value. Fails if it lacks the layer or the attention to a source. */
 function stackOf({ kind, stack, layer }: Part | PatchedValue, cfg: ModelConfig): Stack {
   const own = stackNamed(stack, cfg);
   requireLayer(layer, own.cfg);
   if (own.crosses || (kind !== "crossHead" && kind !== "cross" && kind !== "crossOut")) return own;
-  throw new EngineError("config", "There is no attention to a source here; only a translator's decoder has it.");
+  throw new EngineError("config", "There is no attention to a source here. Only a translator's decoder has it.");
 }
 
-/** A value [1, T, D], or a head's [1, H, T, K], at a position. */
+/** The vector at a position of a value [1, T, D], or of a head's value [1, H, T, K]. */
 function vectorOf(trace: Trace, name: string, head: number, position: number, cfg: DecoderConfig): Float32Array {
   const value = trace.get(name);
   const isHead = name.endsWith(".z");
   const [width, heads] = isHead ? [cfg.dHead, cfg.nHeads] : [cfg.dModel, 1];
   const [own = 0, T = 0] = value?.shape.toReversed() ?? [];
   if (!value || own !== width || (isHead && value.shape[1] !== heads)) {
-    throw new EngineError("config", `The other run has no ${name} of this width; patch from a run of the same model.`);
+    throw new EngineError(
+      "config",
+      `The other trace has no ${name} of this width. Patch from a trace of the same model.`,
+    );
   }
   requirePosition(position, T);
   const at = (head * T + position) * width;
@@ -210,20 +216,20 @@ function vectorOf(trace: Trace, name: string, head: number, position: number, cf
 
 function requireLayer(layer: number, { nLayers }: DecoderConfig): void {
   if (Number.isInteger(layer) && layer >= 0 && layer < nLayers) return;
-  throw new EngineError("config", `There is no layer ${layer}; this model's layers go from 0 to ${nLayers - 1}.`);
+  throw new EngineError("config", `There is no layer ${layer}; this model has layers 0 to ${nLayers - 1}.`);
 }
 
 function requireHead(head: number, { nHeads }: DecoderConfig): void {
   if (Number.isInteger(head) && head >= 0 && head < nHeads) return;
-  throw new EngineError("config", `There is no head ${head}; this model's heads go from 0 to ${nHeads - 1}.`);
+  throw new EngineError("config", `There is no head ${head}; this model has heads 0 to ${nHeads - 1}.`);
 }
 
 export function requirePosition(position: number, T: number): void {
   if (Number.isInteger(position) && position >= 0 && position < T) return;
-  throw new EngineError("config", `There is no position ${position}; this run's tokens go from 0 to ${T - 1}.`);
+  throw new EngineError("config", `There is no position ${position}; this trace has positions 0 to ${T - 1}.`);
 }
 
-/** What interventions did to a value at a position. */
+/** The changes that interventions made to a value at a position. */
 export function changeOf(
   name: string,
   position: number,
@@ -233,7 +239,7 @@ export function changeOf(
   let [factor, isPatched] = [1, false];
   for (const each of interventions) {
     if (each.kind === "scale") {
-      if (scaledValues(each.part, cfg).some((place) => place.name === name)) factor *= each.factor;
+      if (scaledValues(each.part, cfg).some((target) => target.name === name)) factor *= each.factor;
     } else if (each.position === position && patchedValue(each.value, cfg).name === name) isPatched = true;
   }
   return { factor, isPatched };

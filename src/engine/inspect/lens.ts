@@ -1,7 +1,8 @@
 /**
- * The logit lens: what each place of the residual stream would predict if nothing came after it (nostalgebraist, 2020).
+ * The logit lens: next-token predictions from each layer of the residual stream, through the final norm and the head
+ * (nostalgebraist, 2020).
  *
- * P places   M positions   D dModel
+ * P values of the stream   M positions   D dModel
  */
 
 import { setImmediate } from "node:timers/promises";
@@ -30,14 +31,14 @@ export class LogitLens {
   #norm: Promise<Session> | undefined;
 
   constructor(
-    /** Of what writes: of a translator, its decoder. */
+    /** Of the decoder. */
     readonly cfg: DecoderConfig,
     readonly weights: DeviceWeights,
   ) {
     this.readout = new Readout(cfg, weights);
   }
 
-  /** Reads places of a trace's first row. */
+  /** Reads the residual stream of a trace's first row. */
   async look(trace: Trace, { positions, count, token, signal }: LensOptions & WithSignal): Promise<LensReading> {
     const { cfg } = this;
     const D = cfg.dModel;
@@ -45,7 +46,10 @@ export class LogitLens {
     const [from, to] = positions;
     const T = trace.get("ids")?.shape[1] as number;
     if (!(Number.isInteger(from) && Number.isInteger(to) && from >= 0 && from < to && to <= T)) {
-      throw new EngineError("config", `Positions ${from} to ${to} are not in this run; its ${T} tokens count from 0.`);
+      throw new EngineError(
+        "config",
+        `Positions ${from} to ${to} do not exist; this trace has positions 0 to ${T - 1}.`,
+      );
     }
     if (token !== undefined) requireToken(token, cfg);
     const M = to - from;
@@ -99,7 +103,7 @@ export class LogitLens {
   }
 }
 
-/** `residMid` where attention and MLP are not parallel, `residCross` where a decoder reads an encoder. */
+/** Blocks with parallel attention and MLP have no `residMid`; only translators have `residCross`. */
 function placesOf(trace: Trace, { nLayers }: DecoderConfig): readonly string[] {
   const after = Array.from({ length: nLayers }, (_, l) =>
     ["residMid", "residCross", "residPost"].map((name) => `blocks.${l}.${name}`),
@@ -108,13 +112,14 @@ function placesOf(trace: Trace, { nLayers }: DecoderConfig): readonly string[] {
 }
 
 const conventionOf = ({ finalNorm, norm }: DecoderConfig): string => {
-  if (finalNorm) return "Each place goes through the final norm and the head, as the last one does in the model.";
+  if (finalNorm)
+    return "Every layer's stream goes through the final norm and the head, as the last one does in the model.";
   return norm === "post"
-    ? "Each place goes through the head alone: this model norms the stream within its blocks, and the first place before any norm."
-    : "Each place goes through the head alone: this model has no final norm.";
+    ? "Every layer's stream goes through the head only: this model normalizes the stream within its blocks."
+    : "Every layer's stream goes through the head only: this model has no final norm.";
 };
 
 export function requireToken(token: number, { vocabSize }: DecoderConfig): void {
   if (Number.isInteger(token) && token >= 0 && token < vocabSize) return;
-  throw new EngineError("config", `There is no token ${token}; this model's tokens go from 0 to ${vocabSize - 1}.`);
+  throw new EngineError("config", `There is no token ${token}; this model has ids 0 to ${vocabSize - 1}.`);
 }

@@ -1,4 +1,4 @@
-/** Tokens whose vectors point where one does: of a translator those of the stack that the one is of. */
+/** Tokens with the most similar vectors; in a translator, of the vector's own stack. */
 
 import type { Neighbors, NeighborsOptions, StackName } from "../api/trace";
 import { EngineError } from "../errors";
@@ -10,7 +10,7 @@ import { type AnyWeights, matrixShape, readRows, type StoredWeight, weightRows }
 
 type Neighbor = Omit<Neighbors["nearest"][number], "token">;
 
-/** The nearest by cosine, the nearest first; a token is no neighbor of its own. */
+/** The nearest tokens by cosine, the nearest first, without the token itself. */
 export async function neighborsOf(
   model: AnyWeights,
   trace: Trace,
@@ -26,13 +26,13 @@ export async function neighborsOf(
   return ids.slice(0, count).map((id) => ({ id, cosine: cosines[id] as number }));
 }
 
-/** The stack whose vocabulary a token or a value is compared with. */
+/** The stack with whose vocabulary a token or a value is compared. */
 export const comparedStack = (of: NeighborsOptions["of"]): StackName =>
   of.kind === "value" ? stackOfValue(of.name) : (of.stack ?? "decoder");
 
 export const stackOfValue = (name: string): StackName => (name.startsWith(ENCODER) ? "encoder" : "decoder");
 
-/** A vector for each token: the rows of a stored matrix, or its columns. */
+/** One vector per token: the rows or the columns of a stored matrix. */
 interface VocabularyTable {
   readonly weight: StoredWeight;
   readonly tokens: number;
@@ -47,11 +47,11 @@ export function vocabularyTable(
 ): VocabularyTable {
   const { prefix, cfg } = stackNamed(stack, model.cfg);
   if (among === "head" && stack === "encoder") {
-    throw new EngineError("config", "An encoder has no head to compare with; choose the input embeddings.");
+    throw new EngineError("config", "An encoder has no head. Choose the input embeddings.");
   }
   const isHead = among === "head" && !cfg.tiedHead;
   const weight = model.weights.get(`${prefix}${isHead ? "head" : "embed.tokens"}.weight`) as StoredWeight;
-  // A quantized matrix is [out, in] whatever the layout.
+  // A quantized matrix is [out, in] in every layout.
   const byColumn = isHead && cfg.weightLayout === "inOut" && !("bits" in weight);
   return { weight, tokens: cfg.vocabSize, width: cfg.dEmbed, byColumn };
 }
@@ -61,7 +61,7 @@ export async function tableRow(
   id: number,
 ): Promise<Float32Array> {
   if (!(id >= 0 && id < tokens)) {
-    throw new EngineError("notFound", `There is no token ${id}; this model's ids go from 0 to ${tokens - 1}.`);
+    throw new EngineError("notFound", `There is no token ${id}; this model has ids 0 to ${tokens - 1}.`);
   }
   if (!byColumn) return readRows(weight, id, id + 1);
   const column = new Float32Array(width);
@@ -77,7 +77,7 @@ function vectorIn(trace: Trace, name: string, position: number, width: number): 
   if (value?.shape.length !== 3 || D !== width) {
     throw new EngineError(
       "config",
-      `${name} has no vectors of the ${width} numbers that tokens have in this model; choose a value of the residual stream.`,
+      `${name} has no vectors with ${width} numbers, the width of a token embedding in this model. Choose a value of the residual stream.`,
     );
   }
   if (!(position >= 0 && position < (T as number))) throw new Error(`neighbors: there is no position ${position}`);
@@ -104,13 +104,13 @@ async function cosinesTo(vector: Float32Array, table: VocabularyTable, signal?: 
     }
   }
   const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
-  // A token without a vector, as padding may be, points nowhere.
+  // A zero vector, as padding may have, has no direction.
   return dots.map((dot, id) =>
     squares[id] === 0 || length === 0 ? 0 : dot / (Math.sqrt(squares[id] as number) * length),
   );
 }
 
-/** One number of each token's vector. */
+/** Adds one component of every token's vector. */
 function addRow(row: Float32Array, factor: number, dots: Float64Array, squares: Float64Array): void {
   for (let id = 0; id < row.length; id++) {
     const x = row[id] as number;

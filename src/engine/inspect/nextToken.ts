@@ -1,14 +1,14 @@
-/** The distribution of the next token, as far as it is looked at: a vocabulary may have a quarter of a million of them. */
+/** The visible part of next-token distributions: a vocabulary can have 250,000 tokens. */
 
 import type { FoundTokens, NextToken, RankedToken } from "../api/tokens";
 import type { Tokenizer } from "../tokenizers";
 
 type Vocabulary = Pick<Tokenizer, "vocabSize" | "token" | "bytes">;
 
-/** The most likely tokens, and the entropy over all: probabilities are [V]. */
+/** The `count` most likely tokens, and the entropy over all probabilities [V]. */
 export function nextToken(probabilities: Float32Array, vocabulary: Vocabulary, count: number): NextToken {
   const V = probabilities.length;
-  // Sorting numbers is fast; only what is shown is sorted as tokens.
+  // Sorting numbers is fast; only the most likely are sorted as tokens.
   const least = probabilities.slice().sort()[Math.max(0, V - count)] as number;
   const likely = idsWhere(V, (id) => (probabilities[id] as number) >= least);
   const ranked = likely.sort((a, b) => (probabilities[b] as number) - (probabilities[a] as number) || a - b);
@@ -18,7 +18,7 @@ export function nextToken(probabilities: Float32Array, vocabulary: Vocabulary, c
   };
 }
 
-/** Each token's text; of those that have none, or only a part of a character, what the vocabulary writes. */
+/** Text of each token, or the vocabulary's spelling if a token has no text or only part of a character. */
 export function vocabularyTexts(V: number, vocabulary: Vocabulary): string[] {
   const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   return Array.from({ length: V }, (_, id) => {
@@ -31,7 +31,7 @@ export function vocabularyTexts(V: number, vocabulary: Vocabulary): string[] {
   });
 }
 
-/** Tokens by id (`#12`), or by what is in their text: those that are it exactly come first, then the most likely. */
+/** Tokens by id (`#12`) or by a part of their text: exact matches first, then the most likely. */
 export function findTokens(
   query: string,
   probabilities: Float32Array,
@@ -44,7 +44,7 @@ export function findTokens(
   return { found, matches: matches.length };
 }
 
-/** Tokens by id (`#12`), or by what is in their text: those that are it exactly come first, then those of lower ids. */
+/** Tokens by id (`#12`) or by a part of their text: exact matches first, then by `order` and by id. */
 export function matchingIds(query: string, texts: readonly string[], order = (_a: number, _b: number) => 0): number[] {
   const id = /^#(\d+)$/.exec(query)?.[1];
   const matches = id ? [Number(id)].filter((n) => n < texts.length) : idsWhere(texts.length, hasText(query, texts));
@@ -66,7 +66,7 @@ function rankOf(probabilities: Float32Array, id: number): number {
   return probabilities.reduce((rank, p, other) => (p > own || (p === own && other < id) ? rank + 1 : rank), 1);
 }
 
-/** A model may have more logits than its tokenizer has tokens. */
+/** A token's spelling; `<id>` if the model has more logits than its tokenizer has tokens. */
 export const tokenAs = (vocabulary: Vocabulary, id: number) =>
   id < vocabulary.vocabSize ? vocabulary.token(id) : `<${id}>`;
 

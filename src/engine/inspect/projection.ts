@@ -1,7 +1,7 @@
 /**
- * Principal components of vectors, computed in double precision and the same on every run.
+ * Principal components of vectors, computed deterministically in double precision.
  *
- * T vectors   D numbers of each   N the smaller of both
+ * T vectors   D components of each   M other vectors
  */
 
 import type { Projection } from "../api/trace";
@@ -16,8 +16,8 @@ import type { AnyWeights } from "./weightRows";
 const COMPONENTS = 3;
 
 /**
- * A value [1, T, D] of a run; with its model, also input embeddings of tokens of the vocabulary, scaled as it does: of a
- * translator those of the stack that the value is of.
+ * Projects a value [1, T, D] of a trace and, with its model, input embeddings of tokens, scaled as in the model; in a
+ * translator, those of the value's stack.
  */
 export async function projectionIn(
   trace: Trace,
@@ -27,7 +27,10 @@ export async function projectionIn(
 ): Promise<Projection> {
   const value = trace.get(name);
   if (value?.shape.length !== 3) {
-    throw new EngineError("config", `${name} has no vector for each token; choose a value of the residual stream.`);
+    throw new EngineError(
+      "config",
+      `${name} does not have one vector per token. Choose a value of the residual stream.`,
+    );
   }
   const D = value.shape[2] as number;
   if (!tokens) return projectionOf(value.data, new Float32Array(), D, signal);
@@ -38,7 +41,7 @@ export async function projectionIn(
   if (table.width !== D) {
     throw new EngineError(
       "config",
-      `This model's token embeddings have ${table.width} numbers and ${name} has ${D}; leave the tokens of the vocabulary out.`,
+      `This model's token embeddings have ${table.width} numbers, but ${name} has ${D}. Remove the tokens of the vocabulary.`,
     );
   }
   const others = new Float32Array(ids.length * D);
@@ -54,7 +57,7 @@ export async function projectionIn(
 
 /**
  * Projects vectors [T, D] and others [M, D] onto the first three components of the vectors. Each component's largest
- * loading is positive, so that its sign is no accident. Vectors that vary in fewer directions have zeros in the rest.
+ * loading is positive, which fixes its sign. Vectors that vary in fewer directions have zeros in the other components.
  */
 export async function projectionOf(
   vectors: Float32Array,
@@ -66,7 +69,7 @@ export async function projectionOf(
   const mean = new Float64Array(D);
   for (let t = 0; t < T; t++)
     for (let d = 0; d < D; d++) mean[d] = (mean[d] as number) + (vectors[t * D + d] as number) / T;
-  // Rows of zeros at the end, to whole groups: a product has nothing of them.
+  // Padded with rows of zeros to whole groups, which do not change products.
   const centered = new Float64Array(Math.ceil(T / ROWS) * ROWS * D);
   let total = 0;
   for (let t = 0; t < T; t++) {
@@ -81,7 +84,7 @@ export async function projectionOf(
   const explained = new Float32Array(COMPONENTS);
   const components = await principalComponents(centered, D, total, signal);
   for (const [c, { value, vector: loadings }] of components.entries()) {
-    // What is left is rounding.
+    // Smaller eigenvalues are rounding errors.
     if (!(value > total * 1e-12)) break;
     explained[c] = value / total;
     signPositive(loadings);
@@ -100,15 +103,15 @@ interface Eigenpair {
   readonly vector: Float64Array;
 }
 
-/** Vectors that a Krylov space has before it begins again from its best, and how many these are. */
-const MOST_VECTORS = 45;
+/** Vectors in a Krylov space before it restarts from its best, and the number of these. */
+const MAX_VECTORS = 45;
 const KEPT_VECTORS = 15;
-const MOST_ROUNDS = 60;
+const MAX_ROUNDS = 60;
 
 /**
  * The largest eigenvalues of xᵀx of rows x [T, D], which sum to `total` with all others, and their unit eigenvectors:
- * block Lanczos with thick restarts (Wu and Simon, 2000). The matrix xᵀx is never made: a product with it is two with x.
- * A block has a vector for each component, so that components which vary alike are all found.
+ * block Lanczos with thick restarts (Wu and Simon, 2000). The matrix xᵀx is never computed: a product with it is two with
+ * x. A block has one vector per component, so that components with equal variance are all found.
  */
 async function principalComponents(
   x: Float64Array,
@@ -119,16 +122,16 @@ async function principalComponents(
   const pause = cooperate(signal);
   const draws = random(0, "projection");
   let basis: readonly Float64Array[] = [];
-  /** Each vector of the basis, multiplied by xᵀx. */
+  /** The vectors of the basis, multiplied by xᵀx. */
   let images: readonly Float64Array[] = [];
   let block: readonly Float64Array[] = Array.from({ length: COMPONENTS }, () =>
     Float64Array.from({ length: D }, () => draws.normal()),
   );
   for (let round = 1; ; round++) {
-    while (block.length > 0 && basis.length + block.length <= MOST_VECTORS) {
+    while (block.length > 0 && basis.length + block.length <= MAX_VECTORS) {
       const added: Float64Array[] = [];
       for (const candidate of block) {
-        const unit = unitBeside([...basis, ...added], candidate);
+        const unit = orthogonalUnit([...basis, ...added], candidate);
         if (unit) added.push(unit);
       }
       const products = added.map((vector) => multiplied(x, vector));
@@ -148,15 +151,15 @@ async function principalComponents(
       for (let d = 0; d < D; d++) residual += ((image[d] as number) - value * (vector[d] as number)) ** 2;
       return Math.sqrt(residual) <= 1e-13 * total;
     });
-    // No candidates: the space holds its own images, so what was found in it is exact.
-    if (isExact || block.length === 0 || round === MOST_ROUNDS) return found;
-    // What the last vectors lead to lies at right angles to the whole space, also to what is kept of it.
-    block = block.flatMap((candidate) => unitBeside(basis, candidate) ?? []);
+    // Without candidates the space contains its own images, so the result is exact.
+    if (isExact || block.length === 0 || round === MAX_ROUNDS) return found;
+    // The next block is orthogonal to the whole space, and so to the part that is kept.
+    block = block.flatMap((candidate) => orthogonalUnit(basis, candidate) ?? []);
     [basis, images] = [vectors, products];
   }
 }
 
-/** Rows that a product takes at a time: sums of their own do not wait for each other. */
+/** Rows per step of a product: their separate sums run in parallel. */
 const ROWS = 4;
 
 /** xᵀ(x v) of rows x [T, D]. */
@@ -182,14 +185,14 @@ function multiplied(x: Float64Array, v: Float64Array): Float64Array {
   return result;
 }
 
-/** A vector without what points along unit vectors, as a unit vector; null where nothing but rounding is left. */
-function unitBeside(units: readonly Float64Array[], vector: Float64Array): Float64Array | null {
+/** The unit vector of the part of `vector` orthogonal to unit vectors; null if only rounding is left. */
+function orthogonalUnit(units: readonly Float64Array[], vector: Float64Array): Float64Array | null {
   const rest = vector.slice();
   const length = rejectFrom(units, rest);
   return length > 1e-13 ? rest.map((value) => value / length) : null;
 }
 
-/** Takes out of x what points along unit vectors, twice for rounding's sake; answers the length of what is left of 1. */
+/** Removes the components along unit vectors from x, twice because of rounding, and returns the remaining length. */
 function rejectFrom(units: readonly Float64Array[], x: Float64Array): number {
   const before = norm(x);
   for (let pass = 0; pass < 2; pass++) {
@@ -210,10 +213,10 @@ function dot(a: Float64Array, b: Float64Array): number {
   return sum;
 }
 
-/** The eigenvalues of a small symmetric matrix, the largest first, with their unit vectors: Jacobi's rotations. */
+/** Eigenvalues of a small symmetric matrix, the largest first, with unit eigenvectors, by Jacobi rotations. */
 function eigenpairs(matrix: readonly (readonly number[])[]): Eigenpair[] {
   const n = matrix.length;
-  // Rounding makes it unsymmetrical.
+  // The input is only symmetric up to rounding.
   const a = matrix.map((row, r) => Float64Array.from(row, (value, c) => (value + (matrix[c]?.[r] as number)) / 2));
   const v = a.map((_, r) => Float64Array.from({ length: n }, (_, c) => Number(r === c)));
   const rotate = (p: Float64Array, q: Float64Array, c: number, s: number) => {
@@ -242,7 +245,7 @@ function eigenpairs(matrix: readonly (readonly number[])[]): Eigenpair[] {
           row[q] = s * x + c * y;
         }
         rotate(rowP, rowQ, c, s);
-        // Rows of v become the eigenvectors.
+        // The rows of v become the eigenvectors.
         rotate(v[p] as Float64Array, v[q] as Float64Array, c, s);
       }
     }

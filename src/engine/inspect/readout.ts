@@ -1,10 +1,10 @@
 /**
- * What a model's last vectors say of the next token, by its head: the few numbers that are looked at, out of a
- * distribution that stays in the runtime.
+ * Next-token distributions of a model's last vectors. Only the requested numbers leave the runtime.
  *
  * N rows   D dModel   V vocabSize
  */
 
+import { EngineError } from "../errors";
 import { threadsFor } from "../generate/decoding";
 import { input, type Node, pick } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
@@ -15,13 +15,13 @@ import { Session } from "../runtime/session";
 import { withTopK } from "../runtime/topK";
 import type { DeviceWeights } from "../runtime/weights";
 
-/** Of a token after each row, and of the distribution that it was expected by. */
+/** For each row: the token that followed it, and the distribution that predicted it. */
 export interface Reading {
-  /** In bits, [N]. */
+  /** -log2 p of the token, in bits, [N]. */
   readonly surprisal: Float32Array;
-  /** In bits, [N]. */
+  /** Entropy of the distribution, in bits, [N]. */
   readonly entropy: Float32Array;
-  /** One more than there are likelier tokens, [N]. */
+  /** 1 + the number of more likely tokens, [N]. */
   readonly rank: Uint32Array;
   /** The most likely tokens and their probabilities, [N, count]. */
   readonly ids: Uint32Array;
@@ -36,12 +36,12 @@ export class Readout {
     readonly weights: DeviceWeights,
   ) {}
 
-  /** Rows that are read in one run, so that their logits take little memory. */
+  /** Rows per step, which limits the memory of their logits. */
   get tile(): number {
-    return Math.max(1, Math.min(MOST_ROWS, Math.floor(MOST_LOGITS / this.cfg.vocabSize)));
+    return Math.max(1, Math.min(MAX_ROWS, Math.floor(MAX_LOGITS / this.cfg.vocabSize)));
   }
 
-  /** rows [N, D] after the final norm; labels [N] are the tokens asked about. */
+  /** Reads rows [N, D] after the final norm; labels [N] are the tokens that followed them. */
   async read(rows: Float32Array, labels: Int32Array, count: number): Promise<Reading> {
     const { cfg, weights, tile } = this;
     const D = cfg.dModel;
@@ -55,10 +55,10 @@ export class Readout {
         ...weights.feeds,
         rows: rows.subarray(from * D, to * D),
         labels: labels.subarray(from, to),
-        // The operator takes no count of 0.
+        // The operator does not accept a count of 0.
         "logProbabilities.count": BigInt64Array.of(BigInt(Math.max(1, k))),
       };
-      const fetches = { logProbability: null, entropy: null, better: null };
+      const fetches = { logProbability: null, entropy: null, likelier: null };
       const top = { "logProbabilities.top": null, "logProbabilities.ids": null };
       const found = await session.run(feeds, { ...fetches, ...(k > 0 && top) });
       const floats = (name: string) => found[name]?.data as Float32Array;
@@ -68,7 +68,7 @@ export class Readout {
         from,
       );
       reading.rank.set(
-        Uint32Array.from(floats("better"), (n) => n + 1),
+        Uint32Array.from(floats("likelier"), (n) => n + 1),
         from,
       );
       if (k === 0) continue;
@@ -78,7 +78,7 @@ export class Readout {
     return reading;
   }
 
-  /** Of every token after each row [N, D], [N, V]. */
+  /** Log probabilities of all tokens after rows [N, D], [N, V]. */
   async logProbabilities(rows: Float32Array): Promise<Float32Array> {
     const session = await this.#session();
     const feeds = {
@@ -105,11 +105,11 @@ export class Readout {
   }
 }
 
-/** Numbers in the logits of one run, at most: small enough for the passes over them to stay near the processor. */
-const MOST_LOGITS = 1 << 23;
-const MOST_ROWS = 1024;
+/** Maximum numbers in the logits of one step, which keeps them in the CPU's caches. */
+const MAX_LOGITS = 1 << 23;
+const MAX_ROWS = 1024;
 
-// Not -0 of a token that is certain.
+// Math.max turns the -0 of a certain token into 0.
 const inBits = (logProbability: number) => Math.max(0, -logProbability / Math.LN2);
 
 export const emptyReading = (N: number, count: number): Reading => ({
@@ -130,6 +130,14 @@ function readingGraph(cfg: DecoderConfig, { param }: Pick<DeviceWeights, "param"
     logProbabilities,
     logProbability,
     entropy: logProbabilities.exp().mul(logProbabilities).sum([1]).mul(-1),
-    better: logProbabilities.sub(column(logProbability)).positive().sum([1]),
+    likelier: logProbabilities.sub(column(logProbability)).positive().sum([1]),
   };
+}
+
+export function requireCausal({ causal }: DecoderConfig): void {
+  if (causal) return;
+  throw new EngineError(
+    "config",
+    "This model's positions also see later tokens, so there is nothing to predict. Choose a causal model.",
+  );
 }

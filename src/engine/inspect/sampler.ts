@@ -1,10 +1,10 @@
-/** What a sampler makes of a distribution: what each of its cuts takes away, and with which probability it draws. */
+/** A sampler applied to a distribution: what each filter removes, and the resulting probabilities. */
 
 import type { SamplerCut, SamplerSettings, SamplerView } from "../api/trace";
 import { argMax, keepLikely, softmax } from "../generate/sampling";
 import { nextToken } from "./nextToken";
 
-/** `ids` are asked about beside the `count` most likely. */
+/** Returns the `count` most likely tokens, and those of `ids`. */
 export function samplerView(
   logits: Float32Array,
   settings: SamplerSettings,
@@ -21,20 +21,20 @@ export function samplerView(
     drawn: Float32Array.from([...model.top.map(({ id }) => id), ...ids], (id) => shares.get(id) ?? 0),
     drawnEntropyBits: [...shares.values()].reduce((sum, p) => (p > 0 ? sum - p * Math.log2(p) : sum), 0),
     cuts,
-    // All of them together are 1 but for rounding.
+    // The sum of all probabilities can differ from 1 by rounding.
     kept: { tokens: candidates.length, mass: candidates.length === own.length ? 1 : sumOf(own, candidates) },
   };
 }
 
 interface Drawn {
   readonly candidates: readonly number[];
-  /** Of every token, before the cuts. */
+  /** Of every token, before the filters. */
   readonly weights: Float32Array;
   readonly cuts: readonly SamplerCut[];
 }
 
-/** As `choose` draws. */
-function draw(logits: Float32Array, own: Float32Array, { temperature, ...asked }: SamplerSettings): Drawn {
+/** Filters as `choose` does. */
+function draw(logits: Float32Array, own: Float32Array, { temperature, ...filters }: SamplerSettings): Drawn {
   if (temperature === 0) {
     const best = argMax(logits);
     const none = { tokens: 1, removed: 0 };
@@ -47,7 +47,7 @@ function draw(logits: Float32Array, own: Float32Array, { temperature, ...asked }
     return { candidates: [best], weights: own, cuts };
   }
   const weights = softmax(logits, temperature);
-  const { order, ...left } = keepLikely(weights, asked);
+  const { order, ...left } = keepLikely(weights, filters);
   let before = 1;
   const cuts = (["topK", "topP", "minP"] as const).map((kind, i): SamplerCut => {
     const tokens = left[kind];

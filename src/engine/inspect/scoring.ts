@@ -1,4 +1,4 @@
-/** How well a model predicts text, from its weights as they are: mapped, quantized, on any device. */
+/** Loss of a model on text, with its weights as loaded: mapped, quantized, on any device. */
 
 import { positionFeeds, positionInputs, threadsFor } from "../generate/decoding";
 import { input, type Node, pick } from "../graph/node";
@@ -19,7 +19,7 @@ export class Scorer {
     readonly batch: number,
   ) {}
 
-  /** Cross-entropy in nats of a batch: ids [T, B], labels and their weights [T*B]. */
+  /** Cross-entropy of a batch in nats: ids [T, B], labels and their weights [T*B]. */
   async loss(batch: { ids: Int32Array; labels: Int32Array; labelWeights: Float32Array }): Promise<number> {
     const { cfg, weights, batch: B } = this;
     this.#session ??= Session.create(

@@ -1,16 +1,14 @@
 /**
- * How well each token of a text was expected, given those before it.
+ * Surprisal of each token of a text, given those before it.
  *
- * A text longer than the context is read in windows that move by half of it, so that each token has at least half a
- * context before it. Only the vectors that predict something leave the blocks, and only the few numbers that are looked
- * at leave the head.
+ * A text longer than the context is read in windows that move by half of it, so that each token has at least half a context
+ * before it. Only the vectors that predict a scored token leave the blocks, and only the requested numbers leave the head.
  *
- * B windows side by side   T position   D dModel
+ * B windows in a batch   T position   D dModel
  */
 
 import { setImmediate } from "node:timers/promises";
 import type { TokenSpan } from "../api/tokens";
-import { EngineError } from "../errors";
 import { positionFeeds, positionInputs, threadsFor } from "../generate/decoding";
 import { input, type Node, rows } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
@@ -22,23 +20,23 @@ import type { DeviceWeights } from "../runtime/weights";
 import { UNKNOWN as NO_TOKEN, type Tokenizer } from "../tokenizers";
 import { cooperate } from "../tokenizers/cooperate";
 import { maskFeeds, maskName } from "./masks";
-import { emptyReading, type Reading, type Readout } from "./readout";
+import { emptyReading, type Reading, type Readout, requireCausal } from "./readout";
 
 /** Scored tokens of a text, in order. */
 export interface ScoredTokens extends Reading {
   readonly tokens: readonly TokenSpan[];
 }
 
-/** Tokens `start` to `end - 1` of a text are read, and those from `from` on scored. */
+/** A window reads tokens `start` to `end - 1` of a text and scores those from `from` on. */
 export interface Window {
   readonly start: number;
   readonly from: number;
   readonly end: number;
 }
 
-/** What reads and scores the windows of texts. */
+/** Reads and scores the windows of texts. */
 export class Surprising {
-  /** By the number of windows that are read side by side. */
+  /** By the number of windows in a batch. */
   readonly #sessions = new Map<number, Promise<Session>>();
 
   constructor(
@@ -46,27 +44,22 @@ export class Surprising {
     readonly weights: DeviceWeights,
     readonly readout: Readout,
   ) {
-    if (!cfg.causal) {
-      throw new EngineError(
-        "config",
-        "This model's positions see the tokens after them, so nothing is left to expect; choose a causal model.",
-      );
-    }
+    requireCausal(cfg);
   }
 
   /** Positions of a window. */
   get length(): number {
-    return Math.min(this.cfg.nCtx, LONGEST);
+    return Math.min(this.cfg.nCtx, MAX_LENGTH);
   }
 
-  /** Windows read in one run: enough that a small model's run is worth its call. */
+  /** Windows per batch: enough to outweigh the cost of a call for small models. */
   get batch(): number {
-    return Math.max(1, Math.floor(TOKENS_PER_RUN / this.length));
+    return Math.max(1, Math.floor(TOKENS_PER_BATCH / this.length));
   }
 
   /**
-   * Reads windows side by side and scores, of each, its tokens from `from` on, one after the other. Those that do not
-   * start with `bos`, where a model has one, are read after it.
+   * Reads a batch of windows and scores the tokens of each from `from` on. In a model with BOS, windows that do not start
+   * with it are read after it.
    */
   async read(ids: readonly number[], bos: number | null, windows: readonly Window[], count: number): Promise<Reading> {
     const B = windows.length === 1 ? 1 : this.batch;
@@ -82,7 +75,7 @@ export class Surprising {
     const scored = windows.flatMap(({ start, from, end }, b) =>
       Array.from({ length: end - from }, (_, i) => {
         const at = from + i;
-        // The token at position t is expected by the row before it.
+        // The row before position t predicts its token.
         const t = (leads[b] as number[]).length + at - start;
         return { row: (t - 1) * B + b, label: ids[at] as number };
       }),
@@ -117,11 +110,11 @@ export class Surprising {
   }
 }
 
-/** A window has no more positions, as attention takes their square. */
-const LONGEST = 1024;
-const TOKENS_PER_RUN = 1024;
+/** Maximum positions of a window: attention needs their square. */
+const MAX_LENGTH = 1024;
+const TOKENS_PER_BATCH = 1024;
 
-/** What comes before the head, of the wanted rows [N, D]. */
+/** The wanted rows of the head's input, [N, D]. */
 function vectorsGraph(cfg: DecoderConfig, { param }: Pick<DeviceWeights, "param">, B: number): Record<string, Node> {
   const size = { batch: B, length: UNKNOWN };
   const vectors = blocks(input("ids", [UNKNOWN, B], "i32"), param, cfg, {
@@ -137,10 +130,10 @@ function vectorsGraph(cfg: DecoderConfig, { param }: Pick<DeviceWeights, "param"
 const needsLead = (first: number | undefined, bos: number | null): bos is number => bos !== null && first !== bos;
 
 /**
- * The windows that score tokens `from` to `end - 1` of those from `start` on. The token at `start` is scored only where
- * something comes before it, a `lead`.
+ * The windows that score tokens `from` to `end - 1` of a text that starts at `start`. The token at `start` is only scored
+ * after BOS (`hasLead`).
  *
- * Of 8 tokens in windows of 4: tokens 0 to 3 score 1 to 3, then 2 to 5 score 4 and 5, then 4 to 7 score 6 and 7.
+ * 8 tokens in windows of 4: tokens 0 to 3 score 1 to 3, then 2 to 5 score 4 and 5, then 4 to 7 score 6 and 7.
  */
 export function windowsOf(start: number, from: number, end: number, length: number, hasLead: boolean): Window[] {
   const half = Math.max(1, Math.floor(length / 2));
@@ -157,16 +150,16 @@ export function windowsOf(start: number, from: number, end: number, length: numb
 }
 
 export interface SurprisalOptions {
-  /** Scores from this UTF-16 offset on; what is before serves as context. */
+  /** Scores tokens from this UTF-16 offset on; the text before it is context. */
   readonly from?: number | undefined;
-  /** Alternatives told of each token. */
+  /** Alternatives for each token. */
   readonly alternatives: number;
   readonly signal: AbortSignal;
-  /** Told the tokens as they are scored, in order and each once. */
+  /** Receives the tokens as they are scored, in order and each once. */
   readonly report: (piece: ScoredTokens) => void;
 }
 
-/** Scores a text. `inTurn` lets others use the model between two runs. */
+/** Scores a text. `inTurn` lets others use the model between two batches. */
 export async function surprisalOf(
   text: string,
   tokenizer: Tokenizer,
@@ -181,14 +174,14 @@ export async function surprisalOf(
     all.unshift({ id: bos, token: tokenizer.token(bos), start: 0, end: 0, special: true, bytes: new Uint8Array() });
   }
   const ids = all.map(({ id }) => id);
-  const begin = from === 0 ? 0 : all.findIndex(({ end }) => end > from);
-  const tokens = begin < 0 ? [] : all.slice(begin);
+  const first = from === 0 ? 0 : all.findIndex(({ end }) => end > from);
+  const tokens = first < 0 ? [] : all.slice(first);
   const result = emptyReading(tokens.length, count);
 
-  let told = 0;
-  const tell = (until: number) => {
-    if (until > told) report({ tokens: tokens.slice(told, until), ...partOf(result, told, until, count) });
-    told = Math.max(told, until);
+  let reported = 0;
+  const reportUntil = (end: number) => {
+    if (end > reported) report({ tokens: tokens.slice(reported, end), ...partOf(result, reported, end, count) });
+    reported = Math.max(reported, end);
   };
   for (const windows of batches(ids, ids.length - tokens.length, bos, model)) {
     signal.throwIfAborted();
@@ -196,19 +189,18 @@ export async function surprisalOf(
     let read = 0;
     for (const window of windows) {
       const length = window.end - window.from;
-      put(result, window.from - begin, partOf(reading, read, read + length, count), count);
+      put(result, window.from - first, partOf(reading, read, read + length, count), count);
       read += length;
     }
-    tell((windows.at(-1) as Window).end - begin);
+    reportUntil((windows.at(-1) as Window).end - first);
     await setImmediate();
   }
-  tell(tokens.length);
+  reportUntil(tokens.length);
   return { tokens, ...result };
 }
 
 /**
- * Windows to be read side by side. A token that the vocabulary lacks cannot be read: what comes after it is expected by
- * nothing before it.
+ * Batches of windows. A token that the vocabulary lacks cannot be read, so the windows after it start anew.
  */
 function* batches(ids: readonly number[], from: number, bos: number | null, { length, batch }: Surprising) {
   const windowLength = bos === null ? length : length - 1;
@@ -227,18 +219,18 @@ function* batches(ids: readonly number[], from: number, bos: number | null, { le
   if (waiting.length > 0) yield waiting;
 }
 
-/** The tokens of a text, from far enough before an offset that half a window lies between. */
+/** Tokens of a text, starting at least one window of tokens before an offset. */
 async function tokensAround(text: string, from: number, length: number, tokenizer: Tokenizer, signal: AbortSignal) {
   for (let back = CHARACTERS_PER_TOKEN * length; ; back *= 2) {
     const start = from > back ? tokenizer.next(text, from - back) : 0;
-    // Far from everything where a text may be cut, it is looked for further back.
+    // The next position where the text can be cut is after the offset: search further back.
     if (start > from) continue;
     const before = start === 0 ? 0 : tokenizer.count(text.slice(start, from), "middle");
     if (start === 0 || before >= length) return tokensFrom(text, start, tokenizer, signal);
   }
 }
 
-/** More than a token of a text has in most languages; where it is not enough, more are taken. */
+/** More than the average in most languages; if it is not enough, the search continues further back. */
 const CHARACTERS_PER_TOKEN = 6;
 
 async function tokensFrom(
@@ -260,10 +252,10 @@ async function tokensFrom(
   return tokens;
 }
 
-/** UTF-16 units that are made tokens of in one go: milliseconds. */
+/** UTF-16 units that are tokenized at a time, in a few milliseconds. */
 const SEGMENT_LENGTH = 8192;
 
-/** Of tokens `from` to `to - 1`. */
+/** The reading of tokens `from` to `to - 1`. */
 const partOf = (reading: Reading, from: number, to: number, count: number): Reading => ({
   surprisal: reading.surprisal.slice(from, to),
   entropy: reading.entropy.slice(from, to),
@@ -272,10 +264,10 @@ const partOf = (reading: Reading, from: number, to: number, count: number): Read
   probabilities: reading.probabilities.slice(from * count, to * count),
 });
 
-function put(into: Reading, at: number, part: Reading, count: number): void {
-  into.surprisal.set(part.surprisal, at);
-  into.entropy.set(part.entropy, at);
-  into.rank.set(part.rank, at);
-  into.ids.set(part.ids, at * count);
-  into.probabilities.set(part.probabilities, at * count);
+function put(target: Reading, at: number, part: Reading, count: number): void {
+  target.surprisal.set(part.surprisal, at);
+  target.entropy.set(part.entropy, at);
+  target.rank.set(part.rank, at);
+  target.ids.set(part.ids, at * count);
+  target.probabilities.set(part.probabilities, at * count);
 }

@@ -9,6 +9,7 @@
  */
 
 import type { Shape } from "../graph/shape";
+import type { DecoderConfig } from "../nn/config";
 
 export interface TraceValue {
   readonly shape: Shape;
@@ -28,6 +29,17 @@ export function residualNorms(trace: Trace, nLayers: number, prefix = ""): Float
     );
   });
   return Float32Array.from(rows);
+}
+
+/** Inputs of the head at positions `from` to `to - 1`, [to - from, D]. */
+export function headInputs(
+  trace: Trace,
+  { finalNorm, nLayers, dModel }: DecoderConfig,
+  from: number,
+  to: number,
+): Float32Array {
+  const { data } = trace.get(finalNorm ? "lnFinal" : `blocks.${nLayers - 1}.residPost`) as TraceValue;
+  return data.subarray(from * dModel, to * dModel);
 }
 
 /** Bytes of a trace. Values that are the same, such as a block's output and the next one's input, share their numbers. */

@@ -14,12 +14,12 @@ import { maskFeeds, maskName } from "./masks";
 import type { Trace, TraceValue } from "./trace";
 
 /**
- * What a trace brings to the host. "light" leaves the large values out: scores and patterns [T, T], of which
- * `attention.ts` makes what is looked at, and all logits but those after the last position, [B, 1, V].
+ * Values that a trace contains. "light" omits the large ones: scores and patterns [T, T], which `attention.ts` computes on
+ * demand, and all logits except those after the last position, [B, 1, V].
  */
 export type TraceScope = "whole" | "light";
 
-/** Whether a trace has the value of a name. */
+/** Selects the values of a trace by name. */
 export type Wanted = (name: string) => boolean;
 
 const WANTED: { readonly [S in TraceScope]: Wanted } = {
@@ -27,9 +27,9 @@ const WANTED: { readonly [S in TraceScope]: Wanted } = {
   light: (name) => !/\.attn\.(scores|pattern)$/.test(name),
 };
 
-/** Runs a model and records what it computed. One compiled graph serves every text. */
+/** Runs a model and records its values. One compiled graph serves every text. */
 export class Tracer {
-  /** By the number of sequences, then by what is wanted of them: a graph keeps all it answers in memory until it ends. */
+  /** By the number of sequences, then by the wanted values: a graph keeps all its outputs in memory until it ends. */
   readonly #sessions: Map<Wanted, Promise<Session>>[] = [];
 
   constructor(
@@ -38,9 +38,8 @@ export class Tracer {
   ) {}
 
   /**
-   * The trace of a batch. Rows of unequal length are padded at the right, where no earlier position sees them; the
-   * padding takes part as tokens of id 0 and its values mean nothing; `mask` [B, T] says which positions are real.
-   * Interventions are on one row.
+   * The trace of a batch. Shorter rows are padded at the right with tokens of id 0, which no earlier position sees; the
+   * values of the padding have no meaning. `mask` [B, T] marks the real positions. Interventions need a single row.
    */
   async trace(
     rows: readonly (readonly number[])[],
@@ -49,13 +48,13 @@ export class Tracer {
     interventions: readonly TraceIntervention[] = [],
   ): Promise<Trace> {
     const B = rows.length;
-    if (B > 1 && interventions.length > 0) throw new Error("trace: interventions are on one row");
+    if (B > 1 && interventions.length > 0) throw new Error("trace: interventions need a single row");
     const T = Math.max(...rows.map((row) => row.length));
     if (!(T >= 1 && T <= this.cfg.nCtx)) throw new Error(`trace: ${T} tokens do not fit a context of ${this.cfg.nCtx}`);
     if (!this.cfg.causal && rows.some((row) => row.length < T)) {
       throw new EngineError(
         "config",
-        "The model has no causal mask, so padding would change what it computes; look at texts of one length together, or at one at a time.",
+        "The model has no causal mask, so padding would change its values. Trace texts of equal length together, or one at a time.",
       );
     }
     const ids = new Int32Array(T * B);
@@ -66,7 +65,7 @@ export class Tracer {
     });
     const session = await this.#session(B, isWanted);
     const isLight = scope === "light";
-    // Batch first, as a trace is.
+    // Batch first, as in a trace.
     const logitRows = rows.flatMap((row, b) =>
       isLight ? [(row.length - 1) * B + b] : Array.from({ length: T }, (_, t) => t * B + b),
     );
@@ -97,12 +96,12 @@ export class Tracer {
       byRow((b, t) => (t < (rows[b]?.length ?? 0) ? 1 : 0)),
     );
     for (const [name, tensor] of Object.entries(values)) {
-      // One row by itself lies as a batch of it would.
+      // A single row has the layout of a batch of one.
       const shape = tensor.dims.length === 2 ? [1, ...tensor.dims] : tensor.dims;
       const value = { shape, data: tensor.data as Float32Array };
       if (name === "logits") trace.set(name, { ...value, shape: [B, isLight ? 1 : T, this.cfg.vocabSize] });
       else trace.set(name, value);
-      // What goes into a block is what came out of the one before.
+      // The input of a block is the output of the one before.
       const [, layer] = /^blocks\.(\d+)\.residPost$/.exec(name) ?? [];
       const next = `blocks.${Number(layer) + 1}.residPre`;
       if (layer !== undefined && Number(layer) + 1 < this.cfg.nLayers && isWanted(next)) trace.set(next, value);
@@ -127,7 +126,7 @@ export class Tracer {
   }
 }
 
-/** Of a model that computes no numbers, the first value that has none says where to look. */
+/** Fails if the logits are not finite, and names the first value with NaN or infinity. */
 function requireNumbers(trace: Trace): void {
   const isWhole = ({ data }: TraceValue) => data.every(Number.isFinite);
   const logits = trace.get("logits");
@@ -135,16 +134,16 @@ function requireNumbers(trace: Trace): void {
   const [first] = [...trace].find(([, value]) => !isWhole(value)) ?? ["logits"];
   throw new EngineError(
     "weights",
-    `The model computes values that are not numbers, first in ${first}; its weights are damaged, take them from their source again.`,
+    `The model computes values that are not numbers, first in ${first}. Its weights are damaged: download or import them again.`,
   );
 }
 
-/** What goes into a block other than the first: the same as what came out of the one before. */
+/** Inputs of all blocks but the first, which are the outputs of the blocks before. */
 const REPEATED = /^blocks\.[1-9]\d*\.residPre$/;
 
 /**
- * The values of a forward pass that are wanted, under their trace names, batch first (one row as [T, D]), and changed as
- * the graph's inputs say: see `interventions.ts`. Values that are the same as another's are left out.
+ * The wanted values of a forward pass by their trace names, batch first (a single row as [T, D]). Inputs of the graph
+ * change them: see `interventions.ts`. Values that repeat another are omitted.
  */
 export function traceGraph(
   cfg: DecoderConfig,

@@ -3,9 +3,9 @@
  *
  * B batch   S source position   T target position   D dModel   H nHeads   K dHead   V vocabSize
  *
- * The encoder's values have the names of `inspect/trace.ts` after `enc.`, over S positions; the decoder's are those, and in
- * each block blocks.{l}.cross.q, .z [B,H,T,K], .k, .v [B,H,S,K], .scores (scaled, before the mask), .pattern [B,H,T,S],
- * and .crossOut and .residCross [B,T,D]. ids and mask are the target's, enc.ids and enc.mask the source's.
+ * The encoder's values have the names of `inspect/trace.ts` with the prefix `enc.`, over S positions. The decoder has those
+ * names, and in each block blocks.{l}.cross.q, .z [B,H,T,K], .k, .v [B,H,S,K], .scores (scaled, before the mask), .pattern
+ * [B,H,T,S], .crossOut and .residCross [B,T,D]. ids and mask are the target's, enc.ids and enc.mask the source's.
  */
 
 import type { TokenSpan } from "../api/tokens";
@@ -24,7 +24,7 @@ import { changeable, changeFeeds, type TraceIntervention } from "./interventions
 import type { Trace, TraceValue } from "./trace";
 
 export class TranslationTracer {
-  /** By the number of sentences. */
+  /** By the number of sentences in a batch. */
   readonly #sessions = new Map<number, Promise<Session>>();
 
   constructor(
@@ -33,8 +33,8 @@ export class TranslationTracer {
   ) {}
 
   /**
-   * Sources with BOS and EOS, and the targets that are read, with BOS. Shorter rows are padded at the right.
-   * Interventions are on one row.
+   * The trace of sources with BOS and EOS, and targets with BOS. Shorter rows are padded at the right. Interventions need a
+   * single row.
    */
   async trace(
     sources: readonly (readonly number[])[],
@@ -42,7 +42,7 @@ export class TranslationTracer {
     interventions: readonly TraceIntervention[] = [],
   ): Promise<Trace> {
     const B = sources.length;
-    if (B > 1 && interventions.length > 0) throw new Error("trace: interventions are on one row");
+    if (B > 1 && interventions.length > 0) throw new Error("trace: interventions need a single row");
     const [S, T] = [sources, targets].map((rows) => Math.max(...rows.map((row) => row.length))) as [number, number];
     const ids = Int32Array.from({ length: T * B }, (_, i) => targets[i % B]?.[Math.floor(i / B)] ?? SENTENCE.padId);
     const session = await this.#session(B);
@@ -53,7 +53,7 @@ export class TranslationTracer {
       ...positionsOf("source", S, B),
       ...targetFeeds(ids, lengths, B),
       ...changeFeeds(this.cfg, { T, S }, interventions),
-      // Batch first, as a trace is.
+      // Batch first, as in a trace.
       logitRows: Int32Array.from({ length: B * T }, (_, i) => (i % T) * B + Math.floor(i / T)),
     });
 
@@ -85,26 +85,26 @@ export class TranslationTracer {
   }
 }
 
-/** The tokens that `sentenceIds` makes of a text, BOS and EOS included, with their offsets in it as it was given. */
+/** The tokens of `sentenceIds`, BOS and EOS included, with their offsets in the given text. */
 export function sourceSpans(text: string, tokenizer: Tokenizer): TokenSpan[] {
-  // A sentence is read with one space between its words; where each of its characters stood before.
+  // The sentence is tokenized with single spaces; `offsets` maps its characters to the given text.
   const offsets: number[] = [];
   const words = [...text.matchAll(/\S+/gu)].map(({ 0: word, index }) => {
     if (offsets.length > 0) offsets.push(index - 1);
     for (let i = 0; i < word.length; i++) offsets.push(index + i);
     return word;
   });
-  const place = (offset: number) => offsets[offset] ?? text.length;
+  const original = (offset: number) => offsets[offset] ?? text.length;
   const spans = tokenizer.spans(words.join(" ")).map((span) => ({
     ...span,
-    start: place(span.start),
-    end: span.end > span.start ? place(span.end - 1) + 1 : place(span.start),
+    start: original(span.start),
+    end: span.end > span.start ? original(span.end - 1) + 1 : original(span.start),
   }));
   const { bosId, eosId } = SENTENCE;
   return [specialSpan(bosId, 0, tokenizer), ...spans, specialSpan(eosId, text.length, tokenizer)];
 }
 
-/** Tokens that were written, with their offsets in the text that they make. */
+/** Generated tokens with their offsets in the decoded text. */
 export function targetSpans(ids: readonly number[], tokenizer: Tokenizer): { text: string; tokens: TokenSpan[] } {
   const decoder = tokenizer.decoder();
   let text = "";
@@ -126,7 +126,7 @@ const specialSpan = (id: number, at: number, tokenizer: Tokenizer): TokenSpan =>
   bytes: new Uint8Array(),
 });
 
-/** Every value of both stacks under its trace name, batch first, and changed as the graph's inputs say. */
+/** Every value of both stacks by its trace name, batch first, changed by inputs of the graph. */
 function traceGraph(cfg: EncoderDecoderConfig, weights: DeviceWeights, B: number): Record<string, Node> {
   const outputs: Record<string, Node> = {};
   const probe: Probe = (name, value) => {
@@ -139,7 +139,7 @@ function traceGraph(cfg: EncoderDecoderConfig, weights: DeviceWeights, B: number
   return outputs;
 }
 
-/** [B, length] of rows that may be shorter. */
+/** A value [B, length] of rows that can be shorter. */
 const rowsValue = (
   rows: readonly (readonly number[])[],
   length: number,

@@ -1,4 +1,4 @@
-/** Rows of a stored matrix as numbers, however it is stored, a piece at a time: a matrix may be larger than memory. */
+/** Rows of a stored matrix as numbers, whatever its format, in pieces: a matrix can be larger than memory. */
 
 import { setImmediate } from "node:timers/promises";
 import { blockOf, type QuantizedTensor } from "../graph/node";
@@ -10,18 +10,18 @@ import { readStored, readStoredBytes, rowsOf, type StoredTensor } from "../weigh
 
 export type StoredWeight = StoredTensor | QuantizedTensor;
 
-/** The weights of a model of any kind, by our names. */
+/** The weights of a decoder or translator, by our names. */
 export type AnyWeights = Pick<Translation, "weights"> & { readonly cfg: ModelConfig };
 
-/** None of them is read. */
+/** Opens the weights of a model folder without reading them. */
 export const openAnyWeights = async (dir: string): Promise<AnyWeights> =>
   (await isTranslation(dir)) ? openTranslation(dir) : openWeights(dir);
 
-/** What a weight's checkpoint calls it. */
+/** A weight's name in its checkpoint. */
 export const checkpointName = (weight: StoredWeight): string => ("bits" in weight ? weight.weight.name : weight.name);
 
 export interface Rows {
-  /** The first row's number. */
+  /** Index of the first row. */
   readonly from: number;
   /** [count, width] */
   readonly values: Float32Array;
@@ -34,14 +34,14 @@ export function matrixShape(weight: StoredWeight): readonly [number, number] {
   return shape.length < 2 ? [1, sizeOf(shape)] : [shape[0] as number, sizeOf(shape.slice(1))];
 }
 
-/** Of a quantized matrix, what it stands for: [out, in]. */
+/** A weight's shape; for a quantized matrix, the shape before quantization, [out, in]. */
 export function shapeOf(weight: StoredWeight): Shape {
   if (!("bits" in weight)) return weight.shape;
   const [out, blocks] = weight.scales.shape as [number, number];
   return [out, blocks * blockOf(weight)];
 }
 
-/** All rows in order, and a look at the event loop after each piece. */
+/** All rows in order. Yields to the event loop after each piece. */
 export async function* weightRows(weight: StoredWeight, signal?: AbortSignal): AsyncGenerator<Rows> {
   const [rows, width] = matrixShape(weight);
   const isWhole = rows === 1 || (!("bits" in weight) && weight.strides !== undefined);

@@ -1,10 +1,10 @@
-/** A weight in small: what its numbers are like, and a picture of where. */
+/** Statistics, a histogram and a thumbnail of a weight. */
 
 import type { WeightSummary } from "../api/trace";
 import { EngineError } from "../errors";
 import { checkpointName, matrixShape, openAnyWeights, type StoredWeight, shapeOf, weightRows } from "./weightRows";
 
-/** Of a tensor of a model folder, by its name in the checkpoint. */
+/** Summarizes a tensor of a model folder, by its name in the checkpoint. */
 export async function weightSummary(
   dir: string,
   name: string,
@@ -13,11 +13,11 @@ export async function weightSummary(
 ): Promise<WeightSummary> {
   const { weights } = await openAnyWeights(dir);
   const weight = [...weights.values()].find((each) => checkpointName(each) === name);
-  if (!weight) throw new EngineError("notFound", `${dir} has no tensor "${name}"; open the model again.`);
+  if (!weight) throw new EngineError("notFound", `${dir} has no tensor "${name}". Open the model again.`);
   return { name, ...(await summaryOf(weight, size, signal)) };
 }
 
-/** The picture has at most `size` rows and columns. */
+/** The thumbnail has at most `size` rows and columns. */
 export async function summaryOf(
   weight: StoredWeight,
   size: number,
@@ -63,7 +63,7 @@ export async function summaryOf(
   };
 }
 
-/** A second pass: the bins' places are known after the first. Values that are no numbers are in none. */
+/** A second pass, because the bins depend on the range. NaNs are not counted. */
 async function histogramOf(weight: StoredWeight, min: number, max: number, signal?: AbortSignal): Promise<Uint32Array> {
   const histogram = new Uint32Array(BINS);
   const perBin = max > min ? BINS / (max - min) : 0;

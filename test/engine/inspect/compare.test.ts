@@ -28,7 +28,7 @@ async function run(ids: readonly number[], seed: number, cfg: DecoderConfig = ti
   return { compared, logits, release: async () => Promise.all([tracer.release(), readout.release()]) };
 }
 
-test("the divergence of two runs is that of their logits, and values differ by as much as they do", async () => {
+test("two traces differ by the divergence of their logits and the relative difference of their values", async () => {
   for (const cfg of [tinyConfig, modernConfig]) {
     const ids = someIds(9);
     const [a, b] = [await run(ids, 5, cfg), await run([...ids.slice(0, 4), 11, ...someIds(7)], 6, cfg)];
@@ -58,7 +58,7 @@ test("the divergence of two runs is that of their logits, and values differ by a
   }
 });
 
-test("a run differs from itself in nothing, and from one with another vocabulary it cannot be told how", async () => {
+test("a trace does not differ from itself and cannot be compared with one of another vocabulary", async () => {
   const a = await run(someIds(6), 5);
   const same = await compareTraces(a.compared, a.compared);
   expect(same.tokensDifferAt).toBeNull();
@@ -69,7 +69,7 @@ test("a run differs from itself in nothing, and from one with another vocabulary
   await a.release();
 });
 
-test("weights differ tensor by tensor, whatever they are stored in", async () => {
+test("weights are compared by tensor in any storage format", async () => {
   const dir = resolve(import.meta.dirname, "../../../media/model");
   const same = await compareWeights(dir, dir);
   expect(same.length).toBeGreaterThan(20);
@@ -100,7 +100,7 @@ test("weights differ tensor by tensor, whatever they are stored in", async () =>
   }
 });
 
-test("models of two architectures are refused in a sentence", async () => {
+test("comparing models of different architectures fails with the reason", async () => {
   const dir = resolve(import.meta.dirname, "../../../media/model");
   const smaller = temporaryFolder();
   await cp(dir, smaller, { recursive: true });

@@ -5,7 +5,7 @@ import { LoadedModel } from "../../../src/engine/models/loadedModel";
 const MODEL = resolve(import.meta.dirname, "../../../media/model");
 const SAMPLING = { temperature: 0.8, topK: 5, topP: 0.9, seed: 3, maxNewTokens: 12 };
 
-test("a generation that is looked at is the one that would have come, step by step", async () => {
+test("a recorded generation equals an unrecorded one", async () => {
   const loaded = await LoadedModel.open(MODEL, "cpu");
   const prompt = "The ";
   const ids = loaded.model.tokenizer.encodePrompt(prompt);
@@ -18,7 +18,7 @@ test("a generation that is looked at is the one that would have come, step by st
   expect(trace.prompt.map(({ id }) => id)).toEqual(ids);
 
   for (const [i, step] of trace.steps.entries()) {
-    // What the cuts leave is known from the model's own distribution: the tempered one has the same order.
+    // Temperature keeps the order, so the model's own distribution shows which tokens the filters keep.
     const kept = step.top.slice(0, step.kept.tokens);
     expect(step.kept.tokens).toBeLessThanOrEqual(5);
     expect(step.kept.mass).toBeCloseTo(
@@ -29,7 +29,7 @@ test("a generation that is looked at is the one that would have come, step by st
     const total = kept.reduce((sum, { probability }) => sum + tempered(probability), 0);
     expect(kept.map(({ id }) => id)).toContain(step.id);
     expect(step.drawnWith).toBeCloseTo(tempered(step.probability) / total, 5);
-    // The step's own distribution is that of a run over what was written before it.
+    // A step's distribution is that of a forward pass over the tokens before it.
     if (i !== 4) continue;
     const before = [...ids, ...plain.ids.slice(0, i)];
     const branch = await loaded.generationTrace(before, { ...SAMPLING, temperature: 0, maxNewTokens: 1, count: 8 });

@@ -30,7 +30,7 @@ describe.each(VARIANTS)("%s, as PyTorch computes it by make_interventions.py", (
     [prompt, other] = JSON.parse(readFileSync(join(opened.dir, "greedy.json"), "utf8")).prompts;
   });
 
-  test("parts that are switched off, scaled, and put in from another prompt", async () => {
+  test("ablates, scales and patches parts", async () => {
     const from = (position: number) => ({ trace, position });
     const trace = await tracer.trace([other]);
     const changes: Record<string, TraceIntervention> = {
@@ -50,7 +50,7 @@ describe.each(VARIANTS)("%s, as PyTorch computes it by make_interventions.py", (
     }
   });
 
-  test("the lens at every place of the stream, which ends in the run's own distribution", async () => {
+  test("reads every layer with the lens, which ends in the model's own distribution", async () => {
     const { cfg, weights } = opened;
     const [T, V] = [prompt.length, cfg.vocabSize];
     const trace = await tracer.trace([prompt], "light");
@@ -76,7 +76,7 @@ describe.each(VARIANTS)("%s, as PyTorch computes it by make_interventions.py", (
     await lens.release();
   });
 
-  test("what heads, MLPs and embeddings add to the most likely token's logit", async () => {
+  test("attributes the most likely token's logit to heads, MLPs and embeddings", async () => {
     const { cfg, weights } = opened;
     const trace = await tracer.trace([prompt], "light");
     const attributor = new Attributor(cfg, weights);
@@ -87,15 +87,15 @@ describe.each(VARIANTS)("%s, as PyTorch computes it by make_interventions.py", (
     expect(largestDifference(of("head"), expected("heads"))).toBeLessThan(1e-4);
     expect(largestDifference(of("mlp"), expected("mlps"))).toBeLessThan(1e-4);
     expect(largestDifference(of("embed", "posEmbed"), expected("embeddings"))).toBeLessThan(1e-4);
-    // All of the logit, but where a cap bends it.
+    // The parts sum to the logit, except with a soft cap.
     if (cfg.logitSoftcap === null) expect(Math.abs(remainder)).toBeLessThan(1e-4);
     await attributor.release();
   });
 });
 
 const configs: Record<string, DecoderConfig> = {
-  "GPT-2's way": tinyConfig,
-  "today's way": { ...modernConfig, logitSoftcap: null },
+  "as in GPT-2": tinyConfig,
+  modern: { ...modernConfig, logitSoftcap: null },
   "post-norm": { ...tinyConfig, norm: "post", finalNorm: false },
 };
 
@@ -114,7 +114,7 @@ describe.each(Object.entries(configs))("%s", (_name, cfg) => {
     for (const [name, value] of plain) expect(same.get(name), name).toEqual(value);
   });
 
-  test("a difference of two logits is shared out too, at any position, also of a run that was changed", async () => {
+  test("the parts of a difference of two logits sum to it at any position, with interventions too", async () => {
     const { weights } = await tinyModel(cfg);
     const tracer = new Tracer(cfg, weights);
     const from = { trace: await tracer.trace([someIds(9, 23, 8)]), position: 2 };
@@ -138,15 +138,13 @@ describe.each(Object.entries(configs))("%s", (_name, cfg) => {
     }
   });
 
-  test("what the model does not have is refused in a sentence", async () => {
+  test("a part that the model lacks is rejected with the reason", async () => {
     const tracer = new Tracer(cfg, (await tinyModel(cfg)).weights);
     const head = { kind: "scale", part: { kind: "head", layer: 1, head: 4 }, factor: 0 } as const;
-    await expect(intervened(tracer, ids, [head])).rejects.toThrow(
-      "There is no head 4; this model's heads go from 0 to",
-    );
+    await expect(intervened(tracer, ids, [head])).rejects.toThrow("There is no head 4; this model has heads 0 to");
     const mlp = { kind: "scale", part: { kind: "mlp", layer: 2 }, factor: 0 } as const;
     await expect(intervened(tracer, ids, [mlp])).rejects.toThrow(
-      "There is no layer 2; this model's layers go from 0 to 1.",
+      "There is no layer 2; this model has layers 0 to 1.",
     );
   });
 });

@@ -13,11 +13,11 @@ const vocabulary = {
 const p = Float32Array.of(0.5, 0.125, 0.25, 0.0625, 0.0625, 0, 0);
 const texts = vocabularyTexts(p.length, vocabulary);
 
-test("texts are what tokens stand for, or what the vocabulary writes", () =>
+test("a token's text is what it stands for, or the vocabulary's spelling", () =>
   expect(texts).toEqual(["a", " b", "ab", "\n", "<eos>", "Ã", "<6>"]));
 
 describe("the most likely tokens", () => {
-  test("come in order, of equally likely ones the lower id first", () => {
+  test("are sorted by probability, then by id", () => {
     const { top } = nextToken(p, vocabulary, 4);
     expect(top.map(({ id, rank, probability }) => [id, rank, probability])).toEqual([
       [0, 1, 0.5],
@@ -28,13 +28,13 @@ describe("the most likely tokens", () => {
     expect(top[2]).toMatchObject({ token: "Ġb", bytes: bytes[1] });
   });
 
-  test("are all tokens where there are fewer, and the entropy is that of all", () => {
+  test("are all tokens of a small vocabulary, with the entropy over all", () => {
     const { top, entropyBits } = nextToken(p, vocabulary, 100);
     expect(top).toHaveLength(p.length);
     expect(entropyBits).toBeCloseTo(0.5 + 0.5 + 0.375 + 0.25 + 0.25, 6);
   });
 
-  test("of a vocabulary of 256,000 are those of a full sort, soon", () => {
+  test("of a vocabulary of 256,000 equal those of a full sort, in milliseconds", () => {
     const draws = random(1, "nextToken");
     const many = Float32Array.from({ length: 256_000 }, () => Math.exp(3 * draws.normal()));
     const one = { vocabSize: many.length, token: String, bytes: () => new Uint8Array() };

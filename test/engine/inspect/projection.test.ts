@@ -48,7 +48,7 @@ for (const { T, D, coordinates, explained } of NUMPY) {
   });
 }
 
-test("what varies in one direction has nothing in the others, and one vector nothing at all", async () => {
+test("vectors on a line have one component, and a single vector has none", async () => {
   const line = Float32Array.of(1, 2, 2, 4, 3, 6, 5, 10);
   const { coordinates, explained } = await projectionOf(line, new Float32Array(), 2);
   expect(explained[0]).toBeCloseTo(1, 6);
@@ -57,7 +57,7 @@ test("what varies in one direction has nothing in the others, and one vector not
   expect([...one.coordinates, ...one.explained]).toEqual(Array(9).fill(0));
 });
 
-test("directions that vary alike are all found: distances are kept", async () => {
+test("components with equal variance are all found, which preserves distances", async () => {
   // The corners of a tetrahedron: three equal eigenvalues.
   const { coordinates, explained } = await projectionOf(
     Float32Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1),
@@ -81,7 +81,7 @@ test("directions that vary alike are all found: distances are kept", async () =>
     expect(squared(a, b)).toBeCloseTo(2, 5);
 });
 
-test("components of many vectors satisfy the equation that defines them", async () => {
+test("components of many vectors satisfy their defining equation", async () => {
   const [T, D] = [60, 50];
   const x = normals(T * D, "projection");
   const { coordinates, explained } = await projectionOf(x, new Float32Array(), D);
@@ -107,9 +107,9 @@ test("components of many vectors satisfy the equation that defines them", async 
   }
 });
 
-test("components that hardly differ are told apart, however many others there are", async () => {
+test("components with nearly equal variance are separated among many others", async () => {
   const [T, D] = [150, 120];
-  // Cosines, at right angles to each other and, but for the first, to a constant.
+  // Cosines, orthogonal to each other and, except the first, to a constant.
   const cosine = (N: number, k: number, n: number) => Math.sqrt(2 / N) * Math.cos((Math.PI * k * (n + 0.5)) / N);
   const size = (k: number) => 3 - 0.005 * k;
   const x = new Float32Array(T * D);

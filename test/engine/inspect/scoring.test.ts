@@ -8,7 +8,7 @@ for (const [name, cfg] of [
   ["GPT-2's way", tinyConfig],
   ["today's", modernConfig],
 ] as const) {
-  test(`the loss of a batch is the mean of what its logits give the labels: ${name}`, async () => {
+  test(`the loss of a batch is the cross-entropy of its logits: ${name}`, async () => {
     const { weights } = await tinyModel(cfg);
     const rows = [someIds(9, cfg.vocabSize), someIds(9, cfg.vocabSize, 8)];
     const logits = (await new Tracer(cfg, weights).trace(rows)).get("logits") as TraceValue; // [2, 9, V]

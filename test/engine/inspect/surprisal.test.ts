@@ -19,7 +19,7 @@ const tokenizerWith = (addBos: boolean) =>
     unkId: null,
     addBos,
   });
-/** In no simple order. */
+/** A deterministic text without a simple pattern. */
 const textOf = (length: number) => Array.from({ length }, (_, i) => LETTERS[(3 + i * i * 7 + i * 5) % 22]).join("");
 
 async function scored(text: string, { cfg = tinyConfig, addBos = false, from = 0, alternatives = 3 } = {}) {
@@ -51,7 +51,7 @@ for (const [name, cfg] of [
   ["GPT-2's way", tinyConfig],
   ["today's", modernConfig],
 ] as const) {
-  test(`surprisal, entropy, rank and alternatives are those of the trace's logits: ${name}`, async () => {
+  test(`surprisal, entropy, rank and alternatives follow from the trace's logits: ${name}`, async () => {
     const { tokens, surprisal, entropy, rank, ids, probabilities } = await scored(textOf(40), { cfg, addBos: true });
     const given = tokens.map(({ id }) => id);
     expect(given[0]).toBe(BOS);
@@ -71,7 +71,7 @@ for (const [name, cfg] of [
   });
 }
 
-test("windows move by half of their length, and score each token once", () => {
+test("windows move by half their length and score each token once", () => {
   expect(windowsOf(0, 0, 8, 4, false)).toEqual([
     { start: 0, from: 1, end: 4 },
     { start: 2, from: 4, end: 6 },
@@ -84,7 +84,7 @@ test("windows move by half of their length, and score each token once", () => {
   expect(windowsOf(3, 0, 4, 4, false)).toEqual([]);
 });
 
-test("a text longer than the context is read in windows, with BOS before each, and told in order", async () => {
+test("a text longer than the context is read in windows that start with BOS and reported in order", async () => {
   const cfg = { ...tinyConfig, nCtx: 16 };
   const text = textOf(700);
   for (const addBos of [true, false]) {
@@ -93,7 +93,7 @@ test("a text longer than the context is read in windows, with BOS before each, a
     expect(pieces.flatMap((piece) => piece.tokens)).toEqual(tokens);
     expect(pieces.flatMap((piece) => [...piece.surprisal])).toEqual([...surprisal]);
     expect([...surprisal].filter(Number.isNaN).length).toBe(1);
-    // The last token, by the window that it is in, counted by hand.
+    // The last token's window, computed separately.
     const ids = tokens.map(({ id }) => id);
     const [length, half] = addBos ? [15, 7] : [16, 8];
     let start = 0;
@@ -104,7 +104,7 @@ test("a text longer than the context is read in windows, with BOS before each, a
   }
 });
 
-test("from an offset on, what is before is context and not scored", async () => {
+test("scoring from an offset uses the text before it as context", async () => {
   const text = textOf(60);
   const [whole, rest] = [await scored(text, { addBos: true }), await scored(text, { addBos: true, from: 30 })];
   expect(rest.tokens).toEqual(whole.tokens.slice(31));
@@ -113,7 +113,7 @@ test("from an offset on, what is before is context and not scored", async () => 
   expect((await scored(text, { from: 60 })).tokens).toEqual([]);
 });
 
-test("what follows a character that the vocabulary lacks is expected by nothing before it", async () => {
+test("an unknown character ends the context of the tokens after it", async () => {
   const { tokens, surprisal } = await scored("abc?dc?");
   expect(tokens.map(({ id }) => id)).toEqual([0, 1, 2, -1, 3, 2, -1]);
   expect([...surprisal].map(Number.isNaN)).toEqual([true, false, false, true, true, false, true]);
@@ -121,7 +121,7 @@ test("what follows a character that the vocabulary lacks is expected by nothing 
   expect(surprisal[5]).toBeCloseTo(alone.surprisal[1] as number, 5);
 });
 
-test("scoring ends when it is canceled", async () => {
+test("canceling stops scoring", async () => {
   const { cfg, weights } = await tinyModel({ ...tinyConfig, nCtx: 16 });
   const model = new Surprising(cfg, weights, new Readout(cfg, weights));
   const controller = new AbortController();

@@ -14,7 +14,7 @@ async function traced(rows: readonly (readonly number[])[], scope?: TraceScope) 
 }
 const get = (trace: Awaited<ReturnType<typeof traced>>, name: string) => trace.get(name) as TraceValue;
 
-test("a trace has every value under its name, batch first", async () => {
+test("a trace has every value by its name, batch first", async () => {
   const [B, T] = [2, 7];
   const trace = await traced([someIds(T), someIds(T, V, 9)]);
   const shapes = Object.fromEntries([...trace].map(([name, { shape }]) => [name, shape.join()]));
@@ -48,7 +48,7 @@ test("a position never sees a later one", async () => {
   }
 });
 
-test("the residual stream adds up: what attention and MLP wrote is the difference", async () => {
+test("attention and MLP outputs are the differences of the residual stream", async () => {
   const trace = await traced([someIds(6)]);
   const sum = (a: string, b: string) => get(trace, a).data.map((x, i) => x + (get(trace, b).data[i] as number));
   expect(largestDifference(sum("embed", "posEmbed"), get(trace, "blocks.0.residPre").data)).toBeLessThan(1e-6);
@@ -61,7 +61,7 @@ test("the residual stream adds up: what attention and MLP wrote is the differenc
   expect(largestDifference(get(trace, "blocks.0.residPost").data, get(trace, "blocks.1.residPre").data)).toBe(0);
 });
 
-test("padding changes nothing that is real", async () => {
+test("padding does not change the values of real positions", async () => {
   const [short, long] = [someIds(5), someIds(11, V, 8)];
   const [both, alone] = [await traced([short, long]), await traced([short])];
   expect([...get(both, "mask").data]).toEqual([
@@ -72,7 +72,7 @@ test("padding changes nothing that is real", async () => {
   expect(largestDifference(logits, get(alone, "logits").data)).toBeLessThan(1e-5);
 });
 
-test("a light trace has the logits after each row's last token, as a whole one has them", async () => {
+test("a light trace has the whole trace's logits after each row's last token", async () => {
   const rows = [someIds(7), someIds(4, V, 9)];
   const [light, whole] = [await traced(rows, "light"), await traced(rows)];
   expect(get(light, "logits").shape).toEqual([2, 1, V]);
@@ -81,7 +81,7 @@ test("a light trace has the logits after each row's last token, as a whole one h
   expect(largestDifference(after.subarray(V), all.subarray((7 + 3) * V, (7 + 4) * V))).toBeLessThan(1e-5);
 });
 
-test("keys and values have as many heads as the model stores, queries and patterns all of them", async () => {
+test("keys and values have nKvHeads heads, queries and patterns nHeads", async () => {
   const { cfg, weights } = await tinyModel(modernConfig);
   const trace = await new Tracer(cfg, weights).trace([someIds(7), someIds(3)]);
   const heads = ["q", "k", "v", "scores", "pattern", "z"].map((name) => get(trace, `blocks.1.attn.${name}`).shape[1]);
@@ -89,16 +89,16 @@ test("keys and values have as many heads as the model stores, queries and patter
   expect(trace.has("posEmbed")).toBe(false);
 });
 
-test("a model whose weights are not numbers says where they show first", async () => {
+test("a model with NaN weights fails and names the first wrong value", async () => {
   const { cfg, params } = await tinyModel();
   params.get("blocks.1.fc.weight")?.fill(Number.NaN, 5, 6);
   const tracer = new Tracer(cfg, await placeWeights(cfg, params, "cpu"));
   await expect(tracer.trace([someIds(5)])).rejects.toThrow(
-    "The model computes values that are not numbers, first in blocks.1.mlpOut; its weights are damaged, take them from their source again.",
+    "The model computes values that are not numbers, first in blocks.1.mlpOut. Its weights are damaged: download or import them again.",
   );
 });
 
-test("a position sees no more than its window", async () => {
+test("a position attends only to its window", async () => {
   const { cfg, weights } = await tinyModel({ ...tinyConfig, windows: [3, null] });
   const trace = await new Tracer(cfg, weights).trace([someIds(9)]);
   for (const layer of [0, 1]) {

@@ -27,7 +27,7 @@ describe.each(goldenTranslators)("a translator, as PyTorch computes it by make_t
     return tracer.trace([source], [target], interventions);
   };
 
-  test("parts of both stacks that are switched off, scaled, and put in from another translation", async () => {
+  test("ablates, scales and patches parts of both stacks", async () => {
     const from = (position: number) => ({ trace: other, position });
     const encoder = { stack: "encoder", layer: 0 } as const;
     const changes: Record<string, TraceIntervention> = {
@@ -46,7 +46,7 @@ describe.each(goldenTranslators)("a translator, as PyTorch computes it by make_t
     }
   });
 
-  test("what heads of both attentions, MLPs and embeddings add to the most likely token's logit, also when changed", async () => {
+  test("attributes the most likely token's logit to heads of both attentions, MLPs and embeddings, with interventions too", async () => {
     const attributor = new Attributor(config, weights);
     const position = (pairs[0]?.target.length ?? 0) - 1;
     const last = data(plain, "logits").subarray(-config.decoder.vocabSize);
@@ -74,22 +74,22 @@ describe.each(goldenTranslators)("a translator, as PyTorch computes it by make_t
     await attributor.release();
   });
 
-  test("what it does not have is refused in a sentence", async () => {
+  test("rejects parts that it lacks with the reason", async () => {
     const scaled = (part: Extract<TraceIntervention, { kind: "scale" }>["part"]) =>
       run(0, [{ kind: "scale", part, factor: 0 }]);
     await expect(scaled({ kind: "crossHead", stack: "encoder", layer: 0, head: 0 })).rejects.toThrow(
-      "only a translator's decoder has it",
+      "Only a translator's decoder has it",
     );
     await expect(scaled({ kind: "mlp", stack: "encoder", layer: 5 })).rejects.toThrow("There is no layer 5");
     const far = { kind: "residPost", stack: "encoder", layer: 0 } as const;
     const patch = { kind: "patch", value: far, position: 6, from: { trace: other, position: 0 } } as const;
-    await expect(run(0, [patch])).rejects.toThrow("There is no position 6; this run's tokens go from 0 to 5.");
+    await expect(run(0, [patch])).rejects.toThrow("There is no position 6; this trace has positions 0 to 5.");
   });
 });
 
-test("a decoder alone has no encoder to change", async () => {
+test("a decoder-only model has no encoder to change", async () => {
   const { cfg, weights } = await tinyModel();
   const part = { kind: "mlp", stack: "encoder", layer: 0 } as const;
   const run = new Tracer(cfg, weights).trace([[3, 4]], "whole", undefined, [{ kind: "scale", part, factor: 0 }]);
-  await expect(run).rejects.toThrow("There is no encoder; this model is a decoder alone.");
+  await expect(run).rejects.toThrow("There is no encoder: this model is a decoder only.");
 });

@@ -16,7 +16,7 @@ const WEIGHTS: readonly (readonly [string, () => StoredWeight])[] = [
   ["a vector", () => storedNormals("F32", [70])],
 ];
 
-describe("a weight in small is what its numbers say", () => {
+describe("a weight summary matches the weight's numbers", () => {
   for (const [name, make] of WEIGHTS) {
     test(name, async () => {
       const weight = make();
@@ -34,7 +34,7 @@ describe("a weight in small is what its numbers say", () => {
       expect(summary.histogram.reduce((sum, n) => sum + n, 0)).toBe(values.length);
       const binOf = (x: number) => Math.min(63, Math.floor(((x - summary.min) / (summary.max - summary.min)) * 64));
       expect(summary.histogram[20]).toBe(values.filter((x) => binOf(x) === 20).length);
-      // Tiles of 3 x 4, or of 5 of a vector; the last ones are smaller.
+      // Tiles of 3 x 4, or of 5 numbers in a vector; the last ones are smaller.
       const { picture } = summary;
       expect([picture.rows, picture.cols]).toEqual(rows === 1 ? [1, 14] : [14, 16]);
       const [tall, wide] = rows === 1 ? [1, 5] : [3, 4];
@@ -85,7 +85,7 @@ describe("neighbors are the tokens whose vectors have the largest cosine", () =>
         ),
       ).toBeLessThan(1e-6);
 
-      // A value that is another token's vector is nearest to that token.
+      // A value equal to a token's vector is nearest to that token.
       const data = new Float32Array([...new Float32Array(E), ...(rows[9] as Float32Array)]);
       const trace: Trace = new Map([["embed", { shape: [1, 2, E], data }]]);
       const of = { kind: "value", name: "embed", position: 1 } as const;
@@ -95,11 +95,11 @@ describe("neighbors are the tokens whose vectors have the largest cosine", () =>
     });
   }
 
-  test("a value that has other vectors than tokens is refused in a sentence", async () => {
+  test("a value of another width is rejected with the reason", async () => {
     const trace: Trace = new Map([["blocks.0.attn.q", { shape: [1, 2, 2, 16], data: new Float32Array(64) }]]);
     const of = { kind: "value", name: "blocks.0.attn.q", position: 1 } as const;
     await expect(
       neighborsOf(table(storedNormals("F32", [V, E]), {}), trace, { of, among: "embeddings", count: 1 }),
-    ).rejects.toThrow("blocks.0.attn.q has no vectors of the 64 numbers that tokens have in this model");
+    ).rejects.toThrow("blocks.0.attn.q has no vectors with 64 numbers, the width of a token embedding in this model");
   });
 });
