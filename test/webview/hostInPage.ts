@@ -1,6 +1,6 @@
 /**
- * The host's side of a webview, for a page that is opened in a browser: serves the protocol over window messages, as
- * the extension does. Bundled and put before the page's own script; a test steers it through `window.lab`.
+ * The host's side of a webview, for a page in a browser: serves the protocol over window messages as the extension does.
+ * It is bundled and runs before the page's own script; tests control it through `window.lab`.
  */
 
 import { type Message, type Params, type Port, serve } from "../../src/protocol/rpc";
@@ -21,29 +21,30 @@ import { carrylessTask, tinyPaint, tinyRun } from "./tinyRun";
 import { type TinyTrace, type TinyVariant, tinyTrace } from "./tinyTrace";
 import { tinyTranslation } from "./tinyTranslation";
 
-export interface LabServices {
-  /** What the page asked, in order. */
-  readonly asked: string[];
-  /** Names of the tensors it asked for. */
+export interface TestHost {
+  /** The page's requests in order, each as `method params`. */
+  readonly requests: string[];
+  /** Names of the tensors that it requested. */
   readonly tensors: string[];
   readonly saved: FileToSave[];
   inspect(text: string, kind: InspectedSource["kind"], label: string, variant?: TinyVariant): void;
-  /** Shows a translator that has read one text and written the other. */
+  /** Shows the trace of a translator with a source text and its translation. */
   translate(text: string, translation: string): void;
+  /** Sends an event to the page. */
   send(name: string, value: unknown): void;
-  /** What an adder that never carries gets right. */
+  /** The evaluation of an adder that never carries. */
   carrylessTask: typeof carrylessTask;
-  /** Shows a run that has done this many of its steps. */
+  /** Shows a run that has finished `done` of its `steps`. */
   train(text: string, done: number, steps: number, phase: RunState["phase"], message?: string): void;
   run: RunSnapshot | null;
   follow: boolean;
-  /** What the page remembers. */
+  /** The page's saved state. */
   state: unknown;
 }
 
 declare global {
   interface Window {
-    lab: LabServices;
+    lab: TestHost;
   }
 }
 
@@ -52,7 +53,7 @@ let source: InspectedSource | null = null;
 let answers: (message: Message) => void = () => undefined;
 
 const port: Port = {
-  // Messages are cloned on their way, as they are between processes.
+  // Messages are cloned, as they are between processes.
   post: (message) =>
     void setTimeout(() => window.dispatchEvent(new MessageEvent("message", { data: structuredClone(message) }))),
   onMessage: (listener) => {
@@ -60,8 +61,8 @@ const port: Port = {
   },
 };
 
-const lab: LabServices = {
-  asked: [],
+const lab: TestHost = {
+  requests: [],
   tensors: [],
   saved: [],
   run: null,
@@ -92,7 +93,7 @@ window.lab = lab;
 const noted =
   <P, R>(name: string, answer: (params: P) => R) =>
   (params: P): R => {
-    lab.asked.push(`${name} ${JSON.stringify(params)}`);
+    lab.requests.push(`${name} ${JSON.stringify(params)}`);
     return answer(params);
   };
 

@@ -1,4 +1,4 @@
-/** The Explorer's page on the engine itself: what it shows is what the engine computes of a model's folder. */
+/** The Model Explorer's page on the real engine, with a model's folder. */
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -15,23 +15,23 @@ import type { ThemeKind } from "./themes";
 
 export interface LiveExplorer {
   readonly page: Page;
-  /** What the page's host asks: the runs that the page shows are known to it. */
+  /** The engine of the page's host, which has the traces that the page shows. */
   readonly engine: Client<EngineApi>;
-  /** What the page logged as errors. */
+  /** Errors that the page logged. */
   readonly errors: string[];
-  /** What the page told about its selection. */
+  /** Selections that the page sent. */
   readonly selected: readonly Selected[];
-  /** The shades that it asked for in the editor. */
+  /** The weights that it sent to shade the editor with. */
   readonly shaded: readonly (Float32Array | null)[];
-  /** The files that it saved. */
+  /** Files that it saved. */
   readonly saved: readonly FileToSave[];
-  /** Lays a large array out for the page to fetch; answers where. */
+  /** Serves a large array once and returns its URL. */
   readonly parcel: (bytes: Uint8Array) => string;
-  /** Runs a text through a model and shows the run. */
+  /** Traces a text with a model and shows the trace. */
   readonly show: (dir: string, text: string, completion?: Completion) => Promise<TraceInfo>;
 }
 
-/** Opens a page of `bundlePage("explorer", "relayInPage")`. */
+/** Opens a page bundled by `bundlePage("explorer", "relayInPage")`. */
 export async function openLiveExplorer(
   browser: Browser,
   files: PageFiles,
@@ -55,7 +55,7 @@ export async function openLiveExplorer(
     },
   };
   let shown: TraceInfo | null = null;
-  /** Every model that was shown, by its folder. */
+  /** Names of the models that were shown, by folder. */
   const models = new Map<string, string>();
   const done = () => null;
   const selected: Selected[] = [];
@@ -105,7 +105,7 @@ export async function openLiveExplorer(
   return { ...opened, parcel, engine, selected, shaded, saved, show };
 }
 
-/** Serves large arrays on this machine, each once; answers a function that lays one out and tells its address. */
+/** Serves large arrays on this machine, each once. The returned function adds one and returns its URL. */
 async function serveParcels(): Promise<(bytes: Uint8Array) => string> {
   const parcels: (Uint8Array | null)[] = [];
   const server = createServer(({ url }, answer) => {
@@ -113,7 +113,7 @@ async function serveParcels(): Promise<(bytes: Uint8Array) => string> {
     answer.setHeader("Access-Control-Allow-Origin", ORIGIN).end(parcels[number]);
     parcels[number] = null;
   });
-  // A test that ends must not be kept alive by it.
+  // Does not keep the process alive after the tests.
   server.unref();
   await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
   const { port } = server.address() as AddressInfo;

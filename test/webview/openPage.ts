@@ -1,4 +1,4 @@
-/** Opens a bundled page in Chromium as VS Code would show it: strict content security policy, theme variables. */
+/** Opens a bundled page in Chromium as VS Code shows it: with a strict content security policy and theme variables. */
 
 /// <reference types="node" />
 
@@ -9,7 +9,7 @@ import { type ThemeKind, themes } from "./themes";
 
 export const chromiumPath = await findChromium();
 
-/** The pages have an address that there is not, which Chromium lets fetch nothing from this machine otherwise. */
+/** Lets the pages, whose address does not exist, fetch from this machine. */
 const ALLOWED = "--disable-features=LocalNetworkAccessChecks";
 
 export const launch = (): Promise<Browser> =>
@@ -22,11 +22,11 @@ export interface PageFiles {
   readonly script: string;
   readonly style: string;
   readonly host: string;
-  /** Whether the host is beyond a relay. */
+  /** Whether the host is in another process. */
   readonly isRelayed: boolean;
 }
 
-/** Bundles `webview/NAME/page.ts`, and what is its host: in the page, or beyond a relay in it (`liveExplorer.ts`). */
+/** Bundles `webview/NAME/page.ts` and its host: one in the page, or a relay to one in another process (`liveExplorer.ts`). */
 export async function bundlePage(
   name: "inspector" | "training" | "explorer",
   hostName: "hostInPage" | "relayInPage" = "hostInPage",
@@ -47,7 +47,7 @@ export async function bundlePage(
 export const ORIGIN = "http://webview.test";
 const CSP = `default-src 'none'; img-src ${ORIGIN} blob: data:; font-src ${ORIGIN}; style-src ${ORIGIN} 'nonce-test'; script-src 'nonce-test'`;
 
-/** A page that is loaded and mounted. What it logs as an error, the policy's refusals included, is in `errors`. */
+/** Opens a page and waits until it is mounted. `errors` has what it logs as errors, including violations of the policy. */
 export async function openPage(
   browser: Browser,
   files: PageFiles,
@@ -64,7 +64,7 @@ export async function openPage(
   });
   await beforeLoading?.(page);
   const { bodyClass } = themes[theme];
-  // A host beyond a relay hands large arrays over by fetch from this machine, which no page of ours may do of its own.
+  // With a relay, the page fetches large arrays from this machine, which the extension's policy would not allow.
   const policy = files.isRelayed ? `${CSP}; connect-src http://127.0.0.1:*` : CSP;
   const html = `<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Decoder Lab</title>
 <meta property="csp-nonce" content="test">
@@ -87,7 +87,7 @@ export async function openPage(
   return { page, errors };
 }
 
-/** A script that sets a theme as VS Code does: variables on the root element, the kind on the body. */
+/** A script that sets a theme as VS Code does: variables on the root element, a class on the body. */
 export function setTheme(theme: ThemeKind): string {
   const { bodyClass, variables } = themes[theme];
   return `(() => {

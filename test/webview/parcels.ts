@@ -1,6 +1,6 @@
 /**
- * Large arrays on their way into a page. The browser's debugging protocol carries text only; what is large is fetched
- * instead, as it is.
+ * Large arrays in messages to a page. The browser's debugging protocol carries only text, so the page fetches large
+ * arrays as binary data instead.
  */
 
 const KINDS = { Float32Array, Uint32Array, Int32Array, Uint8Array } as const;
@@ -8,15 +8,15 @@ type Kind = keyof typeof KINDS;
 
 /** Stands for an array in a message. */
 interface Parcel {
-  /** Where it is fetched. */
+  /** The URL to fetch. */
   readonly parcel: string;
   readonly of: Kind;
 }
 
-/** Bytes from which fetching costs less than text. */
+/** The size in bytes from which fetching is cheaper than text. */
 const LARGE = 16_384;
 
-/** The message with its large arrays taken out by `send`, which answers where they are. */
+/** The message with its large arrays replaced by URLs, which `send` returns. */
 export function packed(value: unknown, send: (bytes: Uint8Array) => string): unknown {
   if (ArrayBuffer.isView(value)) {
     const of = Object.keys(KINDS).find((kind) => value.constructor.name === kind);
@@ -26,7 +26,7 @@ export function packed(value: unknown, send: (bytes: Uint8Array) => string): unk
   return mapped(value, (each) => packed(each, send));
 }
 
-/** The message with its arrays back in it. */
+/** The message with its arrays fetched and restored. */
 export async function unpacked(value: unknown, fetched: (parcel: string) => Promise<ArrayBuffer>): Promise<unknown> {
   const parcels = new Map<string, ArrayBuffer>();
   const find = async (within: unknown): Promise<void> => {

@@ -1,20 +1,20 @@
-/** The host's side of a webview for a page whose host is in another process: bundled and put before the page's script. */
+/** Relays a page's messages to a host in another process. It is bundled and runs before the page's own script. */
 
 import type { Message } from "../../src/protocol/rpc";
 import { unpacked } from "./parcels";
 
 declare global {
   interface Window {
-    /** Serves what the page asks. */
+    /** Sends a message of the page to its host. */
     toHost(message: Message): void;
-    /** Takes a message whose large arrays are parcels. */
+    /** Delivers a message whose large arrays are parcels. */
     fromHost(message: unknown): void;
   }
 }
 
 const fetched = async (parcel: string) => (await fetch(parcel)).arrayBuffer();
 
-// Messages arrive in order, also where one waits for its arrays.
+// Messages are delivered in order, even if one of them waits for its arrays.
 let last = Promise.resolve();
 window.fromHost = (message) => {
   const ready = unpacked(message, fetched);

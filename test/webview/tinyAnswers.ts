@@ -1,11 +1,11 @@
-/** What the engine computes from a tiny trace when a page asks: real numbers of that trace, from the engine's own functions. */
+/** Answers to a page's questions about a tiny trace, computed from its real values. */
 
 import type { Handlers } from "../../src/protocol/rpc";
 import type { AttentionGrid, AttentionKind, WeightSummary } from "../../src/protocol/traceApi";
 import type { TraceQuestions } from "../../src/protocol/webviewApi";
 import { type TinyTrace, tinyTrace } from "./tinyTrace";
 
-/** The handlers of a page's questions about the trace that is shown now. */
+/** Handlers for questions about the trace that `shown` returns. */
 export function tinyAnswers(shown: () => TinyTrace): Handlers<TraceQuestions> {
   const unanswered = (method: string) => (): never => {
     throw new Error(`The tests' page does not answer ${method}.`);
@@ -34,7 +34,7 @@ export function tinyAnswers(shown: () => TinyTrace): Handlers<TraceQuestions> {
   };
 }
 
-/** Tiles of each pattern, and of the scores those that the page's tests ask for. */
+/** The tiles of each pattern, and those scores that the tests need. */
 function attentionGrid({ info, tensor }: TinyTrace, size: number, kind: AttentionKind = "self"): AttentionGrid {
   const name = (layer: number) =>
     ({ self: `blocks.${layer}.attn.`, encoder: `enc.blocks.${layer}.attn.`, cross: `blocks.${layer}.cross.` })[kind];

@@ -1,6 +1,6 @@
 /**
- * A real run of the smallest language model, a table of character pairs trained by gradient descent, as the training
- * view would be told of it.
+ * A real training run of the smallest language model, a table of character pairs trained by gradient descent, as the
+ * training view receives it.
  */
 
 import { random } from "../../src/engine/random";
@@ -12,12 +12,12 @@ const BATCH = 256;
 const WARMUP = 50;
 const TOP_RATE = 40;
 
-/** Trains for `done` of `steps` steps and answers everything that is known then. */
+/** Trains for `done` of `steps` steps and returns the snapshot of the run. */
 export function tinyRun(text: string, done: number, steps: number, state: RunState): RunSnapshot {
   const chars = [...new Set(text)].sort();
   const V = chars.length;
   const ids = Array.from(text, (char) => chars.indexOf(char));
-  const held = Math.floor(ids.length * 0.9);
+  const validationStart = Math.floor(ids.length * 0.9);
   const logits = Array.from({ length: V }, () => new Float64Array(V));
   const draw = random(3, "tinyRun");
   const reports: StepReport[] = [];
@@ -51,7 +51,7 @@ export function tinyRun(text: string, done: number, steps: number, state: RunSta
     const gradients = new Map<number, Float64Array>();
     let loss = 0;
     for (let i = 0; i < BATCH; i++) {
-      const at = 1 + draw.below(held - 1);
+      const at = 1 + draw.below(validationStart - 1);
       const [from, to] = [ids[at - 1] as number, ids[at] as number];
       const p = softmax(logits[from]!);
       loss -= Math.log(p[to]!) / BATCH;
@@ -72,8 +72,8 @@ export function tinyRun(text: string, done: number, steps: number, state: RunSta
     const seconds = Math.max(1e-6, (performance.now() - started) / 1000);
     reports.push({ step, loss, lr, gradNorm: Math.sqrt(squares), tokensPerSecond: BATCH / seconds });
     if (step % 100 === 0) {
-      const valLoss = lossOf(held, ids.length);
-      evals.push({ step, loss: valLoss, perplexity: Math.exp(valLoss), tokens: ids.length - held });
+      const valLoss = lossOf(validationStart, ids.length);
+      evals.push({ step, loss: valLoss, perplexity: Math.exp(valLoss), tokens: ids.length - validationStart });
       const moved = (lr * Math.sqrt(squares)) / V;
       updates.push({ step, layers: [{ name: "table", ratio: moved / weights }] });
     }
@@ -101,7 +101,7 @@ export function tinyRun(text: string, done: number, steps: number, state: RunSta
   };
 }
 
-/** What each character of a text costs a table of the pairs in it, which has counted them. */
+/** The surprisal of each character by a table that counts the pairs in the text itself. */
 export function tinyPaint(text: string): PaintedText {
   const chars = [...new Set(text)].sort();
   const counts = chars.map(() => new Float64Array(chars.length).fill(1));
@@ -141,7 +141,7 @@ export function tinyPaint(text: string): PaintedText {
   };
 }
 
-/** How an adder of two digits that never carries does on every sum of numbers below a hundred. */
+/** The evaluation of a two-digit adder that never carries, on all sums of numbers below 100. */
 export function carrylessTask(): NonNullable<EvalReport["task"]> {
   const confusion = [2, 1, 0].map(() => Array.from({ length: 10 }, () => new Array<number>(10).fill(0)));
   const byCarry = [0, 1, 2].map((carries) => ({ carries, right: 0, of: 0 }));

@@ -1,7 +1,6 @@
 /**
- * A real forward pass of a tiny decoder, in plain arithmetic, as a trace: what the engine would tell an inspector.
- *
- * The pages are tested without the engine, so the numbers come from here; the weights are drawn from a seed.
+ * A real forward pass of a tiny decoder in plain arithmetic, as the trace that the engine would return. Pages are tested
+ * on it without the engine. The weights are drawn from a seed.
  */
 
 import { findTokens, nextToken, vocabularyTexts } from "../../src/engine/inspect/nextToken";
@@ -17,7 +16,7 @@ import type {
 } from "../../src/protocol/engineApi";
 
 const [D, H, K, L, F] = [48, 4, 12, 3, 96];
-/** Of the modern one: heads of keys and values. */
+/** Key and value heads of the modern variant. */
 const G = 2;
 const SPECIAL = ["<BOS>", "<EOS>"];
 
@@ -31,12 +30,12 @@ export interface TinyTrace {
 }
 
 /**
- * What imported models differ in: `classic` has a table of positions and a sum between attention and MLP; `modern` has
- * rotary positions, two heads of queries for each of keys and values, and both sublayers side by side.
+ * The ways in which imported models differ: `classic` has a position embedding and sequential sublayers; `modern` has
+ * rotary positions, grouped-query attention and parallel sublayers.
  */
 export type TinyVariant = "classic" | "modern";
 
-/** Runs the model over a text: a token per character, and per byte for what is not in the Basic Latin block. */
+/** Traces a text. Each UTF-8 byte is a token. */
 export function tinyTrace(text: string, trace = 1, variant: TinyVariant = "classic"): TinyTrace {
   const isModern = variant === "modern";
   const tokens = tokenize(text);
@@ -145,7 +144,7 @@ export function tinyTrace(text: string, trace = 1, variant: TinyVariant = "class
   return { info, tensor, find, weights: kept, modules: tinyModules(V, isModern) };
 }
 
-/** Rotary positions over the two halves of a head. */
+/** Rotary position embedding over the two halves of a head. */
 const rotate = (row: Float32Array, position: number): Float32Array =>
   row.map((value, i) => {
     const half = K / 2;
@@ -243,7 +242,7 @@ function matmul(a: Rows, b: Rows): Float32Array[] {
   });
 }
 
-/** Of the first `count` values; the rest get 0, as masked positions do. */
+/** Softmax of the first `count` values; the others get 0, as masked positions do. */
 function softmax(x: Float32Array, count: number): Float32Array {
   const seen = x.slice(0, count);
   const top = Math.max(...seen);
@@ -260,7 +259,7 @@ function layerNorm(x: Float32Array): Float32Array {
   return x.map((y) => (y - mean) / Math.sqrt(variance + 1e-5));
 }
 
-/** The modules of the tiny decoder, named as a checkpoint of ours has them. */
+/** The modules of the tiny decoder, named as in our checkpoints. */
 function tinyModules(V: number, isModern: boolean): ModuleTree {
   const holder = (name: string, kind: string, children: readonly ModuleTree[]): ModuleTree => ({
     name,

@@ -1,4 +1,4 @@
-/** The trace of a tiny translator: two runs of `tinyTrace`, one of what is read and one of what is written, and attention between. */
+/** The trace of a tiny translator: `tinyTrace` of the source and of the translation, with random cross-attention. */
 
 import { random } from "../../src/engine/random";
 import { type TinyTrace, tinyTrace } from "./tinyTrace";

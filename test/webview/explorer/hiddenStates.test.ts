@@ -17,7 +17,7 @@ import { tinyTranslation } from "../tinyTranslation";
 
 const { info, tensor } = tinyTrace("hello");
 
-test("the norms that a trace tells are those of the values that the rows are named after", () => {
+test("the norms in a trace are those of the values that name the rows", () => {
   const rows = mapRows(info, "norm", false);
   expect(rows.map(({ label }) => label)).toEqual(["embed", "0 post", "1 post", "2 post"]);
   for (const { names, known } of rows) {
@@ -26,7 +26,7 @@ test("the norms that a trace tells are those of the values that the rows are nam
   }
 });
 
-test("what was added has a row for each layer, and a cosine is of the stream before and after one", () => {
+test("an output norm has a row per layer, and a cosine compares the stream before and after a layer", () => {
   expect(mapRows(info, "mlp", false).map(({ names }) => names)).toEqual([0, 1, 2].map((l) => [`blocks.${l}.mlpOut`]));
   const row = mapRows(info, "cosine", false)[1]!;
   expect(formulaOf(row, 4)).toBe("cos(blocks.1.residPre[0, 4], blocks.1.residPost[0, 4])");
@@ -35,7 +35,7 @@ test("what was added has a row for each layer, and a cosine is of the stream bef
   expect([...cosinesByRow(a, b, 2)]).toEqual([Math.fround(Math.SQRT1_2), -1, Number.NaN]);
 });
 
-test("only what a run has is offered, and a translator has two stacks", () => {
+test("only quantities of the trace are offered, for both stacks of a translator", () => {
   expect(quantities(info, false)).toEqual(["norm", "attention", "mlp", "cosine"]);
   const translation = tinyTranslation("hello", "hallo").info;
   const values = [...translation.values, { name: "blocks.0.crossOut", shape: [1, 5, 48] }];
@@ -45,7 +45,7 @@ test("only what a run has is offered, and a translator has two stacks", () => {
   expect(mapRows(info, "norm", true)).toEqual([]);
 });
 
-test("the table has a row for each position and names its columns by what they are of", () => {
+test("the table has a row per position, and its columns name the values", () => {
   const rows = mapRows(info, "norm", false);
   const table = mapTable(
     rows,
@@ -58,14 +58,14 @@ test("the table has a row for each position and names its columns by what they a
   expect(table.row(1)[2]).toBe(rows[1]?.known?.[1]);
 });
 
-test("a vector's statistics name the dimensions they are of", () => {
+test("the statistics of a vector include the dimensions of its extremes", () => {
   const { min, minAt, max, maxAt, mean, std, norm, largest } = statisticsOf(Float32Array.of(1, -4, 3, 0), 3);
   expect([min, minAt, max, maxAt, mean, largest]).toEqual([-4, 1, 3, 2, 0, [1, 2, 0]]);
   expect(norm).toBeCloseTo(Math.sqrt(26), 6);
   expect(std).toBeCloseTo(Math.sqrt(26 / 4), 6);
 });
 
-test("vectors are chosen by name, and found again in another layer", () => {
+test("vectors are selected by name and mapped to another layer", () => {
   const names = vectorNames(info.values);
   expect(names).toContain("blocks.0.attnOut");
   expect(names.filter((name) => /logits|ids|attn\./.test(name))).toEqual([]);

@@ -63,7 +63,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     await page.getByRole("alert").getByText("The engine has stopped.").waitFor();
     await expectAccessible(page);
     await page.getByRole("button", { name: "Retry" }).click();
-    expect(await page.evaluate(() => window.lab.asked)).toContain("retry {}");
+    expect(await page.evaluate(() => window.lab.requests)).toContain("retry {}");
   });
 
   test("a problem names the model that was to run and puts the most helpful button first", async () => {
@@ -201,9 +201,9 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     await slider.focus();
     expect(await slider.getAttribute("aria-valuetext")).toBe("step 300 · loss 1.333");
     await page.keyboard.press("ArrowLeft");
-    await expect.poll(() => page.evaluate(() => window.lab.asked)).toContain('scrub {"step":200}');
+    await expect.poll(() => page.evaluate(() => window.lab.requests)).toContain('scrub {"step":200}');
     await page.keyboard.press("Home");
-    await expect.poll(() => page.evaluate(() => window.lab.asked.at(-1))).toBe('scrub {"step":100}');
+    await expect.poll(() => page.evaluate(() => window.lab.requests.at(-1))).toBe('scrub {"step":100}');
     expect(await slider.getAttribute("aria-valuetext")).toBe("step 100 · loss 4.000");
     expect(await page.getByRole("option", { selected: true }).innerText()).toContain("<BOS>");
     await expectAccessible(page);
@@ -238,7 +238,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     const input = page.getByRole("textbox", { name: "Prompt" });
     await input.fill("abc");
     await page.getByText("typed text").waitFor();
-    expect(await page.evaluate(() => window.lab.asked)).toContain('inspectText {"text":"abc"}');
+    expect(await page.evaluate(() => window.lab.requests)).toContain('inspectText {"text":"abc"}');
     expect(await page.getByRole("checkbox", { name: "Follow editor" }).getAttribute("aria-checked")).toBe("false");
     expect(await page.evaluate(() => window.lab.state)).toMatchObject({ typed: "abc" });
   });
@@ -253,7 +253,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
       (document.activeElement as HTMLElement).blur();
       window.lab.inspect("bbb", "line", "story.txt, line 3");
     });
-    await page.waitForFunction(() => window.lab.asked.at(-1) === 'inspectText {"text":"cab"}');
+    await page.waitForFunction(() => window.lab.requests.at(-1) === 'inspectText {"text":"cab"}');
     expect(await input.inputValue()).toBe("cab");
   });
 

@@ -16,7 +16,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     const { page } = opened();
     await page.getByText("No training run is open").waitFor();
     for (const name of ["Train Tiny GPT", "Open a run…"]) await page.getByRole("button", { name }).click();
-    const asked = await page.evaluate(() => window.lab.asked);
+    const asked = await page.evaluate(() => window.lab.requests);
     expect(asked).toEqual(expect.arrayContaining(['act {"action":"trainModel"}', 'act {"action":"openRun"}']));
     await expectAccessible(page);
   });
@@ -60,7 +60,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
       }, kept);
     await branches([0, 500]);
     await page.getByRole("button", { name: "Branch from step 500…" }).click();
-    expect(await page.evaluate(() => window.lab.asked)).toContain('branch {"step":500}');
+    expect(await page.evaluate(() => window.lab.requests)).toContain('branch {"step":500}');
     expect(await page.getByRole("button", { name: /Resume/ }).count()).toBe(0);
     await branches([0]);
     await page.getByRole("button", { name: "Train again…" }).waitFor();
@@ -91,7 +91,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     await train("running");
     await page.getByRole("button", { name: "Pause" }).click();
     await page.getByRole("button", { name: "Stop" }).click();
-    const asked = await page.evaluate(() => window.lab.asked);
+    const asked = await page.evaluate(() => window.lab.requests);
     expect(asked).toContain('pause {"paused":true}');
     expect(asked).toContain("stop {}");
   });
@@ -163,7 +163,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     await press("Branch from here… step 500");
     await press("Resume queue");
     await press("Next page");
-    const asked = await page.evaluate(() => window.lab.asked.slice(-5));
+    const asked = await page.evaluate(() => window.lab.requests.slice(-5));
     expect(asked).toEqual([
       'changeQueue {"id":7,"change":"now"}',
       'uncompare {"dir":"/models/slow"}',
