@@ -1,6 +1,6 @@
 /**
- * Builds elements without markup strings: children are nodes or text, so text from a file or a model can never become
- * markup, and nothing needs `unsafe-inline` in the page's content security policy.
+ * Builds elements without markup strings. Children are nodes or text, so text from a file or a model never becomes
+ * markup, and the page's content security policy works without `unsafe-inline`.
  */
 
 type Child = Node | string | number | null | undefined | false;
@@ -9,12 +9,12 @@ interface Props {
   readonly class?: string;
   readonly title?: string;
   readonly id?: string;
-  /** Attributes as they are written in HTML; `null` and `false` leave one out, `true` writes it empty. */
+  /** HTML attributes: `null` and `false` leave one out, `true` writes it without a value. */
   readonly attrs?: Readonly<Record<string, string | number | boolean | null | undefined>>;
   readonly on?: { readonly [E in keyof HTMLElementEventMap]?: (event: HTMLElementEventMap[E]) => void };
 }
 
-/** Makes an element: `el("p", { class: "note" }, "text")`. */
+/** Creates an element: `el("p", { class: "note" }, "text")`. */
 export function el<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   props: Props = {},
@@ -30,7 +30,7 @@ export function el<K extends keyof HTMLElementTagNameMap>(
   return node;
 }
 
-/** Replaces what is in an element. */
+/** Replaces the content of an element. */
 export function fill(parent: Element, ...children: readonly Child[]): void {
   parent.replaceChildren();
   append(parent, children);
@@ -49,5 +49,5 @@ function append(parent: Element, children: readonly Child[]): void {
 }
 
 let lastId = 0;
-/** An id that no other element of the page has. */
+/** Returns an id that is unique on the page. */
 export const uniqueId = (prefix: string): string => `${prefix}-${++lastId}`;

@@ -1,6 +1,6 @@
-/** How numbers are written: one place, so that a value reads the same in a picture, a table and a file. */
+/** Formats of numbers, so that a value reads the same in a chart, a table and a file. */
 
-/** A tensor's value to six significant digits; never rounds a number that is not zero to "0". */
+/** A tensor's value with six significant digits; only zero reads as "0". */
 export function formatValue(x: number): string {
   if (!Number.isFinite(x)) return String(x);
   if (x === 0) return "0";
@@ -8,7 +8,7 @@ export function formatValue(x: number): string {
   return size >= 1e6 || size < 1e-4 ? x.toExponential(5) : x.toPrecision(6);
 }
 
-/** A value for an axis or a legend, where room is short. */
+/** A value for an axis or a legend, where space is limited. */
 export function formatShort(x: number): string {
   if (!Number.isFinite(x)) return String(x);
   if (x === 0) return "0";
@@ -17,10 +17,10 @@ export function formatShort(x: number): string {
   return String(Number(x.toPrecision(3)));
 }
 
-/** A norm beside its bar: three digits, also where the last is a 0. */
+/** A norm with three digits, including trailing zeros. */
 export const formatNorm = (x: number): string => (x >= 1000 ? formatCount(Math.round(x)) : x.toPrecision(3));
 
-/** A probability as a percentage, with enough digits that a rare token does not read as 0 %. */
+/** A probability as a percentage with enough digits that a rare token does not read as 0 %. */
 export function formatPercent(p: number): string {
   if (p === 0) return "0 %";
   const percent = p * 100;
@@ -32,17 +32,17 @@ export function formatPercent(p: number): string {
 /** Reads as `[1, 12, 128]`. */
 export const formatShape = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
 
-/** 270226 reads as 270,226: the same for every locale, since the rest of the page is not translated. */
+/** 270226 reads as 270,226 in every locale, as other numbers have a decimal point in every locale. */
 export const formatCount = (n: number): string => n.toLocaleString("en-US");
 
-/** Parameters of a model: `270 k`, `10.8 M`. */
+/** Number of parameters: `270 k`, `10.8 M`. */
 export function formatParameters(n: number): string {
   if (n < 1000) return String(n);
   if (n < 1e6) return `${(n / 1e3).toFixed(n < 1e5 ? 1 : 0)} k`;
   return `${(n / 1e6).toFixed(n < 1e8 ? 1 : 0)} M`;
 }
 
-/** What something takes on a disk: `1.8 MB`, in powers of ten as disks are sold. */
+/** Size on disk in powers of ten: `1.8 MB`. */
 export function formatBytes(n: number): string {
   if (n < 1000) return `${n} B`;
   const [unit, name] = n < 1e6 ? [1e3, "kB"] : n < 1e9 ? [1e6, "MB"] : ([1e9, "GB"] as const);
@@ -52,7 +52,7 @@ export function formatBytes(n: number): string {
 export const formatMilliseconds = (ms: number): string =>
   ms < 10 ? `${ms.toFixed(1)} ms` : `${formatCount(Math.round(ms))} ms`;
 
-/** Time that is left or was taken: `45 s`, `3 min 20 s`, `2 h 5 min`. */
+/** A duration: `45 s`, `3 min 20 s`, `2 h 5 min`. */
 export function formatDuration(seconds: number): string {
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return `${s} s`;

@@ -1,4 +1,4 @@
-/** The page's end of the channel to the extension host, and what the page remembers across being hidden. */
+/** The page's side of the channel to the extension host, and the state that it keeps while hidden. */
 
 import { type Client, connect, isMessage, type Message, type Port } from "../../src/protocol/rpc";
 
@@ -10,7 +10,7 @@ interface VsCodeApi {
 
 declare function acquireVsCodeApi(): VsCodeApi;
 
-// VS Code hands it out once per page.
+// Can be called once per page.
 const vscode = acquireVsCodeApi();
 
 const port: Port = {
@@ -24,7 +24,7 @@ const port: Port = {
 
 export const connectHost = <Api, Events>(): Client<Api, Events> => connect<Api, Events>(port);
 
-/** What was remembered, field by field where its type is still the one of `defaults`. */
+/** Returns the saved state; a field that is missing or has another type has its default. */
 export function remembered<T extends Record<string, string | number | boolean>>(defaults: T): T {
   const saved = vscode.getState();
   if (typeof saved !== "object" || saved === null) return defaults;

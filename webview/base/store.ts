@@ -1,8 +1,8 @@
-/** A value that views follow: the selection, the trace, what the page remembers. */
+/** A value that views subscribe to, such as the selection or the trace. */
 
 export interface Store<T extends object> {
   get(): T;
-  /** Changes some fields and tells the listeners, once, if one of them is different now. */
+  /** Changes some fields and notifies the listeners once, if one of them has a different value. */
   set(change: Partial<T>): void;
   subscribe(listener: (now: T, before: T) => void): void;
 }

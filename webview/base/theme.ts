@@ -1,7 +1,6 @@
 /**
- * The theme's colors, for canvases; everything else takes them from CSS.
- *
- * A canvas does not follow CSS variables, so views read the theme when they draw and draw again when it changes.
+ * The theme's colors for canvases. A canvas does not follow CSS variables, so charts read the theme when they draw, and
+ * draw again when it changes.
  */
 
 import type { RampColors, Rgb } from "../charts/colorScale";
@@ -12,12 +11,12 @@ export interface Theme extends RampColors {
   readonly focus: Rgb;
   readonly fontFamily: string;
   readonly monoFamily: string;
-  /** The lines of charts, in the order they are used. */
+  /** Colors of the lines of a chart, in order of use. */
   readonly series: readonly Rgb[];
   readonly highContrast: boolean;
 }
 
-/** The theme as it is now. */
+/** Reads the current theme. */
 export function readTheme(): Theme {
   const style = getComputedStyle(document.body);
   const color = (name: string): Rgb => parse(style.getPropertyValue(name).trim());
@@ -39,10 +38,10 @@ export function readTheme(): Theme {
 const isHighContrast = (): boolean =>
   /vscode-high-contrast/.test(document.body.className) || matchMedia("(forced-colors: active)").matches;
 
-/** Calls back when the user changes the theme or the system's forced colors. */
+/** Calls `listener` when the theme or the system's forced colors change. */
 export function onThemeChange(listener: () => void): void {
   const observer = new MutationObserver(listener);
-  // VS Code sets the kind of theme on the body and its variables on the root element.
+  // VS Code sets the kind of theme on the body and the variables on the root element.
   observer.observe(document.body, { attributes: true, attributeFilter: ["class", "data-vscode-theme-id"] });
   observer.observe(document.documentElement, { attributes: true, attributeFilter: ["style"] });
   matchMedia("(forced-colors: active)").addEventListener("change", listener);
@@ -50,7 +49,7 @@ export function onThemeChange(listener: () => void): void {
 
 let probe: CanvasRenderingContext2D | null = null;
 
-/** Any CSS color, as the browser paints it, so that names, `color-mix` and system colors all work. */
+/** Parses a CSS color by painting it, so that names, `color-mix` and system colors work too. */
 function parse(css: string): Rgb {
   probe ??= new OffscreenCanvas(1, 1).getContext("2d", {
     willReadFrequently: true,

@@ -1,6 +1,6 @@
 /**
- * The ordinary controls, from VS Code's webview toolkit. No other file imports it: the toolkit is archived upstream,
- * and docs/decisions/2026-11-21-webview-toolkit.md says what replaces it here when it must go.
+ * Controls from VS Code's webview toolkit. Only this file imports it, because the toolkit is archived upstream;
+ * docs/decisions/2026-11-21-webview-toolkit.md describes the replacement.
  */
 
 import {
@@ -21,7 +21,7 @@ import { el } from "./dom";
 
 export type { Button, Checkbox, Dropdown, TextField };
 
-/** Defines the custom elements; a page calls it once, before it mounts. */
+/** Defines the custom elements. A page calls this once, before it mounts. */
 export function registerControls(): void {
   provideVSCodeDesignSystem().register(
     vsCodeButton(),
@@ -33,7 +33,7 @@ export function registerControls(): void {
   );
 }
 
-// The tag decides the class, which TypeScript cannot see for custom elements.
+// The tag determines the class, which TypeScript cannot know for custom elements.
 const make = <T extends HTMLElement>(tag: string): T => document.createElement(tag) as T;
 
 export function button(label: string, press: () => void, appearance: "primary" | "secondary" = "secondary"): Button {
@@ -51,7 +51,7 @@ export interface Choice {
 
 export interface DropdownControl {
   readonly node: Dropdown;
-  /** Replaces the choices and chooses one. */
+  /** Replaces the choices and selects one. */
   readonly update: (choices: readonly Choice[], value: string) => void;
 }
 
@@ -68,7 +68,7 @@ export function dropdown(name: string, choose: (value: string) => void): Dropdow
         shown = key;
         node.replaceChildren(...choices.map((choice) => option(choice)));
       }
-      // The options are upgraded in this turn; the dropdown reads them in the next.
+      // The options are upgraded in this task, so the dropdown can select one in the next microtask.
       queueMicrotask(() => {
         node.value = value;
       });
@@ -93,16 +93,16 @@ export function checkbox(label: string, checked: boolean, change: (checked: bool
 
 export function textField(name: string, placeholder: string): TextField {
   const node = make<TextField>("vscode-text-field");
-  // When it is connected, later in this turn, a field without a visible label names itself "Text field".
+  // When it is connected, a field without a visible label names itself "Text field"; this runs after that.
   setTimeout(() => node.setAttribute("aria-label", name));
   node.placeholder = placeholder;
   return node;
 }
 
-/** A word in a pill. Not the toolkit's badge: its template has a style attribute, which the page's policy refuses. */
+/** A word in a pill. The toolkit's badge has a style attribute, which the page's content security policy blocks. */
 export const badge = (text: string): HTMLElement => el("span", { class: "badge" }, text);
 
-/** Shown while something runs and its end is not known. */
+/** An indeterminate progress indicator. */
 export function progressRing(label: string): HTMLElement {
   const node = make<ProgressRing>("vscode-progress-ring");
   node.setAttribute("aria-label", label);

@@ -1,14 +1,14 @@
 /**
  * Colors for numbers, computed from the theme's own colors so that every theme works.
  *
- * A sequential ramp goes from the background over a hue to a mix with the foreground: lightness alone carries the
- * order, so it reads without color vision. A diverging ramp has the background at zero, blue above and orange below,
- * a pair that every common kind of color blindness keeps apart. Mixing happens in OKLab, where equal steps look equal.
+ * A sequential ramp goes from the background through a hue to a mix with the foreground. Lightness alone carries the
+ * order, so it can be read without color vision. A diverging ramp has the background at zero, blue above and orange
+ * below, which all common kinds of color blindness distinguish. Colors are mixed in OKLab, where equal steps look equal.
  */
 
 export type Rgb = readonly [r: number, g: number, b: number];
 
-/** What a ramp is made of. */
+/** Colors of the theme that ramps are mixed from. */
 export interface RampColors {
   readonly background: Rgb;
   readonly foreground: Rgb;
@@ -16,7 +16,7 @@ export interface RampColors {
   readonly negative: Rgb;
 }
 
-/** Maps a value to a color; `domain` is what the two ends stand for. */
+/** Maps a value to a color; `domain` holds the values of the two ends. */
 export interface ColorScale {
   readonly kind: "sequential" | "diverging";
   readonly domain: readonly [low: number, high: number];
@@ -24,12 +24,12 @@ export interface ColorScale {
 }
 
 /**
- * How color grows with the value; a square root shows small values beside large ones, a logarithm those that are many
- * times smaller. The legend shows which.
+ * How color grows with the value. A square root makes small values visible beside large ones; a logarithm, values that
+ * are many times smaller.
  */
 export type Curve = "linear" | "sqrt" | "log";
 
-/** What a logarithmic ramp begins at, by its end: smaller values have the color of zero. */
+/** Start of a logarithmic ramp relative to its end; smaller values have the color of zero. */
 export const LOG_RANGE = 1e-4;
 
 const STEPS = 256;
@@ -57,7 +57,7 @@ export function divergingScale(max: number, colors: RampColors): ColorScale {
   };
 }
 
-/** The largest absolute value; what is not a number does not count. */
+/** Largest finite absolute value. */
 export function maxAbs(data: ArrayLike<number>): number {
   let max = 0;
   for (let i = 0; i < data.length; i++) {

@@ -1,11 +1,11 @@
 /** Tables as comma-separated values (RFC 4180). */
 
 export interface TableData {
-  /** Says what the table holds; also its accessible name. */
+  /** Caption and accessible name. */
   readonly title: string;
   readonly columns: readonly string[];
   readonly rows: number;
-  /** One row, as many cells as there are columns; numbers keep their full precision in a file. */
+  /** Returns a row with a cell per column; numbers keep their full precision in a file. */
   readonly row: (index: number) => readonly (string | number)[];
 }
 

@@ -1,4 +1,4 @@
-/** The line under a picture: the table behind it, and ways to take its numbers and the picture along. */
+/** The bar under a chart: shows its table, and copies or saves its numbers and its picture. */
 
 import { el, fill, setAttr } from "../base/dom";
 import { formatCount, formatValue } from "../base/format";
@@ -9,28 +9,27 @@ import { type TraceOrigin, toJson } from "./tableJson";
 export type Save = (name: string, data: Uint8Array) => void;
 
 export interface DataSource {
-  /** Without an ending, such as "attention-layer0-head1". */
+  /** Without an extension, such as "attention-layer0-head1". */
   readonly fileName: () => string;
   readonly table: () => TableData | null;
-  /** The run that the numbers are from, or the runs that they compare: a JSON file says them. */
+  /** The trace of the numbers, or the traces that they compare, for the JSON file. */
   readonly of?: () => TraceOrigin | readonly TraceOrigin[] | null | undefined;
   readonly picture?: () => HTMLCanvasElement | null;
-  /** The picture with real text, which every size suits. */
   readonly svg?: () => string | null;
 }
 
 export interface DataBar {
   readonly node: HTMLElement;
-  /** The numbers are others now. */
+  /** Draws the table again after the numbers have changed. */
   readonly update: () => void;
 }
 
 const MAX_ROWS = 200;
 const MAX_COLUMNS = 66;
 
-/** `open`: the table is shown from the start. */
+/** `open` shows the table from the start. */
 export function createDataBar(source: DataSource, save: Save, open = false): DataBar {
-  const said = el("span", { class: "small muted", attrs: { role: "status" } });
+  const status = el("span", { class: "small muted", attrs: { role: "status" } });
   const holder = el("div", { class: "data-holder" });
 
   const csv = () => {
@@ -63,9 +62,9 @@ export function createDataBar(source: DataSource, save: Save, open = false): Dat
       const text = csv();
       if (text === null) return;
       await navigator.clipboard.writeText(text);
-      said.textContent = t("Copied.");
+      status.textContent = t("Copied.");
       setTimeout(() => {
-        said.textContent = "";
+        status.textContent = "";
       }, 2000);
     }),
     action(t("Save CSV"), () => saveText("csv", csv())),
@@ -80,7 +79,7 @@ export function createDataBar(source: DataSource, save: Save, open = false): Dat
         if (blob) save(`${source.fileName()}.png`, new Uint8Array(await blob.arrayBuffer()));
       }),
     source.svg && action(t("Save SVG"), () => saveText("svg", source.svg?.())),
-    said,
+    status,
   );
   return { node: el("div", { class: "data" }, bar, holder), update: draw };
 }
@@ -94,9 +93,8 @@ function drawTable(table: TableData): HTMLElement[] {
     return el("tr", {}, el("th", { attrs: { scope: "row" } }, cellText(first ?? "")), ...rest.map(drawCell));
   });
   const note = [
-    rows < table.rows && t("the first {0} of {1} rows", formatCount(rows), formatCount(table.rows)),
-    cols < table.columns.length &&
-      t("the first {0} of {1} columns", formatCount(cols), formatCount(table.columns.length)),
+    rows < table.rows && t("first {0} of {1} rows", formatCount(rows), formatCount(table.rows)),
+    cols < table.columns.length && t("first {0} of {1} columns", formatCount(cols), formatCount(table.columns.length)),
   ].filter((part) => part !== false);
   return [
     el(
@@ -105,7 +103,7 @@ function drawTable(table: TableData): HTMLElement[] {
       el("table", {}, el("caption", {}, table.title), el("thead", {}, head), el("tbody", {}, ...body)),
     ),
     ...(note.length > 0
-      ? [el("p", { class: "small muted" }, t("Shown here: {0}. The CSV has everything.", note.join(", ")))]
+      ? [el("p", { class: "small muted" }, t("Shows the {0}. The CSV file has all of them.", note.join(", ")))]
       : []),
   ];
 }

@@ -1,4 +1,4 @@
-/** The table of a matrix with a row per token. */
+/** Table of a matrix with a row per token. */
 
 import type { TableData } from "../charts/csv";
 

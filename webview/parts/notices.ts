@@ -1,4 +1,4 @@
-/** What stands in place of a run that cannot be shown, and what there is to do about it. */
+/** Notices in place of a trace, with buttons for what to do next. */
 
 import type { Action, InspectorEvents } from "../../src/protocol/webviewApi";
 import { el } from "../base/dom";
@@ -10,7 +10,7 @@ type Act = (action: Action["id"]) => void;
 const actionButton = ({ id, label }: Action, act: Act, isMain: boolean) =>
   button(label, () => act(id), isMain ? "primary" : "secondary");
 
-/** The sentence, and a button for what most likely helps first: an engine that has ended, or once more. */
+/** An error with its buttons. The main one restarts the engine if it has exited, else tries again. */
 export function problemNotice({ message, action }: InspectorEvents["problem"], act: Act, retry: () => void): Element[] {
   const restarts = action?.id === "restartEngine";
   const again = button(t("Retry"), retry, restarts ? "secondary" : "primary");
@@ -22,11 +22,11 @@ export function problemNotice({ message, action }: InspectorEvents["problem"], a
   ];
 }
 
-/** Why there is nothing, and how to begin. */
+/** An empty state with its reason and ways to start. */
 export function emptyNotice({ reason, actions }: InspectorEvents["empty"], act: Act): Element {
   const buttons = actions.map((action, i) => actionButton(action, act, i === 0));
   return el("div", { class: "empty" }, el("p", {}, reason), el("div", { class: "buttons" }, ...buttons));
 }
 
-/** What the user should know of what is shown. */
+/** A note about the trace that is shown. */
 export const noteNotice = (note: string): Element => el("p", { class: "small", attrs: { role: "status" } }, note);

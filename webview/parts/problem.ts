@@ -1,4 +1,4 @@
-/** Where a part of a view says what went wrong, with a button that asks again. */
+/** Shows an error in a part of a view, with a button that tries again. */
 
 import { el, fill } from "../base/dom";
 import { t } from "../base/strings";

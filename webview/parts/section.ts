@@ -1,4 +1,4 @@
-/** A part of a page that folds, as the sections of VS Code's side bar do. */
+/** A foldable section of a page, like those of VS Code's side bar. */
 
 import { el, setAttr, uniqueId } from "../base/dom";
 
@@ -6,7 +6,7 @@ export interface Section {
   readonly node: HTMLElement;
   readonly body: HTMLElement;
   readonly isOpen: () => boolean;
-  /** A few words beside the title, seen also while the section is folded. */
+  /** Sets a few words beside the title, which are visible while the section is folded too. */
   readonly summarize: (text: string) => void;
 }
 

@@ -1,4 +1,4 @@
-/** A table as JSON, in the form that docs/explorer-views.md describes. */
+/** A table as JSON, in the format of docs/explorer-views.md. */
 
 import type { TraceInfo } from "../../src/protocol/traceApi";
 import type { TableData } from "../charts/csv";
@@ -9,7 +9,7 @@ export interface TraceOrigin {
   readonly source: { readonly text: string };
 }
 
-/** `runs` are those that were looked at. Numbers keep their full precision; JSON has no NaN and no ∞, so these are null. */
+/** `runs` are the traces of the numbers. Numbers keep their full precision; NaN and ∞ become null, because JSON has neither. */
 export function toJson({ title, columns, rows, row }: TableData, runs: readonly TraceOrigin[]): string {
   const fields = {
     title,

@@ -1,16 +1,16 @@
-/** Puts off what a hidden view would ask of the engine until it is looked at again. */
+/** Defers the requests of a hidden view until it is visible again. */
 
-/** Runs at once while the node is seen, else once when it is seen next: however often it was called until then. */
+/** Returns a function that calls `run` now if the node is visible, else once when it becomes visible. */
 export function whenSeen(node: Element, run: () => void): () => void {
-  let isPutOff = false;
+  let isDeferred = false;
   const isSeen = () => node.clientWidth > 0;
   new ResizeObserver(() => {
-    if (!isPutOff || !isSeen()) return;
-    isPutOff = false;
+    if (!isDeferred || !isSeen()) return;
+    isDeferred = false;
     run();
   }).observe(node);
   return () => {
     if (isSeen()) return run();
-    isPutOff = true;
+    isDeferred = true;
   };
 }

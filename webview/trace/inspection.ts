@@ -1,4 +1,4 @@
-/** What the inspector's views share: the trace that is looked at, its tensors, and what is selected in all of them. */
+/** State that the views of a trace share: the trace, its tensors, and the selection. */
 
 import type { FoundTokens, ModuleTree, TraceInfo, TraceTensor } from "../../src/protocol/engineApi";
 import type { Client, Params, Progress, Result } from "../../src/protocol/rpc";
@@ -9,42 +9,42 @@ import type { Save } from "../parts/dataBar";
 import type { Section } from "../parts/section";
 import type { Shading } from "./attention/layout";
 
-/** One token, layer and head for the whole page; indices of the trace that is shown. */
+/** Selected token, layer and head of the page, as indices of the trace. */
 export interface Selection {
   readonly token: number;
   readonly layer: number;
   readonly head: number;
-  /** The value of the run whose numbers are shown, by its trace name. */
+  /** Trace name of the value whose numbers are shown. */
   readonly value?: string;
-  /** Of a translator, a token of what it reads; `token` is of what it writes. */
+  /** A translator's source token; `token` is one of the translation. */
   readonly sourceToken?: number;
 }
 
-/** Of a translator, the chosen token of what it reads: the first until another is chosen, in every view. */
+/** A translator's selected source token; the first one until another is selected. */
 export const sourceTokenOf = ({ sourceToken = 0 }: Selection, { source }: Pick<TraceInfo, "source">): number =>
   Math.max(0, Math.min(sourceToken, (source?.tokens.length ?? 0) - 1));
 
-/** A trace with a cache of the tensors that were asked for. */
+/** A trace with a cache of its tensors. */
 export interface Inspection {
   readonly trace: TraceInfo;
   readonly source: InspectedSource;
   readonly has: (name: string) => boolean;
-  /** Of attention values, those of a head of queries. */
+  /** Fetches a tensor; `head` is a query head, for values of attention. */
   readonly tensor: (name: string, head?: number) => Promise<TraceTensor>;
-  /** Tokens of the vocabulary by id or text, with their ranks after a position: the last, if none is given. */
+  /** Searches the vocabulary by id or text; ranks are those after a position, by default the last. */
   readonly find: (query: string, count: number, position?: number) => Promise<FoundTokens>;
-  /** The modules of its model, as PyTorch prints them. */
+  /** The model's modules, as PyTorch prints them. */
   readonly modules: () => Promise<ModuleTree>;
 
   /** Asks the engine about the trace or its model. Answers are cached: see src/protocol/traceApi.ts. */
   readonly ask: <M extends keyof TraceQuestions>(method: M, params: Own<M>) => Promise<Result<TraceQuestions, M>>;
   /** Not cached, because dragging a slider sends many requests. */
   readonly sampler: (params: Own<"sampler">) => Promise<Result<TraceQuestions, "sampler">>;
-  /** Tokens of a text, by its model or another of `ExplorerTools.models()`. */
+  /** Tokenizes a text with the trace's model or another one of `ExplorerTools.models()`. */
   readonly tokenize: (text: string, dir?: string) => Promise<Result<TraceQuestions, "tokenize">>;
-  /** Of a model's run, its own where no other is named; each can be run by `ExplorerTools.alongside`. */
+  /** Checkpoints of the training run of this or another model, which `ExplorerTools.alongside` can run. */
   readonly checkpoints: (dir?: string) => Promise<Result<TraceQuestions, "checkpoints">>;
-  /** Not kept: each run of it reports its steps. */
+  /** Not cached, because it reports its steps. */
   readonly generationTrace: (
     params: Own<"generationTrace">,
     report?: (step: Progress<TraceQuestions, "generationTrace">) => void,
@@ -52,60 +52,60 @@ export interface Inspection {
   ) => Promise<Result<TraceQuestions, "generationTrace">>;
   /** A new trace of the same text each time; it uses memory until it is released. */
   readonly intervene: (params: Own<"intervene">) => Promise<TraceInfo>;
-  /** The same, to be asked about like any other run; this one is its `base`. */
+  /** A trace with interventions; this trace is its `base`. */
   readonly intervened: (interventions: readonly Intervention[]) => Promise<Inspection>;
   readonly compareTraces: (other: number) => Promise<Result<TraceQuestions, "compareTraces">>;
   readonly compareWeights: (otherDir: string) => Promise<Result<TraceQuestions, "compareWeights">>;
-  /** The run without the interventions of this one; null where nothing was changed. */
+  /** The trace without interventions; null for a trace that has none. */
   readonly base: Inspection | null;
 }
 
-/** The params of a question but for the trace or the model, which are those of the inspection. */
+/** Parameters of a question without the trace and the model, which the inspection adds. */
 type Own<M extends keyof TraceQuestions> = Omit<Params<TraceQuestions, M>, "trace" | "dir">;
 
 export interface View {
   readonly section: Section;
-  /** Whether it asks for tensors, so that it is left alone while it is folded: looking costs what is looked at. */
+  /** Tells whether the view fetches tensors, so that it loads only while it is open. */
   readonly asksTensors: boolean;
-  /** Another trace; the selection is already one of its own. */
+  /** Shows another trace; the selection is already one of that trace. */
   readonly show: (inspection: Inspection) => void;
 }
 
-/** What a view is made with. */
+/** What a view gets from its page. */
 export interface ViewContext {
   readonly selection: Store<Selection>;
   readonly save: Save;
-  /** Makes a section that remembers whether it is folded. */
+  /** Creates a section that remembers whether it is folded. */
   readonly section: (title: string) => Section;
-  /** What a view can do in the Explorer beyond showing a trace; the side panel has none of it. */
+  /** Tools of the Model Explorer; the side panel has none. */
   readonly explorer?: ExplorerTools;
 }
 
 export interface ExplorerTools {
-  /** Shows another view, by its id in views/registry.ts. */
+  /** Opens another view by its id in webview/explorer/registry.ts. */
   readonly open: (view: string) => void;
-  /** Runs another text, as if it had been typed. */
+  /** Runs another text as if the user had typed it. */
   readonly run: (text: string) => void;
-  /** Kept while the panel is hidden, and over a reload: what was generated, in the view's own words. */
+  /** State that survives hiding and reloading the panel, in the format of the generation view. */
   readonly memory: Store<{ readonly generation: string }>;
-  /** In force in every view: the shell runs the text again with them and shows that run, whose `base` is the first. */
+  /** Active interventions: the page runs the text with them and shows that trace in every view. */
   readonly interventions: Store<{ readonly list: readonly Intervention[] }>;
-  /** The models that can be run, the active one first. */
+  /** Models that can be run, the active one first. */
   readonly models: () => Promise<readonly { readonly dir: string; readonly name: string }[]>;
-  /** A run of another text or model, to compare with or to patch from. It takes memory: release it when it is not needed. */
+  /** Runs another text or model, to compare with or to patch from. The trace uses memory until it is released. */
   readonly alongside: (dir: string, text: string) => Promise<Inspection>;
   readonly release: (inspection: Inspection) => void;
-  /** Whether the text in the editor is shaded by what the selected token looks at, and how. */
+  /** How the editor's text is shaded by the selected token's attention. */
   readonly shading: Store<Shading>;
 }
 
-/** Whoever keeps the trace. */
+/** The host that keeps the trace. */
 export type TraceHost = Pick<Client<TraceQuestions>, "call">;
 
-/** Tensors of a run that are kept in the page: two dozen heads' patterns of 1,024 tokens. */
+/** Size of the page's tensor cache: patterns of two dozen heads at 1,024 tokens. */
 const TENSOR_BYTES = 96 * 2 ** 20;
 
-/** Wraps a trace; what was asked is kept, tensors as far as they fit, and asked again after an error. */
+/** Wraps a trace. Answers are cached, tensors up to a limit; a failed request is sent again when needed. */
 export function createInspection(
   trace: TraceInfo,
   source: InspectedSource,
@@ -113,8 +113,8 @@ export function createInspection(
   base: Inspection | null = null,
 ): Inspection {
   const names = new Set(trace.values.map(({ name }) => name));
-  const asked = new Map<string, Promise<unknown>>();
-  /** Answers that hold a tensor, the one asked for longest ago first, and what they take. */
+  const answers = new Map<string, Promise<unknown>>();
+  /** Bytes of the cached tensors, the one requested longest ago first. */
   const held = new Map<string, number>();
   const hold = (key: string, bytes: number) => {
     held.delete(key);
@@ -123,7 +123,7 @@ export function createInspection(
     for (const [oldest, size] of held) {
       if (sum <= TENSOR_BYTES || oldest === key) break;
       held.delete(oldest);
-      asked.delete(oldest);
+      answers.delete(oldest);
       sum -= size;
     }
   };
@@ -132,13 +132,13 @@ export function createInspection(
     params: Params<TraceQuestions, M>,
   ): Promise<Result<TraceQuestions, M>> => {
     const key = keyOf(method, params);
-    let answer = asked.get(key);
+    let answer = answers.get(key);
     if (!answer) {
       answer = host.call(method, params);
-      asked.set(key, answer);
-      answer.catch(() => asked.delete(key));
+      answers.set(key, answer);
+      answer.catch(() => answers.delete(key));
     }
-    // The key begins with the method, so what is kept under it is an answer of that method.
+    // The key starts with the method, so its answer is of that method's type.
     return answer as Promise<Result<TraceQuestions, M>>;
   };
   const tensor = (name: string, head?: number) => {

@@ -1,4 +1,4 @@
-/** A slider over the checkpoints of a run: what is shown beside it is the model as it was at that step. */
+/** A slider over the checkpoints of a training run; the page shows the trace of the chosen one. */
 
 import "../parts/slider.css";
 import "./scrubber.css";
@@ -9,14 +9,14 @@ import { t } from "../base/strings";
 
 export interface Scrubber {
   readonly node: HTMLElement;
-  /** Other checkpoints, or another step; a slider that is being moved stays where it is. */
+  /** Shows other checkpoints or another step; a slider that is being moved keeps its position. */
   readonly show: (shown: CheckpointsShown) => void;
 }
 
-/** While it plays, a step is seen for at least this long. */
+/** Least time that playback shows a checkpoint, in milliseconds. */
 const PACE = 450;
 
-/** `scrub` shows the model at a step, and answers when it has; meanwhile only the last move is remembered. */
+/** `scrub` shows the checkpoint of a step. While it runs, only the last move is remembered. */
 export function createScrubber(scrub: (step: number) => Promise<unknown>): Scrubber {
   let checkpoints: CheckpointsShown["checkpoints"] = [];
   let wanted: number | null = null;
@@ -40,33 +40,33 @@ export function createScrubber(scrub: (step: number) => Promise<unknown>): Scrub
   });
   const icon = el("span", { class: "scrubber-icon", attrs: { "aria-hidden": "true" } });
   play.append(icon);
-  const said = el("p", { class: "scrubber-said small number", attrs: { "aria-hidden": "true" } });
+  const label = el("p", { class: "scrubber-said small number", attrs: { "aria-hidden": "true" } });
   const node = el(
     "div",
     { class: "scrubber", attrs: { role: "group", "aria-label": t("Checkpoints") } },
     play,
     slider,
-    said,
+    label,
   );
   node.hidden = true;
 
-  /** What the slider stands at. */
-  const say = () => {
+  /** Describes the checkpoint of the slider's position. */
+  const describe = () => {
     const checkpoint = checkpoints[Number(slider.value)];
     if (!checkpoint) return;
     const text = describeCheckpoint(checkpoint);
-    said.textContent = text;
+    label.textContent = text;
     setAttr(slider, "aria-valuetext", text);
-    setAttr(play, "aria-label", playing ? t("Stop") : t("Play the checkpoints"));
-    play.title = playing ? t("Stop") : t("Play the checkpoints");
+    setAttr(play, "aria-label", playing ? t("Stop") : t("Play checkpoints"));
+    play.title = playing ? t("Stop") : t("Play checkpoints");
     icon.classList.toggle("playing", playing);
   };
 
-  /** Moves to a checkpoint; answers when it or a later choice is shown. */
+  /** Moves to a checkpoint; resolves when it or a later choice is shown. */
   const move = (index: number): Promise<void> => {
     slider.value = String(index);
     wanted = checkpoints[index]?.step ?? null;
-    say();
+    describe();
     moving ??= follow().finally(() => {
       moving = null;
     });
@@ -77,7 +77,7 @@ export function createScrubber(scrub: (step: number) => Promise<unknown>): Scrub
     while (wanted !== null) {
       const step = wanted;
       wanted = null;
-      // What is wrong with a checkpoint, the page says in place of its pictures.
+      // The page shows the error of a checkpoint in place of its views.
       await scrub(step).catch(() => undefined);
     }
   };
@@ -86,7 +86,7 @@ export function createScrubber(scrub: (step: number) => Promise<unknown>): Scrub
     playing = true;
     const last = () => checkpoints.length - 1;
     if (Number(slider.value) >= last()) void move(0);
-    say();
+    describe();
     await moving;
     while (playing) {
       await new Promise((resolve) => setTimeout(resolve, PACE));
@@ -99,7 +99,7 @@ export function createScrubber(scrub: (step: number) => Promise<unknown>): Scrub
 
   const stop = () => {
     playing = false;
-    say();
+    describe();
   };
 
   return {
@@ -108,16 +108,16 @@ export function createScrubber(scrub: (step: number) => Promise<unknown>): Scrub
       checkpoints = shown.checkpoints;
       node.hidden = checkpoints.length < 2;
       if (node.hidden) return stop();
-      // Who asked for less motion moves by hand.
+      // Playback moves, so it is hidden if the user prefers reduced motion.
       play.hidden = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
       setAttr(slider, "max", checkpoints.length - 1);
       slider.value = String(indexOf(shown, wanted));
-      say();
+      describe();
     },
   };
 }
 
-/** The checkpoint that is asked for, or that is shown; of a step between two, the earlier. */
+/** Index of the requested checkpoint, or of the one that is shown; a step between two belongs to the earlier one. */
 function indexOf({ checkpoints, at }: CheckpointsShown, wanted: number | null): number {
   const step = wanted ?? at;
   return Math.max(

@@ -41,17 +41,19 @@ describeExplorer((opened) => {
     await neighbor.getByText(best.cosine.toPrecision(6), { exact: true }).waitFor();
     await neighbor.getByRole("button").press("Enter");
     const plot = page.getByRole("application", {
-      name: `Principal components of the text’s vectors, embed, ${T + 1}`,
+      name: `Principal components, embed, ${T + 1}`,
     });
     await plot.press("End");
     const { coordinates } = await live.engine.call("projection", { trace, name: "embed", ids: [best.id] });
     await said(`input embedding of token #${best.id}`).waitFor();
     expect(await said("input embedding").textContent()).toContain((coordinates[3 * T] as number).toPrecision(6));
-    const busy = await page.getByRole("button", { name: /^Take .* away$/ }).evaluate((button: HTMLElement) => {
-      button.click();
-      const parts = document.querySelectorAll(".embedding-part[aria-busy]");
-      return Array.from(parts, (part) => part.querySelector("h3")?.textContent);
-    });
+    const busy = await page
+      .getByRole("button", { name: /^Remove .* from the chart$/ })
+      .evaluate((button: HTMLElement) => {
+        button.click();
+        const parts = document.querySelectorAll(".embedding-part[aria-busy]");
+        return Array.from(parts, (part) => part.querySelector("h3")?.textContent);
+      });
     expect(busy).toEqual([expect.stringMatching(/^Principal components.*computing…$/)]);
     await expect.poll(() => page.locator("[aria-busy=true]").count()).toBe(0);
 

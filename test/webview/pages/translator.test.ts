@@ -99,7 +99,7 @@ describeExplorer((opened) => {
     const { trace, source } = told;
     await tab("Embeddings").click();
     const shown = page.getByRole("tabpanel", { name: "Embeddings" });
-    await shown.getByRole("combobox", { name: "Where the vectors are taken" }).click();
+    await shown.getByRole("combobox", { name: "Compare vectors from" }).click();
     await page.getByRole("option", { name: "enc.blocks.0.residPost", exact: true }).click();
     const name = "enc.blocks.0.residPost";
     const of = { kind: "value", name, position: 0 } as const;
@@ -118,7 +118,7 @@ describeExplorer((opened) => {
     await field.press("Enter");
     const points = (source?.tokens.length ?? 0) + 1;
     const plot = shown.getByRole("application", {
-      name: `Principal components of the text’s vectors, ${name}, ${points}`,
+      name: `Principal components, ${name}, ${points}`,
     });
     await plot.press("End");
     const said = shown.getByRole("status").filter({ hasText: "input embedding of the source’s token" });

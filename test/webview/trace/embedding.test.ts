@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { anglesOf } from "../../../src/engine/nn/rotary";
 import { pointAt, scatterScene } from "../../../webview/charts/scatterLayout";
-import { comparedPlaces, cosineMatrix } from "../../../webview/trace/embedding/layout";
+import { comparedNames, cosineMatrix } from "../../../webview/trace/embedding/layout";
 import { type Rotary, rotaryAngles } from "../../../webview/trace/embedding/rotary";
 import { tinyTrace } from "../tinyTrace";
 
@@ -52,7 +52,7 @@ test("cosines are of each row with each, and given up when nobody waits for them
 });
 
 test("vectors are compared at the embeddings and along the residual stream", () => {
-  expect(comparedPlaces(tinyTrace("hi").info.values).slice(0, 5)).toEqual([
+  expect(comparedNames(tinyTrace("hi").info.values).slice(0, 5)).toEqual([
     "embed",
     "posEmbed",
     "blocks.0.residPre",

@@ -1,4 +1,4 @@
-/** A value of all tokens at once: their embeddings, and what says where they stand. */
+/** One vector per token for all tokens at once: their embeddings and positions. */
 
 import { el, fill } from "../../base/dom";
 import { formatShape, formatValue } from "../../base/format";
@@ -13,16 +13,16 @@ import { type Inspection, matrixOf, type ViewContext } from "../inspection";
 import { ENCODER } from "../layers/layout";
 import { traceText, valueText } from "../provenance";
 import { embeddingParts } from "./layout";
-import { placeOf, selectedAt, selectionOf } from "./place";
 import { rotaryAngles, rotaryText } from "./rotary";
+import { selectedAt, selectionOf, tokenVectors } from "./tokenVectors";
 
-/** What is computed here instead of asked for: no tensor of the run. */
+/** Computed on the page, because the trace has no tensor of them. */
 const ANGLES = "rotary angles";
 const COSINES = "cosines of the rotary angles";
 
 type Picture = Pick<HeatmapData, "title" | "rows" | "cols" | "values" | "scale" | "curve" | "max" | "describe"> & {
   readonly size: string;
-  readonly says: string;
+  readonly note: string;
 };
 
 export function createAllTokens({ selection, save }: Pick<ViewContext, "selection" | "save">) {
@@ -40,10 +40,10 @@ export function createAllTokens({ selection, save }: Pick<ViewContext, "selectio
     name = value;
     void draw();
   });
-  const says = el("p", { class: "small muted" });
+  const note = el("p", { class: "small muted" });
   const problem = createProblem(() => void draw());
   const heatmap = createHeatmap(
-    (row) => inspection && selection.set(selectionOf(placeOf(inspection, shown?.name ?? name), row)),
+    (row) => inspection && selection.set(selectionOf(tokenVectors(inspection, shown?.name ?? name), row)),
   );
   const data = createDataBar(
     {
@@ -59,20 +59,20 @@ export function createAllTokens({ selection, save }: Pick<ViewContext, "selectio
   const pictures = el("div", {}, heatmap.node, data.node);
 
   const draw = async () => {
-    const asked = inspection;
+    const from = inspection;
     const of = name;
-    if (!asked) return;
+    if (!from) return;
     problem.clear();
     setPending(pictures, "computing");
     try {
-      const picture = pictureOfRotary(asked, of) ?? (await pictureOfValue(asked, of));
-      if (asked !== inspection || of !== name) return;
-      const { labels } = placeOf(asked, of);
-      shown = { of: asked, name: of, labels, picture };
-      const { size, says: text, ...rest } = picture;
+      const picture = pictureOfRotary(from, of) ?? (await pictureOfValue(from, of));
+      if (from !== inspection || of !== name) return;
+      const { labels } = tokenVectors(from, of);
+      shown = { of: from, name: of, labels, picture };
+      const { size, note: text, ...rest } = picture;
       setPending(pictures, "done");
       fill(heading, t("All tokens"), el("span", { class: "number" }, size));
-      says.textContent = text;
+      note.textContent = text;
       heatmap.show({
         ...rest,
         rowLabels: labels,
@@ -83,18 +83,19 @@ export function createAllTokens({ selection, save }: Pick<ViewContext, "selectio
       mark();
       data.update();
     } catch (error) {
-      if (asked !== inspection) return;
+      if (from !== inspection) return;
       shown = null;
-      says.textContent = "";
+      note.textContent = "";
       setPending(pictures, "failed");
       problem.say(error);
     }
   };
-  const mark = () => inspection && heatmap.mark(selectedAt(placeOf(inspection, shown?.name ?? name), selection.get()));
+  const mark = () =>
+    inspection && heatmap.mark(selectedAt(tokenVectors(inspection, shown?.name ?? name), selection.get()));
   selection.subscribe(mark);
 
   return {
-    nodes: [el("div", { class: "heading-row" }, heading, picker.node), says, problem.node, pictures],
+    nodes: [el("div", { class: "heading-row" }, heading, picker.node), note, problem.node, pictures],
     show(next: Inspection) {
       inspection = next;
       const decoder = embeddingParts(next);
@@ -120,18 +121,18 @@ async function pictureOfValue(inspection: Inspection, name: string): Promise<Pic
   const { rows, cols, values } = matrixOf(tensor);
   const { kind } = inspection.trace.model.config.positions;
   const own = name.replace(ENCODER, "");
-  const says =
+  const note =
     own === "posEmbed"
       ? kind === "sinusoidal"
-        ? t("Sines and cosines of the position, computed and not trained (Vaswani et al., 2017).")
+        ? t("Fixed sines and cosines of the position (Vaswani et al., 2017).")
         : t("A trained vector for each position.")
       : own === "embed"
-        ? t("The vectors that the tokens enter the model with.")
-        : t("The sum that enters the first block.");
+        ? t("Token embeddings.")
+        : t("Input of the first block.");
   return {
     title: name,
     size: formatShape(tensor.shape),
-    says,
+    note,
     rows,
     cols,
     values,
@@ -140,7 +141,7 @@ async function pictureOfValue(inspection: Inspection, name: string): Promise<Pic
   };
 }
 
-/** Of rotary positions there are no vectors: what queries and keys are turned by. Null for other names. */
+/** The angles by which rotary positions turn queries and keys; null for other names. */
 function pictureOfRotary(inspection: Inspection, name: string): Picture | null {
   const { positions } = inspection.trace.model.config;
   if ((name !== ANGLES && name !== COSINES) || positions.kind !== "rotary") return null;
@@ -156,8 +157,8 @@ function pictureOfRotary(inspection: Inspection, name: string): Picture | null {
   return {
     title: t("{0}, computed from the configuration", name),
     size: t("{0} positions × {1} pairs of dimensions", T, cols),
-    says: t(
-      "Computed from the configuration; the run has no tensor of it. Position p turns pair i by p × frequency i radians, in each head’s queries and keys: {0}.",
+    note: t(
+      "Computed from the configuration, not part of the trace. In each head’s queries and keys, position p turns pair i by p × frequency i radians: {0}.",
       rotaryText(positions) + (scale === 1 ? "" : `, ${t("cosines and sines times {0}", formatValue(scale))}`),
     ),
     rows: T,

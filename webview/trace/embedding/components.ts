@@ -1,4 +1,4 @@
-/** The text's vectors along their principal components, with tokens of the vocabulary that the user adds among them. */
+/** The tokens' vectors along their principal components, with tokens of the vocabulary that the user adds. */
 
 import type { Projection, VocabularyToken } from "../../../src/protocol/traceApi";
 import { el, fill } from "../../base/dom";
@@ -13,9 +13,9 @@ import type { ViewContext } from "../inspection";
 import { searched } from "../nextToken/layout";
 import { traceText } from "../provenance";
 import { labelOf } from "./neighbors";
-import { hasSameVocabulary, hasVocabulary, type Place, selectedAt, selectionOf, stackOf } from "./place";
+import { hasSameVocabulary, hasVocabulary, selectedAt, selectionOf, stackOf, type TokenVectors } from "./tokenVectors";
 
-/** Pairs of components, as they are written in the choice. */
+/** Pairs of components by their label. */
 const AXES: Readonly<Record<string, readonly [x: number, y: number]>> = {
   "1, 2": [0, 1],
   "1, 3": [0, 2],
@@ -24,27 +24,27 @@ const AXES: Readonly<Record<string, readonly [x: number, y: number]>> = {
 const MAX_ADDED = 60;
 
 interface Shown {
-  readonly of: Place;
+  readonly of: TokenVectors;
   readonly added: readonly VocabularyToken[];
   readonly projection: Projection;
 }
 
 export function createComponents({ selection, save }: Pick<ViewContext, "selection" | "save">) {
-  let place: Place | null = null;
+  let vectors: TokenVectors | null = null;
   let added: readonly VocabularyToken[] = [];
   let axes = "1, 2";
   let shown: Shown | null = null;
 
   const heading = el("h3", { class: "subheading" });
-  const says = el("p", { class: "small muted" });
-  const picker = dropdown(t("Components that are drawn"), (value) => {
+  const note = el("p", { class: "small muted" });
+  const picker = dropdown(t("Components"), (value) => {
     axes = value;
     draw();
   });
-  const search = textField(t("Token of the vocabulary to add"), t("Add a token: text or #id"));
+  const search = textField(t("Token to add"), t("Add a token: text or #id"));
   const addSearched = button(t("Add"), () => void find());
   const notFound = el("span", { class: "small", attrs: { role: "status" } });
-  const chips = el("ul", { class: "chips", attrs: { "aria-label": t("Tokens of the vocabulary that are drawn") } });
+  const chips = el("ul", { class: "chips", attrs: { "aria-label": t("Added tokens") } });
   const adding = el("div", { class: "lens-controls" }, search, addSearched, notFound, chips);
   const problem = createProblem(() => void load());
   const scatter = createScatter((point) => {
@@ -65,7 +65,7 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
     "div",
     { class: "embedding-part" },
     el("div", { class: "heading-row" }, heading, picker.node),
-    says,
+    note,
     adding,
     problem.node,
     picture,
@@ -75,7 +75,7 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
   });
 
   const find = async () => {
-    const at = place;
+    const at = vectors;
     const query = search.value;
     if (!at || query === "") return;
     try {
@@ -84,13 +84,13 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
         count: 1,
         stack: stackOf(at),
       });
-      if (place !== at) return;
-      notFound.textContent = best ? "" : t("No token of the vocabulary has this text.");
+      if (vectors !== at) return;
+      notFound.textContent = best ? "" : t("No token in the vocabulary has this text.");
       if (!best) return;
       search.value = "";
       add(best);
     } catch (error) {
-      if (place === at) problem.say(error);
+      if (vectors === at) problem.say(error);
     }
   };
   const add = (token: VocabularyToken) => {
@@ -115,7 +115,7 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
             "button",
             {
               class: "chip-remove",
-              attrs: { type: "button", "aria-label": t("Take {0} away", labelOf(token)) },
+              attrs: { type: "button", "aria-label": t("Remove {0} from the chart", labelOf(token)) },
               on: { click: () => remove(token.id) },
             },
             "×",
@@ -125,10 +125,10 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
     );
 
   const load = async () => {
-    const at = place;
+    const at = vectors;
     if (!at) return;
     const { dEmbed, dModel } = at.inspection.trace.model.config;
-    // Where tokens have another width than the stream, they have no place among its vectors.
+    // Embeddings of another width than the residual stream cannot be projected with its vectors.
     const fits = hasVocabulary(at) && dEmbed === dModel;
     const drawn = fits ? added : [];
     adding.hidden = !fits;
@@ -138,13 +138,13 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
     setPending(picture, "computing");
     try {
       const projection = await at.inspection.ask("projection", { name: at.name, ids: drawn.map(({ id }) => id) });
-      if (place !== at || (fits && added !== drawn)) return;
+      if (vectors !== at || (fits && added !== drawn)) return;
       shown = { of: at, added: drawn, projection };
       setBusy(node, heading, titleOf(at), false);
       setPending(picture, "done");
       draw();
     } catch (error) {
-      if (place !== at) return;
+      if (vectors !== at) return;
       setBusy(node, heading, titleOf(at), false);
       setPending(picture, "failed");
       problem.say(error);
@@ -159,11 +159,11 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
       Object.keys(AXES).map((value) => ({ value, label: t("Components {0}", value) })),
       axes,
     );
-    says.textContent = projection.explained[0]
+    note.textContent = projection.explained[0]
       ? t(
-          "A circle is a token of the text; a square is the input embedding of a token of the vocabulary, put on the same axes. Each axis has its own scale. Points that differ elsewhere may lie together here.",
+          "Circles are tokens of the text, squares are input embeddings of added tokens. Each axis has its own scale. Points close to each other here can differ in other components.",
         )
-      : t("The vectors do not differ, so they have no components; take a longer text.");
+      : t("All vectors are equal, so they have no components. Use a longer text.");
     const name = (component: number) =>
       t("component {0} ({1} of the variance)", component + 1, formatPercent(projection.explained[component] as number));
     scatter.show({
@@ -193,18 +193,18 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
   return {
     node,
     add,
-    show(next: Place) {
-      // Ids mean something else in another vocabulary.
-      if (!hasSameVocabulary(next, place)) added = [];
-      place = next;
+    show(next: TokenVectors) {
+      // Ids are different tokens in another vocabulary.
+      if (!hasSameVocabulary(next, vectors)) added = [];
+      vectors = next;
       void load();
     },
   };
 }
 
-const titleOf = ({ name }: Place): string => t("Principal components of the text’s vectors, {0}", name);
+const titleOf = ({ name }: TokenVectors): string => t("Principal components, {0}", name);
 
-/** The text's tokens, then those of the vocabulary. */
+/** The tokens of the text, then those that were added. */
 function pointsOf({ of, added, projection }: Shown) {
   const { coordinates } = projection;
   const at = (i: number) => coordinates.subarray(3 * i, 3 * i + 3);

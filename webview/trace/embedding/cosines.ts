@@ -1,4 +1,4 @@
-/** How alike the tokens' vectors are at a place: the cosine of each with each. */
+/** Cosine similarity of all pairs of the tokens' vectors. */
 
 import { el } from "../../base/dom";
 import { formatValue } from "../../base/format";
@@ -11,18 +11,18 @@ import { createProblem } from "../../parts/problem";
 import { matrixOf, type ViewContext } from "../inspection";
 import { traceText } from "../provenance";
 import { cosineMatrix } from "./layout";
-import { type Place, selectedAt, selectionOf } from "./place";
+import { selectedAt, selectionOf, type TokenVectors } from "./tokenVectors";
 
 export function createCosines({ selection, save }: Pick<ViewContext, "selection" | "save">) {
-  let place: Place | null = null;
-  let shown: { readonly of: Place; readonly cosines: Float32Array } | null = null;
+  let vectors: TokenVectors | null = null;
+  let shown: { readonly of: TokenVectors; readonly cosines: Float32Array } | null = null;
   const heading = el("h3", { class: "subheading" });
-  const problem = createProblem(() => place && show(place));
-  /** While a cell of this picture is chosen, which is in sight already. */
+  const problem = createProblem(() => vectors && show(vectors));
+  /** True while a cell of this heatmap is being selected, which is in view already. */
   let isPicking = false;
   const heatmap = createHeatmap((row) => {
     isPicking = true;
-    if (place) selection.set(selectionOf(place, row));
+    if (vectors) selection.set(selectionOf(vectors, row));
     isPicking = false;
   });
   const data = createDataBar(
@@ -49,28 +49,28 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
     picture,
   );
 
-  const show = async (next: Place) => {
-    place = next;
+  const show = async (next: TokenVectors) => {
+    vectors = next;
     problem.clear();
     setBusy(node, heading, titleOf(next), true);
     setPending(picture, "computing");
     try {
       const { cols, values } = matrixOf(await next.inspection.tensor(next.name));
-      const cosines = place === next ? await cosineMatrix(values, cols, () => place !== next) : null;
-      if (place !== next || !cosines) return;
+      const cosines = vectors === next ? await cosineMatrix(values, cols, () => vectors !== next) : null;
+      if (vectors !== next || !cosines) return;
       shown = { of: next, cosines };
       draw(next, cosines);
     } catch (error) {
-      if (place !== next) return;
+      if (vectors !== next) return;
       setBusy(node, heading, titleOf(next), false);
       setPending(picture, "failed");
       problem.say(error);
     }
   };
 
-  const draw = (of: Place, cosines: Float32Array) => {
+  const draw = (of: TokenVectors, cosines: Float32Array) => {
     const T = of.labels.length;
-    setBusy(node, heading, titleOf(of), false, t("computed here from the run’s values"));
+    setBusy(node, heading, titleOf(of), false, t("computed from the trace"));
     setPending(picture, "done");
     heatmap.show({
       title: titleOf(of),
@@ -96,7 +96,7 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
   };
   selection.subscribe(mark);
 
-  return { node, show: (next: Place) => void show(next) };
+  return { node, show: (next: TokenVectors) => void show(next) };
 }
 
-const titleOf = ({ name }: Place): string => t("Cosine between the tokens’ vectors, {0}", name);
+const titleOf = ({ name }: TokenVectors): string => t("Cosine similarity, {0}", name);

@@ -1,18 +1,15 @@
-/** Which vectors the embedding pictures show, without drawing them. */
+/** Vectors of the embeddings view, and the arithmetic on them. */
 
 import type { TraceInfo } from "../../../src/protocol/engineApi";
 import type { Inspection } from "../inspection";
 
-/** A vector per token that is there before the first block, with how its row is called. */
+/** A value with one vector per token before the first block, and the label of its row. */
 export interface EmbeddingPart {
   readonly name: string;
   readonly label: string;
 }
 
-/**
- * The vectors that meet before the first block: what the token means, where it stands, and their sum. A model may have
- * no position vectors (rotary positions); then there is nothing to add.
- */
+/** Token embedding, position embedding and their sum. Models without position vectors have the first only. */
 export function embeddingParts({ has }: Pick<Inspection, "has">): EmbeddingPart[] {
   const parts = [
     { name: "embed", label: "token" },
@@ -26,7 +23,7 @@ export function embeddingParts({ has }: Pick<Inspection, "has">): EmbeddingPart[
 export const rowOf = (values: Float32Array, cols: number, row: number): Float32Array =>
   values.subarray(row * cols, (row + 1) * cols);
 
-/** Rows put under each other. */
+/** Stacks vectors as the rows of a matrix. */
 export function stack(rows: readonly Float32Array[]): Float32Array {
   const cols = rows[0]?.length ?? 0;
   const out = new Float32Array(rows.length * cols);
@@ -36,20 +33,20 @@ export function stack(rows: readonly Float32Array[]): Float32Array {
 
 export const norm = (vector: Float32Array): number => Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
 
-/** Where the tokens' vectors are compared: the embeddings, then what each part left in the residual stream. */
-export const comparedPlaces = (values: TraceInfo["values"]): string[] =>
+/** Names of the values whose vectors can be compared: the embeddings, then the residual stream after each sublayer. */
+export const comparedNames = (values: TraceInfo["values"]): string[] =>
   values
     .map(({ name }) => name)
     .filter((name) =>
       /^(enc\.)?(embed|posEmbed|blocks\.0\.residPre|blocks\.\d+\.resid(Mid|Cross|Post)|lnFinal)$/.test(name),
     );
 
-/** Milliseconds after which the page may draw. */
+/** Milliseconds of computation before the page may draw. */
 const SLICE = 12;
 
 /**
- * The cosine of each row with each, [T, T]; NaN of a row without length. Computed in slices, so that the page goes on
- * answering; null once `isStale`.
+ * Cosine similarity of all pairs of rows, [T, T]; NaN for rows of zeros. Computed in slices, so that the page stays
+ * responsive; null once `isStale`.
  */
 export async function cosineMatrix(
   values: Float32Array,

@@ -1,4 +1,4 @@
-/** The tokens of the vocabulary whose vectors point where the selected token's does. */
+/** The tokens of the vocabulary with the most similar vectors, by cosine. */
 
 import type { Neighbors, VocabularyToken } from "../../../src/protocol/traceApi";
 import { el, fill } from "../../base/dom";
@@ -15,39 +15,39 @@ import { whenSeen } from "../../parts/whenSeen";
 import type { Inspection, ViewContext } from "../inspection";
 import { traceText } from "../provenance";
 import { visibleText } from "../tokens/layout";
-import { hasSameVocabulary, hasVocabulary, type Place, selectedAt, stackOf } from "./place";
+import { hasSameVocabulary, hasVocabulary, selectedAt, stackOf, type TokenVectors } from "./tokenVectors";
 
 const COUNT = 15;
-/** The engine reads the whole vocabulary for each answer: keys that are held down ask once. */
+/** Milliseconds without a new selection before the engine compares with the whole vocabulary. */
 const PAUSE = 120;
 
 type Among = "embeddings" | "head";
 
 interface Shown {
   readonly inspection: Inspection;
-  /** Says what they are nearest to. */
+  /** Names the vector that they are nearest to. */
   readonly title: string;
-  /** Says what they are among. */
+  /** Names the vectors that were searched. */
   readonly table: string;
   readonly nearest: Neighbors["nearest"];
 }
 
-/** `draw` is told a neighbor that is to be drawn among the vectors. */
+/** `draw` adds a token to the principal components. */
 export function createNeighbors(
   { selection, save }: Pick<ViewContext, "selection" | "save">,
   draw: (token: VocabularyToken) => void,
 ) {
-  let place: Place | null = null;
+  let vectors: TokenVectors | null = null;
   let among: Among = "embeddings";
   let shown: Shown | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const heading = el("h3", { class: "subheading" });
-  const picker = dropdown(t("Among"), (value) => {
+  const picker = dropdown(t("Search in"), (value) => {
     among = value as Among;
     void load();
   });
-  const says = el("p", { class: "small muted" });
+  const note = el("p", { class: "small muted" });
   const problem = createProblem(() => void load());
   const list = el("ol", { class: "bars neighbors" });
   const data = createDataBar(
@@ -63,21 +63,21 @@ export function createNeighbors(
     "div",
     { class: "embedding-part" },
     el("div", { class: "heading-row" }, heading, picker.node),
-    says,
+    note,
     problem.node,
     list,
     data.node,
   );
 
   const load = async () => {
-    const at = place;
+    const at = vectors;
     if (!at) return;
     const { inspection, name, labels, ids } = at;
     const position = selectedAt(at, selection.get());
-    const asked = among;
+    const searchedIn = among;
     const id = ids[position];
     if (id === undefined || !hasVocabulary(at)) return;
-    // A token's own vector in the table, not scaled as in the run, which a cosine does not see.
+    // The token's vector in the table; the model may scale it, but that leaves the cosine unchanged.
     const isOwn = name.endsWith("embed");
     const of = isOwn
       ? ({ kind: "token", id, stack: stackOf(at) } as const)
@@ -91,15 +91,15 @@ export function createNeighbors(
     setPending(list, "computing");
     try {
       const { nearest } = await inspection.ask("neighbors", { of, among, count: COUNT });
-      if (place !== at || selectedAt(at, selection.get()) !== position || asked !== among) return;
-      const table = asked === "head" ? t("the head’s rows") : embeddingsOf(at);
+      if (vectors !== at || selectedAt(at, selection.get()) !== position || searchedIn !== among) return;
+      const table = searchedIn === "head" ? t("the LM head’s rows") : embeddingsOf(at);
       shown = { inspection, title, table, nearest };
       setBusy(node, heading, title, false);
       setPending(list, "done");
       fill(list, ...nearest.map((each) => neighbor(each, `${table}\n${traceText(inspection)}`)));
       data.update();
     } catch (error) {
-      if (place !== at) return;
+      if (vectors !== at) return;
       setBusy(node, heading, title, false);
       shown = null;
       list.replaceChildren();
@@ -131,14 +131,14 @@ export function createNeighbors(
 
   return {
     node,
-    show(next: Place) {
-      const isOther = !hasSameVocabulary(next, place);
-      place = next;
+    show(next: TokenVectors) {
+      const isOther = !hasSameVocabulary(next, vectors);
+      vectors = next;
       const { tiedHead } = next.inspection.trace.model.config;
       const available = hasVocabulary(next);
-      says.textContent = available
-        ? t("By cosine, over the whole vocabulary. Choose one to draw it below.")
-        : t("Not available for trace files: the vocabulary is in the model.");
+      note.textContent = available
+        ? t("By cosine similarity, over the whole vocabulary. Select a token to add it below.")
+        : t("Not available for trace files, which do not contain the vocabulary.");
       if (isOther || !available) {
         shown = null;
         list.replaceChildren();
@@ -148,14 +148,14 @@ export function createNeighbors(
       }
       list.hidden = !available;
       data.node.hidden = !available;
-      // A tied head's rows are the input embeddings, and an encoder predicts nothing.
+      // The rows of a tied head are the input embeddings, and an encoder has no head.
       const hasHead = !tiedHead && !next.isSource;
       if (!hasHead) among = "embeddings";
       picker.node.hidden = !hasHead || !available;
       picker.update(
         [
-          { value: "embeddings", label: t("Among the embeddings") },
-          { value: "head", label: t("Among the head’s rows") },
+          { value: "embeddings", label: t("Embeddings") },
+          { value: "head", label: t("LM head rows") },
         ],
         among,
       );
@@ -166,7 +166,7 @@ export function createNeighbors(
 
 export const labelOf = ({ id, token }: VocabularyToken): string => visibleText(token) || `#${id}`;
 
-const embeddingsOf = ({ isSource, inspection: { trace } }: Place): string => {
+const embeddingsOf = ({ isSource, inspection: { trace } }: TokenVectors): string => {
   if (!trace.source) return t("the input embeddings");
   return isSource ? t("the source’s input embeddings") : t("the translation’s input embeddings");
 };

@@ -1,7 +1,6 @@
 /**
- * By which angles a model with rotary positions turns its queries and keys: computed here from its configuration, since
- * there is no tensor of them. The formulas are those of src/engine/nn/rotary.ts, which a page may not import; the tests
- * hold both together.
+ * Angles by which rotary positions turn queries and keys, computed from the configuration. The formulas repeat
+ * src/engine/nn/rotary.ts, which a page may not import; a test compares the two.
  */
 
 import type { ModelInfo } from "../../../src/protocol/engineApi";
@@ -10,13 +9,13 @@ type Config = ModelInfo["config"];
 export type Rotary = Extract<Config["positions"], { readonly kind: "rotary" }>;
 
 export interface RotaryAngles {
-  /** By pair of dimensions: radians for each step of the position. */
+  /** Radians per position, for each pair of dimensions. */
   readonly frequencies: readonly number[];
-  /** What the cosines and sines are multiplied by. */
+  /** Factor of the cosines and sines. */
   readonly scale: number;
 }
 
-/** For a text of `length` tokens, which some scalings depend on. */
+/** Returns the angles for a text of `length` tokens, on which some scalings depend. */
 export function rotaryAngles({ dims, theta, scaling }: Rotary, length: number): RotaryAngles {
   const from = (base: number) => Array.from({ length: dims / 2 }, (_, i) => base ** ((-2 * i) / dims));
   const plain = from(theta);
@@ -32,7 +31,7 @@ export function rotaryAngles({ dims, theta, scaling }: Rotary, length: number): 
     }
     case "llama3": {
       const { factor, originalCtx, lowFrequencyFactor: low, highFrequencyFactor: high } = scaling;
-      // How much of a frequency is kept: all of those that turn often within the original context.
+      // Share of a frequency that is kept: frequencies with many turns within the original context stay as they are.
       const kept = (f: number) => clamp(((originalCtx * f) / (2 * Math.PI) - low) / (high - low));
       return { frequencies: plain.map((f) => mix(f / factor, f, kept(f))), scale: 1 };
     }

@@ -1,6 +1,6 @@
 /**
- * Embeddings: the vectors that a token enters the model with, those of all tokens, and how vectors of the text lie to
- * each other and to the vocabulary's, there or anywhere in the residual stream.
+ * Embeddings: the selected token's vectors before the first block, those of all tokens, and comparisons of vectors with
+ * each other and with the vocabulary, there or anywhere in the residual stream.
  */
 
 import type { TraceTensor } from "../../../src/protocol/engineApi";
@@ -19,9 +19,9 @@ import { createComponents } from "./components";
 import { createCosines } from "./cosines";
 import "./embedding.css";
 import { createProblem } from "../../parts/problem";
-import { comparedPlaces, type EmbeddingPart, embeddingParts, norm, rowOf, stack } from "./layout";
+import { comparedNames, type EmbeddingPart, embeddingParts, norm, rowOf, stack } from "./layout";
 import { createNeighbors } from "./neighbors";
-import { placeOf } from "./place";
+import { tokenVectors } from "./tokenVectors";
 
 export function createEmbeddingView({ section: makeSection, selection, save, explorer }: ViewContext): View {
   const section = makeSection(t("Embeddings"));
@@ -30,7 +30,7 @@ export function createEmbeddingView({ section: makeSection, selection, save, exp
   const ofPosition = el("p", { class: "small muted" });
   const vectors = createHeatmap(() => undefined);
   const all = createAllTokens({ selection, save });
-  // The side panel has the vectors only: what is compared costs more than it has room for.
+  // The side panel has no space for the comparisons.
   const compared = explorer && createCompared({ selection, save });
   let current: Inspection | null = null;
   let loaded: {
@@ -71,7 +71,7 @@ export function createEmbeddingView({ section: makeSection, selection, save, exp
 
   const drawToken = () => {
     const { token } = selection.get();
-    // A new text's selection comes before its vectors.
+    // After a change of text, the selection changes before the vectors are there.
     if (!loaded || token >= loaded.labels.length) return;
     const { of, parts, labels } = loaded;
     const rows = rowsOfToken();
@@ -107,20 +107,20 @@ export function createEmbeddingView({ section: makeSection, selection, save, exp
   };
 
   const load = async () => {
-    const asked = current;
-    if (!asked) return;
-    const parts = embeddingParts(asked);
+    const from = current;
+    if (!from) return;
+    const parts = embeddingParts(from);
     problem.clear();
     setPending(ofOne, "computing");
     try {
-      const tensors = await Promise.all(parts.map(({ name }) => asked.tensor(name)));
-      if (asked !== current) return;
-      loaded = { of: asked, labels: asked.trace.tokens.map(tokenLabel), parts, tensors };
+      const tensors = await Promise.all(parts.map(({ name }) => from.tensor(name)));
+      if (from !== current) return;
+      loaded = { of: from, labels: from.trace.tokens.map(tokenLabel), parts, tensors };
       setPending(ofOne, "done");
       section.summarize(formatShape((tensors[0] as TraceTensor).shape));
       drawToken();
     } catch (error) {
-      if (asked !== current) return;
+      if (from !== current) return;
       loaded = null;
       section.summarize("");
       setPending(ofOne, "failed");
@@ -146,20 +146,18 @@ export function createEmbeddingView({ section: makeSection, selection, save, exp
   };
 }
 
-/** What is said where positions have no vectors, by their kind. */
+/** Notes for models without position vectors, by kind of positions. */
 const WITHOUT_VECTORS: Readonly<Record<string, () => string>> = {
-  none: () => t("This model’s positions have no vectors."),
+  none: () => t("This model has no position vectors."),
   rotary: () =>
-    t(
-      "Positions have no vectors in this model: they turn its queries and keys, by the rotary angles that can be chosen below.",
-    ),
+    t("This model has no position vectors. Rotary positions turn its queries and keys; select their angles below."),
 };
 
-/** Vectors at one place, which the user chooses: to each other, to the vocabulary's, and along their components. */
+/** Comparisons of the vectors that the user chooses: with each other, with the vocabulary, and by component. */
 function createCompared(context: Pick<ViewContext, "selection" | "save">) {
   let inspection: Inspection | null = null;
   let name = "embed";
-  const picker = dropdown(t("Where the vectors are taken"), (value) => {
+  const picker = dropdown(t("Compare vectors from"), (value) => {
     name = value;
     show();
   });
@@ -169,20 +167,20 @@ function createCompared(context: Pick<ViewContext, "selection" | "save">) {
   const node = el(
     "div",
     { class: "compared" },
-    el("div", { class: "lens-controls" }, el("span", {}, t("Compare the vectors at")), picker.node),
+    el("div", { class: "lens-controls" }, el("span", {}, t("Compare vectors from")), picker.node),
     el("div", { class: "compared-parts" }, cosines.node, neighbors.node),
     components.node,
   );
   const show = () => {
     if (!inspection) return;
-    const place = placeOf(inspection, name);
-    for (const part of [neighbors, cosines, components]) part.show(place);
+    const vectors = tokenVectors(inspection, name);
+    for (const part of [neighbors, cosines, components]) part.show(vectors);
   };
   return {
     node,
     show(next: Inspection) {
       inspection = next;
-      const names = comparedPlaces(next.trace.values);
+      const names = comparedNames(next.trace.values);
       if (!names.includes(name)) name = names[0] ?? "";
       picker.update(
         names.map((value) => ({ value, label: value })),
