@@ -8,7 +8,7 @@ type Settings = Partial<Sampling>;
 
 export const GREEDY: Sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 0 };
 
-/** Whether the choice is always the model's most likely token. */
+/** Returns whether the choice is always the most likely token of the model. */
 export const isGreedy = ({ temperature, repetitionPenalty }: Settings): boolean =>
   (temperature ?? GREEDY.temperature) === 0 && (repetitionPenalty ?? GREEDY.repetitionPenalty) === 1;
 

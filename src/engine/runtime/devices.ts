@@ -1,4 +1,4 @@
-/** The devices that can compute here, and the choice of one for a model. */
+/** The available devices, and the choice of one for a model. */
 
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";

@@ -1,4 +1,4 @@
-/** What every kind of tokenizer implements, and the tokens that it finds. */
+/** The interface of all kinds of tokenizers. */
 
 import type { TokenizerKind } from "../api/model";
 import type { TokenSpan } from "../api/tokens";
