@@ -10,7 +10,7 @@ export type * from "./api/trace";
 export { DataCache } from "./data";
 export { EngineError, type ErrorCode } from "./errors";
 export { type ExportOptions, exportModel } from "./export";
-export { windowStart } from "./generate/generate";
+export { promptWindow } from "./generate/generate";
 export { softmax } from "./generate/sampling";
 export { type ImportOptions, importModel, parseSource, type Source, searchHub } from "./hub";
 export { Attention } from "./inspect/attention";

@@ -23,6 +23,7 @@ import {
   PRESETS,
   presetInfo,
   printModules,
+  promptWindow,
   type RunControl,
   resume,
   searchHub,
@@ -31,7 +32,6 @@ import {
   type TrainResult,
   train,
   trainingExcerpt,
-  windowStart,
 } from "../engine";
 import type { EngineApi } from "../protocol/engineApi";
 import type { Handlers } from "../protocol/rpc";
@@ -93,17 +93,6 @@ function deviceFromEnvironment(): DeviceChoice {
   const choice = process.env.DECODER_LAB_DEVICE ?? "auto";
   if (choice === "auto" || choice === "cpu" || choice === "webgpu") return choice;
   throw new EngineError("device", `"${choice}" is not a device. Choose auto, cpu or webgpu.`);
-}
-
-/**
- * The last tokens of a prompt, after BOS. The window moves in large steps, so that most prompts start like the one before
- * and are found in the cache.
- */
-function promptWindow(prompt: string, { encodePrompt, addBos }: Tokenizer, contextTokens = Infinity) {
-  const all = encodePrompt(prompt);
-  const bos = addBos ? 1 : 0;
-  const dropped = windowStart(all.length - bos, Math.max(1, contextTokens - bos));
-  return { ids: [...all.slice(0, bos), ...all.slice(bos + dropped)], dropped };
 }
 
 /** Models in memory: the latest used ones, loaded again when their files change. */

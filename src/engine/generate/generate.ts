@@ -2,6 +2,7 @@
 
 import type { Sampling } from "../api/generation";
 import { type Random, random } from "../random";
+import type { Tokenizer } from "../tokenizers";
 import type { AppendOptions, Decoding, NextToken } from "./decoding";
 import { type Choice, choose, GREEDY, isGreedy } from "./sampling";
 
@@ -142,6 +143,17 @@ export function windowStart(length: number, nCtx: number): number {
   if (length <= nCtx) return 0;
   const step = Math.max(1, nCtx >> 2);
   return Math.ceil((length - nCtx) / step) * step;
+}
+
+/**
+ * The last `contextTokens` tokens of a prompt, after BOS. The window moves in large steps, so that most prompts start like
+ * the previous one and can reuse the cache.
+ */
+export function promptWindow(prompt: string, { encodePrompt, addBos }: Tokenizer, contextTokens = Infinity) {
+  const all = encodePrompt(prompt);
+  const bos = addBos ? 1 : 0;
+  const dropped = windowStart(all.length - bos, Math.max(1, contextTokens - bos));
+  return { ids: [...all.slice(0, bos), ...all.slice(bos + dropped)], dropped };
 }
 
 function commonPrefix(a: readonly number[], b: readonly number[]): number {
