@@ -1,4 +1,4 @@
-/** A value as JSON in one line, its typed arrays as lists. */
+/** Formats a value as one line of JSON, with typed arrays as lists. */
 export const toJson = (value: unknown): string =>
   JSON.stringify(value, (_key, each: unknown) => (isNumbers(each) ? [...each] : each));
 

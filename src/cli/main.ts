@@ -1,4 +1,4 @@
-/** `decoder-lab`: the engine on the command line. */
+/** `decoder-lab`, the command line of the engine. */
 
 import { EngineError } from "../engine";
 import { bench } from "./commands/bench";
@@ -16,6 +16,7 @@ import { resumeTraining } from "./commands/resume";
 import { score } from "./commands/score";
 import { tokenize } from "./commands/tokenize";
 import { trainModel } from "./commands/train";
+import { commandHelp, overview } from "./help";
 import { type Command, parseOptions } from "./options";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -38,26 +39,20 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 
 async function main([name = "help", ...args]: readonly string[]): Promise<void> {
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (name === "help" || name === "--help") {
-    for (const { usage } of Object.values(COMMANDS)) console.log(`decoder-lab ${usage}`);
-    return;
-  }
+  if (name === "help" || name === "--help") return console.log(overview(COMMANDS));
   if (!command) {
-    throw new EngineError(
-      "config",
-      `There is no command "${name}"; choose one of ${Object.keys(COMMANDS).join(", ")}.`,
-    );
+    throw new EngineError("config", `Unknown command "${name}". Choose one of ${Object.keys(COMMANDS).join(", ")}.`);
   }
-  if (args.includes("--help")) return console.log(`decoder-lab ${command.usage}`);
+  if (args.includes("--help")) return console.log(commandHelp(command));
   await command.run(parseOptions(command, args));
 }
 
-/** One line for what the user can act on; a bug keeps its stack. */
-function tell(error: unknown): void {
+/** Prints one line for an error that the user can act on. A bug keeps its stack. */
+function report(error: unknown): void {
   console.error(error instanceof EngineError ? error.message : error);
   process.exitCode = 1;
 }
 
-// A closed pipe (`| head`) is no error.
+// A closed pipe (`| head`) is not an error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
-main(process.argv.slice(2)).catch(tell);
+main(process.argv.slice(2)).catch(report);

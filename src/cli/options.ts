@@ -1,18 +1,22 @@
-/** Options of the commands: read, typed and checked the same way everywhere. */
+/** Parses, validates and documents command-line options, in the same way for all commands. */
 
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type DeviceChoice, EngineError, type Setting, type TextSource } from "../engine";
 
 export interface Command {
-  /** As `decoder-lab help` shows it. */
+  /** One line for the list of commands. */
+  readonly summary: string;
   readonly usage: string;
-  /** Options with a value; `many` may be given more than once, or with several values. */
+  /** Options with one value. */
   readonly values: readonly string[];
-  /** What stands without a name: `import SOURCE`. */
+  /** Name of the positional argument: `source` in `import SOURCE`. */
   readonly positional?: string;
+  /** Options that may be repeated or have several values. */
   readonly many?: readonly string[];
   readonly flags?: readonly string[];
+  /** Help for options whose meaning differs from the table in help.ts. */
+  readonly descriptions?: Readonly<Record<string, readonly [value: string, description: string]>>;
   readonly run: (options: Options) => Promise<void>;
 }
 
@@ -38,11 +42,11 @@ export function parseOptions(
     return new Options({ ...(given as Record<string, string | string[] | boolean | undefined>), ...named }, usage);
   } catch (error) {
     const problem = error instanceof Error ? error.message.split(/\.\s/, 1)[0] : String(error);
-    throw new EngineError("config", `${problem}; usage: decoder-lab ${usage}`, { cause: error });
+    throw new EngineError("config", `${problem}. Usage: decoder-lab ${usage}`, { cause: error });
   }
 }
 
-/** `--data a b` means `--data a --data b`. */
+/** Expands `--data a b` to `--data a --data b`. */
 function repeatOption(args: readonly string[], many: readonly string[]): string[] {
   let current: string | undefined;
   return args.flatMap((arg, i) => {
@@ -72,7 +76,7 @@ export class Options {
     const value = this.text(name);
     if (value !== undefined) return value;
     const written = this.usage.includes(`--${name}`) ? `--${name}` : name.toUpperCase();
-    throw new EngineError("config", `${written} is missing; usage: decoder-lab ${this.usage}`);
+    throw new EngineError("config", `${written} is missing. Usage: decoder-lab ${this.usage}`);
   }
 
   list(name: string): readonly string[] {
@@ -84,7 +88,7 @@ export class Options {
     if (text === undefined) return undefined;
     const value = Number(text);
     if (text.trim() !== "" && value >= min && value <= max && (!whole || Number.isInteger(value))) return value;
-    const kind = whole ? "a whole number" : "a number";
+    const kind = whole ? "an integer" : "a number";
     throw new EngineError("config", `--${name} must be ${kind} from ${min} to ${max}, got "${text}".`);
   }
 
@@ -92,37 +96,43 @@ export class Options {
     return this.number(name, { min: 1, whole: true });
   }
 
-  device(): DeviceChoice {
-    const device = this.text("device") ?? "auto";
-    if (device === "auto" || device === "cpu" || device === "webgpu") return device;
-    throw new EngineError("device", `There is no device "${device}"; choose auto, cpu or webgpu.`);
+  /** One of several words. */
+  choice<W extends string>(name: string, words: readonly W[]): W | undefined {
+    const text = this.text(name);
+    const known = words.find((word) => word === text);
+    if (known !== undefined || text === undefined) return known;
+    throw new EngineError("config", `--${name} must be ${words.join(", ")}, got "${text}".`);
   }
 
-  /** Files and folders of --data. */
+  device(): DeviceChoice {
+    return this.choice("device", ["auto", "cpu", "webgpu"]) ?? "auto";
+  }
+
+  /** Files and folders given with --data. */
   source(): TextSource | undefined {
     const paths = this.list("data").map((path) => resolve(path));
     return paths.length > 0 ? { kind: "paths", paths } : undefined;
   }
 
-  /** Rows of ids: "1,2,3;4,5". */
+  /** Rows of token ids: "1,2,3;4,5". */
   idRows(name: string): number[][] {
     return this.needed(name)
       .split(";")
       .map((row) =>
         row.split(",").map((text) => {
           if (/^\s*\d+\s*$/.test(text)) return Number(text);
-          throw new EngineError("config", `--${name} takes token ids such as 1,2,3, got "${row}".`);
+          throw new EngineError("config", `--${name} must be token ids such as 1,2,3, got "${row}".`);
         }),
       );
   }
 
-  /** --set key=value … */
+  /** Settings given as `--set key=value …`. */
   settings(): Record<string, Setting> {
     return Object.fromEntries(
       this.list("set").map((entry) => {
         const at = entry.indexOf("=");
         if (at > 0) return [entry.slice(0, at), entry.slice(at + 1)];
-        throw new EngineError("config", `--set takes name=value, such as train.steps=500, got "${entry}".`);
+        throw new EngineError("config", `--set must be name=value, such as train.steps=500, got "${entry}".`);
       }),
     );
   }

@@ -1,20 +1,17 @@
-import { EngineError, type RunControl, type TrainEvent, type TrainResult } from "../engine";
+import type { RunControl, TrainEvent, TrainResult } from "../engine";
+import { interruptible } from "./interrupt";
 
-/** Runs a training in the terminal: a line per report, Ctrl+C stops it and keeps what was learned. */
+/** Prints a training run in the terminal, one line per report. Ctrl+C stops it and keeps the model. */
 export async function watchRun(json: boolean, work: (control: RunControl) => Promise<TrainResult>): Promise<void> {
-  const stop = new AbortController();
-  process.once("SIGINT", () => stop.abort());
-  process.once("SIGTERM", () => stop.abort());
-  const report = json ? tellJson : tellText();
-  const result = await work({ signal: stop.signal, whilePaused: async () => {}, report }).catch((error) => {
-    if (error !== stop.signal.reason) throw error;
-    throw new EngineError("canceled", "Stopped before the first step; nothing was written.", { cause: error });
-  });
+  const report = json ? printJson : textPrinter();
+  const result = await interruptible("Stopped before the first step. Nothing was written.", (signal) =>
+    work({ signal, whilePaused: async () => {}, report }),
+  );
   if (json) console.log(JSON.stringify({ event: "done", ...result }));
   else console.log(`${result.reason} after step ${result.step}: ${result.dir}`);
 }
 
-function tellJson(event: TrainEvent): void {
+function printJson(event: TrainEvent): void {
   switch (event.kind) {
     case "steps":
       for (const report of event.reports) console.log(JSON.stringify(report));
@@ -29,8 +26,8 @@ function tellJson(event: TrainEvent): void {
       break;
     case "updates":
     case "warning": {
-      const { kind, ...told } = event;
-      console.log(JSON.stringify({ event: kind, ...told }));
+      const { kind, ...fields } = event;
+      console.log(JSON.stringify({ event: kind, ...fields }));
       break;
     }
     case "prepare":
@@ -42,8 +39,8 @@ function tellJson(event: TrainEvent): void {
 
 const EVERY_SECONDS = 1;
 
-function tellText(): (event: TrainEvent) => void {
-  let told = 0;
+function textPrinter(): (event: TrainEvent) => void {
+  let printed = 0;
   return (event) => {
     switch (event.kind) {
       case "start":
@@ -54,8 +51,8 @@ function tellText(): (event: TrainEvent) => void {
       case "steps": {
         const now = performance.now();
         const last = event.reports.at(-1);
-        if (!last || now - told < EVERY_SECONDS * 1000) break;
-        told = now;
+        if (!last || now - printed < EVERY_SECONDS * 1000) break;
+        printed = now;
         const speed = Math.round(last.tokensPerSecond).toLocaleString("en");
         console.log(
           `step ${last.step}  loss ${last.loss.toFixed(4)}  ${speed} tokens/s  ${Math.ceil(event.secondsLeft)} s left`,
@@ -72,7 +69,7 @@ function tellText(): (event: TrainEvent) => void {
         console.log(event.text.replace(/^/gm, "  | "));
         break;
       case "warning":
-        // What ends the run is told as its error.
+        // A problem that ends the run is printed as its error.
         if (!event.ends) console.error(event.message);
         break;
       case "prepare":

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-/** What the command prints. */
+/** Returns the output of the command. */
 async function described(...args: string[]): Promise<string> {
   const lines: string[] = [];
   const log = vi.spyOn(console, "log").mockImplementation((line) => lines.push(line));
@@ -50,7 +50,7 @@ const OPT_1_3B = {
   word_embed_proj_dim: 2048,
 };
 
-test("OPT-1.3b by its config.json alone, as PyTorch prints it", async () => {
+test("OPT-1.3b with only config.json is described as PyTorch prints it", async () => {
   await writeFile(join(dir, "config.json"), JSON.stringify(OPT_1_3B));
   expect(await described("--model", dir)).toBe(`\
 OPTForCausalLM(  # 1,315,758,080
@@ -81,7 +81,7 @@ OPTForCausalLM(  # 1,315,758,080
 1,315,758,080 parameters, 2,631,516,160 bytes`);
 });
 
-test("every tensor of a checkpoint under its own name, as it is stored", async () => {
+test("every tensor is listed with its name and type in the checkpoint", async () => {
   const tree: ModuleTree = JSON.parse(await described("--model", join(ARCHITECTURES, "gpt2-prefixed"), "--json"));
   const all = (module: ModuleTree): ModuleTree[] => [module, ...module.children.flatMap(all)];
   expect(all(tree).find(({ name }) => name === "c_attn")).toEqual({
@@ -99,7 +99,7 @@ test("every tensor of a checkpoint under its own name, as it is stored", async (
   expect(tree.bytes).toBe(2 * tree.parameters);
 });
 
-test("a quantized matrix says how wide it is and what that cost", async () => {
+test("a quantized matrix is listed with its bits and error", async () => {
   const original = join(ARCHITECTURES, "gpt2-prefixed");
   const out = join(dir, "quantized");
   const isOutput = (name: string) => name.endsWith("c_proj.weight");
@@ -111,7 +111,7 @@ test("a quantized matrix says how wide it is and what that cost", async () => {
     name: "transformer.h.0.attn.c_proj.weight",
     shape: [32, 32],
     dtype: "uint8 (4-bit)",
-    // A block of 32 is 16 bytes and a scale of 4.
+    // A block of 32 values has 16 bytes and a 4-byte scale.
     bytes: 32 * (16 + 4),
     relativeError: report.tensors["transformer.h.0.attn.c_proj.weight"]?.relativeError,
   });
@@ -123,12 +123,12 @@ test("a quantized matrix says how wide it is and what that cost", async () => {
   expect(text).toMatch(/\n6 quantized matrices, relative error \d+\.\d\d % to \d+\.\d\d %$/);
 });
 
-test("norms without parameters are there all the same", async () => {
+test("norms without parameters are listed", async () => {
   const text = await described("--model", join(ARCHITECTURES, "opt-galactica"));
   expect(text).toContain("(final_layer_norm): LayerNorm((32,), eps=1e-05, elementwise_affine=False)\n");
 });
 
-test("a model that was trained here", async () => {
+test("a model trained by Decoder Lab is described", async () => {
   const text = await described("--model", resolve(import.meta.dirname, "../../media/model"));
   expect(text).toMatch(/^DecoderLabForCausalLM\(/);
   expect(text).toMatch(/\(blocks\): ModuleList\(.*\n +\(0-\d+\): \d+ x DecoderLabBlock\(/);

@@ -18,7 +18,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 
 const decoderLab = (...args: string[]): Promise<Output> => runCli(cli, args);
 
-test("export --format hf writes a folder that goes on writing as the model did", async () => {
+test("export --format hf writes a folder that generates the same text", async () => {
   const out = join(dir, "hf");
   const { code, stdout, stderr } = await decoderLab("export", "--model", model, "--format", "hf", "--out", out);
   expect([code, stdout, stderr]).toEqual([0, `${out}\n`, ""]);
@@ -50,7 +50,7 @@ test("export --format onnx --precision int4 writes what transformers.js calls q4
   expect(config["transformers.js_config"]).toEqual({ dtype: "q4" });
 }, 60_000);
 
-test("export --format torch takes the files that the model is to learn from", async () => {
+test("export --format torch includes the training data", async () => {
   const out = join(dir, "torch");
   const text = join(root, "samples/stories.txt");
   const { code, stderr } = await decoderLab(
@@ -77,7 +77,7 @@ test("export --format torch takes the files that the model is to learn from", as
 }, 60_000);
 
 test.skipIf(!hasTorch)(
-  "a run that was exported goes on in PyTorch, and what it saved goes on here",
+  "an exported run continues in PyTorch, and its result continues here",
   async () => {
     const [run, project] = [join(dir, "run"), join(dir, "project")];
     const text = join(root, "samples/stories.txt");
@@ -109,14 +109,14 @@ test.skipIf(!hasTorch)(
 );
 
 test.each([
-  [["--format", "gguf", "--out", "x"], '--format takes hf or onnx or torch, got "gguf".'],
-  [["--format", "onnx", "--out", "x", "--precision", "int2"], '--precision takes float32 or int8 or int4, got "int2".'],
+  [["--format", "gguf", "--out", "x"], '--format must be hf, onnx, torch, got "gguf".'],
+  [["--format", "onnx", "--out", "x", "--precision", "int2"], '--precision must be float32, int8, int4, got "int2".'],
   [["--format", "torch", "--out", "x"], /has no training run to resume. Choose a text to train all parameters/],
   [["--format", "hf", "--out", "x", "--data", "y"], "Only PyTorch projects include data. Omit it, or export as torch."],
-  [["--out", "x"], /^--format is missing; usage: decoder-lab export/],
+  [["--out", "x"], /^--format is missing\. Usage: decoder-lab export/],
   [["--format", "hf", "--out", root], /already exists and is not empty\. Choose another folder\.$/],
 ])(
-  "export %j is refused in one line",
+  "export %j fails with one line",
   async (args, message) => {
     const { code, stdout, stderr } = await decoderLab("export", "--model", model, ...args);
     expect([code, stdout]).toEqual([1, ""]);

@@ -33,7 +33,7 @@ interface Output {
   readonly stderr: string;
 }
 
-/** Runs the command line; `whileRunning` is given what stops it. */
+/** Runs the command line. `whileRunning` receives a function that interrupts it. */
 function decoderLab(args: readonly string[], whileRunning: (stop: () => void) => void = () => {}): Promise<Output> {
   const env = { ...process.env, HF_HOME: join(dir, "hf"), HF_ENDPOINT: hub.endpoint, HF_TOKEN: TOKEN };
   const child = spawn(process.execPath, [cli, ...args], { env });
@@ -44,7 +44,7 @@ function decoderLab(args: readonly string[], whileRunning: (stop: () => void) =>
   return new Promise((done) => child.on("close", (code) => done({ code, ...output })));
 }
 
-/** Waits until an interrupted download has so many bytes in the cache. */
+/** Waits until a partial download has `bytes` bytes in the cache. */
 async function received(bytes: number): Promise<void> {
   const blobs = join(dir, "hf", "hub", "models--lab--real", "blobs");
   for (;;) {
@@ -54,7 +54,7 @@ async function received(bytes: number): Promise<void> {
   }
 }
 
-test("Ctrl+C leaves no folder, and the next import goes on where it was stopped", async () => {
+test("Ctrl+C leaves no folder, and the next import resumes the download", async () => {
   const args = ["import", "lab/real@v1", "--out", join(dir, "model")];
   const stopped = await decoderLab(args, (stop) => {
     hub.trouble = ({ host }) => {
@@ -64,9 +64,7 @@ test("Ctrl+C leaves no folder, and the next import goes on where it was stopped"
     };
   });
   expect(stopped).toMatchObject({ code: 1, stdout: "" });
-  expect(stopped.stderr).toMatch(
-    /^Stopped; what was downloaded is in the cache, and the next import goes on with it\.\n$/,
-  );
+  expect(stopped.stderr).toMatch(/^Stopped\. The next import continues with the files in the cache\.\n$/);
   expect(await readdir(dir)).toEqual(["hf"]);
 
   hub.trouble = () => undefined;
@@ -74,7 +72,7 @@ test("Ctrl+C leaves no folder, and the next import goes on where it was stopped"
   expect(hub.seen.at(-1)?.range).toBe("bytes=500000-");
 }, 30_000);
 
-test("--json prints how far it is and ends with done", async () => {
+test("--json prints progress and ends with done", async () => {
   const out = join(dir, "model-json");
   const { code, stdout } = await decoderLab([
     "import",
@@ -95,14 +93,14 @@ test("--json prints how far it is and ends with done", async () => {
   expect(lines.at(-2)).toMatchObject({ event: "progress", phase: "copy" });
 }, 30_000);
 
-test("a source that is missing, given twice or unknown is told in one line", async () => {
+test("a source that is missing, repeated or unknown is reported in one line", async () => {
   const out = ["--out", join(dir, "none")];
   for (const [args, message] of [
-    [["import", ...out], /^SOURCE is missing; usage: decoder-lab import SOURCE --out DIR/],
-    [["import", "a/b", "c/d", ...out], /^Unexpected argument 'c\/d'; usage: decoder-lab import SOURCE/],
-    [["import", "lab/real"], /^--out is missing; usage/],
-    [["import", "not a source", ...out], /^"not a source" is neither a folder here nor a model's name/],
-    [["import", "lab/unreal", ...out], /^There is no model lab\/unreal at /],
+    [["import", ...out], /^SOURCE is missing\. Usage: decoder-lab import SOURCE --out DIR/],
+    [["import", "a/b", "c/d", ...out], /^Unexpected argument 'c\/d'\. Usage: decoder-lab import SOURCE/],
+    [["import", "lab/real"], /^--out is missing\. Usage/],
+    [["import", "not a source", ...out], /^"not a source" is neither a folder nor the name of a model/],
+    [["import", "lab/unreal", ...out], / has no model lab\/unreal, or it is private/],
   ] as const) {
     const { code, stderr } = await decoderLab(args);
     expect(code).toBe(1);

@@ -10,16 +10,16 @@ async function printed(...args: string[]): Promise<string> {
   return lines.join("\n");
 }
 
-test("presets are listed, each with what it is", async () => {
+test("presets are listed with their descriptions", async () => {
   const lines = (await printed()).split("\n");
   expect(lines.map((line) => line.split("\t")[0])).toEqual(PRESETS.map(({ name }) => name));
   expect(JSON.parse(await printed("--json"))).toHaveLength(PRESETS.length);
 });
 
-test("one is shown with every setting, what it can be, and what to expect", async () => {
+test("a preset is shown with its settings, their choices, and what to expect", async () => {
   const text = await printed("tinylm");
   expect(text).toContain("A loss below 0.25 after 200 epochs");
-  expect(text).toContain("Without --data it learns from its own text: greetings.");
+  expect(text).toContain("Sample text used without --data: greetings.");
   expect(text).toContain("  model.causal=true\n");
   expect(text).toContain("  data.unknown=refuse  (or unk)\n");
   expect(text).toContain("  train.schedule.kind=cosine train.schedule.lr=0.001 train.schedule.minLr=0.0001");

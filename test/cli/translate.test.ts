@@ -15,7 +15,7 @@ import { readTensors } from "../../src/engine/weights";
 let dir: string;
 let model: string;
 
-/** What a command prints. */
+/** Returns the output of a command. */
 async function printed(command: Command, ...args: string[]): Promise<string> {
   const lines: string[] = [];
   const log = vi.spyOn(console, "log").mockImplementation((line) => lines.push(line));
@@ -34,7 +34,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-test("eval gives the loss per token and the share of held-out sentences that are translated exactly", async () => {
+test("eval prints the loss per token and the accuracy on held-out sentences", async () => {
   const result = JSON.parse(await printed(evaluate, "--model", model, ...CPU, "--json"));
   expect(Object.keys(result).sort()).toEqual(["accuracy", "loss", "perplexity", "tokens"]);
 });
@@ -62,17 +62,17 @@ test("inspect writes both stacks and the attention between them", async () => {
   expect(trace.get("blocks.0.cross.k")?.shape).toEqual([1, 2, 5, 8]);
 });
 
-test("inspect prints the numbers of a translation that it changes in its encoder and in what it reads of it", async () => {
+test("inspect prints the results of a translation with interventions in encoder and cross-attention", async () => {
   const inspected = async (...args: string[]) => {
     const run = ["--model", model, "--prompt", "the cat sleeps", "--json", ...CPU, ...args];
     return JSON.parse(await printed(inspect, ...run));
   };
   const parts = ["enc.blocks.0.mlp=0", "blocks.0.cross.head.1=0.5", "blocks.0.cross=2"];
   const patches = ["enc.blocks.0.residPost@2=1:a dog", "blocks.0.crossOut@0=0:a dog"];
-  const asked = ["--position", "0", "--lens", "--attribute", "#4"];
-  const told = await inspected("--scale", ...parts, "--patch", ...patches, ...asked);
+  const analysis = ["--position", "0", "--lens", "--attribute", "#4"];
+  const report = await inspected("--scale", ...parts, "--patch", ...patches, ...analysis);
   const encoder = { stack: "encoder", layer: 0 };
-  expect(told.interventions).toEqual([
+  expect(report.interventions).toEqual([
     { kind: "scale", part: { kind: "mlp", ...encoder }, factor: 0 },
     { kind: "scale", part: { kind: "crossHead", layer: 0, head: 1 }, factor: 0.5 },
     { kind: "scale", part: { kind: "cross", layer: 0 }, factor: 2 },
@@ -85,11 +85,11 @@ test("inspect prints the numbers of a translation that it changes in its encoder
     { kind: "patch", value: { kind: "crossOut", layer: 0 }, position: 0, from: { trace: "a dog", position: 0 } },
   ]);
   const { tokens, source } = await inspected();
-  expect(told).toMatchObject({ tokens, source });
+  expect(report).toMatchObject({ tokens, source });
   expect(source.tokens).toHaveLength(5);
-  expect(told.lens.ids.slice(-10)).toEqual(told.nextToken.top.map(({ id }: { id: number }) => id));
-  expect(Math.abs(told.attribution.remainder)).toBeLessThan(1e-4);
-  // What the first token reads of the source is the other sentence's: nothing else is before it.
+  expect(report.lens.ids.slice(-10)).toEqual(report.nextToken.top.map(({ id }: { id: number }) => id));
+  expect(Math.abs(report.attribution.remainder)).toBeLessThan(1e-4);
+  // The first token depends only on BOS and the source, so patching its cross-attention gives the other sentence's result.
   const other = await inspected("--prompt", "a dog", "--position", "0");
   const patched = await inspected("--patch", "blocks.0.crossOut@0=0:a dog", "--position", "0");
   expect(patched.nextToken.entropyBits).toBeCloseTo(other.nextToken.entropyBits, 4);
@@ -104,14 +104,14 @@ test("describe prints both stacks", async () => {
   expect(tree).toContain(`${parameters.toLocaleString("en")} parameters`);
 });
 
-test("what is for decoders alone refuses it in a sentence", async () => {
+test("commands for decoder-only models reject it with advice", async () => {
   const out = join(dir, "exported");
   await expect(printed(exportTo, "--model", model, "--format", "hf", "--out", out)).rejects.toThrow(
     /describes a translator, which cannot continue a text/,
   );
 });
 
-test("train says which file is missing", async () => {
+test("train reports the missing data file", async () => {
   await expect(printed(trainModel, "--preset", "translate", "--out", join(dir, "none"))).rejects.toThrow(
     /learns from sentence pairs; say which file has them/,
   );

@@ -1,4 +1,4 @@
-/** The command line as a program of its own. */
+/** Runs the command line as a separate process. */
 
 import { execFile } from "node:child_process";
 import { join, resolve } from "node:path";
@@ -6,7 +6,7 @@ import { build } from "esbuild";
 
 const root = resolve(import.meta.dirname, "../..");
 
-/** Where a test file's own bundle is: inside node_modules, so that the native package is found from there. */
+/** Path of a test file's bundle, inside node_modules so that the native package can be resolved. */
 export const bundledCli = (name: string): string => join(root, `node_modules/.cache/decoder-lab/${name}.mjs`);
 
 export async function bundleCli(outfile: string): Promise<void> {
@@ -27,7 +27,7 @@ export interface Output {
   readonly stderr: string;
 }
 
-/** Runs a bundled command line to its end. */
+/** Runs a bundled command line until it exits. */
 export const runCli = (cli: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Output> =>
   new Promise((done) => {
     execFile(process.execPath, [cli, ...args], { env }, (error, stdout, stderr) => {

@@ -5,26 +5,27 @@ import { type Job, measure } from "../bench/measure";
 import { benchTraining } from "../bench/training";
 import type { Command } from "../options";
 
-/** What runs unless works are named. M1 takes minutes and gigabytes. */
-const USUAL = ["T1", "T2", "T3", "G1", "A1"];
-const WORKS = [...USUAL, "M1"];
+/** Benchmarks that run by default. M1 needs minutes and gigabytes. */
+const DEFAULT = ["T1", "T2", "T3", "G1", "A1"];
+const BENCHMARKS = [...DEFAULT, "M1"];
 
 export const bench: Command = {
+  summary: "Measure the speed of training and generation",
   usage: "bench [--only T1,T2,T3,G1,A1,M1] [--peers] [--seconds N] [--json]",
-  // `measure` is how a measurement gets a process of its own; `shape` and `rounds` keep tests short.
+  // Each measurement runs in its own process through `measure`; `shape` and `rounds` shorten tests.
   values: ["only", "seconds", "measure", "shape", "rounds"],
   flags: ["json", "peers"],
   async run(options) {
     const job = options.text("measure");
     if (job !== undefined) {
       console.log(JSON.stringify(await measure(JSON.parse(job) as Job)));
-      // Other libraries keep threads that would wait for more.
+      // Threads of other libraries would keep the process alive.
       process.exit(0);
     }
-    const only = options.text("only")?.split(",") ?? USUAL;
-    const unknown = only.find((work) => !WORKS.includes(work));
+    const only = options.text("only")?.split(",") ?? DEFAULT;
+    const unknown = only.find((name) => !BENCHMARKS.includes(name));
     if (unknown !== undefined)
-      throw new EngineError("config", `There is no benchmark "${unknown}"; choose from ${WORKS.join(", ")}.`);
+      throw new EngineError("config", `There is no benchmark "${unknown}". Choose from ${BENCHMARKS.join(", ")}.`);
     const json = options.has("json");
     const seconds = options.number("seconds", { min: 1, max: 3600 }) ?? 10;
     if (only.some((work) => work.startsWith("T"))) await benchTraining({ only, seconds, json });

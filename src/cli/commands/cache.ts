@@ -1,8 +1,8 @@
 import { DataCache } from "../../engine";
 import type { Command } from "../options";
 
-/** The tokens of large texts: where they are and how many, or nothing any more. */
 export const cache: Command = {
+  summary: "Show or clear the cache of tokenized texts",
   usage: "cache [--clear] [--json]",
   values: [],
   flags: ["clear", "json"],
@@ -12,7 +12,7 @@ export const cache: Command = {
     if (options.has("clear")) await data.clear();
     const bytes = await data.size();
     if (options.has("json")) return console.log(JSON.stringify({ folder, bytes, limit }));
-    console.log(`${folder}\t${gigabytes(bytes)} GB of at most ${gigabytes(limit)} GB`);
+    console.log(`${folder}\t${gigabytes(bytes)} GB of ${gigabytes(limit)} GB`);
   },
 };
 

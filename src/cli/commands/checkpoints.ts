@@ -3,6 +3,7 @@ import { checkpointsOf, EngineError } from "../../engine";
 import type { Command } from "../options";
 
 export const checkpoints: Command = {
+  summary: "List the checkpoints of a training run",
   usage: "checkpoints --model DIR [--json]",
   values: ["model"],
   flags: ["json"],
@@ -13,12 +14,12 @@ export const checkpoints: Command = {
     if (found.length === 0) {
       throw new EngineError(
         "checkpoint",
-        `${dir} has kept no checkpoints of a whole model; choose a model that was trained here, and not by adapters.`,
+        `${dir} has no checkpoints of a complete model. Choose a model that was trained here without adapters.`,
       );
     }
-    const told = (name: string, value: number | null) => (value === null ? "" : `  ${name} ${value.toFixed(4)}`);
+    const field = (name: string, value: number | null) => (value === null ? "" : `  ${name} ${value.toFixed(4)}`);
     for (const { step, dir: path, loss, valLoss, accuracy } of found) {
-      const figures = told("loss", loss) + told("validation loss", valLoss) + told("accuracy", accuracy);
+      const figures = field("loss", loss) + field("validation loss", valLoss) + field("accuracy", accuracy);
       console.log(`step ${step}${figures}  ${path}`);
     }
   },

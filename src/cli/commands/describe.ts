@@ -2,6 +2,7 @@ import { describeModel, printModules } from "../../engine";
 import type { Command } from "../options";
 
 export const describe: Command = {
+  summary: "Print the modules and parameters of a model",
   usage: "describe --model DIR [--json]",
   values: ["model"],
   flags: ["json"],

@@ -2,6 +2,7 @@ import { listDevices } from "../../engine";
 import type { Command } from "../options";
 
 export const devices: Command = {
+  summary: "List the devices for training and inference",
   usage: "devices [--json]",
   values: [],
   flags: ["json"],

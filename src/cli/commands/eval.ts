@@ -2,6 +2,7 @@ import { evaluateModel } from "../../engine";
 import type { Command } from "../options";
 
 export const evaluate: Command = {
+  summary: "Compute the loss, perplexity and accuracy of a model",
   usage: "eval --model DIR [--data PATH…] [--device D] [--json]",
   values: ["model", "device"],
   many: ["data"],

@@ -3,8 +3,9 @@ import { toJson } from "../json";
 import type { Command, Options } from "../options";
 
 export const generate: Command = {
+  summary: "Generate text, or translate",
   usage:
-    'generate --model DIR (--prompt TEXT | --ids "1,2,3;4,5") --max-new-tokens N [--temperature T] [--top-k K] [--top-p P] [--min-p P] [--repetition-penalty R] [--seed N] [--samples N] [--stop TEXT…] [--device D] [--json [--trace]]',
+    'generate --model DIR (--prompt TEXT | --ids "1,2,3;4,5") [--max-new-tokens N] [--temperature T] [--top-k K] [--top-p P] [--min-p P] [--repetition-penalty R] [--seed N] [--samples N] [--stop TEXT…] [--device D] [--json [--trace]]',
   values: [
     "model",
     "prompt",
@@ -22,7 +23,7 @@ export const generate: Command = {
   many: ["stop"],
   flags: ["json", "trace"],
   async run(options) {
-    // What was typed is checked before what is on the disk.
+    // Options are checked before files.
     const [dir, device] = [options.needed("model"), options.device()];
     if (await isTranslation(dir)) return translate(options);
     const loaded = await LoadedModel.open(dir, device);
@@ -38,21 +39,21 @@ export const generate: Command = {
   },
 };
 
-/** Sentences of a translator: the most likely translation of each. */
+/** Prints the most likely translation of each sentence. */
 async function translate(options: Options): Promise<void> {
   const loaded = await LoadedTranslator.open(options.needed("model"), options.device());
   try {
-    const most = options.count("max-new-tokens");
-    const written = [];
-    for (const source of sourceRows(loaded, options)) written.push(await loaded.translate(source, most));
-    if (!options.has("json")) return console.log(written.map(({ text }) => text).join("\n"));
-    console.log(JSON.stringify(written.length === 1 ? written[0] : { rows: written }));
+    const maxNewTokens = options.count("max-new-tokens");
+    const rows = [];
+    for (const source of sourceRows(loaded, options)) rows.push(await loaded.translate(source, maxNewTokens));
+    if (!options.has("json")) return console.log(rows.map(({ text }) => text).join("\n"));
+    console.log(JSON.stringify(rows.length === 1 ? rows[0] : { rows }));
   } finally {
     await loaded.release();
   }
 }
 
-/** The sentence of --prompt, or the rows of --ids, which have BOS and EOS. */
+/** The sentence of --prompt, or the rows of --ids, which include BOS and EOS. */
 export const sourceRows = (loaded: LoadedTranslator, options: Options): number[][] =>
   options.has("ids") ? options.idRows("ids") : [loaded.sourceIds(options.needed("prompt"))];
 
@@ -68,30 +69,30 @@ const settingsOf = (options: Options) => ({
 
 type Settings = ReturnType<typeof settingsOf>;
 
-/** Samples of one prompt, the next seed for each; its tokens are read once. */
+/** Prints samples for one prompt, with consecutive seeds. */
 async function writeSamples(loaded: LoadedModel, prompt: number[], settings: Settings, options: Options) {
   const json = options.has("json");
   const count = options.count("samples") ?? 1;
   const stop = options.list("stop");
   const samples: { ids: readonly number[]; text: string }[] = [];
   for (let i = 0; i < count; i++) {
-    let written = 0;
+    let printed = 0;
     const { ids, text } = await loaded.generate(prompt, { ...settings, seed: settings.seed + i, stop }, (token) => {
-      if (!json) process.stdout.write(token.text.slice(written));
-      written = token.text.length;
+      if (!json) process.stdout.write(token.text.slice(printed));
+      printed = token.text.length;
     });
-    if (!json) process.stdout.write(`${text.slice(written)}\n`);
+    if (!json) process.stdout.write(`${text.slice(printed)}\n`);
     samples.push({ ids, text });
   }
   if (json) console.log(JSON.stringify(count === 1 ? samples[0] : { samples }));
 }
 
-/** Each step of one sample, with what there was to choose from. */
+/** Prints every step of one sample with its most likely tokens. */
 async function writeSteps(loaded: LoadedModel, [prompt, ...others]: number[][], settings: Settings, options: Options) {
   if (!options.has("json") || others.length > 0 || !prompt) {
-    throw new EngineError("config", "--trace tells of one prompt and as JSON; give --json and one row of ids.");
+    throw new EngineError("config", "--trace needs --json and a single prompt or row of ids.");
   }
-  // A prompt's tokens are told with their places in the text as it was given.
+  // Passing the text instead of its ids includes the source range of each token.
   console.log(
     toJson(
       await loaded.generationTrace(options.has("ids") ? prompt : options.needed("prompt"), {
@@ -104,7 +105,7 @@ async function writeSteps(loaded: LoadedModel, [prompt, ...others]: number[][], 
 
 const STEP_TOKENS = 10;
 
-/** Several prompts side by side. */
+/** Prints completions of several prompts, computed as a batch. */
 async function writeRows(loaded: LoadedModel, prompts: number[][], settings: Settings, json: boolean) {
   const { tokenizer } = loaded.model;
   const rows = (await loaded.generateBatch(prompts, settings)).map((ids) => ({ ids, text: tokenizer.decode(ids) }));
@@ -122,5 +123,5 @@ export function promptRows({ model }: LoadedModel, options: Options): number[][]
 function requireIds(ids: readonly number[], vocabSize: number): void {
   const wrong = ids.find((id) => id >= vocabSize);
   if (wrong === undefined) return;
-  throw new EngineError("tokenizer", `There is no token ${wrong}; this model's ids go from 0 to ${vocabSize - 1}.`);
+  throw new EngineError("tokenizer", `There is no token ${wrong}. The ids of this model are 0 to ${vocabSize - 1}.`);
 }

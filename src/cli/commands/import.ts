@@ -1,65 +1,57 @@
 import { resolve } from "node:path";
-import { EngineError, type ImportProgress, importModel } from "../../engine";
+import { type ImportProgress, importModel } from "../../engine";
+import { interruptible } from "../interrupt";
 import type { Command } from "../options";
 
 export const importSource: Command = {
+  summary: "Import a model from Hugging Face, a folder or a GGUF file",
   usage: "import SOURCE --out DIR [--quantize int8|int4] [--revision R] [--endpoint URL] [--offline] [--json]",
   positional: "source",
   values: ["out", "quantize", "revision", "endpoint"],
   flags: ["offline", "json"],
   async run(options) {
     const source = options.needed("source");
-    const stop = new AbortController();
-    process.once("SIGINT", () => stop.abort());
-    process.once("SIGTERM", () => stop.abort());
-    const show = options.has("json") ? showJson() : showLine();
-    const { dir } = await importModel(source, {
+    const settings = {
       out: resolve(options.needed("out")),
-      quantize: quantization(options.text("quantize")),
+      quantize: options.choice("quantize", ["int8", "int4"]),
       revision: options.text("revision"),
       endpoint: options.text("endpoint"),
       offline: options.has("offline"),
-      signal: stop.signal,
-      onProgress: show.progress,
-    })
-      .catch((error: unknown) => {
-        if (error !== stop.signal.reason) throw error;
-        throw new EngineError(
-          "canceled",
-          "Stopped; what was downloaded is in the cache, and the next import goes on with it.",
-          { cause: error },
-        );
-      })
-      .finally(show.end);
+    };
+    const { onProgress, end } = options.has("json") ? jsonDisplay() : lineDisplay();
+    const stopped = "Stopped. The next import continues with the files in the cache.";
+    const { dir } = await interruptible(stopped, (signal) =>
+      importModel(source, { ...settings, signal, onProgress }),
+    ).finally(end);
     console.log(options.has("json") ? JSON.stringify({ event: "done", dir }) : dir);
   },
 };
 
 interface Display {
-  readonly progress: (progress: ImportProgress) => void;
+  readonly onProgress: (progress: ImportProgress) => void;
   readonly end: () => void;
 }
 
-/** A line a second, and each phase's last. */
-function showJson(): Display {
-  let told = 0;
+/** Prints one line per second, and the last of each phase. */
+function jsonDisplay(): Display {
+  let printed = 0;
   return {
-    progress: (progress) => {
+    onProgress: (progress) => {
       const now = performance.now();
-      if (now - told < 1000 && progress.bytes < progress.totalBytes) return;
-      told = now;
+      if (now - printed < 1000 && progress.bytes < progress.totalBytes) return;
+      printed = now;
       console.log(JSON.stringify({ event: "progress", ...progress }));
     },
     end: () => {},
   };
 }
 
-/** One line that is written over, in a terminal only. */
-function showLine(): Display {
+/** Updates one line, only in a terminal. */
+function lineDisplay(): Display {
   const { stderr } = process;
   const write = (line: string) => stderr.isTTY && stderr.write(`\r${line.slice(0, stderr.columns - 1)}\x1b[K`);
   return {
-    progress: ({ phase, file, bytes, totalBytes, bytesPerSecond, secondsLeft }) => {
+    onProgress: ({ phase, file, bytes, totalBytes, bytesPerSecond, secondsLeft }) => {
       const size = (n: number) => `${(n / 1e6).toFixed(1)} MB`;
       const speed = bytesPerSecond > 0 ? `  ${size(bytesPerSecond)}/s` : "";
       const left = secondsLeft === null ? "" : `  ${Math.ceil(secondsLeft)} s left`;
@@ -67,9 +59,4 @@ function showLine(): Display {
     },
     end: () => write(""),
   };
-}
-
-function quantization(text: string | undefined): "int8" | "int4" | undefined {
-  if (text === undefined || text === "int8" || text === "int4") return text;
-  throw new EngineError("config", `--quantize takes int8 or int4, got "${text}".`);
 }

@@ -18,17 +18,18 @@ import { writeSafetensors } from "../../engine/weights";
 import { toJson } from "../json";
 import type { Command, Options } from "../options";
 import { promptRows, sourceRows } from "./generate";
-import { saveInspection, tellTraceFile } from "./traceFile";
+import { printTraceFile, saveTraceFile } from "./traceFile";
 
 export const inspect: Command = {
+  summary: "Record, modify and analyze a forward pass",
   usage:
     'inspect --model DIR (--prompt TEXT | --ids "1,2,3;4,5") [--scale blocks.0.head.1=0…] [--patch "blocks.0.residPost@9=6:OTHER TEXT"…] [--out FILE.safetensors] [--json [--position N] [--lens] [--attribute TOKEN]] [--device D] | --model DIR --prompt TEXT --save FILE.dltrace | --open FILE.dltrace [--json]',
   values: ["model", "prompt", "ids", "out", "save", "open", "position", "attribute", "device"],
   many: ["scale", "patch"],
   flags: ["json", "lens"],
   async run(options) {
-    if (options.has("open")) return tellTraceFile(options);
-    if (options.has("save")) return saveInspection(options);
+    if (options.has("open")) return printTraceFile(options);
+    if (options.has("save")) return saveTraceFile(options);
     const json = options.has("json");
     const out = json ? options.text("out") : options.needed("out");
     const [dir, device] = [options.needed("model"), options.device()];
@@ -36,14 +37,14 @@ export const inspect: Command = {
     const rows = rowsOf(loaded, options);
     const changes = [...options.list("scale").map(parseScale), ...options.list("patch").map(parsePatch)];
     if (rows.length > 1 && (json || changes.length > 0)) {
-      throw new EngineError("config", "--json, --scale and --patch are for one row of ids; give one.");
+      throw new EngineError("config", "--json, --scale and --patch need a single row of ids.");
     }
     const interventions: TraceIntervention[] = [];
     for (const change of changes) interventions.push(await withTrace(change, loaded));
     const trace = await loaded.trace(rows, interventions);
     if (out !== undefined) await write(out, trace, loaded);
     const lengths = ["enc.ids", "ids"].flatMap((name) => trace.get(name)?.shape[1] ?? []);
-    if (json) console.log(toJson(await told(loaded, trace, { changes, interventions }, options)));
+    if (json) console.log(toJson(await reportOf(loaded, trace, { changes, interventions }, options)));
     else console.log(`${trace.size} values of ${rows.length} × ${lengths.join(" and ")} tokens: ${out}`);
     await loaded.release();
   },
@@ -51,7 +52,7 @@ export const inspect: Command = {
 
 type Loaded = LoadedModel | LoadedTranslator;
 
-/** What is run: of a translator sources, which it translates itself. */
+/** The input rows. A translator gets sources and translates them itself. */
 function rowsOf(loaded: Loaded, options: Options): readonly (readonly number[])[] {
   if (loaded instanceof LoadedTranslator) return sourceRows(loaded, options);
   const { nCtx } = loaded.model.cfg;
@@ -59,38 +60,41 @@ function rowsOf(loaded: Loaded, options: Options): readonly (readonly number[])[
   const rows = options.has("ids") ? given : given.map((row) => row.slice(-nCtx));
   const long = rows.find((row) => row.length > nCtx);
   if (!long) return rows;
-  throw new EngineError("config", `A row has ${long.length} tokens and the model's context ${nCtx}; give fewer ids.`);
+  throw new EngineError(
+    "config",
+    `A row has ${long.length} tokens, more than the context length of ${nCtx}. Use fewer ids.`,
+  );
 }
 
-/** An intervention whose other run is told by its text. */
+/** An intervention in which the source of a patch is given by its text. */
 type Change = Intervention<string>;
 
-interface Told {
-  /** Of a translator those that it wrote, after BOS. */
-  readonly tokens: readonly ToldToken[];
-  /** What a translator read. */
-  readonly source?: { readonly tokens: readonly ToldToken[] };
+/** The JSON output. */
+interface Report {
+  /** For a translator, its output after BOS. */
+  readonly tokens: readonly ReportToken[];
+  /** The input of a translator. */
+  readonly source?: { readonly tokens: readonly ReportToken[] };
   readonly position: number;
-  /** After the position. */
+  /** Prediction at the position. */
   readonly nextToken: NextToken;
-  /** With the text of the run that a patch is from. */
   readonly interventions: readonly Change[];
-  /** Of the position that was asked for, or of all. */
+  /** For the requested position, or all. */
   readonly lens?: LensReading;
   readonly attribution?: Attribution;
 }
 
-interface ToldToken {
+interface ReportToken {
   readonly id: number;
   readonly token: string;
 }
 
-async function told(
+async function reportOf(
   loaded: Loaded,
   trace: Trace,
   { changes, interventions }: { changes: readonly Change[]; interventions: readonly TraceIntervention[] },
   options: Options,
-): Promise<Told> {
+): Promise<Report> {
   const { vocabSize } = decoderOf(loaded.model.cfg);
   const source = loaded instanceof LoadedTranslator ? loaded.model.source : undefined;
   const tokenizer = loaded instanceof LoadedTranslator ? loaded.model.target : loaded.model.tokenizer;
@@ -116,20 +120,20 @@ async function told(
 
 const COUNT = 10;
 
-/** A token by its id (`#12`) or its exact text. */
+/** Finds a token by its id (`#12`) or its exact text. */
 function tokenNamed(name: string, { vocabulary }: Loaded): number {
   const id = /^#(\d+)$/.exec(name)?.[1];
   const found = id === undefined ? vocabulary.indexOf(name) : Number(id);
   if (found >= 0 && found < vocabulary.length) return found;
   throw new EngineError(
     "tokenizer",
-    `There is no token "${name}"; give one as the vocabulary has it, or its id as #12.`,
+    `There is no token "${name}". Use its exact text in the vocabulary, or its id, such as #12.`,
   );
 }
 
 /**
- * blocks.0.head.1=0, blocks.0.attention=0.5, blocks.0.mlp=0 or, of all of a layer, blocks.0=0; of a translator also
- * blocks.0.cross.head.1=0 and blocks.0.cross=0.5, and of its encoder enc.blocks.0.mlp=0 and so on
+ * Parses blocks.0.head.1=0, blocks.0.attention=0.5, blocks.0.mlp=0 or, for a whole layer, blocks.0=0. Translators also have
+ * blocks.0.cross.head.1=0 and blocks.0.cross=0.5, and the prefix `enc.` for their encoder.
  */
 function parseScale(text: string): Change {
   const [, enc, layer, name, cross, head, number] =
@@ -138,19 +142,19 @@ function parseScale(text: string): Change {
   if (layer === undefined || !Number.isFinite(factor)) {
     throw new EngineError(
       "config",
-      `--scale takes a part and a number, such as blocks.0.head.1=0, blocks.0.mlp=0.5 or blocks.0=0, got "${text}".`,
+      `--scale must be a component and a factor, such as blocks.0.head.1=0, blocks.0.mlp=0.5 or blocks.0=0, got "${text}".`,
     );
   }
-  const at = placeOf(enc, layer);
+  const at = layerOf(enc, layer);
   if (head !== undefined) return { kind: "scale", part: { kind: headKind(cross), ...at, head: Number(head) }, factor };
-  // The expression has no other names.
+  // The regular expression allows only these names.
   const kind = (name ?? "layer") as "attention" | "cross" | "mlp" | "layer";
   return { kind: "scale", part: { kind, ...at }, factor };
 }
 
 /**
- * blocks.0.residPost@9=6:OTHER TEXT: at position 9 what the other text has at position 6; so of .attnOut, .mlpOut,
- * .head.1; of a translator also .crossOut, .cross.head.1, and of its encoder enc.blocks.0.residPost and so on
+ * Parses blocks.0.residPost@9=6:OTHER TEXT, which patches position 9 with the value of the other text at position 6. Also
+ * supports .residPre, .attnOut, .mlpOut and .head.1, for translators .crossOut, .cross.head.1 and the prefix `enc.`.
  */
 function parsePatch(text: string): Change {
   const [, enc, layer, name, cross, head, position, from, trace] =
@@ -160,20 +164,20 @@ function parsePatch(text: string): Change {
   if (layer === undefined || trace === undefined) {
     throw new EngineError(
       "config",
-      `--patch takes a value, a position and those of another text, such as "blocks.0.residPost@9=6:OTHER TEXT", got "${text}".`,
+      `--patch must be a value, a position, and a position in another text, such as "blocks.0.residPost@9=6:OTHER TEXT", got "${text}".`,
     );
   }
   const at = { position: Number(position), from: { trace, position: Number(from) } };
-  const place = placeOf(enc, layer);
+  const site = layerOf(enc, layer);
   if (head !== undefined) {
-    return { kind: "patch", value: { kind: headKind(cross), ...place, head: Number(head) }, ...at };
+    return { kind: "patch", value: { kind: headKind(cross), ...site, head: Number(head) }, ...at };
   }
-  // The expression has no other names.
+  // The regular expression allows only these names.
   const kind = name as "attnOut" | "crossOut" | "mlpOut" | "residPre" | "residPost";
-  return { kind: "patch", value: { kind, ...place }, ...at };
+  return { kind: "patch", value: { kind, ...site }, ...at };
 }
 
-const placeOf = (enc: string | undefined, layer: string) => ({
+const layerOf = (enc: string | undefined, layer: string) => ({
   ...(enc !== undefined && { stack: "encoder" as const }),
   layer: Number(layer),
 });

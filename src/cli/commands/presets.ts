@@ -2,6 +2,7 @@ import { PRESETS, type PresetInfo, presetInfo, presetNamed } from "../../engine"
 import type { Command } from "../options";
 
 export const presets: Command = {
+  summary: "List the training presets, or show the settings of one",
   usage: "presets [NAME] [--json]",
   values: [],
   positional: "name",
@@ -15,13 +16,13 @@ export const presets: Command = {
   },
 };
 
-/** All of a preset, with what `--set` takes. */
+/** Formats a preset with all settings that `--set` accepts. */
 function shown({ title, description, expected, sample, settings, choices, schedules }: PresetInfo): string {
   const own = settings["train.schedule.kind"];
   return [
     title,
     description,
-    ...(sample === null ? [] : [`Without --data it learns from its own text: ${sample}.`]),
+    ...(sample === null ? [] : [`Sample text used without --data: ${sample}.`]),
     "",
     ...expected,
     "",
@@ -38,7 +39,7 @@ const written = (settings: PresetInfo["settings"]) =>
     .map(([name, value]) => `${name}=${value}`)
     .join(" ");
 
-/** What else a setting can be. */
+/** The other choices of a setting. */
 function oneOf(words: readonly string[] | undefined, now: string | number | boolean): string {
   const others = (words ?? []).filter((word) => word !== now);
   return others.length > 0 ? `  (or ${others.join(", ")})` : "";

@@ -4,6 +4,7 @@ import type { Command } from "../options";
 import { watchRun } from "../watchRun";
 
 export const resumeTraining: Command = {
+  summary: "Resume a training run from its last checkpoint",
   usage: "resume --model DIR [--steps N] [--device D] [--json]",
   values: ["model", "steps", "device"],
   flags: ["json"],

@@ -3,16 +3,18 @@ import { EngineError, LoadedModel, type ScoredTokens } from "../../engine";
 import type { Command, Options } from "../options";
 
 export const score: Command = {
+  summary: "Print the surprisal of each token of a text",
   usage: "score --model DIR (--text TEXT | --text-file FILE) [--from N] [--alternatives N] [--device D] [--json]",
   values: ["model", "text", "text-file", "from", "alternatives", "device"],
   flags: ["json"],
+  descriptions: { from: ["N", "First character to score (UTF-16 offset)"] },
   async run(options) {
     const [from, alternatives] = [options.number("from", { whole: true }), options.number("alternatives", LIMITS) ?? 3];
     const text = await textOf(options);
     const loaded = await LoadedModel.open(options.needed("model"), options.device());
-    const tell = options.has("json") ? tellJson : tellText;
+    const print = options.has("json") ? printJson : printText;
     const report = (piece: ScoredTokens) => {
-      for (const line of linesOf(piece, loaded.vocabulary)) tell(line);
+      for (const line of linesOf(piece, loaded.vocabulary)) print(line);
     };
     try {
       await loaded.surprisal(text, { from, alternatives, signal: new AbortController().signal, report });
@@ -28,18 +30,19 @@ async function textOf(options: Options): Promise<string> {
   if (options.has("text")) return options.needed("text");
   const file = options.needed("text-file");
   return readFile(file, "utf8").catch((error) => {
-    throw new EngineError("data", `${file} cannot be read; choose a text file.`, { cause: error });
+    throw new EngineError("data", `Could not read ${file}. Choose a text file.`, { cause: error });
   });
 }
 
-/** A token with what was expected in its place; null of one that has nothing before it. */
+/** A token with the model's predictions for its position; null for the first one, which has no context. */
 interface Line {
   readonly id: number;
   readonly token: string;
   readonly start: number;
   readonly end: number;
-  /** In bits, as the entropy. */
+  /** In bits. */
   readonly surprisal: number | null;
+  /** In bits. */
   readonly entropy: number | null;
   readonly rank: number | null;
   readonly alternatives: readonly { readonly id: number; readonly token: string; readonly probability: number }[];
@@ -49,20 +52,20 @@ function linesOf(piece: ScoredTokens, vocabulary: readonly string[]): Line[] {
   const count = piece.ids.length / piece.tokens.length;
   return piece.tokens.map(({ id, token, start, end }, t) => {
     const [surprisal, entropy, rank] = [piece.surprisal, piece.entropy, piece.rank].map((of) => of[t] as number);
-    const place = { id, token, start, end };
-    if (Number.isNaN(surprisal)) return { ...place, surprisal: null, entropy: null, rank: null, alternatives: [] };
+    const span = { id, token, start, end };
+    if (Number.isNaN(surprisal)) return { ...span, surprisal: null, entropy: null, rank: null, alternatives: [] };
     const alternatives = Array.from(piece.ids.subarray(t * count, (t + 1) * count), (other, i) => ({
       id: other,
       token: vocabulary[other] as string,
       probability: piece.probabilities[t * count + i] as number,
     }));
-    return { ...place, surprisal, entropy, rank, alternatives } as Line;
+    return { ...span, surprisal, entropy, rank, alternatives } as Line;
   });
 }
 
-const tellJson = (line: Line): void => console.log(JSON.stringify(line));
+const printJson = (line: Line): void => console.log(JSON.stringify(line));
 
-function tellText({ token, surprisal, rank, alternatives }: Line): void {
+function printText({ token, surprisal, rank, alternatives }: Line): void {
   const bits = surprisal === null ? "" : surprisal.toFixed(2);
   const others = alternatives.map(
     (other) => `${JSON.stringify(other.token)} ${(100 * other.probability).toFixed(1)} %`,

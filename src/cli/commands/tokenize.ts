@@ -2,13 +2,14 @@ import { loadTokenizer } from "../../engine";
 import type { Command } from "../options";
 
 export const tokenize: Command = {
+  summary: "Print the tokens of a text",
   usage: "tokenize --model DIR --text TEXT [--json]",
   values: ["model", "text"],
   flags: ["json"],
   async run(options) {
     const tokenizer = await loadTokenizer(options.needed("model"));
     const text = options.needed("text");
-    tokenizer.encodePrompt(text); // Names the characters that the vocabulary lacks.
+    tokenizer.encodePrompt(text); // Throws an error that names unknown characters.
     const tokens = tokenizer.promptSpans(text).map(({ id, token, start, end }) => ({ id, token, start, end }));
     if (options.has("json")) return console.log(JSON.stringify({ tokens }));
     for (const { id, token, start, end } of tokens) console.log(`${id}\t${JSON.stringify(token)}\t${start}-${end}`);

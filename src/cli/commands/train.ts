@@ -1,16 +1,18 @@
 import { basename, resolve } from "node:path";
 import { branch, EngineError, findLearningRate, type TrainParams, train } from "../../engine";
+import { interruptible } from "../interrupt";
 import type { Command, Options } from "../options";
 import { watchRun } from "../watchRun";
 
 export const trainModel: Command = {
+  summary: "Train a model, fine-tune one, or find a learning rate",
   usage:
     "train (--preset NAME | --from MODEL | --branch CHECKPOINT) [--data PATH…] (--out DIR | --find-lr) [--name NAME] [--steps N] [--seed N] [--device D] [--set key=value…] [--json]",
   values: ["preset", "from", "branch", "out", "name", "steps", "seed", "device"],
   many: ["data", "set"],
   flags: ["find-lr", "json"],
   async run(options) {
-    if (options.has("find-lr")) return tellRate(options);
+    if (options.has("find-lr")) return printLearningRate(options);
     const out = resolve(options.needed("out"));
     const name = options.text("name") ?? basename(out);
     const checkpoint = options.text("branch");
@@ -21,7 +23,7 @@ export const trainModel: Command = {
       if (!options.has(option)) continue;
       throw new EngineError(
         "config",
-        `--${option} is that of the run which --branch goes on from; leave one of the two out.`,
+        `--${option} cannot be combined with --branch, which uses that of the original run. Omit one of them.`,
       );
     }
     const branched = { dir: resolve(checkpoint), out, name, device: options.device(), set: settings(options) };
@@ -29,7 +31,7 @@ export const trainModel: Command = {
   },
 };
 
-/** What the options say of a run, but for where it goes. */
+/** The parameters of a new run, except its folder and name. */
 function planned(options: Options): Omit<TrainParams, "out" | "name"> {
   const from = options.text("from");
   const data = options.source();
@@ -52,20 +54,16 @@ function settings(options: Options): NonNullable<TrainParams["set"]> {
   };
 }
 
-/** Tries learning rates and says which to take. Nothing is written. */
-async function tellRate(options: Options): Promise<void> {
-  const stop = new AbortController();
-  process.once("SIGINT", () => stop.abort());
-  process.once("SIGTERM", () => stop.abort());
+/** Tries learning rates and suggests one. Writes no files. */
+async function printLearningRate(options: Options): Promise<void> {
   const json = options.has("json");
   const report = (point: { lr: number; loss: number }) =>
     console.log(json ? JSON.stringify(point) : `${point.lr.toExponential(2)}  loss ${point.loss.toFixed(4)}`);
   const run = { ...planned(options), name: "" };
-  const { suggestion, set } = await findLearningRate(run, { signal: stop.signal, report }).catch((error: unknown) => {
-    if (error !== stop.signal.reason) throw error;
-    throw new EngineError("canceled", "Stopped; nothing was written.", { cause: error });
-  });
+  const { suggestion, set } = await interruptible("Stopped. Nothing was written.", (signal) =>
+    findLearningRate(run, { signal, report }),
+  );
   if (json) return console.log(JSON.stringify({ event: "done", suggestion, set }));
   const settings = Object.entries(set).map(([name, value]) => `--set ${name}=${value}`);
-  console.log(`The loss falls fastest at a learning rate of ${suggestion}: ${settings.join(" ")}`);
+  console.log(`Suggested learning rate (steepest decrease of the loss): ${suggestion}. Use ${settings.join(" ")}`);
 }

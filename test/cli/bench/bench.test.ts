@@ -58,5 +58,5 @@ test("M1 compares private memory with the size of the weights", async () => {
 }, 60_000);
 
 test("an unknown workload is rejected with a list of those available", async () => {
-  expect((await bench("--only", "G7")).stderr).toContain('There is no benchmark "G7"; choose from T1, T2, T3, G1');
+  expect((await bench("--only", "G7")).stderr).toContain('There is no benchmark "G7". Choose from T1, T2, T3, G1');
 });
