@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { Tracer } from "../../../src/engine/inspect/tracer";
 import type { TraceInfo } from "../../../src/protocol/engineApi";
+import { formatPercent } from "../../../webview/base/format";
+import { linesChart, matrixChart } from "../../../webview/trace/attention/charts";
 import {
   type AttentionValue,
   attentionKinds,
@@ -12,6 +14,7 @@ import {
   headsNear,
   kvHeadOf,
   moveHead,
+  pairText,
   patternRow,
   rowMaxima,
   scoreRule,
@@ -19,7 +22,14 @@ import {
   strongestKeys,
   strongestLines,
 } from "../../../webview/trace/attention/layout";
-import { createInspection, matrixOf } from "../../../webview/trace/inspection";
+import {
+  choose,
+  INITIAL_CHOICES,
+  offered,
+  type ShownPattern,
+  selectedCell,
+} from "../../../webview/trace/attention/state";
+import { type Inspection, matrixOf } from "../../../webview/trace/inspection";
 import { largestDifference, modernConfig, someIds, tinyConfig, tinyModel } from "../../helpers/tinyModel";
 import { tinyTrace } from "../tinyTrace";
 import { tinyTranslation } from "../tinyTranslation";
@@ -30,10 +40,10 @@ const masked = kind!.masked(1);
 const pattern = matrixOf(tensor("blocks.1.attn.pattern", 2));
 const T = pattern.rows;
 
-describe("what there is to look at", () => {
-  test("sizes come from the trace", () => expect(attentionSize(info)).toMatchObject({ layers: 3, heads: 4 }));
+describe("the attention of a trace", () => {
+  test("has the sizes of the trace", () => expect(attentionSize(info)).toMatchObject({ layers: 3, heads: 4 }));
 
-  test("a decoder sees no later token; a layer with a window none that is further back", () => {
+  test("a causal mask hides later tokens, and a window those further back", () => {
     const config = { ...info.model.config, windows: [null, 2] };
     const [windowed] = attentionKinds({ ...info, model: { ...info.model, config } });
     const row = (layer: number) => Array.from({ length: 6 }, (_, key) => windowed!.masked(layer)!(3, key));
@@ -41,7 +51,7 @@ describe("what there is to look at", () => {
     expect(row(1)).toEqual([true, true, false, false, true, true]);
   });
 
-  test("of a translator there is that to the source, where nothing is masked, and that of both to themselves", () => {
+  test("a translator has cross-attention without a mask and the self-attention of both stacks", () => {
     const found = attentionKinds(tinyTranslation("the cat", "le").info);
     expect(found.map(({ id, queries, keys }) => [id, queries.length, keys.length])).toEqual([
       ["cross", 3, 8],
@@ -52,9 +62,9 @@ describe("what there is to look at", () => {
   });
 });
 
-describe("a weight taken apart", () => {
+describe("the computation of a weight", () => {
   const at = { classic: tinyTrace("hello"), modern: tinyTrace("hello", 1, "modern") };
-  test.each(["classic", "modern"] as const)("is the run's own again, of a %s model", (variant) => {
+  test.each(["classic", "modern"] as const)("reproduces the trace of a %s model", (variant) => {
     const { info: run, tensor: value } = at[variant];
     const of = (name: string) => matrixOf(value(`blocks.1.attn.${name}`, 3));
     const [q, k] = [of("q"), of("k")];
@@ -68,7 +78,7 @@ describe("a weight taken apart", () => {
       .forEach((weight, key) => void expect(row[key]).toBeCloseTo(weight, 6));
   });
 
-  test("a soft cap and a scale by layer are in the score", () => {
+  test("the score includes a soft cap and a scale per layer", () => {
     const config = { ...info.model.config, attentionSoftcap: 2, scaleByLayer: true };
     const rule = scoreRule({ ...info, model: { ...info.model, config } }, 3);
     expect(rule).toEqual({ scale: config.attentionScale / 4, softcap: 2 });
@@ -83,7 +93,7 @@ describe("a weight taken apart", () => {
   });
 });
 
-describe("a row computed from q and k is the engine's own pattern", () => {
+describe("a row computed from q and k equals the engine's pattern", () => {
   const length = 13;
   test.each([
     ["GPT-2's way, scaled by layer", { ...tinyConfig, scaleByLayer: true }],
@@ -122,17 +132,17 @@ describe("a row computed from q and k is the engine's own pattern", () => {
   });
 });
 
-describe("what is drawn of a pattern", () => {
+describe("a pattern", () => {
   const small = Float32Array.of(1, 0, 0, 0.7, 0.3, 0, 0.5, 0.1, 0.4);
 
-  test("the strongest keys of a query are in order and never masked", () => {
+  test("has the strongest keys of a query in order, none of them masked", () => {
     const keys = strongestKeys(pattern.values, T, 2, 3);
     expect(keys.every(({ key }) => key <= 2)).toBe(true);
     expect(keys.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(1, 5);
     expect(keys[0]!.weight).toBeGreaterThanOrEqual(keys[1]!.weight);
   });
 
-  test("lines are the strongest of each query, and what they leave out is told", () => {
+  test("has the strongest lines of each query and the share that is left out", () => {
     const { lines, leftOut } = strongestLines(small, [3, 3], 1, masked);
     expect(lines.map(({ query, key }) => [query, key])).toEqual([
       [0, 0],
@@ -149,36 +159,36 @@ describe("what is drawn of a pattern", () => {
     expect(two.leftOut).toBeCloseTo((1 + 0.7 + 0.5) / 3, 6);
   });
 
-  test("the first token's share leaves the first query out, which sees nothing else", () => {
+  test("has a share of the first key that ignores the first query, which sees nothing else", () => {
     expect(firstKeyMass(small, [3, 3], masked)).toBeCloseTo((0.7 + 0.5) / 2, 6);
     expect(firstKeyMass(small, [3, 3], null)).toBeCloseTo((1 + 0.7 + 0.5) / 3, 6);
   });
 
-  test("rows by their largest value that is not masked", () => {
+  test("is scaled per row by the largest value that is not masked", () => {
     const maxima = rowMaxima(Float32Array.of(-2, 9, 1, -4), [2, 2], masked);
     expect([...maxima]).toEqual([2, 4]);
     expect([...byRow(Float32Array.of(-2, 9, 1, -4), 2, maxima)]).toEqual([-1, 4.5, 0.25, -1]);
   });
 
-  test("the editor's shades are relative to the largest that is shown", () => {
+  test("has shades for the editor relative to the largest weight shown", () => {
     expect([...shades(Float64Array.of(0.5, 0.25, 0.125), "linear")]).toEqual([1, 0.5, 0.25]);
     expect([...shades(Float64Array.of(0.5, 0.25, 0.125), "withoutFirst")]).toEqual([0, 1, 0.5]);
   });
 });
 
 describe("the grid of heads", () => {
-  test("goes by a score from the largest, those without one last", () => {
+  test("is sorted by descending score, heads without one last", () => {
     const order = headOrder(2, 2, Float32Array.of(0.1, Number.NaN, 0.9, 0.1));
     expect(order.map(({ layer, head }) => `${layer}.${head}`)).toEqual(["1.0", "0.0", "1.1", "0.1"]);
   });
 
-  test("the heads on both sides come first, then those above and below, then the rest of the layer", () => {
+  test("prefetches adjacent heads first, then those of adjacent layers, then the rest of the layer", () => {
     const some = { ...kind!, layers: 3, heads: 4 };
     const order = headsNear({ layer: 0, head: 1 }, some);
     expect(order.map(({ layer, head }) => `${layer}.${head}`)).toEqual(["0.2", "0.0", "1.1", "0.3"]);
   });
 
-  test("keys move between heads and stay inside", () => {
+  test("moves by keyboard and stays inside", () => {
     expect(moveHead("ArrowDown", 1, 8, 4)).toBe(5);
     expect(moveHead("ArrowDown", 5, 8, 4)).toBe(5);
     expect(moveHead("ArrowLeft", 4, 8, 4)).toBe(3);
@@ -187,17 +197,72 @@ describe("the grid of heads", () => {
   });
 });
 
-test("the page keeps a few heads of a long text, not all", async () => {
-  const asked: number[] = [];
-  const call = async (_method: string, { head }: { head: number }) => {
-    asked.push(head);
-    return { name: "pattern", shape: [1, 1024, 1024], data: new Float32Array(1024 * 1024) };
+describe("the choices of the view", () => {
+  const scores = choose(INITIAL_CHOICES, { stage: "scores" });
+
+  test("lines exist for the pattern only", () => expect(choose(scores, { form: "lines" }).stage).toBe("pattern"));
+
+  test("scores have no logarithmic colors", () => {
+    const logarithmic = choose(INITIAL_CHOICES, { scale: "log" });
+    expect(choose(logarithmic, { stage: "scores" }).scale).toBe("linear");
+    expect(choose(choose(INITIAL_CHOICES, { scale: "byRow" }), { stage: "scores" }).scale).toBe("byRow");
+  });
+
+  test("another kind of attention starts at its strongest key", () => {
+    expect(choose({ ...INITIAL_CHOICES, key: 3 }, { kind: "cross" }).key).toBeNull();
+    expect(choose({ ...INITIAL_CHOICES, key: 3 }, { perQuery: 8 }).key).toBe(3);
+  });
+
+  test("a stage that the layer lacks falls back to the pattern", () => {
+    const masked = choose(INITIAL_CHOICES, { stage: "masked" });
+    const stages = (hasScores: boolean, isMasked: boolean) => offered(masked, { hasScores, isMasked });
+    expect(stages(true, true).choices.stage).toBe("masked");
+    expect(stages(true, false)).toMatchObject({ choices: { stage: "pattern" }, stages: ["scores", "pattern"] });
+    expect(stages(false, true).stages).toEqual(["pattern"]);
+  });
+});
+
+describe("the charts of a head", () => {
+  const labels = info.tokens.map(({ token }) => token);
+  const shown: ShownPattern = {
+    inspection: { trace: info, base: null } as Inspection,
+    name: "blocks.1.attn.pattern",
+    kind: kind!,
+    stage: "pattern",
+    layer: 1,
+    head: 2,
+    labels,
+    keyLabels: labels,
+    ...pattern,
+    masked,
   };
-  const source = { kind: "typed", label: "", text: "hello", truncated: false } as const;
-  const inspection = createInspection(info, source, { call: call as never });
-  for (let head = 0; head < 30; head++) await inspection.tensor("pattern", head);
-  await inspection.tensor("pattern", 29);
-  expect(asked).toHaveLength(30);
-  await inspection.tensor("pattern", 0);
-  expect(asked).toHaveLength(31);
+  const value = (query: number, key: number) => pattern.values[query * T + key] as number;
+
+  test("the selected cell is the chosen key, or the strongest one", () => {
+    const selection = { token: 3, layer: 1, head: 2 };
+    expect(selectedCell(shown, selection, 1)).toEqual({ query: 3, key: 1 });
+    const { query, key } = selectedCell(shown, selection, null);
+    expect(value(query, key)).toBe(Math.max(...Array.from({ length: 4 }, (_, each) => value(3, each))));
+  });
+
+  test("the matrix hides the first key if it is ignored, and says how much attention that is", () => {
+    const { data, note } = matrixChart(shown, "withoutFirst");
+    expect([0, 1, 4].map((key) => data.masked?.(3, key))).toEqual([true, false, true]);
+    expect(note).toContain(formatPercent(firstKeyMass(pattern.values, [T, T], masked)));
+    expect(matrixChart(shown, "linear").note).toBe("");
+  });
+
+  test("a cell is described by its tokens, its tensor and its trace", () => {
+    const text = matrixChart(shown, "byRow").data.describe(3, 1);
+    expect(text).toContain(`${pairText(labels[3]!, labels[1]!)}, `);
+    expect(text).toContain(`blocks.1.attn.pattern[0, 2, 3, 1] = ${value(3, 1).toPrecision(6)}\n`);
+    expect(text.endsWith(`trace ${info.trace}`)).toBe(true);
+    expect(matrixChart(shown, "linear").data.describe(1, 3)).toContain("masked");
+  });
+
+  test("lines are as strong as their share of the largest weight", () => {
+    const { data } = linesChart(shown, { ...INITIAL_CHOICES, perQuery: 1, scale: "byRow" });
+    expect(data.lines).toHaveLength(T);
+    expect(data.lines.map(data.strength)).toEqual(data.lines.map(() => 1));
+  });
 });

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { anglesOf } from "../../../src/engine/nn/rotary";
-import { pointAt, scatterScene } from "../../../webview/charts/scatterLayout";
-import { comparedNames, cosineMatrix } from "../../../webview/trace/embedding/layout";
+import { comparedNames, cosineMatrix, embeddingParts, stack } from "../../../webview/trace/embedding/layout";
 import { type Rotary, rotaryAngles } from "../../../webview/trace/embedding/rotary";
 import { tinyTrace } from "../tinyTrace";
 
@@ -24,7 +23,7 @@ test.each<[string, Rotary["scaling"]]>([
   ["yarn", { ...yarn, truncate: true }],
   ["yarn, not rounded", { ...yarn, truncate: false }],
   ["longrope", longrope],
-])("rotary angles are those that the engine turns by: scaling %s", (_, scaling) => {
+])("rotary angles equal those of the engine: scaling %s", (_, scaling) => {
   for (const [theta, dims] of [
     [10000, 8],
     [500000, longrope === scaling ? 8 : 64],
@@ -39,7 +38,7 @@ test.each<[string, Rotary["scaling"]]>([
   }
 });
 
-test("cosines are of each row with each, and given up when nobody waits for them", async () => {
+test("cosines compare all pairs of rows, and stop when they are stale", async () => {
   const rows = Float32Array.of(1, 0, 2, 2, -3, 0, 0, 0);
   const half = Math.fround(Math.SQRT1_2);
   const none = Number.NaN;
@@ -51,7 +50,7 @@ test("cosines are of each row with each, and given up when nobody waits for them
   expect(await cosineMatrix(new Float32Array(600 * 256), 256, () => true)).toBeNull();
 });
 
-test("vectors are compared at the embeddings and along the residual stream", () => {
+test("vectors to compare are the embeddings and the residual stream", () => {
   expect(comparedNames(tinyTrace("hi").info.values).slice(0, 5)).toEqual([
     "embed",
     "posEmbed",
@@ -61,26 +60,17 @@ test("vectors are compared at the embeddings and along the residual stream", () 
   ]);
 });
 
-test("points lie by their coordinates, and labels never on each other", () => {
-  const word = (label: string, x: number, y: number, isExtra = false) => ({ label, x, y, isExtra });
-  const points = [word("a", 0, 0), word("b", 10, 10), word("b", 10, 10), word("near", 10, 9.9, true), word("c", 5, 2)];
-  const scene = scatterScene(points, { width: 400, height: 300 }, 1);
-  const [[ax, ay], [bx, by]] = scene.at as [[number, number], [number, number]];
-  expect(bx).toBeGreaterThan(ax);
-  expect(by).toBeLessThan(ay);
-  expect(scene.labels[0]).toMatchObject({ point: 1, text: "b ×2" });
-  expect(scene.labels.map(({ text }) => text).sort()).toEqual(["a", "b ×2", "c"]);
-  const boxes = scene.labels.map(({ x, y, text }) => ({ x, y, right: x + 6 * text.length }));
-  for (const [i, a] of boxes.entries()) {
-    for (const b of boxes.slice(i + 1)) {
-      expect(a.right <= b.x || b.right <= a.x || Math.abs(a.y - b.y) >= 11).toBe(true);
-    }
-  }
-  expect(pointAt(scene, ax + 3, ay - 3)).toBe(0);
-  expect(pointAt(scene, (ax + bx) / 2, ay)).toBeNull();
+const has = (...names: string[]) => ({ has: (name: string) => names.includes(name) });
+
+test("a model with position vectors has token, position and their sum", () => {
+  const parts = embeddingParts(has("embed", "posEmbed", "blocks.0.residPre"));
+  expect(parts.map(({ name }) => name)).toEqual(["embed", "posEmbed", "blocks.0.residPre"]);
 });
 
-test("points that all lie in one place are still drawn", () => {
-  const scene = scatterScene([{ label: "a", x: 0, y: 0, isExtra: false }], { width: 400, height: 300 }, null);
-  expect(scene.at[0]?.every(Number.isFinite)).toBe(true);
+test("a model without position vectors has no sum", () => {
+  expect(embeddingParts(has("embed", "blocks.0.residPre")).map(({ name }) => name)).toEqual(["embed"]);
+});
+
+test("rows are stacked in order", () => {
+  expect([...stack([Float32Array.of(1, 2), Float32Array.of(3, 4)])]).toEqual([1, 2, 3, 4]);
 });

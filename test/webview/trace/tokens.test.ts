@@ -1,6 +1,15 @@
 import { expect, test } from "vitest";
 import type { TokenSpan } from "../../../src/protocol/engineApi";
-import { charactersPerToken, chipGroups, tokenChips, tokensOver } from "../../../webview/trace/tokens/layout";
+import type { Expectations } from "../../../src/protocol/traceApi";
+import {
+  charactersPerToken,
+  chipGroups,
+  tokenChips,
+  tokenLabel,
+  tokensOver,
+  visibleText,
+} from "../../../webview/trace/tokens/layout";
+import { colorValue, expectationCells, expectationLines } from "../../../webview/trace/tokens/tokenTexts";
 import { tinyTrace } from "../tinyTrace";
 
 /** Tokens of whole characters, one for each string. */
@@ -13,7 +22,7 @@ function spans(...texts: string[]): TokenSpan[] {
   });
 }
 
-test("tokens of what readers see as one character are one group, of one or of several code points", () => {
+test("tokens that form one character are one group, whether it has one code point or several", () => {
   const flag = spans("a", "🇫", "🇷", "é", "b");
   const groups = (tokens: readonly TokenSpan[], text?: string) => chipGroups(tokenChips(tokens, text));
   expect(groups(flag, "a🇫🇷éb")).toEqual([
@@ -28,7 +37,7 @@ test("tokens of what readers see as one character are one group, of one or of se
   expect(groups(tinyTrace("a🐈").info.tokens, "a🐈").at(-1)).toEqual([2, 6]);
 });
 
-test("a token is linked to those of another tokenizer that stand for the same characters", () => {
+test("a token is linked to the tokens of another tokenizer that share its characters", () => {
   const ours = spans("the", " cat", " sat");
   const theirs = spans("th", "e c", "a", "t s", "at");
   expect(ours.map((token) => tokensOver(theirs, token))).toEqual([
@@ -39,15 +48,60 @@ test("a token is linked to those of another tokenizer that stand for the same ch
   expect(tokensOver(ours, { ...(theirs[0] as TokenSpan), start: 20, end: 22 })).toEqual([0, 0]);
 });
 
-test("characters per token counts code points and no special tokens", () => {
+test("characters per token counts code points and ignores special tokens", () => {
   const { tokens } = tinyTrace("a🐈").info;
   expect(charactersPerToken(tokens, "a🐈")).toBe(2 / 5);
   expect(charactersPerToken([], "")).toBe(0);
 });
 
-test("whitespace is written as glyphs, or as it is", () => {
+test("whitespace reads as glyphs or as itself", () => {
   const labels = (glyphs: boolean) =>
     tokenChips(spans(" a", "\n", "<|x|>"), " a\n<|x|>", glyphs).map(({ label }) => label);
   expect(labels(true)).toEqual(["·a", "⏎", "<|x|>"]);
   expect(labels(false)).toEqual([" a", "", "<|x|>"]);
+});
+
+test("whitespace and control characters read as glyphs, letters as themselves", () => {
+  expect(visibleText("a b\tc\r\n\u00a0é🐈\u0000\u200b")).toBe("a·b⇥c␍⏎⍽é🐈␀U+200B");
+});
+
+test("parts of a character read as bytes and are joined to the part before", () => {
+  const { tokens } = tinyTrace("a🐈").info;
+  expect(tokenChips(tokens).map(({ label, kind, joined }) => [label, kind, joined])).toEqual([
+    ["<BOS>", "special", false],
+    ["a", "text", false],
+    ["F0", "bytes", false],
+    ["9F", "bytes", true],
+    ["90", "bytes", true],
+    ["88", "bytes", true],
+  ]);
+});
+
+test("a line ends after its line break", () => {
+  const { tokens } = tinyTrace("a\nb").info;
+  expect(tokenChips(tokens).map(({ breakAfter }) => breakAfter)).toEqual([false, false, true, false]);
+});
+
+test("a special token reads as its name", () => {
+  expect(tokenLabel(tinyTrace("").info.tokens[0]!)).toBe("<BOS>");
+});
+
+test("a color's number is the token's own, and missing for the first token", () => {
+  const expected = {
+    surprisal: Float32Array.of(Number.NaN, 2),
+    entropy: Float32Array.of(Number.NaN, 3),
+    rank: Uint32Array.of(0, 7),
+  } as Expectations;
+  expect(
+    (["none", "probability", "surprisal", "entropy"] as const).map((color) => colorValue(expected, color, 1)),
+  ).toEqual([Number.NaN, 0.25, 2, 3]);
+  expect(expectationLines(expected, 0)).toEqual([]);
+  expect(expectationLines(expected, 1)[0]).toBe("probability[1] = 0.250000, rank 7");
+  // One row of a translator's source comes first.
+  const cells = [0, 1, 2].map(expectationCells(expected, 1));
+  expect(cells).toEqual([
+    ["–", "–", "–", "–"],
+    ["–", "–", "–", "–"],
+    [0.25, 2, 3, 7],
+  ]);
 });
