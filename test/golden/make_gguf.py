@@ -2,7 +2,7 @@
 
     pip install gguf && python3 make_gguf.py
 
-Weights are named, permuted and transposed as by llama.cpp's converter; that package dequantizes the blocks.
+Weights are named, permuted and transposed as by llama.cpp's converter; that package computes the values of the blocks.
 """
 
 import json

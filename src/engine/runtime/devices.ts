@@ -36,7 +36,7 @@ export async function chooseDevice(choice: DeviceChoice): Promise<ChosenDevice> 
     await timeGpu(); // Throws the reason when there is no usable GPU.
     return { device: "webgpu", reason: "chosen in the settings" };
   }
-  if (choice !== "auto") throw new EngineError("device", `There is no device "${choice}"; choose auto, cpu or webgpu.`);
+  if (choice !== "auto") throw new EngineError("device", `"${choice}" is not a device. Choose auto, cpu or webgpu.`);
   fastest ??= benchmarkDevices();
   return fastest;
 }

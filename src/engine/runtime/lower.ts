@@ -174,7 +174,7 @@ class GraphWriter {
   /** Returns the name of a file's tensor in its stored type, in a shape of the same size. */
   external({ name, dtype, file, offset, length, strides }: StoredTensor, shape: Shape): string {
     const type = STORED_TYPES[dtype as keyof typeof STORED_TYPES];
-    if (type === undefined || strides) throw new Error(`${name}: ${dtype} cannot be mapped; convert it first`);
+    if (type === undefined || strides) throw new Error(`${name}: ${dtype} cannot be mapped`);
     const key = `${file}:${offset}:${shape}`;
     const known = this.#constants.get(key);
     if (known) return known;

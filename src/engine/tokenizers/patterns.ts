@@ -381,13 +381,13 @@ function checkWork(sequence: Sequence, next: Sequence | undefined, overlaps: Ove
 /** Returns whether the next alternative starts in the same way and then matches the same run, or all but its last character. */
 function matchesRun(sequence: Sequence, run: number, next: Sequence, overlaps: Overlaps): boolean {
   const sameStart = sequence.slice(0, run).every((item, i) => sameItem(item, next[i]));
-  const [taken, ...rest] = next.slice(run);
+  const [repeatedNext, ...rest] = next.slice(run);
   const repeated = sequence[run];
-  if (!sameStart || taken?.kind !== "class" || repeated?.kind !== "class") return false;
-  if (taken.source !== repeated.source || taken.max !== Infinity || taken.min > 1) return false;
+  if (!sameStart || repeatedNext?.kind !== "class" || repeated?.kind !== "class") return false;
+  if (repeatedNext.source !== repeated.source || repeatedNext.max !== Infinity || repeatedNext.min > 1) return false;
   return rest.every((item) =>
     item.kind === "lookAhead"
-      ? item.negative && !overlaps(taken.source, item.source) && rest.length === 1
+      ? item.negative && !overlaps(repeatedNext.source, item.source) && rest.length === 1
       : item.min === 0,
   );
 }

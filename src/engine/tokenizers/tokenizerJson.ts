@@ -255,16 +255,16 @@ function vocabularyById(vocab: unknown): string[] {
 /** Added tokens of tokenizer.json and tokenizer_config.json, and special tokens that only the latter names. */
 function addedTokens(file: Json, config: Json, vocabulary: readonly string[]): readonly AddedToken[] {
   const byId = new Map<number, AddedToken>();
-  const taken = new Map<string, number>();
+  const idOfContent = new Map<string, number>();
   const idInVocabulary = new Map(vocabulary.map((token, id) => [token, id]));
   const add = (token: AddedToken): void => {
     const known = byId.get(token.id)?.content ?? (vocabulary[token.id] || token.content);
-    const id = taken.get(token.content) ?? idInVocabulary.get(token.content) ?? token.id;
+    const id = idOfContent.get(token.content) ?? idInVocabulary.get(token.content) ?? token.id;
     if (known !== token.content || id !== token.id) {
       throw damaged(`the id ${token.id} of the added token ${shown(token.content)} is used twice`);
     }
     byId.set(token.id, token);
-    taken.set(token.content, token.id);
+    idOfContent.set(token.content, token.id);
   };
 
   for (const token of listOf(file.added_tokens, "added_tokens")) {

@@ -33,8 +33,8 @@ export interface LoweringCase {
   readonly feeds: Readonly<Record<string, HostArray>>;
 }
 
-/** Inputs a, b, c … with the given shapes, filled with normal numbers. */
-function given(shapes: readonly Shape[], f: (...xs: Node[]) => Node | Record<string, Node>): LoweringCase {
+/** A case with inputs a, b, c … of the given shapes, filled with normal numbers. */
+function caseOf(shapes: readonly Shape[], f: (...xs: Node[]) => Node | Record<string, Node>): LoweringCase {
   const names = shapes.map((_, i) => "abcdefgh"[i] as string);
   const y = f(...shapes.map((shape, i) => input(names[i] as string, shape)));
   const values = shapes.map((shape, i) => [names[i] as string, normals(sizeOf(shape), "lowering", i)] as const);
@@ -44,13 +44,13 @@ function given(shapes: readonly Shape[], f: (...xs: Node[]) => Node | Record<str
 const isNode = (x: Node | Record<string, Node>): x is Node => "op" in x && typeof x.op === "string";
 
 /** The same with ids as an input, so that nothing is folded at compile time. */
-function givenIds(
+function caseWithIds(
   ids: readonly number[],
   shape: Shape,
   shapes: readonly Shape[],
   f: (ids: Node, ...xs: Node[]) => Node | Record<string, Node>,
 ): LoweringCase {
-  const { outputs, feeds } = given(shapes, (...xs) => f(input("ids", shape, "i32"), ...xs));
+  const { outputs, feeds } = caseOf(shapes, (...xs) => f(input("ids", shape, "i32"), ...xs));
   return { outputs, feeds: { ...feeds, ids: Int32Array.from(ids) } };
 }
 
@@ -75,7 +75,7 @@ function attentionOverCache(
   const total = Math.max(...lastIndex) + 1;
   const filled = Math.min(...lastIndex) + 1;
   const heads = { nHeads: H, nKvHeads: G, scale: 0.3, window };
-  const { outputs, feeds } = given(shapes, (q, k, v, pastK, pastV) => {
+  const { outputs, feeds } = caseOf(shapes, (q, k, v, pastK, pastV) => {
     const at = [input("lastIndex", [batch], "i32"), input("total", [], "i32")] as const;
     const present = cachedAttention([q as Node, k as Node, v as Node, pastK as Node, pastV as Node, ...at], heads);
     // The unused part of a cache is undefined.
@@ -86,7 +86,7 @@ function attentionOverCache(
 
 /** Rows rotated by angles that differ between rows. */
 const rotated = (nHeads: number, K: number, R: number) =>
-  given(
+  caseOf(
     [
       [5, nHeads * K],
       [5, R],
@@ -123,7 +123,7 @@ const quantizedProducts = (bits: 4 | 8, K = 96): LoweringCase => {
 
 export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
   "arithmetic that broadcasts": () =>
-    given([[2, 1, 3], [4, 1], []], (a, b, c) => ({
+    caseOf([[2, 1, 3], [4, 1], []], (a, b, c) => ({
       add: a.add(b),
       sub: a.sub(b),
       mul: a.mul(c),
@@ -131,7 +131,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       number: a.mul(2).sub(0.5),
     })),
   "functions of one element": () =>
-    given([[3, 7]], (x) => ({
+    caseOf([[3, 7]], (x) => ({
       exp: x.exp(),
       log: x.mul(x).add(0.1).log(),
       sqrt: x.mul(x).sqrt(),
@@ -143,10 +143,10 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       geluTanh: x.mul(3).geluTanh(),
       geluGate: geluGate(x.mul(2)),
     })),
-  "a step function is 0 at 0": () => given([[3]], (x) => x.sub(x).positive()),
+  "a step function is 0 at 0": () => caseOf([[3]], (x) => x.sub(x).positive()),
 
   "sums and means": () =>
-    given([[2, 3, 4]], (x) => ({
+    caseOf([[2, 3, 4]], (x) => ({
       all: x.sum(),
       middle: x.sum([1]),
       kept: x.sum([0, 2], true),
@@ -154,18 +154,18 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       meanFirst: x.mean([0]),
       squares: x.sumSquares(),
     })),
-  "sum of many elements": () => given([[300, 200]], (x) => ({ sum: x.sum([0]), squares: x.sumSquares() })),
-  logSumExp: () => given([[2, 3, 40]], (x) => x.logSumExp()),
+  "sum of many elements": () => caseOf([[300, 200]], (x) => ({ sum: x.sum([0]), squares: x.sumSquares() })),
+  logSumExp: () => caseOf([[2, 3, 40]], (x) => x.logSumExp()),
   "logSumExp and softmax of numbers whose exponentials overflow": () =>
-    given([[5, 40]], (x) => ({ large: x.mul(1e4).logSumExp(), softmax: x.mul(1e4).softmax() })),
-  softmax: () => given([[2, 3, 40]], (x) => x.softmax()),
+    caseOf([[5, 40]], (x) => ({ large: x.mul(1e4).logSumExp(), softmax: x.mul(1e4).softmax() })),
+  softmax: () => caseOf([[2, 3, 40]], (x) => x.softmax()),
   "softmax of masked scores": () =>
-    given([[2, 3, 4]], (x) => x.add(constant(Float32Array.of(0, 0, -1e9, -1e9), [4])).softmax()),
-  max: () => given([[4, 9]], (x) => x.max()),
-  argMax: () => given([[4, 9]], (x) => x.argMax()),
+    caseOf([[2, 3, 4]], (x) => x.add(constant(Float32Array.of(0, 0, -1e9, -1e9), [4])).softmax()),
+  max: () => caseOf([[4, 9]], (x) => x.max()),
+  argMax: () => caseOf([[4, 9]], (x) => x.argMax()),
 
   "matmul of matrices": () =>
-    given(
+    caseOf(
       [
         [5, 4],
         [4, 6],
@@ -180,7 +180,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       }),
     ),
   "matmul in batches": () =>
-    given(
+    caseOf(
       [
         [2, 3, 5, 4],
         [2, 3, 4, 6],
@@ -196,7 +196,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       }),
     ),
   "matmul of heads that are only read by products": () =>
-    given(
+    caseOf(
       [
         [5, 2, 3, 4],
         [5, 2, 3, 4],
@@ -208,7 +208,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       },
     ),
   "matmul of operands with other transpositions": () =>
-    given(
+    caseOf(
       [
         [2, 5, 3, 4],
         [2, 5, 3, 4],
@@ -221,7 +221,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       }),
     ),
   "matmul of heads with other users": () =>
-    given(
+    caseOf(
       [
         [5, 2, 3, 4],
         [5, 2, 3, 4],
@@ -232,7 +232,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       },
     ),
   "a product with an addend": () =>
-    given([[5, 4], [4, 6], [5, 6], [6]], (a, b, c, row) => {
+    caseOf([[5, 4], [4, 6], [5, 6], [6]], (a, b, c, row) => {
       const [used, seen] = [a.matmul(b, { alpha: 2 }), a.matmul(b, { alpha: 3 })];
       return {
         left: a.matmul(b).add(c),
@@ -247,7 +247,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       };
     }),
   "a product of one row with an addend of many": () =>
-    given(
+    caseOf(
       [
         [1, 4],
         [4, 6],
@@ -256,13 +256,13 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       (a, b, c) => a.matmul(b).add(c),
     ),
   linear: () =>
-    given([[5, 4], [4, 6], [6]], (x, w, b) => ({
+    caseOf([[5, 4], [4, 6], [6]], (x, w, b) => ({
       plain: linear(x, w, b),
       scaled: linear(x, w, b, { alpha: 0.7, beta: -1.5 }),
       none: linear(x, w, undefined, { alpha: 0.7 }),
     })),
   "linear with a matrix [out, in]": () =>
-    given([[5, 4], [6, 4], [6]], (x, w, b) => ({
+    caseOf([[5, 4], [6, 4], [6]], (x, w, b) => ({
       plain: linear(x, w, b, { transW: true }),
       scaled: linear(x, w, b, { alpha: 0.7, beta: -1.5, transW: true }),
       none: linear(x, w, undefined, { alpha: 0.7, transW: true }),
@@ -271,34 +271,35 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
   "linear with a matrix in 4 bits": () => quantizedProducts(4),
   "linear with a matrix in 8 bits and large blocks": () => quantizedProducts(8, 256),
   "rows of a table in 8 bits": () =>
-    givenIds([3, 1, 3, 0], [2, 2], [], (ids) => rows(quantized(quantizedNormals([5, 64], 8)), ids)),
+    caseWithIds([3, 1, 3, 0], [2, 2], [], (ids) => rows(quantized(quantizedNormals([5, 64], 8)), ids)),
   "rows of a table in 8 bits and large blocks": () =>
-    givenIds([3, 1, 3, 0], [2, 2], [], (ids) => rows(quantized(quantizedNormals([5, 256], 8)), ids)),
+    caseWithIds([3, 1, 3, 0], [2, 2], [], (ids) => rows(quantized(quantizedNormals([5, 256], 8)), ids)),
   "rows of a table in 4 bits": () =>
-    givenIds([3, 1, 3, 0], [4], [], (ids) => rows(quantized(quantizedNormals([5, 64], 4)), ids)),
-  rmsNorm: () => given([[3, 16], [16]], (x, scale) => rmsNorm(x, scale, 0.1)),
-  "rmsNorm in three axes": () => given([[2, 3, 16], [16]], (x, scale) => rmsNorm(x, scale, 1e-5)),
+    caseWithIds([3, 1, 3, 0], [4], [], (ids) => rows(quantized(quantizedNormals([5, 64], 4)), ids)),
+  rmsNorm: () => caseOf([[3, 16], [16]], (x, scale) => rmsNorm(x, scale, 0.1)),
+  "rmsNorm in three axes": () => caseOf([[2, 3, 16], [16]], (x, scale) => rmsNorm(x, scale, 1e-5)),
   "rotary over whole heads": () => rotated(3, 16, 8),
   "rotary over a part of each head": () => rotated(2, 16, 4),
-  layerNorm: () => given([[3, 16], [16], [16]], (x, scale, bias) => layerNorm(x, scale, bias, 1e-5)),
+  layerNorm: () => caseOf([[3, 16], [16], [16]], (x, scale, bias) => layerNorm(x, scale, bias, 1e-5)),
   "layerNorm with its inverseStd": () =>
-    given([[3, 16], [16], [16]], (x, scale, bias) => {
+    caseOf([[3, 16], [16], [16]], (x, scale, bias) => {
       const y = layerNorm(x, scale, bias, 0.1);
       return { y, weighted: y.mul(inverseStd(x, 0.1)) };
     }),
-  "layerNorm in three axes": () => given([[2, 3, 16], [16], [16]], (x, scale, bias) => layerNorm(x, scale, bias, 1e-5)),
+  "layerNorm in three axes": () =>
+    caseOf([[2, 3, 16], [16], [16]], (x, scale, bias) => layerNorm(x, scale, bias, 1e-5)),
 
   "reshape, transpose, broadcast": () =>
-    given([[2, 3, 4]], (x) => ({
+    caseOf([[2, 3, 4]], (x) => ({
       reshape: x.mul(2).reshape([4, 6]),
       twice: x.reshape([4, 6]).reshape([24]),
       transpose: x.transpose(1, 2, 0),
       broadcast: x.reshape([2, 3, 1, 4]).broadcast([2, 3, 5, 4]),
     })),
   slice: () =>
-    given([[4, 5, 6]], (x) => ({ first: x.slice(0, 0, 2), middle: x.slice(1, 1, 3), last: x.slice(2, 5, 6) })),
+    caseOf([[4, 5, 6]], (x) => ({ first: x.slice(0, 0, 2), middle: x.slice(1, 1, 3), last: x.slice(2, 5, 6) })),
   concat: () =>
-    given(
+    caseOf(
       [
         [2, 1, 3],
         [2, 4, 3],
@@ -306,7 +307,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       (a, b) => concat([a, b], 1),
     ),
   "concat of more operands than a kernel binds": () =>
-    given([[2, 70]], (x) => ({
+    caseOf([[2, 70]], (x) => ({
       seven: concat(
         Array.from({ length: 7 }, (_, i) => x.slice(1, i, i + 2)),
         1,
@@ -317,16 +318,16 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       ),
     })),
 
-  rows: () => givenIds([3, 1, 3, 0, 2, 2], [2, 3], [[4, 5]], (ids, table) => rows(table, ids)),
-  "scatterRows into a small table": () => givenIds([3, 1, 3, 0], [4], [[4, 5]], (ids, g) => scatterRows(g, ids, 6)),
+  rows: () => caseWithIds([3, 1, 3, 0, 2, 2], [2, 3], [[4, 5]], (ids, table) => rows(table, ids)),
+  "scatterRows into a small table": () => caseWithIds([3, 1, 3, 0], [4], [[4, 5]], (ids, g) => scatterRows(g, ids, 6)),
   "scatterRows by ids in two axes": () =>
-    givenIds([3, 1, 3, 0], [2, 2], [[2, 2, 5]], (ids, g) => scatterRows(g, ids, 6)),
+    caseWithIds([3, 1, 3, 0], [2, 2], [[2, 2, 5]], (ids, g) => scatterRows(g, ids, 6)),
   "scatterRows into a large table": () =>
-    givenIds(manyIds(60, 2000), [60], [[60, 5]], (ids, g) => scatterRows(g, ids, 2000)),
-  pick: () => givenIds([2, 0, 6], [3], [[3, 7]], (ids, x) => pick(x, ids)),
-  oneHot: () => givenIds([2, 0, 6], [3], [[3, 7]], (ids, x) => oneHot(ids, 7).mul(x)),
+    caseWithIds(manyIds(60, 2000), [60], [[60, 5]], (ids, g) => scatterRows(g, ids, 2000)),
+  pick: () => caseWithIds([2, 0, 6], [3], [[3, 7]], (ids, x) => pick(x, ids)),
+  oneHot: () => caseWithIds([2, 0, 6], [3], [[3, 7]], (ids, x) => oneHot(ids, 7).mul(x)),
   window: () => {
-    const { outputs, feeds } = given([[50], [2, 3]], (bank, x) => {
+    const { outputs, feeds } = caseOf([[50], [2, 3]], (bank, x) => {
       const offsets = input("offsets", [4], "i32");
       return { first: windowOf(bank, offsets, 0, [2, 3]).mul(x), last: windowOf(bank, offsets, 3, [20]) };
     });
@@ -334,7 +335,7 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
   },
 
   "an output that is an input, a constant, or has two names": () =>
-    given([[2, 3]], (x) => {
+    caseOf([[2, 3]], (x) => {
       const y = x.mul(2);
       return { x2: x, constant: constant(4), y, again: y };
     }),
@@ -355,7 +356,7 @@ export const cpuCases: Readonly<Record<string, () => LoweringCase>> = {
     (["F32", "F16", "BF16"] as const).map((dtype) => [
       `matrices and tables that lie in files as ${dtype}`,
       () =>
-        givenIds([3, 1, 3, 0], [2, 2], [[5, 8], [7]], (ids, x, b) => {
+        caseWithIds([3, 1, 3, 0], [2, 2], [[5, 8], [7]], (ids, x, b) => {
           const [w, table] = [stored(storedNormals(dtype, [8, 7])), stored(storedNormals(dtype, [6, 8], "table"))];
           const [scale, bias] = [stored(storedNormals(dtype, [8], "scale")), stored(storedNormals(dtype, [8], "bias"))];
           return {
@@ -370,13 +371,13 @@ export const cpuCases: Readonly<Record<string, () => LoweringCase>> = {
     ]),
   ),
   "reshape to sizes from an input": () => {
-    const { outputs, feeds } = given([[2, 6]], (x) =>
+    const { outputs, feeds } = caseOf([[2, 6]], (x) =>
       reshapeTo(x.mul(2), input("sizes", [2], "i64"), [UNKNOWN, 4]).exp(),
     );
     return { outputs, feeds: { ...feeds, sizes: BigInt64Array.of(3n, 4n) } };
   },
   "rows after other rows": () =>
-    given(
+    caseOf(
       [
         [5, 6],
         [5, 2],

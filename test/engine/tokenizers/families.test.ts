@@ -52,11 +52,11 @@ describe.each(families)("%s", (name) => {
   const { encoded, prompt, file } = golden.families[name] as Golden["families"][string];
   const composes = /"NFK?[CD]"/.test(JSON.stringify(file.normalizer));
 
-  test.each(TEXTS)("has the reference's ids, offsets and text: %s", (text, given) => {
+  test.each(TEXTS)("has the reference's ids, offsets and text: %s", (text, input) => {
     const reference = encoded[text] as Encoded;
-    expect(tokenizer.encode(given)).toEqual(reference.ids);
-    expect(tokenizer.count(given)).toBe(reference.ids.length);
-    expectOffsets(tokenizer, given, reference, composes);
+    expect(tokenizer.encode(input)).toEqual(reference.ids);
+    expect(tokenizer.count(input)).toBe(reference.ids.length);
+    expectOffsets(tokenizer, input, reference, composes);
 
     // The reference decodes a normalized added token in its normalized form and never drops it.
     if (name === "llama (normalized special tokens)" && text === "added tokens") return;
@@ -128,11 +128,11 @@ const FOLDERS = Object.keys(golden.real).map((folder) => [folder, testData(folde
 describe.each(FOLDERS)("the real vocabulary of %s (skipped without the test data)", (folder, path) => {
   const loading = path ? loadTokenizer(path) : null;
 
-  test.skipIf(!path).each(TEXTS)("has the reference's ids and offsets: %s", async (text, given) => {
+  test.skipIf(!path).each(TEXTS)("has the reference's ids and offsets: %s", async (text, input) => {
     const tokenizer = (await loading) as Tokenizer;
     const reference = golden.real[folder]?.[text] as Encoded;
-    expect(tokenizer.encode(given)).toEqual(reference.ids);
-    expectOffsets(tokenizer, given, reference, false);
+    expect(tokenizer.encode(input)).toEqual(reference.ids);
+    expectOffsets(tokenizer, input, reference, false);
     if (reference.text !== undefined) expect(tokenizer.decode(reference.ids)).toBe(reference.text);
   });
 });

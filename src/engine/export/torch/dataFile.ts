@@ -79,9 +79,9 @@ class Text:
         """Yields consecutive batches of the validation part, at most \`most\`, spread evenly over it."""
         size = B * self.T
         count = max(0, math.ceil((len(self.validation) - 1) / size))
-        taken = min(count, most)
-        for i in range(taken):
-            start = i * count // taken * size
+        selected = min(count, most)
+        for i in range(selected):
+            start = i * count // selected * size
             tokens = self.validation[start : start + size + 1].astype(np.int64)
             ids, labels = np.zeros(size, np.int64), np.full(size, IGNORE)
             ids[: len(tokens) - 1], labels[: len(tokens) - 1] = tokens[:-1], tokens[1:]
