@@ -29,7 +29,7 @@ export type * from "../engine/api/hub";
 export type * from "../engine/api/model";
 export type * from "../engine/api/run";
 export type * from "../engine/api/tokens";
-export type { TraceInfo, TraceSource, TraceTensor } from "../engine/api/trace";
+export type { TraceInfo, TraceTensor } from "../engine/api/trace";
 
 /** Served by the engine process. */
 export interface EngineApi extends TraceApi {
@@ -90,7 +90,7 @@ export interface ImportParams {
   readonly access: HubAccess;
 }
 
-export type TokenAt =
+type TokenAt =
   | { readonly kind: "needText" }
   /** The offset is past the end of the text, or no token covers it. */
   | { readonly kind: "none" }
@@ -107,7 +107,7 @@ export interface GenerateParams extends Partial<Sampling> {
   readonly stop?: readonly string[];
 }
 
-export interface ExportParams {
+interface ExportParams {
   readonly dir: string;
   readonly format: "hf" | "onnx" | "torch";
   /** The folder to create; must not exist or be empty. */

@@ -53,7 +53,7 @@ export interface TraceApi {
   expectations: Method<{ trace: number }, Expectations>;
   /** The sampler's filters applied to the distribution after a position. */
   sampler: Method<SamplerParams, SamplerView>;
-  /** What each part of the model added to a token's logit after a position. */
+  /** The contribution of each part of the model to a token's logit after a position. */
   attribution: Method<{ trace: number } & AttributionOptions, Attribution>;
 
   /** Thumbnails, at most `size` wide, of every head's attention pattern, and scores that classify the heads. */
@@ -88,7 +88,7 @@ export interface TraceApi {
   openTrace: Method<{ path: string }, TraceInfo>;
 }
 
-export interface SamplerParams extends SamplerSettings {
+interface SamplerParams extends SamplerSettings {
   readonly trace: number;
   readonly position: number;
   /** Number of most likely tokens to return, at most 200. */
@@ -97,7 +97,7 @@ export interface SamplerParams extends SamplerSettings {
   readonly ids?: readonly number[];
 }
 
-export interface SurprisalParams {
+interface SurprisalParams {
   readonly dir: string;
   readonly text: string;
   /** Scores tokens from this UTF-16 offset on; the text before it is context. */

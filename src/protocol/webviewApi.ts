@@ -20,6 +20,8 @@ import type { Device, ModelInfo } from "../engine/api/model";
 import type {
   CheckpointInfo,
   EvalReport,
+  Excerpt,
+  RatePoint,
   SampleReport,
   StepReport,
   TrainConfig,
@@ -238,20 +240,15 @@ export interface QueuedRun {
 /** A learning-rate search: the loss at each of the rising rates. */
 export interface FinderState {
   readonly name: string;
-  readonly points: readonly { readonly lr: number; readonly loss: number }[];
+  readonly points: readonly RatePoint[];
   /** Known at the end. */
   readonly suggestion: number | null;
 }
 
 /** A page of a run's training text with the surprisal of each token. */
-export interface PaintedText {
+export interface PaintedText extends Excerpt {
   /** Step of the checkpoint that scored it. */
   readonly step: number;
-  readonly text: string;
-  readonly page: number;
-  readonly pages: number;
-  /** Name of the text. */
-  readonly source: string;
   readonly surprisal: Surprisal;
 }
 

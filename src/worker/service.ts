@@ -167,7 +167,7 @@ interface Entry {
   readonly bytes: number;
 }
 
-/** Models, or checkpoints, that stay loaded. Of small checkpoints more stay, because a scrubber also runs the neighbors. */
+/** Number of models, or checkpoints, that stay loaded: more small checkpoints, because a scrubber also runs the neighbors. */
 const MAX_MODELS = 2;
 const MAX_CHECKPOINTS = 6;
 const CHECKPOINT_BYTES = 128 * 2 ** 20;

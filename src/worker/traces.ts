@@ -61,7 +61,7 @@ export class Traces {
     if (this.#opened.has(id)) {
       throw new EngineError(
         "notFound",
-        "This run is from a file, and this needs its model. Type the text above to run it with the active model.",
+        "This needs the model, which a trace file does not contain. Type the text above to run it with the active model.",
       );
     }
     const trace = this.#kept.get(id);

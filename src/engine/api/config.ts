@@ -12,7 +12,7 @@ export type Activation = "relu" | "gelu" | "geluTanh" | "silu";
  * parallel    x + attention(norm(x)) + mlp(norm'(x))  GPT-NeoX
  * shared      the same with one norm for both       Phi
  */
-export type NormPlacement = "pre" | "post" | "output" | "sandwich" | "parallel" | "shared";
+type NormPlacement = "pre" | "post" | "output" | "sandwich" | "parallel" | "shared";
 
 export interface DecoderConfig {
   readonly vocabSize: number;

@@ -128,7 +128,7 @@ export interface LayerUpdate {
   readonly ratio: number;
 }
 
-/** One sentence that says what went wrong at a step and what to change. */
+/** A problem at a step: one sentence that says what went wrong and what to change. */
 export interface RunWarning {
   readonly step: number;
   readonly message: string;

@@ -67,7 +67,7 @@ export type Intervention<Source = number> =
 export type StackName = "encoder" | "decoder";
 
 interface InLayer {
-  /** Of a translator; the decoder by default. */
+  /** In a translator; the decoder by default. */
   readonly stack?: StackName | undefined;
   readonly layer: number;
 }
@@ -161,7 +161,7 @@ export interface Attribution {
   readonly parts: readonly AttributedPart[];
   /** The rest of the logit: rounding, the error of quantized inputs, and the effect of a soft cap. */
   readonly remainder: number;
-  /** What was held fixed, in one sentence for the user. */
+  /** The quantities that were held fixed, in one sentence for the user. */
   readonly convention: string;
 }
 
@@ -205,7 +205,7 @@ export interface NeighborsOptions {
     | {
         readonly kind: "token";
         readonly id: number;
-        /** Of a translator, the vocabulary of the token; the decoder's by default. */
+        /** In a translator, the vocabulary of the token; the decoder's by default. */
         readonly stack?: StackName | undefined;
       }
     | { readonly kind: "value"; readonly name: string; readonly position: number };

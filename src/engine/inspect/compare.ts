@@ -20,7 +20,7 @@ import {
 /** A trace with what its comparison needs of the model. */
 export interface ComparedTrace {
   readonly trace: Trace;
-  /** Of the decoder. */
+  /** The decoder's configuration. */
   readonly cfg: DecoderConfig;
   /** Each token's text, [V]. */
   readonly vocabulary: readonly string[];

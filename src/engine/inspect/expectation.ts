@@ -1,5 +1,5 @@
 /**
- * What a model predicted after each token of a trace, computed from the trace's own vectors, with interventions too.
+ * Predictions after each token of a trace, computed from the trace's own vectors, with interventions too.
  *
  * T position   D dModel   V vocabSize
  */

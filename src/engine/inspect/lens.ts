@@ -31,7 +31,7 @@ export class LogitLens {
   #norm: Promise<Session> | undefined;
 
   constructor(
-    /** Of the decoder. */
+    /** The decoder's configuration. */
     readonly cfg: DecoderConfig,
     readonly weights: DeviceWeights,
   ) {
@@ -55,8 +55,8 @@ export class LogitLens {
     const M = to - from;
     const N = places.length * M;
     const stream = new Float32Array(N * D);
-    places.forEach((place, p) => {
-      stream.set(trace.get(place)?.data.subarray(from * D, to * D) as Float32Array, p * M * D);
+    places.forEach((name, p) => {
+      stream.set(trace.get(name)?.data.subarray(from * D, to * D) as Float32Array, p * M * D);
     });
 
     const k = Math.min(count, cfg.vocabSize);

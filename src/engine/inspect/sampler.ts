@@ -28,7 +28,7 @@ export function samplerView(
 
 interface Drawn {
   readonly candidates: readonly number[];
-  /** Of every token, before the filters. */
+  /** Probabilities of all tokens, before the filters. */
   readonly weights: Float32Array;
   readonly cuts: readonly SamplerCut[];
 }

@@ -35,7 +35,7 @@ export interface Window {
 }
 
 /** Reads and scores the windows of texts. */
-export class Surprising {
+export class WindowScorer {
   /** By the number of windows in a batch. */
   readonly #sessions = new Map<number, Promise<Session>>();
 
@@ -163,7 +163,7 @@ export interface SurprisalOptions {
 export async function surprisalOf(
   text: string,
   tokenizer: Tokenizer,
-  model: Surprising,
+  model: WindowScorer,
   { from = 0, alternatives, signal, report }: SurprisalOptions,
   inTurn: <T>(work: () => Promise<T>) => Promise<T> = (work) => work(),
 ): Promise<ScoredTokens> {
@@ -202,7 +202,7 @@ export async function surprisalOf(
 /**
  * Batches of windows. A token that the vocabulary lacks cannot be read, so the windows after it start anew.
  */
-function* batches(ids: readonly number[], from: number, bos: number | null, { length, batch }: Surprising) {
+function* batches(ids: readonly number[], from: number, bos: number | null, { length, batch }: WindowScorer) {
   const windowLength = bos === null ? length : length - 1;
   let waiting: Window[] = [];
   for (let start = 0; start < ids.length; ) {

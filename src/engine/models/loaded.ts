@@ -51,7 +51,7 @@ export interface InspectOptions extends WithSignal {
 export const TOKENS_KEPT = 100;
 
 export abstract class Loaded<M extends Model | Translation> {
-  /** Every computation takes its turn: the uses share the device, and memory in a large model. */
+  /** Computations run one at a time: they share the device and, in a large model, memory. */
   protected readonly turns: Turns;
   readonly #lens: LogitLens;
   readonly #attributor: Attributor;
@@ -133,7 +133,7 @@ export abstract class Loaded<M extends Model | Translation> {
     return this.turns.take(this.#lens, () => logitsAfter(trace, decoderOf(this.model.cfg), this.readout, position));
   }
 
-  /** What each part of the model added to a token's logit. */
+  /** The contribution of each part of the model to a token's logit. */
   attribution(
     trace: Trace,
     options: AttributionOptions,

@@ -10,7 +10,7 @@ import { type GeneratedStep, type GenerateOptions, generate, generateBatch, Toke
 import { spansOf, stepOf } from "../inspect/generation";
 import type { TraceIntervention } from "../inspect/interventions";
 import { requireToken } from "../inspect/lens";
-import { type ScoredTokens, type SurprisalOptions, Surprising, surprisalOf } from "../inspect/surprisal";
+import { type ScoredTokens, type SurprisalOptions, surprisalOf, WindowScorer } from "../inspect/surprisal";
 import type { Trace } from "../inspect/trace";
 import { Tracer } from "../inspect/tracer";
 import { chooseDevice } from "../runtime/devices";
@@ -23,7 +23,7 @@ export class LoadedModel extends Loaded<Model> {
   readonly #tracer: Tracer;
   readonly #cache: TokenCache;
   readonly #decoding: Decoding;
-  #surprising: Surprising | undefined;
+  #windowScorer: WindowScorer | undefined;
 
   private constructor(model: Model, weights: DeviceWeights, deviceReason: string) {
     super(model, weights, deviceReason);
@@ -152,9 +152,9 @@ export class LoadedModel extends Loaded<Model> {
 
   /** How likely each token of a text is. Other uses of the model run between its windows. */
   surprisal(text: string, options: SurprisalOptions): Promise<ScoredTokens> {
-    this.#surprising ??= this.turns.add(new Surprising(this.model.cfg, this.weights, this.readout));
-    const surprising = this.#surprising;
-    return surprisalOf(text, this.model.tokenizer, surprising, options, (work) => this.turns.take(surprising, work));
+    this.#windowScorer ??= this.turns.add(new WindowScorer(this.model.cfg, this.weights, this.readout));
+    const scorer = this.#windowScorer;
+    return surprisalOf(text, this.model.tokenizer, scorer, options, (work) => this.turns.take(scorer, work));
   }
 
   #inspect(

@@ -98,7 +98,7 @@ export class LoadedTranslator extends Loaded<Translation> {
     });
   }
 
-  /** What the decoder reads to write these ids: BOS and the ids, cut to the context. */
+  /** The decoder input that predicts these ids: BOS and the ids, cut to the context. */
   #inputIds(ids: readonly number[]): number[] {
     return [SENTENCE.bosId, ...ids].slice(0, this.model.cfg.decoder.nCtx);
   }

@@ -8,8 +8,6 @@ export type {
   DecoderConfig,
   EncoderDecoderConfig,
   ModelConfig,
-  NormPlacement,
-  Positions,
   Rotary,
   RotaryScaling,
 } from "../api/config";
@@ -39,7 +37,7 @@ export type ClassicConfig = Pick<
   readonly causal?: boolean;
 };
 
-export type ClassicPositions = Exclude<Positions["kind"], "rotary">;
+type ClassicPositions = Exclude<Positions["kind"], "rotary">;
 
 export function classicDecoder({ positions = "learned", causal = true, ...given }: ClassicConfig): DecoderConfig {
   requireWholeHeads(given);

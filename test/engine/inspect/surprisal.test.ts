@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Readout } from "../../../src/engine/inspect/readout";
-import { type ScoredTokens, Surprising, surprisalOf, windowsOf } from "../../../src/engine/inspect/surprisal";
+import { type ScoredTokens, surprisalOf, WindowScorer, windowsOf } from "../../../src/engine/inspect/surprisal";
 import type { TraceValue } from "../../../src/engine/inspect/trace";
 import { Tracer } from "../../../src/engine/inspect/tracer";
 import type { DecoderConfig } from "../../../src/engine/nn/config";
@@ -24,7 +24,7 @@ const textOf = (length: number) => Array.from({ length }, (_, i) => LETTERS[(3 +
 
 async function scored(text: string, { cfg = tinyConfig, addBos = false, from = 0, alternatives = 3 } = {}) {
   const { weights } = await tinyModel(cfg);
-  const model = new Surprising(cfg, weights, new Readout(cfg, weights));
+  const model = new WindowScorer(cfg, weights, new Readout(cfg, weights));
   const pieces: ScoredTokens[] = [];
   const { signal } = new AbortController();
   const options = { from, alternatives, signal, report: (piece: ScoredTokens) => pieces.push(piece) };
@@ -123,7 +123,7 @@ test("an unknown character ends the context of the tokens after it", async () =>
 
 test("canceling stops scoring", async () => {
   const { cfg, weights } = await tinyModel({ ...tinyConfig, nCtx: 16 });
-  const model = new Surprising(cfg, weights, new Readout(cfg, weights));
+  const model = new WindowScorer(cfg, weights, new Readout(cfg, weights));
   const controller = new AbortController();
   let pieces = 0;
   const report = () => {

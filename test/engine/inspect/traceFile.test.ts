@@ -69,7 +69,7 @@ describe("a trace file opens without its model", () => {
     const other = engine();
     const { trace } = await other("openTrace", { path });
     const sentence =
-      "This run is from a file, and this needs its model. Type the text above to run it with the active model.";
+      "This needs the model, which a trace file does not contain. Type the text above to run it with the active model.";
     await expect(other("findTokens", { trace, query: "a", count: 1 })).rejects.toThrow(sentence);
     await expect(other("lens", { trace, positions: [0, 1], count: 1 })).rejects.toThrow(sentence);
     await expect(other("attribution", { trace, position: 0, token: 1 })).rejects.toThrow(sentence);
