@@ -1,4 +1,4 @@
-/** The tiny checkpoints of test/golden/architectures, and what PyTorch computed with them; its README says how. */
+/** The tiny checkpoints in test/golden/architectures with reference values from PyTorch (see the README there). */
 
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -16,7 +16,7 @@ import { readHeader } from "../../src/engine/weights";
 
 export const ARCHITECTURES = resolve(import.meta.dirname, "../golden/architectures");
 
-/** By family. Adding one adds a line. */
+/** Reference checkpoints by family. A new family needs a line here. */
 export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   gpt2: ["gpt2", "gpt2-prefixed"],
   opt: ["opt", "opt-post-norm", "opt-galactica"],
@@ -56,7 +56,7 @@ export async function openVariant(name: string, device: Device): Promise<Opened>
 }
 
 /**
- * Every value of a padded batch, under every name that the reference has and no other. Answers the largest difference.
+ * Expects a padded batch to have exactly the values of the reference. Returns the largest difference.
  */
 export async function expectReferenceTrace({ dir, cfg, weights }: Opened, tolerance: number): Promise<number> {
   const reference = await readReference(join(dir, "reference.safetensors"));
@@ -82,7 +82,7 @@ export async function expectReferenceTrace({ dir, cfg, weights }: Opened, tolera
   return largest;
 }
 
-/** The largest difference at positions that are no padding. */
+/** The largest difference at positions without padding. */
 function largestDifferenceWhere(
   actual: TraceValue,
   { data, shape }: TraceValue,
@@ -94,14 +94,14 @@ function largestDifferenceWhere(
   const [T, width] = name.includes(".attn.")
     ? [shape[2] as number, shape[3] as number]
     : [shape[1] as number, shape[2] ?? 1];
-  // A score with a padded key is never seen.
+  // Scores of padded keys are ignored.
   const hasKeys = name.endsWith(".attn.scores");
   let largest = 0;
   for (let i = 0; i < data.length; i++) {
     const row = Math.floor(i / width);
     const length = lengths[Math.floor(row / (T * heads))] as number;
     if (row % T >= length || (hasKeys && i % width >= length)) continue;
-    // Math.max keeps a NaN, which then fails.
+    // Math.max propagates NaN, which then fails.
     largest = Math.max(largest, Math.abs((actual.data[i] ?? Number.NaN) - (data[i] as number)));
   }
   return largest;
@@ -126,7 +126,7 @@ interface Greedy {
   readonly ids: readonly (readonly number[])[];
 }
 
-/** What greedy decoding gives, prompt by prompt through one cache, and all prompts as a batch. */
+/** Expects greedy decoding to match, prompt by prompt with one cache, and for all prompts as a batch. */
 export async function expectReferenceGreedy({ dir, cfg, weights }: Opened): Promise<void> {
   const { prompts, ids }: Greedy = JSON.parse(readFileSync(join(dir, "greedy.json"), "utf8"));
   const one = new Decoding(cfg, weights);

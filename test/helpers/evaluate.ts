@@ -1,5 +1,5 @@
 /**
- * What a graph means: every op in float64, in plain loops. Slow, and independent of the code that is tested with it.
+ * A graph interpreter in float64 with plain loops: slow, and independent of the tested code.
  */
 
 import { readFileSync } from "node:fs";
@@ -8,10 +8,10 @@ import { isKnown, type Shape, sizeOf } from "../../src/engine/graph/shape";
 import type { StoredTensor } from "../../src/engine/weights/stored";
 
 export type Numbers = ArrayLike<number>;
-/** Values by name, as a run takes them. */
+/** Input values by name. */
 export type Feeds = Readonly<Record<string, Numbers | BigInt64Array>>;
 
-/** The values of some nodes, given those of the inputs by name. */
+/** Computes the values of nodes from input values. */
 export function evaluate(outputs: readonly Node[], inputs: Feeds = {}): Float64Array[] {
   const values = new Map<Node, Float64Array>();
   const lookUp = (node: Node) => values.get(node) as Float64Array;
@@ -212,7 +212,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     filledCache(attention as Node<"cachedAttention">, which, value),
 };
 
-/** alpha * x @ w' + beta * b, of [N, D] and a matrix [D, F], or [F, D] where it is transposed. */
+/** alpha * x @ w' + beta * b, for x [N, D] and w [D, F], or [F, D] if transposed. */
 function product(
   node: Node<"linear"> | Node<"quantizedLinear">,
   transposed: boolean,
@@ -249,7 +249,7 @@ function filledCache(node: Node<"cachedAttention">, which: 0 | 1, value: (x: Nod
   return cache;
 }
 
-/** A file's numbers, one by one. */
+/** Reads the values of a file one at a time. */
 function numbersOf({ file, offset, length, dtype, shape }: StoredTensor): Float64Array {
   const bytes = readFileSync(file);
   const view = new DataView(bytes.buffer, bytes.byteOffset + offset, length);
@@ -263,7 +263,7 @@ function numbersOf({ file, offset, length, dtype, shape }: StoredTensor): Float6
   return Float64Array.from({ length: sizeOf(shape) }, (_, i) => (read[dtype] as (i: number) => number)(i * size));
 }
 
-/** Sign, five bits of exponent, ten of fraction. */
+/** One sign bit, five exponent bits, ten fraction bits. */
 function halfPrecision(bits: number): number {
   const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
   return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
@@ -313,7 +313,7 @@ function perRow(
   return Float64Array.from(rows.flatMap((row) => [...f(row)]));
 }
 
-/** A node's value in rows along its last axis. */
+/** The value of a node, as rows along its last axis. */
 const rowsIn = (x: Node, value: (x: Node) => Float64Array) => ({ data: value(x), width: x.shape.at(-1) as number });
 
 const total = (xs: Iterable<number>): number => {
@@ -348,7 +348,7 @@ const stridesOf = (shape: Shape): number[] => shape.map((_, i) => sizeOf(shape.s
 const flat = (index: readonly number[], steps: Numbers): number =>
   index.reduce((sum, i, axis) => sum + i * at(steps, axis), 0);
 
-/** Every index of a shape, the last axis running fastest. */
+/** Every index of a shape, with the last axis changing fastest. */
 function* indices(shape: Shape): Generator<number[]> {
   const steps = stridesOf(shape);
   for (let i = 0; i < sizeOf(shape); i++) yield shape.map((d, axis) => Math.floor(i / at(steps, axis)) % d);
@@ -357,7 +357,7 @@ function* indices(shape: Shape): Generator<number[]> {
 const gather = (data: Float64Array, shape: Shape, source: (index: number[]) => number): Float64Array =>
   Float64Array.from(indices(shape), (index) => at(data, source(index)));
 
-/** Where an element of a broadcast comes from. */
+/** The source index of a broadcast element. */
 function stretched(from: Shape): (index: readonly number[]) => number {
   const steps = stridesOf(from).map((step, axis) => (from[axis] === 1 ? 0 : step));
   return (index) => flat(index.slice(index.length - from.length), steps);

@@ -1,10 +1,10 @@
-/** Runs an exported model with onnxruntime alone, as somebody does who knows nothing of this project. */
+/** Runs an exported model with onnxruntime alone, independent of this project. */
 
 import { InferenceSession, Tensor } from "onnxruntime-node";
 
 type Rows = readonly (readonly number[])[];
 
-/** Where padding stands in a batch of unequal rows. */
+/** The side of padding in a batch of unequal rows. */
 export type Side = "left" | "right";
 
 export class ExportedModel {
@@ -14,13 +14,13 @@ export class ExportedModel {
     return new ExportedModel(await InferenceSession.create(file, { logSeverityLevel: 3 }));
   }
 
-  /** Logits [B, T, V] of rows that are padded with the id 0 at one side. */
+  /** Logits [B, T, V] of rows padded with id 0. */
   async logits(rows: Rows, side: Side): Promise<Float32Array> {
     const { ids, mask } = padded(rows, side);
     return (await this.#run(ids, mask, null)).logits?.data as Float32Array;
   }
 
-  /** The most likely continuations of prompts, all as one batch, token by token with the cache. */
+  /** Greedy completions of a batch of prompts, token by token with the KV cache. */
   async greedy(prompts: Rows, count: number, side: Side): Promise<number[][]> {
     let { ids, mask }: { ids: Rows; mask: Rows } = padded(prompts, side);
     const next: number[][] = prompts.map(() => []);
@@ -49,7 +49,7 @@ export class ExportedModel {
     const T = (ids[0] as number[]).length;
     const feeds: Record<string, Tensor> = { input_ids: int64(ids), attention_mask: int64(mask) };
     if (this.session.inputNames.includes("position_ids")) {
-      feeds.position_ids = int64(mask.map((row) => placesOf(row).slice(-T)));
+      feeds.position_ids = int64(mask.map((row) => positionsOf(row).slice(-T)));
     }
     for (const meta of this.session.inputMetadata) {
       const name = /^past_key_values\.(.*)$/.exec(meta.name)?.[1];
@@ -63,10 +63,10 @@ export class ExportedModel {
 
 type Past = Readonly<Record<string, Tensor>>;
 
-/** As transformers counts them: padding is at 1. */
-function placesOf(mask: readonly number[]): number[] {
-  let place = -1;
-  return mask.map((bit) => (bit === 1 ? ++place : 1));
+/** Positions as in transformers: padding has position 1. */
+function positionsOf(mask: readonly number[]): number[] {
+  let position = -1;
+  return mask.map((bit) => (bit === 1 ? ++position : 1));
 }
 
 function padded(rows: Rows, side: Side): { ids: number[][]; mask: number[][] } {

@@ -1,4 +1,4 @@
-/** Small models of other families to be trained further, and what is told of it. */
+/** Fine-tuning of small models. */
 
 import { cpSync } from "node:fs";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ export const SMALL = {
 
 export const LORA = { ...SMALL, "lora.rank": 4, "lora.alpha": 8, "train.schedule.lr": 2e-2 };
 
-/** A family's tiny checkpoint in a folder of its own, with a tokenizer for the text. */
+/** Copies a tiny checkpoint to a new folder and adds a tokenizer for the text. */
 export async function baseFolder(variant: string): Promise<string> {
   const dir = join(temporaryFolder(), variant);
   cpSync(join(ARCHITECTURES, variant), dir, { recursive: true });
@@ -45,7 +45,7 @@ export const fineTuning = (
   set,
 });
 
-/** A control that keeps the losses and stops once a step is done. */
+/** A control that records the losses and stops after `stopAt` steps. */
 export function watched(stopAt = Infinity): RunControl & { readonly losses: number[] } {
   const stop = new AbortController();
   const losses: number[] = [];

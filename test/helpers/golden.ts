@@ -1,4 +1,4 @@
-/** The reference numbers of test/golden, which PyTorch computed; make_reference.py there says how. */
+/** Reference values in test/golden, computed with PyTorch by make_reference.py. */
 
 import { readFileSync } from "node:fs";
 import type { Optimizer } from "../../src/engine/api/run";
@@ -13,9 +13,9 @@ export interface GoldenDecoder {
   readonly batchSize: number;
   readonly blockSize: number;
   readonly params: ReadonlyMap<string, Float32Array>;
-  /** Of the first step's loss. */
+  /** Gradients of the first step's loss. */
   readonly grads: ReadonlyMap<string, Float32Array>;
-  /** Of the first step, [T, B, V] as ours. */
+  /** Logits of the first step, [T, B, V] as in the engine. */
   readonly logits: Float32Array;
   readonly steps: readonly GoldenStep[];
 }
@@ -29,11 +29,11 @@ export interface GoldenStep {
   };
   readonly loss: number;
   readonly gradNorm: number;
-  /** After this step, where the file has them. */
+  /** Parameters after this step, if the file has them. */
   readonly params?: ReadonlyMap<string, Float32Array>;
 }
 
-interface Described {
+interface Variant {
   readonly config: ClassicConfig;
   readonly optimizer: Optimizer;
   readonly maxGradNorm: number;
@@ -47,7 +47,7 @@ interface Described {
 
 export const goldenDecoders: readonly GoldenDecoder[] = readGolden();
 
-/** Some that have both kinds of norm and head and every activation among them. */
+/** A subset with both kinds of norm and head, and every activation. */
 export const dropoutDecoders = goldenDecoders.filter(({ name }) =>
   ["pre-gelu-tied", "post-relu-untied", "post-geluTanh-tied"].includes(name),
 );
@@ -62,11 +62,11 @@ function readGolden(): GoldenDecoder[] {
       file.buffer.slice(...([start, end].map((x) => file.byteOffset + 8 + headerSize + x) as [number, number])),
     );
   };
-  const variants = Object.entries(JSON.parse(__metadata__.variants) as Record<string, Described>);
-  return variants.map(([name, described]) => toDecoder(name, described, (key) => tensor(`${name}.${key}`)));
+  const variants = Object.entries(JSON.parse(__metadata__.variants) as Record<string, Variant>);
+  return variants.map(([name, variant]) => toDecoder(name, variant, (key) => tensor(`${name}.${key}`)));
 }
 
-function toDecoder(name: string, d: Described, tensor: (key: string) => Float32Array): GoldenDecoder {
+function toDecoder(name: string, d: Variant, tensor: (key: string) => Float32Array): GoldenDecoder {
   const named = (key: string) => {
     const flat = tensor(key);
     let start = 0;
@@ -104,7 +104,7 @@ function toDecoder(name: string, d: Described, tensor: (key: string) => Float32A
   };
 }
 
-/** A batch as the engine takes it: position by position, ignored labels with weight 0. */
+/** A batch in the engine's layout: position first, ignored labels with weight 0. */
 function feedsOf(ids: readonly (readonly number[])[], labels: readonly (readonly number[])[]): GoldenStep["feeds"] {
   const positionFirst = (rows: readonly (readonly number[])[]) =>
     Int32Array.from((rows[0] ?? []).flatMap((_, t) => rows.map((row) => row[t] as number)));

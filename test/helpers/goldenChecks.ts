@@ -1,4 +1,4 @@
-/** What the engine must reproduce, on any device: graphs, what goes into them, and what must come out. */
+/** Checks for any device: graphs with their inputs and expected outputs. */
 
 import { expect } from "vitest";
 import type { Device } from "../../src/engine/api/model";
@@ -20,7 +20,7 @@ import { modernConfig, tinyConfig } from "./tinyModel";
 
 export interface Check {
   readonly outputs: Readonly<Record<string, Node>>;
-  /** The inputs of each turn, given the results of the turn before. */
+  /** The inputs of each turn, given the results of the previous one. */
   readonly turns: readonly ((before: Results) => Feeds)[];
   readonly verify: (turns: readonly Results[], tolerance: number) => void;
 }
@@ -29,7 +29,7 @@ export async function expectCheck({ outputs, turns, verify }: Check, device: Dev
   verify(await runTurns(lower(outputs, device), turns, device), tolerance);
 }
 
-/** Runs the graphs of many checks in one session. Answers what each check verifies. */
+/** Runs the graphs of many checks in one session. Returns the verification of each check. */
 export async function runTogether(
   checks: Readonly<Record<string, Check>>,
   device: Device,
@@ -45,7 +45,7 @@ export async function runTogether(
   const longest = Math.max(...entries.map(([, { turns }]) => turns.length));
   const turns = Array.from({ length: longest }, (_, turn) => (before: Results): Feeds => {
     const feeds = entries.flatMap(([name, check]) => {
-      // A check that is over runs on with its last inputs.
+      // A finished check repeats its last inputs.
       const turnOf = check.turns[Math.min(turn, check.turns.length - 1)] as Check["turns"][number];
       return Object.entries(turnOf(own(before, name))).map(([key, value]) => [`${name}/${key}`, value] as const);
     });
@@ -55,7 +55,7 @@ export async function runTogether(
   return Object.fromEntries(entries.map(([name]) => [name, results.map((turn) => own(turn, name))]));
 }
 
-/** The gradient of a key's bias is 0 (softmax ignores what all scores share): only its rounding error is left of it. */
+/** The gradient of a key bias is 0 (softmax ignores a constant in all scores), so only a rounding error remains. */
 const isKeyBias = (name: string) => name.endsWith(".k.bias");
 
 const firstStep = (golden: GoldenDecoder) => golden.steps[0] as GoldenStep;
@@ -64,7 +64,7 @@ const forwardFeeds = (golden: GoldenDecoder): Feeds => ({
   ...firstStep(golden).feeds,
 });
 
-/** Every named value against the float64 interpreter, the logits against PyTorch. */
+/** Compares every named value with the float64 interpreter, and the logits with PyTorch. */
 export function forwardCheck(golden: GoldenDecoder): Check {
   const outputs = probedForward(golden.config, golden.batchSize, golden.blockSize);
   const feeds = forwardFeeds(golden);
@@ -78,7 +78,7 @@ export function forwardCheck(golden: GoldenDecoder): Check {
   };
 }
 
-/** The graph that validation runs: the loss alone. */
+/** The validation graph, which computes only the loss. */
 export function lossCheck(golden: GoldenDecoder): Check {
   return {
     outputs: { loss: lossOf(golden.config, golden, paramInputs(golden.config)) },
@@ -104,7 +104,7 @@ export function gradsCheck(golden: GoldenDecoder): Check {
   };
 }
 
-/** Three whole optimization steps. */
+/** Three complete optimization steps. */
 export function stepsCheck(golden: GoldenDecoder): Check {
   const { outputs, segments, state } = stepGraph(golden.config, { ...golden, dropout: 0, attentionDropout: false });
   const packed = pack(segments, golden.params);
@@ -125,7 +125,7 @@ export function stepsCheck(golden: GoldenDecoder): Check {
     const flat = segments.map(({ name }) => Float32Array.from(results[`${name}.p'`] ?? []));
     const ours = unpack(segments, flat);
     expect([...ours.keys()].sort()).toEqual([...params.keys()].sort());
-    // Adam divides by the gradient's own size, so where that is rounding error there is nothing to compare.
+    // Adam divides by the size of the gradient, so a gradient that is a rounding error cannot be compared.
     for (const [name, expected] of params) {
       if (!isKeyBias(name)) expectAllClose(ours.get(name), expected, tolerance, `${step}: ${name}`);
     }
@@ -141,7 +141,7 @@ export function stepsCheck(golden: GoldenDecoder): Check {
       golden.steps.forEach((step, i) => {
         verifyStep(step, `step ${i + 1}`, turns[i] ?? {}, tolerance);
       });
-      // The parameters do not show how far gradients were clipped: Adam divides by their size. Its moments do.
+      // Adam divides by the size of gradients, so clipping shows only in its moments, not in the parameters.
       const { beta1, beta2 } = golden.optimizer;
       const clip = golden.maxGradNorm === 0 ? 1 : Math.min(1, golden.maxGradNorm / (firstStep(golden).gradNorm + 1e-6));
       pack(segments, golden.grads).forEach((g, i) => {
@@ -155,7 +155,7 @@ export function stepsCheck(golden: GoldenDecoder): Check {
   };
 }
 
-/** Decoders as other families have them, each choice in one of them at least. */
+/** Decoders with the features of other families. Each feature occurs at least once. */
 export const familyDecoders: Readonly<Record<string, DecoderConfig>> = {
   "gated, rotary, soft-capped, in windows, normed before and after": modernConfig,
   "attention and MLP side by side, q, k and v of each head together, half of it rotary": {
@@ -200,7 +200,7 @@ const familyBatch = (cfg: DecoderConfig): Feeds => ({
   labelWeights: new Float32Array(18).fill(1 / 18),
 });
 
-/** Loss and gradients of a family's decoder, against the float64 interpreter. */
+/** Compares loss and gradients of a family's decoder with the float64 interpreter. */
 export function familyCheck(cfg: DecoderConfig): Check {
   const outputs = lossAndGrads(cfg, 3, 6);
   const feeds = familyBatch(cfg);
@@ -210,7 +210,7 @@ export function familyCheck(cfg: DecoderConfig): Check {
     verify: ([results], tolerance) => {
       const expected = evaluate(Object.values(outputs), feeds);
       Object.keys(outputs).forEach((name, i) => {
-        // All scores share what a key's bias adds: nothing but rounding is left of its gradient.
+        // A key bias adds a constant to all scores, so its gradient is only a rounding error.
         const floor = isKeyBias(name) || name.includes("qkv.bias") ? 1 : undefined;
         expectAllClose(results?.[name], expected[i], tolerance, name, floor);
       });
@@ -218,7 +218,7 @@ export function familyCheck(cfg: DecoderConfig): Check {
   };
 }
 
-/** A step that trains adapters beside weights that are given, against the float64 interpreter. */
+/** Compares a step that trains adapters for fixed weights with the float64 interpreter. */
 export function adaptersCheck(cfg: DecoderConfig): Check {
   const lora = { rank: 2, alpha: 5 };
   const shape = { ...adapterStep, batchSize: 3, blockSize: 6 };
@@ -249,7 +249,7 @@ const adapterStep = {
 
 const DROPOUT = 0.2;
 
-/** All results of a step with dropout, against the float64 interpreter. */
+/** Compares all results of a step with dropout with the float64 interpreter. */
 export function dropoutCheck(golden: GoldenDecoder): Check {
   const { outputs, segments, dropoutSizes } = stepGraph(golden.config, {
     ...golden,
@@ -266,7 +266,7 @@ export function dropoutCheck(golden: GoldenDecoder): Check {
   const packed = pack(segments, golden.params);
   const state = segments.map(({ name, size }, i) => ({
     [`${name}.p`]: packed[i],
-    // Moments as they are in the middle of a run: Adam's first step would only tell the gradient's signs.
+    // Moments as in the middle of a run, because Adam's first step depends only on the signs of the gradients.
     [`${name}.m`]: normals(size, "m", i).map((x) => x / 100),
     [`${name}.v`]: normals(size, "v", i).map((x) => (x * x + 0.1) / 100),
   }));
@@ -276,14 +276,14 @@ export function dropoutCheck(golden: GoldenDecoder): Check {
     outputs,
     turns: [() => feeds],
     verify: ([results], tolerance) => {
-      // Embeddings, and in each block the attention pattern and both sublayers.
+      // The embeddings, plus the attention pattern and both sublayers of each block.
       expect(dropoutSizes.length).toBe(1 + 3 * golden.config.nLayers);
       expectMeaning(results, outputs, feeds, tolerance);
     },
   };
 }
 
-/** Every output against the float64 interpreter. */
+/** Compares every output with the float64 interpreter. */
 export function expectMeaning(
   results: Results | undefined,
   outputs: Readonly<Record<string, Node>>,

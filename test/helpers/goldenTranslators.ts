@@ -1,4 +1,4 @@
-/** The reference numbers of encoder-decoders, which PyTorch computed; test/golden/make_translators.py says how. */
+/** Reference values of encoder-decoders, computed with PyTorch by test/golden/make_translators.py. */
 
 import { readFileSync } from "node:fs";
 import { sizeOf } from "../../src/engine/graph/shape";
@@ -14,17 +14,17 @@ export interface GoldenTranslator {
   readonly labelSmoothing: number;
   readonly params: ReadonlyMap<string, Float32Array>;
   readonly grads: ReadonlyMap<string, Float32Array>;
-  /** [T, B, V] as ours. */
+  /** [T, B, V] as in the engine. */
   readonly logits: Float32Array;
   readonly feeds: StepBatch;
   readonly loss: number;
   /** Two sources and their targets, without padding. */
   readonly pairs: readonly { readonly source: readonly number[]; readonly target: readonly number[] }[];
-  /** What was computed of the first of them when it was changed, and by its parts. */
+  /** Results for the first pair with interventions, and of its components. */
   readonly found: (name: string) => Float32Array;
 }
 
-interface Described {
+interface Variant {
   readonly config: TranslatorConfig;
   readonly labelSmoothing: number;
   readonly layout: readonly (readonly [string, readonly number[]])[];
@@ -44,7 +44,7 @@ function readGolden(): GoldenTranslator[] {
     const [start, end] = index[name].data_offsets as [number, number];
     return Float32Array.from({ length: (end - start) / 4 }, (_, i) => file.readFloatLE(8 + headerSize + start + 4 * i));
   };
-  return Object.entries(JSON.parse(__metadata__.variants) as Record<string, Described>).map(([name, d]) => {
+  return Object.entries(JSON.parse(__metadata__.variants) as Record<string, Variant>).map(([name, d]) => {
     const [B, T, V] = [d.source.length, d.source[0]?.length ?? 0, d.config.vocabSize];
     const named = (key: string) => {
       const flat = tensor(`${name}.${key}`);

@@ -5,7 +5,7 @@ import { type Shape, sizeOf } from "../../src/engine/graph/shape";
 import { random } from "../../src/engine/random";
 import { evaluate } from "./evaluate";
 
-/** Standard normal numbers that depend on the label alone. */
+/** Standard normal values that depend only on the label. */
 export function normals(size: number, ...label: readonly (string | number)[]): Float32Array {
   const draws = random(1, ...label);
   return Float32Array.from({ length: size }, () => draws.normal());
@@ -19,8 +19,8 @@ const STEP = 1e-4;
 const TOLERANCE = 1e-6;
 
 /**
- * Checks every gradient of `f` against finite differences, in float64, along random directions. The output is weighted
- * at random before it is summed, so a gradient that is right only in total (softmax rows sum to 1) still fails.
+ * Checks every gradient of `f` against finite differences, in float64, along random directions. The output has random
+ * weights before it is summed, so that a gradient that is right only in total (softmax rows sum to 1) fails.
  */
 export function expectGradsToMatch(f: (...xs: Node[]) => Node, ...shapes: Shape[]): void {
   const xs = inputsOf(shapes);

@@ -1,4 +1,4 @@
-/** Whole graphs of a decoder, and what they compute on a device. */
+/** Complete graphs of a decoder. */
 
 import { grad } from "../../src/engine/autodiff/grad";
 import { input, type Node } from "../../src/engine/graph/node";
@@ -7,11 +7,11 @@ import { constantMasks, decoder, firstPositions, fullAttention } from "../../src
 import { type ParamNodes, paramNodes, paramSpecs } from "../../src/engine/nn/params";
 import { lossOf } from "../../src/engine/train/step";
 
-/** Parameters as inputs of a graph, under their own names. */
+/** Parameters as inputs of a graph with the same names. */
 export const paramInputs = (cfg: ModelConfig): ParamNodes =>
   paramNodes(new Map(paramSpecs(cfg).map(({ name, shape }) => [name, input(name, shape)])));
 
-/** A forward pass with every value that has a name as an output. */
+/** A forward pass with every named value as an output. */
 export function probedForward(cfg: DecoderConfig, batch: number, length: number): Record<string, Node> {
   const outputs: Record<string, Node> = {};
   const size = { batch, length };
@@ -19,7 +19,7 @@ export function probedForward(cfg: DecoderConfig, batch: number, length: number)
     ...size,
     positions: firstPositions(length),
     rotation: () => {
-      throw new Error("these graphs have learned positions");
+      throw new Error("these graphs have no rotary positions");
     },
     attend: fullAttention(cfg, size, constantMasks(cfg, length)),
     probe: (name, x) => {
@@ -31,7 +31,7 @@ export function probedForward(cfg: DecoderConfig, batch: number, length: number)
   return outputs;
 }
 
-/** The loss, and each parameter's gradient as `grad.{name}`. */
+/** The loss, and the gradient of each parameter as `grad.{name}`. */
 export function lossAndGrads(cfg: DecoderConfig, batchSize: number, blockSize: number): Record<string, Node> {
   const param = paramInputs(cfg);
   const loss = lossOf(cfg, { batchSize, blockSize }, param);

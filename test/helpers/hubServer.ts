@@ -1,8 +1,8 @@
 /**
- * A server that answers as the hub does, with what goes wrong there on request: large files lie on another host, requests
- * are refused, cut, slow or wrong.
+ * A server that behaves like the Hub, with large files on another host. On request, it rejects, cuts, delays or corrupts
+ * responses.
  *
- * That it speaks as the hub does is itself tested: `@huggingface/hub`'s own download works against it.
+ * A test checks its fidelity: the download function of `@huggingface/hub` works with it.
  */
 
 import { createHash } from "node:crypto";
@@ -13,24 +13,24 @@ import { text } from "node:stream/consumers";
 export interface HubModel {
   readonly id: string;
   readonly files: Readonly<Record<string, string | Uint8Array>>;
-  /** Branches and tags beside main. */
+  /** Additional branches and tags. */
   readonly tags?: readonly string[];
   readonly gated?: boolean;
   readonly downloads?: number;
   readonly parameters?: number;
 }
 
-/** What happens to a request instead of its answer; `undefined` lets it through. */
+/** Selects a mishap for a request; `undefined` serves it normally. */
 export type Trouble = (request: SeenRequest) => Mishap | undefined;
 
 export type Mishap =
   | { readonly kind: "status"; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
-  /** The connection ends after so many bytes of the body. */
+  /** The connection closes after this many bytes of the body. */
   | { readonly kind: "cut"; readonly after: number }
-  /** The body stops after so many bytes, and the connection stays. */
+  /** The body stops after this many bytes, and the connection stays open. */
   | { readonly kind: "stall"; readonly after: number }
   | { readonly kind: "wrongBytes" }
-  /** As a server that does not know ranges. */
+  /** The server ignores ranges. */
   | { readonly kind: "noRanges" }
   | { readonly kind: "body"; readonly body: string };
 
@@ -40,7 +40,7 @@ export interface SeenRequest {
   readonly path: string;
   readonly range: string | undefined;
   readonly authorization: string | undefined;
-  /** How often this method and path were asked for before. */
+  /** Number of earlier requests with this method and path. */
   readonly before: number;
 }
 
@@ -52,7 +52,7 @@ export interface HubServer {
   close(): Promise<void>;
 }
 
-/** Larger files are LFS: named by their SHA-256, and kept on the other host. */
+/** Larger files are LFS: named by their SHA-256 and served by the other host. */
 const LFS_BYTES = 4096;
 export const TOKEN = "hf_secretOfTheTest";
 
@@ -61,7 +61,7 @@ export const commitOf = ({ id, files }: HubModel): string =>
     .update(JSON.stringify([id, Object.keys(files)]))
     .digest("hex");
 
-/** The name that the hub, and the cache, has for a content. */
+/** The hash that the Hub and the cache use for a content. */
 export function hashOf(content: Uint8Array): string {
   if (content.length > LFS_BYTES) return createHash("sha256").update(content).digest("hex");
   return createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
@@ -110,7 +110,7 @@ function answerHub(models: readonly HubModel[], request: SeenRequest, body: stri
   const [, id, verb, rest = ""] =
     /^\/(?:api\/models\/)?(.+?)\/(revision|tree|paths-info|resolve)\/(.+)$/.exec(pathname) ?? [];
   const model = models.find((other) => other.id === id);
-  // A model that is private, and one that is not there, look the same to whoever may not read it.
+  // Without access, a private model looks like a missing one.
   if (!model) return refused(request.authorization ? 404 : 401, "RepoNotFound");
   const isOurs = request.authorization === `Bearer ${TOKEN}`;
   if (request.authorization && !isOurs) return refused(401);
@@ -172,7 +172,7 @@ interface Reply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** A body that may be asked for in ranges. */
+  /** A body that supports ranges. */
   readonly file?: Uint8Array;
 }
 
@@ -188,7 +188,7 @@ const refused = (status: number, code?: string): Reply => ({
 });
 const file = (content: Uint8Array, headers: Reply["headers"]): Reply => ({ status: 200, headers, file: content });
 
-/** Sends a reply, or what goes wrong instead. */
+/** Sends a reply or performs a mishap. */
 function send(response: ServerResponse, request: SeenRequest, reply: Reply, mishap: Mishap | undefined): void {
   if (mishap?.kind === "status") response.writeHead(mishap.status, mishap.headers).end();
   else if (mishap?.kind === "body") response.writeHead(200, { "content-type": "text/html" }).end(mishap.body);
@@ -203,19 +203,19 @@ function sendFile(
   headers: Reply["headers"],
   mishap: Mishap | undefined,
 ): void {
-  const asked = /^bytes=(\d+)-(\d*)$/.exec(mishap?.kind === "noRanges" ? "" : (range ?? ""));
-  const start = Number(asked?.[1] ?? 0);
-  const end = asked?.[2] ? Math.min(Number(asked[2]) + 1, content.length) : content.length;
-  if (asked && start >= content.length) {
+  const requested = /^bytes=(\d+)-(\d*)$/.exec(mishap?.kind === "noRanges" ? "" : (range ?? ""));
+  const start = Number(requested?.[1] ?? 0);
+  const end = requested?.[2] ? Math.min(Number(requested[2]) + 1, content.length) : content.length;
+  if (requested && start >= content.length) {
     response.writeHead(416, { "content-range": `bytes */${content.length}` }).end();
     return;
   }
   const bytes = mishap?.kind === "wrongBytes" ? content.slice(start, end).fill(7) : content.subarray(start, end);
-  response.writeHead(asked ? 206 : 200, {
+  response.writeHead(requested ? 206 : 200, {
     ...headers,
     "accept-ranges": "bytes",
     "content-length": bytes.length,
-    ...(asked && { "content-range": `bytes ${start}-${end - 1}/${content.length}` }),
+    ...(requested && { "content-range": `bytes ${start}-${end - 1}/${content.length}` }),
   });
   if (method === "HEAD") response.end();
   else if (mishap?.kind === "cut")

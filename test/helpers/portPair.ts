@@ -1,7 +1,7 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Message, Port } from "../../src/protocol/rpc";
 
-/** Two ends of one channel. Messages are cloned as between processes, and arrive in order, later. */
+/** The two ends of a channel. Messages are cloned, as between processes, and arrive asynchronously in order. */
 export function portPair(): [Port, Port] {
   const { port1, port2 } = new MessageChannel();
   return [end(port1), end(port2)];
@@ -12,7 +12,7 @@ const end = (port: MessagePort): Port => ({
   onMessage: (listener) => {
     port.removeAllListeners("message");
     port.on("message", (message: Message) => listener(message));
-    // A test that ends must not be kept alive by an open channel.
+    // An open channel must not keep the test process alive.
     port.unref();
   },
 });

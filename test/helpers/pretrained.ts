@@ -1,11 +1,11 @@
-/** A pretrained model as others publish it: Llama's architecture, with two heads of keys and values for four of queries. */
+/** A pretrained model as published on the Hub: Llama's architecture with four query heads and two key-value heads. */
 
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "../..");
 
-/** Random weights that are checked against PyTorch elsewhere, and the tokenizer of the model that comes with the extension. */
+/** Random weights that other tests compare with PyTorch, and the tokenizer of the bundled model. */
 const FILES = {
   "config.json": "test/golden/architectures/llama/config.json",
   "model.safetensors": "test/golden/architectures/llama/model.safetensors",

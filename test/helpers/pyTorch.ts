@@ -1,4 +1,4 @@
-/** Debian's python3-torch, which what is exported for PyTorch is run with. */
+/** Runs exported PyTorch projects with Debian's python3-torch. */
 
 import { type ChildProcessWithoutNullStreams, execFile, execFileSync, spawn } from "node:child_process";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 
 export const PYTHON = "/usr/bin/python3";
 
-/** Without it an export is only read back by ourselves. */
+/** Without PyTorch, tests only read exports back. */
 export const hasTorch = (() => {
   try {
     execFileSync(PYTHON, ["-c", "import torch"], { stdio: "ignore" });
@@ -16,7 +16,7 @@ export const hasTorch = (() => {
   }
 })();
 
-interface Ended {
+interface Result {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
@@ -24,8 +24,8 @@ interface Ended {
 
 const env = { ...process.env, OMP_NUM_THREADS: "1" };
 
-/** Runs a program to its end; what it printed. */
-export const python = (...args: string[]): Promise<Ended> =>
+/** Runs Python until it exits. */
+export const python = (...args: string[]): Promise<Result> =>
   new Promise((done) => {
     execFile(PYTHON, args, { env }, (error, stdout, stderr) =>
       done({ code: error ? Number(error.code) : 0, stdout, stderr }),
@@ -34,8 +34,8 @@ export const python = (...args: string[]): Promise<Ended> =>
 
 let programs: { readonly process: ChildProcessWithoutNullStreams; readonly answers: AsyncIterator<string> } | undefined;
 
-/** The same of a script that needs torch, which is imported once for all of a test file: one at a time. */
-export async function torchScript(...args: string[]): Promise<Ended> {
+/** The same for scripts that need torch, one at a time. A single process imports torch once per test file. */
+export async function torchScript(...args: string[]): Promise<Result> {
   if (!programs) {
     const child = spawn(PYTHON, [join(import.meta.dirname, "torch_programs.py")], { env });
     child.stderr.pipe(process.stderr);
@@ -43,6 +43,6 @@ export async function torchScript(...args: string[]): Promise<Ended> {
   }
   programs.process.stdin.write(`${JSON.stringify(args)}\n`);
   const { value, done } = await programs.answers.next();
-  if (done) throw new Error("torch_programs.py has ended; what it printed to stderr says why.");
+  if (done) throw new Error("torch_programs.py exited unexpectedly; see its output on stderr.");
   return JSON.parse(value);
 }

@@ -5,10 +5,10 @@ import type { OnnxGraph, OnnxValue } from "../../src/engine/runtime/onnx";
 import { type HostArray, Session } from "../../src/engine/runtime/session";
 
 export type Feeds = Readonly<Record<string, HostArray>>;
-/** Values of a run's outputs, with ids as plain numbers. */
+/** Output values, with ids as plain numbers. */
 export type Results = Readonly<Record<string, Float64Array>>;
 
-/** Runs a graph once on a device, on which every operator must run. */
+/** Runs a graph once. Every operator must run on the given device. */
 export const runGraph = (outputs: Readonly<Record<string, Node>>, feeds: Feeds, device: Device): Promise<Results> =>
   runOnnx(lower(outputs, device), feeds, device);
 
@@ -17,7 +17,7 @@ export async function runOnnx(graph: OnnxGraph, feeds: Feeds, device: Device): P
   return results as Results;
 }
 
-/** Runs a graph several times; the values of a turn can depend on what the turn before gave. */
+/** Runs a graph several times. The inputs of a turn can depend on the results of the previous one. */
 export async function runTurns(
   graph: OnnxGraph,
   turns: readonly ((before: Results) => Feeds)[],
@@ -39,14 +39,16 @@ export async function runTurns(
 }
 
 /**
- * Several graphs as one, each value's name led by its graph's. A session compiles a shader once, and a software GPU
- * takes 0.1 s for each.
+ * Combines graphs into one, with the name of its graph as a prefix of each value. A session compiles a shader only once, and
+ * a software GPU needs 0.1 s for each.
  */
 export function sideBySide(graphs: Readonly<Record<string, OnnxGraph>>): OnnxGraph {
   const entries = Object.entries(graphs);
-  const led = (prefix: string, name: string) => (name === "" ? "" : `${prefix}/${name}`);
+  const prefixed = (prefix: string, name: string) => (name === "" ? "" : `${prefix}/${name}`);
   const all = <T extends OnnxValue>(pick: (graph: OnnxGraph) => readonly T[]): T[] =>
-    entries.flatMap(([prefix, graph]) => pick(graph).map((value) => ({ ...value, name: led(prefix, value.name) })));
+    entries.flatMap(([prefix, graph]) =>
+      pick(graph).map((value) => ({ ...value, name: prefixed(prefix, value.name) })),
+    );
   return {
     name: "side_by_side",
     inputs: all((graph) => graph.inputs),
@@ -55,8 +57,8 @@ export function sideBySide(graphs: Readonly<Record<string, OnnxGraph>>): OnnxGra
     nodes: entries.flatMap(([prefix, graph]) =>
       graph.nodes.map((node) => ({
         ...node,
-        inputs: node.inputs.map((name) => led(prefix, name)),
-        outputs: node.outputs.map((name) => led(prefix, name)),
+        inputs: node.inputs.map((name) => prefixed(prefix, name)),
+        outputs: node.outputs.map((name) => prefixed(prefix, name)),
       })),
     ),
   };

@@ -4,14 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 
-/** Bundles a TypeScript program so that Node can run it in a process of its own; answers the bundle's path. */
+/** Bundles a TypeScript program for a separate Node process. Returns the path of the bundle. */
 export async function bundleProgram(entry: string): Promise<string> {
   const outfile = join(await mkdtemp(join(tmpdir(), "program-")), "program.mjs");
   await build({ entryPoints: [entry], outfile, bundle: true, platform: "node", format: "esm", logLevel: "warning" });
   return outfile;
 }
 
-/** Starts a bundled program with this Node. */
+/** Starts a bundled program with the current Node. */
 export function startProgram(
   bundle: string,
   args: readonly string[],
@@ -20,7 +20,7 @@ export function startProgram(
   return spawn(process.execPath, [...nodeOptions, bundle, ...args], { stdio: ["ignore", "pipe", "pipe"] });
 }
 
-/** What it printed, once it has ended. */
+/** Waits until a process exits. Returns its output. */
 export async function outputOf(child: ChildProcess): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const output = { stdout: "", stderr: "" };
   child.stdout?.on("data", (data) => (output.stdout += data));

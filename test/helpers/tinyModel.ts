@@ -1,4 +1,4 @@
-/** A small random decoder with its weights on a device, in place of mocks. */
+/** Small random decoders, used instead of mocks. */
 
 import type { Device } from "../../src/engine/api/model";
 import { classicDecoder, type DecoderConfig } from "../../src/engine/nn/config";
@@ -23,7 +23,7 @@ export const tinyConfig: DecoderConfig = classicDecoder({
   headBias: true,
 });
 
-/** Of the same size, with what today's families do differently: most of it at once. */
+/** The same size with most features of recent families. */
 export const modernConfig: DecoderConfig = {
   ...tinyConfig,
   nHeads: 4,
@@ -48,13 +48,13 @@ export const modernConfig: DecoderConfig = {
   headBias: false,
 };
 
-/** Xavier's larger weights make attention and choices less even than GPT-2's, so that mistakes show. */
+/** Xavier's larger weights make attention and predictions less uniform than GPT-2's, so that errors show. */
 export const tinyModel = async (cfg: DecoderConfig = tinyConfig, device: Device = "cpu", seed = 5) => {
   const params = initParams(cfg, "xavier", seed);
   return { cfg, params, weights: await placeWeights(cfg, params, device) };
 };
 
-/** Ids that visit the vocabulary in no simple order. */
+/** Ids in an irregular order. */
 export const someIds = (length: number, vocabSize = tinyConfig.vocabSize, from = 3): number[] =>
   Array.from({ length }, (_, i) => (from + i * i * 7 + i * 5) % vocabSize);
 

@@ -1,7 +1,7 @@
 """
-Runs programs that need torch, each in a child of this process, which has imported it: that takes longer than they do.
+Runs programs that need torch, each in a fork of this process, because importing torch takes longer than the programs.
 
-A line of its input is a program's arguments, the path of its script first; the answer is a line with how it ended:
+Each input line is the list of arguments, starting with the path of the script. Each output line is the result:
 {"code": 0, "stdout": "…", "stderr": "…"}
 """
 

@@ -4,12 +4,12 @@ import { input } from "../../src/engine/graph/node";
 import { lower } from "../../src/engine/runtime/lower";
 import { Session } from "../../src/engine/runtime/session";
 
-/** Tests that need a GPU, or the software one. Skipped, and said so, on a machine that has neither. */
+/** Tests that need a GPU or a software GPU. On a machine with neither, they are skipped with a message. */
 export const describeWebgpu = describe.skipIf(!(await hasWebgpu()));
 
 async function hasWebgpu(): Promise<boolean> {
   try {
-    // Never released: with the last session of a process its compiled shaders go, and each takes 0.1 s in software.
+    // Never released, because releasing the last session drops compiled shaders, and a software GPU needs 0.1 s for each.
     await Session.create(lower({ y: input("x", [1]).exp() }, "webgpu"), "webgpu");
     return true;
   } catch (error) {
