@@ -113,7 +113,7 @@ describeExplorer((opened) => {
     const { title, rows } = JSON.parse(new TextDecoder().decode(live.saved.at(-1)?.data));
     expect(title).toMatch(/ by cosine among the source’s input embeddings$/);
     expect(rows.map(([id]: unknown[]) => id)).toEqual(nearest.map(({ id }) => id));
-    const field = shown.getByRole("textbox", { name: "Token of the vocabulary to add" });
+    const field = shown.getByRole("textbox", { name: "Token to add" });
     await field.fill("·dog");
     await field.press("Enter");
     const points = (source?.tokens.length ?? 0) + 1;
