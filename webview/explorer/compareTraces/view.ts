@@ -6,14 +6,13 @@ import { formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { setPending } from "../../parts/busy";
 import { createProblem } from "../../parts/problem";
-import { whenSeen } from "../../parts/whenSeen";
 import type { ExplorerTools, Inspection, View, ViewContext } from "../../trace/inspection";
 import { createAttentionPair } from "../tracePair/attentionPair";
 import { createDivergenceStrip } from "../tracePair/divergence";
 import { positionBeside } from "../tracePair/layout";
 import { createLensColumns } from "../tracePair/lensColumns";
 import { createNextTokensPair } from "../tracePair/nextTokens";
-import { isElsewhere, refusal, type TracePair } from "../tracePair/tracePair";
+import { followSelection, refusal, type TracePair } from "../tracePair/tracePair";
 import { traceNames } from "./layout";
 import { createOtherPicker } from "./picker";
 import { createRelativePart } from "./relative";
@@ -137,15 +136,11 @@ export function createCompareTracesView({ section: makeSection, selection, save,
     }
   };
 
-  const followToken = whenSeen(whole, () => void draw());
-  const followPart = whenSeen(whole, () => {
+  const showAttention = () => {
     const pair = pairNow();
     if (pair) attention.show(pair).catch(problem.say);
-  });
-  selection.subscribe((now, before) => {
-    if (now.token !== before.token) followToken();
-    else if (isElsewhere(now, before)) followPart();
-  });
+  };
+  followSelection(selection, whole, () => void draw(), showAttention);
 
   return {
     section,

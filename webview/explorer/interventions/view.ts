@@ -7,11 +7,10 @@ import { createStore } from "../../base/store";
 import { t } from "../../base/strings";
 import { button, progressRing } from "../../base/toolkit";
 import { createProblem } from "../../parts/problem";
-import { whenSeen } from "../../parts/whenSeen";
 import type { ExplorerTools, Inspection, View, ViewContext } from "../../trace/inspection";
 import { visibleText } from "../../trace/tokens/layout";
 import { interventionChip, interventionText } from "../interventionChips";
-import { isElsewhere, refusal } from "../tracePair/tracePair";
+import { followSelection, refusal } from "../tracePair/tracePair";
 import { createAttribution } from "./attribution";
 import { createBeforeAfter } from "./beforeAfter";
 import { patchesFrom, withFactor, withPatch } from "./changes";
@@ -230,20 +229,12 @@ export function createInterventionsView({ section: makeSection, selection, save,
 
   watched.subscribe(() => void drawAttribution());
   tools.interventions.subscribe(draw);
-  const followToken = whenSeen(whole, () => {
+  const followBy = (show: () => void) => () => {
     if (!base) return;
     patching.look();
-    compare();
-  });
-  const followPart = whenSeen(whole, () => {
-    if (!base) return;
-    patching.look();
-    comparison.showAttention();
-  });
-  selection.subscribe((now, before) => {
-    if (now.token !== before.token) followToken();
-    else if (isElsewhere(now, before)) followPart();
-  });
+    show();
+  };
+  followSelection(selection, whole, followBy(compare), followBy(comparison.showAttention));
 
   return {
     section,

@@ -2,7 +2,9 @@
 
 import type { Lens } from "../../../src/protocol/traceApi";
 import { formatValue } from "../../base/format";
+import type { Store } from "../../base/store";
 import { t } from "../../base/strings";
+import { whenSeen } from "../../parts/whenSeen";
 import { needsModel } from "../../trace/fromFile";
 import type { Inspection, Selection } from "../../trace/inspection";
 import { traceText } from "../../trace/provenance";
@@ -21,9 +23,16 @@ export interface TracePair {
 /** Why a trace cannot be compared with another; "" if it can. */
 export const refusal = needsModel;
 
-/** Whether a layer, head or source token is selected that was not before. */
-export const isElsewhere = (now: Selection, before: Selection): boolean =>
-  now.layer !== before.layer || now.head !== before.head || now.sourceToken !== before.sourceToken;
+/** Follows the selection while the node is visible: `token` runs for another position, `part` for another layer, head or source token. */
+export function followSelection(selection: Store<Selection>, node: Element, token: () => void, part: () => void): void {
+  const followToken = whenSeen(node, token);
+  const followPart = whenSeen(node, part);
+  selection.subscribe((now, before) => {
+    if (now.token !== before.token) followToken();
+    else if (now.layer !== before.layer || now.head !== before.head || now.sourceToken !== before.sourceToken)
+      followPart();
+  });
+}
 
 /** Tokens shown for each distribution. */
 export const TOP = 10;
