@@ -9,7 +9,7 @@ import { availableParallelism } from "node:os";
 import { root, runAsScript } from "./paths.ts";
 
 /** The npm scripts that check without running tests. */
-export const staticChecks = ["types", "lint", "spelling", "duplicates"] as const;
+export const staticChecks = ["types", "lint", "spelling", "unused", "duplicates"] as const;
 
 /** Runs npm scripts side by side, the slowest first. Returns the names of those that failed. */
 export async function runScripts(names: readonly string[]): Promise<string[]> {

@@ -80,7 +80,7 @@ const STRANGE: readonly unknown[] = [
 ];
 
 /** Replaces, removes, renames, repeats or nests values of a JSON text; sometimes as only Python writes them. */
-export function mutatedJson(text: string, draw: Random): string {
+function mutatedJson(text: string, draw: Random): string {
   const root = { value: JSON.parse(text) as unknown };
   for (let changes = 1 + draw.below(3); changes > 0; changes--) change(root, draw);
   const json = JSON.stringify(root.value) ?? "";

@@ -14,7 +14,7 @@ import { portPair } from "../helpers/portPair";
 import { mutated, mutatedBytes } from "./mutate";
 
 /** A changed input, which `open` reads. It may be accepted, or rejected with a message for the user. */
-export interface Input {
+interface Input {
   readonly open: () => Promise<unknown>;
   /** Where the input is, to reproduce a failure. */
   readonly files: readonly string[];

@@ -21,9 +21,9 @@ export interface HubModel {
 }
 
 /** Selects a mishap for a request; `undefined` serves it normally. */
-export type Trouble = (request: SeenRequest) => Mishap | undefined;
+type Trouble = (request: SeenRequest) => Mishap | undefined;
 
-export type Mishap =
+type Mishap =
   | { readonly kind: "status"; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
   /** The connection closes after this many bytes of the body. */
   | { readonly kind: "cut"; readonly after: number }
@@ -34,7 +34,7 @@ export type Mishap =
   | { readonly kind: "noRanges" }
   | { readonly kind: "body"; readonly body: string };
 
-export interface SeenRequest {
+interface SeenRequest {
   readonly host: "hub" | "cdn";
   readonly method: string;
   readonly path: string;

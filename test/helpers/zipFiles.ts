@@ -1,6 +1,6 @@
 /** Handwritten zip archives with the offsets of their parts, so that tests can damage them. */
 
-export interface ZipLayout {
+interface ZipLayout {
   /** Offset of each local header. */
   readonly locals: readonly number[];
   /** Offset of each directory entry. */

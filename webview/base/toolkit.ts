@@ -19,7 +19,7 @@ import {
 } from "@vscode/webview-ui-toolkit";
 import { el } from "./dom";
 
-export type { Button, Checkbox, Dropdown, TextField };
+export type { Button, Checkbox, TextField };
 
 /** Defines the custom elements. A page calls this once, before it mounts. */
 export function registerControls(): void {
@@ -44,7 +44,7 @@ export function button(label: string, press: () => void, appearance: "primary" |
   return node;
 }
 
-export interface Choice {
+interface Choice {
   readonly value: string;
   readonly label: string;
 }

@@ -16,7 +16,7 @@ export interface BarRow {
   readonly describe: () => string;
 }
 
-export interface BarData {
+interface BarData {
   readonly title: string;
   readonly rows: readonly BarRow[];
   /** Names of a row's values, one or two; a single one has no legend. */

@@ -41,7 +41,7 @@ export interface Mark {
   readonly label: string;
 }
 
-export const stepScales = (): Scales => ({ x: { name: t("step"), format: formatCount, whole: true }, log: false });
+const stepScales = (): Scales => ({ x: { name: t("step"), format: formatCount, whole: true }, log: false });
 
 interface ChartOptions {
   readonly title: string;

@@ -16,7 +16,7 @@ export interface Box {
 
 export type Point = readonly [x: number, y: number];
 
-export interface Stroke {
+interface Stroke {
   readonly color: Rgb;
   /** 1 by default. */
   readonly width?: number;
@@ -24,7 +24,7 @@ export interface Stroke {
   readonly dash?: readonly number[];
 }
 
-export interface Paint {
+interface Paint {
   readonly fill?: Rgb;
   readonly stroke?: Stroke;
   /** Of a rectangle's corners. */

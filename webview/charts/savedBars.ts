@@ -3,7 +3,7 @@
 import { readTheme } from "../base/theme";
 import { type Drawing, widestText } from "./pen";
 
-export interface Bar {
+interface Bar {
   readonly label: string;
   readonly note: string;
   readonly value: number;

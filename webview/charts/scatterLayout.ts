@@ -11,7 +11,7 @@ export interface ScatterPoint {
   readonly isExtra: boolean;
 }
 
-export interface ScatterLabel {
+interface ScatterLabel {
   readonly point: number;
   readonly text: string;
   /** Left end and vertical center. */
@@ -33,7 +33,7 @@ export interface ScatterScene {
   readonly yTicks: readonly Tick[];
 }
 
-export interface Tick {
+interface Tick {
   readonly at: number;
   readonly text: string;
 }

@@ -127,7 +127,7 @@ function indexOf({ checkpoints, at }: CheckpointsShown, wanted: number | null): 
 }
 
 /** Reads as `step 1,500 · loss 1.832 · validation 1.910`. */
-export function describeCheckpoint({ step, loss, valLoss, accuracy }: CheckpointsShown["checkpoints"][number]): string {
+function describeCheckpoint({ step, loss, valLoss, accuracy }: CheckpointsShown["checkpoints"][number]): string {
   const parts = [
     t("step {0}", formatCount(step)),
     loss !== null && t("loss {0}", loss.toFixed(3)),

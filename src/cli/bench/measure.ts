@@ -13,7 +13,7 @@ import { Tracer } from "../../engine/inspect/tracer";
 import { openWeights } from "../../engine/models/folder";
 import { mapWeights } from "../../engine/runtime/weights";
 
-export type Library = "ours" | "llama.cpp" | "transformers.js";
+type Library = "ours" | "llama.cpp" | "transformers.js";
 
 /** Passed to the process as JSON. */
 export type Job = DecodeJob | TraceJob;

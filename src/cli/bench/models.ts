@@ -10,7 +10,7 @@ import { makeFolder, writeFileWhole } from "../../engine/weights";
 import { writeSafetensorsInParts } from "../../engine/weights/safetensors";
 import { toFloat16 } from "./float16";
 
-export const SHAPES = {
+const SHAPES = {
   gpt2: {
     model_type: "gpt2",
     architectures: ["GPT2LMHeadModel"],

@@ -16,11 +16,7 @@ export const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"
 const OPENBLAS = "/usr/lib/x86_64-linux-gnu/openblas-openmp";
 
 /** Returns a program's output; if it fails, throws an error with its last lines on standard error. */
-export function run(
-  program: string,
-  args: readonly string[],
-  onStart: (pid: number) => void = () => {},
-): Promise<string> {
+function run(program: string, args: readonly string[], onStart: (pid: number) => void = () => {}): Promise<string> {
   return new Promise((resolve, reject) => {
     const env = existsSync(OPENBLAS) ? { ...process.env, LD_LIBRARY_PATH: OPENBLAS } : process.env;
     const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"] });

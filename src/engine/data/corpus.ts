@@ -16,7 +16,7 @@ export interface ReadingOptions {
   readonly gitignore: boolean;
 }
 
-export const READING: ReadingOptions = { field: "text", gitignore: true };
+const READING: ReadingOptions = { field: "text", gitignore: true };
 
 /** Text that can be read any number of times. */
 export interface Corpus {

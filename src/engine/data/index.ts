@@ -1,6 +1,5 @@
 export {
   ADDITION,
-  type AdderData,
   type Arithmetic,
   adderBatch,
   adderBatchesPerEpoch,
@@ -10,7 +9,6 @@ export {
   type Equations,
   equationBlockSize,
   equationShape,
-  type Operator,
 } from "./adder";
 export {
   type Batch,
@@ -24,16 +22,13 @@ export {
   sequentialBatch,
 } from "./batches";
 export { cacheFolder, cacheLimit, DataCache } from "./cache";
-export { type Corpus, openCorpus, READING, type ReadingOptions } from "./corpus";
+export { openCorpus } from "./corpus";
 export { type Documents, readTokens } from "./encode";
 export { readSentences } from "./sentences";
 export { type TokenizedText, type TokenizeOptions, tokenizeCorpus, type Vocabulary } from "./tokenizeCorpus";
 export {
-  FileTokens,
-  type Ids,
   requireContext,
   requireDocuments,
-  type Shares,
   type Splits,
   splitDocuments,
   splitTokens,

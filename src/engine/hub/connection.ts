@@ -18,7 +18,7 @@ export interface HubOptions extends HubAccess {
   readonly retry?: Partial<RetryPolicy> | undefined;
 }
 
-export interface RetryPolicy {
+interface RetryPolicy {
   /** Maximum number of attempts for a request, or for a download that makes no progress. */
   readonly attempts: number;
   /** Wait before the second attempt; doubles with each further one. */

@@ -35,7 +35,7 @@ export interface ImportOptions extends HubOptions {
   readonly onProgress?: OnProgress | undefined;
 }
 
-export const SOURCE_FILE = "source.json";
+const SOURCE_FILE = "source.json";
 
 export async function importModel(text: string, options: ImportOptions): Promise<{ readonly dir: string }> {
   const { quantize, signal = new AbortController().signal, onProgress = () => {} } = options;

@@ -1,5 +1,3 @@
-export type { RetryPolicy } from "./connection";
-export { type ImportOptions, importModel, SOURCE_FILE } from "./import";
-export type { OnProgress } from "./progress";
+export { type ImportOptions, importModel } from "./import";
 export { searchHub } from "./search";
 export { parseSource, type Source } from "./source";

@@ -12,7 +12,7 @@ import { scalesOf } from "../weights/quantize";
 import { Fields, requireSizes, requireSupported } from "./config";
 
 /** Modules of our decoder. `{l}` stands for the layer; `rotary` and `activation` have no parameters. */
-export type ModuleName =
+type ModuleName =
   | `embed.${"tokens" | "positions" | "in"}`
   | `blocks.{l}.${"q" | "k" | "v" | "qkv" | "o" | "gate" | "fc" | "proj" | "activation"}`
   | `blocks.{l}.${"lnCross" | `cross.${"q" | "k" | "v" | "o"}`}`
@@ -22,7 +22,7 @@ export type ModuleName =
   | "head.in"
   | "head";
 
-export type ModuleNames = { readonly [M in ModuleName]?: string };
+type ModuleNames = { readonly [M in ModuleName]?: string };
 
 export interface FamilySpec {
   /** `model_type` in config.json. */

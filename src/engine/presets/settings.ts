@@ -34,7 +34,7 @@ export function presetInfo(preset: Preset): PresetInfo {
 }
 
 /** The recipe named in a run's record. */
-export const recipeNamed = (name: string): Preset | FineTuning =>
+const recipeNamed = (name: string): Preset | FineTuning =>
   name === FINE_TUNING.name ? FINE_TUNING : presetNamed(name);
 
 /** Every setting of a preset with its default. */

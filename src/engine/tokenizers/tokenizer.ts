@@ -74,7 +74,7 @@ export interface Tokenizer extends TokenizerFrame, Cuts {
 
 export type TextPosition = Exclude<PiecePosition, "afterAdded">;
 
-export interface TokenDecoder {
+interface TokenDecoder {
   /** Returns the completed text; the bytes of an incomplete character are held back. */
   push(id: number): string;
   /** Returns held-back bytes as replacement characters. */

@@ -309,7 +309,7 @@ function parseMerges(merges: unknown): readonly Merge[] {
 }
 
 /** `"a b"`, or `["a", "b"]` in newer files. */
-export function parseMerge(merge: unknown): Merge {
+function parseMerge(merge: unknown): Merge {
   const [left, right, more] = typeof merge === "string" ? merge.split(" ") : Array.isArray(merge) ? merge : [];
   if (typeof left !== "string" || typeof right !== "string" || !left || !right || more !== undefined)
     throw damaged(`the merge ${shown(merge)} is not a pair of tokens`);

@@ -198,7 +198,7 @@ function arithmeticReport(
  * Sequences [B, T] as a step takes them: positions first, labels that do not count at weight 0, all others weighted so
  * that the loss is their mean.
  */
-export function toStepBatch({ ids, labels }: Batch, B: number): HeldOutBatch {
+function toStepBatch({ ids, labels }: Batch, B: number): HeldOutBatch {
   const T = ids.length / B;
   let count = 0;
   for (const label of labels) if (label !== IGNORE) count++;

@@ -101,7 +101,7 @@ function adapterNodes(cfg: Parameters<typeof adapterSpecs>[0], lora: Lora): Trai
 }
 
 /** The most bytes that the values of a graph take at once, computed one after the other and freed after their last use. */
-export function peakBytes(outputs: readonly Node[]): number {
+function peakBytes(outputs: readonly Node[]): number {
   const order = topoSort(outputs);
   // A reshape is another name for the same memory.
   const held = (node: Node): Node => (node.op === "reshape" ? held(node.inputs[0] as Node) : node);

@@ -49,7 +49,7 @@ const BATCH_INPUTS = ["ids", "labels", "labelWeights", "offsets"] as const;
 /** Inputs that differ from step to step. */
 export const STEP_INPUTS = [...BATCH_INPUTS, "rates"] as const;
 /** Further ones of encoder-decoders. */
-export const SOURCE_INPUTS = ["sourceIds", "sourceMask", "targetMask"] as const;
+const SOURCE_INPUTS = ["sourceIds", "sourceMask", "targetMask"] as const;
 export type StepInput = (typeof STEP_INPUTS | typeof SOURCE_INPUTS)[number];
 
 /** What of a model is trained, and the model's parameters given those. */

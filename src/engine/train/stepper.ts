@@ -38,7 +38,7 @@ export interface StepBatch {
   readonly targetMask?: Float32Array;
 }
 
-export interface StepResult {
+interface StepResult {
   readonly loss: number;
   readonly gradNorm: number;
 }

@@ -19,7 +19,7 @@ export interface TranslationTokenizers {
 }
 
 /** Ids with BOS and EOS. */
-export interface TokenPair {
+interface TokenPair {
   readonly source: readonly number[];
   readonly target: readonly number[];
 }

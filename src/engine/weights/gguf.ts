@@ -9,7 +9,7 @@ import { realpath } from "node:fs/promises";
 import { EngineError } from "../errors";
 import { damaged, quoted, readBytes, withFile } from "./reading";
 
-export type GgufValue = number | bigint | boolean | string | readonly (number | bigint | boolean | string)[];
+type GgufValue = number | bigint | boolean | string | readonly (number | bigint | boolean | string)[];
 
 /** `block` values occupy `bytes` bytes. */
 export const GGUF_TYPES = {

@@ -30,7 +30,7 @@ export const ELEMENT_BYTES = {
 
 export type DType = keyof typeof ELEMENT_BYTES;
 
-export interface TensorInfo {
+interface TensorInfo {
   readonly dtype: DType;
   readonly shape: readonly number[];
   /** Byte range `[start, end)` in the file. */

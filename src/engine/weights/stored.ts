@@ -14,7 +14,7 @@ import { allocateBytes, allocateFloats, damaged, isObject, quoted, readBytes, wi
 import { ELEMENT_BYTES, readHeader } from "./safetensors";
 import type { StoredDType, StoredTensor, StoredTensors } from "./storedTensor";
 
-export type { StoredDType, StoredTensor, StoredTensors } from "./storedTensor";
+export type { StoredTensor, StoredTensors } from "./storedTensor";
 
 /** Weight files in order of preference, with their readers. */
 const CONTAINERS: readonly (readonly [file: string, read: (path: string) => Promise<StoredTensors>])[] = [

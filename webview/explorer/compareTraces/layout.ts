@@ -6,7 +6,7 @@ import { t } from "../../base/strings";
 import type { TableData } from "../../charts/csv";
 
 /** The value of a layer that a name stands for, such as `attn.q`, or `enc.attn.q` in an encoder. */
-export const valueKind = (name: string): string => name.replace(/^(enc\.)?blocks\.\d+\./, "$1");
+const valueKind = (name: string): string => name.replace(/^(enc\.)?blocks\.\d+\./, "$1");
 
 /** The kinds of values, in model order. */
 export const valueKinds = ({ values }: TraceDifference): string[] => [

@@ -139,8 +139,7 @@ export function choicesOf({ top, id, token, probability, kept, keptByRank }: Ste
   return [...shown, written ?? { id, label: token, probability, rank: null, isKept: true, isWritten: true }];
 }
 
-export const rankedLabel = (token: Step["top"][number]): string =>
-  tokenLabel({ ...token, special: token.bytes.length === 0 });
+const rankedLabel = (token: Step["top"][number]): string => tokenLabel({ ...token, special: token.bytes.length === 0 });
 
 /** The label of a step's chosen token. */
 export function writtenLabel({ top, id, token }: Step): string {

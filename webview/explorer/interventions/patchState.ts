@@ -9,7 +9,7 @@ import { type AlignedTokens, alignTokens } from "../tracePair/layout";
 import type { Patch } from "./changes";
 import { layerIn, type Stack, stacksOf } from "./parts";
 
-export const PATCH_KINDS = ["residPre", "residPost", "attnOut", "crossOut", "mlpOut", "head", "crossHead"] as const;
+const PATCH_KINDS = ["residPre", "residPost", "attnOut", "crossOut", "mlpOut", "head", "crossHead"] as const;
 export type PatchKind = (typeof PATCH_KINDS)[number];
 const CROSS_KINDS: readonly string[] = ["crossOut", "crossHead"];
 
@@ -22,8 +22,7 @@ export interface PatchTexts {
   readonly isEncoder: boolean;
 }
 
-export const tokensIn = ({ trace }: Traced, isEncoder: boolean) =>
-  isEncoder ? (trace.source?.tokens ?? []) : trace.tokens;
+const tokensIn = ({ trace }: Traced, isEncoder: boolean) => (isEncoder ? (trace.source?.tokens ?? []) : trace.tokens);
 
 /** The label of a token; "" if there is none. */
 export function labelIn(traced: Traced, isEncoder: boolean, position: number | null): string {

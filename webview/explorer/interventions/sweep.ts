@@ -18,7 +18,7 @@ import { type Sweep, type SweepKind, type SweepSource, sweepOf, sweepTable } fro
 import type { Target } from "./target";
 
 /** The inputs of a sweep. */
-export interface SweepInputs {
+interface SweepInputs {
   readonly base: Inspection;
   readonly source: SweepSource | null;
   readonly position: number;

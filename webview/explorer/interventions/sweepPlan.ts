@@ -8,7 +8,7 @@ import { type PartGrid, partGrid, type Stack } from "./parts";
 
 export type SweepKind = "ablate" | "patchHeads" | "residPre" | "attnOut" | "crossOut" | "mlpOut";
 
-export interface SweepCell {
+interface SweepCell {
   readonly row: number;
   readonly col: number;
   readonly intervention: Intervention;

@@ -14,7 +14,7 @@ import { type AttentionKind, type CellParts, cellParts, kvHeadOf, type Masked, p
 const LISTED = 8;
 
 /** A cell of a pattern and the vectors it was computed from. */
-export interface ShownCell {
+interface ShownCell {
   readonly inspection: Inspection;
   readonly kind: AttentionKind;
   readonly layer: number;

@@ -41,7 +41,7 @@ export const SCALES: { readonly [S in Scale]: () => string } = {
   byRow: () => t("per row"),
 };
 
-export function patternTitle({ inspection, kind, stage, layer, head }: ShownPattern): string {
+function patternTitle({ inspection, kind, stage, layer, head }: ShownPattern): string {
   const isTranslator = inspection.trace.source !== undefined;
   const details = [isTranslator && KIND_NAMES[kind.id](), stage !== "pattern" && STAGES[stage]()];
   return [t("Attention of layer {0}, head {1}", layer, head), ...details].filter((part) => part !== false).join(", ");

@@ -69,7 +69,7 @@ export const selectedHead = ({ layers, heads }: AttentionKind, { layer, head }: 
 });
 
 /** Row of the selected token. */
-export const selectedQuery = ({ id, queries }: AttentionKind, selection: Selection, trace: TraceInfo): number =>
+const selectedQuery = ({ id, queries }: AttentionKind, selection: Selection, trace: TraceInfo): number =>
   id === "encoder" ? sourceTokenOf(selection, trace) : Math.min(selection.token, queries.length - 1);
 
 /** The cell that is marked and explained. */

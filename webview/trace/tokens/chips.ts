@@ -8,7 +8,7 @@ import { type ColorScale, toCss } from "../../charts/colorScale";
 import { type ChipBox, textColorOn } from "./chipPicture";
 import { chipGroups, type TokenChip, tokenChips } from "./layout";
 
-export interface ShownChips {
+interface ShownChips {
   readonly tokens: readonly TokenSpan[];
   /** The text that the tokens' offsets refer to. */
   readonly text: string;
