@@ -1,4 +1,4 @@
-/** What charts on a canvas share: a focusable box that scrolls, pointer and keyboard, and a line that describes a target. */
+/** The parts that all charts on a canvas share: a focusable box that scrolls, pointer and keyboard, and a readout. */
 
 import { el, setAttr } from "../base/dom";
 import { onThemeChange } from "../base/theme";
@@ -7,7 +7,7 @@ import { onThemeChange } from "../base/theme";
 interface CanvasChartOptions<Target> {
   /** Read by screen readers, such as "heatmap". */
   readonly kind: string;
-  /** Whether there is something to draw; nothing else is called before. */
+  /** Tells whether there is something to draw; until then, nothing else is called. */
   readonly hasData: () => boolean;
   /** Sizes the box for the width of the page, and draws. */
   readonly layout: () => void;
@@ -17,9 +17,9 @@ interface CanvasChartOptions<Target> {
   readonly drawTarget?: () => void;
   /** The target at a point of the box; null beside all targets. */
   readonly targetAt: (x: number, y: number) => Target | null;
-  /** Where the keyboard starts. */
+  /** Target at which the keyboard starts. */
   readonly start: () => Target | null;
-  /** Where a key moves to; null for keys that do not move. */
+  /** Target that a key moves to; null for keys that do not move. */
   readonly move: (from: Target, event: KeyboardEvent) => Target | null;
   readonly scrollTo?: (target: Target) => void;
   readonly describe: (target: Target) => string;

@@ -44,7 +44,7 @@ export function createHeatmap(pick: (row: number, col: number) => void, scrolled
   let marked: Mark = NO_MARK;
   /** Read once per layout: reading it takes longer than outlining a cell. */
   let theme: Theme | null = null;
-  /** What is in view, without the outline of the cell under the pointer. */
+  /** The heatmap without the outline of the cell under the pointer, which is drawn over it. */
   const base = el("canvas");
 
   const layout = () => {

@@ -1,4 +1,4 @@
-/** Where keys move and how far a box scrolls: pure arithmetic. */
+/** Keyboard moves and scroll positions: pure arithmetic. */
 
 /** The index of a list that a key moves to; null for keys that do not move. */
 export function moveIndex(key: string, from: number, count: number): number | null {

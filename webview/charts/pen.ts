@@ -27,7 +27,7 @@ interface Stroke {
 interface Paint {
   readonly fill?: Rgb;
   readonly stroke?: Stroke;
-  /** Of a rectangle's corners. */
+  /** Radius of a rectangle's corners. */
   readonly radius?: number;
 }
 

@@ -71,7 +71,7 @@ export interface View {
   readonly show: (inspection: Inspection) => void;
 }
 
-/** What a view gets from its page. */
+/** Dependencies of a view. */
 export interface ViewContext {
   readonly selection: Store<Selection>;
   readonly save: Save;
@@ -95,7 +95,7 @@ export interface ExplorerTools {
   /** Runs another text or model, to compare with or to patch from. The trace uses memory until it is released. */
   readonly alongside: (dir: string, text: string) => Promise<Inspection>;
   readonly release: (inspection: Inspection) => void;
-  /** How the editor's text is shaded by the selected token's attention. */
+  /** Shading of the editor's text by the selected token's attention. */
   readonly shading: Store<Shading>;
 }
 
@@ -180,7 +180,7 @@ export function matrixOf(tensor: TraceTensor): { rows: number; cols: number; val
   const cols = tensor.shape.at(-1) ?? 1;
   const rows = tensor.shape.at(-2) ?? 1;
   if (rows * cols !== tensor.data.length) {
-    throw new Error(`${tensor.name}: a matrix of ${rows} × ${cols} was expected, got ${tensor.data.length} values.`);
+    throw new Error(`${tensor.name}: expected a matrix of ${rows} × ${cols}, got ${tensor.data.length} values.`);
   }
   return { rows, cols, values: tensor.data };
 }

@@ -52,7 +52,7 @@ describeExplorer((opened) => {
   test("a failed question about a new trace leaves nothing of the old trace on the page", async () => {
     const { live, page, tab } = opened();
     const pictures = {
-      Embeddings: /^Cosine between/,
+      Embeddings: /^Cosine similarity/,
       Attention: /^Attention of layer/,
       "Logit lens": /^Logit lens/,
       "Hidden states": /^blocks\.\d\.resid\w+\[0, \d+\]/,

@@ -47,7 +47,7 @@ function patternTitle({ inspection, kind, stage, layer, head }: ShownPattern): s
   return [t("Attention of layer {0}, head {1}", layer, head), ...details].filter((part) => part !== false).join(", ");
 }
 
-/** What the chart above it shows. */
+/** Describes the rows and columns, the stage and the mask. */
 export function noteText({ inspection, kind, layer, stage }: ShownPattern, { form, scale }: Choices): string {
   const window = kind.id === "self" ? (inspection.trace.model.config.windows[layer] ?? null) : null;
   const notes = [

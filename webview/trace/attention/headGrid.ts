@@ -42,7 +42,7 @@ export function createHeadGrid(
   let score: HeadScore | "" = "";
   let sorted = false;
   let requested: { readonly inspection: Inspection; readonly kind: AttentionKind } | null = null;
-  /** What is drawn, and of which trace. */
+  /** The thumbnails' patterns and scores, and their trace. */
   let grid: (AttentionGrid & { readonly of: Inspection }) | null = null;
   let marked: HeadId = { layer: 0, head: 0 };
   /** In the order of the page. */

@@ -316,12 +316,12 @@ export function shades(row: Float64Array, scale: Scale): Float32Array {
   return shown.map((x) => x / largest);
 }
 
-/** Whether the editor's text is shaded, and by what. */
+/** Shading of the editor's text. */
 export interface Shading {
   readonly on: boolean;
   /** By the mean over the layer's heads instead of by the selected head. */
   readonly mean: boolean;
-  /** "withoutFirst" leaves the first token, which often takes most, out of it. */
+  /** "withoutFirst" ignores the first token, which often receives most of the attention. */
   readonly scale: Scale;
 }
 

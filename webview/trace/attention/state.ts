@@ -1,4 +1,4 @@
-/** What the attention view shows: the user's choices and what follows from them. */
+/** State of the attention view: the user's choices, and the stage, head and cell that result from them. */
 
 import type { TraceInfo } from "../../../src/protocol/engineApi";
 import { type Inspection, type Selection, sourceTokenOf } from "../inspection";

@@ -1,4 +1,4 @@
-/** What the tokens view says of a token: its color, the text below it, its tooltip and its details. */
+/** Texts and colors of a token: the number below it, its tooltip, its details and its cells in the table. */
 
 import type { TokenSpan } from "../../../src/protocol/engineApi";
 import type { Expectations } from "../../../src/protocol/traceApi";
