@@ -29,6 +29,7 @@ export { weightSummary } from "./inspect/weightSummary";
 export { describeModel } from "./models/describe";
 export { knownModelTypes } from "./models/families";
 export { isCheckpoint, isTranslation, type Model, openModel, readConfig } from "./models/folder";
+export { type AnyLoaded, loadModel } from "./models/load";
 export { type Inspection, TOKENS_KEPT } from "./models/loaded";
 export { LoadedModel } from "./models/loadedModel";
 export { LoadedTranslator } from "./models/loadedTranslator";

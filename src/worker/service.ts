@@ -3,6 +3,7 @@
 import { statSync } from "node:fs";
 import { basename, join } from "node:path";
 import {
+  type AnyLoaded,
   branch,
   checkpointsOf,
   type DeviceChoice,
@@ -14,10 +15,9 @@ import {
   findLearningRate,
   importModel,
   isCheckpoint,
-  isTranslation,
   LoadedModel,
-  LoadedTranslator,
   listDevices,
+  loadModel,
   loadTokenizer,
   openModel,
   PRESETS,
@@ -36,7 +36,6 @@ import {
 import type { EngineApi } from "../protocol/engineApi";
 import type { Handlers } from "../protocol/rpc";
 import { type OpenModels, traceService } from "./traceService";
-import type { AnyLoaded } from "./traces";
 
 /** `device` is the one in the settings; training runs can choose another. */
 export function engineService(device: DeviceChoice = deviceFromEnvironment()): Handlers<EngineApi> {
@@ -108,8 +107,8 @@ class Models implements OpenModels {
     return loaded instanceof LoadedModel ? loaded : LoadedModel.open(dir, this.device);
   }
 
-  async openAny(dir: string): Promise<AnyLoaded> {
-    return this.#open(dir, (await isTranslation(dir)) ? LoadedTranslator.open : LoadedModel.open);
+  openAny(dir: string): Promise<AnyLoaded> {
+    return this.#open(dir, loadModel);
   }
 
   #open(dir: string, load: (dir: string, choice: DeviceChoice) => Promise<AnyLoaded>): Promise<AnyLoaded> {

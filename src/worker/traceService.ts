@@ -2,6 +2,7 @@
 
 import { isDeepStrictEqual } from "node:util";
 import {
+  type AnyLoaded,
   Attention,
   comparedStack,
   compareTraces,
@@ -30,7 +31,7 @@ import {
 } from "../engine";
 import type { Handlers } from "../protocol/rpc";
 import type { TraceApi, TraceInfo } from "../protocol/traceApi";
-import { type AnyLoaded, type KeptTrace, Traces } from "./traces";
+import { type KeptTrace, Traces } from "./traces";
 
 /** Loaded models by their folders. */
 export interface OpenModels {

@@ -1,17 +1,14 @@
 /** Traces in memory, by the numbers under which views ask for them. */
 
 import {
+  type AnyLoaded,
   bytesOf,
   EngineError,
   type Inspection,
   type Intervention,
-  type LoadedModel,
-  type LoadedTranslator,
   type SavedTrace,
   type Trace,
 } from "../engine";
-
-export type AnyLoaded = LoadedModel | LoadedTranslator;
 
 /** The values of a trace and their summary: enough for questions that do not need the model. */
 export interface TraceValues {

@@ -1,12 +1,12 @@
 import {
+  type AnyLoaded,
   type Attribution,
   decoderOf,
   EngineError,
   type Intervention,
-  isTranslation,
   type LensReading,
-  LoadedModel,
   LoadedTranslator,
+  loadModel,
   type NextToken,
   nextToken,
   softmax,
@@ -33,7 +33,7 @@ export const inspect: Command = {
     const json = options.has("json");
     const out = json ? options.text("out") : options.needed("out");
     const [dir, device] = [options.needed("model"), options.device()];
-    const loaded = await ((await isTranslation(dir)) ? LoadedTranslator : LoadedModel).open(dir, device);
+    const loaded = await loadModel(dir, device);
     const rows = rowsOf(loaded, options);
     const changes = [...options.list("scale").map(parseScale), ...options.list("patch").map(parsePatch)];
     if (rows.length > 1 && (json || changes.length > 0)) {
@@ -50,10 +50,8 @@ export const inspect: Command = {
   },
 };
 
-type Loaded = LoadedModel | LoadedTranslator;
-
 /** The input rows. A translator gets sources and translates them itself. */
-function rowsOf(loaded: Loaded, options: Options): readonly (readonly number[])[] {
+function rowsOf(loaded: AnyLoaded, options: Options): readonly (readonly number[])[] {
   if (loaded instanceof LoadedTranslator) return sourceRows(loaded, options);
   const { nCtx } = loaded.model.cfg;
   const given = promptRows(loaded, options);
@@ -90,14 +88,14 @@ interface ReportToken {
 }
 
 async function reportOf(
-  loaded: Loaded,
+  loaded: AnyLoaded,
   trace: Trace,
   { changes, interventions }: { changes: readonly Change[]; interventions: readonly TraceIntervention[] },
   options: Options,
 ): Promise<Report> {
   const { vocabSize } = decoderOf(loaded.model.cfg);
   const source = loaded instanceof LoadedTranslator ? loaded.model.source : undefined;
-  const tokenizer = loaded instanceof LoadedTranslator ? loaded.model.target : loaded.model.tokenizer;
+  const tokenizer = loaded.writer;
   const tokensOf = (name: string, by: Tokenizer) =>
     [...(trace.get(name)?.data ?? [])].map((id) => ({ id, token: by.token(id) }));
   const ids = [...(trace.get("ids")?.data ?? [])];
@@ -121,7 +119,7 @@ async function reportOf(
 const COUNT = 10;
 
 /** Finds a token by its id (`#12`) or its exact text. */
-function tokenNamed(name: string, { vocabulary }: Loaded): number {
+function tokenNamed(name: string, { vocabulary }: AnyLoaded): number {
   const id = /^#(\d+)$/.exec(name)?.[1];
   const found = id === undefined ? vocabulary.indexOf(name) : Number(id);
   if (found >= 0 && found < vocabulary.length) return found;
@@ -184,7 +182,7 @@ const layerOf = (enc: string | undefined, layer: string) => ({
 
 const headKind = (cross: string | undefined) => (cross === undefined ? "head" : "crossHead");
 
-async function withTrace(change: Change, loaded: Loaded): Promise<TraceIntervention> {
+async function withTrace(change: Change, loaded: AnyLoaded): Promise<TraceIntervention> {
   if (change.kind === "scale") return change;
   const text = change.from.trace;
   const ids =
@@ -194,7 +192,7 @@ async function withTrace(change: Change, loaded: Loaded): Promise<TraceIntervent
   return { ...change, from: { ...change.from, trace: await loaded.trace([ids]) } };
 }
 
-function write(out: string, trace: Trace, { model, weights }: Loaded): Promise<void> {
+function write(out: string, trace: Trace, { model, weights }: AnyLoaded): Promise<void> {
   const tensors = [...trace].map(
     ([name, value]) => [name, { ...value, shape: [...value.shape], dtype: "F32" as const }] as const,
   );

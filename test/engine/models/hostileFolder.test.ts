@@ -56,7 +56,7 @@ describe("an inconsistent model folder is rejected with advice", () => {
     const options = { temperature: 0, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1, seed: 1, maxNewTokens: 1 };
     await expect(loaded.generate([1], options)).rejects.toMatchObject({
       name: "EngineError",
-      message: expect.stringMatching(/computes values that are not numbers; its weights are damaged/),
+      message: expect.stringMatching(/computes values that are not numbers, so its weights are damaged/),
     });
     await loaded.release();
   });
