@@ -16,7 +16,7 @@ import type { Job, Outcome } from "../test/fuzz/worker.ts";
 import { requireInEsm } from "./build.ts";
 import { inRoot, root, runAsScript } from "./paths.ts";
 
-/** What one input may take. */
+/** Limits for one input. */
 const LIMITS = { seconds: 5, bytes: 1e9 };
 
 /** Failures after which a target is given up: more of them say nothing new. */

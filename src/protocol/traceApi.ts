@@ -39,7 +39,7 @@ export type * from "../engine/api/trace";
 export interface TraceApi {
   /** Runs the model once over a text, or over its last `maxTokens` tokens, and keeps the trace. */
   inspect: Method<{ dir: string; text: string; maxTokens?: number }, TraceInfo>;
-  /** One value. Of a value by head, that of one query head; of keys and values, those that the head reads. */
+  /** One value. A value with heads is that of one query head; for keys and values, the head that it reads. */
   traceTensor: Method<{ trace: number; name: string; head?: number }, TraceTensor>;
   /** Tokens by id (`#12`) or text, exact matches first, ranked after a position (the last by default). */
   findTokens: Method<{ trace: number; query: string; count: number; position?: number }, FoundTokens>;

@@ -9,8 +9,8 @@ export interface Drawn {
 }
 
 /**
- * What `read` returns for the decoration of each column in a line (1-based) of the active editor; undefined for columns
- * without one.
+ * Returns what `read` finds in the decoration of each column in a line (1-based) of the active editor; undefined for
+ * columns without one.
  */
 export async function columnsOf<T>(
   { editor }: Workbench,

@@ -1,4 +1,4 @@
-/** What every error message shown to a user must keep to, whatever the input was. */
+/** Rules for every error message shown to a user, for any input. */
 
 const MAX_LENGTH = 300;
 

@@ -1,5 +1,5 @@
 /**
- * What the fuzzer changes, and what opens it: real files of every format, read by the requests that users make.
+ * The files that the fuzzer changes, and the code that opens them: real files of every format, read by the requests that users make.
  */
 
 import { copyFile, cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";

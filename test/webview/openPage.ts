@@ -22,7 +22,7 @@ export interface PageFiles {
   readonly script: string;
   readonly style: string;
   readonly host: string;
-  /** Whether the host is in another process. */
+  /** True if the host is in another process. */
   readonly isRelayed: boolean;
 }
 

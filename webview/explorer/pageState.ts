@@ -1,4 +1,4 @@
-/** What a new trace changes on the page, as pure functions. */
+/** The changes that a new trace makes to the page, as pure functions. */
 
 import type { TraceInfo } from "../../src/protocol/engineApi";
 import type { Intervention } from "../../src/protocol/traceApi";

@@ -50,7 +50,7 @@ export function createTopBar(text: string, follows: boolean, actions: TopBarActi
       follow.checked = on;
     },
     source({ kind, label, text, truncated }: InspectedSource) {
-      // What the user is typing is newer than this text.
+      // Text that the user is typing is newer than this one.
       if (document.activeElement !== prompt) prompt.value = text;
       from.textContent = truncated ? t("{0} (end of text)", label) : label;
       from.title = label;

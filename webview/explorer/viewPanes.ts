@@ -22,7 +22,7 @@ interface Slot {
   /** Says why the view has nothing to show. */
   readonly missing: HTMLElement;
   view: View | null;
-  /** What the view shows. A hidden view is updated when it becomes visible. */
+  /** The trace that the view shows. A hidden view is updated when it becomes visible. */
   shown: Inspection | null;
 }
 

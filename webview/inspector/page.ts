@@ -119,7 +119,7 @@ function mount(follows: boolean): Listeners<Events> {
         el("span", { class: "model-name" }, trace.model.name),
         ` · ${t("{0} parameters", formatParameters(trace.model.parameters))} · ${trace.device} · ${tokensText(trace, from)} · ${formatMilliseconds(trace.milliseconds)}`,
       );
-      // What the user is typing is newer than this text, even if the field has just lost the focus.
+      // Text that the user is typing is newer than this one, even if the field has just lost the focus.
       const isTyping = document.activeElement === input || typing.isPending();
       if (from.kind === "typed") {
         if (!isTyping) input.value = from.text;

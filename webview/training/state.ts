@@ -1,4 +1,4 @@
-/** What the training page shows, kept up to date with the host's events. Needs no page, so that it can be tested. */
+/** State of the training page, kept up to date with the host's events. Needs no page, so that it can be tested. */
 
 import type { CheckpointInfo } from "../../src/protocol/engineApi";
 import type { Client } from "../../src/protocol/rpc";

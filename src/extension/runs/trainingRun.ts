@@ -105,7 +105,7 @@ export class TrainingRun {
     return this.#run.reports.at(-1)?.loss ?? null;
   }
 
-  /** Whether the run has not ended yet. */
+  /** True until the run ends. */
   get active(): boolean {
     return isActive(this.#run.state.phase);
   }

@@ -38,7 +38,7 @@ async function trained(preset: string, name: string, set: Settings = {}, data?: 
   return { out: run.out, last: last as EvalReport, events };
 }
 
-/** What a model writes on from a prompt, greedily. */
+/** The greedy completion of a prompt. */
 async function written(folder: string, prompt: string): Promise<string> {
   const loaded = await LoadedModel.open(folder, "cpu");
   try {
@@ -205,7 +205,7 @@ test("gpt2 makes a folder of GPT-2's family, which goes on as one", async () => 
   const tree = await describeModel(out);
   expect(tree.kind).toBe("GPT2LMHeadModel");
   expect((await resume(out, { steps: 3 }, control())).step).toBe(3);
-  // What GPT-2 has not makes a model of ours.
+  // A feature that GPT-2 lacks makes it a model of our own family.
   const { out: post } = await trained("gpt2", "post", { ...set, "model.norm": "post" }, text);
   expect((await openModel(post)).info.family).toBe("decoder_lab");
 });

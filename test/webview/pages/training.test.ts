@@ -181,7 +181,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     expect(await page.getByRole("status").filter({ hasText: "bits, probability" }).textContent()).toMatch(
       /^“t”: \d+\.\d{3} bits/,
     );
-    // Of the last digit, 9 is always answered as 9; a carry into the tens is forgotten.
+    // The model always answers a last digit of 9 correctly, and forgets the carry into the tens.
     await page.getByRole("combobox", { name: "Digit of the answer" }).click();
     await page.getByRole("option", { name: "digit 2" }).click();
     const picture = page.getByRole("application", { name: /digit 2 of the answer/ });

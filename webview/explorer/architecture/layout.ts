@@ -200,7 +200,7 @@ export type TreeAction =
   | { readonly kind: "focus" | "press"; readonly node: ArchitectureNode }
   | { readonly kind: "toggle"; readonly node: ArchitectureNode; readonly isOpen: boolean };
 
-/** What a key does in the tree, as in ARIA's treegrid pattern; null for other keys and at the ends. */
+/** The action of a key in the tree, as in ARIA's treegrid pattern; null for other keys and at the ends. */
 export function keyAction(rows: readonly ShownRow[], current: string, key: string): TreeAction | null {
   const at = rows.findIndex(({ node }) => node.id === current);
   const row = rows[at];

@@ -56,7 +56,7 @@ export function createOtherPicker(tools: ExplorerTools, changed: (isSubmitted: b
     setBusy(isBusy: boolean) {
       busy.hidden = !isBusy;
     },
-    /** What to run beside a trace. */
+    /** The model and text to compare a trace with. */
     other: ({ trace, source }: Inspection) =>
       otherOf({ dir: trace.model.dir, text: source.text }, { ...choice, text: text.value }, checkpoints),
     /** Lists the models and checkpoints for a trace. A choice that is not listed any more is dropped. */

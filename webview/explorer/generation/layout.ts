@@ -10,7 +10,7 @@ export type Settings = Sampling & { readonly maxNewTokens: number };
 export interface Step extends Omit<GenerationStep, "drawnWith"> {
   /** Null where the user picked the token. */
   readonly drawnWith: number | null;
-  /** Whether the sampler kept the tokens by the model's own ranking, so that a rank says if a token was kept. */
+  /** True if the sampler kept tokens by the model's ranking, so that a rank says if a token was kept. */
   readonly keptByRank: boolean;
 }
 
@@ -116,7 +116,7 @@ export interface Choice {
   readonly probability: number;
   /** Null for a token that was not reported. */
   readonly rank: number | null;
-  /** Whether the sampler kept it; null if the ranks do not say. */
+  /** True if the sampler kept it; null if the ranks do not say. */
   readonly isKept: boolean | null;
   readonly isWritten: boolean;
 }

@@ -196,7 +196,7 @@ export function createGenerationView({ section: makeSection, selection, save, ex
 const isPromptOf = ({ text, completion }: InspectedSource, prompt: string): boolean =>
   text === prompt && completion === undefined;
 
-/** Whether two traces are by one model at the same training step. */
+/** Returns true if two traces are from one model at the same training step. */
 const hasSameModel = (a: Inspection, b: Inspection): boolean =>
   a.trace.model.dir === b.trace.model.dir && a.trace.model.step === b.trace.model.step;
 

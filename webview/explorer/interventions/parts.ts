@@ -11,7 +11,7 @@ export interface Stack {
   readonly stack: "encoder" | "decoder" | undefined;
   readonly layers: number;
   readonly heads: number;
-  /** Whether its layers have cross-attention. */
+  /** True if its layers have cross-attention. */
   readonly crosses: boolean;
 }
 

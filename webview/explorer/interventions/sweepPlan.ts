@@ -24,7 +24,7 @@ export interface Sweep {
   readonly cells: readonly SweepCell[];
 }
 
-/** What a sweep patches from: another trace, how its tokens are aligned with this one's, and the selected positions. */
+/** The source of a sweep: another trace, how its tokens are aligned with this one's, and the selected positions. */
 export interface SweepSource {
   readonly trace: number;
   /** The stack that is patched. */

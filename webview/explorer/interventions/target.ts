@@ -11,7 +11,7 @@ import { visibleText } from "../../trace/tokens/layout";
 export interface Target {
   readonly id: number;
   readonly label: string;
-  /** Whether the user chose it. Otherwise it is the most likely token, which changes with the position. */
+  /** True if the user chose it. Otherwise it is the most likely token, which changes with the position. */
   readonly isChosen: boolean;
 }
 

@@ -31,7 +31,7 @@ export function createInterventionsView({ section: makeSection, selection, save,
   /** The traces without and with the interventions of `list`. */
   let base: Inspection | null = null;
   let changed: Inspection | null = null;
-  /** Whether `changed` was made here, so that this view must release it. */
+  /** True if this view made `changed` and must release it. */
   let isOwn = false;
   let list: readonly Intervention[] = [];
   /** Counts requests, so that outdated answers are dropped. */
