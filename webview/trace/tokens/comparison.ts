@@ -27,7 +27,7 @@ export function createComparison(
   { linked, choose, changed }: Compared,
 ) {
   let of: Inspection | null = null;
-  let mine: readonly TokenSpan[] = [];
+  let own: readonly TokenSpan[] = [];
   let text = "";
   let glyphs = true;
   let known: readonly { readonly dir: string; readonly name: string }[] = [];
@@ -37,7 +37,7 @@ export function createComparison(
 
   const overMine = (index: number): [number, number] => {
     const token = other[index];
-    return token ? tokensOver(mine, token) : [0, 0];
+    return token ? tokensOver(own, token) : [0, 0];
   };
   const strip = createChips(
     t("Tokens of the other tokenizer"),
@@ -99,7 +99,7 @@ export function createComparison(
     linked(0, 0);
     if (!from || dir === "") return draw();
     try {
-      const start = mine.find(({ end }) => end > 0)?.start ?? 0;
+      const start = own.find(({ end }) => end > 0)?.start ?? 0;
       const spans = await from.tokenize(text.slice(start), dir);
       if (from !== of || fromDir !== dir) return;
       other = spans.map((span) => ({ ...span, start: span.start + start, end: span.end + start }));
@@ -125,7 +125,7 @@ export function createComparison(
     },
     async show(inspection: Inspection, tokens: readonly TokenSpan[], tokenizedText: string, withGlyphs: boolean) {
       of = inspection;
-      mine = tokens;
+      own = tokens;
       text = tokenizedText;
       glyphs = withGlyphs;
       if (inspection.trace.model.dir === dir) dir = "";
