@@ -7,8 +7,10 @@ import { hasTokenHover } from "../explore/tokenHover";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import type { Model } from "../models/modelFolders";
+import { SurprisalDecorations } from "./decorations";
+import { lengthOf, offsetsOf, readText, textEditors, withMargin } from "./editorRanges";
 import { type ScoredToken, Scores } from "./scores";
-import { costOf, peaksOf, STEPS, shadedOf, stepOf } from "./shading";
+import { costOf } from "./shading";
 import { nextSlice, type RequestScores, score } from "./slices";
 import { scoredTokenText, statusText, statusTooltip } from "./surprisalText";
 
@@ -16,14 +18,10 @@ import { scoredTokenText, statusText, statusTooltip } from "./surprisalText";
 const TYPING_DELAY = 200;
 const SCROLL_DELAY = 80;
 const DRAWING_DELAY = 30;
-/** Lines above and below the visible ones that are also scored and colored. */
-const MARGIN = 50;
 /** Documents up to this length are scored completely, in UTF-16 units. */
 const MAX_COMPLETE = 32_768;
 /** Scored tokens to keep per document. */
 const MAX_SCORES = 50_000;
-/** Marks in the overview ruler. */
-const MAX_PEAKS = 500;
 const ALTERNATIVES = 5;
 /** Length of the text before a token in the Model Explorer, in UTF-16 units: the most tokens that it shows. */
 const MAX_EXPLORED = 8192;
@@ -47,7 +45,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
   readonly #subscriptions: vscode.Disposable;
   readonly #documents = new Map<string, ScoredDocument>();
   /** Null while the lens is off. */
-  #colors: Colors | null = null;
+  #decorations: SurprisalDecorations | null = null;
   /** The version of the model that computed the scores. */
   #scoredBy = "";
   /** Number of tokens before a token that its surprisal may depend on. */
@@ -76,22 +74,22 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
 
   /** Turns the lens on or off for every text of the window. */
   async toggle(): Promise<void> {
-    if (this.#colors) return this.#turnOff();
+    if (this.#decorations) return this.#turnOff();
     if (!this.#lab.models.active) throw new Error(l10n.t("No models yet. Train or import one first."));
-    this.#colors = new Colors();
+    this.#decorations = new SurprisalDecorations();
     this.#problem = null;
     this.#update(0);
   }
 
   /** Repeats the request that the previous engine failed to answer. */
   engineStarted(): void {
-    if (!this.#colors) return;
+    if (!this.#decorations) return;
     this.#problem = null;
     this.#update(0);
   }
 
   provideHover(document: vscode.TextDocument, position: vscode.Position): vscode.Hover | undefined {
-    const scored = this.#colors && this.#documents.get(document.uri.toString());
+    const scored = this.#decorations && this.#documents.get(document.uri.toString());
     if (!scored) return undefined;
     const offset = document.offsetAt(position);
     const tokens = [...scored.scores.tokens(offset, offset + 1)];
@@ -126,8 +124,8 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
     clearTimeout(this.#describing);
     this.#drawing = undefined;
     this.#describing = undefined;
-    this.#colors?.dispose();
-    this.#colors = null;
+    this.#decorations?.dispose();
+    this.#decorations = null;
     this.#documents.clear();
     this.#item.hide();
   }
@@ -141,7 +139,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
   #edited({ document, contentChanges }: vscode.TextDocumentChangeEvent): void {
     const uri = document.uri.toString();
     const scored = this.#documents.get(uri);
-    if (!scored || !this.#colors) return;
+    if (!scored || !this.#decorations) return;
     if (scored.eol !== document.eol) this.#documents.delete(uri);
     // VS Code lists the changes from last to first in the text, so that each offset is still valid.
     for (const { rangeOffset: offset, rangeLength: removed, text } of contentChanges) {
@@ -154,7 +152,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
 
   #modelChanged(): void {
     const active = this.#lab.models.active;
-    if (!this.#colors || versionOf(active) === this.#scoredBy) return;
+    if (!this.#decorations || versionOf(active) === this.#scoredBy) return;
     this.#stop();
     this.#documents.clear();
     this.#problem = null;
@@ -163,7 +161,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
 
   /** Draws and scores what has become visible. */
   #update(delay: number): void {
-    if (!this.#colors) return;
+    if (!this.#decorations) return;
     this.#drawSoon();
     this.#workSoon(delay);
   }
@@ -180,7 +178,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
   async #work(): Promise<void> {
     while (!this.#running && !this.#timer) {
       const model = this.#lab.models.active;
-      const next = this.#colors && model && this.#problem === null && this.#next();
+      const next = this.#decorations && model && this.#problem === null && this.#next();
       if (!next) break;
       const abort = new AbortController();
       this.#running = { abort, document: next.document };
@@ -229,7 +227,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
     };
     signal.throwIfAborted();
     const scores = this.#scoresOf(document);
-    await score(scores, { length, read: (from, to) => textOf(document, from, to) }, range, this.#reach, request);
+    await score(scores, { length, read: (from, to) => readText(document, from, to) }, range, this.#reach, request);
     if (scores.count > MAX_SCORES) scores.keepNear(range[0], MAX_SCORES);
   }
 
@@ -258,7 +256,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
       this.#drawing = undefined;
       for (const editor of textEditors()) {
         const scores = this.#documents.get(editor.document.uri.toString())?.scores;
-        this.#colors?.draw(editor, scores ?? new Scores());
+        this.#decorations?.draw(editor, scores ?? new Scores());
       }
       this.#describe();
     }, DRAWING_DELAY);
@@ -273,7 +271,7 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
 
   #describe(): void {
     const editor = vscode.window.activeTextEditor;
-    if (!this.#colors || !editor || !showsText(editor)) {
+    if (!this.#decorations || !editor || !showsText(editor)) {
       this.#item.hide();
       return;
     }
@@ -311,45 +309,6 @@ interface Slice {
   readonly length: number;
 }
 
-/** The decorations, one type per step. Different lines distinguish the steps without color. */
-class Colors implements vscode.Disposable {
-  readonly #steps = STEPS.map((_, i) => {
-    const line = ["1px dotted", "1px dashed", "1px solid", "2px solid"][i] ?? "";
-    return vscode.window.createTextEditorDecorationType({
-      backgroundColor: new vscode.ThemeColor(`decoderLab.surprisal${i + 1}`),
-      borderColor: new vscode.ThemeColor("decoderLab.surprisalLine"),
-      borderStyle: line.split(" ")[1],
-      borderWidth: `0 0 ${line.split(" ")[0]} 0`,
-    });
-  });
-  readonly #peaks = vscode.window.createTextEditorDecorationType({
-    overviewRulerColor: new vscode.ThemeColor("decoderLab.surprisalLine"),
-    overviewRulerLane: vscode.OverviewRulerLane.Right,
-  });
-
-  draw(editor: vscode.TextEditor, scores: Scores): void {
-    const { document } = editor;
-    const ranges = STEPS.map((): vscode.Range[] => []);
-    const range = (start: number, end: number) =>
-      new vscode.Range(document.positionAt(start), document.positionAt(end));
-    for (const near of withMargin(editor)) {
-      for (const { start, end, bits } of shadedOf(scores.tokens(...offsetsOf(document, near)))) {
-        ranges[stepOf(bits)]?.push(range(start, end));
-      }
-    }
-    for (const [i, type] of this.#steps.entries()) editor.setDecorations(type, ranges[i] ?? []);
-    const peaks = peaksOf(shadedOf(scores.tokens()), MAX_PEAKS);
-    editor.setDecorations(
-      this.#peaks,
-      peaks.map(({ start, end }) => range(start, end)),
-    );
-  }
-
-  dispose(): void {
-    for (const type of [...this.#steps, this.#peaks]) type.dispose();
-  }
-}
-
 /** The text from the last unknown token before an offset to the next unknown token or the end of its line. */
 function readableAround(scores: Scores, offset: number, lineEnd: number): Pick<TokenLocation, "from" | "to"> {
   const range = { from: Math.max(0, offset - MAX_EXPLORED), to: Math.max(offset + 1, lineEnd) };
@@ -359,35 +318,6 @@ function readableAround(scores: Scores, offset: number, lineEnd: number): Pick<T
     range.from = end;
   }
   return range;
-}
-
-/** The visible text editors, the active one first. */
-function textEditors(): vscode.TextEditor[] {
-  const { activeTextEditor: active, visibleTextEditors } = vscode.window;
-  return [...(active ? [active] : []), ...visibleTextEditors.filter((editor) => editor !== active)].filter(showsText);
-}
-
-function withMargin({ document, visibleRanges }: vscode.TextEditor): vscode.Range[] {
-  return visibleRanges.map(({ start, end }) => {
-    const last = Math.min(document.lineCount - 1, end.line + MARGIN);
-    return new vscode.Range(Math.max(0, start.line - MARGIN), 0, last, Number.MAX_SAFE_INTEGER);
-  });
-}
-
-const offsetsOf = (document: vscode.TextDocument, { start, end }: vscode.Range): readonly [number, number] => [
-  document.offsetAt(start),
-  document.offsetAt(end),
-];
-
-const lengthOf = (document: vscode.TextDocument): number =>
-  document.offsetAt(new vscode.Position(document.lineCount, 0));
-
-/** The text between two offsets, adjusted so that it does not split a line break or a character. */
-function textOf(document: vscode.TextDocument, start: number, end: number): { offset: number; text: string } {
-  const range = new vscode.Range(document.positionAt(Math.max(0, start)), document.positionAt(end));
-  const text = document.getText(range).replace(/[\ud800-\udbff]$/, "");
-  const offset = document.offsetAt(range.start);
-  return /^[\udc00-\udfff]/.test(text) ? { offset: offset + 1, text: text.slice(1) } : { offset, text };
 }
 
 /** Identifies a version of a model. Training changes the weights in the same folder. */
