@@ -244,8 +244,8 @@ describe("a translator's run", () => {
       });
     });
 
-    test("refuses what is too long, and ids that it does not have", async () => {
-      expect(() => loaded.sourceIds("the cat ".repeat(9))).toThrow(/has 20 tokens and the model's context 16/);
+    test("rejects sentences that are too long and unknown ids", async () => {
+      expect(() => loaded.sourceIds("the cat ".repeat(9))).toThrow(/has 20 tokens, but the model's context is 16/);
       await expect(loaded.translate([1, 9999, 2])).rejects.toThrow(/no token 9999/);
     });
   });
