@@ -228,7 +228,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     );
     await page
       .getByRole("region", { name: "Layers" })
-      .getByRole("button", { name: /^Encoder: Block 0/ })
+      .getByRole("button", { name: /^Encoder: Layer 0/ })
       .click();
     await expectAccessible(page);
   });

@@ -162,8 +162,8 @@ function describeEnd(pattern: ShownPattern, { side, index }: LineEnd, drawn: rea
   });
   const title =
     side === "query"
-      ? t("“{0}” ({1}), {2} lines drawn from it", labels[index] ?? "", index, own.length)
-      : t("“{0}” ({1}), {2} lines drawn to it", keyLabels[index] ?? "", index, own.length);
+      ? t("“{0}” ({1}): {2} lines drawn from it", labels[index] ?? "", index, own.length)
+      : t("“{0}” ({1}): {2} lines drawn to it", keyLabels[index] ?? "", index, own.length);
   return [title, ...listed, traceText(inspection)].join("\n");
 }
 

@@ -90,7 +90,7 @@ export const residualNorm = (
 ): number => residualNorms[block * tokens.length + token] as number;
 
 export function titleOf({ title, block, stack }: ValueGroup): string {
-  const own = block !== null ? t("Block {0}", block) : title === "Output" ? t("Output") : t("Input");
+  const own = block !== null ? t("Layer {0}", block) : title === "Output" ? t("Output") : t("Input");
   if (stack === null) return own;
   return stack === "encoder" ? t("Encoder: {0}", own) : t("Decoder: {0}", own);
 }

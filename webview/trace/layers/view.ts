@@ -46,7 +46,7 @@ export function createLayersView({ section: makeSection, ...context }: ViewConte
 
 export function blocksText({ trace }: Inspection): string {
   const blocks = valueGroups(trace.values).filter(({ block }) => block !== null).length;
-  return blocks === 1 ? t("1 block") : t("{0} blocks", blocks);
+  return blocks === 1 ? t("1 layer") : t("{0} layers", blocks);
 }
 
 export interface ValueList {
