@@ -85,7 +85,7 @@ export async function startHub(...models: HubModel[]): Promise<HubServer> {
   const cdn = await serve("cdn", ({ path }) => {
     const contents = models.flatMap(({ files }) => Object.values(files).map(bytesOf));
     const content = contents.find((bytes) => path.includes(hashOf(bytes)));
-    return content ? file(content, { etag: `"${hashOf(content)}"` }) : refused(403);
+    return content ? file(content, { etag: `"${hashOf(content)}"` }) : rejection(403);
   });
   const server = await serve("hub", (request, body) => answerHub(models, request, body, addressOf(cdn)));
   const hub: HubServer = {
@@ -111,21 +111,21 @@ function answerHub(models: readonly HubModel[], request: SeenRequest, body: stri
     /^\/(?:api\/models\/)?(.+?)\/(revision|tree|paths-info|resolve)\/(.+)$/.exec(pathname) ?? [];
   const model = models.find((other) => other.id === id);
   // Without access, a private model looks like a missing one.
-  if (!model) return refused(request.authorization ? 404 : 401, "RepoNotFound");
+  if (!model) return rejection(request.authorization ? 404 : 401, "RepoNotFound");
   const isOurs = request.authorization === `Bearer ${TOKEN}`;
-  if (request.authorization && !isOurs) return refused(401);
+  if (request.authorization && !isOurs) return rejection(401);
 
   const commit = commitOf(model);
   const [revision = "", ...path] = rest.split("/").map(decodeURIComponent);
-  if (!["main", commit, ...(model.tags ?? [])].includes(revision)) return refused(404, "RevisionNotFound");
+  if (!["main", commit, ...(model.tags ?? [])].includes(revision)) return rejection(404, "RevisionNotFound");
   if (verb === "revision")
     return json({ _id: "1", id, sha: commit, likes: 1, downloads: 2, lastModified: "2026-01-01" });
   if (verb === "tree") return json(treeOf(model));
   if (verb === "paths-info") return json(treeOf(model, JSON.parse(body).paths));
 
-  if (model.gated && !isOurs) return refused(request.authorization ? 403 : 401, "GatedRepo");
+  if (model.gated && !isOurs) return rejection(request.authorization ? 403 : 401, "GatedRepo");
   const content = model.files[path.join("/")];
-  if (content === undefined) return refused(404, "EntryNotFound");
+  if (content === undefined) return rejection(404, "EntryNotFound");
   const bytes = bytesOf(content);
   const hash = hashOf(bytes);
   const repo = { "x-repo-commit": commit };
@@ -181,10 +181,10 @@ const json = (value: unknown): Reply => ({
   headers: { "content-type": "application/json" },
   body: JSON.stringify(value),
 });
-const refused = (status: number, code?: string): Reply => ({
+const rejection = (status: number, code?: string): Reply => ({
   status,
   headers: code === undefined ? {} : { "x-error-code": code },
-  body: "refused",
+  body: "rejected",
 });
 const file = (content: Uint8Array, headers: Reply["headers"]): Reply => ({ status: 200, headers, file: content });
 

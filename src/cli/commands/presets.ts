@@ -12,12 +12,12 @@ export const presets: Command = {
     const found = (name === undefined ? PRESETS : [presetNamed(name)]).map(presetInfo);
     if (options.has("json")) return console.log(JSON.stringify(name === undefined ? found : found[0]));
     for (const preset of found)
-      console.log(name === undefined ? `${preset.name}\t${preset.description}` : shown(preset));
+      console.log(name === undefined ? `${preset.name}\t${preset.description}` : details(preset));
   },
 };
 
 /** Formats a preset with all settings that `--set` accepts. */
-function shown({ title, description, expected, sample, settings, choices, schedules }: PresetInfo): string {
+function details({ title, description, expected, sample, settings, choices, schedules }: PresetInfo): string {
   const own = settings["train.schedule.kind"];
   return [
     title,
@@ -26,21 +26,21 @@ function shown({ title, description, expected, sample, settings, choices, schedu
     "",
     ...expected,
     "",
-    ...Object.entries(settings).map(([name, value]) => `  ${name}=${value}${oneOf(choices[name], value)}`),
+    ...Object.entries(settings).map(([name, value]) => `  ${name}=${value}${otherChoices(choices[name], value)}`),
     "",
     ...Object.entries(schedules)
       .filter(([kind]) => kind !== own)
-      .map(([, fields]) => `  ${written(fields)}`),
+      .map(([, fields]) => `  ${assignments(fields)}`),
   ].join("\n");
 }
 
-const written = (settings: PresetInfo["settings"]) =>
+const assignments = (settings: PresetInfo["settings"]) =>
   Object.entries(settings)
     .map(([name, value]) => `${name}=${value}`)
     .join(" ");
 
-/** The other choices of a setting. */
-function oneOf(words: readonly string[] | undefined, now: string | number | boolean): string {
-  const others = (words ?? []).filter((word) => word !== now);
+/** The choices of a setting besides its current value. */
+function otherChoices(words: readonly string[] | undefined, value: string | number | boolean): string {
+  const others = (words ?? []).filter((word) => word !== value);
   return others.length > 0 ? `  (or ${others.join(", ")})` : "";
 }

@@ -10,7 +10,7 @@ import { isObject } from "../weights/reading";
 
 /** Larger than any dimension this engine supports; stops a hostile file from claiming absurd sizes. */
 const LARGEST = 1 << 24;
-/** Listing the names of a model already makes objects for each layer. */
+/** Bounds the objects that are created per layer before any weights are read. */
 const MAX_LAYERS = 1000;
 const MAX_PARAMETERS = 2 ** 40;
 

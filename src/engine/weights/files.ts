@@ -108,7 +108,7 @@ const READ_PROBLEMS: Readonly<Record<string, string>> = {
   EIO: "the disk reported an error. Download it again or restore an earlier copy",
 };
 
-/** The same for an error while reading. */
+/** Turns an error while reading into one for the user. Returns other errors unchanged. */
 export function readError(error: unknown, path: string): unknown {
   const problem = READ_PROBLEMS[codeOf(error)];
   if (problem === undefined || error instanceof EngineError) return error;

@@ -243,22 +243,31 @@ async function readFloats(
   name: string,
   { dtype, start, end }: TensorInfo,
 ): Promise<Float32Array> {
-  const bytes = await readBytes(file, path, start, new Uint8Array(end - start));
-  switch (dtype) {
-    case "F32":
-      return new Float32Array(bytes.buffer);
-    case "F64":
-      return Float32Array.from(new Float64Array(bytes.buffer));
-    case "BF16":
-      return bfloat16ToFloat32(new Uint16Array(bytes.buffer), new Float32Array(bytes.length / 2));
-    case "F16":
-      return float16ToFloat32(new Uint16Array(bytes.buffer), new Float32Array(bytes.length / 2));
-    default:
-      throw new EngineError(
-        "weights",
-        `${path}: the tensor ${quoted(name)} has type ${dtype}, which is not supported for weights. Use F32, F16 or BF16.`,
-      );
-  }
+  const convert = converterOf(path, name, dtype);
+  const { buffer, length } = await readBytes(file, path, start, new Uint8Array(end - start));
+  if (dtype === "F32") return new Float32Array(buffer);
+  const floats = new Float32Array(length / ELEMENT_BYTES[dtype]);
+  convert(buffer, floats.length, floats, 0);
+  return floats;
+}
+
+type Converter = (bytes: ArrayBuffer, length: number, into: Float32Array, at: number) => void;
+
+/** Conversion to float32 for the types that weights may have. */
+export const CONVERTERS: { readonly [T in DType]?: Converter } = {
+  F64: (bytes, length, into, at) => into.set(new Float64Array(bytes, 0, length), at),
+  F32: (bytes, length, into, at) => into.set(new Float32Array(bytes, 0, length), at),
+  F16: (bytes, length, into, at) => float16ToFloat32(new Uint16Array(bytes, 0, length), into, at),
+  BF16: (bytes, length, into, at) => bfloat16ToFloat32(new Uint16Array(bytes, 0, length), into, at),
+};
+
+export function converterOf(path: string, name: string, dtype: DType): Converter {
+  const convert = CONVERTERS[dtype];
+  if (convert) return convert;
+  throw new EngineError(
+    "weights",
+    `${path}: the tensor ${quoted(name)} has type ${dtype}, which is not supported for weights. Use F32, F16 or BF16.`,
+  );
 }
 
 /** Returns a key that occurs twice in an object of a JSON text, or null. `JSON.parse` does not report these. */

@@ -8,11 +8,10 @@ import { join } from "node:path";
 import { EngineError } from "../errors";
 import { ADAPTER_FILES, plainFileName } from "./checkpoint";
 import { codeOf, readError } from "./files";
-import { bfloat16ToFloat32, float16ToFloat32 } from "./halves";
 import { openPytorchBin } from "./pytorchBin";
 import { allocateBytes, allocateFloats, damaged, isObject, quoted, readBytes, withFile } from "./reading";
-import { ELEMENT_BYTES, readHeader } from "./safetensors";
-import type { StoredDType, StoredTensor, StoredTensors } from "./storedTensor";
+import { CONVERTERS, converterOf, ELEMENT_BYTES, readHeader } from "./safetensors";
+import type { StoredTensor, StoredTensors } from "./storedTensor";
 
 export type { StoredTensor, StoredTensors } from "./storedTensor";
 
@@ -55,7 +54,7 @@ async function filesOf(dir: string): Promise<string[]> {
 
 async function openSafetensors(path: string): Promise<StoredTensors> {
   const { tensors } = await readHeader(path);
-  // The Hugging Face cache links to files in one other folder; a runtime needs the weights in one folder.
+  // A runtime needs all weights in one folder. In the Hugging Face cache, that is the folder the links point to.
   const file = await realpath(path);
   return new Map(
     [...tensors].map(([name, { dtype, shape, start, end }]) => [
@@ -130,13 +129,7 @@ export async function readOrderedBytes(tensor: StoredTensor): Promise<Uint8Array
 /** Reads a tensor as float32, in C order. */
 export async function readStored(tensor: StoredTensor): Promise<Float32Array<ArrayBuffer>> {
   const { name, file: path, dtype, offset, length } = tensor;
-  const convert = CONVERT[dtype];
-  if (!convert) {
-    throw new EngineError(
-      "weights",
-      `${path}: the tensor ${quoted(name)} has type ${dtype}, which is not supported for weights. Use F32, F16 or BF16.`,
-    );
-  }
+  const convert = converterOf(path, name, dtype);
   const elementBytes = ELEMENT_BYTES[dtype];
   if (tensor.strides) {
     const { buffer } = await readOrderedBytes(tensor);
@@ -172,18 +165,8 @@ export function rowsOf(tensor: StoredTensor, from: number, to: number): StoredTe
   };
 }
 
-type Convert = (bytes: ArrayBuffer, length: number, into: Float32Array, at: number) => void;
-
-/** Conversion to float32 for the types that weights may have. */
-const CONVERT: { readonly [T in StoredDType]?: Convert } = {
-  F64: (bytes, length, into, at) => into.set(new Float64Array(bytes, 0, length), at),
-  F32: (bytes, length, into, at) => into.set(new Float32Array(bytes, 0, length), at),
-  F16: (bytes, length, into, at) => float16ToFloat32(new Uint16Array(bytes, 0, length), into, at),
-  BF16: (bytes, length, into, at) => bfloat16ToFloat32(new Uint16Array(bytes, 0, length), into, at),
-};
-
 /** Returns true if a tensor can be read as float32. */
-export const holdsWeights = ({ dtype }: StoredTensor): boolean => dtype in CONVERT;
+export const holdsWeights = ({ dtype }: StoredTensor): boolean => dtype in CONVERTERS;
 
 /** Conversion works in pieces, so that memory holds little more than the result. A multiple of every element size. */
 const PIECE_BYTES = 2 ** 22;

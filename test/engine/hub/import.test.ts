@@ -55,7 +55,7 @@ afterAll(() => rm(home, { recursive: true, force: true }));
 const cacheOf = (id: string) => join(dir, "hf", "hub", `models--${id.replace("/", "--")}`);
 const importFrom = (source: string, options: Partial<Parameters<typeof importModel>[1]> = {}) =>
   importModel(source, { out: join(dir, "out"), endpoint: hub.endpoint, retry, ...options });
-const refused = async (work: Promise<unknown>, message: RegExp) => {
+const rejected = async (work: Promise<unknown>, message: RegExp) => {
   await expect(work).rejects.toMatchObject({ name: "EngineError", message: expect.stringMatching(message) });
   expect(await left()).toEqual([]);
 };
@@ -216,7 +216,7 @@ describe("a download with problems", () => {
 
   test("fails without progress, and the next import resumes it", async () => {
     hub.trouble = ({ host, range }) => (host === "cdn" ? { kind: "cut", after: range ? 0 : 300_000 } : undefined);
-    await refused(importFrom("lab/real"), /^Cannot reach 127\.0\.0\.1:\d+ \(.+\)\. Check the network, use a mirror/);
+    await rejected(importFrom("lab/real"), /^Cannot reach 127\.0\.0\.1:\d+ \(.+\)\. Check the network, use a mirror/);
     hub.trouble = () => undefined;
     const kept = await keptBytes();
     expect(kept).toBeGreaterThan(0);
@@ -269,7 +269,7 @@ describe("a download with problems", () => {
 
   test("fails if its checksum is wrong twice, and keeps nothing", async () => {
     hub.trouble = ({ path }) => (path.endsWith("/tokenizer.json") ? { kind: "wrongBytes" } : undefined);
-    await refused(importFrom("lab/real"), /^The checksum of tokenizer\.json from .* was wrong twice\. Try/);
+    await rejected(importFrom("lab/real"), /^The checksum of tokenizer\.json from .* was wrong twice\. Try/);
     expect(await readdir(join(cacheOf("lab/real"), "blobs"))).toEqual([
       hashOf(REAL_FILES["config.json"] as Uint8Array),
     ]);
@@ -287,7 +287,7 @@ describe("a download with problems", () => {
 
   test("does not wait if the server requests too long a wait", async () => {
     hub.trouble = () => ({ kind: "status", status: 429, headers: { "retry-after": "300" } });
-    await refused(importFrom("lab/real"), /^Too many requests to .*\. Try again in 300 s\.$/);
+    await rejected(importFrom("lab/real"), /^Too many requests to .*\. Try again in 300 s\.$/);
     expect(hub.seen).toHaveLength(1);
   });
 
@@ -296,7 +296,7 @@ describe("a download with problems", () => {
     await importFrom("lab/real");
     hub.trouble = () => ({ kind: "status", status: 502 });
     await rm(join(dir, "out"), { recursive: true });
-    await refused(importFrom("lab/real"), /is not responding \(HTTP 502\)\. Try again later or use a mirror\.$/);
+    await rejected(importFrom("lab/real"), /is not responding \(HTTP 502\)\. Try again later or use a mirror\.$/);
   });
 
   test("succeeds for concurrent imports of one model", async () => {
@@ -313,7 +313,7 @@ describe("rejected before weights are downloaded:", () => {
 
   test("an unsupported architecture", async () => {
     model({ ...SMALL, "config.json": '{"model_type":"t5"}', "model.safetensors": WEIGHTS });
-    await refused(
+    await rejected(
       importFrom("lab/other"),
       /^config\.json of lab\/other: model_type "t5" is not supported\. Supported: decoder_lab, gpt2, /,
     );
@@ -321,14 +321,14 @@ describe("rejected before weights are downloaded:", () => {
 
   test("a model without weights, without a supported tokenizer, without a configuration", async () => {
     const other = model(SMALL);
-    await refused(importFrom("lab/other"), /^lab\/other has no weights\. Choose a model with model\.safetensors or/);
+    await rejected(importFrom("lab/other"), /^lab\/other has no weights\. Choose a model with model\.safetensors or/);
     hub.models[1] = { ...other, files: { "config.json": "{}", "model.safetensors": WEIGHTS, "tokenizer.model": "" } };
-    await refused(
+    await rejected(
       importFrom("lab/other"),
       /^lab\/other has its tokenizer only in tokenizer\.model, which is not supported\. Choose/,
     );
     hub.models[1] = { ...other, files: { "x.Q4_0.gguf": WEIGHTS } };
-    await refused(
+    await rejected(
       importFrom("lab/other"),
       /has only GGUF files and no config\.json\. Import one of them: x\.Q4_0\.gguf\.$/,
     );
@@ -340,16 +340,16 @@ describe("rejected before weights are downloaded:", () => {
       "model.safetensors": WEIGHTS,
       "config.json": '{"model_type":"gpt2","n_layer":-1}',
     });
-    await refused(importFrom("lab/other"), /^config\.json of lab\/other: /);
+    await rejected(importFrom("lab/other"), /^config\.json of lab\/other: /);
     hub.models[1] = { ...other, files: { ...SMALL, "model.safetensors": WEIGHTS, "config.json": "{" } };
-    await refused(importFrom("lab/other"), /^config\.json of lab\/other is damaged: it is not valid JSON/);
+    await rejected(importFrom("lab/other"), /^config\.json of lab\/other is damaged: it is not valid JSON/);
     hub.models[1] = { ...other, files: { ...SMALL, "model.safetensors": WEIGHTS, "tokenizer.json": "{}" } };
-    await refused(importFrom("lab/other"), /^tokenizer\.json: it has no vocabulary/);
+    await rejected(importFrom("lab/other"), /^tokenizer\.json: it has no vocabulary/);
   });
 
   test.each(["../../evil", "/etc/evil", "..\\evil", "C:\\evil"])("a file named %s", async (name) => {
     model({ ...SMALL, "model.safetensors": WEIGHTS, [name]: "evil" });
-    await refused(importFrom("lab/other"), /lists the file .*evil", which is outside its folder/);
+    await rejected(importFrom("lab/other"), /lists the file .*evil", which is outside its folder/);
   });
 
   test.each(["../model.safetensors", "modeling.py", "missing.safetensors"])("an index that lists %s", async (shard) => {
@@ -358,7 +358,7 @@ describe("rejected before weights are downloaded:", () => {
       "model.safetensors.index.json": JSON.stringify({ weight_map: { a: shard } }),
       "modeling.py": "",
     });
-    await refused(importFrom("lab/other"), /(not a plain file name|is not a weight file|does not exist)\. Download/);
+    await rejected(importFrom("lab/other"), /(not a plain file name|is not a weight file|does not exist)\. Download/);
     expect(fileRequests().map(({ path }) => path.split("/").at(-1))).toEqual([
       "config.json",
       "model.safetensors.index.json",
@@ -370,7 +370,7 @@ describe("rejected before weights are downloaded:", () => {
     const rest = ["model.safetensors", "tokenizer.json"].map((path) => ({ ...big, path, size: 9 }));
     hub.trouble = ({ path }) =>
       path.includes("/tree/") ? { kind: "body", body: JSON.stringify([big, ...rest]) } : undefined;
-    await refused(importFrom("lab/real"), /^config\.json of lab\/real is too large \(5000 MB\)\. Choose another/);
+    await rejected(importFrom("lab/real"), /^config\.json of lab\/real is too large \(5000 MB\)\. Choose another/);
     expect(fileRequests()).toEqual([]);
   });
 
@@ -391,7 +391,7 @@ describe("rejected before weights are downloaded:", () => {
             ),
           }
         : undefined;
-    await refused(importFrom("lab/other"), /: 4000000\.0 GB needed, \d+\.\d GB free\. Free some space/);
+    await rejected(importFrom("lab/other"), /: 4000000\.0 GB needed, \d+\.\d GB free\. Free some space/);
   });
 });
 
@@ -421,27 +421,27 @@ describe("access", () => {
     const license = new RegExp(
       `^lab/other is a gated model. Accept its license at ${hub.endpoint}/lab/other and provide an access token`,
     );
-    await refused(importFrom("lab/other"), license);
+    await rejected(importFrom("lab/other"), license);
   });
 
   test("an unknown token is reported differently from a missing model", async () => {
-    await refused(
+    await rejected(
       importFrom("lab/real", { token: "hf_wrong" }),
       /rejected the access token\. Create a new one at .*\/settings\/tokens/,
     );
-    await refused(importFrom("lab/real", { token: "hf wrong" }), /^That does not look like a Hugging Face token/);
+    await rejected(importFrom("lab/real", { token: "hf wrong" }), /^That does not look like a Hugging Face token/);
   });
 
   test("a missing model is reported with similar names", async () => {
-    await refused(
+    await rejected(
       importFrom("other/real"),
       /has no model other\/real, or it is private\. .* Did you mean lab\/real\?$/,
     );
-    await refused(
+    await rejected(
       importFrom("lab/real", { revision: "../../evil" }),
       /^"\.\.\/\.\.\/evil" is not a valid revision\. Use a branch/,
     );
-    await refused(importFrom("lab/real@v9"), /^lab\/real has no revision "v9"\. Omit it, or choose one listed at /);
+    await rejected(importFrom("lab/real@v9"), /^lab\/real has no revision "v9"\. Omit it, or choose one listed at /);
   });
 });
 
@@ -458,7 +458,7 @@ describe("offline", () => {
   });
 
   test("a missing or incomplete model in the cache is reported", async () => {
-    await refused(
+    await rejected(
       importFrom("lab/real", { offline: true }),
       /^lab\/real at main is not in the cache\. Import it once while online/,
     );
@@ -468,13 +468,13 @@ describe("offline", () => {
     await writeFile(join(cacheOf("lab/real"), "refs", "main"), commitOf(REAL));
     await writeFile(join(snapshot, "config.json"), REAL_FILES["config.json"] as Uint8Array);
     await symlink(join("..", "..", "blobs", "gone"), join(snapshot, "model.safetensors"));
-    await refused(importFrom("lab/real", { offline: true }), /^The cached copy of lab\/real has no weights\. Choose/);
+    await rejected(importFrom("lab/real", { offline: true }), /^The cached copy of lab\/real has no weights\. Choose/);
   });
 
   test("a damaged file in the cache is reported", async () => {
     await importFrom("lab/real", { out: join(home, `kept-${count}`) });
     await writeFile(join(cacheOf("lab/real"), "blobs", hashOf(WEIGHTS)), new Uint8Array(WEIGHTS.length));
-    await refused(
+    await rejected(
       importFrom("lab/real", { offline: true }),
       /blobs\/[\da-f]{64} is damaged\. Import lab\/real once while online/,
     );
@@ -484,21 +484,21 @@ describe("offline", () => {
     const other = await startHub();
     await other.close();
     const away = { endpoint: other.endpoint };
-    await refused(importFrom("lab/real", away), /^Cannot reach 127\.0\.0\.1:\d+ \(ECONNREFUSED\)\. Check the network/);
+    await rejected(importFrom("lab/real", away), /^Cannot reach 127\.0\.0\.1:\d+ \(ECONNREFUSED\)\. Check the network/);
     await importFrom("lab/real", { out: join(home, `cached-${count}`) });
-    await refused(importFrom("lab/real", away), /lab\/real is in the cache and can be imported offline\.$/);
+    await rejected(importFrom("lab/real", away), /lab\/real is in the cache and can be imported offline\.$/);
   });
 
   test("a web page instead of the hub is reported", async () => {
     hub.trouble = () => ({ kind: "body", body: "<html>Please log in</html>" });
-    await refused(
+    await rejected(
       importFrom("lab/real"),
       /does not respond like a Hugging Face hub \(.*\)\. Check the address and your proxy/,
     );
     await expect(searchHub("x", { endpoint: hub.endpoint })).rejects.toThrow(
       /does not respond like a Hugging Face hub/,
     );
-    await refused(
+    await rejected(
       importFrom("lab/real", { endpoint: "huggingface.co" }),
       /^The endpoint "huggingface\.co" is not a valid URL/,
     );
@@ -508,7 +508,7 @@ describe("offline", () => {
 test("weights of another model are rejected with the name of the model, and leave nothing", async () => {
   const config = JSON.parse(new TextDecoder().decode(REAL_FILES["config.json"]));
   model({ ...REAL_FILES, "config.json": JSON.stringify({ ...config, nLayers: config.nLayers + 1 }) });
-  await refused(
+  await rejected(
     importFrom("lab/other"),
     /^The weights in lab\/other do not match its config\.json: the tensor "blocks\.\d\..*" is missing/,
   );
@@ -525,14 +525,14 @@ describe("a GGUF file", () => {
 
   test("in a subfolder on the Hub becomes a model folder", async () => {
     model({ "README.md": "only that", "some/tiny.gguf": await readFile(join(golden, "gpt2.gguf")) });
-    await refused(importFrom("lab/other:tiny.gguf"), /has no file tiny\.gguf\. Choose/);
+    await rejected(importFrom("lab/other:tiny.gguf"), /has no file tiny\.gguf\. Choose/);
     await importFrom("lab/other:some/tiny.gguf");
     expect((await openModel(join(dir, "out"))).info.family).toBe("gpt2");
   });
 
   test("that is damaged is reported by its name", async () => {
     model({ "bad.gguf": "GGUF, but no more of it".repeat(300) });
-    await refused(importFrom("lab/other:bad.gguf"), /^bad\.gguf of lab\/other is damaged: /);
+    await rejected(importFrom("lab/other:bad.gguf"), /^bad\.gguf of lab\/other is damaged: /);
   });
 });
 
@@ -562,7 +562,7 @@ describe("quantizing on import", () => {
 
   test("is rejected for a quantized model", async () => {
     await importFrom("lab/real", { quantize: "int8", out: join(dir, "hf", "eight") });
-    await refused(
+    await rejected(
       importFrom(join(dir, "hf", "eight"), { quantize: "int4" }),
       /eight is already quantized\. Import it without quantization/,
     );
@@ -599,7 +599,7 @@ describe("invalid responses are reported in one line", () => {
   ];
   test.each(trees.map((tree) => JSON.stringify(tree)))("for the list of files: %s", async (body) => {
     hub.trouble = ({ path }) => (path.includes("/tree/") ? { kind: "body", body } : undefined);
-    await refused(importFrom("lab/real"), /^[^\n]*\. (Choose|Check)[^\n]*\.$/);
+    await rejected(importFrom("lab/real"), /^[^\n]*\. (Choose|Check)[^\n]*\.$/);
   });
 
   test.each([
@@ -612,7 +612,7 @@ describe("invalid responses are reported in one line", () => {
     "{",
   ])("for the commit: %s", async (body) => {
     hub.trouble = ({ path }) => (path.includes("/revision/") ? { kind: "body", body } : undefined);
-    await refused(importFrom("lab/real"), /does not respond like a Hugging Face hub \([^\n]*\)\. Check the address/);
+    await rejected(importFrom("lab/real"), /does not respond like a Hugging Face hub \([^\n]*\)\. Check the address/);
   });
 });
 
@@ -643,8 +643,8 @@ describe("a folder on disk", () => {
   test("accepts only one of two concurrent imports", async () => {
     const both = await Promise.allSettled([importFrom("lab/real"), importFrom("lab/real")]);
     expect(both.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
-    const refusal = both.find((result) => result.status === "rejected");
-    expect(String(refusal?.reason)).toMatch(/out already exists and is not empty/);
+    const failure = both.find((result) => result.status === "rejected");
+    expect(String(failure?.reason)).toMatch(/out already exists and is not empty/);
     expect(await left()).toEqual(["out"]);
   });
 
@@ -660,7 +660,7 @@ describe("a folder on disk", () => {
     for (const [name, bytes] of Object.entries(SMALL)) await writeFile(join(clone, name), bytes);
     const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${hashOf(WEIGHTS)}\nsize ${WEIGHTS.length}\n`;
     await writeFile(join(clone, "model.safetensors"), pointer);
-    await refused(
+    await rejected(
       importFrom(clone),
       /clone\/model\.safetensors is a Git LFS pointer, not the weights\. Run `git lfs pull`/,
     );
@@ -670,7 +670,7 @@ describe("a folder on disk", () => {
     const loop = join(dir, "hf", "loop");
     await mkdir(loop, { recursive: true });
     await symlink("config.json", join(loop, "config.json"));
-    await refused(importFrom(loop), /it is a symbolic link in a loop\. Choose another\.$/);
+    await rejected(importFrom(loop), /it is a symbolic link in a loop\. Choose another\.$/);
   });
 });
 

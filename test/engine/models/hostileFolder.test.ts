@@ -25,14 +25,14 @@ async function editJson(file: string, changes: object): Promise<void> {
   await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, "utf8")), ...changes }));
 }
 
-const refused = (model: string, message: RegExp) =>
+const rejected = (model: string, message: RegExp) =>
   expect(openModel(model)).rejects.toMatchObject({ name: "EngineError", message: expect.stringMatching(message) });
 
 describe("an inconsistent model folder is rejected with advice", () => {
   test("fewer layers than the weights have", async () => {
     const model = await copy();
     await editJson(join(model, "config.json"), { nLayers: 3 });
-    await refused(model, /do not match its config\.json: the tensor "blocks\.3\..*" is unexpected/);
+    await rejected(model, /do not match its config\.json: the tensor "blocks\.3\..*" is unexpected/);
   });
 
   test("too many layers, before names are generated for them", async () => {
@@ -65,10 +65,10 @@ describe("an inconsistent model folder is rejected with advice", () => {
     const model = await copy();
     await rm(join(model, name));
     await mkdir(join(model, name));
-    await refused(model, /it is a folder, not a file/);
+    await rejected(model, /it is a folder, not a file/);
   });
 
-  test("a file instead of the folder", () => refused(join(SHIPPED, "config.json"), /part of the path is a file/));
+  test("a file instead of the folder", () => rejected(join(SHIPPED, "config.json"), /part of the path is a file/));
 
   test("keys of the object prototype have no effect", async () => {
     const model = await copy();

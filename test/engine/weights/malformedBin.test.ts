@@ -21,7 +21,7 @@ import {
   u32,
   u64,
 } from "../../helpers/pickles";
-import { expectRefused } from "../../helpers/refused";
+import { expectRejected } from "../../helpers/rejected";
 import { type Spoil, torchZip, zipFile } from "../../helpers/zipFiles";
 
 let dir: string;
@@ -34,7 +34,7 @@ async function openFile(bytes: Uint8Array) {
   await writeFile(join(dir, "pytorch_model.bin"), bytes);
   return openStored(dir);
 }
-const refused = (bytes: Uint8Array, message: RegExp) => expectRefused(() => openFile(bytes), message);
+const rejected = (bytes: Uint8Array, message: RegExp) => expectRejected(() => openFile(bytes), message);
 
 test("the intact files that the tests below damage are read", async () => {
   for (const file of [torchZip(model()), legacyFile()]) {
@@ -82,23 +82,23 @@ describe("a pickle that refers to code is rejected by name, and nothing runs:", 
     new RegExp(`would run code while loading \\(${module}\\.${name}\\)\\. .* so the file was rejected\\. Use`);
 
   test.each(HOSTILE)("%s.%s, called", (module, name) =>
-    refused(torchZip(pickle(`${global(module, name)}${tuple(text("touch hacked"))}R`)), byName(module, name)),
+    rejected(torchZip(pickle(`${global(module, name)}${tuple(text("touch hacked"))}R`)), byName(module, name)),
   );
   test.each(HOSTILE.slice(0, 5))("%s.%s, with names from the stack", (module, name) => {
     const names = `\x8c${u8(module.length)}${module}\x8c${u8(name.length)}${name}`;
-    return refused(torchZip(pickle(`${names}\x93)R`)), byName(module, name));
+    return rejected(torchZip(pickle(`${names}\x93)R`)), byName(module, name));
   });
   test.each(HOSTILE.slice(0, 5))("%s.%s, as an instance", (module, name) =>
-    refused(torchZip(pickle(`(i${module}\n${name}\n`)), byName(module, name)),
+    rejected(torchZip(pickle(`(i${module}\n${name}\n`)), byName(module, name)),
   );
   test.each(HOSTILE.slice(0, 3))("%s.%s, in a legacy file", (module, name) =>
-    refused(legacyFile({ value: pickle(`${global(module, name)})R`) }), byName(module, name)),
+    rejected(legacyFile({ value: pickle(`${global(module, name)})R`) }), byName(module, name)),
   );
   test.each(HOSTILE.slice(0, 3))("%s.%s, as the version of a legacy file", (module, name) =>
-    refused(legacyFile({ version: pickle(`${global(module, name)})R`) }), byName(module, name)),
+    rejected(legacyFile({ version: pickle(`${global(module, name)})R`) }), byName(module, name)),
   );
   test.each(HOSTILE.slice(0, 3))("%s.%s, as the type of a storage", (module, name) =>
-    refused(torchZip(model(tensor({ of: storage({ type: global(module, name) }) }))), byName(module, name)),
+    rejected(torchZip(model(tensor({ of: storage({ type: global(module, name) }) }))), byName(module, name)),
   );
   test.each([
     [
@@ -132,7 +132,7 @@ describe("a pickle that refers to code is rejected by name, and nothing runs:", 
       pickle(`${global("collections", "OrderedDict")}${tuple("]")}R`),
       /passes items to OrderedDict/,
     ],
-  ])("%s", (_, bytes, message) => refused(torchZip(bytes), message));
+  ])("%s", (_, bytes, message) => rejected(torchZip(bytes), message));
 });
 
 describe("an invalid pickle is rejected:", () => {
@@ -186,7 +186,7 @@ describe("an invalid pickle is rejected:", () => {
     ],
     ["a number for a name", pickle(dict(int(1), tensor())), /the entry "1" is not a tensor/],
     ["a storage for a tensor", pickle(dict(text("w"), storage())), /the entry "w" is not a tensor/],
-  ])("%s", (_, bytes, message) => refused(torchZip(bytes), message));
+  ])("%s", (_, bytes, message) => rejected(torchZip(bytes), message));
 });
 
 describe("an invalid tensor is rejected:", () => {
@@ -280,11 +280,11 @@ describe("an invalid tensor is rejected:", () => {
     ["of a module", tensor({ of: `${tuple(text("module"), "N", text("x"), text("y"))}Q` }), /is not a storage/],
     ["of an id that is a string", tensor({ of: `${text("storage")}Q` }), /is not a storage/],
     ["of an empty id", tensor({ of: ")Q" }), /is not a storage/],
-  ])("%s", (_, w, message) => refused(torchZip(model(w)), message));
+  ])("%s", (_, w, message) => rejected(torchZip(model(w)), message));
 
   test("a storage with two sizes", () => {
     const other = tensor({ of: storage({ elements: int(2) }), shape: ints(2), strides: ints(1) });
-    return refused(
+    return rejected(
       torchZip(pickle(dict(text("a"), tensor(), text("b"), other))),
       /"0" has two different sizes or types/,
     );
@@ -367,7 +367,7 @@ describe("an invalid zip archive is rejected:", () => {
       },
       /its pickle has 2147483648 bytes/,
     ],
-  ])("%s", (_, spoil, message) => refused(torchZip(model(), spoil), message));
+  ])("%s", (_, spoil, message) => rejected(torchZip(model(), spoil), message));
 
   /** Adds zip64 fields before the end. */
   const large =
@@ -386,7 +386,7 @@ describe("an invalid zip archive is rejected:", () => {
     ["a zip64 directory beyond the file", large(100n, 2n ** 40n, BigInt), /has an invalid offset/],
     ["a zip64 record beyond the file", large(1n, 1n, () => 2n ** 62n), /has an invalid offset/],
     ["an invalid zip64 record", large(1n, 1n, () => 0n), /its zip directory is invalid/],
-  ])("%s", (_, spoil, message) => refused(torchZip(model(), spoil), message));
+  ])("%s", (_, spoil, message) => rejected(torchZip(model(), spoil), message));
 
   test.each<[string, Buffer, RegExp]>([
     ["without a pickle", zipFile([["m/data/0", new Uint8Array(16)]]), /without data\.pkl/],
@@ -413,17 +413,17 @@ describe("an invalid zip archive is rejected:", () => {
       torchZip(pickle(`${global("__torch__", "Model")})R`)),
       /would run code while loading \(__torch__\.Model\)/,
     ],
-  ])("one %s", (_, bytes, message) => refused(bytes, message));
+  ])("one %s", (_, bytes, message) => rejected(bytes, message));
 
   test("a directory of 9 MB", () => {
     const name = "x".repeat(60_000);
     const entries = Array.from({ length: 150 }, (_, i): [string, Uint8Array] => [`${name}${i}`, new Uint8Array()]);
-    return refused(zipFile(entries), /its zip directory has \d+ bytes/);
+    return rejected(zipFile(entries), /its zip directory has \d+ bytes/);
   });
 
   test("a file truncated at any byte", async () => {
     const whole = torchZip(model());
-    for (let length = 0; length < whole.length; length += 3) await refused(whole.subarray(0, length), /./);
+    for (let length = 0; length < whole.length; length += 3) await rejected(whole.subarray(0, length), /./);
   });
 });
 
@@ -452,23 +452,23 @@ describe("an invalid legacy file is rejected:", () => {
       { data: Buffer.from(u64(2n ** 64n - 1n), "latin1") },
       /should have 4 elements but has 18446/,
     ],
-  ])("%s", (_, parts, message) => refused(legacyFile(parts), message));
+  ])("%s", (_, parts, message) => rejected(legacyFile(parts), message));
 
   test.each<[string, Buffer, RegExp]>([
     ["an empty file", Buffer.alloc(0), /was not written by torch\.save/],
     ["a web page", Buffer.from("<!doctype html><title>404</title>"), /was not written by torch\.save/],
     ["a Git LFS pointer", Buffer.from("version 1\noid sha256:00\nsize 9\n"), /was not written by torch\.save/],
     ["a tar archive, as written by PyTorch 0.1", Buffer.alloc(2048, "sys_info"), /was not written by torch\.save/],
-  ])("%s", (_, bytes, message) => refused(bytes, message));
+  ])("%s", (_, bytes, message) => rejected(bytes, message));
 
   test("a file truncated at any byte", async () => {
     const whole = legacyFile();
-    for (let length = 0; length < whole.length; length += 3) await refused(whole.subarray(0, length), /./);
+    for (let length = 0; length < whole.length; length += 3) await rejected(whole.subarray(0, length), /./);
   });
 
   test("a file truncated after it was opened", async () => {
     const tensor = (await openFile(legacyFile())).get("w")!;
     await truncate(tensor.file, 40);
-    await expectRefused(() => readStored(tensor), /it is truncated/);
+    await expectRejected(() => readStored(tensor), /it is truncated/);
   });
 });

@@ -13,7 +13,7 @@ import {
   type StoredTensor,
   writeSafetensors,
 } from "../../../src/engine/weights";
-import { expectAdvice, expectRefused, secondsOfWork } from "../../helpers/refused";
+import { expectAdvice, expectRejected, secondsOfWork } from "../../helpers/rejected";
 
 let dir: string;
 beforeEach(async () => {
@@ -81,7 +81,7 @@ describe("a safetensors file is rejected:", () => {
     ["metadata that is a list", crafted('{"__metadata__":[]}'), /its metadata contains values that are not strings/],
   ])("%s", async (_, bytes, message) => {
     await writeFile(join(dir, "model.safetensors"), bytes);
-    await expectRefused(() => openStored(dir), message);
+    await expectRejected(() => openStored(dir), message);
   });
 
   test("a sparse tensor of 1 TB, before memory is allocated for it", async () => {
@@ -91,7 +91,7 @@ describe("a safetensors file is rejected:", () => {
     await file.truncate(header.length + 2 ** 40);
     await file.close();
     const tensors = await openStored(dir);
-    await expectRefused(() => readStored(tensors.get("w")!), /Not enough memory for a tensor of 1099511627776 bytes/);
+    await expectRejected(() => readStored(tensors.get("w")!), /Not enough memory for a tensor of 1099511627776 bytes/);
   });
 
   test("a file truncated after it was opened", async () => {
@@ -103,21 +103,21 @@ describe("a safetensors file is rejected:", () => {
     const file = await open(tensor.file, "r+");
     await file.truncate(tensor.offset + 5);
     await file.close();
-    await expectRefused(() => readStored(tensor), /it is truncated/);
+    await expectRejected(() => readStored(tensor), /it is truncated/);
   });
 
   test("a sparse index of 200 MB", async () => {
     const file = await open(join(dir, "model.safetensors.index.json"), "w");
     await file.truncate(200_000_000);
     await file.close();
-    await expectRefused(() => openStored(dir), /it is too large for an index of tensors \(200000000 bytes\)/);
+    await expectRejected(() => openStored(dir), /it is too large for an index of tensors \(200000000 bytes\)/);
   });
 });
 
 test("a model whose config.json is a list is not quantized", async () => {
   await writeSafetensors(join(dir, "model.safetensors"), new Map());
   await writeFile(join(dir, "config.json"), "[]");
-  await expectRefused(() => quantizeFolder(dir, join(dir, "out"), 8, () => true), /is not a JSON object/);
+  await expectRejected(() => quantizeFolder(dir, join(dir, "out"), 8, () => true), /is not a JSON object/);
 });
 
 /** Enough to change every part of a header many times. */

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { convertGguf } from "../../../src/engine/weights";
 import { ggufFile, ggufText, info, LLAMA_DATA, llamaInfos, llamaValues, value } from "../../helpers/ggufFiles";
 import { u8, u32, u64 } from "../../helpers/pickles";
-import { expectRefused } from "../../helpers/refused";
+import { expectRejected } from "../../helpers/rejected";
 
 let dir: string;
 beforeEach(async () => {
@@ -17,8 +17,8 @@ async function convert(bytes: Uint8Array): Promise<void> {
   await writeFile(join(dir, "model.gguf"), bytes);
   await convertGguf(join(dir, "model.gguf"), join(dir, "out"));
 }
-const refused = async (bytes: Uint8Array, message: RegExp) => {
-  await expectRefused(() => convert(bytes), message);
+const rejected = async (bytes: Uint8Array, message: RegExp) => {
+  await expectRejected(() => convert(bytes), message);
   // Problems are found before anything is written.
   expect(await readdir(dir)).toEqual(["model.gguf"]);
 };
@@ -132,11 +132,11 @@ describe("an invalid header is rejected:", () => {
       llamaWith({ "general.alignment": value.uint(2 ** 31) }),
       /the offset 0 .* is invalid/,
     ],
-  ])("%s", (_, bytes, message) => refused(bytes, message));
+  ])("%s", (_, bytes, message) => rejected(bytes, message));
 
   test("a file truncated at any byte", async () => {
     const whole = ggufFile(valid);
-    for (let length = 0; length < whole.length; length += 7) await refused(whole.subarray(0, length), /./);
+    for (let length = 0; length < whole.length; length += 7) await rejected(whole.subarray(0, length), /./);
   });
 });
 
@@ -191,7 +191,7 @@ describe("an invalid tensor is rejected:", () => {
       tensors([`${u64(2n)}\xff\xfe${u32(0)}`]),
       /the tensor "\ufffd\ufffd" has 0 dimensions/,
     ],
-  ])("%s", (_, bytes, message) => refused(bytes, message));
+  ])("%s", (_, bytes, message) => rejected(bytes, message));
 });
 
 describe("an unsupported or invalid model is rejected:", () => {
@@ -319,7 +319,7 @@ describe("an unsupported or invalid model is rejected:", () => {
       more("blk.0.attn_q.weight", [32, 9]),
       /the 9 rows .* are not a multiple of the head size 8/,
     ],
-  ])("%s", (_, bytes, message) => refused(bytes, message));
+  ])("%s", (_, bytes, message) => rejected(bytes, message));
 });
 
 describe("an invalid vocabulary is rejected:", () => {
@@ -396,5 +396,5 @@ describe("an invalid vocabulary is rejected:", () => {
       bpe({ pre: value.text("constructor") }),
       /the pre-tokenizer "constructor" is not/,
     ],
-  ])("%s", (_, bytes, message) => refused(bytes, message));
+  ])("%s", (_, bytes, message) => rejected(bytes, message));
 });

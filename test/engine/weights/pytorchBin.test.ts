@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openStored, readStored } from "../../../src/engine/weights";
 import { model, u16, u32, u64 } from "../../helpers/pickles";
-import { expectRefused } from "../../helpers/refused";
+import { expectRejected } from "../../helpers/rejected";
 import { torchZip } from "../../helpers/zipFiles";
 
 // Files written by PyTorch, with their expected content: test/golden/make_checkpoints.py.
@@ -52,7 +52,7 @@ test.each(["hostile-zip.bin", "hostile-legacy.bin"])(
   "%s, which runs a command in Python, runs nothing here",
   async (name) => {
     await copyFile(golden(name), join(dir, "pytorch_model.bin"));
-    await expectRefused(
+    await expectRejected(
       () => openStored(dir),
       /would run code while loading \(posix\.system\)\. .* so the file was rejected\. Use a model/,
     );

@@ -11,7 +11,7 @@ export function secondsOfWork(): number {
 }
 
 /** Expects that a malformed file is rejected with a message that says what to do, within one second, without much memory. */
-export async function expectRefused(open: () => Promise<unknown>, message: RegExp): Promise<void> {
+export async function expectRejected(open: () => Promise<unknown>, message: RegExp): Promise<void> {
   const [since, memory] = [secondsOfWork(), process.resourceUsage().maxRSS];
   const error: unknown = await open().then(
     () => "it was opened",
@@ -26,5 +26,5 @@ export async function expectRefused(open: () => Promise<unknown>, message: RegEx
 
 /** Expects one line that says what happened, then what to do. */
 export function expectAdvice(message: string): void {
-  expect(message).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}]{20,700}[.;] (download|take|choose|use|import|close) .*\.$/iu);
+  expect(message).toMatch(/^[^\p{Cc}\p{Zl}\p{Zp}]{20,700}\. (Download|Choose|Use|Import|Close) .*\.$/u);
 }
