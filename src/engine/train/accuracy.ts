@@ -1,4 +1,4 @@
-/** A task's answers as a model gives them, greedily, and how many are right. */
+/** Accuracy of a model's greedy answers to a task. */
 
 import type { TaskReport } from "../api/run";
 import { Decoding } from "../generate/decoding";
@@ -7,13 +7,13 @@ import { isEncoderDecoder, type ModelConfig } from "../nn/config";
 import type { DeviceWeights } from "../runtime/weights";
 import type { Task, TaskExample } from "./data";
 
-/** Prompts answered side by side. */
+/** Prompts per batch. */
 const BATCH = 250;
 
 export interface TaskScore {
-  /** The share of examples of which every token of the answer, EOS included, is what greedy decoding gives. */
+  /** Share of examples whose answer is decoded correctly in every token, EOS included. */
   readonly accuracy: number;
-  /** Of tasks that know where an answer can go wrong. */
+  /** Only for tasks that can locate errors in an answer. */
   readonly task?: TaskReport;
 }
 
@@ -25,9 +25,9 @@ export async function taskScore(
   signal?: AbortSignal,
 ): Promise<TaskScore> {
   const written = await answersTo(cfg, weights, examples, signal);
-  const isRight = ({ answer }: TaskExample, i: number) =>
+  const isCorrect = ({ answer }: TaskExample, i: number) =>
     answer.length === written[i]?.length && answer.every((id, t) => id === written[i]?.[t]);
-  const accuracy = examples.filter(isRight).length / examples.length;
+  const accuracy = examples.filter(isCorrect).length / examples.length;
   return { accuracy, ...(report && { task: report(examples, written) }) };
 }
 
@@ -42,7 +42,7 @@ async function answersTo(
   const written: (readonly number[])[] = [];
   try {
     for (let start = 0; start < examples.length; start += size) {
-      // The last batch is filled up with its own first example, which is not counted again.
+      // The last batch is padded with its first example, which is not counted again.
       const real = examples.slice(start, start + size);
       const batch = Array.from({ length: size }, (_, i) => (real[i] ?? real[0]) as TaskExample);
       const answers =
@@ -56,7 +56,7 @@ async function answersTo(
 }
 
 async function translations(translator: Translator, batch: readonly TaskExample[], signal?: AbortSignal) {
-  // What is longer than every answer is wrong.
+  // A translation longer than every answer is wrong.
   const maxNewTokens = Math.max(...batch.map(({ answer }) => answer.length));
   return translator.translate(
     batch.map(({ prompt }) => prompt),
@@ -64,7 +64,7 @@ async function translations(translator: Translator, batch: readonly TaskExample[
   );
 }
 
-/** As many tokens as the answer should have. */
+/** Generates as many tokens as the answer has. */
 async function answersOf(
   decoding: Decoding,
   batch: readonly TaskExample[],

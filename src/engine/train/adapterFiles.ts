@@ -1,4 +1,4 @@
-/** Adapters in files, as PEFT has them, and the model that they make of the one they were trained beside. */
+/** Adapters in PEFT's file format, and the model that results from merging them into their base model. */
 
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ import type { DeviceWeights } from "../runtime/weights";
 import { ADAPTER_FILES, readStored, type StoredTensor, writeSafetensors } from "../weights";
 import { writeSafetensorsInParts } from "../weights/safetensors";
 
-/** `blocks.3.q.loraA` of Llama is `base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight`. */
+/** For Llama, `blocks.3.q.loraA` is `base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight`. */
 function nameInFile(family: FamilyNames, name: string): string {
   const end = name.lastIndexOf(".");
   return `base_model.model.${moduleNameIn(family, name.slice(0, end))}.lora_${name.at(-1)}.weight`;
@@ -52,7 +52,7 @@ export async function writeAdapters(
 export const readAdapters = (folder: string, family: FamilyNames, cfg: DecoderConfig, lora: Lora): Promise<Params> =>
   readParamsOf(join(folder, ADAPTER_FILES.weights), adapterSpecs(cfg, lora), (name) => nameInFile(family, name));
 
-/** Writes the model that computes by itself what a base and adapters do together: W + alpha / rank * B A. */
+/** Writes the base model with its adapters merged: W + alpha / rank * B A. */
 export async function writeMerged(
   path: string,
   { family, cfg, weights }: ModelWeights,
@@ -65,7 +65,7 @@ export async function writeMerged(
   const fill = async (write: (name: string, at: number, bytes: Uint8Array) => Promise<void>) => {
     for (const { name } of paramSpecs(cfg)) {
       const merged = mergedMatrix(name, adapted.param, cfg);
-      // What is quantized has no adapter, and was refused before.
+      // Quantized models were rejected before, so all tensors are stored as plain values.
       const values = merged ? await computed(merged, adapted) : await readStored(weights.get(name) as StoredTensor);
       await write(names.get(name) as string, 0, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
     }

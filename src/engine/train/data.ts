@@ -1,4 +1,4 @@
-/** What a run trains on, as the trainer sees it. */
+/** Batches for training and evaluation, from a text or a task. */
 
 import type { TaskReport } from "../api/run";
 import {
@@ -23,23 +23,23 @@ import { shuffled } from "../data/pairs";
 import type { StepBatch } from "./stepper";
 
 export interface TrainingData {
-  /** Tokens of a batch that are learned from, for tokens per second. */
+  /** Learned tokens per batch, for tokens per second. */
   readonly tokensPerStep: number;
-  /** The batch of a step (from 1): a pure function of the run's seed and the step, so that a resumed run repeats it. */
+  /** The batch of a step (from 1): determined by seed and step, so that a resumed run repeats it. */
   batch(step: number): StepBatch;
-  /** Batches of a split that no step trains on, and how many labels each has. */
+  /** Batches of a split that is not trained on, with their numbers of labels. */
   heldOut(split: "validation" | "test", most?: number): Iterable<HeldOutBatch>;
-  /** A task's questions and the answers they should get; null for text. */
+  /** Questions with correct answers; null for text. */
   readonly task: Task | null;
-  /** What batches are made of, for those who make them elsewhere; null where they cannot. */
+  /** The token ids behind the batches, for exports that build their own; null if that is not possible. */
   readonly ids: IdParts | null;
-  /** Closes the files that the text lies in. */
+  /** Closes the files of the text. */
   release(): void;
 }
 
 export type IdParts =
   | ({ readonly kind: "text" } & Pick<Splits, "train" | "validation">)
-  /** Rows of `rowLength` ids, one after the other; what follows the first `promptLength` of a row is learned. */
+  /** Rows of `rowLength` ids; in each, the ids after the first `promptLength` are learned. */
   | ({ readonly kind: "rows"; readonly rowLength: number; readonly promptLength: number } & {
       readonly [part in "train" | "validation"]: Int32Array;
     });
@@ -50,9 +50,9 @@ export interface HeldOutBatch {
 }
 
 export interface Task {
-  /** Questions (of equal length, but for translators) with their answers, EOS included. */
+  /** Questions (of equal length, except for translators) with their answers, EOS included. */
   examples(split: "validation" | "test", most?: number): readonly TaskExample[];
-  /** Where answers go wrong, given what was written to each example; absent of tasks that have no digits. */
+  /** Locates errors in the given answers; absent for tasks without digits. */
   readonly report?: (examples: readonly TaskExample[], written: readonly (readonly number[])[]) => TaskReport;
 }
 
@@ -61,7 +61,7 @@ export interface TaskExample {
   readonly answer: readonly number[];
 }
 
-/** A text in sequences of `blockSize` tokens, drawn anywhere from its training part or one after the other. */
+/** A text in sequences of `blockSize` tokens, at random positions of the training part or in order. */
 export function textData(
   splits: Splits,
   shape: BatchShape & { readonly seed: number },
@@ -75,7 +75,7 @@ export function textData(
     *heldOut(split, most = Infinity) {
       const tokens = splits[split].length > 0 ? splits[split] : splits.validation;
       const count = countEvaluationBatches(tokens, shape);
-      // Where not all are wanted they are spread over the split, so that each evaluation sees the same sample of it.
+      // Fewer batches are spread evenly over the split, so that each evaluation uses the same sample.
       const taken = Math.min(count, most);
       for (let i = 0; i < taken; i++)
         yield toStepBatch(evaluationBatch(tokens, shape, Math.floor((i * count) / taken)), B);
@@ -87,8 +87,8 @@ export function textData(
 }
 
 /**
- * Sentences' ids from BOS to EOS, padded to one length; padding is not learned. An epoch has each once, in an order of its
- * own. Nothing is held out: as few as these are learned by heart, and the loss over all of them says how far.
+ * Sentences from BOS to EOS, padded to one length; padding is not learned. Each epoch has its own order. Nothing is held
+ * out: so few sentences are memorized, and the loss over all of them measures how well.
  */
 export function sentenceData(
   sentences: readonly (readonly number[])[],
@@ -119,7 +119,7 @@ export function sentenceData(
   };
 }
 
-/** The addition task, and others like it. */
+/** Arithmetic tasks. */
 export function adderTrainingData(
   { batchSize: B, seed }: { readonly batchSize: number; readonly seed: number },
   task: Arithmetic = ADDITION,
@@ -160,20 +160,20 @@ export function adderTrainingData(
 /** Digits are their own ids. */
 const isDigit = (id: number | undefined): id is number => id !== undefined && id < 10;
 
-/** Answers digit by digit as they are written, and by how often something was carried. */
+/** Accuracy and confusion by digit position, and accuracy by number of carries. */
 function arithmeticReport(
   { digits, operator }: Arithmetic,
   examples: readonly TaskExample[],
   written: readonly (readonly number[])[],
 ): TaskReport {
   // Without EOS.
-  const places = (examples[0]?.answer.length ?? 1) - 1;
-  const rightAt = Array<number>(places).fill(0);
+  const positions = (examples[0]?.answer.length ?? 1) - 1;
+  const rightAt = Array<number>(positions).fill(0);
   const confusion = rightAt.map(() => Array.from({ length: 10 }, () => Array<number>(10).fill(0)));
   const byCarry = new Map<number, { right: number; of: number }>();
   examples.forEach(({ prompt, answer }, i) => {
     const given = written[i] ?? [];
-    for (let at = 0; at < places; at++) {
+    for (let at = 0; at < positions; at++) {
       const [expected, predicted] = [answer[at], given[at]];
       if (expected === predicted) rightAt[at] = (rightAt[at] as number) + 1;
       const row = isDigit(expected) ? confusion[at]?.[expected] : undefined;
@@ -195,8 +195,8 @@ function arithmeticReport(
 }
 
 /**
- * Sequences [B, T] as a step takes them: positions first, labels that do not count at weight 0, all others weighted so
- * that the loss is their mean.
+ * Transposes sequences [B, T] to a step's layout [T, B]. Ignored labels have weight 0; the weights of the others make the
+ * loss their mean.
  */
 function toStepBatch({ ids, labels }: Batch, B: number): HeldOutBatch {
   const T = ids.length / B;

@@ -1,23 +1,22 @@
-/** Watching a run's losses for what goes wrong, and saying it in a sentence. */
+/** Detects divergence from a run's losses and explains it in a sentence. */
 
 import type { RunWarning, StepReport, TrainConfig } from "../api/run";
 import { EngineError } from "../errors";
 import type { TrainState } from "./stepper";
 
-/** Steps whose losses are smoothed before they are judged. */
+/** Steps before the smoothed loss is judged. */
 const SETTLING = 20;
-/** Of the best smoothed loss: above it a run has diverged. */
+/** A run diverges above this multiple of its best smoothed loss. */
 const RISE = 3;
 
-/** Says of each step what is wrong with it; null where nothing is. `saved` is the step of the last checkpoint. */
+/** Returns a function that checks each step, and returns null if it is fine. `saved` is the step of the last checkpoint. */
 export function divergenceWatch(
   vocabSize: number,
   { schedule, maxGradNorm }: Pick<TrainConfig, "schedule" | "maxGradNorm">,
 ): (report: StepReport, saved: number) => Omit<RunWarning, "step"> | null {
   const guessing = Math.log(vocabSize);
   const warmup = "warmup" in schedule ? schedule.warmup : 0;
-  const clipping =
-    maxGradNorm === 0 ? "a limit of the gradient norm, such as 1" : "a smaller limit of the gradient norm";
+  const clipping = maxGradNorm === 0 ? "a maximum gradient norm, such as 1" : "a smaller maximum gradient norm";
   let smooth: number | undefined;
   let best = Infinity;
   let isWarned = false;
@@ -32,10 +31,10 @@ export function divergenceWatch(
     const isHopeless = smooth > RISE * guessing + 5;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm) || isHopeless) {
       const what = !Number.isFinite(loss)
-        ? "the loss is no longer a number"
+        ? "the loss is not finite"
         : Number.isFinite(gradNorm)
-          ? `the loss rose to ${loss.toFixed(1)}, far above the ${guessing.toFixed(1)} of guessing`
-          : `the gradients of a loss of ${loss.toPrecision(3)} are no longer numbers`;
+          ? `the loss rose to ${loss.toFixed(1)}, far above ${guessing.toFixed(1)}, the loss of random guessing,`
+          : `the gradients are not finite (loss ${loss.toPrecision(3)})`;
       const before = last
         ? `, after a loss of ${last.loss.toFixed(2)} and a gradient norm of ${last.gradNorm.toPrecision(3)}`
         : "";
@@ -44,24 +43,24 @@ export function divergenceWatch(
     last = report;
     if (++seen < SETTLING || step <= warmup) return null;
     best = Math.min(best, smooth);
-    // Of a loss near 0 three times as much is still little.
+    // Near 0, three times the loss is still a small loss.
     const hasRisen = smooth > RISE * best && smooth - best > guessing / 4;
     if (!hasRisen) isWarned &&= smooth > (RISE * best) / 2;
     if (!hasRisen || isWarned) return null;
     isWarned = true;
-    const message = `The loss is diverging at step ${step}: smoothed it is ${smooth.toFixed(2)}, and was ${best.toFixed(2)} at best, at ${rate} and a gradient norm of ${gradNorm.toPrecision(3)}; if it does not come back, ${advice}.`;
+    const message = `The loss is diverging at step ${step}: the smoothed loss is ${smooth.toFixed(2)}, up from ${best.toFixed(2)} at its best, at ${rate} and a gradient norm of ${gradNorm.toPrecision(3)}; if it does not recover, ${advice}.`;
     return { message, ends: false };
   };
 }
 
-/** Refuses to keep what cannot be gone on from. */
+/** Throws for a state that a run cannot resume from. */
 export function requireNumbers(step: number, { params, m, v }: TrainState): void {
   for (const part of [params, m, v]) {
     for (const [name, values] of part) {
       if (values.every(Number.isFinite)) continue;
       throw new EngineError(
         "diverged",
-        `Training diverged at step ${step}: ${name} has values that are no longer numbers; train again with a smaller learning rate, or branch from the last checkpoint with one.`,
+        `Training diverged at step ${step}: ${name} has values that are not finite; train again with a smaller learning rate, or branch from the last checkpoint with one.`,
       );
     }
   }

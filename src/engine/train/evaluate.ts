@@ -1,4 +1,4 @@
-/** How good a trained model is on text, or at its task, that it has not learned from. */
+/** Evaluates a trained model on held-out text, on its task, or on a given text. */
 
 import type { DeviceChoice } from "../api/model";
 import type { TextSource } from "../api/run";
@@ -27,24 +27,24 @@ export interface Evaluation {
   readonly loss: number;
   readonly perplexity: number;
   readonly tokens: number;
-  /** Share of task answers that are right in every token; tasks only. */
+  /** Share of task answers with every token correct; tasks only. */
   readonly accuracy?: number;
 }
 
-/** Sequences evaluated side by side, at most. */
-const MOST_ROWS = 12;
-const LONGEST = 1024;
-/** Numbers in a batch's logits, at most. */
-const MOST_LOGITS = 1 << 27;
+/** Maximum number of sequences per batch. */
+const MAX_ROWS = 12;
+const MAX_LENGTH = 1024;
+/** Maximum number of logits per batch. */
+const MAX_LOGITS = 1 << 27;
 
-/** Sequences as long as the model and the text allow, and as many of them as memory does. */
+/** Sequences as long as the model and the text allow, and as many as fit in memory. */
 function batchShape({ nCtx, vocabSize }: DecoderConfig, tokens: number) {
-  const fitting = Math.max(1, Math.floor(MOST_LOGITS / vocabSize));
-  const blockSize = Math.min(nCtx, LONGEST, tokens - 1, fitting);
-  return { batchSize: Math.min(MOST_ROWS, Math.max(1, Math.floor(fitting / blockSize))), blockSize };
+  const fitting = Math.max(1, Math.floor(MAX_LOGITS / vocabSize));
+  const blockSize = Math.min(nCtx, MAX_LENGTH, tokens - 1, fitting);
+  return { batchSize: Math.min(MAX_ROWS, Math.max(1, Math.floor(fitting / blockSize))), blockSize };
 }
 
-/** Evaluates on a text, or without one on what the run itself has held out: validation text, or a task's test set. */
+/** Evaluates on a text, or by default on the run's held-out data: validation text, or the test set of a task. */
 export async function evaluateModel(
   dir: string,
   source: TextSource | undefined,
@@ -74,7 +74,7 @@ export async function evaluateModel(
   }
 }
 
-/** On sentence pairs of a file, or on those that the run has held out to test with. */
+/** Evaluates a translator on the sentence pairs of a file, or by default on the run's test pairs. */
 async function evaluateTranslation(
   dir: string,
   source: TextSource | undefined,
@@ -87,7 +87,7 @@ async function evaluateTranslation(
   const data = source ? await translationsOf(model, source, signal) : await heldOutTranslations(dir, signal);
   const weights = await mapWeights(cfg, model.weights, device);
   const sessions = new Map<number, Promise<Session>>();
-  /** Pairs of one length stand together: each has its graph. */
+  /** Each batch has pairs of one length, and each length has its own graph. */
   const evaluate = async (batch: StepBatch): Promise<number> => {
     const blockSize = batch.labels.length / SENTENCES;
     const shape = { batchSize: SENTENCES, blockSize };
@@ -106,7 +106,7 @@ async function evaluateTranslation(
   }
 }
 
-/** Sentences evaluated side by side. */
+/** Sentence pairs per batch. */
 const SENTENCES = 32;
 
 async function translationsOf(model: Translation, source: TextSource, signal: AbortSignal): Promise<TrainingData> {
@@ -125,7 +125,7 @@ async function heldOutTranslations(dir: string, signal: AbortSignal): Promise<Tr
   if (fingerprint === record.fingerprint) return data;
   throw new EngineError(
     "data",
-    `The sentence pairs that ${record.name} was trained on have changed since, so what it has held out is not known; put them back, or say which pairs to evaluate on.`,
+    `The sentence pairs that ${record.name} was trained on have changed, so its held-out pairs are unknown; restore them, or choose pairs to evaluate on.`,
   );
 }
 
@@ -159,7 +159,7 @@ async function heldOutData(
   return { data, batchSize: preset.train.batchSize, blockSize: preset.train.blockSize };
 }
 
-/** Whether a text is read sentence by sentence, as in training. Imported models have no record that says so. */
+/** True if a text is read by sentences, as in training; false for imported models, which have no record. */
 const learnsSentences = (dir: string): Promise<boolean> =>
   readRunRecord(dir).then(
     (record) => recordedRecipe(record).data.kind === "sentences",

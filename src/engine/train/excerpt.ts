@@ -1,4 +1,4 @@
-/** A page of the text that a run learns from, for whoever wants to see what the model makes of it. */
+/** A page of a run's training text, to show with the model's surprisal. */
 
 import type { Excerpt } from "../api/run";
 import { openCorpus } from "../data";
@@ -6,7 +6,7 @@ import { EngineError } from "../errors";
 import { recordedRecipe } from "../presets/settings";
 import { readRunRecord, runSource } from "./runFolder";
 
-/** UTF-16 units of a page: about a screen. */
+/** UTF-16 units per page: about one screen. */
 const PAGE = 1500;
 
 export async function trainingExcerpt(dir: string, page: number): Promise<Excerpt> {
@@ -14,17 +14,14 @@ export async function trainingExcerpt(dir: string, page: number): Promise<Excerp
   const { data } = recordedRecipe(record);
   const source = await runSource(dir, record);
   if (!source || data.kind !== "text") {
-    throw new EngineError(
-      "data",
-      `${record.name} makes its examples as it learns, or learns from pairs; there is no text to show.`,
-    );
+    throw new EngineError("data", `${record.name} was not trained on a text, so there is no page to show.`);
   }
   const corpus = await openCorpus(source, data);
   let kept = "";
   let before = 0;
   let ended = true;
   for await (const chunk of corpus.chunks()) {
-    // Held from the page before the one that is wanted on, in case the text ends there.
+    // Keeps the page before the requested one, in case the text ends there.
     kept += chunk;
     const spare = Math.floor(kept.length / PAGE) - 1;
     const drop = Math.max(0, Math.min(spare, page - before)) * PAGE;
@@ -37,7 +34,7 @@ export async function trainingExcerpt(dir: string, page: number): Promise<Excerp
   }
   const last = before + Math.max(0, Math.ceil(kept.length / PAGE) - 1);
   const shown = Math.min(page, last);
-  // A character of two units that a page ends in is on that page, whole.
+  // A surrogate pair across the end of a page belongs to that page.
   const begin = characterStart(kept, (shown - before) * PAGE);
   const end = characterStart(kept, (shown - before + 1) * PAGE);
   return {
@@ -48,6 +45,6 @@ export async function trainingExcerpt(dir: string, page: number): Promise<Excerp
   };
 }
 
-/** The offset, or the next where it is inside a character. */
+/** The offset, or the next one if it is inside a surrogate pair. */
 const characterStart = (text: string, offset: number): number =>
   /[\udc00-\udfff]/.test(text[offset] ?? "") ? offset + 1 : offset;

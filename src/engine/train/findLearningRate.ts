@@ -1,7 +1,6 @@
 /**
- * The learning-rate range test (Smith, 2017, "Cyclical learning rates"; as fastai has it): a short training whose
- * learning rate grows by a factor each step. Where the loss falls fastest is a good rate to begin with; where it rises
- * again is too much.
+ * The learning rate range test (Smith, 2017, "Cyclical learning rates"; as in fastai): a short training whose learning
+ * rate grows exponentially. A good rate is where the loss falls fastest; where the loss rises, the rate is too high.
  */
 
 import type { FoundRate, RatePoint, Schedule, Settings, TrainConfig, TrainParams } from "../api/run";
@@ -12,20 +11,20 @@ import { createStepper } from "./stepper";
 const LOWEST = 1e-6;
 const HIGHEST = 10;
 const STEPS = 120;
-/** How much of the smoothed loss is kept from step to step. */
+/** Decay of the smoothed loss per step. */
 const SMOOTHING = 0.85;
-/** Of the lowest smoothed loss: above it, larger rates teach nothing more. */
+/** Stops above this multiple of the lowest smoothed loss: larger rates add no information. */
 const DIVERGED = 3;
 
-/** Tries learning rates on a run that is not kept: nothing is written. Throws the signal's reason when canceled. */
+/** Tests learning rates without writing any files. Throws the signal's reason when canceled. */
 export async function findLearningRate(
   run: Omit<TrainParams, "out">,
   { signal, report }: { readonly signal: AbortSignal; readonly report: (point: RatePoint) => void },
 ): Promise<FoundRate> {
-  const planned = await setUp(run, { signal, report: () => {} });
-  const { preset, material, device } = planned;
+  const setup = await setUp(run, { signal, report: () => {} });
+  const { preset, material, device } = setup;
   const { cfg, data } = material;
-  const { model, trained, state } = await startOf(planned);
+  const { model, trained, state } = await startOf(setup);
   const stepper = await createStepper(cfg, preset.train, state, { device, seed: preset.train.seed, trained });
   const points: RatePoint[] = [];
   const smoothed = debiasedMean(SMOOTHING);
@@ -42,7 +41,7 @@ export async function findLearningRate(
       report(point);
       best = Math.min(best, loss);
       if (step > STEPS / 10 && loss > DIVERGED * best) break;
-      // Other requests of this process get their turn.
+      // Lets other requests of this process run.
       await new Promise<void>((resolve) => setImmediate(resolve));
     }
   } finally {
@@ -54,21 +53,21 @@ export async function findLearningRate(
   return { points, suggestion, set: peakAt(preset.train, suggestion, decoderOf(model.cfg).dModel) };
 }
 
-/** An exponential moving average that does not begin at 0. */
-function debiasedMean(kept: number): (value: number) => number {
+/** An exponential moving average without bias toward 0 (as in Adam). */
+function debiasedMean(decay: number): (value: number) => number {
   let sum = 0;
   let weight = 0;
   return (value) => {
-    sum = kept * sum + (1 - kept) * value;
-    weight = kept * weight + (1 - kept);
+    sum = decay * sum + (1 - decay) * value;
+    weight = decay * weight + (1 - decay);
     return sum / weight;
   };
 }
 
-/** Points on both sides that a slope is fitted to. */
+/** Points on each side for fitting a slope. */
 const REACH = 5;
 
-/** The learning rate at which the loss falls fastest over the logarithm of the rate, before it is at its lowest. */
+/** The learning rate with the steepest fall of the loss by log rate, before the lowest loss. */
 export function steepest(points: readonly RatePoint[]): number {
   const lowest = points.reduce((low, { loss }, i) => (loss < (points[low] as RatePoint).loss ? i : low), 0);
   let found = { slope: 0, lr: (points[lowest]?.lr ?? LOWEST) / 10 };
@@ -79,7 +78,7 @@ export function steepest(points: readonly RatePoint[]): number {
   return found.lr;
 }
 
-/** Least squares over evenly spaced values. */
+/** Least-squares slope of evenly spaced values. */
 function slopeOf(values: readonly number[]): number {
   const middle = (values.length - 1) / 2;
   let [product, square] = [0, 0];
@@ -90,7 +89,7 @@ function slopeOf(values: readonly number[]): number {
   return product / square;
 }
 
-/** The setting with which a schedule's highest rate is `lr`. */
+/** The setting that makes `lr` the peak rate of the schedule. */
 function peakAt({ schedule }: Pick<TrainConfig, "schedule">, lr: number, dModel: number): Settings {
   if (schedule.kind !== "noam") return { "train.schedule.lr": lr };
   return { "train.schedule.factor": Number((lr * Math.sqrt(dModel * peakStep(schedule))).toPrecision(3)) };

@@ -1,4 +1,4 @@
-/** Runs that start from a model instead of fresh parameters. */
+/** Set-up of runs that start from an existing model. */
 
 import type { Settings } from "../api/run";
 import { EngineError } from "../errors";
@@ -8,7 +8,7 @@ import { FINE_TUNING, type FineTuning, LORA_LEARNING_RATE } from "../presets/pre
 import { withSettings } from "../presets/settings";
 import { loraOf } from "./runFolder";
 
-/** The model of a folder and how it is to be trained, with what is known to fail refused. */
+/** The base model and recipe of a fine-tuning run. Throws for settings that the model does not support. */
 export async function fineTuningOf(
   dir: string,
   changes: Settings,
@@ -26,7 +26,7 @@ export async function fineTuningOf(
   if (recipe.train.blockSize > nCtx) {
     throw new EngineError(
       "config",
-      `train.blockSize is ${recipe.train.blockSize}, but ${base.info.name} has a context of ${nCtx}; choose at most that.`,
+      `train.blockSize is ${recipe.train.blockSize}, but ${base.info.name} has a context of ${nCtx}; choose at most ${nCtx}.`,
     );
   }
   const { rank, alpha } = recipe.lora;

@@ -1,4 +1,4 @@
-/** What tells one model's weights from another's without reading them all. */
+/** Identifies a model's weights without reading them completely. */
 
 import { createHash } from "node:crypto";
 import type { ModelWeights } from "../models/folder";
@@ -6,7 +6,7 @@ import { readStoredBytes } from "../weights";
 
 const SAMPLED_BYTES = 4096;
 
-/** Of every tensor: name, type, shape, and its first bytes. */
+/** Hash of the name, type, shape and first bytes of every tensor. */
 export async function fingerprintOf({ weights }: Pick<ModelWeights, "weights">): Promise<string> {
   const hash = createHash("sha256");
   for (const [name, found] of weights) {

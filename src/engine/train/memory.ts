@@ -1,4 +1,4 @@
-/** What a training takes of this machine's memory, found out before it starts. */
+/** Estimates the memory of a run before it starts. */
 
 import { freemem, totalmem } from "node:os";
 import type { MemoryEstimate, TrainConfig } from "../api/run";
@@ -10,21 +10,21 @@ import { decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { countParameters, type ParamSpec, paramNodes, paramSpecs } from "../nn/params";
 import { evalGraph, stepGraph, type TrainedNodes } from "./step";
 
-/** What is trained of which model, and how. */
+/** Model and settings of a run. */
 interface Training {
   readonly cfg: ModelConfig;
   readonly train: TrainConfig;
-  /** Where only adapters are trained. */
+  /** Null to train all parameters. */
   readonly lora: Lora | null;
 }
 
 const FLOAT = 4;
 
-/** What can be had without pushing others out. macOS counts what it keeps just in case as taken. */
+/** Memory that is available without swapping. macOS counts caches as used, so half of its memory is assumed free. */
 export const freeMemory = (): number =>
   process.platform === "darwin" ? totalmem() / 2 : (process.availableMemory?.() ?? freemem());
 
-/** Whether a training fits, and what to change if not. */
+/** Estimates whether a run fits in memory, with advice if it does not. */
 export function estimateMemory(training: Training, freeBytes: number): MemoryEstimate {
   const { cfg, train, lora } = training;
   const parameters = countParameters(cfg);
@@ -33,11 +33,11 @@ export function estimateMemory(training: Training, freeBytes: number): MemoryEst
   const sizes = { parameters, neededBytes, freeBytes, fits };
   if (fits) return { ...sizes, advice: null };
   const task = lora ? "Training adapters" : `Training ${(parameters / 1e6).toFixed(1)} million parameters`;
-  const problem = `${task} with batches of ${train.batchSize} sequences of ${train.blockSize} tokens needs about ${gigabytes(neededBytes)} of memory and ${gigabytes(freeBytes)} are free`;
+  const problem = `${task} with batches of ${train.batchSize} sequences of ${train.blockSize} tokens needs about ${gigabytes(neededBytes)} of memory, but only ${gigabytes(freeBytes)} are free`;
   return { ...sizes, advice: `${problem}; ${remedy(training, freeBytes)}.` };
 }
 
-/** Refuses a training that does not fit. */
+/** Throws if a run does not fit in memory. */
 export function requireMemory(training: Training, freeBytes: number): void {
   const { advice } = estimateMemory(training, freeBytes);
   if (advice !== null) throw new EngineError("config", advice);
@@ -47,19 +47,19 @@ function remedy({ cfg, train, lora }: Training, freeBytes: number): string {
   const { nLayers, dModel } = decoderOf(cfg);
   if (weightBytes(cfg, lora) > freeBytes) {
     if (lora) return "choose a smaller model";
-    return `choose a smaller model.dModel (${dModel}) or fewer layers (model.nLayers=${nLayers}), or of a pretrained model train adapters with lora.rank=8`;
+    return `choose a smaller model.dModel (${dModel}) or fewer layers (model.nLayers=${nLayers}), or, for a pretrained model, train adapters with lora.rank=8`;
   }
   const { batchSize, gradientAccumulation: passes } = train;
   for (let parts = 2; parts <= batchSize; parts++) {
     if (batchSize % parts !== 0) continue;
     const smaller = { ...train, batchSize: batchSize / parts };
     if (neededBy({ cfg, train: smaller, lora }, freeBytes) > freeBytes) continue;
-    return `choose a smaller train.batchSize: ${smaller.batchSize} with train.gradientAccumulation=${passes * parts} learns the same`;
+    return `choose a smaller train.batchSize: ${smaller.batchSize} with train.gradientAccumulation=${passes * parts} is equivalent`;
   }
   return `choose a smaller train.batchSize and a smaller train.blockSize (${train.blockSize}), or fewer layers (${nLayers})`;
 }
 
-/** Bytes that a training takes; where already the least is more than there is, that. */
+/** Memory of a run in bytes, or a lower bound if that already exceeds the free memory. */
 function neededBy({ cfg, train, lora }: Training, freeBytes: number): number {
   const least = weightBytes(cfg, lora) + keptBytes(cfg, train);
   if (least > freeBytes) return least;
@@ -70,15 +70,15 @@ function neededBy({ cfg, train, lora }: Training, freeBytes: number): number {
   return RUNTIME_BYTES + weightBytes(cfg, lora) + ARENA * values;
 }
 
-// Measured on four sizes from 0.3 to 43 million parameters: what this gives is 0.96 to 1.09 of the memory they took.
-/** The runtime itself, and what compiling takes. */
+// Measured on four models of 0.3 to 43 million parameters: the estimate is 0.96 to 1.09 of the actual memory.
+/** The runtime itself and compilation. */
 const RUNTIME_BYTES = 85 * 2 ** 20;
-/** The runtime's arena grows by doubling, and has gaps. */
+/** Overhead of the runtime's arena, which grows by doubling and has gaps. */
 const ARENA = 2;
 
-/** Of each number that is trained: itself and its two moments before and after a call, and as they were before a step. */
+/** Copies per trained value: the value and its two moments before a call, after it, and before the current step. */
 const TRAINED_COPIES = 9;
-/** Of each number that is not: for training and for evaluation. */
+/** Copies per frozen value: one for training, one for evaluation. */
 const FROZEN_COPIES = 2;
 
 function weightBytes(cfg: ModelConfig, lora: Lora | null): number {
@@ -88,22 +88,22 @@ function weightBytes(cfg: ModelConfig, lora: Lora | null): number {
   return FLOAT * (TRAINED_COPIES * trained + FROZEN_COPIES * frozen);
 }
 
-/** What the backward pass needs of the forward pass, at the least: q, k, v, z, the hidden layer and the attention. */
+/** Lower bound of the activations kept for the backward pass: q, k, v, z, the MLP's hidden layer, the attention patterns and the logits. */
 function keptBytes(cfg: ModelConfig, { batchSize: B, blockSize: T }: TrainConfig): number {
   const { nLayers, dModel, dMlp, nHeads, vocabSize } = decoderOf(cfg);
   return FLOAT * B * T * (nLayers * (4 * dModel + dMlp + nHeads * T) + vocabSize);
 }
 
-/** Adapters beside weights that stand for those in files. */
+/** Adapters with placeholders for the frozen weights. */
 function adapterNodes(cfg: Parameters<typeof adapterSpecs>[0], lora: Lora): TrainedNodes {
   const base = paramNodes(new Map(paramSpecs(cfg).map(({ name, shape }) => [name, input(name, shape)])));
   return { specs: adapterSpecs(cfg, lora), nodes: (adapters) => withAdapters(base, adapters, lora) };
 }
 
-/** The most bytes that the values of a graph take at once, computed one after the other and freed after their last use. */
+/** Peak bytes of the values of a graph, if they are computed in order and freed after their last use. */
 function peakBytes(outputs: readonly Node[]): number {
   const order = topoSort(outputs);
-  // A reshape is another name for the same memory.
+  // A reshape shares the memory of its input.
   const held = (node: Node): Node => (node.op === "reshape" ? held(node.inputs[0] as Node) : node);
   const lastUse = new Map<Node, number>();
   order.forEach((node, i) => {

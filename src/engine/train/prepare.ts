@@ -1,4 +1,4 @@
-/** What a run needs before its first step: its data, read and tokenized, and the model that this makes. */
+/** Prepares a run before its first step: reads and tokenizes the data, and derives the model configuration. */
 
 import { createHash } from "node:crypto";
 import type { TextSource, TrainConfig } from "../api/run";
@@ -27,18 +27,18 @@ import type { RunControl } from "./control";
 import { adderTrainingData, sentenceData, type TrainingData, textData } from "./data";
 import { translationData } from "./translation";
 
-/** What a run learns from and with, and what is made of it. */
+/** Data, tokenizer and model configuration of a run. */
 export interface Material {
   readonly cfg: ModelConfig;
   readonly tokenizer: Tokenizer;
-  /** Of a translator: that of what it writes. */
+  /** The target tokenizer of a translator. */
   readonly target: Tokenizer | null;
   readonly data: TrainingData;
-  /** Changes with what the model is trained on. */
+  /** Identifies the training data. */
   readonly fingerprint: string;
 }
 
-/** The data of a preset, read and tokenized; of a `base` that is there already, as its tokenizer does. */
+/** Reads and tokenizes the data of a recipe, with the tokenizer of `base` if there is one. */
 export async function prepare(
   recipe: Preset | FineTuning,
   source: TextSource | undefined,
@@ -56,13 +56,13 @@ export async function prepare(
     return prepareSentences({ ...recipe, train: config }, data, source, { signal, report }, base);
   }
   if (!source || data.kind !== "text")
-    throw new EngineError("data", `The preset ${name} learns from a text; say which file or folder to train on.`);
+    throw new EngineError("data", `The preset ${name} trains on a text; choose a file or a folder.`);
   const prepare = (message: string, fraction: number | null) => report({ kind: "prepare", message, fraction });
   prepare("Reading the text", null);
   const corpus = await openCorpus(source, data);
   const { skipped } = corpus;
   if (skipped > 0)
-    prepare(`Reading the text, without ${skipped} file${skipped > 1 ? "s" : ""} that are not text`, null);
+    prepare(`Reading the text (skipping ${skipped} ${skipped > 1 ? "files that are" : "file that is"} not text)`, null);
   const known = "model" in recipe ? null : base;
   const text = await tokenizeCorpus(corpus, known?.tokenizer ?? vocabularyOf(data), {
     documents: data.endDocuments ? "ended" : data.split === "document" ? "apart" : "joined",
@@ -81,19 +81,19 @@ export async function prepare(
   };
 }
 
-/** A step's batch as its data comes: what is accumulated over several passes is drawn, evaluated and counted as one. */
+/** Batches that are accumulated over several passes are drawn, evaluated and counted as one. */
 const wholeBatches = (train: TrainConfig): TrainConfig => ({
   ...train,
   batchSize: train.batchSize * train.gradientAccumulation,
 });
 
-/** A preset's decoder for a vocabulary and a context. */
+/** The decoder of a preset, for a vocabulary and a context length. */
 function decoderFor({ model, family }: Preset, { vocabSize }: Tokenizer, nCtx: number): DecoderConfig {
   const cfg = classicDecoder({ ...model, vocabSize, nCtx });
   return family === "gpt2" ? asGpt2(cfg) : cfg;
 }
 
-/** The vocabulary that a text model learns from its text. */
+/** The vocabulary to learn from a text. */
 function vocabularyOf({
   tokenizer: kind = "characters",
   vocabSize = 0,
@@ -120,11 +120,11 @@ function prepareArithmetic(recipe: Preset, task: Arithmetic): Material {
   };
 }
 
-/** What a run learns from: what was chosen, or what its preset comes with. */
+/** The chosen training data, or the preset's sample. */
 export const sourceOf = (recipe: Preset | FineTuning, given: TextSource | undefined): TextSource | undefined =>
   given ?? ("sample" in recipe && recipe.sample ? { kind: "text", ...recipe.sample } : undefined);
 
-/** Sentences of a text, or of the preset's own. */
+/** Prepares the sentences of a text or of the preset's sample. */
 async function prepareSentences(
   recipe: Preset,
   { lowercase, unknown }: SentencesData,
@@ -135,7 +135,7 @@ async function prepareSentences(
   const { name, train } = recipe;
   const source = sourceOf(recipe, given);
   if (!source) {
-    throw new EngineError("data", `The preset ${name} learns from sentences; say which file has one on each line.`);
+    throw new EngineError("data", `The preset ${name} trains on sentences; choose a file with one sentence per line.`);
   }
   report({ kind: "prepare", message: "Reading the sentences", fraction: null });
   const sentences = await readSentences(source, signal);
@@ -146,7 +146,7 @@ async function prepareSentences(
   if (longest >= 0) {
     throw new EngineError(
       "data",
-      `"${sentences[longest]?.slice(0, 60)}" has ${ids[longest]?.length} tokens with <bos> and <eos>, which a context of ${train.blockSize} does not hold; leave it out, or train with a larger train.blockSize.`,
+      `"${sentences[longest]?.slice(0, 60)}" has ${ids[longest]?.length} tokens with <bos> and <eos>, more than the context of ${train.blockSize}; leave it out, or train with a larger train.blockSize.`,
     );
   }
   return {
@@ -158,7 +158,7 @@ async function prepareSentences(
   };
 }
 
-/** The words are those of the pairs that are trained on: what is held out may have others. */
+/** Vocabularies are learned from the training pairs only: held-out pairs may have other words. */
 async function prepareTranslation(
   { name, model, train }: Preset,
   { validationShare, lowercase }: PairsData,
@@ -168,7 +168,7 @@ async function prepareTranslation(
   if (!source) {
     throw new EngineError(
       "data",
-      `The preset ${name} learns from sentence pairs; say which file has them, with a tab between each sentence and its translation.`,
+      `The preset ${name} trains on sentence pairs; choose a file with a tab between each sentence and its translation.`,
     );
   }
   report({ kind: "prepare", message: "Reading the sentence pairs", fraction: null });
@@ -202,7 +202,7 @@ async function prepareTranslation(
   };
 }
 
-/** What is learned from and what is held out, each long enough. */
+/** Splits a text, and throws if a part is too short. */
 async function splitText(
   name: string,
   { tokens, documentEnds }: TokenizedText,

@@ -1,8 +1,8 @@
 /**
- * Runs: a preset, its data and a model folder, trained until done or stopped, and gone on with later.
+ * Starts, resumes and branches runs, and trains until they are done or stopped.
  *
- * What is random in a run depends on its seed and the step alone, so a run that was resumed anywhere has the same losses
- * as one that was not, bit for bit on the CPU.
+ * All randomness of a run is determined by its seed and the step, so a resumed run has the same losses as an uninterrupted
+ * one, bit for bit on the CPU.
  */
 
 import { readdir } from "node:fs/promises";
@@ -60,8 +60,8 @@ import { updateRatios } from "./updates";
 
 /** Trains a new model into a new folder. */
 export async function train(run: TrainParams, control: RunControl): Promise<TrainResult> {
-  const planned = await setUp(run, control, () => requireEmpty(run.out));
-  const { preset, base, material, device, reason } = planned;
+  const setup = await setUp(run, control, () => requireEmpty(run.out));
+  const { preset, base, material, device, reason } = setup;
   const { cfg, data, fingerprint } = material;
   const source = sourceOf(preset, run.data);
 
@@ -85,17 +85,17 @@ export async function train(run: TrainParams, control: RunControl): Promise<Trai
     versions: versions(),
   };
   const text = source?.kind === "text" ? source.text : null;
-  const { model, state, trained } = await startOf(planned);
+  const { model, state, trained } = await startOf(setup);
   const folder = await createRunFolder(run.out, model, text);
   await folder.checkpoint(record, state, trained, true).catch(async (error) => {
-    // There is no model yet: what is there of it must not stand in the way of the next try.
+    // Without a model yet, an incomplete folder would only block the next attempt.
     await folder.discard();
     throw error;
   });
   return loop({ folder, record, preset, model, trained, data, start: state }, control);
 }
 
-/** Whether a run would fit into memory; nothing of it is started. */
+/** Estimates the memory of a run without starting it. */
 export async function estimate(
   run: Omit<TrainParams, "out">,
   { signal }: Pick<RunControl, "signal">,
@@ -106,7 +106,7 @@ export async function estimate(
   return estimateMemory({ cfg, train: preset.train, lora }, freeMemory());
 }
 
-/** A run that fits, ready to start; `first` is seen to before its data is read. */
+/** Prepares a run that fits in memory. `first` runs before the data is read. */
 export async function setUp(
   run: Omit<TrainParams, "out">,
   control: Pick<RunControl, "signal" | "report">,
@@ -120,7 +120,7 @@ export async function setUp(
   return { preset, base, lora, material, device, reason };
 }
 
-/** The model that a run trains, as it is before the first step. */
+/** The model and training state before the first step. */
 export async function startOf({ preset, base, lora, material, device }: Awaited<ReturnType<typeof setUp>>) {
   const { cfg, tokenizer, target } = material;
   const { init, seed } = preset.train;
@@ -131,16 +131,16 @@ export async function startOf({ preset, base, lora, material, device }: Awaited<
   return { model, state, trained: await trainedOf(model, device) };
 }
 
-/** How a run is set up, and the model that it starts from; null where its parameters are fresh. */
+/** The recipe of a run, and the base model and adapters of a fine-tuning. */
 async function planOf({ preset, from, set = {} }: Omit<TrainParams, "out">) {
   if (from === undefined && preset === FINE_TUNING.name) {
-    throw new EngineError("config", "Fine-tuning starts from a model; say which model folder to start from.");
+    throw new EngineError("config", "Fine-tuning needs a base model; specify its model folder.");
   }
   if (from === undefined) return { preset: withSettings(presetNamed(preset), set), base: null, lora: null };
   if (preset !== FINE_TUNING.name) {
     throw new EngineError(
       "config",
-      `The preset "${preset}" makes a new model and cannot start from another; leave the preset out to train that model further, or the model to make a new one.`,
+      `The preset "${preset}" trains a new model and cannot start from an existing one; leave out the preset to train the existing model further, or leave out the model.`,
     );
   }
   const { recipe, base, lora } = await fineTuningOf(from, set);
@@ -150,7 +150,7 @@ async function planOf({ preset, from, set = {} }: Omit<TrainParams, "out">) {
 const trainedOf = ({ cfg, adapters }: RunModel, device: Device): Promise<Trained> | Trained =>
   adapters ? adaptersOf(adapters.base, adapters.lora, device) : wholeModel(cfg);
 
-/** Goes on from a folder's last checkpoint, to `steps` in all if that is given. */
+/** Resumes a run from its last checkpoint, up to step `steps` if given. */
 export async function resume(
   dir: string,
   { steps, device }: { readonly steps?: number | undefined; readonly device?: DeviceChoice | undefined },
@@ -167,7 +167,7 @@ export async function resume(
   return loop({ folder, record, preset, model, trained, data: material.data, start: state }, control);
 }
 
-/** Trains on from a checkpoint in a new folder. */
+/** Continues from a checkpoint in a new folder. */
 export async function branch(
   { dir: checkpoint, out, name, device: choice, set = {} }: BranchParams,
   control: RunControl,
@@ -206,15 +206,12 @@ async function requireCheckpoint(path: string): Promise<void> {
   );
 }
 
-/** A run's settings with those changed that a branch may change. */
+/** The recipe of a branch; throws for settings that a branch cannot change. */
 function branchRecipe(saved: RunRecord, set: Settings): Preset | FineTuning {
   const recipe = recordedRecipe(saved);
   const fixed = Object.keys(set).find((name) => !/^train\.|^data\.order$/.test(name) || name === "train.init");
   if (fixed !== undefined) {
-    throw new EngineError(
-      "config",
-      `${fixed} cannot change in the middle of a run; leave it out, or train a new model with it.`,
-    );
+    throw new EngineError("config", `${fixed} cannot change during a run; leave it out, or train a new model with it.`);
   }
   const { data } = recipe;
   const splitsBySeed =
@@ -222,13 +219,13 @@ function branchRecipe(saved: RunRecord, set: Settings): Preset | FineTuning {
   if ("train.seed" in set && splitsBySeed && Number(set["train.seed"]) !== recipe.train.seed) {
     throw new EngineError(
       "config",
-      `train.seed also decides what ${saved.name} holds out, which a branch must not learn from; leave it out, or train a new model with it.`,
+      `train.seed determines the held-out data of ${saved.name}, which a branch must not train on; leave it out, or train a new model with it.`,
     );
   }
   return withSettings(recipe, set);
 }
 
-/** The data of a run that is there already, which must be what it was. */
+/** Prepares the data of an existing run; throws if it has changed. */
 async function materialOf(
   dir: string,
   saved: RunRecord,
@@ -240,7 +237,7 @@ async function materialOf(
   if (preset.train.blockSize > nCtx) {
     throw new EngineError(
       "checkpoint",
-      `${saved.name} has a context of ${nCtx}, but its record a train.blockSize of ${preset.train.blockSize}; they do not belong together, train the model again.`,
+      `${saved.name} has a context of ${nCtx}, but its record has a train.blockSize of ${preset.train.blockSize}; the folder is inconsistent, train the model again.`,
     );
   }
   const source = await runSource(dir, saved);
@@ -248,7 +245,7 @@ async function materialOf(
   if (material.fingerprint !== saved.fingerprint) {
     throw new EngineError(
       "data",
-      `The text that ${saved.name} was trained on has changed since; put it back to resume this run, or train a new model on the new text.`,
+      `The training data of ${saved.name} has changed; restore it to resume this run, or train a new model on the new data.`,
     );
   }
   return { material, source };
@@ -269,7 +266,7 @@ const recordOf = (
 
 function requireStepsLeft({ name, step, steps }: RunRecord): void {
   if (step < steps) return;
-  throw new EngineError("config", `${name} has done its ${step} steps; ask for more steps to train it further.`);
+  throw new EngineError("config", `${name} has finished its ${step} steps; set more steps to train it further.`);
 }
 
 interface Loop {
@@ -282,10 +279,10 @@ interface Loop {
   readonly start: TrainState;
 }
 
-/** How long one call into the engine should take: others wait as long for their turn. */
+/** Target duration of one call: other requests of this process wait as long. */
 const TURN_SECONDS = 0.15;
-const MOST_TURNS = 32;
-/** A run that is killed loses no more than this. */
+const MAX_TURNS = 32;
+/** Maximum time between checkpoints, which a killed run loses at most. */
 const CHECKPOINT_SECONDS = 60;
 
 async function loop(
@@ -302,7 +299,7 @@ async function loop(
     device: record.device,
     deviceReason: record.deviceReason,
   });
-  // The run can be resumed from here on, whatever happens before it is saved again.
+  // The first checkpoint exists, so the run can be resumed from here on.
   report({ kind: "checkpoint", step: record.step });
   const stepper = await createStepper(cfg, config, start, { device: record.device, seed: config.seed, trained });
   const lr = learningRate(config.schedule, { steps: config.steps, dModel: decoderOf(cfg).dModel });
@@ -313,8 +310,7 @@ async function loop(
   let lastEval: EvalReport | null = null;
   let saved = { step: record.step, at: performance.now() };
 
-  // A task's answers still come and go from one epoch to the next: its model is that of the best so far. A text's is the
-  // last.
+  // The accuracy of a task varies between epochs, so its published model is the best so far; that of a text is the last.
   const save = async (published = !data.task || now.bestLoss === null) => {
     const state = await stepper.state();
     requireNumbers(now.step, state);
@@ -335,27 +331,27 @@ async function loop(
       if (signal.aborted) break;
       const first = now.step + 1;
       const most = Math.min(turns, stepsToNextEvent(now.step, config));
-      // The step before an evaluation is taken by itself: how far it moves the weights is told.
+      // The step before an evaluation runs alone, to measure its update of the weights.
       const count = most > 1 && isDue(config.evalEvery, now.step + most) ? most - 1 : most;
       const weights = isDue(config.evalEvery, now.step + count) ? await stepper.params() : null;
-      const began = performance.now();
+      const started = performance.now();
       const batches = Array.from({ length: count }, (_, i) => data.batch(first + i));
       const results = await stepper.run(first, batches, lr);
-      const seconds = (performance.now() - began) / 1000;
-      turns = Math.max(1, Math.min(MOST_TURNS, Math.round((TURN_SECONDS * count) / seconds)));
+      const seconds = (performance.now() - started) / 1000;
+      turns = Math.max(1, Math.min(MAX_TURNS, Math.round((TURN_SECONDS * count) / seconds)));
 
       const tokensPerSecond = (count * data.tokensPerStep) / seconds;
       const reports = results.map((result, i) => ({ step: first + i, ...result, lr: lr(first + i), tokensPerSecond }));
-      const troubles = reports.map((each) => watch(each, saved.step));
-      const bad = troubles.findIndex((trouble) => trouble?.ends);
+      const problems = reports.map((each) => watch(each, saved.step));
+      const bad = problems.findIndex((problem) => problem?.ends);
       const good = bad < 0 ? reports : reports.slice(0, bad);
       now = { ...now, step: now.step + good.length, loss: good.at(-1)?.loss ?? now.loss };
       clock.count(count);
       await folder.append(good);
       report({ kind: "steps", reports: good, secondsLeft: clock.secondsFor(config.steps - now.step) });
-      for (const [i, trouble] of troubles.slice(0, good.length + 1).entries())
-        if (trouble) await warn({ step: first + i, ...trouble });
-      if (bad >= 0) throw new EngineError("diverged", troubles[bad]?.message as string);
+      for (const [i, problem] of problems.slice(0, good.length + 1).entries())
+        if (problem) await warn({ step: first + i, ...problem });
+      if (bad >= 0) throw new EngineError("diverged", problems[bad]?.message as string);
 
       if (isDue(config.evalEvery)) {
         lastEval = await evaluateRun(stepper, data, model, trained, now.step, config, signal);
@@ -378,7 +374,7 @@ async function loop(
       }
       const isLate = performance.now() - saved.at > CHECKPOINT_SECONDS * 1000;
       if ((isDue(config.checkpointEvery) && saved.step < now.step) || isLate) await save();
-      // Other requests of this process get their turn.
+      // Lets other requests of this process run.
       await new Promise<void>((resolve) => setImmediate(resolve));
     }
     if (signal.aborted && saved.step < now.step) await save();
@@ -397,7 +393,7 @@ async function loop(
 const stepsToNextEvent = (step: number, { steps, evalEvery, checkpointEvery, sampleEvery }: TrainConfig): number =>
   Math.min(steps - step, ...[evalEvery, checkpointEvery, sampleEvery].map((every) => every - (step % every)));
 
-/** Time per step, without the time that the run was paused. */
+/** Measures the time per step, excluding pauses. */
 function runClock() {
   let since = performance.now();
   let steps = 0;
@@ -406,9 +402,9 @@ function runClock() {
       steps += n;
     },
     exclude: async (pause: Promise<void>) => {
-      const began = performance.now();
+      const started = performance.now();
       await pause;
-      since += performance.now() - began;
+      since += performance.now() - started;
     },
     secondsFor: (n: number) => ((performance.now() - since) / 1000 / steps) * n,
   };
@@ -429,7 +425,7 @@ async function evaluateRun(
   return { step, ...report, ...(await taskScore(cfg, weights, data.task, data.task.examples("validation", 500))) };
 }
 
-/** Mean loss per label over some batches; between them other requests get their turn. */
+/** Mean loss per label over batches; lets other requests of this process run in between. */
 export async function heldOutLoss(
   model: Pick<Stepper, "evaluate">,
   batches: ReturnType<TrainingData["heldOut"]>,
@@ -447,7 +443,7 @@ export async function heldOutLoss(
 
 const SAMPLE_TOKENS = 160;
 
-/** What the model writes by itself now; for a task, some of its answers. */
+/** A sample of the model's text, or some of its answers to a task. */
 async function sampleText(
   stepper: Stepper,
   data: TrainingData,
@@ -479,7 +475,7 @@ async function sampleText(
   }
 }
 
-/** Some held-out sentences as they are translated now. */
+/** Translations of some held-out sentences. */
 async function sampleTranslations(
   cfg: EncoderDecoderConfig,
   weights: DeviceWeights,
@@ -499,7 +495,7 @@ async function sampleTranslations(
 async function requireEmpty(out: string): Promise<void> {
   const entries = await readdir(out).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
-    throw new EngineError("storage", `${out} cannot be used for a model (${error.code}); choose another folder.`, {
+    throw new EngineError("storage", `${out} is not usable as a model folder (${error.code}); choose another folder.`, {
       cause: error,
     });
   });

@@ -1,4 +1,4 @@
-/** A run on disk: the model folder, its checkpoints, and the log of its reports. */
+/** The files of a run: the model folder, its checkpoints and its reports. */
 
 import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -51,16 +51,16 @@ import { fingerprintOf } from "./fingerprint";
 import type { TrainState } from "./stepper";
 import type { Trained } from "./trained";
 
-/** training.json: small, complete enough to go on from. */
+/** training.json: everything besides weights and data that resuming a run needs. */
 export interface RunRecord {
   readonly name: string;
   readonly preset: string;
   readonly settings: Settings;
   readonly data: { readonly kind: "text" | "task" } | { readonly kind: "paths"; readonly paths: readonly string[] };
   readonly fingerprint: string;
-  /** The model that the run started from, and what its weights are told by; absent where it started from fresh ones. */
+  /** The base model of a fine-tuning, with the fingerprint of its weights. */
   readonly from?: { readonly dir: string; readonly fingerprint: string };
-  /** The run and the step of it that this one goes on from. */
+  /** The folder and step of the run that this branch started from. */
   readonly branchedFrom?: { readonly dir: string; readonly step: number };
   readonly device: Device;
   readonly deviceReason: string;
@@ -73,9 +73,9 @@ export interface RunRecord {
   /** The lowest validation loss so far. */
   readonly bestLoss: number | null;
   readonly createdAt: string;
-  /** What computed, the last time that the run was started or resumed. */
+  /** Software versions when the run was last started or resumed. */
   readonly versions?: Versions;
-  /** How the run ended; absent while it goes on, and where it was killed. Only the folder's own record has it. */
+  /** How the run ended; absent while it is training and after a kill. Only in the record of the model folder. */
   readonly ended?: RunEnd;
 }
 
@@ -88,19 +88,19 @@ export interface RunEnd {
 export interface RunFolder {
   readonly dir: string;
   /**
-   * Saves the state to go on from, and makes it the folder's model if it is to be `published`. A kill at any moment leaves
-   * this or the last one whole.
+   * Saves a checkpoint, and makes it the folder's model if `published`. A kill at any time leaves this checkpoint or the
+   * previous one intact.
    */
   checkpoint(record: RunRecord, state: TrainState, trained: Trained, published: boolean): Promise<void>;
-  /** Writes into the folder's record how the run ended, or that it goes on. */
+  /** Records how the run ended; undefined when it continues. */
   end(ended: RunEnd | undefined): Promise<void>;
-  /** Deletes the folder and all in it. */
+  /** Deletes the folder. */
   discard(): Promise<void>;
-  /** Adds lines to reports.jsonl. */
+  /** Appends to reports.jsonl. */
   append(reports: readonly Report[]): Promise<void>;
 }
 
-/** A model in training, but for its weights. */
+/** A model in training, without its weights. */
 export interface RunModel {
   readonly family: FamilyNames;
   readonly cfg: ModelConfig;
@@ -108,9 +108,9 @@ export interface RunModel {
   readonly config: object;
   readonly generation: unknown;
   readonly tokenizer: Tokenizer;
-  /** Of a translator: that of what it writes. */
+  /** The target tokenizer of a translator. */
   readonly target: Tokenizer | null;
-  /** Where only adapters are trained: beside which model, and where that is. */
+  /** The base model and its folder if only adapters are trained. */
   readonly adapters: { readonly lora: Lora; readonly base: ModelWeights; readonly dir: string } | null;
 }
 
@@ -122,15 +122,15 @@ export type Report =
   | { readonly warning: RunWarning }
   | { readonly sample: { readonly step: number; readonly text: string } };
 
-/** To go on from: the newest, and the one before in case that is damaged. */
-const TO_GO_ON = 2;
-/** To look back at and to branch from, as many as a slider shows; fewer where they would fill a disk. */
-const MOST_CHECKPOINTS = 24;
+/** Checkpoints to resume from: the newest, and the one before in case that is damaged. */
+const TO_RESUME = 2;
+/** Checkpoints to inspect and branch from: as many as the slider shows, or fewer if they are large. */
+const MAX_CHECKPOINTS = 24;
 const CHECKPOINT_BYTES = 1e9;
 const TEXT = "data.txt";
 const RECORD = "training.json";
 
-/** What a run makes of fresh parameters. */
+/** A model with fresh parameters. */
 export const freshModel = (cfg: ModelConfig, tokenizer: Tokenizer, target: Tokenizer | null): RunModel => ({
   family: trainedFamily(cfg),
   cfg,
@@ -141,7 +141,7 @@ export const freshModel = (cfg: ModelConfig, tokenizer: Tokenizer, target: Token
   adapters: null,
 });
 
-/** What a run makes of another model: its configuration and tokenizer, as they are. */
+/** A model with the configuration and tokenizer of another. */
 export async function modelLike(model: Model, lora: Lora | null): Promise<RunModel> {
   const { dir } = model.info;
   const { family, cfg, tokenizer } = model;
@@ -155,7 +155,7 @@ export async function modelLike(model: Model, lora: Lora | null): Promise<RunMod
   };
 }
 
-/** config.json as it is for weights in float32, and generation_config.json. */
+/** config.json for weights in float32, and generation_config.json. */
 async function readSettings(dir: string): Promise<Pick<RunModel, "config" | "generation">> {
   const { quantization_config: _, dtype: __, ...config } = (await readJson(join(dir, "config.json"))) as Json;
   const generation = await readJson(join(dir, GENERATION)).catch((error: EngineError) => {
@@ -168,11 +168,11 @@ async function readSettings(dir: string): Promise<Pick<RunModel, "config" | "gen
 type Json = Readonly<Record<string, unknown>>;
 const GENERATION = "generation_config.json";
 
-/** `text` is kept in the folder where it has no file of its own. */
+/** Creates a run folder. `text` is saved in it, for training data without a file. */
 export async function createRunFolder(dir: string, model: RunModel, text: string | null): Promise<RunFolder> {
   try {
     await makeFolder(dir);
-    // Made by one run only: another that found the folder empty at the same moment ends here.
+    // Only one run can create this folder, so a second run that also found `dir` empty fails here.
     await mkdir(join(dir, "checkpoints")).catch((error) => {
       if (codeOf(error) !== "EEXIST") throw error;
       throw new EngineError("storage", `${dir} is not empty; choose a new folder for the model.`, { cause: error });
@@ -190,17 +190,17 @@ export async function createRunFolder(dir: string, model: RunModel, text: string
   return folder;
 }
 
-/** A run as a checkpoint has it. */
+/** A run at a checkpoint. */
 export interface SavedRun {
   readonly record: RunRecord;
   readonly state: TrainState;
   readonly model: RunModel;
 }
 
-/** The folder of a run with the state of its last checkpoint that can be gone on from. */
+/** The folder of a run, with the state of its last usable checkpoint. */
 export async function openRunFolder(dir: string): Promise<SavedRun & { readonly folder: RunFolder }> {
   const read = new Map<string, SavedRun>();
-  // One whose weights are no numbers is passed over: what ruined them came after the one before.
+  // Skips a checkpoint with weights that are not finite: the one before it is still good.
   const { checkpoint, skipped } = await latestCheckpoint(dir, async (path) => {
     try {
       read.set(path, await readCheckpoint(path));
@@ -215,11 +215,11 @@ export async function openRunFolder(dir: string): Promise<SavedRun & { readonly 
     const why = skipped[0] ? `: ${skipped[0].problem}` : "";
     throw new EngineError("checkpoint", `${dir} has no checkpoint to resume from${why}; train the model again.`);
   }
-  await keepReportsUntil(dir, saved.record.step);
+  await dropReportsAfter(dir, saved.record.step);
   return { ...saved, folder: runFolder(dir, saved.model) };
 }
 
-/** A run as one of its checkpoints has it. */
+/** Reads a run at one of its checkpoints. */
 export async function readCheckpoint(path: string): Promise<SavedRun> {
   const { family, cfg } = await readTrainedConfig(path);
   const record = await readRunRecord(path);
@@ -245,7 +245,7 @@ export async function readCheckpoint(path: string): Promise<SavedRun> {
   return { record, state, model };
 }
 
-/** The adapters that a run's settings ask for; null where all parameters are trained. */
+/** The adapters of a run's settings; null to train all parameters. */
 export function loraOf(settings: Settings): Lora | null {
   const [rank, alpha] = [settings["lora.rank"], settings["lora.alpha"]];
   return typeof rank === "number" && typeof alpha === "number" && rank > 0 ? { rank, alpha } : null;
@@ -254,27 +254,26 @@ export function loraOf(settings: Settings): Lora | null {
 const trainedSpecs = ({ cfg, adapters }: RunModel): readonly ParamSpec[] =>
   adapters ? adapterSpecs(decoderOf(cfg), adapters.lora) : paramSpecs(cfg);
 
-/** The model that adapters are trained beside, which must be what it was. */
+/** Opens the base model of adapters; throws if it has changed. */
 async function openBase({ name, from }: RunRecord): Promise<{ base: ModelWeights; dir: string }> {
-  if (!from)
-    throw new EngineError("checkpoint", `The record of ${name} does not say what it started from; train it again.`);
+  if (!from) throw new EngineError("checkpoint", `The record of ${name} does not name its base model; train it again.`);
   const base = await openWeights(from.dir);
   if ((await fingerprintOf(base)) !== from.fingerprint) {
     throw new EngineError(
       "checkpoint",
-      `${from.dir} is no longer the model that ${name} started from; put that one back to resume this run.`,
+      `${from.dir} is no longer the base model of ${name}; restore that model to resume this run.`,
     );
   }
   return { base, dir: from.dir };
 }
 
-/** What a run learns from; the text of a run without files is kept in its folder. */
+/** The training data of a run; undefined for a task. */
 export async function runSource(dir: string, { data }: RunRecord): Promise<TextSource | undefined> {
   if (data.kind === "task") return undefined;
   if (data.kind === "paths") return { kind: "paths", paths: data.paths };
   const folder = isCheckpoint(dir) ? dirname(dirname(dir)) : dir;
   const text = await readFile(join(folder, TEXT), "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new EngineError("data", `The text of this run is gone from ${folder} (${error.code}); train a new model.`, {
+    throw new EngineError("data", `The training text is missing from ${folder} (${error.code}); train a new model.`, {
       cause: error,
     });
   });
@@ -310,8 +309,8 @@ function runFolder(dir: string, model: RunModel): RunFolder {
         await publish(dir, { path });
       }
       const fitting = Math.floor(CHECKPOINT_BYTES / (await sizeOfFolder(path)));
-      const most = adapters ? TO_GO_ON : Math.max(TO_GO_ON, Math.min(MOST_CHECKPOINTS, fitting));
-      await pruneCheckpoints(dir, { newest: TO_GO_ON, most, best: bestStep(await checkpointsOf(dir)) });
+      const most = adapters ? TO_RESUME : Math.max(TO_RESUME, Math.min(MAX_CHECKPOINTS, fitting));
+      await pruneCheckpoints(dir, { newest: TO_RESUME, most, best: bestStep(await checkpointsOf(dir)) });
     },
     async end(ended) {
       const { ended: _, ...record } = await readRunRecord(dir);
@@ -327,11 +326,11 @@ async function sizeOfFolder(dir: string): Promise<number> {
   return files.reduce((sum, { size }) => sum + size, 0);
 }
 
-/** The checkpoints that a run has kept, the newest last. Those of adapters alone are no models, and are left out. */
+/** The checkpoints of a run, newest last. Adapter checkpoints are not complete models and are left out. */
 export async function checkpointsOf(dir: string): Promise<CheckpointInfo[]> {
   const found = await Promise.all(
     (await listCheckpoints(dir)).map(async ({ path, step }): Promise<CheckpointInfo | null> => {
-      // What is pruned or replaced at this moment is not told either.
+      // Skips checkpoints that are being deleted or replaced.
       const names: readonly string[] = await readdir(path).catch(() => []);
       const record = await readRunRecord(path).catch(() => null);
       if (!record || record.step !== step || !names.includes("model.safetensors")) return null;
@@ -363,21 +362,21 @@ const tensors = (specs: readonly ParamSpec[], values: Params, nameOf: (name: str
     ]),
   );
 
-/** A run that died may have reported steps that its last checkpoint does not have; they will be reported again. */
-async function keepReportsUntil(dir: string, step: number): Promise<void> {
+/** A killed run may have reported steps after its last checkpoint; the resumed run reports them again. */
+async function dropReportsAfter(dir: string, step: number): Promise<void> {
   await writeReports(dir, await reportsUntil(dir, step));
 }
 
 const writeReports = (dir: string, reports: readonly Report[]) =>
   writeFileWhole(join(dir, REPORTS_FILE), reports.map((report) => `${JSON.stringify(report)}\n`).join(""));
 
-/** What a run has reported up to a step. */
+/** The reports of a run up to a step. */
 export async function reportsUntil(dir: string, step: number): Promise<Report[]> {
   const stepOf = (report: Report) => ("step" in report ? report : Object.values(report)[0])?.step ?? Infinity;
   return ((await readJsonLines(join(dir, REPORTS_FILE))) as Report[]).filter((report) => stepOf(report) <= step);
 }
 
-const isData = (data: RunRecord["data"] | undefined): boolean =>
+const isValidData = (data: RunRecord["data"] | undefined): boolean =>
   data?.kind === "text" ||
   data?.kind === "task" ||
   (data?.kind === "paths" && Array.isArray(data.paths) && data.paths.every((path) => typeof path === "string"));
@@ -386,7 +385,7 @@ const isData = (data: RunRecord["data"] | undefined): boolean =>
 export async function readRunRecord(dir: string): Promise<RunRecord> {
   const file = join(dir, RECORD);
   const record = (await readJson(file, "checkpoint")) as Partial<RunRecord> | null;
-  const whole =
+  const isValid =
     typeof record?.name === "string" &&
     typeof record.preset === "string" &&
     typeof record.settings === "object" &&
@@ -394,10 +393,10 @@ export async function readRunRecord(dir: string): Promise<RunRecord> {
     typeof record.fingerprint === "string" &&
     Number.isInteger(record.step) &&
     Number(record.step) >= 0 &&
-    isData(record.data) &&
+    isValidData(record.data) &&
     (record.device === "cpu" || record.device === "webgpu");
-  if (!whole) {
-    throw new EngineError("checkpoint", `${file} is not the record of a run; choose a model that was trained here.`);
+  if (!isValid) {
+    throw new EngineError("checkpoint", `${file} is not a valid run record; choose a model that was trained here.`);
   }
   return record as RunRecord;
 }

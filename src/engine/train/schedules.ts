@@ -1,7 +1,8 @@
-import type { Schedule } from "../api/run";
-/** Learning rates over a run. Steps are counted from 1. */
+/** Learning rate schedules. Steps are counted from 1. */
 
-/** What each kind begins from when it is chosen in the place of another. */
+import type { Schedule } from "../api/run";
+
+/** Default settings of each kind when it replaces another. */
 export const SCHEDULES: { readonly [K in Schedule["kind"]]: Schedule & { readonly kind: K } } = {
   constant: { kind: "constant", lr: 1e-3 },
   noam: { kind: "noam", factor: 1, warmup: 400 },
@@ -9,7 +10,7 @@ export const SCHEDULES: { readonly [K in Schedule["kind"]]: Schedule & { readonl
   cosine: { kind: "cosine", lr: 1e-3, minLr: 1e-4, warmup: 100 },
 };
 
-/** The learning rate of a step. */
+/** Returns the learning rate as a function of the step. */
 export function learningRate(
   schedule: Schedule,
   { steps, dModel }: { steps: number; dModel: number },
@@ -25,7 +26,7 @@ export function learningRate(
     // torch.optim.lr_scheduler.StepLR: the first `stepSize` steps run at lr.
     case "step":
       return (step) => schedule.lr * schedule.gamma ** Math.floor((step - 1) / schedule.stepSize);
-    // A straight line up to lr, then half a cosine down to minLr at the last step, as nanoGPT has it.
+    // Linear warm-up to lr, then a half cosine down to minLr at the last step, as in nanoGPT.
     case "cosine": {
       const { lr, minLr, warmup } = schedule;
       return (step) => {

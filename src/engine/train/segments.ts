@@ -1,9 +1,9 @@
 /**
- * How parameters are packed for training.
+ * Packs parameters into flat vectors for training.
  *
- * An optimizer works element by element, and a graph operator costs microseconds whatever its size, so small
- * parameters share one flat vector, their segment. Large ones have their own, which keeps a segment inside the
- * processor's cache while the dozen passes of Adam go over it. Parameters that decay never share with those that do not.
+ * An optimizer works element by element, and each graph operator costs microseconds regardless of its size, so small
+ * parameters share one flat vector, their segment. Large parameters have their own, so that a segment fits into the CPU
+ * cache during the dozen passes of Adam. Parameters with and without weight decay never share a segment.
  */
 
 import { concat, type Node } from "../graph/node";
@@ -39,7 +39,7 @@ export function segmentsOf(specs: readonly ParamSpec[]): readonly Segment[] {
   return segments;
 }
 
-/** The parameters as nodes cut out of their segments' flat vectors. */
+/** The parameters as slices of their segments' vectors. */
 export function unpackNodes(segments: readonly Segment[], flat: readonly Node[]): ParamNodes {
   const nodes = new Map<string, Node>();
   segments.forEach(({ params }, i) => {
@@ -53,7 +53,7 @@ export function unpackNodes(segments: readonly Segment[], flat: readonly Node[])
   return paramNodes(nodes);
 }
 
-/** Values of a segment's parameters as one flat vector. */
+/** The flat vector of a segment's parameters. */
 export const packNodes = ({ params }: Segment, node: (name: string) => Node): Node =>
   concat(
     params.map(({ name, shape }) => node(name).reshape([sizeOf(shape)])),
@@ -75,7 +75,7 @@ export function pack(segments: readonly Segment[], params: Params): Float32Array
   });
 }
 
-/** The parameters as views into their segments; nothing is copied. */
+/** The parameters as views into their segments, without copies. */
 export function unpack(segments: readonly Segment[], flat: readonly Float32Array[]): Map<string, Float32Array> {
   const params = new Map<string, Float32Array>();
   segments.forEach((segment, i) => {

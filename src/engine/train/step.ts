@@ -16,31 +16,31 @@ import { rotaryTables } from "../nn/rotary";
 import { packNodes, type Segment, segmentsOf, unpackNodes } from "./segments";
 
 export interface StepShape {
-  /** Of one pass. */
+  /** Sequences per pass. */
   readonly batchSize: number;
-  /** Passes of a step; 1 by default. */
+  /** Passes per step; 1 by default. */
   readonly gradientAccumulation?: number;
   readonly blockSize: number;
   readonly dropout: number;
   readonly attentionDropout: boolean;
   readonly optimizer: Optimizer;
   readonly maxGradNorm: number;
-  /** Of the loss that is trained on; 0 by default. */
+  /** Smoothing of the training loss; 0 by default. */
   readonly labelSmoothing?: number;
 }
 
-/** Numbers of random values that dropout masks are cut from; see `docs/decisions` on dropout. */
+/** Size of the bank of random values that dropout masks are taken from; see `docs/decisions` on dropout. */
 export const BANK_SIZE = 1 << 22;
 
 export interface StepGraph {
-  /** Per segment `{name}.p`, `.m`, `.v` and their successors with `'` added, then `loss` and `gradNorm`. */
+  /** `loss`, `gradNorm`, and for each segment the next `{name}.p'`, `.m'` and `.v'`. */
   readonly outputs: Readonly<Record<string, Node>>;
   readonly segments: readonly Segment[];
   /** Each state input and the output that replaces it. */
   readonly state: Readonly<Record<string, string>>;
   /** Inputs that differ from step to step. */
   readonly perTurn: readonly StepInput[];
-  /** Elements that each dropout site takes from the bank. */
+  /** Elements that each dropout site uses from the bank. */
   readonly dropoutSizes: readonly number[];
 }
 
@@ -48,11 +48,11 @@ export interface StepGraph {
 const BATCH_INPUTS = ["ids", "labels", "labelWeights", "offsets"] as const;
 /** Inputs that differ from step to step. */
 export const STEP_INPUTS = [...BATCH_INPUTS, "rates"] as const;
-/** Further ones of encoder-decoders. */
+/** Additional inputs of encoder-decoders. */
 const SOURCE_INPUTS = ["sourceIds", "sourceMask", "targetMask"] as const;
 export type StepInput = (typeof STEP_INPUTS | typeof SOURCE_INPUTS)[number];
 
-/** What of a model is trained, and the model's parameters given those. */
+/** The trained parameters, and the model's parameters as a function of them. */
 export interface TrainedNodes {
   readonly specs: readonly ParamSpec[];
   readonly nodes: (trained: ParamNodes) => ParamNodes;
@@ -67,8 +67,8 @@ export function stepGraph(cfg: ModelConfig, shape: StepShape, trained: TrainedNo
 }
 
 /**
- * One pass of a step of several: per segment `{name}.g`, the gradients so far, and `{name}.g'` with those of this batch
- * added. The parameters stay as they are.
+ * One of several passes of a step: adds the gradients of its batch to the sum `{name}.g` of each segment, which gives
+ * `{name}.g'`. The parameters do not change.
  */
 export function passGraph(cfg: ModelConfig, shape: StepShape, trained: TrainedNodes = allOf(cfg)): StepGraph {
   const { loss, p: _, grads, ...rest } = lossAndGrads(cfg, shape, trained);
@@ -81,13 +81,13 @@ export function passGraph(cfg: ModelConfig, shape: StepShape, trained: TrainedNo
   return { ...rest, outputs: { ...outputs, loss }, state };
 }
 
-/** What a step does with the gradients that its passes have added up. */
+/** The parameter update of a step from the summed gradients of its passes. */
 export function updateGraph(segments: readonly Segment[], shape: StepShape): Pick<StepGraph, "outputs" | "state"> {
   const each = (key: string) => segments.map(({ name, size }) => input(`${name}.${key}`, [size]));
   return update(segments, each("p"), each("g"), shape);
 }
 
-/** The loss and its gradients, segment by segment, over packed parameters. */
+/** The loss and its gradients by segment, as functions of packed parameters. */
 function lossAndGrads(cfg: ModelConfig, shape: StepShape, trained: TrainedNodes) {
   const segments = segmentsOf(trained.specs);
   const p = segments.map(({ name, size }) => input(`${name}.p`, [size]));
@@ -109,7 +109,7 @@ function lossAndGrads(cfg: ModelConfig, shape: StepShape, trained: TrainedNodes)
   return { loss, p, grads, segments, perTurn, dropoutSizes: dropout.sizes };
 }
 
-/** Clipping and the optimizer: the state's successors, and the norm of the gradients. */
+/** Clipping and the optimizer: the next state, and the gradient norm. */
 function update(
   segments: readonly Segment[],
   params: readonly Node[],
@@ -131,10 +131,10 @@ function update(
   return { outputs: { ...outputs, gradNorm }, state };
 }
 
-/** A parameter as it lies in its segment: what reshapes one again starts there, and goes around the shaped node. */
+/** A parameter's slice of its segment, before it was reshaped. Further reshapes start from it and bypass the shaped node. */
 const unshaped = (param: Node): Node => (param.op === "reshape" ? (param.inputs[0] as Node) : param);
 
-/** The loss alone, over the same packed parameters. */
+/** Only the loss, as a function of the same packed parameters. */
 export function evalGraph(
   cfg: ModelConfig,
   { batchSize, blockSize }: Pick<StepShape, "batchSize" | "blockSize">,
@@ -145,7 +145,7 @@ export function evalGraph(
   return { loss: lossOf(cfg, { batchSize, blockSize }, trained.nodes(unpackNodes(segments, p))) };
 }
 
-/** Weighted cross-entropy of a batch; the weights of the labels say which count and add up to 1 (or a share of it). */
+/** Weighted cross-entropy of a batch. The weights select the labels that count; they sum to 1, or to the share of a pass. */
 export function lossOf(
   cfg: ModelConfig,
   shape: Pick<StepShape, "batchSize" | "blockSize" | "labelSmoothing">,
@@ -164,16 +164,16 @@ export function lossOf(
 }
 
 /**
- * -Σ q log p with q = ε / V for every token and 1 - ε more for the label, as torch.nn.CrossEntropyLoss has it (Szegedy et
- * al., 2016). The Annotated Transformer's KL divergence leaves out what is constant, and shares ε among all but the label
+ * -Σ q log p with q = ε / V for every token plus 1 - ε for the label, as in torch.nn.CrossEntropyLoss (Szegedy et al.,
+ * 2016). The Annotated Transformer's KL divergence differs by a constant, and spreads ε over all tokens except the label
  * and padding.
  */
 function crossEntropy(logits: Node, labels: Node, smoothing: number): Node {
-  const right = pick(logits, labels);
-  if (smoothing === 0) return logits.logSumExp().sub(right);
+  const labelLogits = pick(logits, labels);
+  if (smoothing === 0) return logits.logSumExp().sub(labelLogits);
   return logits
     .logSumExp()
-    .sub(right.mul(1 - smoothing))
+    .sub(labelLogits.mul(1 - smoothing))
     .sub(logits.mean([-1]).mul(smoothing));
 }
 
@@ -198,7 +198,7 @@ function decoderLogits(
   });
 }
 
-/** Sources and targets of one length, each padded up to it. */
+/** Logits of sources and targets that are padded to one length. */
 function translationLogits(
   cfg: EncoderDecoderConfig,
   { batchSize: B, blockSize: T }: BatchSize,
@@ -218,7 +218,7 @@ function translationLogits(
   return decode(input("ids", [T, B], "i32"), encoded, param, cfg, { source, target }, run);
 }
 
-/** The angles of positions 0 to T - 1 of every sequence, written once. */
+/** The rotation of positions 0 to T - 1, as one constant that all layers share. */
 function constantRotation(cfg: DecoderConfig, { batch: B, length: T }: { batch: number; length: number }) {
   let known: { cos: Node; sin: Node } | undefined;
   return () => {
@@ -232,12 +232,12 @@ function constantRotation(cfg: DecoderConfig, { batch: B, length: T }: { batch: 
   };
 }
 
-/** Each site multiplies with its own window of the bank, which holds 0 and 1 / (1 - rate). */
+/** Each site multiplies by its own window of the bank, which contains 0 and 1 / (1 - rate). */
 function dropoutSites(rate: number): { apply: (x: Node) => Node; sizes: number[] } {
   const sizes: number[] = [];
   if (rate === 0) return { apply: (x) => x, sizes };
   const bank = input("bank", [BANK_SIZE]);
-  // The number of sites is known only when the model is built; a graph has room for more offsets than it uses.
+  // The number of sites is known only after the model is built, so the input has room for more offsets.
   const offsets = input("offsets", [MAX_SITES], "i32");
   const apply = (x: Node) => {
     const site = sizes.push(sizeOf(x.shape)) - 1;
@@ -248,7 +248,7 @@ function dropoutSites(rate: number): { apply: (x: Node) => Node; sizes: number[]
 
 export const MAX_SITES = 1024;
 
-/** min(1, max / norm), as torch.nn.utils.clip_grad_norm_ has it; without a maximum, 1. */
+/** min(1, max / norm), as in torch.nn.utils.clip_grad_norm_; 1 without a maximum. */
 function clipScale(norm: Node, maxGradNorm: number): Node {
   if (maxGradNorm === 0) return constant(1);
   const ratio = constant(maxGradNorm).div(norm.add(1e-6));
@@ -256,10 +256,10 @@ function clipScale(norm: Node, maxGradNorm: number): Node {
 }
 
 /**
- * Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019), written with the fewest passes over memory:
+ * Adam (Kingma and Ba, 2015) and AdamW (Loshchilov and Hutter, 2019), with as few passes over memory as possible:
  *   m' = β1 m + (1 - β1) g,   v' = β2 v + (1 - β2) g²
  *   p' = p (1 - lr decay) - lr / bias1 * m' / (sqrt(v' / bias2) + eps)
- * where bias1 = 1 - β1^t and bias2 = 1 - β2^t. `rates` holds what changes from step to step, see `adamRates`.
+ * where bias1 = 1 - β1^t and bias2 = 1 - β2^t. `rates` contains the values that change at every step, see `adamRates`.
  */
 function adam({ kind, beta1, beta2, weightDecay }: Optimizer, clip: Node) {
   const rates = input("rates", [3]);
@@ -276,7 +276,7 @@ function adam({ kind, beta1, beta2, weightDecay }: Optimizer, clip: Node) {
   };
 }
 
-/** The step's values of `rates` for step t (from 1): lr √bias2 / bias1, eps √bias2, 1 - lr decay. */
+/** The values of `rates` for step t (from 1): lr √bias2 / bias1, eps √bias2, 1 - lr decay. */
 export function adamRates({ beta1, beta2, eps, weightDecay }: Optimizer, lr: number, t: number): Float32Array {
   const root = Math.sqrt(1 - beta2 ** t);
   return Float32Array.of((lr * root) / (1 - beta1 ** t), eps * root, 1 - lr * weightDecay);

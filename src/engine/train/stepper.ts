@@ -1,8 +1,8 @@
 /**
- * A model in training on a device: its parameters and Adam's moments, and the session that moves them on.
+ * A model in training on a device: its parameters, Adam's moments, and the sessions that update them.
  *
- * On the CPU several steps run inside one call (an ONNX Loop); on WebGPU the state stays in GPU buffers, two sets that
- * swap roles each step.
+ * On the CPU, several steps run in one call (an ONNX Loop). On WebGPU, the state stays in two sets of GPU buffers that
+ * swap roles at each step.
  */
 
 import type { Device } from "../api/model";
@@ -26,13 +26,13 @@ import {
 } from "./step";
 import { type Trained, wholeModel } from "./trained";
 
-/** A step's batch, of all its passes, position by position: ids [T, B], and for each the label that should follow and how much it counts. */
+/** The batch of a step, over all its passes: ids, next-token labels and label weights, [T, B] each. */
 export interface StepBatch {
   readonly ids: Int32Array;
   readonly labels: Int32Array;
-  /** Adds up to 1 over the batch for a mean loss. */
+  /** Sums to 1 over the batch for a mean loss. */
   readonly labelWeights: Float32Array;
-  /** Of encoder-decoders: sources [T, B], and where their tokens and the targets' stand, [B, T] (0, or -1e9 for padding). */
+  /** Encoder-decoders only: sources [T, B], and the padding masks of sources and targets, [B, T] (0, or -1e9 for padding). */
   readonly sourceIds?: Int32Array;
   readonly sourceMask?: Float32Array;
   readonly targetMask?: Float32Array;
@@ -57,13 +57,13 @@ export function freshState(params: Params): TrainState {
 
 export interface Stepper {
   readonly device: Device;
-  /** Takes steps `first`, `first + 1` … (from 1) on the given batches. Blocks while it computes. */
+  /** Runs the steps `first`, `first + 1` … (from 1) on the given batches. Blocks the thread while it computes. */
   run(first: number, batches: readonly StepBatch[], lr: (step: number) => number): Promise<StepResult[]>;
-  /** Mean loss over a batch with the present parameters. */
+  /** Mean loss over a batch with the current parameters. */
   evaluate(batch: StepBatch): Promise<number>;
   /** A copy of the state that later steps do not change. */
   state(): Promise<TrainState>;
-  /** The parameters of it alone. */
+  /** A copy of only the parameters. */
   params(): Promise<Params>;
   release(): Promise<void>;
 }
@@ -79,32 +79,32 @@ export async function createStepper(
   }: { readonly device: Device; readonly seed: number; readonly trained?: Pick<Trained, "specs" | "nodes" | "feeds"> },
 ): Promise<Stepper> {
   const programs = new Programs(cfg, shape, device, seed, trained);
-  // What is wrong with a graph is said before the first step.
+  // Compiles now, so that errors in the graph appear before the first step.
   const { segments } = (await programs.of(shape.blockSize)).graph;
   return device === "cpu"
     ? new CpuStepper(programs, segments, trained.feeds, start)
     : GpuStepper.create(programs, segments, trained.feeds, start);
 }
 
-/** What is compiled for batches of one length. */
+/** The compiled graphs for batches of one length. */
 interface Program {
-  /** Of a step, or of one of its passes where it has several. */
+  /** A whole step, or one of its passes if there are several. */
   readonly graph: StepGraph;
   readonly inputs: (step: number, pass: number, batch: StepBatch) => ChangingInputs;
-  /** On the CPU a loop of them, on WebGPU one. */
+  /** Runs a loop of steps or passes on the CPU, and a single one on WebGPU. */
   readonly step: Session;
   readonly evaluation: Session;
 }
 
 type ChangingInputs = Readonly<Partial<Record<StepInput, Float32Array | Int32Array>>>;
 
-/** The programs of every length that batches have had; most runs have one. They share the state. */
+/** The programs by batch length, which share the state; most runs have only one length. */
 class Programs {
-  /** Inputs that are the same for the whole run. */
+  /** Inputs that never change during a run. */
   readonly fixed: Readonly<Record<string, Float32Array>>;
-  /** Passes of a step. */
+  /** Passes per step. */
   readonly passes: number;
-  readonly #made = new Map<number, Promise<Program>>();
+  readonly #byLength = new Map<number, Promise<Program>>();
   #update: Promise<Session> | undefined;
 
   constructor(
@@ -122,7 +122,7 @@ class Programs {
     return batch.labels.length / (this.shape.batchSize * this.passes);
   }
 
-  /** A step's batch as its passes take it. */
+  /** The batches of a step's passes. */
   parts(batch: StepBatch): readonly StepBatch[] {
     return this.passes === 1 ? [batch] : partsOf(batch, this.passes, this.shape.batchSize);
   }
@@ -131,24 +131,24 @@ class Programs {
     return adamRates(this.shape.optimizer, lr, step);
   }
 
-  /** Moves the parameters by the gradients that several passes have added up. */
+  /** The session that updates the parameters from the summed gradients of several passes. */
   update(segments: readonly Segment[]): Promise<Session> {
     const { device } = this;
     this.#update ??= Session.create(lower(updateGraph(segments, this.shape).outputs, device), device);
     return this.#update;
   }
 
-  /** For batches of a length. */
+  /** The program for a batch length, compiled at its first use. */
   of(length: number): Promise<Program> {
-    const known = this.#made.get(length);
+    const known = this.#byLength.get(length);
     if (known) return known;
-    const program = this.#make({ ...this.shape, blockSize: length });
-    this.#made.set(length, program);
+    const program = this.#compile({ ...this.shape, blockSize: length });
+    this.#byLength.set(length, program);
     return program;
   }
 
   async release(): Promise<void> {
-    for (const program of this.#made.values()) {
+    for (const program of this.#byLength.values()) {
       const { step, evaluation } = await program;
       await step.release();
       await evaluation.release();
@@ -156,14 +156,14 @@ class Programs {
     await (await this.#update)?.release();
   }
 
-  async #make(shape: StepShape): Promise<Program> {
+  async #compile(shape: StepShape): Promise<Program> {
     const { cfg, device, seed, trained, passes } = this;
     const graph = (passes === 1 ? stepGraph : passGraph)(cfg, shape, trained);
     return {
       graph,
       inputs: stepInputs(graph, seed, passes),
       step: device === "cpu" ? await createLoop(graph) : await Session.create(lower(graph.outputs, device), device),
-      // Weights in files are constants of the graphs, each of which would make copies of its own.
+      // Frozen weights are constants of both graphs; packing would give each graph its own copy.
       evaluation: await Session.create(lower(evalGraph(cfg, shape, graph.segments, trained), device), device, {
         unpacked: true,
       }),
@@ -199,7 +199,7 @@ class CpuStepper implements Stepper {
     return results;
   }
 
-  /** Batches of one length: all of them within one call. */
+  /** Runs batches of one length in one call. */
   async #runAlike(
     first: number,
     batches: readonly StepBatch[],
@@ -214,12 +214,12 @@ class CpuStepper implements Stepper {
         rates: programs.rates(first + i, lr(first + i)),
       })),
     );
-    this.#take(outputs);
+    this.#setState(outputs);
     const [loss, gradNorm] = ["loss", "gradNorm"].map((name) => outputs[name]?.data as Float32Array);
     return batches.map((_, i) => ({ loss: loss?.[i] as number, gradNorm: gradNorm?.[i] as number }));
   }
 
-  /** One step of several passes: all of these within one call, and one that moves the parameters. */
+  /** Runs one step of several passes: one call for all passes, and one for the update. */
   async #runPasses(step: number, batch: StepBatch, lr: number, program: Program): Promise<StepResult> {
     const { programs, segments } = this;
     const turns = programs.parts(batch).map((part, pass) => program.inputs(step, pass, part));
@@ -229,7 +229,7 @@ class CpuStepper implements Stepper {
     );
     const update = await programs.update(segments);
     const outputs = await update.run({ ...this.#state, ...gradients, rates: programs.rates(step, lr) });
-    this.#take(outputs);
+    this.#setState(outputs);
     const losses = passes.loss?.data as Float32Array;
     return { loss: losses.reduce((sum, x) => sum + x, 0), gradNorm: outputs.gradNorm?.data[0] as number };
   }
@@ -248,7 +248,7 @@ class CpuStepper implements Stepper {
     });
   }
 
-  #take(outputs: Readonly<Record<string, DeviceTensor>>): void {
+  #setState(outputs: Readonly<Record<string, DeviceTensor>>): void {
     this.#state = Object.fromEntries(
       Object.keys(this.#state).map((name) => [name, outputs[`${name}'`]?.data as Float32Array]),
     );
@@ -288,7 +288,7 @@ class GpuStepper implements Stepper {
     private now: Record<string, DeviceTensor>,
     private next: Record<string, DeviceTensor>,
     private readonly fixed: Record<string, DeviceTensor>,
-    /** Zeros, and two sets that take the gradients of a step's passes in turn; none where it has one pass. */
+    /** Zeros, and two sets that alternate as the sum of the passes' gradients; empty for a single pass. */
     private readonly gradients: readonly Record<string, DeviceTensor>[],
   ) {}
 
@@ -347,7 +347,7 @@ class GpuStepper implements Stepper {
       const feeds = { ...this.now, ...total, ...this.frozen, ...this.fixed, ...program.inputs(step, pass, part) };
       const { loss } = await fetchInto(program.step, feeds, added, ["loss"]);
       sum += loss as number;
-      // The zeros stay what they are.
+      // The zeros are never overwritten.
       [total, added, spare] = pass === 0 ? [added, spare, total] : [added, total, spare];
     }
     const update = await this.programs.update(this.segments);
@@ -390,7 +390,7 @@ const createLoop = (graph: StepGraph): Promise<Session> =>
     unpacked: true,
   });
 
-/** Runs a graph whose outputs `name'` replace the tensors `name` on the device; answers some numbers of the others. */
+/** Runs a graph and writes its outputs `name'` into the device tensors of `into`. Returns the outputs in `numbers`. */
 async function fetchInto(
   session: Session,
   feeds: Parameters<Session["run"]>[0],
@@ -401,12 +401,12 @@ async function fetchInto(
   for (const [name, tensor] of Object.entries(into)) fetches[`${name}'`] = tensor;
   const outputs = await session.run(feeds, fetches);
   const values = Object.fromEntries(numbers.map((name) => [name, outputs[name]?.data[0] as number]));
-  // The run answers wrappers of its own around the buffers it was given; they leak unless disposed of.
+  // The run returns its own wrappers of the given buffers, which leak unless they are disposed.
   for (const name of Object.keys(into)) outputs[`${name}'`]?.dispose();
   return values;
 }
 
-/** Everything random about a step follows from the seed and its number, so that any step can be taken again. */
+/** All randomness of a step is derived from the seed and its number, so that any step can be repeated. */
 function stepInputs({ dropoutSizes }: StepGraph, seed: number, passes: number): Program["inputs"] {
   if (dropoutSizes.length === 0) return (_step, _pass, batch) => ({ ...batch });
   const offsets = (step: number, pass: number): Int32Array => {
@@ -420,10 +420,10 @@ function stepInputs({ dropoutSizes }: StepGraph, seed: number, passes: number): 
   return (step, pass, batch) => ({ ...batch, offsets: offsets(step, pass) });
 }
 
-/** A batch in `count` batches of `rows` sequences each. Weights of labels stay shares of the whole. */
+/** Splits a batch into `count` batches of `rows` sequences. Label weights remain shares of the whole batch. */
 function partsOf(batch: StepBatch, count: number, rows: number): StepBatch[] {
   const columns = count * rows;
-  /** Of [T, columns], those of a part. */
+  /** The columns of a part, from [T, columns]. */
   const cut = <A extends Int32Array | Float32Array>(values: A, part: number): A => {
     const length = values.length / columns;
     const own = (values instanceof Int32Array ? new Int32Array(length * rows) : new Float32Array(length * rows)) as A;
@@ -433,7 +433,7 @@ function partsOf(batch: StepBatch, count: number, rows: number): StepBatch[] {
     }
     return own;
   };
-  /** Of [columns, T]. */
+  /** The rows of a part, from [columns, T]. */
   const slice = (values: Float32Array, part: number) =>
     values.slice((part * values.length) / count, ((part + 1) * values.length) / count);
   const { ids, labels, labelWeights, sourceIds, sourceMask, targetMask } = batch;
@@ -482,7 +482,7 @@ const unpackPart = (
     segments.map(({ name }) => packed[`${name}.${key}`] as Float32Array),
   );
 
-/** Arrays of one length, one after the other. */
+/** Concatenates arrays of equal length. */
 function stack(parts: readonly (Float32Array | Int32Array)[]): Float32Array | Int32Array {
   const [first] = parts as [Float32Array | Int32Array];
   const all =

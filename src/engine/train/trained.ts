@@ -1,4 +1,4 @@
-/** What of a model a run trains: all of its parameters, or adapters beside weights that stay in their files. */
+/** The trained part of a model: all of its parameters, or adapters on top of frozen weights in files. */
 
 import type { Device } from "../api/model";
 import type { ModelWeights } from "../models/folder";
@@ -9,9 +9,9 @@ import { type DeviceWeights, mapWeights, placeParams, placeWeights } from "../ru
 import type { TrainedNodes } from "./step";
 
 export interface Trained extends TrainedNodes {
-  /** What graphs are given besides what is trained. */
+  /** Inputs for the frozen weights. */
   readonly feeds: DeviceWeights["feeds"];
-  /** The whole model, given what is trained, on the CPU. */
+  /** The whole model on the CPU, for given trained parameters. */
   readonly weights: (params: Params) => Promise<DeviceWeights>;
   release(): Promise<void>;
 }

@@ -1,10 +1,10 @@
 /**
- * Sentence pairs as a trainer takes them.
+ * Batches of sentence pairs.
  *
  *     source  <bos> the cat sleeps <eos>
  *     ids     <bos> le chat dort            labels  le chat dort <eos>
  *
- * Pairs of about one length stand in a batch together, padded up to a multiple of `BUCKET`.
+ * A batch has pairs of similar length, padded to a multiple of `BUCKET`.
  */
 
 import { type PairSplits, type SentencePair, shuffled } from "../data/pairs";
@@ -26,7 +26,7 @@ interface TokenPair {
 
 export interface TranslationShape {
   readonly batchSize: number;
-  /** Tokens of the longest sentence, BOS or EOS included. */
+  /** Maximum tokens per sentence, including BOS or EOS. */
   readonly blockSize: number;
   readonly seed: number;
 }
@@ -49,8 +49,8 @@ export function translationData(
   const stepsPerEpoch = [...buckets.values()].reduce((n, pairs) => n + Math.ceil(pairs.length / B), 0);
   const labels = splits.train.reduce((n, pair) => n + pair.target.length - 1, 0);
 
-  /** The batches of an epoch: in each bucket every pair once, and some again to fill the last batch. */
-  const epoch = remembered((index: number) => {
+  /** The batches of an epoch: every pair of each bucket once, and some again to fill the last batch. */
+  const epoch = cacheLast((index: number) => {
     const batches = [...buckets].flatMap(([length, pairs]) => {
       const all = shuffled(pairs, seed, "pairs", length, index);
       return Array.from({ length: Math.ceil(all.length / B) }, (_, i) => ({
@@ -96,13 +96,13 @@ function tokenPair({ source, target }: SentencePair, tokenizers: TranslationToke
   );
 }
 
-/** What a pair takes of a batch's length: the target is read without its EOS. */
+/** The batch length that a pair needs: the decoder reads the target without its EOS. */
 const lengthOf = ({ source, target }: TokenPair): number => Math.max(source.length, target.length - 1);
 
-/** What is to be written after BOS. A word that the vocabulary lacks is an answer that nothing can give: -1. */
+/** The expected tokens after BOS. An unknown word is -1, which no model can generate. */
 const answerOf = ({ target }: TokenPair): number[] => target.slice(1).map((id) => (id === SENTENCE.unkId ? -1 : id));
 
-/** Pairs by length, the shortest first. */
+/** Groups pairs by length, shortest first. */
 function grouped(pairs: readonly TokenPair[], lengthOf: (pair: TokenPair) => number): Map<number, TokenPair[]> {
   const groups = new Map<number, TokenPair[]>();
   for (const pair of pairs) {
@@ -113,8 +113,8 @@ function grouped(pairs: readonly TokenPair[], lengthOf: (pair: TokenPair) => num
   return new Map([...groups].sort(([a], [b]) => a - b));
 }
 
-/** The last answer is kept: batches are asked for one after the other. */
-function remembered<T>(make: (index: number) => T): (index: number) => T {
+/** Caches the last value, because batches are requested in order. */
+function cacheLast<T>(make: (index: number) => T): (index: number) => T {
   let last: { readonly index: number; readonly value: T } | undefined;
   return (index) => {
     if (last?.index !== index) last = { index, value: make(index) };
@@ -122,7 +122,7 @@ function remembered<T>(make: (index: number) => T): (index: number) => T {
   };
 }
 
-/** Pairs as one batch; where there are fewer than B, rows of padding that do not count. */
+/** A batch of pairs, with rows of padding that do not count if there are fewer than B. */
 function toBatch(pairs: readonly TokenPair[], B: number, T: number): HeldOutBatch {
   const count = pairs.reduce((n, { target }) => n + target.length - 1, 0);
   const batch = {

@@ -58,7 +58,7 @@ describe("tinylm", () => {
     tinylm = await trained("tinylm", "tinylm");
   });
 
-  test("learns its corpus nearly down to its entropy, and goes on from “how are”", async () => {
+  test("learns its corpus nearly down to its entropy, and completes “how are”", async () => {
     const entropy = (8 * Math.LN2) / 26;
     expect(tinylm.last.tokens).toBe(26);
     expect(tinylm.last.loss).toBeLessThan(0.25);
@@ -68,13 +68,13 @@ describe("tinylm", () => {
     expect((await evaluateModel(tinylm.out, undefined, "cpu")).loss).toBeCloseTo(tinylm.last.loss, 5);
   });
 
-  test("has the parameters that the formula says", async () => {
+  test("has the number of parameters of the formula", async () => {
     const formula = 12 * 32 + 2 * (4 * 33 * 32 + 33 * 64 + 65 * 32 + 2 * 32 + 2 * 32) + 2 * 32 + 33 * 12;
     expect(formula).toBe(17_932);
     expect((await describeModel(tinylm.out)).parameters).toBe(formula);
   });
 
-  test("names a word that it does not know, or reads it as <unk>", async () => {
+  test("rejects an unknown word by name, or reads it as <unk>", async () => {
     await expect(written(tinylm.out, "how is the robot ?")).rejects.toThrow(
       /words that the model was not trained on: "the", "robot"\. Use other words/,
     );
@@ -83,7 +83,7 @@ describe("tinylm", () => {
     expect(tokenizer.encodePrompt("how robot")).toEqual([1, expect.any(Number), 3]);
   });
 
-  test("learns the sentences of a text of one's own", async () => {
+  test("learns the sentences of a given text", async () => {
     const data = { kind: "text", name: "own", text: "one two three\n\n  two   three one\n" } as const;
     const { out, last } = await trained("tinylm", "own", { "train.steps": 1, "train.batchSize": 1 }, data);
     expect(last.tokens).toBe(8);
@@ -92,13 +92,13 @@ describe("tinylm", () => {
     await expect(trained("tinylm", "long", {}, long)).rejects.toThrow(/has 22 tokens with <bos> and <eos>/);
   });
 
-  test("goes on after a stop, and keeps its sentences", async () => {
+  test("resumes after a stop with the same sentences", async () => {
     expect((await readFile(join(tinylm.out, "data.txt"), "utf8")).trim().split("\n")).toEqual(SENTENCES);
     const { step } = await resume(tinylm.out, { steps: 203 }, control());
     expect(step).toBe(203);
   });
 
-  test("without the causal mask learns to read what it is to predict, and predicts nothing", async () => {
+  test("without the causal mask learns to copy the next token, and predicts nothing", async () => {
     const { out, last } = await trained("tinylm", "unmasked", { "model.causal": false });
     expect(last.loss).toBeLessThan(0.05);
     const [masked, unmasked] = [await prefixLoss(tinylm.out), await prefixLoss(out)];
@@ -107,7 +107,7 @@ describe("tinylm", () => {
   });
 });
 
-/** The loss of a model that is given no more than what comes before each token: what counts when it writes. */
+/** The loss of a model that sees only the tokens before each position, as in generation. */
 async function prefixLoss(folder: string): Promise<number> {
   const loaded = await LoadedModel.open(folder, "cpu");
   const { tokenizer } = loaded.model;
@@ -130,7 +130,7 @@ describe("text", () => {
     "model.nLayers": 1,
     "model.dModel": 16,
     "model.nHeads": 2,
-    // Its random numbers take longer than all steps.
+    // Drawing the random numbers of dropout takes longer than all steps.
     "train.dropout": 0,
     "train.steps": 6,
     "train.blockSize": 8,
@@ -158,7 +158,7 @@ describe("text", () => {
     if (tokenizer === "words") expect((await resume(out, { steps: 7 }, control())).step).toBe(7);
   });
 
-  test("with AdamW, cosine and warm-up, by setting", async () => {
+  test("trains with AdamW, cosine and warm-up by settings", async () => {
     const schedule = { "train.schedule.kind": "cosine", "train.schedule.lr": 0.003, "train.schedule.warmup": 2 };
     const set = { ...small, ...schedule, "train.optimizer.kind": "adamw", "train.optimizer.weightDecay": 0.1 };
     const { out, events } = await trained("text", "cosine", set, {
@@ -176,7 +176,7 @@ describe("text", () => {
   });
 });
 
-test("gpt2 makes a folder of GPT-2's family, which goes on as one", async () => {
+test("gpt2 saves a model of GPT-2's family, and resumes it", async () => {
   const set = {
     "model.nLayers": 1,
     "model.dModel": 16,
@@ -210,7 +210,7 @@ test("gpt2 makes a folder of GPT-2's family, which goes on as one", async () => 
   expect((await openModel(post)).info.family).toBe("decoder_lab");
 });
 
-test("arithmetic of other kinds is scored by digit, by carries and by what stands for what", async () => {
+test("other arithmetic is scored by digit, by carries and by confusion", async () => {
   const set = { "model.dModel": 16, "model.nHeads": 2, "model.nLayers": 1, "train.steps": 2, "train.dropout": 0 };
   const task = { "data.digits": 1, "data.operator": "-", "data.reversed": true };
   const { last, out } = await trained("adder", "minus", { ...set, ...task });
@@ -221,7 +221,7 @@ test("arithmetic of other kinds is scored by digit, by carries and by what stand
   expect(confusion.map((rows) => [rows.length, ...rows.map((row) => row.length)])).toEqual(
     Array(2).fill(Array(11).fill(10)),
   );
-  // The last digit stands first, and is the same however it is written; the sign is none.
+  // Reversed answers start with the last digit; a sign is not a digit.
   const diagonal = confusion[0]?.reduce((sum, row, digit) => sum + (row[digit] as number), 0) as number;
   expect(diagonal).toBe(Math.round((byDigit[0] as number) * 20));
   expect((await openModel(out)).cfg.nCtx).toBe(8);
@@ -231,7 +231,7 @@ test("arithmetic of other kinds is scored by digit, by carries and by what stand
 });
 
 describe("settings", () => {
-  test("every preset takes its own, and says what to expect", () => {
+  test("every preset accepts its own settings, and describes results to expect", () => {
     for (const preset of PRESETS) {
       expect(settingsOf(withSettings(preset, settingsOf(preset)))).toEqual(settingsOf(preset));
       expect(preset.expected.length).toBeGreaterThan(0);
@@ -239,7 +239,7 @@ describe("settings", () => {
     }
   });
 
-  test("another kind of schedule has its own settings, and no others", () => {
+  test("another kind of schedule has only its own settings", () => {
     const change = (set: Settings) => withSettings(presetNamed("char"), set).train.schedule;
     expect(change({ "train.schedule.gamma": 0.5, "train.schedule.kind": "step" })).toEqual({
       kind: "step",
@@ -254,7 +254,7 @@ describe("settings", () => {
     expect([rate(1), rate(10_000), rate(10_001)]).toEqual([0.01, 0.01, 0.009000000000000001]);
   });
 
-  test("nanoGPT's configuration for a GPU is as published", () => {
+  test("nanoGPT's GPU configuration equals the published one", () => {
     expect(settingsOf(presetNamed("char-gpu"))).toMatchObject({
       "model.nLayers": 6,
       "model.nHeads": 6,

@@ -12,7 +12,7 @@ const report = (step: number, loss: number, gradNorm = 1): StepReport => ({
 const watch = () =>
   divergenceWatch(65, { maxGradNorm: 1, schedule: { kind: "cosine", lr: 0.01, minLr: 0, warmup: 30 } });
 
-/** What is said of losses, by step. */
+/** Warnings by step. */
 function said(losses: readonly number[]): [number, string][] {
   const judge = watch();
   return losses.flatMap((loss, i) => {
@@ -23,34 +23,34 @@ function said(losses: readonly number[]): [number, string][] {
 
 const falling = Array.from({ length: 60 }, (_, i) => 4 * 0.95 ** i);
 
-test("a loss that rises far above its best is told once, and again when it comes back and rises once more", () => {
+test("a loss that rises far above its best is reported once, and again after it has recovered", () => {
   const rise = Array.from({ length: 20 }, () => 4);
   const [[step, message] = [0, ""], ...rest] = said([...falling, ...rise]);
   expect(rest).toEqual([]);
   expect(step).toBeGreaterThan(60);
   expect(message).toMatch(
-    /^The loss is diverging at step \d+: smoothed it is \d\.\d+, and was 0\.\d+ at best, at a learning rate of 0\.0100 and a gradient norm of 1\.00; if it does not come back, train again with a smaller learning rate or a smaller limit of the gradient norm\.$/,
+    /^The loss is diverging at step \d+: the smoothed loss is \d\.\d+, up from 0\.\d+ at its best, at a learning rate of 0\.0100 and a gradient norm of 1\.00; if it does not recover, train again with a smaller learning rate or a smaller maximum gradient norm\.$/,
   );
   const back = Array.from({ length: 60 }, () => 0.1);
   expect(said([...falling, ...rise, ...back, ...rise])).toHaveLength(2);
 });
 
-test("what goes up and down near 0, or while the learning rate still warms up, is no divergence", () => {
+test("a loss that varies near 0 or during warm-up is not reported as divergence", () => {
   const small = Array.from({ length: 100 }, (_, i) => (i % 10 < 5 ? 0.001 : 0.05));
   expect(said([...falling, ...small])).toEqual([]);
   expect(said([...Array.from({ length: 15 }, () => 1), ...Array.from({ length: 15 }, () => 6)])).toEqual([]);
 });
 
-test("a loss or gradients that are no numbers end a run, and the checkpoint to branch from is named", () => {
+test("a loss or gradients that are not finite end a run, and the message names the checkpoint to branch from", () => {
   const judge = watch();
   expect(judge(report(1, 4.2, 3), 0)).toBeNull();
   expect(judge(report(2, 4, Infinity), 1)).toEqual({
     ends: true,
     message:
-      "Training diverged at step 2: the gradients of a loss of 4.00 are no longer numbers at a learning rate of 0.0100, after a loss of 4.20 and a gradient norm of 3.00; branch from the checkpoint of step 1 with a smaller learning rate or a smaller limit of the gradient norm.",
+      "Training diverged at step 2: the gradients are not finite (loss 4.00) at a learning rate of 0.0100, after a loss of 4.20 and a gradient norm of 3.00; branch from the checkpoint of step 1 with a smaller learning rate or a smaller maximum gradient norm.",
   });
   expect(watch()(report(1, Number.NaN), 0)).toMatchObject({
     ends: true,
-    message: expect.stringMatching(/no longer a number/),
+    message: expect.stringMatching(/the loss is not finite/),
   });
 });

@@ -30,14 +30,14 @@ async function expectSameWeights(a: string, b: string): Promise<void> {
   for (const [name, values] of expected) expect(largestDifference(ours.get(name) ?? [], values), name).toBe(0);
 }
 
-/** Fused and separate, [in, out] and [out, in], tied and untied, normed before and after. */
+/** Fused and separate, [in, out] and [out, in], tied and untied, pre-norm and post-norm. */
 const families = ["gpt2", "opt", "gpt_neox", "llama", "qwen3", "gemma2", "phi", "olmo2"];
 
 describe.each([
   ["all parameters", SMALL],
   ["adapters", LORA],
 ])("a run that trains %s", (_name, set) => {
-  test.each(families)("%s: learns, and leaves a model of the same family", async (variant) => {
+  test.each(families)("%s: learns, and saves a model of the same family", async (variant) => {
     const base = await baseFolder(variant);
     const control = watched();
     const { dir } = await train(fineTuning(base, set), control);
@@ -53,7 +53,7 @@ describe.each([
     const text = { kind: "text", name: "cats", text: TEXT } as const;
     const [after, before] = [await evaluateModel(dir, text, "cpu"), await evaluateModel(base, text, "cpu")];
     expect(after.loss).toBeLessThan(before.loss - 0.3);
-    // Its own held-out text too.
+    // Also on its own held-out text.
     expect((await evaluateModel(dir, undefined, "cpu")).tokens).toBeGreaterThan(16);
 
     const loaded = await LoadedModel.open(dir, "cpu");
@@ -63,7 +63,7 @@ describe.each([
     await loaded.release();
   });
 
-  test("that stopped and went on is the run that never stopped, bit for bit", async () => {
+  test("repeats the losses of an uninterrupted one after a stop, bit for bit", async () => {
     const base = await baseFolder("llama");
     const whole = watched();
     const reference = await train(fineTuning(base, set), whole);
@@ -76,7 +76,7 @@ describe.each([
     await expectSameWeights(stopped.dir, reference.dir);
   });
 
-  test("with a learning rate of nothing leaves the weights as they were", async () => {
+  test("with a learning rate of 0 leaves the weights unchanged", async () => {
     const base = await baseFolder("gpt2");
     const { dir } = await train(
       fineTuning(base, { ...set, "train.schedule.lr": 0, "train.schedule.minLr": 0 }),
@@ -87,7 +87,7 @@ describe.each([
 });
 
 describe("a run that trains adapters", () => {
-  test("keeps them alone in its checkpoints, under PEFT's names, beside weights that it maps", async () => {
+  test("saves only the adapters in its checkpoints, with PEFT's names, and maps the base weights", async () => {
     const base = await baseFolder("llama");
     const { dir } = await train(fineTuning(base, LORA), watched());
     const checkpoint = checkpointOf(dir);
@@ -110,7 +110,7 @@ describe("a run that trains adapters", () => {
     expect((await adaptersOf(weights, lora, "cpu")).feeds).toEqual({});
   });
 
-  test("keeps checkpoints that are no models, and that a new run can go on from", async () => {
+  test("saves checkpoints that are not models, and that a new run can continue from", async () => {
     const whole = watched();
     const { dir } = await train(fineTuning(await baseFolder("llama"), LORA), whole);
     const [first = ""] = readdirSync(join(dir, "checkpoints")).sort().slice(-2);
@@ -125,7 +125,7 @@ describe("a run that trains adapters", () => {
     expect([step, control.losses.length]).toEqual([whole.losses.length, whole.losses.length - Number(first.slice(5))]);
   });
 
-  test.each(families)("%s: publishes a model that computes what the base and they do together", async (variant) => {
+  test.each(families)("%s: publishes a model equal to the base with its adapters", async (variant) => {
     const { dir } = await train(fineTuning(await baseFolder(variant), { ...LORA, "train.steps": 3 }), watched());
     const { model, state } = await openRunFolder(dir);
     const { base, lora } = model.adapters as NonNullable<typeof model.adapters>;
@@ -140,20 +140,18 @@ describe("a run that trains adapters", () => {
     expect(largestDifference(untouched, expected)).toBeGreaterThan(1e-2);
   });
 
-  test("is not resumed beside other weights than it began with", async () => {
+  test("does not resume with other base weights", async () => {
     const base = await baseFolder("llama");
     const { dir } = await train(fineTuning(base, LORA), watched(4));
     const other = await train(fineTuning(base, { ...SMALL, "train.steps": 1 }), watched());
     cpSync(join(other.dir, "model.safetensors"), join(base, "model.safetensors"));
-    await expect(resume(dir, {}, watched())).rejects.toThrow(
-      /is no longer the model that tuned started from; put that/,
-    );
+    await expect(resume(dir, {}, watched())).rejects.toThrow(/is no longer the base model of tuned; restore that/);
     await rm(base, { recursive: true });
     await expect(resume(dir, {}, watched())).rejects.toMatchObject({ name: "EngineError" });
   });
 });
 
-describe("what cannot work is told in one sentence", () => {
+describe("one sentence explains", () => {
   const refused = async (run: TrainParams, message: RegExp) => {
     await expect(train(run, watched())).rejects.toMatchObject({
       name: "EngineError",
@@ -162,16 +160,16 @@ describe("what cannot work is told in one sentence", () => {
     expect(existsSync(run.out), "nothing is left behind").toBe(false);
   };
 
-  test("no model to start from", async () => {
+  test("a missing base model", async () => {
     const { from: _, ...run } = fineTuning("");
-    await refused(run, /^Fine-tuning starts from a model; say which model folder to start from\.$/);
+    await refused(run, /^Fine-tuning needs a base model; specify its model folder\.$/);
   });
-  test("a preset that makes a new model", async () =>
+  test("a preset that trains a new model", async () =>
     refused(
       { ...fineTuning(await baseFolder("gpt2")), preset: "char" },
-      /makes a new model and cannot start from another/,
+      /trains a new model and cannot start from an existing one/,
     ));
-  test("a setting that the model's own folder decides", async () =>
+  test("a setting that the base model determines", async () =>
     refused(fineTuning(await baseFolder("gpt2"), { "model.nLayers": 3 }), /no setting "model.nLayers"/));
   test("sequences longer than the context", async () =>
     refused(
@@ -193,7 +191,7 @@ describe("what cannot work is told in one sentence", () => {
     );
   });
 
-  test("more than the machine's memory: adapters first, then smaller batches, then a smaller model", async () => {
+  test("a lack of memory, with advice: adapters, then smaller batches, then a smaller model", async () => {
     const { cfg } = await openModel(await baseFolder("llama"));
     const large = { ...cfg, dModel: 2048, dMlp: 8192, nLayers: 24, vocabSize: 50_000 };
     const batch = { ...FINE_TUNING.train, batchSize: 4, blockSize: 128 };
@@ -201,11 +199,11 @@ describe("what cannot work is told in one sentence", () => {
     const check = (given: typeof lora | null, gigabytes: number, train = batch) =>
       requireMemory({ cfg: large, train, lora: given }, gigabytes * 2 ** 30);
     expect(() => check(null, 16)).toThrow(
-      /^Training \d+\.\d million parameters with batches of 4 sequences of 128 tokens needs about [\d.]+ GB of memory and 16\.0 GB are free; .* train adapters with lora\.rank=8\.$/,
+      /^Training \d+\.\d million parameters with batches of 4 sequences of 128 tokens needs about [\d.]+ GB of memory, but only 16\.0 GB are free; .* train adapters with lora\.rank=8\.$/,
     );
     expect(() => check(lora, 24)).not.toThrow();
     expect(() => check(lora, 24, { ...batch, batchSize: 512 })).toThrow(
-      /choose a smaller train\.batchSize: \d+ with train\.gradientAccumulation=\d+ learns the same\.$/,
+      /choose a smaller train\.batchSize: \d+ with train\.gradientAccumulation=\d+ is equivalent\.$/,
     );
     expect(() => check(lora, 4)).toThrow(/choose a smaller model\.$/);
   });

@@ -4,7 +4,7 @@ import { baseFolder, fineTuning, LORA, watched } from "../../helpers/fineTuning"
 import { describeWebgpu } from "../../helpers/webgpu";
 
 describeWebgpu("on WebGPU a run from a model goes as on the CPU", () => {
-  // The gradients pass every kind of node of a layer on their way to the adapters; those of whole matrices are in
+  // The gradients of adapters pass every kind of node in a layer; those of whole matrices are tested in
   // step.webgpu.test.ts. The driver takes half a minute to compile each graph.
   test("adapters", async () => {
     const base = await baseFolder("llama");

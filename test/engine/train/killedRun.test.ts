@@ -57,7 +57,7 @@ const newRun = (name: string): TrainParams => ({
   },
 });
 
-/** A process that waits for its word. */
+/** A process that waits for a signal to start. */
 function waiting(run: TrainParams): { readonly child: ChildProcess; readonly ended: Promise<string> } {
   const child = fork(program, [JSON.stringify(run)], { silent: true, serialization: "json" });
   let errors = "";
@@ -66,13 +66,13 @@ function waiting(run: TrainParams): { readonly child: ChildProcess; readonly end
   return { child, ended };
 }
 
-/** Reports without what is measured. */
+/** Reports without measured values. */
 async function reportsOf({ out }: TrainParams): Promise<unknown[]> {
   const lines = (await readFile(join(out, "reports.jsonl"), "utf8")).trim().split("\n");
   return lines.map((line) => ({ ...JSON.parse(line), tokensPerSecond: 0 }));
 }
 
-test(`a run killed at ${KILLS} random moments and resumed each time is the run that never stopped`, async () => {
+test(`a run killed at ${KILLS} random moments and resumed each time equals an uninterrupted one`, async () => {
   const [whole, killed] = [newRun("whole"), newRun("killed")];
   const { signal } = new AbortController();
   await train(whole, { signal, whilePaused: async () => {}, report: () => {} });
@@ -83,7 +83,7 @@ test(`a run killed at ${KILLS} random moments and resumed each time is the run t
   for (let kill = 0; kill <= KILLS; kill++) {
     const { child, ended } = next;
     if (kill < KILLS) next = waiting(killed);
-    // Where the run is when it is killed: so many checkpoints after its start, and a random moment later.
+    // The run is killed a random time after a given number of checkpoints.
     const wanted = Math.floor(uniform() * 3);
     const saved: number[] = [];
     const reached = new Promise<void>((done) => {
@@ -102,7 +102,7 @@ test(`a run killed at ${KILLS} random moments and resumed each time is the run t
     expect(await ended).toBe("");
     at.push(saved.at(-1) ?? -1);
   }
-  // Kills must hit the run in the middle of its work, and none come after its end.
+  // Each kill must hit the run while it is working, none after its end.
   expect(new Set(at).size).toBeGreaterThan(KILLS / 2);
   expect(at.at(-2)).toBeLessThan(STEPS);
   expect(at.at(-1)).toBe(STEPS);

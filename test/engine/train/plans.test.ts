@@ -1,4 +1,4 @@
-/** What is asked before a run is started, and runs beside each other. */
+/** Learning rate search and memory estimate before a run, and concurrent runs. */
 
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -38,7 +38,7 @@ const newRun = (name: string, set: TrainParams["set"] = {}): TrainParams => ({
 });
 
 describe("the learning-rate finder", () => {
-  test("takes the rate at which the loss falls fastest, before it rises again", () => {
+  test("suggests the rate with the steepest fall of the loss, before it rises", () => {
     const points = Array.from({ length: 60 }, (_, i) => {
       const x = i / 10;
       return { lr: 10 ** (x - 6), loss: 4 - 2 / (1 + Math.exp(-3 * (x - 3))) + Math.max(0, x - 5) ** 2 };
@@ -46,7 +46,7 @@ describe("the learning-rate finder", () => {
     expect(Math.log10(steepest(points))).toBeCloseTo(-3, 1);
   });
 
-  test("tells each rate as it is tried, ends where the loss rises, suggests one that learns, and leaves nothing", async () => {
+  test("reports each rate, stops when the loss rises, suggests a rate that learns, and writes no files", async () => {
     const told: RatePoint[] = [];
     const run = newRun("none");
     const { signal } = new AbortController();
@@ -59,7 +59,7 @@ describe("the learning-rate finder", () => {
     expect(await readdir(dir)).toEqual([]);
   });
 
-  test("ends at once when it is canceled", async () => {
+  test("stops immediately when it is canceled", async () => {
     const stop = new AbortController();
     const told: RatePoint[] = [];
     const report = (point: RatePoint) => {
@@ -72,7 +72,7 @@ describe("the learning-rate finder", () => {
     expect(told).toHaveLength(1);
   });
 
-  test("says of Noam's schedule the factor that goes up to the rate", async () => {
+  test("suggests the factor of Noam's schedule that reaches the rate", async () => {
     const set = { "train.batchSize": 16, "model.dModel": 16, "model.nHeads": 2, "model.nLayers": 1 };
     const run = { preset: "adder", name: "", device: "cpu", set } as const;
     const { signal } = new AbortController();
@@ -83,7 +83,7 @@ describe("the learning-rate finder", () => {
 });
 
 describe("the memory estimate", () => {
-  test("counts a model's parameters and says that it fits", async () => {
+  test("counts parameters and reports that a small model fits", async () => {
     const { signal } = new AbortController();
     const found = await estimate(newRun("none"), { signal });
     expect(found).toMatchObject({ fits: true, advice: null });
@@ -92,7 +92,7 @@ describe("the memory estimate", () => {
     expect(await readdir(dir)).toEqual([]);
   });
 
-  test("names a batch that fits and learns the same, and the same memory is enough for it", () => {
+  test("suggests an equivalent batch that fits into the same memory", () => {
     const { model, train } = withSettings(presetNamed("char"), { "train.batchSize": 96 });
     const cfg = classicDecoder({ ...model, vocabSize: 65, nCtx: train.blockSize });
     const { neededBytes } = estimateMemory({ cfg, train, lora: null }, 2 ** 40);
@@ -105,7 +105,7 @@ describe("the memory estimate", () => {
   });
 });
 
-test("two runs at once in one engine have the losses that each has alone", async () => {
+test("two concurrent runs have the same losses as each has alone", async () => {
   const lossesOf = async (name: string, seed: number) => {
     const losses: number[] = [];
     const { signal } = new AbortController();
@@ -121,7 +121,7 @@ test("two runs at once in one engine have the losses that each has alone", async
   expect(await Promise.all([lossesOf("c", 1), lossesOf("d", 2)])).toEqual(alone);
 }, 60_000);
 
-test("passes over parts of a batch are a run with that batch, to rounding", async () => {
+test("accumulated passes equal one large batch, up to rounding", async () => {
   const lossesOf = async (name: string, set: TrainParams["set"]) => {
     const losses: number[] = [];
     const { signal } = new AbortController();

@@ -42,7 +42,7 @@ const newRun = (name: string, set: TrainParams["set"] = {}): TrainParams => ({
   set: { ...SMALL, ...set },
 });
 
-/** A control that keeps what is reported and stops when `until` says so. */
+/** A control that records all events and stops the run after the event that `until` accepts. */
 function watched(until: (event: TrainEvent) => boolean = () => false): RunControl & { readonly events: TrainEvent[] } {
   const stop = new AbortController();
   const events: TrainEvent[] = [];
@@ -57,7 +57,7 @@ const stepsOf = (events: readonly TrainEvent[]): StepReport[] =>
   events.flatMap((event) => (event.kind === "steps" ? event.reports : []));
 const lossesOf = (events: readonly TrainEvent[]) => stepsOf(events).map(({ loss }) => loss);
 
-test("a run reports every step, learns, and leaves a model that writes", async () => {
+test("a run reports every step, learns, and saves a model that generates text", async () => {
   const control = watched();
   const result = await train(newRun("whole"), control);
   expect(result).toMatchObject({ step: 24, reason: "done", eval: { step: 24 } });
@@ -66,7 +66,7 @@ test("a run reports every step, learns, and leaves a model that writes", async (
   expect(losses.at(-1)).toBeLessThan((losses[0] as number) - 0.1);
   const kinds = (kind: TrainEvent["kind"]) => control.events.filter((event) => event.kind === kind).length;
   expect([kinds("start"), kinds("eval"), kinds("sample"), kinds("checkpoint")]).toEqual([1, 3, 2, 5]);
-  // Before the first step, so that a run that dies early can be seen to be resumable.
+  // Saved before the first step, so that even a run killed early is resumable.
   expect(control.events.findIndex(({ kind }) => kind === "checkpoint")).toBe(
     control.events.findIndex(({ kind }) => kind === "start") + 1,
   );
@@ -104,7 +104,7 @@ test("a run reports every step, learns, and leaves a model that writes", async (
   for (const { ratio } of layers) expect(ratio).toSatisfy((ratio: number) => ratio > 1e-6 && ratio < 0.1);
 });
 
-test("the updates told are how far the step before the evaluation moved the weights", async () => {
+test("the reported updates are those of the step before the evaluation", async () => {
   const set = { "train.steps": 3, "train.evalEvery": 3, "train.checkpointEvery": 1 };
   const control = watched();
   const { dir: out } = await train(newRun("updates", set), control);
@@ -118,7 +118,7 @@ test("the updates told are how far the step before the evaluation moved the weig
   expect(layers.find(({ name }) => name === "blocks.0")?.ratio).toBeCloseTo(expected, 8);
 });
 
-describe("a run that stopped and went on is the run that never stopped, bit for bit", () => {
+describe("a resumed run repeats the losses of an uninterrupted one, bit for bit:", () => {
   let whole: TrainEvent[];
   let reference: Awaited<ReturnType<typeof readParams>>;
   beforeAll(async () => {
@@ -140,7 +140,7 @@ describe("a run that stopped and went on is the run that never stopped, bit for 
     for (const [name, values] of reference) expect(largestDifference(params.get(name) ?? [], values), name).toBe(0);
   });
 
-  test("branched from a checkpoint in the middle, in a folder of its own", async () => {
+  test("branched from an intermediate checkpoint in a new folder", async () => {
     const kept = await checkpointsOf(join(dir, "reference"));
     expect(kept.map(({ step }) => step)).toEqual([0, 6, 12, 18, 24]);
     const checkpoint = kept[2]?.dir as string;
@@ -163,14 +163,14 @@ describe("a run that stopped and went on is the run that never stopped, bit for 
     expect(lossesOf(other.events)[0]).not.toBe(lossesOf(whole)[12]);
     const refused = (changes: typeof branched & { set?: TrainParams["set"] }, message: RegExp) =>
       expect(branch({ ...changes, out: join(dir, "no-branch") }, watched())).rejects.toThrow(message);
-    await refused({ ...branched, set: { "model.nLayers": 2 } }, /model\.nLayers cannot change in the middle of a run/);
-    await refused({ ...branched, set: { "train.steps": 12 } }, /has done its 12 steps/);
+    await refused({ ...branched, set: { "model.nLayers": 2 } }, /model\.nLayers cannot change during a run/);
+    await refused({ ...branched, set: { "train.steps": 12 } }, /has finished its 12 steps/);
     await refused({ ...branched, dir: join(dir, "reference") }, /is not a checkpoint of a run; choose/);
     expect(existsSync(join(dir, "no-branch"))).toBe(false);
   });
 
-  test("killed: what was reported after the last checkpoint is done again", async () => {
-    // What a kill leaves: the checkpoint of step 12, and reports of steps after it.
+  test("killed, with the steps after the last checkpoint repeated", async () => {
+    // State after a kill: the checkpoint of step 12, and reports of later steps.
     const out = join(dir, "killed");
     const control = watched((event) => event.kind === "steps" && (event.reports.at(-1)?.step ?? 0) >= 14);
     await train(newRun("killed"), control);
@@ -188,7 +188,7 @@ describe("a run that stopped and went on is the run that never stopped, bit for 
   });
 });
 
-test("the same seed gives the same losses, another seed others", async () => {
+test("the same seed gives the same losses, another seed gives others", async () => {
   const losses = async (name: string, seed: number) => {
     const control = watched();
     await train(newRun(name, { "train.seed": seed, "train.steps": 6 }), control);
@@ -198,7 +198,7 @@ test("the same seed gives the same losses, another seed others", async () => {
   expect(await losses("seed-c", 4)).not.toEqual(await losses("seed-d", 3));
 });
 
-test("a run from before texts had settings reads its files as it did then", async () => {
+test("a run that is older than the settings of texts reads its files as before", async () => {
   const texts = join(dir, "texts");
   await mkdir(texts);
   await writeFile(join(texts, ".gitignore"), "ignored.txt\n");
@@ -224,7 +224,7 @@ test("a run from before texts had settings reads its files as it did then", asyn
   expect(stepsOf(rest.events)).not.toEqual([]);
 });
 
-test("documents are split and ended, and sequences taken in order, as the settings say", async () => {
+test("settings control the split by document, the end tokens and the order of sequences", async () => {
   const file = join(dir, "documents.jsonl");
   const lines = Array.from({ length: 60 }, (_, i) => JSON.stringify({ body: `the cat sat on mat ${i}.\n` }));
   await writeFile(file, lines.join("\n"));
@@ -245,7 +245,7 @@ test("documents are split and ended, and sequences taken in order, as the settin
   expect(settings).toMatchObject({ ...set, "data.endDocuments": true, "data.gitignore": true });
 });
 
-test("a text too large to hold is learned from out of the cache, and goes on bit for bit", async () => {
+test("a text too large for memory is read from the cache, and its run resumes bit for bit", async () => {
   const file = join(dir, "large.txt");
   await writeFile(file, TEXT.repeat(17_000));
   const before = process.env.DECODER_LAB_CACHE;
@@ -260,7 +260,7 @@ test("a text too large to hold is learned from out of the cache, and goes on bit
     const second = watched();
     await resume(out, {}, second);
     expect([...lossesOf(first.events), ...lossesOf(second.events)]).toEqual(lossesOf(whole.events));
-    // The vocabulary and the ids were made by the first run alone.
+    // Only the first run created the vocabulary and the ids.
     const stages = (events: readonly TrainEvent[]) =>
       events.filter((event) => event.kind === "prepare" && event.fraction !== null).length;
     expect([stages(whole.events) > 0, stages(first.events), stages(second.events)]).toEqual([true, 0, 0]);
@@ -282,7 +282,7 @@ test("evaluation without a text uses the run's own held-out split", async () => 
   ).toBe(22);
 });
 
-test("the adder answers by itself and is scored", async () => {
+test("the adder answers and is scored", async () => {
   const control = watched();
   const run = {
     preset: "adder",
@@ -308,9 +308,9 @@ test("the adder answers by itself and is scored", async () => {
   expect((await evaluateModel(run.out, undefined, "cpu")).accuracy).toBeLessThan(0.5);
 });
 
-test("a task's model is that of its best evaluation, and the run goes on from its last step", async () => {
+test("the model of a task is that of its best evaluation, and the run resumes from its last step", async () => {
   const control = watched();
-  // A learning rate that grows until it undoes what was learned.
+  // A learning rate that grows until the model forgets what it has learned.
   const set = {
     "model.dModel": 16,
     "model.nHeads": 2,
@@ -334,7 +334,7 @@ test("a task's model is that of its best evaluation, and the run goes on from it
   expect(stepsOf(more.events).map(({ step }) => step)).toEqual([17, 18]);
 });
 
-describe("what cannot work is told in one sentence", () => {
+describe("one sentence explains", () => {
   const refused = async (run: TrainParams, message: RegExp) => {
     const error = await train(run, watched()).then(
       () => null,
@@ -345,21 +345,22 @@ describe("what cannot work is told in one sentence", () => {
   };
 
   test("an unknown preset", () =>
-    refused({ ...newRun("x1"), preset: "nope" }, /no preset "nope"; choose one of char, adder/));
+    refused({ ...newRun("x1"), preset: "nope" }, /Unknown preset "nope"; choose one of char, adder/));
   test("no text", () => {
     const { data: _none, ...run } = newRun("x2");
-    return refused(run, /say which file or folder/);
+    return refused(run, /trains on a text; choose a file or a folder/);
   });
   test("an empty text", () =>
     refused({ ...newRun("x3"), data: { kind: "text", name: "empty", text: " \n" } }, /empty/i));
   test("a text shorter than the context", () =>
     refused({ ...newRun("x4"), data: { kind: "text", name: "short", text: "abc def" } }, /short/));
   test("a setting that does not exist", () => refused(newRun("x5", { "train.stepz": 3 }), /no setting "train.stepz"/));
-  test("a setting by the name of what every object has", () =>
+  test("a setting with the name of an Object.prototype property", () =>
     refused(newRun("x9", { constructor: 3 }), /no setting "constructor"/));
-  test("a setting out of its range", () =>
+  test("a setting out of range", () =>
     refused(newRun("x6", { "train.steps": 0 }), /train.steps must be a whole number from 1/));
-  test("heads of an impossible width", () => refused(newRun("x7", { "model.dModel": 21 }), /multiple of nHeads/));
+  test("a width that is not divisible by the heads", () =>
+    refused(newRun("x7", { "model.dModel": 21 }), /multiple of nHeads/));
   test("a model that does not fit in memory", () =>
     refused(newRun("x8", { "model.dModel": 16384, "model.nLayers": 100 }), /needs about .* GB/));
 
@@ -371,7 +372,7 @@ describe("what cannot work is told in one sentence", () => {
   test("a device that does not exist", () =>
     refused({ ...newRun("x11"), device: "tpu" as "cpu" }, /no device "tpu"; choose auto/));
 
-  test("a folder that is not empty is left as it is", async () => {
+  test("a folder that is not empty, which stays unchanged", async () => {
     const run = newRun("full");
     await train({ ...run, set: { ...SMALL, "train.steps": 1 } }, watched());
     const before = await readFile(join(run.out, "model.safetensors"));
@@ -379,7 +380,7 @@ describe("what cannot work is told in one sentence", () => {
     expect(before.equals(await readFile(join(run.out, "model.safetensors")))).toBe(true);
   });
 
-  test("two runs that start in the same folder at once: one of them ends", async () => {
+  test("two runs that start in the same folder at once, of which one fails", async () => {
     const run = newRun("contested", { "train.steps": 2 });
     const ends = await Promise.allSettled([train(run, watched()), train(run, watched())]);
     expect(ends.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
@@ -389,7 +390,7 @@ describe("what cannot work is told in one sentence", () => {
     await openModel(run.out);
   });
 
-  test("a folder that is deleted under a run", async () => {
+  test("a folder that is deleted during a run", async () => {
     const run = newRun("gone");
     let deleted = false;
     const control = watched();
@@ -404,7 +405,7 @@ describe("what cannot work is told in one sentence", () => {
     });
   });
 
-  test("the record of a run with values of wrong types", async () => {
+  test("a run record with values of wrong types", async () => {
     const run = newRun("record", { "train.steps": 1 });
     await train(run, watched());
     const file = join(run.out, "checkpoints", "step-00000001", "training.json");
@@ -416,7 +417,7 @@ describe("what cannot work is told in one sentence", () => {
       { step: -5 },
     ]) {
       await writeFile(file, JSON.stringify({ ...record, ...wrong }));
-      await expect(resume(run.out, { steps: 2 }, watched())).rejects.toThrow(/is not the record of a run/);
+      await expect(resume(run.out, { steps: 2 }, watched())).rejects.toThrow(/is not a valid run record/);
     }
   });
 
@@ -443,45 +444,45 @@ describe("what cannot work is told in one sentence", () => {
     expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({ warning: { ends: true } });
   });
 
-  test("a checkpoint whose weights are no numbers is passed over when the run goes on", async () => {
-    const run = newRun("ruined");
-    const first = watched((event) => event.kind === "checkpoint" && event.step === 12);
-    await train(run, first);
-    const newest = (await checkpointsOf(run.out)).at(-1);
-    const file = join(newest?.dir ?? "", "model.safetensors");
-    const bytes = await readFile(file);
-    bytes.fill(0xff, bytes.length - 4);
-    await rm(file);
-    await writeFile(file, bytes);
-    const control = watched();
-    await resume(run.out, {}, control);
-    expect(stepsOf(control.events)[0]?.step).toBeLessThanOrEqual(newest?.step ?? 0);
-    expect(stepsOf(control.events).at(-1)?.step).toBe(24);
-  });
-
-  test("a text that changed since the run", async () => {
+  test("a text that has changed since the run", async () => {
     const file = join(dir, "changing.txt");
     await writeFile(file, TEXT);
     const run: TrainParams = { ...newRun("changed", { "train.steps": 2 }), data: { kind: "paths", paths: [file] } };
     await train(run, watched());
     await writeFile(file, TEXT.replace("cat", "dog"));
-    await expect(resume(run.out, { steps: 4 }, watched())).rejects.toThrow(/has changed since/);
+    await expect(resume(run.out, { steps: 4 }, watched())).rejects.toThrow(/has changed;/);
   });
 
-  test("a run that is complete says to ask for more steps", async () => {
+  test("that a finished run needs more steps", async () => {
     const run = newRun("complete", { "train.steps": 1 });
     await train(run, watched());
-    await expect(resume(run.out, {}, watched())).rejects.toThrow(/ask for more steps/);
+    await expect(resume(run.out, {}, watched())).rejects.toThrow(/set more steps/);
   });
+});
 
-  test("a damaged checkpoint is passed over for the one before", async () => {
-    const run = newRun("damaged");
-    await train(run, watched());
-    const copy = join(dir, "damaged-copy");
-    await cp(run.out, copy, { recursive: true });
-    await writeFile(join(copy, "checkpoints", "step-00000024", "model.safetensors"), "nonsense");
-    const control = watched();
-    await resume(copy, { steps: 26 }, control);
-    expect(stepsOf(control.events)[0]?.step).toBe(19);
-  });
+test("a resumed run skips a checkpoint with weights that are not finite", async () => {
+  const run = newRun("ruined");
+  const first = watched((event) => event.kind === "checkpoint" && event.step === 12);
+  await train(run, first);
+  const newest = (await checkpointsOf(run.out)).at(-1);
+  const file = join(newest?.dir ?? "", "model.safetensors");
+  const bytes = await readFile(file);
+  bytes.fill(0xff, bytes.length - 4);
+  await rm(file);
+  await writeFile(file, bytes);
+  const control = watched();
+  await resume(run.out, {}, control);
+  expect(stepsOf(control.events)[0]?.step).toBeLessThanOrEqual(newest?.step ?? 0);
+  expect(stepsOf(control.events).at(-1)?.step).toBe(24);
+});
+
+test("a resumed run skips a damaged checkpoint", async () => {
+  const run = newRun("damaged");
+  await train(run, watched());
+  const copy = join(dir, "damaged-copy");
+  await cp(run.out, copy, { recursive: true });
+  await writeFile(join(copy, "checkpoints", "step-00000024", "model.safetensors"), "nonsense");
+  const control = watched();
+  await resume(copy, { steps: 26 }, control);
+  expect(stepsOf(control.events)[0]?.step).toBe(19);
 });

@@ -24,7 +24,7 @@ const wide: DecoderConfig = {
 const configs = [["wide", wide] as const, ...goldenDecoders.map(({ name, config }) => [name, config] as const)];
 
 describe("segments", () => {
-  test.each(configs)("%s: every parameter is in exactly one", (_name, config) => {
+  test.each(configs)("%s: contain every parameter exactly once", (_name, config) => {
     const specs = paramSpecs(config);
     const packed = segmentsOf(specs).flatMap(({ params }) => params);
     expect(packed.map(({ name }) => name).sort()).toEqual(specs.map(({ name }) => name).sort());
@@ -45,7 +45,7 @@ describe("segments", () => {
     expect(new Set(segments.map(({ name }) => name)).size).toBe(segments.length);
   });
 
-  test("hold many small parameters, and large ones alone", () => {
+  test("contain many small parameters or one large parameter", () => {
     const segments = segmentsOf(paramSpecs(wide));
     expect(
       segments.find(({ params }) => params.some(({ name }) => name === "embed.tokens.weight"))?.params,
@@ -59,7 +59,7 @@ describe("packing", () => {
   const params = initParams(wide, "xavier", 1);
   const segments = segmentsOf(paramSpecs(wide));
 
-  test("and unpacking gives the parameters back, as views", () => {
+  test("and unpacking returns the parameters as views", () => {
     const flat = pack(segments, params);
     const unpacked = unpack(segments, flat);
     expect([...unpacked.keys()].sort()).toEqual([...params.keys()].sort());
@@ -75,7 +75,7 @@ describe("packing", () => {
     expect(() => pack(segments, broken)).toThrow("pack: blocks.3.fc.bias has undefined elements");
   });
 
-  test("inside a graph is the same as outside", () => {
+  test("in a graph equals packing outside it", () => {
     const { config, params } = goldenDecoders[0] as (typeof goldenDecoders)[number];
     const small = segmentsOf(paramSpecs(config));
     const vectors = small.map(({ name, size }) => input(name, [size]));

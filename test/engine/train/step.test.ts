@@ -15,27 +15,27 @@ import {
 } from "../../helpers/goldenChecks";
 import { someIds, tinyConfig } from "../../helpers/tinyModel";
 
-describe("the loss for evaluation is PyTorch's", () => {
+describe("the evaluation loss equals PyTorch's", () => {
   test.each(goldenDecoders)("$name", (golden) => expectCheck(lossCheck(golden), "cpu", 1e-5));
 });
 
-describe("loss and gradients are PyTorch's", () => {
+describe("loss and gradients equal PyTorch's", () => {
   test.each(goldenDecoders)("$name", (golden) => expectCheck(gradsCheck(golden), "cpu", 1e-5));
 });
 
-describe("three optimization steps are PyTorch's", () => {
+describe("three optimization steps equal PyTorch's", () => {
   test.each(goldenDecoders)("$name", (golden) => expectCheck(stepsCheck(golden), "cpu", 1e-5));
 });
 
-describe("a step with dropout is what the graph says", () => {
+describe("a step with dropout equals the evaluated graph", () => {
   test.each(dropoutDecoders)("$name", (golden) => expectCheck(dropoutCheck(golden), "cpu", 1e-5));
 });
 
 describe("decoders of other families", () => {
-  test.each(Object.entries(familyDecoders))("loss and gradients are what the graph says: %s", (_name, cfg) =>
+  test.each(Object.entries(familyDecoders))("loss and gradients equal the evaluated graph: %s", (_name, cfg) =>
     expectCheck(familyCheck(cfg), "cpu", 2e-5),
   );
-  test.each(Object.entries(familyDecoders))("a step of adapters is what the graph says: %s", (_name, cfg) =>
+  test.each(Object.entries(familyDecoders))("a step of adapters equals the evaluated graph: %s", (_name, cfg) =>
     expectCheck(adaptersCheck(cfg), "cpu", 2e-5),
   );
 });

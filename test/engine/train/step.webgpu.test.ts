@@ -15,7 +15,7 @@ import {
 import type { Results } from "../../helpers/run";
 import { describeWebgpu } from "../../helpers/webgpu";
 
-// Each kind of norm with each activation, tied and not in turn: all twelve take a software GPU half a minute.
+// Each kind of norm with each activation, tied and untied in turn: all twelve need half a minute on a software GPU.
 const sixDecoders = goldenDecoders.filter((_, i) => [0, 3, 4, 7, 8, 11].includes(i));
 const laws: Readonly<Record<string, readonly [(golden: GoldenDecoder) => Check, readonly GoldenDecoder[]]>> = {
   "every named value is what the graph says, and logits are PyTorch's": [forwardCheck, sixDecoders],

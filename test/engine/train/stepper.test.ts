@@ -4,7 +4,7 @@ import { createStepper, freshState, type StepBatch } from "../../../src/engine/t
 import { expectAllClose } from "../../helpers/allclose";
 import { goldenDecoders } from "../../helpers/golden";
 
-/** What some steps make of fresh parameters. */
+/** Fresh parameters after some steps. */
 async function trained(shape: Parameters<typeof createStepper>[1], steps: readonly StepBatch[]) {
   const golden = goldenDecoders[0];
   if (!golden) throw new Error("there are no golden decoders");
@@ -18,8 +18,8 @@ async function trained(shape: Parameters<typeof createStepper>[1], steps: readon
   }
 }
 
-describe("gradients added up over passes of single sequences", () => {
-  test.each(goldenDecoders.filter(({ batchSize }) => batchSize > 1))("take PyTorch's steps: $name", async (golden) => {
+describe("gradients accumulated over passes of single sequences", () => {
+  test.each(goldenDecoders.filter(({ batchSize }) => batchSize > 1))("equal PyTorch's steps: $name", async (golden) => {
     const { batchSize, config } = golden;
     const shape = { ...golden, batchSize: 1, gradientAccumulation: batchSize, dropout: 0, attentionDropout: false };
     const stepper = await createStepper(config, shape, freshState(golden.params), { device: "cpu", seed: 1 });
@@ -31,7 +31,7 @@ describe("gradients added up over passes of single sequences", () => {
     await stepper.release();
   });
 
-  test("depend on the step and the pass alone where values are dropped", async () => {
+  test("depend only on the step and the pass with dropout", async () => {
     const golden = goldenDecoders[0];
     if (!golden) throw new Error("there are no golden decoders");
     const batch = golden.steps[0]?.feeds as unknown as StepBatch;

@@ -7,7 +7,7 @@ import { describeWebgpu } from "../../helpers/webgpu";
 describeWebgpu(
   "on WebGPU",
   () => {
-    test("gradients added up over passes of single sequences take PyTorch's steps", async () => {
+    test("steps with gradients accumulated over passes equal PyTorch's", async () => {
       const golden = goldenDecoders.find(({ batchSize }) => batchSize > 2) as GoldenDecoder;
       const { batchSize, config } = golden;
       const shape = { ...golden, batchSize: 1, gradientAccumulation: batchSize, dropout: 0, attentionDropout: false };
@@ -18,7 +18,7 @@ describeWebgpu(
         expectAllClose([result?.loss ?? Number.NaN], [loss], 1e-4, `step ${i + 1}: loss`);
         expectAllClose([result?.gradNorm ?? Number.NaN], [gradNorm], 1e-4, `step ${i + 1}: gradNorm`);
       }
-      // What was taken before the steps is not what they have made of it.
+      // The state copied before the steps must not change with them.
       for (const [name, values] of golden.params) expect(before.get(name), name).toEqual(values);
       await stepper.release();
     });

@@ -53,7 +53,7 @@ describe("batches of sentence pairs", () => {
     }));
   };
 
-  test("are the same for the same seed and step, in whatever order they are asked for", () => {
+  test("depend only on seed and step, in any order of requests", () => {
     const [one, other] = [data(), data()];
     const late = other.batch(40);
     expect(other.batch(3)).toEqual(one.batch(3));
@@ -61,7 +61,7 @@ describe("batches of sentence pairs", () => {
     expect(data(2).batch(3)).not.toEqual(one.batch(3));
   });
 
-  test("have every training pair once in an epoch, but for what fills the last of each length", () => {
+  test("have every training pair once per epoch, apart from padding of the last batch of each length", () => {
     const { batch } = data();
     const lengths = new Set<number>();
     const seen = new Set<string>();
@@ -76,7 +76,7 @@ describe("batches of sentence pairs", () => {
     expect([...lengths].sort((a, b) => a - b)).toEqual([8, 16]);
   });
 
-  test("count every target token and EOS alike, and padding not at all", () => {
+  test("weight every target token and EOS equally, and ignore padding", () => {
     const { ids, labels, labelWeights, sourceIds, sourceMask, targetMask } = data().batch(1);
     const T = labels.length / B;
     const counted = labelWeights.filter((weight) => weight > 0);
@@ -88,13 +88,13 @@ describe("batches of sentence pairs", () => {
         expect(labelWeights[at] !== 0).toBe(labels[at] !== SENTENCE.padId);
         expect(targetMask?.[b * T + t]).toBe(ids[at] === SENTENCE.padId ? Math.fround(-1e9) : 0);
         expect(sourceMask?.[b * T + t]).toBe(sourceIds?.[at] === SENTENCE.padId ? Math.fround(-1e9) : 0);
-        // What comes after a token is its label.
+        // The label of a token is the next token.
         if (t > 0 && ids[at] !== SENTENCE.padId) expect(labels[at - B]).toBe(ids[at]);
       }
     }
   });
 
-  test("refuse a pair that is longer than the context, with its sentence", () => {
+  test("reject a pair longer than the context, with its sentence", () => {
     expect(() => translationData(splits, tokenizers, { batchSize: B, blockSize: 4, seed: 1 })).toThrow(
       /".+" and its translation have \d+ tokens, more than the context of 4/,
     );
@@ -155,7 +155,7 @@ describe("a translator's run", () => {
     expect(evaluated?.kind === "eval" && evaluated.report.accuracy).toBeGreaterThanOrEqual(0);
   });
 
-  test("leaves a folder with both tokenizers, of which the weights are those that its config.json asks for", async () => {
+  test("saves both tokenizers, and the weights that its config.json describes", async () => {
     const config = JSON.parse(await readFile(join(out, "config.json"), "utf8"));
     expect(config).toMatchObject({ model_type: "decoder_lab_translate", nEncoderLayers: 1, nLayers: 1, dModel: 16 });
     const { cfg, source, target, info } = await openTranslation(out);
@@ -166,7 +166,7 @@ describe("a translator's run", () => {
     expect(names).toContain("blocks.0.cross.q.weight");
   });
 
-  test("that stopped and went on is the run that never stopped, bit for bit", async () => {
+  test("repeats the losses of an uninterrupted one after a stop, bit for bit", async () => {
     const first = watched((event) => event.kind === "steps" && (event.reports.at(-1)?.step ?? 0) >= 9);
     const stopped = await train(newRun("stopped"), first);
     expect(stopped.reason).toBe("stopped");
@@ -177,27 +177,27 @@ describe("a translator's run", () => {
     expect((await file(stopped.dir)).equals(await file(out))).toBe(true);
   }, 60_000);
 
-  test("is evaluated on what it has held out, or on other pairs", async () => {
+  test("is evaluated on its held-out pairs, or on given pairs", async () => {
     const report = await evaluateModel(out, undefined, "cpu");
     expect(report.tokens).toBeGreaterThan(100);
     expect(report.perplexity).toBeCloseTo(Math.exp(report.loss), 6);
     expect(report.accuracy).toBeLessThan(1);
     const other = await evaluateModel(out, { kind: "text", name: "pairs", text: "the dog\tle chien" }, "cpu");
     expect(other.tokens).toBe(3);
-    // A word that the vocabulary lacks cannot be right.
+    // A word outside the vocabulary cannot be correct.
     const unknown = await evaluateModel(out, { kind: "text", name: "pairs", text: "the dog\tle caniche" }, "cpu");
     expect(unknown.accuracy).toBe(0);
   }, 60_000);
 
-  test("does not say what it has held out once its pairs have changed", async () => {
+  test("cannot be evaluated on held-out pairs after its pairs have changed", async () => {
     const changed = join(dir, "changed");
     const { dir: run } = await train({ ...newRun("changed"), set: { ...SMALL, "train.steps": 1 } }, watched());
     await writeFile(join(changed, "data.txt"), `${TEXT}\nthe end\tla fin\n`);
-    await expect(evaluateModel(run, undefined, "cpu")).rejects.toThrow(/have changed since/);
+    await expect(evaluateModel(run, undefined, "cpu")).rejects.toThrow(/have changed, so its held-out pairs are unknown/);
     await expect(resume(run, { steps: 2 }, watched())).rejects.toThrow(/has changed since/);
   }, 60_000);
 
-  test("gives a model that decoders' readers refuse in a sentence", async () => {
+  test("saves a model that functions for decoders reject in a sentence", async () => {
     await expect(openModel(out)).rejects.toThrow(/describes a translator, which cannot continue a text/);
   });
 
@@ -208,7 +208,7 @@ describe("a translator's run", () => {
     });
     afterAll(() => loaded.release());
 
-    test("writes what its own logits say, token by token", async () => {
+    test("generates the argmax of its logits, token by token", async () => {
       const source = loaded.sourceIds("The black cats sleep");
       const { ids } = await loaded.translate(source);
       const trace = await loaded.trace([source]);
@@ -236,7 +236,7 @@ describe("a translator's run", () => {
         const own = sources[Math.floor(row / (H * T))]?.length ?? 0;
         expect(weights.subarray(own).every((x) => x === 0)).toBe(true);
       }
-      // Side by side or alone, the first sentence's values are the same.
+      // The values of the first sentence are the same in a batch and alone.
       const alone = await loaded.trace([sources[0] as number[]]);
       const [one, both] = [alone, trace].map((each) => each.get("enc.lnFinal")?.data.subarray(0, 2 * 16));
       one?.forEach((x, i) => {
