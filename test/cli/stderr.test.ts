@@ -8,6 +8,7 @@ import { bundleCli, bundledCli, runCli } from "../helpers/commandLine";
 
 const cli = bundledCli("stderr");
 const model = resolve(import.meta.dirname, "../../media/model");
+const { XDG_RUNTIME_DIR: _, DISPLAY: __, WAYLAND_DISPLAY: ___, ...headless } = process.env;
 const generate = ["generate", "--model", model, "--prompt", "Once", "--max-new-tokens", "2"];
 
 beforeAll(() => bundleCli(cli));
@@ -18,14 +19,20 @@ test.each([
   { name: "generate", args: generate, gpuTests: 1 },
   { name: "devices", args: ["devices"], gpuTests: 1 },
 ])("$name prints nothing to standard error and starts $gpuTests GPU tests", async ({ args, gpuTests }) => {
-  const { XDG_RUNTIME_DIR: _, DISPLAY: __, WAYLAND_DISPLAY: ___, ...headless } = process.env;
   const coverage = await mkdtemp(join(tmpdir(), "decoder-lab-stderr-"));
   try {
-    // Node writes a coverage report for each of its processes, so their number tells how many ran.
+    // Node writes one coverage report per process.
     const output = await runCli(cli, args, { ...headless, NODE_V8_COVERAGE: coverage });
     expect(output).toMatchObject({ code: 0, stderr: "" });
     expect(await readdir(coverage)).toHaveLength(1 + gpuTests);
   } finally {
     await rm(coverage, { recursive: true, force: true });
   }
+});
+
+// Only Linux can hide its GPU drivers.
+test.runIf(process.platform === "linux")("generate --device webgpu fails in one line without a GPU", async () => {
+  const env = { ...headless, VK_ICD_FILENAMES: "/dev/null", VK_DRIVER_FILES: "/dev/null" };
+  const { code, stderr } = await runCli(cli, [...generate, "--device", "webgpu"], env);
+  expect([code, stderr]).toEqual([1, "WebGPU found no GPU. Choose the device cpu.\n"]);
 });

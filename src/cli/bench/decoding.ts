@@ -14,7 +14,7 @@ import { paramSpecs } from "../../engine/nn/params";
 import type { StoredTensor } from "../../engine/weights";
 import { Machine } from "./machine";
 import type { Decoded, Job, Traced, TraceJob } from "./measure";
-import { type Precision, quantized, type ShapeName, writeRandomModel } from "./models";
+import { importQuantized, type Precision, type ShapeName, writeRandomModel } from "./models";
 import { CACHE } from "./programs";
 import { others, oursIn, PRECISIONS, type Side } from "./sides";
 import { type Figure, printFigure, row, shown } from "./table";
@@ -41,7 +41,8 @@ export async function benchDecoding({ works, shape, peers, rounds, json }: Decod
     const folder = (precision: Precision) => join(dir, precision);
     await writeRandomModel(folder("f32"), shape, "F32");
     if (works.includes("G1"))
-      for (const precision of ["8-bit", "4-bit"] as const) await quantized(folder("f32"), folder(precision), precision);
+      for (const precision of ["8-bit", "4-bit"] as const)
+        await importQuantized(folder("f32"), folder(precision), precision);
     const sides = [oursIn(folder), ...(peers ? await others(dir, folder, log) : [])];
     const machine = new Machine();
     const { cfg } = await openWeights(folder("f32"));

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { openWeights } from "../../engine/models/folder";
 import { bytesOf, withTemporaryFolder } from "./decoding";
 import { type Decoded, memoryOf } from "./measure";
-import { quantized, type ShapeName, writeRandomModel } from "./models";
+import { importQuantized, type ShapeName, writeRandomModel } from "./models";
 import { measureApart } from "./sides";
 import { printFigure, row, shown } from "./table";
 
@@ -21,7 +21,7 @@ export async function benchLarge({
     console.error("Creating a model in float16 with random weights …");
     await writeRandomModel(original, shape, "F16");
     console.error("Importing it to 8 bits …");
-    await quantized(original, path, "8-bit");
+    await importQuantized(original, path, "8-bit");
     await rm(original, { recursive: true });
     const { cfg, weights } = await openWeights(path);
     const weightBytes = [...weights.values()].reduce((sum, tensor) => sum + bytesOf(tensor), 0);

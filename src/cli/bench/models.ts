@@ -85,6 +85,6 @@ function randomValues({ name, shape, role }: ParamSpec): Float32Array<ArrayBuffe
 export type Precision = "f32" | "8-bit" | "4-bit";
 
 /** Imports the model in another precision, as a user would. */
-export async function quantized(dir: string, out: string, precision: "8-bit" | "4-bit"): Promise<void> {
+export async function importQuantized(dir: string, out: string, precision: "8-bit" | "4-bit"): Promise<void> {
   await importModel(dir, { out, quantize: precision === "8-bit" ? "int8" : "int4" });
 }

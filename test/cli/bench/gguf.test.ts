@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { toFloat16 } from "../../../src/cli/bench/float16";
 import { writeGguf } from "../../../src/cli/bench/gguf";
-import { quantized, writeRandomModel } from "../../../src/cli/bench/models";
+import { importQuantized, writeRandomModel } from "../../../src/cli/bench/models";
 import { openWeights, readParams } from "../../../src/engine/models/folder";
 import { convertGguf, openStored, readGguf, readStored, readStoredBytes } from "../../../src/engine/weights";
 import { float16ToFloat32 } from "../../../src/engine/weights/halves";
@@ -15,7 +15,7 @@ const at = (name: string) => join(dir, name);
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "decoder-lab-gguf-"));
   await writeRandomModel(at("f32"), "tiny", "F32");
-  for (const precision of ["8-bit", "4-bit"] as const) await quantized(at("f32"), at(precision), precision);
+  for (const precision of ["8-bit", "4-bit"] as const) await importQuantized(at("f32"), at(precision), precision);
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
