@@ -76,9 +76,9 @@ export function textData(
       const tokens = splits[split].length > 0 ? splits[split] : splits.validation;
       const count = countEvaluationBatches(tokens, shape);
       // Fewer batches are spread evenly over the split, so that each evaluation uses the same sample.
-      const taken = Math.min(count, most);
-      for (let i = 0; i < taken; i++)
-        yield toStepBatch(evaluationBatch(tokens, shape, Math.floor((i * count) / taken)), B);
+      const batches = Math.min(count, most);
+      for (let i = 0; i < batches; i++)
+        yield toStepBatch(evaluationBatch(tokens, shape, Math.floor((i * count) / batches)), B);
     },
     task: null,
     ids: { kind: "text", train: splits.train, validation: splits.validation },

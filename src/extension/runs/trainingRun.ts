@@ -1,4 +1,4 @@
-/** A training run of this window: its state as far as it was reported, and the requests that steer it. */
+/** A training run of this window: its reported state, and the requests that control it. */
 
 import type { EngineApi, TrainEvent, TrainResult } from "../../protocol/engineApi";
 import { type CallOptions, isCanceled, type Params, type Progress, RemoteError, type Result } from "../../protocol/rpc";

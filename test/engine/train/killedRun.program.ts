@@ -1,6 +1,6 @@
 /**
- * Trains, or goes on training, once its parent says so, and prints the steps that it has saved. It is killed meanwhile;
- * waiting for the word lets the next one start while this one still runs.
+ * Trains or resumes a run when its parent tells it to, and prints the saved steps until it is killed. Waiting for the
+ * parent allows the next process to start while this one is still running.
  */
 
 import type { TrainParams } from "../../../src/engine/api/run";

@@ -47,11 +47,14 @@ describe("the learning-rate finder", () => {
   });
 
   test("reports each rate, stops when the loss rises, suggests a rate that learns, and writes no files", async () => {
-    const told: RatePoint[] = [];
+    const reported: RatePoint[] = [];
     const run = newRun("none");
     const { signal } = new AbortController();
-    const { points, suggestion, set } = await findLearningRate(run, { signal, report: (point) => told.push(point) });
-    expect(points).toEqual(told);
+    const { points, suggestion, set } = await findLearningRate(run, {
+      signal,
+      report: (point) => reported.push(point),
+    });
+    expect(points).toEqual(reported);
     const lowest = Math.min(...points.map(({ loss }) => loss));
     expect(lowest).toBeLessThan((points[0]?.loss ?? 0) - 0.5);
     expect(suggestion).toSatisfy((lr: number) => lr > 1e-4 && lr < 0.3);
@@ -61,15 +64,15 @@ describe("the learning-rate finder", () => {
 
   test("stops immediately when it is canceled", async () => {
     const stop = new AbortController();
-    const told: RatePoint[] = [];
+    const reported: RatePoint[] = [];
     const report = (point: RatePoint) => {
-      told.push(point);
+      reported.push(point);
       stop.abort();
     };
     await expect(findLearningRate(newRun("none"), { signal: stop.signal, report })).rejects.toMatchObject({
       name: "AbortError",
     });
-    expect(told).toHaveLength(1);
+    expect(reported).toHaveLength(1);
   });
 
   test("suggests the factor of Noam's schedule that reaches the rate", async () => {

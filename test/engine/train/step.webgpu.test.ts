@@ -30,7 +30,7 @@ const checks: Readonly<Record<string, Check>> = Object.fromEntries(
   ),
 );
 Object.assign(checks, {
-  "loss and gradients of today's families": familyCheck(gated),
+  "loss and gradients of current families": familyCheck(gated),
   "loss and gradients of attention and MLP side by side": familyCheck(parallel),
   "a step of adapters": adaptersCheck(gated),
 });

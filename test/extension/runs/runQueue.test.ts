@@ -3,14 +3,14 @@ import { type EndTurn, RunQueue } from "../../../src/extension/runs/runQueue";
 import { isCanceled } from "../../../src/protocol/rpc";
 
 let queue: RunQueue;
-let told: string[][];
+let changes: string[][];
 const started: string[] = [];
 const ends = new Map<string, EndTurn>();
 
 beforeEach(() => {
-  told = [];
+  changes = [];
   started.length = 0;
-  queue = new RunQueue(() => told.push(names()));
+  queue = new RunQueue(() => changes.push(names()));
 });
 
 const names = () => queue.state.waiting.map(({ name }) => name);
@@ -22,20 +22,20 @@ const enter = (name: string) =>
   });
 const settled = () => new Promise((resolve) => setTimeout(resolve));
 
-describe("runs in a queue", () => {
-  test("take turns in their order, one at a time", async () => {
+describe("queued runs", () => {
+  test("take turns in order, one at a time", async () => {
     for (const name of ["a", "b", "c"]) void enter(name);
     await settled();
     expect(started).toEqual(["a"]);
     ends.get("a")?.();
-    // Ended once more, as by an error after the end, a turn gives no second one.
+    // Ending a turn twice, as an error after the end would, starts only one run.
     ends.get("a")?.();
     await settled();
     expect(started).toEqual(["a", "b"]);
     expect(names()).toEqual(["c"]);
   });
 
-  test("can be moved, and put first", async () => {
+  test("can be moved, also to the front", async () => {
     for (const name of ["a", "b", "c", "d"]) void enter(name);
     await settled();
     queue.change(idOf("d"), "up");
@@ -43,13 +43,13 @@ describe("runs in a queue", () => {
     queue.change(idOf("b"), "down");
     expect(names()).toEqual(["d", "b", "c"]);
     queue.change(idOf("c"), "now");
-    expect(told.at(-1)).toEqual(["c", "d", "b"]);
+    expect(changes.at(-1)).toEqual(["c", "d", "b"]);
     ends.get("a")?.();
     await settled();
     expect(started).toEqual(["a", "c"]);
   });
 
-  test("that is taken out is canceled, and the others move up", async () => {
+  test("are canceled when they are removed, and the others move up", async () => {
     void enter("a");
     const removed = enter("b");
     void enter("c");
@@ -58,14 +58,14 @@ describe("runs in a queue", () => {
     expect(names()).toEqual(["c"]);
   });
 
-  test("wait after a turn that ended with a reason, until they may go on", async () => {
+  test("are held after a turn that ended with a reason, until the queue is resumed", async () => {
     for (const name of ["a", "b"]) void enter(name);
     await settled();
     ends.get("a")?.("The engine ended.");
     await settled();
     expect(queue.state.held).toBe("The engine ended.");
     expect(started).toEqual(["a"]);
-    // One that comes later waits with them.
+    // A run that is added later waits too.
     void enter("c");
     await settled();
     expect(started).toEqual(["a"]);
@@ -74,7 +74,7 @@ describe("runs in a queue", () => {
     expect(started).toEqual(["a", "b"]);
   });
 
-  test("none of them waits for a reason that nobody was there to hear", async () => {
+  test("are not held if the queue was empty when the turn ended", async () => {
     void enter("a");
     await settled();
     ends.get("a")?.("The engine ended.");

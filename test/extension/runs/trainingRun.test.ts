@@ -18,7 +18,7 @@ const steps = (from: number, to: number): TrainEvent => ({
 });
 const done: TrainResult = { dir: "/m/fox", step: 20, reason: "done", eval: null };
 
-/** A run over a real channel, with the engine that the test writes. */
+/** A run over a real channel, with a fake engine. */
 function run(train: Handlers<EngineApi>["train"]) {
   const [ours, theirs] = portPair();
   serve<Pick<EngineApi, "train">>(theirs, { train });
@@ -31,14 +31,14 @@ function run(train: Handlers<EngineApi>["train"]) {
 }
 
 describe("a run", () => {
-  test("goes from preparing to running to done, and keeps what it reported", async () => {
-    const { run: fox, states } = run(async (_, { report: tell }) => {
-      tell({ kind: "prepare", message: "Reading", fraction: null });
-      tell({ kind: "paused", paused: false });
-      tell(steps(1, 20));
-      tell({ kind: "eval", report: { step: 20, loss: 3.9, perplexity: 49, tokens: 10 } });
-      tell({ kind: "sample", step: 20, text: "the" });
-      tell({ kind: "checkpoint", step: 20 });
+  test("goes from preparing to running to done, and keeps its reports", async () => {
+    const { run: fox, states } = run(async (_, { report: send }) => {
+      send({ kind: "prepare", message: "Reading", fraction: null });
+      send({ kind: "paused", paused: false });
+      send(steps(1, 20));
+      send({ kind: "eval", report: { step: 20, loss: 3.9, perplexity: 49, tokens: 10 } });
+      send({ kind: "sample", step: 20, text: "the" });
+      send({ kind: "checkpoint", step: 20 });
       return done;
     });
     await fox.start(request);
@@ -54,7 +54,7 @@ describe("a run", () => {
     expect(fox.active).toBe(false);
   });
 
-  test("stopped, is stopping until the engine has saved it", async () => {
+  test("is stopping until the engine has saved it, then stopped", async () => {
     const { run: fox, states } = run(
       (_, { signal }) =>
         new Promise((resolve) =>
@@ -68,7 +68,7 @@ describe("a run", () => {
     expect(fox.step).toBe(7);
   });
 
-  test("stopped while it is prepared, is stopped and no failure", async () => {
+  test("that is stopped during preparation has not failed", async () => {
     const { run: fox, states } = run(
       (_, { signal }) =>
         new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
@@ -80,15 +80,15 @@ describe("a run", () => {
     expect(states.at(-1)?.message).toBeNull();
   });
 
-  test("whose engine crashes says what is kept", async () => {
+  test("whose engine crashes names the saved step", async () => {
     const {
       run: fox,
       states,
       events,
       client,
-    } = run((_, { report: tell }) => {
-      tell(steps(1, 12));
-      tell({ kind: "checkpoint", step: 10 });
+    } = run((_, { report: send }) => {
+      send(steps(1, 12));
+      send({ kind: "checkpoint", step: 10 });
       return new Promise(() => {});
     });
     const rejected = expect(fox.start(request)).rejects.toThrow(
@@ -104,9 +104,9 @@ describe("a run", () => {
     });
   });
 
-  test("that diverged does not say that it could go on", async () => {
-    const { run: fox, states } = run((_, { report: tell }) => {
-      tell({ kind: "checkpoint", step: 10 });
+  test("that diverged does not suggest to resume it", async () => {
+    const { run: fox, states } = run((_, { report: send }) => {
+      send({ kind: "checkpoint", step: 10 });
       throw Object.assign(new Error("Training diverged at step 12."), { code: "diverged" });
     });
     await expect(fox.start(request)).rejects.toThrow(/^Training diverged at step 12\.$/);
@@ -114,17 +114,17 @@ describe("a run", () => {
     expect(fox.snapshot().checkpointStep).toBe(10);
   });
 
-  test("tells itself from others by its steps and by what was changed", () => {
+  test("is summarized by its steps and changed settings", () => {
     const set = { "train.steps": 12000, "train.schedule.lr": 0.01, "model.nLayers": 2 };
     const changed = { ...request, params: { ...request.params, set }, steps: 12000 } as const;
     expect(summaryOf(changed)).toBe("12,000 steps · Learning rate 0.01 · Layers 2");
     expect(summaryOf({ kind: "resume", params: { dir: "/m/fox" }, name: "Fox", preset: "char" })).toBe("");
   });
 
-  test("resumed, its curves go on from the checkpoint", async () => {
-    const first = run((_, { report: tell }) => {
-      tell(steps(1, 12));
-      tell({ kind: "checkpoint", step: 10 });
+  test("continues its curves from the checkpoint after a resume", async () => {
+    const first = run((_, { report: send }) => {
+      send(steps(1, 12));
+      send({ kind: "checkpoint", step: 10 });
       throw new Error("power cut");
     });
     await first.run.start(request).catch(() => {});
@@ -135,8 +135,8 @@ describe("a run", () => {
   });
 
   test("keeps a few thousand of a hundred thousand steps, evenly, from the first to the last", async () => {
-    const { run: fox } = run(async (_, { report: tell }) => {
-      for (let from = 1; from < 100_000; from += 1000) tell(steps(from, from + 999));
+    const { run: fox } = run(async (_, { report: send }) => {
+      for (let from = 1; from < 100_000; from += 1000) send(steps(from, from + 999));
       return done;
     });
     await fox.start(request);
