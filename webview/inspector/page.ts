@@ -1,4 +1,4 @@
-/** The Layer Inspector: one prompt, run through the active model once, and everything that happened inside. */
+/** The Layer Inspector: the trace of one prompt, in the side panel. */
 
 import "../base/theme.css";
 import "../trace/trace.css";

@@ -12,7 +12,7 @@ import type { ThemeKind } from "../themes";
 export const BUNDLED = inRoot("media", "model");
 export const STORY = "Once upon a time";
 export const THEMES: readonly ThemeKind[] = ["dark", "light", "hc-dark", "hc-light"];
-/** For what waits for the engine, which is slow on a busy machine. */
+/** Timeout for answers of the engine, which is slow on a busy machine. */
 export const SOON = { timeout: 15_000 };
 
 interface OpenPage {
@@ -43,7 +43,7 @@ export const describeExplorer = (define: (opened: () => Explorer) => void): void
     };
   });
 
-/** Tests of a page whose host is in the page too (`hostInPage.ts`). */
+/** Tests of a page with a host inside the page (`hostInPage.ts`). */
 export const describeHosted = (
   name: "inspector" | "training",
   size: { width: number; height: number },

@@ -7,13 +7,13 @@ describeExplorer((opened) => {
   test("no view has accessibility violations in any theme", async () => {
     const { live, page, tab, tabs } = opened();
     await live.show(BUNDLED, STORY);
-    // Two at a time: an audit takes a second.
+    // Two views at a time, since an audit needs a second.
     const names = await tabs();
     for (let i = 0; i < names.length; i += 2) {
       await tab(names[i] as string).click();
       await tab(names[(i + 1) % names.length] as string).click({ modifiers: ["Shift"] });
       await page.waitForTimeout(100);
-      // Nothing is awaited for ever, also where there is nothing to compare.
+      // Every view finishes loading, even if there is nothing to compare.
       await expect.poll(() => page.locator(".pane:visible [aria-busy='true']").count(), SOON).toBe(0);
       expect(await page.getByRole("tabpanel").allInnerTexts()).not.toContain("");
       await expectAccessible(page);
@@ -75,9 +75,9 @@ describeExplorer((opened) => {
 
   test("every picture is saved as PNG and as SVG with text, its numbers as JSON with their trace, and heads in sorted order", async () => {
     const { browser, live, page, tab, tabs } = opened();
-    // A text of its own: what was written after another is of the run before.
+    // A new text, so that the generation belongs to this trace.
     const text = "Tom had a frog";
-    // The page's policy is not that of files.
+    // A page without the strict policy, to parse the files.
     const plain = await browser.newPage();
     const { trace, model } = await live.show(BUNDLED, text);
     const panel = page.getByRole("tabpanel");
@@ -109,7 +109,7 @@ describeExplorer((opened) => {
     };
     const pictures = new Map<string, number>();
     for (const name of await tabs()) {
-      // Interventions and comparisons have tests of their own.
+      // Interventions and Compare have their own tests.
       if (name === "Interventions" || name === "Compare") continue;
       await tab(name).click();
       await panel.locator(".data-bar:visible").first().waitFor();

@@ -36,20 +36,20 @@ describeExplorer((opened) => {
     const cells = () => shown.locator(".data-table td").allTextContents();
     const columns = 8 + 3 * 10;
     await expect.poll(async () => (await cells()).length).toBe(24 * (columns - 1));
-    const told = await cells();
+    const cellTexts = await cells();
     traced.steps.forEach((step, i) => {
-      const row = told.slice(i * (columns - 1), (i + 1) * (columns - 1));
+      const row = cellTexts.slice(i * (columns - 1), (i + 1) * (columns - 1));
       const numbers = [row[1], row[2], row[3], row[4], row[5], row[6], ...row.filter((_, k) => k >= 7 && k % 3 === 0)];
       const { id, probability, entropyBits, kept, drawnWith, top } = step;
       const expected = [id, probability, entropyBits, kept.tokens, kept.mass, drawnWith];
-      // Six digits are shown, of numbers above 1 fewer of them after the point.
+      // Six significant digits are shown, so numbers above 1 have fewer decimals.
       expect(numbers.map(Number), `step ${i}`).toEqual(
         [...expected, ...top.map((each) => each.probability)].map((x) => expect.closeTo(x, x >= 1 ? 4 : 5)),
       );
     });
     await shown.getByRole("button", { name: "Hide table" }).click();
 
-    // Two steps on, the second choice instead.
+    // Two steps later, pick the second choice.
     await shown.getByRole("listbox", { name: "Generated tokens" }).getByRole("option", { selected: true }).focus();
     await page.keyboard.press("ArrowRight");
     await page.keyboard.press("ArrowRight");

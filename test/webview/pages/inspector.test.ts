@@ -21,7 +21,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
           document.body.append(probe);
           probe.style.color = `var(${name})`;
           const context = new OffscreenCanvas(1, 1).getContext("2d") as unknown as CanvasRenderingContext2D;
-          // As canvases read it.
+          // As the canvases read the color.
           context.fillStyle = getComputedStyle(document.body).getPropertyValue(name).trim();
           context.fillRect(0, 0, 1, 1);
           const { color } = getComputedStyle(probe);
@@ -133,15 +133,15 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     const { tensor } = tinyTrace("hello");
     const weight = tensor("blocks.1.attn.pattern", 2).data[3 * 6 + 1] as number;
     expect(weight).toBeGreaterThan(1e-4);
-    const said = page.getByRole("status").filter({ hasText: "→" });
-    expect(await said.textContent()).toContain(
+    const status = page.getByRole("status").filter({ hasText: "→" });
+    expect(await status.textContent()).toContain(
       `“l” → “h”\nblocks.1.attn.pattern[0, 2, 3, 1] = ${weight.toPrecision(6)}\ntiny-stories, step 2,000, trace `,
     );
     await page.keyboard.press("Control+End");
     await page.keyboard.press("Home");
     await page.keyboard.press("ArrowUp");
     await page.keyboard.press("End");
-    expect(await said.textContent()).toContain("masked");
+    expect(await status.textContent()).toContain("masked");
   });
 
   test("Enter on a row of a picture selects that token", async () => {
@@ -174,16 +174,16 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     await page.evaluate(() => document.querySelector<HTMLElement>('[data-head="0.3"]')?.click());
     const layers = page.getByRole("region", { name: "Layers" });
     await layers.getByRole("button", { name: "attn.k", exact: true }).click();
-    // The fourth head of queries reads the second of the two heads of keys.
+    // The fourth query head reads the second of the two key heads.
     const picture = page.getByRole("application", { name: "blocks.0.attn.k" });
     await picture.focus();
     await page.keyboard.press("Control+Home");
     await page.keyboard.press("ArrowDown");
     const value = tensor("blocks.0.attn.k", 3).data[12] as number;
-    const said = page.getByRole("status").filter({ hasText: "blocks.0.attn.k[" });
-    await said.waitFor();
-    expect(await said.textContent()).toContain("blocks.0.attn.k[0, 1, 1, 0]");
-    expect(await said.textContent()).toContain(value.toPrecision(6));
+    const status = page.getByRole("status").filter({ hasText: "blocks.0.attn.k[" });
+    await status.waitFor();
+    expect(await status.textContent()).toContain("blocks.0.attn.k[0, 1, 1, 0]");
+    expect(await status.textContent()).toContain(value.toPrecision(6));
     expect(await layers.getByRole("button", { name: "residMid" }).count()).toBe(0);
     const embeddings = page.getByRole("region", { name: "Embeddings" });
     expect(await embeddings.getByText("posEmbed").count()).toBe(0);
@@ -196,7 +196,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     await page.getByRole("option", { selected: true }).focus();
     await page.keyboard.press("Home");
     const checkpoints = [100, 200, 300].map((step) => ({ step, loss: 400 / step, valLoss: null, accuracy: null }));
-    await page.evaluate((told) => window.lab.send("checkpoints", told), { checkpoints, at: 300 });
+    await page.evaluate((event) => window.lab.send("checkpoints", event), { checkpoints, at: 300 });
     const slider = page.getByRole("slider", { name: "Checkpoint" });
     await slider.focus();
     expect(await slider.getAttribute("aria-valuetext")).toBe("step 300 · loss 1.333");
@@ -222,8 +222,8 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     await page.keyboard.press("Control+End");
     const { tensor } = tinyTranslation("the cat", "le");
     const weight = tensor("blocks.1.cross.pattern", 2).data.at(-1) as number;
-    const said = page.getByRole("status").filter({ hasText: "→" });
-    expect(await said.textContent()).toContain(
+    const status = page.getByRole("status").filter({ hasText: "→" });
+    expect(await status.textContent()).toContain(
       `“e” → “t”\nblocks.1.cross.pattern[0, 2, 2, 7] = ${weight.toPrecision(6)}\n`,
     );
     await page
@@ -322,6 +322,6 @@ async function inspect(page: Page, text: string): Promise<void> {
     ([n, was]) => document.querySelectorAll(".token").length === n || was === n,
     [count, before],
   );
-  // The pictures follow in the turns after the tokens.
+  // The pictures are drawn in the turns after the tokens.
   await page.waitForTimeout(100);
 }

@@ -36,7 +36,7 @@ describeExplorer((opened) => {
     await page.getByRole("button", { name: "Apply to all views" }).click();
     const chips = page.getByRole("group", { name: "Active interventions" });
     await chips.getByText("layer 0, head 0 ablated").waitFor();
-    // The button is disabled then.
+    // The button is disabled after the click, so the focus moves.
     const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label"));
     expect(await focused()).toMatch(/^Factor of each part/);
 

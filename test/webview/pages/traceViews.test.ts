@@ -9,17 +9,18 @@ describeExplorer((opened) => {
     const { nextToken, tokens } = await live.show(BUNDLED, STORY);
     await tab("Next token").click();
     const list = page.getByRole("list", { name: "Most likely next tokens" });
-    const said = page.getByRole("tabpanel", { name: "Next token" }).locator(".readout");
+    const status = page.getByRole("tabpanel", { name: "Next token" }).locator(".readout");
     const { id, probability } = nextToken.top[0]!;
     const own = probability.toPrecision(6);
-    const told = (drawn: string) => `softmax(logits)[0, ${tokens.length - 1}, ${id}] = ${own}\nsampled with ${drawn}\n`;
+    const expected = (drawn: string) =>
+      `softmax(logits)[0, ${tokens.length - 1}, ${id}] = ${own}\nsampled with ${drawn}\n`;
     await list.getByRole("listitem").first().focus();
-    await expect.poll(() => said.textContent()).toContain(told(own));
+    await expect.poll(() => status.textContent()).toContain(expected(own));
     await page.getByRole("slider", { name: "Temperature" }).focus();
     await page.keyboard.press("Home");
     await page.getByText("always the most likely token").waitFor();
     await list.getByRole("listitem").first().focus();
-    await expect.poll(() => said.textContent()).toContain(told("1.00000"));
+    await expect.poll(() => status.textContent()).toContain(expected("1.00000"));
     await page.getByRole("button", { name: "Reset" }).click();
   });
 
@@ -31,7 +32,7 @@ describeExplorer((opened) => {
       .getByRole("listbox", { name: "Tokens of the text" })
       .getByRole("option", { selected: true })
       .press("End");
-    const said = (text: string) => page.getByRole("status").filter({ hasText: text });
+    const status = (text: string) => page.getByRole("status").filter({ hasText: text });
 
     await tab("Embeddings").click();
     const of = { kind: "token", id: tokens[T - 1]?.id ?? 0 } as const;
@@ -45,8 +46,8 @@ describeExplorer((opened) => {
     });
     await plot.press("End");
     const { coordinates } = await live.engine.call("projection", { trace, name: "embed", ids: [best.id] });
-    await said(`input embedding of token #${best.id}`).waitFor();
-    expect(await said("input embedding").textContent()).toContain((coordinates[3 * T] as number).toPrecision(6));
+    await status(`input embedding of token #${best.id}`).waitFor();
+    expect(await status("input embedding").textContent()).toContain((coordinates[3 * T] as number).toPrecision(6));
     const busy = await page
       .getByRole("button", { name: /^Remove .* from the chart$/ })
       .evaluate((button: HTMLElement) => {
@@ -64,7 +65,7 @@ describeExplorer((opened) => {
     await map.press("End");
     const place = `blocks.${residualNorms.length / T - 2}.residPost[0, ${T - 1}]`;
     const norm = residualNorms.at(-1)?.toPrecision(6) ?? "";
-    await said(`‖${place}‖ = ${norm}`).waitFor();
+    await status(`‖${place}‖ = ${norm}`).waitFor();
     await map.press("Enter");
     await page.getByRole("heading", { name: place }).waitFor();
     await page.locator(".vector-statistics").getByText(norm, { exact: true }).waitFor();
@@ -87,8 +88,8 @@ describeExplorer((opened) => {
     const steps = shown.locator("dl", { hasText: name });
     await steps.waitFor();
     const [, computed] = / = ([\d.e-]+)/.exec(await steps.innerText()) ?? [];
-    const [, told] = / = ([\d.e-]+)/.exec(await steps.locator("dd", { hasText: name }).innerText()) ?? [];
-    expect(Number(told)).toBeCloseTo(row[1] as number, 6);
+    const [, stored] = / = ([\d.e-]+)/.exec(await steps.locator("dd", { hasText: name }).innerText()) ?? [];
+    expect(Number(stored)).toBeCloseTo(row[1] as number, 6);
     expect(Number(computed)).toBeCloseTo(row[1] as number, 6);
 
     const shade = shown.getByRole("checkbox", { name: /^Shade the text/ });
@@ -102,7 +103,7 @@ describeExplorer((opened) => {
     await shown.getByRole("combobox", { name: "Display" }).click();
     await page.getByRole("option", { name: "lines", exact: true }).click();
     await shown.getByRole("application", { name: /as lines/ }).press("Home");
-    const said = shown.getByRole("status").filter({ hasText: "lines drawn" });
-    expect(await said.textContent()).toContain("blocks.1.attn.pattern[0, 1, 0, 0] = 1");
+    const status = shown.getByRole("status").filter({ hasText: "lines drawn" });
+    expect(await status.textContent()).toContain("blocks.1.attn.pattern[0, 1, 0, 0] = 1");
   });
 });

@@ -16,8 +16,8 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     const { page } = opened();
     await page.getByText("No training run is open").waitFor();
     for (const name of ["Train Tiny GPT", "Open a run…"]) await page.getByRole("button", { name }).click();
-    const asked = await page.evaluate(() => window.lab.requests);
-    expect(asked).toEqual(expect.arrayContaining(['act {"action":"trainModel"}', 'act {"action":"openRun"}']));
+    const requests = await page.evaluate(() => window.lab.requests);
+    expect(requests).toEqual(expect.arrayContaining(['act {"action":"trainModel"}', 'act {"action":"openRun"}']));
     await expectAccessible(page);
   });
 
@@ -91,9 +91,9 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     await train("running");
     await page.getByRole("button", { name: "Pause" }).click();
     await page.getByRole("button", { name: "Stop" }).click();
-    const asked = await page.evaluate(() => window.lab.requests);
-    expect(asked).toContain('pause {"paused":true}');
-    expect(asked).toContain("stop {}");
+    const requests = await page.evaluate(() => window.lab.requests);
+    expect(requests).toContain('pause {"paused":true}');
+    expect(requests).toContain("stop {}");
   });
 
   test("curves are read out by keyboard, and their table has every step", async () => {
@@ -163,8 +163,8 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     await press("Branch from here… step 500");
     await press("Resume queue");
     await press("Next page");
-    const asked = await page.evaluate(() => window.lab.requests.slice(-5));
-    expect(asked).toEqual([
+    const requests = await page.evaluate(() => window.lab.requests.slice(-5));
+    expect(requests).toEqual([
       'changeQueue {"id":7,"change":"now"}',
       'uncompare {"dir":"/models/slow"}',
       'branch {"step":500}',

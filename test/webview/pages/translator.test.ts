@@ -12,7 +12,7 @@ import { describeExplorer, SOON, tableOf } from "./chromium";
 describeExplorer((opened) => {
   const TEXT = "the cat sleeps";
   let dir: string;
-  let told: TraceInfo;
+  let translated: TraceInfo;
   beforeAll(async () => {
     const { live } = opened();
     dir = await mkdtemp(join(tmpdir(), "dlab-pages-"));
@@ -31,13 +31,13 @@ describeExplorer((opened) => {
         "model.nEncoderLayers": 1,
       },
     });
-    told = await live.show(join(dir, "model"), TEXT);
+    translated = await live.show(join(dir, "model"), TEXT);
   }, 60_000);
   afterAll(() => rm(dir, { recursive: true, force: true }));
 
   test("parts of both stacks are ablated and patched by keyboard, with the engine's numbers", async () => {
     const { live, page, tab } = opened();
-    const { trace, tokens } = told;
+    const { trace, tokens } = translated;
     const shown = page.getByRole("tabpanel", { name: "Interventions" });
     await tab("Interventions").click();
     const parts = shown.getByRole("application", { name: /Factor of each part/ });
@@ -87,16 +87,16 @@ describeExplorer((opened) => {
     await shown.getByRole("button", { name: "Sweep" }).click();
     await shown.getByText("13 forward passes done").waitFor();
     await shown.getByRole("button", { name: "Apply to all views" }).click();
-    const inForce = page.getByRole("group", { name: "Active interventions" });
-    await inForce.getByText("encoder layer 0 MLP ablated").waitFor();
+    const activeChips = page.getByRole("group", { name: "Active interventions" });
+    await activeChips.getByText("encoder layer 0 MLP ablated").waitFor();
     await expect.poll(bits, SOON).toEqual(near);
-    await inForce.getByRole("button", { name: "Remove all" }).click();
+    await activeChips.getByRole("button", { name: "Remove all" }).click();
     await page.getByText("No interventions yet.").waitFor();
   });
 
   test("source vectors are compared with the source vocabulary, and a token of it is added to the plot", async () => {
     const { live, page, tab } = opened();
-    const { trace, source } = told;
+    const { trace, source } = translated;
     await tab("Embeddings").click();
     const shown = page.getByRole("tabpanel", { name: "Embeddings" });
     await shown.getByRole("combobox", { name: "Compare vectors from" }).click();
@@ -121,11 +121,11 @@ describeExplorer((opened) => {
       name: `Principal components, ${name}, ${points}`,
     });
     await plot.press("End");
-    const said = shown.getByRole("status").filter({ hasText: "input embedding of the source’s token" });
-    const [, id] = /#(\d+)/.exec((await said.textContent()) ?? "") ?? [];
+    const status = shown.getByRole("status").filter({ hasText: "input embedding of the source’s token" });
+    const [, id] = /#(\d+)/.exec((await status.textContent()) ?? "") ?? [];
     const { coordinates } = await live.engine.call("projection", { trace, name, ids: [Number(id)] });
-    expect(await said.textContent()).toContain((coordinates.at(-3) as number).toPrecision(6));
-    expect(await said.textContent()).toContain("“·dog”");
+    expect(await status.textContent()).toContain((coordinates.at(-3) as number).toPrecision(6));
+    expect(await status.textContent()).toContain("“·dog”");
   });
 
   test("a source token selected in one view is selected and described in the others", async () => {
@@ -134,7 +134,7 @@ describeExplorer((opened) => {
     const tokens = page.getByRole("tabpanel", { name: "Tokens" });
     const sources = tokens.getByRole("listbox", { name: "Tokens of the source" });
     const chosen = sources.getByRole("option", { selected: true });
-    const { source } = told;
+    const { source } = translated;
     for (const key of ["Home", "End"] as const) {
       await chosen.press(key);
       const at = key === "Home" ? 0 : (source?.tokens.length ?? 0) - 1;
@@ -153,7 +153,7 @@ describeExplorer((opened) => {
     const { live, page, tab } = opened();
     const other = "the dog";
     const beside = await live.engine.call("inspect", { dir: join(dir, "model"), text: other });
-    const { values } = await live.engine.call("compareTraces", { a: told.trace, b: beside.trace });
+    const { values } = await live.engine.call("compareTraces", { a: translated.trace, b: beside.trace });
     await tab("Compare").click();
     const field = page.getByRole("textbox", { name: "Text to compare with" });
     await field.fill(other);

@@ -46,7 +46,7 @@ export function createCandidates(save: Save, look: (step: number) => void) {
       text: (row, col) => `${at(row, col).isWritten ? "✓" : ""}${at(row, col).label}`,
       describe: (row, col) => {
         const { id, label, probability, isKept } = at(row, col);
-        const state = isKept === false ? `, ${t("filtered out")}` : "";
+        const state = isKept === false ? `, ${t("filtered")}` : "";
         const name = t("step {0}, rank {1}: “{2}”", col + 1, row + 1, label);
         return `${name}${state}\n${describeChoice(prompt, steps[col] as Step, col, id, probability)}`;
       },

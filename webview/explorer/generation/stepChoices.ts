@@ -83,7 +83,7 @@ export function createStepChoices(pick: (token: number) => void) {
     const read = () => {
       readout.textContent = provenance;
     };
-    const state = isWritten ? t("chosen") : isKept === false ? t("filtered out") : "";
+    const state = isWritten ? t("chosen") : isKept === false ? t("filtered") : "";
     const rankText = rank === null ? t("rank above {0}", REPORTED) : t("rank {0}", formatCount(rank));
     return el(
       "li",

@@ -44,7 +44,7 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
     selection.set(isOfSource ? { sourceToken: query } : { token: query });
   };
 
-  const part = (name: string, runsOf: (pair: TracePair) => readonly Inspection[]) => {
+  const part = (name: string, inspectionsOf: (pair: TracePair) => readonly Inspection[]) => {
     const heatmap = createHeatmap(pick);
     const heading = el("h4", { class: "subheading" });
     let shown: { readonly pattern: Pattern; readonly title: string } | null = null;
@@ -61,7 +61,7 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
               return [Math.floor(i / cols), i % cols, values[i] as number];
             },
           },
-        of: () => wanted && runsOf(wanted.pair),
+        of: () => wanted && inspectionsOf(wanted.pair),
         picture: heatmap.picture,
         svg: heatmap.svg,
       },

@@ -54,8 +54,8 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
         t("KL({0} ‖ {1}) in bits after each token; mean {2} bits.", ...pair.names, formatShort(mean)),
         tokensDifferAt !== null &&
           (pair.inspections[0].trace.source
-            ? t("The translations differ from token {0} on; positions are compared by number.", tokensDifferAt)
-            : t("The texts differ from token {0} on; positions are compared by number.", tokensDifferAt)),
+            ? t("The translations differ from token {0} on; positions are compared by index.", tokensDifferAt)
+            : t("The texts differ from token {0} on; positions are compared by index.", tokensDifferAt)),
       ]
         .filter((part) => part !== false)
         .join(" ");

@@ -136,9 +136,9 @@ export function lensPairTable(
       return [
         places[p] as string,
         rank + 1,
-        ...cells.flatMap((column, run) => {
+        ...cells.flatMap((column, trace) => {
           const token = column[p]?.top[rank];
-          return [positions[run] as number, token?.id ?? "", token?.label ?? "", token?.probability ?? ""];
+          return [positions[trace] as number, token?.id ?? "", token?.label ?? "", token?.probability ?? ""];
         }),
       ];
     },

@@ -46,7 +46,7 @@ export function createLensColumns(fileName: string, save: Save): LensColumns {
       const rows = places.length;
       title.textContent = t("Logit lens {0}", positionsText(pair));
       // The last layer is on top, as in the lens itself.
-      const cellAt = (row: number, run: number) => cells[run]?.[rows - 1 - row];
+      const cellAt = (row: number, column: number) => cells[column]?.[rows - 1 - row];
       heatmap.show({
         title: title.textContent,
         rows,
@@ -57,16 +57,16 @@ export function createLensColumns(fileName: string, save: Save): LensColumns {
         rowLabels: [...places].reverse().map(placeLabel),
         colLabels: pair.names,
         rowHeight: 20,
-        text: (row, run) => {
-          const best = cellAt(row, run)?.top[0];
+        text: (row, column) => {
+          const best = cellAt(row, column)?.top[0];
           return best ? `${best.label} ${formatPercent(best.probability)}` : "";
         },
-        describe: (row, run) => {
+        describe: (row, column) => {
           const name = places[rows - 1 - row] as string;
-          const inspection = pair.inspections[run as 0 | 1];
-          const best = cellAt(row, run)?.top.slice(0, TOP) ?? [];
+          const inspection = pair.inspections[column as 0 | 1];
+          const best = cellAt(row, column)?.top.slice(0, TOP) ?? [];
           const listed = best.map(({ label, probability }) => `“${label}” ${formatValue(probability)}`).join(", ");
-          return `${pair.names[run]}: ${name}[0, ${pair.positions[run as 0 | 1]}]\n${listed}\n${traceText(inspection)}`;
+          return `${pair.names[column]}: ${name}[0, ${pair.positions[column as 0 | 1]}]\n${listed}\n${traceText(inspection)}`;
         },
       });
       data.update();
