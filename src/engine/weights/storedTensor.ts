@@ -1,7 +1,7 @@
 import type { DType } from "./safetensors";
 
 /** Named as in safetensors. */
-export type StoredDType = DType;
+type StoredDType = DType;
 
 export interface StoredTensor {
   readonly name: string;
