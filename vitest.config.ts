@@ -7,19 +7,21 @@ const softwareGpu = ["/usr/lib/chromium", "/opt/google/chrome"]
   .map((folder) => `${folder}/vk_swiftshader_icd.json`)
   .find(existsSync);
 
-/** Test files that need more than about a second, because they train, download or start programs. */
+/** Test files that need more than about a second, because they train, download, start programs, or read large inputs. */
 const slow = [
   "test/cli/**/*.test.ts",
-  "test/engine/data/tokenizeCorpus.test.ts",
+  "test/engine/data/{adder,globs,tokenizeCorpus,tokens}.test.ts",
   "test/engine/export/*.test.ts",
   "test/engine/generate/*.test.ts",
   "test/engine/hub/*.test.ts",
   "test/engine/models/{architectures,trainedArchitectures}.test.ts",
   "test/engine/presets/*.test.ts",
-  "test/engine/tokenizers/{document,families,normalize,vocabulary}.test.ts",
+  "test/engine/runtime/weights.test.ts",
+  "test/engine/tokenizers/{bytePairs,document,families,hostile,normalize,vocabulary}.test.ts",
   "test/engine/train/*.test.ts",
   "test/engine/weights/{checkpoint,malformedBin,malformedFiles}.test.ts",
   "test/extension/engine/engineClient.test.ts",
+  "test/protocol/runState.test.ts",
 ];
 
 const ownProjects = ["test/e2e/**", "test/packaging/**", "test/**/*.webgpu.test.ts", "test/webview/pages/**/*.test.ts"];
