@@ -3,7 +3,7 @@
  * A failed check (types, lint, package) counts as one failed test.
  */
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { relative } from "node:path";
@@ -46,6 +46,11 @@ const mayBeSkipped: readonly SkipReason[] = [
     reason: "root may read and write every file",
     holds: process.getuid?.() === 0,
     files: ["test/engine/data/corpus.test.ts", "test/engine/weights/checkpoint.test.ts"],
+  },
+  {
+    reason: "git is not installed",
+    holds: spawnSync("git", ["--version"]).status !== 0,
+    files: ["test/engine/data/globs.test.ts"],
   },
   {
     reason: "there is no second disk (/dev/shm)",
