@@ -61,6 +61,7 @@ const mayBeSkipped: readonly SkipReason[] = [
     reason: "this system is not Linux",
     holds: process.platform !== "linux",
     files: [
+      "test/cli/stderr.test.ts",
       "test/engine/data/tokenizeCorpus.test.ts",
       "test/engine/models/architectures.webgpu.test.ts",
       "test/engine/weights/checkpoint.test.ts",
