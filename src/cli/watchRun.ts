@@ -1,10 +1,10 @@
 import type { RunControl, TrainEvent, TrainResult } from "../engine";
-import { interruptible } from "./interrupt";
+import { cancelable } from "./interrupt";
 
 /** Prints a training run in the terminal, one line per report. Ctrl+C stops it and keeps the model. */
 export async function watchRun(json: boolean, work: (control: RunControl) => Promise<TrainResult>): Promise<void> {
   const report = json ? printJson : textPrinter();
-  const result = await interruptible("Stopped before the first step. Nothing was written.", (signal) =>
+  const result = await cancelable("Stopped before the first step. Nothing was written.", (signal) =>
     work({ signal, whilePaused: async () => {}, report }),
   );
   if (json) console.log(JSON.stringify({ event: "done", ...result }));

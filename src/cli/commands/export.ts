@@ -1,5 +1,5 @@
 import { type ExportProgress, exportModel } from "../../engine";
-import { interruptible } from "../interrupt";
+import { cancelable } from "../interrupt";
 import type { Command } from "../options";
 
 export const exportTo: Command = {
@@ -21,7 +21,7 @@ export const exportTo: Command = {
     const write = (line: string) => stderr.isTTY && stderr.write(`\r${line}\x1b[K`);
     const onProgress = ({ bytes, totalBytes }: ExportProgress) =>
       write(`${megabytes(bytes)} of ${megabytes(totalBytes)} MB`);
-    const { dir } = await interruptible("Stopped. Nothing was exported.", (signal) =>
+    const { dir } = await cancelable("Stopped. Nothing was exported.", (signal) =>
       exportModel(model, { ...settings, signal, onProgress }),
     ).finally(() => write(""));
     console.log(options.has("json") ? JSON.stringify({ event: "done", dir }) : dir);

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { type ImportProgress, importModel } from "../../engine";
-import { interruptible } from "../interrupt";
+import { cancelable } from "../interrupt";
 import type { Command } from "../options";
 
 export const importSource: Command = {
@@ -20,7 +20,7 @@ export const importSource: Command = {
     };
     const { onProgress, end } = options.has("json") ? jsonDisplay() : lineDisplay();
     const stopped = "Stopped. The next import continues with the files in the cache.";
-    const { dir } = await interruptible(stopped, (signal) =>
+    const { dir } = await cancelable(stopped, (signal) =>
       importModel(source, { ...settings, signal, onProgress }),
     ).finally(end);
     console.log(options.has("json") ? JSON.stringify({ event: "done", dir }) : dir);

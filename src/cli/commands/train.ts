@@ -1,6 +1,6 @@
 import { basename, resolve } from "node:path";
 import { branch, EngineError, findLearningRate, type TrainParams, train } from "../../engine";
-import { interruptible } from "../interrupt";
+import { cancelable } from "../interrupt";
 import type { Command, Options } from "../options";
 import { watchRun } from "../watchRun";
 
@@ -60,7 +60,7 @@ async function printLearningRate(options: Options): Promise<void> {
   const report = (point: { lr: number; loss: number }) =>
     console.log(json ? JSON.stringify(point) : `${point.lr.toExponential(2)}  loss ${point.loss.toFixed(4)}`);
   const run = { ...planned(options), name: "" };
-  const { suggestion, set } = await interruptible("Stopped. Nothing was written.", (signal) =>
+  const { suggestion, set } = await cancelable("Stopped. Nothing was written.", (signal) =>
     findLearningRate(run, { signal, report }),
   );
   if (json) return console.log(JSON.stringify({ event: "done", suggestion, set }));

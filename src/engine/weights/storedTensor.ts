@@ -1,11 +1,8 @@
 import type { DType } from "./safetensors";
 
-/** Named as in safetensors. */
-type StoredDType = DType;
-
 export interface StoredTensor {
   readonly name: string;
-  readonly dtype: StoredDType;
+  readonly dtype: DType;
   readonly shape: readonly number[];
   /** Absolute real path. The tensor is bytes `[offset, offset + length)`, little-endian, in C order. */
   readonly file: string;
