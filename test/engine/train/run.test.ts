@@ -370,7 +370,7 @@ describe("one sentence explains", () => {
       /smaller train\.batchSize/,
     ));
   test("a device that does not exist", () =>
-    refused({ ...newRun("x11"), device: "tpu" as "cpu" }, /no device "tpu"; choose auto/));
+    refused({ ...newRun("x11"), device: "tpu" as "cpu" }, /"tpu" is not a device\. Choose auto/));
 
   test("a folder that is not empty, which stays unchanged", async () => {
     const run = newRun("full");
