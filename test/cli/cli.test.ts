@@ -263,7 +263,7 @@ describe("errors are one line on stderr, with exit code 1", () => {
     "a missing option": [["train", "--preset", "char"], /--out is missing\. Usage/],
     "a preset and a model to start from": [
       ["train", "--preset", "char", "--from", "m", "--data", "text.txt", "--out", "x"],
-      /cannot start from another; leave the preset out/,
+      /The preset "char" trains a new model/,
     ],
     "a preset for a branch": [
       ["train", "--branch", "c", "--preset", "char", "--out", "x"],
