@@ -1,5 +1,6 @@
 /** The errors that the engine shows to users. */
 
+import { messageText } from "../text/untrusted";
 import type { Shape } from "./graph/shape";
 
 export type ErrorCode =
@@ -24,7 +25,7 @@ export class EngineError extends Error {
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(messageText(message), options);
     this.code = code;
   }
 }

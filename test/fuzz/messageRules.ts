@@ -24,7 +24,7 @@ const RULES: readonly (readonly [rule: string, broken: RegExp])[] = [
  * only the rules about characters and length apply to them.
  */
 export function brokenRules(message: string): string[] {
-  const own = message.replace(/["“][^"“”]*["”]/g, '""');
+  const own = message.replace(/"(?:[^"\\]|\\.)*"|“[^“”]*”/g, '""');
   const broken = RULES.filter(([rule, pattern]) => pattern.test(/line|Unicode/.test(rule) ? message : own));
   const names = broken.map(([rule]) => rule);
   return message.length > MAX_LENGTH ? [...names, `has at most ${MAX_LENGTH} characters`] : names;

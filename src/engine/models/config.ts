@@ -6,6 +6,7 @@
 import { EngineError } from "../errors";
 import type { Activation, DecoderConfig, Rotary, RotaryScaling } from "../nn/config";
 import { countParameters } from "../nn/params";
+import { shown } from "../untrusted";
 import { isObject } from "../weights/reading";
 
 /** Larger than any dimension this engine supports; stops a hostile file from claiming absurd sizes. */
@@ -114,12 +115,6 @@ export class Fields {
 const NEXT_STEP = "Download the file again or choose another model";
 
 const isPositive = (value: unknown): value is number => typeof value === "number" && value > 0 && value <= 1e6;
-
-/** A JSON value for use in a message, at most 60 characters. */
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? "missing";
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
-}
 
 /** Features that no supported family has. A file that enables one needs a different implementation of its model_type. */
 const UNSUPPORTED: Readonly<Record<string, string>> = {

@@ -4,6 +4,8 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { EngineError } from "../errors";
 import { codeOf, readError } from "./files";
 
+export { quoted, shown } from "../untrusted";
+
 export async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
   const file = await openFile(path);
   try {
@@ -76,22 +78,6 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 export function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((n) => Number.isSafeInteger(n) && n >= 0);
 }
-
-/** A name from a file for use in a message: quoted, on one line, at most 100 characters. */
-export function quoted(name: string): string {
-  const shown = name.length > 100 ? `${name.slice(0, 100)}…` : name;
-  return JSON.stringify(shown.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, "\u{fffd}"));
-}
-
-/** A JSON value from a file for use in a message. */
-export function shown(value: unknown): string {
-  if (typeof value === "string") return quoted(value);
-  if (Array.isArray(value)) return `[${value.slice(0, 9).map(item).join(", ")}${value.length > 9 ? ", …" : ""}]`;
-  return item(value);
-}
-
-// Goes no deeper, because a hostile file may nest lists a million times.
-const item = (value: unknown) => (typeof value === "object" && value !== null ? "…" : String(value));
 
 export function damaged(path: string, problem: string, cause?: unknown): EngineError {
   const advice = path.endsWith(".dltrace")

@@ -119,7 +119,11 @@ const MALFORMED: Readonly<Record<string, Malformed>> = {
     /layers must be an integer from 1 to 1000 but is 1000000/,
   ],
   "a width beyond memory": ["gpt2", { n_embd: 1e12 }, /n_embd must be an integer.* but is 1000000000000/],
-  "a width beyond exact integers": ["llama", { hidden_size: 1e300 }, /hidden_size must be.* but is 1e\+300/],
+  "a width beyond exact integers": [
+    "llama",
+    { hidden_size: 1e300 },
+    /hidden_size must be.* but is more than 1,000,000,000,000,000/,
+  ],
   "too many parameters": [
     "llama",
     { hidden_size: 1 << 23, num_hidden_layers: 999, intermediate_size: 1 << 24 },
@@ -132,7 +136,7 @@ const MALFORMED: Readonly<Record<string, Malformed>> = {
   ],
   "a width that is a string": ["opt", { hidden_size: "768" }, /hidden_size must be.* but is "768"/],
   "a width that is a list": ["opt", { hidden_size: [768] }, /hidden_size must be.* but is \[768\]/],
-  "a width that is null": ["opt", { hidden_size: null }, /hidden_size must be.* but is null/],
+  "a width that is empty": ["opt", { hidden_size: null }, /hidden_size must be.* but is null/],
   "a vocabulary size of 0": ["gpt2", { vocab_size: 0 }, /vocab_size must be .* but is 0/],
   "a vocabulary size that is true": ["gpt2", { vocab_size: true }, /vocab_size must be .* but is true/],
   "a context length of 0": ["gpt2", { n_positions: 0 }, /n_positions must be .* but is 0/],
@@ -222,7 +226,7 @@ const MALFORMED: Readonly<Record<string, Malformed>> = {
   "longrope with a factor of 0": [
     "llama",
     { rope_parameters: { rope_type: "longrope", factor: 4, short_factor: [1, 1, 1, 0], long_factor: [1, 1, 1, 1] } },
-    /short_factor must be a list of 4, each a number above 0.* but is \[1,1,1,0\]/,
+    /short_factor must be a list of 4, each a number above 0.* but is \[1, 1, 1, 0\]/,
   ],
   "rope parameters per layer type": [
     "llama",
@@ -296,7 +300,7 @@ const MALFORMED: Readonly<Record<string, Malformed>> = {
     { norm: "sandwich" },
     /norm must be one of pre.* but is "sandwich"/,
   ],
-  "a null epsilon of a Decoder Lab model": ["decoder_lab", { normEps: null }, /normEps must be .* but is null/],
+  "a null epsilon of a Decoder Lab model": ["decoder_lab", { normEps: null }, /normEps must be .* but is empty/],
 };
 
 /** One line that starts with the file and says what to do. */

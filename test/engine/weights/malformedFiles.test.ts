@@ -41,13 +41,17 @@ describe("a safetensors file is rejected:", () => {
     ["bytes that are not UTF-8", crafted(Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d)), /its header is not valid JSON/],
     ["a byte order mark", crafted(`\ufeff${tensor("[1]")}`, 4), /its header is not (valid JSON|a JSON object)/],
     ["deeply nested lists as the header", crafted(deep(200_000)), /its header is not (valid JSON|a JSON object)/],
-    ["deeply nested lists as a shape", crafted(tensor(deep(50_000)), 4), /"w" has the invalid shape \[…\]/],
+    ["deeply nested lists as a shape", crafted(tensor(deep(50_000)), 4), /"w" has the invalid shape \[a list\]/],
     [
       "deeply nested lists as a byte range",
       crafted(tensor("[1]", deep(50_000)), 4),
-      /"w" has the invalid byte range \[…\]/,
+      /"w" has the invalid byte range \[a list\]/,
     ],
-    ["deeply nested lists as a type", crafted(tensor("[1]", "[0,4]", deep(50_000)), 4), /has the unknown type \[…\]/],
+    [
+      "deeply nested lists as a type",
+      crafted(tensor("[1]", "[0,4]", deep(50_000)), 4),
+      /has the unknown type \[a list\]/,
+    ],
     [
       "a million dimensions",
       crafted(tensor(`[${Array(500_000).fill(1)}]`, "[0,8]"), 8),
@@ -56,14 +60,18 @@ describe("a safetensors file is rejected:", () => {
     [
       "a very long name",
       crafted(tensor("[3]").replace("w", "w".repeat(100_000)), 4),
-      /the tensor "w{100}…" has 4 bytes, which does not match its shape/,
+      /the tensor "w{40,}…" has 4 bytes, which does not match its shape/,
     ],
-    ["a line break in a name", crafted(tensor("[3]").replace("w", "\\nw\\u2028"), 4), /the tensor "\ufffdw\ufffd" has/],
-    ["a very long type", crafted(tensor("[1]", "[0,4]", `"${"F".repeat(1000)}"`), 4), /the unknown type "F{100}…"/],
+    ["a line break in a name", crafted(tensor("[3]").replace("w", "\\nw\\u2028"), 4), /the tensor "\\nw\\u2028" has/],
+    ["a very long type", crafted(tensor("[1]", "[0,4]", `"${"F".repeat(1000)}"`), 4), /the unknown type "F{40,}…"/],
     ["a type of 8-bit floats", crafted(tensor("[4]", "[0,4]", '"F8_E4M3"'), 4), /the unknown type "F8_E4M3"/],
     ["a shape beyond exact integers", crafted(tensor("[9007199254740993]"), 4), /"w" has .* shape/],
-    ["a shape of infinity", crafted(tensor("[1e999]"), 4), /"w" has the invalid shape \[Infinity\]/],
-    ["a shape of null", crafted(tensor("null"), 4), /"w" has the invalid shape null/],
+    [
+      "a shape of infinity",
+      crafted(tensor("[1e999]"), 4),
+      /"w" has the invalid shape \[more than 1,000,000,000,000,000\]/,
+    ],
+    ["a shape of null", crafted(tensor("null"), 4), /"w" has the invalid shape empty/],
     ["a shape that is a string", crafted(tensor('"1"'), 4), /"w" has the invalid shape "1"/],
     [
       "a byte range beyond exact integers",
@@ -73,11 +81,7 @@ describe("a safetensors file is rejected:", () => {
     ["a byte range before the data", crafted(tensor("[1]", "[-4,0]"), 4), /has the invalid byte range/],
     ["a tensor that is a list", crafted('{"w":[]}'), /"w" has no valid description/],
     ["a tensor that is null", crafted('{"w":null}'), /"w" has no valid description/],
-    [
-      "a tensor named __proto__",
-      crafted('{"__proto__":{"dtype":"F32"}}'),
-      /"__proto__" has the invalid shape undefined/,
-    ],
+    ["a tensor named __proto__", crafted('{"__proto__":{"dtype":"F32"}}'), /"__proto__" has the invalid shape missing/],
     ["metadata that is a list", crafted('{"__metadata__":[]}'), /its metadata contains values that are not strings/],
   ])("%s", async (_, bytes, message) => {
     await writeFile(join(dir, "model.safetensors"), bytes);

@@ -183,9 +183,9 @@ describe("an invalid tensor is rejected:", () => {
     [
       "with a very long name",
       tensors(embedding({ name: "x".repeat(100_000), type: 99 })),
-      /the tensor "x{100}…" has type/,
+      /the tensor "x{40,}…" has type/,
     ],
-    ["with a line break in its name", tensors(embedding({ name: "a\nb", type: 99 })), /the tensor "a\ufffdb" has type/],
+    ["with a line break in its name", tensors(embedding({ name: "a\nb", type: 99 })), /the tensor "a\\nb" has type/],
     [
       "with a name that is not UTF-8",
       tensors([`${u64(2n)}\xff\xfe${u32(0)}`]),

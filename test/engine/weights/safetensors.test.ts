@@ -133,7 +133,7 @@ describe("a damaged file is rejected:", () => {
       8,
       /has 8 bytes, which does not match/,
     ],
-    ["no offsets", { a: { dtype: "F32", shape: [1] } }, 4, /has the invalid byte range undefined/],
+    ["no offsets", { a: { dtype: "F32", shape: [1] } }, 4, /has the invalid byte range missing/],
     ["offsets in reverse order", { a: tensor([1], 4, 0) }, 4, /has -4 bytes, which does not match/],
     [
       "offsets beyond the file",
