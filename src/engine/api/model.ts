@@ -38,6 +38,16 @@ export interface ModelInfo {
   readonly tokenizer: TokenizerKind;
   readonly createdAt: string;
   readonly parity?: Parity | undefined;
+  /** How the files differ from what config.json and their names say, one sentence each. */
+  readonly notes?: readonly string[] | undefined;
+}
+
+/** A tensor in the weight files that the model does not use. */
+export interface IgnoredTensor {
+  /** Name in the checkpoint. */
+  readonly name: string;
+  /** What it is, for example "rotary frequencies, which follow from config.json"; null if unknown. */
+  readonly reason: string | null;
 }
 
 /** Largest difference of any float32 value of this family's forward pass from a reference implementation. */
@@ -62,6 +72,10 @@ export interface ModuleTree {
   readonly children: readonly ModuleTree[];
   /** Only on the root of a quantized model. */
   readonly perplexity?: PerplexityCost | undefined;
+  /** Only on the root: see `ModelInfo`. */
+  readonly notes?: readonly string[] | undefined;
+  /** Only on the root. */
+  readonly ignored?: readonly IgnoredTensor[] | undefined;
 }
 
 export interface TensorDescription {

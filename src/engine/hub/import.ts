@@ -48,12 +48,13 @@ export async function importModel(text: string, options: ImportOptions): Promise
     const [source, gguf] = await openSource(await parseSource(text), options, signal);
     const original = quantize ? join(work, "original") : work;
     const task = { source, dir, work: original, quantize, signal, onProgress };
-    const files = gguf === undefined ? await fetchModel(task) : await convert(task, gguf);
+    const [files, notes] = gguf === undefined ? [await fetchModel(task), []] : await convert(task, gguf);
     if (quantize) await quantizeInto(work, original, quantize === "int8" ? 8 : 4, signal, onProgress);
     const record = {
       ...source.origin,
       ...(quantize && { quantize }),
       date: new Date().toISOString(),
+      ...(notes.length > 0 && { notes }),
       files: listed(files),
     };
     await writeFileWhole(join(work, SOURCE_FILE), `${JSON.stringify(record, null, 2)}\n`);
@@ -135,7 +136,7 @@ async function fetchModel(task: ImportTask): Promise<Fetched> {
 }
 
 /** Fetches a GGUF file and converts it. */
-async function convert(task: ImportTask, name: string): Promise<Fetched> {
+async function convert(task: ImportTask, name: string): Promise<readonly [Fetched, notes: readonly string[]]> {
   const { source, dir, work, quantize, signal, onProgress } = task;
   if (!source.files.has(name)) {
     const others = [...source.files.keys()].filter((other) => other.endsWith(".gguf")).slice(0, 5);
@@ -147,7 +148,7 @@ async function convert(task: ImportTask, name: string): Promise<Fetched> {
   await fetchFiles(task, [name], fetched);
   const { path, size } = fetched.get(name) as FetchedFile & { size: number };
   const { onBytes, end } = new Meter("convert", size, onProgress).file(name, size);
-  await relabel(
+  const { notes } = await relabel(
     path,
     `${name} of ${source.label}`,
     convertGguf(path, work, { signal, onProgress: (fraction) => onBytes(fraction * size) }),
@@ -155,7 +156,7 @@ async function convert(task: ImportTask, name: string): Promise<Fetched> {
   end();
   if (quantize) requireUnquantizedConfig(await readJson(join(work, CONFIG)), source.label);
   await relabel(work, source.label, openModel(work));
-  return fetched;
+  return [fetched, notes];
 }
 
 const sizeOf = (source: FileSource, names: readonly string[]): number =>

@@ -22,7 +22,7 @@ import { parityOf } from "./parity";
 /** The fields of training.json that a list of models shows. */
 export type ModelRecord = Pick<
   ModelInfo,
-  "name" | "preset" | "step" | "steps" | "loss" | "valLoss" | "device" | "createdAt"
+  "name" | "preset" | "step" | "steps" | "loss" | "valLoss" | "device" | "createdAt" | "notes"
 >;
 
 /** The configuration of a model and the locations of its weights. */
@@ -293,8 +293,17 @@ async function readRecord(dir: string): Promise<ModelRecord> {
     valLoss: loss(run.valLoss),
     device: run.device === "webgpu" ? "webgpu" : "cpu",
     createdAt: text(run.createdAt) ?? text(source.date) ?? (config?.mtime ?? new Date(0)).toISOString(),
+    ...notesIn(source),
   };
 }
+
+/** Notes of the import, in source.json. */
+function notesIn({ notes }: Readonly<Record<string, unknown>>): Pick<ModelInfo, "notes"> {
+  const sentences = Array.isArray(notes) ? notes.filter((note) => typeof note === "string").slice(0, MAX_NOTES) : [];
+  return sentences.length > 0 ? { notes: sentences } : {};
+}
+
+const MAX_NOTES = 100;
 
 async function readObject(file: string): Promise<Readonly<Record<string, unknown>>> {
   const exists = await stat(file).catch(() => null);

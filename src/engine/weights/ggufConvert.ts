@@ -12,12 +12,15 @@ import { damaged, quoted } from "./reading";
 import { type TensorToWrite, type WritePart, writeSafetensorsInParts } from "./safetensors";
 import { readStoredBytes } from "./stored";
 
-/** Writes model.safetensors, config.json, tokenizer.json and tokenizer_config.json into `outDir`. */
+/**
+ * Writes model.safetensors, config.json, tokenizer.json and tokenizer_config.json into `outDir`. Returns notes on what the
+ * new files do not contain or say differently (see `ModelInfo`).
+ */
 export async function convertGguf(
   path: string,
   outDir: string,
   { signal, onProgress }: QuantizeOptions = {},
-): Promise<void> {
+): Promise<{ readonly notes: readonly string[] }> {
   const gguf = await readGguf(path);
   const model = ggufModel(path, gguf, {
     isTied: await isTied(gguf),
@@ -50,6 +53,7 @@ export async function convertGguf(
     const indent = name === "tokenizer.json" ? 0 : 2;
     await writeFileWhole(join(outDir, name), `${JSON.stringify(content, null, indent)}\n`);
   }
+  return { notes: [] };
 }
 
 /** A tensor as raw bytes for stored.ts. */
