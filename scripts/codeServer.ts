@@ -25,7 +25,7 @@ const entry = join(installed, "node_modules", "code-server", "out", "node", "ent
 /** Installs code-server unless this machine already has it. */
 export async function installCodeServer(log: (line: string) => void): Promise<void> {
   if (process.platform === "win32") {
-    throw new Failure("code-server does not run on Windows; use Linux, macOS or the Windows Subsystem for Linux.");
+    throw new Failure("code-server does not run on Windows. Use Linux, macOS or the Windows Subsystem for Linux.");
   }
   if (await exists(entry)) return;
   log(`Installing code-server ${version} into ${installed} (600 MB, once per machine) …`);

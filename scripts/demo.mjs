@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 if (Number(process.versions.node.split(".")[0]) < 20) {
-  fail(`The demo needs Node 20 or newer; this is ${process.version}.`);
+  fail(`The demo needs Node 20 or newer. This is ${process.version}.`);
 }
 if (process.platform === "win32") {
   fail("The demo needs Linux or macOS, or the Windows Subsystem for Linux: code-server does not run on Windows.");

@@ -271,7 +271,7 @@ describe("errors are one line on stderr, with exit code 1", () => {
     ],
     "a branch from a folder that is not a checkpoint": [
       ["train", "--branch", "nowhere", "--out", "x"],
-      /nowhere is not a checkpoint of a run; choose one of the folders in a model's checkpoints/,
+      /nowhere is not a checkpoint of a run\. Choose one of the folders in a model's checkpoints/,
     ],
     "an unknown device": [
       ["generate", "--model", ".", "--prompt", "a", "--device", "gpu9"],

@@ -113,6 +113,6 @@ test("commands for decoder-only models reject it with advice", async () => {
 
 test("train reports the missing data file", async () => {
   await expect(printed(trainModel, "--preset", "translate", "--out", join(dir, "none"))).rejects.toThrow(
-    /trains on sentence pairs; choose a file/,
+    /trains on sentence pairs\. Choose a file/,
   );
 });

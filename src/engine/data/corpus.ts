@@ -133,7 +133,7 @@ function textCorpus(name: string, text: string): Raw {
 }
 
 async function fileCorpus(paths: readonly string[], options: ReadingOptions): Promise<Raw> {
-  if (paths.length === 0) throw new EngineError("data", "No training text was chosen; choose a file or a folder.");
+  if (paths.length === 0) throw new EngineError("data", "No training text was chosen. Choose a file or a folder.");
   const { paths: files, skipped } = await findFiles(paths, options);
   const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
   const size = sizes.reduce((a, b) => a + b, 0);
@@ -198,7 +198,7 @@ async function* readChunks(path: string, signal?: AbortSignal): AsyncGenerator<s
     try {
       return decoder.decode(bytes, { stream: bytes !== undefined });
     } catch (error) {
-      throw new EngineError("data", `${path} contains bytes that are not UTF-8; save it as UTF-8 or leave it out.`, {
+      throw new EngineError("data", `${path} contains bytes that are not UTF-8. Save it as UTF-8 or leave it out.`, {
         cause: error,
       });
     }
@@ -216,12 +216,12 @@ async function requireText(corpus: Corpus): Promise<void> {
     hasText ||= /\S/u.test(chunk);
     if (hasText && characters > 1) return;
   }
-  if (characters === 0) throw new EngineError("data", `${corpus.name} is empty; choose a text to train on.`);
-  if (!hasText) throw new EngineError("data", `${corpus.name} contains only white space; choose a text to train on.`);
+  if (characters === 0) throw new EngineError("data", `${corpus.name} is empty. Choose a text to train on.`);
+  if (!hasText) throw new EngineError("data", `${corpus.name} contains only white space. Choose a text to train on.`);
   if (characters === 1)
     throw new EngineError(
       "data",
-      `${corpus.name} has only one character, so there is nothing to predict; choose a longer text.`,
+      `${corpus.name} has only one character, so there is nothing to predict. Choose a longer text.`,
     );
 }
 

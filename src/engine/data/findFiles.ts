@@ -38,12 +38,12 @@ async function filesOf(path: string, gitignore: boolean): Promise<FoundFiles> {
   if (entry.isDirectory()) {
     const found = await textOf(filesBelow(await folder(path, gitignore)));
     if (found.paths.length > 0) return found;
-    throw new EngineError("data", `The folder ${path} has no text files${notTextNote(found)}; choose another folder.`);
+    throw new EngineError("data", `The folder ${path} has no text files${notTextNote(found)}. Choose another folder.`);
   }
   // Reading a pipe may block forever, and a device may never end.
-  if (!entry.isFile()) throw new EngineError("data", `${path} is neither a file nor a folder; choose a text file.`);
+  if (!entry.isFile()) throw new EngineError("data", `${path} is neither a file nor a folder. Choose a text file.`);
   const problem = await textProblem(path);
-  if (problem) throw new EngineError("data", `${path} ${problem}; choose a text file.`);
+  if (problem) throw new EngineError("data", `${path} ${problem}`);
   return { paths: [path], skipped: 0 };
 }
 
@@ -55,7 +55,7 @@ async function filesOfPattern(path: string, gitignore: boolean): Promise<FoundFi
   const isMatch = (file: string) => matches(relative(base, file).split(sep).join("/"));
   const found = await textOf(filesBelow(await folder(base, gitignore)), isMatch);
   if (found.paths.length > 0) return found;
-  throw new EngineError("data", `No text file matches ${path}${notTextNote(found)}; choose another pattern.`);
+  throw new EngineError("data", `No text file matches ${path}${notTextNote(found)}. Choose another pattern.`);
 }
 
 /** Tests whole paths, with "/" between names, against a shell pattern with `*`, `**`, `?`, `[a-z]`, `[!a]` and `{a,b}`. */
@@ -152,7 +152,7 @@ function isIgnored({ ignores }: Pick<Folder, "ignores">, path: string, isFolder:
   return false;
 }
 
-/** Why the beginning of a file is not UTF-8 text; null if it is. An empty file is text. */
+/** The reason that a file is not UTF-8 text, with advice; null if it is. An empty file is text. Reads the beginning only. */
 async function textProblem(path: string): Promise<string | null> {
   const file = await open(path, "r").catch((error) => {
     throw readError(error, path);
@@ -161,13 +161,13 @@ async function textProblem(path: string): Promise<string | null> {
     const { buffer, bytesRead } = await file.read(new Uint8Array(HEAD), 0, HEAD, 0);
     const head = buffer.subarray(0, bytesRead);
     const isUtf16 = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
-    if (isUtf16) return "is UTF-16; save it as UTF-8 first";
-    if (head.includes(0)) return "is a binary file";
+    if (isUtf16) return "is UTF-16. Save it as UTF-8.";
+    if (head.includes(0)) return "is a binary file. Choose a text file.";
     // Streaming, because the head may end inside a character.
     new TextDecoder("utf-8", { fatal: true }).decode(head, { stream: true });
     return null;
   } catch (error) {
-    if (error instanceof TypeError) return "is not UTF-8 text";
+    if (error instanceof TypeError) return "is not UTF-8 text. Choose a text file.";
     throw readError(error, path);
   } finally {
     await file.close();
@@ -181,13 +181,13 @@ export const nameOf = (paths: readonly string[]): string =>
 /** An error of reading a file, with a message for the user where the cause is known. */
 export function readError(error: unknown, path: string): unknown {
   const code = codeOf(error);
-  if (code === "ENOENT") return new EngineError("data", `${path} does not exist; choose an existing file or folder.`);
+  if (code === "ENOENT") return new EngineError("data", `${path} does not exist. Choose an existing file or folder.`);
   if (code === "EACCES" || code === "EPERM")
     return new EngineError(
       "data",
       `${path} cannot be read (permission denied); change its permissions or leave it out.`,
     );
   if (code === "ENOTDIR")
-    return new EngineError("data", `${path} is inside a file, not a folder; choose another path.`);
+    return new EngineError("data", `${path} is inside a file, not a folder. Choose another path.`);
   return error;
 }

@@ -38,7 +38,7 @@ export async function* jsonLines(
     if (length > MAX_LINE) {
       throw new EngineError(
         "data",
-        `${path}, line ${number + 1} is too long for JSONL; put each document on its own line.`,
+        `${path}, line ${number + 1} is too long for JSONL. Put each document on its own line.`,
       );
     }
   }
@@ -54,16 +54,16 @@ function textOf(line: string, location: string, field: string): string {
   const names = texts.slice(0, 5).map(([name]) => JSON.stringify(name));
   const next =
     names.length > 0
-      ? `set data.field to one of its fields: ${names.join(", ")}`
-      : "correct the line or leave the file out";
-  throw new EngineError("data", `${location} has no text field "${field}"; ${next}.`);
+      ? `Set data.field to one of its fields: ${names.join(", ")}`
+      : "Correct the line or leave the file out";
+  throw new EngineError("data", `${location} has no text field "${field}". ${next}.`);
 }
 
 function parse(line: string, location: string): unknown {
   try {
     return JSON.parse(line);
   } catch (error) {
-    throw new EngineError("data", `${location} is not valid JSON; correct the line or leave the file out.`, {
+    throw new EngineError("data", `${location} is not valid JSON. Correct the line or leave the file out.`, {
       cause: error,
     });
   }

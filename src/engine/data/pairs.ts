@@ -28,7 +28,7 @@ async function allPairs(source: TextSource, signal: AbortSignal): Promise<Senten
   if (source.kind === "paths" && source.paths.length > 2) {
     throw new EngineError(
       "data",
-      `${source.paths.length} files were chosen; choose one with tab-separated sentence pairs, or two with one sentence per line.`,
+      `${source.paths.length} files were chosen. Choose one with tab-separated sentence pairs, or two with one sentence per line.`,
     );
   }
   return tabbedPairs(await linesOf(source, signal));
@@ -59,7 +59,7 @@ function tabbedPairs({ name, lines }: Lines): SentencePair[] {
     if (source !== "" && target !== "") return [{ source, target }];
     throw new EngineError(
       "data",
-      `${name}, line ${i + 1}: expected a sentence, a tab and its translation; correct the line, or choose two files with one sentence per line.`,
+      `${name}, line ${i + 1}: expected a sentence, a tab and its translation. Correct the line, or choose two files with one sentence per line.`,
     );
   });
 }
@@ -70,7 +70,7 @@ function alignedPairs(sources: Lines, targets: Lines): SentencePair[] {
   if (n !== m) {
     throw new EngineError(
       "data",
-      `${sources.name} has ${n} lines and ${targets.name} ${m}; choose two files whose lines correspond.`,
+      `${sources.name} has ${n} lines and ${targets.name} ${m}. Choose two files whose lines correspond.`,
     );
   }
   return Array.from({ length: n }, (_, i) => {
@@ -78,7 +78,7 @@ function alignedPairs(sources: Lines, targets: Lines): SentencePair[] {
     if ((source === "") === (target === "")) return { source, target };
     throw new EngineError(
       "data",
-      `Line ${i + 1} is empty in one of ${sources.name} and ${targets.name}; choose two files whose lines correspond.`,
+      `Line ${i + 1} is empty in one of ${sources.name} and ${targets.name}. Choose two files whose lines correspond.`,
     );
   }).filter(({ source }) => source !== "");
 }
@@ -95,7 +95,7 @@ export function splitPairs<P>(pairs: readonly P[], share: number, seed: number):
   if (pairs.length < 2 * heldOut + 1) {
     throw new EngineError(
       "data",
-      `${pairs.length} sentence pairs are too few to train on with ${2 * heldOut} held out; choose a longer parallel text.`,
+      `${pairs.length} sentence pairs are too few to train on with ${2 * heldOut} held out. Choose a longer parallel text.`,
     );
   }
   const all = shuffled(pairs, seed, "held out");

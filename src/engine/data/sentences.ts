@@ -18,5 +18,5 @@ export async function readSentences(
     .map((line) => line.trim().replace(/\s+/gu, " "))
     .filter((line) => line !== "");
   if (sentences.length > 0) return sentences;
-  throw new EngineError("data", `${corpus.name} is empty; choose a text with one sentence per line.`);
+  throw new EngineError("data", `${corpus.name} is empty. Choose a text with one sentence per line.`);
 }

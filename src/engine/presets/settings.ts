@@ -10,7 +10,7 @@ import { FINE_TUNING, type FineTuning, PRESETS, type Preset } from "./presets";
 export function presetNamed(name: string): Preset {
   const preset = PRESETS.find((p) => p.name === name);
   if (preset) return preset;
-  throw new EngineError("config", `Unknown preset "${name}"; choose one of ${PRESETS.map((p) => p.name).join(", ")}.`);
+  throw new EngineError("config", `Unknown preset "${name}". Choose one of ${PRESETS.map((p) => p.name).join(", ")}.`);
 }
 
 export function presetInfo(preset: Preset): PresetInfo {

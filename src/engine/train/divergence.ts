@@ -38,7 +38,10 @@ export function divergenceWatch(
       const before = last
         ? `, after a loss of ${last.loss.toFixed(2)} and a gradient norm of ${last.gradNorm.toPrecision(3)}`
         : "";
-      return { message: `Training diverged at step ${step}: ${what} at ${rate}${before}; ${advice}.`, ends: true };
+      return {
+        message: `Training diverged at step ${step}: ${what} at ${rate}${before}. ${sentence(advice)}.`,
+        ends: true,
+      };
     }
     last = report;
     if (++seen < SETTLING || step <= warmup) return null;
@@ -48,10 +51,12 @@ export function divergenceWatch(
     if (!hasRisen) isWarned &&= smooth > (RISE * best) / 2;
     if (!hasRisen || isWarned) return null;
     isWarned = true;
-    const message = `The loss is diverging at step ${step}: the smoothed loss is ${smooth.toFixed(2)}, up from ${best.toFixed(2)} at its best, at ${rate} and a gradient norm of ${gradNorm.toPrecision(3)}; if it does not recover, ${advice}.`;
+    const message = `The loss is diverging at step ${step}: the smoothed loss is ${smooth.toFixed(2)}, up from ${best.toFixed(2)} at its best, at ${rate} and a gradient norm of ${gradNorm.toPrecision(3)}. If it does not recover, ${advice}.`;
     return { message, ends: false };
   };
 }
+
+const sentence = (text: string): string => `${text.slice(0, 1).toUpperCase()}${text.slice(1)}`;
 
 /** Throws for a state that a run cannot resume from. */
 export function requireNumbers(step: number, { params, m, v }: TrainState): void {
@@ -60,7 +65,7 @@ export function requireNumbers(step: number, { params, m, v }: TrainState): void
       if (values.every(Number.isFinite)) continue;
       throw new EngineError(
         "diverged",
-        `Training diverged at step ${step}: ${name} has values that are not finite; train again with a smaller learning rate, or branch from the last checkpoint with one.`,
+        `Training diverged at step ${step}: ${name} has values that are not finite. Train again with a smaller learning rate, or branch from the last checkpoint with one.`,
       );
     }
   }

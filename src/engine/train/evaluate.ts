@@ -125,7 +125,7 @@ async function heldOutTranslations(dir: string, signal: AbortSignal): Promise<Tr
   if (fingerprint === record.fingerprint) return data;
   throw new EngineError(
     "data",
-    `The sentence pairs that ${record.name} was trained on have changed, so its held-out pairs are unknown; restore them, or choose pairs to evaluate on.`,
+    `The sentence pairs that ${record.name} was trained on have changed, so its held-out pairs are unknown. Restore them, or choose pairs to evaluate on.`,
   );
 }
 
@@ -139,7 +139,7 @@ async function dataOf({ tokenizer, cfg }: Model, source: TextSource, signal: Abo
   const corpus = await openCorpus(source);
   const { tokens, release } = await tokenizeCorpus(corpus, tokenizer, { signal });
   if (tokens.length < 2)
-    throw new EngineError("data", `${corpus.name} has too few tokens to evaluate; choose a longer text.`);
+    throw new EngineError("data", `${corpus.name} has too few tokens to evaluate. Choose a longer text.`);
   const none = tokens.subarray(0, 0);
   const splits = { train: none, validation: tokens, test: none };
   const shape = batchShape(cfg, tokens.length);

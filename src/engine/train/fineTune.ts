@@ -26,7 +26,7 @@ export async function fineTuningOf(
   if (recipe.train.blockSize > nCtx) {
     throw new EngineError(
       "config",
-      `train.blockSize is ${recipe.train.blockSize}, but ${base.info.name} has a context of ${nCtx}; choose at most ${nCtx}.`,
+      `train.blockSize is ${recipe.train.blockSize}, but ${base.info.name} has a context of ${nCtx}. Choose at most ${nCtx}.`,
     );
   }
   const { rank, alpha } = recipe.lora;

@@ -34,7 +34,7 @@ export function estimateMemory(training: Training, freeBytes: number): MemoryEst
   if (fits) return { ...sizes, advice: null };
   const task = lora ? "Training adapters" : `Training ${(parameters / 1e6).toFixed(1)} million parameters`;
   const problem = `${task} with batches of ${train.batchSize} sequences of ${train.blockSize} tokens needs about ${gigabytes(neededBytes)} of memory, but only ${gigabytes(freeBytes)} are free`;
-  return { ...sizes, advice: `${problem}; ${remedy(training, freeBytes)}.` };
+  return { ...sizes, advice: `${problem}. ${remedy(training, freeBytes)}.` };
 }
 
 /** Throws if a run does not fit in memory. */
@@ -46,17 +46,17 @@ export function requireMemory(training: Training, freeBytes: number): void {
 function remedy({ cfg, train, lora }: Training, freeBytes: number): string {
   const { nLayers, dModel } = decoderOf(cfg);
   if (weightBytes(cfg, lora) > freeBytes) {
-    if (lora) return "choose a smaller model";
-    return `choose a smaller model.dModel (${dModel}) or fewer layers (model.nLayers=${nLayers}), or, for a pretrained model, train adapters with lora.rank=8`;
+    if (lora) return "Choose a smaller model";
+    return `Choose a smaller model.dModel (${dModel}) or fewer layers (model.nLayers=${nLayers}), or, for a pretrained model, train adapters with lora.rank=8`;
   }
   const { batchSize, gradientAccumulation: passes } = train;
   for (let parts = 2; parts <= batchSize; parts++) {
     if (batchSize % parts !== 0) continue;
     const smaller = { ...train, batchSize: batchSize / parts };
     if (neededBy({ cfg, train: smaller, lora }, freeBytes) > freeBytes) continue;
-    return `choose a smaller train.batchSize: ${smaller.batchSize} with train.gradientAccumulation=${passes * parts} is equivalent`;
+    return `Choose a smaller train.batchSize: ${smaller.batchSize} with train.gradientAccumulation=${passes * parts} is equivalent`;
   }
-  return `choose a smaller train.batchSize and a smaller train.blockSize (${train.blockSize}), or fewer layers (${nLayers})`;
+  return `Choose a smaller train.batchSize and a smaller train.blockSize (${train.blockSize}), or fewer layers (${nLayers})`;
 }
 
 /** Memory of a run in bytes, or a lower bound if that already exceeds the free memory. */

@@ -56,7 +56,7 @@ export async function prepare(
     return prepareSentences({ ...recipe, train: config }, data, source, { signal, report }, base);
   }
   if (!source || data.kind !== "text")
-    throw new EngineError("data", `The preset ${name} trains on a text; choose a file or a folder.`);
+    throw new EngineError("data", `The preset ${name} trains on a text. Choose a file or a folder.`);
   const prepare = (message: string, fraction: number | null) => report({ kind: "prepare", message, fraction });
   prepare("Reading the text", null);
   const corpus = await openCorpus(source, data);
@@ -135,7 +135,7 @@ async function prepareSentences(
   const { name, train } = recipe;
   const source = sourceOf(recipe, given);
   if (!source) {
-    throw new EngineError("data", `The preset ${name} trains on sentences; choose a file with one sentence per line.`);
+    throw new EngineError("data", `The preset ${name} trains on sentences. Choose a file with one sentence per line.`);
   }
   report({ kind: "prepare", message: "Reading the sentences", fraction: null });
   const sentences = await readSentences(source, signal);
@@ -168,7 +168,7 @@ async function prepareTranslation(
   if (!source) {
     throw new EngineError(
       "data",
-      `The preset ${name} trains on sentence pairs; choose a file with a tab between each sentence and its translation.`,
+      `The preset ${name} trains on sentence pairs. Choose a file with a tab between each sentence and its translation.`,
     );
   }
   report({ kind: "prepare", message: "Reading the sentence pairs", fraction: null });

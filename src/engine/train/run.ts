@@ -202,7 +202,7 @@ async function requireCheckpoint(path: string): Promise<void> {
   if (there.includes(OPTIMIZER_FILE)) return;
   throw new EngineError(
     "checkpoint",
-    `${path} is not a checkpoint of a run; choose one of the folders in a model's checkpoints, such as step-00000500.`,
+    `${path} is not a checkpoint of a run. Choose one of the folders in a model's checkpoints, such as step-00000500.`,
   );
 }
 
@@ -266,7 +266,7 @@ const recordOf = (
 
 function requireStepsLeft({ name, step, steps }: RunRecord): void {
   if (step < steps) return;
-  throw new EngineError("config", `${name} has finished its ${step} steps; set more steps to train it further.`);
+  throw new EngineError("config", `${name} has finished its ${step} steps. Set more steps to train it further.`);
 }
 
 interface Loop {
@@ -495,9 +495,9 @@ async function sampleTranslations(
 async function requireEmpty(out: string): Promise<void> {
   const entries = await readdir(out).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
-    throw new EngineError("storage", `${out} is not usable as a model folder (${error.code}); choose another folder.`, {
+    throw new EngineError("storage", `${out} is not usable as a model folder (${error.code}). Choose another folder.`, {
       cause: error,
     });
   });
-  if (entries.length > 0) throw new EngineError("storage", `${out} is not empty; choose a new folder for the model.`);
+  if (entries.length > 0) throw new EngineError("storage", `${out} is not empty. Choose a new folder for the model.`);
 }

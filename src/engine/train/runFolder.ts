@@ -175,7 +175,7 @@ export async function createRunFolder(dir: string, model: RunModel, text: string
     // Only one run can create this folder, so a second run that also found `dir` empty fails here.
     await mkdir(join(dir, "checkpoints")).catch((error) => {
       if (codeOf(error) !== "EEXIST") throw error;
-      throw new EngineError("storage", `${dir} is not empty; choose a new folder for the model.`, { cause: error });
+      throw new EngineError("storage", `${dir} is not empty. Choose a new folder for the model.`, { cause: error });
     });
   } catch (error) {
     throw storageError(error, dir);
@@ -396,7 +396,7 @@ export async function readRunRecord(dir: string): Promise<RunRecord> {
     isValidData(record.data) &&
     (record.device === "cpu" || record.device === "webgpu");
   if (!isValid) {
-    throw new EngineError("checkpoint", `${file} is not a valid run record; choose a model that was trained here.`);
+    throw new EngineError("checkpoint", `${file} is not a valid run record. Choose a model that was trained here.`);
   }
   return record as RunRecord;
 }

@@ -134,13 +134,13 @@ describe("a corpus reads", () => {
 
 describe("an error names the problem and the next step:", () => {
   test.each([
-    ["empty.txt", "", /^empty\.txt is empty; choose a text to train on\.$/],
+    ["empty.txt", "", /^empty\.txt is empty\. Choose a text to train on\.$/],
     ["bom-only.txt", "\ufeff", /^bom-only\.txt is empty/],
-    ["space.txt", " \n\t\r\n ".repeat(100_000), /^space\.txt contains only white space; choose/],
-    ["one.txt", "é", /^one\.txt has only one character, so there is nothing to predict; choose a longer text\.$/],
-    ["binary.bin", Uint8Array.of(1, 0, 2), /binary\.bin is a binary file; choose a text file\.$/],
-    ["utf16.txt", Uint8Array.of(0xff, 0xfe, 0x61, 0), /utf16\.txt is UTF-16; save it as UTF-8 first/],
-    ["latin1.txt", Uint8Array.of(0x61, 0xe9, 0x62), /latin1\.txt is not UTF-8 text; choose/],
+    ["space.txt", " \n\t\r\n ".repeat(100_000), /^space\.txt contains only white space\. Choose/],
+    ["one.txt", "é", /^one\.txt has only one character, so there is nothing to predict\. Choose a longer text\.$/],
+    ["binary.bin", Uint8Array.of(1, 0, 2), /binary\.bin is a binary file\. Choose a text file\.$/],
+    ["utf16.txt", Uint8Array.of(0xff, 0xfe, 0x61, 0), /utf16\.txt is UTF-16\. Save it as UTF-8\.$/],
+    ["latin1.txt", Uint8Array.of(0x61, 0xe9, 0x62), /latin1\.txt is not UTF-8 text\. Choose/],
   ])("%s is not usable text", async (name, content, message) => {
     await expect(open(await write(name, content))).rejects.toMatchObject({
       code: "data",
@@ -153,20 +153,20 @@ describe("an error names the problem and the next step:", () => {
     const corpus = await open(await write("late.txt", bytes));
     await expect(async () => {
       for await (const _ of corpus.chunks());
-    }).rejects.toThrow(/late\.txt contains bytes that are not UTF-8; save it as UTF-8 or leave it out\.$/);
+    }).rejects.toThrow(/late\.txt contains bytes that are not UTF-8\. Save it as UTF-8 or leave it out\.$/);
   });
 
   test.each([
     [
       "cut.jsonl",
       '{"text":"a b"}\n\n{"text":',
-      /cut\.jsonl, line 3 is not valid JSON; correct the line or leave the file out\.$/,
+      /cut\.jsonl, line 3 is not valid JSON\. Correct the line or leave the file out\.$/,
     ],
-    ["list.jsonl", '["a"]\n', /list\.jsonl, line 1 has no text field "text"; correct the line or leave/],
+    ["list.jsonl", '["a"]\n', /list\.jsonl, line 1 has no text field "text"\. Correct the line or leave/],
     [
       "named.jsonl",
       '{"text":"a b"}\n{"content":"c","id":"d","n":1}\n',
-      /named\.jsonl, line 2 has no text field "text"; set data\.field to one of its fields: "content", "id"\.$/,
+      /named\.jsonl, line 2 has no text field "text"\. Set data\.field to one of its fields: "content", "id"\.$/,
     ],
   ])("%s has an unusable line, with its number", async (name, content, message) => {
     const path = await write(name, content);
@@ -176,19 +176,21 @@ describe("an error names the problem and the next step:", () => {
   test("a pattern matches no file, or no text file", async () => {
     await write("none/a.bin", Uint8Array.of(0, 1));
     await expect(open(join(root, "none/*.txt"))).rejects.toThrow(
-      /No text file matches .*\*\.txt; choose another pattern\.$/,
+      /No text file matches .*\*\.txt\. Choose another pattern\.$/,
     );
-    await expect(open(join(root, "none/*.bin"))).rejects.toThrow(/none.\*\.bin \(1 file is not text\); choose another/);
-    await expect(open(join(root, "absent/*.txt"))).rejects.toThrow(/absent does not exist; choose/);
+    await expect(open(join(root, "none/*.bin"))).rejects.toThrow(
+      /none.\*\.bin \(1 file is not text\)\. Choose another/,
+    );
+    await expect(open(join(root, "absent/*.txt"))).rejects.toThrow(/absent does not exist\. Choose/);
   });
 
   test("a folder has no text, a path does not exist, or nothing was chosen", async () => {
     await write("pictures/a.png", Uint8Array.of(0, 1));
     await expect(open(join(root, "pictures"))).rejects.toThrow(
-      /pictures has no text files \(1 file is not text\); choose another folder\.$/,
+      /pictures has no text files \(1 file is not text\)\. Choose another folder\.$/,
     );
     await expect(open(join(root, "nowhere"))).rejects.toThrow(
-      /nowhere does not exist; choose an existing file or folder\.$/,
+      /nowhere does not exist\. Choose an existing file or folder\.$/,
     );
     await expect(open()).rejects.toThrow("No training text was chosen");
   });

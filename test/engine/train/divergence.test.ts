@@ -29,7 +29,7 @@ test("a loss that rises far above its best is reported once, and again after it 
   expect(rest).toEqual([]);
   expect(step).toBeGreaterThan(60);
   expect(message).toMatch(
-    /^The loss is diverging at step \d+: the smoothed loss is \d\.\d+, up from 0\.\d+ at its best, at a learning rate of 0\.0100 and a gradient norm of 1\.00; if it does not recover, train again with a smaller learning rate or a smaller maximum gradient norm\.$/,
+    /^The loss is diverging at step \d+: the smoothed loss is \d\.\d+, up from 0\.\d+ at its best, at a learning rate of 0\.0100 and a gradient norm of 1\.00\. If it does not recover, train again with a smaller learning rate or a smaller maximum gradient norm\.$/,
   );
   const back = Array.from({ length: 60 }, () => 0.1);
   expect(said([...falling, ...rise, ...back, ...rise])).toHaveLength(2);
@@ -47,7 +47,7 @@ test("a loss or gradients that are not finite end a run, and the message names t
   expect(judge(report(2, 4, Infinity), 1)).toEqual({
     ends: true,
     message:
-      "Training diverged at step 2: the gradients are not finite (loss 4.00) at a learning rate of 0.0100, after a loss of 4.20 and a gradient norm of 3.00; branch from the checkpoint of step 1 with a smaller learning rate or a smaller maximum gradient norm.",
+      "Training diverged at step 2: the gradients are not finite (loss 4.00) at a learning rate of 0.0100, after a loss of 4.20 and a gradient norm of 3.00. Branch from the checkpoint of step 1 with a smaller learning rate or a smaller maximum gradient norm.",
   });
   expect(watch()(report(1, Number.NaN), 0)).toMatchObject({
     ends: true,

@@ -165,7 +165,7 @@ describe("a resumed run repeats the losses of an uninterrupted one, bit for bit:
       expect(branch({ ...changes, out: join(dir, "no-branch") }, watched())).rejects.toThrow(message);
     await refused({ ...branched, set: { "model.nLayers": 2 } }, /model\.nLayers cannot change during a run/);
     await refused({ ...branched, set: { "train.steps": 12 } }, /has finished its 12 steps/);
-    await refused({ ...branched, dir: join(dir, "reference") }, /is not a checkpoint of a run; choose/);
+    await refused({ ...branched, dir: join(dir, "reference") }, /is not a checkpoint of a run\. Choose/);
     expect(existsSync(join(dir, "no-branch"))).toBe(false);
   });
 
@@ -345,10 +345,10 @@ describe("one sentence explains", () => {
   };
 
   test("an unknown preset", () =>
-    refused({ ...newRun("x1"), preset: "nope" }, /Unknown preset "nope"; choose one of char, adder/));
+    refused({ ...newRun("x1"), preset: "nope" }, /Unknown preset "nope"\. Choose one of char, adder/));
   test("no text", () => {
     const { data: _none, ...run } = newRun("x2");
-    return refused(run, /trains on a text; choose a file or a folder/);
+    return refused(run, /trains on a text\. Choose a file or a folder/);
   });
   test("an empty text", () =>
     refused({ ...newRun("x3"), data: { kind: "text", name: "empty", text: " \n" } }, /empty/i));

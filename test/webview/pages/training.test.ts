@@ -33,7 +33,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
       const { page } = opened();
       await train(
         phase,
-        phase === "failed" ? "The loss is not a number at step 520; lower the learning rate." : undefined,
+        phase === "failed" ? "The loss is not a number at step 520. Lower the learning rate." : undefined,
       );
       await page.locator(".badge").getByText(phase).waitFor();
       const shown = await page.locator("header vscode-button:visible").allInnerTexts();
@@ -132,7 +132,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
         points: [1, 2, 3].map((i) => ({ lr: 10 ** -i, loss: i })),
         suggestion: 0.01,
       });
-      lab.send("train", { kind: "warning", step: 300, message: "The loss rose; lower the learning rate." });
+      lab.send("train", { kind: "warning", step: 300, message: "The loss rose. Lower the learning rate." });
       const task = lab.carrylessTask();
       lab.send("train", { kind: "eval", report: { ...run.evals.at(-1)!, step: 520, accuracy: 0.5, task } });
     });
