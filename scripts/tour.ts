@@ -40,7 +40,7 @@ const parts = {
 export async function run(vsix: string, only: readonly string[]): Promise<void> {
   const chosen = only.length > 0 ? only : Object.keys(parts);
   const unknown = chosen.find((name) => !Object.hasOwn(parts, name));
-  if (unknown) throw new Failure(`The tour has no part "${unknown}"; its parts are ${Object.keys(parts).join(", ")}.`);
+  if (unknown) throw new Failure(`The tour has no part "${unknown}". Its parts are ${Object.keys(parts).join(", ")}.`);
   const browser = await launchBrowser(await chromium(console.log));
   const home = await mkdtemp(join(tmpdir(), "dlab-tour-"));
   const env = { HF_HOME: join(home, "hf"), HF_TOKEN: "", HF_ENDPOINT: "" };

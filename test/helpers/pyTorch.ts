@@ -43,6 +43,6 @@ export async function torchScript(...args: string[]): Promise<Result> {
   }
   programs.process.stdin.write(`${JSON.stringify(args)}\n`);
   const { value, done } = await programs.answers.next();
-  if (done) throw new Error("torch_programs.py exited unexpectedly; see its output on stderr.");
+  if (done) throw new Error("torch_programs.py exited unexpectedly. See its output on stderr.");
   return JSON.parse(value);
 }

@@ -185,7 +185,7 @@ export function readError(error: unknown, path: string): unknown {
   if (code === "EACCES" || code === "EPERM")
     return new EngineError(
       "data",
-      `${path} cannot be read (permission denied); change its permissions or leave it out.`,
+      `${path} cannot be read (permission denied). Change its permissions or leave it out.`,
     );
   if (code === "ENOTDIR")
     return new EngineError("data", `${path} is inside a file, not a folder. Choose another path.`);

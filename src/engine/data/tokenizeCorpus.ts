@@ -150,7 +150,7 @@ async function requireUnchanged<T>(corpus: Corpus, stamp: string, task: Promise<
   const [result] = await Promise.allSettled([task]);
   const hasFailed = result.status === "rejected" && !(result.reason instanceof EngineError);
   if (!hasFailed && (await corpus.stamp()) !== stamp) {
-    throw new EngineError("data", `${corpus.name} changed while it was being read; train again when it is complete.`);
+    throw new EngineError("data", `${corpus.name} changed while it was being read. Train again when it is complete.`);
   }
   return task;
 }

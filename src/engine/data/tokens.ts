@@ -39,7 +39,7 @@ export class FileTokens implements Tokens {
       const position = start * ids.BYTES_PER_ELEMENT;
       for (let at = 0; at < bytes.length; ) {
         const read = readSync(this.#file, bytes, at, bytes.length - at, position + at);
-        if (read === 0) throw new EngineError("data", `${this.path} is incomplete; delete it and train again.`);
+        if (read === 0) throw new EngineError("data", `${this.path} is incomplete. Delete it and train again.`);
         at += read;
       }
     } catch (error) {

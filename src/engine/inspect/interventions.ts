@@ -216,17 +216,17 @@ function vectorOf(trace: Trace, name: string, head: number, position: number, cf
 
 function requireLayer(layer: number, { nLayers }: DecoderConfig): void {
   if (Number.isInteger(layer) && layer >= 0 && layer < nLayers) return;
-  throw new EngineError("config", `There is no layer ${layer}; this model has layers 0 to ${nLayers - 1}.`);
+  throw new EngineError("config", `There is no layer ${layer}. This model has layers 0 to ${nLayers - 1}.`);
 }
 
 function requireHead(head: number, { nHeads }: DecoderConfig): void {
   if (Number.isInteger(head) && head >= 0 && head < nHeads) return;
-  throw new EngineError("config", `There is no head ${head}; this model has heads 0 to ${nHeads - 1}.`);
+  throw new EngineError("config", `There is no head ${head}. This model has heads 0 to ${nHeads - 1}.`);
 }
 
 export function requirePosition(position: number, T: number): void {
   if (Number.isInteger(position) && position >= 0 && position < T) return;
-  throw new EngineError("config", `There is no position ${position}; this trace has positions 0 to ${T - 1}.`);
+  throw new EngineError("config", `There is no position ${position}. This trace has positions 0 to ${T - 1}.`);
 }
 
 /** The changes that interventions made to a value at a position. */

@@ -48,7 +48,7 @@ export class LogitLens {
     if (!(Number.isInteger(from) && Number.isInteger(to) && from >= 0 && from < to && to <= T)) {
       throw new EngineError(
         "config",
-        `Positions ${from} to ${to} do not exist; this trace has positions 0 to ${T - 1}.`,
+        `Positions ${from} to ${to} do not exist. This trace has positions 0 to ${T - 1}.`,
       );
     }
     if (token !== undefined) requireToken(token, cfg);
@@ -121,5 +121,5 @@ const conventionOf = ({ finalNorm, norm }: DecoderConfig): string => {
 
 export function requireToken(token: number, { vocabSize }: DecoderConfig): void {
   if (Number.isInteger(token) && token >= 0 && token < vocabSize) return;
-  throw new EngineError("config", `There is no token ${token}; this model has ids 0 to ${vocabSize - 1}.`);
+  throw new EngineError("config", `There is no token ${token}. This model has ids 0 to ${vocabSize - 1}.`);
 }

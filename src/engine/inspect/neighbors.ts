@@ -61,7 +61,7 @@ export async function tableRow(
   id: number,
 ): Promise<Float32Array> {
   if (!(id >= 0 && id < tokens)) {
-    throw new EngineError("notFound", `There is no token ${id}; this model has ids 0 to ${tokens - 1}.`);
+    throw new EngineError("notFound", `There is no token ${id}. This model has ids 0 to ${tokens - 1}.`);
   }
   if (!byColumn) return readRows(weight, id, id + 1);
   const column = new Float32Array(width);

@@ -109,7 +109,7 @@ export class LoadedTranslator extends Loaded<Translation> {
     if (wrong !== undefined) {
       throw new EngineError(
         "tokenizer",
-        `There is no token ${wrong}; the source vocabulary of this model has ids 0 to ${vocabSize - 1}.`,
+        `There is no token ${wrong}. The source vocabulary of this model has ids 0 to ${vocabSize - 1}.`,
       );
     }
     if (ids.length <= nCtx) return ids;

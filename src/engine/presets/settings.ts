@@ -92,7 +92,7 @@ function withSchedule<R extends Preset | FineTuning>(recipe: R, kind: Setting | 
 /** Parses "1e-3", "true" or "gelu" as the type of the setting's current value. */
 function parse(name: string, given: Setting, now: Setting | undefined): Setting {
   if (now === undefined)
-    throw new EngineError("config", `This preset has no setting "${name}"; see its list of settings.`);
+    throw new EngineError("config", `This preset has no setting "${name}". See its list of settings.`);
   const value = typeof now === "number" ? Number(given) : typeof now === "boolean" ? asBoolean(given) : String(given);
   if (value === undefined || Number.isNaN(value) || (given === "" && value !== given)) {
     throw new EngineError("config", `${name} must be a ${typeof now}, got "${given}".`);

@@ -106,7 +106,7 @@ function prepareArithmetic(recipe: Preset, task: Arithmetic): Material {
   const { name, train } = recipe;
   const T = equationBlockSize(task);
   if (train.blockSize !== T) {
-    throw new EngineError("config", `train.blockSize of ${name} is ${T}, the length of an equation; leave it out.`);
+    throw new EngineError("config", `train.blockSize of ${name} is ${T}, the length of an equation. Leave it out.`);
   }
   const tokenizer = adderTokenizer();
   const { digits, operator, reversed } = task;
@@ -146,7 +146,7 @@ async function prepareSentences(
   if (longest >= 0) {
     throw new EngineError(
       "data",
-      `"${sentences[longest]?.slice(0, 60)}" has ${ids[longest]?.length} tokens with <bos> and <eos>, more than the context of ${train.blockSize}; leave it out, or train with a larger train.blockSize.`,
+      `"${sentences[longest]?.slice(0, 60)}" has ${ids[longest]?.length} tokens with <bos> and <eos>, more than the context of ${train.blockSize}. Leave it out, or train with a larger train.blockSize.`,
     );
   }
   return {

@@ -140,7 +140,7 @@ async function planOf({ preset, from, set = {} }: Omit<TrainParams, "out">) {
   if (preset !== FINE_TUNING.name) {
     throw new EngineError(
       "config",
-      `The preset "${preset}" trains a new model and cannot start from an existing one; leave out the preset to train the existing model further, or leave out the model.`,
+      `The preset "${preset}" trains a new model and cannot start from an existing one. Leave out the preset to train the existing model further, or leave out the model.`,
     );
   }
   const { recipe, base, lora } = await fineTuningOf(from, set);
@@ -211,7 +211,7 @@ function branchRecipe(saved: RunRecord, set: Settings): Preset | FineTuning {
   const recipe = recordedRecipe(saved);
   const fixed = Object.keys(set).find((name) => !/^train\.|^data\.order$/.test(name) || name === "train.init");
   if (fixed !== undefined) {
-    throw new EngineError("config", `${fixed} cannot change during a run; leave it out, or train a new model with it.`);
+    throw new EngineError("config", `${fixed} cannot change during a run. Leave it out, or train a new model with it.`);
   }
   const { data } = recipe;
   const splitsBySeed =
@@ -219,7 +219,7 @@ function branchRecipe(saved: RunRecord, set: Settings): Preset | FineTuning {
   if ("train.seed" in set && splitsBySeed && Number(set["train.seed"]) !== recipe.train.seed) {
     throw new EngineError(
       "config",
-      `train.seed determines the held-out data of ${saved.name}, which a branch must not train on; leave it out, or train a new model with it.`,
+      `train.seed determines the held-out data of ${saved.name}, which a branch must not train on. Leave it out, or train a new model with it.`,
     );
   }
   return withSettings(recipe, set);
@@ -237,7 +237,7 @@ async function materialOf(
   if (preset.train.blockSize > nCtx) {
     throw new EngineError(
       "checkpoint",
-      `${saved.name} has a context of ${nCtx}, but its record has a train.blockSize of ${preset.train.blockSize}; the folder is inconsistent, train the model again.`,
+      `${saved.name} has a context of ${nCtx}, but its record has a train.blockSize of ${preset.train.blockSize}. The folder is inconsistent. Train the model again.`,
     );
   }
   const source = await runSource(dir, saved);
@@ -245,7 +245,7 @@ async function materialOf(
   if (material.fingerprint !== saved.fingerprint) {
     throw new EngineError(
       "data",
-      `The training data of ${saved.name} has changed; restore it to resume this run, or train a new model on the new data.`,
+      `The training data of ${saved.name} has changed. Restore it to resume this run, or train a new model on the new data.`,
     );
   }
   return { material, source };
@@ -266,7 +266,7 @@ const recordOf = (
 
 function requireStepsLeft({ name, step, steps }: RunRecord): void {
   if (step < steps) return;
-  throw new EngineError("config", `${name} has finished its ${step} steps. Set more steps to train it further.`);
+  throw new EngineError("config", `${name} already finished at step ${step}. Set more steps to train it further.`);
 }
 
 interface Loop {

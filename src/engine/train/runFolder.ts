@@ -213,7 +213,7 @@ export async function openRunFolder(dir: string): Promise<SavedRun & { readonly 
   const saved = checkpoint && read.get(checkpoint.path);
   if (!saved) {
     const why = skipped[0] ? `: ${skipped[0].problem}` : "";
-    throw new EngineError("checkpoint", `${dir} has no checkpoint to resume from${why}; train the model again.`);
+    throw new EngineError("checkpoint", `${dir} has no checkpoint to resume from${why}. Train the model again.`);
   }
   await dropReportsAfter(dir, saved.record.step);
   return { ...saved, folder: runFolder(dir, saved.model) };
@@ -256,12 +256,12 @@ const trainedSpecs = ({ cfg, adapters }: RunModel): readonly ParamSpec[] =>
 
 /** Opens the base model of adapters; throws if it has changed. */
 async function openBase({ name, from }: RunRecord): Promise<{ base: ModelWeights; dir: string }> {
-  if (!from) throw new EngineError("checkpoint", `The record of ${name} does not name its base model; train it again.`);
+  if (!from) throw new EngineError("checkpoint", `The record of ${name} does not name its base model. Train it again.`);
   const base = await openWeights(from.dir);
   if ((await fingerprintOf(base)) !== from.fingerprint) {
     throw new EngineError(
       "checkpoint",
-      `${from.dir} is no longer the base model of ${name}; restore that model to resume this run.`,
+      `${from.dir} is no longer the base model of ${name}. Restore that model to resume this run.`,
     );
   }
   return { base, dir: from.dir };
@@ -273,7 +273,7 @@ export async function runSource(dir: string, { data }: RunRecord): Promise<TextS
   if (data.kind === "paths") return { kind: "paths", paths: data.paths };
   const folder = isCheckpoint(dir) ? dirname(dirname(dir)) : dir;
   const text = await readFile(join(folder, TEXT), "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new EngineError("data", `The training text is missing from ${folder} (${error.code}); train a new model.`, {
+    throw new EngineError("data", `The training text is missing from ${folder} (${error.code}). Train a new model.`, {
       cause: error,
     });
   });

@@ -92,7 +92,7 @@ function tokenPair({ source, target }: SentencePair, tokenizers: TranslationToke
   if (length <= most) return pair;
   throw new EngineError(
     "data",
-    `"${source.slice(0, 60)}" and its translation have ${length} tokens, more than the context of ${most}; leave the pair out, or train with a larger train.blockSize.`,
+    `"${source.slice(0, 60)}" and its translation have ${length} tokens, more than the context of ${most}. Leave the pair out, or train with a larger train.blockSize.`,
   );
 }
 

@@ -256,7 +256,7 @@ describe("the cache", () => {
     };
     await expect(tokenize(path, CHARACTERS, { onProgress })).rejects.toMatchObject({
       code: "data",
-      message: "log.txt changed while it was being read; train again when it is complete.",
+      message: "log.txt changed while it was being read. Train again when it is complete.",
     });
     await grown;
   });

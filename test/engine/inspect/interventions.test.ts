@@ -141,8 +141,8 @@ describe.each(Object.entries(configs))("%s", (_name, cfg) => {
   test("a part that the model lacks is rejected with the reason", async () => {
     const tracer = new Tracer(cfg, (await tinyModel(cfg)).weights);
     const head = { kind: "scale", part: { kind: "head", layer: 1, head: 4 }, factor: 0 } as const;
-    await expect(intervened(tracer, ids, [head])).rejects.toThrow("There is no head 4; this model has heads 0 to");
+    await expect(intervened(tracer, ids, [head])).rejects.toThrow("There is no head 4. This model has heads 0 to");
     const mlp = { kind: "scale", part: { kind: "mlp", layer: 2 }, factor: 0 } as const;
-    await expect(intervened(tracer, ids, [mlp])).rejects.toThrow("There is no layer 2; this model has layers 0 to 1.");
+    await expect(intervened(tracer, ids, [mlp])).rejects.toThrow("There is no layer 2. This model has layers 0 to 1.");
   });
 });

@@ -83,7 +83,7 @@ describe.each(goldenTranslators)("a translator, as PyTorch computes it by make_t
     await expect(scaled({ kind: "mlp", stack: "encoder", layer: 5 })).rejects.toThrow("There is no layer 5");
     const far = { kind: "residPost", stack: "encoder", layer: 0 } as const;
     const patch = { kind: "patch", value: far, position: 6, from: { trace: other, position: 0 } } as const;
-    await expect(run(0, [patch])).rejects.toThrow("There is no position 6; this trace has positions 0 to 5.");
+    await expect(run(0, [patch])).rejects.toThrow("There is no position 6. This trace has positions 0 to 5.");
   });
 });
 

@@ -145,7 +145,7 @@ describe("a run that trains adapters", () => {
     const { dir } = await train(fineTuning(base, LORA), watched(4));
     const other = await train(fineTuning(base, { ...SMALL, "train.steps": 1 }), watched());
     cpSync(join(other.dir, "model.safetensors"), join(base, "model.safetensors"));
-    await expect(resume(dir, {}, watched())).rejects.toThrow(/is no longer the base model of tuned; restore that/);
+    await expect(resume(dir, {}, watched())).rejects.toThrow(/is no longer the base model of tuned\. Restore that/);
     await rm(base, { recursive: true });
     await expect(resume(dir, {}, watched())).rejects.toMatchObject({ name: "EngineError" });
   });

@@ -164,7 +164,7 @@ describe("a resumed run repeats the losses of an uninterrupted one, bit for bit:
     const refused = (changes: typeof branched & { set?: TrainParams["set"] }, message: RegExp) =>
       expect(branch({ ...changes, out: join(dir, "no-branch") }, watched())).rejects.toThrow(message);
     await refused({ ...branched, set: { "model.nLayers": 2 } }, /model\.nLayers cannot change during a run/);
-    await refused({ ...branched, set: { "train.steps": 12 } }, /has finished its 12 steps/);
+    await refused({ ...branched, set: { "train.steps": 12 } }, /already finished at step 12\./);
     await refused({ ...branched, dir: join(dir, "reference") }, /is not a checkpoint of a run\. Choose/);
     expect(existsSync(join(dir, "no-branch"))).toBe(false);
   });
@@ -450,13 +450,13 @@ describe("one sentence explains", () => {
     const run: TrainParams = { ...newRun("changed", { "train.steps": 2 }), data: { kind: "paths", paths: [file] } };
     await train(run, watched());
     await writeFile(file, TEXT.replace("cat", "dog"));
-    await expect(resume(run.out, { steps: 4 }, watched())).rejects.toThrow(/has changed;/);
+    await expect(resume(run.out, { steps: 4 }, watched())).rejects.toThrow(/has changed\. Restore it/);
   });
 
-  test("that a finished run needs more steps", async () => {
+  test("a finished run needs more steps", async () => {
     const run = newRun("complete", { "train.steps": 1 });
     await train(run, watched());
-    await expect(resume(run.out, {}, watched())).rejects.toThrow(/set more steps/);
+    await expect(resume(run.out, {}, watched())).rejects.toThrow(/Set more steps/);
   });
 });
 

@@ -196,7 +196,7 @@ describe("a translator's run", () => {
     await expect(evaluateModel(run, undefined, "cpu")).rejects.toThrow(
       /have changed, so its held-out pairs are unknown/,
     );
-    await expect(resume(run, { steps: 2 }, watched())).rejects.toThrow(/has changed; restore it/);
+    await expect(resume(run, { steps: 2 }, watched())).rejects.toThrow(/has changed\. Restore it/);
   }, 60_000);
 
   test("saves a model that functions for decoders reject in a sentence", async () => {
