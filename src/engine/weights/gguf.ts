@@ -5,9 +5,10 @@
  * Files are untrusted: every size in the header is checked before memory is allocated for it.
  */
 
-import { realpath } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { EngineError } from "../errors";
-import { damaged, quoted, readBytes, withFile } from "./reading";
+import { damaged, quoted, readBytes, shown, withFile } from "./reading";
 
 type GgufValue = number | bigint | boolean | string | readonly (number | bigint | boolean | string)[];
 
@@ -26,6 +27,8 @@ export type GgufType = keyof typeof GGUF_TYPES;
 
 export interface GgufTensor {
   readonly name: string;
+  /** Real path. */
+  readonly file: string;
   readonly type: GgufType;
   /** Outermost dimension first (the file has it last). */
   readonly shape: readonly number[];
@@ -34,8 +37,6 @@ export interface GgufTensor {
 }
 
 export interface Gguf {
-  /** Real path. */
-  readonly file: string;
   readonly values: ReadonlyMap<string, GgufValue>;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
 }
@@ -84,22 +85,102 @@ const MAX_VALUES = 4_000_000;
 const MAX_TENSORS = 100_000;
 const DEFAULT_ALIGNMENT = 32;
 
-/** Reads and validates the header of a file. */
-export async function readGguf(path: string): Promise<Gguf> {
+/** Finds another part of a model by its file name; null if there is none. */
+export type FindPart = (name: string) => Promise<string | null>;
+
+const beside =
+  (path: string): FindPart =>
+  async (name) => {
+    const part = join(dirname(path), name);
+    return (await stat(part).catch(() => null))?.isFile() ? part : null;
+  };
+
+/**
+ * Reads and validates the header of a file, and those of the other parts of a split model. `name` is its file name, if
+ * `path` has another.
+ */
+export async function readGguf(
+  path: string,
+  { name = basename(path), findPart = beside(path) }: { readonly name?: string; readonly findPart?: FindPart } = {},
+): Promise<Gguf> {
+  const part = await readPart(path);
+  const count = part.values.get("split.count") ?? 1;
+  return count === 1 || count === 0 ? part : joinParts(path, name, part, findPart);
+}
+
+const PART_NAME = /^(?<prefix>.+)-(?<part>\d{5})-of-(?<count>\d{5})(?<ending>\.[^.]*)?$/s;
+
+/** Names of all parts of a model, from the name of any of them; only this name if it has no number. */
+export function partNames(name: string): readonly string[] {
+  const { prefix = "", count = "0", ending = "" } = PART_NAME.exec(name)?.groups ?? {};
+  const numbers = Array.from({ length: Math.min(Number(count), MAX_PARTS) }, (_, i) => String(i + 1).padStart(5, "0"));
+  const names = numbers.map((number) => `${prefix}-${number}-of-${count}${ending}`);
+  return names.includes(name) ? names : [name];
+}
+
+const MAX_PARTS = 1000;
+
+async function joinParts(path: string, name: string, opened: Gguf, findPart: FindPart): Promise<Gguf> {
+  const [index, count, total] = ["no", "count", "tensors.count"].map((key) => opened.values.get(`split.${key}`));
+  const wrong = (problem: string) =>
+    new EngineError("weights", `${path}: ${problem}. Download all parts of the model into one folder.`);
+  const own = `part ${typeof index === "number" ? index + 1 : shown(index)} of ${shown(count)}`;
+  const names = partNames(name);
+  if (names.length !== count || names.indexOf(name) !== index)
+    throw wrong(`it is ${own}, but its name does not end in -00001-of-00002 or the like`);
+  const paths = await Promise.all(names.map((other) => (other === name ? path : findPart(other))));
+  const missing = names.filter((_, i) => paths[i] === null);
+  if (missing.length > 0) {
+    const more = missing.length > 3 ? ` and ${missing.length - 3} more` : "";
+    throw wrong(
+      `it is ${own}, and ${missing
+        .slice(0, 3)
+        .map((other) => quoted(other, 40))
+        .join(", ")}${more} missing`,
+    );
+  }
+
+  const values = new Map<string, GgufValue>();
+  const tensors = new Map<string, GgufTensor>();
+  for (const [i, partPath] of paths.entries()) {
+    const part = partPath === path ? opened : await readPart(partPath as string);
+    const belongs = part.values.get("split.no") === i && part.values.get("split.count") === count;
+    if (!belongs || part.values.get("split.tensors.count") !== total)
+      throw wrong(`${quoted(names[i] as string, 60)} belongs to another model`);
+    for (const [key, value] of part.values) {
+      // Only the first part has the metadata of the model; others may repeat it.
+      if (!values.has(key)) values.set(key, value);
+      else if (IDENTITY.includes(key) && values.get(key) !== value)
+        throw wrong(`${quoted(names[i] as string, 60)} belongs to another model`);
+    }
+    for (const [tensor, info] of part.tensors) {
+      if (tensors.has(tensor)) throw wrong(`two parts contain the tensor ${quoted(tensor, 60)}`);
+      tensors.set(tensor, info);
+    }
+  }
+  if (total !== undefined && tensors.size !== total)
+    throw wrong(`its parts have ${tensors.size} tensors, but ${shown(total)} belong to the model`);
+  return { values, tensors };
+}
+
+const IDENTITY = ["general.architecture", "general.name", "general.uuid"];
+
+async function readPart(path: string): Promise<Gguf> {
+  const real = await realpath(path).catch(() => path);
   return withFile(path, async (file) => {
     const { size } = await file.stat();
     // The header does not say how long it is, so read more until it is complete.
     for (let length = FIRST_HEADER_BYTES; ; length *= 4) {
       const head = await readBytes(file, path, 0, new Uint8Array(Math.min(length, size)));
       const canGrow = head.length < size && length < MAX_HEADER_BYTES;
-      const header = parseHeader(new Cursor(path, head, canGrow), size);
-      if (header) return { file: await realpath(path), ...header };
+      const header = parseHeader(new Cursor(path, real, head, canGrow), size);
+      if (header) return header;
     }
   });
 }
 
 /** Returns the header, or null if more of the file is needed. */
-function parseHeader(cursor: Cursor, size: number): Omit<Gguf, "file"> | null {
+function parseHeader(cursor: Cursor, size: number): Gguf | null {
   try {
     return readHeader(cursor, size);
   } catch (error) {
@@ -108,7 +189,7 @@ function parseHeader(cursor: Cursor, size: number): Omit<Gguf, "file"> | null {
   }
 }
 
-function readHeader(cursor: Cursor, size: number): Omit<Gguf, "file"> {
+function readHeader(cursor: Cursor, size: number): Gguf {
   const { path } = cursor;
   if (cursor.ascii(4) !== "GGUF") throw damaged(path, "it is not a GGUF file");
   const version = cursor.number(UINT32);
@@ -156,7 +237,7 @@ function readTensorInfo(cursor: Cursor): GgufTensor {
   const isSound = dims.every((n) => Number.isSafeInteger(n) && n > 0) && (dims[0] as number) % block === 0;
   if (!isSound || !Number.isSafeInteger(elements * bytes))
     throw wrong(`of type ${typeName} has the impossible shape [${dims.join(", ")}]`);
-  return { name, type: typeName, shape: dims.reverse(), offset, length: (elements / block) * bytes };
+  return { name, file: cursor.file, type: typeName, shape: dims.reverse(), offset, length: (elements / block) * bytes };
 }
 
 const isSupported = (type: string): type is GgufType => Object.hasOwn(GGUF_TYPES, type);
@@ -224,6 +305,7 @@ class Cursor {
 
   constructor(
     readonly path: string,
+    readonly file: string,
     private readonly bytes: Uint8Array,
     private readonly canGrow: boolean,
   ) {

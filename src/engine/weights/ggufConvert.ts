@@ -3,8 +3,8 @@
 import { join } from "node:path";
 import { cooperate } from "../tokenizers/cooperate";
 import { makeFolder, writeFileWhole } from "./files";
-import { GGUF_TYPES, type Gguf, type GgufTensor, readGguf } from "./gguf";
-import { EMBEDDING, type GgufModel, ggufModel, type HubTensor, OUTPUT, ROPE_FACTORS } from "./ggufModels";
+import { type FindPart, GGUF_TYPES, type Gguf, type GgufTensor, readGguf } from "./gguf";
+import { ALL_ROPE_FACTORS, EMBEDDING, type GgufModel, ggufModel, type HubTensor, OUTPUT } from "./ggufModels";
 import { ggufTokenizer } from "./ggufTokenizer";
 import { float16ToFloat32 } from "./halves";
 import { BLOCK, blockBytes, type QuantizeOptions, quantizationConfig, scalesOf } from "./quantize";
@@ -12,22 +12,30 @@ import { damaged, quoted } from "./reading";
 import { type TensorToWrite, type WritePart, writeSafetensorsInParts } from "./safetensors";
 import { readStoredBytes } from "./stored";
 
+export interface GgufOptions extends QuantizeOptions {
+  /** The file name of a part, if `path` has another. */
+  readonly name?: string | undefined;
+  readonly findPart?: FindPart | undefined;
+}
+
 /**
- * Writes model.safetensors, config.json, tokenizer.json and tokenizer_config.json into `outDir`. Returns notes on what the
- * new files do not contain or say differently (see `ModelInfo`).
+ * Writes model.safetensors, config.json, tokenizer.json and tokenizer_config.json into `outDir`, and generation_config.json
+ * if several tokens end a generation. Returns notes on what the new files do not contain or say differently (see
+ * `ModelInfo`).
  */
 export async function convertGguf(
   path: string,
   outDir: string,
-  { signal, onProgress }: QuantizeOptions = {},
+  { name, findPart, signal, onProgress }: GgufOptions = {},
 ): Promise<{ readonly notes: readonly string[] }> {
-  const gguf = await readGguf(path);
+  const gguf = await readGguf(path, { ...(name !== undefined && { name }), ...(findPart && { findPart }) });
   const model = ggufModel(path, gguf, {
     isTied: await isTied(gguf),
     ropeFactors: await ropeFactors(gguf),
   });
-  const tokenizer = ggufTokenizer(path, gguf);
-  const plans = planTensors(path, gguf, model);
+  const { vocabulary } = model;
+  const tokenizer = ggufTokenizer(path, gguf, vocabulary);
+  const { plans, notes: ignored } = planTensors(path, gguf, model);
   const total = plans.reduce((sum, { tensor }) => sum + tensor.length, 0);
   const pause = cooperate(signal);
 
@@ -38,7 +46,7 @@ export async function convertGguf(
     async (write) => {
       let done = 0;
       for (const plan of plans) {
-        await writeTensor(gguf.file, plan, write, async (bytes) => {
+        await writeTensor(plan, write, async (bytes) => {
           done += bytes;
           onProgress?.(done / total);
           await pause();
@@ -47,29 +55,34 @@ export async function convertGguf(
     },
     { format: "pt" },
   );
-  const files = { "config.json": configOf(model, plans), ...tokenizer };
-  for (const [name, content] of Object.entries(files)) {
+  const generation = { bos_token_id: vocabulary.ids.bos, eos_token_id: vocabulary.endIds };
+  const files = {
+    "config.json": configOf(model, plans),
+    ...(vocabulary.endIds.length > 1 && { "generation_config.json": generation }),
+    ...tokenizer,
+  };
+  for (const [file, content] of Object.entries(files)) {
     // Indenting would put each half of a merge on its own line.
-    const indent = name === "tokenizer.json" ? 0 : 2;
-    await writeFileWhole(join(outDir, name), `${JSON.stringify(content, null, indent)}\n`);
+    const indent = file === "tokenizer.json" ? 0 : 2;
+    await writeFileWhole(join(outDir, file), `${JSON.stringify(content, null, indent)}\n`);
   }
-  return { notes: [] };
+  return { notes: [...vocabulary.notes, ...ignored] };
 }
 
 /** A tensor as raw bytes for stored.ts. */
-const rawTensor = (file: string, { name, shape, offset, length }: GgufTensor) =>
+const rawTensor = ({ name, file, shape, offset, length }: GgufTensor) =>
   ({ name, dtype: "U8", shape, file, offset, length }) as const;
 
 /** Returns true if the head is tied to the embedding: it is missing or has the same bytes. */
-async function isTied({ file, tensors }: Gguf): Promise<boolean> {
+async function isTied({ tensors }: Gguf): Promise<boolean> {
   const [head, embedding] = [tensors.get(OUTPUT), tensors.get(EMBEDDING)];
   if (!head || !embedding) return true;
   if (head.type !== embedding.type || head.length !== embedding.length) return false;
   for (let at = 0; at < head.length; at += PIECE_BYTES) {
     const end = Math.min(at + PIECE_BYTES, head.length);
     const [a, b] = [
-      await readStoredBytes(rawTensor(file, head), at, end),
-      await readStoredBytes(rawTensor(file, embedding), at, end),
+      await readStoredBytes(rawTensor(head), at, end),
+      await readStoredBytes(rawTensor(embedding), at, end),
     ];
     if (Buffer.compare(a, b) !== 0) return false;
   }
@@ -79,13 +92,20 @@ async function isTied({ file, tensors }: Gguf): Promise<boolean> {
 /** More than the dimensions of any head. */
 const MAX_ROPE_FACTORS = 4096;
 
-async function ropeFactors({ file, tensors }: Gguf): Promise<Float32Array | null> {
-  const tensor = tensors.get(ROPE_FACTORS);
-  if (!tensor) return null;
-  const [count = 0] = tensor.shape;
-  // Any other type or shape is an unknown kind of scaling; an empty array gets rejected later.
-  if (tensor.type !== "F32" || tensor.shape.length !== 1 || count > MAX_ROPE_FACTORS) return new Float32Array();
-  return new Float32Array((await readStoredBytes(rawTensor(file, tensor))).buffer);
+async function ropeFactors(gguf: Gguf): Promise<ReadonlyMap<string, Float32Array>> {
+  const factors = new Map<string, Float32Array>();
+  for (const name of ALL_ROPE_FACTORS) {
+    const tensor = gguf.tensors.get(name);
+    if (!tensor) continue;
+    const [count = 0] = tensor.shape;
+    // Any other type or shape is an unknown kind of scaling; an empty array gets rejected later.
+    const isKnown = tensor.type === "F32" && tensor.shape.length === 1 && count <= MAX_ROPE_FACTORS;
+    factors.set(
+      name,
+      isKnown ? new Float32Array((await readStoredBytes(rawTensor(tensor))).buffer) : new Float32Array(),
+    );
+  }
+  return factors;
 }
 
 interface Plan {
@@ -93,8 +113,14 @@ interface Plan {
   readonly hub: HubTensor;
 }
 
-function planTensors(path: string, gguf: Gguf, model: GgufModel): Plan[] {
-  return [...gguf.tensors.values()].flatMap((tensor) => {
+function planTensors(path: string, gguf: Gguf, model: GgufModel): { plans: Plan[]; notes: string[] } {
+  const notes: string[] = [];
+  const plans = [...gguf.tensors.values()].flatMap((tensor) => {
+    const reason = model.ignoredTensor(tensor.name);
+    if (reason) {
+      notes.push(`The tensor ${quoted(tensor.name)} is ignored: ${reason}.`);
+      return [];
+    }
     const hub = model.hubTensor(tensor.name);
     if (!hub) return [];
     const [rows = 1] = tensor.shape;
@@ -108,6 +134,7 @@ function planTensors(path: string, gguf: Gguf, model: GgufModel): Plan[] {
       );
     return [{ tensor, hub }];
   });
+  return { plans, notes };
 }
 
 const bitsOf = ({ type }: GgufTensor) => (type === "Q8_0" ? 8 : type === "Q4_0" ? 4 : null);
@@ -137,14 +164,13 @@ function outputTensors({ tensor, hub }: Plan): [string, Pick<TensorToWrite, "dty
 const PIECE_BYTES = 2 ** 24;
 
 async function writeTensor(
-  file: string,
   { tensor, hub }: Plan,
   write: WritePart,
   step: (bytes: number) => Promise<void>,
 ): Promise<void> {
   const { shape, length } = tensor;
   const [rows = 1] = shape;
-  const part = rawTensor(file, tensor);
+  const part = rawTensor(tensor);
   const bits = bitsOf(tensor);
   if (hub.transpose && !bits) {
     await write(

@@ -2,7 +2,8 @@
 
 import { EngineError } from "../errors";
 import type { Gguf } from "./gguf";
-import { damaged, quoted } from "./reading";
+import { readVocabulary, type Vocabulary } from "./ggufVocabulary";
+import { damaged, quoted, shown } from "./reading";
 
 /** How a tensor is stored on the Hub. */
 export interface HubTensor {
@@ -15,21 +16,28 @@ export interface HubTensor {
 
 export interface GgufModel {
   readonly config: Readonly<Record<string, unknown>>;
-  /** Maps a tensor's name in the file; null if the tensor is dropped. */
+  /** Maps a tensor's name in the file; null if the tensor is not needed. */
   readonly hubTensor: (name: string) => HubTensor | null;
+  /** Says why the model does not use a tensor; null if it does. */
+  readonly ignoredTensor: (name: string) => string | null;
+  readonly vocabulary: Vocabulary;
 }
 
 /** Facts that follow from the values of tensors. */
 export interface TensorFacts {
   /** The head is missing or equals the embedding. */
   readonly isTied: boolean;
-  /** Factors on the wavelengths of the rotary positions, if the file has them. */
-  readonly ropeFactors: Float32Array | null;
+  /** Factors on the wavelengths of the rotary positions, by tensor. */
+  readonly ropeFactors: ReadonlyMap<string, Float32Array>;
 }
 
 export const OUTPUT = "output.weight";
 export const EMBEDDING = "token_embd.weight";
-export const ROPE_FACTORS = "rope_freqs.weight";
+const ROPE_FACTORS = "rope_freqs.weight";
+const ROPE_FACTORS_LONG = "rope_factors_long.weight";
+const ROPE_FACTORS_SHORT = "rope_factors_short.weight";
+/** Tensors that become part of the configuration. */
+export const ALL_ROPE_FACTORS: readonly string[] = [ROPE_FACTORS, ROPE_FACTORS_LONG, ROPE_FACTORS_SHORT];
 
 export function ggufModel(path: string, gguf: Gguf, facts: TensorFacts): GgufModel {
   const metadata = new Metadata(path, gguf, facts);
@@ -41,21 +49,41 @@ export function ggufModel(path: string, gguf: Gguf, facts: TensorFacts): GgufMod
       `${path}: the GGUF architecture ${quoted(architecture)} is not supported (only ${Object.keys(MODELS).join(" and ")}). Import the original model instead.`,
     );
   }
-  return make(metadata);
+  const layers = metadata.count(`${architecture}.block_count`);
+  return {
+    ...make(metadata),
+    vocabulary: metadata.vocabulary,
+    ignoredTensor: (name) => {
+      const [, layer, rest = name] = /^blk\.(\d{1,4})\.(.+)$/.exec(name) ?? [];
+      if (layer && Number(layer) >= layers) return `the model has ${layers} layers`;
+      return ROTARY.includes(rest) ? "rotary frequencies follow from the metadata" : null;
+    },
+  };
 }
 
-const MODELS: Readonly<Record<string, (metadata: Metadata) => GgufModel>> = { llama, gpt2 };
+/** Tensors that llama.cpp does not use either. */
+const ROTARY = ["attn_rot_embd.weight", "attn_rot_embd"];
+
+type Mapping = Pick<GgufModel, "config" | "hubTensor">;
+const MODELS: Readonly<Record<string, (metadata: Metadata) => Mapping>> = { llama, gpt2 };
 
 /** Larger than any dimension of a model, and small enough that products are exact. */
 const LARGEST = 2 ** 24;
 
 /** Typed access to the metadata of a file. */
 class Metadata {
+  #vocabulary: Vocabulary | undefined;
+
   constructor(
     readonly path: string,
     readonly gguf: Gguf,
     readonly facts: TensorFacts,
   ) {}
+
+  get vocabulary(): Vocabulary {
+    this.#vocabulary ??= readVocabulary(this.path, this.gguf);
+    return this.#vocabulary;
+  }
 
   text(key: string): string {
     const value = this.gguf.values.get(key);
@@ -67,6 +95,28 @@ class Metadata {
     const value = this.gguf.values.get(key) ?? fallback;
     if (typeof value !== "number" || !Number.isFinite(value)) throw this.wrong(key, "a number");
     return value;
+  }
+
+  /** A factor from 0. */
+  factor(key: string, fallback?: number): number {
+    const value = this.number(key, fallback);
+    if (value < 0 || value > 1e6) throw this.wrong(key, "a number from 0 to 1000000");
+    return value;
+  }
+
+  /** The factors of a tensor, one for each of `count` frequencies; null if there is none. */
+  ropeFactors(tensor: string, count: number): readonly number[] | null {
+    const factors = this.facts.ropeFactors.get(tensor);
+    if (!factors) return null;
+    if (factors.length === count && factors.every((factor) => factor > 0 && factor <= 1e6)) return [...factors];
+    throw this.unsupportedScaling(`${tensor} must have ${count} factors above 0`);
+  }
+
+  unsupportedScaling(why: string): EngineError {
+    return new EngineError(
+      "config",
+      `${this.path}: its scaling of rotary positions is not supported: ${why}. Import the original model instead.`,
+    );
   }
 
   count(key: string, fallback?: number): number {
@@ -88,15 +138,14 @@ class Metadata {
   }
 
   specialTokens(): object {
-    const { values } = this.gguf;
-    const id = (key: string) => (typeof values.get(key) === "number" ? values.get(key) : null);
-    return { bos_token_id: id("tokenizer.ggml.bos_token_id"), eos_token_id: id("tokenizer.ggml.eos_token_id") };
+    const { bos, eos } = this.vocabulary.ids;
+    return { bos_token_id: bos ?? null, eos_token_id: eos ?? null };
   }
 
   wrong(key: string, expected: string): EngineError {
     const value = this.gguf.values.get(key);
-    const got = typeof value === "object" ? "a list" : typeof value === "string" ? quoted(value) : String(value);
-    return damaged(this.path, `${quoted(key)} must be ${expected}, got ${got}`);
+    const got = value === undefined ? "is missing" : typeof value === "object" ? "is a list" : `is ${shown(value)}`;
+    return damaged(this.path, `${quoted(key)} must be ${expected}, but ${got}`);
   }
 
   /** Looks a name up in a table of patterns in which `{}` stands for the layer. */
@@ -134,7 +183,7 @@ const LLAMA_NAMES: Readonly<Record<string, string>> = {
   ),
 };
 
-function llama(metadata: Metadata): GgufModel {
+function llama(metadata: Metadata): Mapping {
   const hidden = metadata.count("llama.embedding_length");
   const heads = metadata.count("llama.attention.head_count");
   const headDim = metadata.count("llama.attention.key_length", hidden / heads);
@@ -162,42 +211,82 @@ function llama(metadata: Metadata): GgufModel {
       ...metadata.specialTokens(),
     },
     hubTensor: (name) => {
-      // The rotary factors are part of the configuration already.
-      if (name === ROPE_FACTORS || (name === OUTPUT && metadata.facts.isTied)) return null;
+      if (ALL_ROPE_FACTORS.includes(name) || (name === OUTPUT && metadata.facts.isTied)) return null;
       const isRotated = /^blk\.\d+\.attn_[qk]\./.test(name);
       return { name: metadata.hubName(LLAMA_NAMES, name), headRows: isRotated ? headDim : undefined };
     },
   };
 }
 
+/** Scaling of the rotary positions, with the defaults of llama.cpp. */
 function ropeScaling(metadata: Metadata, headDim: number): object | null {
-  const { ropeFactors } = metadata.facts;
-  if (ropeFactors) return llama3Scaling(metadata, headDim, ropeFactors);
-  const { values } = metadata.gguf;
-  const type = values.get("llama.rope.scaling.type") ?? "none";
-  if (type === "none") return null;
-  const factor = metadata.number("llama.rope.scaling.factor");
-  if (type === "linear") return { rope_type: "linear", factor };
-  if (type === "yarn") {
-    const original = metadata.count("llama.rope.scaling.original_context_length");
-    return { rope_type: "yarn", factor, original_max_position_embeddings: original };
+  const key = (name: string) => `llama.rope.scaling.${name}`;
+  const has = (name: string) => metadata.gguf.values.has(name);
+  const type = has(key("type")) ? metadata.text(key("type")) : "linear";
+  // Files of 2023 have the older key.
+  const oldKey = !has(key("factor")) && has("llama.rope.scale_linear");
+  const isNamed = has(key("type")) && (type === "linear" || type === "yarn");
+  // 0 stands for no scaling.
+  const scale = metadata.factor(oldKey ? "llama.rope.scale_linear" : key("factor"), isNamed ? undefined : 0) || 1;
+  const attention = metadata.factor(key("attn_factor"), 1) || 1;
+  const context = metadata.count("llama.context_length");
+  const original = metadata.count(key("original_context_length"), context);
+  const factors = (name: string) => metadata.ropeFactors(name, headDim / 2);
+  /** Any factor for each frequency, as longrope with the same factors for every length. */
+  const each = (short: readonly number[], long = short) => ({
+    rope_type: "longrope",
+    short_factor: short,
+    long_factor: long,
+    original_max_position_embeddings: original,
+    attention_factor: attention,
+  });
+
+  switch (type) {
+    case "none":
+    case "linear": {
+      const linear = type === "linear" ? scale : 1;
+      const ofFrequencies = factors(ROPE_FACTORS);
+      if (ofFrequencies) {
+        const llama3 = linear === 1 && attention === 1 ? llama3Scaling(metadata, headDim, ofFrequencies) : null;
+        return llama3 ?? each(ofFrequencies.map((factor) => factor * linear));
+      }
+      if (attention !== 1) return each(Array.from({ length: headDim / 2 }, () => linear));
+      return linear === 1 ? null : { rope_type: "linear", factor: linear };
+    }
+    case "yarn": {
+      if (factors(ROPE_FACTORS)) throw metadata.unsupportedScaling(`${ROPE_FACTORS} and yarn exclude each other`);
+      const optional = (name: string, from: string) => has(key(from)) && { [name]: metadata.factor(key(from)) };
+      return {
+        rope_type: "yarn",
+        factor: scale,
+        original_max_position_embeddings: original,
+        ...optional("beta_fast", "yarn_beta_fast"),
+        ...optional("beta_slow", "yarn_beta_slow"),
+        ...(attention !== 1 && { attention_factor: attention * (1 + 0.1 * Math.log(Math.max(1, scale))) }),
+      };
+    }
+    case "longrope": {
+      const [short, long] = [factors(ROPE_FACTORS_SHORT), factors(ROPE_FACTORS_LONG)];
+      if (short && long) return each(short, long);
+      throw metadata.unsupportedScaling(`longrope needs ${ROPE_FACTORS_SHORT} and ${ROPE_FACTORS_LONG}`);
+    }
+    default:
+      throw metadata.wrong(key("type"), "none, linear, yarn or longrope");
   }
-  throw metadata.wrong("llama.rope.scaling.type", "none, linear or yarn");
 }
 
 /** Values that all Llama 3 models share; the factor comes from the file. */
 const LLAMA3 = { low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 };
 
-/** Llama 3's scaling is stored as one factor per frequency. Recovers the parameters that the factors were made from. */
-function llama3Scaling(metadata: Metadata, headDim: number, factors: Float32Array): object {
+/**
+ * Llama 3's scaling is stored as one factor per frequency. Recovers the parameters that the factors were made from; null
+ * if they are others.
+ */
+function llama3Scaling(metadata: Metadata, headDim: number, factors: readonly number[]): object | null {
   const factor = factors.reduce((a, b) => Math.max(a, b), 0);
   const base = metadata.number("llama.rope.freq_base", 10000);
-  const isLlama3 = factors.length === headDim / 2 && factors.every((f, i) => Math.abs(f - expected(i)) < 1e-3 * factor);
-  if (isLlama3) return { rope_type: "llama3", factor, ...LLAMA3 };
-  throw new EngineError(
-    "config",
-    `${metadata.path}: its scaling of rotary positions is not supported (only Llama 3's is). Import the original model instead.`,
-  );
+  const isLlama3 = factors.every((f, i) => Math.abs(f - expected(i)) < 1e-3 * factor);
+  return isLlama3 ? { rope_type: "llama3", factor, ...LLAMA3 } : null;
 
   function expected(i: number): number {
     const { low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = LLAMA3;
@@ -224,7 +313,7 @@ const GPT2_NAMES: Readonly<Record<string, string>> = {
   ),
 };
 
-function gpt2(metadata: Metadata): GgufModel {
+function gpt2(metadata: Metadata): Mapping {
   return {
     config: {
       architectures: ["GPT2LMHeadModel"],

@@ -2,109 +2,39 @@
 
 import { EngineError } from "../errors";
 import type { Gguf } from "./gguf";
-import { damaged, quoted } from "./reading";
+import { GPT2_WORDS, preTokenizerOf } from "./ggufPreTokenizers";
+import { CONTROL, isNumber, isText, NORMAL, UNKNOWN, USER_DEFINED, type Vocabulary } from "./ggufVocabulary";
+import { damaged, quoted, shown } from "./reading";
 
 export interface TokenizerFiles {
   readonly "tokenizer.json": object;
   readonly "tokenizer_config.json": object;
 }
 
-/** Values of `tokenizer.ggml.token_type`. */
-const UNKNOWN = 2;
-const CONTROL = 3;
-const USER_DEFINED = 4;
-const NORMAL = 1;
-
-export function ggufTokenizer(path: string, gguf: Gguf): TokenizerFiles {
-  const vocabulary = readVocabulary(path, gguf);
+export function ggufTokenizer(path: string, gguf: Gguf, vocabulary: Vocabulary): TokenizerFiles {
   const kind = gguf.values.get("tokenizer.ggml.model");
   if (kind === "llama") return sentencePiece(vocabulary);
   if (kind === "gpt2") return bytePairs(vocabulary);
   throw new EngineError(
     "tokenizer",
-    `${path}: the tokenizer type ${quoted(String(kind))} is not supported (only "llama" and "gpt2"). Import the original model instead.`,
+    kind === undefined
+      ? `${path} has no tokenizer. Import the original model instead.`
+      : `${path}: the tokenizer type ${shown(kind)} is not supported (only "llama" and "gpt2"). Import the original model instead.`,
   );
-}
-
-interface Vocabulary {
-  readonly path: string;
-  readonly tokens: readonly string[];
-  readonly types: readonly number[];
-  /** By the name of the special token. */
-  readonly ids: Readonly<Record<SpecialName, number | undefined>>;
-  readonly list: <T>(key: string, is: (value: unknown) => value is T) => readonly T[] | undefined;
-  readonly flag: (key: string, fallback: boolean) => boolean;
-  readonly text: (key: string) => string | undefined;
-}
-
-const SPECIAL = { bos: "bos_token_id", eos: "eos_token_id", unk: "unknown_token_id", pad: "padding_token_id" } as const;
-type SpecialName = keyof typeof SPECIAL;
-
-const isText = (value: unknown): value is string => typeof value === "string";
-const isNumber = (value: unknown): value is number => typeof value === "number";
-
-function readVocabulary(path: string, { values }: Gguf): Vocabulary {
-  const get = (key: string) => values.get(`tokenizer.ggml.${key}`);
-  const list = <T>(key: string, is: (value: unknown) => value is T): readonly T[] | undefined => {
-    const value: unknown = get(key);
-    if (value === undefined) return undefined;
-    if (!Array.isArray(value) || !value.every(is))
-      throw damaged(path, `tokenizer.ggml.${key} is not a list of the expected type`);
-    return value;
-  };
-  const tokens = list("tokens", isText) ?? [];
-  if (tokens.length === 0) throw damaged(path, "it has no vocabulary");
-  const seen = new Set<string>();
-  for (const token of tokens) {
-    if (seen.has(token)) throw damaged(path, `its vocabulary contains the token ${quoted(token)} twice`);
-    seen.add(token);
-  }
-  const types = list("token_type", isNumber) ?? tokens.map(() => NORMAL);
-  if (types.length !== tokens.length)
-    throw damaged(path, `its vocabulary has ${tokens.length} tokens but ${types.length} token types`);
-  const idOf = (name: SpecialName): number | undefined => {
-    const id = get(SPECIAL[name]);
-    if (id === undefined) return undefined;
-    if (!isNumber(id) || tokens[id] === undefined)
-      throw damaged(path, `${SPECIAL[name]} is ${quoted(String(id))}, which is not a token id`);
-    return id;
-  };
-  return {
-    path,
-    tokens,
-    types,
-    ids: { bos: idOf("bos"), eos: idOf("eos"), unk: idOf("unk"), pad: idOf("pad") },
-    list,
-    flag: (key, fallback) => {
-      const value = get(key);
-      return typeof value === "boolean" ? value : fallback;
-    },
-    text: (key) => {
-      const value = get(key);
-      return isText(value) ? value : undefined;
-    },
-  };
 }
 
 /** A SentencePiece vocabulary. Every pair of tokens that form a third is a merge, best score first. */
 function sentencePiece(vocabulary: Vocabulary): TokenizerFiles {
-  const { path, tokens, types } = vocabulary;
+  const { path, tokens, types, ids } = vocabulary;
   const scores = vocabulary.list("scores", isNumber);
   if (scores?.length !== tokens.length)
     throw damaged(path, `its vocabulary has ${tokens.length} tokens but ${scores?.length ?? "no"} scores`);
-  // llama.cpp's defaults.
-  const ids = {
-    ...vocabulary.ids,
-    bos: vocabulary.ids.bos ?? 1,
-    eos: vocabulary.ids.eos ?? 2,
-    unk: vocabulary.ids.unk ?? 0,
-  };
   const hasPrefix = vocabulary.flag("add_space_prefix", true);
   const space = { String: " " };
   const model = {
     type: "BPE",
     dropout: null,
-    unk_token: tokens[ids.unk] ?? null,
+    unk_token: ids.unk === undefined ? null : tokens[ids.unk],
     continuing_subword_prefix: null,
     end_of_word_suffix: null,
     fuse_unk: true,
@@ -122,7 +52,7 @@ function sentencePiece(vocabulary: Vocabulary): TokenizerFiles {
     { type: "Fuse" },
     ...(hasPrefix ? [strip] : []),
   ];
-  return filesOf({ ...vocabulary, ids }, "LlamaTokenizer", true, {
+  return filesOf(vocabulary, "LlamaTokenizer", true, {
     normalizer: { type: "Sequence", normalizers },
     pre_tokenizer: null,
     decoder: { type: "Sequence", decoders },
@@ -161,15 +91,6 @@ function mergesOf(
   return merges.map(({ pair }) => pair);
 }
 
-/** How text is split before byte pairs are merged. */
-interface PreTokenizer {
-  readonly pre_tokenizer: object;
-  readonly normalizer: object | null;
-  /** A word that is itself a token is used without merging. */
-  readonly ignoreMerges: boolean;
-  readonly addBos: boolean;
-}
-
 const byteLevel = (useRegex: boolean) => ({
   type: "ByteLevel",
   add_prefix_space: false,
@@ -182,59 +103,22 @@ const split = (pattern: string) => ({
   behavior: "Isolated",
   invert: false,
 });
-const sequence = (...pretokenizers: object[]) => ({ type: "Sequence", pretokenizers });
 
-const GPT2: PreTokenizer = {
-  pre_tokenizer: byteLevel(true),
-  normalizer: null,
-  ignoreMerges: false,
-  addBos: false,
-};
-
-/** The pattern of Llama 3 and Qwen 2, which differ only in how many digits form a group. */
-const words = (digits: string) =>
-  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
-
-/** By `tokenizer.ggml.pre`. */
-const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
-  // Written by old converters, for GPT-2 too.
-  default: GPT2,
-  "gpt-2": GPT2,
-  "llama-bpe": {
-    pre_tokenizer: sequence(split(words("\\p{N}{1,3}")), byteLevel(false)),
-    normalizer: null,
-    ignoreMerges: true,
-    addBos: true,
-  },
-  qwen2: {
-    pre_tokenizer: sequence(split(words("\\p{N}")), byteLevel(false)),
-    normalizer: { type: "NFC" },
-    ignoreMerges: false,
-    addBos: false,
-  },
-  smollm: {
-    pre_tokenizer: sequence({ type: "Digits", individual_digits: true }, byteLevel(true)),
-    normalizer: null,
-    ignoreMerges: false,
-    addBos: false,
-  },
-};
+/** ByteLevel splits as GPT-2 does itself. */
+function preTokenizer(patterns: readonly string[]): object {
+  const isGpt2 = patterns.at(-1) === GPT2_WORDS;
+  const steps = [...(isGpt2 ? patterns.slice(0, -1) : patterns).map(split), byteLevel(isGpt2)];
+  return steps.length === 1 ? (steps[0] as object) : { type: "Sequence", pretokenizers: steps };
+}
 
 function bytePairs(vocabulary: Vocabulary): TokenizerFiles {
   const { path, tokens } = vocabulary;
-  const name = vocabulary.text("pre") ?? "default";
-  const pre = Object.hasOwn(PRE_TOKENIZERS, name) ? PRE_TOKENIZERS[name] : undefined;
-  if (!pre) {
-    throw new EngineError(
-      "tokenizer",
-      `${path}: the pre-tokenizer ${quoted(name)} is not supported (only ${Object.keys(PRE_TOKENIZERS).join(", ")}). Import the original model instead.`,
-    );
-  }
+  const pre = preTokenizerOf(path, vocabulary.text("pre") ?? "default");
   const merges = vocabulary.list("merges", isText);
   if (!merges) throw damaged(path, "its vocabulary has no merges");
-  return filesOf(vocabulary, "PreTrainedTokenizerFast", pre.addBos, {
-    normalizer: pre.normalizer,
-    pre_tokenizer: pre.pre_tokenizer,
+  return filesOf(vocabulary, "PreTrainedTokenizerFast", pre.addBos ?? false, {
+    normalizer: pre.nfc ? { type: "NFC" } : null,
+    pre_tokenizer: preTokenizer(pre.patterns),
     decoder: byteLevel(true),
     model: {
       type: "BPE",
@@ -244,7 +128,7 @@ function bytePairs(vocabulary: Vocabulary): TokenizerFiles {
       end_of_word_suffix: null,
       fuse_unk: false,
       byte_fallback: false,
-      ignore_merges: pre.ignoreMerges,
+      ignore_merges: pre.ignoreMerges ?? false,
       vocab: vocabOf(tokens),
       merges: merges.map((merge) => splitMerge(path, merge)),
     },
