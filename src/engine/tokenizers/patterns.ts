@@ -1,24 +1,32 @@
 /**
- * Translates the Oniguruma regular expressions of tokenizer.json to JavaScript.
+ * Patterns of tokenizer.json, which are regular expressions in Oniguruma's syntax.
  *
- * This is more than a change of notation. The classes differ: JavaScript's `\s` lacks U+0085 and includes U+FEFF. And a
- * pattern from a file runs on the user's text, where a malicious one could take forever: only patterns whose form
- * guarantees linear time are accepted. The supported subset is what tokenizers use: alternatives of repeated characters,
- * groups of fixed length, and a look-ahead of one character.
+ * A pattern from a file runs on the user's text, where a malicious one could take forever. Most patterns have a form that
+ * guarantees linear time in JavaScript's regular expressions, which are the fastest: alternatives of repeated characters,
+ * groups of fixed length, and a look-ahead of one character. All others run in `Matcher`, whose work is bounded.
  */
 
 import { EngineError } from "../errors";
 import { shown } from "./refusals";
+import { members } from "./regex/classes";
+import { Matcher, TooManySteps } from "./regex/matcher";
+import { compile, literalOf } from "./regex/program";
+import { type CharacterSet, type Node, parsePattern } from "./regex/syntax";
 
 export interface Pattern {
-  /** Has the global flag. */
-  readonly regex: RegExp;
+  /** Yields the matches in order. As in Oniguruma's scan, none is empty directly after another match. */
+  matches(text: string): Iterable<Match>;
   /** Returns whether a match may contain the two characters as neighbors, or end at the first and look ahead at the second. */
   joins(left: string, right: string): boolean;
   /** Returns whether a character is part of a match in any context. */
   covers(character: string): boolean;
   /** A match is one character or a run of one class, so no match depends on its context. */
   readonly local: boolean;
+}
+
+export interface Match {
+  readonly start: number;
+  readonly end: number;
 }
 
 /** A repeated character class. */
@@ -47,9 +55,8 @@ interface LookAhead {
 type Item = Repeat | Group | LookAhead;
 type Sequence = readonly Item[];
 
-/** Longer than any tokenizer's. */
-const LONGEST_PATTERN = 2000;
-const DEEPEST_GROUP = 4;
+/** Longer ones are not worth the check. */
+const LONGEST_LINEAR = 2000;
 /** Maximum number of ways to match the bounded part of one alternative. */
 const MOST_WAYS = 1000;
 
@@ -61,246 +68,137 @@ export function translatePattern(pattern: string): Pattern {
       `tokenizer.json: the pattern ${shown(pattern)} ${why}, which is not supported. Choose a model with another tokenizer.`,
     );
   };
-  if (pattern.length > LONGEST_PATTERN) refuse(`is ${pattern.length} characters long`);
-  const alternatives = unwrap(new Parser(pattern, refuse).parse());
-  const overlaps = overlapTest(pattern, refuse);
-  alternatives.forEach((sequence, i) => {
-    checkPossessive(sequence, overlaps, refuse);
-    checkWork(sequence, alternatives[i + 1], overlaps, refuse);
-  });
+  const syntax = parsePattern(pattern, refuse);
+  const alternatives = pattern.length <= LONGEST_LINEAR ? linear(syntax.node) : null;
+  if (alternatives) return linearPattern(alternatives);
 
+  const program = compile(syntax, refuse);
+  return {
+    *matches(text) {
+      const matcher = new Matcher(program, text);
+      try {
+        yield* scan(text, (from) => matcher.find(from));
+      } catch (error) {
+        if (!(error instanceof TooManySteps)) throw error;
+        throw new EngineError(
+          "tokenizer",
+          `tokenizer.json: the pattern ${shown(pattern)} takes too long on this text. Enter a shorter text, or choose a model with another tokenizer.`,
+        );
+      }
+    },
+    joins: () => true,
+    covers: () => false,
+    local: false,
+  };
+}
+
+/** Returns a pattern that matches a text literally. */
+export const literalPattern = (text: string): Pattern => translatePattern(text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
+
+/** After an empty match directly behind another, the scan goes on one character further. */
+function* scan(text: string, find: (from: number) => Match | null): Generator<Match> {
+  let lastEnd = -1;
+  for (let from = 0; from <= text.length; ) {
+    const match = find(from);
+    if (!match) return;
+    if (match.start === match.end && match.end === lastEnd) {
+      from += (text.codePointAt(from) ?? 0) > 0xffff ? 2 : 1;
+      continue;
+    }
+    from = lastEnd = match.end;
+    yield match;
+  }
+}
+
+function linearPattern(alternatives: readonly Sequence[]): Pattern {
+  const regex = new RegExp(alternatives.map(sequenceSource).join("|"), "gu");
   const joints = alternatives.flatMap(jointsOf);
   const joined = joints.length > 0 ? new RegExp(`^(?:${joints.join("|")})$`, "u") : null;
   const single = singles(alternatives);
   const covered = single.length > 0 ? new RegExp(`^(?:${single.join("|")})$`, "u") : null;
   const [only] = alternatives.length === 1 && alternatives[0]?.length === 1 ? alternatives[0] : [];
   return {
-    regex: new RegExp(alternatives.map(sequenceSource).join("|"), "gu"),
+    *matches(text) {
+      // Iterations may be nested.
+      let from = 0;
+      for (;;) {
+        regex.lastIndex = from;
+        const match = regex.exec(text);
+        if (!match) return;
+        from = regex.lastIndex;
+        yield { start: match.index, end: from };
+      }
+    },
     joins: (left, right) => joined?.test(left + right) ?? false,
     covers: (character) => covered?.test(character) ?? false,
     local: only?.kind === "class" && only.min === 1 && (only.max === 1 || only.max === Infinity),
   };
 }
 
-const unwrap = (alternatives: readonly Sequence[]): readonly Sequence[] => {
-  const [first] = alternatives;
-  const [item] = first ?? [];
-  const wrapped = alternatives.length === 1 && first?.length === 1 && item?.kind === "group" && item.min === 1;
-  return wrapped ? unwrap(item.alternatives) : alternatives;
-};
+// Translation
 
-// Reading
+/** The alternatives of a pattern that takes linear time in JavaScript; null for other patterns. */
+function linear(node: Node): readonly Sequence[] | null {
+  const alternatives = alternativesOf(node);
+  if (!alternatives) return null;
+  const overlaps = overlapTest();
+  const isLinear = alternatives.every(
+    (sequence, i) => isPossessive(sequence, overlaps) && hasBoundedWork(sequence, alternatives[i + 1], overlaps),
+  );
+  return isLinear && overlaps.count() <= MOST_OVERLAPS ? alternatives : null;
+}
 
-class Parser {
-  readonly #characters: readonly string[];
-  readonly #refuse: (why: string) => never;
-  #at = 0;
+/** Null if a node has another form, or an alternative that may match nothing. */
+function alternativesOf(node: Node): readonly Sequence[] | null {
+  if (node.kind === "group") return alternativesOf(node.item);
+  const sequences = (node.kind === "choice" ? node.alternatives : [node]).map((alternative) => {
+    const items = (alternative.kind === "sequence" ? alternative.items : [alternative]).map(itemOf);
+    return items.every((item) => item !== null) && !items.every((item) => isNullable(item)) ? items : null;
+  });
+  return sequences.every((sequence) => sequence !== null) ? sequences : null;
+}
 
-  constructor(pattern: string, refuse: (why: string) => never) {
-    this.#characters = Array.from(pattern);
-    this.#refuse = refuse;
-  }
-
-  parse(): readonly Sequence[] {
-    const alternatives = this.#alternatives(false, 0);
-    if (this.#at < this.#characters.length) this.#refuse("closes a group that is not open");
-    return alternatives;
-  }
-
-  #alternatives(ignoreCase: boolean, depth: number): Sequence[] {
-    if (depth > DEEPEST_GROUP) this.#refuse("nests groups too deeply");
-    const alternatives: Item[][] = [[]];
-    for (let next = this.#peek(); next !== undefined && next !== ")"; next = this.#peek()) {
-      if (this.#take("|")) alternatives.push([]);
-      else alternatives.at(-1)?.push(this.#item(ignoreCase, depth));
+function itemOf(node: Node): Item | null {
+  switch (node.kind) {
+    case "set": {
+      const source = sourceOf(node);
+      return source === null ? null : { kind: "class", source, min: 1, max: 1, possessive: false };
     }
-    if (alternatives.some((sequence) => sequence.every(isNullable))) this.#refuse("may match nothing");
-    return alternatives;
-  }
-
-  #item(ignoreCase: boolean, depth: number): Item {
-    if (this.#take("(")) return this.#group(ignoreCase, depth);
-    const source = this.#class(ignoreCase);
-    return { kind: "class", source, ...this.#quantifier() };
-  }
-
-  #group(ignoreCase: boolean, depth: number): Item {
-    let inner = ignoreCase;
-    let lookAhead: "=" | "!" | null = null;
-    if (this.#take("?")) {
-      if (this.#take("i")) inner = true;
-      else if (this.#take("=")) lookAhead = "=";
-      else if (this.#take("!")) lookAhead = "!";
-      if (!lookAhead && !this.#take(":")) this.#refuse("has a group of a special kind");
+    case "group": {
+      const alternatives = alternativesOf(node.item);
+      return alternatives && { kind: "group", alternatives, min: 1, max: 1 };
     }
-    const alternatives = this.#alternatives(inner, depth + 1);
-    if (!this.#take(")")) this.#refuse("does not close a group");
-
-    if (!lookAhead) {
-      const { min, max, possessive } = this.#quantifier();
-      if (max !== 1 || possessive) this.#refuse("repeats a group");
-      return { kind: "group", alternatives, min, max };
+    case "look": {
+      const source = node.item.kind === "set" && !node.behind ? sourceOf(node.item) : null;
+      return source === null ? null : { kind: "lookAhead", negative: node.negative, source };
     }
-    const [only] = alternatives.length === 1 && alternatives[0]?.length === 1 ? alternatives[0] : [];
-    if (only?.kind !== "class" || only.min !== 1 || only.max !== 1) {
-      return this.#refuse("looks ahead at more than one character");
+    case "repeat": {
+      const item = itemOf(node.item);
+      if (!item || item.kind === "lookAhead" || node.mode === "lazy" || node.max === 0) return null;
+      if (item.min !== 1 || item.max !== 1) return null;
+      const [possessive, { min, max }] = [node.mode === "possessive", node];
+      if (item.kind === "class") return { ...item, min, max, possessive };
+      return max === 1 && !possessive ? { ...item, min, max } : null;
     }
-    return { kind: "lookAhead", negative: lookAhead === "!", source: only.source };
-  }
-
-  #quantifier(): { min: number; max: number; possessive: boolean } {
-    const range = this.#range();
-    if (!range) return { min: 1, max: 1, possessive: false };
-    if (this.#take("?")) this.#refuse("has a lazy quantifier");
-    const possessive = this.#take("+");
-    if (possessive && range.braces) this.#refuse("repeats a repetition");
-    if (["*", "+", "?", "{"].includes(this.#peek() ?? "")) this.#refuse("repeats a repetition");
-    return { min: range.min, max: range.max, possessive };
-  }
-
-  #range(): { min: number; max: number; braces: boolean } | null {
-    if (this.#take("*")) return { min: 0, max: Infinity, braces: false };
-    if (this.#take("+")) return { min: 1, max: Infinity, braces: false };
-    if (this.#take("?")) return { min: 0, max: 1, braces: false };
-    if (this.#peek() !== "{") return null;
-    const end = this.#characters.indexOf("}", this.#at);
-    const match = /^\{(\d{0,4})(,?)(\d{0,4})\}$/.exec(this.#characters.slice(this.#at, end + 1).join(""));
-    if (!match || (!match[1] && !match[3])) return this.#refuse("has a brace that is not a repetition");
-    this.#at = end + 1;
-    const min = Number(match[1] || 0);
-    const max = match[2] ? (match[3] ? Number(match[3]) : Infinity) : min;
-    if (max < min || max === 0) this.#refuse("repeats a character less than once");
-    return { min, max, braces: true };
-  }
-
-  /** A character or a class. */
-  #class(ignoreCase: boolean): string {
-    if (this.#take("[")) return this.#brackets(ignoreCase);
-    const character = this.#next();
-    if (character === ".") return String.raw`[^\n]`;
-    if (character === "\\") {
-      const { source, members } = this.#escape();
-      if (members === 0 && ignoreCase) return `[${anyCase(source)}]`;
-      return members > 1 ? `[${source}]` : source;
-    }
-    if ("^$*+?{".includes(character)) this.#refuse(`has ${character} where a character should be`);
-    return ignoreCase ? `[${anyCase(literal(character))}]` : literal(character);
-  }
-
-  #brackets(ignoreCase: boolean): string {
-    const negated = this.#take("^");
-    let members = "";
-    while (!this.#take("]")) {
-      const { source, members: several } = this.#member();
-      // A hyphen at the end stands for itself.
-      const isRange = this.#peek() === "-" && this.#characters[this.#at + 1] !== "]";
-      if (ignoreCase && (isRange || several > 0)) this.#refuse("ignores the case of a class");
-      if (!isRange) {
-        members += ignoreCase ? anyCase(source) : source;
-        continue;
-      }
-      this.#at++;
-      const last = this.#member();
-      const [from, to] = [codePointOf(source), codePointOf(last.source)];
-      if (several > 0 || last.members > 0 || from > to) this.#refuse("has an invalid range");
-      members += `${source}-${last.source}`;
-    }
-    if (!members) this.#refuse("has empty brackets");
-    return `[${negated ? "^" : ""}${members}]`;
-  }
-
-  #member(): { source: string; members: number } {
-    const character = this.#next();
-    if (character === "\\") return this.#escape();
-    const isIntersection = character === "&" && this.#peek() === "&";
-    if (character === "[" || isIntersection) this.#refuse("has brackets in brackets");
-    return { source: literal(character), members: 0 };
-  }
-
-  /** The escape after a backslash, and its number of classes; 0 for a single character. */
-  #escape(): { source: string; members: number } {
-    const character = this.#next();
-    const known = ESCAPES[character];
-    if (known !== undefined) return known;
-    if (character === "p" || character === "P") return { source: this.#property(character === "P"), members: 1 };
-    if (character === "u" || character === "x") return { source: this.#codePoint(character), members: 0 };
-    if (/[\p{L}\p{N}]/u.test(character)) this.#refuse(`has \\${character}`);
-    return { source: literal(character), members: 0 };
-  }
-
-  #property(negated: boolean): string {
-    const end = this.#characters.indexOf("}", this.#at);
-    const inner = /^\{(\^?)(\w+)\}$/.exec(this.#characters.slice(this.#at, end + 1).join(""));
-    if (!inner) return this.#refuse("has a property without a name");
-    this.#at = end + 1;
-    const [, not, name] = inner as unknown as [string, string, string];
-    const property = propertyOf(name) ?? this.#refuse(`has the property ${name}`);
-    return `\\${negated !== (not === "^") ? "P" : "p"}{${property}}`;
-  }
-
-  #codePoint(kind: "u" | "x"): string {
-    const rest = this.#characters.slice(this.#at, this.#at + 10).join("");
-    const found = kind === "u" ? /^([\dA-Fa-f]{4})/.exec(rest) : /^\{([\dA-Fa-f]{1,6})\}|^([\dA-Fa-f]{2})/.exec(rest);
-    const code = Number.parseInt(found?.[1] ?? found?.[2] ?? "", 16);
-    if (!found || code > 0x10ffff) return this.#refuse(`has \\${kind} without a valid code point`);
-    this.#at += found[0].length;
-    return literal(String.fromCodePoint(code));
-  }
-
-  #peek(): string | undefined {
-    return this.#characters[this.#at];
-  }
-
-  #next(): string {
-    return this.#characters[this.#at++] ?? this.#refuse("ends too early");
-  }
-
-  #take(character: string): boolean {
-    if (this.#peek() !== character) return false;
-    this.#at++;
-    return true;
+    default:
+      return null;
   }
 }
 
-const ESCAPES: Readonly<Record<string, { readonly source: string; readonly members: number }>> = {
-  s: { source: String.raw`\p{White_Space}`, members: 1 },
-  S: { source: String.raw`\P{White_Space}`, members: 1 },
-  d: { source: String.raw`\p{Nd}`, members: 1 },
-  D: { source: String.raw`\P{Nd}`, members: 1 },
-  w: { source: String.raw`\p{L}\p{M}\p{N}\p{Pc}`, members: 4 },
-  n: { source: literal("\n"), members: 0 },
-  r: { source: literal("\r"), members: 0 },
-  t: { source: literal("\t"), members: 0 },
-  f: { source: literal("\f"), members: 0 },
-  v: { source: literal("\v"), members: 0 },
-};
-
-const CATEGORY = /^(L[ulmot]?|M[nce]?|N[dlo]?|P[cdseifo]?|S[mcko]?|Z[slp]?|C[cfon]?|White_Space)$/;
-
-/** JavaScript's name of a property; undefined if JavaScript lacks it or gives it another meaning. */
-function propertyOf(name: string): string | undefined {
-  if (CATEGORY.test(name)) return name;
-  try {
-    return new RegExp(`\\p{Script=${name}}`, "u") && `Script=${name}`;
-  } catch {
-    return undefined;
-  }
+function sourceOf({ source, nested, ignoreCase }: CharacterSet): string | null {
+  if (!nested) return source;
+  const code = ignoreCase ? literalOf(source) : null;
+  // Only ASCII, whose other forms are known.
+  return code === null || code > 0x7f ? null : `[${anyCase(String.fromCharCode(code))}]`;
 }
 
-function literal(character: string): string {
-  return `\\u{${character.codePointAt(0)?.toString(16)}}`;
+/** A character of ASCII in every case. JavaScript's `(?i:` is too new for the oldest supported Node. */
+function anyCase(character: string): string {
+  const isSame = new RegExp(`^${members(character).source}$`, "iu");
+  // The last two are more forms of s and k.
+  const forms = [character, character.toLowerCase(), character.toUpperCase(), "\u017f", "\u212a"];
+  return [...new Set(forms.filter((form) => isSame.test(form)))].map((form) => members(form).source).join("");
 }
-
-/** A character in every case. JavaScript's `(?i:` is too new for the oldest supported Node. */
-function anyCase(source: string): string {
-  const character = String.fromCodePoint(codePointOf(source));
-  const isSame = new RegExp(`^${source}$`, "iu");
-  // The last three are more forms of s, k and å.
-  const forms = [character, character.toLowerCase(), character.toUpperCase(), "\u017f", "\u212a", "\u212b"];
-  return [...new Set(forms.filter((form) => isSame.test(form)))].map(literal).join("");
-}
-
-const codePointOf = (source: string) => Number.parseInt(source.slice(3, -1), 16);
 
 // Writing
 
@@ -316,22 +214,30 @@ function itemSource(item: Item): string {
 
 // Checking
 
-type Refuse = (why: string) => never;
-type Overlaps = (left: string, right: string) => boolean;
+interface Overlaps {
+  (left: string, right: string): boolean;
+  count(): number;
+}
 
-const isNullable = (item: Item) => item.kind === "lookAhead" || item.min === 0;
+const isNullable = (item: Item | null) => item?.kind === "lookAhead" || item?.min === 0;
 
-/** Returns a test of whether two classes share a character. A test takes milliseconds, so their number is limited. */
-function overlapTest(pattern: string, refuse: Refuse): Overlaps {
+/** A test takes milliseconds. */
+const MOST_OVERLAPS = 64;
+
+/** Returns a test of whether two classes share a character; the classes of one pattern, because a literal may be rare. */
+function overlapTest(): Overlaps {
   const known = new Map<string, boolean>();
   let characters: string | undefined;
-  return (left, right) => {
+  const test = (left: string, right: string): boolean => {
     const key = `(?=${left})${right}`;
-    characters ??= pattern + manyCharacters();
-    const overlap = known.get(key) ?? new RegExp(key, "u").test(characters);
+    characters ??= manyCharacters();
+    const literals = [left, right].flatMap((source) => [...source.matchAll(/\\u\{([\da-f]+)\}/g)]);
+    const rare = literals.map(([, digits]) => String.fromCodePoint(Number.parseInt(digits as string, 16))).join("");
+    const overlap = known.get(key) ?? (known.size > MOST_OVERLAPS || new RegExp(key, "u").test(rare + characters));
     known.set(key, overlap);
-    return known.size > 64 ? refuse("is too complicated") : overlap;
+    return overlap;
   };
+  return Object.assign(test, { count: () => known.size });
 }
 
 /** All characters of the Basic Multilingual Plane, and samples from every block of the other planes. */
@@ -343,13 +249,13 @@ function manyCharacters(): string {
 }
 
 /** JavaScript has no possessive quantifiers. They equal greedy ones if backtracking cannot help. */
-function checkPossessive(sequence: Sequence, overlaps: Overlaps, refuse: Refuse): void {
-  sequence.forEach((item, i) => {
-    if (item.kind === "group") for (const inner of item.alternatives) checkPossessive(inner, overlaps, refuse);
-    if (item.kind !== "class" || !item.possessive) return;
+function isPossessive(sequence: Sequence, overlaps: Overlaps): boolean {
+  return sequence.every((item, i) => {
+    if (item.kind === "group") return item.alternatives.every((inner) => isPossessive(inner, overlaps));
+    if (item.kind !== "class" || !item.possessive) return true;
     const rest = sequence.slice(i + 1);
-    if (rest.every((next) => isNullable(next) && next.kind !== "lookAhead")) return;
-    if (firsts(rest).some((source) => overlaps(item.source, source))) refuse("has a possessive quantifier");
+    if (rest.every((next) => isNullable(next) && next.kind !== "lookAhead")) return true;
+    return !firsts(rest).some((source) => overlaps(item.source, source));
   });
 }
 
@@ -358,7 +264,7 @@ function checkPossessive(sequence: Sequence, overlaps: Overlaps, refuse: Refuse)
  * (`\s+`) is optional, the scan of a run is never wasted. If something must follow (`\s*[\r\n]`), the scan of a whole run
  * may be wasted; then the next alternative must match that run.
  */
-function checkWork(sequence: Sequence, next: Sequence | undefined, overlaps: Overlaps, refuse: Refuse): void {
+function hasBoundedWork(sequence: Sequence, next: Sequence | undefined, overlaps: Overlaps): boolean {
   const last = sequence.findLastIndex((item, i) => {
     if (item.kind !== "lookAhead") return item.min > 0;
     // Backtracking by one character is enough: that character satisfies the look-ahead.
@@ -366,16 +272,15 @@ function checkWork(sequence: Sequence, next: Sequence | undefined, overlaps: Ove
     return !item.negative || before?.kind !== "class" || overlaps(before.source, item.source);
   });
   let ways = 1;
-  for (const item of sequence.slice(0, last + 1)) ways *= waysOf(item, refuse);
-  if (ways > MOST_WAYS) refuse("can match in too many ways");
-  for (const item of sequence.slice(last + 1)) waysOf(item, refuse);
+  for (const item of sequence.slice(0, last + 1)) ways *= waysOf(item);
+  if (ways > MOST_WAYS || sequence.slice(last + 1).some((item) => waysOf(item) === Infinity)) return false;
 
   const runs = sequence
     .slice(0, last)
     .flatMap((item, i) => (item.kind === "class" && item.max === Infinity ? [i] : []));
   const [run] = runs;
-  if (run === undefined) return;
-  if (runs.length > 1 || !next || !matchesRun(sequence, run, next, overlaps)) refuse("may take forever on a long text");
+  if (run === undefined) return true;
+  return runs.length === 1 && next !== undefined && matchesRun(sequence, run, next, overlaps);
 }
 
 /** Returns whether the next alternative starts in the same way and then matches the same run, or all but its last character. */
@@ -394,15 +299,13 @@ function matchesRun(sequence: Sequence, run: number, next: Sequence, overlaps: O
 
 const sameItem = (a: Item, b: Item | undefined) => b !== undefined && itemSource(a) === itemSource(b);
 
-/** Number of ways to match an item, unless it is repeated without bound. */
-function waysOf(item: Item, refuse: Refuse): number {
+/** Number of ways to match an item, unless it is a class repeated without bound; infinite for a group of any length. */
+function waysOf(item: Item): number {
   if (item.kind === "lookAhead") return 1;
   if (item.kind === "class") return item.max === Infinity ? 1 : item.max - item.min + 1;
   const ways = item.alternatives.map((sequence) => {
-    if (sequence.some((inner) => inner.kind === "lookAhead" || inner.max === Infinity)) {
-      refuse("has a group without a fixed length");
-    }
-    return sequence.reduce((product, inner) => product * waysOf(inner, refuse), 1);
+    if (sequence.some((inner) => inner.kind === "lookAhead" || inner.max === Infinity)) return Infinity;
+    return sequence.reduce((product, inner) => product * waysOf(inner), 1);
   });
   return ways.reduce((sum, n) => sum + n, 1 - item.min);
 }

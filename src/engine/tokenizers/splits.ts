@@ -2,7 +2,7 @@
 
 import { nextMatch } from "./cuts";
 import { type PiecePosition, prepend, replace, type Step } from "./normalize";
-import { type Pattern, translatePattern } from "./patterns";
+import { literalPattern, type Match, type Pattern, translatePattern } from "./patterns";
 import { DEEPEST, damaged, shown, unsupported } from "./refusals";
 
 /** Receives the pieces of a text, in order. */
@@ -13,8 +13,8 @@ export interface Split {
   split(text: string, emit: Emit): void;
   /** Returns whether a piece always ends between two characters, also if the text to the left is split on its own. */
   divides(left: string, right: string): boolean;
-  /** The text may be cut anywhere without changing how the rest is split. */
-  readonly local: boolean;
+  /** Returns whether a piece may depend on two characters being neighbors; if not, the text may be cut between them. */
+  joins(left: string, right: string): boolean;
 }
 
 /** A pre-tokenizer: its changes to the text, and its splits. */
@@ -41,7 +41,7 @@ export function splitText(splits: readonly Split[], text: string, emit: Emit, de
 export function splitsDivide(splits: readonly Split[], left: string, right: string): boolean {
   for (const split of splits) {
     if (split.divides(left, right)) return true;
-    if (!split.local) return false;
+    if (split.joins(left, right)) return false;
   }
   return false;
 }
@@ -59,7 +59,7 @@ export const BYTE_PAIR_CUT = /(?<=\p{L})\P{L}|(?<=\p{N})\P{N}|(?<=\P{White_Space
 
 /** How GPT-2 splits a text into words. */
 export const BYTE_LEVEL: Split = {
-  local: false,
+  joins: () => true,
   split(text, emit) {
     BYTE_PAIR_PATTERN.lastIndex = 0;
     for (let match = BYTE_PAIR_PATTERN.exec(text); match; match = BYTE_PAIR_PATTERN.exec(text)) {
@@ -73,21 +73,20 @@ const BEHAVIORS = ["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext"
 type Behavior = (typeof BEHAVIORS)[number];
 
 /** Splits at the matches of a pattern, or with `invert` at the text between them. */
-function patternSplit({ regex, joins, covers, local }: Pattern, behavior: Behavior, invert: boolean): Split {
+function patternSplit({ matches, joins, covers, local }: Pattern, behavior: Behavior, invert: boolean): Split {
   return {
-    local,
+    joins: (left, right) => !local && joins(left, right),
     split(text, emit) {
       if (behavior === "Isolated" || (behavior === "Removed" && invert)) {
         const gaps = behavior === "Isolated";
-        let end = 0;
-        regex.lastIndex = 0;
-        for (let match = regex.exec(text); match; match = regex.exec(text)) {
-          if (gaps && match.index > end) emit(end, match.index);
-          end = regex.lastIndex;
-          emit(match.index, end);
+        let last = 0;
+        for (const { start, end } of matches(text)) {
+          if (gaps && start > last) emit(last, start);
+          last = end;
+          if (end > start) emit(start, end);
         }
-        if (gaps && end < text.length) emit(end, text.length);
-      } else mergeParts(parts(regex, text, invert), behavior, emit);
+        if (gaps && last < text.length) emit(last, text.length);
+      } else mergeParts(parts(matches(text), text, invert), behavior, emit);
     },
     divides(left, right) {
       if (joins(left, right)) return false;
@@ -108,20 +107,20 @@ interface Part {
 }
 
 /** The matches and the text between them. */
-function* parts(regex: RegExp, text: string, invert: boolean): Generator<Part> {
-  let end = 0;
-  for (const { 0: match, index } of text.matchAll(regex)) {
-    if (index > end) yield { start: end, end: index, match: invert };
-    end = index + match.length;
-    yield { start: index, end, match: !invert };
+function* parts(matches: Iterable<Match>, text: string, invert: boolean): Generator<Part> {
+  let last = 0;
+  for (const { start, end } of matches) {
+    if (start > last) yield { start: last, end: start, match: invert };
+    yield { start, end, match: !invert };
+    last = end;
   }
-  if (end < text.length) yield { start: end, end: text.length, match: invert };
+  if (last < text.length) yield { start: last, end: text.length, match: invert };
 }
 
 function mergeParts(all: Iterable<Part>, behavior: Behavior, emit: Emit): void {
   let open: Part | null = null;
   const flush = (): void => {
-    if (open) emit(open.start, open.end);
+    if (open && open.end > open.start) emit(open.start, open.end);
     open = null;
   };
   const follows = (before: Part, part: Part): boolean => {
@@ -207,7 +206,7 @@ function patternOf({ pattern }: PreTokenizerFile): Pattern {
   const { Regex: regex, String: text } = pattern ?? {};
   if (typeof regex === "string") return translatePattern(regex);
   if (typeof text !== "string" || !text) throw damaged("its pre-tokenizer Split has no pattern");
-  return translatePattern(text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
+  return literalPattern(text);
 }
 
 function behaviorOf({ behavior }: PreTokenizerFile): Behavior {
@@ -227,7 +226,7 @@ function metaspace(file: PreTokenizerFile): PreTokenizer {
   }
   const prepends = (text: string, position: PiecePosition) =>
     scheme !== "never" && (scheme === "always" || position === "start") && !text.startsWith(replacement);
-  const atSpaces = translatePattern(`\\x{${replacement.codePointAt(0)?.toString(16)}}`);
+  const atSpaces = literalPattern(replacement);
   return {
     steps: [replace(" ", replacement), prepend(replacement, prepends)],
     splits: file.split === false ? [] : [patternSplit(atSpaces, "MergedWithNext", false)],
