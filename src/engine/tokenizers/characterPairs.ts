@@ -112,7 +112,8 @@ export function characterPairModel(
             special: false,
             bytes,
           });
-          if (idOf.has(character) || (ignoreMerges && found.length === 1)) {
+          // A token that is a whole word need not begin with a character of the vocabulary.
+          if (idOf.has(character) || (found.length === 1 && vocabulary[found[0] as number] === word)) {
             const id = found[k++] as number;
             const end = at + (vocabulary[id] as string).length;
             spans.push(span(id, end));
@@ -139,7 +140,7 @@ export function characterPairModel(
       nextCut(text, from, (left, right) => {
         if (splitsDivide(splits, left, right)) return true;
         // With ignoreMerges, a word can be one token although no merge joins its characters.
-        return !ignoreMerges && splits.every(({ local }) => local) && !joins(left, right);
+        return !ignoreMerges && !splits.some((split) => split.joins(left, right)) && !joins(left, right);
       }),
   };
 }

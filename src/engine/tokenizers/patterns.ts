@@ -10,7 +10,7 @@ import { EngineError } from "../errors";
 import { shown } from "./refusals";
 import { members } from "./regex/classes";
 import { Matcher, TooManySteps } from "./regex/matcher";
-import { compile, literalOf } from "./regex/program";
+import { compile } from "./regex/program";
 import { type CharacterSet, type Node, parsePattern } from "./regex/syntax";
 
 export interface Pattern {
@@ -185,11 +185,13 @@ function itemOf(node: Node): Item | null {
   }
 }
 
+/** A class in JavaScript's notation without the `v` flag, with every case of its characters; null if there is none. */
 function sourceOf({ source, nested, ignoreCase }: CharacterSet): string | null {
   if (!nested) return source;
-  const code = ignoreCase ? literalOf(source) : null;
-  // Only ASCII, whose other forms are known.
-  return code === null || code > 0x7f ? null : `[${anyCase(String.fromCharCode(code))}]`;
+  // Only characters of ASCII, whose other forms are known.
+  const literals = /^\[?((?:\\u\{[\da-f]{1,2}\})+)\]?$/.exec(source)?.[1];
+  if (!ignoreCase || literals === undefined) return null;
+  return `[${literals.replace(/\\u\{([\da-f]+)\}/g, (_, code) => anyCase(String.fromCharCode(Number.parseInt(code, 16))))}]`;
 }
 
 /** A character of ASCII in every case. JavaScript's `(?i:` is too new for the oldest supported Node. */

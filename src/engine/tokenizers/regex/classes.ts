@@ -83,6 +83,7 @@ export function posixClass(name: string, negated: boolean): Members | undefined 
 export function propertyClass(name: string, negated: boolean): Members | undefined {
   const short = plain(name);
   // "[:punct:]" has symbols too.
+  if (short === "word") return ALONE[negated ? "W" : "w"];
   const known = short === "punct" ? several(`\\${negated ? "P" : "p"}{P}`, 1) : posixClass(short, negated);
   if (known) return known;
   for (const property of spellings(name)) {

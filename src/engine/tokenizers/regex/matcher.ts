@@ -139,7 +139,11 @@ export class Matcher {
         if (this.#top === base) return -1;
         const stack = this.#stack;
         this.#top -= 3;
-        const [kind, value, more] = [stack[this.#top] as number, stack[this.#top + 1] as number, stack[this.#top + 2] as number];
+        const [kind, value, more] = [
+          stack[this.#top] as number,
+          stack[this.#top + 1] as number,
+          stack[this.#top + 2] as number,
+        ];
         if (kind === FAILED) this.#remember(value, more, 1);
         else if (kind === RESTORE) registers[more] = value;
         else {

@@ -84,18 +84,18 @@ export function compile({ node, captures, hasReferences }: Syntax, refuse: Refus
 
   const repeat = (item: Node, { min, max }: Lengths, isLazy: boolean): void => {
     for (let i = 0; i < min; i++) emitNode(item);
-    if (max === Infinity) return loop(item, isLazy);
-    // Each further round is inside of the one before.
-    const more = (left: number): void => {
-      const forks: { fork: ReturnType<typeof split>; inside: number }[] = [];
-      for (let i = 0; i < left; i++) {
-        const fork = split();
-        forks.push({ fork, inside: here() });
-        emitNode(item);
-      }
-      for (const { fork, inside } of forks) [fork.first, fork.second] = isLazy ? [here(), inside] : [inside, here()];
-    };
-    more(max - min);
+    if (max === Infinity) {
+      loop(item, isLazy);
+      return;
+    }
+    // Each further round needs the one before, so all of them end at the same place.
+    const forks = Array.from({ length: max - min }, () => {
+      const fork = split();
+      const inside = here();
+      emitNode(item);
+      return { fork, inside };
+    });
+    for (const { fork, inside } of forks) [fork.first, fork.second] = isLazy ? [here(), inside] : [inside, here()];
   };
 
   const body = (node: Node): void => {
@@ -135,14 +135,14 @@ export function compile({ node, captures, hasReferences }: Syntax, refuse: Refus
         return;
       case "choice": {
         const ends: { to: number }[] = [];
-        node.alternatives.forEach((alternative, i) => {
-          if (i === node.alternatives.length - 1) return emitNode(alternative);
+        for (const alternative of node.alternatives.slice(0, -1)) {
           const fork = split();
           fork.first = here();
           emitNode(alternative);
           ends.push(emit({ op: "jump", to: 0 }));
           fork.second = here();
-        });
+        }
+        emitNode(node.alternatives.at(-1) as Node);
         for (const end of ends) end.to = here();
         return;
       }
@@ -154,9 +154,9 @@ export function compile({ node, captures, hasReferences }: Syntax, refuse: Refus
         return;
       }
       case "repeat": {
-        if (node.mode !== "possessive") return repeat(node.item, node, node.mode === "lazy");
-        const atomic = emit({ op: "atomic", to: 0 });
-        repeat(node.item, node, false);
+        const atomic = node.mode === "possessive" ? emit({ op: "atomic", to: 0 }) : null;
+        repeat(node.item, node, node.mode === "lazy");
+        if (!atomic) return;
         emit({ op: "accept" });
         atomic.to = here();
         return;
@@ -168,7 +168,8 @@ export function compile({ node, captures, hasReferences }: Syntax, refuse: Refus
         return;
       }
       case "look":
-        return look(node);
+        look(node);
+        return;
       case "reference":
         emit({ op: "reference", register: 2 * node.capture, ignoreCase: node.ignoreCase });
         return;
@@ -209,7 +210,7 @@ export function lengthsOf(node: Node): Lengths {
 const NOTHING: Lengths = { min: 0, max: 0 };
 
 /** The code point of a class that is one character; null for other classes. */
-export function literalOf(source: string): number | null {
+function literalOf(source: string): number | null {
   const found = /^\\u\{([\da-f]+)\}$/.exec(source);
   return found ? Number.parseInt(found[1] as string, 16) : null;
 }

@@ -131,7 +131,9 @@ class Parser {
         if (item) last.push(this.#repeated(item, options));
       }
     }
-    const nodes = alternatives.map((items): Node => (items.length === 1 ? (items[0] as Node) : { kind: "sequence", items }));
+    const nodes = alternatives.map(
+      (items): Node => (items.length === 1 ? (items[0] as Node) : { kind: "sequence", items }),
+    );
     return nodes.length === 1 ? (nodes[0] as Node) : { kind: "choice", alternatives: nodes };
   }
 
@@ -250,7 +252,13 @@ class Parser {
       const isLazy = this.#take("?");
       // In Ruby's syntax, "{n}?" is an optional "{n}", and "{n}+" is repeated.
       if (isLazy && braces && min === max) {
-        node = { kind: "repeat", item: { kind: "repeat", item: node, min, max, mode: "greedy" }, min: 0, max: 1, mode: "greedy" };
+        node = {
+          kind: "repeat",
+          item: { kind: "repeat", item: node, min, max, mode: "greedy" },
+          min: 0,
+          max: 1,
+          mode: "greedy",
+        };
         continue;
       }
       const isPossessive = !isLazy && !braces && this.#take("+");
@@ -264,7 +272,9 @@ class Parser {
     if (this.#take("?")) return { min: 0, max: 1, braces: false };
     if (this.#peek() !== "{") return null;
     const end = this.#characters.indexOf("}", this.#at);
-    const match = /^\{(\d{0,6})(,?)(\d{0,6})\}$/.exec(this.#characters.slice(this.#at, Math.min(end, this.#at + 15) + 1).join(""));
+    const match = /^\{(\d{0,6})(,?)(\d{0,6})\}$/.exec(
+      this.#characters.slice(this.#at, Math.min(end, this.#at + 15) + 1).join(""),
+    );
     // A brace that is no quantifier stands for itself.
     if (end < 0 || !match || (!match[1] && !match[3])) return null;
     this.#at = end + 1;
@@ -305,7 +315,8 @@ class Parser {
   #referenced(): number {
     const end = this.#take("<") ? ">" : this.#take("'") ? "'" : this.#refuse("refers to a group without a name");
     const name = this.#until(end);
-    const capture = this.#names.get(name) ?? (/^[1-9]\d{0,2}$/.test(name) && !this.#hasNames ? Number(name) : undefined);
+    const capture =
+      this.#names.get(name) ?? (/^[1-9]\d{0,2}$/.test(name) && !this.#hasNames ? Number(name) : undefined);
     return capture ?? this.#refuse("refers to a group that it does not have");
   }
 
@@ -447,7 +458,7 @@ const POSITIONS: Readonly<Record<string, Position | undefined>> = {
 
 const set = (source: string): CharacterSet => ({ kind: "set", source, nested: false, ignoreCase: false });
 const NOT_NEWLINE = set(String.raw`[^\n]`);
-const ANY = set(String.raw`[^]`);
+const ANY = set("[^]");
 /** `\R`: a line break of any kind, `\r\n` as one. */
 const LINE_BREAK: Node = {
   kind: "atomic",
