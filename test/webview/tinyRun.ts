@@ -87,7 +87,7 @@ export function tinyRun(text: string, done: number, steps: number, state: RunSta
     preset: "char",
     state,
     prepared: null,
-    started: { model, train: trainConfig(steps), device: "cpu", deviceReason: "no graphics adapter was found" },
+    started: { model, train: trainConfig(steps), device: "cpu", deviceReason: "no compatible GPU" },
     reports,
     evals,
     updates,

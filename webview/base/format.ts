@@ -35,6 +35,9 @@ export const formatShape = (shape: readonly number[]): string => `[${shape.join(
 /** 270226 reads as 270,226 in every locale, as other numbers have a decimal point in every locale. */
 export const formatCount = (n: number): string => n.toLocaleString("en-US");
 
+/** `cpu` and `webgpu` as people write them. */
+export const deviceName = (device: string): string => ({ cpu: "CPU", webgpu: "GPU" })[device] ?? device;
+
 /** Number of parameters: `270 k`, `10.8 M`. */
 export function formatParameters(n: number): string {
   if (n < 1000) return String(n);

@@ -3,7 +3,7 @@
 import type { TraceInfo } from "../../src/protocol/engineApi";
 import type { InspectedSource } from "../../src/protocol/webviewApi";
 import { el, fill } from "../base/dom";
-import { formatCount, formatMilliseconds, formatParameters, formatShort } from "../base/format";
+import { deviceName, formatCount, formatMilliseconds, formatParameters, formatShort } from "../base/format";
 import { t } from "../base/strings";
 import { checkbox } from "../base/toolkit";
 import type { Inspection } from "../trace/inspection";
@@ -71,7 +71,7 @@ export function createTopBar(text: string, follows: boolean, actions: TopBarActi
         t("{0} parameters", formatParameters(parameters)),
         precision,
         step > 0 && t("step {0}", formatCount(step)),
-        device,
+        deviceName(device),
         tokensText(trace, source),
         formatMilliseconds(milliseconds),
       ].filter((part) => typeof part === "string");

@@ -11,7 +11,7 @@ import type {
   ScrubberHost,
 } from "../../src/protocol/webviewApi";
 import { el, fill } from "../base/dom";
-import { formatMilliseconds, formatParameters } from "../base/format";
+import { deviceName, formatMilliseconds, formatParameters } from "../base/format";
 import { connectHost, remember, remembered } from "../base/host";
 import { createStore } from "../base/store";
 import { t } from "../base/strings";
@@ -117,7 +117,7 @@ function mount(follows: boolean): Listeners<Events> {
       fill(
         modelLine,
         el("span", { class: "model-name" }, trace.model.name),
-        ` · ${t("{0} parameters", formatParameters(trace.model.parameters))} · ${trace.device} · ${tokensText(trace, from)} · ${formatMilliseconds(trace.milliseconds)}`,
+        ` · ${t("{0} parameters", formatParameters(trace.model.parameters))} · ${deviceName(trace.device)} · ${tokensText(trace, from)} · ${formatMilliseconds(trace.milliseconds)}`,
       );
       // Text that the user is typing is newer than this one, even if the field has just lost the focus.
       const isTyping = document.activeElement === input || typing.isPending();

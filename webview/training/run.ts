@@ -1,7 +1,7 @@
 /** Facts about a run, derived from its state for display. */
 
 import type { Facts, RunPhase, RunSnapshot } from "../../src/protocol/webviewApi";
-import { formatCount, formatDuration, formatParameters } from "../base/format";
+import { deviceName, formatCount, formatDuration, formatParameters } from "../base/format";
 import { t } from "../base/strings";
 
 /** The step that the run has reached. */
@@ -108,7 +108,7 @@ export function runSummary(run: RunSnapshot): string {
     preset && t("preset {0}", preset),
     parameters !== null && t("{0} parameters", formatParameters(parameters)),
     layers && heads && width && t("{0} layers, {1} heads, width {2}", String(layers), String(heads), String(width)),
-    device && [device, deviceReason].filter(Boolean).join(": "),
+    device && [deviceName(String(device)), deviceReason].filter(Boolean).join(": "),
   ]
     .filter(Boolean)
     .join(" · ");

@@ -2,6 +2,7 @@
 
 import * as vscode from "vscode";
 import type { Commands } from "../contributions";
+import { deviceName } from "../format";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import { setSetting, setting } from "../settings";
@@ -66,7 +67,7 @@ async function showMenu({ models, trainings }: LabServices): Promise<void> {
     item("decoderLab.chooseModel", `$(circuit-board) ${l10n.t("Choose Active Model")}`, models.active?.name),
     item("decoderLab.inspectSelection", `$(search) ${l10n.t("Inspect Selection or Line")}`),
     item("decoderLab.toggleCompletions", `$(sparkle) ${completions}`),
-    item("decoderLab.chooseDevice", `$(chip) ${l10n.t("Choose Device")}`, setting("engine.device")),
+    item("decoderLab.chooseDevice", `$(chip) ${l10n.t("Choose Device")}`, deviceName(setting("engine.device"))),
     item("decoderLab.restartEngine", `$(debug-restart) ${l10n.t("Restart Engine")}`),
     item("decoderLab.showLog", `$(output) ${l10n.t("Show Log")}`),
   ];

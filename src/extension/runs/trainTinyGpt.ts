@@ -2,6 +2,7 @@
 
 import * as vscode from "vscode";
 import type { PresetInfo, TextSource, TrainParams } from "../../protocol/engineApi";
+import { deviceName } from "../format";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import { setting } from "../settings";
@@ -139,7 +140,7 @@ async function pickSettings(
   const changed: Record<string, SettingValue> = {};
   const start = {
     label: `$(play) ${l10n.t("Start training")}`,
-    description: l10n.t("device: {0}", setting("engine.device")),
+    description: l10n.t("device: {0}", deviceName(setting("engine.device"))),
     value: "start" as const,
   };
   const find = {
