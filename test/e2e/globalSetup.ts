@@ -24,7 +24,7 @@ declare module "vitest" {
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const vsix = vsixPath(requireHostTarget());
   await access(vsix).catch(() => {
-    throw new Error(`${vsix} is missing: run \`npm run e2e\`, which packages it first.`);
+    throw new Error(`${vsix} is missing: run \`npm run package\` first.`);
   });
   const browser = await chromium(console.log);
   await installCodeServer(console.log);
