@@ -128,7 +128,7 @@ async function pictureOfValue(inspection: Inspection, name: string): Promise<Pic
         : t("A trained vector for each position.")
       : own === "embed"
         ? t("Token embeddings.")
-        : t("Input of the first block.");
+        : t("Input of the first layer.");
   return {
     title: name,
     size: formatShape(tensor.shape),
