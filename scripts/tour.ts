@@ -259,7 +259,7 @@ async function tourOfComparison(workbench: Workbench): Promise<void> {
   const second = await queue.locator(".queue-name").first().innerText();
   await photograph(workbench, "13-queue");
   await workbench.clearNotifications();
-  await queue.getByRole("button", { name: /^Run now/ }).click();
+  await queue.getByRole("button", { name: /^Start now/ }).click();
   await workbench.page.getByRole("button", { name: "Stop It and Run This" }).click();
   await training.getByRole("heading", { name: second, exact: true }).waitFor();
   await lossAfter(workbench, training, 300, 300_000);

@@ -43,7 +43,7 @@ export const commandIds = {
     "decoderLab.openExplorer",
   ],
   queuedRun: [
-    "decoderLab.runQueuedNow",
+    "decoderLab.startQueuedNow",
     "decoderLab.moveQueuedUp",
     "decoderLab.moveQueuedDown",
     "decoderLab.removeQueued",

@@ -22,7 +22,7 @@ export function createProblem(again: () => void): Problem {
         node,
         error instanceof Error ? error.message : String(error),
         " ",
-        el("button", { class: "action", attrs: { type: "button" }, on: { click: retry } }, t("Try again")),
+        el("button", { class: "action", attrs: { type: "button" }, on: { click: retry } }, t("Retry")),
       ),
     clear: () => node.replaceChildren(),
   };

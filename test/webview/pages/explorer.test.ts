@@ -68,7 +68,7 @@ describeExplorer((opened) => {
       await page.getByRole("tabpanel", { name: "Tokens" }).getByText("23 tokens", { exact: true }).waitFor();
       await live.engine.call("releaseTrace", { trace });
       await tab(name).click();
-      await panel.getByRole("button", { name: "Try again" }).first().waitFor();
+      await panel.getByRole("button", { name: "Retry" }).first().waitFor();
       await picture.waitFor({ state: "hidden" });
     }
   });

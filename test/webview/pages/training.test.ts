@@ -158,7 +158,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
   test("the buttons of the queue, the comparison and the checkpoints send requests to the host", async () => {
     const { page } = opened();
     const press = (name: string) => page.getByRole("button", { name, exact: true }).click();
-    await press("Run now: fox");
+    await press("Start now: fox");
     await press("Remove slow from the comparison");
     await press("Branch from here… step 500");
     await press("Resume queue");

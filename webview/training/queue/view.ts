@@ -48,7 +48,7 @@ export function createQueueView(change: (id: number, change: QueueChange) => voi
             {},
             el("span", { class: "queue-name" }, name),
             el("span", { class: "muted" }, [t("preset {0}", preset), about].filter(Boolean).join(" · ")),
-            action(id, name, t("Run now"), "now"),
+            action(id, name, t("Start now"), "now"),
             i > 0 && action(id, name, t("Move up"), "up"),
             i < queue.waiting.length - 1 && action(id, name, t("Move down"), "down"),
             action(id, name, t("Remove"), "remove"),
