@@ -47,7 +47,9 @@ describe("a run", () => {
   });
 
   test("is summarized by preset, size, shape and device", () => {
-    expect(runSummary(run)).toMatch(/^preset char · .* parameters · .* layers, .* heads, width .* · CPU: no compatible GPU/);
+    expect(runSummary(run)).toMatch(
+      /^preset char · .* parameters · .* layers, .* heads, width .* · CPU: no compatible GPU/,
+    );
   });
 });
 
