@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { type ImportProgress, importModel } from "../../engine";
+import { type ImportProgress, importModel, openModel } from "../../engine";
 import { cancelable } from "../interrupt";
 import type { Command } from "../options";
 
@@ -23,7 +23,11 @@ export const importSource: Command = {
     const { dir } = await cancelable(stopped, (signal) =>
       importModel(source, { ...settings, signal, onProgress }),
     ).finally(end);
-    console.log(options.has("json") ? JSON.stringify({ event: "done", dir }) : dir);
+    const { notes = [] } = (await openModel(dir)).info;
+    if (options.has("json"))
+      return console.log(JSON.stringify({ event: "done", dir, ...(notes.length > 0 && { notes }) }));
+    for (const note of notes) console.error(note);
+    console.log(dir);
   },
 };
 

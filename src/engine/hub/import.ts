@@ -16,6 +16,7 @@ import { openModel, openWeights } from "../models/folder";
 import { loadTokenizer } from "../tokenizers";
 import { makeFolder, readJson, storageError, writeFileWhole } from "../weights";
 import { temporaryName, writeFlushed } from "../weights/files";
+import { partNames } from "../weights/gguf";
 import { convertGguf } from "../weights/ggufConvert";
 import type { HubOptions } from "./connection";
 import { linkOrCopy, moveIntoPlace, onSameDisk, requireEmpty, requireSpace } from "./disk";
@@ -144,14 +145,22 @@ async function convert(task: ImportTask, name: string): Promise<readonly [Fetche
     throw new EngineError("notFound", `${source.label} has no file ${name}. ${advice}.`);
   }
   const fetched: Fetched = new Map();
-  await requireSpaceFor(source, [name], dir);
-  await fetchFiles(task, [name], fetched);
-  const { path, size } = fetched.get(name) as FetchedFile & { size: number };
+  const parts = partNames(name);
+  // If a part is missing, only the header of this one is needed, for the message.
+  const names = parts.every((part) => source.files.has(part)) ? parts : [name];
+  await requireSpaceFor(source, names, dir);
+  await fetchFiles(task, names, fetched);
+  const size = sizeOf(source, names);
   const { onBytes, end } = new Meter("convert", size, onProgress).file(name, size);
-  const { notes } = await relabel(
-    path,
-    `${name} of ${source.label}`,
-    convertGguf(path, work, { signal, onProgress: (fraction) => onBytes(fraction * size) }),
+  const converted = convertGguf((fetched.get(name) as FetchedFile).path, work, {
+    name,
+    findPart: async (part) => fetched.get(part)?.path ?? null,
+    signal,
+    onProgress: (fraction) => onBytes(fraction * size),
+  });
+  const { notes } = await [...fetched].reduce(
+    (checked, [part, { path }]) => relabel(path, `${part} of ${source.label}`, checked),
+    converted,
   );
   end();
   if (quantize) requireUnquantizedConfig(await readJson(join(work, CONFIG)), source.label);

@@ -1,9 +1,10 @@
 /** Parses the source of a model as the user writes it. */
 
-import { stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { EngineError } from "../errors";
+import { readError } from "../weights";
 
 export type Source =
   /** A model on the Hub; `file` is one of its .gguf files. */
@@ -29,12 +30,29 @@ export function requireRevision(revision: string): string {
   );
 }
 
+async function startsLikeGguf(path: string): Promise<boolean> {
+  const file = await open(path, "r").catch((error: unknown) => {
+    throw readError(error, path);
+  });
+  try {
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(4), 0, 4, 0);
+    return bytesRead === 4 && buffer.toString("latin1") === "GGUF";
+  } catch (error) {
+    throw readError(error, path);
+  } finally {
+    await file.close();
+  }
+}
+
 /** Parses a source. An existing file or folder takes precedence over a model on the Hub. */
 export async function parseSource(text: string): Promise<Source> {
   const path = resolve(text.trim().replace(/^~(?=$|[/\\])/, () => homedir()));
   const info = text.trim() === "" ? null : await stat(path).catch(() => null);
   if (info?.isDirectory()) return { kind: "folder", dir: path };
-  if (info && path.endsWith(".gguf")) return { kind: "gguf", file: path };
+  if (info && !info.isFile())
+    throw new EngineError("config", `${path} is a pipe or a device, not a file. Choose a model folder or a GGUF file.`);
+  // Some programs store GGUF files under other names, such as a hash.
+  if (info && (path.endsWith(".gguf") || (await startsLikeGguf(path)))) return { kind: "gguf", file: path };
   if (info) throw new EngineError("config", `${path} is a file. Import its folder or a .gguf file.`);
   if (PATH.test(text.trim()) || text.trim().startsWith("~")) {
     throw new EngineError("notFound", `${path} does not exist. Choose a model folder or a .gguf file.`);

@@ -182,6 +182,7 @@ async function runImport(lab: LabServices, source: ImportSource, quantize: Impor
     const info = await withProgress(lab, name, params);
     await lab.models.noteImport(dir, name, info);
     await lab.models.activate(dir);
+    for (const note of info.notes ?? []) lab.log.info(`import of ${name}: ${note}`);
     void offerNext(name, info);
   } catch (error) {
     lab.models.release(reservation);
