@@ -73,6 +73,8 @@ export interface DecoderConfig {
 
   /** The head shares the token embedding's weights. */
   readonly tiedHead: boolean;
+  /** Storage order of an untied head if it is not `weightLayout`: GPT-2's is a torch.nn.Linear. */
+  readonly headLayout?: "outIn" | undefined;
   readonly headBias: boolean;
 }
 

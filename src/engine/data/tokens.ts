@@ -2,6 +2,8 @@
 
 import { closeSync, openSync, readSync } from "node:fs";
 import { EngineError } from "../errors";
+import type { DecoderConfig } from "../nn/config";
+import { requireIds } from "../nn/ids";
 import { random } from "../random";
 import { readError } from "../weights/files";
 
@@ -14,6 +16,19 @@ export interface Tokens {
   /** The ids from `start` up to `end`. */
   subarray(start: number, end: number): Ids;
 }
+
+/** Checks the ids of a text as they are read, if its tokenizer has more tokens than the model. */
+export const tokensWithin = (tokens: Tokens, tokenizer: { readonly vocabSize: number }, cfg: DecoderConfig): Tokens =>
+  tokenizer.vocabSize <= cfg.vocabSize
+    ? tokens
+    : {
+        length: tokens.length,
+        subarray(start, end) {
+          const ids = tokens.subarray(start, end);
+          requireIds(ids, cfg);
+          return ids;
+        },
+      };
 
 export const idArray = (vocabSize: number): Uint16ArrayConstructor | Int32ArrayConstructor =>
   vocabSize <= 2 ** 16 ? Uint16Array : Int32Array;

@@ -15,7 +15,7 @@ import type { TextSource } from "../api/run";
 import { EngineError } from "../errors";
 import { moveIntoPlace, requireEmpty, requireSpace } from "../hub/disk";
 import { exportNames } from "../models/family";
-import { type Model, openModel } from "../models/folder";
+import { completeConfig, type Model, openModel } from "../models/folder";
 import { paramSpecs } from "../nn/params";
 import { saveTokenizer } from "../tokenizers";
 import { cooperate } from "../tokenizers/cooperate";
@@ -177,7 +177,7 @@ async function writeConfig({ dir, work, model, known }: Job, extra: Json): Promi
   const { bosId, eosId, padId } = model.tokenizer;
   const tokens = { bos_token_id: bosId, eos_token_id: eosId, pad_token_id: padId };
   // All three are written, even if null: without them, the family would use its own tokenizer's defaults.
-  const config = known ? { ...known.config, ...tokens } : own;
+  const config = known ? { ...known.config, ...tokens } : completeConfig(own, model);
   await writeJson(join(work, "config.json"), { ...config, torch_dtype: "float32", ...extra });
   const generation = join(dir, "generation_config.json");
   if (await isFile(generation)) await copyFile(generation, join(work, "generation_config.json"));

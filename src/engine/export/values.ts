@@ -110,7 +110,8 @@ export async function readWhole(
 
 /** Returns whether a parameter can be quantized: a matrix or the token table, with rows of whole blocks. */
 export function hasBlocks({ name, role, shape }: ParamSpec, cfg: DecoderConfig): boolean {
-  const isMatrix = role === "matrix" || role === "residualMatrix" || name === "embed.tokens.weight";
+  const isMatrix =
+    role === "matrix" || role === "residualMatrix" || name === "embed.tokens.weight" || name === "head.weight";
   const width = isTransposed(role, cfg) ? shape[0] : shape[1];
   return isMatrix && (width as number) % BLOCK === 0;
 }

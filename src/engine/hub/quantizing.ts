@@ -4,7 +4,7 @@ import { copyFile, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { PerplexityCost } from "../api/model";
 import { EngineError } from "../errors";
-import { checkpointNames } from "../models/family";
+import { checkpointTensors } from "../models/checkpointTensors";
 import { openModel, readConfig } from "../models/folder";
 import { SAMPLE_TEXT } from "../models/sample";
 import { paramSpecs } from "../nn/params";
@@ -73,12 +73,12 @@ async function perplexityCost(
 
 /** Selects matrices and the token embedding. Positions, norms and biases are small and stay unquantized. */
 async function matricesOf(dir: string, tensors: StoredTensors): Promise<Choose> {
-  const { family, cfg } = await readConfig(dir);
-  const names = checkpointNames(family, cfg, tensors.keys(), dir);
+  const config = await readConfig(dir);
+  const { cfg, names } = await checkpointTensors(config.family, config.cfg, tensors, dir);
   const specs = new Map(paramSpecs(cfg).map((spec) => [names.get(spec.name), spec]));
   return (stored) => {
     const spec = specs.get(stored);
-    if (spec?.role === "embedding") return spec.name === "embed.tokens.weight";
+    if (spec?.role === "embedding") return spec.name !== "embed.positions.weight";
     const isMatrix = spec?.role === "matrix" || spec?.role === "residualMatrix";
     return isMatrix && { transpose: cfg.weightLayout === "inOut" };
   };

@@ -15,7 +15,7 @@ import { threadsFor } from "../generate/decoding";
 import { constant, input, linear, type Node, oneHot, rows } from "../graph/node";
 import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { dense } from "../nn/decoder";
-import type { ParamNodes } from "../nn/params";
+import { hasHeadRows, type ParamNodes } from "../nn/params";
 import { lower } from "../runtime/lower";
 import { Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
@@ -263,7 +263,7 @@ const headOf = ({ tiedHead }: DecoderConfig, param: ParamNodes): Node =>
 
 function directions(ids: Node, param: ParamNodes, cfg: DecoderConfig): Node {
   const head = headOf(cfg, param);
-  const hasRows = cfg.tiedHead || cfg.weightLayout === "outIn" || head.op === "quantized";
+  const hasRows = hasHeadRows(cfg) || head.op === "quantized";
   const own = hasRows ? rows(head, ids) : linear(oneHot(ids, cfg.vocabSize), head, undefined, { transW: true }); // [2, E]
   if (cfg.dEmbed === cfg.dModel) return own;
   // Back over the projection into the head. A quantized matrix is read row by row, because it multiplies from one side only.

@@ -2,7 +2,7 @@
 
 import type { Neighbors, NeighborsOptions, StackName } from "../api/trace";
 import { EngineError } from "../errors";
-import { ENCODER } from "../nn/params";
+import { ENCODER, hasHeadRows } from "../nn/params";
 import { stackNamed } from "./interventions";
 import type { WithSignal } from "./lens";
 import type { Trace } from "./trace";
@@ -52,7 +52,7 @@ export function vocabularyTable(
   const isHead = among === "head" && !cfg.tiedHead;
   const weight = model.weights.get(`${prefix}${isHead ? "head" : "embed.tokens"}.weight`) as StoredWeight;
   // A quantized matrix is [out, in] in every layout.
-  const byColumn = isHead && cfg.weightLayout === "inOut" && !("bits" in weight);
+  const byColumn = !hasHeadRows(cfg) && isHead && !("bits" in weight);
   return { weight, tokens: cfg.vocabSize, width: cfg.dEmbed, byColumn };
 }
 

@@ -14,6 +14,7 @@ import { input, type Node, rows } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";
 import { blocks, fullAttention } from "../nn/decoder";
+import { requireIds } from "../nn/ids";
 import { lower } from "../runtime/lower";
 import { Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
@@ -63,6 +64,7 @@ export class WindowScorer {
    */
   async read(ids: readonly number[], bos: number | null, windows: readonly Window[], count: number): Promise<Reading> {
     const B = windows.length === 1 ? 1 : this.batch;
+    for (const { start, end } of windows) requireIds(ids.slice(start, end), this.cfg);
     const leads = windows.map(({ start }) => (needsLead(ids[start], bos) ? [bos] : []));
     const given = windows.map(({ start, end }, b) => [...(leads[b] as number[]), ...ids.slice(start, end)]);
     const T = Math.max(...given.map((row) => row.length));

@@ -138,9 +138,11 @@ export function requireSupported(hf: Fields): void {
       hf.reject(name, `but ${feature} are not supported. Choose a decoder-only model without them`);
     }
   }
-  const method = hf.object("quantization_config")?.raw("quant_method");
-  if (method !== undefined && method !== "decoder_lab") {
-    hf.reject("quantization_config", "which is not supported. Choose the unquantized model");
+  for (const name of ["quantization_config", "compression_config"]) {
+    const method = hf.object(name);
+    if (method?.raw("quant_method") === "decoder_lab") continue;
+    const unsupported = ["quant_method", "load_in_8bit", "load_in_4bit"].find((field) => method?.raw(field) ?? false);
+    if (unsupported) method?.reject(unsupported, "and such weights are not supported. Choose the unquantized model");
   }
 }
 

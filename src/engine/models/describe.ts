@@ -11,20 +11,23 @@ import {
   isEncoderDecoder,
   type ModelConfig,
 } from "../nn/config";
-import { ENCODER, type ParamSpec, stackSpecs } from "../nn/params";
+import { ENCODER, hasHeadRows, type ParamSpec, stackSpecs } from "../nn/params";
 import { hasStored, openStored, readJson, type StoredTensor, type StoredTensors } from "../weights";
 import { QUANTIZATION_FILE, type QuantizationReport, scalesOf, storedLayout } from "../weights/quantize";
+import { checkpointTensors } from "./checkpointTensors";
 import { layers } from "./config";
-import { checkpointNames, exportNames, type FamilyNames, moduleNameIn } from "./family";
-import { configOf } from "./folder";
+import { exportNames, type FamilyNames, moduleNameIn } from "./family";
+import { configNotes, configOf, importNotes } from "./folder";
 
 /** Describes the model in a folder. A folder without weights is described by its config.json. */
 export async function describeModel(dir: string): Promise<ModuleTree> {
   const file = join(dir, "config.json");
   const json = await readJson(file);
-  const { family, cfg } = configOf(json, file);
+  const { family, cfg: read } = configOf(json, file);
   const stored = (await hasStored(dir)) ? await openStored(dir) : null;
-  const names = stored ? checkpointNames(family, cfg, stored.keys(), dir) : exportNames(family, cfg);
+  const { cfg, names, ignored, notes } = stored
+    ? await checkpointTensors(family, read, stored, dir)
+    : { cfg: read, names: exportNames(family, read), ignored: [], notes: [] };
   // `configOf` has checked that it is an object.
   const given = json as Readonly<Record<string, unknown>>;
   const { tensors: errors = {}, perplexity } = await quantizationReport(dir);
@@ -35,7 +38,13 @@ export async function describeModel(dir: string): Promise<ModuleTree> {
       return stored ? describeStored(storedName, shape, stored, errors) : describeUnstored(storedName, shape, given);
     },
   });
-  return perplexity && isCost(perplexity) ? { ...tree, perplexity } : tree;
+  const all = [...(await importNotes(dir)), ...configNotes(json, family), ...notes];
+  return {
+    ...tree,
+    ...(perplexity && isCost(perplexity) && { perplexity }),
+    ...(all.length > 0 && { notes: all }),
+    ...(ignored.length > 0 && { ignored }),
+  };
 }
 
 const isCost = ({ tokens, before, after }: Partial<PerplexityCost>): boolean =>
@@ -207,8 +216,11 @@ function kindOf({ name, specs, cfg }: Module, family: FamilyNames, paddingId: nu
     const tied = linearKind(cfg.dEmbed, cfg.vocabSize, cfg.headBias);
     return `${tied}, weight tied to ${moduleNameIn(family, "embed.tokens")}`;
   }
-  const [width, out] = cfg.weightLayout === "inOut" ? [first, second] : [second, first];
-  return family.matrixClass === "Conv1D" ? `Conv1D(nf=${out}, nx=${width})` : linearKind(width, out, specs.length > 1);
+  const isLinear = name === "head" && hasHeadRows(cfg);
+  const [width, out] = cfg.weightLayout === "inOut" && !isLinear ? [first, second] : [second, first];
+  return family.matrixClass === "Conv1D" && !isLinear
+    ? `Conv1D(nf=${out}, nx=${width})`
+    : linearKind(width, out, specs.length > 1);
 }
 
 const linearKind = (width: number, out: number, bias: boolean) =>

@@ -1,6 +1,7 @@
 /** All supported model families. To add one, write its file, then add a line here and in the tests. */
 
 import { EngineError } from "../errors";
+import { shown } from "../untrusted";
 import { isObject } from "../weights/reading";
 import { decoderLab, decoderLabTranslate } from "./decoderLab";
 import type { Family } from "./family";
@@ -41,7 +42,8 @@ export const knownModelTypes: readonly string[] = FAMILIES.map(({ modelType }) =
 /** Returns the family of a config.json. */
 export function familyOf(json: unknown, file: string): Family {
   const modelType = isObject(json) ? json.model_type : undefined;
-  const family = FAMILIES.find((known) => known.modelType === modelType);
+  const family =
+    (modelType ?? null) === null ? byArchitecture(json) : FAMILIES.find((known) => known.modelType === modelType);
   if (family) return family;
   if (modelType === decoderLabTranslate.modelType) {
     throw new EngineError(
@@ -50,6 +52,19 @@ export function familyOf(json: unknown, file: string): Family {
     );
   }
   const problem =
-    modelType === undefined ? "model_type is missing" : `model_type ${JSON.stringify(modelType)} is not supported`;
-  throw new EngineError("config", `${file}: ${problem.slice(0, 100)}. Supported: ${knownModelTypes.join(", ")}.`);
+    (modelType ?? null) === null
+      ? "model_type is missing. Add it with the model's family as its value"
+      : `model_type ${shown(modelType, MAX_TYPE)} is not supported`;
+  throw new EngineError("config", `${file}: ${problem}. Supported: ${knownModelTypes.join(", ")}.`);
+}
+
+const MAX_TYPE = 60;
+
+/** Classes of transformers that contain a whole decoder, without the prefix of their family. */
+const WHOLE = ["LMHeadModel", "ForCausalLM", "Model", "DoubleHeadsModel"];
+
+/** Returns the family of a config.json without a model_type, which early versions of transformers wrote. */
+function byArchitecture(json: unknown): Family | undefined {
+  const [architecture] = isObject(json) && Array.isArray(json.architectures) ? json.architectures : [];
+  return FAMILIES.find(({ className }) => WHOLE.some((end) => architecture === className + end));
 }

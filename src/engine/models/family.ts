@@ -5,10 +5,8 @@
  * `.bias`. The same table serves reading and writing. Its order is that in which PyTorch prints the modules.
  */
 
-import { EngineError } from "../errors";
-import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
+import { type DecoderConfig, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { paramSpecs } from "../nn/params";
-import { scalesOf } from "../weights/quantize";
 import { Fields, requireSizes, requireSupported } from "./config";
 
 /** Modules of our decoder. `{l}` stands for the layer; `rotary` and `activation` have no parameters. */
@@ -72,41 +70,8 @@ export const defineFamily = (spec: FamilySpec): Family => ({
 export const exportNames = (family: FamilyNames, cfg: ModelConfig): ReadonlyMap<string, string> =>
   namesWith(family, cfg, family.prefix);
 
-/**
- * Maps our parameter names to those in a checkpoint. `names` are all tensors of the checkpoint: it must contain every
- * parameter and nothing else, except buffers, scales of quantized matrices, and the weight of a tied head.
- */
-export function checkpointNames(
-  family: FamilyNames,
-  cfg: ModelConfig,
-  names: Iterable<string>,
-  dir: string,
-): ReadonlyMap<string, string> {
-  const present = new Set(names);
-  const prefixes = [family.prefix, ...(family.otherPrefixes ?? [])];
-  const prefix = prefixes.find((p) => present.has(`${p}${family.names["embed.tokens"]}.weight`)) ?? family.prefix;
-
-  const params = namesWith(family, cfg, prefix);
-  for (const name of params.values()) if (!present.has(name)) throw mismatch(dir, name, "is missing");
-  const known = new Set(params.values());
-  const quantized = new Set([...known].map(scalesOf));
-  const buffers = Object.keys(family.buffers ?? {}).map((pattern) => patternOf(prefix + pattern));
-  const tiedHead = decoderOf(cfg).tiedHead ? `${family.names.head}.weight` : null;
-  for (const name of present) {
-    const expected =
-      known.has(name) || name === tiedHead || quantized.has(name) || buffers.some((buffer) => buffer.test(name));
-    if (!expected) throw mismatch(dir, name, "is unexpected");
-  }
-  return params;
-}
-
-const mismatch = (dir: string, tensor: string, problem: string) =>
-  new EngineError(
-    "weights",
-    `The weights in ${dir} do not match its config.json: the tensor ${JSON.stringify(tensor)} ${problem}. Choose another model folder.`,
-  );
-
-function namesWith(family: FamilyNames, cfg: ModelConfig, prefix: string): Map<string, string> {
+/** Maps our parameter names to those in a checkpoint with a prefix. */
+export function namesWith(family: FamilyNames, cfg: ModelConfig, prefix: string): Map<string, string> {
   if (isEncoderDecoder(cfg)) return new Map(paramSpecs(cfg).map(({ name }) => [name, name]));
   return new Map(
     paramSpecs(cfg).map(({ name }) => {
@@ -126,5 +91,13 @@ export function moduleNameIn(family: FamilyNames, module: string, prefix = famil
   return (ours === "head" ? "" : prefix) + name.replace("{l}", layer);
 }
 
-const patternOf = (name: string): RegExp =>
+/** The layer in the name of a tensor without its prefix, or null. */
+export function layerOfName(family: FamilyNames, name: string): number | null {
+  const [before] = (family.names["blocks.{l}.fc"] ?? "").split("{l}", 1);
+  const digits = before && name.startsWith(before) ? /^\d{1,9}(?=\.)/.exec(name.slice(before.length))?.[0] : undefined;
+  return digits === undefined ? null : Number(digits);
+}
+
+/** Matches the names of a pattern such as `h.{l}.attn.bias`. */
+export const patternOf = (name: string): RegExp =>
   new RegExp(`^${name.replace(/[.*+?^$()|[\]\\]/g, "\\$&").replace("{l}", "\\d+")}$`);

@@ -6,17 +6,25 @@ import type { ModelInfo, Precision } from "../api/model";
 import { EngineError } from "../errors";
 import type { QuantizedTensor } from "../graph/node";
 import { type Shape, sameShape } from "../graph/shape";
-import { type DecoderConfig, decoderOf, type EncoderDecoderConfig, type ModelConfig } from "../nn/config";
+import {
+  type DecoderConfig,
+  decoderOf,
+  type EncoderDecoderConfig,
+  isEncoderDecoder,
+  type ModelConfig,
+} from "../nn/config";
 import { countParameters, type ParamSpec, type Params, paramSpecs } from "../nn/params";
 import type { StoredWeights } from "../runtime/weights";
 import { loadPrefixedTokenizer, loadTokenizer, noTokenizer, type Tokenizer } from "../tokenizers";
+import { quoted } from "../untrusted";
 import { readJson, readTensors } from "../weights";
 import { blockBytes, scalesOf, storedLayout } from "../weights/quantize";
 import { isObject } from "../weights/reading";
-import { openStored, readStored, type StoredTensor, type StoredTensors } from "../weights/stored";
-import { decoderLabTranslate, translatorConfig } from "./decoderLab";
+import { openStored, readStored, requireWeights, type StoredTensor, type StoredTensors } from "../weights/stored";
+import { type CheckpointTensors, checkpointTensors } from "./checkpointTensors";
+import { decoderLab, decoderLabTranslate, translatorConfig } from "./decoderLab";
 import { familyOf } from "./families";
-import { checkpointNames, type Family, type FamilyNames } from "./family";
+import type { Family, FamilyNames } from "./family";
 import { parityOf } from "./parity";
 
 /** The fields of training.json that a list of models shows. */
@@ -30,6 +38,8 @@ export interface ModelWeights {
   readonly family: Family;
   readonly cfg: DecoderConfig;
   readonly weights: StoredWeights;
+  /** How the checkpoint differs from what config.json describes: see `ModelInfo`. */
+  readonly notes: readonly string[];
 }
 
 export interface Model extends ModelWeights {
@@ -76,27 +86,35 @@ export async function openModel(dir: string): Promise<Model> {
   const opened = await openWeights(dir);
   const { cfg } = opened;
   const tokenizer = await openTokenizer(dir, cfg);
-  if (tokenizer.vocabSize > cfg.vocabSize) {
-    throw new EngineError(
-      "tokenizer",
-      `The tokenizer in ${dir} has ${tokenizer.vocabSize} tokens, but the model's vocabulary has ${cfg.vocabSize}. Choose another model folder.`,
-    );
-  }
-  const info = modelInfo(dir, await readRecord(dir), cfg, storageOf(opened), tokenizer);
+  const record = withNotes(await readRecord(dir), [...opened.notes, ...tokenizerNotes(tokenizer, cfg)]);
+  const info = modelInfo(dir, record, cfg, storageOf(opened), tokenizer);
   return { ...opened, info, tokenizer, eosIds: await readEosIds(dir, tokenizer) };
 }
+
+/** A tokenizer may have more tokens than the model. Only using one of them is an error. */
+const tokenizerNotes = (tokenizer: Tokenizer, { vocabSize }: DecoderConfig): string[] =>
+  tokenizer.vocabSize > vocabSize
+    ? [`The tokenizer has ${tokenizer.vocabSize} tokens, but the model only ${vocabSize}: ids from ${vocabSize} fail.`]
+    : [];
+
+/** Adds notes to those in the record of an import. */
+const withNotes = (record: ModelRecord, notes: readonly string[]): ModelRecord => {
+  const all = [...(record.notes ?? []), ...notes];
+  return all.length > 0 ? { ...record, notes: all } : record;
+};
 
 /** Returns true if a model folder is a checkpoint, which a training run may delete at any time. */
 export const isCheckpoint = (dir: string): boolean => /[\\/]checkpoints[\\/]step-\d+[\\/]?$/.test(dir);
 
 /** The same as `openModel`, without the tokenizer. */
 export async function openWeights(dir: string): Promise<ModelWeights> {
-  const { family, cfg } = await readConfig(dir);
+  const { family, cfg, notes } = await readConfig(dir);
   const stored = await openStored(dir);
-  return { family, cfg, weights: weightsOf(stored, checkpointNames(family, cfg, stored.keys(), dir), cfg) };
+  const found = await checkpointTensors(family, cfg, stored, dir);
+  return { family, cfg: found.cfg, weights: weightsOf(stored, found), notes: [...notes, ...found.notes] };
 }
 
-const weightsOf = (stored: StoredTensors, names: ReadonlyMap<string, string>, cfg: ModelConfig): StoredWeights =>
+const weightsOf = (stored: StoredTensors, { cfg, names }: CheckpointTensors): StoredWeights =>
   new Map(
     paramSpecs(cfg).map((spec) => [spec.name, weightOf(stored, names.get(spec.name) as string, spec, decoderOf(cfg))]),
   );
@@ -125,7 +143,8 @@ export async function openTranslation(dir: string): Promise<Translation> {
   const family = decoderLabTranslate;
   const cfg = translatorConfig(await readJson(file), file);
   const stored = await openStored(dir);
-  const weights = weightsOf(stored, checkpointNames(family, cfg, stored.keys(), dir), cfg);
+  const found = await checkpointTensors(family, cfg, stored, dir);
+  const weights = weightsOf(stored, found);
   const [source, target] = [await loadTokenizer(dir), await loadPrefixedTokenizer(dir, TARGET)];
   for (const [tokenizer, { vocabSize }] of [
     [source, cfg.encoder],
@@ -137,18 +156,46 @@ export async function openTranslation(dir: string): Promise<Translation> {
       `A tokenizer in ${dir} has ${tokenizer.vocabSize} tokens, but the model's vocabulary has ${vocabSize}. Choose another model folder.`,
     );
   }
-  const info = modelInfo(dir, await readRecord(dir), cfg, storageOf({ family, weights }), source);
+  const info = modelInfo(
+    dir,
+    withNotes(await readRecord(dir), found.notes),
+    cfg,
+    storageOf({ family, weights }),
+    source,
+  );
   return { info, family, cfg, weights, source, target };
 }
 
 /** File name prefix of a translator's target tokenizer. */
 export const TARGET = "target_";
 
-export async function readConfig(dir: string): Promise<{ readonly family: Family; readonly cfg: DecoderConfig }> {
+export interface ReadConfig {
+  readonly family: Family;
+  readonly cfg: DecoderConfig;
+  readonly notes: readonly string[];
+}
+
+export async function readConfig(dir: string): Promise<ReadConfig> {
   const file = join(dir, "config.json");
   const json = await readJson(file);
   const family = familyOf(json, file);
-  return { family, cfg: family.config(json, file) };
+  return { family, cfg: family.config(json, file), notes: configNotes(json, family) };
+}
+
+/** Notes on a config.json that is incomplete. */
+export const configNotes = (json: unknown, { modelType, architecture }: FamilyNames): string[] =>
+  isObject(json) && json.model_type === modelType
+    ? []
+    : [`config.json has no model_type, so ${quoted(modelType)} was chosen for its architecture (${architecture}).`];
+
+/** Adds what a config.json lacks to describe an opened model. */
+export function completeConfig(
+  json: Readonly<Record<string, unknown>>,
+  { family, cfg }: { readonly family: FamilyNames; readonly cfg: ModelConfig },
+): Readonly<Record<string, unknown>> {
+  const tie = family.modelType === decoderLab.modelType ? "tiedHead" : "tie_word_embeddings";
+  const isUntied = !isEncoderDecoder(cfg) && !cfg.tiedHead;
+  return { ...json, model_type: family.modelType, ...(isUntied && { [tie]: false }) };
 }
 
 /** The same for any model trained by Decoder Lab, translators included. */
@@ -219,6 +266,7 @@ function weightOf(
   if (!weight) throw new Error(`weightOf: ${name} is missing`);
   const scales = stored.get(scalesOf(name));
   if (!scales) {
+    requireWeights(weight);
     requireShape(weight.file, name, weight.shape, shape);
     return weight;
   }
@@ -259,7 +307,7 @@ function precisionOf(weights: StoredWeights): Precision {
   const quantized = tensors.find((tensor) => "bits" in tensor);
   if (quantized && "bits" in quantized) return quantized.bits === 8 ? "8-bit" : "4-bit";
   const dtypes = new Set(tensors.map((tensor) => ("bits" in tensor ? "" : tensor.dtype)));
-  return dtypes.has("F32") ? "float32" : dtypes.has("BF16") ? "bfloat16" : "float16";
+  return dtypes.has("F32") || dtypes.has("F64") ? "float32" : dtypes.has("BF16") ? "bfloat16" : "float16";
 }
 
 /** Opens the tokenizer. A folder without one has a model that reads and writes token ids. */
@@ -297,7 +345,11 @@ async function readRecord(dir: string): Promise<ModelRecord> {
   };
 }
 
-/** Notes of the import, in source.json. */
+/** Notes of the import of a model folder. */
+export async function importNotes(dir: string): Promise<readonly string[]> {
+  return notesIn(await readObject(join(dir, "source.json"))).notes ?? [];
+}
+
 function notesIn({ notes }: Readonly<Record<string, unknown>>): Pick<ModelInfo, "notes"> {
   const sentences = Array.isArray(notes) ? notes.filter((note) => typeof note === "string").slice(0, MAX_NOTES) : [];
   return sentences.length > 0 ? { notes: sentences } : {};

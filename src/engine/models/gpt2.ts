@@ -14,9 +14,6 @@ export const gpt2 = defineFamily({
   config(hf) {
     const [dModel, nHeads] = [hf.count("n_embd", 768), hf.count("n_head", 12)];
     const dHead = dModel / nHeads;
-    if (!hf.flag("tie_word_embeddings", true)) {
-      hf.reject("tie_word_embeddings", "but GPT-2 with an untied head is not supported. Choose another model");
-    }
     return {
       ...PLAIN,
       vocabSize: hf.count("vocab_size", 50257),
@@ -44,7 +41,7 @@ export const gpt2 = defineFamily({
       mlpBias: true,
       attentionScale: hf.flag("scale_attn_weights", true) ? 1 / Math.sqrt(dHead) : 1,
       scaleByLayer: hf.flag("scale_attn_by_inverse_layer_idx", false),
-      tiedHead: true,
+      ...(hf.flag("tie_word_embeddings", true) ? { tiedHead: true } : { tiedHead: false, headLayout: "outIn" }),
       headBias: false,
     };
   },

@@ -13,6 +13,7 @@ import { requireToken } from "../inspect/lens";
 import { type ScoredTokens, type SurprisalOptions, surprisalOf, WindowScorer } from "../inspect/surprisal";
 import type { Trace } from "../inspect/trace";
 import { Tracer } from "../inspect/tracer";
+import { requireIds } from "../nn/ids";
 import { chooseDevice } from "../runtime/devices";
 import type { DeviceWeights } from "../runtime/weights";
 import type { Tokenizer } from "../tokenizers";
@@ -53,7 +54,8 @@ export class LoadedModel extends Loaded<Model> {
     onToken: (token: GeneratedStep & { readonly text: string }) => void = () => {},
   ): Promise<GenerateResult> {
     return this.turns.take(this.#decoding, async () => {
-      const { tokenizer, eosIds } = this.model;
+      const { tokenizer, eosIds, cfg } = this.model;
+      requireIds(prompt, cfg);
       const { stop = [], signal } = options;
       const start = performance.now();
       const decoder = tokenizer.decoder(prompt);
@@ -102,6 +104,7 @@ export class LoadedModel extends Loaded<Model> {
     options: Omit<GenerateOptions, "eosIds">,
   ): Promise<number[][]> {
     return this.turns.take(null, async () => {
+      for (const prompt of prompts) requireIds(prompt, this.model.cfg);
       const decoding = new Decoding(this.model.cfg, this.weights, prompts.length);
       try {
         return await generateBatch(decoding, prompts, { ...options, eosIds: this.model.eosIds });
@@ -147,7 +150,10 @@ export class LoadedModel extends Loaded<Model> {
     rows: readonly (readonly number[])[],
     interventions: readonly TraceIntervention[] = [],
   ): Promise<Trace> {
-    return this.turns.take(this.#tracer, () => this.#tracer.trace(rows, "whole", undefined, interventions));
+    return this.turns.take(this.#tracer, () => {
+      for (const row of rows) requireIds(row, this.model.cfg);
+      return this.#tracer.trace(rows, "whole", undefined, interventions);
+    });
   }
 
   /** How likely each token of a text is. Other uses of the model run between its windows. */
@@ -163,6 +169,7 @@ export class LoadedModel extends Loaded<Model> {
     interventions: readonly TraceIntervention[],
   ): Promise<Inspection> {
     return this.turns.take(this.#tracer, async () => {
+      requireIds(ids, this.model.cfg);
       const trace = await this.#tracer.trace([ids], "light", undefined, interventions);
       return { tokens, ...this.inspected(trace) };
     });

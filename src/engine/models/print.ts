@@ -1,12 +1,23 @@
 /** Formats a module tree like PyTorch's `print(model)`. */
 
 import type { ModuleTree } from "../api/model";
+import { excerpt } from "../untrusted";
 
-/** Prints the tree with the parameters and types of each module, the total, and the cost of quantization. */
+/** Prints the tree with the parameters and types of each module, the total, the cost of quantization, and notes. */
 export function printModules(tree: ModuleTree): string {
   const total = `${count(tree.parameters)} parameters, ${count(tree.bytes)} bytes`;
-  return [...printed(tree), total, ...quantizationCost(tree)].join("\n");
+  return [...printed(tree), total, ...quantizationCost(tree), ...(tree.notes ?? []), ...ignoredList(tree)].join("\n");
 }
+
+function ignoredList({ ignored = [] }: ModuleTree): string[] {
+  const lines = ignored
+    .slice(0, MAX_IGNORED)
+    .map(({ name, reason }) => `  ${excerpt(name)}${reason ? `  # ${reason}` : ""}`);
+  const more = ignored.length - lines.length;
+  return ignored.length === 0 ? [] : ["Ignored tensors:", ...lines, ...(more > 0 ? [`  and ${count(more)} more`] : [])];
+}
+
+const MAX_IGNORED = 200;
 
 /** The range of relative errors over the matrices, and the change in perplexity. */
 function quantizationCost(tree: ModuleTree): string[] {

@@ -11,7 +11,7 @@
 import { constant, geluGate, layerNorm, linear, type Node, ones, rmsNorm, rotary, rows, zeros } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "./config";
-import type { ParamNodes } from "./params";
+import { hasHeadRows, type ParamNodes } from "./params";
 
 /** Names a value of a forward pass. The returned value replaces it; usually it is the same. */
 export type Probe = (name: string, x: Node) => Node;
@@ -253,9 +253,9 @@ function activated(x: Node, { activation }: DecoderConfig): Node {
 /** Returns the logits [N, V] of rows after the final norm. */
 export function head(x: Node, param: ParamNodes, cfg: DecoderConfig): Node {
   const read = cfg.dEmbed === cfg.dModel ? x : dense(x, "head.in", param, cfg); // [N, E]
-  if (!cfg.tiedHead) return softcapped(dense(read, "head", param, cfg), cfg.logitSoftcap);
+  const weight = param(cfg.tiedHead ? "embed.tokens.weight" : "head.weight");
   const bias = cfg.headBias ? param("head.bias") : undefined;
-  return softcapped(linear(read, param("embed.tokens.weight"), bias, { transW: true }), cfg.logitSoftcap); // [N, V]
+  return softcapped(linear(read, weight, bias, { transW: hasHeadRows(cfg) }), cfg.logitSoftcap); // [N, V]
 }
 
 /** A linear layer, with a bias and an adapter (see `nn/adapters.ts`) if the model has them. */

@@ -71,10 +71,21 @@ export function stackSpecs(cfg: DecoderConfig, crosses = false): readonly ParamS
   }
   if (cfg.finalNorm) norm("lnFinal");
   if (E !== D) layer("head.in", "matrix", false, D, E);
-  if (!cfg.tiedHead) layer("head", "matrix", cfg.headBias, E, V);
-  else if (cfg.headBias) add("head.bias", "bias", V);
+  if (!cfg.tiedHead && !isTable(cfg)) layer("head", "matrix", cfg.headBias, E, V);
+  else {
+    if (!cfg.tiedHead) add("head.weight", "embedding", V, E);
+    if (cfg.headBias) add("head.bias", "bias", V);
+  }
   return specs;
 }
+
+/** Returns true if the head is stored like a token embedding, [V, E], among matrices that are stored [in, out]. */
+const isTable = ({ headLayout, weightLayout }: DecoderConfig): boolean =>
+  headLayout === "outIn" && weightLayout === "inOut";
+
+/** Returns true if the head's matrix is stored [V, E]. A quantized one always is. */
+export const hasHeadRows = (cfg: DecoderConfig): boolean =>
+  cfg.tiedHead || cfg.weightLayout === "outIn" || isTable(cfg);
 
 /** Number of parameters; a tied head counts once. */
 export const countParameters = (cfg: ModelConfig): number =>

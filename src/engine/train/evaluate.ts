@@ -4,6 +4,7 @@ import type { DeviceChoice } from "../api/model";
 import type { TextSource } from "../api/run";
 import { openCorpus, tokenizeCorpus } from "../data";
 import { readPairs } from "../data/pairs";
+import { tokensWithin } from "../data/tokens";
 import { EngineError } from "../errors";
 import { Scorer } from "../inspect/scoring";
 import { isTranslation, type Model, openModel, openTranslation, type Translation } from "../models/folder";
@@ -137,7 +138,8 @@ interface EvaluationData {
 
 async function dataOf({ tokenizer, cfg }: Model, source: TextSource, signal: AbortSignal): Promise<EvaluationData> {
   const corpus = await openCorpus(source);
-  const { tokens, release } = await tokenizeCorpus(corpus, tokenizer, { signal });
+  const { tokens: all, release } = await tokenizeCorpus(corpus, tokenizer, { signal });
+  const tokens = tokensWithin(all, tokenizer, cfg);
   if (tokens.length < 2)
     throw new EngineError("data", `${corpus.name} has too few tokens to evaluate. Choose a longer text.`);
   const none = tokens.subarray(0, 0);

@@ -17,6 +17,7 @@ import {
   type Vocabulary,
 } from "../data";
 import { readPairs, splitPairs } from "../data/pairs";
+import { tokensWithin } from "../data/tokens";
 import { EngineError } from "../errors";
 import type { Model } from "../models/folder";
 import { asGpt2 } from "../models/gpt2";
@@ -71,7 +72,8 @@ export async function prepare(
       prepare(stage === "reading" ? "Reading the text" : "Tokenizing the text", fraction),
   });
   const { tokenizer, fingerprint, release } = text;
-  const splits = await splitText(corpus.name, text, data, config);
+  const tokens = known ? tokensWithin(text.tokens, tokenizer, known.cfg) : text.tokens;
+  const splits = await splitText(corpus.name, { ...text, tokens }, data, config);
   return {
     cfg: "model" in recipe ? decoderFor(recipe, tokenizer, config.blockSize) : (base as Model).cfg,
     tokenizer,

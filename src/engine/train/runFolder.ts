@@ -16,6 +16,7 @@ import { EngineError } from "../errors";
 import { toConfigJson, trainedFamily } from "../models/decoderLab";
 import { exportNames, type FamilyNames } from "../models/family";
 import {
+  completeConfig,
   isCheckpoint,
   type Model,
   type ModelWeights,
@@ -146,7 +147,7 @@ export async function modelLike(model: Model, lora: Lora | null): Promise<RunMod
   const { dir } = model.info;
   const { family, cfg, tokenizer } = model;
   return {
-    ...(await readSettings(dir)),
+    ...(await readSettings(dir, model)),
     family,
     cfg,
     tokenizer,
@@ -156,13 +157,16 @@ export async function modelLike(model: Model, lora: Lora | null): Promise<RunMod
 }
 
 /** config.json for weights in float32, and generation_config.json. */
-async function readSettings(dir: string): Promise<Pick<RunModel, "config" | "generation">> {
+async function readSettings(
+  dir: string,
+  model: Pick<RunModel, "family" | "cfg">,
+): Promise<Pick<RunModel, "config" | "generation">> {
   const { quantization_config: _, dtype: __, ...config } = (await readJson(join(dir, "config.json"))) as Json;
   const generation = await readJson(join(dir, GENERATION)).catch((error: EngineError) => {
     if (codeOf(error.cause) === "ENOENT") return null;
     throw error;
   });
-  return { config: { ...config, torch_dtype: "float32" }, generation };
+  return { config: { ...completeConfig(config, model), torch_dtype: "float32" }, generation };
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -225,7 +229,7 @@ export async function readCheckpoint(path: string): Promise<SavedRun> {
   const record = await readRunRecord(path);
   const lora = loraOf(record.settings);
   const model: RunModel = {
-    ...(await readSettings(path)),
+    ...(await readSettings(path, { family, cfg })),
     family,
     cfg,
     tokenizer: await loadTokenizer(path),

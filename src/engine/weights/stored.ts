@@ -153,6 +153,23 @@ export async function readStored(tensor: StoredTensor): Promise<Float32Array<Arr
   });
 }
 
+/** Returns true if two tensors have the same bytes in C order. Reads pieces up to the first difference. */
+export async function sameBytes(a: StoredTensor, b: StoredTensor): Promise<boolean> {
+  const isSameOrder = JSON.stringify(a.strides) === JSON.stringify(b.strides);
+  if (a.file === b.file && a.offset === b.offset && a.length === b.length && isSameOrder) return true;
+  if (!isSameOrder) {
+    const [first, second] = [await readOrderedBytes(a), await readOrderedBytes(b)];
+    return Buffer.compare(first, second) === 0;
+  }
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at += PIECE_BYTES) {
+    const end = Math.min(at + PIECE_BYTES, a.length);
+    const [first, second] = await Promise.all([readStoredBytes(a, at, end), readStoredBytes(b, at, end)]);
+    if (Buffer.compare(first, second) !== 0) return false;
+  }
+  return true;
+}
+
 /** Rows `[from, to)` of a tensor in C order. */
 export function rowsOf(tensor: StoredTensor, from: number, to: number): StoredTensor {
   const [rows, ...rest] = tensor.shape;
@@ -163,6 +180,11 @@ export function rowsOf(tensor: StoredTensor, from: number, to: number): StoredTe
     offset: tensor.offset + from * rowBytes,
     length: (to - from) * rowBytes,
   };
+}
+
+/** Rejects a tensor of a type that weights cannot have, before anything is read. */
+export function requireWeights({ file, name, dtype }: StoredTensor): void {
+  converterOf(file, name, dtype);
 }
 
 /** Returns true if a tensor can be read as float32. */

@@ -179,7 +179,6 @@ const MALFORMED: Readonly<Record<string, Malformed>> = {
     /tie_word_embeddings must be true or.* but is "yes"/,
   ],
   "a flag that is a number": ["opt", { do_layer_norm_before: 1 }, /do_layer_norm_before must be .* but is 1/],
-  "GPT-2 with an untied head": ["gpt2", { tie_word_embeddings: false }, /an untied head is not supported/],
   "a theta of 0": ["llama", { rope_theta: 0 }, /rope_theta must be .* but is 0/],
   "an unknown rope type": [
     "llama",
@@ -282,7 +281,7 @@ const MALFORMED: Readonly<Record<string, Malformed>> = {
   "an unsupported quantization method": [
     "llama",
     { quantization_config: { quant_method: "gptq", bits: 4 } },
-    /quantization_config is .*gptq.*, which is not supported\. Choose the unquantized model/,
+    /quantization_config\.quant_method is "gptq", and such weights are not supported\. Choose the unquantized model/,
   ],
   "a quantization config that is a string": [
     "llama",

@@ -182,7 +182,7 @@ class Head(nn.Module):
     def __init__(self, c):
         super().__init__()
         D, E, V = c["dModel"], c["dEmbed"], c["vocabSize"]
-        self.is_transposed = c["tiedHead"] or c["weightLayout"] == "outIn"
+        self.is_transposed = c["tiedHead"] or "outIn" in (c["weightLayout"], c.get("headLayout"))
         if E != D:
             self.add_module("in", Linear(c, D, E, False))
         if not c["tiedHead"]:
