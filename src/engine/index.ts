@@ -18,7 +18,7 @@ export { compareTraces, compareWeights } from "./inspect/compare";
 export type { TraceIntervention } from "./inspect/interventions";
 export type { LensReading } from "./inspect/lens";
 export { comparedStack, neighborsOf } from "./inspect/neighbors";
-export { findTokens, matchingIds, nextToken } from "./inspect/nextToken";
+export { findTokens, matchingIds, nextToken, tokenAs } from "./inspect/nextToken";
 export { projectionIn } from "./inspect/projection";
 export { samplerView } from "./inspect/sampler";
 export type { ScoredTokens } from "./inspect/surprisal";

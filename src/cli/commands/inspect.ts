@@ -13,6 +13,7 @@ import {
   type Tokenizer,
   type Trace,
   type TraceIntervention,
+  tokenAs,
 } from "../../engine";
 import { writeSafetensors } from "../../engine/weights";
 import { toJson } from "../json";
@@ -97,7 +98,7 @@ async function reportOf(
   const source = loaded instanceof LoadedTranslator ? loaded.model.source : undefined;
   const tokenizer = loaded.writer;
   const tokensOf = (name: string, by: Tokenizer) =>
-    [...(trace.get(name)?.data ?? [])].map((id) => ({ id, token: by.token(id) }));
+    [...(trace.get(name)?.data ?? [])].map((id) => ({ id, token: tokenAs(by, id) }));
   const ids = [...(trace.get("ids")?.data ?? [])];
   const position = options.number("position", { max: ids.length - 1, whole: true }) ?? ids.length - 1;
   const token = options.has("attribute") ? tokenNamed(options.needed("attribute"), loaded) : undefined;

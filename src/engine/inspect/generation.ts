@@ -4,7 +4,7 @@ import type { GenerationStep } from "../api/generation";
 import type { TokenSpan } from "../api/tokens";
 import { type Choice, softmax } from "../generate/sampling";
 import type { Tokenizer } from "../tokenizers";
-import { nextToken, tokenAs } from "./nextToken";
+import { bytesAs, nextToken, tokenAs } from "./nextToken";
 
 export function stepOf(choice: Choice, logits: Float32Array, tokenizer: Tokenizer, count: number): GenerationStep {
   const { id, probability, candidates, drawnWith } = choice;
@@ -28,7 +28,7 @@ export function spansOf(ids: readonly number[], tokenizer: Tokenizer): TokenSpan
   return ids.map((id) => {
     const start = end;
     end += decoder.push(id).length;
-    const bytes = tokenizer.bytes(id);
+    const bytes = bytesAs(tokenizer, id);
     return { id, token: tokenAs(tokenizer, id), start, end, special: bytes.length === 0, bytes };
   });
 }

@@ -70,10 +70,14 @@ function rankOf(probabilities: Float32Array, id: number): number {
 export const tokenAs = (vocabulary: Vocabulary, id: number) =>
   id < vocabulary.vocabSize ? vocabulary.token(id) : `<${id}>`;
 
+/** A token's bytes; none for such an id. */
+export const bytesAs = (vocabulary: Vocabulary, id: number): Uint8Array =>
+  id < vocabulary.vocabSize ? vocabulary.bytes(id) : new Uint8Array();
+
 const rankedToken = (probabilities: Float32Array, vocabulary: Vocabulary, id: number, rank: number): RankedToken => ({
   id,
   token: tokenAs(vocabulary, id),
-  bytes: id < vocabulary.vocabSize ? vocabulary.bytes(id) : new Uint8Array(),
+  bytes: bytesAs(vocabulary, id),
   probability: probabilities[id] as number,
   rank,
 });

@@ -256,7 +256,7 @@ const KINDS: readonly (readonly [name: RegExp, meaning: string])[] = [
   [/(^|\.)(lora_[ABE]|lora_embedding_[AB]|lora_magnitude_vector|ia3_l)(\.|$)/, "an adapter, which is not applied"],
   [/(^|\.)(v_head|value_head|critic|critic_head|reward_head|rm_head)\./, "a value head"],
   [/(^|\.)(score|classifier|qa_outputs|multiple_choice_head)\./, "a head for another task"],
-  [/(^|\.)(\w*inv_freq|cos_cached|sin_cached)$/, "rotary frequencies, which follow from config.json"],
+  [/(^|\.)(\w*inv_freq|cos_cached|sin_cached)$/, "the rotary frequencies, which follow from config.json"],
   [/attn(\.attention)?\.(bias|masked_bias)$|(^|\.)(causal_mask|attn_mask|attention_mask)$/, "the causal mask"],
   [/(^|\.)position_ids$/, "the numbers of the positions"],
   [/\.(k_scale|v_scale|kv_scale|input_scale|output_scale)$/, "scales of a quantized cache"],

@@ -235,7 +235,7 @@ describe("the names in a checkpoint", () => {
     expect([...found.names.values()]).not.toContain("lm_head.weight");
     expect([...found.names.values()]).not.toContain(inverse);
     expect(found.ignored).toEqual([
-      { name: inverse, reason: "rotary frequencies, which follow from config.json" },
+      { name: inverse, reason: "the rotary frequencies, which follow from config.json" },
       { name: "lm_head.weight", reason: "the head, equal to the token embedding" },
     ]);
   });
@@ -256,7 +256,7 @@ describe("the names in a checkpoint", () => {
     ["model.layers.1.mlp.up_proj.weight", "layers beyond the 1 of config.json"],
     ["model.layers.0.self_attn.q_proj.bias", null],
     ["model.layers.0.self_attn.rotary_emb.inv_freq.more", null],
-    ["model.rotary_emb.original_inv_freq", "rotary frequencies, which follow from config.json"],
+    ["model.rotary_emb.original_inv_freq", "the rotary frequencies, which follow from config.json"],
     ["unknown.scales", null],
     ["classifier.weight", "a head for another task"],
     ["v_head.summary.weight", "a value head"],
