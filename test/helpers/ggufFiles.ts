@@ -16,7 +16,9 @@ export const ggufText = (s: string) => {
 
 /** Values, each preceded by its type. */
 export const value = {
+  short: (n: number) => `${u32(2)}${u8(n & 255)}${u8(n >> 8)}`,
   uint: (n: number) => `${u32(4)}${u32(n)}`,
+  int: (n: number) => `${u32(5)}${u32(n >>> 0)}`,
   float: (n: number) => `${u32(6)}${f32(n)}`,
   bool: (b: boolean) => `${u32(7)}${u8(b ? 1 : 0)}`,
   text: (s: string) => `${u32(8)}${ggufText(s)}`,

@@ -132,11 +132,12 @@ async function joinParts(path: string, name: string, opened: Gguf, findPart: Fin
   const missing = names.filter((_, i) => paths[i] === null);
   if (missing.length > 0) {
     const more = missing.length > 3 ? ` and ${missing.length - 3} more` : "";
+    const are = missing.length > 1 ? "are" : "is";
     throw wrong(
       `it is ${own}, and ${missing
         .slice(0, 3)
         .map((other) => quoted(other, 40))
-        .join(", ")}${more} missing`,
+        .join(", ")}${more} ${are} missing`,
     );
   }
 

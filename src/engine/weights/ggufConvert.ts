@@ -20,7 +20,7 @@ export interface GgufOptions extends QuantizeOptions {
 
 /**
  * Writes model.safetensors, config.json, tokenizer.json and tokenizer_config.json into `outDir`, and generation_config.json
- * if several tokens end a generation. Returns notes on what the new files do not contain or say differently (see
+ * if other tokens than EOS end a generation. Returns notes on what the new files do not contain or say differently (see
  * `ModelInfo`).
  */
 export async function convertGguf(
@@ -58,7 +58,7 @@ export async function convertGguf(
   const generation = { bos_token_id: vocabulary.ids.bos, eos_token_id: vocabulary.endIds };
   const files = {
     "config.json": configOf(model, plans),
-    ...(vocabulary.endIds.length > 1 && { "generation_config.json": generation }),
+    ...(vocabulary.endIds.some((id) => id !== vocabulary.ids.eos) && { "generation_config.json": generation }),
     ...tokenizer,
   };
   for (const [file, content] of Object.entries(files)) {

@@ -171,8 +171,8 @@ const TABLE: readonly (readonly [names: string, PreTokenizer])[] = [
   ["falcon", { patterns: ["[\\p{P}$+<=>^~|`]+", GPT2_WORDS, "[0-9][0-9][0-9]"] }],
   ["bloom poro-chat gpt3-finnish", { patterns: [BLOOM] }],
   ["viking", { patterns: [BLOOM, "\\p{N}"] }],
-  // Cuts before every group of three digits; the last group is what remains.
-  ["superbpe", { patterns: ["\\p{N}+", "\\p{N}+?(?=(?:\\d{3})+(?!\\d))"] }],
+  // Its second pattern matches nothing before every group of three digits.
+  ["superbpe", { patterns: ["\\p{N}+", "(?=(\\d{3})+(?!\\d))"] }],
   [
     "chameleon",
     {

@@ -1,5 +1,17 @@
 import { createHash } from "node:crypto";
-import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from "node:fs/promises";
+import {
+  copyFile,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,6 +21,7 @@ import type { ImportProgress } from "../../../src/engine/api/hub";
 import { importModel, searchHub } from "../../../src/engine/hub";
 import { openModel, openWeights } from "../../../src/engine/models/folder";
 import { readTensors, writeSafetensors } from "../../../src/engine/weights";
+import { ggufFile, info, LLAMA_DATA, llamaInfos, llamaValues, value } from "../../helpers/ggufFiles";
 import { bytesOf, commitOf, type HubModel, type HubServer, hashOf, startHub, TOKEN } from "../../helpers/hubServer";
 
 const SHIPPED = resolve(import.meta.dirname, "../../../media/model");
@@ -528,6 +541,59 @@ describe("a GGUF file", () => {
     await rejected(importFrom("lab/other:tiny.gguf"), /has no file tiny\.gguf\. Choose/);
     await importFrom("lab/other:some/tiny.gguf");
     expect((await openModel(join(dir, "out"))).info.family).toBe("gpt2");
+  });
+
+  test("without an ending in its name is recognized", async () => {
+    await copyFile(join(golden, "llama.gguf"), join(dir, "sha256-4f5a"));
+    await importModel(join(dir, "sha256-4f5a"), { out: join(dir, "out") });
+    expect((await openModel(join(dir, "out"))).info.family).toBe("llama");
+  });
+
+  test("whose special token is not in the vocabulary has a note", async () => {
+    const bytes = await readFile(join(golden, "llama.gguf"));
+    const at = bytes.indexOf("tokenizer.ggml.eos_token_id") + "tokenizer.ggml.eos_token_id".length;
+    expect(bytes.readUInt32LE(at)).toBe(4);
+    bytes.writeUInt32LE(99, at + 4);
+    await writeFile(join(dir, "x.gguf"), bytes);
+    await importModel(join(dir, "x.gguf"), { out: join(dir, "out") });
+    const note = "eos_token_id 99 is ignored, because the vocabulary has 20 tokens.";
+    expect((await openModel(join(dir, "out"))).info.notes).toContain(note);
+  });
+
+  test("in parts is imported with all of them, and the missing one is named", async () => {
+    const split = (no: number) => ({
+      "split.no": value.short(no),
+      "split.count": value.short(2),
+      "split.tensors.count": value.int(12),
+    });
+    const names = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
+    const matrix = (name: string, i: number) => info({ name, dims: [32, 32], type: 0, offset: i * 4096 });
+    const vector = (name: string, i: number) => info({ name, dims: [32], type: 0, offset: 7 * 4096 + i * 128 });
+    const parts = {
+      "a/x-00001-of-00002.gguf": ggufFile({
+        values: { ...llamaValues, ...split(0) },
+        infos: llamaInfos,
+        data: LLAMA_DATA,
+      }),
+      "a/x-00002-of-00002.gguf": ggufFile({
+        values: split(1),
+        infos: [
+          ...names.map((name, i) => matrix(`blk.0.${name}.weight`, i)),
+          ...["blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"].map(vector),
+          info({ name: "output.weight", dims: [32, 4], type: 0, offset: 8 * 4096 }),
+        ],
+        data: 8 * 4096 + 512,
+      }),
+    };
+    model({ "a/x-00002-of-00002.gguf": parts["a/x-00002-of-00002.gguf"] });
+    await rejected(
+      importFrom("lab/other:a/x-00002-of-00002.gguf"),
+      /^a\/x-00002-of-00002\.gguf of lab\/other: it is part 2 of 2, and "a\/x-00001-of-00002\.gguf" is missing\. Download/,
+    );
+    model(parts, { id: "lab/whole" });
+    await importFrom("lab/whole:a/x-00002-of-00002.gguf");
+    expect((await openModel(join(dir, "out"))).info.family).toBe("llama");
+    expect((await source()).files.map(({ name }: { name: string }) => name)).toEqual(Object.keys(parts));
   });
 
   test("that is damaged is reported by its name", async () => {

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,6 +30,20 @@ test("a path on disk takes precedence over a model on the Hub", async () => {
   expect(await parseSource(join(dir, "folder"))).toEqual({ kind: "folder", dir: join(dir, "folder") });
   expect(await parseSource(join(dir, "a.gguf"))).toEqual({ kind: "gguf", file: join(dir, "a.gguf") });
   expect(await parseSource("src/engine")).toMatchObject({ kind: "folder" });
+});
+
+test("a GGUF file is recognized under any name", async () => {
+  await writeFile(join(dir, "sha256-4f5a"), "GGUF\x03\0\0\0");
+  expect(await parseSource(join(dir, "sha256-4f5a"))).toEqual({ kind: "gguf", file: join(dir, "sha256-4f5a") });
+  await writeFile(join(dir, "short"), "GGU");
+  await expect(parseSource(join(dir, "short"))).rejects.toThrow(/short is a file\. Import its folder or a \.gguf file/);
+});
+
+test.skipIf(process.platform === "win32")("a pipe is rejected whatever its name (skipped without mkfifo)", async () => {
+  for (const name of ["pipe", "pipe.gguf"]) {
+    execFileSync("mkfifo", [join(dir, name)]);
+    await expect(parseSource(join(dir, name))).rejects.toThrow(/ is a pipe or a device, not a file\. Choose a model/);
+  }
 });
 
 describe("an invalid source is rejected with advice", () => {
