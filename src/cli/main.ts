@@ -1,6 +1,6 @@
 /** `decoder-lab`, the command line of the engine. */
 
-import { EngineError } from "../engine";
+import { EngineError, resourceError } from "../engine";
 import { bench } from "./commands/bench";
 import { cache } from "./commands/cache";
 import { checkpoints } from "./commands/checkpoints";
@@ -48,11 +48,16 @@ async function main([name = "help", ...args]: readonly string[]): Promise<void> 
 }
 
 /** Prints one line for an error that the user can act on. A bug keeps its stack. */
-function report(error: unknown): void {
+function report(thrown: unknown): void {
+  const error = resourceError(thrown);
   console.error(error instanceof EngineError ? error.message : error);
   process.exitCode = 1;
 }
 
 // A closed pipe (`| head`) is not an error.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+process.on("uncaughtException", (error) => {
+  report(error);
+  process.exit();
+});
 main(process.argv.slice(2)).catch(report);

@@ -39,10 +39,27 @@ export function parseOptions(
     const [first, second] = positionals;
     if (second !== undefined) throw new Error(`Unexpected argument '${second}'`);
     const named = positional !== undefined && { [positional]: first };
-    return new Options({ ...(given as Record<string, string | string[] | boolean | undefined>), ...named }, usage);
+    const all = { ...(given as Given), ...named };
+    requirePaths(all, positional);
+    return new Options(all, usage);
   } catch (error) {
+    if (error instanceof EngineError) throw error;
     const problem = error instanceof Error ? error.message.split(/\.\s/, 1)[0] : String(error);
     throw new EngineError("config", `${problem}. Usage: decoder-lab ${usage}`, { cause: error });
+  }
+}
+
+type Given = Readonly<Record<string, string | readonly string[] | boolean | undefined>>;
+
+/** Options with a file or a folder. An empty one, as of an unset variable in a shell, would be the current folder. */
+const PATHS = ["model", "from", "branch", "out", "data", "source", "save", "open", "text-file"];
+
+function requirePaths(given: Given, positional: string | undefined): void {
+  for (const name of PATHS) {
+    const isEmpty = [given[name]].flat().some((value) => typeof value === "string" && value.trim() === "");
+    if (!isEmpty) continue;
+    const written = name === positional ? name.toUpperCase() : `--${name}`;
+    throw new EngineError("config", `${written} is empty. Give a file or a folder.`);
   }
 }
 
@@ -60,7 +77,7 @@ function repeatOption(args: readonly string[], many: readonly string[]): string[
 
 export class Options {
   constructor(
-    private readonly given: Readonly<Record<string, string | string[] | boolean | undefined>>,
+    private readonly given: Given,
     private readonly usage: string,
   ) {}
 

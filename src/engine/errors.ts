@@ -17,6 +17,8 @@ export type ErrorCode =
   /** Access denied; another access token may help. */
   | "hubAccess"
   | "notFound"
+  /** Memory, disk space, files or threads. */
+  | "resources"
   | "canceled";
 
 /** An error the user can act on: the message says what happened, then what to do. Any other error that leaves the engine is a bug. */

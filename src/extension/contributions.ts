@@ -79,6 +79,7 @@ export type Commands = {
 export const settingDefaults = {
   "engine.device": "auto" as "auto" | "cpu" | "webgpu",
   "engine.runtime": "",
+  "engine.unloadAfterMinutes": 10,
   "hub.endpoint": "",
   "hub.offline": false,
   "hover.enabled": true,
@@ -103,6 +104,7 @@ export type Settings = typeof settingDefaults;
 export const settingLimits: {
   readonly [Name in keyof Settings as Settings[Name] extends number ? Name : never]: readonly [number, number];
 } = {
+  "engine.unloadAfterMinutes": [0, 1440],
   "inspector.maxTokens": [2, 2048],
   "explorer.maxTokens": [2, 8192],
   "completion.delay": [0, 5000],

@@ -37,6 +37,8 @@ export function activate(context: vscode.ExtensionContext): void {
     script: join(context.extensionPath, "dist", "engine.js"),
     runtime: () => setting("engine.runtime").trim() || undefined,
     device: () => setting("engine.device"),
+    unloadAfter: () => setting("engine.unloadAfterMinutes"),
+    modelsDir: () => models.dir,
     log,
     onState: (state) => {
       status.update();

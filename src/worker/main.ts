@@ -6,6 +6,7 @@
 
 import type { EngineApi } from "../protocol/engineApi";
 import { isMessage, serve } from "../protocol/rpc";
+import { removeLeftovers } from "./leftovers";
 import { engineService } from "./service";
 
 /** Time for running work to complete its files, in ms. */
@@ -26,6 +27,8 @@ const server = serve<EngineApi>(
   },
   engineService(),
 );
+
+void removeLeftovers(process.env.DECODER_LAB_MODELS);
 
 let ending = false;
 function end(reason: string): void {

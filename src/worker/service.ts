@@ -2,6 +2,8 @@
 
 import { statSync } from "node:fs";
 import { basename, join } from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import {
   type AnyLoaded,
   branch,
@@ -25,6 +27,7 @@ import {
   printModules,
   promptWindow,
   type RunControl,
+  resourceError,
   resume,
   searchHub,
   type Tokenizer,
@@ -37,13 +40,19 @@ import type { EngineApi } from "../protocol/engineApi";
 import type { Handlers } from "../protocol/rpc";
 import { type OpenModels, traceService } from "./traceService";
 
-/** `device` is the one in the settings; training runs can choose another. */
-export function engineService(device: DeviceChoice = deviceFromEnvironment()): Handlers<EngineApi> {
-  const models = new Models(device);
+/**
+ * `device` is the one in the settings; training runs can choose another. Models that were not used for `unloadAfter`
+ * minutes are unloaded, and loaded again at their next use; 0 keeps them.
+ */
+export function engineService(
+  device: DeviceChoice = deviceFromEnvironment(),
+  unloadAfter = unloadAfterFromEnvironment(),
+): Handlers<EngineApi> {
+  const models = new Models(device, unloadAfter * 60_000);
   const documents = new Documents();
   const runs = new Runs();
 
-  return {
+  return guarded(models, {
     devices: () => listDevices(),
     presets: () => PRESETS.map(presetInfo),
 
@@ -85,7 +94,42 @@ export function engineService(device: DeviceChoice = deviceFromEnvironment()): H
       exportModel(dir, { ...options, signal, onProgress: report }),
     pauseRun: ({ dir, paused }) => runs.pause(dir, paused),
     stopRun: ({ dir }) => runs.stop(dir),
-  };
+  });
+}
+
+/** Requests that use none of the loaded models and may take hours. */
+const WITHOUT_MODELS: ReadonlySet<string> = new Set<keyof EngineApi>([
+  "train",
+  "resume",
+  "branch",
+  "estimate",
+  "findLearningRate",
+  "importModel",
+  "exportModel",
+  "searchHub",
+]);
+
+/** Handlers that keep models loaded while they run, and explain a lack of memory or handles. */
+function guarded(models: Models, handlers: Handlers<EngineApi>): Handlers<EngineApi> {
+  const wrapped = Object.entries(handlers).map(([name, handler]) => {
+    const answer = async (...args: Parameters<typeof handler>) => {
+      try {
+        const call = () => (handler as (...args: unknown[]) => unknown)(...args);
+        return await (WITHOUT_MODELS.has(name) ? call() : models.during(call));
+      } catch (error) {
+        throw resourceError(error);
+      }
+    };
+    return [name, answer];
+  });
+  return Object.fromEntries(wrapped) as Handlers<EngineApi>;
+}
+
+const DEFAULT_UNLOAD_AFTER = 10;
+
+function unloadAfterFromEnvironment(): number {
+  const minutes = Number(process.env.DECODER_LAB_UNLOAD_AFTER ?? DEFAULT_UNLOAD_AFTER);
+  return minutes >= 0 && minutes <= 1440 ? minutes : DEFAULT_UNLOAD_AFTER;
 }
 
 function deviceFromEnvironment(): DeviceChoice {
@@ -99,7 +143,46 @@ class Models implements OpenModels {
   readonly #loaded = new Map<string, Entry>();
   readonly #tokenizers = new Map<string, { readonly version: string; readonly tokenizer: Promise<Tokenizer> }>();
 
-  constructor(readonly device: DeviceChoice) {}
+  #active = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    readonly device: DeviceChoice,
+    /** Milliseconds; 0 keeps models. */
+    private readonly unloadAfter: number,
+  ) {}
+
+  /** Answers a request. The models that it opens stay loaded meanwhile. */
+  async during<T>(work: () => T | Promise<T>): Promise<T> {
+    const start = performance.now();
+    clearTimeout(this.#timer);
+    this.#active++;
+    try {
+      return await work();
+    } finally {
+      this.#active--;
+      const now = performance.now();
+      for (const entry of this.#loaded.values()) if (entry.usedAt >= start) entry.usedAt = now;
+      this.#waitForUnloading();
+    }
+  }
+
+  #waitForUnloading(): void {
+    clearTimeout(this.#timer);
+    if (this.unloadAfter === 0 || this.#active > 0 || this.#loaded.size === 0) return;
+    const oldest = Math.min(...[...this.#loaded.values()].map(({ usedAt }) => usedAt));
+    const wait = Math.max(0, oldest + this.unloadAfter - performance.now());
+    this.#timer = setTimeout(() => void this.#unloadUnused(), wait).unref();
+  }
+
+  async #unloadUnused(): Promise<void> {
+    const since = performance.now() - this.unloadAfter;
+    const unused = [...this.#loaded].filter(([, { usedAt }]) => usedAt <= since);
+    await Promise.all(unused.map(([dir]) => this.#unload(dir)));
+    if (this.#loaded.size === 0) this.#tokenizers.clear();
+    collectGarbage();
+    this.#waitForUnloading();
+  }
 
   async open(dir: string): Promise<LoadedModel> {
     const loaded = await this.#open(dir, LoadedModel.open);
@@ -115,6 +198,7 @@ class Models implements OpenModels {
     const version = versionOf(dir, ["config.json", "model.safetensors"]);
     const known = this.#loaded.get(dir);
     if (known?.version === version) {
+      known.usedAt = performance.now();
       this.#loaded.delete(dir);
       this.#loaded.set(dir, known);
       return known.model;
@@ -122,7 +206,7 @@ class Models implements OpenModels {
     if (known) void this.#unload(dir);
     const model = load(dir, this.device);
     model.catch(() => this.#loaded.delete(dir));
-    this.#loaded.set(dir, { version, model, bytes: weightBytes(dir) });
+    this.#loaded.set(dir, { version, model, bytes: weightBytes(dir), usedAt: performance.now() });
     // Models and checkpoints are counted apart: scrubbing through checkpoints does not unload the model for completions.
     const alike = [...this.#loaded].filter(([other]) => isCheckpoint(other) === isCheckpoint(dir)).reverse();
     let bytes = 0;
@@ -164,6 +248,14 @@ interface Entry {
   readonly model: Promise<AnyLoaded>;
   /** Size of the weights file. */
   readonly bytes: number;
+  /** Time of the last use, in milliseconds on a monotonic clock. */
+  usedAt: number;
+}
+
+/** Returns the memory of unloaded models to the system. A process that is idle does not collect garbage on its own. */
+function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
 }
 
 /** Number of models, or checkpoints, that stay loaded: more small checkpoints, because a scrubber also runs the neighbors. */

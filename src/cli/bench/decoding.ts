@@ -5,13 +5,14 @@
  */
 
 import { rmSync } from "node:fs";
-import { mkdir, mkdtemp } from "node:fs/promises";
 import { join } from "node:path";
 import type { QuantizedTensor } from "../../engine/graph/node";
 import { openWeights } from "../../engine/models/folder";
 import type { DecoderConfig } from "../../engine/nn/config";
 import { paramSpecs } from "../../engine/nn/params";
 import type { StoredTensor } from "../../engine/weights";
+import { makeFolder } from "../../engine/weights";
+import { removeStale, temporaryName } from "../../engine/weights/temporary";
 import { Machine } from "./machine";
 import type { Decoded, Job, Traced, TraceJob } from "./measure";
 import { importQuantized, type Precision, type ShapeName, writeRandomModel } from "./models";
@@ -68,8 +69,10 @@ export async function benchDecoding({ works, shape, peers, rounds, json }: Decod
 
 /** Runs `work` with a folder in the cache, which is removed afterwards, even if the process is interrupted. */
 export async function withTemporaryFolder(work: (dir: string) => Promise<void>): Promise<void> {
-  await mkdir(CACHE, { recursive: true });
-  const dir = await mkdtemp(join(CACHE, "bench-"));
+  await makeFolder(CACHE);
+  await removeStale(CACHE);
+  const dir = temporaryName(join(CACHE, "bench"));
+  await makeFolder(dir);
   const remove = () => rmSync(dir, { recursive: true, force: true });
   const stop = () => process.exit(130);
   process.once("exit", remove);

@@ -2,12 +2,14 @@
 
 import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { access, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { access, rename, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { makeFolder } from "../../engine/weights";
+import { removeStale, temporaryName } from "../../engine/weights/temporary";
 
 /** The folder for downloads and models of benchmarks. */
 export const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "decoder-lab");
@@ -76,8 +78,10 @@ export async function installLlama(log: (line: string) => void): Promise<string>
   const entry = join(installed, "node_modules", "node-llama-cpp", "dist", "index.js");
   if (!(await exists(entry))) {
     log(`Installing node-llama-cpp ${LLAMA_VERSION} into ${installed} (700 MB, once per machine) …`);
-    await mkdir(CACHE, { recursive: true });
-    const partial = await mkdtemp(`${installed}-partial-`);
+    await makeFolder(CACHE);
+    await removeStale(CACHE);
+    const partial = temporaryName(installed);
+    await makeFolder(partial);
     try {
       await writeFile(join(partial, "package.json"), "{}");
       // Its install script may compile llama.cpp; the prebuilt versions are packages.

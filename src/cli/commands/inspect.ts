@@ -9,6 +9,7 @@ import {
   loadModel,
   type NextToken,
   nextToken,
+  requireWritableFile,
   softmax,
   type Tokenizer,
   type Trace,
@@ -34,6 +35,7 @@ export const inspect: Command = {
     const json = options.has("json");
     const out = json ? options.text("out") : options.needed("out");
     const [dir, device] = [options.needed("model"), options.device()];
+    if (out !== undefined) await requireWritableFile(out);
     const loaded = await loadModel(dir, device);
     const rows = rowsOf(loaded, options);
     const changes = [...options.list("scale").map(parseScale), ...options.list("patch").map(parsePatch)];

@@ -1,6 +1,6 @@
 /** `inspect --save` and `--open`: trace files, which open without their model. */
 
-import { EngineError, loadModel, openTrace, saveTrace } from "../../engine";
+import { EngineError, loadModel, openTrace, requireWritableFile, saveTrace } from "../../engine";
 import type { Options } from "../options";
 
 /** Records the trace of a text and saves it. */
@@ -10,6 +10,7 @@ export async function saveTraceFile(options: Options): Promise<void> {
   if (options.list("scale").length > 0) {
     throw new EngineError("config", "--save does not support interventions. Omit --scale.");
   }
+  await requireWritableFile(path);
   const loaded = await loadModel(dir, device);
   const start = performance.now();
   try {

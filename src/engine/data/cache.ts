@@ -14,14 +14,12 @@ import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/p
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { makeFolder, storageError, writeFileWhole } from "../weights";
-import { flushFolder, isTemporary, temporaryName } from "../weights/files";
+import { flushFolder } from "../weights/files";
+import { removeStale, temporaryName } from "../weights/temporary";
 import type { Corpus, ReadProgress } from "./corpus";
 
 /** Default size limit, which DECODER_LAB_CACHE_GB overrides: token ids of about 10 GB of text. */
 const LIMIT_GB = 20;
-/** Temporary files older than this belong to no running process. */
-const ABANDONED_MS = 24 * 3600 * 1000;
-
 const USED = "used";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -55,6 +53,7 @@ export class DataCache {
   /** The content hash of a corpus of files, from the cache if the files have not changed. */
   async contentOf(corpus: Corpus, stamp: string, progress: ReadProgress): Promise<string> {
     const path = join(this.#data, "stamps", stamp);
+    await this.removeStale();
     const known = await readFile(path, "utf8").catch(() => "");
     if (/^[\da-f]{64}$/.test(known)) return known;
     const content = await corpus.contentHash(progress);
@@ -81,6 +80,13 @@ export class DataCache {
     // A read-only cache works too.
     await writeFile(join(text, USED), new Date().toISOString()).catch(() => {});
     return dir;
+  }
+
+  /** Deletes what killed processes have left. */
+  async removeStale(): Promise<void> {
+    const texts = join(this.#data, "texts");
+    const names = await readdir(texts).catch(() => []);
+    await removeStale(join(this.#data, "stamps"), ...names.map((name) => join(texts, name)));
   }
 
   /** Size of the cache in bytes. */
@@ -113,7 +119,6 @@ export class DataCache {
     return Promise.all(
       names.map(async (name) => {
         const text = join(root, name);
-        await removeAbandoned(text);
         return {
           name,
           usedAt: (await stat(join(text, USED)).catch(() => null))?.mtimeMs ?? 0,
@@ -142,15 +147,6 @@ async function writeEntry(dir: string, write: (dir: string) => Promise<void>): P
     throw storageError(error, dir);
   } finally {
     await rm(temporary, { recursive: true, force: true }).catch(() => {});
-  }
-}
-
-/** Deletes temporary files of processes that were killed. */
-async function removeAbandoned(text: string): Promise<void> {
-  for (const name of (await readdir(text).catch(() => [])).filter(isTemporary)) {
-    const path = join(text, name);
-    const age = Date.now() - ((await stat(path).catch(() => null))?.mtimeMs ?? Date.now());
-    if (age > ABANDONED_MS) await rm(path, { recursive: true, force: true }).catch(() => {});
   }
 }
 

@@ -8,19 +8,19 @@
  * The folder is written under a temporary name and renamed, so a failed or canceled export leaves nothing behind.
  */
 
-import { copyFile, rm, stat } from "node:fs/promises";
+import { copyFile, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { ExportProgress } from "../api/model";
 import type { TextSource } from "../api/run";
 import { EngineError } from "../errors";
-import { moveIntoPlace, requireEmpty, requireSpace } from "../hub/disk";
+import { requireSpace } from "../hub/disk";
 import { exportNames } from "../models/family";
 import { completeConfig, type Model, openModel } from "../models/folder";
 import { paramSpecs } from "../nn/params";
 import { saveTokenizer } from "../tokenizers";
 import { cooperate } from "../tokenizers/cooperate";
 import { makeFolder, readJson, storageError, writeFileWhole } from "../weights";
-import { temporaryName } from "../weights/files";
+import { type NewFolder, startFolder } from "../weights/newFolder";
 import { writeWeights } from "./huggingFace";
 import { inFamily, type KnownFamily, knownFamilyOf } from "./knownFamily";
 import { MODELING_FILE, modelingSource } from "./modelingFile";
@@ -43,7 +43,7 @@ export interface ExportOptions {
 export async function exportModel(dir: string, options: ExportOptions): Promise<{ readonly dir: string }> {
   const { format, precision, signal } = options;
   const out = resolve(options.out);
-  const work = temporaryName(out);
+  let folder: NewFolder | null = null;
   let project: Project | null = null;
   if (format !== "onnx" && precision !== undefined && precision !== "float32") {
     throw new EngineError(
@@ -56,13 +56,12 @@ export async function exportModel(dir: string, options: ExportOptions): Promise<
   }
   try {
     signal?.throwIfAborted();
-    await requireEmpty(out);
+    folder = await startFolder(options.out);
+    const { work } = folder;
     project = format === "torch" ? await planProject(dir, options.data, signal) : null;
     const model = project?.model ?? (await openModel(dir));
     const known = model.family.modelType === "decoder_lab" && !project ? knownFamilyOf(model.cfg) : null;
     const job: Job = { dir: model.info.dir, work, out, model, known, options };
-    await makeFolder(dirname(work));
-    await makeFolder(work);
     if (project) await writeTorch(job, project);
     else {
       const extra = await (format === "hf"
@@ -72,10 +71,10 @@ export async function exportModel(dir: string, options: ExportOptions): Promise<
       await copyTokenizer(job);
     }
     signal?.throwIfAborted();
-    await moveIntoPlace(work, out);
+    await folder.finish();
     return { dir: out };
   } catch (error) {
-    await rm(work, { recursive: true, force: true }).catch(() => {});
+    await folder?.discard();
     signal?.throwIfAborted();
     throw storageError(error, out);
   } finally {

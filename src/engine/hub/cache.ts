@@ -8,11 +8,11 @@
  * https://huggingface.co/docs/hub/local-cache
  */
 
-import { mkdir, readdir, readFile, realpath, rename, stat, symlink } from "node:fs/promises";
+import { readdir, readFile, realpath, rename, stat, symlink } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { getHFHubCachePath, getRepoFolderName } from "@huggingface/hub";
 import { codeOf, makeFolder, storageError, writeFileWhole } from "../weights";
-import { temporaryName } from "../weights/files";
+import { removeStale, temporaryName } from "../weights/temporary";
 
 const COMMIT = /^[\da-f]{40}$/;
 
@@ -48,6 +48,7 @@ export class CachedRepo {
     if (isCommit(revision)) return;
     const ref = join(this.#root, "refs", revision);
     await makeFolder(dirname(ref));
+    await removeStale(dirname(ref));
     await writeFileWhole(ref, commit);
   }
 
@@ -82,7 +83,8 @@ export class CachedRepo {
   async link(commit: string, name: string, blob: string, makeLink: typeof symlink = symlink): Promise<string> {
     const pointer = join(this.#snapshot(commit), name);
     try {
-      await mkdir(dirname(pointer), { recursive: true });
+      await makeFolder(dirname(pointer));
+      await removeStale(dirname(pointer));
       if ((await realpath(pointer).catch(() => null)) === (await realpath(blob))) return blob;
       // Renaming replaces an existing link atomically, so that concurrent imports always find one.
       const temporary = temporaryName(pointer);

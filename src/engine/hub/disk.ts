@@ -1,25 +1,11 @@
 /** Disk operations of an import. */
 
 import { createReadStream, createWriteStream } from "node:fs";
-import { link, readdir, rename, rmdir, stat, statfs } from "node:fs/promises";
+import { link, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { EngineError } from "../errors";
-import { codeOf, storageError } from "../weights";
-import { flushFolder } from "../weights/files";
 import type { OnBytes } from "./download";
-
-/** Requires that a folder does not exist or is empty. */
-export async function requireEmpty(dir: string): Promise<void> {
-  const names = await readdir(dir).catch((error: unknown) => {
-    if (codeOf(error) === "ENOENT") return [];
-    throw storageError(error, dir);
-  });
-  if (names.length > 0) throw notEmpty(dir);
-}
-
-const notEmpty = (dir: string): EngineError =>
-  new EngineError("storage", `${dir} already exists and is not empty. Choose another folder.`);
 
 export async function requireSpace(dir: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(await existing(dir));
@@ -41,21 +27,6 @@ const deviceOf = async (dir: string): Promise<number> => (await stat(await exist
 async function existing(dir: string): Promise<string> {
   const info = await stat(dir).catch(() => null);
   return info || dirname(dir) === dir ? dir : existing(dirname(dir));
-}
-
-export async function moveIntoPlace(work: string, dir: string): Promise<void> {
-  await flushFolder(work);
-  try {
-    // On Windows, rename fails if an empty folder with that name exists.
-    await rmdir(dir).catch((error: unknown) => {
-      if (codeOf(error) !== "ENOENT") throw error;
-    });
-    await rename(work, dir);
-  } catch (error) {
-    // A concurrent import finished first.
-    throw ["ENOTEMPTY", "EEXIST"].includes(codeOf(error)) ? notEmpty(dir) : error;
-  }
-  await flushFolder(dirname(dir));
 }
 
 /** Makes a hard link, or a copy if that fails (another disk, or a file of another user). */

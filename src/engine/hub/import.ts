@@ -8,18 +8,19 @@
  * the cache.
  */
 
-import { readFile, rm } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { EngineError } from "../errors";
 import { familyOf } from "../models/families";
 import { openModel, openWeights } from "../models/folder";
 import { loadTokenizer } from "../tokenizers";
 import { makeFolder, readJson, storageError, writeFileWhole } from "../weights";
-import { temporaryName, writeFlushed } from "../weights/files";
+import { writeFlushed } from "../weights/files";
 import { partNames } from "../weights/gguf";
 import { convertGguf } from "../weights/ggufConvert";
+import { type NewFolder, startFolder } from "../weights/newFolder";
 import type { HubOptions } from "./connection";
-import { linkOrCopy, moveIntoPlace, onSameDisk, requireEmpty, requireSpace } from "./disk";
+import { linkOrCopy, onSameDisk, requireSpace } from "./disk";
 import { cacheSource, type FetchedFile, type FileSource, folderSource, hubSource } from "./fileSources";
 import { CONFIG, hasTokenizer, isIndex, neededFiles, shardsOf } from "./files";
 import { Meter, type OnProgress } from "./progress";
@@ -41,10 +42,11 @@ const SOURCE_FILE = "source.json";
 export async function importModel(text: string, options: ImportOptions): Promise<{ readonly dir: string }> {
   const { quantize, signal = new AbortController().signal, onProgress = () => {} } = options;
   const dir = resolve(options.out);
-  const work = temporaryName(dir);
+  let folder: NewFolder | null = null;
   try {
     signal.throwIfAborted();
-    await requireEmpty(dir);
+    folder = await startFolder(options.out);
+    const { work } = folder;
     onProgress({ phase: "connect", file: "", bytes: 0, totalBytes: 0, bytesPerSecond: 0, secondsLeft: null });
     const [source, gguf] = await openSource(await parseSource(text), options, signal);
     const original = quantize ? join(work, "original") : work;
@@ -60,10 +62,10 @@ export async function importModel(text: string, options: ImportOptions): Promise
     };
     await writeFileWhole(join(work, SOURCE_FILE), `${JSON.stringify(record, null, 2)}\n`);
     signal.throwIfAborted();
-    await moveIntoPlace(work, dir);
+    await folder.finish();
     return { dir };
   } catch (error) {
-    await rm(work, { recursive: true, force: true }).catch(() => {});
+    await folder?.discard();
     signal.throwIfAborted();
     throw storageError(error, dir);
   }

@@ -5,6 +5,7 @@
  * imply, so that no computation reads past its end.
  */
 
+import { dirname } from "node:path";
 import type { Device, ModelInfo } from "../api/model";
 import type { NextToken, TokenSpan } from "../api/tokens";
 import type { Intervention, TraceSource } from "../api/trace";
@@ -13,6 +14,7 @@ import { type Shape, sameShape } from "../graph/shape";
 import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { readHeader, readTensors, writeSafetensors } from "../weights";
 import { isCounts, isObject, quoted } from "../weights/reading";
+import { removeStale } from "../weights/temporary";
 import type { Trace, TraceValue } from "./trace";
 
 /** A trace without its values. */
@@ -55,6 +57,7 @@ export async function saveTrace(path: string, summary: SavedTrace, trace: Trace)
     ...(source && { source: { tokens: source.tokens.map(spanToJson), translation: source.translation } }),
   };
   const floats = [...tensors].map(([name, value]) => [name, { ...value, dtype: "F32" as const }] as const);
+  await removeStale(dirname(path));
   await writeSafetensors(path, new Map(floats), { "decoder-lab.trace": VERSION, run: JSON.stringify(json) });
 }
 

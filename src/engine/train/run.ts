@@ -5,8 +5,8 @@
  * one, bit for bit on the CPU.
  */
 
-import { readdir } from "node:fs/promises";
-import { dirname, resolve as resolvePath } from "node:path";
+import { readdir, stat } from "node:fs/promises";
+import { dirname, join, resolve as resolvePath } from "node:path";
 import type { Device, DeviceChoice } from "../api/model";
 import type {
   BranchParams,
@@ -14,6 +14,7 @@ import type {
   MemoryEstimate,
   RunWarning,
   Settings,
+  TextSource,
   TrainConfig,
   TrainParams,
   TrainResult,
@@ -38,20 +39,23 @@ import type { TrainingData } from "./data";
 import { divergenceWatch, requireNumbers } from "./divergence";
 import { fineTuningOf } from "./fineTune";
 import { fingerprintOf } from "./fingerprint";
+import { lockRun } from "./lock";
 import { estimateMemory, freeMemory, requireMemory } from "./memory";
 import { prepare, sourceOf } from "./prepare";
 import {
-  createRunFolder,
   freshModel,
   modelLike,
+  type NewRunFolder,
   openRunFolder,
   type RunEnd,
   type RunFolder,
   type RunModel,
   type RunRecord,
   readCheckpoint,
+  readRunRecord,
   reportsUntil,
   runSource,
+  startRunFolder,
 } from "./runFolder";
 import { learningRate } from "./schedules";
 import { createStepper, freshState, type Stepper, type TrainState } from "./stepper";
@@ -60,40 +64,44 @@ import { updateRatios } from "./updates";
 
 /** Trains a new model into a new folder. */
 export async function train(run: TrainParams, control: RunControl): Promise<TrainResult> {
-  const setup = await setUp(run, control, () => requireEmpty(run.out));
-  const { preset, base, material, device, reason } = setup;
-  const { cfg, data, fingerprint } = material;
-  const source = sourceOf(preset, run.data);
-
-  const record: RunRecord = {
-    name: run.name,
-    preset: preset.name,
-    settings: settingsOf(preset),
-    data: source?.kind === "paths" ? { kind: "paths", paths: source.paths } : { kind: source ? "text" : "task" },
-    fingerprint,
-    ...(base && { from: { dir: resolvePath(base.info.dir), fingerprint: await fingerprintOf(base) } }),
-    device,
-    deviceReason: reason,
-    parameters: countParameters(cfg),
-    step: 0,
-    steps: preset.train.steps,
-    loss: null,
-    valLoss: null,
-    accuracy: null,
-    bestLoss: null,
-    createdAt: new Date().toISOString(),
-    versions: versions(),
-  };
-  const text = source?.kind === "text" ? source.text : null;
-  const { model, state, trained } = await startOf(setup);
-  const folder = await createRunFolder(run.out, model, text);
-  await folder.checkpoint(record, state, trained, true).catch(async (error) => {
-    // Without a model yet, an incomplete folder would only block the next attempt.
-    await folder.discard();
-    throw error;
-  });
-  return loop({ folder, record, preset, model, trained, data, start: state }, control);
+  let created: NewRunFolder | undefined;
+  try {
+    const setup = await setUp(run, control, async (preset) => {
+      created = await startRunFolder(run.out, textOf(sourceOf(preset, run.data)));
+    });
+    const { preset, base, material, device, reason } = setup;
+    const { cfg, data, fingerprint } = material;
+    const source = sourceOf(preset, run.data);
+    const record: RunRecord = {
+      name: run.name,
+      preset: preset.name,
+      settings: settingsOf(preset),
+      data: source?.kind === "paths" ? { kind: "paths", paths: source.paths } : { kind: source ? "text" : "task" },
+      fingerprint,
+      ...(base && { from: { dir: resolvePath(base.info.dir), fingerprint: await fingerprintOf(base) } }),
+      device,
+      deviceReason: reason,
+      parameters: countParameters(cfg),
+      step: 0,
+      steps: preset.train.steps,
+      loss: null,
+      valLoss: null,
+      accuracy: null,
+      bestLoss: null,
+      createdAt: new Date().toISOString(),
+      versions: versions(),
+    };
+    const { model, state, trained } = await startOf(setup);
+    const folder = await (created as NewRunFolder).create(model, textOf(source), (first) =>
+      first.checkpoint(record, state, trained, true),
+    );
+    return await loop({ folder, record, preset, model, trained, data, start: state }, control);
+  } finally {
+    await created?.end();
+  }
 }
+
+const textOf = (source: TextSource | undefined): string | null => (source?.kind === "text" ? source.text : null);
 
 /** Estimates the memory of a run without starting it. */
 export async function estimate(
@@ -110,10 +118,10 @@ export async function estimate(
 export async function setUp(
   run: Omit<TrainParams, "out">,
   control: Pick<RunControl, "signal" | "report">,
-  first = async () => {},
+  first = async (_: Preset | FineTuning) => {},
 ) {
   const { preset, base, lora } = await planOf(run);
-  await first();
+  await first(preset);
   const material = await prepare(preset, run.data, control, base);
   const { device, reason } = await chooseDevice(run.device);
   requireMemory({ cfg: material.cfg, train: preset.train, lora }, freeMemory());
@@ -156,15 +164,31 @@ export async function resume(
   { steps, device }: { readonly steps?: number | undefined; readonly device?: DeviceChoice | undefined },
   control: RunControl,
 ): Promise<TrainResult> {
-  const { folder, record: saved, state, model } = await openRunFolder(dir);
-  const preset = withSettings(recordedRecipe(saved), { ...(steps !== undefined && { "train.steps": steps }) });
-  const chosen = device ? await chooseDevice(device) : { device: saved.device, reason: saved.deviceReason };
-  const { material } = await materialOf(dir, saved, preset, model, control);
-  const record = recordOf(saved, preset, chosen);
-  requireStepsLeft(record);
-  const trained = await trainedOf(model, record.device);
-  await folder.end(undefined);
-  return loop({ folder, record, preset, model, trained, data: material.data, start: state }, control);
+  await requireRun(dir);
+  const unlock = await lockRun(dir);
+  try {
+    const { folder, record: saved, state, model } = await openRunFolder(dir);
+    const preset = withSettings(recordedRecipe(saved), { ...(steps !== undefined && { "train.steps": steps }) });
+    const chosen = device ? await chooseDevice(device) : { device: saved.device, reason: saved.deviceReason };
+    const { material } = await materialOf(dir, saved, preset, model, control);
+    const record = recordOf(saved, preset, chosen);
+    // A kill after the last checkpoint leaves only the end of the run to be done.
+    const lacksEnd = saved.step === record.steps && (await readRunRecord(dir)).ended === undefined;
+    if (!lacksEnd) requireStepsLeft(record);
+    const trained = await trainedOf(model, record.device);
+    const isPublished = !material.data.task || saved.valLoss === saved.bestLoss;
+    if (lacksEnd) await folder.checkpoint(record, state, trained, isPublished);
+    await folder.end(undefined);
+    return await loop({ folder, record, preset, model, trained, data: material.data, start: state }, control);
+  } finally {
+    await unlock(dir);
+  }
+}
+
+async function requireRun(dir: string): Promise<void> {
+  const found = await stat(join(dir, "checkpoints")).catch(() => null);
+  if (found?.isDirectory()) return;
+  throw new EngineError("checkpoint", `${dir} has no checkpoint to resume from; train the model again.`);
 }
 
 /** Continues from a checkpoint in a new folder. */
@@ -175,26 +199,26 @@ export async function branch(
   await requireCheckpoint(checkpoint);
   const { record: saved, state, model } = await readCheckpoint(checkpoint);
   const preset = branchRecipe(saved, set);
-  await requireEmpty(out);
   const from = dirname(dirname(checkpoint));
-  const { material, source } = await materialOf(from, saved, preset, model, control);
-  const record: RunRecord = {
-    ...recordOf(saved, preset, await chooseDevice(choice)),
-    name,
-    branchedFrom: { dir: resolvePath(from), step: saved.step },
-    createdAt: new Date().toISOString(),
-  };
-  requireStepsLeft(record);
-  const trained = await trainedOf(model, record.device);
-  const folder = await createRunFolder(out, model, source?.kind === "text" ? source.text : null);
-  await folder
-    .append(await reportsUntil(from, saved.step))
-    .then(() => folder.checkpoint(record, state, trained, true))
-    .catch(async (error) => {
-      await folder.discard();
-      throw error;
+  const created = await startRunFolder(out, null);
+  try {
+    const { material, source } = await materialOf(from, saved, preset, model, control);
+    const record: RunRecord = {
+      ...recordOf(saved, preset, await chooseDevice(choice)),
+      name,
+      branchedFrom: { dir: resolvePath(from), step: saved.step },
+      createdAt: new Date().toISOString(),
+    };
+    requireStepsLeft(record);
+    const trained = await trainedOf(model, record.device);
+    const folder = await created.create(model, textOf(source), async (first) => {
+      await first.append(await reportsUntil(from, saved.step));
+      await first.checkpoint(record, state, trained, true);
     });
-  return loop({ folder, record, preset, model, trained, data: material.data, start: state }, control);
+    return await loop({ folder, record, preset, model, trained, data: material.data, start: state }, control);
+  } finally {
+    await created.end();
+  }
 }
 
 async function requireCheckpoint(path: string): Promise<void> {
@@ -353,10 +377,12 @@ async function loop(
         if (problem) await warn({ step: first + i, ...problem });
       if (bad >= 0) throw new EngineError("diverged", problems[bad]?.message as string);
 
+      let isBest = false;
       if (isDue(config.evalEvery)) {
         lastEval = await evaluateRun(stepper, data, model, trained, now.step, config, signal);
-        const isBest = lastEval.loss < (now.bestLoss ?? Infinity);
-        const bestLoss = isBest ? lastEval.loss : now.bestLoss;
+        const isLower = lastEval.loss < (now.bestLoss ?? Infinity);
+        isBest = isLower && data.task !== null;
+        const bestLoss = isLower ? lastEval.loss : now.bestLoss;
         now = { ...now, valLoss: lastEval.loss, accuracy: lastEval.accuracy ?? null, bestLoss };
         await folder.append([{ eval: lastEval }]);
         report({ kind: "eval", report: lastEval });
@@ -365,13 +391,14 @@ async function loop(
           await folder.append([{ updates }]);
           report({ kind: "updates", ...updates });
         }
-        if (data.task && isBest) await save(true);
       }
       if (isDue(config.sampleEvery)) {
         const text = await sampleText(stepper, data, model, trained, config.seed);
         await folder.append([{ sample: { step: now.step, text } }]);
         report({ kind: "sample", step: now.step, text });
       }
+      // Checkpoints are last: a resumed run repeats only what came after one.
+      if (isBest) await save(true);
       const isLate = performance.now() - saved.at > CHECKPOINT_SECONDS * 1000;
       if ((isDue(config.checkpointEvery) && saved.step < now.step) || isLate) await save();
       // Lets other requests of this process run.
@@ -490,14 +517,4 @@ async function sampleTranslations(
   } finally {
     await translator.release();
   }
-}
-
-async function requireEmpty(out: string): Promise<void> {
-  const entries = await readdir(out).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return [];
-    throw new EngineError("storage", `${out} is not usable as a model folder (${error.code}). Choose another folder.`, {
-      cause: error,
-    });
-  });
-  if (entries.length > 0) throw new EngineError("storage", `${out} is not empty. Choose a new folder for the model.`);
 }

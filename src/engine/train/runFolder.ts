@@ -1,7 +1,7 @@
 /** The files of a run: the model folder, its checkpoints and its reports. */
 
-import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import type { Device } from "../api/model";
 import type {
   CheckpointInfo,
@@ -35,20 +35,21 @@ import {
   codeOf,
   latestCheckpoint,
   listCheckpoints,
-  makeFolder,
   OPTIMIZER_FILE,
   pruneCheckpoints,
   publish,
   REPORTS_FILE,
   readJson,
   readJsonLines,
-  storageError,
   writeCheckpoint,
   writeFileWhole,
   writeSafetensors,
 } from "../weights";
+import { startFolder } from "../weights/newFolder";
+import { isTemporary, removeStale } from "../weights/temporary";
 import { readAdapters, writeAdapters, writeMerged } from "./adapterFiles";
 import { fingerprintOf } from "./fingerprint";
+import { LOCK_FILE, lockRun, requireUnplanned, requireUntrained } from "./lock";
 import type { TrainState } from "./stepper";
 import type { Trained } from "./trained";
 
@@ -95,8 +96,6 @@ export interface RunFolder {
   checkpoint(record: RunRecord, state: TrainState, trained: Trained, published: boolean): Promise<void>;
   /** Records how the run ended; undefined when it continues. */
   end(ended: RunEnd | undefined): Promise<void>;
-  /** Deletes the folder. */
-  discard(): Promise<void>;
   /** Appends to reports.jsonl. */
   append(reports: readonly Report[]): Promise<void>;
 }
@@ -172,26 +171,61 @@ async function readSettings(
 type Json = Readonly<Record<string, unknown>>;
 const GENERATION = "generation_config.json";
 
-/** Creates a run folder. `text` is saved in it, for training data without a file. */
-export async function createRunFolder(dir: string, model: RunModel, text: string | null): Promise<RunFolder> {
-  try {
-    await makeFolder(dir);
-    // Only one run can create this folder, so a second run that also found `dir` empty fails here.
-    await mkdir(join(dir, "checkpoints")).catch((error) => {
-      if (codeOf(error) !== "EEXIST") throw error;
-      throw new EngineError("storage", `${dir} is not empty. Choose a new folder for the model.`, { cause: error });
-    });
-  } catch (error) {
-    throw storageError(error, dir);
-  }
-  const folder = runFolder(dir, model);
-  if (text !== null) {
-    await writeFile(join(dir, TEXT), text).catch(async (error) => {
-      await folder.discard();
-      throw storageError(error, dir);
-    });
-  }
-  return folder;
+/** The folder of a run that is being prepared, locked by it. */
+export interface NewRunFolder {
+  /**
+   * Gives the folder its name, with what `write` puts into it: at least a checkpoint. `text` is saved in it, for training
+   * data without a file.
+   */
+  create(model: RunModel, text: string | null, write: (folder: RunFolder) => Promise<void>): Promise<RunFolder>;
+  /** Deletes what was written before `create`, and unlocks the folder. */
+  end(): Promise<void>;
+}
+
+/** Starts a run folder. `text` is the training data if it has no file. */
+export async function startRunFolder(dir: string, text: string | null): Promise<NewRunFolder> {
+  await requireUntrained(dir);
+  await requireUnplanned(dir);
+  const folder = await startFolder(dir, { clear: (leftover) => clearLeftover(leftover, text) });
+  const unlock = await lockRun(folder.work).catch(async (error) => {
+    await folder.discard();
+    throw error;
+  });
+  let isCreated = false;
+  return {
+    async create(model, text, write) {
+      if (text !== null) await writeFileWhole(join(folder.work, TEXT), text);
+      await write(runFolder(folder.work, model));
+      await folder.finish().catch(async (error) => {
+        await requireUntrained(dir);
+        throw error;
+      });
+      isCreated = true;
+      return runFolder(dir, model);
+    },
+    async end() {
+      if (isCreated) await unlock(dir);
+      else await folder.discard();
+    },
+  };
+}
+
+/**
+ * Deletes what a run of an earlier version left when it was killed before its first checkpoint. Returns true if the folder
+ * is empty now. Keeps a text that may be the user's.
+ */
+async function clearLeftover(dir: string, text: string | null): Promise<boolean> {
+  const names = await readdir(dir);
+  const checkpoints: readonly string[] | null = await readdir(join(dir, "checkpoints")).catch(() => null);
+  const isOwnText = async () =>
+    (checkpoints ?? []).length > 0 || (await readFile(join(dir, TEXT), "utf8").catch(() => null)) === text;
+  const isLeftover =
+    checkpoints?.every(isTemporary) &&
+    names.every((name) => ["checkpoints", TEXT, REPORTS_FILE, LOCK_FILE].includes(name)) &&
+    (!names.includes(TEXT) || (await isOwnText()));
+  if (!isLeftover && names.some((name) => name !== LOCK_FILE)) return false;
+  for (const name of names) await rm(join(dir, name), { recursive: true, force: true });
+  return true;
 }
 
 /** A run at a checkpoint. */
@@ -201,8 +235,9 @@ export interface SavedRun {
   readonly model: RunModel;
 }
 
-/** The folder of a run, with the state of its last usable checkpoint. */
+/** The folder of a run that this process has locked, with the state of its last usable checkpoint. */
 export async function openRunFolder(dir: string): Promise<SavedRun & { readonly folder: RunFolder }> {
+  await removeStale(dir, join(dir, "checkpoints"), dirname(resolve(dir)));
   const read = new Map<string, SavedRun>();
   // Skips a checkpoint with weights that are not finite: the one before it is still good.
   const { checkpoint, skipped } = await latestCheckpoint(dir, async (path) => {
@@ -219,6 +254,8 @@ export async function openRunFolder(dir: string): Promise<SavedRun & { readonly 
     const why = skipped[0] ? `: ${skipped[0].problem}` : "";
     throw new EngineError("checkpoint", `${dir} has no checkpoint to resume from${why}. Train the model again.`);
   }
+  // A kill may have interrupted the first publication.
+  if (!(await readRunRecord(dir).catch(() => null))) await publish(dir, checkpoint);
   await dropReportsAfter(dir, saved.record.step);
   return { ...saved, folder: runFolder(dir, saved.model) };
 }
@@ -320,7 +357,6 @@ function runFolder(dir: string, model: RunModel): RunFolder {
       const { ended: _, ...record } = await readRunRecord(dir);
       await writeFileWhole(join(dir, RECORD), jsonOf(ended ? { ...record, ended } : record));
     },
-    discard: () => rm(dir, { recursive: true, force: true }).catch(() => {}),
     append: (reports) => appendJsonLines(join(dir, REPORTS_FILE), reports),
   };
 }

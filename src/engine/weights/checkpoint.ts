@@ -11,8 +11,9 @@
 import { copyFile, link, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { EngineError } from "../errors";
-import { codeOf, flushFolder, isTemporary, makeFolder, readError, storageError, temporaryName } from "./files";
+import { codeOf, flushFolder, makeFolder, readError, storageError } from "./files";
 import { readHeader } from "./safetensors";
+import { isTemporary, temporaryName } from "./temporary";
 
 export const MODEL_FILES = [
   "config.json",

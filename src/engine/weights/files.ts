@@ -1,20 +1,9 @@
 /** Atomic file writes, and messages for file system errors. */
 
-import { randomUUID } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { access, constants, type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { EngineError } from "../errors";
-
-/** Prefix of files that are being written. Leftovers with this prefix may be deleted. */
-const TEMPORARY = ".writing-";
-
-export function temporaryName(path: string): string {
-  return join(dirname(path), `${TEMPORARY}${basename(path)}-${randomUUID()}`);
-}
-
-export function isTemporary(name: string): boolean {
-  return name.startsWith(TEMPORARY);
-}
+import { finalPath, temporaryName } from "./temporary";
 
 /** Replaces a file atomically: writes a temporary file next to it, flushes it, and renames it. */
 export async function writeFileWhole(
@@ -47,17 +36,48 @@ export async function writeFlushed(
   }
 }
 
-/** Creates a folder and its parents. Node's own `recursive` option reports a read-only disk as ENOENT. */
-export async function makeFolder(dir: string): Promise<void> {
+/** Checks before any work that a file can be written: its folder exists, and it does not replace a folder or a device. */
+export async function requireWritableFile(path: string): Promise<void> {
+  const existing = await stat(path).catch(() => null);
+  if (existing && !existing.isFile()) {
+    throw new EngineError("storage", `${path} exists and is not a regular file. Choose another name.`);
+  }
+  try {
+    await access(dirname(path), constants.W_OK | constants.X_OK);
+    if (!(await stat(dirname(path))).isDirectory()) throw Object.assign(new Error("not a folder"), { code: "ENOTDIR" });
+  } catch (error) {
+    throw storageError(error, path);
+  }
+}
+
+/**
+ * Creates a folder and its parents, and returns the created ones, outermost first. Node's own `recursive` option reports a
+ * read-only disk as ENOENT, and never returns for a folder in which none can be created, as in /proc.
+ */
+export async function makeFolder(dir: string): Promise<string[]> {
   try {
     await mkdir(dir);
+    return [dir];
   } catch (error) {
-    if (codeOf(error) === "EEXIST") return;
+    if (codeOf(error) === "EEXIST" && (await stat(dir).catch(() => null))?.isDirectory()) return [];
     if (codeOf(error) !== "ENOENT" || dirname(dir) === dir) throw storageError(error, dir);
-    await makeFolder(dirname(dir));
-    // Another process may have created it in the meantime.
-    await mkdir(dir, { recursive: true });
   }
+  const made = await makeFolder(dirname(dir));
+  try {
+    await mkdir(dir);
+    return [...made, dir];
+  } catch (error) {
+    // Another process may have created it in the meantime.
+    if (codeOf(error) === "EEXIST") return made;
+    throw uncreatable(error, dir);
+  }
+}
+
+/** The error of a folder that could not be created in an existing one. In /proc, that is reported as ENOENT. */
+export function uncreatable(error: unknown, dir: string): unknown {
+  if (codeOf(error) !== "ENOENT") return storageError(error, dir);
+  const message = `Could not create ${dir}: no folders can be created in ${dirname(dir)}. Choose another folder.`;
+  return new EngineError("storage", message, { cause: error });
 }
 
 /** Flushes the renames in a folder to disk. Windows cannot flush a folder and does not need to. */
@@ -82,7 +102,14 @@ const STORAGE_PROBLEMS: Readonly<Record<string, string>> = {
   EACCES: "permission denied. Choose another folder or change its permissions",
   EPERM: "permission denied. Choose another folder or change its permissions",
   ENOTDIR: "part of the path is a file. Choose another folder",
+  EEXIST: "a file with that name exists. Choose another name",
   EISDIR: "a folder with that name exists. Choose another name",
+  ENAMETOOLONG: "the name is too long. Choose a shorter one",
+  ELOOP: "it is a symbolic link in a loop. Choose another folder",
+  EXDEV: "it is the root of a disk. Choose a folder in it",
+  EBUSY: "it is in use by another program. Close that program or choose another folder",
+  EMFILE: "too many files are open. Close other programs and try again",
+  ENFILE: "too many files are open. Close other programs and try again",
   EIO: "the disk reported an error. Choose another folder",
   ENOENT: "its folder does not exist. Choose an existing folder",
 };
@@ -92,13 +119,15 @@ export function storageError(error: unknown, path: string): unknown {
   const problem = STORAGE_PROBLEMS[codeOf(error)];
   if (problem === undefined || error instanceof EngineError) return error;
   // Users don't know the temporary name.
-  const target = path.replace(/\.writing-(.+?)-[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}/, "$1");
+  const target = finalPath(path);
   // If the folder is gone, so may be the files in it.
   const kept = codeOf(error) === "ENOENT" ? "" : " Files saved earlier are unchanged.";
   return new EngineError("storage", `Could not write ${target}: ${problem}.${kept}`, { cause: error });
 }
 
 const READ_PROBLEMS: Readonly<Record<string, string>> = {
+  EMFILE: "too many files are open. Close other programs and try again",
+  ENFILE: "too many files are open. Close other programs and try again",
   EISDIR: "it is a folder, not a file. Choose another",
   ENOTDIR: "part of the path is a file. Choose a model folder",
   EACCES: "permission denied. Change its permissions or choose another",

@@ -39,6 +39,10 @@ export interface EngineOptions {
   /** A Node.js binary to use instead of the binary of this process. */
   readonly runtime: () => string | undefined;
   readonly device: () => DeviceChoice;
+  /** Minutes without use after which the engine unloads a model; 0 keeps models. */
+  readonly unloadAfter?: () => number;
+  /** The folder of model folders, where the engine deletes what killed processes have left. */
+  readonly modelsDir?: () => string;
   readonly log: { info(message: string): void; warn(message: string): void; error(message: string): void };
   /** Called on every change. */
   readonly onState?: (state: EngineState) => void;
@@ -124,7 +128,7 @@ export class EngineClient {
       // For debugging: the port for `node --inspect`, as .vscode/launch.json sets it.
       execArgv: process.env.DECODER_LAB_INSPECT ? [`--inspect=${process.env.DECODER_LAB_INSPECT}`] : [],
       serialization: "advanced",
-      env: engineEnvironment(choice),
+      env: engineEnvironment(choice, this.#options),
       stdio: ["ignore", "pipe", "pipe", "ipc"],
     });
     const client = connect<EngineApi>({
@@ -177,6 +181,7 @@ export class EngineClient {
       choice: engine.choice,
       device: engine.device,
       ownRuntime: engine.execPath !== process.execPath,
+      output: engine.output,
     };
     this.#crashes.push(crash);
     const reason = explainExit(crash);
@@ -234,12 +239,14 @@ interface Running {
   ending: boolean;
 }
 
-function engineEnvironment(device: DeviceChoice): NodeJS.ProcessEnv {
+function engineEnvironment(device: DeviceChoice, { unloadAfter, modelsDir }: EngineOptions): NodeJS.ProcessEnv {
   return {
     ...process.env,
     // Makes the editor's Electron binary behave as Node.js. A real Node.js ignores it.
     ELECTRON_RUN_AS_NODE: "1",
     DECODER_LAB_DEVICE: device,
     DECODER_LAB_PARENT: String(process.pid),
+    ...(unloadAfter && { DECODER_LAB_UNLOAD_AFTER: String(unloadAfter()) }),
+    ...(modelsDir && { DECODER_LAB_MODELS: modelsDir() }),
   };
 }

@@ -18,6 +18,8 @@ export interface Crash {
   readonly device: Device | null;
   /** True if the setting `decoderLab.engine.runtime` was used. */
   readonly ownRuntime: boolean;
+  /** The last output of the process. */
+  readonly output?: string;
 }
 
 export type Verdict =
@@ -55,17 +57,69 @@ export function afterCrash(crashes: readonly Crash[]): Verdict {
 }
 
 /** A faulty driver ends a process with another signal or an exit code; SIGKILL and SIGTERM come from outside. */
-function mayBeTheGpu({ choice, device, signal }: Crash): boolean {
-  if (signal === "SIGKILL" || signal === "SIGTERM") return false;
+function mayBeTheGpu(crash: Crash): boolean {
+  const { choice, device } = crash;
+  const signal = signalOf(crash);
+  if (signal === "SIGKILL" || signal === "SIGTERM" || shortageOf(crash) !== null) return false;
   return device === "webgpu" || (device === null && choice === "webgpu");
 }
 
-const NATIVE_FAULTS: readonly (NodeJS.Signals | null)[] = ["SIGTRAP", "SIGABRT", "SIGSEGV", "SIGBUS", "SIGILL"];
+const NATIVE_FAULTS: readonly (NodeJS.Signals | null)[] = [
+  "SIGTRAP",
+  "SIGABRT",
+  "SIGSEGV",
+  "SIGBUS",
+  "SIGILL",
+  "SIGFPE",
+];
 /** Exit codes on Windows, which has no signals: access violation, stack overflow, heap corruption, abort. */
 const WINDOWS_FAULTS = [0xc0000005, 0xc00000fd, 0xc0000374, 0xc0000409];
+/** Windows: no memory, the limit of committed memory, and V8's own code. */
+const WINDOWS_MEMORY = [0xc0000017, 0xc000012d, 0xe0000008];
+/** A shell or a wrapper script reports a signal as an exit code: 128 and its number. */
+const SHELL_SIGNALS: Readonly<Record<number, NodeJS.Signals>> = {
+  132: "SIGILL",
+  133: "SIGTRAP",
+  134: "SIGABRT",
+  135: "SIGBUS",
+  136: "SIGFPE",
+  137: "SIGKILL",
+  139: "SIGSEGV",
+  143: "SIGTERM",
+};
+
+type Exit = Pick<Crash, "code" | "signal" | "output">;
+
+const signalOf = ({ code, signal }: Exit): NodeJS.Signals | null => signal ?? SHELL_SIGNALS[code ?? 0] ?? null;
+
+/** Characters; earlier output has other causes. V8 prints a page of addresses after its message. */
+const LAST_OUTPUT = 8000;
+
+/** Returns the resource that the process ran out of, if its last output or its exit code says so. */
+function shortageOf(exit: Exit): "heap" | "memory" | "files" | null {
+  const { code } = exit;
+  // A process that was killed from outside had no time to say why.
+  if (["SIGKILL", "SIGTERM"].includes(signalOf(exit) ?? "")) return null;
+  const output = (exit.output ?? "").slice(-LAST_OUTPUT);
+  if (/JavaScript heap out of memory|invalid (?:array|table|size) .*Allocation failed/i.test(output)) return "heap";
+  const isMemory = /bad_alloc|Fatal process out of memory|cannot allocate memory|\bENOMEM\b/i.test(output);
+  if (isMemory || (code !== null && WINDOWS_MEMORY.includes(code >>> 0))) return "memory";
+  return /\b(?:EMFILE|ENFILE)\b|too many open files/i.test(output) ? "files" : null;
+}
 
 /** Says in one or two sentences how the process ended and what may help. */
-export function explainExit({ code, signal, ownRuntime }: Pick<Crash, "code" | "signal" | "ownRuntime">): string {
+export function explainExit(exit: Pick<Crash, "code" | "signal" | "ownRuntime" | "output">): string {
+  const { code, ownRuntime } = exit;
+  const signal = signalOf(exit);
+  switch (shortageOf(exit)) {
+    case "heap":
+      return l10n.t("The engine ran out of JavaScript memory. Use a smaller text or a smaller model.");
+    case "memory":
+      return l10n.t("The engine ran out of memory. Close other programs, or use a smaller model or smaller batches.");
+    case "files":
+      return l10n.t("The engine had too many open files. Close other programs or raise the limit of open files.");
+    case null:
+  }
   if (signal === "SIGKILL") {
     return l10n.t("The engine was killed, perhaps because the machine ran out of memory.");
   }

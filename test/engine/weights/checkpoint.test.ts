@@ -21,7 +21,7 @@ import {
   writeFileWhole,
   writeSafetensors,
 } from "../../../src/engine/weights";
-import { temporaryName } from "../../../src/engine/weights/files";
+import { temporaryName } from "../../../src/engine/weights/temporary";
 import { bundleProgram, outputOf, startProgram } from "../../helpers/runProgram";
 
 let dir: string;

@@ -1,0 +1,147 @@
+/**
+ * The lock of a run folder, so that only one process trains in it.
+ *
+ *     DIR/training.lock    { "owner": { "pid": 4242, … }, "hostname": "ada", "started": "2026-12-01T12:00:00.000Z", … }
+ *
+ * A lock whose process no longer runs is replaced. A lock of another machine, on a shared disk, is always believed.
+ */
+
+import { randomUUID } from "node:crypto";
+import { link, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { EngineError } from "../errors";
+import { excerpt } from "../untrusted";
+import { codeOf, storageError } from "../weights";
+import { isGone, isLocal, type Owner, self } from "../weights/owner";
+import { temporaryName, writersOf } from "../weights/temporary";
+
+export const LOCK_FILE = "training.lock";
+
+interface Lock {
+  readonly owner: Owner;
+  readonly hostname: string;
+  /** The start of the training, in ISO format. */
+  readonly started: string;
+}
+
+/** Releases the lock of a folder, which may have another name now. */
+export type Unlock = (dir: string) => Promise<void>;
+
+/** Takes the lock of a folder. Throws if another process trains there. */
+export async function lockRun(dir: string): Promise<Unlock> {
+  const path = join(dir, LOCK_FILE);
+  const lock = { owner: self(), hostname: hostname(), started: new Date().toISOString(), id: randomUUID() };
+  const text = `${JSON.stringify(lock)}\n`;
+  const temporary = temporaryName(path);
+  try {
+    await writeFile(temporary, text);
+    for (let attempt = 0; !(await create(temporary, path, text)); attempt++) {
+      await requireUntrained(dir);
+      if (attempt === MAX_ATTEMPTS) throw new EngineError("storage", `Could not lock ${dir}. Try again.`);
+      await removeLock(path);
+    }
+  } catch (error) {
+    throw storageError(error, path);
+  } finally {
+    await rm(temporary, { force: true }).catch(() => {});
+  }
+  return async (final) => {
+    const locked = join(final, LOCK_FILE);
+    if ((await textOf(locked)) === text) await rm(locked, { force: true }).catch(() => {});
+  };
+}
+
+/** Other processes may take a released lock first. */
+const MAX_ATTEMPTS = 5;
+
+/** Creates the lock with its content in one step; returns false if there is one. */
+async function create(temporary: string, path: string, text: string): Promise<boolean> {
+  try {
+    await link(temporary, path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return false;
+  }
+  // Not every file system supports hard links.
+  return writeFile(path, text, { flag: "wx" }).then(
+    () => true,
+    (error: unknown) => {
+      if (codeOf(error) === "EEXIST") return false;
+      throw error;
+    },
+  );
+}
+
+/** Removes a stale lock. Puts it back if another process has replaced it meanwhile. */
+async function removeLock(path: string): Promise<void> {
+  const trash = temporaryName(path);
+  try {
+    await rename(path, trash);
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return;
+    throw error;
+  }
+  if (await heldLock(trash)) await link(trash, path).catch(() => {});
+  await rm(trash, { force: true });
+}
+
+/** Throws if a process trains in a folder, or is about to create it. */
+export async function requireUntrained(dir: string): Promise<void> {
+  const lock = await heldLock(join(dir, LOCK_FILE));
+  if (lock) throw beingTrained(dir, lock);
+}
+
+/** Throws if a process is preparing a run that will create the folder. */
+export async function requireUnplanned(dir: string): Promise<void> {
+  const [writer] = await writersOf(resolve(dir));
+  if (!writer) return;
+  throw new EngineError(
+    "storage",
+    `${dir} is being created by process ${writer.pid} on ${hostname()}. Stop it first, or choose another folder.`,
+  );
+}
+
+function beingTrained(dir: string, { owner, hostname, started }: Lock): EngineError {
+  const since = excerpt(started.slice(0, 19).replace("T", " "));
+  const advice = isLocal(owner)
+    ? "Wait for that run to end, or stop it first."
+    : `Stop that run first. If it no longer exists, delete ${LOCK_FILE} in this folder.`;
+  return new EngineError(
+    "storage",
+    `${dir} is being trained by process ${owner.pid} on ${excerpt(hostname, 60)} since ${since} UTC. ${advice}`,
+  );
+}
+
+/** The lock of a process that may be running; null for a missing, stale or damaged one. */
+async function heldLock(path: string): Promise<Lock | null> {
+  let lock = parsed(await textOf(path));
+  const changed = (await stat(path).catch(() => null))?.mtimeMs;
+  if (changed === undefined) return null;
+  if (!lock && Date.now() - changed < WRITING_MS) {
+    // Without hard links, a lock is created before its content is written.
+    await sleep(WRITING_MS / 5);
+    lock = parsed(await textOf(path));
+  }
+  return lock && !(isLocal(lock.owner) && isGone(lock.owner, changed)) ? lock : null;
+}
+
+const WRITING_MS = 500;
+
+const textOf = (path: string): Promise<string> => readFile(path, "utf8").catch(() => "");
+
+function parsed(text: string): Lock | null {
+  try {
+    const { owner, hostname, started } = JSON.parse(text) as Partial<Lock>;
+    const isValid =
+      Number.isSafeInteger(owner?.pid) &&
+      typeof owner?.start === "string" &&
+      typeof owner.host === "string" &&
+      typeof hostname === "string" &&
+      typeof started === "string";
+    return isValid ? ({ owner, hostname, started } as Lock) : null;
+  } catch {
+    return null;
+  }
+}
