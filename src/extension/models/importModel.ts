@@ -183,7 +183,7 @@ async function runImport(lab: LabServices, source: ImportSource, quantize: Impor
     await lab.models.noteImport(dir, name, info);
     await lab.models.activate(dir);
     for (const note of info.notes ?? []) lab.log.info(`import of ${name}: ${note}`);
-    void offerNext(name, info);
+    void offerNext(lab, name, info);
   } catch (error) {
     lab.models.release(reservation);
     if (isCanceled(error)) return notifyOfCancellation(source);
@@ -232,14 +232,21 @@ function notifyOfCancellation({ name, isRemote }: ImportSource): void {
   );
 }
 
-async function offerNext(name: string, { parameters, bytes: size }: ModelInfo): Promise<void> {
-  const inspect = l10n.t("Inspect");
+async function offerNext(
+  lab: LabServices,
+  name: string,
+  { parameters, bytes: size, notes = [] }: ModelInfo,
+): Promise<void> {
+  const [inspect, showLog] = [l10n.t("Inspect"), l10n.t("Show Log")];
   const message = l10n.t(
     "“{0}” is imported and active ({1} parameters, {2}). Inspect a line, hover a word, or type to get completions.",
     name,
     count(parameters),
     bytes(size),
   );
-  if ((await vscode.window.showInformationMessage(message, inspect)) !== inspect) return;
-  await vscode.commands.executeCommand("decoderLab.inspectSelection");
+  const noted = notes.length === 0 ? [] : [l10n.t("See the log for {0} notes on its files.", notes.length)];
+  const actions = notes.length === 0 ? [inspect] : [inspect, showLog];
+  const chosen = await vscode.window.showInformationMessage([message, ...noted].join(" "), ...actions);
+  if (chosen === showLog) lab.log.show();
+  if (chosen === inspect) await vscode.commands.executeCommand("decoderLab.inspectSelection");
 }

@@ -154,6 +154,7 @@ function moduleItem({ kind, id, label, description, tooltip, children }: ModuleN
 const MODULE_ICONS: { readonly [K in ModuleNode["kind"]]: string } = {
   module: "symbol-class",
   tensor: "symbol-array",
+  note: "info",
   problem: "warning",
 };
 

@@ -5,7 +5,7 @@ import { bytes, count } from "../format";
 import { l10n } from "../l10n";
 
 export interface ModuleNode {
-  readonly kind: "module" | "tensor" | "problem";
+  readonly kind: "module" | "tensor" | "note" | "problem";
   /** Stable across refreshes of the view. */
   readonly id: string;
   readonly label: string;
@@ -15,8 +15,27 @@ export interface ModuleNode {
   readonly children: readonly ModuleNode[];
 }
 
-/** The root node: the class of the model. */
-export const moduleNode = (tree: ModuleTree, dir: string): ModuleNode => nodeOf(tree, `${dir}#`);
+/** The root node: the class of the model, with notes on its files. */
+export function moduleNode(tree: ModuleTree, dir: string): ModuleNode {
+  const root = nodeOf(tree, `${dir}#`);
+  return { ...root, children: [...root.children, ...noteNodes(tree, root.id)] };
+}
+
+function noteNodes({ notes = [], ignored = [] }: ModuleTree, root: string): ModuleNode[] {
+  const node = (id: string, label: string, description = "", children: readonly ModuleNode[] = []): ModuleNode => ({
+    kind: "note",
+    id: `${root}!${id}`,
+    label,
+    description,
+    tooltip: [label, description].filter(Boolean),
+    children,
+  });
+  const tensors = ignored.map(({ name, reason }) => node(`ignored:${name}`, name, reason ?? ""));
+  return [
+    ...notes.map((note, i) => node(`note:${i}`, note)),
+    ...(tensors.length > 0 ? [node("ignored", l10n.t("Ignored tensors"), count(tensors.length), tensors)] : []),
+  ];
+}
 
 function nodeOf(tree: ModuleTree, id: string): ModuleNode {
   const { name, kind, parameters, tensors, children } = tree;

@@ -120,6 +120,15 @@ describe("a module tree", () => {
     expect(module?.children[0]?.description).toBe("[32, 64] uint8 (4-bit) · 8.19 kB · quantization error 7.1 %");
   });
 
+  test("ends with the notes on the files and the ignored tensors", () => {
+    const notes = ['Ignored the tensor "v_head.weight" (a value head).'];
+    const ignored = [{ name: "v_head.weight", reason: "a value head" }];
+    const [, note, list] = moduleNode({ ...tree, notes, ignored }, "/fox").children;
+    expect(note).toMatchObject({ kind: "note", label: notes[0], children: [] });
+    expect([list?.label, list?.description]).toEqual(["Ignored tensors", "1"]);
+    expect(list?.children).toMatchObject([{ label: "v_head.weight", description: "a value head" }]);
+  });
+
   test("has unique ids across models", () => {
     const ids = (node: ReturnType<typeof moduleNode>): string[] => [node.id, ...node.children.flatMap(ids)];
     const all = [...ids(moduleNode(tree, "/fox")), ...ids(moduleNode(tree, "/hare"))];

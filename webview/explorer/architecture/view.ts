@@ -27,6 +27,7 @@ export function createArchitectureView({ section: makeSection, selection, save, 
   const search = textField(t("Find a module, a weight or a value"), t("Find: attn, weight, resid…"));
   const headings = [t("Module"), t("Shape"), t("Type"), t("Parameters"), t("Share"), t("Bytes")];
   const body = el("tbody", {});
+  const notes = el("ul", { class: "small muted architecture-notes", attrs: { hidden: true } });
   const table = el(
     "table",
     { class: "architecture", attrs: { role: "treegrid", "aria-label": t("Modules of the model") } },
@@ -58,6 +59,7 @@ export function createArchitectureView({ section: makeSection, selection, save, 
       { class: "small muted" },
       t("As PyTorch prints it, with the values of this trace and their shapes (B is the batch)."),
     ),
+    notes,
     search,
     problem.node,
     el("div", { class: "architecture-scroller" }, table),
@@ -131,6 +133,8 @@ export function createArchitectureView({ section: makeSection, selection, save, 
       const first = root === null || root.label !== modules.kind;
       root = architecture(modules, from.trace.values);
       if (first) open = firstOpen(root);
+      notes.hidden = !modules.notes?.length;
+      fill(notes, ...(modules.notes ?? []).map((note) => el("li", {}, note)));
       section.summarize(t("{0} parameters, {1}", formatCount(modules.parameters), formatBytes(modules.bytes)));
       if (opened) opened = null;
       draw();
