@@ -49,7 +49,7 @@ export interface Run {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly tokens: readonly { readonly id: number; readonly token: string }[];
   readonly lens: {
-    readonly places: readonly string[];
+    readonly depths: readonly string[];
     readonly ids: readonly number[];
     readonly probabilities: readonly number[];
     readonly entropies: readonly number[];
@@ -141,8 +141,8 @@ type Reader = (table: Table, known: Known) => Cell[];
 
 /** By the headers of the first two columns, or of the first. */
 const readers: Readonly<Record<string, Reader>> = {
-  "place, position": byRow(lensRow),
-  "place, rank": byRow(lensPairRow),
+  "depth, position": byRow(lensRow),
+  "depth, rank": byRow(lensPairRow),
   "position, token": byRow(tokenRow),
   "rank, token": byRow(nextTokenRow),
   "step, token": byRow(stepRow),
@@ -204,10 +204,10 @@ function matrixCells({ title, columns, rows }: Table, { runs: [run], head: selec
 function vectorCells({ title, columns, rows }: Table, { runs: [{ tensors }] }: Known): Cell[] {
   const token = Number(/token (\d+)|\[0, (\d+)\]$/.exec(title)?.slice(1).find(Boolean));
   return columns.flatMap((column, c) => {
-    const [, name = "", place] = /^([\w.]+)(?:\[([\d, ]+), ·\])?$/.exec(column) ?? [];
+    const [, name = "", index] = /^([\w.]+)(?:\[([\d, ]+), ·\])?$/.exec(column) ?? [];
     const tensor = tensors.get(name);
     if (!tensor) return [];
-    const lead = place === undefined ? [token] : place.split(", ").map(Number).slice(1);
+    const lead = index === undefined ? [token] : index.split(", ").map(Number).slice(1);
     return rows.map((row) => {
       const index = [...lead, Number(row[0])];
       return { where: `${name}[0, ${index}]`, shown: row[c] ?? "", expected: at(tensor, index) };
@@ -216,8 +216,8 @@ function vectorCells({ title, columns, rows }: Table, { runs: [{ tensors }] }: K
 }
 
 /** A cell of the lens: its entropy and its most likely tokens. */
-function lensAt({ lens, tokens }: Run, place: string, position: number) {
-  const cell = lens.places.indexOf(place) * tokens.length + position;
+function lensAt({ lens, tokens }: Run, depth: string, position: number) {
+  const cell = lens.depths.indexOf(depth) * tokens.length + position;
   const count = lens.ids.length / lens.entropies.length;
   const entryOf = (values: readonly number[], nth: number) => (nth < count ? values[cell * count + nth] : undefined);
   return {
@@ -237,7 +237,7 @@ const numbered = (count: number, id: (nth: number) => number | undefined, p: (nt
   );
 
 function lensRow(row: Readonly<Record<string, string>>, { runs: [run] }: Known): Expected {
-  const { entropy, id, probability } = lensAt(run, row.place ?? "", Number(row.position));
+  const { entropy, id, probability } = lensAt(run, row.depth ?? "", Number(row.position));
   return { "entropy (bits)": entropy, ...numbered(10, id, probability) };
 }
 
@@ -248,7 +248,7 @@ function lensPairRow(row: Readonly<Record<string, string>>, { runs }: Known): Ex
     names.flatMap((name, i) => {
       const run = runs[i];
       if (!run) return [];
-      const { id, probability } = lensAt(run, row.place ?? "", Number(row[`position, ${name}`]));
+      const { id, probability } = lensAt(run, row.depth ?? "", Number(row[`position, ${name}`]));
       const nth = Number(row.rank) - 1;
       return [
         [`id, ${name}`, id(nth)],

@@ -44,8 +44,8 @@ test("the lens ends in the model's own next token and has the text of every toke
   const T = plain.tokens.length;
   const lens = await engine.call("lens", { trace: plain.trace, positions: [T - 2, T], count: 5, token: 3 });
   const [first] = plain.nextToken.top;
-  const last = lens.places.length * 2 - 1;
-  expect(lens.places.at(-1)).toBe(`blocks.${plain.model.config.nLayers - 1}.residPost`);
+  const last = lens.depths.length * 2 - 1;
+  expect(lens.depths.at(-1)).toBe(`blocks.${plain.model.config.nLayers - 1}.residPost`);
   expect(lens.ids[last * 5]).toBe(first?.id);
   expect(lens.probabilities[last * 5]).toBeCloseTo(first?.probability as number, 5);
   expect(lens.entropies[last]).toBeCloseTo(plain.nextToken.entropyBits, 4);
@@ -74,7 +74,7 @@ test("the sampler at any position agrees with generation and with the lens", asy
   const settings = { temperature: 0.7, topK: 40, topP: 0.9, minP: 0.05 };
   const sampler = await engine.call("sampler", { trace, position, count: 10, ids: [3], ...settings });
   const lens = await engine.call("lens", { trace, positions: [position, position + 1], count: 10 });
-  const last = lens.places.length - 1;
+  const last = lens.depths.length - 1;
   expect(sampler.model.top.map(({ id }) => id)).toEqual([...lens.ids.slice(last * 10)]);
   expect(sampler.model.entropyBits).toBeCloseTo(lens.entropies[last] as number, 4);
   const { found } = await engine.call("findTokens", { trace, query: "#3", count: 1, position });

@@ -78,7 +78,7 @@ describe("an inspected translator", () => {
   test("has a lens over its decoder that ends in the next token", async () => {
     const T = trace.tokens.length;
     const lens = await engine.call("lens", { trace: trace.trace, positions: [T - 1, T], count: 3 });
-    expect(lens.places.slice(0, 4)).toEqual(
+    expect(lens.depths.slice(0, 4)).toEqual(
       ["0.residPre", "0.residMid", "0.residCross", "0.residPost"].map((name) => `blocks.${name}`),
     );
     const { top } = trace.nextToken;

@@ -97,14 +97,14 @@ export interface Lens {
    * Names of the values that are read, in model order: `blocks.0.residPre` (the embeddings), then for each layer
    * `blocks.{l}.residMid` if it exists, `.residCross` in translators, and `.residPost`.
    */
-  readonly places: readonly string[];
+  readonly depths: readonly string[];
   readonly positions: readonly [number, number];
-  /** The most likely tokens, [places, positions, count]. */
+  /** The most likely tokens, [depths, positions, count]. */
   readonly ids: Uint32Array;
   readonly probabilities: Float32Array;
-  /** In bits, [places, positions]. */
+  /** In bits, [depths, positions]. */
   readonly entropies: Float32Array;
-  /** For the requested `token`, [places, positions]; null without one. Rank 1 is the most likely. */
+  /** For the requested `token`, [depths, positions]; null without one. Rank 1 is the most likely. */
   readonly tracked: { readonly probabilities: Float32Array; readonly ranks: Uint32Array } | null;
   /** The vocabulary's text of every id in `ids`. */
   readonly tokens: Readonly<Record<number, string>>;

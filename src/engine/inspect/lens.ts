@@ -42,7 +42,7 @@ export class LogitLens {
   async look(trace: Trace, { positions, count, token, signal }: LensOptions & WithSignal): Promise<LensReading> {
     const { cfg } = this;
     const D = cfg.dModel;
-    const places = placesOf(trace, cfg);
+    const depths = depthsOf(trace, cfg);
     const [from, to] = positions;
     const T = trace.get("ids")?.shape[1] as number;
     if (!(Number.isInteger(from) && Number.isInteger(to) && from >= 0 && from < to && to <= T)) {
@@ -53,9 +53,9 @@ export class LogitLens {
     }
     if (token !== undefined) requireToken(token, cfg);
     const M = to - from;
-    const N = places.length * M;
+    const N = depths.length * M;
     const stream = new Float32Array(N * D);
-    places.forEach((name, p) => {
+    depths.forEach((name, p) => {
       stream.set(trace.get(name)?.data.subarray(from * D, to * D) as Float32Array, p * M * D);
     });
 
@@ -82,7 +82,7 @@ export class LogitLens {
       tracked.ranks.set(read.rank, row);
       await setImmediate();
     }
-    return { places, positions, ...view, tracked: token === undefined ? null : tracked, convention: conventionOf(cfg) };
+    return { depths, positions, ...view, tracked: token === undefined ? null : tracked, convention: conventionOf(cfg) };
   }
 
   async release(): Promise<void> {
@@ -104,7 +104,7 @@ export class LogitLens {
 }
 
 /** Blocks with parallel attention and MLP have no `residMid`; only translators have `residCross`. */
-function placesOf(trace: Trace, { nLayers }: DecoderConfig): readonly string[] {
+function depthsOf(trace: Trace, { nLayers }: DecoderConfig): readonly string[] {
   const after = Array.from({ length: nLayers }, (_, l) =>
     ["residMid", "residCross", "residPost"].map((name) => `blocks.${l}.${name}`),
   );

@@ -1,6 +1,6 @@
 /** Offsets at which a long text can be cut without splitting a token. */
 
-/** Finds places to cut a text so that the tokens of the parts are the tokens of the whole. */
+/** Finds offsets to cut a text at, so that the tokens of the parts are the tokens of the whole. */
 export interface Cuts {
   /** Returns the first cut at or after `from`; the text's length if there is none. */
   next(text: string, from: number): number;

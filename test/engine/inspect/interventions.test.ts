@@ -55,23 +55,23 @@ describe.each(VARIANTS)("%s, as PyTorch computes it by make_interventions.py", (
     const [T, V] = [prompt.length, cfg.vocabSize];
     const trace = await tracer.trace([prompt], "light");
     const lens = new LogitLens(cfg, weights);
-    const { places, ids, probabilities, tracked } = await lens.look(trace, {
+    const { depths, ids, probabilities, tracked } = await lens.look(trace, {
       positions: [T - 1, T],
       count: V,
       token: 7,
     });
     const rows = expected("lens");
-    expect(places.length * V).toBe(rows.length);
-    places.forEach((place, p) => {
+    expect(depths.length * V).toBe(rows.length);
+    depths.forEach((depth, p) => {
       const distribution = softmax(rows.slice(p * V, (p + 1) * V));
       const read = new Float32Array(V);
       for (let i = p * V; i < (p + 1) * V; i++) read[ids[i] as number] = probabilities[i] as number;
-      expect(largestDifference(read, distribution), place).toBeLessThan(1e-5);
-      expect(tracked?.probabilities[p], place).toBeCloseTo(distribution[7] as number, 5);
+      expect(largestDifference(read, distribution), depth).toBeLessThan(1e-5);
+      expect(tracked?.probabilities[p], depth).toBeCloseTo(distribution[7] as number, 5);
       expect(tracked?.ranks[p]).toBe(1 + distribution.filter((x) => x > (distribution[7] as number)).length);
     });
     const own = softmax(data(trace, "logits"));
-    const last = Array.from({ length: V }, (_, i) => own[ids[(places.length - 1) * V + i] as number] as number);
+    const last = Array.from({ length: V }, (_, i) => own[ids[(depths.length - 1) * V + i] as number] as number);
     expect(largestDifference(last, probabilities.subarray(-V))).toBeLessThan(1e-5);
     await lens.release();
   });

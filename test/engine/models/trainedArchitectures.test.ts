@@ -20,15 +20,15 @@ async function batchOf(dir: string) {
   const [ids, logits] = [reference.get("ids"), reference.get("logits")] as [TraceValue, TraceValue];
   const [, length, V] = logits.shape as [number, number, number];
   const id = (b: number, t: number) => ids.data[b * length + t] as number;
-  const places = Array.from({ length: T * B }, (_, i) => [i % B, Math.floor(i / B)] as const);
+  const positions = Array.from({ length: T * B }, (_, i) => [i % B, Math.floor(i / B)] as const);
   const isLabeled = ([b, t]: readonly [number, number]) => b === 0 || t < T - 1;
-  const weight = 1 / places.filter(isLabeled).length;
+  const weight = 1 / positions.filter(isLabeled).length;
   const feeds = {
-    ids: Int32Array.from(places, ([b, t]) => id(b, t)),
-    labels: Int32Array.from(places, (place) => (isLabeled(place) ? id(place[0], place[1] + 1) : 0)),
-    labelWeights: Float32Array.from(places, (place) => (isLabeled(place) ? weight : 0)),
+    ids: Int32Array.from(positions, ([b, t]) => id(b, t)),
+    labels: Int32Array.from(positions, (position) => (isLabeled(position) ? id(position[0], position[1] + 1) : 0)),
+    labelWeights: Float32Array.from(positions, (position) => (isLabeled(position) ? weight : 0)),
   };
-  const loss = places.filter(isLabeled).reduce((sum, [b, t]) => {
+  const loss = positions.filter(isLabeled).reduce((sum, [b, t]) => {
     const row = logits.data.subarray((b * length + t) * V, (b * length + t + 1) * V);
     const logZ = Math.log(row.reduce((z, x) => z + Math.exp(x), 0));
     return sum + weight * (logZ - (row[id(b, t + 1)] as number));

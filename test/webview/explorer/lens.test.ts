@@ -2,20 +2,20 @@ import { expect, test } from "vitest";
 import type { Lens } from "../../../src/protocol/traceApi";
 import {
   columnsOf,
+  depthLabel,
   lensTable,
   missingTiles,
-  placeLabel,
   rankPath,
-  shownPlaces,
+  shownDepths,
 } from "../../../webview/explorer/lens/layout";
 import { LensLoader } from "../../../webview/explorer/lens/loader";
 import type { Inspection } from "../../../webview/trace/inspection";
 
-const PLACES = ["blocks.0.residPre", "blocks.0.residMid", "blocks.0.residPost"];
+const DEPTHS = ["blocks.0.residPre", "blocks.0.residMid", "blocks.0.residPost"];
 
 /** Two positions from 4 on with two tokens per cell; every number is different. */
 const lens: Lens = {
-  places: PLACES,
+  depths: DEPTHS,
   positions: [4, 6],
   ids: Uint32Array.from({ length: 12 }, (_, i) => i),
   probabilities: Float32Array.from({ length: 12 }, (_, i) => i / 16),
@@ -28,7 +28,7 @@ const lens: Lens = {
   convention: "",
 };
 
-test("a cell has the tokens of its place and position", () => {
+test("a cell has the tokens of its depth and position", () => {
   const columns = columnsOf(lens);
   expect([...columns.keys()]).toEqual([4, 5]);
   expect(columns.get(5)?.[1]).toEqual({
@@ -40,7 +40,7 @@ test("a cell has the tokens of its place and position", () => {
     tracked: { probability: 3 / 8, rank: 13 },
   });
   expect(columns.get(4)?.[0]?.top.map(({ label }) => label)).toEqual(["·a", "#1"]);
-  const table = lensTable(PLACES, columns, ["", "", "", "", "x", "y"], "Lens");
+  const table = lensTable(DEPTHS, columns, ["", "", "", "", "x", "y"], "Lens");
   expect(table.rows).toBe(6);
   expect(table.row(4)).toEqual(["blocks.0.residMid", 5, "y", 3, 3 / 8, 13, 6, "#6", 6 / 16, 7, "#7", 7 / 16]);
 });
@@ -54,10 +54,10 @@ test("only missing tiles in view are requested", () => {
   expect(missingTiles(17, 40, 37, (position) => position === 16)).toEqual([[32, 37]]);
 });
 
-test("places are listed upward, those after attention only on request", () => {
-  expect(shownPlaces(PLACES, true)).toEqual([2, 1, 0]);
-  expect(shownPlaces(PLACES, false)).toEqual([2, 0]);
-  expect(PLACES.map(placeLabel)).toEqual(["embed", "0 mid", "0 post"]);
+test("depths are listed upward, those after attention only on request", () => {
+  expect(shownDepths(DEPTHS, true)).toEqual([2, 1, 0]);
+  expect(shownDepths(DEPTHS, false)).toEqual([2, 0]);
+  expect(DEPTHS.map(depthLabel)).toEqual(["embed", "0 mid", "0 post"]);
   expect(rankPath([37, 37, 12, 1, 1])).toBe("37 → 12 → 1");
 });
 
@@ -70,7 +70,7 @@ test("a loader requests each tile once and drops answers from before a reset", a
       ask: (_: "lens", { positions }: { positions: [number, number] }) => {
         requested.push(positions);
         const [from, to] = positions;
-        const answer = { ...lens, places: PLACES, positions, ids: new Uint32Array(3 * (to - from)) };
+        const answer = { ...lens, depths: DEPTHS, positions, ids: new Uint32Array(3 * (to - from)) };
         return new Promise((resolve) => pending.push(() => resolve(answer)));
       },
       // Only these members are used.

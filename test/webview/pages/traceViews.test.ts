@@ -63,11 +63,11 @@ describeExplorer((opened) => {
     // The last layer is on top, and the last token at the end.
     await map.press("Control+Home");
     await map.press("End");
-    const place = `blocks.${residualNorms.length / T - 2}.residPost[0, ${T - 1}]`;
+    const value = `blocks.${residualNorms.length / T - 2}.residPost[0, ${T - 1}]`;
     const norm = residualNorms.at(-1)?.toPrecision(6) ?? "";
-    await status(`‖${place}‖ = ${norm}`).waitFor();
+    await status(`‖${value}‖ = ${norm}`).waitFor();
     await map.press("Enter");
-    await page.getByRole("heading", { name: place }).waitFor();
+    await page.getByRole("heading", { name: value }).waitFor();
     await page.locator(".vector-statistics").getByText(norm, { exact: true }).waitFor();
   });
 

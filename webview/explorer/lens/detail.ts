@@ -8,16 +8,16 @@ import { createDataBar, type Save } from "../../parts/dataBar";
 import type { Inspection } from "../../trace/inspection";
 import { traceText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
-import { type LensCell, placeLabel, rankPath, trackTable } from "./layout";
+import { depthLabel, type LensCell, rankPath, trackTable } from "./layout";
 import type { TrackedToken } from "./loader";
 
 export interface ShownCell {
   readonly inspection: Inspection;
   readonly position: number;
-  readonly places: readonly string[];
-  /** Index in `places`. */
-  readonly place: number;
-  /** Cells of the position, one per place; undefined until they are loaded. */
+  readonly depths: readonly string[];
+  /** Index in `depths`. */
+  readonly depth: number;
+  /** Cells of the position, one per depth; undefined until they are loaded. */
   readonly cells: readonly LensCell[] | undefined;
   readonly tracked: TrackedToken | null;
 }
@@ -38,7 +38,7 @@ export function createLensDetail(save: Save, track: (token: TrackedToken) => voi
       fileName: () => `logit-lens-token-${shown?.tracked?.id}`,
       table: () =>
         shown?.tracked && shown.cells
-          ? trackTable(shown.places, shown.cells, t("“{0}” by layer", shown.tracked.label))
+          ? trackTable(shown.depths, shown.cells, t("“{0}” by layer", shown.tracked.label))
           : null,
       of: () => shown?.inspection,
       picture: chart.picture,
@@ -57,11 +57,11 @@ export function createLensDetail(save: Save, track: (token: TrackedToken) => voi
 
   const drawToken = (
     { id, label, probability }: LensCell["top"][number],
-    { inspection, places, place, position }: ShownCell,
+    { inspection, depths, depth, position }: ShownCell,
   ) => {
     const bar = el("span", { class: "bar-fill" });
     bar.style.width = `${100 * probability}%`;
-    const value = `${places[place] ?? ""}[0, ${position}] → #${id}: ${formatValue(probability)}`;
+    const value = `${depths[depth] ?? ""}[0, ${position}] → #${id}: ${formatValue(probability)}`;
     return el(
       "li",
       { class: "bar", title: `${value}\n${traceText(inspection)}` },
@@ -80,7 +80,7 @@ export function createLensDetail(save: Save, track: (token: TrackedToken) => voi
     );
   };
 
-  const drawChart = ({ label }: TrackedToken, cells: readonly LensCell[], places: readonly string[]) => {
+  const drawChart = ({ label }: TrackedToken, cells: readonly LensCell[], depths: readonly string[]) => {
     const along = cells.map((each) => each.tracked?.probability ?? Number.NaN);
     path.textContent = t("Rank of “{0}” by layer: {1}", label, rankPath(cells.map((each) => each.tracked?.rank ?? 0)));
     chart.show(
@@ -93,7 +93,7 @@ export function createLensDetail(save: Save, track: (token: TrackedToken) => voi
           format: formatPercent,
         },
       ],
-      { x: { name: t("layer"), format: (p) => placeLabel(places[p] ?? ""), whole: true }, log: false },
+      { x: { name: t("layer"), format: (p) => depthLabel(depths[p] ?? ""), whole: true }, log: false },
     );
     data.update();
   };
@@ -102,12 +102,12 @@ export function createLensDetail(save: Save, track: (token: TrackedToken) => voi
     node: el("div", { class: "lens-detail" }, el("div", {}, title, list), chartPart),
     show(cell: ShownCell) {
       shown = cell;
-      const { inspection, position, places, place, cells, tracked } = cell;
+      const { inspection, position, depths, depth, cells, tracked } = cell;
       const token = inspection.trace.tokens[position];
-      title.textContent = t("{0} after “{1}”", places[place] ?? "", token ? tokenLabel(token) : "");
-      fill(list, ...(cells?.[place]?.top ?? []).map((each) => drawToken(each, cell)));
+      title.textContent = t("{0} after “{1}”", depths[depth] ?? "", token ? tokenLabel(token) : "");
+      fill(list, ...(cells?.[depth]?.top ?? []).map((each) => drawToken(each, cell)));
       chartPart.hidden = tracked === null || !cells;
-      if (tracked && cells) drawChart(tracked, cells, places);
+      if (tracked && cells) drawChart(tracked, cells, depths);
     },
   };
 }

@@ -1,4 +1,4 @@
-/** The logit lens as a grid: layers upward, positions to the right. A `place` names a value of the residual stream. */
+/** The logit lens as a grid: layers upward, positions to the right. A `depth` names a value of the residual stream, such as `blocks.0.residMid`. */
 
 import type { Lens } from "../../../src/protocol/traceApi";
 import type { TableData } from "../../charts/csv";
@@ -32,15 +32,15 @@ export function missingTiles(
   return tiles;
 }
 
-/** The cells of a lens by position: `columns.get(position)[place]`. */
-export function columnsOf({ places, positions: [from, to], ids, probabilities, entropies, tracked, tokens }: Lens) {
+/** The cells of a lens by position: `columns.get(position)[depth]`. */
+export function columnsOf({ depths, positions: [from, to], ids, probabilities, entropies, tracked, tokens }: Lens) {
   const M = to - from;
-  const count = ids.length / (places.length * M);
+  const count = ids.length / (depths.length * M);
   const columns = new Map<number, readonly LensCell[]>();
   for (let m = 0; m < M; m++) {
     columns.set(
       from + m,
-      places.map((_, p): LensCell => {
+      depths.map((_, p): LensCell => {
         const at = p * M + m;
         return {
           top: Array.from({ length: count }, (_, k) => {
@@ -63,17 +63,17 @@ export function columnsOf({ places, positions: [from, to], ids, probabilities, e
 const labelOf = (id: number, tokens: Readonly<Record<number, string>>): string =>
   visibleText(tokens[id] ?? "") || `#${id}`;
 
-/** Indices of the places that are shown, the last one on top. */
-export const shownPlaces = (places: readonly string[], afterAttention: boolean): number[] =>
-  places
+/** Indices of the depths that are shown, the last one on top. */
+export const shownDepths = (depths: readonly string[], afterAttention: boolean): number[] =>
+  depths
     .map((_, p) => p)
-    .filter((p) => afterAttention || !/\.resid(Mid|Cross)$/.test(places[p] as string))
+    .filter((p) => afterAttention || !/\.resid(Mid|Cross)$/.test(depths[p] as string))
     .reverse();
 
 /** Text such as `3 mid`, which is after the attention of layer 3. */
-export function placeLabel(place: string): string {
-  const [, layer, value] = /^blocks\.(\d+)\.resid(\w+)$/.exec(place) ?? [];
-  return value === "Pre" ? "embed" : `${layer} ${value?.toLowerCase() ?? place}`;
+export function depthLabel(depth: string): string {
+  const [, layer, value] = /^blocks\.(\d+)\.resid(\w+)$/.exec(depth) ?? [];
+  return value === "Pre" ? "embed" : `${layer} ${value?.toLowerCase() ?? depth}`;
 }
 
 export function colorValue(cell: LensCell, color: LensColor): number {
@@ -86,9 +86,9 @@ export function rankPath(ranks: readonly number[]): string {
   return ranks.filter((rank, i) => rank !== ranks[i - 1]).join(" → ");
 }
 
-/** A table with one row per place of each loaded position. */
+/** A table with one row per depth of each loaded position. */
 export function lensTable(
-  places: readonly string[],
+  depths: readonly string[],
   columns: ReadonlyMap<number, readonly LensCell[]>,
   tokens: readonly string[],
   title: string,
@@ -100,20 +100,20 @@ export function lensTable(
   return {
     title,
     columns: [
-      "place",
+      "depth",
       "position",
       "token",
       "entropy (bits)",
       ...(isTracked ? ["probability of the tracked token", "its rank"] : []),
       ...numbered.flat(),
     ],
-    rows: positions.length * places.length,
+    rows: positions.length * depths.length,
     row: (i) => {
-      const position = positions[Math.floor(i / places.length)] as number;
-      const p = i % places.length;
+      const position = positions[Math.floor(i / depths.length)] as number;
+      const p = i % depths.length;
       const cell = columns.get(position)?.[p] as LensCell;
       return [
-        places[p] as string,
+        depths[p] as string,
         position,
         tokens[position] ?? "",
         cell.entropyBits,
@@ -124,13 +124,13 @@ export function lensTable(
   };
 }
 
-/** A table of the tracked token at one position, with one row per place. */
-export const trackTable = (places: readonly string[], cells: readonly LensCell[], title: string): TableData => ({
+/** A table of the tracked token at one position, with one row per depth. */
+export const trackTable = (depths: readonly string[], cells: readonly LensCell[], title: string): TableData => ({
   title,
-  columns: ["place", "probability", "rank"],
+  columns: ["depth", "probability", "rank"],
   rows: cells.length,
   row: (p) => {
     const { probability, rank } = cells[p]?.tracked ?? { probability: Number.NaN, rank: Number.NaN };
-    return [places[p] ?? "", probability, rank];
+    return [depths[p] ?? "", probability, rank];
   },
 });

@@ -19,7 +19,7 @@ export interface LoaderHooks {
 }
 
 export class LensLoader {
-  places: readonly string[] = [];
+  depths: readonly string[] = [];
   convention = "";
   /** Replaced by `reset`, which tells outdated answers apart. */
   #columns = new Map<number, readonly LensCell[]>();
@@ -31,14 +31,14 @@ export class LensLoader {
     this.#hooks = hooks;
   }
 
-  /** Cells by position, one per place. */
+  /** Cells by position, one per depth. */
   get columns(): ReadonlyMap<number, readonly LensCell[]> {
     return this.#columns;
   }
 
   /** Discards everything; `load` then reads another trace, or tracks another token. */
   reset(inspection: Inspection, tracked: TrackedToken | null): void {
-    if (inspection !== this.#inspection) this.places = [];
+    if (inspection !== this.#inspection) this.depths = [];
     this.#inspection = inspection;
     this.#tracked = tracked;
     this.#columns = new Map();
@@ -56,7 +56,7 @@ export class LensLoader {
       try {
         const lens = await inspection.ask("lens", { positions, count: TOP, ...(token !== undefined && { token }) });
         if (columns !== this.#columns) return;
-        this.places = lens.places;
+        this.depths = lens.depths;
         this.convention = lens.convention;
         for (const [position, cells] of columnsOf(lens)) columns.set(position, cells);
         this.#hooks.loaded();

@@ -13,11 +13,11 @@ import { searched } from "../../trace/nextToken/layout";
 import { traceText } from "../../trace/provenance";
 import { tokenLabel, visibleText } from "../../trace/tokens/layout";
 import { createLensDetail } from "./detail";
-import { colorValue, type LensCell, type LensColor, lensTable, placeLabel, shownPlaces } from "./layout";
+import { colorValue, depthLabel, type LensCell, type LensColor, lensTable, shownDepths } from "./layout";
 import { LensLoader, type TrackedToken } from "./loader";
 
 const TYPING_PAUSE = 300;
-/** Selects the last place of any model. */
+/** Selects the last depth of any model. */
 const LAST = Number.POSITIVE_INFINITY;
 
 export function createLensView({ section: makeSection, selection, save }: ViewContext): View {
@@ -26,12 +26,12 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
   let tracked: TrackedToken | null = null;
   let color: LensColor = "probability";
   let withMid = true;
-  /** Index of the place whose tokens are listed. */
-  let place = LAST;
+  /** Index of the depth whose tokens are listed. */
+  let depth = LAST;
 
   const loader = new LensLoader({
     loaded: () => {
-      place = Math.min(place, loader.places.length - 1);
+      depth = Math.min(depth, loader.depths.length - 1);
       setPending(pictures, "done");
       draw();
     },
@@ -53,12 +53,12 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
   });
   const track = textField(t("Token to track"), t("Track a token: text or #id"));
   const untrack = button(t("Stop tracking"), () => setTracked(null));
-  const rows = () => shownPlaces(loader.places, withMid);
+  const rows = () => shownDepths(loader.depths, withMid);
   const heatmap = createHeatmap(
     (row, col) => {
       const chosen = rows()[row] as number;
-      place = chosen;
-      const layer = /^blocks\.(\d+)\./.exec(loader.places[chosen] ?? "")?.[1];
+      depth = chosen;
+      const layer = /^blocks\.(\d+)\./.exec(loader.depths[chosen] ?? "")?.[1];
       selection.set({ token: col, ...(layer !== undefined && { layer: Number(layer) }) });
       drawMark();
       drawDetail();
@@ -72,7 +72,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
       fileName: () => "logit-lens",
       table: () =>
         loader.columns.size > 0
-          ? lensTable(loader.places, loader.columns, labels(), t("Logit lens of the loaded positions"))
+          ? lensTable(loader.depths, loader.columns, labels(), t("Logit lens of the loaded positions"))
           : null,
       of: () => current,
       picture: heatmap.picture,
@@ -138,8 +138,8 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
   };
 
   const draw = () => {
-    const { places, columns, convention } = loader;
-    if (!current || places.length === 0) return;
+    const { depths, columns, convention } = loader;
+    if (!current || depths.length === 0) return;
     const shown = rows();
     const names = labels();
     const T = names.length;
@@ -150,7 +150,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
       });
     }
     const cellAt = (row: number, col: number) => columns.get(col)?.[shown[row] as number];
-    const hasMid = shown.some((p) => /\.residMid$/.test(places[p] as string));
+    const hasMid = shown.some((p) => /\.residMid$/.test(depths[p] as string));
     intro.textContent = [
       convention,
       t("Read upward, layer by layer. Each column shows what follows its token."),
@@ -174,11 +174,11 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
       values,
       scale: "sequential",
       ...(color === "entropy" ? {} : { max: 1 }),
-      rowLabels: shown.map((p) => placeLabel(places[p] as string)),
+      rowLabels: shown.map((p) => depthLabel(depths[p] as string)),
       colLabels: names,
       rowHeight: 20,
       text: (row, col) => cellAt(row, col)?.top[0]?.label ?? "…",
-      describe: (row, col) => describe(cellAt(row, col), places[shown[row] as number] as string, col),
+      describe: (row, col) => describe(cellAt(row, col), depths[shown[row] as number] as string, col),
     });
     drawMark();
     drawDetail();
@@ -201,12 +201,12 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
   const drawDetail = () => {
     if (!current) return;
     const { token: position } = selection.get();
-    const { places, columns } = loader;
-    detail.show({ inspection: current, position, places, place, cells: columns.get(position), tracked });
+    const { depths, columns } = loader;
+    detail.show({ inspection: current, position, depths, depth, cells: columns.get(position), tracked });
   };
   /** Marks the selected cell. */
   const drawMark = () => {
-    const row = rows().indexOf(place);
+    const row = rows().indexOf(depth);
     heatmap.mark(row < 0 ? null : row, selection.get().token);
   };
   const revealSelected = () => heatmap.reveal({ row: 0, col: selection.get().token });
@@ -229,7 +229,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
         track.value = "";
         if (color === "tracked") color = "probability";
       }
-      place = LAST;
+      depth = LAST;
       void restart();
     },
   };

@@ -113,10 +113,10 @@ export const pairedTable = (
   },
 });
 
-/** A table with one row per place and rank. */
+/** A table with one row per depth and rank. */
 export function lensPairTable(
   title: string,
-  places: readonly string[],
+  depths: readonly string[],
   positions: readonly [number, number],
   cells: readonly [readonly (LensCell | undefined)[], readonly (LensCell | undefined)[]],
   names: readonly [string, string],
@@ -125,16 +125,16 @@ export function lensPairTable(
   return {
     title,
     columns: [
-      "place",
+      "depth",
       "rank",
       ...names.flatMap((name) => ["position", "id", "token", "probability"].map((column) => `${column}, ${name}`)),
     ],
-    rows: places.length * count,
+    rows: depths.length * count,
     row: (i) => {
       const p = Math.floor(i / count);
       const rank = i % count;
       return [
-        places[p] as string,
+        depths[p] as string,
         rank + 1,
         ...cells.flatMap((column, trace) => {
           const token = column[p]?.top[rank];

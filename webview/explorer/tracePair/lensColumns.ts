@@ -6,7 +6,7 @@ import { t } from "../../base/strings";
 import { createHeatmap } from "../../charts/heatmap";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { traceText } from "../../trace/provenance";
-import { placeLabel } from "../lens/layout";
+import { depthLabel } from "../lens/layout";
 import { lensPairTable } from "./layout";
 import { type LensPair, positionsText, TOP, type TracePair } from "./tracePair";
 
@@ -26,7 +26,7 @@ export function createLensColumns(fileName: string, save: Save): LensColumns {
         shown &&
         lensPairTable(
           title.textContent ?? "",
-          shown.lenses.places,
+          shown.lenses.depths,
           shown.pair.positions,
           shown.lenses.cells,
           shown.pair.names,
@@ -42,8 +42,8 @@ export function createLensColumns(fileName: string, save: Save): LensColumns {
     node: el("section", { class: "pair-part" }, title, heatmap.node, data.node),
     show(pair, lenses) {
       shown = { pair, lenses };
-      const { places, cells } = lenses;
-      const rows = places.length;
+      const { depths, cells } = lenses;
+      const rows = depths.length;
       title.textContent = t("Logit lens {0}", positionsText(pair));
       // The last layer is on top, as in the lens itself.
       const cellAt = (row: number, column: number) => cells[column]?.[rows - 1 - row];
@@ -54,7 +54,7 @@ export function createLensColumns(fileName: string, save: Save): LensColumns {
         values: Float32Array.from({ length: rows * 2 }, (_, i) => cellAt(i >> 1, i & 1)?.top[0]?.probability ?? 0),
         scale: "sequential",
         max: 1,
-        rowLabels: [...places].reverse().map(placeLabel),
+        rowLabels: [...depths].reverse().map(depthLabel),
         colLabels: pair.names,
         rowHeight: 20,
         text: (row, column) => {
@@ -62,7 +62,7 @@ export function createLensColumns(fileName: string, save: Save): LensColumns {
           return best ? `${best.label} ${formatPercent(best.probability)}` : "";
         },
         describe: (row, column) => {
-          const name = places[rows - 1 - row] as string;
+          const name = depths[rows - 1 - row] as string;
           const inspection = pair.inspections[column as 0 | 1];
           const best = cellAt(row, column)?.top.slice(0, TOP) ?? [];
           const listed = best.map(({ label, probability }) => `“${label}” ${formatValue(probability)}`).join(", ");

@@ -41,11 +41,11 @@ const REQUESTED = 50;
 
 /** The logit lenses of both traces at the selected positions. */
 export interface LensPair {
-  /** Places of the first trace. */
-  readonly places: readonly string[];
-  /** One cell per place; undefined if a trace of another depth does not have it. */
+  /** Depths of the first trace. */
+  readonly depths: readonly string[];
+  /** One cell per depth; undefined if the other model has fewer layers. */
   readonly cells: readonly [readonly (LensCell | undefined)[], readonly (LensCell | undefined)[]];
-  /** The last place of each trace, which is its next-token distribution. */
+  /** The last depth of each trace, which is its next-token distribution. */
   readonly last: readonly [LensCell | undefined, LensCell | undefined];
 }
 
@@ -53,13 +53,13 @@ export async function lensesOf({ inspections, positions }: TracePair): Promise<L
   const lensOf = async (index: 0 | 1) => {
     const position = positions[index];
     const lens: Lens = await inspections[index].ask("lens", { positions: [position, position + 1], count: REQUESTED });
-    return { places: lens.places, cells: columnsOf(lens).get(position) ?? [] };
+    return { depths: lens.depths, cells: columnsOf(lens).get(position) ?? [] };
   };
   // One after the other, since the engine computes one at a time.
   const a = await lensOf(0);
   const b = await lensOf(1);
-  const ofB = a.places.map((place) => b.cells[b.places.indexOf(place)]);
-  return { places: a.places, cells: [a.cells, ofB], last: [a.cells.at(-1), b.cells.at(-1)] };
+  const ofB = a.depths.map((depth) => b.cells[b.depths.indexOf(depth)]);
+  return { depths: a.depths, cells: [a.cells, ofB], last: [a.cells.at(-1), b.cells.at(-1)] };
 }
 
 /** The top tokens of both next-token distributions, each with its probability in both. */

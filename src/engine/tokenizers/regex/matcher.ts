@@ -19,7 +19,7 @@ const MEMO_BYTES = 64 * 2 ** 20;
 /** Most backtracking stack, in entries of three numbers. */
 const MOST_ENTRIES = 2 ** 24;
 
-/** Kinds of entries on the stack; others are the instruction where to go on. */
+/** Kinds of entries on the stack; others are the instruction to continue at. */
 const FAILED = -1;
 const RESTORE = -2;
 

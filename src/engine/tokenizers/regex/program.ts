@@ -88,7 +88,7 @@ export function compile({ node, captures, hasReferences }: Syntax, refuse: Refus
       loop(item, isLazy);
       return;
     }
-    // Each further round needs the one before, so all of them end at the same place.
+    // Each further round needs the one before, so all of them end at the same position.
     const forks = Array.from({ length: max - min }, () => {
       const fork = split();
       const inside = here();
