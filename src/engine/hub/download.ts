@@ -8,7 +8,7 @@
  */
 
 import { createHash, type Hash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { constants, createReadStream } from "node:fs";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { EngineError } from "../errors";
 import { codeOf, storageError } from "../weights";
@@ -95,13 +95,12 @@ async function complete(file: RemoteFile, part: string, connection: Connection, 
   }
 }
 
-/** Opens a partial download without truncating it. */
-async function openPart(part: string): Promise<FileHandle> {
-  return open(part, "r+").catch((error: unknown) => {
-    if (codeOf(error) !== "ENOENT") throw error;
-    return open(part, "w+");
-  });
-}
+/**
+ * Opens or creates a partial download in one call. Creating it in a second one ("w+") would empty what a concurrent
+ * download has written since, even after it was checked. A link in its place is not followed; Windows has no such flag.
+ */
+const openPart = (part: string): Promise<FileHandle> =>
+  open(part, constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o666);
 
 const isStorageProblem = (error: unknown): boolean => (error as NodeJS.ErrnoException).syscall === "write";
 
