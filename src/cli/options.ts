@@ -31,7 +31,7 @@ export function parseOptions(
   ];
   try {
     const { values: given, positionals } = parseArgs({
-      args: repeatOption(args, many),
+      args: withValues(args, values, many, flags),
       options: Object.fromEntries(declared),
       strict: true,
       allowPositionals: positional !== undefined,
@@ -63,16 +63,45 @@ function requirePaths(given: Given, positional: string | undefined): void {
   }
 }
 
-/** Expands `--data a b` to `--data a --data b`. */
-function repeatOption(args: readonly string[], many: readonly string[]): string[] {
-  let current: string | undefined;
-  return args.flatMap((arg, i) => {
-    if (arg.startsWith("--")) {
-      current = many.includes(arg.slice(2)) ? arg : undefined;
-      return [arg];
+/**
+ * Joins each option with its value, so that a value may begin with a dash: `--prompt "- one"` becomes `--prompt=- one`, and
+ * `--data a b` becomes `--data=a --data=b`. The name of an option is never the value of another.
+ */
+function withValues(
+  args: readonly string[],
+  values: readonly string[],
+  many: readonly string[],
+  flags: readonly string[],
+): string[] {
+  const names = new Set([...values, ...many, ...flags]);
+  const isOption = (arg: string) => arg.startsWith("--") && names.has(arg.slice(2).split("=", 1)[0] as string);
+  const joined: string[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] as string;
+    const name = arg.slice(2);
+    const isMany = many.includes(name);
+    if (!arg.startsWith("--") || !(isMany || values.includes(name))) {
+      joined.push(arg);
+      // Everything after it is a positional argument.
+      if (arg === "--") return [...joined, ...args.slice(i + 1)];
+      continue;
     }
-    return current && args[i - 1] !== current ? [current, arg] : [arg];
-  });
+    const given: string[] = [];
+    // Further values may not look like an option, so that a misspelled one is noticed.
+    for (let next = args[i + 1]; next !== undefined && !isOption(next); next = args[i + 1]) {
+      if (given.length > 0 && (!isMany || /^--\w[\w-]*(=|$)/.test(next))) break;
+      given.push(next);
+      i++;
+    }
+    if (given.length === 0) {
+      const next = args[i + 1];
+      throw new Error(
+        `--${name} has no value${next === undefined ? "" : ` (for the value ${next}, write --${name}=${next})`}`,
+      );
+    }
+    joined.push(...given.map((value) => `--${name}=${value}`));
+  }
+  return joined;
 }
 
 export class Options {

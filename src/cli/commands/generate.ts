@@ -31,7 +31,7 @@ export const generate: Command = {
       const settings = settingsOf(options);
       const rows = promptRows(loaded, options);
       if (options.has("trace")) await writeSteps(loaded, rows, settings, options);
-      else if (rows.length > 1) await writeRows(loaded, rows, settings, options.has("json"));
+      else if (rows.length > 1) await writeRows(loaded, rows, settings, options);
       else await writeSamples(loaded, rows[0] as number[], settings, options);
     } finally {
       await loaded.release();
@@ -106,10 +106,10 @@ async function writeSteps(loaded: LoadedModel, [prompt, ...others]: number[][], 
 const STEP_TOKENS = 10;
 
 /** Prints completions of several prompts, computed as a batch. */
-async function writeRows(loaded: LoadedModel, prompts: number[][], settings: Settings, json: boolean) {
-  const { tokenizer } = loaded.model;
-  const rows = (await loaded.generateBatch(prompts, settings)).map((ids) => ({ ids, text: tokenizer.decode(ids) }));
-  console.log(json ? JSON.stringify({ rows }) : rows.map(({ text }) => text).join("\n"));
+async function writeRows(loaded: LoadedModel, prompts: number[][], settings: Settings, options: Options) {
+  if (options.has("samples")) throw new EngineError("config", "--samples needs a single prompt or row of ids.");
+  const rows = await loaded.generateBatch(prompts, { ...settings, stop: options.list("stop") });
+  console.log(options.has("json") ? JSON.stringify({ rows }) : rows.map(({ text }) => text).join("\n"));
 }
 
 /** The prompt of --prompt, or the rows of --ids, checked against the vocabulary. */

@@ -88,8 +88,8 @@ export async function* generate(
 }
 
 /**
- * Returns the tokens that follow several prompts: one forward pass computes a token of each. Rows end at EOS or at
- * `maxNewTokens`, and all rows end when the longest has filled the context. Row b samples with seed + b.
+ * Returns the tokens that follow several prompts: one forward pass computes a token of each. Each row has its own window,
+ * and ends at EOS, at `maxNewTokens`, or when `onToken` returns true. Row b samples with seed + b.
  */
 export async function generateBatch(
   decoding: Decoding,
@@ -99,40 +99,57 @@ export async function generateBatch(
     eosIds,
     seed = GREEDY.seed,
     signal,
+    onToken,
     ...sampling
-  }: Omit<GenerateOptions, "onPrompt" | "onWindow" | "onChoice">,
+  }: Omit<GenerateOptions, "onPrompt" | "onWindow" | "onChoice"> & {
+    readonly onToken?: (row: number, id: number) => boolean;
+  },
 ): Promise<number[][]> {
-  const B = prompts.length;
-  const V = decoding.cfg.vocabSize;
+  const { vocabSize: V, nCtx } = decoding.cfg;
   const draws = prompts.map((_, b) => random(seed + b, "generate"));
-  const written: number[][] = prompts.map(() => []);
+  const rows = prompts.map((prompt) => [...prompt]);
   const done = prompts.map(() => false);
-  const lengths = prompts.map((prompt) => prompt.length);
-  const columns = Math.max(...lengths);
   const logits = !isGreedy(sampling);
 
-  decoding.rewind(0);
-  const ids = Int32Array.from({ length: columns * B }, (_, i) => prompts[i % B]?.[Math.floor(i / B)] ?? 0); // [T, B]
-  let next = await decoding.append(ids, { logits, signal, lengths });
-  for (let count = 1; count <= maxNewTokens; count++) {
-    for (let b = 0; b < B; b++) {
-      if (done[b]) continue;
-      const id = next.logits
-        ? choose(next.logits.subarray(b * V, (b + 1) * V), sampling, draws[b] as Random, [
-            ...(prompts[b] as readonly number[]),
-            ...(written[b] as number[]),
-          ]).id
-        : (next.best[b] as number);
-      if (eosIds.includes(id)) done[b] = true;
-      else written[b]?.push(id);
+  /** Starts of the windows that the cache contains. */
+  let cached: readonly number[] = [];
+  const predict = (): Promise<NextToken> => {
+    const starts = rows.map(({ length }) => windowStart(length, nCtx));
+    const isCached = starts.every((start, b) => done[b] || start === cached[b]);
+    if (isCached && decoding.length < nCtx) {
+      // A finished row continues with any token; its output is ignored.
+      return decoding.append(
+        Int32Array.from(rows, (ids) => ids.at(-1) as number),
+        { logits, signal },
+      );
     }
-    if (signal?.aborted || done.every(Boolean) || count === maxNewTokens || decoding.length === decoding.cfg.nCtx)
-      break;
-    // A finished row continues with any token; its output is ignored.
-    const column = Int32Array.from(written, (row) => row.at(-1) ?? 0);
-    next = await decoding.append(column, { logits, signal });
+    cached = starts;
+    // A finished row must not fill the context.
+    const windows = rows.map((ids, b) => ids.slice(done[b] ? -1 : starts[b]));
+    const lengths = windows.map(({ length }) => length);
+    const size = Math.max(...lengths) * rows.length;
+    const ids = Int32Array.from(
+      { length: size },
+      (_, i) => windows[i % rows.length]?.[Math.floor(i / rows.length)] ?? 0,
+    );
+    decoding.rewind(0);
+    return decoding.append(ids, { logits, signal, lengths }); // [T, B]
+  };
+
+  for (let count = 0; count < maxNewTokens && !signal?.aborted && !done.every(Boolean); count++) {
+    const next = await predict();
+    rows.forEach((ids, b) => {
+      if (done[b]) return;
+      const id = next.logits
+        ? choose(next.logits.subarray(b * V, (b + 1) * V), sampling, draws[b] as Random, ids).id
+        : (next.best[b] as number);
+      done[b] = eosIds.includes(id);
+      if (done[b]) return;
+      ids.push(id);
+      done[b] = onToken?.(b, id) ?? false;
+    });
   }
-  return written;
+  return rows.map((ids, b) => ids.slice(prompts[b]?.length));
 }
 
 /**

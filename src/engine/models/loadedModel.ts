@@ -82,8 +82,8 @@ export class LoadedModel extends Loaded<Model> {
         for await (const step of steps) {
           ids.push(step.id);
           text += decoder.push(step.id);
-          const end = Math.min(...stop.map((s) => text.indexOf(s)).filter((at) => at >= 0));
-          if (Number.isFinite(end)) {
+          const end = stopAt(text, stop);
+          if (end < text.length) {
             text = text.slice(0, end);
             return result("stop");
           }
@@ -98,16 +98,27 @@ export class LoadedModel extends Loaded<Model> {
     });
   }
 
-  /** Ids that continue several prompts of any lengths, computed as one batch. */
+  /** Continues several prompts of any lengths, computed as one batch. Texts end before the first of the `stop` strings. */
   generateBatch(
     prompts: readonly (readonly number[])[],
-    options: Omit<GenerateOptions, "eosIds">,
-  ): Promise<number[][]> {
+    { stop = [], ...options }: Omit<GenerateOptions, "eosIds"> & { readonly stop?: readonly string[] },
+  ): Promise<readonly { readonly ids: readonly number[]; readonly text: string }[]> {
     return this.turns.take(null, async () => {
-      for (const prompt of prompts) requireIds(prompt, this.model.cfg);
-      const decoding = new Decoding(this.model.cfg, this.weights, prompts.length);
+      const { cfg, tokenizer, eosIds } = this.model;
+      const decoding = new Decoding(cfg, this.weights, prompts.length);
+      const decoders = prompts.map((prompt) => tokenizer.decoder(prompt));
+      const texts = prompts.map(() => "");
+      const stopped = prompts.map(() => false);
+      const onToken = (row: number, id: number): boolean => {
+        const text = `${texts[row]}${decoders[row]?.push(id)}`;
+        const end = stopAt(text, stop);
+        texts[row] = text.slice(0, end);
+        stopped[row] = end < text.length;
+        return stopped[row];
+      };
       try {
-        return await generateBatch(decoding, prompts, { ...options, eosIds: this.model.eosIds });
+        const rows = await generateBatch(decoding, prompts, { ...options, eosIds, onToken });
+        return rows.map((ids, b) => ({ ids, text: `${texts[b]}${stopped[b] ? "" : decoders[b]?.end()}` }));
       } finally {
         await decoding.release();
       }
@@ -193,3 +204,7 @@ async function deviceFor({ cfg }: Model, choice: DeviceChoice) {
   if (problem === null || choice !== "auto") return chosen;
   return { device: "cpu" as const, reason: `The GPU cannot run this model: ${problem}.` };
 }
+
+/** Where the first of the `stop` strings begins; the end of the text if none occurs. */
+const stopAt = (text: string, stop: readonly string[]): number =>
+  Math.min(text.length, ...stop.map((s) => text.indexOf(s)).filter((at) => at >= 0));

@@ -398,11 +398,52 @@ describe("prompts of unequal length in a batch", () => {
     expect(await generateBatch(decoding, prompts, { ...options, eosIds: [] })).toEqual(alone);
   });
 
-  test("end together when the longest has filled the context", async () => {
+  /** Each prompt alone, up to its own EOS. */
+  async function aloneUntil(model: TinyModel, given: typeof options, rows: readonly number[][], eosIds: number[]) {
+    const alone: number[][] = [];
+    for (const [b, prompt] of rows.entries()) {
+      alone.push(await written(cacheOf(model), prompt, { ...given, seed: given.seed + b, eosIds }));
+    }
+    return alone;
+  }
+
+  // Windows move at different times; one prompt fills the context exactly, and one exceeds it by far.
+  test.each([
+    ["that reach the end of the context", [3, 20, 11]],
+    ["of which one fills the context", [1, 24, 5]],
+    ["of which one exceeds the context", [2, 25, 24]],
+    ["that all exceed the context", [100, 61, 30]],
+    ["of which the first is long", [600, 2]],
+  ])("continue like each prompt alone beyond the context: rows %s", async (_, lengths) => {
     const model = await tinyModel({ ...tinyConfig, nCtx: 24 });
+    const rows = lengths.map((length, b) => someIds(length, V, b));
+    const beyond = { ...options, maxNewTokens: 50 };
+    const alone = await aloneUntil(model, beyond, rows, []);
+    const decoding = new Decoding(model.cfg, model.weights, rows.length);
+    expect(await generateBatch(decoding, rows, { ...beyond, eosIds: [] })).toEqual(alone);
+    for (const eos of new Set(alone.map((ids) => ids[3] as number))) {
+      const expected = await aloneUntil(model, beyond, rows, [eos]);
+      expect(await generateBatch(decoding, rows, { ...beyond, eosIds: [eos] })).toEqual(expected);
+    }
+  });
+
+  test("continue beyond the context without a causal mask", async () => {
+    const model = await tinyModel({ ...tinyConfig, nCtx: 8, causal: false });
+    const rows = [someIds(2), someIds(11, V, 3)];
+    const decoding = new Decoding(model.cfg, model.weights, rows.length);
+    expect(await generateBatch(decoding, rows, { ...options, eosIds: [] })).toEqual(
+      await aloneUntil(model, options, rows, []),
+    );
+  });
+
+  test("end early where onToken says so, each on its own", async () => {
+    const model = await tinyModel();
+    const alone = await aloneUntil(model, options, prompts, []);
     const decoding = new Decoding(model.cfg, model.weights, prompts.length);
-    const rows = await generateBatch(decoding, prompts, { ...options, maxNewTokens: 50, eosIds: [] });
-    expect(rows.map((row) => row.length)).toEqual([5, 5, 5]);
+    const counts = [0, 0, 0];
+    const onToken = (row: number) => ++(counts[row] as number) === 4 * row + 1;
+    const rows = await generateBatch(decoding, prompts, { ...options, eosIds: [], onToken });
+    expect(rows).toEqual(alone.map((ids, row) => ids.slice(0, 4 * row + 1)));
   });
 });
 
