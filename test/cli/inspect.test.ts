@@ -52,11 +52,11 @@ test("inspect patches values of another text, of the residual stream or a head",
 });
 
 test("a missing component or token is rejected with advice", async () => {
-  await expect(inspected("--scale", "blocks.9=0")).rejects.toThrow("There is no layer 9;");
+  await expect(inspected("--scale", "blocks.9=0")).rejects.toThrow("There is no layer 9.");
   await expect(inspected("--scale", "mlp=0")).rejects.toThrow("--scale must be a component and a factor, such as");
   await expect(inspected("--patch", "blocks.0.residPost@1")).rejects.toThrow(
     "--patch must be a value, a position, and",
   );
-  await expect(inspected("--patch", "blocks.0.residPost@1=9:A dog")).rejects.toThrow("There is no position 9;");
+  await expect(inspected("--patch", "blocks.0.residPost@1=9:A dog")).rejects.toThrow("There is no position 9.");
   await expect(inspected("--attribute", "cat")).rejects.toThrow('There is no token "cat". Use its exact text');
 });

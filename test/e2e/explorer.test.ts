@@ -17,11 +17,11 @@ import {
   generateText,
   type Known,
   mostLikely,
-  type Run,
   readTables,
-  runText,
+  tracePrompt,
   type Scored,
   scoreText,
+  type TraceReport,
 } from "./explorerTables.ts";
 import { engineProcesses } from "./processes.ts";
 import { probeHost, useWorkbench, whenActive } from "./window.ts";
@@ -32,9 +32,9 @@ const text = "Once upon a time, there was a little fox who lived in the wood.";
 const otherText = text.replace("fox", "cat");
 
 let known: Pick<Known, "modules" | "generation">;
-let shown: Run;
+let shown: TraceReport;
 /** The second traces of views that compare two: with an ablated head, and of another text. */
-let secondTraces: Readonly<Record<string, Run>>;
+let secondTraces: Readonly<Record<string, TraceReport>>;
 let home: string;
 let model: string;
 beforeAll(async () => {
@@ -42,12 +42,12 @@ beforeAll(async () => {
   model = join((await whenActive(window())).extensionPath, "media", "model");
   // The token that views track by default.
   const expected = await mostLikely(model, text);
-  const run = (name: string, prompt: string, ...changes: string[]) =>
-    runText(model, prompt, `#${expected}`, join(home, `${name}.safetensors`), ...changes);
-  shown = await run("shown", text);
+  const trace = (name: string, prompt: string, ...changes: string[]) =>
+    tracePrompt(model, prompt, `#${expected}`, join(home, `${name}.safetensors`), ...changes);
+  shown = await trace("shown", text);
   secondTraces = {
-    Interventions: await run("without", text, "--scale", "blocks.0.head.0=0"),
-    Compare: await run("other", otherText),
+    Interventions: await trace("without", text, "--scale", "blocks.0.head.0=0"),
+    Compare: await trace("other", otherText),
   };
   known = { modules: await describeModel(model), generation: await generateText(model, text, 24) };
 });
@@ -79,10 +79,10 @@ test("200 numbers of each view equal those of the command line", async () => {
   for (const view of views) {
     await tab(explorer, view).click();
     await prepare[view]?.(explorer);
-    const runs = [shown, secondTraces[view]] as const;
+    const traces = [shown, secondTraces[view]] as const;
     const cells = await window().until(`200 numbers of ${view}`, async () => {
       const tables = await readTables(explorer);
-      const all = tables.flatMap((table) => cellsOf(table, { ...known, runs, token: text.length - 1, head: 0 }));
+      const all = tables.flatMap((table) => cellsOf(table, { ...known, traces, token: text.length - 1, head: 0 }));
       return all.length >= (secondTraces[view] ? 900 : 200) && all;
     });
     const sampled = sample(cells, 200);
@@ -160,7 +160,7 @@ test("a selected token is shared by the explorer, the inspector, and the editor"
 test("the text in the editor is shaded by the attention of the selected token until that is turned off", async () => {
   const workbench = window();
   const { line, text } = await lineThatFits();
-  const { tensors } = await runText(model, text, "e", join(home, "line.safetensors"));
+  const { tensors } = await tracePrompt(model, text, "e", join(home, "line.safetensors"));
   const pattern = tensors.get("blocks.0.attn.pattern");
   if (!pattern) throw new Error("the trace has no attention pattern of the first layer");
   // Weights of the first head relative to the largest one, in eighths.
@@ -269,7 +269,7 @@ async function selectionsIn(explorer: Frame) {
   };
 }
 
-/** A sample of the cells, the same in each run. */
+/** A sample of the cells, the same each time. */
 function sample(cells: readonly Cell[], count: number): Cell[] {
   const { below } = random(7, "cells");
   const left = [...cells];

@@ -45,7 +45,7 @@ type Rows = { readonly rows: readonly Row[] };
 type TableElement = { readonly caption: TextHolder; readonly tHead: Rows; readonly tBodies: readonly Rows[] };
 
 /** A trace as the command line prints it and writes it to a file. */
-export interface Run {
+export interface TraceReport {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly tokens: readonly { readonly id: number; readonly token: string }[];
   readonly lens: {
@@ -86,7 +86,7 @@ interface Generation {
 /** The values of the command line, and the selection in the views. */
 export interface Known {
   /** The trace that is shown and, in views that compare two, the second one. */
-  readonly runs: readonly [Run, Run?];
+  readonly traces: readonly [TraceReport, TraceReport?];
   /** The selected token and head. */
   readonly token: number;
   readonly head: number;
@@ -101,11 +101,11 @@ const runCli = async (...words: readonly string[]): Promise<string> =>
   (await promisify(execFile)(process.execPath, [cli, ...words, "--json"], { maxBuffer: 2 ** 28 })).stdout;
 const readCli = async (...words: readonly string[]) => JSON.parse(await runCli(...words));
 
-/** Runs a text, optionally with interventions, and attributes the logit of a token after the last position. */
-export async function runText(model: string, text: string, token: string, out: string, ...changes: string[]) {
+/** Traces a prompt, optionally with interventions, and attributes the logit of a token after the last position. */
+export async function tracePrompt(model: string, text: string, token: string, out: string, ...changes: string[]) {
   const words = ["--model", model, "--prompt", text, "--lens", "--attribute", token, "--out", out, ...changes];
   const printed = await readCli("inspect", ...words);
-  return { ...printed, tensors: await readTensors(out) } as Run;
+  return { ...printed, tensors: await readTensors(out) } as TraceReport;
 }
 
 /** The id of the most likely token after a text. */
@@ -175,17 +175,17 @@ function byRow(read: RowReader): Reader {
 }
 
 /** A matrix with a row per token: the value of the trace in its title, cosines between its rows, or norms. */
-function matrixCells({ title, columns, rows }: Table, { runs: [run], head: selected }: Known): Cell[] {
-  const { tensors } = run;
+function matrixCells({ title, columns, rows }: Table, { traces: [trace], head: selected }: Known): Cell[] {
+  const { tensors } = trace;
   const name = [...tensors.keys()].filter((each) => title.includes(each)).sort((a, b) => b.length - a.length)[0];
   const head = Number(/\[0, (\d+), /.exec(title)?.[1] ?? selected);
   const expected = (row: number, col: number): number | undefined => {
     const [of, and] = columns[col + 1]?.match(/[\w.]*\d\.\w+/g) ?? [];
-    if (columns[col + 1]?.startsWith("‖")) return norm(vector(run, of as string, row));
+    if (columns[col + 1]?.startsWith("‖")) return norm(vector(trace, of as string, row));
     if (columns[col + 1]?.startsWith("cos("))
-      return cosine(vector(run, of as string, row), vector(run, and as string, row));
+      return cosine(vector(trace, of as string, row), vector(trace, and as string, row));
     if (name === undefined) return undefined;
-    if (title.startsWith("Cosine")) return cosine(vector(run, name, row), vector(run, name, col));
+    if (title.startsWith("Cosine")) return cosine(vector(trace, name, row), vector(trace, name, col));
     const tensor = tensors.get(name) as Tensor;
     return at(tensor, [head, row, col].slice(-Math.min(3, tensor.shape.length - 1)));
   };
@@ -201,7 +201,7 @@ function matrixCells({ title, columns, rows }: Table, { runs: [run], head: selec
 }
 
 /** Vectors in columns, which are named after a value, with or without the indices of the vector. */
-function vectorCells({ title, columns, rows }: Table, { runs: [{ tensors }] }: Known): Cell[] {
+function vectorCells({ title, columns, rows }: Table, { traces: [{ tensors }] }: Known): Cell[] {
   const token = Number(/token (\d+)|\[0, (\d+)\]$/.exec(title)?.slice(1).find(Boolean));
   return columns.flatMap((column, c) => {
     const [, name = "", index] = /^([\w.]+)(?:\[([\d, ]+), ·\])?$/.exec(column) ?? [];
@@ -216,7 +216,7 @@ function vectorCells({ title, columns, rows }: Table, { runs: [{ tensors }] }: K
 }
 
 /** A cell of the lens: its entropy and its most likely tokens. */
-function lensAt({ lens, tokens }: Run, depth: string, position: number) {
+function lensAt({ lens, tokens }: TraceReport, depth: string, position: number) {
   const cell = lens.depths.indexOf(depth) * tokens.length + position;
   const count = lens.ids.length / lens.entropies.length;
   const entryOf = (values: readonly number[], nth: number) => (nth < count ? values[cell * count + nth] : undefined);
@@ -236,19 +236,19 @@ const numbered = (count: number, id: (nth: number) => number | undefined, p: (nt
     ]).flat(),
   );
 
-function lensRow(row: Readonly<Record<string, string>>, { runs: [run] }: Known): Expected {
-  const { entropy, id, probability } = lensAt(run, row.depth ?? "", Number(row.position));
+function lensRow(row: Readonly<Record<string, string>>, { traces: [trace] }: Known): Expected {
+  const { entropy, id, probability } = lensAt(trace, row.depth ?? "", Number(row.position));
   return { "entropy (bits)": entropy, ...numbered(10, id, probability) };
 }
 
 /** In views that compare two traces, columns are `quantity, name of the trace`, those of the first trace first. */
-function lensPairRow(row: Readonly<Record<string, string>>, { runs }: Known): Expected {
+function lensPairRow(row: Readonly<Record<string, string>>, { traces }: Known): Expected {
   const names = Object.keys(row).flatMap((column) => /^position, (.*)/.exec(column)?.[1] ?? []);
   return Object.fromEntries(
     names.flatMap((name, i) => {
-      const run = runs[i];
-      if (!run) return [];
-      const { id, probability } = lensAt(run, row.depth ?? "", Number(row[`position, ${name}`]));
+      const trace = traces[i];
+      if (!trace) return [];
+      const { id, probability } = lensAt(trace, row.depth ?? "", Number(row[`position, ${name}`]));
       const nth = Number(row.rank) - 1;
       return [
         [`id, ${name}`, id(nth)],
@@ -258,18 +258,18 @@ function lensPairRow(row: Readonly<Record<string, string>>, { runs }: Known): Ex
   );
 }
 
-function pairedRow(row: Readonly<Record<string, string>>, { runs, token }: Known): Expected {
+function pairedRow(row: Readonly<Record<string, string>>, { traces, token }: Known): Expected {
   const names = Object.keys(row).flatMap((column) => /^probability, (.*)/.exec(column)?.[1] ?? []);
   return Object.fromEntries(
-    names.map((name, i) => [`probability, ${name}`, runs[i] && softmax(logits(runs[i], token))[Number(row.id)]]),
+    names.map((name, i) => [`probability, ${name}`, traces[i] && softmax(logits(traces[i], token))[Number(row.id)]]),
   );
 }
 
 /** The attention pattern of a head in the first trace, in the second, and their difference. */
-function patternPairRow(row: Readonly<Record<string, string>>, { runs: [a, b] }: Known, title: string): Expected {
+function patternPairRow(row: Readonly<Record<string, string>>, { traces: [a, b] }: Known, title: string): Expected {
   const [, name = "", head, what = ""] = /^([\w.]+)\[0, (\d+)\], (.*)$/.exec(title) ?? [];
-  const of = (run: Run | undefined) => {
-    const tensor = run?.tensors.get(name);
+  const of = (trace: TraceReport | undefined) => {
+    const tensor = trace?.tensors.get(name);
     return tensor && at(tensor, [Number(head), Number(row.query), Number(row.key)]);
   };
   const [first, second] = [of(a), of(b)];
@@ -279,7 +279,7 @@ function patternPairRow(row: Readonly<Record<string, string>>, { runs: [a, b] }:
 }
 
 /** The relative difference between the vectors of the two traces. */
-function differenceRow(row: Readonly<Record<string, string>>, { runs: [a, b] }: Known): Expected {
+function differenceRow(row: Readonly<Record<string, string>>, { traces: [a, b] }: Known): Expected {
   const [name = "", position] = [row.value, Number(row.position)];
   if (!b?.tensors.has(name)) return {};
   const [from, to] = [vector(a, name, position), vector(b, name, position)];
@@ -287,12 +287,12 @@ function differenceRow(row: Readonly<Record<string, string>>, { runs: [a, b] }: 
 }
 
 /** A token with its surprisal and, for two traces, the divergence of their next-token distributions. */
-function tokenRow(row: Readonly<Record<string, string>>, { runs: [run, other] }: Known): Expected {
+function tokenRow(row: Readonly<Record<string, string>>, { traces: [trace, other] }: Known): Expected {
   const position = Number(row.position);
-  const token = run.tokens[position];
+  const token = trace.tokens[position];
   if (!token) return {};
-  const start = run.tokens.slice(0, position).reduce((sum, before) => sum + before.token.length, 0);
-  const before = position > 0 ? softmax(logits(run, position - 1)) : undefined;
+  const start = trace.tokens.slice(0, position).reduce((sum, before) => sum + before.token.length, 0);
+  const before = position > 0 ? softmax(logits(trace, position - 1)) : undefined;
   const p = before?.[token.id];
   return {
     id: token.id,
@@ -301,17 +301,17 @@ function tokenRow(row: Readonly<Record<string, string>>, { runs: [run, other] }:
     end: start + token.token.length,
     probability: p,
     "surprisal (bits)": p && -Math.log2(p),
-    "KL (bits)": other && divergence(softmax(logits(run, position)), softmax(logits(other, position))),
+    "KL (bits)": other && divergence(softmax(logits(trace, position)), softmax(logits(other, position))),
   };
 }
 
 function nextTokenRow(
   row: Readonly<Record<string, string>>,
-  { runs: [run], token }: Known,
+  { traces: [trace], token }: Known,
   _: string,
   i: number,
 ): Expected {
-  const all = softmax(logits(run, token));
+  const all = softmax(logits(trace, token));
   const ids = [...all.keys()].sort((a, b) => (all[b] as number) - (all[a] as number));
   const probability = all[ids[i] as number];
   if (row.id === "") return {};
@@ -337,19 +337,19 @@ function stepRow(_row: Readonly<Record<string, string>>, { generation }: Known, 
   };
 }
 
-function valueRow(row: Readonly<Record<string, string>>, { runs: [{ tensors }] }: Known): Expected {
+function valueRow(row: Readonly<Record<string, string>>, { traces: [{ tensors }] }: Known): Expected {
   return { shape: shapeIn(tensors, row.value ?? "") };
 }
 
 /** The shape as views write it. They have only the logits of the last token. */
-function shapeIn(tensors: Run["tensors"], name: string): string | undefined {
+function shapeIn(tensors: TraceReport["tensors"], name: string): string | undefined {
   const shape = tensors.get(name)?.shape;
   return shape && `[${(name === "logits" ? [1, 1, shape.at(-1)] : shape).join(", ")}]`;
 }
 
 function moduleRow(
   { kind, name = "" }: Readonly<Record<string, string>>,
-  { modules, runs: [{ tensors }] }: Known,
+  { modules, traces: [{ tensors }] }: Known,
 ): Expected {
   const share = (parameters: number) => parameters / modules.parameters;
   if (kind === "value") return { shape: shapeIn(tensors, name) };
@@ -369,12 +369,12 @@ function moduleRow(
 
 const weightsOf = ({ tensors, children }: Module): Module["tensors"] => [...tensors, ...children.flatMap(weightsOf)];
 
-function attributionRow(row: Readonly<Record<string, string>>, { runs }: Known): Expected {
+function attributionRow(row: Readonly<Record<string, string>>, { traces }: Known): Expected {
   const named = Object.keys(row).slice(4);
   const written = (value: number | null) => String(value ?? "");
   return Object.fromEntries(
     named.map((column, i) => {
-      const part = runs[i]?.attribution.parts.find(
+      const part = traces[i]?.attribution.parts.find(
         ({ kind, layer, head }) => kind === row.kind && written(layer) === row.layer && written(head) === row.head,
       );
       return [column, part?.value];
@@ -387,13 +387,13 @@ const at = ({ shape, data }: Tensor, index: readonly number[]): number =>
   data[index.reduce((sum, i, axis) => sum * (shape[axis + 1] as number) + i, 0)] as number;
 
 /** The vector of a token in a value. */
-function vector({ tensors }: Run, name: string, token: number): number[] {
+function vector({ tensors }: TraceReport, name: string, token: number): number[] {
   const { shape, data } = tensors.get(name) as Tensor;
   const width = shape.at(-1) as number;
   return Array.from(data.subarray(token * width, (token + 1) * width));
 }
 
-const logits = (run: Run, token: number): number[] => vector(run, "logits", token);
+const logits = (trace: TraceReport, token: number): number[] => vector(trace, "logits", token);
 const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
 const norm = (a: readonly number[]): number => Math.sqrt(dot(a, a));
 const cosine = (a: readonly number[], b: readonly number[]): number => dot(a, b) / (norm(a) * norm(b));
