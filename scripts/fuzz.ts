@@ -19,7 +19,7 @@ import { inRoot, root, runAsScript } from "./paths.ts";
 /** Limits for one input. */
 const LIMITS = { seconds: 5, bytes: 1e9 };
 
-/** Failures after which a target is given up: more of them say nothing new. */
+/** Failures after which a target is skipped, because more of them show nothing new. */
 const MAX_FAILURES = 10;
 
 export interface Failure {
@@ -63,7 +63,7 @@ export async function fuzz({ targets, seed, from, to, onTarget }: FuzzOptions): 
     const scratch = await mkdtemp(join(tmpdir(), "decoder-lab-fuzz-"));
     try {
       let [next, failed] = [from, 0];
-      // A process that was stopped is replaced, and goes on behind the input that stopped it.
+      // A process that was stopped is replaced, and continues after the input that stopped it.
       while (next < to && failed < MAX_FAILURES) {
         const before = report.failures.length;
         next = await runWorker(script, { target, seed, from: next, to, scratch, root }, report);
@@ -102,7 +102,7 @@ async function bundleWorker(name: "worker" | "targets"): Promise<string> {
 
 type Totals = { -readonly [K in keyof FuzzReport]: FuzzReport[K] } & { failures: Failure[]; messages: Set<string> };
 
-/** Runs a job in a process; resolves with the number of the first input that it did not finish. */
+/** Runs a target in a process; resolves with the number of the first input that it did not finish. */
 function runWorker(script: string, job: Job, report: Totals): Promise<number> {
   const child = fork(script, { execArgv: ["--max-old-space-size=900"], stdio: ["ignore", "ignore", "pipe", "ipc"] });
   let current = { input: job.from, files: [] as readonly string[], since: Number.POSITIVE_INFINITY };

@@ -12,7 +12,7 @@ export interface Calls {
   readonly file: string;
   /** Sentences passed as string literals, in the order of the file. */
   readonly sentences: readonly string[];
-  /** All calls. More than there are sentences means that one cannot be found. */
+  /** Number of all calls. If it exceeds the number of sentences, a call does not pass a literal. */
   readonly count: number;
 }
 

@@ -9,7 +9,7 @@ import { isMessage, serve } from "../protocol/rpc";
 import { removeLeftovers } from "./leftovers";
 import { engineService } from "./service";
 
-/** Time for running work to complete its files, in ms. */
+/** Time that running tasks have to finish writing their files, in ms. */
 const SHUTDOWN_MS = 1000;
 const WATCH_PARENT_MS = 1000;
 

@@ -18,10 +18,10 @@ import {
   type Known,
   mostLikely,
   readTables,
-  tracePrompt,
   type Scored,
   scoreText,
   type TraceReport,
+  tracePrompt,
 } from "./explorerTables.ts";
 import { engineProcesses } from "./processes.ts";
 import { probeHost, useWorkbench, whenActive } from "./window.ts";
@@ -243,7 +243,7 @@ test("a restart after the engine has stopped for good shows the trace again", as
   expect(await explorer.locator(".problem").count()).toBe(0);
 });
 
-/** A shade of attention, in eighths of the strongest one in a light theme. */
+/** Strength of an attention shade in a light theme, in eighths of the strongest shade. */
 function eighths({ background }: Drawn): number | undefined {
   const [, strength] = /^rgba\(26, 133, 255, ([\d.]+)\)$/.exec(background) ?? [];
   return strength === undefined ? undefined : Math.round((8 * Number(strength)) / 0.6);

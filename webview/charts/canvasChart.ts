@@ -7,7 +7,7 @@ import { onThemeChange } from "../base/theme";
 interface CanvasChartOptions<Target> {
   /** Read by screen readers, such as "heatmap". */
   readonly kind: string;
-  /** Tells whether there is something to draw; until then, nothing else is called. */
+  /** Returns whether there is something to draw; until then, nothing else is called. */
   readonly hasData: () => boolean;
   /** Sizes the box for the width of the page, and draws. */
   readonly layout: () => void;

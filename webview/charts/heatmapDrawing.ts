@@ -53,7 +53,7 @@ const MIN_CELL = 2;
 const MAX_SQUARE = 28;
 const MAX_WIDE = 16;
 const MAX_HEIGHT = 420;
-/** Space that a row label, an upright letter and a number of an axis need, in pixels. */
+/** Space for a row label, for an upright letter, and for a number of an axis, in pixels. */
 const LABEL_ROOM = 14;
 const LETTER_ROOM = 10;
 const NUMBER_ROOM = 34;

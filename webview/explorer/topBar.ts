@@ -57,7 +57,7 @@ export function createTopBar(text: string, follows: boolean, actions: TopBarActi
       if (kind === "typed") follow.checked = false;
     },
     focus: () => prompt.focus(),
-    /** Clears the facts of a trace that is no longer shown. `name` is the model that could not be run, if known. */
+    /** Clears the facts of a trace that is no longer shown. `name` is the model whose trace failed, if known. */
     clear(name: string | null) {
       model.textContent = name ?? t("Select a model");
       facts.textContent = "";

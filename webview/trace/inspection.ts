@@ -42,7 +42,7 @@ export interface Inspection {
   readonly sampler: (params: Own<"sampler">) => Promise<Result<TraceQuestions, "sampler">>;
   /** Tokenizes a text with the trace's model or another one of `ExplorerTools.models()`. */
   readonly tokenize: (text: string, dir?: string) => Promise<Result<TraceQuestions, "tokenize">>;
-  /** Checkpoints of the training run of this or another model, which `ExplorerTools.alongside` can run. */
+  /** Checkpoints of the training run of this or another model, which `ExplorerTools.alongside` can trace. */
   readonly checkpoints: (dir?: string) => Promise<Result<TraceQuestions, "checkpoints">>;
   /** Not cached, because it reports its steps. */
   readonly generationTrace: (
@@ -65,7 +65,7 @@ type Own<M extends keyof TraceQuestions> = Omit<Params<TraceQuestions, M>, "trac
 
 export interface View {
   readonly section: Section;
-  /** Tells whether the view fetches tensors, so that it loads only while it is open. */
+  /** True if the view fetches tensors: it then loads only while it is open. */
   readonly asksTensors: boolean;
   /** Shows another trace; the selection is already one of that trace. */
   readonly show: (inspection: Inspection) => void;

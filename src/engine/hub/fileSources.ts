@@ -39,7 +39,7 @@ export interface FetchedFile {
   readonly sha256: string;
 }
 
-/** A model on the Hub. Cached files are not downloaded again. `file` is the wanted file if it may be in a subfolder. */
+/** A model on the Hub. Cached files are not downloaded again. `file` is the requested file if it may be in a subfolder. */
 export async function hubSource(model: HubModel, access: HubOptions, file = ""): Promise<FileSource> {
   const connection = await connect(access, model);
   const { signal } = connection;

@@ -229,7 +229,7 @@ function beforeNorm(
 
 /**
  * `directions` [2, D] and `headBias` [2]: how the logits of two tokens depend on the head's input; for each sublayer, `.heads`
- * [H, D], the output of each head, from `.z` [H, H*K]; and the norms and biases that the walk needs, as `{parameter}'`.
+ * [H, D], the output of each head, from `.z` [H, H*K]; and the norms and biases that the walk needs, each as `{name}'`.
  */
 function partsGraph(cfg: DecoderConfig, sublayers: readonly Sublayer[], param: ParamNodes): Record<string, Node> {
   const { nHeads: H, dHead: K } = cfg;

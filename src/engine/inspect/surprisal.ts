@@ -116,7 +116,7 @@ export class WindowScorer {
 const MAX_LENGTH = 1024;
 const TOKENS_PER_BATCH = 1024;
 
-/** The wanted rows of the head's input, [N, D]. */
+/** The requested rows of the head's input, [N, D]. */
 function vectorsGraph(cfg: DecoderConfig, { param }: Pick<DeviceWeights, "param">, B: number): Record<string, Node> {
   const size = { batch: B, length: UNKNOWN };
   const vectors = blocks(input("ids", [UNKNOWN, B], "i32"), param, cfg, {
@@ -202,7 +202,7 @@ export async function surprisalOf(
 }
 
 /**
- * Batches of windows. A token that the vocabulary lacks cannot be read, so the windows after it start anew.
+ * Batches of windows. A token that the vocabulary lacks cannot be read, so a new window starts after it.
  */
 function* batches(ids: readonly number[], from: number, bos: number | null, { length, batch }: WindowScorer) {
   const windowLength = bos === null ? length : length - 1;

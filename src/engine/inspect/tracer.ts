@@ -29,7 +29,7 @@ const WANTED: { readonly [S in TraceScope]: Wanted } = {
 
 /** Runs a model and records its values. One compiled graph serves every text. */
 export class Tracer {
-  /** By the number of sequences, then by the wanted values: a graph keeps all its outputs in memory until it ends. */
+  /** By the number of sequences, then by the requested values: a graph keeps all its outputs in memory until it ends. */
   readonly #sessions: Map<Wanted, Promise<Session>>[] = [];
 
   constructor(
@@ -142,7 +142,7 @@ function requireNumbers(trace: Trace): void {
 const REPEATED = /^blocks\.[1-9]\d*\.residPre$/;
 
 /**
- * The wanted values of a forward pass by their trace names, batch first (a single row as [T, D]). Inputs of the graph
+ * The requested values of a forward pass by their trace names, batch first (a single row as [T, D]). Inputs of the graph
  * change them: see `interventions.ts`. Values that repeat another are omitted.
  */
 export function traceGraph(

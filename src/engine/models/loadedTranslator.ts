@@ -41,7 +41,7 @@ export class LoadedTranslator extends Loaded<Translation> {
     return stack === "encoder" ? this.model.source : this.model.target;
   }
 
-  /** A sentence's ids, BOS and EOS included. */
+  /** Ids of a sentence, including BOS and EOS. */
   sourceIds(text: string): number[] {
     return this.#fitting(sentenceIds(this.model.source, text));
   }

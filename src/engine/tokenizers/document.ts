@@ -68,7 +68,7 @@ export class DocumentTokens {
   #resegment(text: string): Segment[] {
     const segments = this.#segments;
     const shift = text.length - this.text.length;
-    // A cut depends on the characters around it, so they must be unchanged.
+    // The characters around a cut decide whether it is valid, so they must be unchanged.
     const same = ({ start, end }: Segment, by: number): boolean => {
       const from = Math.max(start - CUT_CONTEXT, 0);
       const startsAlike = start >= CUT_CONTEXT || by === 0;

@@ -95,7 +95,7 @@ function tokenNames(
 
 function sourceOf(file: Json, config: Json): TokenizerSource {
   const model = record(file.model);
-  // Both are large, and the model has them; the null keys keep their order in the file.
+  // Both are large and kept elsewhere. A null value keeps the position of its key in the file.
   const emptied = { ...model, vocab: null, ...("merges" in model && { merges: null }) };
   return { json: { ...file, model: emptied }, config };
 }

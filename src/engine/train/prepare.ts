@@ -160,7 +160,7 @@ async function prepareSentences(
   };
 }
 
-/** Vocabularies are learned from the training pairs only: held-out pairs may have other words. */
+/** Vocabularies are learned from the training pairs only: held-out pairs may contain unknown words. */
 async function prepareTranslation(
   { name, model, train }: Preset,
   { validationShare, lowercase }: PairsData,

@@ -141,7 +141,7 @@ const bitsOf = ({ type }: GgufTensor) => (type === "Q8_0" ? 8 : type === "Q4_0" 
 
 function configOf({ config }: GgufModel, plans: readonly Plan[]): object {
   const bits = plans.flatMap(({ tensor }) => bitsOf(tensor) ?? []);
-  // If both occur, the bits of each tensor follow from its shape.
+  // If 4 and 8 bits both occur, readers derive the bits of each tensor from its shape.
   return bits.length === 0 ? config : { ...config, quantization_config: quantizationConfig(bits.includes(4) ? 4 : 8) };
 }
 

@@ -13,7 +13,7 @@ const AFTER = 256;
 /** UTF-16 units to send before a slice for each token of context: more than the average token has. */
 const PER_TOKEN = 6;
 
-/** The first slice of the wanted ranges without scores; null if all have them. */
+/** The first slice of the requested ranges without scores; null if all have them. */
 export function nextSlice(
   scores: Scores,
   wanted: readonly (readonly [number, number])[],

@@ -35,7 +35,7 @@ test.each([
 describe("a .gitignore", () => {
   const hasGit = spawnSync("git", ["--version"]).status === 0;
 
-  /** Tells for each path whether git ignores it as a file. */
+  /** Returns for each path whether git ignores it as a file. */
   function ignoredByGit(ignoreFile: string, paths: readonly string[]): boolean[] {
     const repository = mkdtempSync(join(root, "repository-"));
     spawnSync("git", ["init", "-q"], { cwd: repository });

@@ -13,7 +13,7 @@ const vocabulary = {
 const p = Float32Array.of(0.5, 0.125, 0.25, 0.0625, 0.0625, 0, 0);
 const texts = vocabularyTexts(p.length, vocabulary);
 
-test("a token's text is what it stands for, or the vocabulary's spelling", () =>
+test("a token's text is what it decodes to, or the vocabulary's spelling if it has no text of its own", () =>
   expect(texts).toEqual(["a", " b", "ab", "\n", "<eos>", "Ã", "<6>"]));
 
 describe("the most likely tokens", () => {

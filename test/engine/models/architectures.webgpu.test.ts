@@ -5,7 +5,7 @@ import { expectReferenceGreedy, expectReferenceTrace, openVariant } from "../../
 const icd = process.env.VK_ICD_FILENAMES ?? "";
 
 describe.skipIf(!existsSync(icd)).each(["gpt2", "opt", "llama", "qwen3"])("%s on WebGPU", (name) => {
-  test("computes the same as PyTorch, with 64 greedy tokens from its cache", async () => {
+  test("computes the values of PyTorch, and 64 greedy tokens with its KV cache", async () => {
     const opened = await openVariant(name, "webgpu");
     await expectReferenceTrace(opened, 2e-4);
     await expectReferenceGreedy(opened);

@@ -30,7 +30,7 @@ describe("a loop of training steps equals single steps, bit for bit", () => {
     for (const report of ["loss", "gradNorm"]) {
       expect(loop[report]).toEqual(Float64Array.from(single.flatMap((turn) => [...(turn[report] ?? [])])));
     }
-    // Identical steps would be equal too.
+    // The comparison would also pass if every step were the same.
     expect(new Set(loop.loss).size).toBe(3);
   });
 });

@@ -66,7 +66,7 @@ function waiting(run: TrainParams): { readonly child: ChildProcess; readonly end
   return { child, ended };
 }
 
-/** Reports without measured values. */
+/** Reports without the measured speed, which differs between runs. */
 async function reportsOf({ out }: TrainParams): Promise<unknown[]> {
   const lines = (await readFile(join(out, "reports.jsonl"), "utf8")).trim().split("\n");
   return lines.map((line) => ({ ...JSON.parse(line), tokensPerSecond: 0 }));

@@ -453,7 +453,7 @@ describe("one sentence explains", () => {
     await expect(resume(run.out, { steps: 4 }, watched())).rejects.toThrow(/has changed\. Restore it/);
   });
 
-  test("a finished run needs more steps", async () => {
+  test("a finished run that is resumed without more steps", async () => {
     const run = newRun("complete", { "train.steps": 1 });
     await train(run, watched());
     await expect(resume(run.out, {}, watched())).rejects.toThrow(/Set more steps/);

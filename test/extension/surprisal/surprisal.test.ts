@@ -99,7 +99,7 @@ test("an edit in a long text rescores only the tokens that had it as context, an
   );
 });
 
-test("only the wanted range of a long text is scored, and deleting it removes the scores", async () => {
+test("only the requested range of a long text is scored, and deleting it removes the scores", async () => {
   const scores = new Scores();
   await complete(scores, long, [2000, 2100]);
   const tokens = [...scores.tokens()];

@@ -80,7 +80,7 @@ describeExplorer((opened) => {
     await shown.getByRole("button", { name: "Back to the prompt" }).waitFor({ state: "hidden" });
   });
 
-  test("the steps of a completion are compared with those generated again", async () => {
+  test("the steps of a completion equal those of a repeated generation", async () => {
     const { live, page, tab } = opened();
     const text = "The fox ran";
     const prompt = (await live.engine.call("tokenize", { dir: BUNDLED, text })).map(({ id }) => id);

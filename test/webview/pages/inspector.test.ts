@@ -322,6 +322,6 @@ async function inspect(page: Page, text: string): Promise<void> {
     ([n, was]) => document.querySelectorAll(".token").length === n || was === n,
     [count, before],
   );
-  // The pictures are drawn in the turns after the tokens.
+  // Charts are drawn after the tokens, in later turns of the event loop.
   await page.waitForTimeout(100);
 }

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { BUNDLED, describeExplorer, SOON, STORY, tableOf } from "./chromium";
 
 describeExplorer((opened) => {
-  test("a head ablated by keyboard has the engine's numbers before and after, and in every view once applied", async () => {
+  test("ablating a head by keyboard shows the engine's numbers before and after, and in every view once applied", async () => {
     const { live, page, tab } = opened();
     const { trace } = await live.show(BUNDLED, STORY);
     await page

@@ -152,7 +152,7 @@ const layerOf = (module: string): number | null => {
   return number === undefined ? null : Number(number);
 };
 
-/** One of the modules inside a container, which tells the block of all of them; "" if they are in several. */
+/** A module inside a container whose modules are all in one block; "" if they are in several blocks. */
 const firstModule = (module: ModuleTree): string => {
   if (module.module !== undefined) return module.module;
   const inside = module.children.map(firstModule);

@@ -16,7 +16,7 @@ export interface Choice {
   readonly text: string;
 }
 
-/** The folder and text to run, and whether they differ from those of the trace that is shown. */
+/** Model folder and prompt of the other trace, and whether they differ from those of the trace that is shown. */
 export function otherOf(
   own: { readonly dir: string; readonly text: string },
   choice: Choice,

@@ -53,7 +53,7 @@ export function stepsOf(branches: readonly Branch[], id: number): readonly Step[
   return parent === null ? steps : [...stepsOf(branches, parent).slice(0, from), ...steps];
 }
 
-/** The parent of a new branch at a step of branch `id`: the branch that owns the step, or its parent if the step is its pick. */
+/** The parent of a new branch at a step of branch `id`: the branch that generated the step and did not start with it. */
 export function parentAt(branches: readonly Branch[], id: number, step: number): number {
   const { parent, from } = branchOf(branches, id);
   return parent !== null && step <= from ? parentAt(branches, parent, step) : id;
@@ -116,7 +116,7 @@ export interface Choice {
   readonly probability: number;
   /** Null for a token that was not reported. */
   readonly rank: number | null;
-  /** True if the sampler kept it; null if the ranks do not say. */
+  /** True if the sampler kept it; null if its rank is unknown. */
   readonly isKept: boolean | null;
   readonly isWritten: boolean;
 }

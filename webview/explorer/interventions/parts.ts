@@ -11,7 +11,7 @@ export interface Stack {
   readonly stack: "encoder" | "decoder" | undefined;
   readonly layers: number;
   readonly heads: number;
-  /** True if its layers have cross-attention. */
+  /** True if the layers have cross-attention. */
   readonly crosses: boolean;
 }
 
@@ -41,7 +41,7 @@ type Layer = Pick<Part, "stack" | "layer">;
 
 const EVERY_KIND = ["head", "crossHead", "attention", "cross", "mlp", "layer"] as const;
 
-/** Has a column for each wanted kind of part that one of the stacks has. */
+/** A column for each requested kind of part that one of the stacks has. */
 export function partGrid(stacks: readonly Stack[], wanted: readonly Part["kind"][] = EVERY_KIND): PartGrid {
   const rows = stacks.flatMap((of) =>
     Array.from({ length: of.layers }, (_, index) => ({ of, layer: layerIn(of, index) })),

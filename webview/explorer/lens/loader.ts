@@ -21,7 +21,7 @@ export interface LoaderHooks {
 export class LensLoader {
   depths: readonly string[] = [];
   convention = "";
-  /** Replaced by `reset`, which tells outdated answers apart. */
+  /** Replaced by `reset`, so that outdated answers are recognized. */
   #columns = new Map<number, readonly LensCell[]>();
   readonly #hooks: LoaderHooks;
   #inspection: Inspection | null = null;

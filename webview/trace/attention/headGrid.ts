@@ -131,7 +131,7 @@ export function createHeadGrid(
     }
   };
 
-  /** Heads without patterns; they can be chosen already. */
+  /** Shows the heads, which can be selected before their patterns arrive. */
   const showEmpty = () => {
     grid = null;
     arrangement = "";

@@ -33,7 +33,7 @@ export const KIND_NAMES: { readonly [K in AttentionKind["id"]]: () => string } =
 
 export type AttentionValue = "q" | "k" | "v" | "scores" | "pattern";
 
-/** Tells whether a cell of a pattern has no value. */
+/** Returns whether a cell of a pattern has no value. */
 export type Masked = (query: number, key: number) => boolean;
 
 /** The causal mask: a query attends to no later key. */

@@ -10,7 +10,7 @@ export interface TokenVectors {
   readonly name: string;
   readonly labels: readonly string[];
   readonly ids: readonly number[];
-  /** Tells whether the tokens are a translator's source. */
+  /** True if the tokens are a translator's source. */
   readonly isSource: boolean;
 }
 
@@ -21,13 +21,13 @@ export function tokenVectors(inspection: Inspection, name: string): TokenVectors
   return { inspection, name, labels: own.map(tokenLabel), ids: own.map(({ id }) => id), isSource };
 }
 
-/** Tells whether the vocabulary's vectors are available: a trace file comes without its model. */
+/** Returns whether the vocabulary's vectors are available: a trace file comes without its model. */
 export const hasVocabulary = ({ inspection: { trace } }: TokenVectors): boolean => !trace.opened;
 
 /** The stack whose vocabulary the vectors are compared with. */
 export const stackOf = ({ isSource }: TokenVectors) => (isSource ? "encoder" : "decoder");
 
-/** Tells whether ids mean the same tokens in both. */
+/** Returns whether ids mean the same tokens in both. */
 export const hasSameVocabulary = (a: TokenVectors, b: TokenVectors | null): boolean =>
   a.isSource === b?.isSource && a.inspection.trace.model.dir === b.inspection.trace.model.dir;
 

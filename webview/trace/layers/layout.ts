@@ -72,10 +72,10 @@ export function dimensionsOf(name: string, shape: readonly number[]): string[] {
   return ["batch", "position"].slice(0, shape.length);
 }
 
-/** Tells whether a value has one vector of dModel numbers per token, whose norm is shown. */
+/** Returns whether a value has one vector of dModel numbers per token, whose norm is shown. */
 export const hasTokenVectors = ({ dimensions }: ValueRow): boolean => dimensions.at(-1) === "dModel";
 
-/** Tells whether a value has one matrix per head. */
+/** Returns whether a value has one matrix per head. */
 export const isPerHead = ({ shape }: ValueRow): boolean => shape.length === 4;
 
 /** The head of a value that belongs to a query head; several query heads may share a key-value head. */

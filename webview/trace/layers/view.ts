@@ -68,7 +68,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
   const heatmap = createHeatmap((row) => {
     if (shown) selection.set(isOfSource(shown.row) ? { sourceToken: row } : { token: row });
   });
-  /** Tells whether the rows of a value are tokens of a translator's source. */
+  /** Returns whether the rows of a value are tokens of a translator's source. */
   const isOfSource = (row: ValueRow) =>
     inspection !== null && tokensOf(inspection.trace, row).rows === inspection.trace.source?.tokens;
   /** Row of the selected token. */

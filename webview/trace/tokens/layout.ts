@@ -35,7 +35,7 @@ export function tokenChips(tokens: readonly TokenSpan[], text?: string, glyphs =
 
 const isOfText = ({ start, end, special }: TokenSpan): boolean => end > start && !special;
 
-/** Tells whether a token starts within the last character of the token before it. */
+/** Returns whether a token starts within the last character of the token before it. */
 const sharesCharacter = (before: TokenSpan, token: TokenSpan, starts: ReadonlySet<number> | null): boolean =>
   isOfText(before) &&
   isOfText(token) &&

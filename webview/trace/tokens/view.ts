@@ -1,5 +1,5 @@
 /**
- * The tokens of the text as chips in reading order, colored by their probability if asked for, and another tokenizer's
+ * The tokens of the text as chips in reading order, colored by their probability on request, and another tokenizer's
  * tokens of the same text. Selects the token for all views.
  */
 
@@ -50,7 +50,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
   let expected: Expectations | null = null;
   /** The token under the pointer or with the focus; the details show it instead of the selected one. */
   let pointed: { readonly index: number; readonly isOfSource: boolean } | null = null;
-  /** Tells whether a translator's source token was selected last. */
+  /** True if a translator's source token was selected last. */
   let isSourceSelected = false;
 
   const point = (index: number | null, isOfSource = false) => {
