@@ -136,7 +136,7 @@ const MALFORMED: Readonly<Record<string, Malformed>> = {
   ],
   "a width that is a string": ["opt", { hidden_size: "768" }, /hidden_size must be.* but is "768"/],
   "a width that is a list": ["opt", { hidden_size: [768] }, /hidden_size must be.* but is \[768\]/],
-  "a width that is empty": ["opt", { hidden_size: null }, /hidden_size must be.* but is null/],
+  "a width that is null": ["opt", { hidden_size: null }, /hidden_size must be.* but is empty/],
   "a vocabulary size of 0": ["gpt2", { vocab_size: 0 }, /vocab_size must be .* but is 0/],
   "a vocabulary size that is true": ["gpt2", { vocab_size: true }, /vocab_size must be .* but is true/],
   "a context length of 0": ["gpt2", { n_positions: 0 }, /n_positions must be .* but is 0/],
