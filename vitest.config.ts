@@ -21,6 +21,7 @@ const slow = [
   "test/engine/train/*.test.ts",
   "test/engine/weights/{checkpoint,malformedBin,malformedFiles}.test.ts",
   "test/extension/engine/engineClient.test.ts",
+  "test/files/json.test.ts",
   "test/protocol/runState.test.ts",
 ];
 

@@ -87,9 +87,9 @@ function item(value: unknown): string {
 }
 
 /** Numbers beyond this are damage or attacks; their digits say nothing. */
-const MAX_PLAIN = 1e15;
+const MAX_PLAIN = 999_999_999_999_999;
 
-/** A number as people write it: 12, 0.5, -3, "more than 1,000,000,000,000,000". */
+/** A number as people write it: 12, 0.5, -3, "more than 999,999,999,999,999". */
 export function plainNumber(value: number | bigint): string {
   if (Number.isNaN(value)) return "not a number";
   if (value > MAX_PLAIN) return `more than ${MAX_PLAIN.toLocaleString("en-US")}`;

@@ -8,10 +8,14 @@
  * and killing the process at any moment leaves the previous checkpoint intact.
  */
 
-import { copyFile, link, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { copyFile, link, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { JSON_LIMITS, parseJson } from "../../files/json";
+import { readRegularText } from "../../files/regular";
 import { EngineError } from "../errors";
+import { quoted } from "../untrusted";
 import { codeOf, flushFolder, makeFolder, readError, storageError } from "./files";
+import { parsedJson } from "./reading";
 import { readHeader } from "./safetensors";
 import { isTemporary, temporaryName } from "./temporary";
 
@@ -246,26 +250,28 @@ async function linkOrCopy(from: string, to: string): Promise<void> {
   }
 }
 
+/** Larger than any JSON file of a model, except for those of tokenizers, which have a limit of their own. */
+const MAX_JSON_BYTES = 100_000_000;
+/** A line of a report has less than a kilobyte, samples of text aside. */
+const MAX_LINES_BYTES = 400_000_000;
+
 /** Reads a JSON file of a model folder. */
 export async function readJson(path: string, code: "checkpoint" | "config" = "config"): Promise<unknown> {
   let text: string;
   try {
-    text = await readFile(path, "utf8");
+    text = await readRegularText(path, MAX_JSON_BYTES);
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw readError(error, path);
     throw new EngineError(code, `${path} does not exist. Choose a folder that contains it, or train the model again.`, {
       cause: error,
     });
   }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new EngineError(
-      code,
-      `${path} is damaged: it is not valid JSON. Copy it from the model's last checkpoint, or train the model again.`,
-      { cause: error },
-    );
-  }
+  const advice = "Copy it from the model's last checkpoint, or train the model again.";
+  return parsedJson(
+    text,
+    JSON_LIMITS,
+    (problem, cause) => new EngineError(code, `${path} is damaged: it ${problem}. ${advice}`, { cause }),
+  );
 }
 
 /** Appends values to a JSON Lines file. */
@@ -289,13 +295,13 @@ export async function appendJsonLines(path: string, values: readonly unknown[]):
 
 /** Values of a JSON Lines file, without truncated lines. Empty if the file does not exist. */
 export async function readJsonLines(path: string): Promise<unknown[]> {
-  const text = await readFile(path, "utf8").catch((error) => {
+  const text = await readRegularText(path, MAX_LINES_BYTES).catch((error) => {
     if (codeOf(error) === "ENOENT") return "";
-    throw error;
+    throw readError(error, path);
   });
   return text.split("\n").flatMap((line) => {
     try {
-      return line ? [JSON.parse(line)] : [];
+      return line ? [parseJson(line)] : [];
     } catch {
       return [];
     }
@@ -309,6 +315,6 @@ export function plainFileName(name: string, where: string): string {
   if (isPlain) return name;
   throw new EngineError(
     "weights",
-    `${where} refers to the file ${JSON.stringify(name)}, which is not a plain file name. Download the model again.`,
+    `${where} refers to the file ${quoted(name)}, which is not a plain file name. Download the model again.`,
   );
 }

@@ -2,6 +2,7 @@
 
 import { access, constants, type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { FileProblem } from "../../files/regular";
 import { EngineError } from "../errors";
 import { finalPath, temporaryName } from "./temporary";
 
@@ -139,6 +140,8 @@ const READ_PROBLEMS: Readonly<Record<string, string>> = {
 
 /** Turns an error while reading into one for the user. Returns other errors unchanged. */
 export function readError(error: unknown, path: string): unknown {
+  if (error instanceof FileProblem)
+    return new EngineError("storage", `${path} ${error.problem}. Choose another, or remove it.`, { cause: error });
   const problem = READ_PROBLEMS[codeOf(error)];
   if (problem === undefined || error instanceof EngineError) return error;
   return new EngineError("storage", `Could not read ${path}: ${problem}.`, { cause: error });

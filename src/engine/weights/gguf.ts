@@ -196,7 +196,7 @@ function readHeader(cursor: Cursor, size: number): Gguf {
   const version = cursor.number(UINT32);
   if (version === 0x02000000 || version === 0x03000000) throw damaged(path, "it is big-endian, which is not supported");
   if (version !== 2 && version !== 3)
-    throw damaged(path, `its GGUF version is ${version}, but only 2 and 3 are supported`);
+    throw damaged(path, `its GGUF version is ${shown(version)}, but only 2 and 3 are supported`);
   const tensorCount = cursor.count(24, MAX_TENSORS, "tensors");
   const valueCount = cursor.count(12, MAX_TENSORS, "values");
 
@@ -210,7 +210,7 @@ function readHeader(cursor: Cursor, size: number): Gguf {
 
   const alignment = values.get("general.alignment") ?? DEFAULT_ALIGNMENT;
   if (typeof alignment !== "number" || !Number.isInteger(alignment) || alignment < 8 || alignment % 8 !== 0)
-    throw damaged(path, `its alignment is ${String(alignment)}, which is not a multiple of 8`);
+    throw damaged(path, `its alignment is ${shown(alignment)}, which is not a multiple of 8`);
   const start = Math.ceil(cursor.at / alignment) * alignment;
   return { values, tensors: locateTensors(path, infos, start, alignment, size) };
 }
@@ -221,12 +221,12 @@ function readTensorInfo(cursor: Cursor): GgufTensor {
   const name = cursor.string();
   const wrong = (problem: string) => damaged(path, `the tensor ${quoted(name)} ${problem}`);
   const rank = Number(cursor.number(UINT32));
-  if (rank < 1 || rank > 4) throw wrong(`has ${rank} dimensions`);
+  if (rank < 1 || rank > 4) throw wrong(`has ${shown(rank)} dimensions`);
   const dims = Array.from({ length: rank }, () => Number(cursor.number(UINT64)));
   const typeNumber = Number(cursor.number(UINT32));
   const offset = Number(cursor.number(UINT64));
 
-  const typeName = TYPE_NAMES[typeNumber] ?? `number ${typeNumber}`;
+  const typeName = TYPE_NAMES[typeNumber] ?? `number ${shown(typeNumber)}`;
   if (!isSupported(typeName)) {
     throw new EngineError(
       "weights",
@@ -237,7 +237,7 @@ function readTensorInfo(cursor: Cursor): GgufTensor {
   const elements = dims.reduce((a, b) => a * b, 1);
   const isSound = dims.every((n) => Number.isSafeInteger(n) && n > 0) && (dims[0] as number) % block === 0;
   if (!isSound || !Number.isSafeInteger(elements * bytes))
-    throw wrong(`of type ${typeName} has the impossible shape [${dims.join(", ")}]`);
+    throw wrong(`of type ${typeName} has the impossible shape ${shown(dims)}`);
   return { name, file: cursor.file, type: typeName, shape: dims.reverse(), offset, length: (elements / block) * bytes };
 }
 
@@ -256,7 +256,7 @@ function locateTensors(
     const name = quoted(info.name);
     if (tensors.has(info.name)) throw damaged(path, `it contains the tensor ${name} twice`);
     if (info.offset % alignment !== 0 || !(start + info.offset + info.length <= size))
-      throw damaged(path, `the offset ${info.offset} of the tensor ${name} is invalid`);
+      throw damaged(path, `the tensor ${name} has the invalid offset ${shown(info.offset)}`);
     tensors.set(info.name, { ...info, offset: start + info.offset });
   }
   let end = start;
@@ -331,7 +331,7 @@ class Cursor {
   /** Reads a count of items that need at least `bytes` each. */
   count(bytes: number, max: number, items: string): number {
     const count = Number(this.number(UINT64));
-    if (count > max) throw damaged(this.path, `its header claims ${count} ${items}`);
+    if (count > max) throw damaged(this.path, `its header claims ${shown(count)} ${items}`);
     if (count * bytes > this.bytes.length - this.at) this.tooShort();
     return count;
   }
@@ -340,7 +340,7 @@ class Cursor {
     if (type !== ARRAY) return this.single(Number(type));
     const elements = Number(this.number(UINT32));
     const bytes = elements === STRING ? 8 : elements === BOOLEAN ? 1 : NUMBERS[elements]?.bytes;
-    if (bytes === undefined) throw damaged(this.path, `it contains an array of unknown type ${elements}`);
+    if (bytes === undefined) throw damaged(this.path, `it contains an array of unknown type ${shown(elements)}`);
     const count = this.count(bytes, MAX_VALUES - this.values, "values in an array");
     this.values += count;
     return Array.from({ length: count }, () => this.single(elements));
@@ -350,7 +350,7 @@ class Cursor {
     if (type === STRING) return this.string();
     if (type === BOOLEAN) return this.bytes[this.skip(1)] !== 0;
     const number = NUMBERS[type];
-    if (!number) throw damaged(this.path, `it contains a value of unknown type ${type}`);
+    if (!number) throw damaged(this.path, `it contains a value of unknown type ${shown(type)}`);
     return this.number(number);
   }
 

@@ -7,7 +7,7 @@
  */
 
 import { EngineError } from "../errors";
-import { damaged, quoted } from "./reading";
+import { damaged, quoted, shown } from "./reading";
 
 export interface PickleEnvironment {
   /** Allowed globals by `module.name`: values, and functions that receive their arguments as an array. */
@@ -32,7 +32,7 @@ export function unpickle(
     const code = machine.byte();
     if (code === STOP) return { value: machine.pop(), end: machine.at };
     const operation = OPERATIONS.get(code);
-    if (!operation) throw machine.damaged(`its pickle contains the unknown operation ${code}`);
+    if (!operation) throw machine.damaged(`its pickle contains the unknown operation ${shown(code)}`);
     operation(machine);
   }
   throw machine.damaged(`its pickle has more than ${MAX_STEPS} operations`);
@@ -77,7 +77,7 @@ class Machine {
   /** Reads a signed integer of `size` bytes, as a bigint if a number would be inexact. */
   signed(size: number): number | bigint {
     // PyTorch's magic number has 10 bytes.
-    if (size > 16) throw this.damaged(`its pickle contains an integer of ${size} bytes`);
+    if (size > 16) throw this.damaged(`its pickle contains an integer of ${shown(size)} bytes`);
     const value = this.take(size).reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
     const signed = BigInt.asIntN(8 * size, value);
     return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed;
@@ -149,7 +149,7 @@ class Machine {
   }
 
   recall(index: number): void {
-    if (!this.memo.has(index)) throw this.damaged(`its pickle reads the unset memo entry ${index}`);
+    if (!this.memo.has(index)) throw this.damaged(`its pickle reads the unset memo entry ${shown(index)}`);
     this.push(this.memo.get(index));
   }
 
@@ -167,10 +167,10 @@ class Machine {
   }
 
   forbidden(name: string): EngineError {
-    const shown = /^[\w.]{1,100}$/.test(name) ? name : quoted(name);
+    const full = /^[\w.]{1,100}$/.test(name) ? name : quoted(name);
     return new EngineError(
       "weights",
-      `${this.path} would run code while loading (${shown}). Only tensor data is allowed, so the file was rejected. Use a model from a source that you trust, preferably as safetensors.`,
+      `${this.path} would run code while loading (${full}). Only tensor data is allowed, so the file was rejected. Use a model from a source that you trust, preferably as safetensors.`,
     );
   }
 
@@ -192,7 +192,7 @@ const OPERATIONS = new Map<number, (m: Machine) => void>(
         (m) => {
           const version = m.byte();
           if (version < 2 || version > 5)
-            throw m.damaged(`its pickle protocol is ${version}, but only 2 to 5 are supported`);
+            throw m.damaged(`its pickle protocol is ${shown(version)}, but only 2 to 5 are supported`);
         },
       ],
       ["\x95", (m) => m.take(8)], // FRAME: the length of the next part

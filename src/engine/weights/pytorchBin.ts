@@ -7,7 +7,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { realpath } from "node:fs/promises";
 import { type PickleEnvironment, unpickle } from "./pickle";
-import { damaged, isCounts, quoted, readBytes, withFile } from "./reading";
+import { damaged, isCounts, quoted, readBytes, shown, withFile } from "./reading";
 import { type DType, ELEMENT_BYTES } from "./safetensors";
 import type { StoredTensor, StoredTensors } from "./storedTensor";
 import { readZip, startOf } from "./zip";
@@ -85,7 +85,7 @@ async function openZip(file: FileHandle, path: string): Promise<Opened> {
   const entries = await readZip(file, path);
   const pickle = [...entries.values()].find(({ name }) => /^[^/]*\/data\.pkl$/.test(name) || name === "data.pkl");
   if (!pickle) throw damaged(path, "it is a zip archive without data.pkl, so it was not written by torch.save");
-  if (pickle.length > MAX_PICKLE_BYTES) throw damaged(path, `its pickle has ${pickle.length} bytes`);
+  if (pickle.length > MAX_PICKLE_BYTES) throw damaged(path, `its pickle has ${shown(pickle.length)} bytes`);
   const read = async (entry: typeof pickle) =>
     readBytes(file, path, await startOf(file, path, entry), new Uint8Array(entry.length));
   const folder = pickle.name.slice(0, -"data.pkl".length);
@@ -103,7 +103,10 @@ async function openZip(file: FileHandle, path: string): Promise<Opened> {
       if (known !== undefined) return known;
       const entry = entries.get(`${folder}data/${key}`);
       if (entry?.length !== bytes)
-        throw damaged(path, `the storage ${quoted(key)} should have ${bytes} bytes but has ${entry?.length ?? "none"}`);
+        throw damaged(
+          path,
+          `the storage ${quoted(key)} should have ${shown(bytes)} bytes but has ${entry ? shown(entry.length) : "none"}`,
+        );
       const start = await startOf(file, path, entry);
       starts.set(key, start);
       return start;
@@ -129,7 +132,7 @@ async function openLegacy(file: FileHandle, path: string, size: number): Promise
     return value;
   });
   const [, version, system, value, keys] = values;
-  if (version !== LEGACY_PROTOCOL) throw damaged(path, `its format version ${String(version)} is unknown`);
+  if (version !== LEGACY_PROTOCOL) throw damaged(path, `its format version ${shown(version)} is unknown`);
   if (system instanceof Map && system.get("little_endian") === false)
     throw damaged(path, "it is big-endian, which is not supported");
   if (!Array.isArray(keys)) throw damaged(path, "its list of storages is missing");
@@ -150,14 +153,14 @@ async function legacyStorages(
   for (const key of keys) {
     const storage = typeof key === "string" ? storages.get(key) : undefined;
     if (!storage || starts.has(storage.key))
-      throw damaged(path, `the storage ${quoted(String(key))} is repeated or belongs to no tensor`);
+      throw damaged(path, `the storage ${shown(key)} is repeated or belongs to no tensor`);
     const count = Number(
       new DataView((await readBytes(file, path, at, new Uint8Array(8))).buffer).getBigUint64(0, true),
     );
     if (count !== storage.elements)
       throw damaged(
         path,
-        `the storage ${quoted(storage.key)} should have ${storage.elements} elements but has ${count}`,
+        `the storage ${quoted(storage.key)} should have ${shown(storage.elements)} elements but has ${shown(count)}`,
       );
     starts.set(storage.key, at + 8);
     at += 8 + storage.bytes;
@@ -225,7 +228,7 @@ function namedTensors(path: string, value: unknown): (readonly [string, Descript
   if (value.size > MAX_TENSORS) throw damaged(path, `it has ${value.size} tensors`);
   return [...value].map(([name, tensor]) => {
     if (typeof name !== "string" || !(tensor instanceof Description))
-      throw damaged(path, `the entry ${quoted(String(name))} is not a tensor`);
+      throw damaged(path, `the entry ${shown(name)} is not a tensor`);
     return [name, tensor];
   });
 }

@@ -1,6 +1,8 @@
 /** Helpers for reading untrusted files. */
 
-import { type FileHandle, open, stat } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import { type JsonLimits, JsonProblem, parseJson } from "../../files/json";
+import { openRegular } from "../../files/regular";
 import { EngineError } from "../errors";
 import { codeOf, readError } from "./files";
 
@@ -19,16 +21,25 @@ export async function withFile<T>(path: string, use: (file: FileHandle) => Promi
 
 async function openFile(path: string): Promise<FileHandle> {
   try {
-    // Opening a pipe blocks until something writes to it, and a device never ends.
-    const found = await stat(path);
-    if (!found.isFile() && !found.isDirectory())
-      throw new EngineError("weights", `${path} is a pipe or a device, not a file. Choose a model folder.`);
-    return await open(path, "r");
+    return await openRegular(path);
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw readError(error, path);
     throw new EngineError("weights", `${path} does not exist. Choose a model folder that contains weights.`, {
       cause: error,
     });
+  }
+}
+
+/** Parses a JSON text within limits; `wrong` makes the error from a problem such as "is not valid JSON". */
+export function parsedJson(
+  text: string,
+  limits: JsonLimits,
+  wrong: (problem: string, cause: unknown) => EngineError,
+): unknown {
+  try {
+    return parseJson(text, limits);
+  } catch (error) {
+    throw error instanceof JsonProblem ? wrong(error.problem, error) : error;
   }
 }
 

@@ -6,10 +6,11 @@
  */
 
 import type { FileHandle } from "node:fs/promises";
+import { scanJson } from "../../files/json";
 import { EngineError } from "../errors";
 import { writeFileWhole } from "./files";
 import { bfloat16ToFloat32, float16ToFloat32 } from "./halves";
-import { damaged, isCounts, isObject, quoted, readBytes, shown, withFile } from "./reading";
+import { damaged, isCounts, isObject, parsedJson, quoted, readBytes, shown, withFile } from "./reading";
 
 /** Bytes per element. */
 export const ELEMENT_BYTES = {
@@ -170,7 +171,7 @@ async function headerOf(file: FileHandle, path: string): Promise<SafetensorsHead
   const prefix = await readBytes(file, path, 0, new Uint8Array(8));
   const length = new DataView(prefix.buffer).getBigUint64(0, true);
   if (length > MAX_HEADER_BYTES || Number(length) > size - 8)
-    throw damaged(path, `it has ${size} bytes, but its header claims ${length}`);
+    throw damaged(path, `it has ${size} bytes, but its header claims ${shown(length)}`);
 
   const bytes = await readBytes(file, path, 8, new Uint8Array(Number(length)));
   const dataStart = 8 + bytes.length;
@@ -186,15 +187,17 @@ async function headerOf(file: FileHandle, path: string): Promise<SafetensorsHead
   return { tensors, metadata: metadata as Record<string, string> };
 }
 
+/** More than the tensors of any model need, each with its type, shape and offsets. */
+const HEADER_LIMITS = { depth: 20, values: 4_000_000 };
+
 function parseHeader(path: string, bytes: Uint8Array): Record<string, unknown> {
   let text: string;
-  let header: unknown;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    header = JSON.parse(text);
   } catch (error) {
     throw damaged(path, "its header is not valid JSON", error);
   }
+  const header = parsedJson(text, HEADER_LIMITS, (problem, cause) => damaged(path, `its header ${problem}`, cause));
   if (!text.startsWith("{") || !isObject(header)) throw damaged(path, "its header is not a JSON object");
   const twice = repeatedKey(text);
   if (twice !== null) throw damaged(path, `its header contains ${quoted(twice)} twice`);
@@ -215,7 +218,7 @@ function tensorInfo(path: string, name: string, entry: unknown, dataStart: numbe
   const type = dtype as DType;
   const bytes = sizeOf(shape) * ELEMENT_BYTES[type];
   if (!Number.isSafeInteger(bytes) || end - start !== bytes) {
-    throw wrong(`has ${end - start} bytes, which does not match its shape ${shown(shape)} and type ${type}`);
+    throw wrong(`has ${shown(end - start)} bytes, which does not match its shape ${shown(shape)} and type ${type}`);
   }
   return { dtype: type, shape, start: dataStart + start, end: dataStart + end };
 }
@@ -273,18 +276,18 @@ export function converterOf(path: string, name: string, dtype: DType): Converter
 /** Returns a key that occurs twice in an object of a JSON text, or null. `JSON.parse` does not report these. */
 function repeatedKey(json: string): string | null {
   const open: Set<string>[] = [];
-  // Matches strings and braces; a string followed by a colon is a key.
-  for (const [token, key] of json.matchAll(/("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]/g)) {
-    if (token === "{") open.push(new Set());
-    else if (token === "}") open.pop();
-    else if (key !== undefined) {
+  let repeated: string | null = null;
+  scanJson(json, HEADER_LIMITS, {
+    open: () => open.push(new Set()),
+    close: () => open.pop(),
+    key: (key) => {
       const name = JSON.parse(key) as string;
       const keys = open.at(-1);
-      if (keys?.has(name)) return name;
+      if (keys?.has(name)) repeated ??= name;
       keys?.add(name);
-    }
-  }
-  return null;
+    },
+  });
+  return repeated;
 }
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);

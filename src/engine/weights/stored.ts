@@ -5,11 +5,13 @@
 
 import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
+import { JSON_LIMITS } from "../../files/json";
+import { readRegularText } from "../../files/regular";
 import { EngineError } from "../errors";
 import { ADAPTER_FILES, plainFileName } from "./checkpoint";
 import { codeOf, readError } from "./files";
 import { openPytorchBin } from "./pytorchBin";
-import { allocateBytes, allocateFloats, damaged, isObject, quoted, readBytes, withFile } from "./reading";
+import { allocateBytes, allocateFloats, damaged, isObject, parsedJson, quoted, readBytes, withFile } from "./reading";
 import { CONVERTERS, converterOf, ELEMENT_BYTES, readHeader } from "./safetensors";
 import type { StoredTensor, StoredTensors } from "./storedTensor";
 
@@ -86,12 +88,10 @@ async function openShards(path: string, read: (path: string) => Promise<StoredTe
 }
 
 async function readIndex(path: string): Promise<ReadonlyMap<string, string>> {
-  const text = await withFile(path, async (file) => {
-    const { size } = await file.stat();
-    if (size > MAX_INDEX_BYTES) throw damaged(path, `it is too large for an index of tensors (${size} bytes)`);
-    return new TextDecoder().decode(await readBytes(file, path, 0, allocateBytes(path, size)));
+  const text = await readRegularText(path, MAX_INDEX_BYTES).catch((error) => {
+    throw readError(error, path);
   });
-  const index = parseJson(path, text);
+  const index = parsedJson(text, JSON_LIMITS, (problem, cause) => damaged(path, `it ${problem}`, cause));
   const map = isObject(index) ? index.weight_map : undefined;
   if (!isObject(map) || Object.keys(map).length === 0) throw damaged(path, "it has no weight_map");
   return new Map(
@@ -100,14 +100,6 @@ async function readIndex(path: string): Promise<ReadonlyMap<string, string>> {
       return [name, plainFileName(shard, path)];
     }),
   );
-}
-
-function parseJson(path: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw damaged(path, "it is not valid JSON", error);
-  }
 }
 
 /** Reads bytes `[start, end)` of a tensor, as stored. */

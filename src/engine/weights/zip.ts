@@ -4,7 +4,7 @@
  */
 
 import type { FileHandle } from "node:fs/promises";
-import { damaged, quoted, readBytes } from "./reading";
+import { damaged, quoted, readBytes, shown } from "./reading";
 
 export interface ZipEntry {
   readonly name: string;
@@ -128,7 +128,7 @@ async function findDirectory(file: FileHandle, path: string): Promise<{ start: n
   const length = large?.length ?? tail.getUint32(at + 12, true);
   const start = large?.start ?? tail.getUint32(at + 16, true);
   if (!(start + length <= tailStart + at)) throw damaged(path, "its zip directory has an invalid offset");
-  if (length > MAX_DIRECTORY_BYTES) throw damaged(path, `its zip directory has ${length} bytes`);
+  if (length > MAX_DIRECTORY_BYTES) throw damaged(path, `its zip directory has ${shown(length)} bytes`);
   return { start, length };
 }
 

@@ -173,7 +173,7 @@ describe("an invalid pickle is rejected:", () => {
     ["nested marks", pickle(nested), /reads from an empty stack/],
     ["deeply nested lists", pickle(`${"]".repeat(200_000)}${"a".repeat(199_999)}`), /it is not a state dict/],
     ["a list in itself", pickle("]q\x00h\x00a"), /it is not a state dict/],
-    ["a dictionary that is its own key", pickle("}q\x00h\x00h\x00s"), /the entry "\[object Map\]" is not a tensor/],
+    ["a dictionary that is its own key", pickle("}q\x00h\x00h\x00s"), /the entry {} is not a tensor/],
     ["a number for a model", pickle(int(7)), /it is not a state dict/],
     ["None for a model", pickle("N"), /it is not a state dict/],
     ["a tensor for a model", pickle(tensor()), /it is not a state dict/],
@@ -184,7 +184,7 @@ describe("an invalid pickle is rejected:", () => {
       pickle(dict(text("state_dict"), dict(text("w"), tensor()))),
       /the entry "state_dict" is not/,
     ],
-    ["a number for a name", pickle(dict(int(1), tensor())), /the entry "1" is not a tensor/],
+    ["a number for a name", pickle(dict(int(1), tensor())), /the entry 1 is not a tensor/],
     ["a storage for a tensor", pickle(dict(text("w"), storage())), /the entry "w" is not a tensor/],
   ])("%s", (_, bytes, message) => rejected(torchZip(bytes), message));
 });
@@ -274,7 +274,7 @@ describe("an invalid tensor is rejected:", () => {
     [
       "of a storage of 2^52",
       tensor({ of: storage({ elements: long(2n ** 52n) }) }),
-      /should have 18014398509481984 bytes/,
+      /should have more than 999,999,999,999,999 bytes/,
     ],
     ["of a view of a storage", tensor({ of: storage({ view: ints(0, 0, 4) }) }), /it contains views of storages/],
     ["of a module", tensor({ of: `${tuple(text("module"), "N", text("x"), text("y"))}Q` }), /is not a storage/],
@@ -438,7 +438,7 @@ describe("an invalid legacy file is rejected:", () => {
     ["no storages", { keys: pickle("N") }, /its list of storages is missing/],
     ["an unused storage", { keys: keysOf(text("9")) }, /the storage "9" is repeated or belongs to no tensor/],
     ["a storage twice", { keys: keysOf(text("0"), text("0")) }, /the storage "0" is repeated or belongs to no tensor/],
-    ["a number as a storage", { keys: keysOf(int(0)) }, /the storage "0" is repeated or belongs to no tensor/],
+    ["a number as a storage", { keys: keysOf(int(0)) }, /the storage 0 is repeated or belongs to no tensor/],
     ["an unlisted storage", { keys: keysOf() }, /the storage "0" is missing/],
     ["a truncated storage", { data: Buffer.from(`${u64(4n)}1234`, "latin1") }, /it is truncated/],
     ["a storage without its size", { data: Buffer.alloc(5) }, /it is truncated/],
@@ -450,7 +450,7 @@ describe("an invalid legacy file is rejected:", () => {
     [
       "a storage of 2^64 - 1 elements",
       { data: Buffer.from(u64(2n ** 64n - 1n), "latin1") },
-      /should have 4 elements but has 18446/,
+      /should have 4 elements but has more than 999,999,999,999,999/,
     ],
   ])("%s", (_, parts, message) => rejected(legacyFile(parts), message));
 

@@ -37,20 +37,35 @@ describe("a safetensors file is rejected:", () => {
     ["an empty file", Buffer.alloc(0), /has only 0 bytes/],
     ["an empty header", crafted(""), /its header is not valid JSON/],
     ["only a length", crafted("", 0, 100), /its header claims 100/],
+    [
+      "a name of 60 MB",
+      crafted(`{"${"w\\\\".repeat(20_000_000)}":1}`),
+      /the tensor "w.*…" has no valid description/,
+    ],
+    ["nesting of 90 MB", crafted(deep(45_000_000)), /its header is nested more than 20 levels deep/],
+    [
+      "90 MB of empty lists",
+      crafted(`{"w":[${"[],".repeat(30_000_000)}1]}`),
+      /its header has more than 4,000,000 values/,
+    ],
     ["a Git LFS pointer", Buffer.from("version 1\noid sha256:00\nsize 9\n"), /its header claims/],
     ["bytes that are not UTF-8", crafted(Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d)), /its header is not valid JSON/],
     ["a byte order mark", crafted(`\ufeff${tensor("[1]")}`, 4), /its header is not (valid JSON|a JSON object)/],
-    ["deeply nested lists as the header", crafted(deep(200_000)), /its header is not (valid JSON|a JSON object)/],
-    ["deeply nested lists as a shape", crafted(tensor(deep(50_000)), 4), /"w" has the invalid shape \[a list\]/],
+    ["deeply nested lists as the header", crafted(deep(200_000)), /its header is nested more than 20 levels deep/],
+    [
+      "deeply nested lists as a shape",
+      crafted(tensor(deep(50_000)), 4),
+      /its header is nested more than 20 levels deep/,
+    ],
     [
       "deeply nested lists as a byte range",
       crafted(tensor("[1]", deep(50_000)), 4),
-      /"w" has the invalid byte range \[a list\]/,
+      /its header is nested more than 20 levels deep/,
     ],
     [
       "deeply nested lists as a type",
       crafted(tensor("[1]", "[0,4]", deep(50_000)), 4),
-      /has the unknown type \[a list\]/,
+      /its header is nested more than 20 levels deep/,
     ],
     [
       "a million dimensions",
@@ -69,7 +84,7 @@ describe("a safetensors file is rejected:", () => {
     [
       "a shape of infinity",
       crafted(tensor("[1e999]"), 4),
-      /"w" has the invalid shape \[more than 1,000,000,000,000,000\]/,
+      /"w" has the invalid shape \[more than 999,999,999,999,999\]/,
     ],
     ["a shape of null", crafted(tensor("null"), 4), /"w" has the invalid shape empty/],
     ["a shape that is a string", crafted(tensor('"1"'), 4), /"w" has the invalid shape "1"/],
@@ -114,7 +129,7 @@ describe("a safetensors file is rejected:", () => {
     const file = await open(join(dir, "model.safetensors.index.json"), "w");
     await file.truncate(200_000_000);
     await file.close();
-    await expectRejected(() => openStored(dir), /it is too large for an index of tensors \(200000000 bytes\)/);
+    await expectRejected(() => openStored(dir), /is too large \(200 MB\)/);
   });
 });
 

@@ -50,7 +50,7 @@ describe("an invalid header is rejected:", () => {
     [
       "2^64 tensors",
       ggufFile({ ...valid, infoCount: 2n ** 64n - 1n }),
-      /its header claims 18446744073709552000 tensors/,
+      /its header claims more than 999,999,999,999,999 tensors/,
     ],
     ["a million tensors", ggufFile({ ...valid, infoCount: 1_000_000n }), /its header claims 1000000 tensors/],
     ["more tensors than fit in the file", ggufFile({ ...valid, infoCount: 90_000n }), /its header is truncated/],
@@ -58,7 +58,7 @@ describe("an invalid header is rejected:", () => {
     [
       "2^64 values",
       ggufFile({ ...valid, valueCount: 2n ** 64n - 1n }),
-      /its header claims 18446744073709552000 values/,
+      /its header claims more than 999,999,999,999,999 values/,
     ],
     ["more values than fit in the file", ggufFile({ ...valid, valueCount: 90_000n }), /its header is truncated/],
     [
@@ -84,7 +84,11 @@ describe("an invalid header is rejected:", () => {
     ["a value of an unknown type", llamaWith({ x: u32(13) }), /contains a value of unknown type 13/],
     ["a value of type 2^32 - 1", llamaWith({ x: u32(2 ** 32 - 1) }), /contains a value of unknown type 4294967295/],
     ["a text of 2^60 bytes", llamaWith({ x: `${u32(8)}${u64(2n ** 60n)}` }), /its header is truncated/],
-    ["a list of 2^60 numbers", llamaWith({ x: arrayOf(0, 2n ** 60n) }), /its header claims \d+ values in an array/],
+    [
+      "a list of 2^60 numbers",
+      llamaWith({ x: arrayOf(0, 2n ** 60n) }),
+      /its header claims more than 999,999,999,999,999 values in an array/,
+    ],
     [
       "a list of five million bytes",
       llamaWith({ x: arrayOf(0, 5_000_000n) }),
@@ -115,22 +119,22 @@ describe("an invalid header is rejected:", () => {
     [
       "an alignment that is NaN",
       llamaWith({ "general.alignment": value.float(Number.NaN) }),
-      /its alignment is NaN, which is not/,
+      /its alignment is not a number, which is not/,
     ],
     [
       "an alignment that is a string",
       llamaWith({ "general.alignment": value.text("32") }),
-      /its alignment is 32, which is not/,
+      /its alignment is "32", which is not/,
     ],
     [
       "an alignment of 2^62",
       llamaWith({ "general.alignment": value.long(2n ** 62n) }),
-      /its alignment is 4611686018427387904, which/,
+      /its alignment is more than 999,999,999,999,999, which/,
     ],
     [
       "an alignment beyond the file",
       llamaWith({ "general.alignment": value.uint(2 ** 31) }),
-      /the offset 0 .* is invalid/,
+      /has the invalid offset 0/,
     ],
   ])("%s", (_, bytes, message) => rejected(bytes, message));
 
@@ -164,11 +168,19 @@ describe("an invalid tensor is rejected:", () => {
     ["of Q6_K", tensors(embedding({ type: 14 })), /has type Q6_K, which is not supported/],
     ["of integers", tensors(embedding({ type: 26 })), /has type I32, which is not supported/],
     ["of incomplete blocks", tensors(embedding({ dims: [33, 4], type: 8 })), /Q8_0 has the impossible shape \[33, 4\]/],
-    ["beyond the file", tensors(embedding({ offset: 32 })), /the offset 32 .* is invalid/],
-    ["beyond 2^53", tensors(embedding({ offset: 2n ** 60n })), /the offset 1152921504606847000 .* is invalid/],
-    ["at the largest offset", tensors(embedding({ offset: 2n ** 64n - 32n })), /the offset \d+ .* is invalid/],
-    ["at a misaligned offset", tensors(embedding({ offset: 4 }), LLAMA_DATA + 64), /the offset 4 .* is invalid/],
-    ["larger than the file", tensors(embedding({ dims: [32, 5] })), /the offset 0 .* is invalid/],
+    ["beyond the file", tensors(embedding({ offset: 32 })), /has the invalid offset 32/],
+    [
+      "beyond 2^53",
+      tensors(embedding({ offset: 2n ** 60n })),
+      /the tensor "token_embd.weight" has the invalid offset more than 999,999,999,999,999/,
+    ],
+    [
+      "at the largest offset",
+      tensors(embedding({ offset: 2n ** 64n - 32n })),
+      /the tensor "token_embd.weight" has the invalid offset more than 999,999,999,999,999/,
+    ],
+    ["at a misaligned offset", tensors(embedding({ offset: 4 }), LLAMA_DATA + 64), /has the invalid offset 4/],
+    ["larger than the file", tensors(embedding({ dims: [32, 5] })), /has the invalid offset 0/],
     [
       "with a repeated name",
       tensors([...llamaInfos, ...embedding({ offset: LLAMA_DATA })], 2 * LLAMA_DATA),
