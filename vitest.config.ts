@@ -19,7 +19,7 @@ const slow = [
   "test/engine/runtime/weights.test.ts",
   "test/engine/tokenizers/{bytePairs,document,families,hostile,normalize,vocabulary}.test.ts",
   "test/engine/train/*.test.ts",
-  "test/engine/weights/{checkpoint,malformedBin,malformedFiles}.test.ts",
+  "test/engine/weights/{checkpoint,malformedBin,malformedFiles,strangeFiles}.test.ts",
   "test/extension/engine/engineClient.test.ts",
   "test/files/json.test.ts",
   "test/protocol/runState.test.ts",

@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { EngineError, LoadedModel, type ScoredTokens } from "../../engine";
+import { readRegularText } from "../../files/regular";
 import type { Command, Options } from "../options";
 
 export const score: Command = {
@@ -26,10 +26,12 @@ export const score: Command = {
 
 const LIMITS = { max: 20, whole: true };
 
+const MAX_TEXT_BYTES = 100_000_000;
+
 async function textOf(options: Options): Promise<string> {
   if (options.has("text")) return options.needed("text");
   const file = options.needed("text-file");
-  return readFile(file, "utf8").catch((error) => {
+  return readRegularText(file, MAX_TEXT_BYTES).catch((error) => {
     throw new EngineError("data", `Could not read ${file}. Choose a text file.`, { cause: error });
   });
 }

@@ -10,9 +10,10 @@
  */
 
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { readRegularText } from "../../files/regular";
 import { makeFolder, storageError, writeFileWhole } from "../weights";
 import { flushFolder } from "../weights/files";
 import { removeStale, temporaryName } from "../weights/temporary";
@@ -54,7 +55,7 @@ export class DataCache {
   async contentOf(corpus: Corpus, stamp: string, progress: ReadProgress): Promise<string> {
     const path = join(this.#data, "stamps", stamp);
     await this.removeStale();
-    const known = await readFile(path, "utf8").catch(() => "");
+    const known = await readRegularText(path, 100).catch(() => "");
     if (/^[\da-f]{64}$/.test(known)) return known;
     const content = await corpus.contentHash(progress);
     await makeFolder(dirname(path));

@@ -1,8 +1,8 @@
 /** The source of training text: a given text, or files and folders, which are read in chunks and never held in full. */
 
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
+import { chunksOf } from "../../files/regular";
 import type { TextSource } from "../api/run";
 import { EngineError } from "../errors";
 import { findFiles, nameOf, readError } from "./findFiles";
@@ -182,10 +182,7 @@ async function fileCorpus(paths: readonly string[], options: ReadingOptions): Pr
 
 async function* readBytes(path: string, chunk: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
   try {
-    for await (const bytes of createReadStream(path, { highWaterMark: chunk })) {
-      signal?.throwIfAborted();
-      yield bytes as Uint8Array;
-    }
+    yield* chunksOf(path, chunk, signal);
   } catch (error) {
     throw readError(error, path);
   }

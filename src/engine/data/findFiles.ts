@@ -1,11 +1,12 @@
 /** Finds the text files of a path, of a folder, or of a shell pattern. */
 
-import { open, readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import ignore, { type Ignore } from "ignore";
 import picomatch from "picomatch";
+import { FileProblem, openRegular, readRegularText } from "../../files/regular";
 import { EngineError } from "../errors";
-import { codeOf } from "../weights/files";
+import { codeOf, readError as fileError } from "../weights/files";
 
 export interface FoundFiles {
   /** In the order of the given paths; the files of a folder or pattern in the order of their names. */
@@ -16,6 +17,8 @@ export interface FoundFiles {
 
 /** The first bytes of a file decide whether it is text. */
 const HEAD = 64 * 1024;
+/** Larger than any .gitignore that people write. */
+const MAX_RULES_BYTES = 1_000_000;
 /** Folders with generated files or other people's code. */
 const SKIPPED_FOLDERS = new Set(["node_modules", "__pycache__"]);
 
@@ -116,7 +119,7 @@ async function folder(path: string, gitignore: boolean): Promise<Folder> {
 
 async function withOwnRules({ path, ignores }: Folder): Promise<Folder> {
   if (ignores === null) return { path, ignores };
-  const text = await readFile(join(path, ".gitignore"), "utf8").catch(() => "");
+  const text = await readRegularText(join(path, ".gitignore"), MAX_RULES_BYTES).catch(() => "");
   return { path, ignores: text === "" ? ignores : [...ignores, { base: resolve(path), rules: ignoreRules(text) }] };
 }
 
@@ -154,7 +157,7 @@ function isIgnored({ ignores }: Pick<Folder, "ignores">, path: string, isFolder:
 
 /** The reason that a file is not UTF-8 text, with advice; null if it is. An empty file is text. Reads the beginning only. */
 async function textProblem(path: string): Promise<string | null> {
-  const file = await open(path, "r").catch((error) => {
+  const file = await openRegular(path).catch((error) => {
     throw readError(error, path);
   });
   try {
@@ -181,6 +184,7 @@ export const nameOf = (paths: readonly string[]): string =>
 /** An error of reading a file, with a message for the user where the cause is known. */
 export function readError(error: unknown, path: string): unknown {
   const code = codeOf(error);
+  if (error instanceof FileProblem) return new EngineError("data", `${path} ${error.problem}. Choose a text file.`);
   if (code === "ENOENT") return new EngineError("data", `${path} does not exist. Choose an existing file or folder.`);
   if (code === "EACCES" || code === "EPERM")
     return new EngineError(
@@ -189,5 +193,5 @@ export function readError(error: unknown, path: string): unknown {
     );
   if (code === "ENOTDIR")
     return new EngineError("data", `${path} is inside a file, not a folder. Choose another path.`);
-  return error;
+  return fileError(error, path);
 }

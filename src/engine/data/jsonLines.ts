@@ -1,6 +1,8 @@
 /** JSONL files: each line holds a document in one of its fields. */
 
+import { JsonProblem, parseJson } from "../../files/json";
 import { EngineError } from "../errors";
+import { quoted } from "../untrusted";
 
 /** A part of a document. `ends` marks its last part. */
 export interface Piece {
@@ -9,7 +11,7 @@ export interface Piece {
 }
 
 /** Maximum length of a line in UTF-16 units; a file with a longer one is not JSONL. */
-const MAX_LINE = 1 << 28;
+const MAX_LINE = 1 << 26;
 
 /** The documents of a JSONL file. Skips blank lines. */
 export async function* jsonLines(
@@ -51,7 +53,7 @@ function textOf(line: string, location: string, field: string): string {
   const text = isObject && Object.hasOwn(json, field) ? (json as Record<string, unknown>)[field] : undefined;
   if (typeof text === "string") return text;
   const texts = isObject ? Object.entries(json).filter(([, value]) => typeof value === "string") : [];
-  const names = texts.slice(0, 5).map(([name]) => JSON.stringify(name));
+  const names = texts.slice(0, 5).map(([name]) => quoted(name, 40));
   const next =
     names.length > 0
       ? `Set data.field to one of its fields: ${names.join(", ")}`
@@ -61,9 +63,10 @@ function textOf(line: string, location: string, field: string): string {
 
 function parse(line: string, location: string): unknown {
   try {
-    return JSON.parse(line);
+    return parseJson(line);
   } catch (error) {
-    throw new EngineError("data", `${location} is not valid JSON. Correct the line or leave the file out.`, {
+    if (!(error instanceof JsonProblem)) throw error;
+    throw new EngineError("data", `${location} ${error.problem}. Correct the line or leave the file out.`, {
       cause: error,
     });
   }

@@ -1,8 +1,9 @@
 /** Prepares a corpus for training: its vocabulary, token ids and fingerprint. */
 
 import { createHash } from "node:crypto";
-import { type FileHandle, open, readFile, stat } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { readRegular } from "../../files/regular";
 import { EngineError } from "../errors";
 import {
   loadTokenizer,
@@ -137,8 +138,8 @@ async function tokenizeIntoCache(
     tokenizer,
     tokens,
     async documentEnds() {
-      const bytes = await readFile(join(dir, ENDS));
-      return new Float64Array(new Uint8Array(bytes).buffer);
+      const bytes = await readRegular(join(dir, ENDS), 2 ** 31);
+      return new Float64Array(bytes.buffer);
     },
     fingerprint,
     release: () => tokens.release(),

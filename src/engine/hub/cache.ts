@@ -8,9 +8,10 @@
  * https://huggingface.co/docs/hub/local-cache
  */
 
-import { readdir, readFile, realpath, rename, stat, symlink } from "node:fs/promises";
+import { readdir, realpath, rename, stat, symlink } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { getHFHubCachePath, getRepoFolderName } from "@huggingface/hub";
+import { readRegularText } from "../../files/regular";
 import { codeOf, makeFolder, storageError, writeFileWhole } from "../weights";
 import { removeStale, temporaryName } from "../weights/temporary";
 
@@ -20,6 +21,9 @@ export const isCommit = (text: string): boolean => COMMIT.test(text);
 
 /** Returns true for a content hash of the Hub: git's SHA-1 for small files, SHA-256 for large ones. */
 export const isContentHash = (text: string): boolean => /^([\da-f]{40}|[\da-f]{64})$/.test(text);
+
+/** A commit and perhaps a line break. */
+const MAX_REF_BYTES = 100;
 
 export class CachedRepo {
   readonly #root: string;
@@ -40,7 +44,7 @@ export class CachedRepo {
   /** Returns the latest known commit of a revision, or null. */
   async commitOf(revision: string): Promise<string | null> {
     if (isCommit(revision)) return revision;
-    const text = await readFile(join(this.#root, "refs", revision), "utf8").catch(() => "");
+    const text = await readRegularText(join(this.#root, "refs", revision), MAX_REF_BYTES).catch(() => "");
     return isCommit(text.trim()) ? text.trim() : null;
   }
 

@@ -4,11 +4,11 @@
  * The requests of `@huggingface/hub` and our own downloads all use `Connection.fetch`.
  */
 
-import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HUB_URL } from "@huggingface/hub";
+import { readRegularText } from "../../files/regular";
 import type { HubAccess } from "../api/hub";
 import { EngineError } from "../errors";
 
@@ -233,9 +233,11 @@ function tokenOf(given: string | undefined): string | undefined {
   );
 }
 
+const MAX_TOKEN_BYTES = 10_000;
+
 /** The token stored by Hugging Face's Python tools. */
 async function storedToken(): Promise<string | undefined> {
   const { HF_TOKEN_PATH, HF_HOME, XDG_CACHE_HOME } = process.env;
   const home = HF_HOME ?? join(XDG_CACHE_HOME ?? join(homedir(), ".cache"), "huggingface");
-  return readFile(HF_TOKEN_PATH ?? join(home, "token"), "utf8").catch(() => undefined);
+  return readRegularText(HF_TOKEN_PATH ?? join(home, "token"), MAX_TOKEN_BYTES).catch(() => undefined);
 }

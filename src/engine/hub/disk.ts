@@ -1,9 +1,11 @@
 /** Disk operations of an import. */
 
-import { createReadStream, createWriteStream } from "node:fs";
+import { createWriteStream } from "node:fs";
 import { link, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { chunksOf } from "../../files/regular";
+import { byteSize } from "../../text/untrusted";
 import { EngineError } from "../errors";
 import type { OnBytes } from "./download";
 
@@ -12,11 +14,9 @@ export async function requireSpace(dir: string, bytes: number): Promise<void> {
   if (bavail * bsize >= bytes) return;
   throw new EngineError(
     "storage",
-    `Not enough disk space in ${dir}: ${gigabytes(bytes)} GB needed, ${gigabytes(bavail * bsize)} GB free. Free some space or choose another folder.`,
+    `Not enough disk space in ${dir}: ${byteSize(bytes)} needed, ${byteSize(bavail * bsize)} free. Free some space or choose another folder.`,
   );
 }
-
-const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);
 
 /** Returns true if hard links between two folders are possible. */
 export const onSameDisk = async (a: string, b: string): Promise<boolean> => (await deviceOf(a)) === (await deviceOf(b));
@@ -47,6 +47,5 @@ async function copyLarge(from: string, to: string, signal: AbortSignal, onBytes:
       yield chunk;
     }
   }
-  const source = createReadStream(from, { highWaterMark: 1 << 20 });
-  await pipeline(source, count, createWriteStream(to, { flush: true }), { signal });
+  await pipeline(chunksOf(from, 1 << 20), count, createWriteStream(to, { flush: true }), { signal });
 }

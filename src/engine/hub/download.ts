@@ -8,8 +8,9 @@
  */
 
 import { createHash, type Hash } from "node:crypto";
-import { constants, createReadStream } from "node:fs";
+import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { chunksOf } from "../../files/regular";
 import { EngineError } from "../errors";
 import { codeOf, storageError } from "../weights";
 import { type Connection, pause, Unreachable } from "./connection";
@@ -161,7 +162,7 @@ export const sha256Of = (path: string, signal: AbortSignal, onBytes?: OnBytes): 
 
 async function digest(path: string, hash: Hash, signal: AbortSignal, onBytes: OnBytes = () => {}): Promise<string> {
   let done = 0;
-  for await (const chunk of createReadStream(path, { signal, highWaterMark: 1 << 20 })) {
+  for await (const chunk of chunksOf(path, 1 << 20, signal)) {
     hash.update(chunk);
     done += chunk.length;
     onBytes(done);

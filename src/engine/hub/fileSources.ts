@@ -1,8 +1,9 @@
 /** Sources of a model's files: the Hub, the cache alone, or a folder. */
 
-import { readdir, readFile, realpath, stat } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { listFiles, modelInfo } from "@huggingface/hub";
+import { readRegularText } from "../../files/regular";
 import { EngineError } from "../errors";
 import { codeOf, makeFolder, readError } from "../weights";
 import { CachedRepo, hashInName, isCommit, isContentHash } from "./cache";
@@ -30,6 +31,8 @@ export interface FileSource {
   readonly origin: Readonly<Record<string, string>>;
   /** Number of bytes that fetching these files will write to the cache, and the folder of the cache. */
   readonly missing: (names: readonly string[]) => Promise<{ readonly bytes: number; readonly dir: string }>;
+  /** Path of a file that was not downloaded now, so that its header can be checked before its content is read. */
+  readonly local?: (name: string) => Promise<string>;
   /** Makes a file available locally, and verifies it if its hash is known. */
   readonly fetch: (name: string, onBytes: OnBytes) => Promise<FetchedFile>;
 }
@@ -94,6 +97,8 @@ export async function cacheSource({ id, revision }: HubModel, signal: AbortSigna
     phase: "check",
     origin: { id, requested: revision, revision: commit },
     missing: async () => ({ bytes: 0, dir: cache.blobs }),
+    // `filesOf` found this file above.
+    local: async (name) => (await cache.find(commit, name)) as string,
     fetch: async (name, onBytes) => {
       // `filesOf` found this file above.
       const path = (await cache.find(commit, name)) as string;
@@ -126,9 +131,13 @@ export async function folderSource(dir: string, signal: AbortSignal): Promise<Fi
     phase: "check",
     origin: { folder: dir },
     missing: async () => ({ bytes: 0, dir }),
-    fetch: async (name, onBytes) => {
+    local: async (name) => {
       const path = await realpath(join(dir, name));
       if (isWeights(name)) await requireNoPointer(path);
+      return path;
+    },
+    fetch: async (name, onBytes) => {
+      const path = await realpath(join(dir, name));
       return { path, sha256: await sha256Of(path, signal, onBytes) };
     },
   };
@@ -136,8 +145,8 @@ export async function folderSource(dir: string, signal: AbortSignal): Promise<Fi
 
 /** Rejects the pointer file that `git clone` writes for a large file if Git LFS is not installed. */
 async function requireNoPointer(path: string): Promise<void> {
-  const isSmall = (await stat(path)).size < 1024;
-  if (!isSmall || !(await readFile(path, "utf8")).startsWith("version https://git-lfs.github.com/spec/")) return;
+  const start = await readRegularText(path, 1024).catch(() => "");
+  if (!start.startsWith("version https://git-lfs.github.com/spec/")) return;
   throw new EngineError(
     "weights",
     `${path} is a Git LFS pointer, not the weights. Run \`git lfs pull\` there, or import the model by name.`,

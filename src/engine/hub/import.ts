@@ -8,13 +8,13 @@
  * the cache.
  */
 
-import { readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
+import { readRegular } from "../../files/regular";
 import { EngineError } from "../errors";
 import { familyOf } from "../models/families";
 import { openModel, openWeights } from "../models/folder";
 import { loadTokenizer } from "../tokenizers";
-import { makeFolder, readJson, storageError, writeFileWhole } from "../weights";
+import { checkHeader, makeFolder, readJson, storageError, writeFileWhole } from "../weights";
 import { writeFlushed } from "../weights/files";
 import { partNames } from "../weights/gguf";
 import { convertGguf } from "../weights/ggufConvert";
@@ -126,7 +126,7 @@ async function fetchModel(task: ImportTask): Promise<Fetched> {
   await fetchFiles(task, beside, fetched);
   await makeFolder(work);
   for (const name of beside) {
-    await writeFlushed(join(work, name), await readFile((fetched.get(name) as FetchedFile).path));
+    await writeFlushed(join(work, name), await readRegular((fetched.get(name) as FetchedFile).path, MAX_SMALL_BYTES));
   }
   if (hasTokenizer(names)) await relabel(work, source.label, loadTokenizer(work));
 
@@ -183,6 +183,8 @@ async function fetchFiles(
     signal.throwIfAborted();
     const size = sizeOf(source, [name]);
     const { onBytes, end } = meter.file(name, size);
+    const local = fetched.has(name) ? undefined : await source.local?.(name);
+    if (local !== undefined) await relabel(local, `${name} of ${source.label}`, checkHeader(local, name));
     if (!fetched.has(name)) fetched.set(name, { ...(await source.fetch(name, onBytes)), size });
     end();
   }

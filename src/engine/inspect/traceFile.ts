@@ -6,6 +6,7 @@
  */
 
 import { dirname } from "node:path";
+import { JsonProblem, parseJson } from "../../files/json";
 import type { Device, ModelInfo } from "../api/model";
 import type { NextToken, TokenSpan } from "../api/tokens";
 import type { Intervention, TraceSource } from "../api/trace";
@@ -13,7 +14,7 @@ import { EngineError } from "../errors";
 import { type Shape, sameShape } from "../graph/shape";
 import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { readHeader, readTensors, writeSafetensors } from "../weights";
-import { isCounts, isObject, quoted } from "../weights/reading";
+import { isCounts, isObject, quoted, shown } from "../weights/reading";
 import { removeStale } from "../weights/temporary";
 import type { Trace, TraceValue } from "./trace";
 
@@ -82,7 +83,7 @@ export async function openTrace(path: string): Promise<{ readonly summary: Saved
     const expected = expectedShapes(name, sizes);
     if (!expected) fail(`it has an unknown value ${quoted(name)}`);
     if (dtype !== "F32" || !expected?.some((each) => sameShape(each, shape))) {
-      fail(`its value ${quoted(name)} is ${dtype} [${shape.join(", ")}], which does not fit its model`);
+      fail(`its value ${quoted(name)} is ${dtype} ${shown(shape)}, which does not fit its model`);
     }
   }
   for (const name of neededNames(sizes)) if (!tensors.has(name)) fail(`it has no ${name}`);
@@ -191,12 +192,7 @@ const spanToJson = (span: TokenSpan) => withBase64(span);
 
 /** The summary except for the residual norms, which are tensors. */
 function summaryFrom(json: string, fail: Fail) {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(json);
-  } catch {
-    fail("its description is not JSON");
-  }
+  const parsed = parseDescription(json, fail);
   const field = fieldsOf(fail);
   const summary = field.object(parsed, "run");
   const config = configFrom(summary.config, field, fail);
@@ -230,6 +226,17 @@ function summaryFrom(json: string, fail: Fail) {
     device: summary.device === "webgpu" ? ("webgpu" as const) : ("cpu" as const),
     milliseconds: field.number(summary.milliseconds, "milliseconds"),
   };
+}
+
+/** More than the tokens of the longest trace need. */
+const DESCRIPTION_LIMITS = { depth: 20, values: 1_000_000 };
+
+function parseDescription(json: string, fail: Fail): unknown {
+  try {
+    return parseJson(json, DESCRIPTION_LIMITS);
+  } catch (error) {
+    return fail(`its description ${error instanceof JsonProblem ? error.problem : "is damaged"}`);
+  }
 }
 
 type Fields = ReturnType<typeof fieldsOf>;
@@ -272,7 +279,7 @@ function configFrom(value: unknown, field: Fields, fail: Fail): ModelConfig {
 function decoderFrom(config: Json, field: Fields, fail: Fail): DecoderConfig {
   for (const name of ["vocabSize", "nCtx", "nLayers", "nHeads", "nKvHeads", "dModel", "dHead", "dMlp", "dEmbed"]) {
     const size = field.count(config[name], name);
-    if (size < 1 || size > 2 ** 24) fail(`its ${name} is ${size}`);
+    if (size < 1 || size > 2 ** 24) fail(`its ${name} is ${shown(size)}`);
   }
   // The sizes are valid; the other fields that computations use are checked here.
   const cfg = config as unknown as DecoderConfig;

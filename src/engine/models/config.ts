@@ -250,7 +250,7 @@ function scalingOf(rope: Fields, hf: Fields, nCtx: number, dims: number): Rotary
   // Older files call it `type`.
   const name = rope.has("rope_type") ? "rope_type" : "type";
   const required = (field: string) => {
-    if (!rope.has(field)) rope.reject(field, `but rope type ${rope.raw(name)} needs it. ${NEXT_STEP}`);
+    if (!rope.has(field)) rope.reject(field, `but rope type ${shown(rope.raw(name))} needs it. ${NEXT_STEP}`);
     return rope.number(field, 1, FACTOR);
   };
   /** Context length of the original training. */
@@ -258,6 +258,11 @@ function scalingOf(rope: Fields, hf: Fields, nCtx: number, dims: number): Rotary
     rope.countOrNull("original_max_position_embeddings", null) ??
     hf.countOrNull("original_max_position_embeddings", missing) ??
     missing;
+  /** The factor, which follows from the original context if that is given. */
+  const factorOrOriginal = (originalCtx: number) => {
+    if (![rope, hf].some((fields) => fields.has("original_max_position_embeddings"))) return required("factor");
+    return rope.number("factor", nCtx / originalCtx, FACTOR);
+  };
   const kinds: Readonly<Record<string, () => RotaryScaling | null>> = {
     default: () => null,
     linear: () => ({ kind: "linear", factor: required("factor") }),
@@ -272,7 +277,7 @@ function scalingOf(rope: Fields, hf: Fields, nCtx: number, dims: number): Rotary
     }),
     yarn: () => {
       const originalCtx = original();
-      const factor = rope.number("factor", nCtx / originalCtx, FACTOR);
+      const factor = factorOrOriginal(originalCtx);
       return {
         kind: "yarn",
         factor,
@@ -285,7 +290,7 @@ function scalingOf(rope: Fields, hf: Fields, nCtx: number, dims: number): Rotary
     },
     longrope: () => {
       const originalCtx = original();
-      const factor = rope.number("factor", nCtx / originalCtx, FACTOR);
+      const factor = factorOrOriginal(originalCtx);
       const stretch = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalCtx));
       const factors = (field: string) =>
         rope.list(field, Math.trunc(dims / 2), "a number above 0", isPositive) ??

@@ -17,7 +17,7 @@ import { countParameters, type ParamSpec, type Params, paramSpecs } from "../nn/
 import type { StoredWeights } from "../runtime/weights";
 import { loadPrefixedTokenizer, loadTokenizer, noTokenizer, type Tokenizer } from "../tokenizers";
 import { quoted } from "../untrusted";
-import { readJson, readTensors } from "../weights";
+import { codeOf, readJson, readTensors } from "../weights";
 import { blockBytes, scalesOf, storedLayout } from "../weights/quantize";
 import { isObject } from "../weights/reading";
 import { openStored, readStored, requireWeights, type StoredTensor, type StoredTensors } from "../weights/stored";
@@ -313,7 +313,8 @@ function precisionOf(weights: StoredWeights): Precision {
 /** Opens the tokenizer. A folder without one has a model that reads and writes token ids. */
 async function openTokenizer(dir: string, cfg: DecoderConfig): Promise<Tokenizer> {
   const files = await Promise.all(
-    ["tokenizer.json", "vocab.json"].map((name) => stat(join(dir, name)).catch(() => null)),
+    // Anything but a missing file is reported when the tokenizer is loaded.
+    ["tokenizer.json", "vocab.json"].map((name) => stat(join(dir, name)).catch((error) => codeOf(error) !== "ENOENT")),
   );
   return files.some((file) => file) ? loadTokenizer(dir) : noTokenizer(dir, cfg.vocabSize);
 }

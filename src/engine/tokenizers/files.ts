@@ -4,10 +4,12 @@
  * produce the same ids; imported ones are written back unchanged.
  */
 
-import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { JSON_LIMITS } from "../../files/json";
+import { FileProblem, readRegular } from "../../files/regular";
 import { EngineError } from "../errors";
 import { readError, writeFileWhole } from "../weights/files";
+import { parsedJson } from "../weights/reading";
 import type { Tokenizer } from "./tokenizer";
 import { type ModelIds, ONIGURUMA_WORD_PATTERN, parseTokenizer, sourceFiles } from "./tokenizerJson";
 
@@ -162,16 +164,11 @@ const LARGEST_FILE = 128 * 2 ** 20;
 
 async function readText(path: string): Promise<string | null> {
   try {
-    const { size } = await stat(path);
-    if (size > LARGEST_FILE) {
-      throw new EngineError(
-        "tokenizer",
-        `${path} has ${size} bytes, too many for a tokenizer. Download the file again.`,
-      );
-    }
-    return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path));
+    return new TextDecoder("utf-8", { fatal: true }).decode(await readRegular(path, LARGEST_FILE));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    if (error instanceof FileProblem)
+      throw new EngineError("tokenizer", `${path} ${error.problem}. Download the file again.`, { cause: error });
     if (error instanceof TypeError) {
       throw new EngineError("tokenizer", `${path} is not UTF-8 text. Download the file again.`, {
         cause: error,
@@ -184,9 +181,9 @@ async function readText(path: string): Promise<string | null> {
 async function readJson(path: string): Promise<unknown> {
   const text = await readText(path);
   if (text === null) return null;
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new EngineError("tokenizer", `${path} is not JSON. Download the file again.`, { cause: error });
-  }
+  return parsedJson(
+    text,
+    JSON_LIMITS,
+    (problem, cause) => new EngineError("tokenizer", `${path} ${problem}. Download the file again.`, { cause }),
+  );
 }

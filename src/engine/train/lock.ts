@@ -7,10 +7,11 @@
  */
 
 import { randomUUID } from "node:crypto";
-import { link, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { link, rename, rm, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { readRegularText } from "../../files/regular";
 import { EngineError } from "../errors";
 import { excerpt } from "../untrusted";
 import { codeOf, storageError } from "../weights";
@@ -128,8 +129,9 @@ async function heldLock(path: string): Promise<Lock | null> {
 }
 
 const WRITING_MS = 500;
+const MAX_LOCK_BYTES = 10_000;
 
-const textOf = (path: string): Promise<string> => readFile(path, "utf8").catch(() => "");
+const textOf = (path: string): Promise<string> => readRegularText(path, MAX_LOCK_BYTES).catch(() => "");
 
 function parsed(text: string): Lock | null {
   try {

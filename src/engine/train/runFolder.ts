@@ -1,7 +1,8 @@
 /** The files of a run: the model folder, its checkpoints and its reports. */
 
-import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { readdir, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { readRegularText } from "../../files/regular";
 import type { Device } from "../api/model";
 import type {
   CheckpointInfo,
@@ -128,6 +129,8 @@ const TO_RESUME = 2;
 const MAX_CHECKPOINTS = 24;
 const CHECKPOINT_BYTES = 1e9;
 const TEXT = "data.txt";
+/** Larger texts are trained on from their files. */
+const MAX_TEXT_BYTES = 400_000_000;
 const RECORD = "training.json";
 
 /** A model with fresh parameters. */
@@ -218,7 +221,8 @@ async function clearLeftover(dir: string, text: string | null): Promise<boolean>
   const names = await readdir(dir);
   const checkpoints: readonly string[] | null = await readdir(join(dir, "checkpoints")).catch(() => null);
   const isOwnText = async () =>
-    (checkpoints ?? []).length > 0 || (await readFile(join(dir, TEXT), "utf8").catch(() => null)) === text;
+    (checkpoints ?? []).length > 0 ||
+    (await readRegularText(join(dir, TEXT), MAX_TEXT_BYTES).catch(() => null)) === text;
   const isLeftover =
     checkpoints?.every(isTemporary) &&
     names.every((name) => ["checkpoints", TEXT, REPORTS_FILE, LOCK_FILE].includes(name)) &&
@@ -313,8 +317,8 @@ export async function runSource(dir: string, { data }: RunRecord): Promise<TextS
   if (data.kind === "task") return undefined;
   if (data.kind === "paths") return { kind: "paths", paths: data.paths };
   const folder = isCheckpoint(dir) ? dirname(dirname(dir)) : dir;
-  const text = await readFile(join(folder, TEXT), "utf8").catch((error: NodeJS.ErrnoException) => {
-    throw new EngineError("data", `The training text is missing from ${folder} (${error.code}). Train a new model.`, {
+  const text = await readRegularText(join(folder, TEXT), MAX_TEXT_BYTES).catch((error) => {
+    throw new EngineError("data", `The training text in ${folder} is missing or cannot be read. Train a new model.`, {
       cause: error,
     });
   });

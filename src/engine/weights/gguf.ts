@@ -79,7 +79,7 @@ const TYPE_NAMES: Readonly<Record<number, string>> = {
 
 const FIRST_HEADER_BYTES = 2 ** 22;
 /** A vocabulary of 250,000 tokens needs about 10 MB. */
-const MAX_HEADER_BYTES = 2 ** 27;
+export const MAX_HEADER_BYTES = 2 ** 27;
 /** Total number of values in all arrays. Most are tokens and merges. */
 const MAX_VALUES = 4_000_000;
 const MAX_TENSORS = 100_000;
@@ -166,7 +166,7 @@ async function joinParts(path: string, name: string, opened: Gguf, findPart: Fin
 
 const IDENTITY = ["general.architecture", "general.name", "general.uuid"];
 
-async function readPart(path: string): Promise<Gguf> {
+export async function readPart(path: string): Promise<Gguf> {
   const real = await realpath(path).catch(() => path);
   return withFile(path, async (file) => {
     const { size } = await file.stat();

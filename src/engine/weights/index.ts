@@ -32,6 +32,7 @@ export {
   writeSafetensors,
 } from "./safetensors";
 export {
+  checkHeader,
   hasStored,
   openStored,
   readStored,

@@ -3,13 +3,15 @@
  * reads only headers, so that a runtime can map the weights from the files. `readStored` reads one tensor as float32.
  */
 
-import { readdir, realpath } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { JSON_LIMITS } from "../../files/json";
 import { readRegularText } from "../../files/regular";
+import { byteSize } from "../../text/untrusted";
 import { EngineError } from "../errors";
 import { ADAPTER_FILES, plainFileName } from "./checkpoint";
 import { codeOf, readError } from "./files";
+import { MAX_HEADER_BYTES as MAX_HEADER, readPart } from "./gguf";
 import { openPytorchBin } from "./pytorchBin";
 import { allocateBytes, allocateFloats, damaged, isObject, parsedJson, quoted, readBytes, withFile } from "./reading";
 import { CONVERTERS, converterOf, ELEMENT_BYTES, readHeader } from "./safetensors";
@@ -51,6 +53,23 @@ async function filesOf(dir: string): Promise<string[]> {
   } catch (error) {
     if (codeOf(error) !== "ENOENT") throw readError(error, dir);
     throw new EngineError("weights", `${dir} does not exist. Choose a model folder.`, { cause: error });
+  }
+}
+
+/** Bytes behind the last tensor of a GGUF file that alignment may explain. */
+const MAX_PADDING = 2 ** 20;
+
+/** Checks the header of a file of weights, which costs little, before its content is read. Ignores other files. */
+export async function checkHeader(path: string, name: string): Promise<void> {
+  if (name.endsWith(".safetensors")) await readHeader(path);
+  else if (name.endsWith(".bin")) await openPytorchBin(path);
+  else if (name.endsWith(".gguf")) {
+    const { size } = await stat(path);
+    const { tensors } = await readPart(path);
+    const end = [...tensors.values()].reduce((last, { offset, length }) => Math.max(last, offset + length), 0);
+    // A part of a split model may have only metadata.
+    if (size - end > MAX_HEADER + MAX_PADDING)
+      throw damaged(path, `it has ${byteSize(size)}, but its tensors end after ${byteSize(end)}`);
   }
 }
 

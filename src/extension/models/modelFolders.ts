@@ -4,9 +4,12 @@
  * Any field of a record may be missing. A folder that cannot be used is listed with the reason.
  */
 
-import { access, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { access, readdir, rename, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join, normalize } from "node:path";
+import { parseJson } from "../../files/json";
+import { readRegularText } from "../../files/regular";
 import type { ModelInfo } from "../../protocol/engineApi";
+import { excerpt } from "../../text/untrusted";
 import { l10n } from "../l10n";
 
 export interface Model {
@@ -154,20 +157,22 @@ export function isModelOrCheckpoint(dir: string, models: readonly string[]): boo
 
 type JsonObject = Readonly<Record<string, unknown>>;
 
+const MAX_RECORD_BYTES = 10_000_000;
+
 /** The record of a folder. */
 async function readRecord(
   dir: string,
 ): Promise<{ readonly file: string; readonly record: JsonObject; readonly problem: string | null }> {
   const isImport = !(await exists(join(dir, RUN_RECORD))) && (await exists(join(dir, IMPORT_RECORD)));
   const file = isImport ? IMPORT_RECORD : RUN_RECORD;
-  const text = await readFile(join(dir, file), "utf8").catch((error: NodeJS.ErrnoException) => error);
+  const text = await readRegularText(join(dir, file), MAX_RECORD_BYTES).catch((error: NodeJS.ErrnoException) => error);
   if (text instanceof Error) {
     // A folder that was copied here by hand has no record.
     const problem = text.code === "ENOENT" ? null : l10n.t("Cannot read {0}: {1}", file, text.message);
     return { file, record: {}, problem };
   }
   try {
-    const record: unknown = JSON.parse(text);
+    const record: unknown = parseJson(text, { depth: 20, values: 100_000 });
     // Any other JSON value is an object with string keys.
     if (typeof record === "object" && record && !Array.isArray(record))
       return { file, record: record as JsonObject, problem: null };
@@ -182,7 +187,8 @@ const exists = (file: string) =>
     () => true,
     () => false,
   );
-const string = (value: unknown) => (typeof value === "string" && value.trim() !== "" ? value : null);
+/** Texts of a record are only shown. */
+const string = (value: unknown) => (typeof value === "string" && value.trim() !== "" ? excerpt(value) : null);
 const number = (value: unknown) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 const date = (value: unknown) => {
   const time = typeof value === "string" || typeof value === "number" ? new Date(value).getTime() : Number.NaN;

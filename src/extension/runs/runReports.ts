@@ -1,8 +1,8 @@
 /** Reads a run's folder, so that the run can be shown, compared and resumed without the engine. */
 
-import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { parseJson } from "../../files/json";
+import { chunksOf, readRegularText } from "../../files/regular";
 import type { EvalReport, SampleReport, StepReport, UpdateReport } from "../../protocol/engineApi";
 import { append, emptyReports, newRun, type RunReports } from "../../protocol/runState";
 import type { Facts, RunRecord, RunSnapshot, RunState, RunWarning } from "../../protocol/webviewApi";
@@ -34,11 +34,17 @@ export async function readReports(dir: string, last = Infinity): Promise<RunRepo
   return run;
 }
 
+const MAX_LINE = 1_000_000;
+const MAX_RECORD_BYTES = 10_000_000;
+
 async function* linesOf(file: string): AsyncGenerator<string> {
   let rest = "";
-  for await (const chunk of createReadStream(file, "utf8")) {
-    const lines = (rest + chunk).split("\n");
+  const decoder = new TextDecoder();
+  for await (const chunk of chunksOf(file, 1 << 16)) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
     rest = lines.pop() ?? "";
+    // No report has such a long line.
+    if (rest.length > MAX_LINE) rest = "";
     yield* lines;
   }
   yield rest;
@@ -69,7 +75,7 @@ function endOf(record: RunRecord | null, isDone: boolean, warnings: readonly Run
 
 /** training.json of a model folder; null if it is missing or damaged. */
 export async function readRecord(dir: string): Promise<RunRecord | null> {
-  const value = parse(await readFile(join(dir, "training.json"), "utf8").catch(() => ""));
+  const value = parse(await readRegularText(join(dir, "training.json"), MAX_RECORD_BYTES).catch(() => ""));
   if (!isObject(value)) return null;
   const { settings, ...facts } = value;
   return { settings: flat(settings), facts: flat(facts) };
@@ -90,7 +96,7 @@ function flat(value: unknown, prefix = ""): Facts {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseJson(text, { depth: 20, values: 100_000 });
   } catch {
     return null;
   }

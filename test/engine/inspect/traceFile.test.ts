@@ -93,7 +93,7 @@ describe("an invalid file is rejected with the reason", () => {
   const CASES: readonly (readonly [string, string, (changed: Changed, summary: Summary) => unknown])[] = [
     ["another safetensors file", "it is not a trace file", ({ metadata }) => delete metadata["decoder-lab.trace"]],
     ["a later version", 'its version is "2"', ({ metadata }) => (metadata["decoder-lab.trace"] = "2")],
-    ["a description that is not JSON", "not JSON", ({ metadata }) => (metadata.run = "{")],
+    ["a description that is not JSON", "not valid JSON", ({ metadata }) => (metadata.run = "{")],
     [
       "a value of another shape",
       'its value "blocks.0.attn.q" is F32',

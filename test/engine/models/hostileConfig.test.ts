@@ -195,7 +195,7 @@ const MALFORMED: Readonly<Record<string, Malformed>> = {
   "a rope scaling without a factor": [
     "llama",
     { rope_scaling: { type: "linear" } },
-    /rope_scaling.factor is missing, but rope type linear needs it/,
+    /rope_scaling.factor is missing, but rope type "linear" needs it/,
   ],
   "a rope factor of 0": [
     "llama",
