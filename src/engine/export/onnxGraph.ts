@@ -13,7 +13,7 @@
 
 import { concat, input, type Node, reshapeTo, rows } from "../graph/node";
 import { type Shape, UNKNOWN } from "../graph/shape";
-import type { DecoderConfig } from "../nn/config";
+import type { DecoderConfig, Rotary, RotaryScaling } from "../nn/config";
 import { type Context, decoder, scoreScale, softcapped, windowOfLayer } from "../nn/decoder";
 import type { ParamNodes } from "../nn/params";
 import { rotaryTables } from "../nn/rotary";
@@ -65,10 +65,7 @@ const named =
 /** Logits and caches; the results of `prologue` are their inputs. */
 function decoderOutputs(cfg: DecoderConfig, param: ParamNodes, angles: AngleTables | null): Record<string, Node> {
   const outputs: Record<string, Node> = {};
-  const rotation = angles && {
-    cos: rows(angles.cos, input("angle_rows", [UNKNOWN], "i64")),
-    sin: rows(angles.sin, input("angle_rows", [UNKNOWN], "i64")),
-  };
+  const rotation = rotationNodes(cfg, angles);
   const logits = decoder(input("input_ids", [UNKNOWN, UNKNOWN], "i64"), param, cfg, {
     batch: 1,
     length: UNKNOWN,
@@ -84,6 +81,15 @@ function decoderOutputs(cfg: DecoderConfig, param: ParamNodes, angles: AngleTabl
     dropout: (x) => x,
   }); // [N, V]
   return { logits: sized(logits, "logits_shape", [UNKNOWN, UNKNOWN, cfg.vocabSize]), ...outputs };
+}
+
+/** Cosines and sines of each row's angles: rows of the tables, or computed in the prologue. */
+function rotationNodes({ positions }: DecoderConfig, angles: AngleTables | null): AngleTables | null {
+  const from = (table: Node) => rows(table, input("angle_rows", [UNKNOWN], "i64"));
+  if (angles) return { cos: from(angles.cos), sin: from(angles.sin) };
+  if (positions.kind !== "rotary") return null;
+  const computed = (name: string) => input(name, [UNKNOWN, positions.dims / 2]);
+  return { cos: computed("rotary_cos"), sin: computed("rotary_sin") };
 }
 
 const sized = (x: Node, sizes: string, shape: Shape): Node => reshapeTo(x, input(sizes, [shape.length], "i64"), shape);
@@ -113,9 +119,12 @@ function attendPresent(cfg: DecoderConfig, present: (name: string, node: Node) =
 
 const maskName = (window: number | null) => (window === null ? "mask" : `mask_${window}`);
 
-/** Cosines and sines [rows, R] that `angle_rows` indexes: one row per position, and again for long sequences if they differ. */
+/**
+ * Cosines and sines [rows, R] that `angle_rows` indexes: one row per position, and again for long sequences if they differ.
+ * With dynamic scaling they differ for every length, so the graph computes them.
+ */
 export function angleTables(cfg: DecoderConfig): { readonly cos: AngleTable; readonly sin: AngleTable } | null {
-  if (cfg.positions.kind !== "rotary") return null;
+  if (cfg.positions.kind !== "rotary" || cfg.positions.scaling?.kind === "dynamic") return null;
   const R = cfg.positions.dims / 2;
   const positions = Array.from({ length: cfg.nCtx }, (_, t) => t);
   const lengths = longAngles(cfg) === null ? [1] : [1, cfg.nCtx];
@@ -194,6 +203,10 @@ class Prologue implements Pick<OnnxGraph, Written> {
     return this.#constant({ name, type: "int64", shape: [values.length], data: BigInt64Array.from(values, BigInt) });
   }
 
+  doubles(name: string, ...values: readonly number[]): string {
+    return this.#constant({ name, type: "float64", shape: [values.length], data: Float64Array.from(values) });
+  }
+
   float(name: string, value: number): string {
     return this.#constant({ name, type: "float32", shape: [], data: Float32Array.of(value) });
   }
@@ -264,6 +277,10 @@ function positionRows(w: Prologue, cfg: DecoderConfig, ids: string): void {
     w.emit("position_rows", "Reshape", [offset, w.int64s(-1, 1)]);
   }
   if (positions.kind !== "rotary") return;
+  if (positions.scaling?.kind === "dynamic") {
+    dynamicAngles(w, positions, positions.scaling, ids);
+    return;
+  }
   const long = longAngles(cfg);
   if (long === null) {
     w.emit("angle_rows", "Reshape", [ids, w.int64s(-1)]);
@@ -276,6 +293,49 @@ function positionRows(w: Prologue, cfg: DecoderConfig, ids: string): void {
   w.emit("angle_rows", "Add", [w.emit("flat_positions", "Reshape", [ids, w.int64s(-1)]), skipped]);
 }
 
+/** Writes the cosines and sines [N, R] of angles that depend on the length of the longest sequence: see `anglesOf`. */
+function dynamicAngles(
+  w: Prologue,
+  { dims, theta }: Rotary,
+  { factor, originalCtx }: Extract<RotaryScaling, { readonly kind: "dynamic" }>,
+  ids: string,
+): void {
+  const pairs = Array.from({ length: dims / 2 }, (_, i) => 2 * i);
+  const last = w.emit("last_position", "ReduceMax", [ids, w.int64s(0, 1)], { keepdims: 0 });
+  const length = w.emit("length", "Cast", [w.emit("total_length", "Add", [last, w.int64s(1)])], { to: DOUBLE });
+  const stretched = w.emit("stretched", "Max", [length, w.doubles("context", originalCtx)]);
+  const scaled = w.emit("scaled_length", "Mul", [stretched, w.doubles("growth_per_position", factor / originalCtx)]);
+  const growth = w.emit("growth", "Sub", [scaled, w.doubles("growth_offset", factor - 1)]);
+  // A larger base divides the frequencies.
+  const divisors = w.emit("divisors", "Pow", [
+    growth,
+    w.doubles("growth_exponents", ...pairs.map((i) => i / (dims - 2))),
+  ]);
+  const frequencies = w.emit("frequencies", "Div", [
+    w.doubles("plain_frequencies", ...pairs.map((i) => theta ** (-i / dims))),
+    divisors,
+  ]);
+  const positions = w.emit("positions_double", "Cast", [w.emit("position_column", "Reshape", [ids, w.int64s(-1, 1)])], {
+    to: DOUBLE,
+  });
+  const turns = w.emit("turns", "Mul", [
+    w.emit("angles", "Mul", [positions, frequencies]),
+    w.doubles("turns_per_radian", 0.5 / Math.PI),
+  ]);
+  // Whole turns are dropped while the precision is double.
+  const part = w.emit("part_of_turn", "Sub", [turns, w.emit("whole_turns", "Floor", [turns])]);
+  const angle = w.emit(
+    "angle",
+    "Cast",
+    [w.emit("angle_double", "Mul", [part, w.doubles("radians_per_turn", 2 * Math.PI)])],
+    { to: FLOAT },
+  );
+  w.emit("rotary_cos", "Cos", [angle]);
+  w.emit("rotary_sin", "Sin", [angle]);
+}
+
 /** Element types in onnx.proto. */
+const FLOAT = 1;
+const DOUBLE = 11;
 const BOOL = 9;
 const INT64 = 7;

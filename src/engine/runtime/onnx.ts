@@ -5,7 +5,7 @@
 
 import { type Shape, UNKNOWN } from "../graph/shape";
 
-export type ElementType = "float32" | "int32" | "int64" | "bool" | "uint8" | "float16" | "bfloat16";
+export type ElementType = "float32" | "float64" | "int32" | "int64" | "bool" | "uint8" | "float16" | "bfloat16";
 
 export interface OnnxValue {
   readonly name: string;
@@ -16,7 +16,7 @@ export interface OnnxValue {
 }
 
 export interface OnnxTensor extends OnnxValue {
-  readonly data: Float32Array | Int32Array | BigInt64Array | Uint8Array | ExternalData;
+  readonly data: Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array | ExternalData;
 }
 
 /** Bytes in a file, given by its absolute path. */
@@ -67,6 +67,7 @@ export function encodeModel(graph: OnnxGraph, locate: (file: string) => string =
 
 const ELEMENT_TYPES = {
   float32: 1,
+  float64: 11,
   uint8: 2,
   int32: 6,
   int64: 7,

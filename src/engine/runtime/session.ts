@@ -141,8 +141,13 @@ function folderOfAll({ initializers }: OnnxGraph): string | undefined {
 /** A host tensor with an explicit shape, for inputs with several unknown dimensions. */
 export const hostTensor = (data: Float32Array, shape: Shape): Tensor => new Tensor("float32", data, shape);
 
-const ARRAYS: { readonly [T in ElementType]: new (...args: never[]) => HostArray | Uint8Array | Uint16Array } = {
+const ARRAYS: {
+  readonly [T in ElementType]: new (
+    ...args: never[]
+  ) => HostArray | Float64Array | Uint8Array | Uint16Array;
+} = {
   float32: Float32Array,
+  float64: Float64Array,
   int32: Int32Array,
   int64: BigInt64Array,
   bool: Uint8Array,

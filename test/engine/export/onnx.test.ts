@@ -1,11 +1,14 @@
-import { readFileSync, statSync } from "node:fs";
-import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { cp, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { InferenceSession } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { exportModel } from "../../../src/engine/export";
 import { planOnnx } from "../../../src/engine/export/onnxModel";
+import { Decoding } from "../../../src/engine/generate/decoding";
+import { generate, TokenCache } from "../../../src/engine/generate/generate";
+import { GREEDY } from "../../../src/engine/generate/sampling";
 import { Tracer } from "../../../src/engine/inspect/tracer";
 import { exportNames } from "../../../src/engine/models/family";
 import { openWeights } from "../../../src/engine/models/folder";
@@ -124,6 +127,58 @@ describe.each([
   });
 });
 
+describe("scaled rotary positions as ONNX:", () => {
+  const eight = (factor: number) => Array.from({ length: 4 }, (_, i) => 1 + (factor * i) / 3);
+  const trained = { original_max_position_embeddings: 8 };
+  test.each<[string, Readonly<Record<string, unknown>>]>([
+    ["linear", { max_position_embeddings: 32, rope_scaling: { rope_type: "linear", factor: 4 } }],
+    ["dynamic", { max_position_embeddings: 8, rope_scaling: { rope_type: "dynamic", factor: 4 } }],
+    ["dynamic of an older file", { max_position_embeddings: 16, rope_scaling: { type: "dynamic", factor: 2 } }],
+    [
+      "llama3",
+      {
+        max_position_embeddings: 32,
+        rope_scaling: { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4, ...trained },
+      },
+    ],
+    ["yarn", { max_position_embeddings: 8, rope_scaling: { rope_type: "yarn", factor: 4, ...trained } }],
+    [
+      "yarn of the extended length",
+      { max_position_embeddings: 32, rope_scaling: { rope_type: "yarn", factor: 4, ...trained } },
+    ],
+    [
+      "longrope",
+      {
+        max_position_embeddings: 32,
+        rope_scaling: { rope_type: "longrope", short_factor: eight(1), long_factor: eight(9), ...trained },
+      },
+    ],
+  ])("%s equals Decoder Lab below and above the trained length", async (name, changes) => {
+    const [folder, out] = [join(dir, `scaled ${name}`), join(dir, `scaled ${name} out`)];
+    await cp(join(ARCHITECTURES, "llama"), folder, { recursive: true });
+    const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8"));
+    writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, ...changes }));
+    await exportModel(folder, { format: "onnx", out });
+    const exported = await ExportedModel.open(join(out, "onnx", "model.onnx"));
+
+    const prompt = Array.from({ length: 32 }, (_, i) => (i * 37 + 11) % 99);
+    for (const length of [1, 7, 8, 9, 16, 17, 31, 32]) {
+      const ids = prompt.slice(0, length);
+      const difference = largestDifference(await exported.logits([ids], "left"), await ourLogits(folder, ids));
+      expect(difference, `${length} tokens`).toBeLessThan(2e-5);
+    }
+    // Token by token across the trained length: earlier keys keep their angles.
+    const model = await openWeights(folder);
+    const placed = await mapWeights(model.cfg, model.weights, "cpu");
+    const decoding = new Decoding(model.cfg, placed);
+    const ours: number[] = [];
+    const options = { ...GREEDY, maxNewTokens: 24, eosIds: [] };
+    for await (const { id } of generate(new TokenCache(decoding), prompt.slice(0, 6), options)) ours.push(id);
+    expect(await exported.greedy([prompt.slice(0, 6)], 24, "left")).toEqual([ours]);
+    await Promise.all([exported.release(), decoding.release(), placed.release()]);
+  });
+});
+
 test("the weights of a large model have a file of their own, which onnxruntime finds", async () => {
   const model = await openWeights(join(ARCHITECTURES, "llama"));
   const file = join(dir, "model.onnx");
@@ -153,11 +208,11 @@ test("the weights of a large model have a file of their own, which onnxruntime f
 const PROMPT = [31, 41, 59, 26, 53, 58, 97, 93, 23, 84, 62, 64];
 
 /** [T, V] */
-async function ourLogits(folder: string): Promise<Float32Array> {
+async function ourLogits(folder: string, prompt = PROMPT): Promise<Float32Array> {
   const { cfg, weights } = await openWeights(folder);
   const placed = await mapWeights(cfg, weights, "cpu");
   const tracer = new Tracer(cfg, placed);
-  const logits = (await tracer.trace([PROMPT])).get("logits")?.data as Float32Array;
+  const logits = (await tracer.trace([prompt])).get("logits")?.data as Float32Array;
   await tracer.release();
   await placed.release();
   return logits;
