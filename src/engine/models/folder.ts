@@ -319,10 +319,11 @@ async function openTokenizer(dir: string, cfg: DecoderConfig): Promise<Tokenizer
   return files.some((file) => file) ? loadTokenizer(dir) : noTokenizer(dir, cfg.vocabSize);
 }
 
-/** Tokens that end generation. A model may have several, some of them only in generation_config.json. */
+/** Tokens that end generation. A model may have several. Where generation_config.json exists, it replaces config.json. */
 async function readEosIds(dir: string, { eosId }: Tokenizer): Promise<readonly number[]> {
-  const files = await Promise.all(["config.json", "generation_config.json"].map((name) => readObject(join(dir, name))));
-  const ids = [eosId, ...files.flatMap(({ eos_token_id: id }) => id)];
+  const generation = await stat(join(dir, "generation_config.json")).catch(() => null);
+  const { eos_token_id: named } = await readObject(join(dir, generation ? "generation_config.json" : "config.json"));
+  const ids = [eosId, ...[named].flat()];
   return [...new Set(ids)].filter((id): id is number => Number.isInteger(id));
 }
 

@@ -7,6 +7,7 @@ import type { TokenSpan } from "../api/tokens";
 import { EngineError } from "../errors";
 import { Decoding, gpuAttentionProblem } from "../generate/decoding";
 import { type GeneratedStep, type GenerateOptions, generate, generateBatch, TokenCache } from "../generate/generate";
+import { StopText } from "../generate/stopText";
 import { spansOf, stepOf } from "../inspect/generation";
 import type { TraceIntervention } from "../inspect/interventions";
 import { requireToken } from "../inspect/lens";
@@ -45,7 +46,8 @@ export class LoadedModel extends Loaded<Model> {
   }
 
   /**
-   * Continues a prompt and reports each token with the text so far. The text ends before the first of the `stop` strings.
+   * Continues a prompt and reports each token with the text so far, without what may become a stop string. The text ends
+   * before the first of the `stop` strings; empty ones have no effect.
    * Prompts share one cache, so they run one after the other.
    */
   generate(
@@ -60,12 +62,12 @@ export class LoadedModel extends Loaded<Model> {
       const start = performance.now();
       const decoder = tokenizer.decoder(prompt);
       const ids: number[] = [];
-      let text = "";
+      const written = new StopText(stop);
       let reusedTokens = 0;
       let droppedTokens = 0;
       const result = (reason: GenerateResult["reason"]): GenerateResult => ({
         ids,
-        text,
+        text: written.text,
         reason,
         promptTokens: prompt.length,
         reusedTokens,
@@ -81,19 +83,14 @@ export class LoadedModel extends Loaded<Model> {
         });
         for await (const step of steps) {
           ids.push(step.id);
-          text += decoder.push(step.id);
-          const end = stopAt(text, stop);
-          if (end < text.length) {
-            text = text.slice(0, end);
-            return result("stop");
-          }
-          onToken({ ...step, text });
+          if (written.push(decoder.push(step.id))) return result("stop");
+          onToken({ ...step, text: written.settled });
         }
       } catch (error) {
         if (!signal?.aborted) throw error;
       }
       if (signal?.aborted) return result("canceled");
-      text += decoder.end();
+      if (written.push(decoder.end())) return result("stop");
       return result(ids.length < options.maxNewTokens ? "eos" : "length");
     });
   }
@@ -107,18 +104,15 @@ export class LoadedModel extends Loaded<Model> {
       const { cfg, tokenizer, eosIds } = this.model;
       const decoding = new Decoding(cfg, this.weights, prompts.length);
       const decoders = prompts.map((prompt) => tokenizer.decoder(prompt));
-      const texts = prompts.map(() => "");
-      const stopped = prompts.map(() => false);
-      const onToken = (row: number, id: number): boolean => {
-        const text = `${texts[row]}${decoders[row]?.push(id)}`;
-        const end = stopAt(text, stop);
-        texts[row] = text.slice(0, end);
-        stopped[row] = end < text.length;
-        return stopped[row];
-      };
+      const written = prompts.map(() => new StopText(stop));
+      const push = (b: number, more = "") => written[b]?.push(more) ?? false;
+      const onToken = (b: number, id: number) => push(b, decoders[b]?.push(id));
       try {
         const rows = await generateBatch(decoding, prompts, { ...options, eosIds, onToken });
-        return rows.map((ids, b) => ({ ids, text: `${texts[b]}${stopped[b] ? "" : decoders[b]?.end()}` }));
+        return rows.map((ids, b) => {
+          push(b, decoders[b]?.end());
+          return { ids, text: written[b]?.text ?? "" };
+        });
       } finally {
         await decoding.release();
       }
@@ -204,7 +198,3 @@ async function deviceFor({ cfg }: Model, choice: DeviceChoice) {
   if (problem === null || choice !== "auto") return chosen;
   return { device: "cpu" as const, reason: `The GPU cannot run this model: ${problem}.` };
 }
-
-/** Where the first of the `stop` strings begins; the end of the text if none occurs. */
-const stopAt = (text: string, stop: readonly string[]): number =>
-  Math.min(text.length, ...stop.map((s) => text.indexOf(s)).filter((at) => at >= 0));
