@@ -24,14 +24,14 @@ export interface CharacterPairOptions {
   readonly unkId: number | null;
   /** Consecutive unknown characters become one unknown token. */
   readonly fuseUnknown: boolean;
-  /** Replacements that turn a token into its text, such as `▁` into a space. */
-  readonly replaced: readonly (readonly [from: string, to: string])[];
+  /** Turns a token into its text, such as `▁` into a space. */
+  readonly textOf: (token: string) => string;
 }
 
 export function characterPairModel(
   vocabulary: readonly string[],
   merges: readonly Merge[],
-  { splits, ignoreMerges, byteFallback, unkId, fuseUnknown, replaced }: CharacterPairOptions,
+  { splits, ignoreMerges, byteFallback, unkId, fuseUnknown, textOf }: CharacterPairOptions,
 ): TokenModel {
   const idOf = idTable(vocabulary);
   const merge = merger(idOf, merges);
@@ -78,7 +78,7 @@ export function characterPairModel(
   const bytesOf = (token: string): Uint8Array => {
     const byte = byteFallback ? BYTE_TOKEN.exec(token) : null;
     if (byte) return Uint8Array.of(Number.parseInt(byte[1] as string, 16));
-    return utf8.encode(replaced.reduce((text, [what, by]) => text.replaceAll(what, () => by), token));
+    return utf8.encode(textOf(token));
   };
   const tokenBytes = lazy((id) => bytesOf(vocabulary[id] ?? ""));
 

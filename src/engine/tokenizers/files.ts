@@ -10,6 +10,7 @@ import { FileProblem, readRegular } from "../../files/regular";
 import { EngineError } from "../errors";
 import { readError, writeFileWhole } from "../weights/files";
 import { parsedJson } from "../weights/reading";
+import { parseSlowFiles } from "./slowFiles";
 import type { Tokenizer } from "./tokenizer";
 import { type ModelIds, ONIGURUMA_WORD_PATTERN, parseTokenizer, sourceFiles } from "./tokenizerJson";
 
@@ -33,27 +34,60 @@ export function tokenizerFiles(tokenizer: Tokenizer): Record<"tokenizer.json" | 
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * Reads a folder's tokenizer: `tokenizer.json`, or `vocab.json` and `merges.txt` as in GPT-2 and OPT. The special tokens
- * come from `tokenizer_config.json`; those that it leaves out come from `special_tokens_map.json`, then from
- * `generation_config.json` and `config.json`.
+ * Reads a folder's tokenizer: `tokenizer.json`, or `vocab.json` and `merges.txt` as in GPT-2 and Qwen2. The special tokens
+ * come from `tokenizer_config.json`; those that it leaves out come from `special_tokens_map.json` and `added_tokens.json`,
+ * then from `generation_config.json` or `config.json`.
  */
 export async function loadTokenizer(dir: string): Promise<Tokenizer> {
-  const read = async (name: string): Promise<Json> => {
+  const read = async (name: string): Promise<Json | null> => {
     const json = await readJson(join(dir, name));
-    return typeof json === "object" && json !== null && !Array.isArray(json) ? (json as Json) : {};
+    return json === null ? null : recordOf(json);
   };
-  const settings = { ...(await read("special_tokens_map.json")), ...(await read("tokenizer_config.json")) };
-  const model = await read("config.json");
-  const ids = modelIds(model, await read("generation_config.json"));
+  const [map, config] = [await read("special_tokens_map.json"), await read("tokenizer_config.json")];
+  const special = specialIn(map, config);
+  const merged = { ...map, ...config, ...(special.length > 0 && { additional_special_tokens: special }) };
+  const model = (await read("config.json")) ?? {};
+  const ids = modelIds(await read("generation_config.json"), model);
   const json = await readJson(join(dir, "tokenizer.json"));
-  if (json !== null) return parseTokenizer(json, settings, ids);
+  const added = (await read("added_tokens.json")) ?? {};
+  if (json !== null) return parseTokenizer(json, withAdded(merged, added, json), ids);
 
   const vocab = await readJson(join(dir, "vocab.json"));
-  const merges = await readText(join(dir, "merges.txt"));
+  const merges = await readText(join(dir, "merges.txt"), LARGEST_MERGES);
   if (vocab === null || merges === null) {
     throw new EngineError("tokenizer", `${dir} has no tokenizer.json. Choose a model folder that has one.`);
   }
-  return vocabAndMerges(vocab, merges, settings, model.model_type, ids);
+  return parseSlowFiles({ vocab, merges, settings: withAdded(merged, added), modelType: model.model_type, ids });
+}
+
+const recordOf = (json: unknown): Json =>
+  typeof json === "object" && json !== null && !Array.isArray(json) ? (json as Json) : {};
+
+/** Tokens that either file lists as special without a role; newer files name them. */
+function specialIn(...files: readonly (Json | null)[]): readonly unknown[] {
+  const lists = files.flatMap((file) => [file?.additional_special_tokens, file?.extra_special_tokens]);
+  return lists.flatMap((list) => (typeof list === "object" && list !== null ? Object.values(list) : []));
+}
+
+const ROLES = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
+
+/** The settings with the tokens of added_tokens.json, which old folders have in place of `added_tokens_decoder`. */
+function withAdded(settings: Json, added: Json, tokenizerJson?: unknown): Json {
+  if (settings.added_tokens_decoder !== undefined) return settings;
+  const { added_tokens: list, model } = recordOf(tokenizerJson);
+  const known = Array.isArray(list) ? list.map(recordOf) : [];
+  const contents = new Set([...known.map(({ content }) => content), ...Object.keys(recordOf(recordOf(model).vocab))]);
+  const ids = new Set([...known.map(({ id }) => id), ...Object.values(recordOf(recordOf(model).vocab))]);
+  const contentOf = (token: unknown) => (typeof token === "string" ? token : recordOf(token).content);
+  const roles = [...ROLES.map((role) => settings[role]), ...[settings.additional_special_tokens].flat()];
+  const special = new Set(roles.map(contentOf));
+  const more = Object.entries(added).filter(([content, id]) => !contents.has(content) && !ids.has(id));
+  if (more.length === 0) return settings;
+  const tokens = more.map(([content, id]) => {
+    const isSpecial = special.has(content);
+    return [typeof id === "number" ? id : -1, { content, special: isSpecial, normalized: !isSpecial }];
+  });
+  return { ...settings, added_tokens_decoder: Object.fromEntries(tokens) };
 }
 
 /** Reads a folder's second tokenizer, which `saveTokenizer` wrote with a prefix. */
@@ -66,40 +100,18 @@ export async function loadPrefixedTokenizer(dir: string, prefix: string): Promis
   );
 }
 
-function modelIds(model: Json, generation: Json): ModelIds {
+/** Ids of generation_config.json, which replaces config.json's. */
+function modelIds(generation: Json | null, model: Json): ModelIds {
   // Several ids may end a text; the tokenizer uses the first.
-  const first = (name: string) => [generation[name] ?? model[name]].flat().find(isId);
-  return { bos: first("bos_token_id"), eos: first("eos_token_id"), pad: first("pad_token_id") };
+  const first = (value: unknown) => [value].flat().find(isId);
+  return {
+    bos: first(generation?.bos_token_id ?? model.bos_token_id),
+    eos: first((generation ?? model).eos_token_id),
+    pad: first(generation?.pad_token_id ?? model.pad_token_id),
+  };
 }
 
 const isId = (value: unknown): value is number => typeof value === "number" && Number.isInteger(value) && value >= 0;
-
-/** Parses `vocab.json` and `merges.txt` as the equivalent tokenizer.json. */
-function vocabAndMerges(vocab: unknown, merges: string, settings: Json, modelType: unknown, ids: ModelIds): Tokenizer {
-  const idOf = (token: string): unknown => (vocab as Record<string, unknown> | null)?.[token];
-  // OPT shares its vocabulary with RoBERTa, which is not a decoder, so without a config.json this vocabulary means OPT.
-  const isFairseq = ["<s>", "<pad>", "</s>", "<unk>"].every((token, id) => idOf(token) === id);
-  const isOpt = modelType === "opt" || (modelType === undefined && isFairseq && idOf("madeupword0000") !== undefined);
-  const tokens = isOpt
-    ? { bos_token: "</s>", eos_token: "</s>", unk_token: "</s>", pad_token: "<pad>", add_bos_token: true }
-    : idOf("<|endoftext|>") !== undefined
-      ? { bos_token: "<|endoftext|>", eos_token: "<|endoftext|>", unk_token: "<|endoftext|>" }
-      : {};
-  const byteLevel = { type: "ByteLevel", add_prefix_space: settings.add_prefix_space === true, trim_offsets: true };
-  const lines = merges.split(/\r?\n/).filter((line) => line && !line.startsWith("#version"));
-  const json = {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: [],
-    normalizer: null,
-    pre_tokenizer: { ...byteLevel, use_regex: true },
-    post_processor: { ...byteLevel, use_regex: true },
-    decoder: { ...byteLevel, use_regex: true },
-    model: { type: "BPE", dropout: null, unk_token: null, fuse_unk: false, vocab, merges: lines },
-  };
-  return parseTokenizer(json, { ...tokens, ...settings }, ids);
-}
 
 function tokenizerJson({ kind, model, added, bosId, unkId, addBos, token }: Tokenizer) {
   const vocab = Object.fromEntries(model.vocabulary.map((content, id) => [content, id]));
@@ -159,12 +171,13 @@ export function startWith(token: string, id: number) {
   };
 }
 
-/** Several times the size of the largest known tokenizer. */
-const LARGEST_FILE = 128 * 2 ** 20;
+/** Twice the size of the largest known tokenizer. */
+const LARGEST_FILE = 64 * 2 ** 20;
+const LARGEST_MERGES = 32 * 2 ** 20;
 
-async function readText(path: string): Promise<string | null> {
+async function readText(path: string, largest = LARGEST_FILE): Promise<string | null> {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(await readRegular(path, LARGEST_FILE));
+    return new TextDecoder("utf-8", { fatal: true }).decode(await readRegular(path, largest));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     if (error instanceof FileProblem)

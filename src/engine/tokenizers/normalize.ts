@@ -3,7 +3,9 @@
  * every UTF-16 unit of the normalized text keeps its range there.
  */
 
-import { DEEPEST, damaged, shown, unsupported } from "./refusals";
+import { EngineError } from "../errors";
+import { type Pattern, translatePattern } from "./patterns";
+import { damaged, Parts, unknownType, unsupported } from "./refusals";
 
 /** The position of a piece in its text: prefixes go before the start, and some also after an added token. */
 export type PiecePosition = "start" | "afterAdded" | "middle";
@@ -17,7 +19,8 @@ export interface Aligned {
 
 /** One change to a text. */
 export interface Step {
-  apply(text: string, position: PiecePosition): Aligned;
+  /** Throws an EngineError before the text gets longer than `most`. */
+  apply(text: string, position: PiecePosition, most: number): Aligned;
   /** Returns whether a text may be cut between two characters: the parts then normalize to the parts of the whole. */
   local(left: string, right: string): boolean;
 }
@@ -36,18 +39,25 @@ export function originalRange({ ranges }: Aligned, start: number, end: number): 
 
 /** Applies the steps in order. */
 export function applySteps(steps: readonly Step[], text: string, position: PiecePosition): Aligned {
+  const most = longest(text.length);
   let done: Aligned = { text, ranges: null };
-  for (const step of steps) done = compose(done, step.apply(done.text, position));
+  for (const step of steps) done = compose(done, step.apply(done.text, position, most));
   return done;
 }
+
+/**
+ * The longest normalized text, in UTF-16 units. A few replacements of one letter by two could otherwise take all memory. NFKD
+ * makes one character of 18, in few texts; what real tokenizers insert is much less.
+ */
+const longest = (length: number) => Math.min(100_000 + 20 * length, Math.max(8_000_000, 4 * length));
 
 /** Returns the two characters that are neighbors after the steps; null if the text may not be cut between them. */
 export function localPair(steps: readonly Step[], left: string, right: string): readonly [string, string] | null {
   let pair: readonly [string, string] = [left, right];
   for (const step of steps) {
     if (!step.local(...pair)) return null;
-    const before = Array.from(step.apply(pair[0], "middle").text).at(-1);
-    const [after] = Array.from(step.apply(pair[1], "middle").text);
+    const before = Array.from(step.apply(pair[0], "middle", longest(0)).text).at(-1);
+    const [after] = Array.from(step.apply(pair[1], "middle", longest(0)).text);
     if (before === undefined || after === undefined) return null;
     pair = [before, after];
   }
@@ -69,42 +79,58 @@ function compose(first: Aligned, second: Aligned): Aligned {
 
 const unmoved = (text: string): Aligned => ({ text, ranges: null });
 
+interface Replacement {
+  readonly start: number;
+  readonly end: number;
+  readonly by: string;
+}
+
 /** Replaces parts of a text; `parts` are in order and do not overlap. */
-function replaceParts(
-  text: string,
-  parts: Iterable<{ readonly start: number; readonly end: number; readonly by: string }>,
-): Aligned {
+function replaceParts(text: string, parts: Iterable<Replacement>, most: number): Aligned {
+  let length = text.length;
+  const replaced: Replacement[] = [];
+  for (const part of parts) {
+    length += part.by.length - (part.end - part.start);
+    if (length + replaced.length > 2 * most) throw tooLong();
+    replaced.push(part);
+  }
+  if (length > most) throw tooLong();
+  if (replaced.length === 0) return unmoved(text);
+
   const pieces: string[] = [];
-  const starts: number[] = [];
-  const ends: number[] = [];
-  let from = 0;
+  const [starts, ends] = [new Int32Array(length), new Int32Array(length)];
+  let [from, at] = [0, 0];
   const keepTo = (to: number): void => {
     pieces.push(text.slice(from, to));
-    for (let i = from; i < to; i++) {
-      starts.push(i);
-      ends.push(i + 1);
+    for (let i = from; i < to; i++, at++) {
+      starts[at] = i;
+      ends[at] = i + 1;
     }
   };
-  for (const { start, end, by } of parts) {
+  for (const { start, end, by } of replaced) {
     keepTo(start);
     pieces.push(by);
-    for (let i = 0; i < by.length; i++) {
-      starts.push(start);
-      ends.push(end);
-    }
+    starts.fill(start, at, at + by.length);
+    ends.fill(end, at, at + by.length);
+    at += by.length;
     from = end;
   }
-  if (from === 0 && pieces.length === 0) return unmoved(text);
   keepTo(text.length);
-  return { text: pieces.join(""), ranges: { starts: Int32Array.from(starts), ends: Int32Array.from(ends) } };
+  return { text: pieces.join(""), ranges: { starts, ends } };
 }
+
+const tooLong = () =>
+  new EngineError(
+    "tokenizer",
+    "tokenizer.json: its normalizer makes the text many times as long, which is not supported. Choose a model with another tokenizer.",
+  );
 
 /** Prepends a prefix to a non-empty text; the prefix has an empty range in it. */
 export function prepend(prefix: string, when: (text: string, position: PiecePosition) => boolean): Step {
   return {
-    apply: (text, position) =>
+    apply: (text, position, most) =>
       text && position !== "middle" && when(text, position)
-        ? replaceParts(text, [{ start: 0, end: 0, by: prefix }])
+        ? replaceParts(text, [{ start: 0, end: 0, by: prefix }], most)
         : unmoved(text),
     local: () => true,
   };
@@ -119,8 +145,20 @@ export function replace(what: string, by: string): Step {
   }
   const keepsOffsets = what.length === 1 && by.length === 1;
   return {
-    apply: (text) => (keepsOffsets ? unmoved(text.replaceAll(what, () => by)) : replaceParts(text, occurrences(text))),
+    apply: (text, _, most) =>
+      keepsOffsets ? unmoved(text.replaceAll(what, () => by)) : replaceParts(text, occurrences(text), most),
     local: (left, right) => !what.includes(left + right),
+  };
+}
+
+/** Replaces every match of a pattern with `by`. */
+function replaceMatches({ matches, joins }: Pattern, by: string): Step {
+  function* replaced(text: string) {
+    for (const match of matches(text)) yield { ...match, by };
+  }
+  return {
+    apply: (text, _, most) => replaceParts(text, replaced(text), most),
+    local: (left, right) => !joins(left, right),
   };
 }
 
@@ -132,21 +170,34 @@ const CLUSTER = /.[\p{M}\u1160-\u11ff\u3131-\u318e\uff9e-\uffdc]*/gsu;
 const CONTINUES = /^[\p{M}\u1160-\u11ff\u3131-\u318e\uff9e-\uffdc]/u;
 
 const unicodeForm = (form: "NFC" | "NFD" | "NFKC" | "NFKD"): Step => ({
-  apply(text) {
-    if (text.normalize(form) === text) return unmoved(text);
+  apply(text, _, most) {
+    // A form is at most 18 times as long.
+    if (18 * text.length <= most && text.normalize(form) === text) return unmoved(text);
     return replaceParts(
       text,
       changed(text, CLUSTER, (cluster) => cluster.normalize(form)),
+      most,
     );
   },
   local: (_, right) => !CONTINUES.test(right),
 });
 
 const lowercase: Step = {
-  apply: (text) =>
+  apply: (text, _, most) =>
     replaceParts(
       text,
       changed(text, /\P{Lowercase}/gu, (character) => character.toLowerCase()),
+      most,
+    ),
+  local: () => true,
+};
+
+const stripAccents: Step = {
+  apply: (text, _, most) =>
+    replaceParts(
+      text,
+      changed(text, /\p{M}/gu, () => ""),
+      most,
     ),
   local: () => true,
 };
@@ -162,7 +213,7 @@ const WHITE_SPACE = /\p{White_Space}/u;
 
 function strip(left: boolean, right: boolean): Step {
   return {
-    apply(text, position) {
+    apply(text, position, most) {
       const start = left && position !== "middle" ? text.search(/\P{White_Space}|$/u) : 0;
       let end = text.length;
       while (right && end > start && WHITE_SPACE.test(text[end - 1] as string)) end--;
@@ -173,6 +224,7 @@ function strip(left: boolean, right: boolean): Step {
       return replaceParts(
         text,
         ends.filter((part) => part.start < part.end),
+        most,
       );
     },
     local: (before, after) => !WHITE_SPACE.test(before) && !WHITE_SPACE.test(after),
@@ -184,22 +236,20 @@ interface NormalizerFile {
   readonly type?: unknown;
   readonly normalizers?: unknown;
   readonly prepend?: unknown;
-  readonly pattern?: { readonly String?: unknown } | null;
+  readonly pattern?: { readonly String?: unknown; readonly Regex?: unknown } | null;
   readonly content?: unknown;
   readonly strip_left?: unknown;
   readonly strip_right?: unknown;
 }
 
 /** Parses a normalizer of tokenizer.json; the error names one that is not supported. */
-export function parseNormalizer(json: unknown, depth = 0): readonly Step[] {
+export function parseNormalizer(json: unknown, parts = new Parts("normalizers")): readonly Step[] {
   if (json === null || json === undefined) return [];
   const file = json as NormalizerFile;
   const { type } = file;
   switch (type) {
     case "Sequence":
-      if (!Array.isArray(file.normalizers) || depth === DEEPEST)
-        throw damaged("its normalizers are not a list or nested too deeply");
-      return file.normalizers.flatMap((inner) => parseNormalizer(inner, depth + 1));
+      return parts.read(file.normalizers, (inner) => parseNormalizer(inner, parts)).flat();
     case "NFC":
     case "NFD":
     case "NFKC":
@@ -207,19 +257,22 @@ export function parseNormalizer(json: unknown, depth = 0): readonly Step[] {
       return [unicodeForm(type)];
     case "Lowercase":
       return [lowercase];
+    case "StripAccents":
+      return [stripAccents];
     case "Prepend":
       if (typeof file.prepend !== "string") throw damaged("its normalizer Prepend has no text");
       return [prepend(file.prepend, () => true)];
     case "Replace": {
-      const what = file.pattern?.String;
-      if (typeof what !== "string" || !what || typeof file.content !== "string") {
-        throw unsupported("a normalizer Replace of anything but a text");
-      }
-      return [replace(what, file.content)];
+      const { String: text, Regex: regex } = file.pattern ?? {};
+      if (typeof file.content !== "string") throw damaged("its normalizer Replace has no content");
+      if (typeof regex === "string") return [replaceMatches(translatePattern(regex), file.content)];
+      if (typeof text !== "string" || !text)
+        throw unsupported("a normalizer Replace of anything but a text or a pattern");
+      return [replace(text, file.content)];
     }
     case "Strip":
       return [strip(file.strip_left === true, file.strip_right === true)];
     default:
-      throw unsupported(`a normalizer (${shown(type)})`);
+      throw unknownType("normalizer", type);
   }
 }

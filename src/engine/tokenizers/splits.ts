@@ -3,7 +3,7 @@
 import { nextMatch } from "./cuts";
 import { type PiecePosition, prepend, replace, type Step } from "./normalize";
 import { literalPattern, type Match, type Pattern, translatePattern } from "./patterns";
-import { DEEPEST, damaged, shown, unsupported } from "./refusals";
+import { damaged, Parts, shown, unknownType, unsupported } from "./refusals";
 
 /** Receives the pieces of a text, in order. */
 export type Emit = (start: number, end: number) => void;
@@ -154,18 +154,16 @@ interface PreTokenizerFile {
   readonly replacement?: unknown;
   readonly prepend_scheme?: unknown;
   readonly split?: unknown;
+  readonly delimiter?: unknown;
 }
 
 /** Parses a pre-tokenizer of tokenizer.json; the error names one that is not supported. */
-export function parsePreTokenizer(json: unknown, depth = 0): PreTokenizer {
+export function parsePreTokenizer(json: unknown, parts = new Parts("pre-tokenizers")): PreTokenizer {
   if (json === null || json === undefined) return { steps: [], splits: [], byteLevel: false };
   const file = json as PreTokenizerFile;
   switch (file.type) {
     case "Sequence":
-      if (!Array.isArray(file.pretokenizers) || depth === DEEPEST) {
-        throw damaged("its pre-tokenizers are not a list or nested too deeply");
-      }
-      return inTurn(file.pretokenizers.map((inner) => parsePreTokenizer(inner, depth + 1)));
+      return inTurn(parts.read(file.pretokenizers, (inner) => parsePreTokenizer(inner, parts)));
     case "ByteLevel":
       return {
         steps: file.add_prefix_space ? [prepend(" ", (text) => !text.startsWith(" "))] : [],
@@ -173,21 +171,38 @@ export function parsePreTokenizer(json: unknown, depth = 0): PreTokenizer {
         byteLevel: true,
       };
     case "Split":
-      return {
-        steps: [],
-        splits: [patternSplit(patternOf(file), behaviorOf(file), file.invert === true)],
-        byteLevel: false,
-      };
-    case "Digits": {
-      const digits = translatePattern(file.individual_digits ? String.raw`\p{N}` : String.raw`\p{N}+`);
-      return { steps: [], splits: [patternSplit(digits, "Isolated", false)], byteLevel: false };
-    }
+      return splitting(patternSplit(patternOf(file), behaviorOf(file), file.invert === true));
+    case "Digits":
+      return splitting(isolating(file.individual_digits ? String.raw`\p{N}` : String.raw`\p{N}+`));
+    case "Whitespace":
+      return splitting(patternSplit(translatePattern(`[${WORD}]+|[^${WORD}\\s]+`), "Removed", true));
+    case "WhitespaceSplit":
+      return splitting(removing(String.raw`\s`));
+    case "Punctuation":
+      return splitting(
+        patternSplit(translatePattern(PUNCTUATION), behaviorOf({ behavior: "Isolated", ...file }), false),
+      );
+    case "BertPreTokenizer":
+      return splitting(removing(String.raw`\s`), isolating(PUNCTUATION));
+    case "CharDelimiterSplit":
+      if (typeof file.delimiter !== "string" || Array.from(file.delimiter).length !== 1) {
+        throw damaged("its pre-tokenizer CharDelimiterSplit has no character");
+      }
+      return splitting(patternSplit(literalPattern(file.delimiter), "Removed", false));
     case "Metaspace":
       return metaspace(file);
     default:
-      throw unsupported(`the pre-tokenizer ${shown(file.type)}`);
+      throw unknownType("pre-tokenizer", file.type);
   }
 }
+
+const splitting = (...splits: readonly Split[]): PreTokenizer => ({ steps: [], splits, byteLevel: false });
+const isolating = (pattern: string): Split => patternSplit(translatePattern(pattern), "Isolated", false);
+const removing = (pattern: string): Split => patternSplit(translatePattern(pattern), "Removed", false);
+
+/** Word characters and punctuation of Rust's libraries, which differ from Oniguruma's. */
+const WORD = String.raw`\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}`;
+const PUNCTUATION = String.raw`[\p{P}$+<=>\^\x60|~]`;
 
 function inTurn(all: readonly PreTokenizer[]): PreTokenizer {
   // A later pre-tokenizer's steps would have to change each piece.
@@ -209,7 +224,7 @@ function patternOf({ pattern }: PreTokenizerFile): Pattern {
   return literalPattern(text);
 }
 
-function behaviorOf({ behavior }: PreTokenizerFile): Behavior {
+function behaviorOf({ behavior }: Pick<PreTokenizerFile, "behavior">): Behavior {
   const known = BEHAVIORS.find((name) => name === behavior);
   if (!known) throw unsupported(`a pre-tokenizer Split with the behavior ${shown(behavior)}`);
   return known;
@@ -228,8 +243,7 @@ function metaspace(file: PreTokenizerFile): PreTokenizer {
     scheme !== "never" && (scheme === "always" || position === "start") && !text.startsWith(replacement);
   const atSpaces = literalPattern(replacement);
   return {
+    ...splitting(...(file.split === false ? [] : [patternSplit(atSpaces, "MergedWithNext", false)])),
     steps: [replace(" ", replacement), prepend(replacement, prepends)],
-    splits: file.split === false ? [] : [patternSplit(atSpaces, "MergedWithNext", false)],
-    byteLevel: false,
   };
 }

@@ -9,6 +9,7 @@
 import type { TokenizerKind } from "../api/model";
 import type { TokenSpan } from "../api/tokens";
 import { EngineError } from "../errors";
+import { plainNumber } from "../untrusted";
 import { type AddedToken, AddedTokens } from "./added";
 import { type Cuts, nextCut } from "./cuts";
 import { type TokenModel, UNKNOWN } from "./model";
@@ -22,6 +23,8 @@ export interface TextRules {
   readonly prefix: readonly Step[];
   /** Number of spaces to remove from the start of a decoded text. */
   readonly leadingSpaces: number;
+  /** Tokens of a decoded text are separated by a space. */
+  readonly spaced?: boolean;
 }
 
 /** The files that a tokenizer was read from, without vocabulary and merges. */
@@ -85,7 +88,7 @@ const utf8 = new TextEncoder();
 const NO_BYTES = new Uint8Array();
 
 export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Tokenizer {
-  const { normalizer, prefix, leadingSpaces } = frame.rules ?? NO_RULES;
+  const { normalizer, prefix, leadingSpaces, spaced = false } = frame.rules ?? NO_RULES;
   const vocabulary = [...model.vocabulary];
   for (const { id, content } of frame.added) vocabulary[id] = content;
 
@@ -174,7 +177,7 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
 
   const decoder = (before?: Iterable<number>): TokenDecoder => {
     const utf8Decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-    const isStart = before !== undefined && !Array.from(before).some((id) => bytes(id).length > 0);
+    let isStart = before !== undefined && !Array.from(before).some((id) => bytes(id).length > 0);
     let spaces = isStart ? leadingSpaces : 0;
     const withoutSpaces = (text: string): string => {
       let from = 0;
@@ -185,7 +188,12 @@ export function createTokenizer(model: TokenModel, frame: TokenizerFrame): Token
       return text.slice(from);
     };
     return {
-      push: (id) => withoutSpaces(utf8Decoder.decode(bytes(id), { stream: true })),
+      push(id) {
+        const own = bytes(id);
+        const space = spaced && !isStart && own.length > 0 ? " " : "";
+        isStart &&= own.length === 0;
+        return withoutSpaces(space + utf8Decoder.decode(own, { stream: true }));
+      },
       end: () => utf8Decoder.decode(),
     };
   };
@@ -273,7 +281,7 @@ function firstId(model: TokenModel): number {
 }
 
 function noSuchId(id: number, vocabSize: number): string {
-  return `Token id ${id} is not in the vocabulary, which has ids 0 to ${vocabSize - 1}.`;
+  return `Token id ${plainNumber(id)} is not in the vocabulary, which has ids 0 to ${vocabSize - 1}.`;
 }
 
 function unknownText(kind: TokenizerKind, spans: readonly TokenSpan[]): string {

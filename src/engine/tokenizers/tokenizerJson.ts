@@ -9,7 +9,7 @@ import { characterPairModel } from "./characterPairs";
 import type { Merge } from "./merges";
 import type { TokenModel } from "./model";
 import { parseNormalizer } from "./normalize";
-import { DEEPEST, damaged, shown, unsupported } from "./refusals";
+import { damaged, Parts, shown, unknownType, unsupported } from "./refusals";
 import { parsePreTokenizer } from "./splits";
 import { createTokenizer, type TextRules, type Tokenizer, type TokenizerSource } from "./tokenizer";
 import { characterModel, WORD_PATTERN, wordModel } from "./vocabulary";
@@ -35,9 +35,11 @@ export function parseTokenizer(json: unknown, config: unknown, ids: ModelIds = {
   const file = record(json);
   const settings = record(config);
   const modelFile = record(file.model);
+  // Old files have no type.
   const { type = modelFile.merges === undefined ? undefined : "BPE" } = modelFile;
-  if (type !== undefined && type !== "BPE" && type !== "WordLevel")
-    throw unsupported(`a model of type ${typeof type === "string" ? type : shown(type)}`);
+  if (type !== "BPE" && type !== "WordLevel") {
+    throw typeof type === "string" ? unsupported(`a model of type ${shown(type)}`) : damaged("its model has no type");
+  }
 
   const vocabulary = vocabularyById(modelFile.vocab);
   const added = addedTokens(file, settings, vocabulary);
@@ -59,7 +61,7 @@ export function parseTokenizer(json: unknown, config: unknown, ids: ModelIds = {
   const unkId = idOf((modelFile.unk_token ?? settings.unk_token) as TokenSetting);
 
   const decoder = parseDecoder(file.decoder);
-  const { model, rules } = parseModel(String(type), file, vocabulary, idOf, decoder);
+  const { model, rules } = parseModel(type, file, vocabulary, idOf, decoder);
   return createTokenizer(model, {
     added,
     bosId,
@@ -109,7 +111,7 @@ export function sourceFiles({ json, config }: TokenizerSource, model: TokenModel
 }
 
 function parseModel(
-  type: string,
+  type: "BPE" | "WordLevel",
   file: Json,
   vocabulary: readonly string[],
   idOf: (token: TokenSetting) => number | null,
@@ -117,12 +119,15 @@ function parseModel(
 ): { model: TokenModel; rules?: TextRules } {
   const model = record(file.model);
   const unkId = idOf(model.unk_token as TokenSetting);
+  const { leadingSpaces } = decoder;
   if (type === "WordLevel") {
     const split = record(file.pre_tokenizer);
     const isOurs = split.type === "Split" && record(split.pattern).Regex === ONIGURUMA_WORD_PATTERN;
-    if (!isOurs) throw unsupported("a model of type WordLevel");
-    const rules = { normalizer: parseNormalizer(file.normalizer), prefix: [], leadingSpaces: decoder.leadingSpaces };
-    return { model: wordModel(vocabulary, unkId), rules };
+    const { steps, splits, byteLevel } = parsePreTokenizer(file.pre_tokenizer);
+    if (byteLevel) throw unsupported("a model of words in bytes");
+    const options = isOurs ? {} : { splits, textOf: textWith(decoder.replaced) };
+    const rules = { normalizer: parseNormalizer(file.normalizer), prefix: steps, leadingSpaces };
+    return { model: wordModel(vocabulary, unkId, options), rules: { ...rules, spaced: !file.decoder } };
   }
 
   for (const name of ["continuing_subword_prefix", "end_of_word_suffix"]) if (model[name]) throw unsupported(name);
@@ -133,11 +138,7 @@ function parseModel(
   if (isPlain) return { model: characterModel(unkId === null ? "characters" : "fixed", vocabulary, unkId) };
 
   const { steps, splits, byteLevel } = parsePreTokenizer(file.pre_tokenizer);
-  const rules = {
-    normalizer: parseNormalizer(file.normalizer),
-    prefix: steps,
-    leadingSpaces: decoder.leadingSpaces,
-  };
+  const rules = { normalizer: parseNormalizer(file.normalizer), prefix: steps, leadingSpaces };
   const ignoreMerges = model.ignore_merges === true;
   if (byteLevel) return { model: bytePairModel(vocabulary, merges, { splits, ignoreMerges }), rules };
   const options = {
@@ -146,7 +147,7 @@ function parseModel(
     byteFallback: model.byte_fallback === true,
     unkId,
     fuseUnknown: model.fuse_unk === true,
-    replaced: decoder.replaced,
+    textOf: textWith(decoder.replaced),
   };
   return { model: characterPairModel(vocabulary, merges, options), rules };
 }
@@ -160,7 +161,7 @@ interface Decoder {
   readonly leadingSpaces: number;
 }
 
-function parseDecoder(json: unknown, depth = 0): Decoder {
+function parseDecoder(json: unknown, parts = new Parts("decoders")): Decoder {
   const none: Decoder = { replaced: [], leadingSpaces: 0 };
   if (json === null || json === undefined) return none;
   const file = record(json);
@@ -170,15 +171,13 @@ function parseDecoder(json: unknown, depth = 0): Decoder {
     case "Fuse":
       return none;
     case "Sequence": {
-      if (!Array.isArray(file.decoders) || depth === DEEPEST)
-        throw damaged("its decoders are not a list or nested too deeply");
-      const parts = file.decoders.map((inner) => parseDecoder(inner, depth + 1));
-      const fuse = file.decoders.findIndex((inner) => record(inner).type === "Fuse");
-      const strip = file.decoders.findIndex((inner) => record(inner).type === "Strip");
+      const inner = parts.read(file.decoders, (part) => ({ type: record(part).type, ...parseDecoder(part, parts) }));
+      const fuse = inner.findIndex(({ type }) => type === "Fuse");
+      const strip = inner.findIndex(({ type }) => type === "Strip");
       if (strip >= 0 && (fuse < 0 || strip < fuse)) throw unsupported("a decoder that strips each token");
       return {
-        replaced: parts.flatMap(({ replaced }) => replaced),
-        leadingSpaces: parts.reduce((sum, { leadingSpaces }) => sum + leadingSpaces, 0),
+        replaced: inner.flatMap(({ replaced }) => replaced),
+        leadingSpaces: inner.reduce((sum, { leadingSpaces }) => sum + leadingSpaces, 0),
       };
     }
     case "Metaspace": {
@@ -195,26 +194,52 @@ function parseDecoder(json: unknown, depth = 0): Decoder {
       return { replaced: [[what, file.content]], leadingSpaces: 0 };
     }
     case "Strip":
-      if (file.content !== " " || typeof file.start !== "number" || file.stop !== 0) {
+      if (file.content !== " " || !isCount(file.start) || file.stop !== 0) {
         throw unsupported("a decoder Strip of anything but spaces at the start");
       }
       return { replaced: [], leadingSpaces: file.start };
     default:
-      throw unsupported(`the decoder ${shown(file.type)}`);
+      throw unknownType("decoder", file.type);
   }
 }
 
+const isCount = (value: unknown): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value < LARGEST_ID;
+
+/** Returns a token's text: with every occurrence of a text replaced, in order. */
+const textWith = (replaced: Decoder["replaced"]) => (token: string) => {
+  let text = token;
+  for (const [what, by] of replaced) {
+    if (!text.includes(what)) continue;
+    const growth = (text.split(what).length - 1) * (by.length - what.length);
+    if (text.length + growth > LONGEST_TEXT + 4 * token.length) {
+      throw damaged(`its decoder makes the token ${shown(token)} much longer`);
+    }
+    text = text.replaceAll(what, () => by);
+  }
+  return text;
+};
+
+/** Characters of a token's text, beyond four times its length. */
+const LONGEST_TEXT = 64;
+
 /** Returns the special token that a post-processor prepends to a text; null if there is none. */
-function leadingToken(json: unknown, depth = 0): string | null {
+function leadingToken(json: unknown, parts = new Parts("post-processors")): string | null {
   if (json === null || json === undefined) return null;
   const file = record(json);
   switch (file.type) {
     case "ByteLevel":
       return null;
     case "Sequence": {
-      if (depth === DEEPEST) throw damaged("its post-processors are nested too deeply");
-      const found = listOf(file.processors, "processors").map((inner) => leadingToken(inner, depth + 1));
+      const found = parts.read(file.processors, (inner) => leadingToken(inner, parts));
       return found.find((token) => token !== null) ?? null;
+    }
+    // [token, id]; `sep` follows the text, and a prompt is meant to be continued.
+    case "RobertaProcessing":
+    case "BertProcessing": {
+      const token = Array.isArray(file.cls) ? file.cls[0] : undefined;
+      if (typeof token !== "string") throw damaged("its post-processor has no start token");
+      return token;
     }
     case "TemplateProcessing": {
       const before: unknown[] = [];
@@ -229,13 +254,14 @@ function leadingToken(json: unknown, depth = 0): string | null {
       return token;
     }
     default:
-      throw unsupported(`the post-processor ${shown(file.type)}`);
+      throw unknownType("post-processor", file.type);
   }
 }
 
 /** `{ "a": 0, "b": 1 }` -> `["a", "b"]`: every id must be unique; a missing id becomes "". */
 function vocabularyById(vocab: unknown): string[] {
   if (typeof vocab !== "object" || vocab === null || Array.isArray(vocab)) throw damaged("it has no vocabulary");
+  if (Object.keys(vocab).length > LARGEST_ID) throw damaged(`it has more than ${LARGEST_ID} tokens`);
   const entries = Object.entries(vocab);
   if (entries.length === 0) throw damaged("it has no vocabulary");
   const byId: string[] = [];
@@ -273,11 +299,13 @@ function addedTokens(file: Json, config: Json, vocabulary: readonly string[]): r
     add(parsed);
   }
   const more = config.added_tokens_decoder ?? {};
-  if (typeof more !== "object" || Array.isArray(more)) throw damaged("its added_tokens_decoder is not an object");
+  if (typeof more !== "object" || more === null || Array.isArray(more))
+    throw damaged("its added_tokens_decoder is not an object");
   for (const [id, token] of Object.entries(more)) add(addedToken({ ...record(token), id: Number(id) }));
 
   const extra = Array.isArray(config.additional_special_tokens) ? config.additional_special_tokens : [];
-  const names = ["bos_token", "eos_token", "unk_token", "pad_token"].map((name) => config[name]);
+  const roles = ["bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"];
+  const names = roles.map((name) => config[name]);
   for (const setting of [...names, ...extra]) {
     const content = contentOf(setting as TokenSetting);
     const id = content === undefined ? undefined : idInVocabulary.get(content);
@@ -302,10 +330,10 @@ function addedToken(json: unknown): AddedToken {
 }
 
 function parseMerges(merges: unknown): readonly Merge[] {
-  const list = listOf(merges, "merges");
-  if (list.length > MOST_MERGES)
-    throw damaged(`it has ${list.length} merges, and at most ${MOST_MERGES} are supported`);
-  return list.map(parseMerge);
+  if (!Array.isArray(merges)) throw damaged("its merges are not a list");
+  if (merges.length > MOST_MERGES)
+    throw damaged(`it has ${merges.length} merges, and at most ${MOST_MERGES} are supported`);
+  return merges.map(parseMerge);
 }
 
 /** `"a b"`, or `["a", "b"]` in newer files. */

@@ -1,9 +1,10 @@
 /** Tokenizers that look up pieces of text in a table: characters, words, and the fixed vocabularies of tasks. */
 
 import type { TokenizerKind } from "../api/model";
-import { isInsideCharacter, nextMatch } from "./cuts";
+import { isInsideCharacter, nextCut, nextMatch } from "./cuts";
 import { idTable } from "./merges";
 import { type TokenModel, textSpan, UNKNOWN } from "./model";
+import { type Split, splitsDivide, splitText } from "./splits";
 
 const utf8 = new TextEncoder();
 
@@ -53,31 +54,47 @@ export function characterModel(
   };
 }
 
-/** One token for each match of `WORD_PATTERN`. */
-export function wordModel(vocabulary: readonly string[], unkId: number | null): TokenModel {
+interface WordOptions {
+  /** How a text is split into words; by `WORD_PATTERN` by default. */
+  readonly splits?: readonly Split[];
+  /** A token's text, if it differs from the token. */
+  readonly textOf?: (token: string) => string;
+}
+
+/** One token for each word. */
+export function wordModel(
+  vocabulary: readonly string[],
+  unkId: number | null,
+  { splits, textOf = (token) => token }: WordOptions = {},
+): TokenModel {
   const idOf = idTable(vocabulary);
   const unknown = unkId ?? UNKNOWN;
   const pattern = new RegExp(WORD_PATTERN, "gu");
+  const eachWord = (text: string, emit: (word: string, start: number) => void): void => {
+    if (splits) splitText(splits, text, (start, end) => emit(text.slice(start, end), start));
+    else for (const { 0: word, index } of text.matchAll(pattern)) emit(word, index);
+  };
 
   return {
     kind: "words",
     vocabulary,
     merges: [],
-    bytes: (id) => utf8.encode(vocabulary[id] ?? ""),
+    bytes: (id) => utf8.encode(textOf(vocabulary[id] ?? "")),
     encode(text, ids) {
-      for (const [word] of text.matchAll(pattern)) ids.push(idOf.get(word) ?? unknown);
+      eachWord(text, (word) => ids.push(idOf.get(word) ?? unknown));
     },
     count(text) {
       let n = 0;
-      for (const _ of text.matchAll(pattern)) n++;
+      eachWord(text, () => n++);
       return n;
     },
     spans(text, offset, spans) {
-      for (const { 0: word, index } of text.matchAll(pattern)) {
-        spans.push(textSpan(idOf.get(word) ?? unknown, word, offset + index));
-      }
+      eachWord(text, (word, start) => spans.push(textSpan(idOf.get(word) ?? unknown, word, offset + start)));
     },
-    // White space can only be the first character of a token.
-    next: (text, from) => nextMatch(/(?<=\P{White_Space})\p{White_Space}/gu, text, from),
+    next: (text, from) =>
+      splits
+        ? nextCut(text, from, (left, right) => splitsDivide(splits, left, right))
+        : // White space can only be the first character of a token.
+          nextMatch(/(?<=\P{White_Space})\p{White_Space}/gu, text, from),
   };
 }

@@ -67,7 +67,7 @@ describe("an invalid or unsupported tokenizer.json is rejected in one sentence",
       normalizer: { type: "Replace", pattern: { String: "" }, content: "" },
     },
     "deeply nested normalizers": { model, normalizer: nested("NFC", "normalizers") },
-    "an unknown pre-tokenizer": { model, pre_tokenizer: { type: "BertPreTokenizer" } },
+    "an unknown pre-tokenizer": { model, pre_tokenizer: { type: "UnicodeScripts" } },
     "deeply nested pre-tokenizers": { model, pre_tokenizer: nested("ByteLevel", "pretokenizers") },
     "bytes split again": {
       model,
@@ -77,7 +77,32 @@ describe("an invalid or unsupported tokenizer.json is rejected in one sentence",
     "a split of an unknown kind": { model, pre_tokenizer: split({ String: " " }, { behavior: "Dropped" }) },
     "an unknown decoder": { model, normalizer: NFC, decoder: { type: "WordPiece" } },
     "deeply nested decoders": { model, normalizer: NFC, decoder: nested("Fuse", "decoders") },
-    "an unknown post-processor": { model, post_processor: { type: "BertProcessing" } },
+    "an unknown post-processor": { model, post_processor: { type: "Stop" } },
+    "a post-processor without its token": { model, post_processor: { type: "BertProcessing", cls: [] } },
+    "parts without a type": { model, normalizer: {}, pre_tokenizer: {} },
+    "a decoder without a type": { model, normalizer: NFC, decoder: {} },
+    "a decoder that is a number": { model, normalizer: NFC, decoder: 5 },
+    "a post-processor without a type": { model, post_processor: [] },
+    "no merges": { model: { ...model, merges: null } },
+    "a normalizer in thousands": { model, normalizer: { type: "Sequence", normalizers: Array(2000).fill(NFC) } },
+    "pre-tokenizers in thousands": {
+      model,
+      pre_tokenizer: { type: "Sequence", pretokenizers: Array(2000).fill({ type: "Digits" }) },
+    },
+    "decoders in thousands": {
+      model,
+      normalizer: NFC,
+      decoder: { type: "Sequence", decoders: Array(2000).fill({ type: "Fuse" }) },
+    },
+    "a decoder Strip of half a space": {
+      model,
+      normalizer: NFC,
+      decoder: { type: "Sequence", decoders: [{ type: "Fuse" }, { type: "Strip", content: " ", start: 0.5, stop: 0 }] },
+    },
+    "a normalizer with an invalid pattern": {
+      model,
+      normalizer: { type: "Replace", pattern: { Regex: "(" }, content: "" },
+    },
     "deeply nested post-processors": { model, post_processor: nested("ByteLevel", "processors") },
     "several tokens before a text": {
       model,
@@ -202,6 +227,41 @@ describe("patterns", () => {
     expect(found("(?i:'s)", "'S'ſ's")).toEqual(["'S", "'ſ", "'s"]);
     expect(found("[a\\-z]+", "a-bz")).toEqual(["a-", "z"]);
     expect(found("\\p{Han}+|\\p{^L}", "漢字a1")).toEqual(["漢字", "1"]);
+  });
+});
+
+describe("texts that would grow without end", () => {
+  const doubled = (what: string, by: string) => ({ type: "Replace", pattern: { String: what }, content: by });
+  const grow = Array.from({ length: 30 }, () => doubled("a", "aa"));
+
+  test.each([
+    ["by many replacements", grow, "a".repeat(100)],
+    ["by one", [doubled("a", "b".repeat(100_000))], "a".repeat(20_000)],
+    [
+      "by a pattern",
+      [{ type: "Replace", pattern: { Regex: "(?=a)" }, content: "b".repeat(100_000) }],
+      "a".repeat(20_000),
+    ],
+    ["by a prefix", Array.from({ length: 30 }, () => ({ type: "Prepend", prepend: "x".repeat(1e6) })), "a"],
+  ])("are rejected before they take memory: %s", (_, normalizers, text) => {
+    const before = process.memoryUsage.rss();
+    expectOneSentence(
+      () => parseTokenizer({ model, normalizer: { type: "Sequence", normalizers } }, {}).encode(text),
+      "many times as long",
+    );
+    expect(process.memoryUsage.rss() - before).toBeLessThan(300e6);
+  });
+
+  test("a decoder's replacements are limited too", () => {
+    const decoder = { type: "Sequence", decoders: grow };
+    const tokenizer = parseTokenizer({ model, normalizer: NFC, decoder }, {});
+    expectOneSentence(() => tokenizer.decode([0]), "much longer");
+  });
+
+  test("every compatibility form still fits", () => {
+    const NFKD = { type: "NFKD" };
+    const tokenizer = parseTokenizer({ model: { ...model, unk_token: "a" }, normalizer: NFKD }, {});
+    expect(tokenizer.spans("\ufdfa".repeat(5000)).at(-1)?.end).toBe(5000);
   });
 });
 

@@ -167,7 +167,7 @@ describe("files", () => {
 
   test("errors name what is unsupported or invalid", () => {
     expect(() => parseTokenizer({ model: { type: "Unigram", vocab: { a: 0 } } }, {})).toThrow(
-      "a model of type Unigram is not supported yet",
+      'a model of type "Unigram" is not supported yet',
     );
     expect(() => parseTokenizer({ model: { type: "BPE" } }, {})).toThrow("tokenizer.json: it has no vocabulary");
     expect(() => parseTokenizer({ model: { type: "BPE", vocab: { a: 0, b: 0 } } }, {})).toThrow('the id 0 of "b"');

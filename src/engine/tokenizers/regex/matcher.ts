@@ -13,7 +13,8 @@ import type { Position } from "./syntax";
 /** Thrown if a text takes more steps than its budget. */
 export class TooManySteps extends Error {}
 
-const STEPS = { base: 20_000_000, perUnit: 64, mostPerUnit: 1000, most: 100_000_000 };
+/** The budget: `base` and `extra` for each UTF-16 unit up to `most`, and at least `perUnit`. Real patterns take about five. */
+const STEPS = { base: 5_000_000, extra: 300, most: 30_000_000, perUnit: 64 };
 /** Memory for states that have failed: at most this many bytes, then the budget alone counts. */
 const MEMO_BYTES = 64 * 2 ** 20;
 /** Most backtracking stack, in entries of three numbers. */
@@ -39,8 +40,8 @@ export class Matcher {
     this.#program = program;
     this.#text = text;
     this.#registers = new Int32Array(program.registers).fill(-1);
-    const { base, perUnit, mostPerUnit, most } = STEPS;
-    this.#budget = Math.max(perUnit * text.length, Math.min(base + mostPerUnit * text.length, most));
+    const { base, extra, most, perUnit } = STEPS;
+    this.#budget = Math.max(perUnit * text.length, Math.min(base + extra * text.length, most));
   }
 
   /** Returns where a match ends that starts at or after `from`, and its start; null if there is none. */
