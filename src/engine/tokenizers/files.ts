@@ -198,5 +198,6 @@ async function readJson(path: string): Promise<unknown> {
     text,
     JSON_LIMITS,
     (problem, cause) => new EngineError("tokenizer", `${path} ${problem}. Download the file again.`, { cause }),
+    path,
   );
 }

@@ -271,6 +271,7 @@ export async function readJson(path: string, code: "checkpoint" | "config" = "co
     text,
     JSON_LIMITS,
     (problem, cause) => new EngineError(code, `${path} is damaged: it ${problem}. ${advice}`, { cause }),
+    path,
   );
 }
 

@@ -12,6 +12,8 @@ import { damaged, quoted, shown } from "./reading";
 export interface PickleEnvironment {
   /** Allowed globals by `module.name`: values, and functions that receive their arguments as an array. */
   readonly globals: ReadonlyMap<string, unknown>;
+  /** Returns true for a global of a value that is not needed, which is left out; it is never called. */
+  readonly other?: (name: string) => boolean;
   /** Resolves a persistent id. */
   readonly persistent: (id: unknown) => unknown;
 }
@@ -37,6 +39,9 @@ export function unpickle(
   }
   throw machine.damaged(`its pickle has more than ${MAX_STEPS} operations`);
 }
+
+/** A value that is not needed. As a class or a function, its results are not needed either. */
+const OTHER = Symbol("other");
 
 class Machine {
   private readonly memo = new Map<number, unknown>();
@@ -131,12 +136,14 @@ class Machine {
 
   list(): unknown[] {
     const value = this.top();
+    if (value === OTHER) return [];
     if (!Array.isArray(value)) throw this.damaged("its pickle appends to a value that is not a list");
     return value;
   }
 
   setItems(items: readonly unknown[]): void {
     const target = this.top();
+    if (target === OTHER) return;
     if (!(target instanceof Map) || items.length % 2 === 1)
       throw this.damaged("its pickle sets items of a value that is not a dictionary");
     for (let i = 0; i < items.length; i += 2) target.set(items[i], items[i + 1]);
@@ -155,15 +162,28 @@ class Machine {
 
   global(module: unknown, name: unknown): unknown {
     const full = `${typeof module === "string" ? module : "?"}.${typeof name === "string" ? name : "?"}`;
-    if (!this.environment.globals.has(full)) throw this.forbidden(full);
+    if (!this.environment.globals.has(full)) {
+      if (this.environment.other?.(full)) return OTHER;
+      throw this.forbidden(full);
+    }
     return this.environment.globals.get(full);
   }
 
   reduce(): void {
     const [callee, args] = this.popCount(2);
+    if (callee === OTHER) {
+      this.push(OTHER);
+      return;
+    }
     if (typeof callee !== "function" || !Array.isArray(args))
       throw this.damaged("its pickle calls a value that is not a function");
     this.push(callee(args));
+  }
+
+  /** Constructs an object. Tensors need none, so only those that are left out are allowed. */
+  construct(type: unknown): void {
+    if (type !== OTHER) throw this.damaged("its pickle constructs an object, which tensors do not need");
+    this.push(OTHER);
   }
 
   forbidden(name: string): EngineError {
@@ -280,12 +300,18 @@ const OPERATIONS = new Map<number, (m: Machine) => void>(
           throw m.forbidden(`${m.line()}.${m.line()}`);
         },
       ],
-      ...["o", "\x81", "\x92"].map((code): [string, (m: Machine) => void] => [
-        code, // OBJ, NEWOBJ, NEWOBJ_EX
+      ["\x8f", (m) => m.push(OTHER)], // EMPTY_SET
+      ["\x90", (m) => m.popToMark()], // ADDITEMS
+      [
+        "\x91", // FROZENSET
         (m) => {
-          throw m.damaged("its pickle constructs an object, which tensors do not need");
+          m.popToMark();
+          m.push(OTHER);
         },
-      ]),
+      ],
+      ["\x81", (m) => m.construct(m.popCount(2)[0])], // NEWOBJ
+      ["\x92", (m) => m.construct(m.popCount(3)[0])], // NEWOBJ_EX
+      ["o", (m) => m.construct(m.popToMark()[0])], // OBJ
       ...(
         [
           ["\x82", 1],

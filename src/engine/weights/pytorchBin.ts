@@ -6,6 +6,7 @@
 
 import type { FileHandle } from "node:fs/promises";
 import { realpath } from "node:fs/promises";
+import { EngineError } from "../errors";
 import { type PickleEnvironment, unpickle } from "./pickle";
 import { damaged, isCounts, quoted, readBytes, shown, withFile } from "./reading";
 import { type DType, ELEMENT_BYTES } from "./safetensors";
@@ -33,6 +34,7 @@ class Description {
     readonly start: number,
     readonly shape: readonly number[],
     readonly strides: readonly number[],
+    readonly dtype: DType = storage.dtype,
   ) {}
 }
 
@@ -47,12 +49,50 @@ const STORAGES: Readonly<Record<string, DType>> = {
   CharStorage: "I8",
   ByteStorage: "U8",
   BoolStorage: "BOOL",
+  ComplexFloatStorage: "C64",
+  // Counted in bytes. The tensor has the type.
+  "storage.UntypedStorage": "U8",
+};
+
+/** Types of tensors without a type of storage. */
+const TENSOR_TYPES: Readonly<Record<string, DType>> = {
+  float8_e4m3fn: "F8_E4M3",
+  float8_e5m2: "F8_E5M2",
+  float8_e8m0fnu: "F8_E8M0",
+  float8_e4m3fnuz: "F8_E4M3FNUZ",
+  float8_e5m2fnuz: "F8_E5M2FNUZ",
+  uint16: "U16",
+  uint32: "U32",
+  uint64: "U64",
 };
 
 /** The type of a storage, as a global of the pickle. */
 class StorageType {
   constructor(readonly dtype: DType) {}
 }
+
+/** The type of a tensor, as a global of the pickle. */
+class TensorType {
+  constructor(readonly dtype: DType) {}
+}
+
+/** Classes and functions of other values that training code saves: settings, counters, paths, random states. */
+const OTHER_VALUES = new RegExp(
+  `^(${[
+    "argparse\\.Namespace|types\\.SimpleNamespace|pathlib\\.\\w*Path|_codecs\\.encode|copyreg\\._reconstructor",
+    "collections\\.(defaultdict|Counter|deque)|datetime\\.\\w+|decimal\\.Decimal|uuid\\.UUID|typing\\.Any",
+    "(builtins|__builtin__)\\.(set|frozenset|list|tuple|dict|int|long|float|bool|str|unicode|bytes|bytearray|complex|object|slice)",
+    "numpy\\.(ndarray|dtype)|numpy\\._?core\\.multiarray\\.(_reconstruct|scalar)|numpy\\.dtypes\\.\\w+",
+    "torch\\.(Size|device|float\\d+|bfloat16|int\\d+|uint8|bool)|torch\\.torch_version\\.TorchVersion",
+    "(pytorch_lightning|lightning\\.pytorch)\\.utilities\\.parsing\\.AttributeDict",
+    "(lightning_fabric|lightning\\.fabric)\\.utilities\\.data\\.AttributeDict",
+    "omegaconf\\.(dictconfig\\.DictConfig|listconfig\\.ListConfig|base\\.\\w*Metadata|nodes\\.\\w+Node)",
+    "__main__\\.\\w+",
+  ].join("|")})$`,
+);
+/** Kinds of tensors and storages that are not supported. */
+const OTHER_TENSORS =
+  /^torch\.(\w+Storage|\w*(float|int|complex|bits)\w*|_utils\._rebuild_\w+|serialization\._get_layout|per_\w+)$/;
 
 /** Enough for the pickle of a model with about 10,000 tensors. */
 const MAX_PICKLE_BYTES = 2 ** 24;
@@ -185,12 +225,22 @@ function pickleEnvironment(path: string, storages: Map<string, Storage>): Pickle
     ],
     ["torch._utils._rebuild_tensor", (args: unknown[]) => describe(path, args)],
     ["torch._utils._rebuild_tensor_v2", (args: unknown[]) => describe(path, args)],
+    ["torch._utils._rebuild_tensor_v3", (args: unknown[]) => describe(path, args, args[6])],
     ["torch._utils._rebuild_parameter", (args: unknown[]) => args[0]],
     ["torch._utils._rebuild_parameter_with_state", (args: unknown[]) => args[0]],
     ...Object.entries(STORAGES).map(([name, dtype]): [string, unknown] => [`torch.${name}`, new StorageType(dtype)]),
+    ...Object.entries(TENSOR_TYPES).map(([name, dtype]): [string, unknown] => [`torch.${name}`, new TensorType(dtype)]),
   ]);
   return {
     globals,
+    other: (name) => {
+      if (OTHER_VALUES.test(name)) return true;
+      if (!OTHER_TENSORS.test(name)) return false;
+      throw new EngineError(
+        "weights",
+        `${path} contains tensors of a kind that is not supported (${name}). Use a version of the model in safetensors with F32, F16 or BF16.`,
+      );
+    },
     persistent: (id) => {
       const [kind, type, key, , elements, view] = Array.isArray(id) ? id : [];
       if (kind !== "storage" || !(type instanceof StorageType) || typeof key !== "string" || !isCount(elements))
@@ -209,13 +259,13 @@ function pickleEnvironment(path: string, storages: Map<string, Storage>): Pickle
 
 const isCount = (n: unknown): n is number => typeof n === "number" && Number.isSafeInteger(n) && n >= 0;
 
-function describe(path: string, [storage, start, shape, strides]: unknown[]): Description {
+function describe(path: string, [storage, start, shape, strides]: unknown[], type?: unknown): Description {
   // Compares lengths first: a hostile file may refer to one long list a million times.
   const isRank = Array.isArray(shape) && Array.isArray(strides) && shape.length === strides.length;
   const isLocated = storage instanceof Storage && isCount(start);
   if (!isLocated || !isRank || shape.length > MAX_DIMENSIONS || !isCounts(shape) || !isCounts(strides))
     throw damaged(path, "its pickle describes an invalid tensor");
-  return new Description(storage, start, shape, strides);
+  return new Description(storage, start, shape, strides, type instanceof TensorType ? type.dtype : storage.dtype);
 }
 
 /** PyTorch's limit. */
@@ -223,25 +273,36 @@ const MAX_DIMENSIONS = 64;
 /** More than any model file contains. */
 const MAX_TENSORS = 100_000;
 
-function namedTensors(path: string, value: unknown): (readonly [string, Description])[] {
-  if (!(value instanceof Map) || value.size === 0) throw damaged(path, "it is not a state dict (named tensors)");
-  if (value.size > MAX_TENSORS) throw damaged(path, `it has ${value.size} tensors`);
-  return [...value].map(([name, tensor]) => {
-    if (typeof name !== "string" || !(tensor instanceof Description))
-      throw damaged(path, `the entry ${shown(name)} is not a tensor`);
-    return [name, tensor];
-  });
+/** Training code nests state dicts: {"model": …, "optimizer": {"state": {0: …}}}. */
+const MAX_DEPTH = 8;
+
+/** The tensors in nested dictionaries, with the keys joined by dots. Other values are not needed. */
+function namedTensors(path: string, value: unknown): ReadonlyMap<string, Description> {
+  const tensors = new Map<string, Description>();
+  let entries = 0;
+  const collect = (map: ReadonlyMap<unknown, unknown>, prefix: string, depth: number): void => {
+    for (const [key, entry] of map) {
+      // A hostile file may contain the same dictionary a million times.
+      if (++entries > MAX_TENSORS) throw damaged(path, `it has more than ${MAX_TENSORS} tensors and values`);
+      const name = prefix + String(typeof key === "number" || typeof key === "string" ? key : "?");
+      if (entry instanceof Description) tensors.set(name, entry);
+      else if (entry instanceof Map && depth < MAX_DEPTH) collect(entry, `${name}.`, depth + 1);
+    }
+  };
+  if (value instanceof Map) collect(value, "", 0);
+  if (tensors.size === 0) throw damaged(path, "it is not a state dict (named tensors)");
+  return tensors;
 }
 
 /** Location of a tensor in the file, given the offset of its storage. */
 function locate(
   path: string,
   name: string,
-  { storage, start, shape, strides }: Description,
+  { storage, start, shape, strides, dtype }: Description,
   storageStart: number,
 ): Omit<StoredTensor, "name" | "file"> {
-  const { dtype, elements } = storage;
   const elementBytes = ELEMENT_BYTES[dtype];
+  const elements = storage.bytes / elementBytes;
   const size = shape.reduce((a, b) => a * b, 1);
   if (size === 0) return { dtype, shape, offset: storageStart, length: 0 };
   // Number of storage elements from the first element to the last.

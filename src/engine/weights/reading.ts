@@ -5,6 +5,7 @@ import { type JsonLimits, JsonProblem, parseJson } from "../../files/json";
 import { openRegular } from "../../files/regular";
 import { EngineError } from "../errors";
 import { codeOf, readError } from "./files";
+import { adviceFor, SNIFFED_BYTES, wrongContent } from "./wrongContent";
 
 export { quoted, shown } from "../untrusted";
 
@@ -13,7 +14,7 @@ export async function withFile<T>(path: string, use: (file: FileHandle) => Promi
   try {
     return await use(file);
   } catch (error) {
-    throw readError(error, path);
+    throw (await wrongContentIn(file, path, error)) ?? readError(error, path);
   } finally {
     await file.close();
   }
@@ -30,17 +31,31 @@ async function openFile(path: string): Promise<FileHandle> {
   }
 }
 
-/** Parses a JSON text within limits; `wrong` makes the error from a problem such as "is not valid JSON". */
+/**
+ * Parses a JSON text within limits; `wrong` makes the error from a problem such as "is not valid JSON". If the text is all of
+ * the file `path`, a file that is not JSON at all has its own error.
+ */
 export function parsedJson(
   text: string,
   limits: JsonLimits,
   wrong: (problem: string, cause: unknown) => EngineError,
+  path?: string,
 ): unknown {
   try {
     return parseJson(text, limits);
   } catch (error) {
-    throw error instanceof JsonProblem ? wrong(error.problem, error) : error;
+    if (!(error instanceof JsonProblem)) throw error;
+    const problem = wrong(error.problem, error);
+    const start = new TextEncoder().encode(text.slice(0, SNIFFED_BYTES));
+    throw (path !== undefined && wrongContent(path, start, text.length, problem.code)) || problem;
   }
+
+/** If a file was rejected as damaged, returns a better error for one that is not what its name says. */
+async function wrongContentIn(file: FileHandle, path: string, error: unknown): Promise<EngineError | null> {
+  if (!(error instanceof EngineError)) return null;
+  const start = new Uint8Array(SNIFFED_BYTES);
+  const read = await Promise.all([file.stat(), file.read(start, 0, SNIFFED_BYTES, 0)]).catch(() => null);
+  return read && wrongContent(path, start.subarray(0, read[1].bytesRead), read[0].size, error.code);
 }
 
 /** Fills `into` from byte `position` of the file. */
@@ -91,8 +106,5 @@ export function isCounts(value: unknown): value is number[] {
 }
 
 export function damaged(path: string, problem: string, cause?: unknown): EngineError {
-  const advice = path.endsWith(".dltrace")
-    ? "Record the trace again."
-    : "Download it again or restore an earlier copy.";
-  return new EngineError("weights", `${path} is damaged: ${problem}. ${advice}`, { cause });
+  return new EngineError("weights", `${path} is damaged: ${problem}. ${adviceFor(path)}`, { cause });
 }

@@ -27,6 +27,16 @@ export const ELEMENT_BYTES = {
   I8: 1,
   U8: 1,
   BOOL: 1,
+  // Types of the format that are not supported for weights.
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  F8_E8M0: 1,
+  F8_E4M3FNUZ: 1,
+  F8_E5M2FNUZ: 1,
+  F6_E2M3: 6 / 8,
+  F6_E3M2: 6 / 8,
+  F4: 4 / 8,
+  C64: 8,
 };
 
 export type DType = keyof typeof ELEMENT_BYTES;
@@ -269,9 +279,14 @@ export function converterOf(path: string, name: string, dtype: DType): Converter
   if (convert) return convert;
   throw new EngineError(
     "weights",
-    `${path}: the tensor ${quoted(name)} has type ${dtype}, which is not supported for weights. Use F32, F16 or BF16.`,
+    `${path}: the tensor ${quoted(name, 80)} has type ${dtype}${meaningOf(dtype)}, which is not supported for weights. Use a version of the model in F32, F16 or BF16.`,
   );
 }
+
+const meaningOf = (dtype: DType): string => {
+  const bits = /^F([468])_?/.exec(dtype)?.[1];
+  return bits ? ` (FP${bits}, floats of ${bits} bits)` : "";
+};
 
 /** Returns a key that occurs twice in an object of a JSON text, or null. `JSON.parse` does not report these. */
 function repeatedKey(json: string): string | null {

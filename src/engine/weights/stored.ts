@@ -110,7 +110,7 @@ async function readIndex(path: string): Promise<ReadonlyMap<string, string>> {
   const text = await readRegularText(path, MAX_INDEX_BYTES).catch((error) => {
     throw readError(error, path);
   });
-  const index = parsedJson(text, JSON_LIMITS, (problem, cause) => damaged(path, `it ${problem}`, cause));
+  const index = parsedJson(text, JSON_LIMITS, (problem, cause) => damaged(path, `it ${problem}`, cause), path);
   const map = isObject(index) ? index.weight_map : undefined;
   if (!isObject(map) || Object.keys(map).length === 0) throw damaged(path, "it has no weight_map");
   return new Map(

@@ -34,7 +34,7 @@ describe("a safetensors file is rejected:", () => {
     `{"w":{"dtype":${dtype},"shape":${shape},"data_offsets":${offsets}}}`;
   const deep = (n: number) => "[".repeat(n) + "]".repeat(n);
   test.each<[string, Buffer, RegExp]>([
-    ["an empty file", Buffer.alloc(0), /has only 0 bytes/],
+    ["an empty file", Buffer.alloc(0), /is damaged: it is empty/],
     ["an empty header", crafted(""), /its header is not valid JSON/],
     ["only a length", crafted("", 0, 100), /its header claims 100/],
     ["a name of 60 MB", crafted(`{"${"w\\\\".repeat(20_000_000)}":1}`), /the tensor "w.*…" has no valid description/],
@@ -75,7 +75,6 @@ describe("a safetensors file is rejected:", () => {
     ],
     ["a line break in a name", crafted(tensor("[3]").replace("w", "\\nw\\u2028"), 4), /the tensor "\\nw\\u2028" has/],
     ["a very long type", crafted(tensor("[1]", "[0,4]", `"${"F".repeat(1000)}"`), 4), /the unknown type "F{40,}…"/],
-    ["a type of 8-bit floats", crafted(tensor("[4]", "[0,4]", '"F8_E4M3"'), 4), /the unknown type "F8_E4M3"/],
     ["a shape beyond exact integers", crafted(tensor("[9007199254740993]"), 4), /"w" has .* shape/],
     [
       "a shape of infinity",

@@ -41,9 +41,9 @@ test("the intact file that the tests below damage is converted", async () => {
 describe("an invalid header is rejected:", () => {
   const arrayOf = (type: number, count: bigint, content = "") => `${u32(9)}${u32(type)}${u64(count)}${content}`;
   test.each<[string, Buffer, RegExp]>([
-    ["an empty file", Buffer.alloc(0), /its header is truncated/],
+    ["an empty file", Buffer.alloc(0), /is damaged: it is empty/],
     ["another format", Buffer.from("ggjt\x03\0\0\0"), /is not a GGUF file/],
-    ["a web page", Buffer.from("<!doctype html><title>404</title>"), /is not a GGUF file/],
+    ["a web page", Buffer.from("<!doctype html><title>404</title>"), /is a web page, not the file itself/],
     ["version 1", ggufFile({ ...valid, version: u32(1) }), /its GGUF version is 1, but only 2 and 3 are supported/],
     ["version 4", ggufFile({ ...valid, version: u32(4) }), /its GGUF version is 4, but only 2 and 3 are supported/],
     ["big-endian numbers", ggufFile({ ...valid, version: u32(0x03000000) }), /it is big-endian/],
