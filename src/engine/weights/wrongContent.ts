@@ -40,7 +40,8 @@ function problemOf(path: string, start: Uint8Array, size: number): string | null
   if (size < SNIFFED_BYTES && SERVER.test(text)) {
     return `contains a message of a server, ${quoted(text.trim(), 60)}, not the file itself. Download the file again.`;
   }
-  if (start.every((byte) => byte === 0)) return `is damaged: it starts with zeros, as after an incomplete download. ${adviceFor(path)}`;
+  if (start.every((byte) => byte === 0))
+    return `is damaged: it starts with zeros, as after an incomplete download. ${adviceFor(path)}`;
   const format = FORMATS.find(([magic, , extensions]) => text.startsWith(magic) && !extensions.test(path));
   return format ? `is a ${format[1]} file with the name of another format. Rename or convert it.` : null;
 }

@@ -1,6 +1,6 @@
 /** Files of torch.save as training code writes them: nested dictionaries, optimizer states, settings, other types. */
 
-import { rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { openModel } from "../../../src/engine/models/folder";
@@ -8,7 +8,7 @@ import { mapWeights } from "../../../src/engine/runtime/weights";
 import { openStored, readStored } from "../../../src/engine/weights";
 import { ARCHITECTURES, expectReferenceTrace } from "../../helpers/architectures";
 import { changedCheckpoint } from "../../helpers/changedCheckpoints";
-import { dict, global, int, ints, model, pickle, storage, tensor, text, tuple } from "../../helpers/pickles";
+import { dict, global, int, ints, pickle, storage, tensor, text, tuple } from "../../helpers/pickles";
 import { temporaryFolder } from "../../helpers/storedTensors";
 import { torchZip, zipFile } from "../../helpers/zipFiles";
 
@@ -42,18 +42,27 @@ describe("tensors are found in", () => {
   test.each<[string, string]>([
     ["the arguments of a program", `${object("argparse", "Namespace")}${dict(text("lr"), int(1))}b`],
     ["a dataclass of the program", `${object("__main__", "GPTConfig")}${dict(text("n_layer"), int(2))}b`],
-    ["settings of Lightning", `${object("lightning.pytorch.utilities.parsing", "AttributeDict")}(${text("a")}${int(1)}u`],
+    [
+      "settings of Lightning",
+      `${object("lightning.pytorch.utilities.parsing", "AttributeDict")}(${text("a")}${int(1)}u`,
+    ],
     ["a counter", reduce("collections", "Counter", dict(text("a"), int(1)))],
     ["a defaultdict", reduce("collections", "defaultdict", global("__builtin__", "list"))],
     ["a path", reduce("pathlib", "PosixPath", text("/"))],
     ["a number of numpy", reduce("numpy._core.multiarray", "scalar", reduce("numpy", "dtype", text("f8")), text("x"))],
-    ["an array of numpy", reduce("numpy.core.multiarray", "_reconstruct", global("numpy", "ndarray"), ints(0), text("b"))],
+    [
+      "an array of numpy",
+      reduce("numpy.core.multiarray", "_reconstruct", global("numpy", "ndarray"), ints(0), text("b")),
+    ],
     ["a size", reduce("torch", "Size", ints(1, 2))],
     ["a device", reduce("torch", "device", text("cpu"))],
     ["a type", global("torch", "bfloat16")],
     ["a set", `\x8f(${int(1)}\x90`],
     ["a frozen set", `(${int(1)}\x91`],
-    ["an old object", reduce("copyreg", "_reconstructor", global("__main__", "Config"), global("builtins", "object"), "N")],
+    [
+      "an old object",
+      reduce("copyreg", "_reconstructor", global("__main__", "Config"), global("builtins", "object"), "N"),
+    ],
   ])("a checkpoint with %s", async (_, value) =>
     expect(await namesIn(dict(text("model"), MODEL, text("other"), value))).toEqual(["model.w"]),
   );
@@ -70,7 +79,9 @@ test.each([
   ["pathlib", "os.system"],
 ])("%s.%s is still rejected beside a state dict", async (module, name) => {
   const call = `${global(module, name)}${tuple(text("x"))}R`;
-  await expect(namesIn(dict(text("model"), MODEL, text("other"), call))).rejects.toThrow(/would run code while loading/);
+  await expect(namesIn(dict(text("model"), MODEL, text("other"), call))).rejects.toThrow(
+    /would run code while loading/,
+  );
 });
 
 test.each([
@@ -79,7 +90,9 @@ test.each([
   ["torch", "QInt8Storage"],
   ["torch", "complex128"],
 ])("tensors of %s.%s are named as unsupported", async (module, name) => {
-  await expect(namesIn(dict(text("w"), global(module, name)))).rejects.toThrow(/of a kind that is not supported \(torch/);
+  await expect(namesIn(dict(text("w"), global(module, name)))).rejects.toThrow(
+    /of a kind that is not supported \(torch/,
+  );
 });
 
 test("a dictionary that contains itself ends", async () => {
@@ -111,7 +124,10 @@ test("a model in a nested state dict has the values of its reference", async () 
     const [first = 1, second] = stored.shape;
     const strides = second === undefined ? ints(1) : ints(second, 1);
     const shape = second === undefined ? ints(first) : ints(first, second);
-    items.push(text(stored.name), tensor({ of: storage({ key: text(String(i)), elements: int(data.length) }), shape, strides }));
+    items.push(
+      text(stored.name),
+      tensor({ of: storage({ key: text(String(i)), elements: int(data.length) }), shape, strides }),
+    );
   }
   const content = pickle(dict(text("model"), dict(...items), text("optimizer"), dict(text("lr"), int(1))));
   await writeFile(join(dir, "pytorch_model.bin"), zipFile([["m/data.pkl", content], ...entries]));
@@ -130,13 +146,13 @@ function safetensors(dtype: string, shape: readonly number[], bytes: number): Bu
 }
 
 test.each([
-  ["F8_E4M3", 4, "FP8"],
-  ["F8_E5M2", 4, "FP8"],
-  ["F8_E8M0", 4, "FP8"],
-  ["F8_E4M3FNUZ", 4, "FP8"],
-  ["F6_E2M3", 3, "FP6"],
-  ["F6_E3M2", 3, "FP6"],
-  ["F4", 2, "FP4"],
+  ["F8_E4M3", 4, "F8_E4M3 \\(FP8, floats of 8 bits\\)"],
+  ["F8_E5M2", 4, "F8_E5M2 \\(FP8, floats of 8 bits\\)"],
+  ["F8_E8M0", 4, "F8_E8M0 \\(FP8, floats of 8 bits\\)"],
+  ["F8_E4M3FNUZ", 4, "F8_E4M3FNUZ \\(FP8, floats of 8 bits\\)"],
+  ["F6_E2M3", 3, "F6_E2M3 \\(FP6, floats of 6 bits\\)"],
+  ["F6_E3M2", 3, "F6_E3M2 \\(FP6, floats of 6 bits\\)"],
+  ["F4", 2, "F4 \\(FP4, floats of 4 bits\\)"],
   ["C64", 32, "C64"],
   ["I8", 4, "I8"],
   ["BOOL", 4, "BOOL"],
@@ -144,38 +160,46 @@ test.each([
   const dir = temporaryFolder();
   await writeFile(join(dir, "model.safetensors"), safetensors(dtype, [4], bytes));
   await expect(readStored((await openStored(dir)).get("w")!)).rejects.toThrow(
-    new RegExp(`the tensor "w" has type ${dtype}.*${meaning}.*, which is not supported for weights`.replace(`${dtype}.*${dtype}`, dtype)),
+    new RegExp(`the tensor "w" has type ${meaning}, which is not supported for weights`),
   );
 });
 
-test("a model with weights in FP8 is rejected when it is opened", async () => {
-  const dir = await changedCheckpoint("llama", (tensors) => {
-    tensors.delete("model.norm.weight");
-    return undefined;
-  });
-  const index = { weight_map: { "model.norm.weight": "b.safetensors" } as Record<string, string> };
-  for (const name of (await openStored(dir)).keys()) index.weight_map[name] = "a.safetensors";
-  await rm(join(dir, "a.safetensors"), { force: true });
-  const whole = await import("node:fs/promises").then(({ readFile }) => readFile(join(dir, "model.safetensors")));
-  await writeFile(join(dir, "a.safetensors"), whole);
-  await rm(join(dir, "model.safetensors"));
-  const norm = safetensors("F8_E4M3", [32], 32);
-  await writeFile(join(dir, "b.safetensors"), Buffer.from(norm.toString("latin1").replace('"w":', '"model.norm.weight":'), "latin1"));
-  await expect(openModel(dir)).rejects.toThrow(/./);
-  expect(model()).toBeDefined();
+test("a model with weights of an unsupported type is rejected when it is opened", async () => {
+  const dir = await changedCheckpoint("llama", () => undefined);
+  const file = join(dir, "model.safetensors");
+  const bytes = (await readFile(file)).toString("latin1");
+  const norm = /("model\.norm\.weight":\{"dtype":)"F32","shape":\[32\]/;
+  expect(bytes).toMatch(norm);
+  await writeFile(file, bytes.replace(norm, '$1"C64","shape":[16]'), "latin1");
+  await expect(openModel(dir)).rejects.toThrow(
+    /"model\.norm\.weight" has type C64, which is not supported for weights/,
+  );
 });
 
 describe("a file that is not what its name says is reported as such:", () => {
   const POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935\nsize 5005\n";
   const CONTENTS: readonly (readonly [string, string | Buffer, RegExp])[] = [
     ["a Git LFS pointer", POINTER, / is a Git LFS pointer, not the file itself\. Run `git lfs pull` in its folder/],
-    ["a web page", "<!DOCTYPE html>\n<html>404</html>", / is a web page, not the file itself\. Download the file again\./],
-    ["an error message", "Entry not found", / contains a message of a server, "Entry not found", not the file itself\./],
+    [
+      "a web page",
+      "<!DOCTYPE html>\n<html>404</html>",
+      / is a web page, not the file itself\. Download the file again\./,
+    ],
+    [
+      "an error message",
+      "Entry not found",
+      / contains a message of a server, "Entry not found", not the file itself\./,
+    ],
     ["an error in JSON", '{"error":"Repository not found"}', / contains a message of a server, /],
     ["an empty file", "", / is damaged: it is empty\. /],
     ["zeros", Buffer.alloc(5000), / is damaged: it starts with zeros, as after an incomplete download\. /],
   ];
-  const FILES = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+  const FILES = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+  ];
   for (const [kind, content, message] of CONTENTS) {
     test.each(FILES)(`${kind} as %s`, async (file) => {
       const dir = temporaryFolder();
@@ -194,6 +218,8 @@ describe("a file that is not what its name says is reported as such:", () => {
   test("a GGUF file as model.safetensors", async () => {
     const dir = temporaryFolder();
     await writeFile(join(dir, "model.safetensors"), `GGUF${"\x03".repeat(20)}`);
-    await expect(openStored(dir)).rejects.toThrow(/ is a GGUF file with the name of another format\. Rename or convert it\./);
+    await expect(openStored(dir)).rejects.toThrow(
+      / is a GGUF file with the name of another format\. Rename or convert it\./,
+    );
   });
 });
