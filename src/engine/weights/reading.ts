@@ -49,6 +49,7 @@ export function parsedJson(
     const start = new TextEncoder().encode(text.slice(0, SNIFFED_BYTES));
     throw (path !== undefined && wrongContent(path, start, text.length, problem.code)) || problem;
   }
+}
 
 /** If a file was rejected as damaged, returns a better error for one that is not what its name says. */
 async function wrongContentIn(file: FileHandle, path: string, error: unknown): Promise<EngineError | null> {

@@ -396,16 +396,16 @@ describe("a config.json that is not valid JSON is rejected with advice", () => {
   afterAll(() => rm(dir, { recursive: true, force: true }));
 
   test.each([
-    ["an empty file", ""],
+    ["an empty file", "", /config\.json is damaged: it is empty\./],
     ["half a file", '{"model_type": "gpt2", "n_em'],
-    ["a web page", "<!doctype html><title>404</title>"],
+    ["a web page", "<!doctype html><title>404</title>", /config\.json is a web page, not the file itself\./],
     ["bytes that are not UTF-8", Buffer.from([0xff, 0xfe, 0x00, 0x80])],
     ["a word that only JavaScript knows", '{"model_type": "gpt2", "n_embd": undefined}'],
-  ])("%s", async (_, content) => {
+  ] as const)("%s", async (_, content, message = /^[^\n]*config\.json is damaged: it is not valid JSON\.[^\n]*\.$/) => {
     await writeFile(join(dir, "config.json"), content);
     await expect(describeModel(dir)).rejects.toMatchObject({
       name: "EngineError",
-      message: expect.stringMatching(/^[^\n]*config\.json is damaged: it is not valid JSON\.[^\n]*\.$/),
+      message: expect.stringMatching(message),
     });
   });
 
