@@ -260,7 +260,7 @@ async function tourOfComparison(workbench: Workbench): Promise<void> {
   await photograph(workbench, "13-queue");
   await workbench.clearNotifications();
   await queue.getByRole("button", { name: /^Start now/ }).click();
-  await workbench.page.getByRole("button", { name: "Stop It and Run This" }).click();
+  await workbench.page.getByRole("button", { name: "Stop It and Start This Run" }).click();
   await training.getByRole("heading", { name: second, exact: true }).waitFor();
   await lossAfter(workbench, training, 300, 300_000);
   await press(training, "Compare with…");

@@ -268,7 +268,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
 export async function mayStop({ trainings }: LabServices): Promise<boolean> {
   const { current } = trainings;
   if (!current?.active) return true;
-  const yes = l10n.t("Stop It and Run This");
+  const yes = l10n.t("Stop It and Start This Run");
   const detail = l10n.t("Its model is saved. Resume Training continues from there.");
   const question = l10n.t("“{0}” is training. Stop it and start this run?", current.name);
   return (await vscode.window.showWarningMessage(question, { modal: true, detail }, yes)) === yes;

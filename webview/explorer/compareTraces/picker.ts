@@ -23,7 +23,7 @@ export function createOtherPicker(tools: ExplorerTools, changed: (isSubmitted: b
     changed(false);
   });
   const text = createPrompt(t("Text to compare with"), t("Same text; type another to compare…"), () => changed(true));
-  const busy = progressRing(t("Running the other trace"));
+  const busy = progressRing(t("Tracing the other text"));
   busy.hidden = true;
 
   const listCheckpoints = async () => {

@@ -103,7 +103,7 @@ export function createSweep(
     if (isRunning || !inputs || !sweep) return;
     const passes = sweep.cells.length;
     status.textContent =
-      passes === 0 ? t("Run another text above to patch from.") : t("{0} forward passes", formatCount(passes));
+      passes === 0 ? t("Enter another text above to patch from.") : t("{0} forward passes", formatCount(passes));
   };
   const stop = () => {
     turn += 1;
@@ -186,7 +186,7 @@ export function createSweep(
         const intervention = byCell.get(row * sweep.cols + col);
         const effect = values[row * sweep.cols + col] as number;
         if (!intervention) return sweep.columns ? NO_PART() : t("No aligned token in the other text.");
-        if (Number.isNaN(effect)) return t("{0}: not run yet", interventionText(intervention));
+        if (Number.isNaN(effect)) return t("{0}: not computed yet", interventionText(intervention));
         return [
           interventionText(intervention),
           t(

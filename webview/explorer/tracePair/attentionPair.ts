@@ -91,7 +91,7 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
           rowHeight: "square",
           describe: (query, key) =>
             masked?.(query, key)
-              ? t("“{0}” does not see “{1}”", queries[query] ?? "", keys[key] ?? "")
+              ? t("“{0}” cannot attend to “{1}”", queries[query] ?? "", keys[key] ?? "")
               : `“${queries[query]}” → “${keys[key]}”\n${describe(query, key, pattern.values[query * pattern.cols + key] as number)}`,
         });
         data.update();

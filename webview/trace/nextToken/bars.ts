@@ -26,7 +26,7 @@ export function drawBar(token: Row, largest: number, isRanked: boolean, descript
     el("span", { class: "bar-note number" }, isRanked ? t("rank {0}", formatCount(rank)) : `#${id}`),
     drawTrack(probability / largest, "", drawn === undefined ? undefined : drawn / largest),
     el("span", { class: "bar-value number" }, formatPercent(probability)),
-    drawn !== undefined && el("span", { class: "bar-value number drawn" }, isCut ? t("cut") : formatPercent(drawn)),
+    drawn !== undefined && el("span", { class: "bar-value number drawn" }, isCut ? t("removed") : formatPercent(drawn)),
   );
   if (description !== null) node.dataset.row = description;
   return node;
