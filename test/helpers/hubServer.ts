@@ -32,7 +32,9 @@ type Mishap =
   | { readonly kind: "wrongBytes" }
   /** The server ignores ranges. */
   | { readonly kind: "noRanges" }
-  | { readonly kind: "body"; readonly body: string };
+  | { readonly kind: "body"; readonly body: string }
+  /** Anything else. */
+  | { readonly kind: "answer"; readonly answer: (response: ServerResponse) => void };
 
 interface SeenRequest {
   readonly host: "hub" | "cdn";
@@ -190,7 +192,8 @@ const file = (content: Uint8Array, headers: Reply["headers"]): Reply => ({ statu
 
 /** Sends a reply or performs a mishap. */
 function send(response: ServerResponse, request: SeenRequest, reply: Reply, mishap: Mishap | undefined): void {
-  if (mishap?.kind === "status") response.writeHead(mishap.status, mishap.headers).end();
+  if (mishap?.kind === "answer") mishap.answer(response);
+  else if (mishap?.kind === "status") response.writeHead(mishap.status, mishap.headers).end();
   else if (mishap?.kind === "body") response.writeHead(200, { "content-type": "text/html" }).end(mishap.body);
   else if (reply.file) sendFile(response, request, reply.file, reply.headers, mishap);
   else response.writeHead(reply.status, reply.headers).end(reply.body);

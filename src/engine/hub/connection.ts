@@ -11,6 +11,7 @@ import { HUB_URL } from "@huggingface/hub";
 import { readRegularText } from "../../files/regular";
 import type { HubAccess } from "../api/hub";
 import { EngineError } from "../errors";
+import { excerpt, quoted, shown, waitingTime } from "../untrusted";
 
 export interface HubOptions extends HubAccess {
   readonly signal?: AbortSignal | undefined;
@@ -25,11 +26,19 @@ interface RetryPolicy {
   readonly firstWaitMs: number;
   /** If the server asks for a longer wait, the request fails. */
   readonly longestWaitMs: number;
-  /** If no data arrives for this long, the connection counts as lost. */
+  /** If hardly any data arrives for this long, the connection counts as lost. */
   readonly stallMs: number;
+  /** Limit for a question to the API, with retries and all pages of the answer. */
+  readonly answerMs: number;
 }
 
-const RETRY: RetryPolicy = { attempts: 5, firstWaitMs: 500, longestWaitMs: 60_000, stallMs: 60_000 };
+const RETRY: RetryPolicy = {
+  attempts: 5,
+  firstWaitMs: 500,
+  longestWaitMs: 60_000,
+  stallMs: 30_000,
+  answerMs: 90_000,
+};
 
 export interface Connection {
   readonly endpoint: string;
@@ -60,7 +69,8 @@ export async function connect(access: HubOptions, model?: HubModel): Promise<Con
       if (token !== undefined && url.origin === new URL(endpoint).origin) {
         headers.set("authorization", `Bearer ${token}`);
       }
-      return fetchWithRetries(url, { ...init, headers }, signal, retry, context);
+      const all = init.signal ? AbortSignal.any([signal, init.signal]) : signal;
+      return fetchWithRetries(url, { ...init, headers }, all, retry, context);
     },
   };
 }
@@ -75,6 +85,7 @@ async function fetchWithRetries(
   for (let attempt = 1; ; attempt++) {
     const response = await fetchOnce(url, init, signal, retry).catch((error: unknown) => {
       signal.throwIfAborted();
+      if (isRedirectProblem(error)) throw redirectProblem(url, error);
       if (attempt >= retry.attempts) throw new Unreachable(url, error);
       return null;
     });
@@ -101,6 +112,32 @@ async function fetchOnce(
     return await fetch(url, { ...init, signal: AbortSignal.any([signal, stalled.signal]) });
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** Fewer bytes than this in `stallMs` are no progress. */
+const MIN_PROGRESS = 1024;
+
+/** Yields the body of a response. Throws if hardly any data arrives for `stallMs`. */
+export async function* withinTime(response: Response, stallMs: number): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader();
+  if (!reader) return;
+  try {
+    let [since, progress] = [performance.now(), 0];
+    for (;;) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<never>((_, reject) => {
+        const wait = since + stallMs - performance.now();
+        timer = setTimeout(() => reject(new Error("no data in time")), Math.max(0, wait));
+      });
+      const { done, value } = await Promise.race([reader.read(), late]).finally(() => clearTimeout(timer));
+      if (done) return;
+      progress += value.length;
+      if (progress >= MIN_PROGRESS) [since, progress] = [performance.now(), 0];
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
   }
 }
 
@@ -135,8 +172,8 @@ async function requestError(response: Response, context: RequestContext): Promis
   const code = headers.get("x-error-code");
   const token = hasToken ? "an access token with permission to read it" : "an access token (HF_TOKEN)";
   if (status === 429) {
-    const seconds = Math.ceil((retryAfter(response) ?? 0) / 1000);
-    const when = seconds > 0 ? `in ${seconds} s` : "later";
+    const wait = waitingTime(retryAfter(response) ?? 0);
+    const when = wait === null ? "later" : `in ${wait}`;
     return new EngineError("hub", `Too many requests to ${endpoint}. Try again ${when}.`);
   }
   if (status >= 500 || status === 408) {
@@ -155,7 +192,7 @@ async function requestError(response: Response, context: RequestContext): Promis
     if (code === "RevisionNotFound") {
       return new EngineError(
         "notFound",
-        `${id} has no revision ${JSON.stringify(revision)}. Omit it, or choose one listed at ${endpoint}/${id}/tree/main.`,
+        `${id} has no revision ${shown(revision)}. Omit it, or choose one listed at ${endpoint}/${id}/tree/main.`,
       );
     }
     if (code === "EntryNotFound") {
@@ -186,11 +223,39 @@ async function requestError(response: Response, context: RequestContext): Promis
   );
 }
 
+const isRedirectProblem = (error: unknown): boolean =>
+  error instanceof TypeError && /redirect|scheme/i.test(error.cause instanceof Error ? error.cause.message : "");
+
+const redirectProblem = ({ host }: URL, error: unknown): EngineError =>
+  new EngineError(
+    "hub",
+    `${host} redirects the request in a circle or to a place that is not on the web. Check the address and your proxy settings.`,
+    { cause: error },
+  );
+
+/** Words for the codes of network errors. */
+const REASONS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ECONNRESET: "connection reset",
+  ENOTFOUND: "unknown host",
+  EAI_AGAIN: "name service not available",
+  ETIMEDOUT: "time-out",
+  ENETUNREACH: "no network",
+  EHOSTUNREACH: "no route",
+  UND_ERR_SOCKET: "connection closed",
+  UND_ERR_CONNECT_TIMEOUT: "time-out",
+  UND_ERR_HEADERS_TIMEOUT: "time-out",
+  UND_ERR_BODY_TIMEOUT: "time-out",
+  UND_ERR_HEADERS_OVERFLOW: "invalid HTTP",
+};
+
 /** The server could not be reached. */
 export class Unreachable extends EngineError {
   constructor(url: URL, error: unknown) {
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-    const reason = (cause as NodeJS.ErrnoException).code ?? (cause as Error).message;
+    const { code = "", message = "" } = cause as NodeJS.ErrnoException;
+    const isNotHttp = /^HPE_/.test(code) || message.includes("HTTP/1.1 protocol");
+    const reason = isNotHttp ? "invalid HTTP" : (REASONS[code] ?? excerpt(code || message, 60));
     super(
       "hub",
       `Cannot reach ${url.host} (${reason}). Check the network, use a mirror (HF_ENDPOINT), or import from a folder.`,
@@ -204,7 +269,8 @@ export async function checkResponse<T>(connection: Connection, response: Promise
   return response.catch((error: unknown) => {
     connection.signal.throwIfAborted();
     if (error instanceof EngineError) throw error;
-    throw invalidResponse(connection, error instanceof Error ? error.message : String(error), error);
+    // The message of the error has words of the library, or of the server.
+    throw invalidResponse(connection, error instanceof SyntaxError ? "no valid JSON" : "unexpected content", error);
   });
 }
 
@@ -218,7 +284,7 @@ export const invalidResponse = ({ endpoint }: Connection, detail: string, cause?
 function endpointOf(given: string | undefined): string {
   const text = given || process.env.HF_ENDPOINT || HUB_URL;
   if (!/^https?:\/\/[^/?#@]+[^?#@]*$/.test(text) || !URL.canParse(text)) {
-    throw new EngineError("config", `The endpoint ${JSON.stringify(text)} is not a valid URL. Example: ${HUB_URL}.`);
+    throw new EngineError("config", `The endpoint ${quoted(text)} is not a valid URL. Example: ${HUB_URL}.`);
   }
   return text.replace(/\/+$/, "");
 }

@@ -9,11 +9,12 @@
 
 import { createHash, type Hash } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { type FileHandle, lstat, open, rename, rm, stat } from "node:fs/promises";
 import { chunksOf } from "../../files/regular";
 import { EngineError } from "../errors";
+import { quoted } from "../untrusted";
 import { codeOf, storageError } from "../weights";
-import { type Connection, pause, Unreachable } from "./connection";
+import { type Connection, pause, Unreachable, withinTime } from "./connection";
 
 export interface RemoteFile {
   readonly name: string;
@@ -59,7 +60,7 @@ export async function download(
   }
   throw new EngineError(
     "hub",
-    `The checksum of ${file.name} from ${file.url.host} was wrong twice. Try again later or use a mirror.`,
+    `The checksum of ${quoted(file.name, 60)} from ${file.url.host} was wrong twice. Try again later or use a mirror.`,
   );
 }
 
@@ -100,8 +101,12 @@ async function complete(file: RemoteFile, part: string, connection: Connection, 
  * Opens or creates a partial download in one call. Creating it in a second one ("w+") would empty what a concurrent
  * download has written since, even after it was checked. A link in its place is not followed; Windows has no such flag.
  */
-const openPart = (part: string): Promise<FileHandle> =>
-  open(part, constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0), 0o666);
+async function openPart(part: string): Promise<FileHandle> {
+  // Whatever else is there was not written by a download.
+  if ((await lstat(part).catch(() => null))?.isFile() === false) await rm(part, { recursive: true, force: true });
+  const flags = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+  return open(part, constants.O_RDWR | constants.O_CREAT | flags, 0o666);
+}
 
 const isStorageProblem = (error: unknown): boolean => (error as NodeJS.ErrnoException).syscall === "write";
 
@@ -128,27 +133,8 @@ async function* pieces(
   if (at < file.size) throw new Error("the connection was lost");
 }
 
-/** Yields the body of a response. Throws if no data arrives for `stallMs`. */
-async function* withinTime(response: Response, stallMs: number): AsyncGenerator<Uint8Array> {
-  const reader = response.body?.getReader();
-  if (!reader) return;
-  try {
-    for (;;) {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error("no data in time")), stallMs);
-      });
-      const { done, value } = await Promise.race([reader.read(), late]).finally(() => clearTimeout(timer));
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    await reader.cancel().catch(() => {});
-  }
-}
-
 const wrongLength = ({ name, url }: RemoteFile): EngineError =>
-  new EngineError("hub", `${url.host} sent ${name} with a wrong length. Try again later or use a mirror.`);
+  new EngineError("hub", `${url.host} sent ${quoted(name, 60)} with a wrong length. Try again later or use a mirror.`);
 
 /** Hashes a file with the algorithm of the hash `like`: SHA-256, or git's SHA-1. */
 export async function hashOf(path: string, like: string, signal: AbortSignal, onBytes?: OnBytes): Promise<string> {

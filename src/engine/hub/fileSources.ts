@@ -5,7 +5,9 @@ import { join } from "node:path";
 import { listFiles, modelInfo } from "@huggingface/hub";
 import { readRegularText } from "../../files/regular";
 import { EngineError } from "../errors";
+import { quoted, shown } from "../untrusted";
 import { codeOf, makeFolder, readError } from "../weights";
+import { answersOf } from "./answers";
 import { CachedRepo, hashInName, isCommit, isContentHash } from "./cache";
 import {
   type Connection,
@@ -162,11 +164,11 @@ async function commitOf({ id, revision }: HubModel, connection: Connection): Pro
       revision,
       additionalFields: ["sha"],
       hubUrl: connection.endpoint,
-      fetch: connection.fetch,
+      fetch: answersOf(connection),
     }),
   );
   if (typeof sha === "string" && isCommit(sha)) return sha;
-  throw invalidResponse(connection, `the commit of ${id} is ${JSON.stringify(sha)}`);
+  throw invalidResponse(connection, `the commit of ${id} is ${shown(sha, 60)}`);
 }
 
 async function remoteFiles(
@@ -181,19 +183,19 @@ async function remoteFiles(
     revision: commit,
     recursive,
     hubUrl: connection.endpoint,
-    fetch: connection.fetch,
+    fetch: answersOf(connection),
   });
   for await (const { type, path, size, oid, lfs } of entries) {
     if (!isSafePath(path)) {
       throw new EngineError(
         "hub",
-        `${id} lists the file ${JSON.stringify(path)}, which is outside its folder. Choose another model.`,
+        `${id} lists the file ${shown(path, 60)}, which is outside its folder. Choose another model.`,
       );
     }
     if (type !== "file") continue;
     const [hash, bytes] = [lfs?.oid ?? oid, lfs?.size ?? size];
-    if (hash === undefined || !isContentHash(hash) || !Number.isSafeInteger(bytes) || bytes < 0) {
-      throw invalidResponse(connection, `${path} of ${id} has no checksum or size`);
+    if (typeof hash !== "string" || !isContentHash(hash) || !Number.isSafeInteger(bytes) || bytes < 0) {
+      throw invalidResponse(connection, `${quoted(path, 60)} of ${id} has no checksum or size`);
     }
     const url = new URL(
       `${connection.endpoint}/${id}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`,

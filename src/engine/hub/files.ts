@@ -1,6 +1,7 @@
 /** Selects the files of a model to import: no code, and weights in only one format. */
 
 import { EngineError } from "../errors";
+import { quoted } from "../untrusted";
 import { plainFileName } from "../weights";
 import { isObject } from "../weights/reading";
 
@@ -42,7 +43,10 @@ export function neededFiles(names: ReadonlySet<string>, label: string): Needed {
     throw new EngineError(
       "config",
       ggufs.length > 0
-        ? `${label} has only GGUF files and no ${CONFIG}. Import one of them: ${ggufs.slice(0, 5).join(", ")}.`
+        ? `${label} has only GGUF files and no ${CONFIG}. Import one of them: ${ggufs
+            .slice(0, 3)
+            .map((name) => quoted(name, 40))
+            .join(", ")}.`
         : `${label} has no ${CONFIG}. Choose a model in the format of Hugging Face transformers.`,
     );
   }
@@ -79,8 +83,8 @@ export function shardsOf(index: unknown, names: ReadonlySet<string>, label: stri
   return shards.map((shard) => {
     if (typeof shard !== "string") throw damaged("a file name is not a string");
     const name = plainFileName(shard, label);
-    if (!isWeights(name) || isIndex(name)) throw damaged(`${JSON.stringify(name)} is not a weight file`);
-    if (!names.has(name)) throw damaged(`the file ${JSON.stringify(name)} does not exist`);
+    if (!isWeights(name) || isIndex(name)) throw damaged(`${quoted(name)} is not a weight file`);
+    if (!names.has(name)) throw damaged(`the file ${quoted(name)} does not exist`);
     return name;
   });
 }

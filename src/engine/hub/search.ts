@@ -4,6 +4,7 @@ import { listModels } from "@huggingface/hub";
 import type { FoundModel } from "../api/hub";
 import { knownModelTypes } from "../models/families";
 import { isObject } from "../weights/reading";
+import { answersOf } from "./answers";
 import { type Connection, checkResponse, connect, type HubOptions } from "./connection";
 
 const MAX_FOUND = 30;
@@ -24,17 +25,31 @@ async function find(query: string, connection: Connection): Promise<FoundModel[]
     limit: MAX_REQUESTED,
     additionalFields: ["config", "safetensors"],
     hubUrl: connection.endpoint,
-    fetch: connection.fetch,
+    fetch: answersOf(connection),
   });
   for await (const { name, downloads, likes, config, safetensors } of models) {
     const modelType = modelTypeOf(config);
     if (modelType === undefined || !knownModelTypes.includes(modelType)) continue;
+    if (!isModelName(name)) continue;
     const parameters = safetensors?.total;
-    found.push({ id: name, downloads, likes, modelType, ...(parameters !== undefined && { parameters }) });
+    const counts = { downloads: countOf(downloads), likes: countOf(likes) };
+    found.push({
+      id: name,
+      ...counts,
+      modelType,
+      ...(parameters !== undefined && { parameters: countOf(parameters) }),
+    });
     if (found.length === MAX_FOUND) break;
   }
   return found;
 }
+
+/** A name that the Hub allows; anything else in an answer is not shown. */
+const isModelName = (name: unknown): name is string =>
+  typeof name === "string" && /^[\w.-]{1,96}(\/[\w.-]{1,96})?$/.test(name);
+
+const countOf = (value: unknown): number =>
+  typeof value === "number" && value >= 0 && value < 1e15 ? Math.floor(value) : 0;
 
 function modelTypeOf(config: unknown): string | undefined {
   return isObject(config) && typeof config.model_type === "string" ? config.model_type : undefined;
@@ -43,17 +58,17 @@ function modelTypeOf(config: unknown): string | undefined {
 const MAX_SIMILAR = 3;
 
 /** Names of models that contain the last part of a misspelled name. */
-export async function similarNames(id: string, { endpoint, fetch }: Connection): Promise<string[]> {
+export async function similarNames(id: string, connection: Connection): Promise<string[]> {
   const names: string[] = [];
   const query = id.slice(id.indexOf("/") + 1);
   for await (const { name } of listModels({
     search: { query },
     sort: "downloads",
     limit: MAX_SIMILAR,
-    hubUrl: endpoint,
-    fetch,
+    hubUrl: connection.endpoint,
+    fetch: answersOf(connection),
   })) {
-    names.push(name);
+    if (isModelName(name)) names.push(name);
   }
   return names;
 }

@@ -4,6 +4,7 @@ import { open, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
 import { EngineError } from "../errors";
+import { quoted } from "../untrusted";
 import { readError } from "../weights";
 
 export type Source =
@@ -26,7 +27,7 @@ export function requireRevision(revision: string): string {
   if (/^\w[\w./-]*$/.test(revision) && !revision.split("/").includes("..")) return revision;
   throw new EngineError(
     "config",
-    `${JSON.stringify(revision)} is not a valid revision. Use a branch, tag or commit, such as main.`,
+    `${quoted(revision)} is not a valid revision. Use a branch, tag or commit, such as main.`,
   );
 }
 
@@ -61,7 +62,7 @@ export async function parseSource(text: string): Promise<Source> {
   if (!named || /\.\.|--/.test(named.id as string) || `${named.revision}/${named.file}`.split("/").includes("..")) {
     throw new EngineError(
       "config",
-      `${JSON.stringify(text)} is neither a folder nor the name of a model. Use org/name, org/name@revision, or the path of a folder.`,
+      `${quoted(text)} is neither a folder nor the name of a model. Use org/name, org/name@revision, or the path of a folder.`,
     );
   }
   const { id = "", revision = DEFAULT_REVISION, file } = named;

@@ -187,8 +187,14 @@ async function runImport(lab: LabServices, source: ImportSource, quantize: Impor
   } catch (error) {
     lab.models.release(reservation);
     if (isCanceled(error)) return notifyOfCancellation(source);
-    if (!source.isRemote || !wantsToken(error)) throw error;
+    if (!source.isRemote || !(error instanceof RemoteError)) throw error;
     lab.log.error(`import: ${errorTextForLog(error)}`);
+    if (error.code === "hub") {
+      const retry = l10n.t("Retry");
+      const chosen = await vscode.window.showErrorMessage(error.message, retry);
+      return chosen === retry ? runImport(lab, source, quantize) : undefined;
+    }
+    if (!wantsToken(error)) throw error;
     const setToken = l10n.t("Set Token");
     const chosen = await vscode.window.showErrorMessage(error.message, setToken);
     if (chosen === setToken && (await askForToken(lab))) await runImport(lab, source, quantize);
@@ -221,8 +227,7 @@ function withProgress({ engine }: LabServices, name: string, params: ImportParam
 }
 
 /** Without a token, Hugging Face reports private models as not found. */
-const wantsToken = (error: unknown): error is RemoteError =>
-  error instanceof RemoteError && (error.code === "hubAccess" || error.code === "notFound");
+const wantsToken = ({ code }: RemoteError): boolean => code === "hubAccess" || code === "notFound";
 
 function notifyOfCancellation({ name, isRemote }: ImportSource): void {
   void vscode.window.showInformationMessage(
