@@ -10,6 +10,7 @@ import { openStored, readStored } from "../../src/engine/weights";
 import type { EngineApi } from "../../src/protocol/engineApi";
 import { connect, serve } from "../../src/protocol/rpc";
 import { engineService } from "../../src/worker/service";
+import { ggufFile, llamaValues, value, wholeLlama } from "../helpers/ggufFiles";
 import { portPair } from "../helpers/portPair";
 import { mutated, mutatedBytes } from "./mutate";
 
@@ -74,6 +75,53 @@ const importing = (call: Call, source: string, out: string) => async () => {
 interface Trained {
   readonly tokens: readonly string[];
   readonly merges: readonly (readonly [string, string])[];
+}
+
+/** A key of a GGUF file with a value of any type; without a value, the key is removed. */
+function ggufChange(draw: Random): readonly [string, string] {
+  const among = <T>(items: readonly T[]): T => items[draw.below(items.length)] as T;
+  const rope = ["type", "factor", "original_context_length", "attn_factor", "yarn_beta_fast", "yarn_beta_slow"];
+  const ids = ["bos", "eos", "unknown", "padding", "eot", "eom", "fim_sep", "fim_pad", "seperator"];
+  const others = ["model", "pre", "tokens", "scores", "token_type", "merges", "add_bos_token", "add_space_prefix"];
+  const key = among([
+    ...Object.keys(llamaValues),
+    ...rope.map((name) => `llama.rope.scaling.${name}`),
+    ...["scale_linear", "freq_base", "dimension_count"].map((name) => `llama.rope.${name}`),
+    ...ids.map((name) => `tokenizer.ggml.${name}_token_id`),
+    ...others.map((name) => `tokenizer.ggml.${name}`),
+    ...["split.no", "split.count", "split.tensors.count", "general.alignment", "llama.attention.key_length"],
+  ]);
+  const numbers = [0, 1, 2, 3, 4, 7, 8, 32, 255, 65_535, 2 ** 24, 2 ** 31, 2 ** 32 - 1];
+  const floats = [0, -1, 0.5, 4, 1e-30, 1e30, 1e38, Number.NaN, Number.POSITIVE_INFINITY];
+  const texts = [
+    "",
+    "linear",
+    "yarn",
+    "longrope",
+    "none",
+    "gpt2",
+    "llama",
+    "tekken",
+    "</s>",
+    "\u0000\u001b[31m",
+    "x\ny",
+  ];
+  const four = () =>
+    Array.from({ length: 3 + draw.below(3) }, () => among([...texts, "a", "b", "ab", "a b", "<|end|>"]));
+  const make = among<() => string>([
+    () => "",
+    () => value.uint(among(numbers)),
+    () => value.int(-among(numbers)),
+    () => value.short(among(numbers) % 65_536),
+    () => value.long(among([0n, 2n ** 53n, 2n ** 64n - 1n])),
+    () => value.float(among(floats)),
+    () => value.bool(draw.below(2) === 0),
+    () => value.text(among(texts)),
+    () => value.texts(four()),
+    () => value.floats(four().map(() => among(floats))),
+    () => value.ints(four().map(() => among(numbers))),
+  ]);
+  return [key, make()];
 }
 
 /** The families' tokenizer.json files, with the vocabularies that they were checked with. */
@@ -182,6 +230,23 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       const path = join(scratch, "model.gguf");
       await writeFile(path, changedOneOf(originals, draw));
       return { open: importing(call, path, join(scratch, "out-gguf")), files: [path] };
+    };
+  },
+
+  ggufValues: async (scratch) => {
+    const call = engine();
+    const [path, out] = [join(scratch, "values.gguf"), join(scratch, "out-values")];
+    const open = async () => {
+      await importing(call, path, out)();
+      await useModel(call, out);
+    };
+    return async (draw) => {
+      const changes = Array.from({ length: draw ? 1 + draw.below(3) : 0 }, () => ggufChange(draw as Random));
+      const values = Object.entries({ ...llamaValues, ...Object.fromEntries(changes) }).filter(
+        ([, text]) => text !== "",
+      );
+      await writeFile(path, ggufFile({ values: Object.fromEntries(values), ...wholeLlama }));
+      return { open, files: [path] };
     };
   },
 

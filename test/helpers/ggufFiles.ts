@@ -74,3 +74,17 @@ export const llamaValues: Readonly<Record<string, string>> = {
 /** The embedding, the only tensor that is checked against the metadata. */
 export const llamaInfos = [info({ name: "token_embd.weight", dims: [32, 4], type: 0, offset: 0 })];
 export const LLAMA_DATA = 32 * 4 * 4;
+
+const MATRICES = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"];
+const NORMS = ["blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "output_norm.weight"];
+/** All tensors of the model that `llamaValues` describes. */
+export const wholeLlama = {
+  infos: [
+    ...llamaInfos,
+    ...MATRICES.map((name, i) =>
+      info({ name: `blk.0.${name}.weight`, dims: [32, 32], type: 0, offset: LLAMA_DATA + 4096 * i }),
+    ),
+    ...NORMS.map((name, i) => info({ name, dims: [32], type: 0, offset: LLAMA_DATA + 4096 * 7 + 128 * i })),
+  ],
+  data: LLAMA_DATA + 4096 * 7 + 128 * 3,
+};
