@@ -102,6 +102,7 @@ export class LoadedModel extends Loaded<Model> {
   ): Promise<readonly { readonly ids: readonly number[]; readonly text: string }[]> {
     return this.turns.take(null, async () => {
       const { cfg, tokenizer, eosIds } = this.model;
+      for (const prompt of prompts) requireIds(prompt, cfg);
       const decoding = new Decoding(cfg, this.weights, prompts.length);
       const decoders = prompts.map((prompt) => tokenizer.decoder(prompt));
       const written = prompts.map(() => new StopText(stop));
@@ -155,7 +156,7 @@ export class LoadedModel extends Loaded<Model> {
     rows: readonly (readonly number[])[],
     interventions: readonly TraceIntervention[] = [],
   ): Promise<Trace> {
-    return this.turns.take(this.#tracer, () => {
+    return this.turns.take(this.#tracer, async () => {
       for (const row of rows) requireIds(row, this.model.cfg);
       return this.#tracer.trace(rows, "whole", undefined, interventions);
     });
