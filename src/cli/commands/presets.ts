@@ -18,7 +18,7 @@ export const presets: Command = {
 
 /** Formats a preset with all settings that `--set` accepts. */
 function details({ title, description, expected, sample, settings, choices, schedules }: PresetInfo): string {
-  const own = settings["train.schedule.kind"];
+  const current = settings["train.schedule.kind"];
   return [
     title,
     description,
@@ -29,7 +29,7 @@ function details({ title, description, expected, sample, settings, choices, sche
     ...Object.entries(settings).map(([name, value]) => `  ${name}=${value}${otherChoices(choices[name], value)}`),
     "",
     ...Object.entries(schedules)
-      .filter(([kind]) => kind !== own)
+      .filter(([kind]) => kind !== current)
       .map(([, fields]) => `  ${assignments(fields)}`),
   ].join("\n");
 }

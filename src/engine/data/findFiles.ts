@@ -39,7 +39,7 @@ async function filesOf(path: string, gitignore: boolean): Promise<FoundFiles> {
   });
   if (!entry) return filesOfPattern(path, gitignore);
   if (entry.isDirectory()) {
-    const found = await textOf(filesBelow(await folder(path, gitignore)));
+    const found = await textFilesOf(filesBelow(await folder(path, gitignore)));
     if (found.paths.length > 0) return found;
     throw new EngineError("data", `The folder ${path} has no text files${notTextNote(found)}. Choose another folder.`);
   }
@@ -56,7 +56,7 @@ async function filesOfPattern(path: string, gitignore: boolean): Promise<FoundFi
   const base = resolve(names.slice(0, first).join(sep) + sep);
   const matches = globMatcher(names.slice(first).join("/"));
   const isMatch = (file: string) => matches(relative(base, file).split(sep).join("/"));
-  const found = await textOf(filesBelow(await folder(base, gitignore)), isMatch);
+  const found = await textFilesOf(filesBelow(await folder(base, gitignore)), isMatch);
   if (found.paths.length > 0) return found;
   throw new EngineError("data", `No text file matches ${path}${notTextNote(found)}. Choose another pattern.`);
 }
@@ -79,7 +79,7 @@ export function globMatcher(glob: string): (path: string) => boolean {
 const notTextNote = ({ skipped }: FoundFiles) =>
   skipped === 0 ? "" : ` (${skipped} ${skipped === 1 ? "file is" : "files are"} not text)`;
 
-async function textOf(files: AsyncIterable<string>, isMatch = (_file: string) => true): Promise<FoundFiles> {
+async function textFilesOf(files: AsyncIterable<string>, isMatch = (_file: string) => true): Promise<FoundFiles> {
   const paths: string[] = [];
   let skipped = 0;
   for await (const file of files) {

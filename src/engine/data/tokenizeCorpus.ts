@@ -51,9 +51,9 @@ export interface TokenizeOptions {
 }
 
 /** Token ids of this many bytes need some dozens of megabytes, and tokenizing takes seconds. */
-const HELD = 32e6;
+const HELD_BYTES = 32e6;
 /** Words and byte pairs are learned from a sample of this many bytes, spread over the text. */
-const SAMPLED = 32e6;
+const SAMPLED_BYTES = 32e6;
 
 /** Tokenizes a corpus: a short one in memory, a long one once into the cache. */
 export async function tokenizeCorpus(
@@ -61,7 +61,7 @@ export async function tokenizeCorpus(
   choice: Tokenizer | Vocabulary,
   options: TokenizeOptions = {},
 ): Promise<TokenizedText> {
-  const { held = HELD, documents = "joined", signal, onProgress } = options;
+  const { held = HELD_BYTES, documents = "joined", signal, onProgress } = options;
   const stamp = corpus.size > held ? await corpus.stamp() : null;
   if (stamp !== null) return tokenizeIntoCache(corpus, stamp, choice, options);
 
@@ -90,7 +90,7 @@ function learn(corpus: Corpus, vocabulary: Vocabulary, signal: AbortSignal | und
 
 /** Evenly spaced chunks of a long text. */
 async function* sampled(corpus: Corpus, signal: AbortSignal | undefined): AsyncGenerator<string> {
-  const every = Math.max(1, Math.ceil(corpus.size / SAMPLED));
+  const every = Math.max(1, Math.ceil(corpus.size / SAMPLED_BYTES));
   let i = 0;
   for await (const chunk of corpus.chunks(signal)) if (i++ % every === 0) yield chunk;
 }

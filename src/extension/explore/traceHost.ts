@@ -6,7 +6,7 @@ import { act, save } from "../webviews/hostActions";
 import { ShownTrace, type TraceEvents } from "./shownTrace";
 import { traceHandlers } from "./traceHandlers";
 
-/** How long the cursor must rest before its line is run, in milliseconds. */
+/** Delay after a cursor movement before the line is traced, in milliseconds. */
 const CURSOR_DELAY = 250;
 
 /** The host of a page that shows a trace: what the Model Explorer and the Layer Inspector have in common. */
@@ -62,7 +62,7 @@ export abstract class TraceHost implements vscode.Disposable {
     this.shown.dispose();
   }
 
-  /** Refreshes once the cursor rests; with `again`, at once and even if nothing changed. */
+  /** Refreshes after the delay; with `again`, immediately and even if nothing changed. */
   protected refreshSoon(again = false): void {
     if (again) this.shown.forget();
     clearTimeout(this.#timer);
