@@ -182,6 +182,23 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     });
   },
 
+  replaceAt: (node, value) => {
+    const [table, cells, found] = values(node, value);
+    const depth = node.inputs[1].shape.at(-1) as number;
+    const width = sizeOf(node.shape.slice(depth));
+    const replaced = table.slice();
+    for (let i = 0; i < cells.length / depth; i++) {
+      let cell = 0;
+      for (let d = 0; d < depth; d++) cell = cell * (node.shape[d] as number) + at(cells, i * depth + d);
+      replaced.set(found.subarray(i * width, (i + 1) * width), cell * width);
+    }
+    return replaced;
+  },
+  take: ({ inputs: [x, count], attrs: { axis } }, value) => {
+    const inner = sizeOf(x.shape.slice(axis + 1));
+    const whole = (x.shape[axis] as number) * inner;
+    return value(x).filter((_, i) => i % whole < at(value(count), 0) * inner);
+  },
   cachedAttention: (node, value) => {
     const { nHeads: H, nKvHeads: G, scale, window } = node.attrs;
     const [B, T, width] = node.shape as [number, number, number];

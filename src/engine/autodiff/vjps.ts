@@ -149,6 +149,8 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
   oneHot: () => [null],
   window: () => [null, null],
 
+  replaceAt: () => [notDifferentiable("replaceAt"), null, null],
+  take: () => [notDifferentiable("take"), null],
   cachedAttention: () => [notDifferentiable("cachedAttention"), null, null, null, null, null, null],
   presentOf: () => [null],
 };

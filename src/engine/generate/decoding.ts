@@ -2,24 +2,23 @@
  * Forward passes of a decoder with a cache of keys and values, which each pass extends in place.
  *
  * On the CPU the cache is ordered by position, so that a pass writes its new keys and values directly after those it
- * reads: onnxruntime copies outputs to JavaScript, and copying whole caches would cost more than the model. On WebGPU, one
- * operator updates buffers that stay on the GPU.
+ * reads: onnxruntime copies outputs to JavaScript, and copying whole caches would cost more than the model. On WebGPU, it
+ * stays on the GPU: see `gpuCache.ts`.
  *
  * B batch   T new positions   N = T*B rows   P past positions   R = H / G   H nHeads   G nKvHeads   K dHead   V vocabSize
  */
 
-import type { Device } from "../api/model";
 import { EngineError } from "../errors";
-import { after, cachedAttention, input, type Node, rows } from "../graph/node";
-import { UNKNOWN } from "../graph/shape";
 import { maskName } from "../inspect/masks";
 import type { DecoderConfig } from "../nn/config";
-import { type Context, decoder, scoreScale, softcapped, windowOfLayer } from "../nn/decoder";
-import { countParameters } from "../nn/params";
-import { rotaryTables } from "../nn/rotary";
+import { windowOfLayer } from "../nn/decoder";
+import { countParameters, paramSpecs } from "../nn/params";
 import { lower } from "../runtime/lower";
-import { type DeviceTensor, hostTensor, Session, type SessionOptions } from "../runtime/session";
+import { type DeviceTensor, hostTensor, Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
+import { decodeGraph, positionFeeds, threadsFor } from "./decodeGraph";
+import { type Cache, type CacheRun, fusedProblem, type GpuAttention, GpuCache, positionsPerRun } from "./gpuCache";
+import { correctAttention } from "./gpuCheck";
 
 /** The prediction of the token after each sequence. */
 export interface NextToken {
@@ -42,7 +41,8 @@ export interface AppendOptions {
 }
 
 export class Decoding {
-  #session: Promise<Session> | undefined;
+  /** By the way of attention: weights on a GPU are inputs, which both sessions share. */
+  readonly #sessions = new Map<Attention, Promise<Session>>();
   readonly #cache: Cache;
   /** Number of each sequence's tokens in the cache. */
   #lengths: Int32Array;
@@ -54,7 +54,6 @@ export class Decoding {
     readonly weights: DeviceWeights,
     readonly batch = 1,
   ) {
-    if (weights.device === "webgpu") requireGpuAttention(cfg);
     this.#cache = weights.device === "cpu" ? new HostCache(cfg, batch) : new GpuCache(cfg, batch, weights);
     this.#lengths = new Int32Array(batch);
     this.#read = Array.from({ length: batch }, () => []);
@@ -82,15 +81,17 @@ export class Decoding {
       throw new Error(`append: ${T} tokens after ${this.length} do not fit a context of ${this.cfg.nCtx}`);
     }
     if (!this.cfg.causal) return this.#readAgain(ids, lengths ?? Array(this.batch).fill(T), logits);
-    // The GPU's operator supports a batch only with an empty cache or one token at a time.
-    const most = this.batch > 1 ? T : mostPerRun(this.cfg, this.weights.device);
+    const counts = lengths ?? Array<number>(this.batch).fill(T);
     let next: NextToken | undefined;
     for (let done = 0; done < T; ) {
       signal?.throwIfAborted();
-      const count = Math.min(most, T - done);
+      const count = Math.min(this.#mostPerRun(T), T - done);
       const isLast = done + count === T;
       const piece = ids.subarray(done * this.batch, (done + count) * this.batch);
-      next = await this.#run(piece, lengths ?? Array(this.batch).fill(count), logits && isLast);
+      const left = counts.map((n) => Math.min(count, Math.max(0, n - done)));
+      const someEnd = counts.some((n) => n > done && n <= done + count);
+      const latest = await this.#run(piece, left, logits && someEnd);
+      next = next ? replaced(next, latest, left) : latest;
       done += count;
       if (!isLast) await new Promise<void>((resolve) => setImmediate(resolve));
     }
@@ -98,8 +99,8 @@ export class Decoding {
   }
 
   async release(): Promise<void> {
-    await (await this.#session)?.release();
-    this.#session = undefined;
+    for (const session of this.#sessions.values()) await (await session).release();
+    this.#sessions.clear();
     this.#cache.release();
     this.#lengths.fill(0);
     this.#read = this.#read.map(() => []);
@@ -122,12 +123,7 @@ export class Decoding {
   async #run(ids: Int32Array, counts: readonly number[], wantsLogits: boolean): Promise<NextToken> {
     const { batch: B, cfg, weights } = this;
     const T = ids.length / B;
-    this.#session ??= Session.create(
-      lower(decodeGraph(cfg, weights, B), weights.device),
-      weights.device,
-      threadsFor(cfg),
-    );
-    const session = await this.#session;
+    const session = await this.#sessionFor(await this.#attentionFor(T));
 
     const positions = Int32Array.from(ids, (_, i) => (this.#lengths[i % B] as number) + Math.floor(i / B));
     const cache = await this.#cache.feeds(T, this.#lengths, counts);
@@ -137,7 +133,7 @@ export class Decoding {
         ...cache.feeds,
         ...positionFeeds(cfg, positions, this.length + T),
         ids,
-        lastRow: Int32Array.from(counts, (count, b) => (count - 1) * B + b),
+        lastRow: Int32Array.from(counts, (count, b) => Math.max(0, count - 1) * B + b),
       },
       {
         ...(wantsLogits && { logits: null }),
@@ -164,127 +160,53 @@ export class Decoding {
       entropy,
     };
   }
-}
 
-/** Returns the position inputs of a decoder's graph: rows of the table, or angles. */
-export function positionFeeds(
-  cfg: DecoderConfig,
-  positions: Int32Array,
-  length: number,
-): Record<string, Int32Array | Float32Array> {
-  switch (cfg.positions.kind) {
-    case "none":
-      return {};
-    case "learned": {
-      const { offset } = cfg.positions;
-      return { positions: positions.map((p) => p + offset) };
-    }
-    case "sinusoidal":
-      return { positions };
-    case "rotary":
-      return { ...rotaryTables(cfg, positions, length) };
+  #sessionFor(attention: Attention): Promise<Session> {
+    const { cfg, weights, batch } = this;
+    const known = this.#sessions.get(attention);
+    if (known) return known;
+    const graph = lower(decodeGraph(cfg, weights, batch, attention), weights.device);
+    const session = Session.create(graph, weights.device, threadsFor(cfg));
+    this.#sessions.set(attention, session);
+    return session;
+  }
+
+  /** The way of attention for T new positions: the fused operator only where it supports the model and computes correctly. */
+  async #attentionFor(T: number): Promise<Attention> {
+    const { cfg, weights, batch } = this;
+    if (weights.device === "cpu") return "host";
+    const { prompts, tokens } = await correctAttention();
+    if (batch > 1 || fusedProblem(cfg)) return "plain";
+    // Quantized matrices are constants, which each session would hold a copy of.
+    const isShared = prompts === tokens || !paramSpecs(cfg).some(({ name }) => weights.param(name).op === "quantized");
+    if (!isShared) return "plain";
+    return T > 1 ? prompts : tokens;
+  }
+
+  #mostPerRun(T: number): number {
+    const { cfg, batch, weights } = this;
+    // The cache on the CPU has a column for each position of the longest prompt.
+    if (weights.device === "cpu" && batch > 1) return T;
+    const most = Math.max(16, Math.floor(FLOPS_PER_RUN[weights.device] / (2 * batch * countParameters(cfg))));
+    return Math.min(most, weights.device === "cpu" ? 512 : positionsPerRun(cfg, batch, this.length));
   }
 }
 
-/** Returns the position inputs as nodes. */
-export function positionInputs(cfg: DecoderConfig, B: number): Pick<Context, "positions" | "rotation"> {
-  const angles = cfg.positions.kind === "rotary" ? cfg.positions.dims / 2 : 0;
-  const [cos, sin] = ["cos", "sin"].map((name) => input(name, [UNKNOWN, angles])) as [Node, Node];
+type Attention = "host" | GpuAttention;
+
+/** Predictions of which the sequences with new tokens have later ones. */
+function replaced(before: NextToken, latest: NextToken, counts: readonly number[]): NextToken {
+  const B = counts.length;
+  const pick = <A extends Float32Array | Int32Array>(a: A, b: A): A => {
+    const width = a.length / B;
+    return b.map((x, i) => ((counts[Math.floor(i / width)] as number) > 0 ? x : (a[i] as number))) as A;
+  };
   return {
-    positions: (table) => rows(table, input("positions", [UNKNOWN, B], "i32")),
-    rotation: () => ({ cos, sin }),
+    logits: before.logits && latest.logits ? pick(before.logits, latest.logits) : (latest.logits ?? before.logits),
+    best: pick(before.best, latest.best),
+    bestLogProbability: pick(before.bestLogProbability, latest.bestLogProbability),
+    entropy: pick(before.entropy, latest.entropy),
   };
-}
-
-/** Threads of a forward pass: a small model's products end before a second thread has woken up. */
-export const threadsFor = (cfg: DecoderConfig): SessionOptions =>
-  countParameters(cfg) < FEWEST_FOR_THREADS ? { threads: 1 } : { spin: true };
-
-const FEWEST_FOR_THREADS = 2e6;
-
-/** Returns the prediction after the rows `lastRow`, and the cache with T more positions. */
-export function decodeGraph(
-  cfg: DecoderConfig,
-  { param, device }: Pick<DeviceWeights, "param" | "device">,
-  B: number,
-): Record<string, Node> {
-  const outputs: Record<string, Node> = {};
-  const cached = (name: string, node: Node) => {
-    outputs[`${name}'`] = node;
-  };
-  const logits = decoder(input("ids", [UNKNOWN, B], "i32"), param, cfg, {
-    batch: B,
-    length: UNKNOWN,
-    ...positionInputs(cfg, B),
-    attend: device === "cpu" ? attendHost(cfg, B, cached) : attendGpu(cfg, B, cached),
-    probe: (_name, x) => x,
-    dropout: (x) => x,
-    onward: (x) => rows(x, input("lastRow", [B], "i32")), // [B, D] of [N, D]
-  }); // [B, V]
-  const V = cfg.vocabSize;
-  const best = logits.argMax();
-  const probabilities = logits.softmax();
-  const bestLogProbability = probabilities.max().log();
-  // -Σ p log p with log p = x - log Z, and log Z from the most likely token.
-  const expected = probabilities
-    .reshape([B, 1, V])
-    .matmul(logits.reshape([B, V, 1]))
-    .reshape([B]);
-  const entropy = logits.max().sub(bestLogProbability).sub(expected);
-  return { logits, best, bestLogProbability, entropy, ...outputs };
-}
-
-type Cached = (name: string, node: Node) => void;
-
-/** Attention over host memory, to which this pass writes its own keys and values. */
-function attendHost(cfg: DecoderConfig, B: number, cached: Cached): Context["attend"] {
-  const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
-  const heads = (x: Node, n: number) => x.reshape([UNKNOWN, B, n, K]).transpose(1, 2, 0, 3); // [B, n, T or S, K]
-  return (q, k, v, l) => {
-    cached(`cache.${l}.k`, k);
-    cached(`cache.${l}.v`, v);
-    const all = (name: "k" | "v") => heads(input(`cache.${l}.${name}`, [UNKNOWN, B, G, K]), G); // [B, G, S, K]
-    const byHead = heads(after(q, [k, v]), H);
-    /** Query heads that share keys become additional rows of one head. */
-    const queries = H === G ? byHead : byHead.reshape([B, G, UNKNOWN, K]); // [B, G, R*T, K]
-    const scores = queries.matmul(all("k"), { transB: true, alpha: scoreScale(cfg, l) }); // [B, G, R*T, S]
-    const visible = input(maskName(windowOfLayer(cfg, l)), [B, 1, UNKNOWN, UNKNOWN]);
-    const z = softcapped(scores, cfg.attentionSoftcap).add(visible).softmax().matmul(all("v")); // [B, G, R*T, K]
-    const zByHead = H === G ? z : z.reshape([B, H, UNKNOWN, K]);
-    return zByHead.transpose(2, 0, 1, 3).reshape([UNKNOWN, H * K]);
-  };
-}
-
-/** Attention by the operator that updates its cache in place. */
-function attendGpu(cfg: DecoderConfig, B: number, cached: Cached): Context["attend"] {
-  const { nHeads: H, nKvHeads: G, dHead: K } = cfg;
-  const lastIndex = input("lastIndex", [B], "i32");
-  const total = input("total", [], "i32");
-  // The operator needs the batch axis first; with one sequence, the order is the same.
-  const toSequences = (x: Node, width: number) =>
-    B === 1 ? x.reshape([1, UNKNOWN, width]) : x.reshape([UNKNOWN, B, width]).transpose(1, 0, 2);
-  return (q, k, v, l) => {
-    const past = (name: "k" | "v") => input(`cache.${l}.${name}`, [B, G, UNKNOWN, K]);
-    const attention = cachedAttention(
-      [toSequences(q, H * K), toSequences(k, G * K), toSequences(v, G * K), past("k"), past("v"), lastIndex, total],
-      { nHeads: H, nKvHeads: G, scale: scoreScale(cfg, l), window: windowOfLayer(cfg, l) },
-    );
-    cached(`cache.${l}.k`, attention.k);
-    cached(`cache.${l}.v`, attention.v);
-    return (B === 1 ? attention.z : attention.z.transpose(1, 0, 2)).reshape([UNKNOWN, H * K]);
-  };
-}
-
-interface CacheRun {
-  readonly feeds: Record<string, Float32Array | Int32Array | DeviceTensor>;
-  readonly fetches: Readonly<Record<string, Float32Array | DeviceTensor>>;
-}
-
-interface Cache {
-  /** Returns the inputs and outputs for T new positions; sequence b has lengths[b] and gets counts[b] more. */
-  feeds(T: number, lengths: Int32Array, counts: readonly number[]): Promise<CacheRun>;
-  rewind(length: number): void;
-  release(): void;
 }
 
 /** Positions in a new cache; it doubles as needed. */
@@ -380,67 +302,5 @@ class HostCache implements Cache {
   }
 }
 
-/** Keys and values of every layer in GPU buffers, [B, G, nCtx, K]. */
-class GpuCache implements Cache {
-  #buffers: Record<string, DeviceTensor> | undefined;
-
-  constructor(
-    readonly cfg: DecoderConfig,
-    readonly batch: number,
-    readonly weights: DeviceWeights,
-  ) {}
-
-  async feeds(T: number, lengths: Int32Array, counts: readonly number[]): Promise<CacheRun> {
-    this.#buffers ??= await this.#makeBuffers();
-    const fetches = Object.fromEntries(Object.entries(this.#buffers).map(([name, buffer]) => [`${name}'`, buffer]));
-    const lastIndex = lengths.map((n, b) => n + (counts[b] as number) - 1);
-    return { feeds: { ...this.#buffers, lastIndex, total: Int32Array.of(Math.max(...lengths) + T) }, fetches };
-  }
-
-  rewind(): void {}
-
-  release(): void {
-    for (const buffer of Object.values(this.#buffers ?? {})) buffer.dispose();
-    this.#buffers = undefined;
-  }
-
-  async #makeBuffers(): Promise<Record<string, DeviceTensor>> {
-    const { nLayers, nKvHeads, nCtx, dHead } = this.cfg;
-    const shape = [this.batch, nKvHeads, nCtx, dHead];
-    const buffers: Record<string, DeviceTensor> = {};
-    for (let l = 0; l < nLayers; l++) {
-      for (const name of [`cache.${l}.k`, `cache.${l}.v`]) {
-        buffers[name] = await this.weights.memory.upload(new Float32Array(this.batch * nKvHeads * nCtx * dHead), shape);
-      }
-    }
-    return buffers;
-  }
-}
-
-/** Work of one pass on the CPU: a canceled prompt ends after at most this much. */
-const FLOPS_PER_RUN = 5e10;
-/**
- * From 32 positions on, onnxruntime 1.30 uses another WebGPU kernel for attention, which skips keys on devices whose
- * subgroups have only 4 lanes, such as SwiftShader.
- */
-const MOST_ON_GPU = 24;
-
-function mostPerRun(cfg: DecoderConfig, device: Device): number {
-  if (device === "webgpu") return MOST_ON_GPU;
-  return Math.min(512, Math.max(16, Math.floor(FLOPS_PER_RUN / (2 * countParameters(cfg)))));
-}
-
-/** Returns why the GPU's attention operator does not support a model; null if it does. */
-export function gpuAttentionProblem(cfg: DecoderConfig): string | null {
-  if (!cfg.causal) return "it attends to later positions, which the GPU's operator does not support";
-  if (cfg.attentionSoftcap !== null) return "it soft-caps attention, which the GPU's operator does not support";
-  if (cfg.dHead % 8 !== 0)
-    return `its heads have ${cfg.dHead} dimensions, but the GPU's operator needs a multiple of 8`;
-  return null;
-}
-
-function requireGpuAttention(cfg: DecoderConfig): void {
-  const problem = gpuAttentionProblem(cfg);
-  if (problem)
-    throw new EngineError("device", `The model cannot generate on WebGPU: ${problem}. Choose the device cpu.`);
-}
+/** Work of one pass: a canceled prompt ends after at most this much. */
+const FLOPS_PER_RUN = { cpu: 5e10, webgpu: 1e12 };

@@ -14,7 +14,7 @@ import { lower } from "../runtime/lower";
 import { hostTensor, Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
 import { SENTENCE } from "../tokenizers";
-import { threadsFor } from "./decoding";
+import { threadsFor } from "./decodeGraph";
 
 export interface TranslateOptions {
   readonly maxNewTokens?: number;

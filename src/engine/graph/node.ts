@@ -98,6 +98,11 @@ export interface Ops {
   /** x [N, …], available only after all of `until` [N, …] are written, because readers of x also read their memory. */
   after: { inputs: [x: Node, ...until: Node[]]; attrs: None };
 
+  /** The cells `at` [..., i] of a table (i leading indices each) replaced by values; in place if the output is bound to the table. */
+  replaceAt: { inputs: [table: Node, at: Node, values: Node]; attrs: None };
+  /** The first `count` [1] i64 entries of an axis. */
+  take: { inputs: [x: Node, count: Node]; attrs: { readonly axis: number } };
+
   /**
    * Causal attention of new positions over a cache of past positions, to which the new ones are added.
    * q [B, T, H*K]; k, v [B, T, G*K]; caches [B, G, capacity, K]; lastIndex [B] i32 = positions after this call minus
@@ -343,6 +348,17 @@ export const oneHot = (ids: Node, depth: number): Node =>
 
 export const windowOf = (bank: Node, offsets: Node, index: number, shape: Shape): Node =>
   new Node("window", [bank, offsets], { index }, shape) as Node;
+
+export const replaceAt = (table: Node, at: Node, values: Node): Node =>
+  new Node("replaceAt", [table, at, values], {}, table.shape) as Node;
+
+export const take = (x: Node, count: Node, axis: number): Node =>
+  new Node(
+    "take",
+    [x, count],
+    { axis },
+    x.shape.map((d, i) => (i === axis ? UNKNOWN : d)),
+  ) as Node;
 
 /** Attention over a cache; see `Ops`. Returns z [B, T, H*K] and the updated caches. */
 export function cachedAttention(

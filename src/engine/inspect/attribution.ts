@@ -11,7 +11,7 @@
  */
 
 import type { AttributedPart, Attribution, AttributionOptions, Intervention } from "../api/trace";
-import { threadsFor } from "../generate/decoding";
+import { threadsFor } from "../generate/decodeGraph";
 import { constant, input, linear, type Node, oneHot, rows } from "../graph/node";
 import { type DecoderConfig, decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
 import { dense } from "../nn/decoder";

@@ -8,7 +8,7 @@
 import { setImmediate } from "node:timers/promises";
 import type { Lens, LensOptions } from "../api/trace";
 import { EngineError } from "../errors";
-import { threadsFor } from "../generate/decoding";
+import { threadsFor } from "../generate/decodeGraph";
 import { input } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";

@@ -5,7 +5,7 @@
  */
 
 import { EngineError } from "../errors";
-import { threadsFor } from "../generate/decoding";
+import { threadsFor } from "../generate/decodeGraph";
 import { input, type Node, pick } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";

@@ -1,6 +1,6 @@
 /** Loss of a model on text, with its weights as loaded: mapped, quantized, on any device. */
 
-import { positionFeeds, positionInputs, threadsFor } from "../generate/decoding";
+import { positionFeeds, positionInputs, threadsFor } from "../generate/decodeGraph";
 import { input, type Node, pick } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";

@@ -9,7 +9,7 @@
 
 import { setImmediate } from "node:timers/promises";
 import type { TokenSpan } from "../api/tokens";
-import { positionFeeds, positionInputs, threadsFor } from "../generate/decoding";
+import { positionFeeds, positionInputs, threadsFor } from "../generate/decodeGraph";
 import { input, type Node, rows } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";

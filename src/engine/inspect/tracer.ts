@@ -1,7 +1,7 @@
 /** Runs a decoder and records the named values of its forward pass. */
 
 import { EngineError } from "../errors";
-import { positionFeeds, positionInputs, threadsFor } from "../generate/decoding";
+import { positionFeeds, positionInputs, threadsFor } from "../generate/decodeGraph";
 import { input, type Node, rows } from "../graph/node";
 import { UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";

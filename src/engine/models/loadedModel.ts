@@ -5,7 +5,7 @@ import type { GenerateResult, GenerationStep } from "../api/generation";
 import type { DeviceChoice } from "../api/model";
 import type { TokenSpan } from "../api/tokens";
 import { EngineError } from "../errors";
-import { Decoding, gpuAttentionProblem } from "../generate/decoding";
+import { Decoding } from "../generate/decoding";
 import { type GeneratedStep, type GenerateOptions, generate, generateBatch, TokenCache } from "../generate/generate";
 import { StopText } from "../generate/stopText";
 import { spansOf, stepOf } from "../inspect/generation";
@@ -37,7 +37,7 @@ export class LoadedModel extends Loaded<Model> {
   static async open(dir: string, choice: DeviceChoice): Promise<LoadedModel> {
     const model = await openModel(dir);
     requireMemory(model);
-    const { device, reason } = await deviceFor(model, choice);
+    const { device, reason } = await chooseDevice(choice);
     return new LoadedModel(model, await loadWeights(dir, model, device), reason);
   }
 
@@ -190,12 +190,4 @@ function requireMemory(model: Model): void {
     "device",
     `${model.info.name} needs ${gigabytes(needed)} of memory, but this machine has ${gigabytes(totalmem())}. Import it with 8-bit or 4-bit weights, or choose a smaller model.`,
   );
-}
-
-/** The requested device; for the automatic choice, one that can run the model. */
-async function deviceFor({ cfg }: Model, choice: DeviceChoice) {
-  const chosen = await chooseDevice(choice);
-  const problem = chosen.device === "webgpu" ? gpuAttentionProblem(cfg) : null;
-  if (problem === null || choice !== "auto") return chosen;
-  return { device: "cpu" as const, reason: `The GPU cannot run this model: ${problem}.` };
 }

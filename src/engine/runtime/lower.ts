@@ -426,6 +426,12 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     return w.emit("Reshape", [flat, w.int64s(...node.shape)], { as: node as Node });
   },
 
+  replaceAt: (node, w) => simple("ScatterND")(node, w),
+  take: (node, w) => {
+    const [x, count] = node.inputs.map((input) => w.name(input)) as [string, string];
+    return w.emit("Slice", [x, w.int64s(0), count, w.int64s(node.attrs.axis)], { as: node as Node });
+  },
+
   cachedAttention: (node, w) => {
     const outputs = [w.outputName(node as Node), `${w.fresh()}k`, `${w.fresh()}v`];
     const { nHeads, nKvHeads, scale, window } = node.attrs;

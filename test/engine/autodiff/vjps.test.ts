@@ -16,11 +16,13 @@ import {
   oneHot,
   pick,
   quantized,
+  replaceAt,
   reshapeTo,
   rmsNorm,
   rotary,
   rows,
   scatterRows,
+  take,
   topoSort,
   windowOf,
   zeros,
@@ -171,6 +173,8 @@ const withoutGradient = [
   "window",
   "inverseStd",
   "quantizedLinear",
+  "replaceAt",
+  "take",
   "cachedAttention",
   "presentOf",
 ] as const satisfies readonly Op[];
@@ -235,6 +239,9 @@ describe("ops without a gradient", () => {
     const heads = { nHeads: 1, nKvHeads: 1, scale: 1, window: null };
     const { z } = cachedAttention([q, q, q, cache, cache, at, input("total", [], "i32")], heads);
     expect(() => grad(z.sum(), [q])).toThrow("cachedAttention has no derivative: only inference uses it");
+    const cells = input("cells", [1, 3], "i64");
+    expect(() => grad(replaceAt(q, cells, q).sum(), [q])).toThrow("replaceAt has no derivative");
+    expect(() => grad(take(q, input("count", [1], "i64"), 1).sum(), [q])).toThrow("take has no derivative");
     expect(() => grad(inverseStd(q, 1e-5).sum(), [q])).toThrow("inverseStd has no derivative");
     const [x, part] = [input("x", [2, 32]), { name: "w", dtype: "U8", file: "", offset: 0, length: 0 } as const];
     const w = quantized({ weight: { ...part, shape: [4, 1, 32] }, scales: { ...part, shape: [4, 1] }, bits: 8 });

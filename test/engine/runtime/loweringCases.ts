@@ -14,12 +14,14 @@ import {
   oneHot,
   pick,
   quantized,
+  replaceAt,
   reshapeTo,
   rmsNorm,
   rotary,
   rows,
   scatterRows,
   stored,
+  take,
   topoSort,
   windowOf,
 } from "../../../src/engine/graph/node";
@@ -375,6 +377,19 @@ export const cpuCases: Readonly<Record<string, () => LoweringCase>> = {
       reshapeTo(x.mul(2), input("sizes", [2], "i64"), [UNKNOWN, 4]).exp(),
     );
     return { outputs, feeds: { ...feeds, sizes: BigInt64Array.of(3n, 4n) } };
+  },
+  "replaced cells of a cache, and the positions in use": () => {
+    const shapes = [
+      [2, 2, 9, 4],
+      [2, 2, 3, 4],
+    ];
+    const { outputs, feeds } = caseOf(shapes, (cache, found) => {
+      const replaced = replaceAt(cache as Node, input("cells", [2, 2, 3, 3], "i64"), found as Node);
+      return { replaced, used: take(replaced, input("count", [1], "i64"), 2).exp() };
+    });
+    // Sequence 1 is a position ahead.
+    const cells = [0, 1].flatMap((b) => [0, 1].flatMap((g) => [0, 1, 2].flatMap((t) => [b, g, 4 + b + t])));
+    return { outputs, feeds: { ...feeds, cells: BigInt64Array.from(cells, BigInt), count: BigInt64Array.of(8n) } };
   },
   "rows after other rows": () =>
     caseOf(
