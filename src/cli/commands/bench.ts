@@ -3,15 +3,16 @@ import { benchDecoding } from "../bench/decoding";
 import { benchLarge } from "../bench/large";
 import { type Job, measure } from "../bench/measure";
 import { benchTraining } from "../bench/training";
+import { benchWebgpu } from "../bench/webgpu";
 import type { Command } from "../options";
 
-/** Benchmarks that run by default. M1 needs minutes and gigabytes. */
+/** Benchmarks that run by default. M1 needs minutes and gigabytes, W1 a GPU. */
 const DEFAULT = ["T1", "T2", "T3", "G1", "A1"];
-const BENCHMARKS = [...DEFAULT, "M1"];
+const BENCHMARKS = [...DEFAULT, "M1", "W1"];
 
 export const bench: Command = {
   summary: "Measure the speed of training and generation",
-  usage: "bench [--only T1,T2,T3,G1,A1,M1] [--peers] [--seconds N] [--json]",
+  usage: "bench [--only T1,T2,T3,G1,A1,M1,W1] [--peers] [--seconds N] [--json]",
   // Each measurement runs in its own process through `measure`; `shape` and `rounds` shorten tests.
   values: ["only", "seconds", "measure", "shape", "rounds"],
   flags: ["json", "peers"],
@@ -34,5 +35,6 @@ export const bench: Command = {
     const shape = options.text("shape") === "tiny" ? "tiny" : "gpt2";
     if (works.length > 0) await benchDecoding({ works, shape, peers: options.has("peers"), rounds, json });
     if (only.includes("M1")) await benchLarge({ shape: shape === "tiny" ? "tiny" : "opt1_3b", json });
+    if (only.includes("W1")) await benchWebgpu({ rounds, json });
   },
 };

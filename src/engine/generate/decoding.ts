@@ -18,7 +18,7 @@ import { type DeviceTensor, hostTensor, Session } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
 import { decodeGraph, positionFeeds, threadsFor } from "./decodeGraph";
 import { type Cache, type CacheRun, fusedProblem, type GpuAttention, GpuCache, positionsPerRun } from "./gpuCache";
-import { correctAttention } from "./gpuCheck";
+import { type AttentionPaths, checkGpu } from "./gpuCheck";
 
 /** The prediction of the token after each sequence. */
 export interface NextToken {
@@ -53,6 +53,7 @@ export class Decoding {
     readonly cfg: DecoderConfig,
     readonly weights: DeviceWeights,
     readonly batch = 1,
+    readonly gpuAttention: () => Promise<AttentionPaths> = checkGpu,
   ) {
     this.#cache = weights.device === "cpu" ? new HostCache(cfg, batch) : new GpuCache(cfg, batch, weights);
     this.#lengths = new Int32Array(batch);
@@ -175,7 +176,7 @@ export class Decoding {
   async #attentionFor(T: number): Promise<Attention> {
     const { cfg, weights, batch } = this;
     if (weights.device === "cpu") return "host";
-    const { prompts, tokens } = await correctAttention();
+    const { prompts, tokens } = await this.gpuAttention();
     if (batch > 1 || fusedProblem(cfg)) return "plain";
     // Quantized matrices are constants, which each session would hold a copy of.
     const isShared = prompts === tokens || !paramSpecs(cfg).some(({ name }) => weights.param(name).op === "quantized");

@@ -117,7 +117,7 @@ export function attentionFeeds(
   T: number,
   lengths: Int32Array,
   counts: readonly number[],
-): Record<string, HostArray | DeviceTensor> {
+): Record<string, DeviceTensor> {
   const [B, G, R] = [lengths.length, cfg.nKvHeads, cfg.nHeads / cfg.nKvHeads];
   const S = Math.max(...lengths) + T;
   const cells = new BigInt64Array(B * G * T * 3);
@@ -130,12 +130,18 @@ export function attentionFeeds(
     for (let i = 0; i < R * T; i++) lastVisible[b * R * T + i] = cfg.causal ? length + (i % T) : end - 1;
   }
   return {
-    cells,
+    cells: hostTensor(cells, [B, G, T, 3]),
     lastVisible: hostTensor(lastVisible, [B, 1, R * T, 1]),
-    columns: Float32Array.from({ length: S }, (_, column) => column),
-    end: BigInt64Array.of(BigInt(S)),
-    lastIndex: Int32Array.from(lengths, (length, b) => length + (counts[b] as number) - 1),
-    total: Int32Array.of(S),
+    columns: hostTensor(
+      Float32Array.from({ length: S }, (_, column) => column),
+      [S],
+    ),
+    end: hostTensor(BigInt64Array.of(BigInt(S)), [1]),
+    lastIndex: hostTensor(
+      lengths.map((length, b) => length + (counts[b] as number) - 1),
+      [B],
+    ),
+    total: hostTensor(Int32Array.of(S), []),
   };
 }
 

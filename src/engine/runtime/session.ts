@@ -139,7 +139,10 @@ function folderOfAll({ initializers }: OnnxGraph): string | undefined {
 }
 
 /** A host tensor with an explicit shape, for inputs with several unknown dimensions. */
-export const hostTensor = (data: Float32Array, shape: Shape): Tensor => new Tensor("float32", data, shape);
+export function hostTensor(data: HostArray, shape: Shape): Tensor {
+  if (data instanceof Float32Array) return new Tensor("float32", data, shape);
+  return data instanceof Int32Array ? new Tensor("int32", data, shape) : new Tensor("int64", data, shape);
+}
 
 const ARRAYS: {
   readonly [T in ElementType]: new (

@@ -22,6 +22,7 @@ import type {
 import { EngineError } from "../errors";
 import { Decoding } from "../generate/decoding";
 import { generate, TokenCache } from "../generate/generate";
+import { checkGpu } from "../generate/gpuCheck";
 import { Translator } from "../generate/translate";
 import { modelInfo, readParams, trainedStorage } from "../models/folder";
 import { initAdapters } from "../nn/adapters";
@@ -169,6 +170,7 @@ export async function resume(
   try {
     const { folder, record: saved, state, model } = await openRunFolder(dir);
     const preset = withSettings(recordedRecipe(saved), { ...(steps !== undefined && { "train.steps": steps }) });
+    if (!device && saved.device === "webgpu") await checkGpu();
     const chosen = device ? await chooseDevice(device) : { device: saved.device, reason: saved.deviceReason };
     const { material } = await materialOf(dir, saved, preset, model, control);
     const record = recordOf(saved, preset, chosen);

@@ -8,6 +8,7 @@ import {
   TokenCache,
   windowStart,
 } from "../../../src/engine/generate/generate";
+import { fusedProblem, positionsPerRun } from "../../../src/engine/generate/gpuCache";
 import { argMax, GREEDY, softmax } from "../../../src/engine/generate/sampling";
 import { Tracer } from "../../../src/engine/inspect/tracer";
 import type { DecoderConfig } from "../../../src/engine/nn/config";
@@ -454,14 +455,29 @@ describe("a cache rejects", () => {
     await decoding.append(Int32Array.from(someIds(79)));
     await expect(decoding.append(Int32Array.of(1, 2))).rejects.toThrow("2 tokens after 79 do not fit a context of 80");
   });
+});
 
-  test("models that the GPU's attention operator does not support", () => {
-    const gpu = { device: "webgpu" } as never;
-    expect(() => new Decoding({ ...tinyConfig, dHead: 12 }, gpu)).toThrow(
-      "The model cannot generate on WebGPU: its heads have 12 dimensions, but the GPU's operator needs a multiple of 8. Choose the device cpu.",
-    );
-    expect(() => new Decoding({ ...tinyConfig, attentionSoftcap: 50 }, gpu)).toThrow(
-      /^The model cannot generate on WebGPU: it soft-caps attention, .*\. Choose the device cpu\.$/,
-    );
-  });
+test("fused attention is used only for models that it supports", () => {
+  const supported = { ...tinyConfig, dHead: 16 };
+  expect(fusedProblem(supported)).toBeNull();
+  expect(fusedProblem({ ...supported, windows: [5, null], nKvHeads: 1 })).toBeNull();
+  expect(fusedProblem({ ...supported, dHead: 12 })).toBe("heads have 12 dimensions, which is not a multiple of 8");
+  expect(fusedProblem({ ...supported, attentionSoftcap: 50 })).toBe("attention is soft-capped");
+  expect(fusedProblem({ ...supported, causal: false })).toBe("positions attend to later ones");
+});
+
+test("a piece of a prompt on a GPU has at most 512 positions, and attention scores of at most 128 MiB", () => {
+  expect(positionsPerRun({ nHeads: 12 }, 1, 0)).toBe(512);
+  for (const nHeads of [1, 12, 64]) {
+    for (const batch of [1, 7, 64]) {
+      for (const past of [0, 1, 1000, 8191, 131_000]) {
+        const T = positionsPerRun({ nHeads }, batch, past);
+        const bytes = (length: number) => 4 * batch * nHeads * length * (past + length);
+        expect(T).toBeGreaterThanOrEqual(1);
+        expect(T).toBeLessThanOrEqual(512);
+        if (T > 1) expect(bytes(T)).toBeLessThanOrEqual(2 ** 27);
+        if (T < 512) expect(bytes(T + 1)).toBeGreaterThan(2 ** 27);
+      }
+    }
+  }
 });
