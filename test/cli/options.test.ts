@@ -57,7 +57,7 @@ describe("options", () => {
     [["--prompt", "--seed=1"], /^--prompt has no value \(for the value --seed=1, write --prompt=--seed=1\)\. Usage: /],
     [["--prompt"], /^--prompt has no value\. Usage: decoder-lab try$/],
     [["--stop"], /^--stop has no value\. Usage: /],
-    [["--stop", "a", "--pormpt", "x"], /^Unknown option '--pormpt'\. Usage: /],
+    [["--stop", "a", "--prompt-text", "x"], /^Unknown option '--prompt-text'\. Usage: /],
     [["- one"], /^Unexpected argument '- one'\. Usage: |^Unknown option '- '\. Usage: /],
     [["--json", "yes"], /^Unexpected argument 'yes'\. Usage: /],
   ])("%j is rejected in one sentence and the usage", (args, message) => {

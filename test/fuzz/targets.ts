@@ -81,7 +81,7 @@ interface Trained {
 function ggufChange(draw: Random): readonly [string, string] {
   const among = <T>(items: readonly T[]): T => items[draw.below(items.length)] as T;
   const rope = ["type", "factor", "original_context_length", "attn_factor", "yarn_beta_fast", "yarn_beta_slow"];
-  const ids = ["bos", "eos", "unknown", "padding", "eot", "eom", "fim_sep", "fim_pad", "seperator"];
+  const ids = ["bos", "eos", "unknown", "padding", "eot", "eom", "fim_sep", "fim_pad", "mask"];
   const others = ["model", "pre", "tokens", "scores", "token_type", "merges", "add_bos_token", "add_space_prefix"];
   const key = among([
     ...Object.keys(llamaValues),

@@ -70,6 +70,7 @@ const DIGITS: PreTokenizer = { patterns: ["\\p{N}", GPT2_WORDS] };
 const LLAMA3 = llama3Words("\\p{N}{1,3}");
 const QWEN2 = llama3Words("\\p{N}");
 
+// cspell:disable
 /** Pre-tokenizers with the names that share them, separated by spaces. */
 const TABLE: readonly (readonly [names: string, PreTokenizer])[] = [
   // "default" is written by old converters, for GPT-2 too.
@@ -188,6 +189,7 @@ const TABLE: readonly (readonly [names: string, PreTokenizer])[] = [
     },
   ],
 ];
+// cspell:enable
 
 /** All pre-tokenizers by name. */
 export const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map(

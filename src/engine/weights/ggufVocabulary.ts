@@ -12,6 +12,9 @@ export const USER_DEFINED = 4;
 const SPECIAL = { bos: "bos_token_id", eos: "eos_token_id", unk: "unknown_token_id", pad: "padding_token_id" } as const;
 type SpecialName = keyof typeof SPECIAL;
 
+/** Special tokens that no model here needs; their notes matter all the same. cspell:ignore seperator reponame */
+const UNUSED = ["seperator_token_id", "mask_token_id", "fim_pre_token_id", "fim_suf_token_id", "fim_mid_token_id"];
+
 export interface Vocabulary {
   readonly path: string;
   readonly tokens: readonly string[];
@@ -71,6 +74,7 @@ export function readVocabulary(path: string, { values }: Gguf): Vocabulary {
     pad: special(SPECIAL.pad),
   };
   const endIds = endTokens(idOf, ids.eos, special);
+  for (const key of UNUSED) special(key);
   return {
     path,
     tokens,

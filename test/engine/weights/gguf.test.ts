@@ -346,7 +346,7 @@ describe("a special token that is not in the vocabulary is ignored, with a note:
     ["padding_token_id", value.uint(4), "4"],
     ["padding_token_id", value.uint(2 ** 32 - 1), "4294967295"],
     ["padding_token_id", value.int(-1), "-1"],
-    ["padding_token_id", value.long(2n ** 64n - 1n), "more than 1,000,000,000,000,000"],
+    ["padding_token_id", value.long(2n ** 64n - 1n), "more than 999,999,999,999,999"],
     ["bos_token_id", value.uint(32000), "32000"],
     ["eos_token_id", value.uint(32000), "32000"],
     ["eos_token_id", value.float(1.5), "1.5"],
@@ -354,6 +354,8 @@ describe("a special token that is not in the vocabulary is ignored, with a note:
     ["eot_token_id", value.uint(9), "9"],
     ["eom_token_id", value.int(-1), "-1"],
     ["fim_sep_token_id", value.uint(9), "9"],
+    ["fim_pre_token_id", value.uint(9), "9"],
+    ["mask_token_id", value.uint(2 ** 32 - 1), "4294967295"],
   ])("%s %s", async (key, id, shown) => {
     const { notes } = await convertVocabulary({ [key]: id });
     expect(notes).toEqual([`${key} ${shown} is ignored, because the vocabulary has 4 tokens.`]);
