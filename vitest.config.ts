@@ -14,6 +14,7 @@ const slow = [
   "test/engine/export/*.test.ts",
   "test/engine/generate/*.test.ts",
   "test/engine/hub/*.test.ts",
+  "test/engine/kills/*.test.ts",
   "test/engine/models/{architectures,trainedArchitectures}.test.ts",
   "test/engine/presets/*.test.ts",
   "test/engine/runtime/weights.test.ts",

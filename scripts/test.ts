@@ -45,7 +45,11 @@ const mayBeSkipped: readonly SkipReason[] = [
   {
     reason: "root may read and write every file",
     holds: process.getuid?.() === 0,
-    files: ["test/engine/data/corpus.test.ts", "test/engine/weights/checkpoint.test.ts"],
+    files: [
+      "test/engine/data/corpus.test.ts",
+      "test/engine/weights/checkpoint.test.ts",
+      "test/engine/weights/newFolder.test.ts",
+    ],
   },
   {
     reason: "git is not installed",
@@ -65,7 +69,9 @@ const mayBeSkipped: readonly SkipReason[] = [
       "test/engine/data/tokenizeCorpus.test.ts",
       "test/engine/models/architectures.webgpu.test.ts",
       "test/engine/weights/checkpoint.test.ts",
+      "test/engine/weights/newFolder.test.ts",
       "test/engine/weights/stored.test.ts",
+      "test/engine/weights/temporary.test.ts",
       "test/scripts/chromium.test.ts",
     ],
   },

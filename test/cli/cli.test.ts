@@ -188,6 +188,26 @@ test("the adder has 270,226 parameters", async () => {
   expect(json(await decoderLab("describe", "--model", out, "--json"))).toMatchObject({ parameters: 270_226 });
 }, 60_000);
 
+test.each<readonly [string, string]>([
+  ["--out", ""],
+  ["--out", "  "],
+  ["--out", "text.txt"],
+  ["--out", "text.txt/x/y"],
+  ["--out", "."],
+  ["--out", "x".repeat(300)],
+  ["--data", ""],
+  ["--from", ""],
+  ["--branch", ""],
+  ...["/proc/x", "/proc/self/x/y"].map((path) => ["--out", process.platform === "linux" ? path : ""] as const),
+])("train refuses an impossible folder before any work: %s %j", async (option, value) => {
+  const path = value.startsWith("text.txt") || value === "." ? join(dir, value) : value;
+  const given = { "--data": join(dir, "text.txt"), "--out": join(dir, "impossible"), [option]: path };
+  const args = ["train", "--preset", "char", ...Object.entries(given).flat()];
+  const { code, stdout, stderr } = await decoderLab(...args);
+  expect(stderr).toMatch(/^[^\n]{1,300}\.\n$/);
+  expect([code, stdout]).toEqual([1, ""]);
+});
+
 test.each([[], ["lora.rank=4"]])(
   "train --from fine-tunes a model in a separate folder %s",
   async (...set) => {

@@ -70,12 +70,12 @@ export async function makeFolder(dir: string): Promise<string[]> {
   } catch (error) {
     // Another process may have created it in the meantime.
     if (codeOf(error) === "EEXIST") return made;
-    throw uncreatable(error, dir);
+    throw creationError(error, dir);
   }
 }
 
 /** The error of a folder that could not be created in an existing one. In /proc, that is reported as ENOENT. */
-export function uncreatable(error: unknown, dir: string): unknown {
+export function creationError(error: unknown, dir: string): unknown {
   if (codeOf(error) !== "ENOENT") return storageError(error, dir);
   const message = `Could not create ${dir}: no folders can be created in ${dirname(dir)}. Choose another folder.`;
   return new EngineError("storage", message, { cause: error });

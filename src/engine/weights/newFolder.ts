@@ -8,7 +8,7 @@
 import { lstat, mkdir, readdir, realpath, rename, rm, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { EngineError } from "../errors";
-import { codeOf, flushFolder, makeFolder, storageError, uncreatable } from "./files";
+import { codeOf, creationError, flushFolder, makeFolder, storageError } from "./files";
 import { removeStale, temporaryName } from "./temporary";
 
 export interface NewFolder {
@@ -84,11 +84,11 @@ async function makeWork(dir: string, exists: boolean): Promise<string> {
     await mkdir(work);
     return work;
   } catch (error) {
-    if (!exists || isRoot) throw uncreatable(error, dir);
+    if (!exists || isRoot) throw creationError(error, dir);
     return mkdir(inside).then(
       () => inside,
       (inner: unknown) => {
-        throw uncreatable(inner, dir);
+        throw creationError(inner, dir);
       },
     );
   }

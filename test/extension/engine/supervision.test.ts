@@ -71,4 +71,40 @@ describe("the explanation of an exit", () => {
   test("names the exit code", () => {
     expect(explainExit({ code: 7, signal: null, ownRuntime: false })).toBe("The engine exited unexpectedly (code 7).");
   });
+
+  test.each([
+    [
+      "FATAL ERROR: Reached heap limit Allocation failed - JavaScript heap out of memory",
+      /ran out of JavaScript memory/,
+    ],
+    ["terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc", /ran out of memory/],
+    ["# Fatal process out of memory: Zone", /ran out of memory/],
+    ["Error: EMFILE: too many open files, open '/x'", /too many open files/],
+  ])("says what ran out: %s", (output, message) => {
+    const exit = { code: null, signal: "SIGABRT", ownRuntime: false, output } as const;
+    expect(explainExit(exit)).toMatch(message);
+    expect(explainExit(exit)).not.toContain("native code");
+    // A GPU is not the cause.
+    expect(afterCrash([crash(0, { ...exit, device: "webgpu" })])).toMatchObject({ choice: "auto" });
+  });
+
+  test("by a kill names memory as the likely cause, whatever was logged before", () => {
+    const output = "Error: EMFILE: too many open files";
+    for (const exit of [
+      { code: null, signal: "SIGKILL" as const },
+      { code: 137, signal: null },
+    ]) {
+      expect(explainExit({ ...exit, ownRuntime: false, output })).toMatch(
+        /was killed, perhaps because .* out of memory/,
+      );
+    }
+  });
+
+  test("reads the exit codes of shells and of Windows", () => {
+    const by = (code: number) => explainExit({ code, signal: null, ownRuntime: false });
+    expect(by(134)).toContain("native code (SIGABRT)");
+    expect(by(139)).toContain("native code (SIGSEGV)");
+    expect(by(143)).toBe("The engine was terminated by SIGTERM.");
+    for (const code of [0xc0000017, 0xc000012d, 0xe0000008]) expect(by(code | 0)).toContain("ran out of memory");
+  });
 });

@@ -1,0 +1,28 @@
+/** Does one job when its parent tells it to, and is killed meanwhile. Starting beforehand keeps the kills dense. */
+
+import { type TrainParams, train } from "../../../src/engine";
+import type { RunControl } from "../../../src/engine/train/control";
+import { exporting, importing, tokenizing } from "./jobs";
+
+export interface Job {
+  readonly kind: "train" | "import" | "export" | "quantize" | "tokenize";
+  /** The model to import or export. */
+  readonly from: string;
+  readonly run: TrainParams;
+}
+
+const control: RunControl = { signal: new AbortController().signal, whilePaused: async () => {}, report: () => {} };
+
+const jobs: { readonly [Kind in Job["kind"]]: (job: Job) => Promise<unknown> } = {
+  train: ({ run }) => train(run, control),
+  import: ({ from, run }) => importing(from, run.out),
+  quantize: ({ from, run }) => importing(from, run.out, "int8"),
+  export: ({ from, run }) => exporting(from, run.out),
+  tokenize: ({ from, run }) => tokenizing(from, run.out),
+};
+
+process.on("message", async (job: Job) => {
+  await jobs[job.kind](job);
+  process.send?.("done");
+});
+process.send?.("ready");
