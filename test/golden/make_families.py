@@ -54,9 +54,16 @@ def parts(tokenizer):
     return {"tokens": sorted(model["vocab"], key=model["vocab"].get), "merges": model["merges"]}
 
 
-trained = {"bytes": parts(train_bytes()), "pieces": parts(train_pieces())}
+def words():
+    found = [word for text in texts.values() for word in text.split() if "<" not in word]
+    known = ["<unk>", *"the The a cat , . ! ? 12 'S".split(), *found[::3], "▁the", "▁a", "▁b"]
+    return {"tokens": list(dict.fromkeys(known)), "merges": []}
+
+
+trained = {"bytes": parts(train_bytes()), "pieces": parts(train_pieces()), "words": words()}
 N_BYTES = len(trained["bytes"]["tokens"])
 N_PIECES = len(trained["pieces"]["tokens"])
+N_WORDS = len(trained["words"]["tokens"])
 
 
 def token(id, content, special=True, normalized=False, lstrip=False, rstrip=False, single_word=False):
@@ -117,6 +124,13 @@ CL100K = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 )
 
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+CONTRACTED = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+GPT4O = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+{CONTRACTED}|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*{CONTRACTED}"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
 PREPEND = sequence(normalizers=[{"type": "Prepend", "prepend": "▁"}, replace(" ", "▁")])
 UNPREPEND = sequence(
     decoders=[
@@ -155,6 +169,17 @@ def pieces_file(added=PIECES, normalizer=None, pre=None, decoder=UNPREPEND, **mo
 
 def pattern_then_bytes(*splits):
     return sequence(pretokenizers=[*splits, byte_level(regex=False)])
+
+
+def words_file(pre, normalizer=None, decoder=None):
+    return {
+        "added_tokens": [token(0, "<unk>"), token(N_WORDS, "<s>"), token(N_WORDS + 1, "<tok>", special=False)],
+        "normalizer": normalizer,
+        "pre_tokenizer": pre,
+        "post_processor": template("<s>", N_WORDS),
+        "decoder": decoder,
+        "model": {"type": "WordLevel", "unk_token": "<unk>"},
+    }
 
 
 NFC = {"type": "NFC"}
@@ -205,6 +230,46 @@ families = {
     "merged with the next": bytes_file(pre=pattern_then_bytes(split(r"\s", "MergedWithNext"))),
     "merged with the one before": bytes_file(pre=pattern_then_bytes(split(r"\s+", "MergedWithPrevious"))),
     "contiguous": bytes_file(pre=pattern_then_bytes(split(r"\p{L}", "Contiguous"))),
+    "galactica": bytes_file(
+        pre=sequence(
+            pretokenizers=[
+                {"type": "Split", "pattern": {"String": "SPL1T-TH1S-Pl3A5E"}, "behavior": "Removed", "invert": False},
+                DIGITS,
+                split(r"[\(\)\[\]\{\}]|([!\"\#\$%\&'\*\+,\-\./:;<=>\?\\\^_`\|\~])\1*"),
+                byte_level(),
+            ]
+        )
+    ),
+    "deepseek (end of line)": bytes_file(
+        pre=pattern_then_bytes(
+            split(r"[\r\n]"), split(r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿ]+"), split(r"\s?[!-/:-~！-／：-～‘-‟　-。]+"),
+            split(r"\s+$"), split("[一-龥ࠀ-一가-퟿]+"), DIGITS
+        ),
+        post=STARTS,
+    ),
+    "gpt-4o": bytes_file(pre=pattern_then_bytes(split(GPT4O))),
+    "superbpe": bytes_file(pre=pattern_then_bytes(split(r"\p{N}+"), split(r"(?=(\d{3})+(?!\d))"))),
+    "roberta": bytes_file(post={"type": "RobertaProcessing", "cls": ["<s>", N_BYTES], "sep": ["</s>", N_BYTES + 1], "trim_offsets": False, "add_prefix_space": False}),
+    "bert": bytes_file(post={"type": "BertProcessing", "cls": ["<s>", N_BYTES], "sep": ["</s>", N_BYTES + 1]}),
+    "byte fallback, ignored merges": pieces_file(pre={**FIRST, "split": True}, ignore_merges=True),
+    "white space": pieces_file(pre={"type": "Whitespace"}),
+    "white space split": pieces_file(pre={"type": "WhitespaceSplit"}),
+    "bert's words": pieces_file(pre={"type": "BertPreTokenizer"}),
+    "punctuation": pieces_file(pre=sequence(pretokenizers=[{"type": "CharDelimiterSplit", "delimiter": "e"}, {"type": "Punctuation", "behavior": "MergedWithNext"}])),
+    "accents stripped": bytes_file(normalizer=sequence(normalizers=[{"type": "NFD"}, {"type": "StripAccents"}, {"type": "Lowercase"}])),
+    "replaced by pattern": bytes_file(
+        normalizer=sequence(
+            normalizers=[
+                {"type": "Replace", "pattern": {"Regex": r"\s"}, "content": " "},
+                {"type": "Replace", "pattern": {"Regex": r"(?<=e)l|(\d)\1"}, "content": "xyz"},
+            ]
+        )
+    ),
+    "words, white space": words_file({"type": "Whitespace"}),
+    "words, white space split": words_file({"type": "WhitespaceSplit"}, normalizer={"type": "Lowercase"}),
+    "words, bert": words_file({"type": "BertPreTokenizer"}),
+    "words, fused": words_file(sequence(pretokenizers=[{"type": "WhitespaceSplit"}, {"type": "Punctuation"}]), decoder={"type": "Fuse"}),
+    "words, Metaspace": words_file(FIRST | {"split": True}, decoder=FIRST),
     "removed": bytes_file(pre=pattern_then_bytes(split(r"\s+", "Removed"))),
 }
 
@@ -228,9 +293,10 @@ def encoded(tokenizer, decode=True):
 
 
 def family(file):
-    name = "bytes" if "ByteLevel" in json.dumps(file["decoder"]) else "pieces"
+    is_words = file["model"]["type"] == "WordLevel"
+    name = "words" if is_words else "bytes" if "ByteLevel" in json.dumps(file["decoder"]) else "pieces"
     vocab = {content: id for id, content in enumerate(trained[name]["tokens"])}
-    model = {**file["model"], "vocab": vocab, "merges": trained[name]["merges"]}
+    model = {**file["model"], "vocab": vocab, **({} if is_words else {"merges": trained[name]["merges"]})}
     whole = {"version": "1.0", "truncation": None, "padding": None, **file, "model": model}
     tokenizer = Tokenizer.from_str(json.dumps(whole))
     prompt = tokenizer.encode(texts["plain"]).ids

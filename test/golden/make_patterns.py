@@ -1,3 +1,4 @@
+# cspell:words aaab aabbc imgimg imgimgabcz ufeff
 """Writes patterns.json: how Hugging Face's tokenizers (Rust, with Oniguruma) split texts at regular expressions.
 
     pip install tokenizers==0.23.2

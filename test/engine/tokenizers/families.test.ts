@@ -42,7 +42,8 @@ function familyTokenizer(name: string): Tokenizer {
   const { tokens, merges } = golden.trained[trained] as Golden["trained"][string];
   const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
   const bos = name === "opt" ? "</s>" : "<s>";
-  return parseTokenizer({ ...file, model: { ...file.model, vocab, merges } }, { bos_token: bos, eos_token: "</s>" });
+  const model = { ...file.model, vocab, ...(trained !== "words" && { merges }) };
+  return parseTokenizer({ ...file, model }, { bos_token: bos, eos_token: "</s>" });
 }
 
 const families = Object.keys(golden.families);
@@ -61,12 +62,13 @@ describe.each(families)("%s", (name) => {
     // The reference decodes a normalized added token in its normalized form and never drops it.
     if (name === "llama (normalized special tokens)" && text === "added tokens") return;
     // It drops unknown tokens, which Decoder Lab shows.
-    const decoded = tokenizer.decode(reference.ids);
-    expect(name.startsWith("unknown") ? decoded.replaceAll("<unk>", "") : decoded).toBe(reference.text);
+    expect(tokenizer.decode(reference.ids.filter((id) => id !== tokenizer.unkId))).toBe(reference.text);
   });
 
   test("starts a prompt like the reference", () => {
-    expect(tokenizer.encodePrompt(golden.texts.plain as string)).toEqual(prompt);
+    // BERT's and RoBERTa's processors also end a text, which a prompt does not want.
+    const expected = /bert/.test(name) && prompt.at(-1) === tokenizer.eosId ? prompt.slice(0, -1) : prompt;
+    expect(tokenizer.encodePrompt(golden.texts.plain as string)).toEqual(expected);
     const [first] = tokenizer.promptSpans(golden.texts.plain as string);
     expect(first?.id).toBe(prompt[0]);
   });
@@ -115,7 +117,7 @@ describe.each(families)("%s", (name) => {
 });
 
 // Only part of a long text is tokenized for one offset, if the family allows cuts.
-test.each(families.filter((name) => !/removed|contiguous|merged|NFD/.test(name)))(
+test.each(families.filter((name) => !/removed|contiguous|merged|NFD|by pattern/.test(name)))(
   "a long text has cuts: %s",
   (name) => {
     const text = "One word, and two.\nThe next line 12 has more.\n".repeat(10);

@@ -72,6 +72,63 @@ describe("vocab.json and merges.txt", () => {
   });
 });
 
+describe("vocab.json and merges.txt of other families", () => {
+  const files = { ...gpt2, "added_tokens.json": { "<|im_start|>": 259, "<|im_end|>": 260 } };
+  const tokens = (tokenizer: Tokenizer, text: string) => tokenizer.spans(text).map(({ token }) => token);
+
+  test.each([
+    ["by its class", { "tokenizer_config.json": { tokenizer_class: "Qwen2Tokenizer", eos_token: "<|im_end|>" } }],
+    [
+      "by the model's type",
+      { "config.json": { model_type: "qwen3" }, "special_tokens_map.json": { eos_token: { content: "<|im_end|>" } } },
+    ],
+  ])("Qwen2, known %s: single digits, NFC, and tokens of added_tokens.json", async (_, more) => {
+    const tokenizer = await load({ ...files, ...more });
+    expect(tokens(tokenizer, "12<|im_start|>he")).toEqual(["1", "2", "<|im_start|>", "he"]);
+    expect(tokenizer.encode("e\u0301")).toEqual(tokenizer.encode("é"));
+    expect([tokenizer.bosId, tokenizer.eosId, tokenizer.padId]).toEqual([null, 260, 258]);
+    // Only a token with a role is special, and has no text.
+    expect(tokenizer.decode([256, 259, 260])).toBe("he<|im_start|>");
+    const again = await load(tokenizerFiles(tokenizer));
+    expect(again.encode("12<|im_start|>he")).toEqual(tokenizer.encode("12<|im_start|>he"));
+  });
+
+  test("GPT-NeoX composes characters, and OLMo 2 splits numbers into threes", async () => {
+    const neoX = await load({ ...files, "tokenizer_config.json": { tokenizer_class: "GPTNeoXTokenizerFast" } });
+    expect(neoX.encode("e\u0301")).toEqual(neoX.encode("é"));
+    const vocab = byId([...BYTE_CHARACTERS, "12", "34", "123", "1234", "<|endoftext|>"]);
+    const numbers = { "vocab.json": vocab, "merges.txt": "1 2\n3 4\n12 3\n12 34\n" };
+    const type = (model_type: string) => ({ ...numbers, "config.json": { model_type } });
+    expect(tokens(await load(type("gpt2")), "1234")).toEqual(["1234"]);
+    expect(tokens(await load(type("olmo2")), "1234")).toEqual(["123", "4"]);
+  });
+
+  test("special tokens come from either file's list, also without a role", async () => {
+    const lists = {
+      "special_tokens_map.json": { additional_special_tokens: ["<|im_start|>"] },
+      "tokenizer_config.json": { tokenizer_class: "Qwen2Tokenizer", extra_special_tokens: { end: "<|im_end|>" } },
+    };
+    const tokenizer = await load({ ...files, ...lists });
+    expect(tokenizer.decode([256, 259, 260, 257])).toBe("he he");
+  });
+
+  test("are refused where neither class nor type says how to split", async () => {
+    const refusal = (more: object) => load({ ...files, ...more });
+    await expect(refusal({ "config.json": { model_type: "llama" } })).rejects.toThrow('models of the type "llama"');
+    await expect(refusal({ "tokenizer_config.json": { tokenizer_class: "CTRLTokenizer" } })).rejects.toThrow(
+      'of the class "CTRLTokenizer" split a text. Add the model\'s tokenizer.json',
+    );
+  });
+
+  test("added_tokens.json beside tokenizer.json adds what it lacks", async () => {
+    const model = { type: "BPE", vocab: byId(["a", "b"]), merges: [] };
+    const json = { normalizer: { type: "NFC" }, model };
+    const tokenizer = await load({ "tokenizer.json": json, "added_tokens.json": { a: 7, "<x>": 2, "<y>": 1 } });
+    expect(tokenizer.encode("a<x>b")).toEqual([0, 2, 1]);
+    expect(tokenizer.vocabSize).toBe(3);
+  });
+});
+
 describe("special tokens", () => {
   const model = { type: "BPE", vocab: byId(["<s>", "</s>", "a", "b", "ab"]), merges: ["a b"] };
   const json = { normalizer: { type: "NFC" }, model };
@@ -97,6 +154,14 @@ describe("special tokens", () => {
     // The saved tokenizer keeps them without these files.
     const alone = await load(tokenizerFiles(tokenizer));
     expect([alone.bosId, alone.eosId, alone.padId]).toEqual([0, 1, null]);
+  });
+
+  test("that end a text come from generation_config.json alone where it exists", async () => {
+    const files = { "tokenizer.json": json, "config.json": { bos_token_id: 0, eos_token_id: 3 } };
+    expect((await load(files)).eosId).toBe(3);
+    expect((await load({ ...files, "generation_config.json": { eos_token_id: 1 } })).eosId).toBe(1);
+    const silent = await load({ ...files, "generation_config.json": {} });
+    expect([silent.bosId, silent.eosId]).toEqual([0, null]);
   });
 
   test("can be added by tokenizer_config.json, with their flags", () => {
@@ -209,6 +274,32 @@ describe("a tokenizer that prepends a space", () => {
     expect(loaded.encodePrompt("☃")).toEqual(tokenizer.encodePrompt("☃"));
     expect(loaded.decode([256, 259, 259])).toBe("a a");
   });
+});
+
+test("a byte token's span ends where its character does, also with ignored merges", () => {
+  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
+  const vocab = byId([...bytes, "a", "b", "▁a", "ab"]);
+  const model = { type: "BPE", vocab, merges: ["a b"], byte_fallback: true, ignore_merges: true };
+  for (const pre_tokenizer of [null, { type: "Metaspace", prepend_scheme: "first", split: true }]) {
+    const tokenizer = parseTokenizer({ normalizer: { type: "NFC" }, pre_tokenizer, model }, {});
+    for (const text of ["\t", "a\tb\n", "é", "\n\n", "😀", "<0x41>", "ab\u0000"]) {
+      const spans = tokenizer.spans(text);
+      expect(spans.map(({ id }) => id)).toEqual(tokenizer.encode(text));
+      expect(spans.at(-1)?.end).toBe(text.length);
+      for (const [i, { start, end }] of spans.entries()) {
+        expect(start).toBeGreaterThanOrEqual(spans[i - 1]?.start ?? 0);
+        expect(end).toBeGreaterThanOrEqual(start);
+        expect(end).toBeLessThanOrEqual(text.length);
+      }
+    }
+  }
+  const spans = parseTokenizer({ normalizer: { type: "NFC" }, model }, {}).spans("a\tb\n");
+  expect(spans.map(({ start, end }) => [start, end])).toEqual([
+    [0, 1],
+    [1, 2],
+    [2, 3],
+    [3, 4],
+  ]);
 });
 
 test("rows of unequal length are padded on the right, with a mask", () => {

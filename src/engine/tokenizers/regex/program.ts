@@ -2,7 +2,7 @@
 
 import type { CharacterSet, Look, Node, Position, Refuse, Syntax } from "./syntax";
 
-export type Instruction =
+type Instruction =
   | { readonly op: "character"; readonly code: number }
   | { readonly op: "set"; readonly has: (code: number) => boolean }
   /** Tries `first`, then `second`. */
@@ -19,7 +19,7 @@ export type Instruction =
   | { readonly op: "accept" };
 
 /** Number of characters that a match has. */
-export interface Lengths {
+interface Lengths {
   readonly min: number;
   readonly max: number;
 }

@@ -15,7 +15,7 @@ export interface CharacterSet {
   readonly ignoreCase: boolean;
 }
 
-export interface Repeat {
+interface Repeat {
   readonly kind: "repeat";
   readonly item: Node;
   readonly min: number;
@@ -411,7 +411,7 @@ class Parser {
     if (/[1-7]/.test(escaped)) {
       return members(String.fromCharCode(Number.parseInt(escaped + this.#digits(/[0-7]/, 2), 8)));
     }
-    return /[RNOXKkgyYBAzZG]/.test(escaped) ? members(escaped) : this.#class(escaped);
+    return /[A-BGKN-OR]|[X-Z]|[gky-z]/.test(escaped) ? members(escaped) : this.#class(escaped);
   }
 
   /** `[:alpha:]`; null if the bracket only looks like one. */
