@@ -108,5 +108,6 @@ function change(root: { value: unknown }, draw: Random): void {
     for (let depth = 10 ** (1 + draw.below(3)); depth > 0; depth--) nested = [nested];
     parent[key] = nested;
   } else if (kind === 3) parent[key] = Array.from({ length: 1 + draw.below(2000) }, () => parent[key]);
-  else parent[key] = among(STRANGE, draw);
+  // A copy, because later changes may go into it.
+  else parent[key] = structuredClone(among(STRANGE, draw));
 }
