@@ -176,7 +176,7 @@ class Machine {
       return;
     }
     if (typeof callee !== "function" || !Array.isArray(args))
-      throw this.damaged("its pickle calls a value that is not a function");
+      throw this.damaged("its pickle calls a value that cannot be called");
     this.push(callee(args));
   }
 

@@ -31,6 +31,8 @@ const CONTAINERS: readonly (readonly [file: string, read: (path: string) => Prom
 export async function openStored(dir: string): Promise<StoredTensors> {
   const files = new Set(await filesOf(dir));
   for (const [name, read] of CONTAINERS) if (files.has(name)) return read(join(dir, name));
+  const other = otherContainer([...files]);
+  if (other !== undefined) return (other.endsWith(".safetensors") ? openSafetensors : openPytorchBin)(join(dir, other));
   if (files.has(ADAPTER_FILES.weights)) {
     throw new EngineError(
       "weights",
@@ -44,7 +46,16 @@ export async function openStored(dir: string): Promise<StoredTensors> {
 /** Returns true if a folder contains a file of weights, which may be damaged. */
 export async function hasStored(dir: string): Promise<boolean> {
   const files = await filesOf(dir);
-  return CONTAINERS.some(([name]) => files.includes(name));
+  return CONTAINERS.some(([name]) => files.includes(name)) || otherContainer(files) !== undefined;
+}
+
+/** Files beside the weights that training code writes. */
+const BESIDE = /^(adapter_|optimizer|scheduler|scaler|rng_state|training_args|trainer_state|target_)/;
+
+/** The only file of weights in a folder if it has a name of its own, such as nanoGPT's ckpt.pt. */
+function otherContainer(files: readonly string[]): string | undefined {
+  const found = files.filter((name) => /\.(safetensors|bin|pth?|ckpt)$/.test(name) && !BESIDE.test(name));
+  return found.length === 1 ? found[0] : undefined;
 }
 
 async function filesOf(dir: string): Promise<string[]> {

@@ -19,6 +19,19 @@ async function namesIn(content: string): Promise<string[]> {
   return [...(await openStored(dir)).keys()];
 }
 
+test.each(["ckpt.pt", "model.pth", "last.ckpt", "weights.bin"])(
+  "the only file of weights may be named %s",
+  async (file) => {
+    const dir = temporaryFolder();
+    await writeFile(join(dir, file), torchZip(pickle(dict(text("model"), dict(text("w"), tensor())))));
+    await writeFile(join(dir, "optimizer.pt"), "");
+    await writeFile(join(dir, "training_args.bin"), "");
+    expect([...(await openStored(dir)).keys()]).toEqual(["model.w"]);
+    await writeFile(join(dir, "second.pt"), "");
+    await expect(openStored(dir)).rejects.toThrow(/has no weights\. Choose a model folder that contains one of/);
+  },
+);
+
 const w = tensor();
 const MODEL = dict(text("w"), w);
 
