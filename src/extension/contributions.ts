@@ -43,7 +43,7 @@ export const commandIds = {
     "decoderLab.openExplorer",
   ],
   queuedRun: [
-    "decoderLab.startQueuedNow",
+    "decoderLab.runQueuedNow",
     "decoderLab.moveQueuedUp",
     "decoderLab.moveQueuedDown",
     "decoderLab.removeQueued",

@@ -33,7 +33,7 @@ test("inspect prints the results of a forward pass with interventions", async ()
   expect(report.tokens.map(({ id }: { id: number }) => id)).toEqual(ids);
   expect(report.attribution.logit).toBeCloseTo(logit, 5);
   expect(report.lens.ids.slice(-10)).toEqual(report.nextToken.top.map(({ id }: { id: number }) => id));
-  expect(report.lens.tracked.ranks).toHaveLength(report.lens.depths.length);
+  expect(report.lens.tracked.ranks).toHaveLength(report.lens.places.length);
   const all = await inspected("--scale", ...changes, "--lens");
   expect(all.lens.positions).toEqual([0, ids.length]);
   expect(all.lens.entropies[4]).toBeCloseTo(report.lens.entropies[0], 5);

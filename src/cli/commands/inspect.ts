@@ -81,7 +81,7 @@ interface Report {
   readonly nextToken: NextToken;
   readonly interventions: readonly Change[];
   /** For the requested position, or all. */
-  readonly lens?: LensReading;
+  readonly lens?: ReturnType<typeof withPlaces>;
   readonly attribution?: Attribution;
 }
 
@@ -106,13 +106,14 @@ async function reportOf(
   const token = options.has("attribute") ? tokenNamed(options.needed("attribute"), loaded) : undefined;
   const positions = options.has("position") ? ([position, position + 1] as const) : ([0, ids.length] as const);
   const logits = trace.get("logits")?.data.subarray(position * vocabSize, (position + 1) * vocabSize);
+  const lens = options.has("lens") ? await loaded.lens(trace, { positions, count: COUNT, token }) : null;
   return {
     tokens: tokensOf("ids", tokenizer),
     ...(source && { source: { tokens: tokensOf("enc.ids", source) } }),
     position,
     nextToken: nextToken(softmax(logits as Float32Array), tokenizer, COUNT),
     interventions: changes,
-    ...(options.has("lens") && { lens: await loaded.lens(trace, { positions, count: COUNT, token }) }),
+    ...(lens && { lens: withPlaces(lens) }),
     ...(token !== undefined && {
       attribution: await loaded.attribution(trace, { position, token }, interventions),
     }),
@@ -120,6 +121,9 @@ async function reportOf(
 }
 
 const COUNT = 10;
+
+/** The JSON keeps the name that scripts read. */
+const withPlaces = ({ depths, ...lens }: LensReading) => ({ places: depths, ...lens });
 
 /** Finds a token by its id (`#12`) or its exact text. */
 function tokenNamed(name: string, { vocabulary }: AnyLoaded): number {

@@ -23,7 +23,7 @@ export const runCommands = (lab: LabServices, panel: TrainingPanel) =>
     "decoderLab.openRunRecord": openRunRecord(lab, panel),
     "decoderLab.branchTraining": branchTraining(lab, panel),
     "decoderLab.exportProject": exportProject(lab),
-    "decoderLab.startQueuedNow": changeQueue(lab, "now"),
+    "decoderLab.runQueuedNow": changeQueue(lab, "now"),
     "decoderLab.moveQueuedUp": changeQueue(lab, "up"),
     "decoderLab.moveQueuedDown": changeQueue(lab, "down"),
     "decoderLab.removeQueued": changeQueue(lab, "remove"),

@@ -35,7 +35,7 @@ async function bundle(entry: string, outfile: string) {
       {
         name: "small service",
         setup: ({ onResolve }) =>
-          onResolve({ filter: /^\.\/service$/ }, () => ({
+          onResolve({ filter: /^\.\/(service|leftovers)$/ }, () => ({
             path: resolve("test/extension/engine/processes/engine.ts"),
           })),
       },
