@@ -70,7 +70,7 @@ describeWebgpu("on WebGPU", () => {
       };
       expect(largestDifference(await logits(gpu), await logits(cpu))).toBeLessThan(1e-4);
       await gpu.weights.release();
-    });
+    }, 180_000); // Includes the check of the GPU.
 
     test("a trace has the CPU's values", async () => {
       const [cpu, gpu] = [await tinyModel(cfg), await tinyModel(cfg, "webgpu")];
