@@ -2,6 +2,7 @@
 
 import type { TokenSpan } from "../../protocol/engineApi";
 import { l10n } from "../l10n";
+import { codeSpan, plainText } from "../markdown";
 
 export interface HoveredToken {
   readonly span: TokenSpan;
@@ -26,7 +27,7 @@ export function hoverText({ span, index, text, start, end, model }: HoveredToken
       : l10n.t("id {0}, token {1} of the document", `**${span.id}**`, index),
     l10n.t("bytes {0}", codeSpan(hex(span.bytes))),
     `${range} (${l10n.t("offsets {0} to {1}", span.start, span.end)})`,
-    `*${escaped(model)}*`,
+    plainText(model),
   ];
   return lines.join("  \n");
 }
@@ -47,15 +48,8 @@ export function visible(text: string): string {
   }).join("");
 }
 
-/** A Markdown code span. Its fence is longer than any sequence of backticks in the text, so that nothing is markup. */
-export function codeSpan(text: string): string {
-  if (text === "") return "` `";
-  const longest = Math.max(0, ...(text.match(/`+/g) ?? []).map((run) => run.length));
-  const fence = "`".repeat(longest + 1);
-  const padding = text.startsWith("`") || text.endsWith("`") ? " " : "";
-  return `${fence}${padding}${text}${padding}${fence}`;
-}
+/** Tokens have few bytes, unless a vocabulary is hostile. */
+const MAX_BYTES = 60;
 
 const hex = (bytes: Uint8Array) =>
-  Array.from(bytes, (byte) => byte.toString(16).toUpperCase().padStart(2, "0")).join(" ");
-const escaped = (text: string) => text.replace(/[\\`*_{}[\]()#+\-.!|<>&~]/g, "\\$&").replace(/\s+/g, " ");
+  Array.from(bytes.subarray(0, MAX_BYTES), (byte) => byte.toString(16).toUpperCase().padStart(2, "0")).join(" ");

@@ -1,7 +1,8 @@
 /** Texts of the surprisal lens. Text from the document and the vocabulary is escaped and put into code spans. */
 
-import { codeSpan, visible } from "../explore/hoverText";
+import { visible } from "../explore/hoverText";
 import { l10n } from "../l10n";
+import { codeSpan, codeSpanInCell, plainText } from "../markdown";
 import type { ScoredToken } from "./scores";
 import { type Cost, STEPS } from "./shading";
 
@@ -18,7 +19,7 @@ export function scoredTokenText({ span, surprisal, entropy, rank, alternatives }
     l10n.t("rank {0}; entropy {1} bits", String(rank), digits(entropy)),
   ];
   const rows = alternatives.map(
-    ({ id, text, probability }) => `| ${inCell(codeSpan(visible(text)))} | ${id} | ${digits(probability)} |`,
+    ({ id, text, probability }) => `| ${codeSpanInCell(visible(text))} | ${id} | ${digits(probability)} |`,
   );
   if (rows.length === 0) return lines.join("  \n");
   const head = `| ${l10n.t("most likely here")} | ${l10n.t("id")} | ${l10n.t("probability")} |\n|---|--:|--:|`;
@@ -27,9 +28,6 @@ export function scoredTokenText({ span, surprisal, entropy, rank, alternatives }
 
 /** Six significant digits. */
 const digits = (value: number): string => String(Number(value.toPrecision(6)));
-
-/** A bar ends a table cell even inside a code span. */
-const inCell = (markdown: string): string => markdown.replaceAll("|", "\\|");
 
 export interface LensState {
   readonly model: string | null;
@@ -58,17 +56,17 @@ export function statusText({ cost, selection, scored, problem }: LensState): str
 
 /** The tooltip of the status bar item: the numbers and a legend, in Markdown with HTML colors. */
 export function statusTooltip({ model, cost, selection, problem }: LensState): string {
-  if (problem) return problem;
+  if (problem) return plainText(problem);
   const summary = selection
     ? l10n.t(
         "Surprisal of the selection by {0}: {1} bits over {2} bytes.",
-        model ?? "",
+        plainText(model ?? ""),
         cost.bits.toFixed(1),
         cost.bytes,
       )
     : l10n.t(
         "Surprisal of the scored text by {0}: {1} bits over {2} bytes.",
-        model ?? "",
+        plainText(model ?? ""),
         cost.bits.toFixed(1),
         cost.bytes,
       );

@@ -7,7 +7,7 @@ import type { ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { afterAll, afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { inRoot } from "../../../scripts/paths";
 import { EngineError } from "../../../src/engine/errors";
 import { importModel, searchHub } from "../../../src/engine/hub";
@@ -22,7 +22,13 @@ const files = Object.fromEntries(
 );
 const WEIGHTS = files["model.safetensors"] as Uint8Array;
 const REAL: HubModel = { id: "lab/real", files };
-const retry = { attempts: 2, firstWaitMs: 5, longestWaitMs: 2000, stallMs: 400, answerMs: 2000 };
+/** Long enough for a busy machine, except where a test waits for the limits. */
+const patient = { attempts: 2, firstWaitMs: 5, longestWaitMs: 2000, stallMs: 20_000, answerMs: 40_000 };
+const impatient = { ...patient, stallMs: 400, answerMs: 2000 };
+const WAITING = ["a byte from time to time", "nothing at all", "headers without a body"];
+const limitsOf = (fault: string) => (WAITING.includes(fault) ? impatient : patient);
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const home = await mkdtemp(join(tmpdir(), "decoder-lab-faults-"));
 let hub: HubServer;
@@ -37,8 +43,8 @@ beforeEach(async () => {
 afterEach(() => hub.close());
 afterAll(() => rm(home, { recursive: true, force: true }));
 
-const importReal = () => importModel("lab/real", { out: join(dir, "out"), endpoint: hub.endpoint, retry });
-const search = () => searchHub("real", { endpoint: hub.endpoint, retry });
+const importReal = (retry = patient) => importModel("lab/real", { out: join(dir, "out"), endpoint: hub.endpoint, retry });
+const search = (retry = patient) => searchHub("real", { endpoint: hub.endpoint, retry });
 
 /** The message of a rejection, which comes soon, obeys the rules, and has cost little memory. */
 async function messageOf(work: () => Promise<unknown>): Promise<string> {
@@ -55,7 +61,7 @@ async function messageOf(work: () => Promise<unknown>): Promise<string> {
   expect(error).toBeInstanceOf(EngineError);
   const { message } = error as EngineError;
   expect(brokenRules(message), message).toEqual([]);
-  expect(performance.now() - start).toBeLessThan(15_000);
+  expect(performance.now() - start).toBeLessThan(40_000);
   expect(most - memory).toBeLessThan(300e6);
   return message;
 }
@@ -160,15 +166,15 @@ const failing = (answer: Answer, path: RegExp) => {
   hub.trouble = (request) => (path.test(request.path) ? { kind: "answer", answer } : undefined);
 };
 
-describe.each(Object.entries(ANSWERS))("as an answer, %s", (_, [answer, message]) => {
+describe.each(Object.entries(ANSWERS))("as an answer, %s", (fault, [answer, message]) => {
   test("ends the search", async () => {
     failing(answer, /^\/api\/models(\?|$)/);
-    expect(await messageOf(search)).toMatch(message);
+    expect(await messageOf(() => search(limitsOf(fault)))).toMatch(message);
   });
 
   test.each(["revision", "tree"])("ends an import (%s)", async (part) => {
     failing(answer, new RegExp(`/${part}/|\\?again|cursor`));
-    expect(await messageOf(importReal)).toMatch(message);
+    expect(await messageOf(() => importReal(limitsOf(fault)))).toMatch(message);
   });
 });
 
@@ -184,9 +190,9 @@ describe("as a file,", () => {
       /checksum of "config\.json" .* was wrong twice/,
     ],
     ["a length that is too short", (response) => json(response, { "content-length": 5 }).end("{    "), /Cannot reach/],
-  ])("%s ends an import", async (_, answer, message) => {
+  ])("%s ends an import", async (fault, answer, message) => {
     failing(answer, /config\.json|\?again/);
-    expect(await messageOf(importReal)).toMatch(message);
+    expect(await messageOf(() => importReal(limitsOf(fault)))).toMatch(message);
   });
 
   test("hostile names and sizes in the list of files are rejected", async () => {
@@ -205,7 +211,7 @@ describe("as a file,", () => {
     ]) {
       const list = JSON.stringify([entry(more)]);
       failing((response) => json(response).end(list), /\/tree\//);
-      await messageOf(importReal);
+      await messageOf(() => importReal());
     }
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { codeSpan, hoverText, visible } from "../../../src/extension/explore/hoverText";
+import { hoverText, visible } from "../../../src/extension/explore/hoverText";
+import { codeSpan } from "../../../src/extension/markdown";
 
 const span = { id: 412, token: "Ġfox", start: 7, end: 11, special: false, bytes: new TextEncoder().encode(" fox") };
 const range = { start: { line: 0, character: 7 }, end: { line: 0, character: 11 } };
@@ -10,7 +11,7 @@ test("the hover shows the text, token string, id, index, bytes, and source range
     "id **412**, token 2 of the document",
     "bytes `20 66 6F 78`",
     "line 1:8 to 1:12 (offsets 7 to 11)",
-    "*tiny\\_fox*",
+    "tiny&#95;fox",
   ]);
 });
 

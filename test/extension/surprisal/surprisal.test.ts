@@ -153,7 +153,7 @@ describe("the lens", () => {
       "rank 2; entropy 1.23457 bits",
       "| most likely here | id | probability |",
       "|---|--:|--:|",
-      "| `` `\\| `` | 8 | 0.5 |",
+      "| `` `\u01c0 `` | 8 | 0.5 |",
     ]);
     // The token hover names the token.
     expect(scoredTokenText(token(0, 3, 2), false)).toMatch(/^surprisal/);
