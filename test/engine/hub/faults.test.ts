@@ -43,7 +43,8 @@ beforeEach(async () => {
 afterEach(() => hub.close());
 afterAll(() => rm(home, { recursive: true, force: true }));
 
-const importReal = (retry = patient) => importModel("lab/real", { out: join(dir, "out"), endpoint: hub.endpoint, retry });
+const importReal = (retry = patient) =>
+  importModel("lab/real", { out: join(dir, "out"), endpoint: hub.endpoint, retry });
 const search = (retry = patient) => searchHub("real", { endpoint: hub.endpoint, retry });
 
 /** The message of a rejection, which comes soon, obeys the rules, and has cost little memory. */
