@@ -12,12 +12,14 @@ export function grad(loss: Node, wrt: readonly Node[]): Node[] {
 
   const order = topoSort([loss]);
   const needed = dependents(order, wrt);
+  const readers = new Map<Node, Node[]>(order.map((node) => [node, []]));
+  for (const node of order) for (const x of node.inputs as Node[]) readers.get(x)?.push(node);
   const grads = new Map<Node, Node>([[loss, constant(1)]]);
   for (const node of order.toReversed()) {
     const g = grads.get(node);
     // Rules build the gradients of all inputs, so nodes without needed inputs are skipped.
     if (!g || !(node.inputs as Node[]).some((x) => needed.has(x))) continue;
-    backward(node, g).forEach((gi, i) => {
+    backward(node, g, readers.get(node) as Node[]).forEach((gi, i) => {
       const x = node.inputs[i] as Node;
       if (gi && needed.has(x)) grads.set(x, grads.get(x)?.add(gi) ?? gi);
     });
@@ -32,6 +34,6 @@ function dependents(order: readonly Node[], wrt: readonly Node[]): Set<Node> {
   return found;
 }
 
-type Rule = (g: Node, y: Node) => readonly (Node | null)[];
+type Rule = (g: Node, y: Node, readers: readonly Node[]) => readonly (Node | null)[];
 // TypeScript cannot see that `node.op` selects the rule for this node's type.
-const backward = (node: Node, g: Node) => (vjps[node.op] as Rule)(g, node);
+const backward = (node: Node, g: Node, readers: readonly Node[]) => (vjps[node.op] as Rule)(g, node, readers);

@@ -2,7 +2,7 @@
  * The derivative of every op, as vector-Jacobian products.
  *
  * A rule receives `g`, the gradient of the loss with respect to the op's output `y`, and returns the gradient of each
- * input, in order; `null` if an input is not differentiable. Rules build graph nodes.
+ * input, in order; `null` if an input is not differentiable. Rules build graph nodes. `readers` are the ops that read y.
  */
 
 import {
@@ -21,9 +21,9 @@ import {
   scatterRows,
   zeros,
 } from "../graph/node";
-import { type Shape, sameShape } from "../graph/shape";
+import { type Shape, sameShape, sizeOf } from "../graph/shape";
 
-type Vjp<K extends Op> = (g: Node, y: Node<K>) => GradPerInput<Ops[K]["inputs"]>;
+type Vjp<K extends Op> = (g: Node, y: Node<K>, readers: readonly Node[]) => GradPerInput<Ops[K]["inputs"]>;
 type GradPerInput<Inputs extends readonly Node[]> = { [I in keyof Inputs]: Node | null };
 
 export const vjps: { readonly [K in Op]: Vjp<K> } = {
@@ -78,8 +78,13 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
   sumSquares: (g, { inputs: [x] }) => [x.mul(g.mul(2))],
   // y = log Σ exp(x),  dx = g * softmax(x)
   logSumExp: (g, { inputs: [x] }) => [x.softmax().mul(g.reshape([...g.shape, 1]))],
-  // y = softmax(x),  dx = y * (g - Σ g*y)
-  softmax: (g, y) => [(y as Node).mul(g.sub(g.mul(y as Node).sum([-1], true)))],
+  // y = softmax(x),  dx = y * (g - Σ g*y).  If only z = y @ v reads y, then Σ g*y = Σ dz*z, whose rows are shorter.
+  softmax: (g, y, readers) => {
+    const [z] = readers as [Node];
+    const inProduct = readers.length === 1 && isProductOf(z, y as Node) && g.op === "matmul";
+    const sum = inProduct ? (g.inputs[0] as Node).mul(z) : g.mul(y as Node);
+    return [(y as Node).mul(g.sub(sum.sum([-1], true)))];
+  },
   max: () => [notDifferentiable("max")],
   argMax: () => [null],
 
@@ -100,11 +105,10 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
   layerNorm: (g, { inputs: [x, scale], attrs: { eps } }) => {
     const normalized = layerNorm(x, ones(scale.shape), zeros(scale.shape), eps);
     const weighted = g.mul(normalized);
-    const h = g.mul(scale);
-    const projection = weighted.mul(scale).mean([-1], true);
-    const dx = h
-      .sub(h.mean([-1], true))
-      .sub(normalized.mul(projection))
+    const dx = g
+      .mul(scale)
+      .sub(meanProduct(g, scale))
+      .sub(normalized.mul(meanProduct(weighted, scale)))
       .mul(inverseStd(x, eps));
     return [dx, sumTo(weighted, scale.shape), sumTo(g, scale.shape)];
   },
@@ -116,7 +120,7 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
     const r = constant(1).div(x.mul(x).mean([-1], true).add(eps).sqrt());
     const dx = g
       .mul(scale)
-      .sub(normalized.mul(weighted.mul(scale).mean([-1], true)))
+      .sub(normalized.mul(meanProduct(weighted, scale)))
       .mul(r);
     return [dx, sumTo(weighted, scale.shape)];
   },
@@ -155,11 +159,22 @@ export const vjps: { readonly [K in Op]: Vjp<K> } = {
   presentOf: () => [null],
 };
 
+/** Returns whether z = y @ v, whose gradient with respect to y is dz @ vᵀ. */
+const isProductOf = (z: Node, y: Node): boolean =>
+  z.op === "matmul" && z.inputs[0] === y && z.inputs[1] !== y && !(z as Node<"matmul">).attrs.transA;
+
 /** exp(-x²) * 2 / sqrt(π), with the factor inside the exponent. */
 const gaussian = (x: Node): Node =>
   constant(Math.log(2 / Math.sqrt(Math.PI)))
     .sub(x.mul(x))
     .exp();
+
+/** The mean of x s along the last axis, which is kept, as a product: x is read once and nothing as large is written. */
+function meanProduct(x: Node, s: Node): Node {
+  const D = sizeOf(s.shape);
+  const means = x.reshape([sizeOf(x.shape) / D, D]).matmul(s.mul(1 / D).reshape([D, 1]));
+  return means.reshape([...x.shape.slice(0, -1), 1]);
+}
 
 /** The gradient of a broadcast: sums over the stretched axes. */
 function sumTo(g: Node, shape: Shape): Node {

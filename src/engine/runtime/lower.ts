@@ -100,6 +100,8 @@ class GraphWriter {
   readonly presents = new Map<Node, readonly [string, string]>();
   /** The values whose `inverseStd` is needed, with its name once it is written. */
   readonly inverseStds = new Map<Node, string | undefined>();
+  /** The layer norm without scale and bias of each value that has one. */
+  readonly normalized = new Map<Node, Node>();
   #count = 0;
 
   constructor(
@@ -113,6 +115,8 @@ class GraphWriter {
         this.#readers.set(x, (this.#readers.get(x) ?? new Set()).add(node.op));
       }
       if (node.op === "inverseStd") this.inverseStds.set(node.inputs[0] as Node, undefined);
+      if (is(node, "layerNorm") && isFilled(node.inputs[1], 1) && isFilled(node.inputs[2], 0))
+        this.normalized.set(node.inputs[0], node as Node);
     }
     for (const [name, node] of Object.entries(outputs)) {
       this.#users.set(node, (this.#users.get(node) ?? 0) + 1);
@@ -244,6 +248,9 @@ const rules: { readonly [K in Op]: Rule<K> } = {
   relu: (node, w) => simple("Relu")(node, w),
   sigmoid: (node, w) => simple("Sigmoid")(node, w),
   positive: (node, w) => {
+    // min(1, max(0, slope x)) is 1 for every normal float above 0, in one pass; a Cast runs on one thread.
+    if (w.target === "cpu")
+      return simple("HardSigmoid", { alpha: { float: 3e38 }, beta: { float: 0 } })(node as Node, w);
     const greater = w.emit("Greater", [w.name(node.inputs[0]), w.float(0)]);
     return w.emit("Cast", [greater], { attributes: { to: FLOAT }, as: node as Node });
   },
@@ -276,11 +283,10 @@ const rules: { readonly [K in Op]: Rule<K> } = {
   linear: (node, w) => {
     const { alpha, beta, transW } = node.attrs;
     const attributes = { alpha: { float: alpha }, beta: { float: beta }, transB: +transW };
-    return w.emit(
-      "Gemm",
-      node.inputs.map((x) => w.name(x)),
-      { attributes, as: node as Node },
-    );
+    const [x, matrix, bias] = node.inputs.map((i) => w.name(i)) as [string, string, string];
+    if (!addsSeparately(node as Node, w)) return w.emit("Gemm", [x, matrix, bias], { attributes, as: node as Node });
+    const scaled = beta === 1 ? bias : w.emit("Mul", [bias, w.float(beta)]);
+    return w.emit("Add", [w.emit("Gemm", [x, matrix], { attributes }), scaled], { as: node as Node });
   },
   quantizedLinear: (node, w) => {
     const [x, matrix, bias] = node.inputs;
@@ -317,7 +323,14 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     return w.emit("Squeeze", [rotated, w.int64s(0)], { as: node as Node });
   },
   layerNorm: (node, w) => {
-    const [x] = node.inputs;
+    const [x, scale, bias] = node.inputs;
+    const normalized = w.normalized.get(x);
+    if (w.target === "cpu" && normalized && normalized !== node) {
+      // The gradient needs the normalized value too, and two passes cost less than a second kernel.
+      const [y, plain] = [w.name(normalized), isFilled(bias, 0)];
+      const scaled = w.emit("Mul", [y, w.name(scale)], { ...(plain && { as: node as Node }) });
+      return plain ? scaled : w.emit("Add", [scaled, w.name(bias)], { as: node as Node });
+    }
     const attributes = { axis: -1, epsilon: { float: node.attrs.eps } };
     const inputs = node.inputs.map((i) => w.name(i));
     if (!w.inverseStds.has(x)) return w.emit("LayerNormalization", inputs, { attributes, as: node as Node });
@@ -489,8 +502,18 @@ const simple =
 
 const is = <K extends Op>(node: Node, op: K): node is Node<K> => node.op === op;
 
+const isFilled = (node: Node, value: number): boolean =>
+  is(node, "constant") && node.attrs.data.every((x) => x === value);
+
 function reduction(op: string, node: Node<"sum"> | Node<"mean">, w: GraphWriter): string {
   const { axes, keepDims } = node.attrs;
+  const [x] = node.inputs;
+  const [rows, columns] = x.shape as [number, number];
+  if (op === "ReduceSum" && w.target === "cpu" && x.shape.length === 2 && axes.join() === "0" && rows !== UNKNOWN) {
+    // A product with ones, because a reduction of the first axis is slower.
+    const sum = w.emit("Gemm", [w.constant(new Float32Array(rows).fill(1), [1, rows]), w.name(x)]);
+    return w.emit("Reshape", [sum, w.int64s(...(keepDims ? [1, columns] : [columns]))], { as: node as Node });
+  }
   const attributes = { keepdims: keepDims ? 1 : 0 };
   return w.emit(op, [w.name(node.inputs[0]), w.int64s(...axes)], { attributes, as: node as Node });
 }
@@ -503,8 +526,18 @@ function gemm(product: Node<"matmul">, addend: string | undefined, w: GraphWrite
   return w.emit("Gemm", inputs, { attributes, as });
 }
 
+/**
+ * Returns whether a product and its addend are faster as two operators: on the CPU, Gemm first copies the addend into the
+ * result, on one thread.
+ */
+const addsSeparately = ({ shape }: Node, w: GraphWriter): boolean =>
+  w.target === "cpu" && !shape.includes(UNKNOWN) && sizeOf(shape) > SMALL_RESULT;
+
+const SMALL_RESULT = 1 << 16;
+
 /** Finds the product in `a @ b + c`: if nothing else uses it, one Gemm computes both. */
 function addedProduct(node: Node<"add">, w: GraphWriter): { product: Node<"matmul">; other: Node } | undefined {
+  if (addsSeparately(node as Node, w)) return undefined;
   const [a, b] = node.inputs;
   for (const [product, other] of [
     [b, a],
