@@ -50,15 +50,25 @@ export async function runForJson<T>(
 /** The path of a Python script in this folder; a packaged command line has none. */
 export const scriptAt = (name: string): string => new URL(`../src/cli/bench/${name}`, import.meta.url).pathname;
 
-/** Returns a Python that has PyTorch, or undefined. */
-export async function findTorch(script: string): Promise<string | undefined> {
-  if (!existsSync(script)) return undefined;
-  for (const python of [process.env.DECODER_LAB_PYTHON, "/usr/bin/python3", "python3"]) {
-    const works = python && (await run(python, ["-c", "import torch"]).catch(() => null)) !== null;
-    if (works) return python;
-  }
-  return undefined;
+export interface Torch {
+  readonly python: string;
+  readonly version: string;
 }
+
+/** Returns each version of PyTorch once: of DECODER_LAB_PYTHON, of the system, and of the PATH. */
+export async function findTorches(script: string): Promise<readonly Torch[]> {
+  if (!existsSync(script)) return [];
+  const found = new Map<string, Torch>();
+  for (const python of [process.env.DECODER_LAB_PYTHON, "/usr/bin/python3", "python3"]) {
+    const text = python && (await run(python, ["-c", "import torch; print(torch.__version__)"]).catch(() => null));
+    const version = text?.trim().split("+")[0];
+    if (python && version && !found.has(version)) found.set(version, { python, version });
+  }
+  return [...found.values()];
+}
+
+/** Returns a Python that has PyTorch, or undefined. */
+export const findTorch = async (script: string): Promise<string | undefined> => (await findTorches(script))[0]?.python;
 
 /** Returns the address to import transformers.js from, or undefined if it is not installed. */
 export function findTransformers(): string | undefined {

@@ -1,6 +1,7 @@
 """The training workloads of `decoder-lab bench` in PyTorch, for comparison.
 
 Prints one JSON line per workload: {"work", "variant", "samples": [seconds per step, ...]}.
+Modes: eager has attention as plain operators, sdpa as F.scaled_dot_product_attention, compile is sdpa with torch.compile.
 A step draws a batch and runs forward, loss, backward, clipping and the optimizer in idiomatic PyTorch.
 """
 
@@ -32,6 +33,12 @@ class Block(nn.Module):
         scores = (q @ k.transpose(-2, -1)) * (1.0 / math.sqrt(k.size(-1)))
         pattern = F.softmax(scores.masked_fill(self.mask[:, :, :T, :T], float("-inf")), dim=-1)
         z = pattern @ v
+        return self.o(z.transpose(1, 2).contiguous().view(B, T, D))
+
+    def fused_attention(self, x):
+        B, T, D = x.shape
+        q, k, v = (y.view(B, T, self.heads, -1).transpose(1, 2) for y in self.qkv(x).split(D, dim=2))
+        z = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.o(z.transpose(1, 2).contiguous().view(B, T, D))
 
     def mlp(self, x):
@@ -113,16 +120,20 @@ WORKS = {
 
 
 def main():
-    work, variant, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+    work, variant, seconds, mode = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4]
+    if mode != "eager":
+        F.scaled_dot_product_attention  # Fails early where PyTorch is older than 2.
+        Block.attention = Block.fused_attention
     torch.manual_seed(0)
     # On some virtual machines, PyTorch does not use all cores by default.
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     model, optimizer, batch = WORKS[(work, variant)]()
     model.train()
+    forward = torch.compile(model) if mode == "compile" else model
 
     def step():
         ids, labels = batch()
-        logits = model(ids)
+        logits = forward(ids)
         loss = F.cross_entropy(logits.view(-1, logits.size(-1)), labels.reshape(-1), ignore_index=-1)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -1,7 +1,7 @@
 /**
- * Measures training speed: Decoder Lab, PyTorch if it is installed, and the machine's limit.
+ * Measures training speed: Decoder Lab, each PyTorch that is found, and the machine's limit.
  *
- * Both take turns for several rounds, and the best results are compared, because shared machines have slow phases. A step
+ * All take turns for several rounds, and the best results are compared, because shared machines have slow phases. A step
  * includes drawing its batch.
  */
 
@@ -13,7 +13,8 @@ import { random } from "../../engine/random";
 import { adderTrainingData, type TrainingData, textData } from "../../engine/train/data";
 import { createStepper, freshState } from "../../engine/train/stepper";
 import { matmulFlops } from "./machine";
-import { findTorch, runForJson, scriptAt } from "./programs";
+import { findTorches, runForJson, scriptAt } from "./programs";
+import { measureApart } from "./sides";
 import { printFigure, row, shown } from "./table";
 
 interface Work {
@@ -58,44 +59,76 @@ export async function benchTraining(options: {
   readonly json: boolean;
 }): Promise<void> {
   const { only, seconds, json } = options;
-  const python = await findTorch(SCRIPT);
+  const torches = await findTorches(SCRIPT);
   const flops = await matmulFlops();
   if (!json) {
     console.log(`matrix products of this machine: ${(flops / 1e9).toFixed(0)} GFLOP/s`);
-    if (!python) console.log("PyTorch: not installed (Debian: python3-torch)");
+    console.log(
+      torches.length > 0
+        ? torches.map(({ python, version }) => `PyTorch ${version}: ${python}`).join("\n")
+        : "PyTorch: not found (set DECODER_LAB_PYTHON to a Python that has it)",
+    );
     console.log(row(["work", "ours", "PyTorch", "ratio", "limit", "of the limit"]));
   }
   for (const work of WORKS) {
     if (only && !only.includes(work.work)) continue;
     const perStep = work.metric === "it/s" ? 1 : work.preset.train.batchSize * work.preset.train.blockSize;
     const ours: number[] = [];
-    const torch: number[] = [];
+    const rivals = torches.flatMap(({ python, version }) =>
+      MODES.map((mode) => ({
+        python,
+        mode,
+        name: `PyTorch ${version} ${mode}`,
+        samples: [] as number[],
+        fails: false,
+      })),
+    );
     for (let round = 0; round < ROUNDS; round++) {
-      ours.push(...(await timeOurs(work, seconds / ROUNDS)));
-      if (python) torch.push(...(await timeTorch(python, work, seconds / ROUNDS)));
+      const job: TrainJob = { kind: "train", work: work.work, variant: work.variant, seconds: seconds / ROUNDS };
+      ours.push(...(await measureApart<Samples>(job)).samples);
+      for (const rival of rivals.filter(({ fails }) => !fails)) {
+        const args = [SCRIPT, work.work, work.variant, String(seconds / ROUNDS), rival.mode];
+        const measured = await runForJson<Samples>(rival.python, args).catch(() => undefined);
+        if (measured) rival.samples.push(...measured.samples);
+        // Old versions lack some modes, and compiling needs a C++ compiler.
+        else rival.fails = true;
+      }
     }
-    const best = (samples: readonly number[]) => perStep / Math.min(...samples);
+    const speed = (samples: readonly number[]) => perStep / Math.min(...samples);
+    const measured = rivals.filter(({ samples }) => samples.length > 0);
     const limit = (perStep * flops) / stepFlops(work);
     if (json) {
-      const line = (variant: string, samples: readonly number[]) =>
-        printFigure({
-          work: work.work,
-          variant,
-          metric: work.metric,
-          value: best(samples),
-          samples: samples.map((s) => perStep / s),
-        });
-      line(work.variant, ours);
-      if (torch.length > 0) line(`${work.variant} PyTorch`.trim(), torch);
+      for (const { name, samples } of [{ name: "", samples: ours }, ...measured]) {
+        const variant = `${work.variant} ${name}`.trim();
+        const all = samples.map((seconds) => perStep / seconds);
+        printFigure({ work: work.work, variant, metric: work.metric, value: speed(samples), samples: all });
+      }
     } else {
-      const compared =
-        torch.length > 0 ? [shown(best(torch)), `${(best(ours) / best(torch)).toFixed(2)}x`] : ["-", "-"];
-      const share = `${((100 * best(ours)) / limit).toFixed(0)} %`;
-      console.log(
-        row([`${work.work} ${work.title} (${work.metric})`, shown(best(ours)), ...compared, shown(limit), share]),
-      );
+      const share = `${((100 * speed(ours)) / limit).toFixed(0)} %`;
+      const title = `${work.work} ${work.title} (${work.metric})`;
+      console.log(row([title, shown(speed(ours)), "", "", shown(limit), share]));
+      for (const { name, samples } of measured)
+        console.log(row([`   ${name}`, "", shown(speed(samples)), `${(speed(ours) / speed(samples)).toFixed(2)}x`]));
     }
   }
+}
+
+/** A measurement of Decoder Lab in its own process. */
+export interface TrainJob {
+  readonly kind: "train";
+  readonly work: string;
+  readonly variant: string;
+  readonly seconds: number;
+}
+
+interface Samples {
+  /** Seconds per step. */
+  readonly samples: readonly number[];
+}
+
+export async function measureTraining({ work, variant, seconds }: TrainJob): Promise<Samples> {
+  const found = WORKS.find((known) => known.work === work && known.variant === variant) as Work;
+  return { samples: await timeOurs(found, seconds) };
 }
 
 /** Seconds per step of Decoder Lab on the CPU. */
@@ -142,7 +175,5 @@ function stepFlops({ preset }: Work): number {
 
 const SCRIPT = scriptAt("torch_train.py");
 
-async function timeTorch(python: string, { work, variant }: Work, seconds: number): Promise<number[]> {
-  const { samples } = await runForJson<{ samples: number[] }>(python, [SCRIPT, work, variant, String(seconds)]);
-  return samples;
-}
+/** Attention as plain operators or as one function, and torch.compile; the script explains. */
+const MODES = ["eager", "sdpa", "compile"] as const;

@@ -2,8 +2,9 @@ import { EngineError } from "../../engine";
 import { benchDecoding } from "../bench/decoding";
 import { benchLarge } from "../bench/large";
 import { type Job, measure } from "../bench/measure";
-import { benchTraining } from "../bench/training";
+import { benchTraining, measureTraining, type TrainJob } from "../bench/training";
 import { benchWebgpu } from "../bench/webgpu";
+import { restartWithHugePages } from "../hugePages";
 import type { Command } from "../options";
 
 /** Benchmarks that run by default. M1 needs minutes and gigabytes, W1 a GPU. */
@@ -19,7 +20,9 @@ export const bench: Command = {
   async run(options) {
     const job = options.text("measure");
     if (job !== undefined) {
-      console.log(JSON.stringify(await measure(JSON.parse(job) as Job)));
+      const parsed = JSON.parse(job) as Job | TrainJob;
+      if (parsed.kind === "train") restartWithHugePages();
+      console.log(JSON.stringify(await (parsed.kind === "train" ? measureTraining(parsed) : measure(parsed))));
       // Threads of other libraries would keep the process alive.
       process.exit(0);
     }

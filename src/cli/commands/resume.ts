@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { resume } from "../../engine";
+import { restartWithHugePages } from "../hugePages";
 import type { Command } from "../options";
 import { watchRun } from "../watchRun";
 
@@ -9,6 +10,7 @@ export const resumeTraining: Command = {
   values: ["model", "steps", "device"],
   flags: ["json"],
   async run(options) {
+    restartWithHugePages();
     const dir = resolve(options.needed("model"));
     const device = options.has("device") ? options.device() : undefined;
     const steps = options.count("steps");

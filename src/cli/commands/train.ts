@@ -1,5 +1,6 @@
 import { basename, resolve } from "node:path";
 import { branch, EngineError, findLearningRate, type TrainParams, train } from "../../engine";
+import { restartWithHugePages } from "../hugePages";
 import { cancelable } from "../interrupt";
 import type { Command, Options } from "../options";
 import { watchRun } from "../watchRun";
@@ -12,6 +13,7 @@ export const trainModel: Command = {
   many: ["data", "set"],
   flags: ["find-lr", "json"],
   async run(options) {
+    restartWithHugePages();
     if (options.has("find-lr")) return printLearningRate(options);
     const out = resolve(options.needed("out"));
     const name = options.text("name") ?? basename(out);
