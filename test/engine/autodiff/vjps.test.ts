@@ -73,6 +73,22 @@ const cases: Readonly<Record<string, Case>> = {
   logSumExp: [(x) => x.logSumExp(), [2, 3, 5]],
   "logSumExp of numbers whose exponentials overflow": [(x) => x.add(1000).logSumExp(), [3, 5]],
   softmax: [(x) => x.softmax(), [2, 3, 5]],
+  "softmax that only a product reads": [(x, v) => x.softmax().matmul(v, { alpha: 0.7 }), [2, 3, 4], [2, 4, 5]],
+  "softmax that only a product with a transposed operand reads": [
+    (x, v) => x.softmax().matmul(v, { transB: true, alpha: 0.7 }),
+    [3, 4],
+    [5, 4],
+  ],
+  "softmax as the transposed operand of a product": [(x, v) => x.softmax().matmul(v, { transA: true }), [3, 4], [3, 5]],
+  "softmax times itself": [(x) => x.softmax().matmul(x.softmax(), { transB: true }), [3, 4]],
+  "softmax that a product and a sum read": [
+    (x, v) => {
+      const y = x.softmax();
+      return y.matmul(v).add(y.mul(2));
+    },
+    [3, 3],
+    [3, 3],
+  ],
   "softmax with a masked element": [(x) => x.add(constant(Float32Array.of(0, -1e9, 0), [3])).softmax(), [2, 3]],
 
   matmul: [(a, b) => a.matmul(b), [3, 4], [4, 5]],

@@ -12,6 +12,7 @@ import {
   linear,
   type Node,
   oneHot,
+  ones,
   pick,
   quantized,
   replaceAt,
@@ -24,6 +25,7 @@ import {
   take,
   topoSort,
   windowOf,
+  zeros,
 } from "../../../src/engine/graph/node";
 import { type Shape, sizeOf, UNKNOWN } from "../../../src/engine/graph/shape";
 import type { HostArray } from "../../../src/engine/runtime/session";
@@ -146,6 +148,24 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       geluGate: geluGate(x.mul(2)),
     })),
   "a step function is 0 at 0": () => caseOf([[3]], (x) => x.sub(x).positive()),
+  "a step function is 1 at the smallest normal number": () =>
+    caseOf([[3]], (x) => x.mul(x).sub(x.mul(x)).add(1.2e-38).positive()),
+  "products with large addends": () =>
+    caseOf([[300, 8], [8, 256], [256], [300, 256]], (x, w, b, c) => ({
+      bias: linear(x, w, b),
+      scaled: linear(x, w, b, { alpha: 0.7, beta: -1.5 }),
+      transposed: linear(x, w.transpose(1, 0), b, { transW: true }),
+      sum: x.matmul(w).add(c),
+    })),
+  "sums of columns": () =>
+    caseOf([[70, 5]], (x) => ({ sum: x.sum([0]), kept: x.sum([0], true), scaled: x.mul(2).sum([0]) })),
+  "a layer norm whose value is also normalized without scale and bias": () =>
+    caseOf([[4, 6], [6], [6]], (x, s, b) => ({
+      y: layerNorm(x, s, b, 1e-5),
+      unbiased: layerNorm(x, s, zeros([6]), 1e-5),
+      plain: layerNorm(x, ones([6]), zeros([6]), 1e-5),
+      inverse: inverseStd(x, 1e-5),
+    })),
 
   "sums and means": () =>
     caseOf([[2, 3, 4]], (x) => ({
