@@ -88,6 +88,9 @@ function mutatedJson(text: string, draw: Random): string {
   return draw.below(20) === 0 ? json.replace(/:\s*-?\d+/, `: ${among(python, draw)}`) : json;
 }
 
+/** Characters of JSON. */
+const LARGEST_REPEATED = 2e7;
+
 /** Walks down at random and changes what it arrives at. */
 function change(root: { value: unknown }, draw: Random): void {
   let parent: Record<string, unknown> = root;
@@ -107,7 +110,13 @@ function change(root: { value: unknown }, draw: Random): void {
     let nested = parent[key];
     for (let depth = 10 ** (1 + draw.below(3)); depth > 0; depth--) nested = [nested];
     parent[key] = nested;
-  } else if (kind === 3) parent[key] = Array.from({ length: 1 + draw.below(2000) }, () => parent[key]);
-  // A copy, because later changes may go into it.
-  else parent[key] = structuredClone(among(STRANGE, draw));
+  } else if (kind === 3) {
+    // The fuzzer itself must stay below the limit of memory.
+    const most = Math.floor(LARGEST_REPEATED / (JSON.stringify(parent[key]) ?? "").length);
+    const value = parent[key];
+    parent[key] = Array.from({ length: Math.min(1 + draw.below(2000), most) }, () => value);
+  } else {
+    // A copy, because later changes may go into it.
+    parent[key] = structuredClone(among(STRANGE, draw));
+  }
 }
