@@ -282,7 +282,7 @@ describe("a download with problems", () => {
 
   test("fails if its checksum is wrong twice, and keeps nothing", async () => {
     hub.trouble = ({ path }) => (path.endsWith("/tokenizer.json") ? { kind: "wrongBytes" } : undefined);
-    await rejected(importFrom("lab/real"), /^The checksum of tokenizer\.json from .* was wrong twice\. Try/);
+    await rejected(importFrom("lab/real"), /^The checksum of "tokenizer\.json" from .* was wrong twice\. Try/);
     expect(await readdir(join(cacheOf("lab/real"), "blobs"))).toEqual([
       hashOf(REAL_FILES["config.json"] as Uint8Array),
     ]);
@@ -343,7 +343,7 @@ describe("rejected before weights are downloaded:", () => {
     hub.models[1] = { ...other, files: { "x.Q4_0.gguf": WEIGHTS } };
     await rejected(
       importFrom("lab/other"),
-      /has only GGUF files and no config\.json\. Import one of them: x\.Q4_0\.gguf\.$/,
+      /has only GGUF files and no config\.json\. Import one of them: "x\.Q4_0\.gguf"\.$/,
     );
   });
 
