@@ -23,6 +23,7 @@ const slow = [
   "test/engine/weights/{checkpoint,malformedBin,malformedFiles,strangeFiles}.test.ts",
   "test/extension/engine/engineClient.test.ts",
   "test/files/json.test.ts",
+  "test/fuzz/fuzz.test.ts",
   "test/protocol/runState.test.ts",
 ];
 
