@@ -89,7 +89,7 @@ function mutatedJson(text: string, draw: Random): string {
 }
 
 /** Characters of JSON. */
-const LARGEST_REPEATED = 2e7;
+const LARGEST_REPEATED = 5e6;
 
 /** Walks down at random and changes what it arrives at. */
 function change(root: { value: unknown }, draw: Random): void {
