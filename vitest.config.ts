@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { dirname } from "node:path";
 import { defineConfig } from "vitest/config";
 
 /** Vulkan's software GPU, which Debian's Chromium and Google Chrome bring along: WebGPU is tested on machines without a GPU. */
@@ -65,7 +66,10 @@ export default defineConfig({
           name: "webgpu",
           include: ["test/**/*.webgpu.test.ts"],
           pool: "forks",
-          env: softwareGpu ? { VK_ICD_FILENAMES: softwareGpu, XDG_RUNTIME_DIR: "/tmp" } : {},
+          // Chromium brings the loader too, which is on the search path only where the system has one.
+          env: softwareGpu
+            ? { VK_ICD_FILENAMES: softwareGpu, XDG_RUNTIME_DIR: "/tmp", LD_LIBRARY_PATH: dirname(softwareGpu) }
+            : {},
           fileParallelism: false,
           testTimeout: 60_000,
         },
