@@ -46,7 +46,7 @@ export interface ModelInfo {
 export interface IgnoredTensor {
   /** Name in the checkpoint. */
   readonly name: string;
-  /** What it is, for example "rotary frequencies, which follow from config.json"; null if unknown. */
+  /** Its purpose, for example "rotary frequencies, which follow from config.json"; null if unknown. */
   readonly reason: string | null;
 }
 

@@ -23,7 +23,7 @@ export interface Vocabulary {
   readonly ids: Readonly<Record<SpecialName, number | undefined>>;
   /** Tokens that end a generation, in ascending order. */
   readonly endIds: readonly number[];
-  /** What the file says and we ignore: a sentence each. */
+  /** Entries of the file that are ignored: a sentence each. */
   readonly notes: readonly string[];
   readonly list: <T>(key: string, is: (value: unknown) => value is T) => readonly T[] | undefined;
   readonly flag: (key: string, fallback: boolean) => boolean;

@@ -69,7 +69,7 @@ async function requireEmpty(dir: string, clear: (dir: string) => Promise<boolean
   }
 }
 
-export const notEmpty = (dir: string): EngineError =>
+const notEmpty = (dir: string): EngineError =>
   new EngineError("storage", `${dir} already exists and is not empty. Choose another folder.`);
 
 /**

@@ -6,11 +6,11 @@ import { quoted } from "../untrusted";
 /** Number of bytes at the beginning of a file that are looked at. */
 export const SNIFFED_BYTES = 1024;
 
-/** What to do about a damaged file. */
+/** Advice for a damaged file. */
 export const adviceFor = (path: string): string =>
   path.endsWith(".dltrace") ? "Record the trace again." : "Download it again or restore an earlier copy.";
 
-/** What servers send in place of a file that does not exist or needs a token. */
+/** Answers of servers in place of a file that does not exist or needs a token. */
 const SERVER =
   /^\s*(\{"error"|entry not found|repository not found|not found|invalid (username|credentials|rev)|access to |unauthorized|forbidden|404)/i;
 /** The beginnings of other formats. */

@@ -1,4 +1,4 @@
-/** What may be in place of a file: a folder, a pipe, a device, a sparse file of a terabyte. */
+/** Things that may be in place of a file: a folder, a pipe, a device, a sparse file of a terabyte. */
 
 import { execFileSync } from "node:child_process";
 import { cp, mkdir, mkdtemp, open, rm, symlink } from "node:fs/promises";

@@ -183,7 +183,7 @@ export function compile({ node, captures, hasReferences }: Syntax, refuse: Refus
 }
 
 /** The number of characters that a node can match. */
-export function lengthsOf(node: Node): Lengths {
+function lengthsOf(node: Node): Lengths {
   switch (node.kind) {
     case "set":
       return { min: 1, max: 1 };
