@@ -50,7 +50,7 @@ describe.each(["hf", "onnx"] as const)("an export as %s", (format) => {
     for (const name of ["config.json", "model.safetensors"])
       await writeFile(join(dir, name), await readFile(join(GPT2, name)));
     await writeFile(join(dir, "tokenizer.json"), "{");
-    await expect(exportModel(dir, { format, out })).rejects.toThrow(/tokenizer\.json is not JSON/);
+    await expect(exportModel(dir, { format, out })).rejects.toThrow(/tokenizer\.json is not valid JSON/);
     expect(await readdir(parent)).toEqual(["damaged"]);
   });
 

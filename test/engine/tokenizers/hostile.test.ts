@@ -137,10 +137,14 @@ describe("files", () => {
   const deep = (inside: (lists: string) => string) => inside("[".repeat(200_000) + "]".repeat(200_000));
   test.each([
     ["bytes that are not UTF-8", Buffer.from([0x7b, 0xff, 0x7d]), "is not UTF-8 text"],
-    ["half a file", '{"model": {"type": "BPE", "vocab": {"a": ', "is not JSON"],
-    ["deeply nested lists", "[".repeat(1_000_000), "is not JSON"],
-    ["a deep id", deep((x) => `{"model": {"type": "BPE", "vocab": {"a": ${x}}, "merges": []}}`), "the id"],
-    ["a deep merge", deep((x) => `{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [${x}]}}`), "the merge"],
+    ["half a file", '{"model": {"type": "BPE", "vocab": {"a": ', "is not valid JSON"],
+    ["deeply nested lists", "[".repeat(1_000_000), "is nested more than"],
+    ["a deep id", deep((x) => `{"model": {"type": "BPE", "vocab": {"a": ${x}}, "merges": []}}`), "is nested more than"],
+    [
+      "a deep merge",
+      deep((x) => `{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [${x}]}}`),
+      "is nested more than",
+    ],
   ])("%s", async (_, content, expected) => {
     await writeFile(join(dir, "tokenizer.json"), content);
     const problem = await loadTokenizer(dir).catch((error: unknown) => error);

@@ -173,19 +173,13 @@ describe("an invalid pickle is rejected:", () => {
     ["nested marks", pickle(nested), /reads from an empty stack/],
     ["deeply nested lists", pickle(`${"]".repeat(200_000)}${"a".repeat(199_999)}`), /it is not a state dict/],
     ["a list in itself", pickle("]q\x00h\x00a"), /it is not a state dict/],
-    ["a dictionary that is its own key", pickle("}q\x00h\x00h\x00s"), /the entry {} is not a tensor/],
+    ["a dictionary that is its own key", pickle("}q\x00h\x00h\x00s"), /it is not a state dict/],
     ["a number for a model", pickle(int(7)), /it is not a state dict/],
     ["None for a model", pickle("N"), /it is not a state dict/],
     ["a tensor for a model", pickle(tensor()), /it is not a state dict/],
     ["an empty model", pickle("}"), /it is not a state dict/],
-    ["a number for a tensor", pickle(dict(text("epoch"), int(3))), /the entry "epoch" is not a tensor/],
-    [
-      "a model in a model",
-      pickle(dict(text("state_dict"), dict(text("w"), tensor()))),
-      /the entry "state_dict" is not/,
-    ],
-    ["a number for a name", pickle(dict(int(1), tensor())), /the entry 1 is not a tensor/],
-    ["a storage for a tensor", pickle(dict(text("w"), storage())), /the entry "w" is not a tensor/],
+    ["a number for a tensor", pickle(dict(text("epoch"), int(3))), /it is not a state dict/],
+    ["a storage for a tensor", pickle(dict(text("w"), storage())), /it is not a state dict/],
   ])("%s", (_, bytes, message) => rejected(torchZip(bytes), message));
 });
 
@@ -257,12 +251,12 @@ describe("an invalid tensor is rejected:", () => {
     [
       "of an unknown type",
       tensor({ of: storage({ type: global("torch", "QInt8Storage") }) }),
-      /run code while loading \(torch\.QInt8Storage\)/,
+      /a kind that is not supported \(torch\.QInt8Storage\)/,
     ],
     [
       "of complex numbers",
       tensor({ of: storage({ type: global("torch", "ComplexFloatStorage") }) }),
-      /torch\.ComplexFloat/,
+      /the storage "0" should have 32 bytes but has 16/,
     ],
     ["of a storage without a name", tensor({ of: storage({ key: int(0) }) }), /an object that is not a storage/],
     [
