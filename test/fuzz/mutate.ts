@@ -82,7 +82,8 @@ const STRANGE: readonly unknown[] = [
 /** Replaces, removes, renames, repeats or nests values of a JSON text; sometimes as only Python writes them. */
 function mutatedJson(text: string, draw: Random): string {
   const root = { value: JSON.parse(text) as unknown };
-  for (let changes = 1 + draw.below(3); changes > 0; changes--) change(root, draw);
+  // A repeated value is shared, so that a later change of it would count many times.
+  for (let changes = 1 + draw.below(3); changes > 0 && change(root, draw) !== "repeated"; changes--);
   const json = JSON.stringify(root.value) ?? "";
   const python = ["NaN", "Infinity", "-Infinity"] as const;
   return draw.below(20) === 0 ? json.replace(/:\s*-?\d+/, `: ${among(python, draw)}`) : json;
@@ -92,7 +93,7 @@ function mutatedJson(text: string, draw: Random): string {
 const LARGEST_REPEATED = 5e6;
 
 /** Walks down at random and changes what it arrives at. */
-function change(root: { value: unknown }, draw: Random): void {
+function change(root: { value: unknown }, draw: Random): "repeated" | "changed" {
   let parent: Record<string, unknown> = root;
   let key = "value";
   for (let depth = draw.below(8); depth > 0; depth--) {
@@ -115,8 +116,10 @@ function change(root: { value: unknown }, draw: Random): void {
     const most = Math.floor(LARGEST_REPEATED / (JSON.stringify(parent[key]) ?? "").length);
     const value = parent[key];
     parent[key] = Array.from({ length: Math.min(1 + draw.below(2000), most) }, () => value);
+    return "repeated";
   } else {
     // A copy, because later changes may go into it.
     parent[key] = structuredClone(among(STRANGE, draw));
   }
+  return "changed";
 }
