@@ -49,7 +49,7 @@ export interface TraceReport {
   readonly tensors: ReadonlyMap<string, Tensor>;
   readonly tokens: readonly { readonly id: number; readonly token: string }[];
   readonly lens: {
-    readonly depths: readonly string[];
+    readonly places: readonly string[];
     readonly ids: readonly number[];
     readonly probabilities: readonly number[];
     readonly entropies: readonly number[];
@@ -217,7 +217,7 @@ function vectorCells({ title, columns, rows }: Table, { traces: [{ tensors }] }:
 
 /** A cell of the lens: its entropy and its most likely tokens. */
 function lensAt({ lens, tokens }: TraceReport, depth: string, position: number) {
-  const cell = lens.depths.indexOf(depth) * tokens.length + position;
+  const cell = lens.places.indexOf(depth) * tokens.length + position;
   const count = lens.ids.length / lens.entropies.length;
   const entryOf = (values: readonly number[], nth: number) => (nth < count ? values[cell * count + nth] : undefined);
   return {
