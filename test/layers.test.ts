@@ -1,7 +1,6 @@
 /**
  * Imports run one way: webview -> protocol <- extension, protocol <- worker -> engine <- cli; all may import text, and
- * all but the webview files. Biome
- * rejects circles.
+ * all but the webview files. Biome rejects circles.
  */
 
 import { readdir, readFile } from "node:fs/promises";

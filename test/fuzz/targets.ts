@@ -17,7 +17,7 @@ import { mutated, mutatedBytes } from "./mutate";
 /** A changed input, which `open` reads. It may be accepted, or rejected with a message for the user. */
 interface Input {
   readonly open: () => Promise<unknown>;
-  /** Where the input is, to reproduce a failure. */
+  /** Paths of the input, for reproducing a failure. */
   readonly files: readonly string[];
 }
 

@@ -114,7 +114,7 @@ export function createLineChart(options: ChartOptions): LineChart {
       const { x, y } = decimate(drawn, buckets);
       return [x, y] as [number[], number[]];
     });
-    // Where only another line has a point, the value is null, and the line spans the gap.
+    // The value is null if only another line has a point here; the line spans the gap.
     return uPlot.join(tables);
   };
 

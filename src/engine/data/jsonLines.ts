@@ -1,8 +1,8 @@
 /** JSONL files: each line holds a document in one of its fields. */
 
 import { JsonProblem, parseJson } from "../../files/json";
+import { quoted } from "../../text/untrusted";
 import { EngineError } from "../errors";
-import { quoted } from "../untrusted";
 
 /** A part of a document. `ends` marks its last part. */
 export interface Piece {

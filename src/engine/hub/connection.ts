@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { HUB_URL } from "@huggingface/hub";
 import { readRegularText } from "../../files/regular";
+import { excerpt, quoted, shown, waitingTime } from "../../text/untrusted";
 import type { HubAccess } from "../api/hub";
 import { EngineError } from "../errors";
-import { excerpt, quoted, shown, waitingTime } from "../untrusted";
 
 export interface HubOptions extends HubAccess {
   readonly signal?: AbortSignal | undefined;

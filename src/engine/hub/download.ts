@@ -11,8 +11,8 @@ import { createHash, type Hash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, rename, rm, stat } from "node:fs/promises";
 import { chunksOf } from "../../files/regular";
+import { quoted } from "../../text/untrusted";
 import { EngineError } from "../errors";
-import { quoted } from "../untrusted";
 import { codeOf, storageError } from "../weights";
 import { type Connection, pause, Unreachable, withinTime } from "./connection";
 

@@ -1,7 +1,7 @@
 /** Selects the files of a model to import: no code, and weights in only one format. */
 
+import { quoted } from "../../text/untrusted";
 import { EngineError } from "../errors";
-import { quoted } from "../untrusted";
 import { plainFileName } from "../weights";
 import { isObject } from "../weights/reading";
 

@@ -3,8 +3,8 @@
 import { open, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { resolve } from "node:path";
+import { quoted } from "../../text/untrusted";
 import { EngineError } from "../errors";
-import { quoted } from "../untrusted";
 import { readError } from "../weights";
 
 export type Source =

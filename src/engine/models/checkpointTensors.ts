@@ -4,11 +4,11 @@
  * opens if each parameter is there; the tensors that are ignored are listed.
  */
 
+import { quoted } from "../../text/untrusted";
 import type { IgnoredTensor } from "../api/model";
 import { EngineError } from "../errors";
 import { sameShape } from "../graph/shape";
 import { decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
-import { quoted } from "../untrusted";
 import { scalesOf } from "../weights/quantize";
 import { type StoredTensors, sameBytes } from "../weights/stored";
 import { type FamilyNames, layerOfName, namesWith, patternOf } from "./family";

@@ -3,10 +3,10 @@
  * Files may omit a field with its default value, so every reader has the default of transformers as an argument.
  */
 
+import { shown } from "../../text/untrusted";
 import { EngineError } from "../errors";
 import type { Activation, DecoderConfig, Rotary, RotaryScaling } from "../nn/config";
 import { countParameters } from "../nn/params";
-import { shown } from "../untrusted";
 import { isObject } from "../weights/reading";
 
 /** Larger than any dimension this engine supports; stops a hostile file from claiming absurd sizes. */

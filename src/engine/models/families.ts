@@ -1,7 +1,7 @@
 /** All supported model families. To add one, write its file, then add a line here and in the tests. */
 
+import { shown } from "../../text/untrusted";
 import { EngineError } from "../errors";
-import { shown } from "../untrusted";
 import { isObject } from "../weights/reading";
 import { decoderLab, decoderLabTranslate } from "./decoderLab";
 import type { Family } from "./family";

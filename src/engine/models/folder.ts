@@ -2,6 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { quoted } from "../../text/untrusted";
 import type { ModelInfo, Precision } from "../api/model";
 import { EngineError } from "../errors";
 import type { QuantizedTensor } from "../graph/node";
@@ -16,7 +17,6 @@ import {
 import { countParameters, type ParamSpec, type Params, paramSpecs } from "../nn/params";
 import type { StoredWeights } from "../runtime/weights";
 import { loadPrefixedTokenizer, loadTokenizer, noTokenizer, type Tokenizer } from "../tokenizers";
-import { quoted } from "../untrusted";
 import { codeOf, readJson, readTensors } from "../weights";
 import { blockBytes, scalesOf, storedLayout } from "../weights/quantize";
 import { isObject } from "../weights/reading";

@@ -1,7 +1,7 @@
 /** Formats a module tree like PyTorch's `print(model)`. */
 
+import { excerpt } from "../../text/untrusted";
 import type { ModuleTree } from "../api/model";
-import { excerpt } from "../untrusted";
 
 /** Prints the tree with the parameters and types of each module, the total, the cost of quantization, and notes. */
 export function printModules(tree: ModuleTree): string {

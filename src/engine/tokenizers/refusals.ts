@@ -1,7 +1,7 @@
 /** Errors for a tokenizer.json that is rejected, and limits that all its parts share. */
 
+import { shown as shownUpTo } from "../../text/untrusted";
 import { EngineError } from "../errors";
-import { shown as shownUpTo } from "../untrusted";
 
 /** The file uses a feature that is not supported. */
 export function unsupported(what: string): EngineError {

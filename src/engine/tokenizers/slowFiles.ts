@@ -3,8 +3,8 @@
  * tokenizer's class in tokenizer_config.json, or from the model's type in config.json.
  */
 
+import { shown } from "../../text/untrusted";
 import { EngineError } from "../errors";
-import { shown } from "../untrusted";
 import { GPT2_WORDS, PRE_TOKENIZERS } from "../weights/ggufPreTokenizers";
 import { damaged } from "./refusals";
 import type { Tokenizer } from "./tokenizer";

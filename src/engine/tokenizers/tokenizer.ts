@@ -6,10 +6,10 @@
  * the bytes and read them as UTF-8.
  */
 
+import { plainNumber } from "../../text/untrusted";
 import type { TokenizerKind } from "../api/model";
 import type { TokenSpan } from "../api/tokens";
 import { EngineError } from "../errors";
-import { plainNumber } from "../untrusted";
 import { type AddedToken, AddedTokens } from "./added";
 import { type Cuts, nextCut } from "./cuts";
 import { type TokenModel, UNKNOWN } from "./model";

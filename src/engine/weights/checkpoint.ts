@@ -12,8 +12,8 @@ import { copyFile, link, open, readdir, rename, rm, stat } from "node:fs/promise
 import { basename, dirname, join } from "node:path";
 import { JSON_LIMITS, parseJson } from "../../files/json";
 import { readRegularText } from "../../files/regular";
+import { quoted } from "../../text/untrusted";
 import { EngineError } from "../errors";
-import { quoted } from "../untrusted";
 import { codeOf, flushFolder, makeFolder, readError, storageError } from "./files";
 import { parsedJson } from "./reading";
 import { readHeader } from "./safetensors";

@@ -7,7 +7,7 @@ import { EngineError } from "../errors";
 import { codeOf, readError } from "./files";
 import { adviceFor, SNIFFED_BYTES, wrongContent } from "./wrongContent";
 
-export { quoted, shown } from "../untrusted";
+export { quoted, shown } from "../../text/untrusted";
 
 export async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
   const file = await openFile(path);

@@ -1,7 +1,7 @@
 /** Recognizes files that are in place of others: pointers of Git LFS, web pages, messages of servers, unfinished downloads. */
 
+import { quoted } from "../../text/untrusted";
 import { EngineError, type ErrorCode } from "../errors";
-import { quoted } from "../untrusted";
 
 /** Number of bytes at the beginning of a file that are looked at. */
 export const SNIFFED_BYTES = 1024;
