@@ -1,13 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename } from "node:path";
 import { build } from "esbuild";
+import { inRoot } from "../../scripts/paths";
 
 /** Bundles a TypeScript program for a separate Node process. Returns the path of the bundle. */
 export async function bundleProgram(entry: string): Promise<string> {
-  const outfile = join(await mkdtemp(join(tmpdir(), "program-")), "program.mjs");
-  await build({ entryPoints: [entry], outfile, bundle: true, platform: "node", format: "esm", logLevel: "warning" });
+  // Inside node_modules, so that the native package is found from there.
+  const outfile = inRoot("node_modules/.cache/decoder-lab", `${basename(entry, ".ts")}.mjs`);
+  const options = { bundle: true, platform: "node", format: "esm", logLevel: "warning" } as const;
+  await build({ ...options, entryPoints: [entry], outfile, external: ["onnxruntime-node"] });
   return outfile;
 }
 

@@ -5,15 +5,14 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { build } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { inRoot } from "../../../scripts/paths";
 import { openModel, resume, type TrainParams, train } from "../../../src/engine";
 import { random } from "../../../src/engine/random";
+import { bundleProgram } from "../../helpers/runProgram";
 import { exporting, importing, tokenizing } from "./jobs";
 import type { Job } from "./kills.program";
 
@@ -25,22 +24,12 @@ const BUDGET_MS = process.env.DECODER_LAB_KILLS ? Infinity : 30_000;
 
 let dir: string;
 let from: string;
-// Inside node_modules, so that the native package is found from there.
-const program = inRoot("node_modules/.cache/decoder-lab/kills.mjs");
+let program: string;
 const { uniform } = random(Number(process.env.DECODER_LAB_SEED ?? 1), "kills");
 beforeAll(async () => {
   // In memory where possible: flushing to a busy disk takes seconds.
   dir = await mkdtemp(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "decoder-lab-kills-"));
-  await mkdir(dirname(program), { recursive: true });
-  await build({
-    entryPoints: [join(import.meta.dirname, "kills.program.ts")],
-    outfile: program,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    external: ["onnxruntime-node"],
-    logLevel: "warning",
-  });
+  program = await bundleProgram(join(import.meta.dirname, "kills.program.ts"));
   await writeFile(join(dir, "text.txt"), TEXT);
   await writeFile(join(dir, "large.txt"), TEXT.repeat(500));
   from = join(dir, "model");

@@ -1,36 +1,25 @@
 import { type ChildProcess, fork } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { build } from "esbuild";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { inRoot } from "../../../scripts/paths";
 import type { TrainParams } from "../../../src/engine/api/run";
 import { openModel, readParams } from "../../../src/engine/models/folder";
 import { random } from "../../../src/engine/random";
 import { train } from "../../../src/engine/train/run";
+import { bundleProgram } from "../../helpers/runProgram";
 import { largestDifference } from "../../helpers/tinyModel";
 
 const KILLS = 20;
 const STEPS = 400;
 
 let dir: string;
-// Inside node_modules, so that the native package is found from there.
-const program = inRoot("node_modules/.cache/decoder-lab/killedRun.mjs");
+let program: string;
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "decoder-lab-killed-"));
-  await mkdir(dirname(program), { recursive: true });
-  await build({
-    entryPoints: [join(import.meta.dirname, "killedRun.program.ts")],
-    outfile: program,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    external: ["onnxruntime-node"],
-    logLevel: "warning",
-  });
+  program = await bundleProgram(join(import.meta.dirname, "killedRun.program.ts"));
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
