@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { EngineError } from "../../../src/engine/errors";
-import { type Random, random } from "../../../src/engine/random";
+import { random } from "../../../src/engine/random";
 import {
   convertGguf,
   openStored,
@@ -13,6 +13,7 @@ import {
   type StoredTensor,
   writeSafetensors,
 } from "../../../src/engine/weights";
+import { mutatedBytes } from "../../fuzz/mutate";
 import { expectAdvice, expectRejected, secondsOfWork } from "../../helpers/rejected";
 
 let dir: string;
@@ -165,7 +166,7 @@ describe(`files with ${ROUNDS} random changes are either read or rejected with a
       const before = process.resourceUsage().maxRSS;
       let rejected = 0;
       for (let round = 0; round < ROUNDS; round++) {
-        const bytes = changed(whole, draw);
+        const bytes = mutatedBytes(whole, draw);
         await writeFile(path(), bytes);
         const since = secondsOfWork();
         await read().catch((error: unknown) => {
@@ -185,38 +186,3 @@ describe(`files with ${ROUNDS} random changes are either read or rejected with a
 });
 
 const isFloat = ({ dtype }: StoredTensor) => /^B?F\d+$/.test(dtype);
-
-/** Changes, truncates, removes or repeats bytes, or writes extreme integers; more often in headers than in data. */
-function changed(whole: Buffer, { below }: Random): Buffer {
-  const at = () => below(below(2) === 0 ? Math.min(whole.length, 2048) : whole.length);
-  const kinds: readonly (() => Buffer)[] = [
-    () => {
-      const bytes = Buffer.from(whole);
-      for (let i = 0; i <= below(4); i++) bytes[at()] = below(256);
-      return bytes;
-    },
-    () => {
-      const bytes = Buffer.from(whole);
-      const offset = at();
-      bytes[offset] = (bytes[offset] as number) ^ (1 << below(8));
-      return bytes;
-    },
-    () => whole.subarray(0, at()),
-    () => {
-      const start = at();
-      return Buffer.concat([whole.subarray(0, start), whole.subarray(start + 1 + below(16))]);
-    },
-    () => {
-      const [from, to] = [at(), at()];
-      return Buffer.concat([whole.subarray(0, to), whole.subarray(from, from + 1 + below(64)), whole.subarray(to)]);
-    },
-    () => {
-      const bytes = Buffer.from(whole);
-      const offset = Math.min(at(), bytes.length - 8);
-      const value = [0n, 2n ** 64n - 1n, 2n ** 63n, 2n ** 53n, 2n ** 32n - 1n, 2n ** 31n][below(6)] as bigint;
-      bytes.writeBigUInt64LE(value, offset);
-      return bytes;
-    },
-  ];
-  return (kinds[below(kinds.length)] as () => Buffer)();
-}
