@@ -10,6 +10,7 @@ import { random } from "../../../src/engine/random";
 import { train } from "../../../src/engine/train/run";
 import { bundleProgram } from "../../helpers/runProgram";
 import { largestDifference } from "../../helpers/tinyModel";
+import { cats, tinyRun } from "../../helpers/tinyRun";
 
 const KILLS = 20;
 const STEPS = 400;
@@ -23,16 +24,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const newRun = (name: string): TrainParams => ({
-  preset: "char",
-  data: { kind: "text", name: "cats", text: "the cat sat on the mat and the dog sat on the cat\n".repeat(20) },
-  out: join(dir, name),
-  name,
-  device: "cpu",
-  set: {
-    "model.nLayers": 1,
-    "model.nHeads": 2,
-    "model.dModel": 16,
+const newRun = (name: string): TrainParams =>
+  tinyRun(join(dir, name), cats(20), {
     "train.blockSize": 8,
     "train.batchSize": 2,
     "train.gradientAccumulation": 2,
@@ -43,8 +36,7 @@ const newRun = (name: string): TrainParams => ({
     "train.sampleEvery": 10 * STEPS,
     "train.checkpointEvery": 8,
     "train.schedule.warmup": 4,
-  },
-});
+  });
 
 /** A process that waits for a signal to start. */
 function waiting(run: TrainParams): { readonly child: ChildProcess; readonly ended: Promise<string> } {

@@ -12,6 +12,7 @@ import { openModel } from "../../../src/engine/models/folder";
 import { LOCK_FILE, lockRun } from "../../../src/engine/train/lock";
 import { branch, resume, train } from "../../../src/engine/train/run";
 import { self } from "../../../src/engine/weights/owner";
+import { cats, tinyRun } from "../../helpers/tinyRun";
 
 // Another run of the tests may use the disk.
 vi.setConfig({ testTimeout: 120_000 });
@@ -22,18 +23,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const TEXT = "the cat sat on the mat and the dog sat on the cat\n".repeat(20);
+const TEXT = cats(20);
 
-const newRun = (name: string, set: TrainParams["set"] = {}): TrainParams => ({
-  preset: "char",
-  data: { kind: "text", name: "cats", text: TEXT },
-  out: join(dir, name),
-  name,
-  device: "cpu",
-  set: {
-    "model.nLayers": 1,
-    "model.nHeads": 2,
-    "model.dModel": 16,
+const newRun = (name: string, set: TrainParams["set"] = {}): TrainParams =>
+  tinyRun(join(dir, name), TEXT, {
     "train.blockSize": 8,
     "train.batchSize": 2,
     "train.steps": 4,
@@ -42,8 +35,7 @@ const newRun = (name: string, set: TrainParams["set"] = {}): TrainParams => ({
     "train.sampleEvery": 2,
     "train.checkpointEvery": 2,
     ...set,
-  },
-});
+  });
 
 const control = (report: (event: TrainEvent) => unknown = () => {}, stop = new AbortController()) => ({
   signal: stop.signal,

@@ -10,6 +10,7 @@ import { presetNamed, withSettings } from "../../../src/engine/presets/settings"
 import { findLearningRate, steepest } from "../../../src/engine/train/findLearningRate";
 import { estimateMemory } from "../../../src/engine/train/memory";
 import { estimate, train } from "../../../src/engine/train/run";
+import { cats, tinyRun } from "../../helpers/tinyRun";
 
 let dir: string;
 beforeAll(async () => {
@@ -17,16 +18,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const newRun = (name: string, set: TrainParams["set"] = {}): TrainParams => ({
-  preset: "char",
-  data: { kind: "text", name: "cats", text: "the cat sat on the mat and the dog sat on the cat\n".repeat(40) },
-  out: join(dir, name),
-  name,
-  device: "cpu",
-  set: {
-    "model.nLayers": 1,
-    "model.nHeads": 2,
-    "model.dModel": 16,
+const newRun = (name: string, set: TrainParams["set"] = {}): TrainParams =>
+  tinyRun(join(dir, name), cats(40), {
     "train.blockSize": 16,
     "train.batchSize": 8,
     "train.steps": 8,
@@ -34,8 +27,7 @@ const newRun = (name: string, set: TrainParams["set"] = {}): TrainParams => ({
     "train.evalBatches": 1,
     "train.sampleEvery": 8,
     ...set,
-  },
-});
+  });
 
 describe("the learning-rate finder", () => {
   test("suggests the rate with the steepest fall of the loss, before it rises", () => {

@@ -11,6 +11,7 @@ import { evaluateModel } from "../../../src/engine/train/evaluate";
 import { branch, resume, train } from "../../../src/engine/train/run";
 import { checkpointsOf } from "../../../src/engine/train/runFolder";
 import { largestDifference } from "../../helpers/tinyModel";
+import { cats, tinyRun } from "../../helpers/tinyRun";
 
 let dir: string;
 beforeAll(async () => {
@@ -18,11 +19,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 
-const TEXT = "the cat sat on the mat and the dog sat on the cat\n".repeat(40);
+const TEXT = cats(40);
 const SMALL = {
-  "model.nLayers": 1,
-  "model.nHeads": 2,
-  "model.dModel": 16,
   "train.blockSize": 16,
   "train.batchSize": 4,
   "train.dropout": 0.1,
@@ -33,14 +31,8 @@ const SMALL = {
   "train.schedule.warmup": 4,
 };
 
-const newRun = (name: string, set: TrainParams["set"] = {}): TrainParams => ({
-  preset: "char",
-  data: { kind: "text", name: "cats", text: TEXT },
-  out: join(dir, name),
-  name,
-  device: "cpu",
-  set: { ...SMALL, ...set },
-});
+const newRun = (name: string, set: TrainParams["set"] = {}): TrainParams =>
+  tinyRun(join(dir, name), TEXT, { ...SMALL, ...set });
 
 /** A control that records all events and stops the run after the event that `until` accepts. */
 function watched(until: (event: TrainEvent) => boolean = () => false): RunControl & { readonly events: TrainEvent[] } {
@@ -374,7 +366,7 @@ describe("one sentence explains", () => {
 
   test("a folder that is not empty, which stays unchanged", async () => {
     const run = newRun("full");
-    await train({ ...run, set: { ...SMALL, "train.steps": 1 } }, watched());
+    await train({ ...run, set: { ...run.set, "train.steps": 1 } }, watched());
     const before = await readFile(join(run.out, "model.safetensors"));
     await expect(train(run, watched())).rejects.toThrow(/not empty/);
     expect(before.equals(await readFile(join(run.out, "model.safetensors")))).toBe(true);
