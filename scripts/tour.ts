@@ -80,7 +80,7 @@ async function tour(workbench: Workbench): Promise<void> {
   await lossAfter(workbench, training, 400, 120_000);
   await photograph(workbench, "2-training");
   await press(training, "Stop");
-  await workbench.notification("was stopped").waitFor();
+  await workbench.notification(/stopped at step \d+/).waitFor();
   await workbench.clearNotifications();
   await workbench.runCommand("View: Close All Editors");
 
@@ -270,7 +270,7 @@ async function tourOfComparison(workbench: Workbench): Promise<void> {
   await workbench.clearNotifications();
   await photograph(workbench, "13-runs-compared");
   await press(training, "Stop");
-  await workbench.notification("was stopped").waitFor();
+  await workbench.notification(/stopped at step \d+/).waitFor();
   await workbench.clearNotifications();
 
   const branch = training.getByRole("button", { name: /^Branch from here… step/ }).first();
@@ -282,7 +282,7 @@ async function tourOfComparison(workbench: Workbench): Promise<void> {
     .first()
     .waitFor();
   await press(training, "Stop");
-  await workbench.notification("was stopped").waitFor();
+  await workbench.notification(/stopped at step \d+/).waitFor();
   await workbench.clearNotifications();
 
   await workbench.openFile("stories.txt");
@@ -290,7 +290,7 @@ async function tourOfComparison(workbench: Workbench): Promise<void> {
   await workbench.pick(tinyCharacters.preset);
   await workbench.pick("Active file");
   await workbench.pick("Find a learning rate…");
-  await workbench.quickRow("Take").waitFor({ timeout: 180_000 });
+  await workbench.quickRow("Use ").waitFor({ timeout: 180_000 });
   await workbench.screenshot(join(folder, "dark", "13-learning-rate.png"));
   await workbench.page.keyboard.press("Escape");
   await workbench.quickRow("Start training").waitFor();
