@@ -4,6 +4,7 @@ import type { EngineApi, TrainEvent, TrainResult } from "../../protocol/engineAp
 import { type CallOptions, isCanceled, type Params, type Progress, RemoteError, type Result } from "../../protocol/rpc";
 import { applyEvent, inPhase, type LiveRun, newRun, type RunReports, reportsUntil } from "../../protocol/runState";
 import type { RunPhase, RunSnapshot, RunState } from "../../protocol/webviewApi";
+import { errorText } from "../errorText";
 import { grouped } from "../format";
 import { l10n } from "../l10n";
 import { settingLabel } from "./trainingChoices";
@@ -130,7 +131,7 @@ export class TrainingRun {
         throw error;
       }
       const diverged = error instanceof RemoteError && error.code === "diverged";
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorText(error);
       // A resumed run would diverge again, so the engine's own advice is enough.
       const message = diverged ? reason : this.#withSavedStep(reason);
       this.#setState({ ...inPhase(this.state, "failed", message), ...(diverged && { diverged }) });
