@@ -3,7 +3,7 @@
  * functions, so that nothing in it is markup, a link, an image or HTML that the extension did not write.
  */
 
-import { excerpt, MAX_SHOWN } from "../text/untrusted";
+import { excerpt } from "../text/untrusted";
 
 /** Text without markup, on one line. */
 export const plainText = (text: string): string =>
@@ -16,7 +16,7 @@ export const plainText = (text: string): string =>
 /** A code span. Its fence is longer than any sequence of backticks in the text, so that nothing in it is markup. */
 export function codeSpan(text: string): string {
   if (text === "") return "` `";
-  const shown = cut(text);
+  const shown = excerpt(text);
   const longest = Math.max(0, ...(shown.match(/`+/g) ?? []).map((run) => run.length));
   const fence = "`".repeat(longest + 1);
   const padding = shown.startsWith("`") || shown.endsWith("`") ? " " : "";
@@ -28,6 +28,3 @@ export function codeSpan(text: string): string {
  * differently by each parser, so bars become a letter that looks like one.
  */
 export const codeSpanInCell = (text: string): string => codeSpan(text.replaceAll("|", "\u01c0"));
-
-/** Invisible characters have been replaced by symbols already. */
-const cut = (text: string): string => excerpt(text, MAX_SHOWN);

@@ -5,7 +5,7 @@
  */
 
 /** Maximum length of a value in a message, in UTF-16 units, without quotes. */
-export const MAX_SHOWN = 200;
+const MAX_SHOWN = 200;
 
 /** Control, formatting and separator characters, and halves of surrogate pairs. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
