@@ -3,6 +3,7 @@ import { typedText } from "../explore/editorText";
 import type { ExplorerPanel } from "../explore/explorerPanel";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
+import { isUsable } from "../models/modelFolders";
 import { promptTokensRead, type ShownCompletion } from "./shownCompletion";
 
 /** Opens the Model Explorer with the last completion: its prompt and each generation step. */
@@ -20,7 +21,7 @@ export function whyThisCompletion(
       return;
     }
     const { dir, prompt, temperature = 0, topK = 0, topP = 1, seed = 0 } = shown.params;
-    if (!lab.models.models.some((model) => model.dir === dir && model.problem === null)) {
+    if (!lab.models.models.some((model) => model.dir === dir && isUsable(model))) {
       throw new Error(l10n.t("The model of this completion no longer exists. Choose another one and try again."));
     }
     const spans = await lab.engine.call("tokenize", { dir, text: prompt });

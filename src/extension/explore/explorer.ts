@@ -5,6 +5,7 @@ import type { ExplorerEvents, ExplorerHost, InspectedSource } from "../../protoc
 import { contextKeys } from "../contributions";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
+import { isUsable } from "../models/modelFolders";
 import { setting } from "../settings";
 import { explorerChecks } from "../webviews/messageChecks";
 import { openPage, webviewPort } from "../webviews/webviewPage";
@@ -135,7 +136,7 @@ export class Explorer extends TraceHost {
       },
       models: () => {
         const active = models.active?.dir;
-        const usable = models.models.filter(({ problem }) => problem === null);
+        const usable = models.models.filter(isUsable);
         return usable
           .map(({ dir, name }) => ({ dir, name }))
           .sort((a, b) => Number(b.dir === active) - Number(a.dir === active));

@@ -5,10 +5,9 @@ import type { Commands } from "../contributions";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import { importModel, setHubToken } from "./importModel";
-import type { Model } from "./modelFolders";
+import { isUsable, type Model } from "./modelFolders";
 import { pickModel } from "./pickModel";
 
-const isUsable = (model: Model) => model.problem === null;
 const isOwn = (model: Model) => !model.bundled;
 
 /** How long the status bar confirms that something was copied, in milliseconds. */

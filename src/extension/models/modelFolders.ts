@@ -142,9 +142,11 @@ function unused(first: string, taken: readonly string[], numbered: (n: number) =
   return candidate;
 }
 
+export const isUsable = ({ problem }: Model): boolean => problem === null;
+
 /** The active model: the chosen one if it is usable, else the bundled one, else the newest. */
 export function chooseActive(models: readonly Model[], chosenDir: string | undefined): Model | undefined {
-  const usable = models.filter((model) => model.problem === null);
+  const usable = models.filter(isUsable);
   return usable.find((model) => model.dir === chosenDir) ?? usable.find((model) => model.bundled) ?? usable[0];
 }
 

@@ -2,12 +2,10 @@ import * as vscode from "vscode";
 import { grouped } from "../format";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
-import type { Model } from "../models/modelFolders";
+import { isUsable, type Model } from "../models/modelFolders";
 import { pickModel } from "../models/pickModel";
 import type { TrainingPanel } from "./trainingPanel";
 import { showRun } from "./trainingProgress";
-
-const isUsable = (model: Model) => model.problem === null;
 
 /** Resumes the run of a model that was trained on this machine. */
 export function resumeTraining(lab: LabServices, panel: TrainingPanel) {

@@ -8,7 +8,7 @@ import type { RunSnapshot } from "../../protocol/webviewApi";
 import { bytes, grouped } from "../format";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
-import type { Model } from "../models/modelFolders";
+import { isUsable, type Model } from "../models/modelFolders";
 import { pickModel } from "../models/pickModel";
 import { pickSetting } from "./pickSetting";
 import { REPORTS_FILE, readRun } from "./runReports";
@@ -130,7 +130,7 @@ export async function chooseCompared(
 /** Exports a model's run as a PyTorch project to a folder that the user chooses. */
 export function exportProject(lab: LabServices) {
   return async (given?: Pick<Model, "dir" | "name">): Promise<void> => {
-    const model = given ?? (await pickModel(lab, l10n.t("Export to PyTorch"), (each) => each.problem === null));
+    const model = given ?? (await pickModel(lab, l10n.t("Export to PyTorch"), isUsable));
     if (!model) return;
     const parent = await vscode.window.showOpenDialog({
       title: l10n.t("Choose a parent folder for the PyTorch project of “{0}”", model.name),
