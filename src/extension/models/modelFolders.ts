@@ -47,7 +47,7 @@ const REQUIRED_FILES: Readonly<Record<string, readonly (readonly string[])[]>> =
 };
 
 /** The record of a training run or of an import. A folder has at most one of them. */
-const RUN_RECORD = "training.json";
+export const RUN_RECORD = "training.json";
 const IMPORT_RECORD = "source.json";
 
 /** The models in a folder of model folders, newest first; empty if the folder does not exist. */
@@ -161,26 +161,34 @@ type JsonObject = Readonly<Record<string, unknown>>;
 
 const MAX_RECORD_BYTES = 10_000_000;
 
+/** Reads a record file. */
+export const readRecordText = (file: string): Promise<string> => readRegularText(file, MAX_RECORD_BYTES);
+
+/** The JSON object in the text of a record or report; null if the text is damaged or another JSON value. */
+export function parseRecord(text: string): JsonObject | null {
+  try {
+    const value = parseJson(text, { depth: 20, values: 100_000 });
+    // Any other JSON value is an object with string keys.
+    return typeof value === "object" && value && !Array.isArray(value) ? (value as JsonObject) : null;
+  } catch {
+    return null;
+  }
+}
+
 /** The record of a folder. */
 async function readRecord(
   dir: string,
 ): Promise<{ readonly file: string; readonly record: JsonObject; readonly problem: string | null }> {
   const isImport = !(await exists(join(dir, RUN_RECORD))) && (await exists(join(dir, IMPORT_RECORD)));
   const file = isImport ? IMPORT_RECORD : RUN_RECORD;
-  const text = await readRegularText(join(dir, file), MAX_RECORD_BYTES).catch((error: NodeJS.ErrnoException) => error);
+  const text = await readRecordText(join(dir, file)).catch((error: NodeJS.ErrnoException) => error);
   if (text instanceof Error) {
     // A folder that was copied here by hand has no record.
     const problem = text.code === "ENOENT" ? null : l10n.t("Cannot read {0}: {1}", file, text.message);
     return { file, record: {}, problem };
   }
-  try {
-    const record: unknown = parseJson(text, { depth: 20, values: 100_000 });
-    // Any other JSON value is an object with string keys.
-    if (typeof record === "object" && record && !Array.isArray(record))
-      return { file, record: record as JsonObject, problem: null };
-  } catch {
-    // Reported below, like any value that is not an object.
-  }
+  const record = parseRecord(text);
+  if (record) return { file, record, problem: null };
   return { file, record: {}, problem: l10n.t("{0} is damaged. It should contain a JSON object.", file) };
 }
 

@@ -1,11 +1,11 @@
 /** Reads a run's folder, so that the run can be shown, compared and resumed without the engine. */
 
 import { basename, join } from "node:path";
-import { parseJson } from "../../files/json";
-import { chunksOf, readRegularText } from "../../files/regular";
+import { chunksOf } from "../../files/regular";
 import type { EvalReport, SampleReport, StepReport, UpdateReport } from "../../protocol/engineApi";
 import { append, emptyReports, newRun, type RunReports } from "../../protocol/runState";
 import type { Facts, RunRecord, RunSnapshot, RunState, RunWarning } from "../../protocol/webviewApi";
+import { parseRecord, RUN_RECORD, readRecordText } from "../models/modelFolders";
 
 export const REPORTS_FILE = "reports.jsonl";
 
@@ -20,8 +20,8 @@ export async function readReports(dir: string, last = Infinity): Promise<RunRepo
   };
   try {
     for await (const line of linesOf(join(dir, REPORTS_FILE))) {
-      const value = parse(line);
-      if (!isObject(value)) continue;
+      const value = parseRecord(line);
+      if (!value) continue;
       if (isReport(value)) add(run.reports, value);
       else if (isReport(value.eval)) add(run.evals, value.eval);
       else if (isUpdates(value.updates)) add(run.updates, value.updates);
@@ -35,7 +35,6 @@ export async function readReports(dir: string, last = Infinity): Promise<RunRepo
 }
 
 const MAX_LINE = 1_000_000;
-const MAX_RECORD_BYTES = 10_000_000;
 
 async function* linesOf(file: string): AsyncGenerator<string> {
   let rest = "";
@@ -75,8 +74,8 @@ function endOf(record: RunRecord | null, isDone: boolean, warnings: readonly Run
 
 /** training.json of a model folder; null if it is missing or damaged. */
 export async function readRecord(dir: string): Promise<RunRecord | null> {
-  const value = parse(await readRegularText(join(dir, "training.json"), MAX_RECORD_BYTES).catch(() => ""));
-  if (!isObject(value)) return null;
+  const value = parseRecord(await readRecordText(join(dir, RUN_RECORD)).catch(() => ""));
+  if (!value) return null;
   const { settings, ...facts } = value;
   return { settings: flat(settings), facts: flat(facts) };
 }
@@ -92,14 +91,6 @@ function flat(value: unknown, prefix = ""): Facts {
     return [[name, typeof each === "string" || typeof each === "number" || typeof each === "boolean" ? each : null]];
   });
   return Object.fromEntries(entries);
-}
-
-function parse(text: string): unknown {
-  try {
-    return parseJson(text, { depth: 20, values: 100_000 });
-  } catch {
-    return null;
-  }
 }
 
 type Fields = Readonly<Record<string, unknown>>;
