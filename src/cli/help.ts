@@ -12,7 +12,7 @@ const OPTIONS: Readonly<Record<string, readonly [value: string, description: str
   device: ["D", "auto, cpu or webgpu (default: auto, the faster one)"],
   endpoint: ["URL", "Address of a Hugging Face mirror"],
   "find-lr": ["", "Try learning rates and suggest one"],
-  format: ["FORMAT", "hf (Hugging Face), onnx, or torch (a PyTorch training project)"],
+  format: ["FORMAT", "hf (Hugging Face), onnx, or torch (a PyTorch project)"],
   from: ["MODEL", "Fine-tune an existing model"],
   ids: ["IDS", 'Token ids instead of a text; rows are separated by semicolons: "1,2,3;4,5"'],
   json: ["", "Print JSON instead of text"],

@@ -1,5 +1,5 @@
 """
-Computes the logits of exported training projects, all in one process.
+Computes the logits of exported PyTorch projects, all in one process.
 
     echo '[{"project": DIR, "weights": DIR, "ids": [[1, 2]]}, …]' | python3 read_projects.py
 
