@@ -10,7 +10,7 @@ import { type BuildOptions, context, build as esbuild, type Metafile } from "esb
 import { inRoot, root, runAsScript } from "./paths.ts";
 
 // CommonJS dependencies need `require` inside an ES module.
-export const requireInEsm = `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);`;
+const requireInEsm = `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);`;
 
 /** The options of each bundle. `release` minifies and omits source maps. */
 function bundles(outdir: string, release: boolean): BuildOptions[] {
@@ -69,6 +69,24 @@ export async function build({ outdir = inRoot("dist"), release = false } = {}): 
   const built = await Promise.all(bundles(outdir, release).map((options) => esbuild({ ...options, metafile: true })));
   await chmod(join(outdir, "cli.js"), 0o755);
   return built.map(({ metafile }) => metafile);
+}
+
+/**
+ * Bundles a program of the tests or scripts that uses the engine. Returns `outfile`, which must be in the repository, so
+ * that Node finds the native package from there.
+ */
+export async function bundleProgram(entry: string, outfile: string): Promise<string> {
+  await esbuild({
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    external: ["onnxruntime-node"],
+    banner: { js: requireInEsm },
+    logLevel: "warning",
+  });
+  return outfile;
 }
 
 async function watch(): Promise<void> {

@@ -11,9 +11,8 @@ import { copyFile, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { type BuildOptions, build } from "esbuild";
 import type { Job, Outcome } from "../test/fuzz/worker.ts";
-import { requireInEsm } from "./build.ts";
+import { bundleProgram } from "./build.ts";
 import { inRoot, root, runAsScript } from "./paths.ts";
 
 /** Limits for one input. */
@@ -82,23 +81,8 @@ export async function targetNames(): Promise<string[]> {
   return Object.keys(TARGETS);
 }
 
-async function bundleWorker(name: "worker" | "targets"): Promise<string> {
-  const outfile = inRoot("out", "fuzz", `${name}.mjs`);
-  const options = {
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    logLevel: "error",
-    external: ["onnxruntime-node"],
-  } satisfies BuildOptions;
-  await build({
-    ...options,
-    entryPoints: [inRoot("test", "fuzz", `${name}.ts`)],
-    outfile,
-    banner: { js: requireInEsm },
-  });
-  return outfile;
-}
+const bundleWorker = (name: "worker" | "targets"): Promise<string> =>
+  bundleProgram(inRoot("test", "fuzz", `${name}.ts`), inRoot("out", "fuzz", `${name}.mjs`));
 
 type Totals = { -readonly [K in keyof FuzzReport]: FuzzReport[K] } & { failures: Failure[]; messages: Set<string> };
 

@@ -7,9 +7,9 @@
 
 import { writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
-import { build } from "esbuild";
 import type * as Engine from "../src/engine/index.ts";
 import { stepOf } from "../src/extension/surprisal/shading.ts";
+import { bundleProgram } from "./build.ts";
 import { inRoot, runAsScript } from "./paths.ts";
 
 const PROMPT = "Tom was a ";
@@ -65,17 +65,8 @@ runAsScript(import.meta.url, async () => {
 
 /** Bundles the engine into one module, because Node.js cannot resolve its imports without file extensions. */
 async function bundledEngine(): Promise<typeof Engine> {
-  // Inside node_modules, so that Node.js finds the native package.
   const outfile = inRoot("node_modules/.cache/decoder-lab/walkthroughPictures.mjs");
-  await build({
-    entryPoints: [inRoot("src/engine/index.ts")],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    external: ["onnxruntime-node"],
-    logLevel: "warning",
-  });
+  await bundleProgram(inRoot("src/engine/index.ts"), outfile);
   return import(pathToFileURL(outfile).href) as Promise<typeof Engine>;
 }
 

@@ -1,25 +1,13 @@
 /** Runs the command line as a separate process. */
 
 import { execFile } from "node:child_process";
-import { join, resolve } from "node:path";
-import { build } from "esbuild";
+import { bundleProgram } from "../../scripts/build";
+import { inRoot } from "../../scripts/paths";
 
-const root = resolve(import.meta.dirname, "../..");
+/** Path of a test file's bundle. */
+export const bundledCli = (name: string): string => inRoot(`node_modules/.cache/decoder-lab/${name}.mjs`);
 
-/** Path of a test file's bundle, inside node_modules so that the native package can be resolved. */
-export const bundledCli = (name: string): string => join(root, `node_modules/.cache/decoder-lab/${name}.mjs`);
-
-export async function bundleCli(outfile: string): Promise<void> {
-  await build({
-    entryPoints: [join(root, "src/cli/main.ts")],
-    outfile,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    external: ["onnxruntime-node"],
-    logLevel: "warning",
-  });
-}
+export const bundleCli = (outfile: string): Promise<string> => bundleProgram(inRoot("src/cli/main.ts"), outfile);
 
 export interface Output {
   readonly code: number;

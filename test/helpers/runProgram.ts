@@ -1,16 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { basename } from "node:path";
-import { build } from "esbuild";
+import { bundleProgram as bundle } from "../../scripts/build";
 import { inRoot } from "../../scripts/paths";
 
 /** Bundles a TypeScript program for a separate Node process. Returns the path of the bundle. */
-export async function bundleProgram(entry: string): Promise<string> {
-  // Inside node_modules, so that the native package is found from there.
-  const outfile = inRoot("node_modules/.cache/decoder-lab", `${basename(entry, ".ts")}.mjs`);
-  const options = { bundle: true, platform: "node", format: "esm", logLevel: "warning" } as const;
-  await build({ ...options, entryPoints: [entry], outfile, external: ["onnxruntime-node"] });
-  return outfile;
-}
+export const bundleProgram = (entry: string): Promise<string> =>
+  bundle(entry, inRoot("node_modules/.cache/decoder-lab", `${basename(entry, ".ts")}.mjs`));
 
 /** Starts a bundled program with the current Node. */
 export function startProgram(
