@@ -6,13 +6,14 @@ import { formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { setPending } from "../../parts/busy";
 import { createProblem } from "../../parts/problem";
+import { createModelGate } from "../../trace/fromFile";
 import type { ExplorerTools, Inspection, View, ViewContext } from "../../trace/inspection";
 import { createAttentionPair } from "../tracePair/attentionPair";
 import { createDivergenceStrip } from "../tracePair/divergence";
 import { positionBeside } from "../tracePair/layout";
 import { createLensColumns } from "../tracePair/lensColumns";
 import { createNextTokensPair } from "../tracePair/nextTokens";
-import { followSelection, refusal, type TracePair } from "../tracePair/tracePair";
+import { followSelection, type TracePair } from "../tracePair/tracePair";
 import { traceNames } from "./layout";
 import { createOtherPicker } from "./picker";
 import { createRelativePart } from "./relative";
@@ -27,7 +28,6 @@ export function createCompareTracesView({ section: makeSection, selection, save,
   /** Counts requests, so that outdated answers are dropped. */
   let request = 0;
 
-  const refused = el("p", { class: "empty" });
   const picker = createOtherPicker(tools, (isSubmitted) => void run(isSubmitted));
   const hint = el("p", { class: "small muted", attrs: { role: "status" } });
   const intervened = el("p", { class: "small muted" });
@@ -49,7 +49,8 @@ export function createCompareTracesView({ section: makeSection, selection, save,
     weights.node,
   );
   const whole = el("div", {}, picker.node, hint, intervened, problem.node, compared);
-  section.body.append(refused, whole);
+  const gate = createModelGate(whole);
+  section.body.append(...gate.nodes);
 
   /** Runs the other trace. `isSubmitted`: the user wants to know if there is nothing to compare. */
   const run = async (isSubmitted = false) => {
@@ -146,11 +147,7 @@ export function createCompareTracesView({ section: makeSection, selection, save,
     section,
     asksTensors: true,
     show(next) {
-      const reason = refusal(next);
-      refused.textContent = reason;
-      refused.hidden = reason === "";
-      whole.hidden = reason !== "";
-      current = reason === "" ? next : null;
+      current = gate.admits(next) ? next : null;
       request += 1;
       if (!current) {
         hideCompared();

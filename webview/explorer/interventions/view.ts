@@ -7,10 +7,11 @@ import { createStore } from "../../base/store";
 import { t } from "../../base/strings";
 import { button, progressRing } from "../../base/toolkit";
 import { createProblem } from "../../parts/problem";
+import { createModelGate } from "../../trace/fromFile";
 import type { ExplorerTools, Inspection, View, ViewContext } from "../../trace/inspection";
 import { visibleText } from "../../trace/tokens/layout";
 import { interventionChip, interventionText } from "../interventionChips";
-import { followSelection, refusal } from "../tracePair/tracePair";
+import { followSelection } from "../tracePair/tracePair";
 import { createAttribution } from "./attribution";
 import { createBeforeAfter } from "./beforeAfter";
 import { patchesFrom, withFactor, withPatch } from "./changes";
@@ -40,7 +41,6 @@ export function createInterventionsView({ section: makeSection, selection, save,
   /** Traces that were replaced as the source of patches, kept while a patch from them is active. */
   const sources = new Set<Inspection>();
 
-  const refused = el("p", { class: "empty" });
   const parts = createPartsTable(save, {
     select: (part) => selectPart(part),
     setFactor: (part, factor) => {
@@ -121,7 +121,8 @@ export function createInterventionsView({ section: makeSection, selection, save,
     attribution.node,
     sweep.node,
   );
-  section.body.append(refused, whole);
+  const gate = createModelGate(whole);
+  section.body.append(...gate.nodes);
 
   const selectPart = (part: Part | PatchedValue) =>
     selection.set({ layer: part.layer, ...("head" in part && { head: part.head }) });
@@ -240,13 +241,9 @@ export function createInterventionsView({ section: makeSection, selection, save,
     section,
     asksTensors: true,
     show(next) {
-      const reason = refusal(next);
-      refused.textContent = reason;
-      refused.hidden = reason === "";
-      whole.hidden = reason !== "";
       request += 1;
       clearTimeout(resting);
-      base = reason === "" ? (next.base ?? next) : null;
+      base = gate.admits(next) ? (next.base ?? next) : null;
       list = next.trace.interventions ?? [];
       if (list.length === 0) status.textContent = "";
       if (!base) return setChanged(null, false);

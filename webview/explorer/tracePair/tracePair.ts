@@ -5,7 +5,6 @@ import { formatValue } from "../../base/format";
 import type { Store } from "../../base/store";
 import { t } from "../../base/strings";
 import { whenSeen } from "../../parts/whenSeen";
-import { needsModel } from "../../trace/fromFile";
 import type { Inspection, Selection } from "../../trace/inspection";
 import { traceText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
@@ -19,9 +18,6 @@ export interface TracePair {
   /** The selected position in each trace. */
   readonly positions: readonly [number, number];
 }
-
-/** Why a trace cannot be compared with another; "" if it can. */
-export const refusal = needsModel;
 
 /** Follows the selection while the node is visible: `token` runs for another position, `part` for another layer, head or source token. */
 export function followSelection(selection: Store<Selection>, node: Element, token: () => void, part: () => void): void {
