@@ -1,4 +1,4 @@
-/** Drives the demo headlessly through its main features and takes screenshots in several themes. */
+/** Drives the demo headlessly through its main features and takes screenshots in all themes and several window sizes. */
 
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -14,7 +14,14 @@ import {
   tinyCharacters,
   trainingView,
 } from "../test/e2e/decoderLab.ts";
-import { appears, launchBrowser, setMachineSettings, type Theme, Workbench } from "../test/e2e/workbench.ts";
+import {
+  appears,
+  launchBrowser,
+  setMachineSettings,
+  type Theme,
+  type WindowSize,
+  Workbench,
+} from "../test/e2e/workbench.ts";
 import { type HubServer, startHub } from "../test/helpers/hubServer.ts";
 import { pretrainedFiles, writePretrained } from "../test/helpers/pretrained.ts";
 import { testData } from "../test/helpers/testData.ts";
@@ -23,9 +30,14 @@ import { startCodeServer } from "./codeServer.ts";
 import { Failure, inRoot } from "./paths.ts";
 
 const folder = inRoot("out", "tour");
-const themes: readonly Theme[] = ["light", "dark"];
-const explorerThemes: readonly Theme[] = [...themes, "high contrast"];
-const allThemes: readonly Theme[] = [...themes, "high contrast", "high contrast light"];
+const themes: readonly Theme[] = ["light", "dark", "high contrast", "high contrast light"];
+/** Windows of a full screen, of a small one, and of a full screen for someone who needs large letters. */
+const sizes: Readonly<Record<string, WindowSize>> = {
+  "1440 x 900": { width: 1440, height: 900 },
+  "960 x 600": { width: 960, height: 600 },
+  "zoom 150 %": { width: 960, height: 600, zoom: 1.5 },
+};
+const [usualSize] = Object.keys(sizes) as [string];
 
 const parts = {
   first: tour,
@@ -36,7 +48,7 @@ const parts = {
   explorer: tourOfExplorer,
 };
 
-/** Writes out/tour/<theme>/<picture>.png with this VSIX installed: of the named parts of the tour, or of all. */
+/** Writes out/tour/<size>/<theme>/<picture>.png with this VSIX installed: of the named parts of the tour, or of all. */
 export async function run(vsix: string, only: readonly string[]): Promise<void> {
   const chosen = only.length > 0 ? only : Object.keys(parts);
   const unknown = chosen.find((name) => !Object.hasOwn(parts, name));
@@ -134,16 +146,11 @@ async function startSmallHub(): Promise<HubServer> {
 
 async function tourOfImports(workbench: Workbench, hub: HubServer, home: string): Promise<void> {
   await workbench.clearNotifications();
-  await photograph(
-    workbench,
-    "7-import-search",
-    async () => {
-      await workbench.runCommand("Decoder Lab: Import Model");
-      await workbench.quickInput.fill("tiny-llama");
-      await workbench.quickRow("people/tiny-llama-of-stories").waitFor();
-    },
-    allThemes,
-  );
+  await photograph(workbench, "7-import-search", async () => {
+    await workbench.runCommand("Decoder Lab: Import Model");
+    await workbench.quickInput.fill("tiny-llama");
+    await workbench.quickRow("people/tiny-llama-of-stories").waitFor();
+  });
   await photograph(workbench, "8-import-precision", async () => {
     await workbench.runCommand("Decoder Lab: Import Model");
     await workbench.quickInput.fill("tiny-llama");
@@ -156,7 +163,7 @@ async function tourOfImports(workbench: Workbench, hub: HubServer, home: string)
   await progress.filter({ hasText: "Downloading" }).waitFor();
   // Waits for the animation of the notification.
   await workbench.page.waitForTimeout(1000);
-  await workbench.screenshot(join(folder, "dark", "9-import-progress.png"));
+  await picture(workbench, "9-import-progress");
   await progress.hover();
   await progress.getByRole("button", { name: "Cancel" }).click();
   await workbench.notification("was canceled").waitFor();
@@ -166,7 +173,7 @@ async function tourOfImports(workbench: Workbench, hub: HubServer, home: string)
   const stories = testData("stories260K");
   if (!stories) await writePretrained(join(home, "tiny-llama"));
   await importFolder(workbench, stories ?? join(home, "tiny-llama"), "8-bit");
-  await workbench.screenshot(join(folder, "dark", "9-imported.png"));
+  await picture(workbench, "9-imported");
   await workbench.clearNotifications();
   const rows = await modelRows(workbench);
   const open = async (label: string) => {
@@ -181,22 +188,17 @@ async function tourOfImports(workbench: Workbench, hub: HubServer, home: string)
     await rows.filter({ hasText: label }).first().waitFor();
     await open(label);
   }
-  await photograph(workbench, "10-module-tree", undefined, allThemes);
+  await photograph(workbench, "10-module-tree");
   await workbench.openFile("stories.txt");
   await workbench.goTo(3, 40);
   await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
   const inspector = await inspectorView(workbench);
   await inspector.locator(".model-name", { hasText: "8-bit" }).waitFor();
-  await photograph(
-    workbench,
-    "11-shared-keys",
-    async () => {
-      const keys = inspector.getByRole("button", { name: "attn.k", exact: true });
-      if ((await keys.getAttribute("aria-expanded")) !== "true") await keys.click();
-      await keys.evaluate((row) => row.scrollIntoView({ block: "center" }));
-    },
-    allThemes,
-  );
+  await photograph(workbench, "11-shared-keys", async () => {
+    const keys = inspector.getByRole("button", { name: "attn.k", exact: true });
+    if ((await keys.getAttribute("aria-expanded")) !== "true") await keys.click();
+    await keys.evaluate((row) => row.scrollIntoView({ block: "center" }));
+  });
   await photograph(workbench, "12-next-token", async () => {
     const search = inspector.getByRole("textbox", { name: "Rank of a token" });
     await search.fill("·the");
@@ -291,7 +293,7 @@ async function tourOfComparison(workbench: Workbench): Promise<void> {
   await workbench.pick("Active file");
   await workbench.pick("Find a learning rate…");
   await workbench.quickRow("Use ").waitFor({ timeout: 180_000 });
-  await workbench.screenshot(join(folder, "dark", "13-learning-rate.png"));
+  await picture(workbench, "13-learning-rate");
   await workbench.page.keyboard.press("Escape");
   await workbench.quickRow("Start training").waitFor();
   await workbench.page.keyboard.press("Escape");
@@ -350,20 +352,16 @@ async function tourOfExplorer(workbench: Workbench): Promise<void> {
   const other = explorer.getByRole("textbox", { name: "Text to compare with" });
   await other.fill("Once upon a time, there was a little cat who lived in the wood.");
   await other.press("Enter");
-  for (const theme of explorerThemes) {
-    await workbench.setTheme(theme);
-    for (const view of views) {
-      await open(view);
-      await explorer.locator(".pane:visible [aria-busy='true']").first().waitFor({ state: "detached" });
-      await workbench.page.waitForTimeout(1000);
-      await picture(workbench, theme, `15-explorer-${view.toLowerCase().replaceAll(" ", "-")}`);
-    }
+  for (const view of views) {
+    await open(view);
+    const drawn = () => explorer.locator(".pane:visible [aria-busy='true']").first().waitFor({ state: "detached" });
+    await photograph(workbench, `15-explorer-${view.toLowerCase().replaceAll(" ", "-")}`, drawn);
   }
   await workbench.runCommand("View: Toggle Primary Side Bar Visibility");
   await workbench.openFile("stories.txt");
   await workbench.runCommand("Decoder Lab: Toggle Surprisal Lens");
   await workbench.page.locator(".view-overlays [class*='ced-']").nth(20).waitFor();
-  await photograph(workbench, "16-surprisal-lens", undefined, explorerThemes);
+  await photograph(workbench, "16-surprisal-lens");
   await workbench.runCommand("Decoder Lab: Toggle Surprisal Lens");
 }
 
@@ -380,24 +378,23 @@ const showAttention = (inspector: Frame): Promise<void> =>
     caption.ownerDocument.scrollingElement?.scrollBy(0, -190);
   });
 
-/** Takes one screenshot per theme, after `prepare`. */
-async function photograph(
-  workbench: Workbench,
-  name: string,
-  prepare?: () => Promise<void>,
-  inThemes: readonly Theme[] = themes,
-): Promise<void> {
-  for (const theme of inThemes) {
-    await workbench.setTheme(theme);
-    await prepare?.();
-    // Webviews get the colors of the theme a frame or two after the window.
-    await workbench.page.waitForTimeout(500);
-    await picture(workbench, theme, name);
+/** Takes a screenshot per theme and size, each after `prepare`. */
+async function photograph(workbench: Workbench, name: string, prepare?: () => Promise<void>): Promise<void> {
+  for (const [size, window] of Object.entries(sizes)) {
+    await workbench.resize(window);
+    for (const theme of themes) {
+      await workbench.setTheme(theme);
+      await prepare?.();
+      // Webviews get the colors of the theme a frame or two after the window.
+      await workbench.page.waitForTimeout(500);
+      await picture(workbench, name, theme, size);
+    }
   }
+  await workbench.resize(sizes[usualSize] as WindowSize);
 }
 
-async function picture(workbench: Workbench, theme: Theme, name: string): Promise<void> {
-  await mkdir(join(folder, theme), { recursive: true });
-  await workbench.screenshot(join(folder, theme, `${name}.png`));
-  console.log(`${theme}: ${name}`);
+async function picture(workbench: Workbench, name: string, theme: Theme = "dark", size = usualSize): Promise<void> {
+  await mkdir(join(folder, size, theme), { recursive: true });
+  await workbench.screenshot(join(folder, size, theme, `${name}.png`));
+  console.log(`${size}, ${theme}: ${name}`);
 }

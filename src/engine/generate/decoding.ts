@@ -172,7 +172,7 @@ export class Decoding {
     return session;
   }
 
-  /** The way of attention for T new positions: the fused operator only where it supports the model and computes correctly. */
+  /** How attention is computed for T new positions: with the fused operator only where it supports the model and computes correctly. */
   async #attentionFor(T: number): Promise<Attention> {
     const { cfg, weights, batch } = this;
     if (weights.device === "cpu") return "host";
