@@ -1,6 +1,6 @@
 /** The parts that all charts on a canvas share: a focusable box that scrolls, pointer and keyboard, and a readout. */
 
-import { el, setAttr } from "../base/dom";
+import { el, setAttr, uniqueId } from "../base/dom";
 import { onThemeChange } from "../base/theme";
 
 /** A chart; `Target` is what the pointer or the keyboard is on, such as a cell or a row. */
@@ -23,8 +23,17 @@ interface CanvasChartOptions<Target> {
   readonly move: (from: Target, event: KeyboardEvent) => Target | null;
   readonly scrollTo?: (target: Target) => void;
   readonly describe: (target: Target) => string;
-  /** Called for a target that is clicked or chosen with Enter. */
+  /** Called for a target that is clicked or chosen with Enter or Space. */
   readonly pick: (target: Target) => void;
+  /** For targets that are controls in a grid: screen readers get each cell with its position. */
+  readonly grid?: TargetGrid<Target>;
+}
+
+interface TargetGrid<Target> {
+  readonly size: () => { readonly rows: number; readonly cols: number };
+  readonly cell: (target: Target) => { readonly row: number; readonly col: number };
+  /** Called for a right-click, the menu key and Shift+F10. */
+  readonly menu: (target: Target) => void;
 }
 
 export interface CanvasChart<Target> {
@@ -47,11 +56,10 @@ interface Size {
 export function createCanvasChart<Target>(options: CanvasChartOptions<Target>): CanvasChart<Target> {
   const canvas = el("canvas", { class: "heatmap-canvas" });
   const spacer = el("div", { class: "heatmap-spacer" }, canvas);
-  const scroller = el(
-    "div",
-    { class: "heatmap-scroller", attrs: { tabindex: 0, role: "application", "aria-roledescription": options.kind } },
-    spacer,
-  );
+  const { grid } = options;
+  const roles = grid ? { role: "grid" } : { role: "application", "aria-roledescription": options.kind };
+  const scroller = el("div", { class: "heatmap-scroller", attrs: { tabindex: 0, ...roles } }, spacer);
+  const spoken = grid && createSpokenCell(scroller, grid);
   const legend = el("div", { class: "legend" });
   const readout = el("div", { class: "readout", attrs: { "aria-hidden": "true" } });
   const status = el("div", { class: "visually-hidden", attrs: { role: "status" } });
@@ -76,7 +84,8 @@ export function createCanvasChart<Target>(options: CanvasChartOptions<Target>): 
   const point = (next: Target | null, announce = false) => {
     if (!announce && JSON.stringify(next) === JSON.stringify(target)) return;
     const text = describe(next);
-    if (announce) status.textContent = text;
+    if (announce && spoken && next !== null) spoken.show(next, text);
+    else if (announce) status.textContent = text;
     if (isReady()) (options.drawTarget ?? options.draw)();
   };
 
@@ -95,13 +104,24 @@ export function createCanvasChart<Target>(options: CanvasChartOptions<Target>): 
   scroller.addEventListener("keydown", (event) => {
     const from = isReady() ? (target ?? options.start()) : null;
     if (from === null) return;
-    if (event.key === "Enter") return options.pick(from);
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      return options.pick(from);
+    }
     const to = options.move(from, event);
     if (to === null) return;
     event.preventDefault();
     options.scrollTo?.(to);
     point(to, true);
   });
+  if (grid) {
+    scroller.addEventListener("contextmenu", (event) => {
+      const at = isReady() ? (target ?? options.start()) : null;
+      if (at === null) return;
+      event.preventDefault();
+      grid.menu(at);
+    });
+  }
   new ResizeObserver(layout).observe(node);
   onThemeChange(layout);
 
@@ -112,7 +132,10 @@ export function createCanvasChart<Target>(options: CanvasChartOptions<Target>): 
     legend,
     target: () => target,
     show(name) {
-      describe(null);
+      // The cell that was just changed is described with its new state.
+      const kept = spoken && target !== null && isReady() ? target : null;
+      const text = describe(kept);
+      if (spoken && kept !== null) spoken.show(kept, text);
       setAttr(scroller, "aria-label", name);
       layout();
     },
@@ -121,6 +144,25 @@ export function createCanvasChart<Target>(options: CanvasChartOptions<Target>): 
       spacer.style.height = `${content.height}px`;
       scroller.style.width = `${view.width}px`;
       scroller.style.height = `${view.height}px`;
+    },
+  };
+}
+
+/** The cell of a grid that the keyboard is on, for screen readers: the cells themselves are only drawn. */
+function createSpokenCell<Target>(scroller: HTMLElement, { size, cell }: TargetGrid<Target>) {
+  const node = el("span", { id: uniqueId("cell"), attrs: { role: "gridcell" } });
+  const row = el("span", { class: "visually-hidden", attrs: { role: "row" } }, node);
+  scroller.append(row);
+  return {
+    show(target: Target, text: string) {
+      const { rows, cols } = size();
+      const at = cell(target);
+      setAttr(scroller, "aria-rowcount", rows);
+      setAttr(scroller, "aria-colcount", cols);
+      setAttr(scroller, "aria-activedescendant", node.id);
+      setAttr(row, "aria-rowindex", at.row + 1);
+      setAttr(node, "aria-colindex", at.col + 1);
+      node.textContent = text;
     },
   };
 }

@@ -14,8 +14,17 @@ import {
   type Mark,
   NO_MARK,
 } from "./heatmapDrawing";
-import { type Cell, type CellRange, cellAt, type Grid, moveCell, scrollToCell, visibleCells } from "./heatmapLayout";
-import { canvasPen, saveable } from "./pen";
+import {
+  type Cell,
+  type CellRange,
+  cellAt,
+  cellBox,
+  type Grid,
+  moveCell,
+  scrollToCell,
+  visibleCells,
+} from "./heatmapLayout";
+import { canvasPen, type Point, saveable } from "./pen";
 
 export type { HeatmapData } from "./heatmapDrawing";
 
@@ -35,10 +44,14 @@ export interface Heatmap {
 }
 
 /**
- * Creates an empty heatmap. `pick` is called for a cell that is clicked or chosen with Enter, `scrolled` when other
- * cells have come into view.
+ * Creates an empty heatmap. `pick` is called for a cell that is clicked or chosen with Enter or Space, `scrolled` when
+ * other cells have come into view. A heatmap with a `menu` for its cells is a grid of controls to screen readers.
  */
-export function createHeatmap(pick: (row: number, col: number) => void, scrolled?: () => void): Heatmap {
+export function createHeatmap(
+  pick: (row: number, col: number) => void,
+  scrolled?: () => void,
+  menu?: (row: number, col: number, at: Point) => void,
+): Heatmap {
   let data: HeatmapData | null = null;
   let grid: Grid | null = null;
   let marked: Mark = NO_MARK;
@@ -94,6 +107,18 @@ export function createHeatmap(pick: (row: number, col: number) => void, scrolled
     scrollTo: reveal,
     describe: ({ row, col }) => data?.describe(row, col) ?? "",
     pick: ({ row, col }) => pick(row, col),
+    ...(menu && {
+      grid: {
+        size: () => ({ rows: data?.rows ?? 0, cols: data?.cols ?? 0 }),
+        cell: (cell) => cell,
+        menu: ({ row, col }) => {
+          if (!grid) return;
+          const { left, top } = chart.scroller.getBoundingClientRect();
+          const { x, y, width, height } = cellBox(grid, { row, col }, scroll());
+          menu(row, col, [left + x + width / 2, top + y + height]);
+        },
+      },
+    }),
   });
   if (scrolled) chart.scroller.addEventListener("scroll", () => requestAnimationFrame(scrolled));
 
@@ -124,6 +149,8 @@ export function createHeatmap(pick: (row: number, col: number) => void, scrolled
 }
 
 function drawLegend(legend: HTMLElement, data: HeatmapData, theme: Theme): void {
+  legend.replaceChildren();
+  if (data.max === 0) return;
   const scale = heatmapScale(data, theme);
   const [low, high] = scale.domain;
   const isLog = data.scale === "sequential" && data.curve === "log";

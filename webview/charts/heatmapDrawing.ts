@@ -25,7 +25,7 @@ export interface HeatmapData {
   readonly scale: "sequential" | "diverging";
   /** Curve of a sequential scale; linear by default. */
   readonly curve?: Curve;
-  /** Value of the strongest color; by default the largest absolute value. */
+  /** Value of the strongest color; by default the largest absolute value. 0 if no cell has a color. */
   readonly max?: number;
   /** Cells without a value: hatched, so that they never have the color of zero. */
   readonly masked?: (row: number, col: number) => boolean;
@@ -37,6 +37,8 @@ export interface HeatmapData {
   readonly rowHeight: number | "square";
   /** Text written in each cell; cells are then wide enough for a word. */
   readonly text?: (row: number, col: number) => string;
+  /** A mark of at most four characters for some cells, "" for the others. Lines then separate the cells. */
+  readonly symbol?: (row: number, col: number) => string;
   /** Describes a cell, such as "“the” → “cat”: 0.123456". */
   readonly describe: (row: number, col: number) => string;
 }
@@ -58,10 +60,12 @@ const LABEL_ROOM = 14;
 const LETTER_ROOM = 10;
 const NUMBER_ROOM = 34;
 const TEXT_CELL = 58;
+const SYMBOL_CELL = 38;
 
 export function heatmapGrid(data: HeatmapData, width: number, theme: Theme): Grid {
   const maxCell = data.rowHeight === "square" ? MAX_SQUARE : MAX_WIDE;
-  const isLow = data.colLabels === "numbers" || data.text || areUpright(data);
+  const written = data.text ? TEXT_CELL : data.symbol ? SYMBOL_CELL : null;
+  const isLow = data.colLabels === "numbers" || written || areUpright(data);
   return layoutGrid({
     rows: data.rows,
     cols: data.cols,
@@ -69,8 +73,8 @@ export function heatmapGrid(data: HeatmapData, width: number, theme: Theme): Gri
     maxHeight: MAX_HEIGHT,
     left: gutter(data.rowLabels, theme, 84),
     top: isLow ? LABEL_ROOM + 2 : gutter(data.colLabels as readonly string[], theme, 72),
-    minCell: data.text ? TEXT_CELL : MIN_CELL,
-    maxCell: data.text ? 2 * TEXT_CELL : maxCell,
+    minCell: written ?? MIN_CELL,
+    maxCell: written ? 2 * written : maxCell,
     rowHeight: data.rowHeight,
     labelHeight: data.rowLabels.length > 0 ? LABEL_ROOM : 0,
   });
@@ -87,6 +91,7 @@ const areUpright = ({ colLabels }: HeatmapData): boolean =>
 /** Number of columns from one label to the next. */
 function columnStep(data: HeatmapData, cellWidth: number): number {
   if (data.colLabels === "numbers") return tickStep(cellWidth, NUMBER_ROOM);
+  if (data.symbol) return 1;
   return labelStep(cellWidth, areUpright(data) ? LETTER_ROOM : LABEL_ROOM);
 }
 
@@ -107,7 +112,7 @@ export function drawHeatmap(
   const { left, top, viewWidth, viewHeight } = grid;
   pen.clip({ x: left, y: top, width: viewWidth - left, height: viewHeight - top }, () => {
     drawCells(pen, data, grid, scroll, theme);
-    drawMark(pen, grid, mark, scroll, theme);
+    drawMark(pen, data, grid, mark, scroll, theme);
   });
   pen.clip({ x: 0, y: top - 6, width: left, height: viewHeight - top + 6 }, () =>
     drawRowLabels(pen, data, grid, scroll, mark.row, theme),
@@ -142,6 +147,15 @@ function drawCells(pen: Pen, data: HeatmapData, grid: Grid, scroll: Scroll, them
         const cell = box(row, col);
         const color = readable(scale.colorAt(data.values[row * data.cols + col] as number), theme);
         pen.text(cell.x + 3, cell.y + height / 2, data.text(row, col), { color, room: width - 6 });
+      } else if (data.symbol) {
+        const cell = box(row, col);
+        pen.rect({ ...cell, x: cell.x - 0.5, y: cell.y - 0.5 }, { stroke: { color: theme.border } });
+        const symbol = data.symbol(row, col);
+        if (symbol === "") continue;
+        const color = readable(scale.colorAt(data.values[row * data.cols + col] as number), theme);
+        const inside = { x: cell.x + 1.5, y: cell.y + 1.5, width: width - 4, height: height - 4 };
+        pen.rect(inside, { stroke: { color, width: 2 } });
+        pen.text(cell.x + width / 2, cell.y + height / 2, symbol, { color, bold: true, ...CENTERED });
       }
     }
   }
@@ -172,15 +186,18 @@ function cellImage(data: HeatmapData, range: CellRange, scale: ColorScale): Offs
 const readable = (cell: Rgb, { foreground, background }: Theme): Rgb =>
   contrast(cell, foreground) >= contrast(cell, background) ? foreground : background;
 
-function drawMark(pen: Pen, grid: Grid, { row, col }: Mark, scroll: Scroll, theme: Theme): void {
+function drawMark(pen: Pen, data: HeatmapData, grid: Grid, { row, col }: Mark, scroll: Scroll, theme: Theme): void {
   const { cellWidth, cellHeight, rows, cols } = grid;
   const outline = (cell: Cell, width: number, height: number) => {
     const { x, y } = cellBox(grid, cell, scroll);
     const inside = { x: x + 0.75, y: y + 0.75, width: width - 1.5, height: height - 1.5 };
     pen.rect(inside, { stroke: { color: theme.focus, width: 1.5 } });
   };
-  if (row !== null) outline({ row, col: 0 }, cols * cellWidth, cellHeight);
-  if (col !== null) outline({ row: 0, col }, cellWidth, rows * cellHeight);
+  // Cells that are controls are marked one by one.
+  const isCell = data.symbol !== undefined && row !== null && col !== null;
+  if (isCell) outline({ row, col }, cellWidth, cellHeight);
+  else if (row !== null) outline({ row, col: 0 }, cols * cellWidth, cellHeight);
+  if (!isCell && col !== null) outline({ row: 0, col }, cellWidth, rows * cellHeight);
 }
 
 function drawRowLabels(
@@ -215,7 +232,7 @@ function drawColLabels(pen: Pen, data: HeatmapData, grid: Grid, scroll: Scroll, 
       pen.text(at, y, text ?? "", { color, ...style });
     if (data.colLabels === "numbers") write(col === 0 ? left : x, top / 2, String(col), col > 0 ? CENTERED : {});
     else if (data.text) write(x - cellWidth / 2 + 3, top / 2, data.colLabels[col], { room: cellWidth - 6 });
-    else if (isUpright) write(x, top / 2, data.colLabels[col], CENTERED);
+    else if (isUpright || data.symbol) write(x, top / 2, data.colLabels[col], CENTERED);
     else write(x, top - 5, data.colLabels[col], { turned: true, room: top - 8 });
   }
 }
