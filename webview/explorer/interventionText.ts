@@ -1,47 +1,30 @@
-/** The active interventions as chips, each with a button that removes it. */
+/** Interventions and the parts of a model in words. */
 
 import type { Intervention, Part, PatchedValue } from "../../src/protocol/traceApi";
-import { el, fill } from "../base/dom";
 import { t } from "../base/strings";
-import type { ExplorerTools } from "../trace/inspection";
 
-export function createInterventionChips(interventions: ExplorerTools["interventions"]): HTMLElement {
-  const list = el("ul", { class: "chips" });
-  const node = el(
-    "div",
-    { class: "interventions", attrs: { role: "group", "aria-label": t("Active interventions") } },
-    el("span", { class: "small" }, t("Interventions:")),
-    list,
-    el(
-      "button",
-      { class: "action", attrs: { type: "button" }, on: { click: () => interventions.set({ list: [] }) } },
-      t("Remove all"),
-    ),
-  );
-  const draw = () => {
-    const { list: now } = interventions.get();
-    node.hidden = now.length === 0;
-    fill(
-      list,
-      ...now.map((each) => {
-        const remove = () => interventions.set({ list: interventions.get().list.filter((other) => other !== each) });
-        return interventionChip(each, remove);
-      }),
-    );
-  };
-  interventions.subscribe(draw);
-  draw();
-  return node;
-}
+/** Characters of a text that a patch comes from. */
+const MAX_TEXT = 24;
 
 /** Text such as `layer 1, head 2 ablated` or `layer 0 MLP × 0.5`. */
-export function interventionText(intervention: Intervention): string {
-  if (intervention.kind === "patch") {
-    const { value, position, from } = intervention;
-    return t("{0} at {1} from trace {2} at {3}", partText(value), position, from.trace, from.position);
+export function interventionText(intervention: Intervention<number | string>): string {
+  const [on, change] =
+    intervention.kind === "scale"
+      ? [partText(intervention.part), changeText(intervention)]
+      : [t("{0} at {1}", partText(intervention.value), intervention.position), changeText(intervention)];
+  return `${on} ${change}`;
+}
+
+/** What an intervention does to its part, such as `ablated`, `× 0.5` or `patched from “the cat” at 2`. */
+export function changeText(intervention: Intervention<number | string>): string {
+  if (intervention.kind === "scale") {
+    const { factor } = intervention;
+    return factor === 0 ? t("ablated") : `× ${Number(factor.toPrecision(3))}`;
   }
-  const { part, factor } = intervention;
-  return factor === 0 ? t("{0} ablated", partText(part)) : `${partText(part)} × ${factor}`;
+  const { trace, position } = intervention.from;
+  if (typeof trace === "number") return t("patched from trace {0} at {1}", trace, position);
+  const text = trace.replace(/\s+/g, " ");
+  return t("patched from “{0}” at {1}", text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT - 1)}…` : text, position);
 }
 
 /** Text such as `layer 1, head 2`, `encoder layer 1 MLP` (translators) or `enc.blocks.1.residPost` (values). */
@@ -69,23 +52,4 @@ export function partText(part: Part | PatchedValue): string {
 function layerText({ stack, layer }: Pick<Part, "stack" | "layer">): string {
   if (stack === undefined) return t("layer {0}", layer);
   return stack === "encoder" ? t("encoder layer {0}", layer) : t("decoder layer {0}", layer);
-}
-
-export function interventionChip(intervention: Intervention, remove: () => void): HTMLElement {
-  const text = interventionText(intervention);
-  return el(
-    "li",
-    { class: "chip" },
-    text,
-    el(
-      "button",
-      {
-        class: "chip-remove",
-        title: t("Remove"),
-        attrs: { type: "button", "aria-label": t("Remove {0}", text) },
-        on: { click: remove },
-      },
-      "×",
-    ),
-  );
 }

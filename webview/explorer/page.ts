@@ -4,7 +4,6 @@ import "../base/theme.css";
 // The views' styles, shared with the side panel.
 import "../trace/trace.css";
 import "./explorer.css";
-import type { Intervention } from "../../src/protocol/traceApi";
 import type { ExplorerEvents, ExplorerHost, HostAction } from "../../src/protocol/webviewApi";
 import { el, fill } from "../base/dom";
 import { formatMilliseconds } from "../base/format";
@@ -16,11 +15,14 @@ import { emptyNotice, noteNotice, problemNotice } from "../parts/notices";
 import { NO_SHADING, type Shading } from "../trace/attention/layout";
 import { createAttentionShading } from "../trace/attention/shading";
 import { createInspection, type ExplorerTools, type Inspection, type Selection } from "../trace/inspection";
+import { keptFor, readHistory, savedHistory } from "../trace/interventionHistory";
 import { createScrubber } from "../trace/scrubber";
 import { shareSelection } from "../trace/sharedSelection";
 import { createProgress, type Listeners, selectionIn, startPage } from "../trace/shell";
-import { createInterventionChips } from "./interventionChips";
-import { stillActive, tokenToSelect } from "./pageState";
+import { createIntervening } from "./intervening";
+import { addHistoryKeys, createInterventionBar } from "./interventionBar";
+import { tokenToSelect } from "./pageState";
+import { createSharedTraces } from "./sharedTraces";
 import { createTokenStrip } from "./tokenStrip";
 import { createTopBar } from "./topBar";
 import { createViewPanes } from "./viewPanes";
@@ -40,6 +42,7 @@ const state = createStore(
     head: 0,
     shade: false as boolean,
     generation: "",
+    interventions: "",
   }),
 );
 state.subscribe((now) => remember(now));
@@ -55,24 +58,30 @@ void startPage(
 function mount(follows: boolean): Listeners<ExplorerEvents> {
   const { text, token, layer, head } = state.get();
   const selection = createStore<Selection>({ token: Math.max(0, token), layer, head });
-  const interventions = createStore<{ readonly list: readonly Intervention[] }>({ list: [] });
+  const saved = readHistory(state.get().interventions);
+  const interventions: ExplorerTools["interventions"] = createStore(saved.history);
   /** The trace without interventions, and the one that is shown: with active interventions they differ. */
   let base: Inspection | null = null;
   let shown: Inspection | null = null;
 
   const save = (name: string, data: Uint8Array) => void host.call("save", { name, data }).catch(() => undefined);
+  const others = createSharedTraces(
+    async (dir, text) => {
+      const trace = await host.call("inspectAlso", { dir, text });
+      const source = { kind: "typed", label: trace.model.name, text, truncated: false } as const;
+      return createInspection(trace, source, host);
+    },
+    ({ trace }) => void host.call("releaseTrace", { trace: trace.trace }).catch(() => undefined),
+  );
   const explorer: ExplorerTools = {
     open: (view) => panes.open(view),
     run: (prompt) => run(prompt),
     memory: state,
     interventions,
+    intervening: createStore<ReturnType<ExplorerTools["intervening"]["get"]>>({ state: "done" }),
     models: () => host.call("models", {}),
-    alongside: async (dir, text) => {
-      const trace = await host.call("inspectAlso", { dir, text });
-      const source = { kind: "typed", label: trace.model.name, text, truncated: false } as const;
-      return createInspection(trace, source, host);
-    },
-    release: ({ trace }) => void host.call("releaseTrace", { trace: trace.trace }).catch(() => undefined),
+    alongside: others.take,
+    release: others.release,
     shading: createStore<Shading>({ ...NO_SHADING, on: state.get().shade }),
   };
   explorer.shading.subscribe(({ on }) => state.set({ shade: on }));
@@ -95,13 +104,25 @@ function mount(follows: boolean): Listeners<ExplorerEvents> {
   const saveTrace = button(t("Save trace"), () => {
     if (shown) void host.call("saveTrace", { trace: shown.trace.trace }).catch(say);
   });
+  const interventionBar = createInterventionBar(interventions);
+  /** The Interventions view has the bar below its grid, where it moves nothing when it appears. */
+  const updateBar = () => {
+    const { past, list, future } = interventions.get();
+    const { view, beside } = state.get();
+    interventionBar.hidden =
+      past.length + list.length + future.length === 0 || [view, beside].includes("interventions");
+  };
+  interventions.subscribe(updateBar);
+  state.subscribe(updateBar);
+  updateBar();
+  addHistoryKeys(interventions);
   bar.buttons.before(scrubber.node);
   bar.buttons.append(saveTrace);
   main.append(
     el("h1", { class: "visually-hidden" }, t("Model Explorer")),
     progress.node,
     bar.node,
-    createInterventionChips(interventions),
+    interventionBar,
     error,
     notice,
     status,
@@ -138,24 +159,40 @@ function mount(follows: boolean): Listeners<ExplorerEvents> {
     shading.show(inspection);
   };
 
-  /** Runs the prompt with the active interventions, or shows the trace without them again. */
-  const intervene = async () => {
-    const of = base;
-    if (!of) return;
-    const { list } = interventions.get();
+  const intervene = createIntervening(
+    explorer,
+    () => {
+      const { list } = interventions.get();
+      return base && list.length > 0 ? { base, list } : null;
+    },
+    {
+      running() {
+        progress.show(true);
+        explorer.intervening.set({ state: "computing" });
+      },
+      done(intervened) {
+        explorer.intervening.set({ state: "done" });
+        show(intervened);
+      },
+      failed(reason) {
+        explorer.intervening.set({ state: "failed" });
+        if (base && shown !== base && shown?.base !== base) show(base);
+        say(reason);
+      },
+      ended: () => progress.show(false),
+    },
+  );
+  /** Shows the prompt with the active interventions, or without them again. */
+  const showIntervened = () => {
     error.textContent = "";
-    if (list.length === 0) return show(of);
-    try {
-      progress.show(true);
-      const trace = await of.intervene({ interventions: list });
-      if (base === of && interventions.get().list === list) show(createInspection(trace, of.source, host, of));
-    } catch (reason) {
-      if (base === of) say(reason);
-    } finally {
-      progress.show(false);
-    }
+    if (interventions.get().list.length > 0) return void intervene();
+    explorer.intervening.set({ state: "done" });
+    if (base) show(base);
   };
-  interventions.subscribe(() => void intervene());
+  interventions.subscribe((now, before) => {
+    state.set({ interventions: savedHistory(now, base?.trace.model.dir ?? saved.dir) });
+    if (now.list !== before.list) showIntervened();
+  });
 
   const select = shareSelection(
     selection,
@@ -173,14 +210,16 @@ function mount(follows: boolean): Listeners<ExplorerEvents> {
       setVisible(true);
       const { text, token } = state.get();
       const shownBefore = { text: before?.source.text ?? text, token, chosen: before?.source.chosen };
+      const isSameModel = (before?.trace.model.dir ?? saved.dir) === trace.model.dir;
+      others.outdate();
       selection.set(selectionIn(trace, tokenToSelect(trace, source, shownBefore), selection.get()));
       state.set({ text: source.text });
       bar.source(source);
       base = next;
       const { list } = interventions.get();
-      const kept = stillActive(list, before?.trace.model.dir === trace.model.dir);
-      if (kept.length === 0) show(next);
-      if (list.length > 0) interventions.set({ list: kept });
+      interventions.set(keptFor(interventions.get(), { isSameModel, isSameText: shownBefore.text === source.text }));
+      // Another list is shown by its subscription.
+      if (interventions.get().list === list) showIntervened();
       status.textContent = t("{0} tokens traced in {1}.", trace.tokens.length, formatMilliseconds(trace.milliseconds));
     },
     select,

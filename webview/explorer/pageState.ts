@@ -1,7 +1,6 @@
 /** The changes that a new trace makes to the page, as pure functions. */
 
 import type { TraceInfo } from "../../src/protocol/engineApi";
-import type { Intervention } from "../../src/protocol/traceApi";
 import type { InspectedSource } from "../../src/protocol/webviewApi";
 
 /** The prompt that was shown before a new trace, and what was selected in it. */
@@ -27,10 +26,3 @@ export function tokenToSelect({ tokens }: Pick<TraceInfo, "tokens">, source: Ins
   }
   return isSameText && before.token >= 0 ? Math.min(before.token, last) : last;
 }
-
-/**
- * The interventions that stay active on a new trace: scaled parts of the same model. Patched values belong to traces
- * that are gone, and another model has other parts.
- */
-export const stillActive = (list: readonly Intervention[], isSameModel: boolean): readonly Intervention[] =>
-  isSameModel ? list.filter(({ kind }) => kind === "scale") : [];

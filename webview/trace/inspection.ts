@@ -8,6 +8,7 @@ import type { Store } from "../base/store";
 import type { Save } from "../parts/dataBar";
 import type { Section } from "../parts/section";
 import type { Shading } from "./attention/layout";
+import type { InterventionHistory } from "./interventionHistory";
 
 /** Selected token, layer and head of the page, as indices of the trace. */
 export interface Selection {
@@ -50,9 +51,7 @@ export interface Inspection {
     report?: (step: Progress<TraceQuestions, "generationTrace">) => void,
     signal?: AbortSignal,
   ) => Promise<Result<TraceQuestions, "generationTrace">>;
-  /** A new trace of the same text each time; it uses memory until it is released. */
-  readonly intervene: (params: Own<"intervene">) => Promise<TraceInfo>;
-  /** A trace with interventions; this trace is its `base`. */
+  /** A new trace of the text with interventions, whose `base` is this one; it uses memory until it is released. */
   readonly intervened: (interventions: readonly Intervention[]) => Promise<Inspection>;
   readonly compareTraces: (other: number) => Promise<Result<TraceQuestions, "compareTraces">>;
   readonly compareWeights: (otherDir: string) => Promise<Result<TraceQuestions, "compareWeights">>;
@@ -88,8 +87,10 @@ export interface ExplorerTools {
   readonly run: (text: string) => void;
   /** State that survives hiding and reloading the panel, in the format of the generation view. */
   readonly memory: Store<{ readonly generation: string }>;
-  /** Active interventions: the page runs the text with them and shows that trace in every view. */
-  readonly interventions: Store<{ readonly list: readonly Intervention[] }>;
+  /** Active interventions and their undo history: the page runs the text with them and shows that trace in every view. */
+  readonly interventions: Store<InterventionHistory>;
+  /** The state of the forward pass with the active interventions. */
+  readonly intervening: Store<{ readonly state: "computing" | "done" | "failed" }>;
   /** Models that can be run, the active one first. */
   readonly models: () => Promise<readonly { readonly dir: string; readonly name: string }[]>;
   /** Runs another text or model, to compare with or to patch from. The trace uses memory until it is released. */
@@ -164,7 +165,6 @@ export function createInspection(
     checkpoints: (of = dir) => once("checkpoints", { dir: of }),
     generationTrace: (params, report, signal) =>
       host.call("generationTrace", { ...params, dir }, { signal, onProgress: report }),
-    intervene: (params) => host.call("intervene", { ...params, ...of }),
     intervened: async (interventions) =>
       createInspection(await host.call("intervene", { ...of, interventions }), source, host, inspection),
     compareTraces: (other) => once("compareTraces", { a: trace.trace, b: other }),

@@ -1,18 +1,21 @@
 import { expect, test } from "vitest";
-import type { TraceInfo } from "../../../src/protocol/engineApi";
-import type { Attribution, Intervention, Part } from "../../../src/protocol/traceApi";
-import { partText } from "../../../webview/explorer/interventionChips";
+import type { Attribution, Part, PatchedValue } from "../../../src/protocol/traceApi";
 import { attributedRows, attributionTable } from "../../../webview/explorer/interventions/attributedRows";
 import {
   factorOf,
-  nextFactor,
-  patchesFrom,
+  patchesOf,
+  symbolOf,
   withFactor,
+  withoutPart,
   withPatch,
+  withToggled,
 } from "../../../webview/explorer/interventions/changes";
 import { partGrid, type Stack, stacksOf } from "../../../webview/explorer/interventions/parts";
 import { alignTexts, kindsOf, patchOf, stackOf } from "../../../webview/explorer/interventions/patchState";
 import { sweepOf, sweepTable } from "../../../webview/explorer/interventions/sweepPlan";
+import { interventionText, partText } from "../../../webview/explorer/interventionText";
+import type { Inspection } from "../../../webview/trace/inspection";
+import type { ActiveIntervention } from "../../../webview/trace/interventionHistory";
 import { tinyTranslation } from "../tinyTranslation";
 
 const HEADS = 4;
@@ -54,28 +57,65 @@ test("a part has one factor, and none if it is unchanged", () => {
   expect(list).toHaveLength(2);
   expect([factorOf(list, head), factorOf(list, mlp), factorOf(list, { ...head, head: 1 })]).toEqual([0.5, 2, 1]);
   expect(withFactor(list, head, 1)).toEqual([{ kind: "scale", part: mlp, factor: 2 }]);
-  expect([1, 0, 2, 0.5].map(nextFactor)).toEqual([0, 2, 1, 1]);
+});
+
+test("toggling ablates an unchanged part and removes the factor of a changed one", () => {
+  const mlp: Part = { kind: "mlp", layer: 1 };
+  const ablated = withToggled([], mlp);
+  expect(ablated).toEqual([{ kind: "scale", part: mlp, factor: 0 }]);
+  expect(withToggled(ablated, mlp)).toEqual([]);
+  expect(withToggled(withFactor([], mlp, 0.5), mlp)).toEqual([]);
+});
+
+test("a part is marked as ablated, scaled or patched, and a whole layer as patched with its residual stream", () => {
+  const [head, layer]: Part[] = [
+    { kind: "head", layer: 1, head: 2 },
+    { kind: "layer", layer: 1 },
+  ];
+  const patch = (value: PatchedValue, position: number) =>
+    ({ kind: "patch", value, position, from: { trace: "the cat", position: 0 } }) as const;
+  const list: ActiveIntervention[] = [
+    { kind: "scale", part: head as Part, factor: 0.5 },
+    patch({ kind: "head", layer: 1, head: 2 }, 3),
+    patch({ kind: "residPre", layer: 1 }, 3),
+    patch({ kind: "residPost", layer: 1 }, 4),
+    patch({ kind: "mlpOut", layer: 1 }, 4),
+    { kind: "scale", part: { kind: "attention", layer: 1 }, factor: 0 },
+  ];
+  const marks = (of: readonly ActiveIntervention[]) =>
+    partGrid([decoder]).columns.map((_, col) => symbolOf(of, partGrid([decoder]).at(1, col) as Part));
+  expect(marks(list)).toEqual(["", "", "←×0.5", "", "∅", "←", "←"]);
+  expect(patchesOf(list, layer as Part).map(({ value }) => value.kind)).toEqual(["residPre", "residPost"]);
+  expect(marks(withoutPart(withoutPart(list, layer as Part), head as Part))).toEqual(["", "", "", "", "∅", "←", ""]);
+});
+
+test("an intervention names its part, its change, and the text that a value comes from", () => {
+  const value = { kind: "residPost", layer: 2 } as const;
+  const from = { trace: "A cat sat\non the mat, and then it slept.", position: 4 };
+  expect(interventionText({ kind: "patch", value, position: 3, from })).toBe(
+    "blocks.2.residPost at 3 patched from “A cat sat on the mat, a…” at 4",
+  );
+  expect(interventionText({ kind: "scale", part: { kind: "mlp", layer: 0 }, factor: 0 })).toBe("layer 0 MLP ablated");
 });
 
 test("a patch replaces an earlier one of the same value and position", () => {
   const value = { kind: "residPost", layer: 1 } as const;
-  const first = { kind: "patch", value, position: 3, from: { trace: 7, position: 2 } } as const;
-  const second = { ...first, from: { trace: 8, position: 5 } };
+  const first = { kind: "patch", value, position: 3, from: { trace: "a cat", position: 2 } } as const;
+  const second = { ...first, from: { trace: "a dog", position: 5 } };
   const elsewhere = { ...first, position: 4 };
-  const list = [first, elsewhere].reduce<Intervention[]>(withPatch, []);
+  const list = [first, elsewhere].reduce<ActiveIntervention[]>(withPatch, []);
   expect(withPatch(list, second)).toEqual([elsewhere, second]);
-  expect([...patchesFrom([first, second, elsewhere])]).toEqual([7, 8]);
 });
 
 const size = { stacks: [decoder], last: 2 };
 
-test("an ablation sweep has one trace for each head and MLP", () => {
+test("an ablation sweep has one trace for each part", () => {
   const { cells, rows, cols } = sweepOf("ablate", size, null);
-  expect([rows.length, cols, cells.length]).toEqual([2, 5, 10]);
+  expect([rows.length, cols, cells.length]).toEqual([2, 7, 14]);
   expect(cells.at(-1)).toEqual({
     row: 1,
-    col: 4,
-    intervention: { kind: "scale", part: { kind: "mlp", layer: 1 }, factor: 0 },
+    col: 6,
+    intervention: { kind: "scale", part: { kind: "layer", layer: 1 }, factor: 0 },
   });
 });
 
@@ -113,8 +153,8 @@ test("a sweep over positions patches aligned tokens up to the selected one", () 
 
 test("a sweep's table has the finished traces with their interventions", () => {
   const sweep = sweepOf("ablate", size, null);
-  const values = new Float32Array(10).fill(Number.NaN);
-  values[6] = -0.25;
+  const values = new Float32Array(14).fill(Number.NaN);
+  values[8] = -0.25;
   const table = sweepTable("Sweep", sweep, values, 0.5, "probability");
   expect(table.rows).toBe(1);
   expect(table.row(0)).toEqual(["scale head", "", 1, 1, "", 0.5, 0.25, -0.25]);
@@ -157,10 +197,13 @@ test("the biases of a layer's norms are one row", () => {
   expect(row).toMatchObject({ label: "layer 0 norm bias", values: [3] });
 });
 
+type Traced = Pick<Inspection, "trace" | "source">;
+
 test("a patch takes the selected layer and head as far as the stack has them", () => {
   const [base, other] = [tinyTranslation("the cat", "le").info, tinyTranslation("a cat", "un").info].map((trace) => ({
     trace,
-  })) as [{ trace: TraceInfo }, { trace: TraceInfo }];
+    source: { kind: "typed", label: "", text: "a cat", truncated: false },
+  })) as [Traced, Traced];
   const texts = { base, other, isEncoder: true };
   const { aligned, differs } = alignTexts(texts);
   expect(aligned.filter((_, i) => !differs[i]).at(-1)).toEqual({ a: 7, b: 5 });
@@ -168,7 +211,7 @@ test("a patch takes the selected layer and head as far as the stack has them", (
     kind: "patch",
     value: { kind: "head", stack: "encoder", layer: 2, head: 3 },
     position: 7,
-    from: { trace: 1, position: 5 },
+    from: { trace: "a cat", position: 5 },
   });
   expect(patchOf(texts, "residPost", { layer: 0, head: 0 }, 8, 5)).toBeNull();
   expect(kindsOf(stackOf(base, true))).not.toContain("crossOut");

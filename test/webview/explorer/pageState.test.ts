@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import type { Intervention } from "../../../src/protocol/traceApi";
-import { stillActive, tokenToSelect } from "../../../webview/explorer/pageState";
+import { tokenToSelect } from "../../../webview/explorer/pageState";
 import { tinyTrace } from "../tinyTrace";
 
 const { info } = tinyTrace("fox");
@@ -25,12 +24,4 @@ test("the same text keeps the selected token, unless its source chose another on
   expect(tokenToSelect(info, source("fox", 2), before)).toBe(3);
   expect(tokenToSelect(info, source("fox"), { ...before, token: 9 })).toBe(3);
   expect(tokenToSelect(info, source("fox"), { ...before, token: -1 })).toBe(3);
-});
-
-test("scaled parts stay active on another text of the same model, patches do not", () => {
-  const scale: Intervention = { kind: "scale", part: { kind: "mlp", layer: 0 }, factor: 0 };
-  const value = { kind: "residPost", layer: 0 } as const;
-  const patch: Intervention = { kind: "patch", value, position: 0, from: { trace: 1, position: 0 } };
-  expect(stillActive([scale, patch], true)).toEqual([scale]);
-  expect(stillActive([scale, patch], false)).toEqual([]);
 });

@@ -33,7 +33,7 @@ export function createBeforeAfter(
   const unchanged = el(
     "p",
     { class: "small muted" },
-    t("No interventions yet. Select a head, an attention, an MLP or a layer above, or patch a value."),
+    t("No interventions yet. Ablate, scale or patch a part above to compare the prediction before and after."),
   );
   let pair: TracePair | null = null;
 
@@ -73,6 +73,8 @@ export function createBeforeAfter(
   return {
     nodes: [unchanged, problem.node, compared],
     show,
+    /** Marks what is shown as outdated while other interventions run. */
+    await: (state: "computing" | "done" | "failed") => setPending(compared, state),
     /** Follows the selected layer, head and source token. */
     showAttention() {
       if (pair) attention.show(pair).catch(problem.say);

@@ -32,6 +32,8 @@ export interface PartGrid {
   readonly layers: readonly Layer[];
   readonly rows: readonly string[];
   readonly columns: readonly string[];
+  /** True if some layer lacks a part that others have. */
+  readonly hasGaps: boolean;
   /** Null if the layer has no such part. */
   readonly at: (row: number, col: number) => Part | null;
   readonly cellOf: (part: Part) => { readonly row: number; readonly col: number };
@@ -65,6 +67,7 @@ export function partGrid(stacks: readonly Stack[], wanted: readonly Part["kind"]
     layers: rows.map(({ layer }) => layer),
     rows: rows.map(({ layer: { stack, layer } }) => ROWS[stack ?? "alone"](layer)),
     columns: columns.map(({ label }) => label),
+    hasGaps: stacks.length > 1,
     at,
     cellOf: (part) => ({
       row: rows.findIndex(({ layer: { stack, layer } }) => stack === part.stack && layer === part.layer),

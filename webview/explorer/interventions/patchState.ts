@@ -13,7 +13,7 @@ const PATCH_KINDS = ["residPre", "residPost", "attnOut", "crossOut", "mlpOut", "
 export type PatchKind = (typeof PATCH_KINDS)[number];
 const CROSS_KINDS: readonly string[] = ["crossOut", "crossHead"];
 
-type Traced = Pick<Inspection, "trace">;
+type Traced = Pick<Inspection, "trace" | "source">;
 
 /** The text that is patched, and the one that values come from. In translators, `isEncoder` says which stack. */
 export interface PatchTexts {
@@ -71,7 +71,7 @@ export function patchOf(
   const { layer, head } = selectedIn(stack, selection);
   const at = layerIn(stack, layer);
   const value: PatchedValue = kind === "head" || kind === "crossHead" ? { kind, ...at, head } : { kind, ...at };
-  return { kind: "patch", value, position: to, from: { trace: other.trace.trace, position: from } };
+  return { kind: "patch", value, position: to, from: { trace: other.source.text, position: from } };
 }
 
 /** A table with one row per column of the alignment. */

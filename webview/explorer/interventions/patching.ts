@@ -1,5 +1,6 @@
 /** Patches a value from another text: the text, the alignment of its tokens with this one's, and the value. */
 
+import type { Part } from "../../../src/protocol/traceApi";
 import { el } from "../../base/dom";
 import type { Store } from "../../base/store";
 import { t } from "../../base/strings";
@@ -9,10 +10,10 @@ import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { type ExplorerTools, type Inspection, type Selection, sourceTokenOf } from "../../trace/inspection";
 import { traceText } from "../../trace/provenance";
-import { partText } from "../interventionChips";
+import { partText } from "../interventionText";
 import { createPrompt } from "../prompt";
 import type { AlignedTokens } from "../tracePair/layout";
-import type { Patch } from "./changes";
+import { type Patch, VALUES } from "./changes";
 import {
   alignedTable,
   alignTexts,
@@ -34,6 +35,8 @@ export interface Patching {
   readonly look: () => void;
   /** The trace and positions to patch from; null while there are none. */
   readonly source: () => SweepSource | null;
+  /** Sets up a patch of a part, and moves the focus to what is missing for it. */
+  readonly setUp: (part: Part) => void;
 }
 
 export interface PatchingHooks {
@@ -41,8 +44,6 @@ export interface PatchingHooks {
   readonly patch: (patch: Patch) => void;
   /** `source` changed. */
   readonly changed: () => void;
-  /** The trace to patch from was replaced by another one. */
-  readonly replaced: (other: Inspection) => void;
 }
 
 export function createPatching(save: Save, tools: ExplorerTools, hooks: PatchingHooks): Patching {
@@ -137,7 +138,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
       }
       other = next;
       draw();
-      if (before) hooks.replaced(before);
+      if (before) tools.release(before);
       hooks.changed();
     } catch (error) {
       if (own === request) problem.say(error);
@@ -259,21 +260,31 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
     choose();
   };
 
-  return {
-    node: el(
-      "section",
-      { class: "pair-part wide" },
-      el("h3", { class: "subheading" }, t("Patch from another text")),
-      el(
-        "div",
-        { class: "pair-controls" },
-        prompt,
-        button(t("Run"), () => void run()),
-      ),
-      problem.node,
-      detail,
+  const node = el(
+    "section",
+    { class: "pair-part wide" },
+    el("h3", { class: "subheading" }, t("Patch from another text")),
+    el(
+      "div",
+      { class: "pair-controls" },
+      prompt,
+      button(t("Run"), () => void run()),
     ),
+    problem.node,
+    detail,
+  );
+  return {
+    node,
     look,
+    setUp(part) {
+      kind = VALUES[part.kind];
+      if (base?.trace.source) isEncoder = part.stack === "encoder";
+      draw();
+      look();
+      node.scrollIntoView({ block: "nearest" });
+      if (other) add.focus();
+      else prompt.focus();
+    },
     show(next) {
       if (next === base) return;
       if (!next.trace.source) isEncoder = false;

@@ -1,6 +1,6 @@
 /** A sweep: one forward pass per part or position, each with one intervention, and its effect on the watched token. */
 
-import type { Intervention } from "../../../src/protocol/traceApi";
+import type { Intervention, Part } from "../../../src/protocol/traceApi";
 import { el } from "../../base/dom";
 import { formatCount, formatDuration, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
@@ -11,10 +11,11 @@ import { createProblem } from "../../parts/problem";
 import type { Inspection } from "../../trace/inspection";
 import { traceText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
-import { interventionText } from "../interventionChips";
+import { interventionText } from "../interventionText";
 import { probabilityAt } from "../tracePair/tracePair";
-import { NO_PART, type Stack } from "./parts";
-import { type Sweep, type SweepKind, type SweepSource, sweepOf, sweepTable } from "./sweepPlan";
+import type { Stack } from "./parts";
+import type { PartEffects } from "./partsGrid";
+import { partOf, type Sweep, type SweepKind, type SweepSource, sweepOf, sweepTable } from "./sweepPlan";
 import type { Target } from "./target";
 
 /** The inputs of a sweep. */
@@ -27,35 +28,46 @@ interface SweepInputs {
 }
 
 export interface SweepPart {
-  readonly node: HTMLElement;
+  readonly controls: HTMLElement;
+  /** The effects of a sweep over positions. */
+  readonly picture: HTMLElement;
   /** Sets the inputs of the next sweep. The result of another trace, position or token is discarded. */
   readonly prepare: (inputs: SweepInputs) => void;
 }
 
 type Measure = "probability" | "logit";
 
+interface SweepResult {
+  readonly of: SweepInputs;
+  readonly sweep: Sweep;
+  readonly measure: Measure;
+  readonly before: number;
+  /** [sweep.rows, sweep.cols]; NaN until it is computed. */
+  readonly values: Float32Array;
+}
+
+const METRICS = { probability: () => t("probability"), logit: () => t("logit") };
+
 /** Interval between drawings while a sweep runs, in ms. */
 const DRAW_INTERVAL = 400;
 
-/** `pick` is called with the intervention of a cell that is clicked. */
-export function createSweep(
-  save: Save,
-  release: (inspection: Inspection) => void,
-  pick: (intervention: Intervention) => void,
-): SweepPart {
+interface SweepHooks {
+  readonly release: (inspection: Inspection) => void;
+  /** The intervention of a cell was clicked. */
+  readonly pick: (intervention: Intervention) => void;
+  /** The effects of a sweep over parts, which color the grid of parts; null for none. */
+  readonly color: (effects: PartEffects | null) => void;
+}
+
+/** `watch` is the field for the watched token. */
+export function createSweep(save: Save, watch: HTMLElement, { release, pick, color }: SweepHooks): SweepPart {
   let inputs: SweepInputs | null = null;
   let kind: SweepKind = "ablate";
   let measure: Measure = "probability";
   /** Counts sweeps and cancellations, so that a sweep notices when it has ended. */
   let turn = 0;
   let isRunning = false;
-  let result: {
-    readonly of: SweepInputs;
-    readonly sweep: Sweep;
-    readonly measure: Measure;
-    readonly before: number;
-    readonly values: Float32Array;
-  } | null = null;
+  let result: SweepResult | null = null;
 
   const kinds = dropdown(t("Interventions to sweep"), (value) => {
     kind = value as SweepKind;
@@ -65,10 +77,7 @@ export function createSweep(
     measure = value as Measure;
   });
   measures.update(
-    [
-      { value: "probability", label: t("probability") },
-      { value: "logit", label: t("logit") },
-    ],
+    Object.entries(METRICS).map(([value, label]) => ({ value, label: label() })),
     measure,
   );
   const start = button(t("Sweep"), () => void run(), "primary");
@@ -76,7 +85,7 @@ export function createSweep(
   const progress = el("progress", { attrs: { "aria-label": t("Progress of the sweep"), max: 1, value: 0 } });
   const status = el("span", { class: "small", attrs: { role: "status" } });
   const problem = createProblem(() => void run());
-  const title = el("h4", { class: "subheading" });
+  const title = el("h3", { class: "subheading" });
   const heatmap = createHeatmap((row, col) => {
     const cell = result?.sweep.cells.find((each) => each.row === row && each.col === col);
     if (cell) pick(cell.intervention);
@@ -84,15 +93,14 @@ export function createSweep(
   const data = createDataBar(
     {
       fileName: () => "sweep",
-      table: () =>
-        result && sweepTable(title.textContent ?? "", result.sweep, result.values, result.before, result.measure),
+      table: () => result && tableOf(result),
       of: () => result?.of.base,
       picture: heatmap.picture,
       svg: heatmap.svg,
     },
     save,
   );
-  const picture = el("div", {}, title, heatmap.node, data.node);
+  const picture = el("section", { class: "pair-part wide" }, title, heatmap.node, data.node);
   picture.hidden = true;
 
   const planned = () => (inputs ? sweepOf(kind, { ...inputs, last: inputs.position }, inputs.source) : null);
@@ -164,12 +172,48 @@ export function createSweep(
   };
 
   const draw = () => {
-    picture.hidden = result === null;
-    if (!result) return;
-    const { of, sweep, before, values } = result;
-    const { position, target, base } = of;
-    const metric = result.measure === "probability" ? t("probability") : t("logit");
-    title.textContent = t("Effect on the {0} of “{1}” after position {2}", metric, target.label, position);
+    picture.hidden = !result || result.sweep.columns !== null;
+    color(result?.sweep.columns ? effectsOf(result) : null);
+    if (result && !picture.hidden) drawPositions(result);
+  };
+
+  const titleOf = ({ of: { target, position }, measure }: SweepResult) =>
+    t("Effect on the {0} of “{1}” after position {2}", METRICS[measure](), target.label, position);
+  const tableOf = (done: SweepResult) => sweepTable(titleOf(done), done.sweep, done.values, done.before, done.measure);
+  const effectText = ({ of, measure, before }: SweepResult, effect: number) =>
+    t(
+      "{0} of “{1}”: {2} → {3}, effect {4}",
+      METRICS[measure](),
+      of.target.label,
+      formatValue(before),
+      formatValue(before + effect),
+      formatValue(effect),
+    );
+
+  const effectsOf = (done: SweepResult): PartEffects => {
+    const { sweep, values } = done;
+    const byPart = new Map(sweep.cells.map((cell) => [JSON.stringify(partOf(cell.intervention)), cell]));
+    const cellOf = (part: Part) => byPart.get(JSON.stringify(part));
+    const at = (part: Part) => {
+      const cell = cellOf(part);
+      return cell ? (values[cell.row * sweep.cols + cell.col] as number) : Number.NaN;
+    };
+    return {
+      title: titleOf(done),
+      table: tableOf(done),
+      at,
+      describe(part) {
+        const [cell, effect] = [cellOf(part), at(part)];
+        if (!cell || Number.isNaN(effect)) return t("no effect computed");
+        return `${interventionText(cell.intervention)} · ${effectText(done, effect)}`;
+      },
+    };
+  };
+
+  const drawPositions = (done: SweepResult) => {
+    const { of, sweep, values } = done;
+    const { base } = of;
+    title.textContent = titleOf(done);
     const tokens = of.source?.stack.stack === "encoder" ? (base.trace.source?.tokens ?? []) : base.trace.tokens;
     const byCell = new Map(sweep.cells.map((cell) => [cell.row * sweep.cols + cell.col, cell.intervention]));
     heatmap.show({
@@ -180,39 +224,27 @@ export function createSweep(
       scale: "diverging",
       masked: (row, col) => !byCell.has(row * sweep.cols + col),
       rowLabels: sweep.rows,
-      colLabels: sweep.columns ?? tokens.slice(0, sweep.cols).map(tokenLabel),
+      colLabels: tokens.slice(0, sweep.cols).map(tokenLabel),
       rowHeight: 20,
       describe: (row, col) => {
         const intervention = byCell.get(row * sweep.cols + col);
         const effect = values[row * sweep.cols + col] as number;
-        if (!intervention) return sweep.columns ? NO_PART() : t("No aligned token in the other text.");
+        if (!intervention) return t("No aligned token in the other text.");
         if (Number.isNaN(effect)) return t("{0}: not computed yet", interventionText(intervention));
-        return [
-          interventionText(intervention),
-          t(
-            "{0} of “{1}”: {2} → {3}, effect {4}",
-            metric,
-            target.label,
-            formatValue(before),
-            formatValue(before + effect),
-            formatValue(effect),
-          ),
-          traceText(base),
-        ].join("\n");
+        return [interventionText(intervention), effectText(done, effect), traceText(base)].join("\n");
       },
     });
     data.update();
   };
 
   return {
-    node: el(
-      "section",
-      { class: "pair-part wide" },
-      el("h3", { class: "subheading" }, t("Sweep")),
-      el("div", { class: "pair-controls" }, kinds.node, measures.node, start, cancel, progress, status),
+    controls: el(
+      "div",
+      {},
+      el("div", { class: "pair-controls" }, watch, kinds.node, measures.node, start, cancel, progress, status),
       problem.node,
-      picture,
     ),
+    picture,
     prepare(next) {
       const before = inputs;
       const isOther =
@@ -231,10 +263,7 @@ export function createSweep(
           { value: "patchHeads", label: t("patch each head at the two positions") },
           ...values.map((value) => ({ value, label: t("patch {0} of each layer and position", value) })),
         ];
-        kinds.update(
-          [{ value: "ablate", label: t("ablate each head and MLP") }, ...(next.source ? patches : [])],
-          kind,
-        );
+        kinds.update([{ value: "ablate", label: t("ablate each part") }, ...(next.source ? patches : [])], kind);
       }
       plan();
     },

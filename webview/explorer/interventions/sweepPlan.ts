@@ -3,7 +3,6 @@
 import type { Intervention, Part, PatchedValue } from "../../../src/protocol/traceApi";
 import type { TableData } from "../../charts/csv";
 import type { AlignedTokens } from "../tracePair/layout";
-import type { Patch } from "./changes";
 import { type PartGrid, partGrid, type Stack } from "./parts";
 
 export type SweepKind = "ablate" | "patchHeads" | "residPre" | "attnOut" | "crossOut" | "mlpOut";
@@ -43,11 +42,11 @@ export function sweepOf(
   source: SweepSource | null,
 ): Sweep {
   if (kind === "ablate") {
-    return overParts(partGrid(stacks, ["head", "crossHead", "mlp"]), (part) => ({ kind: "scale", part, factor: 0 }));
+    return overParts(partGrid(stacks), (part) => ({ kind: "scale", part, factor: 0 }));
   }
   if (!source) return { rows: [], columns: null, cols: 0, cells: [] };
   const { trace, stack, aligned, pair } = source;
-  const patch = (value: PatchedValue, position: number, from: number): Patch => ({
+  const patch = (value: PatchedValue, position: number, from: number): Intervention => ({
     kind: "patch",
     value,
     position,
@@ -67,6 +66,10 @@ export function sweepOf(
   );
   return { rows, columns: null, cols, cells };
 }
+
+/** The part that an intervention of a sweep over parts changes: heads are patched under the name of their part. */
+export const partOf = (intervention: Intervention): Part | PatchedValue =>
+  intervention.kind === "scale" ? intervention.part : intervention.value;
 
 /** One trace for each part. */
 function overParts({ rows, columns, at }: PartGrid, change: (part: Part) => Intervention): Sweep {
@@ -95,7 +98,7 @@ export function sweepTable(
     row: (i) => {
       const { row, col, intervention } = done[i] as SweepCell;
       const effect = values[row * cols + col] as number;
-      const part = intervention.kind === "scale" ? intervention.part : intervention.value;
+      const part = partOf(intervention);
       return [
         `${intervention.kind} ${part.kind}`,
         part.stack ?? "",
