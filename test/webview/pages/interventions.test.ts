@@ -1,7 +1,7 @@
 /** The Interventions view in Chromium, on the real engine. */
 
 import { expect, test } from "vitest";
-import { BUNDLED, describeExplorer, SOON, STORY, tableOf } from "./chromium";
+import { BUNDLED, describeExplorer, expectAccessible, SOON, STORY, tableOf } from "./chromium";
 
 describeExplorer((opened) => {
   test("ablating a head by keyboard shows the engine's numbers before and after, and in every view once applied", async () => {
@@ -75,6 +75,7 @@ describeExplorer((opened) => {
     await chips.getByText("layer 0 MLP × 0.5").waitFor();
     expect(await page.evaluate(() => document.activeElement?.getAttribute("role"))).toBe("grid");
     await parts.press("Shift+F10");
+    await expectAccessible(page);
     await menu.getByRole("menuitem", { name: "Ablate" }).press("Escape");
     await menu.waitFor({ state: "detached" });
     await chips.getByRole("button", { name: "Remove all" }).click();
