@@ -15,7 +15,7 @@ export function interventionText(intervention: Intervention<number | string>): s
   return `${on} ${change}`;
 }
 
-/** What an intervention does to its part, such as `ablated`, `× 0.5` or `patched from “the cat” at 2`. */
+/** The change that an intervention makes to its part, such as `ablated`, `× 0.5` or `patched from “the cat” at 2`. */
 export function changeText(intervention: Intervention<number | string>): string {
   if (intervention.kind === "scale") {
     const { factor } = intervention;

@@ -55,7 +55,8 @@ export function openMenu(label: string, items: readonly MenuItem[], [x, y]: read
     if (!(relatedTarget instanceof Node && menu.contains(relatedTarget))) close();
   });
   document.addEventListener("pointerdown", closeOutside, true);
-  document.body.append(menu);
+  // Inside the landmark of the page, where screen readers look for content.
+  (document.querySelector("main") ?? document.body).append(menu);
   const { offsetWidth, offsetHeight } = menu;
   menu.style.left = `${Math.max(0, Math.min(x, window.innerWidth - offsetWidth))}px`;
   menu.style.top = `${Math.max(0, Math.min(y, window.innerHeight - offsetHeight))}px`;

@@ -215,11 +215,10 @@ function partStateText(list: readonly ActiveIntervention[], part: Part): string 
 /** A table with the factor of each part. */
 const partsTable = (grid: ReturnType<typeof partGrid>, list: readonly ActiveIntervention[]): TableData => ({
   title: t("Factor of each part"),
-  columns: ["stack", "layer", ...grid.columns],
+  columns: ["layer", ...grid.columns],
   rows: grid.rows.length,
   row: (row) => [
-    grid.layers[row]?.stack ?? "",
-    grid.layers[row]?.layer ?? "",
+    grid.rows[row] ?? "",
     ...grid.columns.map((_, col) => {
       const part = grid.at(row, col);
       return part ? factorOf(list, part) : "";
