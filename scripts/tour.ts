@@ -14,14 +14,7 @@ import {
   tinyCharacters,
   trainingView,
 } from "../test/e2e/decoderLab.ts";
-import {
-  appears,
-  launchBrowser,
-  setMachineSettings,
-  type Theme,
-  type WindowSize,
-  Workbench,
-} from "../test/e2e/workbench.ts";
+import { appears, launchBrowser, setMachineSettings, type Theme, Workbench } from "../test/e2e/workbench.ts";
 import { type HubServer, startHub } from "../test/helpers/hubServer.ts";
 import { pretrainedFiles, writePretrained } from "../test/helpers/pretrained.ts";
 import { testData } from "../test/helpers/testData.ts";
@@ -31,13 +24,14 @@ import { Failure, inRoot } from "./paths.ts";
 
 const folder = inRoot("out", "tour");
 const themes: readonly Theme[] = ["light", "dark", "high contrast", "high contrast light"];
-/** Windows of a full screen, of a small one, and of a full screen for someone who needs large letters. */
-const sizes: Readonly<Record<string, WindowSize>> = {
+/** Sizes of the window in CSS pixels. Zoom leaves fewer of them. */
+const sizes = {
   "1440 x 900": { width: 1440, height: 900 },
   "960 x 600": { width: 960, height: 600 },
-  "zoom 150 %": { width: 960, height: 600, zoom: 1.5 },
+  "960 x 600 at 150 %": { width: 640, height: 400 },
 };
-const [usualSize] = Object.keys(sizes) as [string];
+type Size = keyof typeof sizes;
+const usualSize: Size = "1440 x 900";
 
 const parts = {
   first: tour,
@@ -380,8 +374,8 @@ const showAttention = (inspector: Frame): Promise<void> =>
 
 /** Takes a screenshot per theme and size, each after `prepare`. */
 async function photograph(workbench: Workbench, name: string, prepare?: () => Promise<void>): Promise<void> {
-  for (const [size, window] of Object.entries(sizes)) {
-    await workbench.resize(window);
+  for (const size of Object.keys(sizes) as Size[]) {
+    await workbench.page.setViewportSize(sizes[size]);
     for (const theme of themes) {
       await workbench.setTheme(theme);
       await prepare?.();
@@ -390,10 +384,15 @@ async function photograph(workbench: Workbench, name: string, prepare?: () => Pr
       await picture(workbench, name, theme, size);
     }
   }
-  await workbench.resize(sizes[usualSize] as WindowSize);
+  await workbench.page.setViewportSize(sizes[usualSize]);
 }
 
-async function picture(workbench: Workbench, name: string, theme: Theme = "dark", size = usualSize): Promise<void> {
+async function picture(
+  workbench: Workbench,
+  name: string,
+  theme: Theme = "dark",
+  size: Size = usualSize,
+): Promise<void> {
   await mkdir(join(folder, size, theme), { recursive: true });
   await workbench.screenshot(join(folder, size, theme, `${name}.png`));
   console.log(`${size}, ${theme}: ${name}`);

@@ -41,13 +41,6 @@ const themes = {
 
 export type Theme = keyof typeof themes;
 
-/** The size of a window in CSS pixels, and the browser's zoom. */
-export interface WindowSize {
-  readonly width: number;
-  readonly height: number;
-  readonly zoom?: number;
-}
-
 export class Workbench {
   readonly page: Page;
   readonly server: CodeServer;
@@ -324,15 +317,6 @@ export class Workbench {
     await this.runCommand("Preferences: Color Theme");
     await this.answer(label, this.quickRow(label));
     await window.waitFor();
-  }
-
-  /** Resizes the window. A zoom makes each CSS pixel that much larger on the screen. */
-  async resize({ width, height, zoom = 1 }: WindowSize): Promise<void> {
-    await this.page.setViewportSize({ width, height });
-    const devTools = await this.context.newCDPSession(this.page);
-    const metrics = { width, height, deviceScaleFactor: zoom, mobile: false };
-    await devTools.send("Emulation.setDeviceMetricsOverride", metrics);
-    await devTools.detach();
   }
 
   async screenshot(path: string): Promise<void> {
