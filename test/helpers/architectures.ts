@@ -38,8 +38,12 @@ export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   gemma: ["gemma"],
   gemma2: ["gemma2", "gemma2-uncapped"],
   phi: ["phi", "phi-qk-layernorm"],
+  phi3: ["phi3", "phi3-longrope"],
   olmo2: ["olmo2"],
   smollm3: ["smollm3"],
+  granite: ["granite", "granite-biased"],
+  granitemoehybrid: ["granitemoehybrid", "granitemoehybrid-nope"],
+  starcoder2: ["starcoder2"],
 };
 
 /** A checkpoint on a device. */

@@ -41,6 +41,8 @@ export interface DecoderConfig {
   readonly embedScale: number;
 
   readonly norm: NormPlacement;
+  /** Factor of each sublayer's output before it joins the residual stream. */
+  readonly residualScale: number;
   /** LayerNorm, RMSNorm, or RMSNorm that multiplies by 1 + weight. */
   readonly normKind: "layer" | "rms" | "rmsPlusOne";
   readonly normEps: number;
@@ -54,6 +56,8 @@ export interface DecoderConfig {
   readonly activation: Activation;
   /** proj(activation(gate(x)) * fc(x)) instead of proj(activation(fc(x))). */
   readonly gatedMlp: boolean;
+  /** gate and fc are one matrix, gate|fc. */
+  readonly fusedGate: boolean;
 
   /** Biases of q, k and v. */
   readonly attentionBias: boolean;
@@ -67,6 +71,8 @@ export interface DecoderConfig {
   readonly scaleByLayer: boolean;
   /** Scores become c * tanh(x / c); null for none. */
   readonly attentionSoftcap: number | null;
+  /** Factor of the logits, before their soft cap. */
+  readonly logitScale: number;
   readonly logitSoftcap: number | null;
   /** Attention window of each layer in positions, including the query's own; null for no window, empty for none at all. */
   readonly windows: readonly (number | null)[];

@@ -57,8 +57,9 @@ export class Attributor {
 
     const at = (name: string) => vectorAt(trace, name, position);
     const D = cfg.dModel;
-    const [own, other] = [0, 1].map((i) => Float64Array.from(values.directions?.subarray(i * D, (i + 1) * D) ?? []));
-    const [ownBias = 0, otherBias = 0] = values.headBias ?? [];
+    const scaled = (x: Float32Array | undefined) => Float64Array.from(x ?? [], (value) => value * cfg.logitScale);
+    const [own, other] = [0, 1].map((i) => scaled(values.directions?.subarray(i * D, (i + 1) * D)));
+    const [ownBias = 0, otherBias = 0] = scaled(values.headBias);
     const direction = (own as Float64Array).map((x, i) => (against === undefined ? x : x - (other?.[i] ?? 0)));
     const capped = (x: number) => (cfg.logitSoftcap === null ? x : Math.tanh(x / cfg.logitSoftcap) * cfg.logitSoftcap);
     const logitOf = (id: number, toward: Float64Array, bias: number) => {
@@ -161,7 +162,7 @@ function walk({ cfg, sublayers, values, at, changed }: Walk, g: Float64Array): A
     const heads = values[`${block}.${name}.heads`] as Float32Array; // [H, D]
     const ofHead = (h: number) => heads.subarray(h * D, (h + 1) * D);
     const bias = values[`${block}.${out}.bias'`];
-    let direction: Float64Array = g.map((x) => x * attention.factor);
+    let direction: Float64Array = g.map((x) => x * attention.factor * cfg.residualScale);
     if (cfg.norm === "sandwich" || cfg.norm === "output") {
       const written = Float64Array.from({ length: D }, (_, i) => {
         let total = bias?.[i] ?? 0;

@@ -263,6 +263,21 @@ function scalingOf(rope: Fields, hf: Fields, nCtx: number, dims: number): Rotary
     if (![rope, hf].some((fields) => fields.has("original_max_position_embeddings"))) return required("factor");
     return rope.number("factor", nCtx / originalCtx, FACTOR);
   };
+  const longrope = (): RotaryScaling => {
+    const originalCtx = original();
+    const factor = factorOrOriginal(originalCtx);
+    const stretch = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalCtx));
+    const factors = (field: string) =>
+      rope.list(field, Math.trunc(dims / 2), "a number above 0", isPositive) ??
+      rope.reject(field, `but rope type longrope needs it. ${NEXT_STEP}`);
+    return {
+      kind: "longrope",
+      originalCtx,
+      shortFactors: factors("short_factor"),
+      longFactors: factors("long_factor"),
+      attentionFactor: rope.number("attention_factor", stretch, FACTOR),
+    };
+  };
   const kinds: Readonly<Record<string, () => RotaryScaling | null>> = {
     default: () => null,
     linear: () => ({ kind: "linear", factor: required("factor") }),
@@ -288,23 +303,11 @@ function scalingOf(rope: Fields, hf: Fields, nCtx: number, dims: number): Rotary
         truncate: rope.flag("truncate", true),
       };
     },
-    longrope: () => {
-      const originalCtx = original();
-      const factor = factorOrOriginal(originalCtx);
-      const stretch = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalCtx));
-      const factors = (field: string) =>
-        rope.list(field, Math.trunc(dims / 2), "a number above 0", isPositive) ??
-        rope.reject(field, `but rope type longrope needs it. ${NEXT_STEP}`);
-      return {
-        kind: "longrope",
-        originalCtx,
-        shortFactors: factors("short_factor"),
-        longFactors: factors("long_factor"),
-        attentionFactor: rope.number("attention_factor", stretch, FACTOR),
-      };
-    },
+    longrope,
   };
-  return rope.choice(name, kinds, "default")();
+  // The first Phi-3 files call longrope su or yarn.
+  const isLongrope = rope.has("long_factor") && ["su", "yarn"].includes(rope.raw(name) as string);
+  return isLongrope ? longrope() : rope.choice(name, kinds, "default")();
 }
 
 /** Factor on attention scores for a longer context (Peng et al., 2023, equation 22). */

@@ -10,14 +10,18 @@ import { gemma2 } from "./gemma2";
 import { gpt2 } from "./gpt2";
 import { gptNeo } from "./gptNeo";
 import { gptNeoX } from "./gptNeoX";
+import { granite } from "./granite";
+import { graniteMoeHybrid } from "./graniteMoeHybrid";
 import { llama } from "./llama";
 import { mistral } from "./mistral";
 import { olmo2 } from "./olmo2";
 import { opt } from "./opt";
 import { phi } from "./phi";
+import { phi3 } from "./phi3";
 import { qwen2 } from "./qwen2";
 import { qwen3 } from "./qwen3";
 import { smollm3 } from "./smollm3";
+import { starcoder2 } from "./starcoder2";
 
 const FAMILIES: readonly Family[] = [
   decoderLab,
@@ -32,8 +36,12 @@ const FAMILIES: readonly Family[] = [
   gemma,
   gemma2,
   phi,
+  phi3,
   olmo2,
   smollm3,
+  granite,
+  graniteMoeHybrid,
+  starcoder2,
 ];
 
 /** Supported values of `model_type` in config.json. */

@@ -12,7 +12,7 @@ import { Fields, requireSizes, requireSupported } from "./config";
 /** Modules of our decoder. `{l}` stands for the layer; `rotary` and `activation` have no parameters. */
 type ModuleName =
   | `embed.${"tokens" | "positions" | "in"}`
-  | `blocks.{l}.${"q" | "k" | "v" | "qkv" | "o" | "gate" | "fc" | "proj" | "activation"}`
+  | `blocks.{l}.${"q" | "k" | "v" | "qkv" | "o" | "gate" | "fc" | "gateFc" | "proj" | "activation"}`
   | `blocks.{l}.${"lnCross" | `cross.${"q" | "k" | "v" | "o"}`}`
   | `blocks.{l}.${"ln1" | "ln2" | "ln1Out" | "ln2Out" | "lnQ" | "lnK"}`
   | "rotary"
@@ -93,7 +93,7 @@ export function moduleNameIn(family: FamilyNames, module: string, prefix = famil
 
 /** The layer in the name of a tensor without its prefix, or null. */
 export function layerOfName(family: FamilyNames, name: string): number | null {
-  const [before] = (family.names["blocks.{l}.fc"] ?? "").split("{l}", 1);
+  const [before] = (family.names["blocks.{l}.proj"] ?? "").split("{l}", 1);
   const digits = before && name.startsWith(before) ? /^\d{1,9}(?=\.)/.exec(name.slice(before.length))?.[0] : undefined;
   return digits === undefined ? null : Number(digits);
 }

@@ -81,6 +81,9 @@ export function requireWholeHeads({ dModel, nHeads }: Pick<ClassicConfig, "dMode
 export const PLAIN = {
   causal: true,
   embedScale: 1,
+  residualScale: 1,
+  fusedGate: false,
+  logitScale: 1,
   qkNorm: "none",
   scaleByLayer: false,
   attentionSoftcap: null,

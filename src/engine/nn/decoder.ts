@@ -89,8 +89,9 @@ export const firstPositions =
 function block(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig, ctx: Context): Node {
   const probe: Probe = (name, x) => ctx.probe(`blocks.${l}.${name}`, x);
   const ln = (y: Node, name: string) => norm(y, `blocks.${l}.${name}`, param, cfg);
-  const attentionOf = (y: Node) => attention(y, l, param, cfg, ctx, probe);
-  const mlpOf = (y: Node) => mlp(y, l, param, cfg);
+  const scaled = (y: Node) => (cfg.residualScale === 1 ? y : y.mul(cfg.residualScale));
+  const attentionOf = (y: Node) => scaled(attention(y, l, param, cfg, ctx, probe));
+  const mlpOf = (y: Node) => scaled(mlp(y, l, param, cfg));
   const onward = onwardOf(l, cfg, ctx);
   const between = (y: Node) => ctx.between?.(y, l, probe) ?? y;
   const residPre = probe("residPre", x);
@@ -228,13 +229,19 @@ export function causalMask(T: number, window: number | null = null): Float32Arra
 function mlp(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig): Node {
   const [gate, fc, proj] = ["gate", "fc", "proj"].map((name) => `blocks.${l}.${name}`) as [string, string, string];
   if (cfg.gatedMlp) {
-    const gated = activated(dense(x, gate, param, cfg), cfg).mul(dense(x, fc, param, cfg));
-    return dense(gated, proj, param, cfg);
+    const [before, up] = cfg.fusedGate ? halves(x, l, param, cfg) : [gate, fc].map((name) => dense(x, name, param, cfg));
+    return dense(activated(before as Node, cfg).mul(up as Node), proj, param, cfg);
   }
   if (cfg.activation !== "gelu") return dense(activated(dense(x, fc, param, cfg), cfg), proj, param, cfg);
   // gelu(h) = geluGate(h / √2) / √2: both factors are folded into the products.
   const gelu = geluGate(dense(x, fc, param, cfg, { alpha: Math.SQRT1_2, beta: Math.SQRT1_2 }));
   return dense(gelu, proj, param, cfg, { alpha: Math.SQRT1_2 });
+}
+
+/** Both inputs of a gated MLP from their common matrix, [N, F] each. */
+function halves(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig): readonly [Node, Node] {
+  const both = dense(x, `blocks.${l}.gateFc`, param, cfg); // [N, 2 F]
+  return [both.slice(1, 0, cfg.dMlp), both.slice(1, cfg.dMlp, 2 * cfg.dMlp)];
 }
 
 function activated(x: Node, { activation }: DecoderConfig): Node {
@@ -255,7 +262,8 @@ export function head(x: Node, param: ParamNodes, cfg: DecoderConfig): Node {
   const read = cfg.dEmbed === cfg.dModel ? x : dense(x, "head.in", param, cfg); // [N, E]
   const weight = param(cfg.tiedHead ? "embed.tokens.weight" : "head.weight");
   const bias = cfg.headBias ? param("head.bias") : undefined;
-  return softcapped(linear(read, weight, bias, { transW: hasHeadRows(cfg) }), cfg.logitSoftcap); // [N, V]
+  const logits = linear(read, weight, bias, { transW: hasHeadRows(cfg) }); // [N, V]
+  return softcapped(cfg.logitScale === 1 ? logits : logits.mul(cfg.logitScale), cfg.logitSoftcap);
 }
 
 /** A linear layer, with a bias and an adapter (see `nn/adapters.ts`) if the model has them. */

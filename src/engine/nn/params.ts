@@ -64,8 +64,11 @@ export function stackSpecs(cfg: DecoderConfig, crosses = false): readonly ParamS
       layer(`${block}.cross.o`, "residualMatrix", cfg.outBias, H * K, D);
     }
     if (cfg.norm !== "output" && cfg.norm !== "shared") norm(`${block}.ln2`);
-    if (cfg.gatedMlp) layer(`${block}.gate`, "matrix", cfg.mlpBias, D, F);
-    layer(`${block}.fc`, "matrix", cfg.mlpBias, D, F);
+    if (cfg.fusedGate) layer(`${block}.gateFc`, "matrix", cfg.mlpBias, D, 2 * F);
+    else {
+      if (cfg.gatedMlp) layer(`${block}.gate`, "matrix", cfg.mlpBias, D, F);
+      layer(`${block}.fc`, "matrix", cfg.mlpBias, D, F);
+    }
     layer(`${block}.proj`, "residualMatrix", cfg.mlpBias, F, D);
     if (cfg.norm === "output" || cfg.norm === "sandwich") norm(`${block}.ln2Out`);
   }

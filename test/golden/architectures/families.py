@@ -360,6 +360,91 @@ def smollm3(c, w, ids, mask, probe):
     return unembed(c, w, x, tied=c.get("tie_word_embeddings", True))
 
 
+def phi3(c, w, ids, mask, probe):
+    D, H, G, K = widths(c)
+    F, eps = c["intermediate_size"], c["rms_norm_eps"]
+    turn = turns(c, K, ids.shape[1])
+    x = probe("embed", tokens_of(c, w)[ids])
+
+    for layer in range(c["num_hidden_layers"]):
+        name, at = f"model.layers.{layer}", within_block(probe, layer)
+
+        at("residPre", x)
+        h = rms_norm(w, f"{name}.input_layernorm", x, eps)
+        fused = linear(w, f"{name}.self_attn.qkv_proj", h, (H + 2 * G) * K, bias=False)  # q, then k, then v
+        q, k, v = fused.split([H * K, G * K, G * K], dim=-1)
+        q, k, v = rotate(heads(q, H), turn), rotate(heads(k, G), turn), heads(v, G)
+        z = attention(q, k, v, visible(mask, c["sliding_window"]), K**-0.5, at)
+        x = at("residMid", x + at("attnOut", linear(w, f"{name}.self_attn.o_proj", z, D, bias=False)))
+
+        h = rms_norm(w, f"{name}.post_attention_layernorm", x, eps)
+        gate, up = linear(w, f"{name}.mlp.gate_up_proj", h, 2 * F, bias=False).chunk(2, dim=-1)
+        h = ACTIVATIONS[c["hidden_act"]](gate) * up
+        x = at("residPost", x + at("mlpOut", linear(w, f"{name}.mlp.down_proj", h, D, bias=False)))
+
+    x = probe("lnFinal", rms_norm(w, "model.norm", x, eps))
+    return unembed(c, w, x, tied=c.get("tie_word_embeddings", False))
+
+
+def granite(c, w, ids, mask, probe):
+    D, H, G, K = widths(c)
+    eps, bias, factor = c["rms_norm_eps"], c["attention_bias"], c["residual_multiplier"]
+    turn = turns(c, K, ids.shape[1])
+    x = probe("embed", tokens_of(c, w)[ids] * c["embedding_multiplier"])
+
+    for layer in range(c["num_hidden_layers"]):
+        name, at = f"model.layers.{layer}", within_block(probe, layer)
+
+        at("residPre", x)
+        q, k, v = qkv(c, w, name, rms_norm(w, f"{name}.input_layernorm", x, eps), bias)
+        q, k, v = heads(q, H), heads(k, G), heads(v, G)
+        if c.get("position_embedding_type", "rope") == "rope":
+            q, k = rotate(q, turn), rotate(k, turn)
+        z = attention(q, k, v, visible(mask), c["attention_multiplier"], at)
+        x = at("residMid", x + at("attnOut", linear(w, f"{name}.self_attn.o_proj", z, D, bias) * factor))
+
+        h = rms_norm(w, f"{name}.post_attention_layernorm", x, eps)
+        if c["model_type"] == "granite":
+            h = gated_mlp(c, w, name, h, c["mlp_bias"])
+        else:
+            S = c["shared_intermediate_size"]
+            gate, up = linear(w, f"{name}.shared_mlp.input_linear", h, 2 * S, bias=False).chunk(2, dim=-1)
+            h = linear(w, f"{name}.shared_mlp.output_linear", ACTIVATIONS[c["hidden_act"]](gate) * up, D, bias=False)
+        x = at("residPost", x + at("mlpOut", h * factor))
+
+    x = probe("lnFinal", rms_norm(w, "model.norm", x, eps))
+    return unembed(c, w, x, tied=c.get("tie_word_embeddings", False)) / c["logits_scaling"]
+
+
+def granitemoehybrid(c, w, ids, mask, probe):
+    """Granite 4 without Mamba layers and experts."""
+    return granite(c, w, ids, mask, probe)
+
+
+def starcoder2(c, w, ids, mask, probe):
+    D, H, G, K = widths(c)
+    eps, bias = c["norm_epsilon"], c["use_bias"]
+    act = ACTIVATIONS[c["hidden_act"]]
+    turn = turns(c, K, ids.shape[1])
+    x = probe("embed", tokens_of(c, w)[ids])
+
+    for layer in range(c["num_hidden_layers"]):
+        name, at = f"model.layers.{layer}", within_block(probe, layer)
+
+        at("residPre", x)
+        q, k, v = qkv(c, w, name, layer_norm(w, f"{name}.input_layernorm", x, eps), bias)
+        q, k, v = rotate(heads(q, H), turn), rotate(heads(k, G), turn), heads(v, G)
+        z = attention(q, k, v, visible(mask, c["sliding_window"]), K**-0.5, at)
+        x = at("residMid", x + at("attnOut", linear(w, f"{name}.self_attn.o_proj", z, D, bias)))
+
+        h = layer_norm(w, f"{name}.post_attention_layernorm", x, eps)
+        h = act(linear(w, f"{name}.mlp.c_fc", h, c["intermediate_size"], bias))
+        x = at("residPost", x + at("mlpOut", linear(w, f"{name}.mlp.c_proj", h, D, bias)))
+
+    x = probe("lnFinal", layer_norm(w, "model.norm", x, eps))
+    return unembed(c, w, x, tied=c.get("tie_word_embeddings", True))
+
+
 def within_block(probe, layer):
     return lambda name, x: probe(f"blocks.{layer}.{name}", x)
 

@@ -147,6 +147,30 @@ SMOLLM3 = dict(
     rope_scaling=None, pad_token_id=2,
 )  # fmt: skip
 
+PHI3 = dict(
+    SHARED, architectures=["Phi3ForCausalLM"], model_type="phi3", num_hidden_layers=3, sliding_window=8,
+    rms_norm_eps=1e-5, rope_theta=10000.0, rope_scaling=None, tie_word_embeddings=False, pad_token_id=0,
+)  # fmt: skip
+
+GRANITE = dict(
+    SHARED, architectures=["GraniteForCausalLM"], model_type="granite", attention_bias=False, mlp_bias=False,
+    embedding_multiplier=3.0, attention_multiplier=0.25, residual_multiplier=0.6, logits_scaling=2.0,
+    rope_theta=10000.0, rope_scaling=None, tie_word_embeddings=True,
+)  # fmt: skip
+
+GRANITE4 = dict(
+    GRANITE, architectures=["GraniteMoeHybridForCausalLM"], model_type="granitemoehybrid",
+    layer_types=["attention", "attention"], num_local_experts=0, num_experts_per_tok=0, shared_intermediate_size=40,
+    position_embedding_type="rope", mamba_n_heads=4, mamba_d_head=16, mamba_expand=2,
+)  # fmt: skip
+del GRANITE4["mlp_bias"]
+
+STARCODER2 = dict(
+    SHARED, architectures=["Starcoder2ForCausalLM"], model_type="starcoder2", num_hidden_layers=3, sliding_window=8,
+    hidden_act="gelu_pytorch_tanh", norm_epsilon=1e-5, use_bias=True, rope_theta=10000.0, tie_word_embeddings=True,
+)  # fmt: skip
+del STARCODER2["rms_norm_eps"]
+
 
 def new_style(c, **rope):
     """The config in the style of transformers 5, with all rotation settings in one entry."""
@@ -278,4 +302,33 @@ VARIANTS = [
     ),
     Variant("olmo2", families.olmo2, OLMO2),
     Variant("smollm3", families.smollm3, SMOLLM3, torch.bfloat16),
+    Variant("phi3", families.phi3, PHI3, torch.bfloat16),
+    # Phi-4-mini: a part of each head turns, by factors of longrope.
+    Variant(
+        "phi3-longrope",
+        families.phi3,
+        dict(
+            PHI3,
+            sliding_window=None,
+            partial_rotary_factor=0.75,
+            original_max_position_embeddings=4,
+            rope_scaling={"type": "longrope", "short_factor": SHORT_FACTOR[:3], "long_factor": LONG_FACTOR[:3]},
+            tie_word_embeddings=True,
+        ),
+        embedding=0.2,
+    ),
+    Variant("granite", families.granite, GRANITE, torch.bfloat16, embedding=0.1),
+    Variant(
+        "granite-biased",
+        families.granite,
+        dict(GRANITE, attention_bias=True, mlp_bias=True, tie_word_embeddings=False),
+    ),
+    Variant("granitemoehybrid", families.granitemoehybrid, GRANITE4, torch.bfloat16, embedding=0.1),
+    Variant(
+        "granitemoehybrid-nope",
+        families.granitemoehybrid,
+        dict(GRANITE4, position_embedding_type=None),
+        embedding=0.1,
+    ),
+    Variant("starcoder2", families.starcoder2, STARCODER2, torch.bfloat16, embedding=0.15),
 ]

@@ -94,18 +94,24 @@ class Block(nn.Module):
             self.ln1Out, self.ln2Out = Norm(c, D), Norm(c, D)
         if placement not in ("output", "shared"):
             self.ln2 = Norm(c, D)
-        if c["gatedMlp"]:
-            self.gate = Linear(c, D, c["dMlp"], c["mlpBias"])
-        self.fc = Linear(c, D, c["dMlp"], c["mlpBias"])
+        if c["fusedGate"]:
+            self.gateFc = Linear(c, D, 2 * c["dMlp"], c["mlpBias"])
+        else:
+            if c["gatedMlp"]:
+                self.gate = Linear(c, D, c["dMlp"], c["mlpBias"])
+            self.fc = Linear(c, D, c["dMlp"], c["mlpBias"])
         self.proj = Linear(c, c["dMlp"], D, c["mlpBias"])
         self.dropout = nn.Dropout(dropout)
         self.pattern_dropout = nn.Dropout(dropout if attention_dropout else 0)
 
     def forward(self, x, rotation):
-        drop, mlp = self.dropout, self.mlp
+        drop, scale = self.dropout, self.c["residualScale"]
 
         def attention(y):
-            return self.attention(y, rotation)
+            return self.attention(y, rotation) * scale
+
+        def mlp(y):
+            return self.mlp(y) * scale
 
         placement = self.c["norm"]
         if placement == "post":
@@ -172,7 +178,8 @@ class Block(nn.Module):
     def mlp(self, x):
         activation = ACTIVATIONS[self.c["activation"]]
         if self.c["gatedMlp"]:
-            return self.proj(activation(self.gate(x)) * self.fc(x))
+            gate, up = self.gateFc(x).chunk(2, -1) if self.c["fusedGate"] else (self.gate(x), self.fc(x))
+            return self.proj(activation(gate) * up)
         return self.proj(activation(self.fc(x)))
 
 
@@ -188,13 +195,14 @@ class Head(nn.Module):
         if not c["tiedHead"]:
             self.weight = nn.Parameter(torch.zeros(V, E) if self.is_transposed else torch.zeros(E, V))
         self.bias = nn.Parameter(torch.zeros(V)) if c["headBias"] else None
-        self.cap = c["logitSoftcap"]
+        self.scale, self.cap = c["logitScale"], c["logitSoftcap"]
 
     def forward(self, x, tokens):
         if "in" in self._modules:
             x = self._modules["in"](x)
         weight = getattr(self, "weight", tokens)
-        return softcapped(F.linear(x, weight if self.is_transposed else weight.T, self.bias), self.cap)
+        logits = F.linear(x, weight if self.is_transposed else weight.T, self.bias)
+        return softcapped(logits * self.scale, self.cap)
 
 
 class Decoder(nn.Module):
