@@ -98,6 +98,12 @@ export interface Rotary {
   readonly dims: number;
   readonly theta: number;
   readonly scaling: RotaryScaling | null;
+  /** The angles of some layers, if they differ: Gemma 3's layers with a window. */
+  readonly local?: {
+    readonly layers: readonly number[];
+    readonly theta: number;
+    readonly scaling: RotaryScaling | null;
+  };
   /** Layers without rotation. */
   readonly unrotatedLayers: readonly number[];
 }

@@ -16,7 +16,7 @@ import { type Shape, UNKNOWN } from "../graph/shape";
 import type { DecoderConfig, Rotary, RotaryScaling } from "../nn/config";
 import { type Context, decoder, scoreScale, softcapped, windowOfLayer } from "../nn/decoder";
 import type { ParamNodes } from "../nn/params";
-import { rotaryTables } from "../nn/rotary";
+import { angleCount, rotaryTables } from "../nn/rotary";
 import { lower } from "../runtime/lower";
 import type { OnnxAttribute, OnnxGraph, OnnxNode, OnnxTensor, OnnxValue } from "../runtime/onnx";
 
@@ -88,7 +88,7 @@ function rotationNodes({ positions }: DecoderConfig, angles: AngleTables | null)
   const from = (table: Node) => rows(table, input("angle_rows", [UNKNOWN], "i64"));
   if (angles) return { cos: from(angles.cos), sin: from(angles.sin) };
   if (positions.kind !== "rotary") return null;
-  const computed = (name: string) => input(name, [UNKNOWN, positions.dims / 2]);
+  const computed = (name: string) => input(name, [UNKNOWN, angleCount(positions)]);
   return { cos: computed("rotary_cos"), sin: computed("rotary_sin") };
 }
 
@@ -125,7 +125,7 @@ const maskName = (window: number | null) => (window === null ? "mask" : `mask_${
  */
 export function angleTables(cfg: DecoderConfig): { readonly cos: AngleTable; readonly sin: AngleTable } | null {
   if (cfg.positions.kind !== "rotary" || cfg.positions.scaling?.kind === "dynamic") return null;
-  const R = cfg.positions.dims / 2;
+  const R = angleCount(cfg.positions);
   const positions = Array.from({ length: cfg.nCtx }, (_, t) => t);
   const lengths = longAngles(cfg) === null ? [1] : [1, cfg.nCtx];
   const tables = lengths.map((length) => rotaryTables(cfg, positions, length));

@@ -6,7 +6,7 @@ import { maskName } from "../inspect/masks";
 import type { DecoderConfig } from "../nn/config";
 import { type Context, decoder, scoreScale, softcapped, windowOfLayer } from "../nn/decoder";
 import { countParameters } from "../nn/params";
-import { rotaryTables } from "../nn/rotary";
+import { angleCount, rotaryTables } from "../nn/rotary";
 import type { SessionOptions } from "../runtime/session";
 import type { DeviceWeights } from "../runtime/weights";
 import { attendFused, attendPlain, type Cached, type GpuAttention } from "./gpuCache";
@@ -33,7 +33,7 @@ export function positionFeeds(
 
 /** Returns the position inputs as nodes. */
 export function positionInputs(cfg: DecoderConfig, B: number): Pick<Context, "positions" | "rotation"> {
-  const angles = cfg.positions.kind === "rotary" ? cfg.positions.dims / 2 : 0;
+  const angles = cfg.positions.kind === "rotary" ? angleCount(cfg.positions) : 0;
   const [cos, sin] = ["cos", "sin"].map((name) => input(name, [UNKNOWN, angles])) as [Node, Node];
   return {
     positions: (table) => rows(table, input("positions", [UNKNOWN, B], "i32")),

@@ -255,6 +255,7 @@ const KINDS: readonly (readonly [name: RegExp, meaning: string])[] = [
   [/(^|\.)(optimizer|optimizer_states?|opt_state)\./, "the state of an optimizer"],
   [/(^|\.)(lora_[ABE]|lora_embedding_[AB]|lora_magnitude_vector|ia3_l)(\.|$)/, "an adapter, which is not applied"],
   [/(^|\.)(v_head|value_head|critic|critic_head|reward_head|rm_head)\./, "a value head"],
+  [/(^|\.)(vision_tower|vision_model|multi_modal_projector|visual)\./, "the part that reads images, which is not used"],
   [/(^|\.)(score|classifier|qa_outputs|multiple_choice_head)\./, "a head for another task"],
   [/(^|\.)(\w*inv_freq|cos_cached|sin_cached)$/, "the rotary frequencies, which follow from config.json"],
   [/attn(\.attention)?\.(bias|masked_bias)$|(^|\.)(causal_mask|attn_mask|attention_mask)$/, "the causal mask"],

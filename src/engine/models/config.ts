@@ -187,13 +187,19 @@ export function windowsOf(
   window: number | null,
   hasWindow: (layer: number) => boolean,
 ): readonly (number | null)[] {
-  const types = hf.list("layer_types", nLayers, 'one of "full_attention", "sliding_attention"', isLayerType);
-  const windowed = types ? types.map((type) => type === "sliding_attention") : layers(nLayers).map(hasWindow);
+  const windowed = windowedLayers(hf, nLayers, hasWindow);
   // A window as long as the context has no effect.
   const effective = window === null || window >= nCtx ? null : window;
-  if (types?.includes("sliding_attention") && window === null)
+  if (hf.has("layer_types") && windowed.length > 0 && window === null)
     hf.reject("layer_types", `but sliding_window is missing. ${NEXT_STEP}`);
-  return effective === null || !windowed.includes(true) ? [] : windowed.map((has) => (has ? effective : null));
+  if (effective === null || windowed.length === 0) return [];
+  return layers(nLayers).map((l) => (windowed.includes(l) ? effective : null));
+}
+
+/** The layers with a window, from `layer_types` or else from the family's rule. */
+export function windowedLayers(hf: Fields, nLayers: number, hasWindow: (layer: number) => boolean): number[] {
+  const types = hf.list("layer_types", nLayers, 'one of "full_attention", "sliding_attention"', isLayerType);
+  return layers(nLayers).filter((l) => (types ? types[l] === "sliding_attention" : hasWindow(l)));
 }
 
 const isLayerType = (value: unknown): value is string => value === "full_attention" || value === "sliding_attention";
@@ -209,6 +215,8 @@ export interface RotaryDefaults {
   /** Field names of the fraction and theta before `rope_parameters` existed. */
   readonly shareName?: string;
   readonly thetaName?: string;
+  /** Layers with angles of their own, in families that have them, and their theta. */
+  readonly local?: { readonly layers: readonly number[]; readonly theta: number };
 }
 
 /**
@@ -216,22 +224,35 @@ export interface RotaryDefaults {
  * `rope_theta`, `rope_scaling` and a rotated fraction.
  */
 export function rotaryOf(hf: Fields, dHead: number, defaults: RotaryDefaults): { positions: Rotary; nCtx: number } {
-  const { theta = 10000, share = 1, shareName = "partial_rotary_factor", thetaName = "rope_theta" } = defaults;
+  const { theta = 10000, share = 1, shareName = "partial_rotary_factor", thetaName = "rope_theta", local } = defaults;
   const nCtx = hf.count("max_position_embeddings", defaults.nCtx);
-  const rope = hf.object("rope_parameters") ?? hf.object("rope_scaling");
-  for (const type of ["full_attention", "sliding_attention"]) {
-    if (rope?.has(type)) rope.reject(type, "but rope parameters per layer are not supported. Choose another model");
+  const given = hf.object("rope_parameters") ?? hf.object("rope_scaling");
+  for (const type of local ? [] : ["full_attention", "sliding_attention"]) {
+    if (given?.has(type))
+      given.reject(type, "but this family has the same rope parameters in all layers. Choose another model");
   }
+  const rope = given?.object("full_attention") ?? given;
   const rotated = rope?.has("partial_rotary_factor")
     ? rope.number("partial_rotary_factor", share, [0, 1])
     : hf.number(shareName, share, [0, 1]);
   const dims = Math.trunc(dHead * rotated);
   const scaling = rope ? scalingOf(rope, hf, nCtx, dims) : null;
+  const localAngles = (given: Fields | null) => {
+    const own = given?.object("sliding_attention") ?? null;
+    const base = local?.theta ?? theta;
+    return {
+      theta: own?.has("rope_theta")
+        ? own.number("rope_theta", base, THETA)
+        : hf.number("rope_local_base_freq", base, THETA),
+      scaling: own && scalingOf(own, hf, nCtx, dims),
+    };
+  };
   const positions: Rotary = {
     kind: "rotary",
     dims,
     theta: rope?.has("rope_theta") ? rope.number("rope_theta", theta, THETA) : hf.number(thetaName, theta, THETA),
     scaling,
+    ...(local && local.layers.length > 0 && { local: { layers: local.layers, ...localAngles(given) } }),
     unrotatedLayers: [],
   };
   return { positions, nCtx: stretched(nCtx, scaling) };

@@ -7,6 +7,7 @@ import { decoderLab, decoderLabTranslate } from "./decoderLab";
 import type { Family } from "./family";
 import { gemma } from "./gemma";
 import { gemma2 } from "./gemma2";
+import { gemma3, gemma3Text } from "./gemma3";
 import { gpt2 } from "./gpt2";
 import { gptNeo } from "./gptNeo";
 import { gptNeoX } from "./gptNeoX";
@@ -15,6 +16,7 @@ import { graniteMoeHybrid } from "./graniteMoeHybrid";
 import { llama } from "./llama";
 import { mistral } from "./mistral";
 import { olmo2 } from "./olmo2";
+import { olmo3 } from "./olmo3";
 import { opt } from "./opt";
 import { phi } from "./phi";
 import { phi3 } from "./phi3";
@@ -35,9 +37,12 @@ const FAMILIES: readonly Family[] = [
   qwen3,
   gemma,
   gemma2,
+  gemma3Text,
+  gemma3,
   phi,
   phi3,
   olmo2,
+  olmo3,
   smollm3,
   granite,
   graniteMoeHybrid,

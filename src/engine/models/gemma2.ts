@@ -5,6 +5,17 @@ import { defineFamily } from "./family";
 import { gemmaConfig } from "./gemma";
 import { llamaAttentionNames, llamaEnds, llamaMlpNames, llamaParts } from "./llama";
 
+export const gemma2Names = {
+  ...llamaEnds.first,
+  ...llamaAttentionNames,
+  ...llamaMlpNames,
+  "blocks.{l}.ln1": "layers.{l}.input_layernorm",
+  "blocks.{l}.ln1Out": "layers.{l}.post_attention_layernorm",
+  "blocks.{l}.ln2": "layers.{l}.pre_feedforward_layernorm",
+  "blocks.{l}.ln2Out": "layers.{l}.post_feedforward_layernorm",
+  ...llamaEnds.last,
+} as const;
+
 export const gemma2 = defineFamily({
   ...llamaParts,
   modelType: "gemma2",
@@ -23,14 +34,5 @@ export const gemma2 = defineFamily({
       windows: windowsOf(hf, cfg, hf.countOrNull("sliding_window", 4096), (l) => l % 2 === 0),
     };
   },
-  names: {
-    ...llamaEnds.first,
-    ...llamaAttentionNames,
-    ...llamaMlpNames,
-    "blocks.{l}.ln1": "layers.{l}.input_layernorm",
-    "blocks.{l}.ln1Out": "layers.{l}.post_attention_layernorm",
-    "blocks.{l}.ln2": "layers.{l}.pre_feedforward_layernorm",
-    "blocks.{l}.ln2Out": "layers.{l}.post_feedforward_layernorm",
-    ...llamaEnds.last,
-  },
+  names: gemma2Names,
 });

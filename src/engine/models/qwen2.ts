@@ -21,6 +21,6 @@ export const qwen2 = defineFamily({
 /** If `use_sliding_window` is set, layers from `max_window_layers` on have a window. */
 export function qwenWindows(hf: Fields, cfg: DecoderConfig): DecoderConfig["windows"] {
   const first = hf.number("max_window_layers", 28, [0, Number.MAX_SAFE_INTEGER]);
-  const window = hf.flag("use_sliding_window", false) ? hf.countOrNull("sliding_window", 4096) : null;
-  return windowsOf(hf, cfg, window, (l) => l >= first);
+  if (!hf.flag("use_sliding_window", false)) return [];
+  return windowsOf(hf, cfg, hf.countOrNull("sliding_window", 4096), (l) => l >= first);
 }

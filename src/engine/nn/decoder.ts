@@ -12,6 +12,7 @@ import { constant, geluGate, layerNorm, linear, type Node, ones, rmsNorm, rotary
 import { UNKNOWN } from "../graph/shape";
 import type { DecoderConfig } from "./config";
 import { hasHeadRows, type ParamNodes } from "./params";
+import { anglesOfLayer } from "./rotary";
 
 /** Names a value of a forward pass. The returned value replaces it; usually it is the same. */
 export type Probe = (name: string, x: Node) => Node;
@@ -22,7 +23,7 @@ export interface Context {
   readonly length: number;
   /** Returns the tokens' rows of the position table: [T, 1 or B, D]. */
   readonly positions: (table: Node) => Node;
-  /** Returns the rows' angles for rotary positions, [N, dims / 2] each; see `nn/rotary.ts`. */
+  /** Returns the rows' angles for rotary positions, [N, `angleCount`] each; see `nn/rotary.ts`. */
   readonly rotation: () => { readonly cos: Node; readonly sin: Node };
   /** Attention of one block: q [N, H*K], k and v [N, G*K] to z [N, H*K]. */
   readonly attend: (q: Node, k: Node, v: Node, layer: number, probe: Probe) => Node;
@@ -138,7 +139,7 @@ function attention(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig, ct
     [q, k] = [normed(q, "lnQ", H), normed(k, "lnK", G)];
   }
   if (cfg.positions.kind === "rotary" && !cfg.positions.unrotatedLayers.includes(l)) {
-    const { cos, sin } = ctx.rotation();
+    const { cos, sin } = anglesOfLayer(ctx.rotation(), l, cfg.positions);
     [q, k] = [rotary(q, cos, sin, H), rotary(k, cos, sin, G)];
   }
   const z = onwardOf(l, cfg, ctx)(ctx.attend(q, k, v, l, probe));
@@ -229,7 +230,9 @@ export function causalMask(T: number, window: number | null = null): Float32Arra
 function mlp(x: Node, l: number, param: ParamNodes, cfg: DecoderConfig): Node {
   const [gate, fc, proj] = ["gate", "fc", "proj"].map((name) => `blocks.${l}.${name}`) as [string, string, string];
   if (cfg.gatedMlp) {
-    const [before, up] = cfg.fusedGate ? halves(x, l, param, cfg) : [gate, fc].map((name) => dense(x, name, param, cfg));
+    const [before, up] = cfg.fusedGate
+      ? halves(x, l, param, cfg)
+      : [gate, fc].map((name) => dense(x, name, param, cfg));
     return dense(activated(before as Node, cfg).mul(up as Node), proj, param, cfg);
   }
   if (cfg.activation !== "gelu") return dense(activated(dense(x, fc, param, cfg), cfg), proj, param, cfg);

@@ -5,6 +5,7 @@
  * rounded once at the end.
  */
 
+import type { Node } from "../graph/node";
 import type { DecoderConfig, Rotary } from "./config";
 
 /** Pair i of position p is rotated by p * frequencies[i] radians, and the result is scaled. */
@@ -13,23 +14,39 @@ interface Angles {
   readonly scale: number;
 }
 
-/** Cosines and sines of the positions' angles, [positions, dims / 2] each. `length` is the length of the whole sequence. */
+/** Number of angles per position: those of local layers follow the others. */
+export const angleCount = ({ dims, local }: Rotary): number => (local ? dims : dims / 2);
+
+/** Returns the angles of a layer, [N, dims / 2] each, from those of all layers, [N, `angleCount`]. */
+export function anglesOfLayer(all: Turn, l: number, { dims, local }: Rotary): Turn {
+  if (!local) return all;
+  const [start, end] = local.layers.includes(l) ? [dims / 2, dims] : [0, dims / 2];
+  return { cos: all.cos.slice(1, start, end), sin: all.sin.slice(1, start, end) };
+}
+
+interface Turn {
+  readonly cos: Node;
+  readonly sin: Node;
+}
+
+/** Cosines and sines of the positions' angles, [positions, `angleCount`] each. `length` is that of the whole sequence. */
 export function rotaryTables(
   { positions: rotary }: DecoderConfig,
   positions: ArrayLike<number>,
   length: number,
 ): { readonly cos: Float32Array; readonly sin: Float32Array } {
   if (rotary.kind !== "rotary") throw new Error("rotaryTables: the model has no rotary positions");
-  const { frequencies, scale } = anglesOf(rotary, length);
-  const R = frequencies.length;
+  const sets = [rotary, ...(rotary.local ? [{ ...rotary, ...rotary.local }] : [])].map((set) => anglesOf(set, length));
+  const angles = sets.flatMap(({ frequencies, scale }) => frequencies.map((frequency) => ({ frequency, scale })));
+  const R = angles.length;
   const cos = new Float32Array(positions.length * R);
   const sin = new Float32Array(positions.length * R);
   for (let row = 0; row < positions.length; row++) {
-    for (let i = 0; i < R; i++) {
-      const angle = (positions[row] as number) * (frequencies[i] as number);
+    angles.forEach(({ frequency, scale }, i) => {
+      const angle = (positions[row] as number) * frequency;
       cos[row * R + i] = Math.cos(angle) * scale;
       sin[row * R + i] = Math.sin(angle) * scale;
-    }
+    });
   }
   return { cos, sin };
 }

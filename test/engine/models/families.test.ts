@@ -15,8 +15,72 @@ import { tinyConfig } from "../../helpers/tinyModel";
 
 const read = (json: object): DecoderConfig => familyOf(json, "config.json").config(json, "config.json");
 
+test("the first Phi-3 files call longrope su or yarn", () => {
+  const file = (type: string) => ({
+    ...{ model_type: "phi3", hidden_size: 32, num_attention_heads: 4, max_position_embeddings: 64 },
+    original_max_position_embeddings: 16,
+    rope_scaling: { type, short_factor: [1, 1, 1, 1], long_factor: [1, 2, 3, 4] },
+  });
+  const { positions } = read(file("longrope"));
+  expect(positions.kind === "rotary" && positions.scaling).toEqual({
+    ...{ kind: "longrope", originalCtx: 16, shortFactors: [1, 1, 1, 1], longFactors: [1, 2, 3, 4] },
+    attentionFactor: Math.sqrt(1.5),
+  });
+  expect(read(file("su")).positions).toEqual(positions);
+  expect(read(file("yarn")).positions).toEqual(positions);
+});
+
+test("layers with a window have their own angles even if the window is as long as the context", () => {
+  const file = {
+    ...{ model_type: "gemma3_text", num_hidden_layers: 7 },
+    max_position_embeddings: 512,
+    sliding_window: 512,
+  };
+  const { windows, positions } = read(file);
+  expect(windows).toEqual([]);
+  expect(positions).toMatchObject({ theta: 1e6, local: { layers: [0, 1, 2, 3, 4, 6], theta: 10000, scaling: null } });
+});
+
+test("a Qwen model that does not use its window has none, whatever its layer types are", () => {
+  const types = ["sliding_attention", "full_attention"];
+  const file = { ...{ model_type: "qwen2", num_hidden_layers: 2, layer_types: types }, use_sliding_window: false };
+  expect(read(file).windows).toEqual([]);
+  expect(read({ ...file, use_sliding_window: true, sliding_window: 8 }).windows).toEqual([8, null]);
+});
+
 /** The sizes in the config.json of published models, and their published numbers of parameters. */
 const PUBLISHED: Readonly<Record<string, readonly [config: object, parameters: number]>> = {
+  "google/gemma-3-270m": [
+    {
+      ...{ model_type: "gemma3_text", hidden_size: 640, intermediate_size: 2048, num_hidden_layers: 18 },
+      ...{ num_attention_heads: 4, num_key_value_heads: 1, vocab_size: 262144 },
+    },
+    268_098_176,
+  ],
+  "google/gemma-3-1b-pt": [
+    {
+      ...{ model_type: "gemma3_text", hidden_size: 1152, intermediate_size: 6912, num_hidden_layers: 26 },
+      ...{ num_attention_heads: 4, num_key_value_heads: 1, vocab_size: 262144 },
+    },
+    999_885_952,
+  ],
+  "microsoft/Phi-3-mini-4k-instruct": [{ model_type: "phi3", sliding_window: 2047 }, 3_821_079_552],
+  "microsoft/Phi-4-mini-instruct": [
+    {
+      ...{ model_type: "phi3", vocab_size: 200064, num_attention_heads: 24, num_key_value_heads: 8 },
+      ...{ partial_rotary_factor: 0.75, tie_word_embeddings: true },
+    },
+    3_836_021_760,
+  ],
+  "microsoft/phi-4": [
+    {
+      ...{ model_type: "phi3", hidden_size: 5120, intermediate_size: 17920, num_hidden_layers: 40, vocab_size: 100352 },
+      ...{ num_attention_heads: 40, num_key_value_heads: 10 },
+    },
+    14_659_507_200,
+  ],
+  "bigcode/starcoder2-3b": [{ model_type: "starcoder2" }, 3_030_371_328],
+  "allenai/Olmo-3-1025-7B": [{ model_type: "olmo3", vocab_size: 100278 }, 7_298_011_136],
   "openai-community/gpt2": [{ model_type: "gpt2", n_ctx: 1024, n_embd: 768, n_head: 12, n_layer: 12 }, 124_439_808],
   "facebook/opt-350m": [
     {
@@ -260,6 +324,7 @@ describe("the names in a checkpoint", () => {
     ["unknown.scales", null],
     ["classifier.weight", "a head for another task"],
     ["v_head.summary.weight", "a value head"],
+    ["vision_tower.encoder.layers.0.mlp.fc1.weight", "the part that reads images, which is not used"],
     ["model.layers.0.mlp.up_proj.lora_A.default.weight", "an adapter, which is not applied"],
     ["optimizer.state.0.exp_avg", "the state of an optimizer"],
     ["__proto__", null],

@@ -50,6 +50,14 @@ const GOOD = {
     num_key_value_heads: 2,
     head_dim: 8,
   },
+  gemma3_text: { model_type: "gemma3_text", num_hidden_layers: 2 },
+  gemma3: { model_type: "gemma3", text_config: { num_hidden_layers: 2 } },
+  granitemoehybrid: {
+    model_type: "granitemoehybrid",
+    num_hidden_layers: 2,
+    layer_types: ["attention", "attention"],
+    num_local_experts: 0,
+  },
   phi: {
     model_type: "phi",
     vocab_size: 99,
@@ -230,7 +238,34 @@ const MALFORMED: Readonly<Record<string, Malformed>> = {
   "rope parameters per layer type": [
     "llama",
     { rope_parameters: { full_attention: { rope_type: "default" }, sliding_attention: { rope_type: "default" } } },
-    /rope_parameters.full_attention is .*, but rope parameters per layer are not supported/,
+    /rope_parameters.full_attention is .*, but this family has the same rope parameters in all layers/,
+  ],
+  "Granite 4 with Mamba layers": [
+    "granitemoehybrid",
+    { layer_types: ["attention", "mamba"] },
+    /layer_types is \["attention", ?"mamba"\], but Mamba layers are not supported\. Choose a Granite 4 model without h/,
+  ],
+  "Granite 4 without layer types": [
+    "granitemoehybrid",
+    { layer_types: undefined },
+    /layer_types is missing, but Mamba/,
+  ],
+  "Granite 4 with experts": ["granitemoehybrid", { num_local_experts: 8 }, /num_local_experts is 8, but mixtures of/],
+  "Granite 4 without a number of experts": [
+    "granitemoehybrid",
+    { num_local_experts: undefined },
+    /num_local_experts is missing, but mixtures of experts are not supported/,
+  ],
+  "Gemma 3 with images and no decoder": ["gemma3", { text_config: undefined }, /text_config is missing/],
+  "an encoder inside Gemma 3": [
+    "gemma3",
+    { text_config: { use_bidirectional_attention: true } },
+    /text_config.use_bidirectional_attention is true, but attention to later positions/,
+  ],
+  "Gemma 3 with local angles of a theta of 0": [
+    "gemma3_text",
+    { rope_local_base_freq: 0 },
+    /rope_local_base_freq must/,
   ],
   "layer types for another number of layers": [
     "gemma2",

@@ -21,6 +21,7 @@ from pieces import (
     rms_norm,
     rotate,
     turns,
+    turns_by_kind,
     visible,
 )
 
@@ -283,6 +284,46 @@ def gemma2(c, w, ids, mask, probe):
     return cap * torch.tanh(logits / cap) if cap else logits
 
 
+def gemma3_text(c, w, ids, mask, probe, prefix="model"):
+    D, H, G, K = widths(c)
+    eps, scale, bias = c["rms_norm_eps"], c["query_pre_attn_scalar"] ** -0.5, c["attention_bias"]
+    act = ACTIVATIONS[c["hidden_activation"]]
+    pattern = c.get("sliding_window_pattern", 6)
+    by_rule = ["sliding_attention" if (layer + 1) % pattern else "full_attention" for layer in range(c["num_hidden_layers"])]
+    kinds = c.get("layer_types") or by_rule
+    turn = turns_by_kind(c, K, ids.shape[1], c.get("rope_local_base_freq", 10000.0))
+    tokens = embedding(w, f"{prefix}.embed_tokens", c["vocab_size"], D)
+
+    # As in gemma2, with large weights around the residual stream.
+    def norm(name, x, around=1):
+        return rms_norm(w, name, x, eps, plus_one=True, around=around)
+
+    x = probe("embed", tokens[ids] * math.sqrt(D))
+
+    for layer, kind in enumerate(kinds):
+        name, at = f"{prefix}.layers.{layer}", within_block(probe, layer)
+        sees = visible(mask, c["sliding_window"] if kind == "sliding_attention" else None)
+
+        at("residPre", x)
+        q, k, v = qkv(c, w, name, norm(f"{name}.input_layernorm", x), bias)
+        q, k = norm(f"{name}.self_attn.q_norm", heads(q, H)), norm(f"{name}.self_attn.k_norm", heads(k, G))
+        z = attention(rotate(q, turn[kind]), rotate(k, turn[kind]), heads(v, G), sees, scale, at)
+        attn_out = linear(w, f"{name}.self_attn.o_proj", z, D, bias)
+        x = at("residMid", x + at("attnOut", norm(f"{name}.post_attention_layernorm", attn_out, around=3)))
+
+        mlp_out = gated_mlp(c, w, name, norm(f"{name}.pre_feedforward_layernorm", x), act=act)
+        x = at("residPost", x + at("mlpOut", norm(f"{name}.post_feedforward_layernorm", mlp_out, around=3)))
+
+    logits = probe("lnFinal", norm(f"{prefix}.norm", x, around=3)) @ tokens.T
+    cap = c.get("final_logit_softcapping")
+    return cap * torch.tanh(logits / cap) if cap else logits
+
+
+def gemma3(c, w, ids, mask, probe):
+    """The decoder of a model that also reads images."""
+    return gemma3_text(c["text_config"], w, ids, mask, probe, prefix="language_model.model")
+
+
 def phi(c, w, ids, mask, probe):
     D, H, G, K = widths(c)
     eps = c["layer_norm_eps"]
@@ -310,20 +351,22 @@ def phi(c, w, ids, mask, probe):
     return linear(w, "lm_head", x, c["vocab_size"])
 
 
-def olmo2(c, w, ids, mask, probe):
+def olmo2(c, w, ids, mask, probe, kinds=None):
     D, H, G, K = widths(c)
     eps, bias = c["rms_norm_eps"], c["attention_bias"]
-    turn = turns(c, K, ids.shape[1])
+    kinds = kinds or ["full_attention"] * c["num_hidden_layers"]
+    turning = turns_by_kind(c, K, ids.shape[1], 500000.0)
     x = probe("embed", tokens_of(c, w)[ids])
 
-    for layer in range(c["num_hidden_layers"]):
-        name, at = f"model.layers.{layer}", within_block(probe, layer)
+    for layer, kind in enumerate(kinds):
+        name, at, turn = f"model.layers.{layer}", within_block(probe, layer), turning[kind]
+        sees = visible(mask, c["sliding_window"] if kind == "sliding_attention" else None)
 
         at("residPre", x)
         q, k, v = qkv(c, w, name, x, bias)
         q = heads(rms_norm(w, f"{name}.self_attn.q_norm", q, eps), H)  # over all heads at once
         k = heads(rms_norm(w, f"{name}.self_attn.k_norm", k, eps), G)
-        z = attention(rotate(q, turn), rotate(k, turn), heads(v, G), visible(mask), K**-0.5, at)
+        z = attention(rotate(q, turn), rotate(k, turn), heads(v, G), sees, K**-0.5, at)
         attn_out = linear(w, f"{name}.self_attn.o_proj", z, D, bias)
         x = at("residMid", x + at("attnOut", rms_norm(w, f"{name}.post_attention_layernorm", attn_out, eps)))
 
@@ -332,6 +375,12 @@ def olmo2(c, w, ids, mask, probe):
 
     x = probe("lnFinal", rms_norm(w, "model.norm", x, eps))
     return unembed(c, w, x, tied=c.get("tie_word_embeddings", False))
+
+
+def olmo3(c, w, ids, mask, probe):
+    """OLMo 2 with windows, and scaled angles in the layers without one."""
+    by_rule = ["sliding_attention" if (layer + 1) % 4 else "full_attention" for layer in range(c["num_hidden_layers"])]
+    return olmo2(c, w, ids, mask, probe, c.get("layer_types") or by_rule)
 
 
 def smollm3(c, w, ids, mask, probe):

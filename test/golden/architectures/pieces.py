@@ -128,6 +128,18 @@ def turns(c, K, T):
     return angles.cos() * factor, angles.sin() * factor
 
 
+def turns_by_kind(c, K, T, local_theta):
+    """
+    Returns the turns of layers without and with a window. In the older form, scaling is only for the former, and the
+    latter have a theta of their own.
+    """
+    full = rope_settings(c).get("full_attention", c)
+    local = rope_settings(c).get("sliding_attention", {"rope_theta": local_theta})
+    sets = {"full_attention": full, "sliding_attention": local}
+    sizes = {key: c[key] for key in ("max_position_embeddings",)}
+    return {kind: turns(own if own is c else {**sizes, "rope_parameters": own}, K, T) for kind, own in sets.items()}
+
+
 def rope_settings(c):
     """Returns the rotation settings. Older configs have only the scaling in `rope_scaling`, and the rest at the top."""
     return c.get("rope_parameters") or c.get("rope_scaling") or {}

@@ -56,6 +56,15 @@ def gpt_neox_buffers(c):
     return {f"gpt_neox.layers.{layer}.attention.{name}": value for layer in layers for name, value in each.items()}
 
 
+def image_reader(c):
+    """Some tensors of the part that reads images. The decoder does not use them."""
+    width = c["vision_config"]["hidden_size"]
+    return {
+        "multi_modal_projector.mm_input_projection_weight": torch.zeros(width, c["text_config"]["hidden_size"]),
+        "vision_tower.vision_model.post_layernorm.weight": torch.ones(width),
+    }
+
+
 GPT2 = dict(
     architectures=["GPT2LMHeadModel"], model_type="gpt2", vocab_size=VOCABULARY, n_positions=CONTEXT, n_embd=32,
     n_layer=2, n_head=4, n_inner=None, activation_function="gelu_new", layer_norm_epsilon=1e-5,
@@ -129,6 +138,16 @@ GEMMA2 = dict(
     cache_implementation="hybrid", bos_token_id=2, eos_token_id=1, pad_token_id=0,
 )  # fmt: skip
 
+# Every third layer without a window.
+GEMMA3 = dict(
+    SHARED, architectures=["Gemma3ForCausalLM"], model_type="gemma3_text", hidden_size=48, head_dim=16,
+    num_hidden_layers=3, hidden_activation="gelu_pytorch_tanh", attention_bias=False, query_pre_attn_scalar=24,
+    sliding_window=8, sliding_window_pattern=3, rope_theta=500.0, rope_local_base_freq=50.0,
+    rope_scaling={"rope_type": "linear", "factor": 4.0}, final_logit_softcapping=None, attn_logit_softcapping=None,
+    bos_token_id=2, eos_token_id=1, pad_token_id=0,
+)  # fmt: skip
+del GEMMA3["hidden_act"]
+
 PHI = dict(
     SHARED, architectures=["PhiForCausalLM"], model_type="phi", hidden_size=64, num_key_value_heads=None,
     hidden_act="gelu_new", layer_norm_eps=1e-5, partial_rotary_factor=0.5, qk_layernorm=False, rope_theta=10000.0,
@@ -139,6 +158,12 @@ del PHI["rms_norm_eps"]
 OLMO2 = dict(
     SHARED, architectures=["Olmo2ForCausalLM"], model_type="olmo2", num_hidden_layers=3, attention_bias=False,
     rope_theta=500000, rope_scaling=None, tie_word_embeddings=False,
+)  # fmt: skip
+
+# Head size 16 and a small theta, as in SCALED.
+OLMO3 = dict(
+    OLMO2, architectures=["Olmo3ForCausalLM"], model_type="olmo3", num_hidden_layers=4, hidden_size=32, head_dim=16,
+    sliding_window=8,
 )  # fmt: skip
 
 SMOLLM3 = dict(
@@ -174,7 +199,7 @@ del STARCODER2["rms_norm_eps"]
 
 def new_style(c, **rope):
     """The config in the style of transformers 5, with all rotation settings in one entry."""
-    moved = ("rope_theta", "rope_scaling", "partial_rotary_factor", "rotary_pct", "rotary_emb_base")
+    moved = ("rope_theta", "rope_scaling", "rope_local_base_freq", "partial_rotary_factor", "rotary_pct", "rotary_emb_base")
     return {**{key: value for key, value in c.items() if key not in moved}, "rope_parameters": rope}
 
 
@@ -289,6 +314,36 @@ VARIANTS = [
         torch.bfloat16,
         embedding=0.1,
     ),
+    Variant("gemma3_text", families.gemma3_text, GEMMA3, embedding=0.1),
+    Variant(
+        "gemma3",
+        families.gemma3,
+        dict(
+            architectures=["Gemma3ForConditionalGeneration"],
+            model_type="gemma3",
+            text_config=new_style(
+                dict(GEMMA3, layer_types=["sliding_attention", "full_attention", "sliding_attention"]),
+                full_attention=dict(rope_type="linear", rope_theta=500.0, factor=4.0),
+                sliding_attention=dict(rope_type="default", rope_theta=50.0),
+            ),
+            vision_config=dict(
+                model_type="siglip_vision_model",
+                hidden_size=16,
+                intermediate_size=16,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                image_size=28,
+                patch_size=14,
+            ),
+            mm_tokens_per_image=4,
+            boi_token_index=95,
+            eoi_token_index=96,
+            image_token_index=94,
+        ),
+        torch.bfloat16,
+        embedding=0.1,
+        buffers=image_reader,
+    ),
     Variant("phi", families.phi, PHI, torch.float16),
     Variant(
         "phi-qk-layernorm",
@@ -301,6 +356,18 @@ VARIANTS = [
         ),
     ),
     Variant("olmo2", families.olmo2, OLMO2),
+    Variant(
+        "olmo3",
+        families.olmo3,
+        new_style(
+            OLMO3,
+            full_attention=dict(
+                rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=32, attention_factor=1.1
+            ),
+            sliding_attention=dict(rope_type="default", rope_theta=500.0),
+        ),
+    ),
+    Variant("olmo3-unscaled", families.olmo3, OLMO3, torch.bfloat16),
     Variant("smollm3", families.smollm3, SMOLLM3, torch.bfloat16),
     Variant("phi3", families.phi3, PHI3, torch.bfloat16),
     # Phi-4-mini: a part of each head turns, by factors of longrope.

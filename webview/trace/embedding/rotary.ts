@@ -52,9 +52,13 @@ export function rotaryAngles({ dims, theta, scaling }: Rotary, length: number): 
 }
 
 /** Reads as `theta 10000, 32 dimensions of each head in pairs, scaling yarn`. */
-export function rotaryText({ dims, theta, scaling, unrotatedLayers }: Rotary): string {
+export function rotaryText({ dims, theta, scaling, local, unrotatedLayers }: Rotary): string {
   const parts = [`theta ${theta}`, `${dims / 2} pairs: dimensions i and i + ${dims / 2} of each head`];
   if (scaling) parts.push(`scaling ${scaling.kind}`);
+  if (local) {
+    const kind = local.scaling ? ` and scaling ${local.scaling.kind}` : "";
+    parts.push(`theta ${local.theta}${kind} in layers ${local.layers.join(", ")}`);
+  }
   if (unrotatedLayers.length > 0) parts.push(`not in layers ${unrotatedLayers.join(", ")}`);
   return parts.join(", ");
 }

@@ -205,6 +205,19 @@ class Head(nn.Module):
         return softcapped(logits * self.scale, self.cap)
 
 
+class Rotary(nn.Module):
+    def __init__(self, angles):
+        super().__init__()
+        self.register_buffer("frequencies", torch.tensor(angles["frequencies"], dtype=torch.float64), persistent=False)
+        self.scale = angles["scale"]
+
+    def forward(self, T):
+        """Returns cosines and sines of the positions' angles, [T, dims / 2] each."""
+        positions = torch.arange(T, dtype=torch.float64, device=self.frequencies.device)
+        angles = torch.outer(positions, self.frequencies)
+        return (angles.cos() * self.scale).float(), (angles.sin() * self.scale).float()
+
+
 class Decoder(nn.Module):
     def __init__(self, architecture, dropout=0.0, attention_dropout=False):
         super().__init__()
@@ -217,9 +230,8 @@ class Decoder(nn.Module):
         if kind == "learned":
             self.embed["positions"] = nn.Embedding(c["nCtx"] + c["positions"]["offset"], D)
         if kind == "rotary":
-            frequencies = torch.tensor(architecture["rotary"]["frequencies"], dtype=torch.float64)
-            self.register_buffer("frequencies", frequencies, persistent=False)
-            self.rotary_scale = architecture["rotary"]["scale"]
+            self.rotary = Rotary(architecture["rotary"])
+            self.local = Rotary(architecture["rotary"].get("local", architecture["rotary"]))
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(c, layer, dropout, attention_dropout) for layer in range(c["nLayers"]))
         self.lnFinal = Norm(c, D) if c["finalNorm"] else nn.Identity()
@@ -236,18 +248,15 @@ class Decoder(nn.Module):
         if self.c["positions"]["kind"] == "sinusoidal":
             x = x + sinusoids(ids.shape[1], self.c["dModel"]).to(x)
         x = self.dropout(x)
-        rotation = self.rotation(ids.shape[1])
-        for block in self.blocks:
-            x = block(x, rotation)
+        local_layers = self.c["positions"].get("local", {}).get("layers", [])
+        rotations = self.rotations(ids.shape[1])
+        for layer, block in enumerate(self.blocks):
+            x = block(x, rotations[1 if layer in local_layers else 0])
         return self.head(self.lnFinal(x), self.embed["tokens"].weight)
 
-    def rotation(self, T):
-        """Returns cosines and sines of the positions' angles, [T, dims / 2] each."""
-        if self.c["positions"]["kind"] != "rotary":
-            return None
-        positions = torch.arange(T, dtype=torch.float64, device=self.frequencies.device)
-        angles = torch.outer(positions, self.frequencies)
-        return (angles.cos() * self.rotary_scale).float(), (angles.sin() * self.rotary_scale).float()
+    def rotations(self, T):
+        """Returns the rotations of most layers and of local layers."""
+        return (self.rotary(T), self.local(T)) if self.c["positions"]["kind"] == "rotary" else (None, None)
 
 
 def load(folder, dropout=0.0, attention_dropout=False):

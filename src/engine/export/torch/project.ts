@@ -20,6 +20,7 @@ import { EngineError } from "../../errors";
 import { Scorer } from "../../inspect/scoring";
 import { exportNames } from "../../models/family";
 import { type Model, openModel, requireUnquantized } from "../../models/folder";
+import type { Rotary } from "../../nn/config";
 import { countParameters, paramSpecs } from "../../nn/params";
 import { anglesOf } from "../../nn/rotary";
 import { FINE_TUNING, type Recipe } from "../../presets/presets";
@@ -166,9 +167,14 @@ function architectureOf({ family, cfg }: Model, blockSize: number): object {
     config: cfg,
     names: Object.fromEntries(exportNames(family, cfg)),
     decaying: decaying.map(({ name }) => name),
-    ...(cfg.positions.kind === "rotary" && { rotary: anglesOf(cfg.positions, blockSize) }),
+    ...(cfg.positions.kind === "rotary" && { rotary: rotaryOf(cfg.positions, blockSize) }),
   };
 }
+
+const rotaryOf = (rotary: Rotary, length: number) => ({
+  ...anglesOf(rotary, length),
+  ...(rotary.local && { local: anglesOf({ ...rotary, ...rotary.local }, length) }),
+});
 
 async function writeData(folder: string, { ids, recipe }: Project, signal: AbortSignal | undefined): Promise<void> {
   await makeFolder(folder);
