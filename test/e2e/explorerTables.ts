@@ -280,9 +280,9 @@ function patternPairRow(row: Readonly<Record<string, string>>, { traces: [a, b] 
 
 /** The relative difference between the vectors of the two traces. */
 function differenceRow(row: Readonly<Record<string, string>>, { traces: [a, b] }: Known): Expected {
-  const [name = "", position] = [row.value, Number(row.position)];
+  const name = row.value ?? "";
   if (!b?.tensors.has(name)) return {};
-  const [from, to] = [vector(a, name, position), vector(b, name, position)];
+  const [from, to] = [vector(a, name, Number(row.position)), vector(b, name, Number(row["other position"]))];
   return { "relative difference": norm(to.map((x, i) => x - (from[i] as number))) / norm(from) };
 }
 
@@ -301,7 +301,8 @@ function tokenRow(row: Readonly<Record<string, string>>, { traces: [trace, other
     end: start + token.token.length,
     probability: p,
     "surprisal (bits)": p && -Math.log2(p),
-    "KL (bits)": other && divergence(softmax(logits(trace, position)), softmax(logits(other, position))),
+    "KL (bits)":
+      other && divergence(softmax(logits(trace, position)), softmax(logits(other, Number(row["other position"])))),
   };
 }
 

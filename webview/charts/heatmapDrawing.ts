@@ -137,22 +137,25 @@ function drawCells(pen: Pen, data: HeatmapData, grid: Grid, scroll: Scroll, them
   for (let row = firstRow; row < endRow; row++) {
     let count = 0;
     for (let col = firstCol; col < endCol; col++) {
+      const isMasked = data.masked?.(row, col) ?? false;
+      const colorOn = () => readable(scale.colorAt(data.values[row * data.cols + col] as number), theme);
+      if (data.text) {
+        const cell = box(row, col);
+        const color = isMasked ? theme.muted : colorOn();
+        pen.text(cell.x + 3, cell.y + height / 2, data.text(row, col), { color, room: width - 6 });
+      }
       // Masked cells side by side become one box: a long text has tens of thousands in view.
-      if (data.masked?.(row, col)) {
+      if (isMasked) {
         count++;
-        if (col + 1 < endCol && data.masked(row, col + 1)) continue;
+        if (col + 1 < endCol && data.masked?.(row, col + 1)) continue;
         hatched.push(box(row, col + 1 - count, count));
         count = 0;
-      } else if (data.text) {
-        const cell = box(row, col);
-        const color = readable(scale.colorAt(data.values[row * data.cols + col] as number), theme);
-        pen.text(cell.x + 3, cell.y + height / 2, data.text(row, col), { color, room: width - 6 });
       } else if (data.symbol) {
         const cell = box(row, col);
         pen.rect({ ...cell, x: cell.x - 0.5, y: cell.y - 0.5 }, { stroke: { color: theme.border } });
         const symbol = data.symbol(row, col);
         if (symbol === "") continue;
-        const color = readable(scale.colorAt(data.values[row * data.cols + col] as number), theme);
+        const color = colorOn();
         const inside = { x: cell.x + 1.5, y: cell.y + 1.5, width: width - 4, height: height - 4 };
         pen.rect(inside, { stroke: { color, width: 2 } });
         pen.text(cell.x + width / 2, cell.y + height / 2, symbol, { color, bold: true, ...CENTERED });

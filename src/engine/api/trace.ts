@@ -254,16 +254,22 @@ export interface Surprisal {
   readonly texts: Readonly<Record<number, string>>;
 }
 
+/** The positions that two texts have in common, in pairs, [pairs] each. */
+export interface AlignedPositions {
+  readonly a: Uint32Array;
+  readonly b: Uint32Array;
+}
+
+/** Differences at the positions that both texts have, after their tokens are aligned. */
 export interface TraceDifference {
-  /** Number of compared positions: the length of the shorter trace. */
-  readonly positions: number;
-  /** First position whose tokens differ, or null. */
-  readonly tokensDifferAt: number | null;
+  readonly positions: AlignedPositions;
+  /** Those of a translator's source. */
+  readonly sourcePositions?: AlignedPositions | undefined;
   /** KL(a || b) of the next-token distributions, in bits, [positions]. */
   readonly divergence: Float32Array;
   /**
    * For every value that both traces have with the same width: L2 norm of the difference divided by that of a's value, at
-   * each position; for values over a translator's source, at the positions of the shorter source.
+   * each of the positions; for values over a translator's source, at the source's.
    */
   readonly values: readonly { readonly name: string; readonly relative: Float32Array }[];
 }

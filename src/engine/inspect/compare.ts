@@ -1,11 +1,12 @@
 /** Differences between two traces, by position, and between the weights of two models. */
 
 import { setImmediate } from "node:timers/promises";
-import type { TraceDifference, WeightDifference } from "../api/trace";
+import { alignedPositions } from "../../text/align";
+import type { AlignedPositions, TraceDifference, WeightDifference } from "../api/trace";
 import { EngineError } from "../errors";
 import { sameShape } from "../graph/shape";
 import { type DecoderConfig, decoderOf } from "../nn/config";
-import { type ParamSpec, paramSpecs } from "../nn/params";
+import { ENCODER, type ParamSpec, paramSpecs } from "../nn/params";
 import { headInputs, type Trace, type TraceValue } from "./trace";
 import {
   checkpointName,
@@ -40,41 +41,50 @@ export async function compareTraces(
       "The models have different vocabularies, so their predictions cannot be compared. Choose models with the same tokenizer.",
     );
   }
-  const [ids, others] = [a, b].map(({ trace }) => trace.get("ids")?.data) as [Float32Array, Float32Array];
-  const positions = Math.min(ids.length, others.length);
-  const differs = ids.subarray(0, positions).findIndex((id, t) => id !== others[t]);
+  const aligned = (name: string) => {
+    const [ids, others] = [a, b].map(({ trace }) => trace.get(name)?.data);
+    return ids && others && alignedPositions([...ids], [...others]);
+  };
+  const positions = aligned("ids") as AlignedPositions;
+  const sourcePositions = aligned(`${ENCODER}ids`);
+  const at = (name: string) => (isOverSource(name) ? sourcePositions : positions);
   return {
     positions,
-    tokensDifferAt: differs < 0 ? null : differs,
+    ...(sourcePositions && { sourcePositions }),
     divergence: await divergence(a, b, positions, signal),
     values: [...a.trace].flatMap(([name, value]) => {
-      const other = b.trace.get(name);
-      const relative = other && !WITHOUT_POSITIONS.has(name) ? relativeDifference(value, other) : null;
+      const [other, pairs] = [b.trace.get(name), at(name)];
+      const relative = other && pairs && !WITHOUT_POSITIONS.has(name) ? relativeDifference(value, other, pairs) : null;
       return relative ? [{ name, relative }] : [];
     }),
   };
 }
 
+/** Returns whether a value of a translator has a vector for each token of the source. */
+const isOverSource = (name: string): boolean => name.startsWith(ENCODER) || /\.cross\.[kv]$/.test(name);
+
 /** Values that are not vectors, or not one per position. */
 const WITHOUT_POSITIONS: ReadonlySet<string> = new Set(["ids", "mask", "enc.ids", "enc.mask", "logits"]);
 
 /** KL divergence at each position, by tiles: every position has two distributions over the whole vocabulary. */
-async function divergence(a: ComparedTrace, b: ComparedTrace, positions: number, signal?: AbortSignal) {
+async function divergence(a: ComparedTrace, b: ComparedTrace, positions: AlignedPositions, signal?: AbortSignal) {
   const V = a.vocabulary.length;
   const tile = Math.max(1, Math.floor(MAX_LOGITS / V));
-  const bits = new Float32Array(positions);
-  for (let from = 0; from < positions; from += tile) {
+  const { length } = positions.a;
+  const bits = new Float32Array(length);
+  for (let from = 0; from < length; from += tile) {
     signal?.throwIfAborted();
-    const to = Math.min(positions, from + tile);
-    const [p, q] = await Promise.all(
-      [a, b].map(({ trace, cfg, logProbabilities }) => logProbabilities(headInputs(trace, cfg, from, to))),
-    );
+    const to = Math.min(length, from + tile);
+    const [p, q] = await Promise.all([
+      a.logProbabilities(headInputsAt(a, positions.a.subarray(from, to))),
+      b.logProbabilities(headInputsAt(b, positions.b.subarray(from, to))),
+    ]);
     for (let t = from; t < to; t++) {
       // The log probabilities are float32: the error of their sums is larger than a small divergence, so both are normalized.
       let [product, sumA, sumB] = [0, 0, 0];
       for (let at = (t - from) * V; at < (t - from + 1) * V; at++) {
-        const own = (p as Float32Array)[at] as number;
-        const other = (q as Float32Array)[at] as number;
+        const own = p[at] as number;
+        const other = q[at] as number;
         product += Math.exp(own) * (own - other);
         sumA += Math.exp(own);
         sumB += Math.exp(other);
@@ -88,19 +98,27 @@ async function divergence(a: ComparedTrace, b: ComparedTrace, positions: number,
 
 const MAX_LOGITS = 1 << 22;
 
+/** Inputs of the head at each of the positions, [positions, D]. */
+function headInputsAt({ trace, cfg }: ComparedTrace, positions: Uint32Array): Float32Array {
+  const rows = new Float32Array(positions.length * cfg.dModel);
+  for (const [i, t] of positions.entries()) rows.set(headInputs(trace, cfg, t, t + 1), i * cfg.dModel);
+  return rows;
+}
+
 /** Relative difference of values [1, T, D] or [1, H, T, K] by position; null if their widths differ. */
-function relativeDifference(a: TraceValue, b: TraceValue): Float32Array | null {
+function relativeDifference(a: TraceValue, b: TraceValue, positions: AlignedPositions): Float32Array | null {
   const isByHead = a.shape.length === 4;
   const widthOf = ({ shape }: TraceValue) => (isByHead ? [shape[1], shape[3]] : [1, shape[2]]);
   if (a.shape.length !== b.shape.length || widthOf(a).join() !== widthOf(b).join()) return null;
   const [H, K] = widthOf(a) as [number, number];
   const [Ta, Tb] = [a, b].map(({ shape }) => shape.at(-2)) as [number, number];
-  return Float32Array.from({ length: Math.min(Ta, Tb) }, (_, t) => {
+  return Float32Array.from(positions.a, (ta, pair) => {
+    const tb = positions.b[pair] as number;
     let [difference, size] = [0, 0];
     for (let h = 0; h < H; h++) {
       for (let i = 0; i < K; i++) {
-        const x = a.data[(h * Ta + t) * K + i] as number;
-        difference += (x - (b.data[(h * Tb + t) * K + i] as number)) ** 2;
+        const x = a.data[(h * Ta + ta) * K + i] as number;
+        difference += (x - (b.data[(h * Tb + tb) * K + i] as number)) ** 2;
         size += x * x;
       }
     }

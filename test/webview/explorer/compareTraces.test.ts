@@ -11,40 +11,12 @@ import {
   valueKinds,
 } from "../../../webview/explorer/compareTraces/layout";
 import {
-  alignTokens,
   matrixDifference,
   pairedTokens,
+  partnersOf,
   positionBeside,
   wantedTokens,
 } from "../../../webview/explorer/tracePair/layout";
-
-/** Text such as `0-0 1-1 2-· 3-2`. */
-const aligned = (a: string, b: string) => {
-  const ids = (text: string) => [...text].map((char) => char.charCodeAt(0));
-  return alignTokens(ids(a), ids(b))
-    .map((row) => `${row.a ?? "·"}-${row.b ?? "·"}`)
-    .join(" ");
-};
-
-test("tokens are aligned by the longest common subsequence, and replaced tokens are paired", () => {
-  expect(aligned("abc", "abc")).toBe("0-0 1-1 2-2");
-  expect(aligned("a fox ran", "a dog ran")).toBe("0-0 1-1 2-2 3-3 4-4 5-5 6-6 7-7 8-8");
-  expect(aligned("xaby", "xy")).toBe("0-0 1-· 2-· 3-1");
-  expect(aligned("ac", "abbc")).toBe("0-0 ·-1 ·-2 1-3");
-  expect(aligned("", "ab")).toBe("·-0 ·-1");
-  // Each text has tokens of its own before the common ones.
-  expect(aligned("paq1", "zzaz2")).toBe("0-0 ·-1 1-2 2-3 3-4");
-});
-
-test("texts too long for a full comparison are aligned by their beginnings and ends", () => {
-  const long = (first: string) => first + "ab".repeat(2000);
-  const rows = alignTokens(
-    [...long("x")].map((c) => c.charCodeAt(0)),
-    [...`${"ba".repeat(2100)}b`].map((c) => c.charCodeAt(0)),
-  );
-  expect(rows.filter(({ a }) => a !== null)).toHaveLength(4001);
-  expect(rows.filter(({ b }) => b !== null)).toHaveLength(4201);
-});
 
 const cell = (...top: [id: number, probability: number][]) => ({
   top: top.map(([id, probability]) => ({ id, label: `t${id}`, probability })),
@@ -64,20 +36,45 @@ test("the top tokens of either trace have probabilities in both, including those
   ]);
 });
 
-test("the last positions of two texts are compared with each other, others by index", () => {
-  expect([0, 3, 4].map((position) => positionBeside(position, 5, 9))).toEqual([0, 3, 8]);
-  expect([0, 3, 4].map((position) => positionBeside(position, 5, 2))).toEqual([0, 1, 1]);
+const tokens = (...ids: readonly number[]) => ids.map((id) => ({ id }));
+
+test("a token is compared with its partner, and one without a partner with that of the token before it", () => {
+  const own = tokens(1, 2, 3, 4, 5);
+  const inserted = partnersOf(own, tokens(1, 9, 2, 3, 4, 5));
+  expect(inserted).toEqual([0, 2, 3, 4, 5]);
+  expect([0, 1, 4].map((position) => positionBeside(position, inserted, 6))).toEqual([0, 2, 5]);
+  const missing = partnersOf(own, tokens(1, 4, 5));
+  expect(missing).toEqual([0, null, null, 1, 2]);
+  expect([1, 2, 3].map((position) => positionBeside(position, missing, 3))).toEqual([0, 0, 1]);
+  expect(positionBeside(0, partnersOf(tokens(8, 1, 2), tokens(1, 2)), 2)).toBe(0);
 });
 
-test("the difference of two matrices covers the cells that both have", () => {
-  const a = { rows: 2, cols: 2, values: Float32Array.of(1, 2, 3, 4) };
-  const b = { rows: 3, cols: 3, values: Float32Array.of(5, 5, 5, 6, 6, 6, 7, 7, 7) };
-  expect(matrixDifference(a, b)).toEqual({ rows: 2, cols: 2, values: Float32Array.of(4, 3, 3, 2) });
+test("the last token of a longer text is compared with the last of the other", () => {
+  expect(positionBeside(4, partnersOf(tokens(1, 2, 3, 4, 5), tokens(1, 2)), 2)).toBe(1);
+});
+
+test("the partners of another pair of texts are not those of the pair before", () => {
+  const own = tokens(1, 2);
+  expect([partnersOf(own, tokens(2)), partnersOf(own, tokens(1))]).toEqual([
+    [null, 0],
+    [0, null],
+  ]);
+});
+
+test("the difference of two matrices is that of the cells whose tokens both texts have", () => {
+  const a = { rows: 3, cols: 2, values: Float32Array.of(1, 2, 3, 4, 5, 6) };
+  const b = { rows: 2, cols: 3, values: Float32Array.of(10, 20, 30, 40, 50, 60) };
+  const { NaN: none } = Number;
+  expect(matrixDifference(a, b, [0, null, 1], [0, 2])).toEqual({
+    rows: 3,
+    cols: 2,
+    values: Float32Array.of(9, 28, none, none, 35, 54),
+  });
 });
 
 const difference: TraceDifference = {
-  positions: 2,
-  tokensDifferAt: null,
+  positions: { a: Uint32Array.of(0, 2), b: Uint32Array.of(0, 1) },
+  sourcePositions: { a: Uint32Array.of(0, 1, 2), b: Uint32Array.of(1, 2, 3) },
   divergence: Float32Array.of(0, 1),
   values: [
     { name: "embed", relative: Float32Array.of(0, 0) },
@@ -89,10 +86,13 @@ const difference: TraceDifference = {
 
 test("the differences of a kind of value have a row per layer, the last on top", () => {
   expect(valueKinds(difference)).toEqual(["embed", "residPost", "enc.residPost"]);
-  expect(relativeRows(difference, "enc.residPost")).toMatchObject({ names: ["enc.blocks.0.residPost"], positions: 3 });
+  expect(relativeRows(difference, "enc.residPost")).toMatchObject({
+    names: ["enc.blocks.0.residPost"],
+    positions: difference.sourcePositions,
+  });
   const rows = relativeRows(difference, "residPost");
   expect(rows.names).toEqual(["blocks.1.residPost", "blocks.0.residPost"]);
-  expect(relativeTable("Difference", rows, ["x", "y"]).row(2)).toEqual(["blocks.0.residPost", 0, "x", 0.25]);
+  expect(relativeTable("Difference", rows, ["x", "y", "z"]).row(3)).toEqual(["blocks.0.residPost", 2, "z", 0.5, 1]);
 });
 
 test("traces are named by what differs between them", () => {

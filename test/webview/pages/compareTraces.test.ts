@@ -7,23 +7,39 @@ import { expect, test } from "vitest";
 import { BUNDLED, describeExplorer, STORY, tableOf } from "./chromium";
 
 describeExplorer((opened) => {
-  test("another prompt is compared value by value, and a model with another tokenizer is rejected", async () => {
+  test("a prompt with one more token is compared token by token, and a model with another tokenizer is rejected", async () => {
     const { live, page, tab } = opened();
-    const { trace } = await live.show(BUNDLED, STORY);
-    const other = `${STORY.slice(0, -1)}n`;
+    const { trace, tokens } = await live.show(BUNDLED, STORY);
+    const other = STORY.replace("upon", "upon, upon");
     const beside = await live.engine.call("inspect", { dir: BUNDLED, text: other });
-    const { values } = await live.engine.call("compareTraces", { a: trace, b: beside.trace });
+    const { positions, values, divergence } = await live.engine.call("compareTraces", { a: trace, b: beside.trace });
+    await page
+      .getByRole("listbox", { name: "Tokens of the text" })
+      .getByRole("option", { selected: true })
+      .press("End");
     await tab("Compare").click();
     const field = page.getByRole("textbox", { name: "Text to compare with" });
     await field.fill(other);
     await field.press("Enter");
-    await page.getByText(`The texts differ from token ${STORY.length - 1} on`).waitFor();
+    const more = beside.tokens.length - tokens.length;
+    await page.getByText(`0 of this text and ${more} of the other have no counterpart`).waitFor();
     const rows = await tableOf(page, /^Relative difference/);
     expect(rows.length).toBeGreaterThan(STORY.length);
     for (const [name, position, , relative] of rows) {
       const expected = values.find((value) => value.name === name)?.relative[Number(position)];
       expect(Number(relative)).toBeCloseTo(expected ?? Number.NaN, 5);
     }
+
+    const strip = await tableOf(page, /^Divergence/);
+    expect(strip.map(([, , , position]) => Number(position))).toEqual([...positions.b]);
+    expect(positions.b.at(-1)).toBe(beside.tokens.length - 1);
+    for (const [i, [, , bits]] of strip.entries()) expect(Number(bits)).toBeCloseTo(divergence[i] ?? Number.NaN, 5);
+    // Both lenses are those after the last token.
+    await page
+      .getByRole("heading", {
+        name: new RegExp(`^Logit lens after .* at ${tokens.length - 1}, and after .* at ${beside.tokens.length - 1}$`),
+      })
+      .waitFor();
 
     const dir = await mkdtemp(join(tmpdir(), "dlab-pages-"));
     await cp(BUNDLED, dir, { recursive: true });

@@ -159,7 +159,7 @@ describeExplorer((opened) => {
     await page.getByRole("option", { name: "enc.residPost", exact: true }).click();
     const rows = await tableOf(page, /^Relative difference/);
     const expected = values.find(({ name }) => name === "enc.blocks.0.residPost")?.relative ?? [];
-    expect(rows.map(([, , token]) => token?.trim())).toEqual(["<bos>", "·the", "·cat", "·sleeps"]);
+    expect(rows.map(([, , token]) => token?.trim())).toEqual(["<bos>", "·the", "·cat", "<eos>"]);
     expect(rows.map((row) => Number(row[3]))).toEqual(Array.from(expected, (each) => expect.closeTo(each, 5)));
   });
 });

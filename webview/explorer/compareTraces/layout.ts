@@ -4,6 +4,7 @@ import type { TraceDifference, WeightDifference } from "../../../src/protocol/tr
 import { formatCount } from "../../base/format";
 import { t } from "../../base/strings";
 import type { TableData } from "../../charts/csv";
+import { isOverSource } from "../../trace/layers/layout";
 
 /** The value of a layer that a name stands for, such as `attn.q`, or `enc.attn.q` in an encoder. */
 const valueKind = (name: string): string => name.replace(/^(enc\.)?blocks\.\d+\./, "$1");
@@ -15,21 +16,21 @@ export const valueKinds = ({ values }: TraceDifference): string[] => [
 
 export interface RelativeRows {
   readonly names: readonly string[];
-  /** Number of positions of the text, or of the source for an encoder's values. */
-  readonly positions: number;
+  /** The compared positions of the texts, or of the sources for an encoder's values. */
+  readonly positions: TraceDifference["positions"];
   /** [names, positions]; Infinity if only the first vector is zero. */
   readonly values: Float32Array;
 }
 
 /** The values of a kind, one row per layer, the last on top as in the lens. */
-export function relativeRows({ values }: TraceDifference, kind: string): RelativeRows {
-  const rows = values.filter(({ name }) => valueKind(name) === kind).reverse();
-  const positions = rows[0]?.relative.length ?? 0;
-  const flat = new Float32Array(rows.length * positions);
-  rows.forEach(({ relative }, row) => {
-    flat.set(relative.subarray(0, positions), row * positions);
-  });
-  return { names: rows.map(({ name }) => name), positions, values: flat };
+export function relativeRows(difference: TraceDifference, kind: string): RelativeRows {
+  const rows = difference.values.filter(({ name }) => valueKind(name) === kind).reverse();
+  const length = rows[0]?.relative.length ?? 0;
+  const flat = new Float32Array(rows.length * length);
+  for (const [row, { relative }] of rows.entries()) flat.set(relative, row * length);
+  const names = rows.map(({ name }) => name);
+  const { positions, sourcePositions = positions } = difference;
+  return { names, positions: isOverSource(names[0] ?? "") ? sourcePositions : positions, values: flat };
 }
 
 export const relativeTable = (
@@ -38,14 +39,19 @@ export const relativeTable = (
   tokens: readonly string[],
 ): TableData => ({
   title,
-  columns: ["value", "position", "token", "relative difference"],
+  columns: ["value", "position", "token", "relative difference", "other position"],
   rows: values.length,
-  row: (i) => [
-    names[Math.floor(i / positions)] as string,
-    i % positions,
-    tokens[i % positions] ?? "",
-    values[i] as number,
-  ],
+  row: (i) => {
+    const pair = i % positions.a.length;
+    const position = positions.a[pair] as number;
+    return [
+      names[Math.floor(i / positions.a.length)] as string,
+      position,
+      tokens[position] ?? "",
+      values[i] as number,
+      positions.b[pair] as number,
+    ];
+  },
 });
 
 /** Sorted by relative difference, largest first. */

@@ -34,7 +34,8 @@ export function createRelativePart(save: Save, selection: Store<Selection>): Rel
     kind = value;
     draw();
   });
-  const heatmap = createHeatmap((row, position) => {
+  const heatmap = createHeatmap((row, col) => {
+    const position = rows?.positions.a[col] as number;
     const layer = /blocks\.(\d+)\./.exec(rows?.names[row] ?? "")?.[1];
     const token = isOfSource() ? { sourceToken: position } : { token: position };
     selection.set({ ...token, ...(layer !== undefined && { layer: Number(layer) }) });
@@ -68,22 +69,25 @@ export function createRelativePart(save: Save, selection: Store<Selection>): Rel
     );
     const drawn = relativeRows(difference, kind);
     rows = drawn;
+    const { a, b } = drawn.positions;
+    const texts = labels();
     heatmap.show({
       title: title.textContent ?? "",
       rows: drawn.names.length,
-      cols: drawn.positions,
+      cols: a.length,
       values: drawn.values,
       scale: "sequential",
       rowLabels: drawn.names.map((name) => /blocks\.(\d+)/.exec(name)?.[1] ?? name),
-      colLabels: labels().slice(0, drawn.positions),
+      colLabels: Array.from(a, (position) => texts[position] ?? ""),
       rowHeight: 18,
-      describe: (row, position) =>
+      describe: (row, col) =>
         [
           t(
-            "‖b − a‖ / ‖a‖ of {0}[0, {1}] = {2}",
+            "‖b − a‖ / ‖a‖ of {0} at {1} (a) and {2} (b) = {3}",
             drawn.names[row] as string,
-            position,
-            formatValue(drawn.values[row * drawn.positions + position] as number),
+            a[col] as number,
+            b[col] as number,
+            formatValue(drawn.values[row * a.length + col] as number),
           ),
           `a: ${traceText(pair.inspections[0])} · b: ${traceText(pair.inspections[1])}`,
         ].join("\n"),

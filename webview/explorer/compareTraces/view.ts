@@ -9,8 +9,8 @@ import { createProblem } from "../../parts/problem";
 import { createModelGate } from "../../trace/fromFile";
 import type { ExplorerTools, Inspection, View, ViewContext } from "../../trace/inspection";
 import { createAttentionPair } from "../tracePair/attentionPair";
-import { createDivergenceStrip } from "../tracePair/divergence";
-import { positionBeside } from "../tracePair/layout";
+import { createDivergenceStrip, meanOf } from "../tracePair/divergence";
+import { partnersOf, positionBeside } from "../tracePair/layout";
 import { createLensColumns } from "../tracePair/lensColumns";
 import { createNextTokensPair } from "../tracePair/nextTokens";
 import { followSelection, type TracePair } from "../tracePair/tracePair";
@@ -92,10 +92,11 @@ export function createCompareTracesView({ section: makeSection, selection, save,
     if (!current || !other) return null;
     const [a, b] = [current.trace, other.trace];
     const { token } = selection.get();
+    const partners = partnersOf(a.tokens, b.tokens);
     return {
       inspections: [current, other],
       names: traceNames(a.model, b.model),
-      positions: [Math.min(token, a.tokens.length - 1), positionBeside(token, a.tokens.length, b.tokens.length)],
+      positions: [Math.min(token, a.tokens.length - 1), positionBeside(token, partners, b.tokens.length)],
     };
   };
 
@@ -123,8 +124,8 @@ export function createCompareTracesView({ section: makeSection, selection, save,
       strip.mark(pair.positions[0]);
       relative.show(pair, difference);
       weights.show(pair);
-      const mean = difference.divergence.reduce((sum, bits) => sum + bits, 0) / Math.max(1, difference.positions);
-      section.summarize(t("{0} and {1}: mean KL {2} bits", ...pair.names, formatValue(mean)));
+      const mean = formatValue(meanOf(difference.divergence));
+      section.summarize(t("{0} and {1}: mean KL {2} bits", ...pair.names, mean));
       const lenses = await tokens.show(pair);
       if (!lenses || !isCurrent()) return;
       lens.show(pair, lenses);

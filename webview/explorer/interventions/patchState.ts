@@ -1,11 +1,11 @@
 /** Patching from another text, as pure functions: the aligned tokens, the values a stack has, and the patch that is set up. */
 
 import type { PatchedValue } from "../../../src/protocol/traceApi";
+import { type AlignedTokens, alignTokens } from "../../../src/text/align";
 import { t } from "../../base/strings";
 import type { TableData } from "../../charts/csv";
 import type { Inspection, Selection } from "../../trace/inspection";
 import { tokenLabel } from "../../trace/tokens/layout";
-import { type AlignedTokens, alignTokens } from "../tracePair/layout";
 import type { Patch } from "./changes";
 import { layerIn, type Stack, stacksOf } from "./parts";
 

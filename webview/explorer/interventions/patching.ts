@@ -1,6 +1,7 @@
 /** Patches a value from another text: the text, the alignment of its tokens with this one's, and the value. */
 
 import type { Part } from "../../../src/protocol/traceApi";
+import type { AlignedTokens } from "../../../src/text/align";
 import { el } from "../../base/dom";
 import type { Store } from "../../base/store";
 import { t } from "../../base/strings";
@@ -12,7 +13,6 @@ import { type ExplorerTools, type Inspection, type Selection, sourceTokenOf } fr
 import { traceText } from "../../trace/provenance";
 import { partText } from "../interventionText";
 import { createPrompt } from "../prompt";
-import type { AlignedTokens } from "../tracePair/layout";
 import { type Patch, VALUES } from "./changes";
 import {
   alignedTable,

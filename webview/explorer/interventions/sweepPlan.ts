@@ -1,8 +1,8 @@
 /** The traces of a sweep, which each have one intervention, and the table of their effects. */
 
 import type { Intervention, Part, PatchedValue } from "../../../src/protocol/traceApi";
+import type { AlignedTokens } from "../../../src/text/align";
 import type { TableData } from "../../charts/csv";
-import type { AlignedTokens } from "../tracePair/layout";
 import { type PartGrid, partGrid, type Stack } from "./parts";
 
 export type SweepKind = "ablate" | "patchHeads" | "residPre" | "attnOut" | "crossOut" | "mlpOut";

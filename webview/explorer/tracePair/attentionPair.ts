@@ -13,7 +13,7 @@ import { type AttentionKind, attentionKinds, KIND_NAMES, type Masked } from "../
 import { type Inspection, matrixOf, type Selection, sourceTokenOf } from "../../trace/inspection";
 import { traceText, valueText } from "../../trace/provenance";
 import { tokenLabel } from "../../trace/tokens/layout";
-import { matrixDifference } from "./layout";
+import { matrixDifference, partnersOf } from "./layout";
 import type { TracePair } from "./tracePair";
 
 export interface AttentionPair {
@@ -78,6 +78,8 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
         [queries, keys]: readonly [readonly string[], readonly string[]],
         masked: Masked | null,
         describe: (query: number, key: number, value: number) => string,
+        /** Cells whose tokens the other text does not have. */
+        unaligned: Masked | null = null,
       ) {
         heading.textContent = label;
         shown = { pattern, title: name };
@@ -85,14 +87,22 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
           title: name,
           ...pattern,
           ...scale,
-          ...(masked && { masked, maskedLabel: t("masked") }),
+          ...((masked || unaligned) && {
+            masked: (query: number, key: number) =>
+              (masked?.(query, key) ?? false) || (unaligned?.(query, key) ?? false),
+            maskedLabel: unaligned ? t("masked or not aligned") : t("masked"),
+          }),
           rowLabels: queries,
           colLabels: keys,
           rowHeight: "square",
-          describe: (query, key) =>
-            masked?.(query, key)
-              ? t("“{0}” cannot attend to “{1}”", queries[query] ?? "", keys[key] ?? "")
-              : `“${queries[query]}” → “${keys[key]}”\n${describe(query, key, pattern.values[query * pattern.cols + key] as number)}`,
+          describe: (query, key) => {
+            const [from, to] = [queries[query] ?? "", keys[key] ?? ""];
+            if (masked?.(query, key)) return t("“{0}” cannot attend to “{1}”", from, to);
+            const text = unaligned?.(query, key)
+              ? t("The other text has no such tokens.")
+              : describe(query, key, pattern.values[query * pattern.cols + key] as number);
+            return `“${from}” → “${to}”\n${text}`;
+          },
         });
         data.update();
       },
@@ -141,12 +151,13 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
     const maskOf = (kind: AttentionKind) => kind.masked(layer);
     first.show(names[0], nameOf(0), a, scale, labelsA, maskOf(kindA), describe(inspections[0]));
     second.show(names[1], nameOf(1), b, scale, labelsB, maskOf(kindB), describe(inspections[1]));
-    const differs = matrixDifference(a, b);
-    const isWhole = labelsA.every((labels, i) => labels.length === labelsB[i]?.length);
+    const [queries, keys] = [partnersOf(kindA.queries, kindB.queries), partnersOf(kindA.keys, kindB.keys)];
+    const isUnaligned = (query: number, key: number) => queries[query] === null || keys[key] === null;
+    const isWhole = !queries.includes(null) && !keys.includes(null);
     difference.show(
-      isWhole ? t("difference") : t("difference at the positions that both have"),
+      isWhole ? t("difference") : t("difference of the aligned tokens"),
       t("{0}[0, {1}], {2} minus {3}", name, head, names[1], names[0]),
-      differs,
+      matrixDifference(a, b, queries, keys),
       { scale: "diverging" },
       labelsA,
       maskOf(kindA),
@@ -157,10 +168,11 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
           head,
           query,
           key,
-          formatValue(b.values[query * b.cols + key] as number),
+          formatValue(b.values[(queries[query] as number) * b.cols + (keys[key] as number)] as number),
           formatValue(a.values[query * a.cols + key] as number),
           formatValue(value),
         )}\n${traceText(inspections[1])} − ${traceText(inspections[0])}`,
+      isWhole ? null : isUnaligned,
     );
     const [rowA, rowB] = kindA.id === "encoder" ? [sourceTokenOf(now, inspections[0].trace), null] : positions;
     first.mark(rowA);

@@ -31,7 +31,7 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
   const data = createDataBar(
     {
       fileName: () => fileName,
-      table: () => shown && divergenceTable(title.textContent ?? "", labelsOf(shown.pair), shown.difference),
+      table: () => shown && divergenceTable(title.textContent ?? "", shown.pair, shown.difference),
       of: () => shown?.pair.inspections,
       picture: heatmap.picture,
       svg: heatmap.svg,
@@ -47,41 +47,45 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
     },
     show(pair, difference) {
       shown = { pair, difference };
-      const { positions, tokensDifferAt, divergence } = difference;
-      const labels = labelsOf(pair);
-      const mean = divergence.reduce((sum, bits) => sum + bits, 0) / Math.max(1, positions);
+      const { positions, divergence } = difference;
+      const [labels, others] = pair.inspections.map(({ trace }) => trace.tokens.map(tokenLabel)) as [
+        string[],
+        string[],
+      ];
+      /** Index of each token's pair; undefined if the other text has no such token. */
+      const pairs = new Map([...positions.a].map((position, i) => [position, i]));
       summary.textContent = [
-        t("KL({0} ‖ {1}) in bits after each token; mean {2} bits.", ...pair.names, formatShort(mean)),
-        tokensDifferAt !== null &&
-          (pair.inspections[0].trace.source
-            ? t("The translations differ from token {0} on; positions are compared by index.", tokensDifferAt)
-            : t("The texts differ from token {0} on; positions are compared by index.", tokensDifferAt)),
+        t("KL({0} ‖ {1}) in bits after each token; mean {2} bits.", ...pair.names, formatShort(meanOf(divergence))),
+        alignmentText(labels.length - pairs.size, others.length - pairs.size),
       ]
-        .filter((part) => part !== false)
+        .filter((part) => part !== "")
         .join(" ");
       // Wrapped into lines, as text is.
       columns = columnsIn(heatmap.node.clientWidth);
-      length = positions;
-      const rows = Math.ceil(positions / columns);
-      const values = new Float32Array(rows * columns);
-      values.set(divergence.subarray(0, positions));
+      length = labels.length;
+      const rows = Math.ceil(length / columns);
+      const bitsAt = (position: number) => divergence[pairs.get(position) ?? -1] ?? Number.NaN;
       heatmap.show({
         title: title.textContent ?? "",
         rows,
         cols: columns,
-        values,
+        values: Float32Array.from({ length: rows * columns }, (_, position) => bitsAt(position)),
         scale: "sequential",
-        ...(rows * columns > positions && { masked: (row: number, col: number) => row * columns + col >= positions }),
+        ...(rows * columns > pairs.size && { masked: (row: number, col: number) => !pairs.has(row * columns + col) }),
         rowLabels: Array.from({ length: rows }, (_, row) => String(row * columns)),
         colLabels: Array.from({ length: columns }, (_, col) => `+${col}`),
         rowHeight: 22,
         text: (row, col) => labels[row * columns + col] ?? "",
         describe: (row, col) => {
           const position = row * columns + col;
-          if (position >= positions) return t("no token");
+          if (position >= length) return t("no token");
+          const after = (texts: readonly string[], at: number) => t("after “{0}” at {1}", texts[at] ?? "", at);
+          const at = pairs.get(position);
+          if (at === undefined) return `${after(labels, position)}: ${t("the other text has no such token")}`;
+          const beside = positions.b[at] as number;
           return [
-            t("after “{0}” at {1}", labels[position] ?? "", position),
-            t("KL({0} ‖ {1}) = {2} bits", ...pair.names, formatValue(divergence[position] as number)),
+            [after(labels, position), ...(beside === position ? [] : [after(others, beside)])].join(" ‖ "),
+            t("KL({0} ‖ {1}) = {2} bits", ...pair.names, formatValue(bitsAt(position))),
             `${traceText(pair.inspections[0])} ‖ ${traceText(pair.inspections[1])}`,
           ].join("\n");
         },
@@ -94,15 +98,32 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
 /** Columns that fit, with room for a word each; 16 on a page without layout. */
 const columnsIn = (width: number): number => (width === 0 ? 16 : Math.max(4, Math.floor((width - 40) / 60)));
 
-const labelsOf = ({ inspections }: TracePair): string[] => inspections[0].trace.tokens.map(tokenLabel);
+/** The mean of the aligned positions. */
+export const meanOf = (divergence: Float32Array): number =>
+  divergence.reduce((sum, bits) => sum + bits, 0) / Math.max(1, divergence.length);
+
+/** How many tokens of each text are not compared; "" if all are. */
+const alignmentText = (own: number, others: number): string =>
+  own + others === 0
+    ? ""
+    : t("Tokens are aligned; {0} of this text and {1} of the other have no counterpart.", own, others);
 
 const divergenceTable = (
   title: string,
-  labels: readonly string[],
+  { inspections }: TracePair,
   { positions, divergence }: TraceDifference,
-): TableData => ({
-  title,
-  columns: ["position", "token", "KL (bits)"],
-  rows: positions,
-  row: (i) => [i, labels[i] ?? "", divergence[i] as number],
-});
+): TableData => {
+  const label = (index: 0 | 1, position: number) => {
+    const token = inspections[index].trace.tokens[position];
+    return token ? tokenLabel(token) : "";
+  };
+  return {
+    title,
+    columns: ["position", "token", "KL (bits)", "other position", "other token"],
+    rows: divergence.length,
+    row: (i) => {
+      const [own, other] = [positions.a[i] as number, positions.b[i] as number];
+      return [own, label(0, own), divergence[i] as number, other, label(1, other)];
+    },
+  };
+};

@@ -1,66 +1,9 @@
-/** Two traces beside each other, as pure functions: aligned tokens, paired probabilities, differences. */
+/** Two traces beside each other, as pure functions: aligned positions, paired probabilities, differences. */
 
+import type { TokenSpan } from "../../../src/protocol/engineApi";
+import { alignTokens } from "../../../src/text/align";
 import type { TableData } from "../../charts/csv";
 import type { LensCell } from "../lens/layout";
-
-/** Aligned positions of two texts; null if one text has no token there. */
-export interface AlignedTokens {
-  readonly a: number | null;
-  readonly b: number | null;
-}
-
-/** Above this many pairs of tokens, texts are aligned by their common beginning and end, and by position in between. */
-const MOST_PAIRS = 1 << 22;
-
-/**
- * Aligns the tokens of two texts by their longest common subsequence. Tokens between two common ones are paired in
- * order, as replacements of each other; what is left over has no partner.
- */
-export function alignTokens(a: readonly number[], b: readonly number[]): AlignedTokens[] {
-  let start = 0;
-  while (start < a.length && start < b.length && a[start] === b[start]) start++;
-  let [endA, endB] = [a.length, b.length];
-  while (endA > start && endB > start && a[endA - 1] === b[endB - 1]) {
-    endA--;
-    endB--;
-  }
-  const rows = Array.from({ length: start }, (_, i): AlignedTokens => ({ a: i, b: i }));
-  let [lastA, lastB] = [start, start];
-  const goTo = (i: number, j: number) => {
-    for (; lastA < i || lastB < j; lastA++, lastB++) {
-      rows.push({ a: lastA < i ? lastA : null, b: lastB < j ? lastB : null });
-    }
-    [lastA, lastB] = [i, j];
-  };
-  for (const [i, j] of commonTokens(a.slice(start, endA), b.slice(start, endB))) {
-    goTo(start + i, start + j);
-    rows.push({ a: start + i, b: start + j });
-    [lastA, lastB] = [start + i + 1, start + j + 1];
-  }
-  goTo(endA, endB);
-  for (let i = 0; endA + i < a.length; i++) rows.push({ a: endA + i, b: endB + i });
-  return rows;
-}
-
-function commonTokens(a: readonly number[], b: readonly number[]): [i: number, j: number][] {
-  const [rows, cols] = [a.length, b.length];
-  if (rows * cols > MOST_PAIRS) return [];
-  // lengths[i, j]: length of the longest common subsequence of a[i..] and b[j..].
-  const lengths = new Uint16Array((rows + 1) * (cols + 1));
-  const at = (i: number, j: number) => lengths[i * (cols + 1) + j] as number;
-  for (let i = rows - 1; i >= 0; i--) {
-    for (let j = cols - 1; j >= 0; j--) {
-      lengths[i * (cols + 1) + j] = a[i] === b[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1));
-    }
-  }
-  const pairs: [number, number][] = [];
-  for (let i = 0, j = 0; i < rows && j < cols; ) {
-    if (a[i] === b[j]) pairs.push([i++, j++]);
-    else if (at(i + 1, j) >= at(i, j + 1)) i++;
-    else j++;
-  }
-  return pairs;
-}
 
 /** A token with its probability in both traces. */
 export interface PairedToken {
@@ -145,21 +88,48 @@ export function lensPairTable(
   };
 }
 
-/** b - a for the cells that both matrices have: [rows, cols] of the smaller. */
+/** b - a for the cells of a whose query and key have partners in b, [a.rows, a.cols]; NaN elsewhere. */
 export function matrixDifference(
   a: { readonly rows: number; readonly cols: number; readonly values: Float32Array },
   b: { readonly rows: number; readonly cols: number; readonly values: Float32Array },
+  queries: Partners,
+  keys: Partners,
 ) {
-  const [rows, cols] = [Math.min(a.rows, b.rows), Math.min(a.cols, b.cols)];
-  const values = new Float32Array(rows * cols);
+  const { rows, cols } = a;
+  const values = new Float32Array(rows * cols).fill(Number.NaN);
   for (let i = 0; i < rows; i++) {
+    const query = queries[i] ?? null;
+    if (query === null) continue;
     for (let j = 0; j < cols; j++) {
-      values[i * cols + j] = (b.values[i * b.cols + j] as number) - (a.values[i * a.cols + j] as number);
+      const key = keys[j] ?? null;
+      if (key !== null)
+        values[i * cols + j] = (b.values[query * b.cols + key] as number) - (a.values[i * cols + j] as number);
     }
   }
   return { rows, cols, values };
 }
 
-/** The position to compare with in the other trace: the last for the last, else the same, limited to its length. */
-export const positionBeside = (position: number, lengthA: number, lengthB: number): number =>
-  position >= lengthA - 1 ? lengthB - 1 : Math.min(position, lengthB - 1);
+/** The position in another text of each token of a text; null if the other text has no such token. */
+export type Partners = readonly (number | null)[];
+
+/** Aligning two long texts takes milliseconds, and views ask for the same pair again and again. */
+const known = new WeakMap<Tokens, { readonly other: Tokens; readonly partners: Partners }>();
+type Tokens = readonly Pick<TokenSpan, "id">[];
+
+export function partnersOf(tokens: Tokens, other: Tokens): Partners {
+  const found = known.get(tokens);
+  if (found?.other === other) return found.partners;
+  const ids = (of: Tokens) => of.map(({ id }) => id);
+  const partners = alignTokens(ids(tokens), ids(other)).flatMap(({ a, b }) => (a === null ? [] : [b]));
+  known.set(tokens, { other, partners });
+  return partners;
+}
+
+/**
+ * The position to compare with in the other text: the partner of the token. A last token without one is compared with
+ * the other text's last, since both have read their whole text; other tokens take the partner of the nearest before.
+ */
+export function positionBeside(position: number, partners: Partners, otherLength: number): number {
+  if (position >= partners.length - 1) return partners.at(-1) ?? otherLength - 1;
+  return partners.slice(0, position + 1).findLast((each) => each !== null) ?? 0;
+}

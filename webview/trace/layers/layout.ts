@@ -57,10 +57,12 @@ export function tokensOf(
 ): { rows: readonly TokenSpan[]; cols: readonly TokenSpan[] | null } {
   const read = source?.tokens ?? [];
   const isPair = dimensions.at(-1) === "key";
-  if (name.startsWith(ENCODER)) return { rows: read, cols: isPair ? read : null };
-  if (/\.cross\.[kv]$/.test(name)) return { rows: read, cols: null };
+  if (isOverSource(name)) return { rows: read, cols: isPair ? read : null };
   return { rows: tokens, cols: isPair ? (/\.cross\./.test(name) ? read : tokens) : null };
 }
+
+/** Returns whether the rows of a value are a translator's source tokens. */
+export const isOverSource = (name: string): boolean => name.startsWith(ENCODER) || /\.cross\.[kv]$/.test(name);
 
 /** Names of a value's dimensions. */
 export function dimensionsOf(name: string, shape: readonly number[]): string[] {
