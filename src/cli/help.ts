@@ -31,6 +31,7 @@ const OPTIONS: Readonly<Record<string, readonly [value: string, description: str
   precision: ["P", "float32, int8 or int4"],
   preset: ["NAME", "Training preset; see `decoder-lab presets`"],
   prompt: ["TEXT", "Input text"],
+  prompts: ["FILE", "CSV file with a column prompt, or JSONL file with a field prompt"],
   quantize: ["Q", "Quantize the matrices to int8 or int4"],
   "repetition-penalty": ["R", "Penalty on tokens that occurred before (default 1, none)"],
   revision: ["R", "Branch, tag or commit on Hugging Face"],

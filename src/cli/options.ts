@@ -52,7 +52,7 @@ export function parseOptions(
 type Given = Readonly<Record<string, string | readonly string[] | boolean | undefined>>;
 
 /** Options with a file or a folder. An empty one, as of an unset variable in a shell, would be the current folder. */
-const PATHS = ["model", "from", "branch", "out", "data", "source", "save", "open", "text-file"];
+const PATHS = ["model", "from", "branch", "out", "data", "source", "save", "open", "text-file", "prompts"];
 
 function requirePaths(given: Given, positional: string | undefined): void {
   for (const name of PATHS) {

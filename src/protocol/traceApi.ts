@@ -20,6 +20,7 @@ import type {
   Neighbors,
   NeighborsOptions,
   Projection,
+  PromptScore,
   SamplerSettings,
   SamplerView,
   StackName,
@@ -75,6 +76,8 @@ export interface TraceApi {
 
   /** How likely each token of a text is, given those before it. Reports tokens as they are scored. */
   surprisal: Method<SurprisalParams, Surprisal, Surprisal>;
+  /** The prediction after a prompt, the prompt's loss, and the probabilities of `ids` after it. Keeps no trace. */
+  scorePrompt: Method<{ dir: string; text: string; ids: readonly number[] }, PromptScore>;
   /** Generates token by token and reports the candidates of each step. */
   generationTrace: Method<GenerationParams, GenerationTrace, GenerationStep>;
 

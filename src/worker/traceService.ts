@@ -160,6 +160,9 @@ export function traceService(models: OpenModels): Handlers<TraceApi> {
       return withTexts(await loaded.surprisal(text, options));
     },
 
+    scorePrompt: async ({ dir, text, ids }, { signal }) =>
+      (await models.openAny(dir)).scorePrompt(text, ids, { signal }),
+
     compareTraces: async ({ a, b }, { signal }) => {
       const compared = async (kept: KeptTrace) => (await modelOf(kept)).compared(kept.trace);
       return compareTraces(await compared(traces.get(a)), await compared(traces.get(b)), signal);

@@ -54,6 +54,30 @@ const lines = ({ stdout }: Output) =>
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 
+test("each prompt of a set is scored with its next token and its loss", async () => {
+  const file = join(dir, "prompts.csv");
+  await writeFile(file, 'n,prompt\n1,"the cat, sat"\n2,the mat\n'.replace(", ", " "));
+  const scored = lines(await decoderLab("score", "--model", model, "--prompts", file, "--json"));
+  expect(scored.map(({ prompt, tokens }) => [prompt, tokens])).toEqual([
+    ["the cat sat", 11],
+    ["the mat", 7],
+  ]);
+  const tokens = lines(await decoderLab("score", "--model", model, "--text", "the mat", "--json"));
+  const bits = tokens.slice(1).reduce((sum, { surprisal }) => sum + Number(surprisal), 0);
+  expect(scored[1]?.loss).toBeCloseTo((bits * Math.LN2) / 6, 5);
+  const { nextToken } = json(await decoderLab("inspect", "--model", model, "--prompt", "the mat", "--json")) as {
+    nextToken: { top: { id: number; token: string; probability: number }[] };
+  };
+  const [best] = nextToken.top;
+  expect(scored[1]?.next).toMatchObject({
+    id: best?.id,
+    token: best?.token,
+    probability: expect.closeTo(best?.probability ?? 0, 5),
+  });
+  const { stderr } = await decoderLab("score", "--model", model, "--prompts", join(dir, "no.csv"));
+  expect(stderr).toBe('"no.csv" could not be read. Choose a CSV or JSONL file.\n');
+});
+
 test("help lists every command, and a command describes its options", async () => {
   const { stdout } = await decoderLab("help");
   const commands = [...stdout.matchAll(/^ {2}(\w+) {2,}[A-Z]/gm)].map(([, name]) => name);

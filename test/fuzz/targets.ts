@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { openCorpus } from "../../src/engine/data";
 import type { Random } from "../../src/engine/random";
 import { openStored, readStored } from "../../src/engine/weights";
+import { readPrompts } from "../../src/files/promptSet";
 import type { EngineApi } from "../../src/protocol/engineApi";
 import { connect, serve } from "../../src/protocol/rpc";
 import { engineService } from "../../src/worker/service";
@@ -309,6 +310,14 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     });
   },
 
+  prompts: async (scratch) => {
+    await writeFile(join(scratch, "a.csv"), 'id,prompt\r\n1,"The cat, ""Tom"""\r\n2,\'=1+1\r\n');
+    return oneOf(scratch, ["a.csv"], () => readPrompts(join(scratch, "a.csv")));
+  },
+  promptLines: async (scratch) => {
+    await writeFile(join(scratch, "a.jsonl"), '"The cat"\n{"prompt": "The dog", "n": [1, 2]}\n{"text": "x"}\n');
+    return oneOf(scratch, ["a.jsonl"], () => readPrompts(join(scratch, "a.jsonl")));
+  },
   source: async (scratch, root) => {
     const call = engine();
     const sources = [

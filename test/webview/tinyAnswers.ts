@@ -28,6 +28,7 @@ export function tinyAnswers(shown: () => TinyTrace): Handlers<TraceQuestions> {
     vocabularyTokens: unanswered("vocabularyTokens"),
     weightSummary: ({ name, size }) => weightSummary(shown(), name, size),
     surprisal: unanswered("surprisal"),
+    scorePrompt: unanswered("scorePrompt"),
     generationTrace: unanswered("generationTrace"),
     compareTraces: unanswered("compareTraces"),
     compareWeights: unanswered("compareWeights"),

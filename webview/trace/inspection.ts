@@ -45,6 +45,11 @@ export interface Inspection {
   readonly tokenize: (text: string, dir?: string) => Promise<Result<TraceQuestions, "tokenize">>;
   /** Checkpoints of the training run of this or another model, which `ExplorerTools.alongside` can trace. */
   readonly checkpoints: (dir?: string) => Promise<Result<TraceQuestions, "checkpoints">>;
+  /** Not cached, because each prompt of a set is scored once. */
+  readonly scorePrompt: (
+    params: Own<"scorePrompt">,
+    signal: AbortSignal,
+  ) => Promise<Result<TraceQuestions, "scorePrompt">>;
   /** Not cached, because it reports its steps. */
   readonly generationTrace: (
     params: Own<"generationTrace">,
@@ -163,6 +168,7 @@ export function createInspection(
     sampler: (params) => host.call("sampler", { ...params, ...of }),
     tokenize: (text, of = dir) => once("tokenize", { dir: of, text }),
     checkpoints: (of = dir) => once("checkpoints", { dir: of }),
+    scorePrompt: (params, signal) => host.call("scorePrompt", { ...params, dir }, { signal }),
     generationTrace: (params, report, signal) =>
       host.call("generationTrace", { ...params, dir }, { signal, onProgress: report }),
     intervened: async (interventions) =>

@@ -1,14 +1,17 @@
 import { EngineError, LoadedModel, type ScoredTokens } from "../../engine";
+import { PromptSetError, readPrompts } from "../../files/promptSet";
 import { readRegularText } from "../../files/regular";
 import type { Command, Options } from "../options";
 
 export const score: Command = {
-  summary: "Print the surprisal of each token of a text",
-  usage: "score --model DIR (--text TEXT | --text-file FILE) [--from N] [--alternatives N] [--device D] [--json]",
-  values: ["model", "text", "text-file", "from", "alternatives", "device"],
+  summary: "Print the surprisal of each token of a text, or the prediction after each prompt of a set",
+  usage:
+    "score --model DIR (--text TEXT | --text-file FILE | --prompts FILE) [--from N] [--alternatives N] [--device D] [--json]",
+  values: ["model", "text", "text-file", "prompts", "from", "alternatives", "device"],
   flags: ["json"],
   descriptions: { from: ["N", "First character to score (UTF-16 offset)"] },
   async run(options) {
+    if (options.has("prompts")) return scorePrompts(options);
     const [from, alternatives] = [options.number("from", { whole: true }), options.number("alternatives", LIMITS) ?? 3];
     const text = await textOf(options);
     const loaded = await LoadedModel.open(options.needed("model"), options.device());
@@ -23,6 +26,30 @@ export const score: Command = {
     }
   },
 };
+
+/** Scores the prompts of a CSV or JSONL file, one line each. */
+async function scorePrompts(options: Options): Promise<void> {
+  const prompts = await readPrompts(options.needed("prompts")).catch((error) => {
+    throw error instanceof PromptSetError ? new EngineError("data", error.message, { cause: error }) : error;
+  });
+  const loaded = await LoadedModel.open(options.needed("model"), options.device());
+  try {
+    for (const prompt of prompts) {
+      const { probabilities: _, ...score } = await loaded.scorePrompt(prompt, []);
+      const { tokens, next, loss } = score;
+      const text = [
+        next.probability.toFixed(4),
+        JSON.stringify(next.token),
+        loss?.toFixed(4) ?? "",
+        tokens,
+        JSON.stringify(prompt),
+      ];
+      console.log(options.has("json") ? JSON.stringify({ prompt, ...score }) : text.join("\t"));
+    }
+  } finally {
+    await loaded.release();
+  }
+}
 
 const LIMITS = { max: 20, whole: true };
 

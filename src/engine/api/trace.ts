@@ -112,6 +112,20 @@ export interface Lens {
   readonly convention: string;
 }
 
+/** The prediction after a prompt, and how well the model predicted the prompt itself. */
+export interface PromptScore {
+  /** Number of tokens that the model read. */
+  readonly tokens: number;
+  /** The prompt is longer than the context: only its end was read. */
+  readonly isTruncated: boolean;
+  /** The most likely next token. */
+  readonly next: VocabularyToken & { readonly probability: number };
+  /** Mean cross-entropy of the tokens after the first one, in nats; null if there is none. */
+  readonly loss: number | null;
+  /** Probabilities of the requested tokens after the prompt. */
+  readonly probabilities: Float32Array;
+}
+
 /** How likely each token was, given those before it. The first token has NaN and rank 0. */
 export interface Expectations {
   /** -log2 p, in bits, [T]. */

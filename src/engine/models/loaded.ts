@@ -9,6 +9,7 @@ import type {
   Expectations,
   Intervention,
   LensOptions,
+  PromptScore,
   StackName,
   TraceSource,
 } from "../api/trace";
@@ -20,6 +21,7 @@ import { expectationsIn, logitsAfter } from "../inspect/expectation";
 import type { TraceIntervention } from "../inspect/interventions";
 import { type LensReading, LogitLens, type WithSignal } from "../inspect/lens";
 import { nextToken, vocabularyTexts } from "../inspect/nextToken";
+import { promptScoreOf } from "../inspect/promptScore";
 import type { Readout } from "../inspect/readout";
 import { residualNorms, type Trace } from "../inspect/trace";
 import type { SavedTrace } from "../inspect/traceFile";
@@ -126,6 +128,13 @@ export abstract class Loaded<M extends Model | Translation> {
   /** How likely each token of a trace was, given those before it. */
   expectations(trace: Trace, signal?: AbortSignal): Promise<Expectations> {
     return this.turns.take(this.#lens, () => expectationsIn(trace, decoderOf(this.model.cfg), this.readout, signal));
+  }
+
+  /** The prediction after a prompt and the prompt's loss; `ids` are the tokens whose probabilities are returned. */
+  async scorePrompt(text: string, ids: readonly number[], options: InspectOptions = {}): Promise<PromptScore> {
+    const inspection = await this.inspect(text, options);
+    const expectations = await this.expectations(inspection.trace, options.signal);
+    return promptScoreOf(inspection, expectations, ids, this.vocabulary);
   }
 
   /** Logits after a position of a trace, [V]: see `inspect/expectation.ts`. */

@@ -77,6 +77,7 @@ export const traceChecks: Checks<TraceQuestions> = {
   vocabularyTokens: fields({ trace: index, query, count, stack }),
   weightSummary: fields({ dir: folder, name, size }),
   surprisal: fields({ dir: folder, text: text(8_000_000), from: v.optional(index), alternatives: upTo(20) }),
+  scorePrompt: fields({ dir: folder, text: text(20_000), ids: list(index, 100) }),
   generationTrace: fields({
     dir: folder,
     prompt: v.union([text(200_000), list(index, MAX_TOKENS)]),

@@ -53,6 +53,10 @@ test("the last token of a longer text is compared with the last of the other", (
   expect(positionBeside(4, partnersOf(tokens(1, 2, 3, 4, 5), tokens(1, 2)), 2)).toBe(1);
 });
 
+test("the last token of a text that the other continues is compared with its partner", () => {
+  expect(positionBeside(1, partnersOf(tokens(1, 2), tokens(1, 2, 3)), 3)).toBe(1);
+});
+
 test("the partners of another pair of texts are not those of the pair before", () => {
   const own = tokens(1, 2);
   expect([partnersOf(own, tokens(2)), partnersOf(own, tokens(1))]).toEqual([
