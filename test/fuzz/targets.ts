@@ -8,50 +8,12 @@ import { openCorpus } from "../../src/engine/data";
 import type { Random } from "../../src/engine/random";
 import { openStored, readStored } from "../../src/engine/weights";
 import { readPrompts } from "../../src/files/promptSet";
-import type { EngineApi } from "../../src/protocol/engineApi";
-import { connect, serve } from "../../src/protocol/rpc";
-import { engineService } from "../../src/worker/service";
 import { ggufFile, llamaValues, value, wholeLlama } from "../helpers/ggufFiles";
-import { portPair } from "../helpers/portPair";
+import { type Call, engine, type Maker, oneOf, type Target } from "./makers";
 import { mutated, mutatedBytes } from "./mutate";
-
-/** A changed input, which `open` reads. It may be accepted, or rejected with a message for the user. */
-interface Input {
-  readonly open: () => Promise<unknown>;
-  /** Paths of the input, for reproducing a failure. */
-  readonly files: readonly string[];
-}
-
-/** Makes an input that follows from what is drawn; an unchanged one, which must be accepted, without. */
-type Maker = (draw: Random | null) => Promise<Input>;
-
-/** Fills a scratch folder and makes inputs in it. */
-export type Target = (scratch: string, root: string) => Promise<Maker>;
-
-type Call = ReturnType<typeof engine>;
-
-function engine() {
-  const [ours, theirs] = portPair();
-  serve<EngineApi>(theirs, engineService("cpu"));
-  return connect<EngineApi>(ours).call;
-}
+import { REQUEST_TARGETS } from "./requestTargets";
 
 const golden = (root: string, ...parts: string[]) => join(root, "test", "golden", ...parts);
-
-/** Changes one of some files of a folder, and restores it before the next input. */
-function oneOf(dir: string, names: readonly string[], open: () => Promise<unknown>): Maker {
-  const originals = new Map<string, Buffer>();
-  let changed: string | undefined;
-  return async (draw) => {
-    if (changed) await writeFile(join(dir, changed), originals.get(changed) as Buffer);
-    if (!draw) return { open, files: [] };
-    changed = names[draw.below(names.length)] as string;
-    const original = originals.get(changed) ?? (await readFile(join(dir, changed)));
-    originals.set(changed, original);
-    await writeFile(join(dir, changed), mutated(changed, original, draw));
-    return { open, files: [join(dir, changed)] };
-  };
-}
 
 /** Opens a model folder as the Models view, the Layer Inspector and a completion do. */
 async function useModel(call: Call, dir: string): Promise<void> {
@@ -166,6 +128,8 @@ async function modelFolder(dir: string, root: string, variant: string): Promise<
 }
 
 export const TARGETS: Readonly<Record<string, Target>> = {
+  ...REQUEST_TARGETS,
+
   trained: async (scratch, root) => {
     const dir = join(scratch, "trained");
     await cp(join(root, "media", "model"), dir, { recursive: true });

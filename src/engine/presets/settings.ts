@@ -1,5 +1,6 @@
 /** Lists, overrides and checks the settings of presets by dotted name ("model.nLayers", "train.schedule.lr"). */
 
+import { shown } from "../../text/untrusted";
 import type { PresetInfo, Setting, Settings } from "../api/run";
 import { type Arithmetic, equationBlockSize } from "../data/adder";
 import { EngineError } from "../errors";
@@ -10,7 +11,10 @@ import { FINE_TUNING, type FineTuning, PRESETS, type Preset } from "./presets";
 export function presetNamed(name: string): Preset {
   const preset = PRESETS.find((p) => p.name === name);
   if (preset) return preset;
-  throw new EngineError("config", `Unknown preset "${name}". Choose one of ${PRESETS.map((p) => p.name).join(", ")}.`);
+  throw new EngineError(
+    "config",
+    `Unknown preset ${shown(name, MAX_SHOWN)}. Choose one of ${PRESETS.map((p) => p.name).join(", ")}.`,
+  );
 }
 
 export function presetInfo(preset: Preset): PresetInfo {
@@ -89,15 +93,25 @@ function withSchedule<R extends Preset | FineTuning>(recipe: R, kind: Setting | 
   return { ...recipe, train: { ...recipe.train, schedule } };
 }
 
-/** Parses "1e-3", "true" or "gelu" as the type of the setting's current value. */
-function parse(name: string, given: Setting, now: Setting | undefined): Setting {
+/** Parses "1e-3", "true" or "gelu" as the type of the setting's current value. A run's record may contain anything. */
+function parse(name: string, given: unknown, now: Setting | undefined): Setting {
   if (now === undefined)
-    throw new EngineError("config", `This preset has no setting "${name}". See its list of settings.`);
-  const value = typeof now === "number" ? Number(given) : typeof now === "boolean" ? asBoolean(given) : String(given);
+    throw new EngineError("config", `This preset has no setting ${shown(name, MAX_SHOWN)}. See its list of settings.`);
+  const value = isSetting(given) ? asTypeOf(now, given) : undefined;
   if (value === undefined || Number.isNaN(value) || (given === "" && value !== given)) {
-    throw new EngineError("config", `${name} must be a ${typeof now}, got "${given}".`);
+    throw new EngineError("config", `${name} must be a ${typeof now} but is ${shown(given, MAX_SHOWN)}.`);
   }
   return value;
+}
+
+/** Characters of a value in a message. */
+const MAX_SHOWN = 80;
+
+const isSetting = (value: unknown): value is Setting => ["string", "number", "boolean"].includes(typeof value);
+
+function asTypeOf(now: Setting, given: Setting): Setting | undefined {
+  if (typeof now === "number") return Number(given);
+  return typeof now === "boolean" ? asBoolean(given) : String(given);
 }
 
 const asBoolean = (given: Setting) => ({ true: true, false: false })[String(given)];
@@ -161,14 +175,17 @@ function check(name: string, value: Setting): void {
   const rule = RULES[name];
   if (!rule) return;
   if (rule.oneOf && !rule.oneOf.includes(String(value))) {
-    throw new EngineError("config", `${name} must be one of ${rule.oneOf.join(", ")}, got "${value}".`);
+    throw new EngineError(
+      "config",
+      `${name} must be one of ${rule.oneOf.join(", ")} but is ${shown(value, MAX_SHOWN)}.`,
+    );
   }
   if (typeof value !== "number") return;
   const { min = -Infinity, max = Infinity, whole = false } = rule;
   if (value < min || value > max || (whole && !Number.isInteger(value))) {
     throw new EngineError(
       "config",
-      `${name} must be ${whole ? "a whole number" : "a number"} from ${min} to ${max}, got ${value}.`,
+      `${name} must be ${whole ? "a whole number" : "a number"} from ${min} to ${max} but is ${shown(value, MAX_SHOWN)}.`,
     );
   }
 }

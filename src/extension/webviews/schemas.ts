@@ -1,6 +1,7 @@
 /** Schemas of what pages send. A page shows text from anywhere, so its messages are not trusted. */
 
 import * as v from "valibot";
+import { excerpt } from "../../text/untrusted";
 
 /** A check of the parameters of a message. It drops fields that are not in `entries`. */
 export const fields = <const Entries extends v.ObjectEntries>(entries: Entries) => {
@@ -9,7 +10,9 @@ export const fields = <const Entries extends v.ObjectEntries>(entries: Entries) 
     const { success, issues, output } = v.safeParse(schema, params, { abortEarly: true });
     if (success) return output;
     const path = v.getDotPath(issues[0]);
-    throw new Error(`The view sent an invalid ${path ? `parameter (${path})` : "message"}. ${issues[0].message}.`);
+    throw new Error(
+      `The view sent an invalid ${path ? `parameter (${excerpt(path, 80)})` : "message"}. Close and reopen it.`,
+    );
   };
 };
 
