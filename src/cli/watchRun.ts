@@ -1,5 +1,6 @@
 import type { RunControl, TrainEvent, TrainResult } from "../engine";
 import { cancelable } from "./interrupt";
+import { printable } from "./terminal";
 
 /** Prints a training run in the terminal, one line per report. Ctrl+C stops it and keeps the model. */
 export async function watchRun(json: boolean, work: (control: RunControl) => Promise<TrainResult>): Promise<void> {
@@ -66,7 +67,7 @@ function textPrinter(): (event: TrainEvent) => void {
         break;
       }
       case "sample":
-        console.log(event.text.replace(/^/gm, "  | "));
+        console.log(printable(event.text.replace(/^/gm, "  | ")));
         break;
       case "warning":
         // A problem that ends the run is printed as its error.

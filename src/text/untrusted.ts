@@ -17,9 +17,12 @@ export function visible(text: string): string {
   return text.replace(INVISIBLE, escapeOf);
 }
 
-/** The same for text that may have several lines: keeps line feeds and tabs. */
+/** Control characters, and the formatting characters that reorder text. Joiners are letters of many scripts and emoji. */
+const CONTROL = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** Text of several lines in which nothing controls a terminal: keeps line feeds, tabs, and joiners. */
 export function visibleLines(text: string): string {
-  return text.replace(INVISIBLE, (character) => (/[\n\t]/.test(character) ? character : escapeOf(character)));
+  return text.replace(CONTROL, (character) => (/[\n\t]/.test(character) ? character : escapeOf(character)));
 }
 
 function escapeOf(character: string): string {

@@ -106,7 +106,7 @@ test("cache shows folder, size and limit, and clears the tokenized texts", async
     await writeFile(join(entry, "ids.bin"), "");
     await truncate(join(entry, "ids.bin"), 3e8);
     expect(json(await decoderLab("cache", "--json"))).toEqual({ folder: join(dir, "cache"), bytes: 3e8, limit: 20e9 });
-    expect((await decoderLab("cache")).stdout).toBe(`${join(dir, "cache")}\t0.3 GB of 20.0 GB\n`);
+    expect((await decoderLab("cache")).stdout).toBe(`${join(dir, "cache")}\t300 MB of 20 GB\n`);
     expect(json(await decoderLab("cache", "--clear", "--json"))).toMatchObject({ bytes: 0 });
     expect(existsSync(entry)).toBe(false);
   } finally {

@@ -28,6 +28,10 @@ test.each([
 
 test("line feeds and tabs stay in text of several lines", () => {
   expect(visibleLines("a\n\tb\r\u001b[2J")).toBe("a\n\tb\\r\\u001b[2J");
+  expect(visibleLines("\u009b1mred\u202etxt.exe")).toBe("\\u009b1mred\\u202etxt.exe");
+  // Joiners of Persian, of Hindi, and of an emoji.
+  const joined = "می\u200cخواهم क्\u200dष 👩\u200d💻";
+  expect(visibleLines(joined)).toBe(joined);
 });
 
 test.each([

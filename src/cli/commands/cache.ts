@@ -1,4 +1,5 @@
 import { DataCache } from "../../engine";
+import { byteSize } from "../../text/untrusted";
 import type { Command } from "../options";
 
 export const cache: Command = {
@@ -12,8 +13,6 @@ export const cache: Command = {
     if (options.has("clear")) await data.clear();
     const bytes = await data.size();
     if (options.has("json")) return console.log(JSON.stringify({ folder, bytes, limit }));
-    console.log(`${folder}\t${gigabytes(bytes)} GB of ${gigabytes(limit)} GB`);
+    console.log(`${folder}\t${byteSize(bytes)} of ${byteSize(limit)}`);
   },
 };
-
-const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1);

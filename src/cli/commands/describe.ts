@@ -1,5 +1,6 @@
 import { describeModel, printModules } from "../../engine";
 import type { Command } from "../options";
+import { printable } from "../terminal";
 
 export const describe: Command = {
   summary: "Print the modules and parameters of a model",
@@ -9,6 +10,6 @@ export const describe: Command = {
   async run(options) {
     const tree = await describeModel(options.needed("model"));
     if (options.has("json")) return console.log(JSON.stringify(tree));
-    console.log(printModules(tree));
+    console.log(printable(printModules(tree)));
   },
 };

@@ -1,6 +1,7 @@
 import { EngineError, isTranslation, LoadedModel, LoadedTranslator } from "../../engine";
 import { toJson } from "../json";
 import type { Command, Options } from "../options";
+import { printable } from "../terminal";
 
 export const generate: Command = {
   summary: "Generate text, or translate",
@@ -46,7 +47,7 @@ async function translate(options: Options): Promise<void> {
     const maxNewTokens = options.count("max-new-tokens");
     const rows = [];
     for (const source of sourceRows(loaded, options)) rows.push(await loaded.translate(source, maxNewTokens));
-    if (!options.has("json")) return console.log(rows.map(({ text }) => text).join("\n"));
+    if (!options.has("json")) return console.log(printable(rows.map(({ text }) => text).join("\n")));
     console.log(JSON.stringify(rows.length === 1 ? rows[0] : { rows }));
   } finally {
     await loaded.release();
@@ -78,10 +79,10 @@ async function writeSamples(loaded: LoadedModel, prompt: number[], settings: Set
   for (let i = 0; i < count; i++) {
     let printed = 0;
     const { ids, text } = await loaded.generate(prompt, { ...settings, seed: settings.seed + i, stop }, (token) => {
-      if (!json) process.stdout.write(token.text.slice(printed));
+      if (!json) process.stdout.write(printable(token.text.slice(printed)));
       printed = token.text.length;
     });
-    if (!json) process.stdout.write(`${text.slice(printed)}\n`);
+    if (!json) process.stdout.write(`${printable(text.slice(printed))}\n`);
     samples.push({ ids, text });
   }
   if (json) console.log(JSON.stringify(count === 1 ? samples[0] : { samples }));
@@ -109,7 +110,7 @@ const STEP_TOKENS = 10;
 async function writeRows(loaded: LoadedModel, prompts: number[][], settings: Settings, options: Options) {
   if (options.has("samples")) throw new EngineError("config", "--samples needs a single prompt or row of ids.");
   const rows = await loaded.generateBatch(prompts, { ...settings, stop: options.list("stop") });
-  console.log(options.has("json") ? JSON.stringify({ rows }) : rows.map(({ text }) => text).join("\n"));
+  console.log(options.has("json") ? JSON.stringify({ rows }) : printable(rows.map(({ text }) => text).join("\n")));
 }
 
 /** The prompt of --prompt, or the rows of --ids, checked against the vocabulary. */

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { type ImportProgress, importModel, openModel } from "../../engine";
+import { byteSize, excerpt } from "../../text/untrusted";
 import { cancelable } from "../interrupt";
 import type { Command } from "../options";
 
@@ -56,10 +57,13 @@ function lineDisplay(): Display {
   const write = (line: string) => stderr.isTTY && stderr.write(`\r${line.slice(0, stderr.columns - 1)}\x1b[K`);
   return {
     onProgress: ({ phase, file, bytes, totalBytes, bytesPerSecond, secondsLeft }) => {
-      const size = (n: number) => `${(n / 1e6).toFixed(1)} MB`;
-      const speed = bytesPerSecond > 0 ? `  ${size(bytesPerSecond)}/s` : "";
+      const speed = bytesPerSecond > 0 ? `  ${byteSize(bytesPerSecond)}/s` : "";
       const left = secondsLeft === null ? "" : `  ${Math.ceil(secondsLeft)} s left`;
-      write(totalBytes === 0 ? `${phase} …` : `${phase} ${file}  ${size(bytes)} of ${size(totalBytes)}${speed}${left}`);
+      write(
+        totalBytes === 0
+          ? `${phase} …`
+          : `${phase} ${excerpt(file)}  ${byteSize(bytes)} of ${byteSize(totalBytes)}${speed}${left}`,
+      );
     },
     end: () => write(""),
   };

@@ -1,4 +1,5 @@
 import { loadTokenizer } from "../../engine";
+import { quoted } from "../../text/untrusted";
 import type { Command } from "../options";
 
 export const tokenize: Command = {
@@ -12,6 +13,6 @@ export const tokenize: Command = {
     tokenizer.encodePrompt(text); // Throws an error that names unknown characters.
     const tokens = tokenizer.promptSpans(text).map(({ id, token, start, end }) => ({ id, token, start, end }));
     if (options.has("json")) return console.log(JSON.stringify({ tokens }));
-    for (const { id, token, start, end } of tokens) console.log(`${id}\t${JSON.stringify(token)}\t${start}-${end}`);
+    for (const { id, token, start, end } of tokens) console.log(`${id}\t${quoted(token)}\t${start}-${end}`);
   },
 };

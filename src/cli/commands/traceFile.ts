@@ -1,6 +1,7 @@
 /** `inspect --save` and `--open`: trace files, which open without their model. */
 
 import { EngineError, loadModel, openTrace, requireWritableFile, saveTrace } from "../../engine";
+import { excerpt, quoted } from "../../text/untrusted";
 import type { Options } from "../options";
 
 /** Records the trace of a text and saves it. */
@@ -32,7 +33,7 @@ export async function printTraceFile(options: Options): Promise<void> {
     const ids = tokens.map(({ id, token }) => ({ id, token }));
     return console.log(JSON.stringify({ model: model.name, device, tokens: ids, values, nextToken, interventions }));
   }
-  console.log(`${model.name} (${model.family}) over ${tokens.length} tokens on ${device}`);
-  console.log(tokens.map(({ token }) => JSON.stringify(token)).join(" "));
+  console.log(`${excerpt(model.name)} (${excerpt(model.family)}) over ${tokens.length} tokens on ${device}`);
+  console.log(tokens.map(({ token }) => quoted(token)).join(" "));
   for (const { name, shape } of values) console.log(`${name} [${shape.join(", ")}]`);
 }

@@ -1,6 +1,7 @@
 /** A decoder in memory, ready to generate and to be inspected. */
 
 import { totalmem } from "node:os";
+import { byteSize } from "../../text/untrusted";
 import type { GenerateResult, GenerationStep } from "../api/generation";
 import type { DeviceChoice } from "../api/model";
 import type { TokenSpan } from "../api/tokens";
@@ -185,9 +186,8 @@ export class LoadedModel extends Loaded<Model> {
 function requireMemory(model: Model): void {
   const needed = memoryOf(model);
   if (needed <= MEMORY_SHARE * totalmem()) return;
-  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
   throw new EngineError(
     "device",
-    `${model.info.name} needs ${gigabytes(needed)} of memory, but this machine has ${gigabytes(totalmem())}. Import it with 8-bit or 4-bit weights, or choose a smaller model.`,
+    `${model.info.name} needs ${byteSize(needed)} of memory, but this machine has ${byteSize(totalmem())}. Import it with 8-bit or 4-bit weights, or choose a smaller model.`,
   );
 }

@@ -1,6 +1,7 @@
 /** Estimates the memory of a run before it starts. */
 
 import { freemem, totalmem } from "node:os";
+import { byteSize } from "../../text/untrusted";
 import type { MemoryEstimate, TrainConfig } from "../api/run";
 import { EngineError } from "../errors";
 import { input, type Node, topoSort } from "../graph/node";
@@ -33,7 +34,7 @@ export function estimateMemory(training: Training, freeBytes: number): MemoryEst
   const sizes = { parameters, neededBytes, freeBytes, fits };
   if (fits) return { ...sizes, advice: null };
   const task = lora ? "Training adapters" : `Training ${(parameters / 1e6).toFixed(1)} million parameters`;
-  const problem = `${task} with batches of ${train.batchSize} sequences of ${train.blockSize} tokens needs about ${gigabytes(neededBytes)} of memory, but only ${gigabytes(freeBytes)} are free`;
+  const problem = `${task} with batches of ${train.batchSize} sequences of ${train.blockSize} tokens needs about ${byteSize(neededBytes)} of memory, but only ${byteSize(freeBytes)} are free`;
   return { ...sizes, advice: `${problem}. ${remedy(training, freeBytes)}.` };
 }
 
@@ -120,5 +121,3 @@ function peakBytes(outputs: readonly Node[]): number {
   });
   return peak;
 }
-
-const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GB`;
