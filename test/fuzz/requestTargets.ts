@@ -1,4 +1,4 @@
-/** What the fuzzer changes besides model files: folders of runs, data, settings, messages of pages, and answers of a hub. */
+/** Inputs of the fuzzer besides model files: folders of runs, data, settings, messages of pages, and answers of a hub. */
 
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";

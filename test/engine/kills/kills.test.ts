@@ -81,7 +81,7 @@ function stopping(after = 1) {
   return { signal: stop.signal, whilePaused: async () => {}, report };
 }
 
-/** What jobs read that do not read the model. */
+/** The inputs of jobs that do not read the model. */
 const sources = (): Partial<Record<Job["kind"], string>> => ({
   tokenize: join(dir, "large.txt"),
   convert: inRoot("test", "golden", "checkpoints", "llama.gguf"),
