@@ -346,6 +346,10 @@ async function tourOfExplorer(workbench: Workbench): Promise<void> {
   const other = explorer.getByRole("textbox", { name: "Text to compare with" });
   await other.fill("Once upon a time, there was a little cat who lived in the wood.");
   await other.press("Enter");
+  await open("Prompts");
+  const prompts = ["Once upon a time", "The fox saw a", "One day, the little cat"];
+  await explorer.getByRole("textbox", { name: "Prompts, one per line" }).fill(prompts.join("\n"));
+  await explorer.getByRole("button", { name: "Run", exact: true }).click();
   for (const view of views) {
     await open(view);
     const drawn = () => explorer.locator(".pane:visible [aria-busy='true']").first().waitFor({ state: "detached" });

@@ -51,8 +51,8 @@ export function activate(context: vscode.ExtensionContext): void {
   const activity = new EngineActivity(() => status.update());
   const hub = new Hub(context.secrets);
   const selections = new Selections();
-  const { extensionUri } = context;
-  const lab: LabServices = { extensionUri, log, engine, hub, models, trainings, activity, selections };
+  const { extensionUri, workspaceState } = context;
+  const lab: LabServices = { extensionUri, workspaceState, log, engine, hub, models, trainings, activity, selections };
 
   const status = new StatusItem(lab);
   const tree = new ModelTree(lab);

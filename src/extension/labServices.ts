@@ -9,6 +9,8 @@ import type { Trainings } from "./runs/trainings";
 /** The services that commands, providers, and views share. extension.ts creates the only instance. */
 export interface LabServices {
   readonly extensionUri: vscode.Uri;
+  /** State of the workspace, such as sets of prompts. */
+  readonly workspaceState: vscode.Memento;
   readonly log: vscode.LogOutputChannel;
   readonly engine: EngineClient;
   readonly hub: Hub;

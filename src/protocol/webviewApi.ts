@@ -143,10 +143,24 @@ export interface ExplorerHost extends InspectorHost, ScrubberHost {
   models: Method<Empty, readonly { readonly dir: string; readonly name: string }[]>;
   /** Runs a text through a second model, to compare with or to patch from. */
   inspectAlso: Method<{ readonly dir: string; readonly text: string }, TraceInfo>;
+  /** The named sets of prompts of the workspace, by name. */
+  promptSets: Method<Empty, readonly PromptSet[]>;
+  /** Saves a set under its name, and replaces the one that has this name. */
+  savePromptSet: Method<PromptSet, null>;
+  /** Deletes a set if the user confirms it; answers whether it is deleted. */
+  deletePromptSet: Method<{ readonly name: string }, boolean>;
+  /** Shows an open dialog and reads the prompts of a CSV or JSONL file; null if the dialog is dismissed. */
+  importPrompts: Method<Empty, readonly string[] | null>;
   /** Shades each token of the text in its editor by a weight of 0 to 1; null removes the shading. */
   shade: Method<{ readonly trace: number; readonly weights: Float32Array | null }, null>;
   /** Shows a save dialog and writes the trace to the chosen file. */
   saveTrace: Method<{ readonly trace: number }, null>;
+}
+
+/** A named set of prompts. */
+export interface PromptSet {
+  readonly name: string;
+  readonly prompts: readonly string[];
 }
 
 /** The selection in a trace. */

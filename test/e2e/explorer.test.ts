@@ -76,7 +76,8 @@ test("200 numbers of each view equal those of the command line", async () => {
   const explorer = await explorerView();
   const views = await tabs(explorer).allInnerTexts();
   expect(views.length).toBeGreaterThan(9);
-  for (const view of views) {
+  // The Prompts view shows nothing before a set is run.
+  for (const view of views.filter((each) => each !== "Prompts")) {
     await tab(explorer, view).click();
     await prepare[view]?.(explorer);
     const traces = [shown, secondTraces[view]] as const;

@@ -128,6 +128,10 @@ const server = serve<ExplorerHost & ScrubberHost & Omit<TrainingHost, "ready">, 
   inspectAlso: ({ text }) => tinyTrace(text, 1000).info,
   shade: noted("shade", () => null),
   saveTrace: noted("saveTrace", () => null),
+  promptSets: () => [],
+  savePromptSet: noted("savePromptSet", () => null),
+  deletePromptSet: noted("deletePromptSet", () => true),
+  importPrompts: noted("importPrompts", () => null),
   scrub: noted("scrub", () => {
     if (source) lab.inspect(source.text, source.kind, source.label);
     return null;

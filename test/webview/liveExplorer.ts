@@ -6,7 +6,14 @@ import type { Browser, Page } from "playwright-core";
 import { forwardTo } from "../../src/extension/explore/traceChecks";
 import type { EngineApi, TraceInfo } from "../../src/protocol/engineApi";
 import { type Client, connect, type Message, type Port, serve } from "../../src/protocol/rpc";
-import type { Completion, ExplorerEvents, ExplorerHost, FileToSave, Selected } from "../../src/protocol/webviewApi";
+import type {
+  Completion,
+  ExplorerEvents,
+  ExplorerHost,
+  FileToSave,
+  PromptSet,
+  Selected,
+} from "../../src/protocol/webviewApi";
 import { engineService } from "../../src/worker/service";
 import { portPair } from "../helpers/portPair";
 import { ORIGIN, openPage, type PageFiles } from "./openPage";
@@ -25,6 +32,8 @@ export interface LiveExplorer {
   readonly shaded: readonly (Float32Array | null)[];
   /** Files that it saved. */
   readonly saved: readonly FileToSave[];
+  /** Prompts that the page imports. */
+  readonly imported: string[];
   /** Serves a large array once and returns its URL. */
   readonly parcel: (bytes: Uint8Array) => string;
   /** Traces a text with a model and shows the trace. */
@@ -61,6 +70,8 @@ export async function openLiveExplorer(
   const selected: Selected[] = [];
   const shaded: (Float32Array | null)[] = [];
   const saved: FileToSave[] = [];
+  const promptSets = new Map<string, PromptSet>();
+  const imported: string[] = [];
   const show: LiveExplorer["show"] = async (dir, text, completion) => {
     shown = await engine.call("inspect", { dir, text });
     models.set(shown.model.dir, shown.model.name);
@@ -96,13 +107,20 @@ export async function openLiveExplorer(
       return null;
     },
     saveTrace: done,
+    promptSets: () => [...promptSets.values()],
+    savePromptSet: (set) => {
+      promptSets.set(set.name, set);
+      return null;
+    },
+    deletePromptSet: ({ name }) => promptSets.delete(name),
+    importPrompts: () => imported,
   });
 
   const opened = await openPage(browser, files, theme, size, "", async (blank) => {
     page = blank;
     await blank.exposeFunction("toHost", (message: Message) => listener(message));
   });
-  return { ...opened, parcel, engine, selected, shaded, saved, show };
+  return { ...opened, parcel, engine, selected, shaded, saved, imported, show };
 }
 
 /** Serves large arrays on this machine, each once. The returned function adds one and returns its URL. */

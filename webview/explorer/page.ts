@@ -43,6 +43,7 @@ const state = createStore(
     shade: false as boolean,
     generation: "",
     interventions: "",
+    prompts: "",
   }),
 );
 state.subscribe((now) => remember(now));
@@ -80,6 +81,12 @@ function mount(follows: boolean): Listeners<ExplorerEvents> {
     interventions,
     intervening: createStore<ReturnType<ExplorerTools["intervening"]["get"]>>({ state: "done" }),
     models: () => host.call("models", {}),
+    promptSets: {
+      list: () => host.call("promptSets", {}),
+      save: (set) => host.call("savePromptSet", set),
+      remove: (name) => host.call("deletePromptSet", { name }),
+      import: () => host.call("importPrompts", {}),
+    },
     alongside: others.take,
     release: others.release,
     shading: createStore<Shading>({ ...NO_SHADING, on: state.get().shade }),

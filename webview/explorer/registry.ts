@@ -15,6 +15,7 @@ import { createGenerationView } from "./generation/view";
 import { createHiddenStatesView } from "./hiddenStates/view";
 import { createInterventionsView } from "./interventions/view";
 import { createLensView } from "./lens/view";
+import { createPromptsView } from "./prompts/view";
 
 export interface ViewKind {
   /** Names the view in the saved state and in `open`. */
@@ -38,4 +39,5 @@ export const viewKinds: readonly ViewKind[] = [
   { id: "generation", title: () => t("Generation"), create: createGenerationView },
   { id: "interventions", title: () => t("Interventions"), create: createInterventionsView },
   { id: "compare", title: () => t("Compare"), create: createCompareTracesView },
+  { id: "prompts", title: () => t("Prompts"), create: createPromptsView, needsModel: true },
 ];

@@ -3,7 +3,7 @@
 import type { FoundTokens, ModuleTree, TraceInfo, TraceTensor } from "../../src/protocol/engineApi";
 import type { Client, Params, Progress, Result } from "../../src/protocol/rpc";
 import type { Intervention } from "../../src/protocol/traceApi";
-import type { InspectedSource, TraceQuestions } from "../../src/protocol/webviewApi";
+import type { InspectedSource, PromptSet, TraceQuestions } from "../../src/protocol/webviewApi";
 import type { Store } from "../base/store";
 import type { Save } from "../parts/dataBar";
 import type { Section } from "../parts/section";
@@ -90,8 +90,10 @@ export interface ExplorerTools {
   readonly open: (view: string) => void;
   /** Runs another text as if the user had typed it. */
   readonly run: (text: string) => void;
-  /** State that survives hiding and reloading the panel, in the format of the generation view. */
-  readonly memory: Store<{ readonly generation: string }>;
+  /** State of the view of this name that survives hiding and reloading the panel, in the view's own format. */
+  readonly memory: Store<{ readonly generation: string; readonly prompts: string }>;
+  /** The named sets of prompts that the host keeps. */
+  readonly promptSets: PromptSets;
   /** Active interventions and their undo history: the page runs the text with them and shows that trace in every view. */
   readonly interventions: Store<InterventionHistory>;
   /** The state of the forward pass with the active interventions. */
@@ -103,6 +105,16 @@ export interface ExplorerTools {
   readonly release: (inspection: Inspection) => void;
   /** Shading of the editor's text by the selected token's attention. */
   readonly shading: Store<Shading>;
+}
+
+interface PromptSets {
+  readonly list: () => Promise<readonly PromptSet[]>;
+  /** Saves a set, in place of the one with its name. */
+  readonly save: (set: PromptSet) => Promise<null>;
+  /** Resolves to false if the user keeps the set. */
+  readonly remove: (name: string) => Promise<boolean>;
+  /** Reads the prompts of a file that the user chooses; null if the user chooses none. */
+  readonly import: () => Promise<readonly string[] | null>;
 }
 
 /** The host that keeps the trace. */

@@ -10,6 +10,7 @@ import { setting } from "../settings";
 import { explorerChecks } from "../webviews/messageChecks";
 import { openPage, webviewPort } from "../webviews/webviewPage";
 import { type ShownText, showsText, textOf, typedText, withUnixLineBreaks } from "./editorText";
+import { promptSetHandlers } from "./promptSetHandlers";
 import type { TraceEvents } from "./shownTrace";
 import { SourceLink } from "./sourceLink";
 import { requireKnown } from "./traceHandlers";
@@ -152,6 +153,7 @@ export class Explorer extends TraceHost {
         return shared.releaseTrace(params, context);
       },
       saveTrace: ({ trace }) => this.#saveTrace(trace),
+      ...promptSetHandlers(this.lab.workspaceState),
     };
   }
 

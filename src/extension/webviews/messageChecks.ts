@@ -2,7 +2,7 @@ import * as v from "valibot";
 import type { Checks } from "../../protocol/rpc";
 import type { ExplorerHost, HostAction, InspectorHost, ScrubberHost, TrainingHost } from "../../protocol/webviewApi";
 import { traceChecks } from "../explore/traceChecks";
-import { fields, folder, index, noParams, text } from "./schemas";
+import { fields, folder, index, list, noParams, text } from "./schemas";
 
 const ACTIONS: { readonly [A in HostAction]: true } = {
   chooseModel: true,
@@ -19,6 +19,8 @@ const act = fields({ action: v.picklist(Object.keys(ACTIONS) as HostAction[]) })
 const fileName = v.pipe(text(200), v.regex(/^[\p{L}\p{N}][\p{L}\p{N} ._-]*$/u));
 
 const save = fields({ name: fileName, data: v.instance(Uint8Array) });
+
+const setName = v.pipe(text(100), v.nonEmpty());
 
 /** Maximum length of an inspected text, in characters. Only the end of a longer text is inspected. */
 export const MAX_INSPECTED = 20_000;
@@ -43,6 +45,10 @@ export const explorerChecks: Checks<ExplorerHost> = {
   ...scrubberChecks,
   models: noParams,
   inspectAlso: fields({ dir: folder, text: text(MAX_INSPECTED) }),
+  promptSets: noParams,
+  savePromptSet: fields({ name: setName, prompts: list(text(MAX_INSPECTED), 1000) }),
+  deletePromptSet: fields({ name: setName }),
+  importPrompts: noParams,
   shade: fields({ trace: index, weights: v.nullable(v.instance(Float32Array)) }),
   saveTrace: fields({ trace: index }),
 };

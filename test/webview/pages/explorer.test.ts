@@ -109,8 +109,8 @@ describeExplorer((opened) => {
     };
     const pictures = new Map<string, number>();
     for (const name of await tabs()) {
-      // Interventions and Compare have their own tests.
-      if (name === "Interventions" || name === "Compare") continue;
+      // Interventions and Compare have their own tests, and Prompts has no picture.
+      if (["Interventions", "Compare", "Prompts"].includes(name)) continue;
       await tab(name).click();
       await panel.locator(".data-bar:visible").first().waitFor();
       await prepare[name]?.();
