@@ -100,6 +100,8 @@ const prepare: Readonly<Record<string, (explorer: Frame) => Promise<void>>> = {
     await parts.press("Enter");
   },
   async Compare(explorer) {
+    // The interventions of the view before apply to all views.
+    await explorer.getByRole("button", { name: "Remove all" }).filter({ visible: true }).click();
     const other = explorer.getByRole("textbox", { name: "Text to compare with" });
     await other.fill(otherText);
     await other.press("Enter");
@@ -121,6 +123,44 @@ test("selections are restored after the explorer was hidden and after a reload",
     workbench.runCommand("Developer: Reload Window"),
   ]);
   expect(await selectionsIn(await explorerView())).toEqual(selections);
+  await workbench.page.locator('.tab[aria-label^="Model Explorer"]').click();
+  await workbench.runCommand("View: Close Editor");
+});
+
+test("an ablation is undone by keyboard, and it and a named set of prompts survive a reload of the window", async () => {
+  const workbench = window();
+  await workbench.runCommand("Decoder Lab: Open Model Explorer");
+  const before = await explorerView();
+  const chips = (explorer: Frame) =>
+    explorer.getByRole("group", { name: "Active interventions" }).filter({ visible: true }).getByRole("listitem");
+  await tab(before, "Interventions").click();
+  const parts = before.getByRole("grid");
+  await parts.press("Control+Home");
+  await parts.press("Enter");
+  await chips(before).filter({ hasText: "layer 0, head 0 ablated" }).waitFor();
+  await workbench.page.keyboard.press("Control+z");
+  await chips(before).first().waitFor({ state: "detached" });
+  await workbench.page.keyboard.press("Control+y");
+  await chips(before).filter({ hasText: "layer 0, head 0 ablated" }).waitFor();
+
+  await tab(before, "Prompts").click();
+  await before.getByRole("textbox", { name: "Prompts, one per line" }).fill("The fox\nThe cat");
+  await before.getByRole("textbox", { name: "Name of the set" }).fill("animals");
+  await before.getByRole("button", { name: "Save as" }).click();
+  await before.getByText("Saved. Changes of this set").waitFor();
+  await Promise.all([
+    workbench.page.waitForEvent("domcontentloaded"),
+    workbench.runCommand("Developer: Reload Window"),
+  ]);
+  const after = await explorerView();
+  await chips(after).filter({ hasText: "layer 0, head 0 ablated" }).waitFor();
+  await after.locator(".pane-summary", { hasText: "animals" }).waitFor();
+  const prompts = after.getByRole("textbox", { name: "Prompts, one per line" });
+  await workbench.until("its prompts", async () => (await prompts.inputValue()) === "The fox\nThe cat");
+  await after.getByRole("button", { name: "Delete" }).click();
+  await workbench.page.locator(".monaco-dialog-box").getByRole("button", { name: "Delete" }).click();
+  await after.getByText("Deleted.").waitFor();
+  await tab(after, "Tokens").click();
   await workbench.page.locator('.tab[aria-label^="Model Explorer"]').click();
   await workbench.runCommand("View: Close Editor");
 });
