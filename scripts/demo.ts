@@ -31,11 +31,16 @@ runAsScript(import.meta.url, async () => {
 });
 
 async function serve(vsix: string, port: number): Promise<void> {
-  const { server, close } = await startCodeServer({ folder: inRoot("samples"), extensions: [vsix], port });
+  // As after an installation: the walkthrough opens beside a story.
+  const settings = { "workbench.welcomePage.walkthroughs.openOnInstall": true };
+  const folder = inRoot("samples");
+  const { server, close } = await startCodeServer({ folder, extensions: [vsix], port, settings });
+  const { host } = new URL(server.url);
+  const payload = [["openFile", `vscode-remote://${host}${inRoot("samples", "stories.txt")}`]];
   console.log(`
 VS Code with Decoder Lab is running at
 
-    ${server.url}
+    ${server.url}&payload=${encodeURIComponent(JSON.stringify(payload))}
 
 Open the address in a browser. Press Ctrl+C here to stop. Models that you train in it are deleted then.`);
   await new Promise((resolve) => process.once("SIGINT", resolve).once("SIGTERM", resolve));

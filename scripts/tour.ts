@@ -13,6 +13,7 @@ import {
   startTraining,
   tinyCharacters,
   trainingView,
+  useModel,
 } from "../test/e2e/decoderLab.ts";
 import { appears, launchBrowser, setMachineSettings, type Theme, Workbench } from "../test/e2e/workbench.ts";
 import { type HubServer, startHub } from "../test/helpers/hubServer.ts";
@@ -212,7 +213,7 @@ async function tourOfCheckpoints(workbench: Workbench): Promise<void> {
     settings: { ...tinyCharacters.settings, "Training steps": 750 },
   });
   await lossAfter(workbench, await trainingView(workbench), 750, 600_000);
-  await workbench.notification("finished training").waitFor({ timeout: 60_000 });
+  await useModel(workbench, "finished training");
   await workbench.clearNotifications();
   await workbench.openFile("stories.txt");
   await workbench.openContainer("Decoder Lab");
@@ -302,7 +303,7 @@ async function tourOfTranslator(workbench: Workbench): Promise<void> {
     settings: { "Training steps": 1000, "Batch size": 32 },
   });
   await lossAfter(workbench, await trainingView(workbench), 1000, 600_000);
-  await workbench.notification("finished training").waitFor({ timeout: 120_000 });
+  await useModel(workbench, "finished training");
   await workbench.clearNotifications();
   await workbench.openFile("english-french.tsv");
   await workbench.openContainer("Decoder Lab");

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import * as vscode from "vscode";
-import { InlineCompletion, toggleCompletions } from "./complete/inlineCompletion";
+import { completionCommands, InlineCompletion } from "./complete/inlineCompletion";
+import { Snooze } from "./complete/snooze";
 import { whyThisCompletion } from "./complete/whyThisCompletion";
 import { explorerPanelType, traceEditorType, trainingPanelType, viewIds } from "./contributions";
 import { EngineActivity } from "./engine/engineActivity";
@@ -8,11 +9,12 @@ import { EngineClient } from "./engine/engineClient";
 import { engineCommands, notifyOfCrash, restartWithSettings } from "./engine/engineCommands";
 import { StatusItem } from "./engine/statusItem";
 import { exploreCommands } from "./explore/exploreCommands";
-import { ExplorerPanel } from "./explore/explorerPanel";
+import { ExplorerPanels } from "./explore/explorerPanels";
 import { InspectorView } from "./explore/inspectorView";
 import { Selections } from "./explore/selections";
 import { TokenHover, textSchemes } from "./explore/tokenHover";
 import { TraceEditor } from "./explore/traceEditor";
+import { greet, openWalkthrough } from "./getStarted";
 import { l10n } from "./l10n";
 import type { LabServices } from "./labServices";
 import { Hub } from "./models/hub";
@@ -42,7 +44,7 @@ export function activate(context: vscode.ExtensionContext): void {
     log,
     onState: (state) => {
       status.update();
-      if (state.kind === "running") for (const view of [inspector, explorer, traces, surprisal]) view.engineStarted();
+      if (state.kind === "running") for (const view of [inspector, explorers, traces, surprisal]) view.engineStarted();
       void notifyOfCrash(state);
     },
   });
@@ -52,12 +54,14 @@ export function activate(context: vscode.ExtensionContext): void {
   const hub = new Hub(context.secrets);
   const selections = new Selections();
   const { extensionUri, workspaceState } = context;
-  const lab: LabServices = { extensionUri, workspaceState, log, engine, hub, models, trainings, activity, selections };
+  const snooze = new Snooze();
+  const views = { selections, snooze };
+  const lab: LabServices = { extensionUri, workspaceState, log, engine, hub, models, trainings, activity, ...views };
 
   const status = new StatusItem(lab);
   const tree = new ModelTree(lab);
   const inspector = new InspectorView(lab);
-  const explorer = new ExplorerPanel(lab);
+  const explorers = new ExplorerPanels(lab);
   const traces = new TraceEditor(lab);
   const panel = createTrainingPanel(lab);
   const completions = new InlineCompletion(lab);
@@ -68,12 +72,13 @@ export function activate(context: vscode.ExtensionContext): void {
   context.subscriptions.push(
     log,
     selections,
+    snooze,
     models,
     trainings,
     status,
     tree,
     inspector,
-    explorer,
+    explorers,
     panel,
     hover,
     surprisal,
@@ -82,22 +87,24 @@ export function activate(context: vscode.ExtensionContext): void {
         ...engineCommands(lab),
         ...modelCommands(lab, () => inspector.reveal()),
         ...runCommands(lab, panel),
-        ...exploreCommands(lab, explorer, inspector),
+        ...exploreCommands(explorers, inspector),
         "decoderLab.toggleSurprisal": () => surprisal.toggle(),
-        "decoderLab.toggleCompletions": toggleCompletions,
-        "decoderLab.whyThisCompletion": whyThisCompletion(lab, completions, explorer),
+        ...completionCommands(lab),
+        "decoderLab.getStarted": () => openWalkthrough(context),
+        "decoderLab.whyThisCompletion": whyThisCompletion(lab, completions, explorers),
       },
       log,
     ),
     vscode.window.registerTreeDataProvider(viewIds.models, tree),
     vscode.window.registerWebviewViewProvider(viewIds.inspector, inspector),
     vscode.window.registerWebviewPanelSerializer(trainingPanelType, panel),
-    vscode.window.registerWebviewPanelSerializer(explorerPanelType, explorer),
+    vscode.window.registerWebviewPanelSerializer(explorerPanelType, explorers),
     vscode.window.registerCustomEditorProvider(traceEditorType, traces),
     vscode.languages.registerHoverProvider(texts, hover),
     vscode.languages.registerHoverProvider(texts, surprisal),
     vscode.languages.registerInlineCompletionItemProvider({ pattern: "**" }, completions),
     models.onDidChange(() => status.update()),
+    snooze.onDidChange(() => status.update()),
     trainings.onDidReport(() => status.update()),
     trainings.onDidChangeState(() => status.update()),
     vscode.workspace.onDidChangeConfiguration((change) => {
@@ -105,6 +112,7 @@ export function activate(context: vscode.ExtensionContext): void {
     }),
   );
   models.refresh().catch((error: unknown) => log.error(`models: ${error}`));
+  greet(context).catch((error: unknown) => log.error(`walkthrough: ${error}`));
   log.info(`activated in ${(performance.now() - startTime).toFixed(1)} ms`);
 }
 

@@ -1,4 +1,5 @@
 import type * as vscode from "vscode";
+import type { Snooze } from "./complete/snooze";
 import type { EngineActivity } from "./engine/engineActivity";
 import type { EngineClient } from "./engine/engineClient";
 import type { Selections } from "./explore/selections";
@@ -18,4 +19,5 @@ export interface LabServices {
   readonly trainings: Trainings;
   readonly activity: EngineActivity;
   readonly selections: Selections;
+  readonly snooze: Snooze;
 }

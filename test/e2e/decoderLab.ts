@@ -31,7 +31,7 @@ export async function startTraining(workbench: Workbench, { preset, text, settin
   await workbench.pick("Start training");
 }
 
-/** Imports a folder from the palette and waits for the end. */
+/** Imports a folder from the palette, and uses the model. */
 export async function importFolder(workbench: Workbench, dir: string, precision: string): Promise<void> {
   await workbench.runCommand("Decoder Lab: Import Model");
   await workbench.pick("Choose a folder…");
@@ -46,7 +46,15 @@ export async function importFolder(workbench: Workbench, dir: string, precision:
     return appears(workbench.quickRow(precision), 2000);
   });
   await workbench.pick(precision);
-  await workbench.notification("is imported and active").waitFor();
+  await useModel(workbench, "is imported");
+}
+
+/** Answers the notification about a new model: it completes text from now on. */
+export async function useModel(workbench: Workbench, news: string | RegExp): Promise<void> {
+  const notification = workbench.notification(news);
+  await notification.waitFor();
+  await notification.hover();
+  await notification.getByRole("button", { name: "Use for Completions" }).click();
 }
 
 /** The page of the training view. */

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { type HubServer, startHub } from "../helpers/hubServer.ts";
 import { pretrainedFiles, writePretrained } from "../helpers/pretrained.ts";
 import { testData } from "../helpers/testData.ts";
-import { importFolder, inspectorView, modelRows } from "./decoderLab.ts";
+import { importFolder, inspectorView, modelRows, useModel } from "./decoderLab.ts";
 import { useWorkbench, whenActive } from "./window.ts";
 import { setMachineSettings } from "./workbench.ts";
 
@@ -120,7 +120,7 @@ test("an import from a hub shows its progress, can be canceled, and resumes when
 
   hub.trouble = () => undefined;
   await begin("lab/tiny-llama", "tiny");
-  await workbench.notification("is imported and active").waitFor();
+  await useModel(workbench, "is imported");
   await workbench.clearNotifications();
   expect(hub.seen.some(({ range }) => range !== undefined && !range.startsWith("bytes=0-"))).toBe(true);
   const row = (await modelRows(workbench)).filter({ hasText: "tiny-llama (8-bit)" });

@@ -12,13 +12,14 @@ import {
   startTraining,
   tinyCharacters,
   trainingView,
+  useModel,
 } from "./decoderLab.ts";
 import { engineProcesses } from "./processes.ts";
 import { probeHost, useWorkbench, whenActive } from "./window.ts";
 
 const window = useWorkbench();
 const file = "stories.txt";
-/** A run of a second, which does not change the active model. */
+/** A run of a second. */
 const queued = { preset: "Adder", settings: { "Training steps": 5 } };
 
 test("training from the palette shows a falling loss, and the extension host never stalls", async () => {
@@ -65,7 +66,7 @@ test("stopping saves the model, and the Models view lists it", async () => {
   const workbench = window();
   const view = await trainingView(workbench);
   await press(view, "Stop");
-  await workbench.notification(/stopped at step \d+\. Its model is saved/).waitFor();
+  await useModel(workbench, /stopped at step \d+\. Its model is saved/);
   await workbench.clearNotifications();
   const row = (await modelRows(workbench)).filter({ hasText: file });
   await row.waitFor();

@@ -31,10 +31,12 @@ registerControls();
 const host = connectHost<ExplorerHost, ExplorerEvents>();
 document.body.classList.add("page-editor");
 
-/** Kept while the panel is hidden and when the window is reloaded, after which the host reads `text`. */
+/** Kept while the panel is hidden and when the window is reloaded, after which the host reads `text` and `model`. */
 const state = createStore(
   remembered({
     text: "",
+    /** The folder of its model. */
+    model: "",
     view: "tokens",
     beside: "",
     token: -1,
@@ -220,7 +222,7 @@ function mount(follows: boolean): Listeners<ExplorerEvents> {
       const isSameModel = (before?.trace.model.dir ?? saved.dir) === trace.model.dir;
       others.outdate();
       selection.set(selectionIn(trace, tokenToSelect(trace, source, shownBefore), selection.get()));
-      state.set({ text: source.text });
+      state.set({ text: source.text, model: trace.model.dir });
       bar.source(source);
       base = next;
       const { list } = interventions.get();

@@ -1,7 +1,10 @@
 /** The cursor and its document, as far as they decide whether to offer a completion. */
 export interface Situation {
   readonly enabled: boolean;
-  readonly languages: Readonly<Record<string, boolean>>;
+  readonly isSnoozed: boolean;
+  readonly languages: Languages;
+  /** True if the model was trained on code. */
+  readonly readsCode: boolean;
   readonly languageId: string;
   /** The path of the document, separated by slashes. */
   readonly path: string;
@@ -15,12 +18,25 @@ export interface Situation {
   readonly after: string;
 }
 
-export type Reason = "disabled" | "language" | "excluded" | "secret" | "readOnly" | "cursors" | "selection" | "midLine";
+/** A setting by language, in which "*" means every language that is not listed. */
+export type Languages = Readonly<Record<string, boolean>>;
+
+export type Reason =
+  | "disabled"
+  | "snoozed"
+  | "language"
+  | "excluded"
+  | "secret"
+  | "readOnly"
+  | "cursors"
+  | "selection"
+  | "midLine";
 
 /** The reason not to offer a completion, or null. Checked before the model is asked. */
 export function skipReason(situation: Situation): Reason | null {
   if (!situation.enabled) return "disabled";
-  if (!isEnabledFor(situation.languages, situation.languageId)) return "language";
+  if (situation.isSnoozed) return "snoozed";
+  if (!isEnabledFor(situation.languages, situation.languageId, situation.readsCode)) return "language";
   if (situation.excluded) return "excluded";
   if (holdsSecrets(situation.path)) return "secret";
   if (!situation.writable) return "readOnly";
@@ -30,9 +46,11 @@ export function skipReason(situation: Situation): Reason | null {
   return null;
 }
 
-/** Reads a setting by language, in which "*" means every language that is not listed. */
-export const isEnabledFor = (languages: Readonly<Record<string, boolean>>, languageId: string): boolean =>
-  languages[languageId] ?? languages["*"] ?? false;
+const PROSE = ["plaintext", "markdown"];
+
+/** Returns the setting of a language. A language that it does not decide is on if the model can read it. */
+export const isEnabledFor = (languages: Languages, languageId: string, readsCode: boolean): boolean =>
+  languages[languageId] ?? languages["*"] ?? (readsCode || PROSE.includes(languageId));
 
 /** Matches brackets, quotes and punctuation that editors insert after the cursor. */
 const onlyCloses = (after: string): boolean => /^\s*[)\]}>"'`»”’:;,.]*\s*$/.test(after);

@@ -2,11 +2,14 @@ import { setTimeout as wait } from "node:timers/promises";
 import * as vscode from "vscode";
 import type { GenerateParams, GenerateResult } from "../../protocol/engineApi";
 import { isCanceled, RemoteError } from "../../protocol/rpc";
+import type { Commands } from "../contributions";
 import { errorText, errorTextForLog } from "../errorText";
+import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
+import type { Model } from "../models/modelFolders";
 import { setSetting, setting } from "../settings";
 import { type CachedCompletion, type CursorContext, remainingText } from "./cachedCompletion";
-import { type Situation, skipReason } from "./eligibility";
+import { isEnabledFor, type Situation, skipReason } from "./eligibility";
 import { afterUnknown, promptStart, promptText } from "./promptWindow";
 import type { ShownCompletion } from "./shownCompletion";
 import { trimCompletion } from "./trimCompletion";
@@ -50,7 +53,7 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     this.#isRetrying = false;
     const isExplicit = context.triggerKind === vscode.InlineCompletionTriggerKind.Invoke && !isRetry;
     const after = document.lineAt(position.line).text.slice(position.character);
-    if (!model || skipReason(situation(document, after))) return [];
+    if (!model || skipReason(this.#situation(document, after, model))) return [];
 
     // The item selected in the suggest widget counts as typed: ghost text must continue it.
     const selected = context.selectedCompletionInfo;
@@ -174,6 +177,26 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
     }
   }
 
+  #situation(document: vscode.TextDocument, after: string, { readsCode }: Model): Situation {
+    const { uri, languageId } = document;
+    const editor = vscode.window.activeTextEditor;
+    const here = editor?.document === document ? editor : undefined;
+    const exclude = setting("completion.exclude", document);
+    return {
+      enabled: setting("completion.enabled", document),
+      isSnoozed: this.#lab.snooze.minutesLeft > 0,
+      languages: setting("completion.languages", document),
+      readsCode,
+      languageId,
+      path: uri.path,
+      excluded: exclude.some((pattern) => vscode.languages.match({ pattern: inAnyFolder(pattern) }, document) > 0),
+      writable: isWritable(uri.scheme),
+      cursors: here?.selections.length ?? 1,
+      selectionEmpty: here?.selection.isEmpty ?? true,
+      after,
+    };
+  }
+
   /** Shows an error in the status bar and logs each message once. A notification would disturb typing. */
   #report(error: unknown): void {
     const message = errorText(error);
@@ -184,7 +207,19 @@ export class InlineCompletion implements vscode.InlineCompletionItemProvider {
   }
 }
 
-export const toggleCompletions = (): Promise<void> => setSetting("completion.enabled", !setting("completion.enabled"));
+export const completionCommands = ({ models, snooze }: LabServices) =>
+  ({
+    "decoderLab.toggleCompletions": () => setSetting("completion.enabled", !setting("completion.enabled")),
+    "decoderLab.toggleLanguage": async () => {
+      const document = vscode.window.activeTextEditor?.document;
+      if (!document) throw new Error(l10n.t("Open a file first: completions are turned on and off for its language."));
+      const languages = setting("completion.languages", document);
+      const isOn = isEnabledFor(languages, document.languageId, models.active?.readsCode ?? false);
+      await setSetting("completion.languages", { ...languages, [document.languageId]: !isOn });
+    },
+    "decoderLab.snoozeCompletions": async () => snooze.extend(),
+    "decoderLab.endSnooze": async () => snooze.end(),
+  }) satisfies Partial<Commands>;
 
 interface PendingCompletion {
   /** Identifies the cursor context and everything else that the completion depends on. */
@@ -207,24 +242,6 @@ const EMPTY_RESULT: GenerateResult = {
   droppedTokens: 0,
   milliseconds: 0,
 };
-
-function situation(document: vscode.TextDocument, after: string): Situation {
-  const { uri, languageId } = document;
-  const editor = vscode.window.activeTextEditor;
-  const here = editor?.document === document ? editor : undefined;
-  const exclude = setting("completion.exclude", document);
-  return {
-    enabled: setting("completion.enabled", document),
-    languages: setting("completion.languages", document),
-    languageId,
-    path: uri.path,
-    excluded: exclude.some((pattern) => vscode.languages.match({ pattern: inAnyFolder(pattern) }, document) > 0),
-    writable: isWritable(uri.scheme),
-    cursors: here?.selections.length ?? 1,
-    selectionEmpty: here?.selection.isEmpty ?? true,
-    after,
-  };
-}
 
 /** Users write `*.md` for every folder, but VS Code matches a pattern against the whole path. */
 const inAnyFolder = (pattern: string) => (/^(\/|\*\*\/)/.test(pattern) ? pattern : `**/${pattern}`);

@@ -1,6 +1,6 @@
 import * as vscode from "vscode";
 import { typedText } from "../explore/editorText";
-import type { ExplorerPanel } from "../explore/explorerPanel";
+import type { ExplorerPanels } from "../explore/explorerPanels";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import { isUsable } from "../models/modelFolders";
@@ -10,7 +10,7 @@ import { promptTokensRead, type ShownCompletion } from "./shownCompletion";
 export function whyThisCompletion(
   lab: LabServices,
   completions: { readonly shown: ShownCompletion | undefined },
-  explorer: ExplorerPanel,
+  explorers: ExplorerPanels,
 ) {
   return async (): Promise<void> => {
     const { shown } = completions;
@@ -26,10 +26,9 @@ export function whyThisCompletion(
     }
     const spans = await lab.engine.call("tokenize", { dir, text: prompt });
     const { ids, start } = promptTokensRead(spans, shown.result.promptTokens);
-    await lab.models.activate(dir);
     const text = prompt.slice(start);
     const name = vscode.Uri.parse(shown.context.uri).path.split("/").at(-1) ?? "";
-    explorer.show(
+    explorers.show(
       {
         source: {
           ...typedText(text),
@@ -43,7 +42,7 @@ export function whyThisCompletion(
         },
         location: locate(shown, text),
       },
-      "generation",
+      { dir, view: "generation" },
     );
   };
 }

@@ -1,10 +1,12 @@
 /** The commands around the engine, and the menu of the status bar item. */
 
 import * as vscode from "vscode";
+import { isEnabledFor } from "../complete/eligibility";
 import type { Commands } from "../contributions";
 import { deviceName } from "../format";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
+import type { Model } from "../models/modelFolders";
 import { setSetting, setting } from "../settings";
 import type { EngineState } from "./engineClient";
 
@@ -50,29 +52,67 @@ export const engineCommands = (lab: LabServices) =>
     "decoderLab.showMenu": () => showMenu(lab),
   }) satisfies Partial<Commands>;
 
-async function showMenu({ models, trainings }: LabServices): Promise<void> {
-  const item = (command: keyof Commands, label: string, description = "") => ({ command, label, description });
+async function showMenu(lab: LabServices): Promise<void> {
+  const { models, trainings } = lab;
   const run = trainings.current;
-  const completions = setting("completion.enabled")
-    ? l10n.t("Turn Inline Completions Off")
-    : l10n.t("Turn Inline Completions On");
   const items = [
-    ...(run?.active
-      ? [
-          item("decoderLab.showTraining", `$(graph-line) ${l10n.t("Show Training")}`, run.name),
-          item("decoderLab.stopTraining", `$(debug-stop) ${l10n.t("Stop Training")}`, l10n.t("saves a checkpoint")),
-        ]
-      : [item("decoderLab.trainTinyGpt", `$(add) ${l10n.t("Train Tiny GPT")}`)]),
-    item("decoderLab.importModel", `$(cloud-download) ${l10n.t("Import Model")}`),
-    item("decoderLab.chooseModel", `$(circuit-board) ${l10n.t("Choose Active Model")}`, models.active?.name),
+    section(l10n.t("Look inside")),
+    item("decoderLab.openExplorer", `$(telescope) ${l10n.t("Open Model Explorer")}`),
     item("decoderLab.inspectSelection", `$(search) ${l10n.t("Inspect Selection or Line")}`),
-    item("decoderLab.toggleCompletions", `$(sparkle) ${completions}`),
+    item("decoderLab.toggleSurprisal", `$(symbol-color) ${l10n.t("Toggle Surprisal Lens")}`),
+    item("decoderLab.whyThisCompletion", `$(question) ${l10n.t("Why This Completion?")}`),
+    section(l10n.t("Inline completions")),
+    ...completionItems(lab),
+    section(l10n.t("Models")),
+    item("decoderLab.chooseModel", `$(circuit-board) ${l10n.t("Choose Active Model")}`, models.active?.name),
+    ...(run ? [item("decoderLab.showTraining", `$(graph-line) ${l10n.t("Show Training")}`, run.name)] : []),
+    run?.active
+      ? item("decoderLab.stopTraining", `$(debug-stop) ${l10n.t("Stop Training")}`, l10n.t("saves a checkpoint"))
+      : item("decoderLab.trainTinyGpt", `$(add) ${l10n.t("Train Tiny GPT")}`),
+    item("decoderLab.importModel", `$(cloud-download) ${l10n.t("Import Model")}`),
+    section(l10n.t("Engine")),
     item("decoderLab.chooseDevice", `$(chip) ${l10n.t("Choose Device")}`, deviceName(setting("engine.device"))),
     item("decoderLab.restartEngine", `$(debug-restart) ${l10n.t("Restart Engine")}`),
     item("decoderLab.showLog", `$(output) ${l10n.t("Show Log")}`),
   ];
   const picked = await vscode.window.showQuickPick(items, { title: "Decoder Lab" });
-  if (picked) await vscode.commands.executeCommand(picked.command);
+  if (picked?.command) await vscode.commands.executeCommand(picked.command);
+}
+
+interface MenuItem extends vscode.QuickPickItem {
+  readonly command?: keyof Commands;
+}
+
+const item = (command: keyof Commands, label: string, description = ""): MenuItem => ({ command, label, description });
+
+const section = (label: string): MenuItem => ({ label, kind: vscode.QuickPickItemKind.Separator });
+
+/** Turns completions on or off, everywhere or in the language of the active editor, or pauses them. */
+function completionItems({ models, snooze }: LabServices): MenuItem[] {
+  const [turnOn, turnOff] = [l10n.t("Turn Completions On"), l10n.t("Turn Completions Off")];
+  if (!setting("completion.enabled")) return [item("decoderLab.toggleCompletions", `$(sparkle) ${turnOn}`)];
+  const minutes = snooze.minutesLeft;
+  return [
+    item("decoderLab.toggleCompletions", `$(sparkle) ${turnOff}`),
+    ...languageItems(models.active),
+    ...(minutes > 0
+      ? [
+          item("decoderLab.snoozeCompletions", `$(bell-slash) ${l10n.t("Snooze 5 More Minutes")}`),
+          item("decoderLab.endSnooze", `$(bell) ${l10n.t("End Snooze")}`, l10n.t("{0} min left", minutes)),
+        ]
+      : [item("decoderLab.snoozeCompletions", `$(bell-slash) ${l10n.t("Snooze Completions for 5 Minutes")}`)]),
+  ];
+}
+
+function languageItems(model: Model | undefined): MenuItem[] {
+  const document = vscode.window.activeTextEditor?.document;
+  if (!document || !model) return [];
+  const { languageId } = document;
+  const languages = setting("completion.languages", document);
+  if (isEnabledFor(languages, languageId, model.readsCode))
+    return [item("decoderLab.toggleLanguage", `$(code) ${l10n.t("Turn Completions Off for {0}", languageId)}`)];
+  const reason = isEnabledFor(languages, languageId, true) ? l10n.t("“{0}” was not trained on code", model.name) : "";
+  return [item("decoderLab.toggleLanguage", `$(code) ${l10n.t("Turn Completions On for {0}", languageId)}`, reason)];
 }
 
 /** Restarts a running engine after its settings changed, unless that would interrupt a training run. */

@@ -28,7 +28,7 @@ export class StatusItem implements vscode.Disposable {
 
   #draw(): void {
     this.#timer = undefined;
-    const { engine, models, trainings, activity } = this.#lab;
+    const { engine, models, trainings, activity, snooze } = this.#lab;
     const run = trainings.current;
     const { text, tooltip, failed } = statusText({
       model: models.active?.name ?? null,
@@ -37,6 +37,7 @@ export class StatusItem implements vscode.Disposable {
       run: run ? { name: run.name, state: run.state, step: run.step, steps: run.steps, loss: run.loss } : null,
       generating: activity.generating,
       problem: activity.problem,
+      snoozedMinutes: snooze.minutesLeft,
     });
     this.#item.text = text;
     this.#item.tooltip = tooltip.join("\n");

@@ -18,6 +18,8 @@ export interface Status {
   } | null;
   readonly generating: boolean;
   readonly problem: string | null;
+  /** Minutes until inline completions return; 0 if they are not snoozed. */
+  readonly snoozedMinutes: number;
 }
 
 export interface StatusText {
@@ -29,9 +31,10 @@ export interface StatusText {
 
 /** The text and tooltip of the status bar item. */
 export function statusText(status: Status): StatusText {
-  const { model, engine, run, generating, problem } = status;
+  const { model, engine, run, generating, problem, snoozedMinutes } = status;
   const device = status.device === "auto" ? l10n.t("chosen at first use") : deviceName(status.device);
   const details = [model ? l10n.t("Model: {0}", model) : l10n.t("No models yet"), l10n.t("Device: {0}", device)];
+  if (snoozedMinutes > 0) details.unshift(l10n.t("Completions are snoozed for {0} min.", snoozedMinutes));
   const name = model ?? "Decoder Lab";
 
   if (engine.kind === "stopped") {
@@ -55,7 +58,7 @@ export function statusText(status: Status): StatusText {
     return { text: `$(loading~spin) ${label}`, tooltip: [run.state.message ?? run.name, ...details], failed: false };
   }
   if (generating) return { text: `$(loading~spin) ${name}`, tooltip: [l10n.t("Working"), ...details], failed: false };
-  const icon = problem ? "$(warning)" : "$(circuit-board)";
+  const icon = problem ? "$(warning)" : snoozedMinutes > 0 ? "$(bell-slash)" : "$(circuit-board)";
   const activity = engine.kind === "idle" ? l10n.t("The engine starts when needed.") : l10n.t("Idle");
   return { text: `${icon} ${name}`, tooltip: [...(problem ? [problem] : []), activity, ...details], failed: false };
 }

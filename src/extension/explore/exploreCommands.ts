@@ -3,25 +3,25 @@
 import * as vscode from "vscode";
 import type { Commands, TokenLocation } from "../contributions";
 import { l10n } from "../l10n";
-import type { LabServices } from "../labServices";
 import { textAround } from "./editorText";
-import type { ExplorerPanel } from "./explorerPanel";
+import type { ExplorerPanels } from "./explorerPanels";
 import type { InspectorView } from "./inspectorView";
 
-export const exploreCommands = ({ models }: LabServices, explorer: ExplorerPanel, inspector: InspectorView) =>
+export const exploreCommands = (explorers: ExplorerPanels, inspector: InspectorView) =>
   ({
     "decoderLab.inspectSelection": () => inspector.reveal(),
-    "decoderLab.exploreInspected": async () => explorer.show(inspector.text),
+    "decoderLab.exploreInspected": async () => explorers.show(inspector.text),
     // The Models view passes a model; an editor's title bar passes the URI of its document.
     "decoderLab.openExplorer": async (given?: object) => {
-      if (given && "dir" in given && typeof given.dir === "string") await models.activate(given.dir);
-      explorer.show();
+      const dir = given && "dir" in given && typeof given.dir === "string" ? given.dir : undefined;
+      explorers.show(null, { dir });
     },
-    "decoderLab.exploreTokens": async () => explorer.show(null, "tokens"),
-    "decoderLab.exploreNextToken": async () => explorer.show(null, "nextToken"),
-    "decoderLab.exploreAttention": async () => explorer.show(null, "attention"),
-    "decoderLab.exploreToken": async (token) => explorer.show(textOfToken(token)),
-    "decoderLab.toggleAttentionShading": async () => explorer.toggleShading(),
+    "decoderLab.newExplorer": async () => explorers.openAnother(),
+    "decoderLab.exploreTokens": async () => explorers.show(null, { view: "tokens" }),
+    "decoderLab.exploreNextToken": async () => explorers.show(null, { view: "nextToken" }),
+    "decoderLab.exploreAttention": async () => explorers.show(null, { view: "attention" }),
+    "decoderLab.exploreToken": async (token) => explorers.show(textOfToken(token)),
+    "decoderLab.toggleAttentionShading": async () => explorers.toggleShading(),
   }) satisfies Partial<Commands>;
 
 /** The text up to a token, with the token selected. */

@@ -5,7 +5,8 @@ import type { ExplorerEvents, ExplorerHost, InspectedSource } from "../../protoc
 import { contextKeys } from "../contributions";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
-import { isUsable } from "../models/modelFolders";
+import { isUsable, type Model } from "../models/modelFolders";
+import { pickModel } from "../models/pickModel";
 import { setting } from "../settings";
 import { explorerChecks } from "../webviews/messageChecks";
 import { openPage, webviewPort } from "../webviews/webviewPage";
@@ -16,10 +17,16 @@ import { SourceLink } from "./sourceLink";
 import { requireKnown } from "./traceHandlers";
 import { TraceHost } from "./traceHost";
 
-/** The content of an Explorer: a text for the active model, or a trace file. */
+/** The content of an Explorer: a text for its model, or a trace file. */
 export type ExplorerContent =
   | { readonly kind: "text"; readonly text: ShownText }
   | { readonly kind: "saved"; readonly file: vscode.Uri };
+
+/** The beginning of an Explorer: the folder of a model, and the id of one of the page’s views. */
+export interface Opening {
+  readonly dir?: string | undefined;
+  readonly view?: string | undefined;
+}
 
 /** The host of one Model Explorer. It lives as long as its panel. */
 export class Explorer extends TraceHost {
@@ -27,6 +34,8 @@ export class Explorer extends TraceHost {
   readonly #server: Server<ExplorerEvents>;
   readonly #link: SourceLink;
   #content: ExplorerContent;
+  /** The folder of the model that texts are run through. */
+  #dir: string | undefined;
   /** The id of a view that opens with the next trace. */
   #view: string | undefined;
   /** False until the page, or a new page after it was hidden, listens to events. */
@@ -35,9 +44,10 @@ export class Explorer extends TraceHost {
   /** Traces that the page requested besides the one that is shown. */
   readonly #additional = new Set<number>();
 
-  /** Fills a panel and opens `view`, the id of one of the page's views. */
-  constructor(lab: LabServices, panel: vscode.WebviewPanel, content: ExplorerContent, view?: string) {
+  /** Fills a panel. By default, its model is the one that is active now. */
+  constructor(lab: LabServices, panel: vscode.WebviewPanel, content: ExplorerContent, { dir, view }: Opening = {}) {
     super(lab, "decoderLab.explorer", false);
+    this.#dir = dir ?? lab.models.active?.dir;
     this.#view = view;
     this.#panel = panel;
     this.#content = content;
@@ -52,8 +62,20 @@ export class Explorer extends TraceHost {
     openPage(panel.webview, lab.extensionUri, "explorer", l10n.t("Model Explorer"));
   }
 
-  show(content: ExplorerContent, view?: string): void {
+  /** The model that texts are run through: the Explorer's own choice, or the active model if that one is gone. */
+  get model(): Model | undefined {
+    const { models, active } = this.lab.models;
+    return models.find((model) => model.dir === this.#dir && isUsable(model)) ?? active;
+  }
+
+  /** The text that is shown; null for a trace file. */
+  get text(): ShownText | null {
+    return this.#content.kind === "text" ? this.#content.text : null;
+  }
+
+  show(content: ExplorerContent, { dir = this.#dir, view }: Opening = {}): void {
     this.#content = content;
+    this.#dir = dir;
     this.#view = view;
     this.setFollow(false);
     this.#panel.reveal();
@@ -91,7 +113,7 @@ export class Explorer extends TraceHost {
     // ExplorerEvents contains all of TraceEvents, but TypeScript cannot relate the two for a generic name.
     this.#server.send(name, value as never);
     if (name === "trace") this.#traceShown();
-    if (name === "problem" || name === "empty") this.#setTitle(this.lab.models.active);
+    if (name === "problem" || name === "empty") this.#setTitle(this.model);
     // Selected in another view.
     if (name === "select" && "token" in value && value.token !== undefined) this.#link.mark(value.token);
   }
@@ -104,11 +126,11 @@ export class Explorer extends TraceHost {
     // The page of a hidden panel is gone; a new one sends "ready".
     if (!this.#panel.visible) return;
     if (this.#content.kind === "saved" && !this.follow) return this.shown.open(this.#content.file);
-    await this.shown.run(() => this.#findText(), setting("explorer.maxTokens"));
+    await this.shown.run(this.model, () => this.#findText(), setting("explorer.maxTokens"));
   }
 
   #handlers(): Handlers<ExplorerHost> {
-    const { engine, models } = this.lab;
+    const { engine } = this.lab;
     const shared = this.handlers();
     const additional = (trace: TraceInfo) => {
       this.#additional.add(trace.trace);
@@ -136,11 +158,11 @@ export class Explorer extends TraceHost {
         return null;
       },
       models: () => {
-        const active = models.active?.dir;
-        const usable = models.models.filter(isUsable);
+        const own = this.model?.dir;
+        const usable = this.lab.models.models.filter(isUsable);
         return usable
           .map(({ dir, name }) => ({ dir, name }))
-          .sort((a, b) => Number(b.dir === active) - Number(a.dir === active));
+          .sort((a, b) => Number(b.dir === own) - Number(a.dir === own));
       },
       intervene: async (params, context) => additional(await shared.intervene(params, context)),
       inspectAlso: async ({ dir, text }, { signal }) => {
@@ -154,7 +176,20 @@ export class Explorer extends TraceHost {
       },
       saveTrace: ({ trace }) => this.#saveTrace(trace),
       ...promptSetHandlers(this.lab.workspaceState),
+      act: (params, context) => {
+        if (params.action !== "chooseModel") return shared.act(params, context);
+        void this.#chooseModel();
+        return null;
+      },
     };
+  }
+
+  /** Asks for the model of this Explorer. Which model is active, and completes text, does not change. */
+  async #chooseModel(): Promise<void> {
+    const model = await pickModel(this.lab, l10n.t("Model of This Explorer"), isUsable, this.model);
+    if (!model) return;
+    this.#dir = model.dir;
+    this.refreshSoon(true);
   }
 
   /** The current text; while following the editor, its selection or line. */

@@ -67,7 +67,7 @@ export class InspectorView extends TraceHost implements vscode.WebviewViewProvid
       this.#text = this.#findText();
       return this.#text?.source ?? null;
     };
-    await this.shown.run(find, setting("inspector.maxTokens"));
+    await this.shown.run(this.lab.models.active, find, setting("inspector.maxTokens"));
   }
 
   #findText(): ShownText | null {

@@ -16,7 +16,7 @@ export type TraceEvents = InspectorEvents & ScrubberEvents;
 
 type NamedModel = Pick<Model, "dir" | "name">;
 
-/** The trace that a page shows: runs texts through the active model and sends the page the outcome. */
+/** The trace that a page shows: runs texts through a model and sends the page the outcome. */
 export class ShownTrace {
   readonly #lab: LabServices;
   readonly #send: Server<TraceEvents>["send"];
@@ -61,11 +61,10 @@ export class ShownTrace {
   }
 
   /**
-   * Runs a text through the active model, or through the checkpoint that the scrubber is at, unless that is what is
-   * shown already. `find` is called as late as possible, so that the latest text is run.
+   * Runs a text through a model, or through the checkpoint of it that the scrubber is at, unless that is what is shown
+   * already. `find` is called as late as possible, so that the latest text is run.
    */
-  async run(find: () => InspectedSource | null, maxTokens: number): Promise<void> {
-    const model = this.#lab.models.active;
+  async run(model: Model | undefined, find: () => InspectedSource | null, maxTokens: number): Promise<void> {
     if (!model) {
       return this.#showEmpty(l10n.t("No models yet."), [
         { id: "trainModel", label: l10n.t("Train Tiny GPT") },
@@ -195,12 +194,12 @@ export class ShownTrace {
     this.#trace = null;
   }
 
-  /** Explains that the shown model was deleted and another one is active; null if that is not the case. */
+  /** Explains that the shown model was deleted and another one took its place; null if that is not the case. */
   #replacementNote(): string | null {
     const [before, now] = [this.#shownModel, this.#model];
     const exists = ({ dir }: NamedModel) => this.#lab.models.models.some((model) => model.dir === dir);
     if (!before || !now || before.dir === now.dir || exists(before)) return null;
-    return l10n.t("“{0}” was deleted. “{1}” is active now.", before.name, now.name);
+    return l10n.t("“{0}” was deleted. “{1}” is shown instead.", before.name, now.name);
   }
 }
 

@@ -5,6 +5,7 @@ import { contains, type ShownCompletion } from "../complete/shownCompletion";
 import { errorTextForLog } from "../errorText";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
+import type { Model } from "../models/modelFolders";
 import { setting } from "../settings";
 import { hoverText } from "./hoverText";
 
@@ -19,9 +20,10 @@ export const textSchemes = [
   "git",
 ];
 
-/** True if the token hover is enabled for a document. */
-export const hasTokenHover = (document: vscode.TextDocument): boolean =>
-  setting("hover.enabled", document) && isEnabledFor(setting("hover.languages", document), document.languageId);
+/** True if the token hover is enabled for a document and a model. */
+export const hasTokenHover = (document: vscode.TextDocument, { readsCode }: Model): boolean =>
+  setting("hover.enabled", document) &&
+  isEnabledFor(setting("hover.languages", document), document.languageId, readsCode);
 
 /**
  * Shows the token under the pointer. The engine caches the tokens of each document version, so the text is sent once
@@ -46,7 +48,7 @@ export class TokenHover implements vscode.HoverProvider, vscode.Disposable {
     token: vscode.CancellationToken,
   ): Promise<vscode.Hover | undefined> {
     const model = this.#lab.models.active;
-    if (!model || !hasTokenHover(document)) return undefined;
+    if (!model || !hasTokenHover(document, model)) return undefined;
     try {
       const offset = document.offsetAt(position);
       const found = await this.#tokenAt(document, model.dir, offset);

@@ -16,8 +16,9 @@ import {
   typedModel,
 } from "./importChoices";
 import { progressText, shareDone } from "./importProgress";
+import { offerModel } from "./offerModel";
 
-/** Asks for a model and a precision, imports the model with progress in a notification, and activates it. */
+/** Asks for a model and a precision, and imports the model with progress in a notification. */
 export function importModel(lab: LabServices) {
   return async (): Promise<void> => {
     const source = await pickSource(lab);
@@ -181,9 +182,8 @@ async function runImport(lab: LabServices, source: ImportSource, quantize: Impor
     const params = { source: source.source, out: dir, quantize, access: await lab.hub.access() };
     const info = await withProgress(lab, name, params);
     await lab.models.noteImport(dir, name, info);
-    await lab.models.activate(dir);
     for (const note of info.notes ?? []) lab.log.info(`import of ${name}: ${note}`);
-    void offerNext(lab, name, info);
+    void offerNext(lab, dir, name, info);
   } catch (error) {
     lab.models.release(reservation);
     if (isCanceled(error)) return notifyOfCancellation(source);
@@ -239,19 +239,14 @@ function notifyOfCancellation({ name, isRemote }: ImportSource): void {
 
 async function offerNext(
   lab: LabServices,
+  dir: string,
   name: string,
   { parameters, bytes: size, notes = [] }: ModelInfo,
 ): Promise<void> {
-  const [inspect, showLog] = [l10n.t("Inspect"), l10n.t("Show Log")];
-  const message = l10n.t(
-    "“{0}” is imported and active ({1} parameters, {2}). Inspect a line, hover a word, or type to get completions.",
-    name,
-    count(parameters),
-    bytes(size),
-  );
+  const showLog = l10n.t("Show Log");
+  const message = l10n.t("“{0}” is imported ({1} parameters, {2}).", name, count(parameters), bytes(size));
   const noted = notes.length === 0 ? [] : [l10n.t("See the log for {0} notes on its files.", notes.length)];
-  const actions = notes.length === 0 ? [inspect] : [inspect, showLog];
-  const chosen = await vscode.window.showInformationMessage([message, ...noted].join(" "), ...actions);
+  const others = notes.length === 0 ? [] : [showLog];
+  const chosen = await offerModel(lab, [message, ...noted].join(" "), dir, ...others);
   if (chosen === showLog) lab.log.show();
-  if (chosen === inspect) await vscode.commands.executeCommand("decoderLab.inspectSelection");
 }

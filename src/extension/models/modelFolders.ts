@@ -35,6 +35,8 @@ export interface Model {
   readonly loss: number | null;
   readonly valLoss: number | null;
   readonly device: string | null;
+  /** True for models that were trained on code, as far as one can tell: see `readsCode`. */
+  readonly readsCode: boolean;
   /** Milliseconds since 1970. For a folder without a record, the time of its last change. */
   readonly createdAt: number;
 }
@@ -90,8 +92,20 @@ export async function readModel(dir: string, bundled = false): Promise<Model> {
     loss: number(record.loss),
     valLoss: number(record.valLoss),
     device: string(record.device),
+    readsCode: readsCode(record),
     createdAt: date(record.createdAt) ?? date(record.date) ?? changeTime,
   };
+}
+
+/** Imported models of this size have read some code; smaller ones are demonstrations. */
+const FEWEST_PARAMETERS = 20e6;
+const TEXT_FILE = /\.(txt|text|md|markdown|tsv|csv|jsonl?)$/i;
+
+/** A model of the usual size, or one that was trained here on files with the ending of a programming language. */
+function readsCode({ parameters, data }: JsonObject): boolean {
+  if ((number(parameters) ?? 0) >= FEWEST_PARAMETERS) return true;
+  const paths: unknown = Object(data).paths;
+  return Array.isArray(paths) && paths.some((path) => /\.\w+$/.test(String(path)) && !TEXT_FILE.test(String(path)));
 }
 
 /** Renames a model but not its folder. Its checkpoints are renamed too, because resuming starts from one of them. */

@@ -4,18 +4,18 @@ import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import type { Model } from "./modelFolders";
 
-/** Asks the user for one of the models that pass `filter`; undefined when dismissed. */
+/** Asks the user for one of the models that pass `filter`, with a mark at `current`; undefined when dismissed. */
 export async function pickModel(
   lab: LabServices,
   title: string,
   filter: (model: Model) => boolean,
+  current = lab.models.active,
 ): Promise<Model | undefined> {
   await lab.models.refresh();
   const models = lab.models.models.filter(filter);
   if (models.length === 0) throw new Error(l10n.t("No suitable model. Train or import one first."));
-  const active = lab.models.active?.dir;
   const items = models.map((model) => ({
-    label: `${model.dir === active ? "$(pass-filled) " : ""}${model.name}`,
+    label: `${model.dir === current?.dir ? "$(pass-filled) " : ""}${model.name}`,
     description: [
       model.parameters === null ? "" : count(model.parameters),
       model.precision ?? "",

@@ -18,7 +18,7 @@ export function resumeTraining(lab: LabServices, panel: TrainingPanel) {
     if (steps === undefined) return;
     panel.show();
     const params = { dir: model.dir, device: lab.engine.deviceChoice, ...(steps === null ? {} : { steps }) };
-    await showRun(lab, panel, { kind: "resume", params, name: model.name, preset: model.preset ?? "" }, false);
+    await showRun(lab, panel, { kind: "resume", params, name: model.name, preset: model.preset ?? "" });
   };
 }
 
@@ -40,7 +40,7 @@ export async function resumeRun(
   }
   const reservation = lab.models.reserve(request.params.name);
   const params = { ...request.params, name: reservation.name, out: reservation.dir, device: lab.engine.deviceChoice };
-  await showRun(lab, panel, { ...request, params }, params.data !== undefined);
+  await showRun(lab, panel, { ...request, params });
 }
 
 /** The new last step of a finished run; null for an unfinished one, whose end stays. Undefined when dismissed. */

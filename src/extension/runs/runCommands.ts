@@ -82,7 +82,7 @@ export async function branchFrom(
     set: changed,
   };
   try {
-    await showRun(lab, panel, { kind: "branch", params, preset: run.preset, step: checkpoint.step }, false);
+    await showRun(lab, panel, { kind: "branch", params, preset: run.preset, step: checkpoint.step });
   } catch (error) {
     lab.models.release(reserved);
     throw error;

@@ -33,7 +33,7 @@ export function trainTinyGpt(lab: LabServices, panel: TrainingPanel) {
       if (!set) return lab.models.release(reserved);
       panel.show();
       const steps = Number(set["train.steps"] ?? preset.settings["train.steps"]);
-      await showRun(lab, panel, { kind: "train", params: { ...params, set }, steps }, preset.needsText);
+      await showRun(lab, panel, { kind: "train", params: { ...params, set }, steps });
     } catch (error) {
       lab.models.release(reserved);
       throw error;

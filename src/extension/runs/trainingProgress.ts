@@ -6,20 +6,16 @@ import { progressLine } from "../engine/statusText";
 import { grouped } from "../format";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
+import { offerModel } from "../models/offerModel";
 import { readReports } from "./runReports";
 import type { TrainingPanel } from "./trainingPanel";
 import { nameOf, type RunRequest, type TrainingRun } from "./trainingRun";
 
 /**
- * Trains when the run's turn comes, with progress in a notification. Cancel stops the run, which saves its model.
- * `activate` makes the model the active one, so that it can be tried at once.
+ * Trains when the run's turn comes, with progress in a notification. Cancel stops the run, which saves its model. A
+ * notification at the end offers to use the model; nothing changes without an answer.
  */
-export async function showRun(
-  lab: LabServices,
-  panel: TrainingPanel,
-  request: RunRequest,
-  activate: boolean,
-): Promise<void> {
+export async function showRun(lab: LabServices, panel: TrainingPanel, request: RunRequest): Promise<void> {
   const name = nameOf(request);
   const turn = lab.trainings.turn(request);
   if (lab.trainings.queue.waiting.length > 0) notifyQueued(name, lab.trainings.queue.waiting.length);
@@ -37,8 +33,7 @@ export async function showRun(
       subscription?.dispose();
     }
   });
-  if (activate && result.step > 0) await lab.models.activate(result.dir);
-  void offerNext(lab, panel, name, result, activate);
+  void offerNext(lab, panel, name, result);
 }
 
 /** The reports of the run that is resumed or branched. */
@@ -77,22 +72,11 @@ function follow(
   );
 }
 
-async function offerNext(
-  lab: LabServices,
-  panel: TrainingPanel,
-  name: string,
-  result: TrainResult,
-  active: boolean,
-): Promise<void> {
+async function offerNext(lab: LabServices, panel: TrainingPanel, name: string, result: TrainResult): Promise<void> {
   const outcome =
     result.reason === "done"
       ? l10n.t("“{0}” finished training after {1} steps.", name, grouped(result.step))
       : l10n.t("“{0}” stopped at step {1}. Its model is saved.", name, grouped(result.step));
-  const now = active && result.step > 0 ? ` ${l10n.t("It is now the active model.")}` : "";
-  const [inspect, training] = [l10n.t("Inspect"), l10n.t("Show Training")];
-  const chosen = await vscode.window.showInformationMessage(outcome + now, inspect, training);
-  if (chosen === training) panel.show();
-  if (chosen !== inspect) return;
-  await lab.models.activate(result.dir);
-  await vscode.commands.executeCommand("decoderLab.inspectSelection");
+  const training = l10n.t("Show Training");
+  if ((await offerModel(lab, outcome, result.dir, training)) === training) panel.show();
 }

@@ -102,8 +102,9 @@ export class SurprisalLens implements vscode.HoverProvider, vscode.Disposable {
       ...readableAround(scored.scores, first.start, document.offsetAt(document.lineAt(position).range.end)),
     };
     const link = `command:${EXPLORE}?${encodeURIComponent(JSON.stringify([location]))}`;
+    const model = this.#lab.models.active;
     // The token hover already names a single token.
-    const isNamed = tokens.length > 1 || !hasTokenHover(document);
+    const isNamed = tokens.length > 1 || !model || !hasTokenHover(document, model);
     const text = [
       ...tokens.map((token) => scoredTokenText(token, isNamed)),
       `[${l10n.t("Open in Model Explorer")}](${link})`,

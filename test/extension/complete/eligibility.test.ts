@@ -3,6 +3,8 @@ import { holdsSecrets, isEnabledFor, type Situation, skipReason } from "../../..
 
 const open: Situation = {
   enabled: true,
+  isSnoozed: false,
+  readsCode: false,
   languages: { "*": true },
   languageId: "plaintext",
   path: "/home/me/story.txt",
@@ -16,6 +18,7 @@ const open: Situation = {
 describe("a completion", () => {
   test.each<[string, Partial<Situation>]>([
     ["disabled", { enabled: false }],
+    ["snoozed", { isSnoozed: true }],
     ["language", { languages: { "*": true, plaintext: false } }],
     ["excluded", { excluded: true }],
     ["secret", { path: "/home/me/.env" }],
@@ -31,11 +34,18 @@ describe("a completion", () => {
   });
 });
 
-test("a language that is not listed uses the value of *, which defaults to off", () => {
-  expect(isEnabledFor({ "*": true, c: false }, "rust")).toBe(true);
-  expect(isEnabledFor({ "*": true, c: false }, "c")).toBe(false);
-  expect(isEnabledFor({ "*": false, c: true }, "c")).toBe(true);
-  expect(isEnabledFor({ c: true }, "rust")).toBe(false);
+test("a language that is not listed uses the value of *", () => {
+  expect(isEnabledFor({ "*": true, c: false }, "rust", false)).toBe(true);
+  expect(isEnabledFor({ "*": true, c: false }, "c", true)).toBe(false);
+  expect(isEnabledFor({ "*": false, c: true }, "c", false)).toBe(true);
+  expect(isEnabledFor({ "*": false }, "plaintext", true)).toBe(false);
+});
+
+test("a language that the setting does not decide is on for prose, and for code with models that were trained on it", () => {
+  const on = (readsCode: boolean) =>
+    ["plaintext", "markdown", "python", "rust"].filter((language) => isEnabledFor({ c: true }, language, readsCode));
+  expect(on(false)).toEqual(["plaintext", "markdown"]);
+  expect(on(true)).toEqual(["plaintext", "markdown", "python", "rust"]);
 });
 
 describe("a path", () => {

@@ -8,6 +8,7 @@ const idle: Status = {
   run: null,
   generating: false,
   problem: null,
+  snoozedMinutes: 0,
 };
 const run = {
   name: "Hare",
@@ -31,6 +32,7 @@ describe("the status bar item", () => {
     ["activity", { generating: true }, "$(loading~spin) Fox"],
     ["a restart", { engine: { kind: "restarting", message: "Killed.", fallsBack: false } }, "$(sync~spin) Restarting"],
     ["a stopped engine", { engine: { kind: "stopped", message: "5 times" } }, "$(error) Engine stopped"],
+    ["a snooze", { snoozedMinutes: 4 }, "$(bell-slash) Fox"],
     ["an error that no notification reported", { problem: "Too long." }, "$(warning) Fox"],
   ])("shows %s", (_, change, text) => expect(statusText({ ...idle, ...change }).text).toBe(text));
 

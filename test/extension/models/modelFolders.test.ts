@@ -46,6 +46,7 @@ describe("a model folder", () => {
       precision: null,
       bytes: null,
       device: "cpu",
+      readsCode: false,
       createdAt: Date.UTC(2026, 2, 1),
     });
   });
@@ -53,6 +54,18 @@ describe("a model folder", () => {
   test("is usable if fields are missing or have another type", async () => {
     const model = await readModel(await folder("odd", { name: 3, loss: "low", steps: null }));
     expect(model).toMatchObject({ name: "odd", loss: null, steps: null, preset: null, problem: null });
+  });
+
+  test.each<[string, object, boolean]>([
+    ["a small text file", { data: { kind: "paths", paths: ["/a/stories.txt", "/a/notes.md"] } }, false],
+    ["an unknown text", { data: { kind: "text" } }, false],
+    ["a folder", { data: { kind: "paths", paths: ["/a/stories"] } }, false],
+    ["source files", { data: { kind: "paths", paths: ["/a/readme.md", "/a/main.py"] } }, true],
+    ["a pattern of source files", { data: { kind: "paths", paths: ["src/**/*.ts"] } }, true],
+    ["enough text for 20 million parameters", { parameters: 20e6 }, true],
+    ["text for 19 million parameters", { parameters: 19e6, data: { paths: 3 } }, false],
+  ])("of a model that was trained on %s", async (name, record, readsCode) => {
+    expect((await readModel(await folder(`code-${name.length}`, record))).readsCode).toBe(readsCode);
   });
 
   test("without a record is named after the folder", async () => {
@@ -169,6 +182,7 @@ describe("the active model", () => {
     loss: null,
     valLoss: null,
     device: null,
+    readsCode: false,
     createdAt: 0,
     ...more,
   });
