@@ -199,7 +199,7 @@ function mount(follows: boolean): Listeners<ExplorerEvents> {
     if (base) show(base);
   };
   interventions.subscribe((now, before) => {
-    state.set({ interventions: savedHistory(now, base?.trace.model.dir ?? saved.dir) });
+    state.set({ interventions: savedHistory(now, base?.trace.model.name ?? saved.model) });
     if (now.list !== before.list) showIntervened();
   });
 
@@ -219,7 +219,8 @@ function mount(follows: boolean): Listeners<ExplorerEvents> {
       setVisible(true);
       const { text, token } = state.get();
       const shownBefore = { text: before?.source.text ?? text, token, chosen: before?.source.chosen };
-      const isSameModel = (before?.trace.model.dir ?? saved.dir) === trace.model.dir;
+      // A trace from a file comes without its model.
+      const isSameModel = !trace.opened && (before?.trace.model.name ?? saved.model) === trace.model.name;
       others.outdate();
       selection.set(selectionIn(trace, tokenToSelect(trace, source, shownBefore), selection.get()));
       state.set({ text: source.text, model: trace.model.dir });

@@ -52,7 +52,7 @@ export function historyKey(event: Pick<KeyboardEvent, "key" | "ctrlKey" | "metaK
 }
 
 /**
- * The history that stays on a new trace. Another model has other parts, and another text has other positions, so that
+ * The history that stays on a new trace. Checkpoints are the same model; another model has other parts, and another text has other positions, so that
  * patches end there.
  */
 export function keptFor(
@@ -75,17 +75,17 @@ export function keptFor(
 
 const isSame = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
-/** Writes a history for the page's saved state. `dir` is the folder of the model that it belongs to. */
-export const savedHistory = ({ past, list, future }: InterventionHistory, dir: string): string =>
-  past.length + list.length + future.length === 0 ? "" : JSON.stringify({ dir, past, list, future });
+/** Writes a history for the page's saved state. `model` is the name of the model that it belongs to. */
+export const savedHistory = ({ past, list, future }: InterventionHistory, model: string): string =>
+  past.length + list.length + future.length === 0 ? "" : JSON.stringify({ model, past, list, future });
 
 /** Reads what `savedHistory` wrote. Another version of the extension may have written it: unknown content is ignored. */
-export function readHistory(saved: string): { readonly dir: string; readonly history: InterventionHistory } {
-  const unknown = { dir: "", history: NO_INTERVENTIONS };
+export function readHistory(saved: string): { readonly model: string; readonly history: InterventionHistory } {
+  const unknown = { model: "", history: NO_INTERVENTIONS };
   try {
-    const { dir, past, list, future } = JSON.parse(saved) as Record<string, unknown>;
-    if (typeof dir !== "string" || !isLists(past) || !isLists([list]) || !isLists(future)) return unknown;
-    return { dir, history: { past, list: list as ActiveIntervention[], future, gesture: "" } };
+    const { model, past, list, future } = JSON.parse(saved) as Record<string, unknown>;
+    if (typeof model !== "string" || !isLists(past) || !isLists([list]) || !isLists(future)) return unknown;
+    return { model, history: { past, list: list as ActiveIntervention[], future, gesture: "" } };
   } catch {
     return unknown;
   }

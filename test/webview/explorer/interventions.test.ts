@@ -24,7 +24,7 @@ const decoder: Stack = { stack: undefined, layers: 2, heads: HEADS, crosses: fal
 test("a layer's parts are its heads, its attention, its MLP and the whole layer", () => {
   const { rows, columns, at, cellOf } = partGrid([decoder]);
   expect(rows).toEqual(["layer 0", "layer 1"]);
-  expect(columns).toEqual(["0", "1", "2", "3", "attn", "MLP", "layer"]);
+  expect(columns).toEqual(["H0", "H1", "H2", "H3", "attn", "MLP", "layer"]);
   expect([3, 4, 5, 6].map((col) => at(1, col))).toEqual([
     { kind: "head", layer: 1, head: 3 },
     { kind: "attention", layer: 1 },

@@ -91,7 +91,17 @@ describeExplorer((opened) => {
     const parts = page.getByRole("grid", { name: /^(Parts of the model|Effect on)/ });
     await parts.press("Control+Home");
     await parts.press("Enter");
-    await page.getByRole("slider", { name: "Factor" }).fill("0.5");
+    const slider = page.getByRole("slider", { name: "Factor" });
+    const place = await slider.boundingBox();
+    for (const factor of ["0.9", "0.7", "0.5"]) {
+      await slider.evaluate((node, value) => {
+        (node as HTMLInputElement).value = value;
+        node.dispatchEvent(new Event("input", { bubbles: true }));
+      }, factor);
+      // The slider stays under the pointer that drags it.
+      expect(await slider.boundingBox()).toEqual(place);
+    }
+    await slider.dispatchEvent("change");
     const half = ["layer 0, head 0 × 0.5\n×"];
     await expect.poll(list).toEqual(half);
     await page.keyboard.press("Control+z");

@@ -78,9 +78,9 @@ test("another text of the model keeps scaled parts and drops patches with their 
 
 test("a saved history is read with its model, and without one there is nothing to save", () => {
   const history = undone(after([scale(0)], [scale(0), patch]));
-  expect(readHistory(savedHistory(history, "/models/tiny"))).toEqual({ dir: "/models/tiny", history });
-  expect(savedHistory(NO_INTERVENTIONS, "/models/tiny")).toBe("");
-  expect(readHistory("")).toEqual({ dir: "", history: NO_INTERVENTIONS });
+  expect(readHistory(savedHistory(history, "tiny"))).toEqual({ model: "tiny", history });
+  expect(savedHistory(NO_INTERVENTIONS, "tiny")).toBe("");
+  expect(readHistory("")).toEqual({ model: "", history: NO_INTERVENTIONS });
 });
 
 test.each([
@@ -93,6 +93,6 @@ test.each([
   ["a negative position", { list: [{ ...patch, position: -1 }] }],
 ])("a saved history with %s is ignored", (_, saved) => {
   const text =
-    typeof saved === "string" ? saved : JSON.stringify({ dir: "/m", past: [], list: [], future: [], ...saved });
-  expect(readHistory(text)).toEqual({ dir: "", history: NO_INTERVENTIONS });
+    typeof saved === "string" ? saved : JSON.stringify({ model: "m", past: [], list: [], future: [], ...saved });
+  expect(readHistory(text)).toEqual({ model: "", history: NO_INTERVENTIONS });
 });

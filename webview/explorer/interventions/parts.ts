@@ -99,6 +99,6 @@ const LABELS: { readonly [K in Exclude<Part["kind"], "head" | "crossHead">]: () 
 };
 
 function headLabel(kind: "head" | "crossHead", head: number, crosses: boolean): string {
-  if (!crosses) return String(head);
+  if (!crosses) return t("H{0}", head);
   return kind === "head" ? t("self {0}", head) : t("cross {0}", head);
 }

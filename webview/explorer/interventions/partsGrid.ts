@@ -99,7 +99,7 @@ export function createPartsGrid(save: Save, { interventions, select, patch }: Pa
     "p",
     { class: "small muted" },
     t(
-      "{0} ablated, × scaled, {1} patched. Click a cell, or press Enter, to ablate it; right-click it to scale or patch it.",
+      "{0} ablated, × scaled, {1} patched. Click a cell, or press Enter, to ablate it; right-click it, or use the button below, to scale or patch it.",
       ABLATED,
       PATCHED,
     ),
