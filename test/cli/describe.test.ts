@@ -129,7 +129,7 @@ test("norms without parameters are listed", async () => {
 });
 
 test("a model trained by Decoder Lab is described", async () => {
-  const text = await described("--model", resolve(import.meta.dirname, "../../media/model"));
+  const text = await described("--model", resolve(import.meta.dirname, "../golden/characters"));
   expect(text).toMatch(/^DecoderLabForCausalLM\(/);
   expect(text).toMatch(/\(blocks\): ModuleList\(.*\n +\(0-\d+\): \d+ x DecoderLabBlock\(/);
 });

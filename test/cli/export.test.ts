@@ -7,7 +7,7 @@ import { hasTorch, torchScript } from "../helpers/pyTorch";
 
 const root = resolve(import.meta.dirname, "../..");
 const cli = bundledCli("cli-export");
-const model = join(root, "media/model");
+const model = join(root, "test/golden/characters");
 
 let dir: string;
 beforeAll(async () => {

@@ -16,7 +16,9 @@ beforeAll(async () => {
   await bundleCli(cli);
   dir = await mkdtemp(join(tmpdir(), "decoder-lab-cli-import-"));
   const names = ["config.json", "tokenizer.json", "model.safetensors"];
-  const files = await Promise.all(names.map(async (name) => [name, await readFile(join(root, "media/model", name))]));
+  const files = await Promise.all(
+    names.map(async (name) => [name, await readFile(join(root, "test/golden/characters", name))]),
+  );
   hub = await startHub({ id: "lab/real", files: Object.fromEntries(files), gated: true, tags: ["v1"] });
 }, 60_000);
 beforeEach(() => {

@@ -4,7 +4,7 @@ import { inspect } from "../../src/cli/commands/inspect";
 import { parseOptions } from "../../src/cli/options";
 import { LoadedModel } from "../../src/engine";
 
-const MODEL = resolve(import.meta.dirname, "../../media/model");
+const MODEL = resolve(import.meta.dirname, "../golden/characters");
 
 /** Runs the command on "The cat" and returns its JSON output. */
 async function inspected(...args: string[]) {

@@ -7,7 +7,7 @@ import { beforeAll, expect, test } from "vitest";
 import { bundleCli, bundledCli, runCli } from "../helpers/commandLine";
 
 const cli = bundledCli("stderr");
-const model = resolve(import.meta.dirname, "../../media/model");
+const model = resolve(import.meta.dirname, "../golden/characters");
 const { XDG_RUNTIME_DIR: _, DISPLAY: __, WAYLAND_DISPLAY: ___, ...headless } = process.env;
 const generate = ["generate", "--model", model, "--prompt", "Once", "--max-new-tokens", "2"];
 

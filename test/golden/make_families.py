@@ -24,7 +24,7 @@ texts |= {
     "Hangul and width": "\u1112\u1161\u11ab\u3131\u314f \uff8a\uff9e \u212b \ufb01 q\u0307\u0323 \u2126",
     "cases": "HELLO Hello DON'T We'LL \u01c5abc \u00c9T\u00c9 \u4e2dA \u017f'\u017f",
 }
-stories = (here / "../../samples/stories.txt").read_bytes().decode("utf-8")[:50_000]
+stories = (here / "stories.txt").read_bytes().decode("utf-8")
 
 
 def train_bytes():

@@ -12,7 +12,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 here = Path(__file__).parent
 texts = json.loads((here / "hardTexts.json").read_text(encoding="utf-8"))
 # Bytes instead of text mode, because line ends are part of the texts.
-stories = (here / "../../samples/stories.txt").read_bytes().decode("utf-8")[:50_000]
+stories = (here / "stories.txt").read_bytes().decode("utf-8")
 
 VOCABULARY = 500
 WORDS = r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{M}\p{N}]|\p{White_Space}"

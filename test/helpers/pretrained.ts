@@ -5,12 +5,12 @@ import { join, resolve } from "node:path";
 
 const root = resolve(import.meta.dirname, "../..");
 
-/** Random weights that other tests compare with PyTorch, and the tokenizer of the bundled model. */
+/** Random weights that other tests compare with PyTorch, and the tokenizer of a character model. */
 const FILES = {
   "config.json": "test/golden/architectures/llama/config.json",
   "model.safetensors": "test/golden/architectures/llama/model.safetensors",
-  "tokenizer.json": "media/model/tokenizer.json",
-  "tokenizer_config.json": "media/model/tokenizer_config.json",
+  "tokenizer.json": "test/golden/characters/tokenizer.json",
+  "tokenizer_config.json": "test/golden/characters/tokenizer_config.json",
 };
 
 export async function pretrainedFiles(): Promise<Record<string, Buffer>> {

@@ -1,4 +1,4 @@
-/** Requests of the Model Explorer, through the protocol, on the bundled model. */
+/** Requests of the Model Explorer, through the protocol, on a character model. */
 
 import { resolve } from "node:path";
 import { beforeAll, expect, test } from "vitest";
@@ -8,7 +8,7 @@ import type { Intervention } from "../../src/protocol/traceApi";
 import { engineService } from "../../src/worker/service";
 import { portPair } from "../helpers/portPair";
 
-const dir = resolve(import.meta.dirname, "../../media/model");
+const dir = resolve(import.meta.dirname, "../golden/characters");
 let engine: Client<EngineApi, Record<never, never>>;
 let plain: TraceInfo;
 beforeAll(async () => {

@@ -10,7 +10,7 @@ import { portPair } from "../helpers/portPair";
 let dir: string;
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), "decoder-lab-service-"));
-  await cp(resolve(import.meta.dirname, "../../media/model"), dir, { recursive: true });
+  await cp(resolve(import.meta.dirname, "../golden/characters"), dir, { recursive: true });
 });
 afterAll(() => rm(dir, { recursive: true, force: true }));
 

@@ -15,7 +15,7 @@ import { openStored, readStored, readTensors, type StoredTensor, writeSafetensor
 import { ARCHITECTURES } from "../../helpers/architectures";
 
 const GPT2 = join(ARCHITECTURES, "gpt2");
-const BUNDLED = join(import.meta.dirname, "../../../media/model");
+const TRAINED = join(import.meta.dirname, "../../golden/characters");
 
 let parent: string;
 let out: string;
@@ -73,9 +73,9 @@ describe.each(["hf", "onnx"] as const)("an export as %s", (format) => {
   });
 
   test("of a trained model keeps its tokenizer and lists its special tokens", async () => {
-    await exportModel(BUNDLED, { format, out });
+    await exportModel(TRAINED, { format, out });
     for (const name of ["tokenizer.json", "tokenizer_config.json"]) {
-      expect(await readFile(join(out, name), "utf8")).toBe(await readFile(join(BUNDLED, name), "utf8"));
+      expect(await readFile(join(out, name), "utf8")).toBe(await readFile(join(TRAINED, name), "utf8"));
     }
     const config = JSON.parse(await readFile(join(out, "config.json"), "utf8"));
     expect(config).toMatchObject({ model_type: "gpt2", architectures: ["GPT2LMHeadModel"], torch_dtype: "float32" });

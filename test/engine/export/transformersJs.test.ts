@@ -85,7 +85,7 @@ test.skipIf(stories === null)("a pipeline writes a real model's story, with its 
 });
 
 test("a pipeline continues a prompt like the trained model, for every exported family", async () => {
-  const [source, out] = [join(import.meta.dirname, "../../../media/model"), join(dir, "trained")];
+  const [source, out] = [join(import.meta.dirname, "../../golden/characters"), join(dir, "trained")];
   await exportModel(source, { format: "onnx", out });
   const prompt = "The cat ";
   const loaded = await LoadedModel.open(source, "cpu");

@@ -24,12 +24,12 @@ import { readTensors, writeSafetensors } from "../../../src/engine/weights";
 import { ggufFile, info, LLAMA_DATA, llamaInfos, llamaValues, value } from "../../helpers/ggufFiles";
 import { bytesOf, commitOf, type HubModel, type HubServer, hashOf, startHub, TOKEN } from "../../helpers/hubServer";
 
-const SHIPPED = resolve(import.meta.dirname, "../../../media/model");
+const CHARACTERS = resolve(import.meta.dirname, "../../golden/characters");
 /** A real model, so that imported folders can be opened. */
 const REAL_FILES = Object.fromEntries(
   await Promise.all(
     ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"].map(
-      async (name) => [name, new Uint8Array(await readFile(join(SHIPPED, name)))] as const,
+      async (name) => [name, new Uint8Array(await readFile(join(CHARACTERS, name)))] as const,
     ),
   ),
 );
@@ -182,7 +182,7 @@ describe("a model on the Hub", () => {
 
   test("has the weights of the shards in its index", async () => {
     const shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"] as const;
-    const tensors = [...(await readTensors(join(SHIPPED, "model.safetensors")))];
+    const tensors = [...(await readTensors(join(CHARACTERS, "model.safetensors")))];
     const halves = [tensors.slice(0, 5), tensors.slice(5)];
     const weightMap = halves.flatMap((half, i) => half.map(([name]) => [name, shards[i]]));
     const index = JSON.stringify({ weight_map: Object.fromEntries(weightMap) });
@@ -687,9 +687,9 @@ describe("invalid responses are reported in one line", () => {
 
 describe("a folder on disk", () => {
   test("becomes a separate model folder with hard links", async () => {
-    await importModel(SHIPPED, { out: join(dir, "out") });
+    await importModel(CHARACTERS, { out: join(dir, "out") });
     await opens(join(dir, "out"));
-    expect(await source()).toMatchObject({ folder: SHIPPED });
+    expect(await source()).toMatchObject({ folder: CHARACTERS });
     expect(hub.seen).toEqual([]);
   });
 

@@ -72,7 +72,7 @@ test("a trace does not differ from itself and cannot be compared with one of ano
 });
 
 test("weights are compared by tensor in any storage format", async () => {
-  const dir = resolve(import.meta.dirname, "../../../media/model");
+  const dir = resolve(import.meta.dirname, "../../golden/characters");
   const same = await compareWeights(dir, dir);
   expect(same.length).toBeGreaterThan(20);
   expect(same.every(({ relative, cosine }) => relative === 0 && cosine === 1)).toBe(true);
@@ -103,7 +103,7 @@ test("weights are compared by tensor in any storage format", async () => {
 });
 
 test("comparing models of different architectures fails with the reason", async () => {
-  const dir = resolve(import.meta.dirname, "../../../media/model");
+  const dir = resolve(import.meta.dirname, "../../golden/characters");
   const smaller = temporaryFolder();
   await cp(dir, smaller, { recursive: true });
   const config = JSON.parse(await readFile(join(dir, "config.json"), "utf8"));

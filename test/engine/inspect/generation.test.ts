@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { expect, test } from "vitest";
 import { LoadedModel } from "../../../src/engine/models/loadedModel";
 
-const MODEL = resolve(import.meta.dirname, "../../../media/model");
+const MODEL = resolve(import.meta.dirname, "../../golden/characters");
 const SAMPLING = { temperature: 0.8, topK: 5, topP: 0.9, seed: 3, maxNewTokens: 12 };
 
 test("a recorded generation equals an unrecorded one", async () => {

@@ -10,7 +10,7 @@ import { connect, serve } from "../../../src/protocol/rpc";
 import { engineService } from "../../../src/worker/service";
 import { portPair } from "../../helpers/portPair";
 
-const dir = resolve(import.meta.dirname, "../../../media/model");
+const dir = resolve(import.meta.dirname, "../../golden/characters");
 
 function engine() {
   const [ours, theirs] = portPair();

@@ -6,7 +6,7 @@ import { decoderLab } from "../../../src/engine/models/decoderLab";
 import { openModel, openWeights, readParams } from "../../../src/engine/models/folder";
 import { LoadedModel } from "../../../src/engine/models/loadedModel";
 
-const SHIPPED = resolve(import.meta.dirname, "../../../media/model");
+const CHARACTERS = resolve(import.meta.dirname, "../../golden/characters");
 
 let dir: string;
 let count = 0;
@@ -17,7 +17,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 
 async function copy(): Promise<string> {
   const model = join(dir, `model-${++count}`);
-  await cp(SHIPPED, model, { recursive: true });
+  await cp(CHARACTERS, model, { recursive: true });
   return model;
 }
 
@@ -36,7 +36,7 @@ describe("an inconsistent model folder is rejected with advice", () => {
   });
 
   test("too many layers, before names are generated for them", async () => {
-    const json = JSON.parse(await readFile(join(SHIPPED, "config.json"), "utf8"));
+    const json = JSON.parse(await readFile(join(CHARACTERS, "config.json"), "utf8"));
     expect(() => decoderLab.config({ ...json, nLayers: 1 << 24 }, "config.json")).toThrow(
       /nLayers must be an integer from 1 to 1000 but is 16777216/,
     );
@@ -68,7 +68,7 @@ describe("an inconsistent model folder is rejected with advice", () => {
     await rejected(model, /it is a folder, not a file/);
   });
 
-  test("a file instead of the folder", () => rejected(join(SHIPPED, "config.json"), /part of the path is a file/));
+  test("a file instead of the folder", () => rejected(join(CHARACTERS, "config.json"), /part of the path is a file/));
 
   test("keys of the object prototype have no effect", async () => {
     const model = await copy();

@@ -9,18 +9,18 @@ import { LoadedModel } from "../../../src/engine/models/loadedModel";
 import { openStored, readStored, writeSafetensors } from "../../../src/engine/weights";
 import { temporaryFolder } from "../../helpers/storedTensors";
 
-const SHIPPED = resolve(import.meta.dirname, "../../../media/model");
+const CHARACTERS = resolve(import.meta.dirname, "../../golden/characters");
 const OPTIONS = { ...GREEDY, maxNewTokens: 8, eosIds: [] };
 const TEXT = "Once upon a time";
 
-/** The shipped model with `rows` more or fewer rows in its vocabulary. */
+/** The character model with `rows` more or fewer rows in its vocabulary. */
 async function resized(rows: number): Promise<{ dir: string; vocabSize: number }> {
   const dir = temporaryFolder();
-  await cp(SHIPPED, dir, { recursive: true });
+  await cp(CHARACTERS, dir, { recursive: true });
   const config = JSON.parse(await readFile(join(dir, "config.json"), "utf8"));
   const [field, V] = "vocab_size" in config ? ["vocab_size", config.vocab_size] : ["vocabSize", config.vocabSize];
   const tensors = new Map<string, { dtype: "F32"; shape: readonly number[]; data: Float32Array }>();
-  for (const [name, tensor] of await openStored(SHIPPED)) {
+  for (const [name, tensor] of await openStored(CHARACTERS)) {
     const data = await readStored(tensor);
     const at = tensor.shape.indexOf(V);
     if (at < 0) tensors.set(name, { dtype: "F32", shape: tensor.shape, data });
@@ -76,7 +76,7 @@ describe("a vocabulary with fewer rows than the tokenizer has tokens", () => {
     const loaded = await LoadedModel.open(dir, "cpu");
     const { tokenizer } = loaded.model;
     const ids = [...tokenizer.encodePrompt(TEXT)].filter((id) => id < vocabSize);
-    const whole = await LoadedModel.open(SHIPPED, "cpu");
+    const whole = await LoadedModel.open(CHARACTERS, "cpu");
     // The eighth token of the whole model is the missing one.
     const options = { ...OPTIONS, maxNewTokens: 7 };
     const { ids: expected } = await whole.generate(ids, options);

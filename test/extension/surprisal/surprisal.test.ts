@@ -17,7 +17,7 @@ import { type Client, connect, serve } from "../../../src/protocol/rpc";
 import { engineService } from "../../../src/worker/service";
 import { portPair } from "../../helpers/portPair";
 
-const dir = resolve(import.meta.dirname, "../../../media/model");
+const dir = resolve(import.meta.dirname, "../../golden/characters");
 let engine: Client<EngineApi, Record<never, never>>;
 let reach: number;
 beforeAll(async () => {
