@@ -12,7 +12,7 @@ import { type Random, random } from "../src/engine/random.ts";
 import { inRoot, runAsScript } from "./paths.ts";
 
 const SEED = 7;
-const LENGTH = 400_000;
+const LENGTH = 600_000;
 
 /** A character of a story. */
 interface Friend {
@@ -38,6 +38,7 @@ const TRAITS = ["little", "kind", "brave", "shy", "happy", "quiet", "clever", "f
 const COLORS = ["red", "blue", "green", "yellow", "white", "brown"];
 const TOYS = ["ball", "kite", "boat", "drum", "hat", "book", "bell", "cup"];
 const FOODS = ["apple", "cake", "pear", "pie", "bun", "plum"];
+const LISTED = ["milk", "bread", "honey", "salt", "eggs", "butter", "rice", "beans", "soap", "tea", "corn", "nuts"];
 const PLACES = ["the park", "the garden", "the river", "the hill", "the forest", "the lake"];
 const WARM_TIMES = ["One day", "One morning", "One sunny day", "One afternoon", "On Sunday"];
 const TIMES = [...WARM_TIMES, "One cold day"];
@@ -49,6 +50,7 @@ const paragraphs = (...texts: readonly string[]) => texts.join("\n");
 const opening = ({ hero, pick }: Story, trait = pick(TRAITS)) =>
   pick([
     `Once there was ${a(trait)} ${hero.kind} named ${hero.name}.`,
+    `Once upon a time, there was ${a(trait)} ${hero.kind} named ${hero.name}.`,
     `There once was ${a(trait)} ${hero.kind}. ${capital(hero.his)} name was ${hero.name}.`,
     `${hero.name} was ${a(trait)} ${hero.kind}.`,
   ]);
@@ -271,7 +273,103 @@ function rescue(story: Story): string {
   );
 }
 
-const PLOTS = [lost, share, weather, stuck, afraid, make, honest, birthday, plant, race, newcomer, rescue] as const;
+/** The same sentence with two names in either order; the one who does not give is the one who receives. */
+function gift(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [color, toy, place] = [pick(COLORS), pick(TOYS), pick(PLACES)];
+  const both = pick([`${hero.name} and ${friend.name}`, `${friend.name} and ${hero.name}`]);
+  return paragraphs(
+    `${opening(story)} ${friend.name} the ${friend.kind} was ${hero.his} best friend.`,
+    `${pick(TIMES)}, ${both} went to ${place}. ${hero.name} had a ${color} ${toy}. ${hero.name} gave the ${toy} to ${friend.name}. "${pick(["This is for you", "You can keep it"])}," said ${hero.name}.`,
+    `${friend.name} was so happy that ${friend.he} ${pick(["danced", "jumped up and down", "sang a song"])}. "A ${color} ${toy}! Thank you, ${hero.name}!" said ${friend.name}.`,
+    `The next day, ${both} sat by the fire. ${friend.name} had ${pick(["a warm scarf", "a pot of honey", "a basket of nuts"])}. ${friend.name} gave it to ${hero.name}. ${friendship(story)}`,
+  );
+}
+
+/** A list is heard, repeated on the way, and said again at the end. */
+function market(story: Story): string {
+  const { hero, friend, pick } = story;
+  const things: string[] = [];
+  while (things.length < 3) {
+    const thing = pick(LISTED);
+    if (!things.includes(thing)) things.push(thing);
+  }
+  const list = things.join(", ");
+  const [first, second, third] = things;
+  return paragraphs(
+    `${opening(story)} ${pick(TIMES)}, ${hero.his} mother said, "Please go to the market and get ${first}, ${second} and ${third}."`,
+    `${hero.name} did not want to forget it. "${capital(list)}, ${list}," ${hero.he} said again and again on the way.`,
+    `${meeting(story)} "What are you saying?" asked ${friend.name}. "${capital(list)}," said ${hero.name}. "My mother needs it." So ${friend.name} said it too: "${capital(list)}!"`,
+    `At the market, ${hero.name} said, "I would like ${first}, ${second} and ${third}, please." ${capital(hero.his)} mother was ${pick(["proud", "glad"])}. "You got the ${first}, the ${second} and the ${third}!" she said. ${friendship(story)}`,
+  );
+}
+
+/** A secret word opens a door twice. */
+function secret(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [color, toy, kind] = [pick(COLORS), pick(TOYS), pick(KINDS)];
+  const word = `${color} ${kind} ${toy}`;
+  return paragraphs(
+    `${opening(story)} ${capital(hero.he)} had a little house in a tree, and its door opened only for the secret words.`,
+    `${friend.name} the ${friend.kind} knocked at the door. "What are the secret words?" asked ${hero.name}. "I do not know," said ${friend.name}. "They are ${word}," said ${hero.name}. "Do not tell anybody!"`,
+    `The next day it rained, and ${friend.name} ran to the little house. ${capital(friend.he)} was wet and cold. ${capital(friend.he)} knocked and said, "${capital(word)}!"`,
+    `The door opened at once. "You did not forget the secret words!" said ${hero.name}. "${capital(word)}," said ${friend.name}, and they laughed. ${friendship(story)}`,
+  );
+}
+
+/** A thing is moved while its owner is away, so that the owner looks in the wrong box. */
+function moved(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [color, toy] = [pick(COLORS), pick(TOYS)];
+  const spots = ["the box", "the basket", "the bag", "the drawer"];
+  const from = pick(spots);
+  const to = pick(spots.filter((spot) => spot !== from));
+  return paragraphs(
+    `${opening(story)} ${capital(hero.he)} had a ${color} ${toy}. ${pick(TIMES)}, ${hero.name} put the ${toy} in ${from} and went out to play.`,
+    `While ${hero.name} was away, ${friend.name} the ${friend.kind} took the ${toy} out of ${from} and put it in ${to}.`,
+    `When ${hero.name} came back, ${hero.he} looked in ${from}, but the ${toy} was not there. "Where is my ${color} ${toy}?" asked ${hero.name}. "It is in ${to}," said ${friend.name}. "I am sorry. I wanted to ${pick(["clean up", "help you"])}."`,
+    `${hero.name} opened ${to}, and there was the ${color} ${toy}. "${pick(["Next time, please ask me", "Please tell me next time"])}," said ${hero.name}. Then they played with the ${toy} together. ${goingHome(story)}`,
+  );
+}
+
+/** A feeling with a cause, and help that follows from it. */
+function feeling(story: Story): string {
+  const { hero, friend, pick } = story;
+  const [trouble, feels, help, after] = pick([
+    ["did not sleep all night", "tired", "made a soft bed of leaves", "slept until the evening"],
+    ["lost a mitten in the snow", "cold", "lit a fire", "sat by the fire until it was warm again"],
+    ["walked a long way in the sun", "thirsty", "brought a cup of water", "drank all the water"],
+    ["had no breakfast", "hungry", "made a bowl of soup", "ate all the soup"],
+    ["stepped on a sharp stone", "hurt", "put a leaf around the sore foot", "could walk again"],
+    ["fell into the pond", "wet", "brought a dry towel", "was soon dry again"],
+  ] as const);
+  return paragraphs(
+    `${opening(story)} ${pick(TIMES)}, ${hero.name} ${trouble}. Now ${hero.he} was ${feels}.`,
+    `${meeting(story)} "You look ${feels}. What is wrong?" asked ${friend.name}. "I am ${feels} because I ${trouble}," said ${hero.name}.`,
+    `${friend.name} knew what to do. ${capital(friend.he)} ${help} for ${hero.name}, and ${hero.name} ${after}.`,
+    `"I am not ${feels} anymore!" said ${hero.name}. "${pick(["What would I do without you", "How did you know what to do"])}, ${friend.name}?" ${friendship(story)}`,
+  );
+}
+
+const PLOTS = [
+  lost,
+  share,
+  weather,
+  stuck,
+  afraid,
+  make,
+  honest,
+  birthday,
+  plant,
+  race,
+  newcomer,
+  rescue,
+  gift,
+  market,
+  secret,
+  moved,
+  feeling,
+] as const;
 
 /** The whole text, the same for the same seed and length. */
 export function makeStories(seed: number = SEED, length: number = LENGTH): string {
