@@ -16,7 +16,7 @@ import { Failure, inRoot, runAsScript } from "./paths.ts";
 import { requireHostTarget, type TargetName, targetNames, targets, vsixPath } from "./targets.ts";
 
 /** Folders and files of the repository that ship unchanged. */
-const shipped = ["LICENSE", "README.md", "CHANGELOG.md", "media", "package.nls.json", "l10n"];
+const shipped = ["LICENSE", "README.md", "CHANGELOG.md", "media", "samples", "package.nls.json", "l10n"];
 /** Packages that ship unbundled. */
 const runtimePackages = ["onnxruntime-common", "onnxruntime-node"];
 const NOTICES = "THIRD_PARTY_NOTICES.md";

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { makePairs } from "../scripts/makePairs";
 import { makeStories } from "../scripts/makeStories";
 import { inRoot } from "../scripts/paths";
+import { readSample } from "../src/engine/data/samples";
 import { presetNamed } from "../src/engine/presets/settings";
 
 const stories = readFileSync(inRoot("samples/stories.txt"), "utf8");
@@ -69,6 +70,15 @@ describe("the sentence pairs of the samples", () => {
   });
 });
 
-test("the greetings of the samples are what tinylm comes with", () => {
-  expect(readFileSync(inRoot("samples/greetings.txt"), "utf8")).toBe(presetNamed("tinylm").sample?.text);
+test.each([
+  ["char", "stories.txt", /^There once was a /],
+  ["text", "stories.txt", /^There once was a /],
+  ["gpt2", "stories.txt", /^There once was a /],
+  ["tinylm", "greetings.txt", /^hello , how are you \?\n/],
+  ["translate", "english-french.tsv", /^[a-z' ]+\t.+\n/],
+])("%s trains on %s unless another text is chosen", async (preset, name, start) => {
+  expect(presetNamed(preset).sample).toBe(name);
+  const sample = await readSample(name);
+  expect(sample).toMatchObject({ kind: "text", name });
+  expect(sample.text.slice(0, 100)).toMatch(start);
 });

@@ -19,7 +19,7 @@ test("presets are listed with their descriptions", async () => {
 test("a preset is shown with its settings, their choices, and what to expect", async () => {
   const text = await printed("tinylm");
   expect(text).toContain("Loss below 0.25 after 200 epochs");
-  expect(text).toContain("Sample text used without --data: greetings.");
+  expect(text).toContain("Without --data, trains on the sample greetings.txt.");
   expect(text).toContain("  model.causal=true\n");
   expect(text).toContain("  data.unknown=refuse  (or unk)\n");
   expect(text).toContain("  train.schedule.kind=cosine train.schedule.lr=0.001 train.schedule.minLr=0.0001");

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -111,8 +111,11 @@ test("commands for decoder-only models reject it with advice", async () => {
   );
 });
 
-test("train reports the missing data file", async () => {
-  await expect(printed(trainModel, "--preset", "translate", "--out", join(dir, "none"))).rejects.toThrow(
-    /trains on sentence pairs\. Choose a file/,
-  );
+test("train uses the sample without --data, and says so", async () => {
+  const out = join(dir, "sample");
+  const small = ["--steps", "1", "--set", "model.dModel=16", "model.nHeads=2", "train.batchSize=2"];
+  const text = await printed(trainModel, "--preset", "translate", "--out", out, ...CPU, ...small);
+  expect(text.split("\n")[0]).toBe("Training on the sample english-french.tsv. Use --data to train on other files.");
+  const record = JSON.parse(await readFile(join(out, "training.json"), "utf8"));
+  expect(record).toMatchObject({ preset: "translate", step: 1, data: { kind: "text" } });
 });

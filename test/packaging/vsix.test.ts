@@ -33,7 +33,7 @@ describe.each(targetNames)("the VSIX for %s", (target) => {
     const own = names.filter((name) => name.startsWith("extension/dist/") && !name.startsWith(`${runtime}/`));
     expect(own.sort()).toEqual(bundles);
     const folders = new Set(names.map((name) => /^extension\/([^/]+)\//.exec(name)?.[1]).filter((name) => name));
-    expect([...folders].filter((name) => !["dist", "media", "l10n"].includes(name as string))).toEqual([]);
+    expect([...folders].filter((name) => !["dist", "media", "samples", "l10n"].includes(name as string))).toEqual([]);
     expect(names.filter((name) => /\.(ts|map|tsbuildinfo)$/.test(name))).toEqual([]);
   });
 

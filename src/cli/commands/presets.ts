@@ -22,7 +22,7 @@ function details({ title, description, expected, sample, settings, choices, sche
   return [
     title,
     description,
-    ...(sample === null ? [] : [`Sample text used without --data: ${sample}.`]),
+    ...(sample === null ? [] : [`Without --data, trains on the sample ${sample}.`]),
     "",
     ...expected,
     "",

@@ -1,5 +1,5 @@
 import { basename, resolve } from "node:path";
-import { branch, EngineError, findLearningRate, type TrainParams, train } from "../../engine";
+import { branch, EngineError, findLearningRate, PRESETS, type TrainParams, train } from "../../engine";
 import { restartWithHugePages } from "../hugePages";
 import { cancelable } from "../interrupt";
 import type { Command, Options } from "../options";
@@ -19,8 +19,12 @@ export const trainModel: Command = {
     const name = options.text("name") ?? basename(out);
     const checkpoint = options.text("branch");
     const json = options.has("json");
-    if (checkpoint === undefined)
-      return watchRun(json, (control) => train({ ...planned(options), out, name }, control));
+    if (checkpoint === undefined) {
+      const run = planned(options);
+      const sample = run.data ? undefined : PRESETS.find((preset) => preset.name === run.preset)?.sample;
+      if (sample && !json) console.log(`Training on the sample ${sample}. Use --data to train on other files.`);
+      return watchRun(json, (control) => train({ ...run, out, name }, control));
+    }
     for (const option of ["preset", "from", "data"]) {
       if (!options.has(option)) continue;
       throw new EngineError(

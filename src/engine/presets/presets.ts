@@ -66,8 +66,8 @@ export interface Preset extends Recipe {
   readonly description: string;
   /** Results to expect with the default settings, one sentence each; times on two server cores. */
   readonly expected: readonly string[];
-  /** The text to train on when none is chosen. */
-  readonly sample?: { readonly name: string; readonly text: string };
+  /** The file in `samples/` to train on when no text is chosen. */
+  readonly sample?: "stories.txt" | "greetings.txt" | "english-french.tsv";
   /** The model family of the saved folder, unless changed settings make its models compute something else. */
   readonly family?: "gpt2";
   /** The vocabulary comes from the data; for text, nCtx is the training context length. */
@@ -136,6 +136,7 @@ const char: Preset = {
   expected: [
     "Validation loss 1.89 on the works of Shakespeare after 2,000 steps (published: 1.88), in two to three minutes.",
   ],
+  sample: "stories.txt",
   data: TEXT,
   model: {
     nLayers: 4,
@@ -198,10 +199,7 @@ const tinylm: Preset = {
     "17,932 parameters: 12·32 + 2·(4·33·32 + 33·64 + 65·32 + 2·32 + 2·32) + 2·32 + 33·12.",
     "“how are” is completed with “you ?”.",
   ],
-  sample: {
-    name: "greetings",
-    text: "hello , how are you ?\nhello , how is your day ?\nhow are you ?\nhow is your day ?\n",
-  },
+  sample: "greetings.txt",
   data: { kind: "sentences", lowercase: false, unknown: "refuse" },
   model: {
     nLayers: 2,
@@ -248,6 +246,7 @@ const text: Preset = {
   description:
     "Learns to write like your text or folder, with a vocabulary of characters, words or byte pairs (data.tokenizer, data.vocabSize) and an end token after each document. To train the way GPT models are trained, set train.schedule.kind=cosine and train.optimizer.kind=adamw.",
   expected: ["Validation perplexity 1.8 on the sample stories after 1,000 steps."],
+  sample: "stories.txt",
   data: { ...TEXT, endDocuments: true, tokenizer: "words", vocabSize: 5000 },
   model: {
     ...char.model,
@@ -281,6 +280,7 @@ const gpt2: Preset = {
     "GPT-2's architecture at a size of your choice, with a byte-level BPE vocabulary learned from your text, saved in the format of Hugging Face transformers. To train an imported GPT-2 further, fine-tune it.",
   expected: ["1,071,872 parameters with a vocabulary of 2,048; transformers opens the folder as GPT2LMHeadModel."],
   family: "gpt2",
+  sample: "stories.txt",
   data: { ...TEXT, endDocuments: true, tokenizer: "bytePairs", vocabSize: 2048 },
   model: { ...char.model, normBias: true, activation: "geluTanh", attentionBias: true, mlpBias: true },
   train: {
@@ -305,6 +305,7 @@ const translate: Preset = {
   description:
     "Learns to translate from tab-separated sentence pairs, with an encoder and a decoder that attends to it.",
   expected: ["At least 98 of 100 held-out sentences of the sample are translated exactly after 1,500 steps."],
+  sample: "english-french.tsv",
   data: { kind: "pairs", validationShare: 0.1, lowercase: true },
   model: { nEncoderLayers: 2, ...adder.model, dModel: 64, attentionBias: true },
   train: {

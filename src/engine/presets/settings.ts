@@ -26,7 +26,7 @@ export function presetInfo(preset: Preset): PresetInfo {
     description,
     expected,
     needsText: data.kind !== "adder",
-    sample: sample?.name ?? null,
+    sample: sample ?? null,
     settings,
     choices: Object.fromEntries(
       Object.keys(settings).flatMap((name) => (RULES[name]?.oneOf ? [[name, RULES[name].oneOf]] : [])),

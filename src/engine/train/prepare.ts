@@ -122,20 +122,15 @@ function prepareArithmetic(recipe: Preset, task: Arithmetic): Material {
   };
 }
 
-/** The chosen training data, or the preset's sample. */
-export const sourceOf = (recipe: Preset | FineTuning, given: TextSource | undefined): TextSource | undefined =>
-  given ?? ("sample" in recipe && recipe.sample ? { kind: "text", ...recipe.sample } : undefined);
-
-/** Prepares the sentences of a text or of the preset's sample. */
+/** Prepares the sentences of a text. */
 async function prepareSentences(
   recipe: Preset,
   { lowercase, unknown }: SentencesData,
-  given: TextSource | undefined,
+  source: TextSource | undefined,
   { signal, report }: Pick<RunControl, "signal" | "report">,
   base: Pick<Model, "tokenizer"> | null,
 ): Promise<Material> {
   const { name, train } = recipe;
-  const source = sourceOf(recipe, given);
   if (!source) {
     throw new EngineError("data", `The preset ${name} trains on sentences. Choose a file with one sentence per line.`);
   }

@@ -19,6 +19,7 @@ import type {
   TrainParams,
   TrainResult,
 } from "../api/run";
+import { readSample } from "../data/samples";
 import { EngineError } from "../errors";
 import { Decoding } from "../generate/decoding";
 import { generate, TokenCache } from "../generate/generate";
@@ -42,7 +43,7 @@ import { fineTuningOf } from "./fineTune";
 import { fingerprintOf } from "./fingerprint";
 import { lockRun } from "./lock";
 import { estimateMemory, freeMemory, requireMemory } from "./memory";
-import { prepare, sourceOf } from "./prepare";
+import { prepare } from "./prepare";
 import {
   freshModel,
   modelLike,
@@ -67,12 +68,11 @@ import { updateRatios } from "./updates";
 export async function train(run: TrainParams, control: RunControl): Promise<TrainResult> {
   let created: NewRunFolder | undefined;
   try {
-    const setup = await setUp(run, control, async (preset) => {
-      created = await startRunFolder(run.out, textOf(sourceOf(preset, run.data)));
+    const setup = await setUp(run, control, async (source) => {
+      created = await startRunFolder(run.out, textOf(source));
     });
-    const { preset, base, material, device, reason } = setup;
+    const { preset, base, source, material, device, reason } = setup;
     const { cfg, data, fingerprint } = material;
-    const source = sourceOf(preset, run.data);
     const record: RunRecord = {
       name: run.name,
       preset: preset.name,
@@ -109,8 +109,8 @@ export async function estimate(
   run: Omit<TrainParams, "out">,
   { signal }: Pick<RunControl, "signal">,
 ): Promise<MemoryEstimate> {
-  const { preset, base, lora } = await planOf(run);
-  const { cfg, data } = await prepare(preset, run.data, { signal, report: () => {} }, base);
+  const { preset, base, lora, source } = await planOf(run);
+  const { cfg, data } = await prepare(preset, source, { signal, report: () => {} }, base);
   data.release();
   return estimateMemory({ cfg, train: preset.train, lora }, freeMemory());
 }
@@ -119,14 +119,14 @@ export async function estimate(
 export async function setUp(
   run: Omit<TrainParams, "out">,
   control: Pick<RunControl, "signal" | "report">,
-  first = async (_: Preset | FineTuning) => {},
+  first = async (_: TextSource | undefined) => {},
 ) {
-  const { preset, base, lora } = await planOf(run);
-  await first(preset);
-  const material = await prepare(preset, run.data, control, base);
+  const { preset, base, lora, source } = await planOf(run);
+  await first(source);
+  const material = await prepare(preset, source, control, base);
   const { device, reason } = await chooseDevice(run.device);
   requireMemory({ cfg: material.cfg, train: preset.train, lora }, freeMemory());
-  return { preset, base, lora, material, device, reason };
+  return { preset, base, lora, source, material, device, reason };
 }
 
 /** The model and training state before the first step. */
@@ -140,12 +140,16 @@ export async function startOf({ preset, base, lora, material, device }: Awaited<
   return { model, state, trained: await trainedOf(model, device) };
 }
 
-/** The recipe of a run, and the base model and adapters of a fine-tuning. */
-async function planOf({ preset, from, set = {} }: Omit<TrainParams, "out">) {
+/** The recipe of a run, its text, and the base model and adapters of a fine-tuning. */
+async function planOf({ preset, from, data, set = {} }: Omit<TrainParams, "out">) {
   if (from === undefined && preset === FINE_TUNING.name) {
     throw new EngineError("config", "Fine-tuning needs a base model; specify its model folder.");
   }
-  if (from === undefined) return { preset: withSettings(presetNamed(preset), set), base: null, lora: null };
+  if (from === undefined) {
+    const chosen = presetNamed(preset);
+    const source = data ?? (chosen.sample && (await readSample(chosen.sample)));
+    return { preset: withSettings(chosen, set), base: null, lora: null, source };
+  }
   if (preset !== FINE_TUNING.name) {
     throw new EngineError(
       "config",
@@ -153,7 +157,7 @@ async function planOf({ preset, from, set = {} }: Omit<TrainParams, "out">) {
     );
   }
   const { recipe, base, lora } = await fineTuningOf(from, set);
-  return { preset: recipe, base, lora };
+  return { preset: recipe, base, lora, source: data };
 }
 
 const trainedOf = ({ cfg, adapters }: RunModel, device: Device): Promise<Trained> | Trained =>

@@ -164,6 +164,10 @@ describe("one sentence explains", () => {
     const { from: _, ...run } = fineTuning("");
     await refused(run, /^Fine-tuning needs a base model; specify its model folder\.$/);
   });
+  test("no text", async () => {
+    const { data: _none, ...run } = fineTuning(await baseFolder("gpt2"));
+    await refused(run, /trains on a text\. Choose a file or a folder/);
+  });
   test("a preset that trains a new model", async () =>
     refused(
       { ...fineTuning(await baseFolder("gpt2")), preset: "char" },

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { StepReport, TrainEvent, TrainParams } from "../../../src/engine/api/run";
+import { readSample } from "../../../src/engine/data/samples";
 import { openModel, readParams } from "../../../src/engine/models/folder";
 import { LoadedModel } from "../../../src/engine/models/loadedModel";
 import type { RunControl } from "../../../src/engine/train/control";
@@ -326,6 +327,14 @@ test("the model of a task is that of its best evaluation, and the run resumes fr
   expect(stepsOf(more.events).map(({ step }) => step)).toEqual([17, 18]);
 });
 
+test("a run without a text learns the preset's sample, and keeps a copy of it", async () => {
+  const { data: _none, ...run } = newRun("sampled", { "train.steps": 1 });
+  await train(run, watched());
+  const copies = (await readdir(run.out)).filter((name) => name.endsWith(".txt"));
+  expect(copies).toHaveLength(1);
+  expect(await readFile(join(run.out, copies[0] as string), "utf8")).toBe((await readSample("stories.txt")).text);
+});
+
 describe("one sentence explains", () => {
   const refused = async (run: TrainParams, message: RegExp) => {
     const error = await train(run, watched()).then(
@@ -338,10 +347,6 @@ describe("one sentence explains", () => {
 
   test("an unknown preset", () =>
     refused({ ...newRun("x1"), preset: "nope" }, /Unknown preset "nope"\. Choose one of char, adder/));
-  test("no text", () => {
-    const { data: _none, ...run } = newRun("x2");
-    return refused(run, /trains on a text\. Choose a file or a folder/);
-  });
   test("an empty text", () =>
     refused({ ...newRun("x3"), data: { kind: "text", name: "empty", text: " \n" } }, /empty/i));
   test("a text shorter than the context", () =>
