@@ -56,9 +56,13 @@ const lines = ({ stdout }: Output) =>
 
 test("each prompt of a set is scored with its next token and its loss", async () => {
   const file = join(dir, "prompts.csv");
-  await writeFile(file, 'n,prompt\n1,"the cat, sat"\n2,the mat\n'.replace(", ", " "));
-  const scored = lines(await decoderLab("score", "--model", model, "--prompts", file, "--json"));
-  expect(scored.map(({ prompt, tokens }) => [prompt, tokens])).toEqual([
+  await writeFile(file, 'n,prompt\n1,"the cat sat"\n2,the mat\n3,☃\n');
+  const output = await decoderLab("score", "--model", model, "--prompts", file, "--json");
+  const [third, second, first] = lines(output).reverse();
+  const scored = [first, second];
+  expect(output.code).toBe(1);
+  expect(third).toEqual({ prompt: "☃", error: expect.stringContaining("☃") });
+  expect(scored.map((score) => [score?.prompt, score?.tokens])).toEqual([
     ["the cat sat", 11],
     ["the mat", 7],
   ]);

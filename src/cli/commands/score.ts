@@ -1,4 +1,4 @@
-import { EngineError, LoadedModel, type ScoredTokens } from "../../engine";
+import { EngineError, LoadedModel, type PromptScore, type ScoredTokens } from "../../engine";
 import { PromptSetError, readPrompts } from "../../files/promptSet";
 import { readRegularText } from "../../files/regular";
 import type { Command, Options } from "../options";
@@ -32,24 +32,40 @@ async function scorePrompts(options: Options): Promise<void> {
   const prompts = await readPrompts(options.needed("prompts")).catch((error) => {
     throw error instanceof PromptSetError ? new EngineError("data", error.message, { cause: error }) : error;
   });
+  const print = options.has("json") ? promptJson : promptText;
   const loaded = await LoadedModel.open(options.needed("model"), options.device());
   try {
-    for (const prompt of prompts) {
-      const { probabilities: _, ...score } = await loaded.scorePrompt(prompt, []);
-      const { tokens, next, loss } = score;
-      const text = [
-        next.probability.toFixed(4),
-        JSON.stringify(next.token),
-        loss?.toFixed(4) ?? "",
-        tokens,
-        JSON.stringify(prompt),
-      ];
-      console.log(options.has("json") ? JSON.stringify({ prompt, ...score }) : text.join("\t"));
-    }
+    for (const prompt of prompts) console.log(print(prompt, await scoreOrError(loaded, prompt)));
   } finally {
     await loaded.release();
   }
 }
+
+/** A prompt that the model cannot read does not keep the others from being scored. */
+async function scoreOrError(loaded: LoadedModel, prompt: string): Promise<PromptScore | { readonly error: string }> {
+  try {
+    return await loaded.scorePrompt(prompt, []);
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    process.exitCode = 1;
+    return { error: error.message };
+  }
+}
+
+const promptJson: PrintPrompt = (prompt, result) => {
+  if ("error" in result) return JSON.stringify({ prompt, ...result });
+  const { probabilities: _, ...score } = result;
+  return JSON.stringify({ prompt, ...score });
+};
+
+const promptText: PrintPrompt = (prompt, result) => {
+  if ("error" in result) return `\t\t\t\t${JSON.stringify(prompt)}\t${result.error}`;
+  const { next, loss, tokens } = result;
+  const numbers = [next.probability.toFixed(4), JSON.stringify(next.token), loss?.toFixed(4) ?? "", tokens];
+  return [...numbers, JSON.stringify(prompt)].join("\t");
+};
+
+type PrintPrompt = (prompt: string, result: PromptScore | { readonly error: string }) => string;
 
 const LIMITS = { max: 20, whole: true };
 
