@@ -55,8 +55,18 @@ export function activate(context: vscode.ExtensionContext): void {
   const selections = new Selections();
   const { extensionUri, workspaceState } = context;
   const snooze = new Snooze();
-  const views = { selections, snooze };
-  const lab: LabServices = { extensionUri, workspaceState, log, engine, hub, models, trainings, activity, ...views };
+  const lab: LabServices = {
+    extensionUri,
+    workspaceState,
+    log,
+    engine,
+    hub,
+    models,
+    trainings,
+    activity,
+    selections,
+    snooze,
+  };
 
   const status = new StatusItem(lab);
   const tree = new ModelTree(lab);

@@ -89,8 +89,13 @@ export interface InspectorEvents {
   follow: { readonly follow: boolean };
   /** The selection in another view of the text, or of the cursor in its editor. */
   select: Pick<Selected, "trace"> & Partial<Selected>;
-  /** `model` is the name of the model that failed, if it is known. */
-  problem: { readonly message: string; readonly action: Action | null; readonly model?: string | null };
+  /** `model` is the name of the model that failed, if it is known; `suggestion` a text that it can read. */
+  problem: {
+    readonly message: string;
+    readonly action: Action | null;
+    readonly model?: string | null;
+    readonly suggestion?: string | undefined;
+  };
   empty: { readonly reason: string; readonly actions: readonly Action[] };
 }
 

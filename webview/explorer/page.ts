@@ -249,7 +249,7 @@ function mount(follows: boolean): Listeners<ExplorerEvents> {
         // The button disappears once the trace arrives.
         bar.focus();
       };
-      fill(notice, ...problemNotice(problem, act, retry));
+      fill(notice, ...problemNotice(problem, act, { retry, run }));
     },
     empty(empty) {
       setVisible(false);

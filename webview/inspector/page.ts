@@ -71,13 +71,14 @@ function mount(follows: boolean): Listeners<Events> {
   const input = textField(t("Prompt"), t("Type a prompt…"));
   const follow = checkbox(t("Follow editor"), follows, (checked) => void host.call("follow", { follow: checked }));
   if (!follows) input.value = state.get().typed;
-  const typing = submitTyped(input, TYPING_PAUSE, () => {
+  const run = (text: string) => {
     follow.checked = false;
-    state.set({ typed: input.value });
+    state.set({ typed: text });
     void host
-      .call("inspectText", { text: input.value })
+      .call("inspectText", { text })
       .catch((error: Error) => page.problem({ message: error.message, action: null }));
-  });
+  };
+  const typing = submitTyped(input, TYPING_PAUSE, () => run(input.value));
 
   const progress = createProgress(main);
   const scrubber = createScrubber((step) => host.call("scrub", { step }));
@@ -171,7 +172,12 @@ function mount(follows: boolean): Listeners<Events> {
     problem(problem) {
       pictures.hidden = true;
       fill(modelLine, problem.model && el("span", { class: "model-name" }, problem.model));
-      fill(notice, ...problemNotice(problem, act, () => void host.call("retry", {})));
+      const retry = () => void host.call("retry", {});
+      const runSuggestion = (text: string) => {
+        input.value = text;
+        run(text);
+      };
+      fill(notice, ...problemNotice(problem, act, { retry, run: runSuggestion }));
     },
     empty(empty) {
       pictures.hidden = true;

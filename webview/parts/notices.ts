@@ -10,10 +10,18 @@ type Act = (action: Action["id"]) => void;
 const actionButton = ({ id, label }: Action, act: Act, isMain: boolean) =>
   button(label, () => act(id), isMain ? "primary" : "secondary");
 
-/** An error with its buttons. The main one restarts the engine if it has exited, else tries again. */
-export function problemNotice({ message, action }: InspectorEvents["problem"], act: Act, retry: () => void): Element[] {
+/** An error with its buttons. The main one restarts the engine if it has exited, runs a text that works, or tries again. */
+export function problemNotice(
+  { message, action, suggestion }: InspectorEvents["problem"],
+  act: Act,
+  { retry, run }: { readonly retry: () => void; readonly run: (text: string) => void },
+): Element[] {
   const restarts = action?.id === "restartEngine";
-  const again = button(t("Retry"), retry, restarts ? "secondary" : "primary");
+  const kind = restarts ? "secondary" : "primary";
+  const again =
+    suggestion === undefined
+      ? button(t("Retry"), retry, kind)
+      : button(t("Try “{0}”", suggestion), () => run(suggestion), kind);
   const other = action && actionButton(action, act, restarts);
   const buttons = restarts ? [other, again] : [again, other];
   return [

@@ -6,6 +6,7 @@ import { errorText, errorTextForLog } from "../errorText";
 import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import type { Model } from "../models/modelFolders";
+import { readReports } from "../runs/runReports";
 import { CheckpointScrubber } from "./checkpointScrubber";
 import { withUnixLineBreaks } from "./editorText";
 
@@ -112,7 +113,7 @@ export class ShownTrace {
     } catch (error) {
       if (isCanceled(error) || abort.signal.aborted) return;
       this.#key = null;
-      this.#showProblem(error);
+      await this.#showProblem(error, abort.signal);
     } finally {
       clearTimeout(busy);
       if (this.#running === abort) this.#send("busy", { busy: false });
@@ -178,7 +179,7 @@ export class ShownTrace {
     this.#send("busy", { busy: false });
   }
 
-  #showProblem(error: unknown): void {
+  async #showProblem(error: unknown, signal: AbortSignal): Promise<void> {
     this.#lab.log.warn(`inspect: ${errorTextForLog(error)}`);
     this.#waitsForEngine = this.#lab.engine.state.kind === "stopped";
     const action = this.#waitsForEngine
@@ -190,7 +191,9 @@ export class ShownTrace {
     const isTokenizerError = error instanceof RemoteError && error.code === "tokenizer";
     const reason = isTokenizerError && model !== null ? l10n.t("“{0}” cannot read this. {1}", model, text) : text;
     const sentences = [this.#replacementNote(), reason].filter((sentence) => sentence !== null);
-    this.#send("problem", { message: sentences.join(" "), action, model });
+    const suggestion = isTokenizerError && this.#model ? await ownText(this.#model.dir) : undefined;
+    if (signal.aborted) return;
+    this.#send("problem", { message: sentences.join(" "), action, model, suggestion });
     this.#trace = null;
   }
 
@@ -201,6 +204,17 @@ export class ShownTrace {
     if (!before || !now || before.dir === now.dir || exists(before)) return null;
     return l10n.t("“{0}” was deleted. “{1}” is shown instead.", before.name, now.name);
   }
+}
+
+const MAX_SUGGESTION = 60;
+
+/** The beginning of the last text that a model wrote during its training, if its run kept one. */
+async function ownText(dir: string): Promise<string | undefined> {
+  const { samples } = await readReports(dir);
+  const [line = ""] = samples.at(-1)?.text.trim().split("\n") ?? [];
+  // Without the word that is cut off.
+  const text = line.length <= MAX_SUGGESTION ? line : line.slice(0, MAX_SUGGESTION).replace(/\s\S*$/, "");
+  return text.trim() || undefined;
 }
 
 /** A trace file has no text of its own, so it is decoded from the tokens. */

@@ -91,6 +91,17 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     expect(await page.locator(".model-line").innerText()).toBe("Stories");
   });
 
+  test("a text that the model cannot read offers one that it wrote", async () => {
+    const { page } = opened();
+    await page.evaluate(() =>
+      window.lab.send("problem", { message: "It has no token for Z.", action: null, suggestion: "how are you ?" }),
+    );
+    expect(await page.getByRole("button", { name: "Retry" }).count()).toBe(0);
+    await page.getByRole("button", { name: "Try “how are you ?”" }).click();
+    await expect.poll(() => page.evaluate(() => window.lab.requests)).toContain('inspectText {"text":"how are you ?"}');
+    expect(await page.getByRole("textbox", { name: "Prompt" }).inputValue()).toBe("how are you ?");
+  });
+
   test("a trace with a value and open tables has no accessibility violations in any theme", async () => {
     const { page } = opened();
     await inspect(page, TEXT);
