@@ -85,7 +85,7 @@ function promptOf(line: string, location: string): string {
   const value = parsed(line, location);
   if (typeof value === "string") return value;
   const fields = typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-  const name = NAMES.find((each) => Object.hasOwn(fields, each) && typeof fields[each] === "string");
+  const name = NAMES.find((each) => typeof fields[each] === "string");
   if (name) return fields[name] as string;
   throw new WrongSet(`has no field "prompt" ${location}`, "Correct the line or leave it out");
 }

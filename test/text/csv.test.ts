@@ -27,6 +27,7 @@ test("only the first rows are read", () => {
 
 test("a quoted cell without an end, or with text after it, is a problem with its line", () => {
   expect(() => rows('a\n"b\nc')).toThrow("has a quoted cell without an end, which starts in line 2");
+  expect(() => rows('a\r\n\r\n"b')).toThrow("which starts in line 3");
   expect(() => rows('"a\nb"\n"c"d')).toThrow("has text after a quoted cell in line 3");
 });
 

@@ -44,7 +44,7 @@ export function createSetPicker(
     remove.hidden = name === "";
   };
   const open = (next: string) => {
-    saveTyped();
+    if (typing !== undefined) saveNow();
     name = next;
     lines.value = name === "" ? draft : textOf(sets.find((set) => set.name === name)?.prompts ?? []);
     status.textContent = "";
@@ -61,8 +61,9 @@ export function createSetPicker(
     draft = lines.value;
     remember();
   };
-  const saveTyped = () => {
-    if (typing !== undefined) saveNow();
+  const saveAndDraw = () => {
+    saveNow();
+    changed();
   };
   const store = async (as: string): Promise<boolean> => {
     const set = { name: as, prompts: promptsOf(lines.value) };
@@ -75,12 +76,12 @@ export function createSetPicker(
       return false;
     }
   };
+  // Drawing the table of a thousand prompts at each key would delay typing.
   lines.addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(saveNow, TYPING_PAUSE);
-    changed();
+    typing = setTimeout(saveAndDraw, TYPING_PAUSE);
   });
-  lines.addEventListener("change", saveTyped);
+  lines.addEventListener("change", () => typing !== undefined && saveAndDraw());
 
   const saveSet = async () => {
     const as = field.value.trim().slice(0, 100);
@@ -131,8 +132,7 @@ export function createSetPicker(
   };
   const add = (prompts: readonly string[]) => {
     lines.value = textOf([...promptsOf(lines.value), ...prompts]);
-    saveNow();
-    changed();
+    saveAndDraw();
   };
 
   return {
