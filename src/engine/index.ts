@@ -19,6 +19,7 @@ export type { TraceIntervention } from "./inspect/interventions";
 export type { LensReading } from "./inspect/lens";
 export { comparedStack, neighborsOf } from "./inspect/neighbors";
 export { findTokens, matchingIds, nextToken, tokenAs } from "./inspect/nextToken";
+export { overviewOf } from "./inspect/overview";
 export { projectionIn } from "./inspect/projection";
 export { samplerView } from "./inspect/sampler";
 export type { ScoredTokens } from "./inspect/surprisal";

@@ -19,6 +19,7 @@ import type {
   LensOptions,
   Neighbors,
   NeighborsOptions,
+  Overview,
   Projection,
   PromptScore,
   SamplerSettings,
@@ -57,6 +58,8 @@ export interface TraceApi {
   /** The contribution of each part of the model to a token's logit after a position. */
   attribution: Method<{ trace: number } & AttributionOptions, Attribution>;
 
+  /** What each layer adds to the residual stream at a position, and the tokens that its attention reads. */
+  overview: Method<{ trace: number; position: number }, Overview>;
   /** Thumbnails, at most `size` wide, of every head's attention pattern, and scores that classify the heads. */
   attentionGrid: Method<{ trace: number; size: number; kind?: AttentionKind }, AttentionGrid>;
   /** Tokens of the vocabulary with the most similar vectors, by cosine. */

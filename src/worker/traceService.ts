@@ -16,6 +16,7 @@ import {
   matchingIds,
   neighborsOf,
   openTrace,
+  overviewOf,
   projectionIn,
   type SavedTrace,
   type ScoredTokens,
@@ -127,6 +128,10 @@ export function traceService(models: OpenModels): Handlers<TraceApi> {
       const { reason, ...traced } = await loaded.generationTrace(prompt, options, report);
       // There are no stop strings.
       return { ...traced, reason: reason === "stop" ? "length" : reason };
+    },
+    overview: ({ trace: id, position }, { signal }) => {
+      const { summary, trace } = traces.values(id);
+      return overviewOf(summary.config, trace, position, signal);
     },
     attentionGrid: ({ trace: id, size, kind }, { signal }) => {
       const { summary, trace } = traces.values(id);

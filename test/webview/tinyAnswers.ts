@@ -22,6 +22,7 @@ export function tinyAnswers(shown: () => TinyTrace): Handlers<TraceQuestions> {
     expectations: unanswered("expectations"),
     sampler: unanswered("sampler"),
     attribution: unanswered("attribution"),
+    overview: unanswered("overview"),
     attentionGrid: ({ size, kind }) => attentionGrid(shown(), size, kind),
     neighbors: unanswered("neighbors"),
     projection: unanswered("projection"),

@@ -213,6 +213,28 @@ export interface AttentionGrid {
  */
 export type HeadScore = "previousToken" | "firstToken" | "induction" | "entropy";
 
+/** What the layers of a decoder add to the residual stream at one position; L2 norms are [layers]. */
+export interface Overview {
+  /** Of `attnOut`, and of `crossOut` in a translator. */
+  readonly attention: Float32Array;
+  readonly cross: Float32Array | null;
+  /** Of `mlpOut`. */
+  readonly mlp: Float32Array;
+  readonly sources: AttentionSources;
+  /** Positions of a translator's source. */
+  readonly crossSources: AttentionSources | null;
+}
+
+/** The positions that a layer's attention reads most, strongest first, [layers, count]. */
+export interface AttentionSources {
+  readonly count: number;
+  readonly positions: Uint32Array;
+  /** Attention weights, averaged over heads. */
+  readonly weights: Float32Array;
+  /** The head with the largest weight on the position. */
+  readonly heads: Uint32Array;
+}
+
 export interface NeighborsOptions {
   /** A token of the vocabulary, or a value's vector at a position. */
   readonly of:

@@ -63,6 +63,7 @@ export const traceChecks: Checks<TraceQuestions> = {
     ids: v.optional(list(index, 100)),
   }),
   attribution: fields({ trace: index, position: index, token: index, against: v.optional(index) }),
+  overview: fields({ trace: index, position: index }),
   attentionGrid: fields({ trace: index, size, kind: v.optional(v.picklist(["self", "encoder", "cross"])) }),
   neighbors: fields({
     trace: index,
