@@ -58,7 +58,7 @@ export interface TraceApi {
   /** The contribution of each part of the model to a token's logit after a position. */
   attribution: Method<{ trace: number } & AttributionOptions, Attribution>;
 
-  /** What each layer adds to the residual stream at a position, and the tokens that its attention reads. */
+  /** The norms that each layer adds to the residual stream at a position, and the tokens that its attention reads. */
   overview: Method<{ trace: number; position: number }, Overview>;
   /** Thumbnails, at most `size` wide, of every head's attention pattern, and scores that classify the heads. */
   attentionGrid: Method<{ trace: number; size: number; kind?: AttentionKind }, AttentionGrid>;

@@ -151,6 +151,7 @@ const readers: Readonly<Record<string, Reader>> = {
   "kind, name": byRow(moduleRow),
   "part, kind": byRow(attributionRow),
   "id, token": byRow(pairedRow),
+  "layer, ‖residPre‖": byRow(overviewRow),
   "query, key": byRow(patternPairRow),
   token: matrixCells,
   "query \\ key": matrixCells,
@@ -213,6 +214,26 @@ function vectorCells({ title, columns, rows }: Table, { traces: [{ tensors }] }:
       return { where: `${name}[0, ${index}]`, shown: row[c] ?? "", expected: at(tensor, index) };
     });
   });
+}
+
+/** A layer of the overview: the norms at the selected token, the means of its attention, and the lens. */
+function overviewRow(row: Readonly<Record<string, string>>, { traces: [trace], token }: Known): Expected {
+  const block = `blocks.${row.layer}`;
+  const pattern = trace.tensors.get(`${block}.attn.pattern`) as Tensor;
+  const heads = pattern.shape[1] as number;
+  const mean = (key: number) => {
+    const weights = Array.from({ length: heads }, (_, head) => at(pattern, [head, token, key]));
+    return weights.reduce((sum, weight) => sum + weight, 0) / heads;
+  };
+  const norms = ["residPre", "attnOut", "mlpOut", "residPost"].map((value) => [
+    `‖${value}‖`,
+    norm(vector(trace, `${block}.${value}`, token)),
+  ]);
+  const weights = [1, 2, 3]
+    .filter((n) => row[`position ${n}`] !== "")
+    .map((n) => [`weight ${n}`, mean(Number(row[`position ${n}`]))]);
+  const lens = lensAt(trace, `${block}.residPost`, token).probability(0);
+  return Object.fromEntries([...norms, ...weights, ["lens probability", lens]]);
 }
 
 /** A cell of the lens: its entropy and its most likely tokens. */

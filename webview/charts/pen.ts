@@ -46,6 +46,8 @@ export interface Pen {
   readonly rect: (box: Box, paint: Paint) => void;
   readonly circle: (center: Point, radius: number, paint: Paint) => void;
   readonly line: (points: readonly Point[], stroke: Stroke) => void;
+  /** A filled shape without an outline. */
+  readonly polygon: (points: readonly Point[], fill: Rgb, opacity?: number) => void;
   readonly text: (x: number, y: number, content: string, style: TextStyle) => void;
   /** Pixels stretched over the box, not smoothed. */
   readonly image: (box: Box, pixels: HTMLCanvasElement | OffscreenCanvas) => void;
@@ -166,6 +168,14 @@ function penOf(context: CanvasRenderingContext2D, family: string, ratio: number)
       for (const [x, y] of points) context.lineTo(x, y);
       strokeWith(stroke, () => context.stroke());
     },
+    polygon(points, fill, opacity = 1) {
+      context.beginPath();
+      for (const [x, y] of points) context.lineTo(x, y);
+      context.fillStyle = toCss(fill);
+      context.globalAlpha = opacity;
+      context.fill();
+      context.globalAlpha = 1;
+    },
     text(x, y, content, style) {
       const { color, anchor = "start", turned, room } = style;
       const font = fontOf(family, style);
@@ -244,12 +254,9 @@ function svgPen(parts: string[], family: string): Pen {
   return {
     rect: (box, paint) => add("rect", { ...box, rx: paint.radius, ...paintOf(paint) }),
     circle: ([cx, cy], r, paint) => add("circle", { cx, cy, r, ...paintOf(paint) }),
-    line: (points, stroke) =>
-      add("polyline", {
-        fill: "none",
-        ...strokeOf(stroke),
-        points: points.map((point) => point.map(short).join(",")).join(" "),
-      }),
+    line: (points, stroke) => add("polyline", { fill: "none", ...strokeOf(stroke), points: listOf(points) }),
+    polygon: (points, fill, opacity) =>
+      add("polygon", { fill: toCss(fill), "fill-opacity": opacity, points: listOf(points) }),
     text(x, y, content, style) {
       const { color, anchor, size, bold, turned, room } = style;
       const text = room === undefined ? content : shortened(content, room, fontOf(family, style));
@@ -286,6 +293,8 @@ function svgPen(parts: string[], family: string): Pen {
     clip: (_box, draw) => draw(),
   };
 }
+
+const listOf = (points: readonly Point[]): string => points.map((point) => point.map(short).join(",")).join(" ");
 
 const short = (x: number): string => String(Number(x.toFixed(2)));
 

@@ -37,7 +37,7 @@ const state = createStore(
     text: "",
     /** The folder of its model. */
     model: "",
-    view: "tokens",
+    view: "overview",
     beside: "",
     token: -1,
     layer: 0,

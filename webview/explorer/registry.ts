@@ -15,6 +15,7 @@ import { createGenerationView } from "./generation/view";
 import { createHiddenStatesView } from "./hiddenStates/view";
 import { createInterventionsView } from "./interventions/view";
 import { createLensView } from "./lens/view";
+import { createOverviewView } from "./overview/view";
 import { createPromptsView } from "./prompts/view";
 
 export interface ViewKind {
@@ -29,6 +30,7 @@ export interface ViewKind {
 }
 
 export const viewKinds: readonly ViewKind[] = [
+  { id: "overview", title: () => t("Overview"), create: createOverviewView },
   { id: "tokens", title: () => t("Tokens"), create: createTokensView },
   { id: "nextToken", title: () => t("Next token"), create: createNextTokenView },
   { id: "architecture", title: () => t("Architecture"), create: createArchitectureView, needsModel: true },

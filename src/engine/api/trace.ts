@@ -213,12 +213,12 @@ export interface AttentionGrid {
  */
 export type HeadScore = "previousToken" | "firstToken" | "induction" | "entropy";
 
-/** What the layers of a decoder add to the residual stream at one position; L2 norms are [layers]. */
+/** L2 norms that the layers of a decoder add to the residual stream at one position, [layers], and what they read. */
 export interface Overview {
-  /** Of `attnOut`, and of `crossOut` in a translator. */
+  /** Norms of `attnOut`, and in a translator of `crossOut`. */
   readonly attention: Float32Array;
   readonly cross: Float32Array | null;
-  /** Of `mlpOut`. */
+  /** Norms of `mlpOut`. */
   readonly mlp: Float32Array;
   readonly sources: AttentionSources;
   /** Positions of a translator's source. */

@@ -1,5 +1,5 @@
 /**
- * What each layer adds to the residual stream at one position, and the tokens that its attention reads there.
+ * Norms that each layer adds to the residual stream at one position, and the tokens that its attention reads there.
  *
  * H heads   S key position   K dHead   L nLayers
  */

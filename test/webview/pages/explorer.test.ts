@@ -142,6 +142,7 @@ describeExplorer((opened) => {
     }
     await plain.close();
     expect(Object.fromEntries(pictures)).toEqual({
+      Overview: 1,
       Tokens: 1,
       "Next token": 1,
       Architecture: 3,
