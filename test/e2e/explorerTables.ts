@@ -23,9 +23,13 @@ export interface Cell {
 /** Opens and reads the tables of the visible views. */
 export async function readTables(explorer: Frame): Promise<Table[]> {
   const panes = explorer.locator(".pane:visible");
-  const closed = panes.getByRole("button", { name: "Show table", exact: true }).filter({ visible: true });
+  const closed = panes.locator(".data[data-open=false] .more-button").filter({ visible: true });
   // A view that is still being drawn may move or remove its button.
-  while ((await closed.count()) > 0) await closed.first().press("Enter", { timeout: 1000 }).catch(ignored);
+  while ((await closed.count()) > 0) {
+    await closed.first().press("Enter", { timeout: 1000 }).catch(ignored);
+    const show = explorer.getByRole("menuitem", { name: "Show table" });
+    await show.press("Enter", { timeout: 1000 }).catch(ignored);
+  }
   return panes.locator(".data-table table").evaluateAll((tables) => {
     const cells = (row: Row) => [...row.cells].map((cell) => cell.textContent ?? "");
     return (tables as unknown as TableElement[]).map(({ caption, tHead, tBodies }) => ({

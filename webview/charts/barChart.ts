@@ -5,7 +5,7 @@ import { readTheme, type Theme } from "../base/theme";
 import { type CanvasChart, createCanvasChart, scrollBarSize } from "./canvasChart";
 import { type Rgb, toCss } from "./colorScale";
 import { moveIndex, scrollInto } from "./navigation";
-import { canvasPen, FONT_SIZE, type Pen, saveable } from "./pen";
+import { canvasPen, type Drawing, FONT_SIZE, type Pen } from "./pen";
 
 export interface BarRow {
   readonly label: string;
@@ -26,8 +26,8 @@ interface BarData {
 export interface BarChart {
   readonly node: HTMLElement;
   readonly show: (data: BarData) => void;
-  readonly picture: () => HTMLCanvasElement | null;
-  readonly svg: () => string | null;
+  /** The whole picture, to save. */
+  readonly drawing: () => Drawing | null;
 }
 
 const MAX_HEIGHT = 420;
@@ -91,11 +91,11 @@ export function createBarChart(pick: (row: number) => void): BarChart {
       data = next;
       chart.show(`${next.title}, ${next.rows.length}`);
     },
-    ...saveable(() => {
+    drawing() {
       if (!data || chart.node.clientWidth === 0) return null;
       const [shown, whole] = [data, { width: chart.node.clientWidth, top: 0, height: height() }];
       return { title: data.title, ...whole, draw: (pen) => drawBars(pen, shown, whole, readTheme()) };
-    }),
+    },
   };
 }
 

@@ -24,7 +24,7 @@ import {
   scrollToCell,
   visibleCells,
 } from "./heatmapLayout";
-import { canvasPen, type Point, saveable } from "./pen";
+import { canvasPen, type Drawing, type Pen, type Point, widestText } from "./pen";
 
 export type { HeatmapData } from "./heatmapDrawing";
 
@@ -36,9 +36,8 @@ export interface Heatmap {
   /** Scrolls a cell into view. */
   readonly reveal: (cell: Cell) => void;
   readonly focus: () => void;
-  /** The whole picture, including what is scrolled out of view. */
-  readonly picture: () => HTMLCanvasElement | null;
-  readonly svg: () => string | null;
+  /** The picture to save, including what is scrolled out of view. */
+  readonly drawing: () => Drawing | null;
   /** Cells in view; null before anything is shown. */
   readonly inView: () => CellRange | null;
 }
@@ -134,38 +133,68 @@ export function createHeatmap(
     },
     reveal,
     focus: () => chart.scroller.focus({ preventScroll: true }),
-    ...saveable(() => {
+    drawing() {
       if (!data || !grid) return null;
       const [shown, whole] = [data, { ...grid, viewWidth: grid.width, viewHeight: grid.height }];
       return {
         title: data.title,
         width: grid.width,
-        height: grid.height,
-        draw: (pen) => drawHeatmap(pen, shown, whole, { x: 0, y: 0 }, NO_MARK),
+        height: grid.height + (data.max === 0 ? 0 : SAVED_LEGEND.height),
+        draw(pen) {
+          drawHeatmap(pen, shown, whole, { x: 0, y: 0 }, NO_MARK);
+          if (shown.max !== 0) drawSavedLegend(pen, shown, whole.height, readTheme());
+        },
       };
-    }),
+    },
     inView: () => grid && visibleCells(grid, scroll()),
+  };
+}
+
+/** Colors of a legend from its low to its high end. */
+function legendOf(data: HeatmapData, theme: Theme) {
+  const scale = heatmapScale(data, theme);
+  const [low, high] = scale.domain;
+  const isLog = data.scale === "sequential" && data.curve === "log";
+  const valueAt = (share: number) => (isLog ? high * LOG_RANGE ** (1 - share) : low + (high - low) * share);
+  return {
+    colors: Array.from({ length: 17 }, (_, i) => scale.colorAt(valueAt(i / 16))),
+    low: isLog ? `≤ ${formatEnd(valueAt(0))}` : formatEnd(low),
+    high: formatEnd(high),
+    masked: data.masked ? (data.maskedLabel ?? t("no value")) : null,
   };
 }
 
 function drawLegend(legend: HTMLElement, data: HeatmapData, theme: Theme): void {
   legend.replaceChildren();
   if (data.max === 0) return;
-  const scale = heatmapScale(data, theme);
-  const [low, high] = scale.domain;
-  const isLog = data.scale === "sequential" && data.curve === "log";
-  const valueAt = (share: number) => (isLog ? high * LOG_RANGE ** (1 - share) : low + (high - low) * share);
-  const stops = Array.from({ length: 17 }, (_, i) => toCss(scale.colorAt(valueAt(i / 16))));
+  const { colors, low, high, masked } = legendOf(data, theme);
   const bar = el("span", { class: "legend-bar", attrs: { "aria-hidden": "true" } });
-  bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
+  bar.style.background = `linear-gradient(to right, ${colors.map(toCss).join(", ")})`;
   legend.replaceChildren(
-    el("span", { class: "number" }, isLog ? `≤ ${formatEnd(valueAt(0))}` : formatEnd(low)),
+    el("span", { class: "number" }, low),
     bar,
-    el("span", { class: "number" }, formatEnd(high)),
-    ...(data.masked
-      ? [el("span", { class: "legend-hatch", attrs: { "aria-hidden": "true" } }), data.maskedLabel ?? t("no value")]
-      : []),
+    el("span", { class: "number" }, high),
+    ...(masked === null ? [] : [el("span", { class: "legend-hatch", attrs: { "aria-hidden": "true" } }), masked]),
   );
+}
+
+/** Height of the legend of a saved picture, and a step of its colors. */
+const SAVED_LEGEND = { height: 28, step: 6 };
+
+function drawSavedLegend(pen: Pen, data: HeatmapData, top: number, theme: Theme): void {
+  const { colors, low, high, masked } = legendOf(data, theme);
+  const y = top + SAVED_LEGEND.height / 2;
+  const start = widestText([low]) + 8;
+  pen.text(0, y, low, { color: theme.muted });
+  colors.forEach((fill, i) => {
+    pen.rect({ x: start + i * SAVED_LEGEND.step, y: y - 4, width: SAVED_LEGEND.step, height: 8 }, { fill });
+  });
+  const end = start + colors.length * SAVED_LEGEND.step + 8;
+  pen.text(end, y, high, { color: theme.muted });
+  if (masked === null) return;
+  const hatch = { x: end + widestText([high]) + 16, y: y - 4, width: 16, height: 8 };
+  pen.hatch([hatch], { color: theme.muted, opacity: 0.6 });
+  pen.text(hatch.x + 24, y, masked, { color: theme.muted });
 }
 
 const formatEnd = (x: number): string => (x === 0 ? "0" : String(Number(x.toPrecision(3))));

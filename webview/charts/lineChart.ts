@@ -8,7 +8,7 @@ import { t } from "../base/strings";
 import { onThemeChange, readTheme, type Theme } from "../base/theme";
 import { type Rgb, toCss } from "./colorScale";
 import { dashOf, type LinePlot, lineDrawing } from "./lineDrawing";
-import { svgOf } from "./pen";
+import type { Drawing } from "./pen";
 import { decimate, indexAt, type Points } from "./series";
 
 export interface Line {
@@ -54,8 +54,8 @@ interface ChartOptions {
 export interface LineChart {
   readonly node: HTMLElement;
   readonly show: (lines: readonly Line[], scales?: Scales, marks?: readonly Mark[]) => void;
-  readonly picture: () => HTMLCanvasElement | null;
-  readonly svg: () => string | null;
+  /** The whole picture, to save. */
+  readonly drawing: () => Drawing | null;
 }
 
 export function createLineChart(options: ChartOptions): LineChart {
@@ -188,8 +188,7 @@ export function createLineChart(options: ChartOptions): LineChart {
       plot?.setData(data());
       drawLegend();
     },
-    picture: () => plot && pictureOf(plot, options.title),
-    svg: () => plot && svgOf(lineDrawing(plotOf(options, lines, scales, marks, readTheme())), readTheme()),
+    drawing: () => plot && lineDrawing(plotOf(options, lines, scales, marks, readTheme())),
   };
 }
 
@@ -345,22 +344,3 @@ function drawMarks(plot: uPlot, marks: readonly Mark[], theme: Theme): void {
 }
 
 const alpha = ([r, g, b]: Rgb, a: number): string => `rgb(${r} ${g} ${b} / ${a})`;
-
-/** The plot on the page's background, with its title. */
-function pictureOf(plot: uPlot, title: string): HTMLCanvasElement {
-  const theme = readTheme();
-  const source = plot.ctx.canvas;
-  const ratio = source.width / plot.width;
-  const head = 28 * ratio;
-  const canvas = el("canvas");
-  canvas.width = source.width;
-  canvas.height = source.height + head;
-  const context = canvas.getContext("2d") as CanvasRenderingContext2D;
-  context.fillStyle = toCss(theme.background);
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.fillStyle = toCss(theme.foreground);
-  context.font = `600 ${13 * ratio}px ${theme.fontFamily}`;
-  context.fillText(title, 10 * ratio, 19 * ratio);
-  context.drawImage(source, 0, head);
-  return canvas;
-}

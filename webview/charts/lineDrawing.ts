@@ -48,6 +48,7 @@ export function lineDrawing({ title, x, y, lines, marks, foreground, muted }: Li
   ];
   return {
     title,
+    hasTitle: true,
     width: WIDTH,
     height: top + HEIGHT,
     font: "text",

@@ -55,6 +55,8 @@ export interface Pen {
   readonly hatch: (boxes: readonly Box[], stroke: Stroke) => void;
   /** Cuts off what `draw` draws outside the box where the picture scrolls; a saved picture is complete. */
   readonly clip: (box: Box, draw: () => void) => void;
+  /** Moves the origin to a point for what `draw` draws. */
+  readonly from: (origin: Point, draw: () => void) => void;
 }
 
 /** A picture that can be saved. */
@@ -65,6 +67,8 @@ export interface Drawing {
   readonly height: number;
   /** Font of the theme: monospace by default. */
   readonly font?: "mono" | "text";
+  /** The drawing contains its title or those of its parts. */
+  readonly hasTitle?: true;
   readonly draw: (pen: Pen) => void;
 }
 
@@ -205,6 +209,12 @@ function penOf(context: CanvasRenderingContext2D, family: string, ratio: number)
       draw();
       context.restore();
     },
+    from([x, y], draw) {
+      context.save();
+      context.translate(x, y);
+      draw();
+      context.restore();
+    },
   };
 }
 
@@ -291,6 +301,11 @@ function svgPen(parts: string[], family: string): Pen {
       if (boxes.length > 0) add("path", { d: outlines.join(""), fill: `url(#${id})` });
     },
     clip: (_box, draw) => draw(),
+    from([x, y], draw) {
+      parts.push(`<g transform="translate(${short(x)} ${short(y)})">`);
+      draw();
+      parts.push("</g>");
+    },
   };
 }
 
@@ -301,19 +316,8 @@ const short = (x: number): string => String(Number(x.toFixed(2)));
 const escapeXml = (content: string): string =>
   content.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
-/** Both ways to save a picture, for a data bar; `drawing` is called when the user saves. */
-export const saveable = (drawing: () => Drawing | null | undefined) => ({
-  picture: () => {
-    const shown = drawing();
-    return shown ? canvasOf(shown, readTheme()) : null;
-  },
-  svg: () => {
-    const shown = drawing();
-    return shown ? svgOf(shown, readTheme()) : null;
-  },
-});
-
-function canvasOf({ width, height, font, draw }: Drawing, theme: Theme): HTMLCanvasElement {
+/** The drawing as a PNG's pixels. */
+export function canvasOf({ width, height, font, draw }: Drawing, theme: Theme): HTMLCanvasElement {
   const canvas = el("canvas");
   const ratio = Math.min(SAVED_RATIO, MAX_PIXELS / Math.max(width, height));
   draw(canvasPen(canvas, { width: Math.ceil(width), height: Math.ceil(height) }, theme, { ratio, font }));

@@ -34,6 +34,7 @@ export function barsDrawing({ title, bars, format }: BarList): Drawing {
   const valueRoom = widestText(bars.flatMap((bar) => values(bar).map(format)));
   return {
     title,
+    hasTitle: true,
     width: Math.max(valueX + valueRoom, MARGIN + widestText([title])) + MARGIN,
     height: 2 * MARGIN + TITLE + bars.length * ROW,
     draw(pen) {

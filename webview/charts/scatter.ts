@@ -3,7 +3,7 @@
 import { readTheme, type Theme } from "../base/theme";
 import { type CanvasChart, createCanvasChart } from "./canvasChart";
 import { moveIndex } from "./navigation";
-import { canvasPen, type Pen, saveable } from "./pen";
+import { canvasPen, type Pen } from "./pen";
 import { pointAt, type ScatterPoint, type ScatterScene, scatterScene } from "./scatterLayout";
 
 export interface ScatterData {
@@ -67,12 +67,12 @@ export function createScatter(pick: (point: number) => void) {
       selected = next;
       if (chart.node.clientWidth > 0) layout();
     },
-    ...saveable(() => {
+    drawing() {
       if (!data || !scene) return null;
       const [shown, drawn] = [data, scene];
       const draw = (pen: Pen) => drawScatter(pen, shown, drawn, null, readTheme());
       return { title: data.title, width: scene.width, height: scene.height, draw };
-    }),
+    },
   };
 }
 

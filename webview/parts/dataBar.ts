@@ -1,10 +1,14 @@
-/** The bar under a chart: shows its table, and copies or saves its numbers and its picture. */
+/** The menu of a chart: shows its table, and copies or saves its numbers and its picture. */
 
-import { el, fill, setAttr } from "../base/dom";
+import { el, fill } from "../base/dom";
 import { formatCount, formatValue } from "../base/format";
 import { t } from "../base/strings";
+import { readTheme } from "../base/theme";
+import { captioned } from "../charts/caption";
 import { type TableData, toCsv } from "../charts/csv";
-import { type TraceOrigin, toJson } from "./tableJson";
+import { canvasOf, type Drawing, svgOf } from "../charts/pen";
+import { openMenu } from "./menu";
+import { originLines, type TraceOrigin, toJson } from "./tableJson";
 
 export type Save = (name: string, data: Uint8Array) => void;
 
@@ -12,10 +16,10 @@ export interface DataSource {
   /** Without an extension, such as "attention-layer0-head1". */
   readonly fileName: () => string;
   readonly table: () => TableData | null;
-  /** The trace of the numbers, or the traces that they compare, for the JSON file. */
+  /** The trace of the numbers, or the traces that they compare, for files. */
   readonly of?: () => TraceOrigin | readonly TraceOrigin[] | null | undefined;
-  readonly picture?: () => HTMLCanvasElement | null;
-  readonly svg?: () => string | null;
+  /** The picture, to save with a title and the traces. */
+  readonly drawing?: () => Drawing | null | undefined;
 }
 
 export interface DataBar {
@@ -32,56 +36,85 @@ export function createDataBar(source: DataSource, save: Save, open = false): Dat
   const status = el("span", { class: "small muted", attrs: { role: "status" } });
   const holder = el("div", { class: "data-holder" });
 
-  const csv = () => {
-    const table = source.table();
-    return table ? toCsv(table) : null;
-  };
+  const traces = () => [source.of?.() ?? []].flat();
   const saveText = (ending: string, text: string | null | undefined) => {
     if (text) save(`${source.fileName()}.${ending}`, new TextEncoder().encode(text));
   };
-  const action = (label: string, press: () => void) =>
-    el("button", { class: "action", attrs: { type: "button" }, on: { click: press } }, label);
+  const csv = () => {
+    const table = source.table();
+    return table && toCsv(table);
+  };
+  const copyCsv = async () => {
+    const text = csv();
+    if (text === null) return;
+    await navigator.clipboard.writeText(text);
+    status.textContent = t("Copied.");
+    setTimeout(() => {
+      status.textContent = "";
+    }, 2000);
+  };
+  const saveJson = () => {
+    const table = source.table();
+    saveText("json", table && toJson(table, traces()));
+  };
+  const picture = () => {
+    const drawing = source.drawing?.();
+    return drawing ? captioned(drawing, traces().flatMap(originLines), readTheme()) : null;
+  };
+  const savePng = async () => {
+    const shown = picture();
+    if (!shown) return;
+    const blob = await new Promise<Blob | null>((done) => canvasOf(shown, readTheme()).toBlob(done, "image/png"));
+    if (blob) save(`${source.fileName()}.png`, new Uint8Array(await blob.arrayBuffer()));
+  };
+  const saveSvg = () => {
+    const shown = picture();
+    saveText("svg", shown && svgOf(shown, readTheme()));
+  };
 
-  const toggle = action(t("Show table"), () => {
+  const name = t("Table, copy and save");
+  const more = el(
+    "button",
+    {
+      class: "more-button",
+      title: name,
+      attrs: { type: "button", "aria-label": name, "aria-haspopup": "menu" },
+      on: {
+        click() {
+          const { left, bottom } = more.getBoundingClientRect();
+          openMenu(
+            name,
+            [
+              { label: open ? t("Hide table") : t("Show table"), run: toggle },
+              { label: t("Copy CSV"), run: copyCsv },
+              { label: t("Save CSV"), run: () => saveText("csv", csv()) },
+              { label: t("Save JSON"), run: saveJson },
+              ...(source.drawing
+                ? [
+                    { label: t("Save PNG"), run: savePng },
+                    { label: t("Save SVG"), run: saveSvg },
+                  ]
+                : []),
+            ],
+            [left, bottom],
+          );
+        },
+      },
+    },
+    "⋯",
+  );
+  const toggle = () => {
     open = !open;
     draw();
-  });
+  };
+  const node = el("div", { class: "data" }, el("div", { class: "data-bar" }, more, status), holder);
   const draw = () => {
-    setAttr(toggle, "aria-expanded", String(open));
-    toggle.textContent = open ? t("Hide table") : t("Show table");
+    node.dataset.open = String(open);
     const table = open ? source.table() : null;
     fill(holder, ...(table ? drawTable(table) : []));
   };
   draw();
-
-  const bar = el(
-    "div",
-    { class: "data-bar" },
-    toggle,
-    action(t("Copy CSV"), async () => {
-      const text = csv();
-      if (text === null) return;
-      await navigator.clipboard.writeText(text);
-      status.textContent = t("Copied.");
-      setTimeout(() => {
-        status.textContent = "";
-      }, 2000);
-    }),
-    action(t("Save CSV"), () => saveText("csv", csv())),
-    action(t("Save JSON"), () => {
-      const table = source.table();
-      saveText("json", table && toJson(table, [source.of?.() ?? []].flat()));
-    }),
-    source.picture &&
-      action(t("Save PNG"), async () => {
-        const picture = source.picture?.();
-        const blob = picture && (await new Promise<Blob | null>((resolve) => picture.toBlob(resolve, "image/png")));
-        if (blob) save(`${source.fileName()}.png`, new Uint8Array(await blob.arrayBuffer()));
-      }),
-    source.svg && action(t("Save SVG"), () => saveText("svg", source.svg?.())),
-    status,
-  );
-  return { node: el("div", { class: "data" }, bar, holder), update: draw };
+  return { node, update: draw };
 }
 
 function drawTable(table: TableData): HTMLElement[] {

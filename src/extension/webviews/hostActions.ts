@@ -27,6 +27,16 @@ export async function save({ name, data }: FileToSave): Promise<null> {
     title: l10n.t("Save"),
     ...(folder ? { defaultUri: vscode.Uri.joinPath(folder, name) } : {}),
   });
-  if (target) await vscode.workspace.fs.writeFile(target, data);
+  if (!target) return null;
+  await vscode.workspace.fs.writeFile(target, data);
+  void confirmSaved(target);
   return null;
+}
+
+/** Says where a file is, and shows it in the system's file manager if the user wants. */
+async function confirmSaved(file: vscode.Uri): Promise<void> {
+  const reveal = l10n.t("Reveal");
+  const name = file.path.slice(file.path.lastIndexOf("/") + 1);
+  const chosen = await vscode.window.showInformationMessage(l10n.t("Saved {0}.", name), reveal);
+  if (chosen === reveal) await vscode.commands.executeCommand("revealFileInOS", file);
 }

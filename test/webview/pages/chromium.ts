@@ -1,7 +1,7 @@
 /** Pages in Chromium, as VS Code would show them: under the strict policy, in every theme. */
 
 import axe from "axe-core";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { inRoot } from "../../../scripts/paths";
 import { type LiveExplorer, openLiveExplorer } from "../liveExplorer";
@@ -92,11 +92,16 @@ export async function expectAccessible(page: Page): Promise<void> {
   expect(found).toEqual([]);
 }
 
+/** Chooses an item of the first menu for table and files in a part of the page. */
+export async function chooseMore(part: Locator, item: string): Promise<void> {
+  await part.getByRole("button", { name: "Table, copy and save" }).first().click();
+  await part.page().getByRole("menuitem", { name: item }).click();
+}
+
 /** The rows of the table behind a picture, opened if it is closed; empty while there is no such table. */
 export async function tableOf(page: Page, title: RegExp): Promise<string[][]> {
   const part = page.locator("section.pair-part").filter({ has: page.getByRole("heading", { name: title }) });
-  const closed = part.getByRole("button", { name: "Show table" });
-  if (await closed.first().isVisible()) await closed.first().click();
+  if (!(await part.getByRole("table").first().isVisible())) await chooseMore(part.first(), "Show table");
   const rows = part.getByRole("table").first().locator("tbody tr");
   return rows.evaluateAll((all) =>
     all.map((row) => [...(row as HTMLTableRowElement).cells].map((cell) => cell.innerText)),

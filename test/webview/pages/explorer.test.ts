@@ -81,11 +81,27 @@ describeExplorer((opened) => {
     const plain = await browser.newPage();
     const { trace, model } = await live.show(BUNDLED, text);
     const panel = page.getByRole("tabpanel");
-    const saves = () => panel.locator(".data-bar:visible").allInnerTexts();
+    const menus = panel.locator(".more-button:visible");
+    const items = () =>
+      menus.evaluateAll((all) =>
+        all.map((button) => {
+          (button as HTMLElement).click();
+          const menu = document.querySelector<HTMLElement>(".menu");
+          const text = menu?.innerText;
+          menu?.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }));
+          return text;
+        }),
+      );
     const press = async (label: string): Promise<string[]> => {
       const before = live.saved.length;
-      const buttons = panel.locator(".data-bar:visible").getByText(label);
-      const count = await buttons.evaluateAll((all) => all.map((button) => (button as HTMLElement).click()).length);
+      const count = await menus.evaluateAll((all, label) => {
+        for (const button of all as HTMLElement[]) {
+          button.click();
+          const items = [...document.querySelectorAll<HTMLElement>("[role=menuitem]")];
+          items.find(({ textContent }) => textContent === label)?.click();
+        }
+        return all.length;
+      }, label);
       await expect.poll(() => live.saved.length, SOON).toBe(before + count);
       return live.saved.slice(before).map(({ data }) => new TextDecoder().decode(data));
     };
@@ -115,7 +131,8 @@ describeExplorer((opened) => {
       await panel.locator(".data-bar:visible").first().waitFor();
       await prepare[name]?.();
       await page.waitForTimeout(100);
-      const bars = await saves();
+      await expect.poll(() => panel.locator("[aria-busy='true']:visible").count(), SOON).toBe(0);
+      const bars = await items();
       pictures.set(name, bars.length);
       for (const bar of bars) expect(bar, name).toMatch(/Save CSV.*Save JSON.*Save PNG.*Save SVG/s);
       for (const json of await press("Save JSON")) {
@@ -124,16 +141,26 @@ describeExplorer((opened) => {
         for (const row of rows) expect(row.length, name).toBe(columns.length);
         expect(rows.length, name).toBeGreaterThan(0);
       }
+      const svgs = await press("Save SVG");
       const texts = await plain.evaluate(
         (files) =>
           files.map((file) => {
             const svg = new DOMParser().parseFromString(file, "image/svg+xml");
-            return [...svg.querySelectorAll("svg > text")].map(({ textContent }) => textContent ?? "");
+            return [...svg.querySelectorAll("text")].map(({ textContent }) => textContent ?? "");
           }),
-        await press("Save SVG"),
+        svgs,
       );
-      for (const words of texts) expect(words.length, name).toBeGreaterThan(1);
+      // A title or a label, and the model with its trace and the text.
+      const origin = [expect.stringContaining(`${model.name}, step 4,000, trace ${trace}`), text];
+      for (const words of texts) {
+        expect(words.length, name).toBeGreaterThan(2);
+        expect(words, name).toEqual(expect.arrayContaining(origin));
+      }
       for (const png of await press("Save PNG")) expect(png.slice(1, 4), name).toBe("PNG");
+      const pngWidths = live.saved
+        .slice(-svgs.length)
+        .map(({ data }) => new DataView(data.slice(16, 20).buffer).getUint32(0));
+      expect(pngWidths, name).toEqual(svgs.map((svg) => 2 * Number(/ width="(\d+)"/.exec(svg)?.[1])));
       if (name !== "Attention") continue;
       const { heads, scores } = await live.engine.call("attentionGrid", { trace, size: 40 });
       const order = [...scores[score.name].keys()].sort((a, b) => scores[score.name][b]! - scores[score.name][a]!);

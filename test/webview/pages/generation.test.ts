@@ -1,7 +1,7 @@
 /** The Generation view in Chromium, on the real engine. */
 
 import { expect, test } from "vitest";
-import { BUNDLED, describeExplorer, STORY } from "./chromium";
+import { BUNDLED, chooseMore, describeExplorer, STORY } from "./chromium";
 
 describeExplorer((opened) => {
   test("the labels of the settings take one line each at any panel width, even with longer words", async () => {
@@ -32,7 +32,7 @@ describeExplorer((opened) => {
     const prompt = (await live.engine.call("tokenize", { dir: BUNDLED, text: STORY })).map(({ id }) => id);
     const traced = await live.engine.call("generationTrace", { dir: BUNDLED, prompt, maxNewTokens: 24, count: 10 });
     await shown.getByText("step 1 of 24").waitFor();
-    await shown.getByRole("button", { name: "Show table" }).click();
+    await chooseMore(shown, "Show table");
     const cells = () => shown.locator(".data-table td").allTextContents();
     const columns = 8 + 3 * 10;
     await expect.poll(async () => (await cells()).length).toBe(24 * (columns - 1));
@@ -47,7 +47,7 @@ describeExplorer((opened) => {
         [...expected, ...top.map((each) => each.probability)].map((x) => expect.closeTo(x, x >= 1 ? 4 : 5)),
       );
     });
-    await shown.getByRole("button", { name: "Hide table" }).click();
+    await chooseMore(shown, "Hide table");
 
     // Two steps later, pick the second choice.
     await shown.getByRole("listbox", { name: "Generated tokens" }).getByRole("option", { selected: true }).focus();

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { setTheme } from "../openPage";
 import { tinyTrace } from "../tinyTrace";
 import { tinyTranslation } from "../tinyTranslation";
-import { describeHosted, expectAccessible, THEMES } from "./chromium";
+import { chooseMore, describeHosted, expectAccessible, THEMES } from "./chromium";
 
 const TEXT = "a 🐈\n\tsat.";
 const SIDE_BAR = { width: 320, height: 900 };
@@ -107,8 +107,8 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     await inspect(page, TEXT);
     await page.evaluate(() => window.lab.send("busy", { busy: true }));
     await page.getByRole("button", { name: "attnOut" }).click();
-    const tables = page.getByRole("button", { name: "Show table" });
-    while ((await tables.count()) > 0) await tables.first().click();
+    const closed = page.locator(".data[data-open=false]").filter({ visible: true });
+    while ((await closed.count()) > 0) await chooseMore(closed.first(), "Show table");
     await page.locator("table").last().waitFor();
     await expectAccessible(page);
   });
@@ -277,7 +277,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
   test("a CSV file has every number of the picture", async () => {
     const { page } = opened();
     await inspect(page, "hello");
-    await page.getByRole("region", { name: "Attention" }).getByRole("button", { name: "Save CSV" }).first().click();
+    await chooseMore(page.getByRole("region", { name: "Attention" }), "Save CSV");
     const file = await page.evaluate(() => {
       const { name, data } = window.lab.saved.at(-1)!;
       return { name, text: new TextDecoder().decode(data) };
@@ -290,7 +290,7 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
 
   test("a picture is saved as PNG", async () => {
     const { page } = opened();
-    await page.getByRole("region", { name: "Attention" }).getByRole("button", { name: "Save PNG" }).first().click();
+    await chooseMore(page.getByRole("region", { name: "Attention" }), "Save PNG");
     await page.waitForFunction(() => window.lab.saved.at(-1)?.name.endsWith(".png"));
     expect(await page.evaluate(() => [...window.lab.saved.at(-1)!.data.slice(1, 4)])).toEqual([0x50, 0x4e, 0x47]);
   });

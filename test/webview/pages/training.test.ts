@@ -1,7 +1,7 @@
 /** The training view in Chromium: no accessibility violations, and what it shows and sends by keyboard. */
 
 import { expect, test } from "vitest";
-import { describeHosted, expectAccessible } from "./chromium";
+import { chooseMore, describeHosted, expectAccessible } from "./chromium";
 
 describeHosted("training", { width: 900, height: 1000 }, (opened) => {
   const corpus = "It was the best of times, it was the worst of times. ".repeat(30);
@@ -107,7 +107,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     await expect
       .poll(() => page.getByRole("region", { name: "Loss", exact: true }).getByRole("status").first().textContent())
       .toContain(`step 1: training, each step ${first}`);
-    await page.getByRole("region", { name: "Loss", exact: true }).getByRole("button", { name: "Save CSV" }).click();
+    await chooseMore(page.getByRole("region", { name: "Loss", exact: true }), "Save CSV");
     const rows = await page.evaluate(
       () => new TextDecoder().decode(window.lab.saved.at(-1)!.data).trim().split("\r\n").length,
     );
@@ -139,7 +139,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     for (const name of [/^Checkpoints/, /^Loss on the training text/, /^Run record/]) {
       await page.getByRole("button", { name }).click();
     }
-    await page.getByRole("region", { name: "Comparison" }).getByRole("button", { name: "Show table" }).click();
+    await chooseMore(page.getByRole("region", { name: "Comparison" }), "Show table");
     await page.getByText("page 1 of 3").waitFor();
     await expectAccessible(page);
   }, 60_000);

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { makePairs } from "../../../scripts/makePairs";
 import type { TraceInfo } from "../../../src/protocol/engineApi";
 import type { Intervention } from "../../../src/protocol/traceApi";
-import { describeExplorer, SOON, tableOf } from "./chromium";
+import { chooseMore, describeExplorer, SOON, tableOf } from "./chromium";
 
 describeExplorer((opened) => {
   const TEXT = "the cat sleeps";
@@ -101,10 +101,7 @@ describeExplorer((opened) => {
     const of = { kind: "value", name, position: 0 } as const;
     const { nearest } = await live.engine.call("neighbors", { trace, of, among: "embeddings", count: 15 });
     await shown.getByRole("heading", { name: `Nearest to “<bos>” at ${name}[0, 0]`, exact: true }).waitFor();
-    await shown
-      .locator(".embedding-part", { has: page.locator(".neighbors") })
-      .getByRole("button", { name: "Save JSON" })
-      .click();
+    await chooseMore(shown.locator(".embedding-part", { has: page.locator(".neighbors") }), "Save JSON");
     await expect.poll(() => live.saved.at(-1)?.name).toMatch(/^nearest-tokens/);
     const { title, rows } = JSON.parse(new TextDecoder().decode(live.saved.at(-1)?.data));
     expect(title).toMatch(/ by cosine among the source’s input embeddings$/);

@@ -36,6 +36,7 @@ export function treeDrawing(title: string, headings: readonly string[], rows: re
   const top = MARGIN + 2 * ROW;
   return {
     title,
+    hasTitle: true,
     width: Math.max(trackX + TRACK.width, MARGIN + widestText([title])) + MARGIN,
     height: top + rows.length * ROW + MARGIN,
     draw(pen) {

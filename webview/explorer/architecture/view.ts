@@ -4,7 +4,6 @@ import { el, fill } from "../../base/dom";
 import { formatBytes, formatCount } from "../../base/format";
 import { t } from "../../base/strings";
 import { textField } from "../../base/toolkit";
-import { saveable } from "../../charts/pen";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { Inspection, View, ViewContext } from "../../trace/inspection";
@@ -49,7 +48,7 @@ export function createArchitectureView({ section: makeSection, selection, save, 
       fileName: () => `architecture-${inspection?.trace.model.name ?? ""}`.replace(/[^\w.-]+/g, "-"),
       table: () => root && architectureTable(root),
       of: () => inspection,
-      ...saveable(() => treeDrawing(t("Modules of {0}", inspection?.trace.model.name ?? ""), headings, rows)),
+      drawing: () => treeDrawing(t("Modules of {0}", inspection?.trace.model.name ?? ""), headings, rows),
     },
     save,
   );

@@ -25,8 +25,7 @@ export function createWeightPicture(save: Save) {
       fileName: () => shown?.name ?? "weight",
       table: () => shown && tileTable(shown),
       of,
-      picture: picture.picture,
-      svg: picture.svg,
+      drawing: picture.drawing,
     },
     save,
   );
@@ -35,8 +34,7 @@ export function createWeightPicture(save: Save) {
       fileName: () => `${shown?.name ?? "weight"}-histogram`,
       table: () => shown && histogramTable(shown),
       of,
-      picture: histogram.picture,
-      svg: histogram.svg,
+      drawing: histogram.drawing,
     },
     save,
   );

@@ -52,8 +52,7 @@ export function createRelativePart(save: Save, selection: Store<Selection>): Rel
       fileName: () => `relative-difference-${kind}`,
       table: () => rows && relativeTable(title.textContent ?? "", rows, labels()),
       of: () => shown?.pair.inspections,
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );

@@ -30,8 +30,7 @@ export function createWeightsPart(save: Save): WeightsPart {
       fileName: () => "weights-difference",
       table: () => weightsTable(title.textContent ?? "", weights),
       of: () => pair?.inspections,
-      picture: chart.picture,
-      svg: chart.svg,
+      drawing: chart.drawing,
     },
     save,
   );

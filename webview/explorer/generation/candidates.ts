@@ -20,8 +20,7 @@ export function createCandidates(save: Save, look: (step: number) => void) {
       fileName: () => "generation",
       table: () => shown && generationTable(shown.steps, t("Steps of the generation")),
       of: () => shown?.prompt.inspection,
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );

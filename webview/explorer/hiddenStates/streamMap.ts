@@ -64,8 +64,7 @@ export function createStreamMap(
       fileName: () => `residual-stream-${quantity}`,
       table: () => shown && mapTable(shown.rows, shown.numbers, shown.labels, titleOf(shown)),
       of: () => shown?.inspection,
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );

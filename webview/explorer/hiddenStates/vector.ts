@@ -51,8 +51,7 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
           row: (i) => [i, shown?.vector[i] as number],
         },
       of: () => shown?.inspection,
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );

@@ -51,8 +51,7 @@ export function createAttribution(save: Save, pick: (part: AttributedRow) => voi
       fileName: () => "logit-attribution",
       table: () => attributionTable(title.textContent ?? "", rows, namesOf(shown?.answers.length ?? 1)),
       of: () => (shown?.of[0].length === 1 ? shown.of[0][0] : shown?.of[0]),
-      picture: chart.picture,
-      svg: chart.svg,
+      drawing: chart.drawing,
     },
     save,
   );

@@ -89,8 +89,7 @@ export function createPartsGrid(save: Save, { interventions, select, patch }: Pa
       fileName: () => (effects ? "sweep" : "interventions"),
       table: () => effects?.table ?? partsTable(grid, list()),
       of: () => base,
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );

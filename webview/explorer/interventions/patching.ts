@@ -75,8 +75,7 @@ export function createPatching(save: Save, tools: ExplorerTools, hooks: Patching
         return both && alignedTable(aligned, both);
       },
       of: () => base && other && [base, other],
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );

@@ -95,8 +95,7 @@ export function createSweep(save: Save, watch: HTMLElement, { release, pick, col
       fileName: () => "sweep",
       table: () => result && tableOf(result),
       of: () => result?.of.base,
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );

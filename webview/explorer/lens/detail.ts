@@ -41,8 +41,7 @@ export function createLensDetail(save: Save, track: (token: TrackedToken) => voi
           ? trackTable(shown.depths, shown.cells, t("“{0}” by layer", shown.tracked.label))
           : null,
       of: () => shown?.inspection,
-      picture: chart.picture,
-      svg: chart.svg,
+      drawing: chart.drawing,
     },
     save,
   );

@@ -75,8 +75,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
           ? lensTable(loader.depths, loader.columns, labels(), t("Logit lens of the loaded positions"))
           : null,
       of: () => current,
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );

@@ -6,7 +6,7 @@ import { el, setAttr } from "../../base/dom";
 import { formatPercent } from "../../base/format";
 import { t } from "../../base/strings";
 import { onThemeChange, readTheme } from "../../base/theme";
-import { canvasPen, saveable } from "../../charts/pen";
+import { canvasPen } from "../../charts/pen";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { whenSeen } from "../../parts/whenSeen";
@@ -63,7 +63,7 @@ export function createOverviewView({ section: makeSection, selection, save, expl
       fileName: () => `overview-${position}`,
       table: () => shown && overviewTable(shown.data),
       of: () => inspection,
-      ...saveable(() => shown && overviewDrawing({ ...shown, emphasized: null, progress: 1 }, readTheme())),
+      drawing: () => shown && overviewDrawing({ ...shown, emphasized: null, progress: 1 }, readTheme()),
     },
     save,
   );

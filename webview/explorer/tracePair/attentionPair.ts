@@ -62,8 +62,7 @@ export function createAttentionPair(fileName: string, save: Save, selection: Sto
             },
           },
         of: () => wanted && inspectionsOf(wanted.pair),
-        picture: heatmap.picture,
-        svg: heatmap.svg,
+        drawing: heatmap.drawing,
       },
       save,
     );

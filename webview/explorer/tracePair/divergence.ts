@@ -33,8 +33,7 @@ export function createDivergenceStrip(fileName: string, save: Save, pick: (posit
       fileName: () => fileName,
       table: () => shown && divergenceTable(title.textContent ?? "", shown.pair, shown.difference),
       of: () => shown?.pair.inspections,
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );

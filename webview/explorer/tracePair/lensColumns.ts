@@ -33,8 +33,7 @@ export function createLensColumns(fileName: string, save: Save): LensColumns {
           TOP,
         ),
       of: () => shown?.pair.inspections,
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );

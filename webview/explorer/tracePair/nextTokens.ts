@@ -29,8 +29,7 @@ export function createNextTokensPair(
       fileName: () => fileName,
       table: () => current && pairedTable(title.textContent ?? "", tokens, current.names),
       of: () => current?.inspections,
-      picture: chart.picture,
-      svg: chart.svg,
+      drawing: chart.drawing,
     },
     save,
   );

@@ -51,8 +51,7 @@ export function createCellPanel(save: Save): CellPanel {
       fileName: () => (shown ? `attention-cell-layer${shown.cell.layer}-head${shown.cell.head}` : "attention-cell"),
       table: () => shown && vectorTable(shown.cell, shown.vectors),
       of: () => shown?.cell.inspection,
-      picture: strip.picture,
-      svg: strip.svg,
+      drawing: strip.drawing,
     },
     save,
   );

@@ -7,7 +7,6 @@ import { t } from "../../base/strings";
 import { onThemeChange, readTheme } from "../../base/theme";
 import { checkbox, dropdown } from "../../base/toolkit";
 import { type ColorScale, sequentialScale } from "../../charts/colorScale";
-import { saveable } from "../../charts/pen";
 import { setPending } from "../../parts/busy";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
@@ -70,7 +69,7 @@ export function createHeadGrid(
           thumbnails.map(({ id }) => id),
         ),
       of: () => grid?.of,
-      ...saveable(() => grid && drawingOf(grid)),
+      drawing: () => grid && drawingOf(grid),
     },
     save,
   );

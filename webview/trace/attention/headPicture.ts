@@ -32,6 +32,7 @@ export function headsDrawing(title: string, tiles: readonly HeadTile[], perLayer
   const rows = Math.ceil(tiles.length / perRow);
   return {
     title,
+    hasTitle: true,
     width: Math.max(left + perRow * stepX, MARGIN + widestText([title])) + MARGIN,
     height: top + rows * stepY + MARGIN,
     draw(pen) {

@@ -3,7 +3,7 @@
 import { readTheme, type Theme } from "../../base/theme";
 import { type CanvasChart, createCanvasChart, scrollBarSize } from "../../charts/canvasChart";
 import { moveIndex, scrollInto } from "../../charts/navigation";
-import { canvasPen, FONT_SIZE, type Pen, saveable } from "../../charts/pen";
+import { canvasPen, type Drawing, FONT_SIZE, type Pen } from "../../charts/pen";
 import type { Line } from "./layout";
 
 export interface LinesData {
@@ -27,8 +27,8 @@ export interface LineChart {
   readonly show: (data: LinesData) => void;
   /** Marks the selected query and key. */
   readonly mark: (query: number, key: number) => void;
-  readonly picture: () => HTMLCanvasElement | null;
-  readonly svg: () => string | null;
+  /** The whole picture, to save. */
+  readonly drawing: () => Drawing | null;
 }
 
 const ROW = 18;
@@ -102,13 +102,13 @@ export function createLines(pick: (end: LineEnd) => void): LineChart {
       if (!chart.node.matches(":focus-within, :hover")) reveal(query);
       draw();
     },
-    ...saveable(() => {
+    drawing() {
       if (!data || !theme) return null;
       const { width, height } = size();
       const [shown, view] = [data, { width, height, scroll: 0 }];
       const draw = (pen: Pen) => drawLines(pen, shown, view, readTheme(), NOTHING, null);
       return { title: data.title, width, height, draw };
-    }),
+    },
   };
 }
 

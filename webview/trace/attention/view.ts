@@ -101,8 +101,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       fileName: () => (shown ? fileNameOf(shown) : "attention"),
       table: () => shown && patternTable(shown),
       of: () => shown?.inspection,
-      picture: () => chart().picture(),
-      svg: () => chart().svg(),
+      drawing: () => chart().drawing(),
     },
     save,
   );

@@ -50,8 +50,7 @@ export function createAllTokens({ selection, save }: Pick<ViewContext, "selectio
       fileName: () => (shown?.name ?? "embeddings").replaceAll(" ", "-"),
       table: () => shown && matrixTable(shown.name, shown.labels, shown.picture),
       of: () => shown?.of,
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );

@@ -55,8 +55,7 @@ export function createComponents({ selection, save }: Pick<ViewContext, "selecti
       fileName: () => `components-${shown?.of.name}`,
       table: () => shown && tableOf(shown),
       of: () => shown?.of.inspection,
-      picture: scatter.picture,
-      svg: scatter.svg,
+      drawing: scatter.drawing,
     },
     save,
   );

@@ -35,8 +35,7 @@ export function createCosines({ selection, save }: Pick<ViewContext, "selection"
         return matrixTable(titleOf(of), of.labels, { rows: T, cols: T, values: cosines });
       },
       of: () => shown?.of.inspection,
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );

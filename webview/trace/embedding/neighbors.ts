@@ -6,7 +6,6 @@ import { formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { dropdown } from "../../base/toolkit";
 import type { TableData } from "../../charts/csv";
-import { saveable } from "../../charts/pen";
 import { barsDrawing } from "../../charts/savedBars";
 import { setBusy, setPending } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
@@ -55,7 +54,7 @@ export function createNeighbors(
       fileName: () => "nearest-tokens",
       table: () => shown && tableOf(shown),
       of: () => shown?.inspection,
-      ...saveable(() => shown && pictureOf(shown)),
+      drawing: () => shown && pictureOf(shown),
     },
     save,
   );

@@ -45,8 +45,7 @@ export function createEmbeddingView({ section: makeSection, selection, save, exp
       fileName: () => `embedding-token${selection.get().token}`,
       table: () => tokenTable(),
       of: () => loaded?.of,
-      picture: vectors.picture,
-      svg: vectors.svg,
+      drawing: vectors.drawing,
     },
     save,
   );

@@ -4,7 +4,6 @@ import { el, fill } from "../../base/dom";
 import { formatNorm, formatShape } from "../../base/format";
 import { t } from "../../base/strings";
 import { createHeatmap } from "../../charts/heatmap";
-import { saveable } from "../../charts/pen";
 import { barsDrawing } from "../../charts/savedBars";
 import { setPending } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
@@ -82,8 +81,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
       fileName: () => shown?.row.name ?? "value",
       table: () => shown && matrixTable(shown.row.name, rowLabels(shown), shown),
       of: () => shown?.of,
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );
@@ -94,7 +92,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
       fileName: () => "layers",
       table: () => shapeTable(),
       of: () => inspection,
-      ...saveable(() => normShapes()),
+      drawing: () => normShapes(),
     },
     save,
   );

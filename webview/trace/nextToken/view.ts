@@ -11,7 +11,6 @@ import { el, fill, setAttr } from "../../base/dom";
 import { formatCount, formatPercent } from "../../base/format";
 import { t } from "../../base/strings";
 import { textField } from "../../base/toolkit";
-import { saveable } from "../../charts/pen";
 import { barsDrawing } from "../../charts/savedBars";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
@@ -103,7 +102,7 @@ export function createNextTokenView({ section: makeSection, selection, save, exp
         return now && distributionTable(now, t("Next token after {0} “{1}”", position, label()), restText(now));
       },
       of: () => inspection,
-      ...saveable(drawing),
+      drawing,
     },
     save,
   );

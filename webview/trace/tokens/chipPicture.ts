@@ -40,6 +40,7 @@ export function chipsDrawing(lists: readonly ChipList[]): Drawing {
   const right = Math.max(MIN_WIDTH, ...lists.flatMap(({ chips }) => chips.map(({ x, width }) => MARGIN + x + width)));
   return {
     title: lists.map(({ title }) => title).join(", "),
+    hasTitle: true,
     width: right + MARGIN,
     height: lists.reduce((sum, { height }) => sum + TITLE + height + MARGIN, MARGIN),
     draw(pen) {

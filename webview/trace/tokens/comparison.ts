@@ -5,7 +5,6 @@ import { el, fill } from "../../base/dom";
 import { formatCount } from "../../base/format";
 import { t } from "../../base/strings";
 import { dropdown } from "../../base/toolkit";
-import { saveable } from "../../charts/pen";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import type { ExplorerTools, Inspection } from "../inspection";
@@ -55,7 +54,7 @@ export function createComparison(
     {
       fileName: () => `tokens-${nameOf()}`,
       table: () => tokenTable(t("Tokens of {0}", nameOf()), other, null),
-      ...saveable(() => chipsDrawing(parts())),
+      drawing: () => chipsDrawing(parts()),
     },
     save,
   );

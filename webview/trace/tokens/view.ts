@@ -12,7 +12,6 @@ import { t } from "../../base/strings";
 import { onThemeChange, readTheme } from "../../base/theme";
 import { checkbox, dropdown } from "../../base/toolkit";
 import { toCss } from "../../charts/colorScale";
-import { saveable } from "../../charts/pen";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
 import { type Inspection, sourceTokenOf, type View, type ViewContext } from "../inspection";
@@ -127,7 +126,7 @@ export function createTokensView({ section: makeSection, selection, save, explor
           expected && expectationCells(expected, source.length),
         ),
       of: () => current,
-      ...saveable(() => chipsDrawing(parts())),
+      drawing: () => chipsDrawing(parts()),
     },
     save,
   );

@@ -60,8 +60,7 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
       {
         fileName: () => `${run?.name ?? "run"}-${name}`,
         table: () => run && linesTable(title, scalesOf(choices).x.name, drawn),
-        picture: chart.picture,
-        svg: chart.svg,
+        drawing: chart.drawing,
       },
       save,
     );

@@ -29,8 +29,7 @@ export function createFinderView(save: Save, stop: () => void): FinderView {
           row: (i: number) => [points[i]?.lr ?? "", points[i]?.loss ?? ""],
         };
       },
-      picture: chart.picture,
-      svg: chart.svg,
+      drawing: chart.drawing,
     },
     save,
   );

@@ -31,8 +31,7 @@ export function createTaskView(save: Save): TaskView {
     {
       fileName: () => "confusion-by-digit",
       table: () => (report?.task ? confusionTable(report.task) : null),
-      picture: heatmap.picture,
-      svg: heatmap.svg,
+      drawing: heatmap.drawing,
     },
     save,
   );
