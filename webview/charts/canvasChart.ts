@@ -2,6 +2,7 @@
 
 import { el, setAttr, uniqueId } from "../base/dom";
 import { onThemeChange } from "../base/theme";
+import type { Point } from "./pen";
 
 /** A chart; `Target` is what the pointer or the keyboard is on, such as a cell or a row. */
 interface CanvasChartOptions<Target> {
@@ -63,7 +64,9 @@ export function createCanvasChart<Target>(options: CanvasChartOptions<Target>): 
   const legend = el("div", { class: "legend" });
   const readout = el("div", { class: "readout", attrs: { "aria-hidden": "true" } });
   const status = el("div", { class: "visually-hidden", attrs: { role: "status" } });
-  const node = el("div", { class: "heatmap" }, scroller, el("div", { class: "heatmap-foot" }, legend, readout), status);
+  const tip = createTip();
+  const foot = el("div", { class: "heatmap-foot" }, legend, readout);
+  const node = el("div", { class: "heatmap" }, scroller, foot, tip.node, status);
   let target: Target | null = null;
 
   const isReady = () => options.hasData() && node.clientWidth > 0;
@@ -73,17 +76,19 @@ export function createCanvasChart<Target>(options: CanvasChartOptions<Target>): 
   const layout = () => {
     if (isReady()) options.layout();
   };
-  const describe = (next: Target | null): string => {
+  /** Describes a target below the chart, or in a tooltip where the pointer is. */
+  const describe = (next: Target | null, at?: Point): string => {
     target = next;
     const text = next === null ? "" : options.describe(next);
-    readout.textContent = text;
-    // The legend and the readout share a line, so that nothing moves while the pointer does.
-    legend.hidden = text !== "";
+    readout.textContent = at ? "" : text;
+    tip.show(at ? text : "", at);
+    // The legend and the readout share a line, so that nothing moves.
+    legend.hidden = readout.textContent !== "";
     return text;
   };
-  const point = (next: Target | null, announce = false) => {
-    if (!announce && JSON.stringify(next) === JSON.stringify(target)) return;
-    const text = describe(next);
+  const point = (next: Target | null, announce = false, at?: Point) => {
+    if (!announce && JSON.stringify(next) === JSON.stringify(target)) return tip.move(at);
+    const text = describe(next, at);
     if (announce && spoken && next !== null) spoken.show(next, text);
     else if (announce) status.textContent = text;
     if (isReady()) (options.drawTarget ?? options.draw)();
@@ -93,7 +98,7 @@ export function createCanvasChart<Target>(options: CanvasChartOptions<Target>): 
   scroller.addEventListener("pointermove", ({ clientX, clientY }) => {
     if (!isReady()) return;
     const { left, top } = scroller.getBoundingClientRect();
-    point(options.targetAt(clientX - left, clientY - top));
+    point(options.targetAt(clientX - left, clientY - top), false, [clientX, clientY]);
   });
   scroller.addEventListener("pointerleave", () => point(null));
   scroller.addEventListener("blur", () => point(null));
@@ -144,6 +149,33 @@ export function createCanvasChart<Target>(options: CanvasChartOptions<Target>): 
       spacer.style.height = `${content.height}px`;
       scroller.style.width = `${view.width}px`;
       scroller.style.height = `${view.height}px`;
+    },
+  };
+}
+
+/** Space between the pointer and its tooltip, and between the tooltip and the edges of the page, in pixels. */
+const TIP_SPACE = 14;
+
+/** A description beside the pointer, always inside the page. Screen readers get the same from the keyboard. */
+function createTip() {
+  const node = el("div", { class: "tip", attrs: { "aria-hidden": "true" } });
+  node.hidden = true;
+  const move = (at?: Point) => {
+    if (!at || node.hidden) return;
+    const { width, height } = node.getBoundingClientRect();
+    const [x, y] = at;
+    const right = window.innerWidth - width - TIP_SPACE;
+    const isBelow = y + TIP_SPACE + height < window.innerHeight;
+    node.style.left = `${Math.max(0, Math.min(x + TIP_SPACE, right))}px`;
+    node.style.top = `${Math.max(0, isBelow ? y + TIP_SPACE : y - TIP_SPACE - height)}px`;
+  };
+  return {
+    node,
+    move,
+    show(text: string, at?: Point) {
+      node.textContent = text;
+      node.hidden = text === "";
+      move(at);
     },
   };
 }

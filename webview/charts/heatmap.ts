@@ -8,6 +8,7 @@ import { LOG_RANGE, toCss } from "./colorScale";
 import {
   drawHeatmap,
   drawOutline,
+  flatColor,
   type HeatmapData,
   heatmapGrid,
   heatmapScale,
@@ -63,10 +64,10 @@ export function createHeatmap(
     if (!data) return;
     const width = chart.node.clientWidth;
     theme = readTheme();
-    grid = heatmapGrid(data, width, theme);
+    grid = heatmapGrid(data, width, window.innerHeight, theme);
     // A scroll bar gets its own space: if it covered cells, it would make the other scroll bar necessary.
     const bar = scrollBarSize();
-    if (grid.height > grid.viewHeight) grid = heatmapGrid(data, width - bar, theme);
+    if (grid.height > grid.viewHeight) grid = heatmapGrid(data, width - bar, window.innerHeight, theme);
     const { viewWidth, viewHeight } = grid;
     chart.resize(grid, {
       width: viewWidth + (grid.height > viewHeight ? bar : 0),
@@ -174,7 +175,7 @@ function drawLegend(legend: HTMLElement, data: HeatmapData, theme: Theme): void 
     el("span", { class: "number" }, low),
     bar,
     el("span", { class: "number" }, high),
-    ...(masked === null ? [] : [el("span", { class: "legend-hatch", attrs: { "aria-hidden": "true" } }), masked]),
+    ...(masked === null ? [] : [maskSwatch(data, theme), masked]),
   );
 }
 
@@ -193,8 +194,15 @@ function drawSavedLegend(pen: Pen, data: HeatmapData, top: number, theme: Theme)
   pen.text(end, y, high, { color: theme.muted });
   if (masked === null) return;
   const hatch = { x: end + widestText([high]) + 16, y: y - 4, width: 16, height: 8 };
-  pen.hatch([hatch], { color: theme.muted, opacity: 0.6 });
+  if (data.flatMask) pen.rect(hatch, { fill: flatColor(theme) });
+  else pen.hatch([hatch], { color: theme.muted, opacity: 0.6 });
   pen.text(hatch.x + 24, y, masked, { color: theme.muted });
+}
+
+function maskSwatch({ flatMask }: HeatmapData, theme: Theme): HTMLElement {
+  const swatch = el("span", { class: "legend-hatch", attrs: { "aria-hidden": "true" } });
+  if (flatMask) swatch.style.background = toCss(flatColor(theme));
+  return swatch;
 }
 
 const formatEnd = (x: number): string => (x === 0 ? "0" : String(Number(x.toPrecision(3))));

@@ -29,7 +29,9 @@ export interface HeatmapData {
   readonly max?: number;
   /** Cells without a value: hatched, so that they never have the color of zero. */
   readonly masked?: (row: number, col: number) => boolean;
-  /** Name of hatched cells in the legend; "no value" by default. */
+  /** Fills these cells with a flat color in place of the hatch, which would be half of a causal picture. */
+  readonly flatMask?: boolean;
+  /** Name of cells without a value in the legend; "no value" by default. */
   readonly maskedLabel?: string;
   readonly rowLabels: readonly string[];
   /** Names of the columns, or "numbers" for an axis that counts. */
@@ -52,9 +54,11 @@ export interface Mark {
 export const NO_MARK: Mark = { row: null, col: null };
 
 const MIN_CELL = 2;
-const MAX_SQUARE = 28;
+const MAX_SQUARE = 40;
 const MAX_WIDE = 16;
 const MAX_HEIGHT = 420;
+/** Share of the page’s height that a square grid may have: it is the main picture of its view. */
+const SQUARE_SHARE = 0.64;
 /** Space for a row label, for an upright letter, and for a number of an axis, in pixels. */
 const LABEL_ROOM = 14;
 const LETTER_ROOM = 10;
@@ -62,15 +66,17 @@ const NUMBER_ROOM = 34;
 const TEXT_CELL = 58;
 const SYMBOL_CELL = 38;
 
-export function heatmapGrid(data: HeatmapData, width: number, theme: Theme): Grid {
-  const maxCell = data.rowHeight === "square" ? MAX_SQUARE : MAX_WIDE;
+/** Fits a grid into a width of the page, in pixels; `pageHeight` limits a square grid. */
+export function heatmapGrid(data: HeatmapData, width: number, pageHeight: number, theme: Theme): Grid {
+  const isSquare = data.rowHeight === "square";
+  const maxCell = isSquare ? MAX_SQUARE : MAX_WIDE;
   const written = data.text ? TEXT_CELL : data.symbol ? SYMBOL_CELL : null;
   const isLow = data.colLabels === "numbers" || written || areUpright(data);
   return layoutGrid({
     rows: data.rows,
     cols: data.cols,
     width,
-    maxHeight: MAX_HEIGHT,
+    maxHeight: isSquare ? SQUARE_SHARE * pageHeight : MAX_HEIGHT,
     left: gutter(data.rowLabels, theme, 84),
     top: isLow ? LABEL_ROOM + 2 : gutter(data.colLabels as readonly string[], theme, 72),
     minCell: written ?? MIN_CELL,
@@ -162,7 +168,15 @@ function drawCells(pen: Pen, data: HeatmapData, grid: Grid, scroll: Scroll, them
       }
     }
   }
-  if (hatched.length > 0) pen.hatch(hatched, { color: theme.muted, opacity: theme.highContrast ? 0.8 : 0.38 });
+  if (data.flatMask) for (const part of hatched) pen.rect(part, { fill: flatColor(theme) });
+  else if (hatched.length > 0) pen.hatch(hatched, { color: theme.muted, opacity: theme.highContrast ? 0.8 : 0.38 });
+}
+
+/** The color of masked cells: near the background, and no color of the scale. */
+export function flatColor({ background, muted, highContrast }: Theme): Rgb {
+  const share = highContrast ? 0.3 : 0.14;
+  const mixed = (i: 0 | 1 | 2) => Math.round(background[i] + (muted[i] - background[i]) * share);
+  return [mixed(0), mixed(1), mixed(2)];
 }
 
 /** A pixel per cell; masked cells are transparent. */

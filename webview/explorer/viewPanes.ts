@@ -56,7 +56,13 @@ export function createViewPanes<L extends Layout>(
         class: "view-tab",
         id: `${id}-tab`,
         title: key ? t("{0} ({1}; Shift+{1} opens it beside the other view)", kind.title(), key) : kind.title(),
-        attrs: { type: "button", role: "tab", "aria-controls": id, "aria-keyshortcuts": key },
+        attrs: {
+          type: "button",
+          role: "tab",
+          "aria-controls": id,
+          "aria-keyshortcuts": key,
+          "data-title": kind.title(),
+        },
         on: { click: (event) => open(kind.id, event.shiftKey) },
       },
       kind.title(),
@@ -161,8 +167,9 @@ export function createViewPanes<L extends Layout>(
     const to = moveTab(event.key, at, slots.length);
     if (to === null) return;
     event.preventDefault();
-    focusTab(slots[to]?.kind.id ?? "");
-    slots[to]?.tab.focus();
+    const next = slots[to] as Slot;
+    next.tab.focus();
+    open(next.kind.id);
   });
   document.addEventListener("keydown", (event) => {
     const [target] = event.composedPath();

@@ -93,7 +93,7 @@ export function matrixChart(pattern: ShownPattern, scale: Scale): { data: Heatma
       scale: isPattern ? "sequential" : "diverging",
       ...(scale === "log" && { curve: "log" }),
       max: scale !== "byRow" && maxima ? maxima.reduce((max, x) => Math.max(max, x), 0) : 1,
-      ...(hidden && { masked: hidden, maskedLabel: t("masked") }),
+      ...(hidden && { masked: hidden, maskedLabel: t("masked"), flatMask: true }),
       rowLabels: labels,
       colLabels: keyLabels,
       rowHeight: "square",

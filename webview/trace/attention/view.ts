@@ -94,7 +94,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
   const empty = el("p", { class: "small muted" }, t("This trace has no attention patterns."));
   const note = el("p", { class: "small muted axis-note" });
   const chartNote = el("p", { class: "small" });
-  const strongest = el("p", { class: "small muted" });
+  const strongest = el("p", { class: "reading", attrs: { role: "status" } });
   const chart = () => (choices.form === "lines" ? lines : heatmap);
   const data = createDataBar(
     {
@@ -106,18 +106,9 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     save,
   );
   const shading = explorer ? createShadingControls(explorer.shading) : null;
-  const main = el(
-    "div",
-    { class: "attention-main" },
-    note,
-    heatmap.node,
-    lines.node,
-    chartNote,
-    strongest,
-    data.node,
-    shading,
-  );
-  const parts = el("div", { class: "attention-parts" }, main, heads.node, cell.node);
+  const main = el("div", { class: "attention-main" }, note, heatmap.node, lines.node, chartNote, data.node, shading);
+  const side = el("div", { class: "attention-side" }, strongest, heads.node);
+  const parts = el("div", { class: "attention-parts" }, main, side, cell.node);
   section.body.append(empty, pickers.node, problem.node, parts);
 
   const currentKind = () => kinds.find(({ id }) => id === choices.kind) ?? kinds[0];
