@@ -32,9 +32,9 @@ runAsScript(import.meta.url, async () => {
 
 async function serve(vsix: string, port: number): Promise<void> {
   // As after an installation: the walkthrough opens beside a story.
-  const settings = { "workbench.welcomePage.walkthroughs.openOnInstall": true };
+  const env = { DECODER_LAB_WALKTHROUGH: "1" };
   const folder = inRoot("samples");
-  const { server, close } = await startCodeServer({ folder, extensions: [vsix], port, settings });
+  const { server, close } = await startCodeServer({ folder, extensions: [vsix], port, env });
   const { host } = new URL(server.url);
   const payload = [["openFile", `vscode-remote://${host}${inRoot("samples", "stories.txt")}`]];
   console.log(`

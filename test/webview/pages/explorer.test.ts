@@ -35,6 +35,48 @@ describeExplorer((opened) => {
     expect(await page.getByRole("tab", { selected: true }).allInnerTexts()).toEqual([second]);
   });
 
+  test("arrow keys open the tab that they reach, and the tabs do not move", async () => {
+    const { page, tab, tabs } = opened();
+    const [first, second] = (await tabs()) as [string, string];
+    await tab(first).click();
+    const places = () => page.getByRole("tab").evaluateAll((all) => all.map((each) => each.getBoundingClientRect().x));
+    await page.setViewportSize({ width: 620, height: 800 });
+    const before = await places();
+    await tab(first).press("ArrowRight");
+    expect(await page.getByRole("tab", { selected: true }).allInnerTexts()).toEqual([second]);
+    expect(await places()).toEqual(before);
+    await page.setViewportSize({ width: 1100, height: 800 });
+  });
+
+  test("attention has at least half of a small window, its tooltip is inside, and its reading is in words", async () => {
+    const { live, page, tab } = opened();
+    await live.show(BUNDLED, STORY);
+    await tab("Attention").click();
+    const panel = page.getByRole("tabpanel", { name: "Attention" });
+    const matrix = panel.getByRole("application", { name: /^Attention of layer/ });
+    await matrix.waitFor();
+    await panel.getByText(/attends to “.+” \d/).waitFor();
+    for (const size of [
+      { width: 1390, height: 800 },
+      { width: 900, height: 500 },
+    ]) {
+      await page.setViewportSize(size);
+      await page.waitForTimeout(200);
+      const box = (await matrix.boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };
+      const visible = Math.min(size.height, box.y + box.height) - box.y;
+      expect(visible / size.height).toBeGreaterThanOrEqual(0.5);
+      for (const share of [0.1, 0.98]) {
+        await page.mouse.move(box.x + box.width * share, Math.min(box.y + box.height * 0.97, size.height - 3));
+        const tip = (await page.locator(".tip:visible").first().boundingBox()) ?? { x: -1, y: -1, width: 0, height: 0 };
+        expect(tip.x).toBeGreaterThanOrEqual(0);
+        expect(tip.y).toBeGreaterThanOrEqual(0);
+        expect(tip.x + tip.width).toBeLessThanOrEqual(size.width);
+        expect(tip.y + tip.height).toBeLessThanOrEqual(size.height);
+      }
+    }
+    await page.setViewportSize({ width: 1100, height: 800 });
+  });
+
   test("a token selected in the strip is selected in every view, sent to the host and kept over a reload", async () => {
     const { live, page, tab } = opened();
     const strip = page.getByRole("listbox", { name: "Tokens of the text" });
