@@ -59,9 +59,11 @@ describeExplorer((opened) => {
     for (const size of [
       { width: 1390, height: 800 },
       { width: 900, height: 500 },
+      { width: 420, height: 520 },
     ]) {
       await page.setViewportSize(size);
       await page.waitForTimeout(200);
+      await matrix.evaluate((node) => node.scrollIntoView({ block: "center" }));
       const box = (await matrix.boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };
       const visible = Math.min(size.height, box.y + box.height) - box.y;
       expect(visible / size.height).toBeGreaterThanOrEqual(0.5);
