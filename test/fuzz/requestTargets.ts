@@ -115,7 +115,10 @@ export const REQUEST_TARGETS: Readonly<Record<string, Target>> = {
     process.env.HF_HOME = join(scratch, "hf");
     const names = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"];
     const files = await Promise.all(
-      names.map(async (name) => [name, new Uint8Array(await readFile(join(root, "media", "model", name)))] as const),
+      names.map(
+        async (name) =>
+          [name, new Uint8Array(await readFile(join(root, "test", "golden", "characters", name)))] as const,
+      ),
     );
     const hub = await startHub({ id: "lab/real", files: Object.fromEntries(files) });
     const call = engine();

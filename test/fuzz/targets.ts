@@ -132,7 +132,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
 
   trained: async (scratch, root) => {
     const dir = join(scratch, "trained");
-    await cp(join(root, "media", "model"), dir, { recursive: true });
+    await cp(join(root, "test", "golden", "characters"), dir, { recursive: true });
     const call = engine();
     return oneOf(
       dir,
@@ -251,7 +251,10 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   trace: async (scratch, root) => {
     const call = engine();
     const path = join(scratch, "a.dltrace");
-    const { trace } = await call("inspect", { dir: join(root, "media", "model"), text: "once upon a time" });
+    const { trace } = await call("inspect", {
+      dir: join(root, "test", "golden", "characters"),
+      text: "once upon a time",
+    });
     await call("saveTrace", { trace, path });
     return oneOf(scratch, ["a.dltrace"], async () => {
       const opened = await call("openTrace", { path });
@@ -292,7 +295,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       "~/models/x",
     ].map((source) => Buffer.from(source));
     return async (draw) => {
-      const source = draw ? changedOneOf(sources, draw).toString() : join(root, "media", "model");
+      const source = draw ? changedOneOf(sources, draw).toString() : join(root, "test", "golden", "characters");
       return { open: importing(call, source, join(scratch, "out-source")), files: [] };
     };
   },

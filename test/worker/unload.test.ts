@@ -7,7 +7,7 @@ import { LoadedModel } from "../../src/engine";
 import { Loaded } from "../../src/engine/models/loaded";
 import { engineService } from "../../src/worker/service";
 
-const dir = inRoot("media", "model");
+const dir = inRoot("test", "golden", "characters");
 const context = { signal: new AbortController().signal, report: () => {} };
 const sampling = { temperature: 0, topK: 0, topP: 1, seed: 0 };
 

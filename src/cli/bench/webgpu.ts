@@ -7,7 +7,7 @@ import { initParams } from "../../engine/nn/params";
 import { placeWeights } from "../../engine/runtime/weights";
 import { type Figure, printFigure, row, shown } from "./table";
 
-/** Four times as wide as the bundled model, with two of its layers. */
+/** Wide and shallow, with heads of 64. */
 const shape = classicDecoder({
   ...{ vocabSize: 96, nCtx: 576, nLayers: 2, nHeads: 6, dModel: 384, dMlp: 1536, norm: "pre", finalNorm: true },
   ...{ normEps: 1e-5, normBias: true, activation: "gelu", attentionBias: true, mlpBias: true, tiedHead: true },

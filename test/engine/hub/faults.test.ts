@@ -17,7 +17,9 @@ import { type HubModel, type HubServer, hashOf, startHub } from "../../helpers/h
 const names = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"];
 const files = Object.fromEntries(
   await Promise.all(
-    names.map(async (name) => [name, new Uint8Array(await readFile(inRoot("media", "model", name)))] as const),
+    names.map(
+      async (name) => [name, new Uint8Array(await readFile(inRoot("test", "golden", "characters", name)))] as const,
+    ),
   ),
 );
 const WEIGHTS = files["model.safetensors"] as Uint8Array;

@@ -38,7 +38,7 @@ beforeAll(async () => {
   from = join(dir, "model");
   await train({ ...newRun(from), set: { ...SMALL, "train.steps": 1 } }, stopping(Infinity));
   const names = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"];
-  const files = names.map((name) => [name, readFileSync(inRoot("media", "model", name))] as const);
+  const files = names.map((name) => [name, readFileSync(inRoot("test", "golden", "characters", name))] as const);
   hub = await startHub({ id: "lab/real", files: Object.fromEntries(files) });
 }, 60_000);
 afterAll(async () => {

@@ -67,7 +67,7 @@ describe.skipIf(process.platform === "win32")("in place of a file of a model,", 
   describe.each(Object.keys(KINDS))("%s", (kind) => {
     const replaced = async (...names: string[]) => {
       const dir = await mkdtemp(join(root, "model-"));
-      await cp(inRoot("media", "model"), dir, { recursive: true });
+      await cp(inRoot("test", "golden", "characters"), dir, { recursive: true });
       for (const name of names) {
         await rm(join(dir, name), { force: true });
         await (KINDS[kind] as (path: string) => Promise<unknown>)(join(dir, name));

@@ -8,8 +8,8 @@ import { type LiveExplorer, openLiveExplorer } from "../liveExplorer";
 import { bundlePage, chromiumPath, launch, openPage, setTheme } from "../openPage";
 import type { ThemeKind } from "../themes";
 
-/** The model bundled with the extension, and a prompt for it. */
-export const BUNDLED = inRoot("media", "model");
+/** A character model, and a prompt for it. */
+export const CHARACTERS = inRoot("test", "golden", "characters");
 export const STORY = "Once upon a time";
 export const THEMES: readonly ThemeKind[] = ["dark", "light", "hc-dark", "hc-light"];
 /** Timeout for answers of the engine, which is slow on a busy machine. */

@@ -4,14 +4,14 @@ import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { BUNDLED, describeExplorer, STORY, tableOf } from "./chromium";
+import { CHARACTERS, describeExplorer, STORY, tableOf } from "./chromium";
 
 describeExplorer((opened) => {
   test("a prompt with one more token is compared token by token, and a model with another tokenizer is rejected", async () => {
     const { live, page, tab } = opened();
-    const { trace, tokens } = await live.show(BUNDLED, STORY);
+    const { trace, tokens } = await live.show(CHARACTERS, STORY);
     const other = STORY.replace("upon", "upon, upon");
-    const beside = await live.engine.call("inspect", { dir: BUNDLED, text: other });
+    const beside = await live.engine.call("inspect", { dir: CHARACTERS, text: other });
     const { positions, values, divergence } = await live.engine.call("compareTraces", { a: trace, b: beside.trace });
     await page
       .getByRole("listbox", { name: "Tokens of the text" })
@@ -42,14 +42,14 @@ describeExplorer((opened) => {
       .waitFor();
 
     const dir = await mkdtemp(join(tmpdir(), "dlab-pages-"));
-    await cp(BUNDLED, dir, { recursive: true });
+    await cp(CHARACTERS, dir, { recursive: true });
     const vocabulary = await readFile(join(dir, "tokenizer.json"), "utf8");
     await writeFile(
       join(dir, "tokenizer.json"),
       vocabulary.replace('"O":', '"A?":').replace('"A":', '"O":').replace('"A?":', '"A":'),
     );
     const { name } = (await live.show(dir, STORY)).model;
-    await live.show(BUNDLED, STORY);
+    await live.show(CHARACTERS, STORY);
     await page.getByRole("combobox", { name: "Model to compare with" }).click();
     await page.getByRole("option", { name }).last().click();
     await page.getByText("The models have different vocabularies").waitFor();

@@ -1,12 +1,12 @@
 /** The shell of the Model Explorer in Chromium, and what all of its views have in common. */
 
 import { expect, test } from "vitest";
-import { BUNDLED, describeExplorer, expectAccessible, SOON, STORY } from "./chromium";
+import { CHARACTERS, describeExplorer, expectAccessible, SOON, STORY } from "./chromium";
 
 describeExplorer((opened) => {
   test("no view has accessibility violations in any theme", async () => {
     const { live, page, tab, tabs } = opened();
-    await live.show(BUNDLED, STORY);
+    await live.show(CHARACTERS, STORY);
     // Two views at a time, since an audit needs a second.
     const names = await tabs();
     for (let i = 0; i < names.length; i += 2) {
@@ -50,7 +50,7 @@ describeExplorer((opened) => {
 
   test("attention has at least half of a small window, its tooltip is inside, and its reading is in words", async () => {
     const { live, page, tab } = opened();
-    await live.show(BUNDLED, STORY);
+    await live.show(CHARACTERS, STORY);
     await tab("Attention").click();
     const panel = page.getByRole("tabpanel", { name: "Attention" });
     const matrix = panel.getByRole("application", { name: /^Attention of layer/ });
@@ -88,7 +88,7 @@ describeExplorer((opened) => {
     await page.getByRole("heading", { name: /Token “n” at position 1/ }).waitFor();
     await expect.poll(() => live.selected.at(-1)?.token).toBe(1);
     await page.reload();
-    await live.show(BUNDLED, STORY);
+    await live.show(CHARACTERS, STORY);
     await page.getByRole("heading", { name: /Token “n” at position 1/ }).waitFor();
     expect(await strip.getByRole("option", { selected: true }).innerText()).toBe("n");
   });
@@ -102,13 +102,13 @@ describeExplorer((opened) => {
       "Hidden states": /^blocks\.\d\.resid\w+\[0, \d+\]/,
     };
     for (const [name, title] of Object.entries(pictures)) {
-      await live.show(BUNDLED, STORY);
+      await live.show(CHARACTERS, STORY);
       await tab(name).click();
       const panel = page.getByRole("tabpanel", { name });
       const picture = panel.getByRole("application", { name: title });
       await picture.waitFor();
       await tab("Tokens").click();
-      const { trace } = await live.show(BUNDLED, `${STORY}, again`);
+      const { trace } = await live.show(CHARACTERS, `${STORY}, again`);
       await page.getByRole("tabpanel", { name: "Tokens" }).getByText("23 tokens", { exact: true }).waitFor();
       await live.engine.call("releaseTrace", { trace });
       await tab(name).click();
@@ -123,7 +123,7 @@ describeExplorer((opened) => {
     const text = "Tom had a frog";
     // A page without the strict policy, to parse the files.
     const plain = await browser.newPage();
-    const { trace, model } = await live.show(BUNDLED, text);
+    const { trace, model } = await live.show(CHARACTERS, text);
     const panel = page.getByRole("tabpanel");
     const menus = panel.locator(".more-button:visible");
     const items = () =>

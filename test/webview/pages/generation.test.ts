@@ -1,12 +1,12 @@
 /** The Generation view in Chromium, on the real engine. */
 
 import { expect, test } from "vitest";
-import { BUNDLED, chooseMore, describeExplorer, STORY } from "./chromium";
+import { CHARACTERS, chooseMore, describeExplorer, STORY } from "./chromium";
 
 describeExplorer((opened) => {
   test("the labels of the settings take one line each at any panel width, even with longer words", async () => {
     const { live, page, tab } = opened();
-    await live.show(BUNDLED, STORY);
+    await live.show(CHARACTERS, STORY);
     await tab("Generation").click();
     const fields = page.locator(".sampling-fields vscode-text-field");
     await fields.filter({ hasText: "Temperature" }).evaluate((field) => field.append(" (Verteilung der Wörter)"));
@@ -25,12 +25,12 @@ describeExplorer((opened) => {
 
   test("a generation matches the engine, branches by keyboard, opens in all views and survives a reload", async () => {
     const { live, page, tab } = opened();
-    await live.show(BUNDLED, STORY);
+    await live.show(CHARACTERS, STORY);
     await tab("Generation").click();
     const shown = page.getByRole("tabpanel", { name: "Generation" });
     const branches = shown.getByRole("treeitem");
-    const prompt = (await live.engine.call("tokenize", { dir: BUNDLED, text: STORY })).map(({ id }) => id);
-    const traced = await live.engine.call("generationTrace", { dir: BUNDLED, prompt, maxNewTokens: 24, count: 10 });
+    const prompt = (await live.engine.call("tokenize", { dir: CHARACTERS, text: STORY })).map(({ id }) => id);
+    const traced = await live.engine.call("generationTrace", { dir: CHARACTERS, prompt, maxNewTokens: 24, count: 10 });
     await shown.getByText("step 1 of 24").waitFor();
     await chooseMore(shown, "Show table");
     const cells = () => shown.locator(".data-table td").allTextContents();
@@ -61,7 +61,7 @@ describeExplorer((opened) => {
     const other = traced.steps[2]?.top[1]?.id as number;
     const goesOn = [...prompt, ...traced.steps.slice(0, 2).map(({ id }) => id), other];
     const branch = await live.engine.call("generationTrace", {
-      dir: BUNDLED,
+      dir: CHARACTERS,
       prompt: goesOn,
       maxNewTokens: 21,
       count: 1,
@@ -73,7 +73,7 @@ describeExplorer((opened) => {
     await expect.poll(() => live.selected.at(-1)?.token).toBe(prompt.length + 2);
 
     await page.reload();
-    await live.show(BUNDLED, run);
+    await live.show(CHARACTERS, run);
     await shown.getByText("You picked this token.").waitFor();
     expect(await branches.count()).toBe(2);
     await shown.getByRole("button", { name: "Back to the prompt" }).click();
@@ -83,14 +83,14 @@ describeExplorer((opened) => {
   test("the steps of a completion equal those of a repeated generation", async () => {
     const { live, page, tab } = opened();
     const text = "The fox ran";
-    const prompt = (await live.engine.call("tokenize", { dir: BUNDLED, text })).map(({ id }) => id);
+    const prompt = (await live.engine.call("tokenize", { dir: CHARACTERS, text })).map(({ id }) => id);
     const sampling = { temperature: 1, topK: 3, topP: 1, seed: 7 };
-    const made = await live.engine.call("generate", { dir: BUNDLED, prompt: text, maxNewTokens: 6, ...sampling });
+    const made = await live.engine.call("generate", { dir: CHARACTERS, prompt: text, maxNewTokens: 6, ...sampling });
     const completion = { prompt, ids: made.ids, shown: made.text, sampling };
     await tab("Generation").click();
-    await live.show(BUNDLED, text, completion);
+    await live.show(CHARACTERS, text, completion);
     await page.getByText("These steps generated the same 6 tokens.").waitFor();
-    await live.show(BUNDLED, text, { ...completion, ids: made.ids.map((id, i) => (i === 3 ? id ^ 1 : id)) });
+    await live.show(CHARACTERS, text, { ...completion, ids: made.ids.map((id, i) => (i === 3 ? id ^ 1 : id)) });
     await page.getByText("These steps differ after 3 of its 6 tokens").waitFor();
   });
 });

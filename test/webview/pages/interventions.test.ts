@@ -1,12 +1,12 @@
 /** The Interventions view in Chromium, on the real engine. */
 
 import { expect, test } from "vitest";
-import { BUNDLED, describeExplorer, expectAccessible, SOON, STORY, tableOf } from "./chromium";
+import { CHARACTERS, describeExplorer, expectAccessible, SOON, STORY, tableOf } from "./chromium";
 
 describeExplorer((opened) => {
   test("ablating a head by keyboard shows the engine's numbers before and after, and in every view once applied", async () => {
     const { live, page, tab } = opened();
-    const { trace } = await live.show(BUNDLED, STORY);
+    const { trace } = await live.show(CHARACTERS, STORY);
     await page
       .getByRole("listbox", { name: "Tokens of the text" })
       .getByRole("option", { selected: true })
@@ -52,7 +52,7 @@ describeExplorer((opened) => {
 
   test("a screen reader hears each part with its state, and the menu scales it", async () => {
     const { live, page, tab } = opened();
-    await live.show(BUNDLED, STORY);
+    await live.show(CHARACTERS, STORY);
     await tab("Interventions").click();
     const parts = page.getByRole("grid", { name: /^(Parts of the model|Effect on)/ });
     const spoken = () => parts.getByRole("gridcell").innerText();
@@ -83,7 +83,7 @@ describeExplorer((opened) => {
 
   test("keys and buttons undo and redo, and a reload keeps interventions, a patch, and the undo history", async () => {
     const { live, page, tab } = opened();
-    await live.show(BUNDLED, STORY);
+    await live.show(CHARACTERS, STORY);
     await tab("Interventions").click();
     const shown = () => page.getByRole("group", { name: "Active interventions" }).filter({ visible: true });
     const list = () => shown().getByRole("listitem").allInnerTexts();
@@ -131,7 +131,7 @@ describeExplorer((opened) => {
     const before = await divergence();
 
     await page.reload();
-    await live.show(BUNDLED, STORY);
+    await live.show(CHARACTERS, STORY);
     await expect.poll(list, SOON).toEqual(both);
     await expect.poll(divergence, SOON).toEqual(before);
     await button("Undo").click();
@@ -141,11 +141,11 @@ describeExplorer((opened) => {
 
   test("a value patched after the last layer brings the other prompt's prediction with it", async () => {
     const { live, page, tab } = opened();
-    await live.show(BUNDLED, STORY);
+    await live.show(CHARACTERS, STORY);
     const strip = page.getByRole("listbox", { name: "Tokens of the text" });
     await strip.getByRole("option", { selected: true }).press("End");
     await tab("Interventions").click();
-    const { nextToken, model } = await live.engine.call("inspect", { dir: BUNDLED, text: "The fox ran." });
+    const { nextToken, model } = await live.engine.call("inspect", { dir: CHARACTERS, text: "The fox ran." });
     const field = page.getByRole("textbox", { name: "Text to patch from" });
     await field.fill("The fox ran.");
     await field.press("Enter");

@@ -1,13 +1,13 @@
 /** The Overview in Chromium, on the real engine. */
 
 import { expect, test } from "vitest";
-import { BUNDLED, describeExplorer, SOON, STORY } from "./chromium";
+import { CHARACTERS, describeExplorer, SOON, STORY } from "./chromium";
 
 describeExplorer((opened) => {
   test("it is the first view, and is painted soon", async () => {
     const { live, page } = opened();
     const start = performance.now();
-    const { nextToken } = await live.show(BUNDLED, STORY);
+    const { nextToken } = await live.show(CHARACTERS, STORY);
     const traced = performance.now() - start;
     const panel = page.getByRole("tabpanel", { name: "Overview" });
     await panel.locator(".overview-scroller:not([aria-busy])").waitFor();
@@ -38,7 +38,7 @@ describeExplorer((opened) => {
       expect(await page.getByRole("tab", { selected: true }).allInnerTexts(), view).toEqual([view]);
       if (view === "Tokens") await page.getByRole("option", { name: "e", exact: true }).last().click();
     }
-    const { trace } = await live.engine.call("inspect", { dir: BUNDLED, text: STORY });
+    const { trace } = await live.engine.call("inspect", { dir: CHARACTERS, text: STORY });
     const { sources } = await live.engine.call("overview", { trace, position: STORY.length - 1 });
     const head = sources.heads[2 * sources.count];
     await page.getByRole("application", { name: `Attention of layer 2, head ${head}` }).waitFor(SOON);
@@ -60,7 +60,7 @@ describeExplorer((opened) => {
 
   test("Play shows one token after the other, until it is paused", async () => {
     const { live, page, tab } = opened();
-    await live.show(BUNDLED, "Tom");
+    await live.show(CHARACTERS, "Tom");
     await tab("Overview").click();
     const panel = page.getByRole("tabpanel", { name: "Overview" });
     await page.emulateMedia({ reducedMotion: "reduce" });

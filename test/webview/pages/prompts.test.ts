@@ -1,14 +1,14 @@
 /** The Prompts view in Chromium, on the real engine. */
 
 import { expect, test } from "vitest";
-import { BUNDLED, describeExplorer, expectAccessible, SOON, STORY } from "./chromium";
+import { CHARACTERS, describeExplorer, expectAccessible, SOON, STORY } from "./chromium";
 
 describeExplorer((opened) => {
   const prompts = ["Once upon a time", "The fox ran.", "There was a ☃"];
 
   test("a set is imported, named, scored with the engine's numbers, sorted, and saved as CSV", async () => {
     const { live, page, tab } = opened();
-    const { trace } = await live.show(BUNDLED, STORY);
+    const { trace } = await live.show(CHARACTERS, STORY);
     await tab("Prompts").click();
     live.imported.push(...prompts);
     await page.getByRole("button", { name: "Import…" }).click();
@@ -42,7 +42,7 @@ describeExplorer((opened) => {
     const lines = new TextDecoder().decode(data).trim().split("\r\n");
     expect(lines).toHaveLength(4);
     for (const [i, text] of prompts.slice(0, 2).entries()) {
-      const inspected = await live.engine.call("inspect", { dir: BUNDLED, text });
+      const inspected = await live.engine.call("inspect", { dir: CHARACTERS, text });
       const [best] = inspected.nextToken.top;
       const { surprisal } = await live.engine.call("expectations", { trace: inspected.trace });
       const bits = surprisal.slice(1).reduce((sum, each) => sum + each, 0);
@@ -69,7 +69,7 @@ describeExplorer((opened) => {
   test("a set is opened again after a reload, changed in place, and deleted", async () => {
     const { live, page } = opened();
     await page.reload();
-    await live.show(BUNDLED, STORY);
+    await live.show(CHARACTERS, STORY);
     const lines = page.getByRole("textbox", { name: "Prompts, one per line" });
     await expect.poll(() => lines.inputValue(), SOON).toBe(prompts.join("\n"));
     await page.getByRole("columnheader", { name: "#5" }).waitFor();

@@ -1,12 +1,12 @@
 /** The views that show one trace, in the Model Explorer in Chromium: their numbers are those of the engine. */
 
 import { expect, test } from "vitest";
-import { BUNDLED, describeExplorer, STORY } from "./chromium";
+import { CHARACTERS, describeExplorer, STORY } from "./chromium";
 
 describeExplorer((opened) => {
   test("a sampler slider reads out what it removes, and the list the probabilities after the selected token", async () => {
     const { live, page, tab } = opened();
-    const { nextToken, tokens } = await live.show(BUNDLED, STORY);
+    const { nextToken, tokens } = await live.show(CHARACTERS, STORY);
     await tab("Next token").click();
     const list = page.getByRole("list", { name: "Most likely next tokens" });
     const status = page.getByRole("tabpanel", { name: "Next token" }).locator(".readout");
@@ -26,7 +26,7 @@ describeExplorer((opened) => {
 
   test("vectors are compared and projected by keyboard, with the engine's numbers", async () => {
     const { live, page, tab } = opened();
-    const { trace, tokens, residualNorms } = await live.show(BUNDLED, STORY);
+    const { trace, tokens, residualNorms } = await live.show(CHARACTERS, STORY);
     const T = tokens.length;
     await page
       .getByRole("listbox", { name: "Tokens of the text" })
@@ -73,7 +73,7 @@ describeExplorer((opened) => {
 
   test("a head selected by keyboard shows the engine's pattern, its computation, lines, and shading in the editor", async () => {
     const { live, page, tab } = opened();
-    const { trace } = await live.show(BUNDLED, STORY);
+    const { trace } = await live.show(CHARACTERS, STORY);
     await tab("Attention").click();
     const shown = page.getByRole("tabpanel", { name: "Attention" });
     await shown.getByRole("group", { name: "All heads" }).getByRole("button", { pressed: true }).press("Home");
