@@ -17,8 +17,8 @@ export function formatShort(x: number): string {
   return String(Number(x.toPrecision(3)));
 }
 
-/** A norm with three digits, including trailing zeros. */
-export const formatNorm = (x: number): string => (x >= 1000 ? formatCount(Math.round(x)) : x.toPrecision(3));
+/** A number with three digits, including trailing zeros, so that those of a column align. */
+export const formatDigits = (x: number): string => (x >= 1000 ? formatCount(Math.round(x)) : x.toPrecision(3));
 
 /** A probability as a percentage with enough digits that a rare token does not read as 0 %. */
 export function formatPercent(p: number): string {

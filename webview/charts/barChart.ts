@@ -85,6 +85,7 @@ export function createBarChart(pick: (row: number) => void): BarChart {
     pick,
   });
 
+  chart.node.classList.add("bar-chart");
   return {
     node: chart.node,
     show(next) {

@@ -39,7 +39,9 @@ describeExplorer((opened) => {
     const { nearest } = await live.engine.call("neighbors", { trace, of, among: "embeddings", count: 1 });
     const best = nearest[0]!;
     const neighbor = page.locator(".neighbors li").first();
-    await neighbor.getByText(best.cosine.toPrecision(6), { exact: true }).waitFor();
+    // Three digits on screen, all on hover.
+    await neighbor.getByText(best.cosine.toPrecision(3), { exact: true }).waitFor();
+    expect(await neighbor.getAttribute("title")).toContain(`cos = ${best.cosine.toPrecision(6)}`);
     await neighbor.getByRole("button").press("Enter");
     const plot = page.getByRole("application", {
       name: `Principal components, embed, ${T + 1}`,

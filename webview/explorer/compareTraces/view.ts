@@ -2,7 +2,7 @@
 
 import "../tracePair/tracePair.css";
 import { el } from "../../base/dom";
-import { formatValue } from "../../base/format";
+import { formatShort } from "../../base/format";
 import { t } from "../../base/strings";
 import { setPending } from "../../parts/busy";
 import { createProblem } from "../../parts/problem";
@@ -124,7 +124,7 @@ export function createCompareTracesView({ section: makeSection, selection, save,
       strip.mark(pair.positions[0]);
       relative.show(pair, difference);
       weights.show(pair);
-      const mean = formatValue(meanOf(difference.divergence));
+      const mean = formatShort(meanOf(difference.divergence));
       section.summarize(t("{0} and {1}: mean KL {2} bits", ...pair.names, mean));
       const lenses = await tokens.show(pair);
       if (!lenses || !isCurrent()) return;

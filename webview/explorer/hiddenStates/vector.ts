@@ -1,7 +1,7 @@
 /** One vector of the trace: all its numbers as a strip, its statistics, and its largest dimensions. */
 
 import { el, fill } from "../../base/dom";
-import { formatPercent, formatValue } from "../../base/format";
+import { formatDigits, formatPercent, formatShort, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { dropdown } from "../../base/toolkit";
 import { createHeatmap } from "../../charts/heatmap";
@@ -137,16 +137,19 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
     data.update();
 
     const { min, minAt, max, maxAt, mean, std, norm, largest } = statisticsOf(vector, LARGEST);
-    const facts: [string, string][] = [
-      [t("L2 norm"), formatValue(norm)],
-      [t("mean"), formatValue(mean)],
-      [t("standard deviation"), formatValue(std)],
-      [t("minimum"), t("{0} at dimension {1}", formatValue(min), minAt)],
-      [t("maximum"), t("{0} at dimension {1}", formatValue(max), maxAt)],
+    const facts: [term: string, value: number, at?: number][] = [
+      [t("L2 norm"), norm],
+      [t("mean"), mean],
+      [t("standard deviation"), std],
+      [t("minimum"), min, minAt],
+      [t("maximum"), max, maxAt],
     ];
     fill(
       statistics,
-      ...facts.map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", { class: "number" }, value))),
+      ...facts.map(([term, value, at]) => {
+        const number = at === undefined ? formatShort(value) : t("{0} at dimension {1}", formatShort(value), at);
+        return el("div", { title: formatValue(value) }, el("dt", {}, term), el("dd", { class: "number" }, number));
+      }),
     );
     const most = Math.abs(vector[largest[0] as number] as number);
     fill(
@@ -161,7 +164,7 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
           el("span", { class: "bar-label mono" }, t("dimension {0}", i)),
           el("span", { class: "bar-note number" }, norm === 0 ? "" : formatPercent(value ** 2 / norm ** 2)),
           el("span", { class: "bar-track", attrs: { "aria-hidden": "true" } }, fillBar),
-          el("span", { class: "bar-value number" }, formatValue(value)),
+          el("span", { class: "bar-value number" }, formatDigits(value)),
         );
       }),
     );

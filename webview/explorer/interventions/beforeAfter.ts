@@ -1,7 +1,7 @@
 /** The traces before and after interventions, beside each other: next token, logit lens, attention and divergence. */
 
 import { el } from "../../base/dom";
-import { formatValue } from "../../base/format";
+import { formatShort } from "../../base/format";
 import { t } from "../../base/strings";
 import { setPending } from "../../parts/busy";
 import { createProblem } from "../../parts/problem";
@@ -62,7 +62,7 @@ export function createBeforeAfter(
       setPending(compared, "done");
       strip.show(wanted, difference);
       strip.mark(at);
-      hooks.summarize(t("KL {0} bits after token {1}", formatValue(difference.divergence[at] as number), at));
+      hooks.summarize(t("KL {0} bits after token {1}", formatShort(difference.divergence[at] as number), at));
     } catch (error) {
       if (!isCurrent()) return;
       setPending(compared, "failed");

@@ -3,7 +3,7 @@
  * stream of the selected one; attention writes to it from above and the MLP from below. Coordinates are CSS pixels.
  */
 
-import { formatNorm, formatPercent } from "../../base/format";
+import { formatDigits, formatPercent } from "../../base/format";
 import { type Box, FONT_SIZE, type Point } from "../../charts/pen";
 import type { Guess, LayerData, OverviewData } from "./data";
 import { type ReadWeights, type StackRow, shownRows } from "./rows";
@@ -112,14 +112,14 @@ const HALF = 15;
 const LENS_ROOM = { wide: 34, turned: 66 };
 /** Width of a layer. Below `wide`, the lens is turned; at `least`, the picture scrolls. */
 const LAYER = { least: 14, wide: 46, most: 128 };
-export const NEXT = { gap: 40, width: 210, least: 176, row: 24, labelWidth: 70, valueWidth: 68, most: 10 };
+export const NEXT = { gap: 40, width: 240, least: 176, row: 24, labelWidth: 70, valueWidth: 68, most: 10 };
 
 /** Lays the picture out in a width; `height` limits the number of tokens, at least four of which are shown. */
 export function overviewLayout(data: OverviewData, width: number, height: number): Layout {
   const L = data.layers.length;
   const embeddingX = TOKENS_END + EMBEDDING.gap;
   const layersX = embeddingX + EMBEDDING.width + 12;
-  const nextWidth = Math.max(NEXT.least, Math.min(NEXT.width, 0.22 * width));
+  const nextWidth = Math.max(NEXT.least, Math.min(NEXT.width, 0.18 * width));
   const available = width - layersX - NEXT.gap - nextWidth - LEFT;
   const column = Math.max(LAYER.least, Math.min(LAYER.most, available / Math.max(1, L)));
   const isNarrow = column < LAYER.wide;
@@ -209,7 +209,7 @@ const writer =
   (kind: Write["kind"], norm: number, center: number, y: number): Write => {
     const width = Math.min(60, 0.62 * column);
     const isKnown = Number.isFinite(norm);
-    const number = isKnown ? formatNorm(norm) : "";
+    const number = isKnown ? formatDigits(norm) : "";
     const thickness = isKnown ? Math.max(1, Math.min(width, 2 * unit * norm)) : 0;
     const [top, bottom] = kind === "mlp" ? [streamY, y] : [y + WRITE_HEIGHT, streamY];
     return {

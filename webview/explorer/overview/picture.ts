@@ -1,6 +1,6 @@
 /** Draws the picture from text to next token. */
 
-import { formatNorm } from "../../base/format";
+import { formatDigits } from "../../base/format";
 import { t } from "../../base/strings";
 import type { Theme } from "../../base/theme";
 import { contrast, type Rgb, sequentialScale } from "../../charts/colorScale";
@@ -102,7 +102,7 @@ function drawHeadings(pen: Pen, layout: Layout, data: OverviewData, theme: Theme
   if (bars.length > 0) pen.text(barsX, first - 12, t("Next token"), { color: muted });
   const last = data.layers.at(-1)?.after;
   if (last === undefined || first < 120) return;
-  const notes = [t("Thickness: L2 norm"), t("{0} at the end", formatNorm(last)), t("Dots: attention weights")];
+  const notes = [t("Thickness: L2 norm"), t("{0} at the end", formatDigits(last)), t("Dots: attention weights")];
   notes.forEach((note, i) => void pen.text(barsX, 40 + 16 * i, note, { color: muted, room: NEXT.width }));
 }
 

@@ -2,7 +2,7 @@
 
 import type { Neighbors, VocabularyToken } from "../../../src/protocol/traceApi";
 import { el, fill } from "../../base/dom";
-import { formatValue } from "../../base/format";
+import { formatDigits, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { dropdown } from "../../base/toolkit";
 import type { TableData } from "../../charts/csv";
@@ -116,7 +116,7 @@ export function createNeighbors(
       el("button", { class: "bar-label mono action", attrs: { type: "button" }, on: { click: press } }, labelOf(token)),
       el("span", { class: "bar-note number" }, `#${token.id}`),
       el("span", { class: "bar-track", attrs: { "aria-hidden": "true" } }, fillBar),
-      el("span", { class: "bar-value number" }, formatValue(cosine)),
+      el("span", { class: "bar-value number" }, formatDigits(cosine)),
     );
   };
 

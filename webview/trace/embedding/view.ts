@@ -5,7 +5,7 @@
 
 import type { TraceTensor } from "../../../src/protocol/engineApi";
 import { el, fill } from "../../base/dom";
-import { formatShape, formatValue } from "../../base/format";
+import { formatDigits, formatShape } from "../../base/format";
 import { t } from "../../base/strings";
 import { dropdown } from "../../base/toolkit";
 import { createHeatmap } from "../../charts/heatmap";
@@ -83,10 +83,7 @@ export function createEmbeddingView({ section: makeSection, selection, save, exp
         "span",
         { class: "number" },
         parts
-          .map(
-            (part, i) =>
-              `‖${part.label.replace(/^\W+/, "")}‖ ${formatValue(norm(rows[i] as Float32Array)).slice(0, 6)}`,
-          )
+          .map((part, i) => `‖${part.label.replace(/^\W+/, "")}‖ ${formatDigits(norm(rows[i] as Float32Array))}`)
           .join("  "),
       ),
     );

@@ -1,7 +1,7 @@
 /** A foldable group of values: their shapes, and the norm of the selected token's vector in each. */
 
 import { el, setAttr } from "../../base/dom";
-import { formatNorm, formatShape, formatValue } from "../../base/format";
+import { formatDigits, formatShape, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { prefixOf, titleOf, type ValueGroup, type ValueRow } from "./layout";
 
@@ -110,7 +110,7 @@ function normBar() {
     show(value: number | undefined, largest: number) {
       node.style.visibility = value === undefined ? "hidden" : "visible";
       fillBar.style.width = value === undefined ? "0" : `${(100 * value) / largest}%`;
-      number.textContent = value === undefined ? "" : formatNorm(value);
+      number.textContent = value === undefined ? "" : formatDigits(value);
       node.title = value === undefined ? "" : t("L2 norm {0}", formatValue(value));
     },
   };

@@ -1,7 +1,7 @@
 /** Every named value of a trace: its shape, the norm of the selected token, and its numbers on request. */
 
 import { el, fill } from "../../base/dom";
-import { formatNorm, formatShape } from "../../base/format";
+import { formatDigits, formatShape } from "../../base/format";
 import { t } from "../../base/strings";
 import { createHeatmap } from "../../charts/heatmap";
 import { barsDrawing } from "../../charts/savedBars";
@@ -133,7 +133,7 @@ export function createValueList({ selection, save }: Pick<ViewContext, "selectio
           const value = norms.get(name);
           return value === undefined ? [] : [{ label: name, note: formatShape(shape), value }];
         }),
-      format: formatNorm,
+      format: formatDigits,
     });
 
   /** Shows the norms of the selected token: in the residual stream, and in the values of open groups. */
