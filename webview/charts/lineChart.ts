@@ -7,7 +7,7 @@ import { formatCount } from "../base/format";
 import { t } from "../base/strings";
 import { onThemeChange, readTheme, type Theme } from "../base/theme";
 import { type Rgb, toCss } from "./colorScale";
-import { dashOf, type LinePlot, lineDrawing } from "./lineDrawing";
+import { dashOf, type LinePlot, lineDrawing, MARK_ROOM } from "./lineDrawing";
 import type { Drawing } from "./pen";
 import { decimate, indexAt, type Points } from "./series";
 
@@ -18,7 +18,7 @@ export interface Line {
   readonly color: number;
   /** Index of the dash pattern, so that lines differ without their colors too; solid by default. */
   readonly dash?: number;
-  /** `faint`: behind another line of its color; `dots`: every point is marked. */
+  /** `faint`: behind another line of its color; `dots`: points are marked while they leave the line visible. */
   readonly style: "line" | "faint" | "dots";
   readonly format: (value: number) => string;
 }
@@ -60,13 +60,24 @@ export interface LineChart {
 
 export function createLineChart(options: ChartOptions): LineChart {
   const legend = el("dl", { class: "chart-legend" });
+  const reset = el(
+    "button",
+    {
+      class: "action",
+      title: t("Show all steps (double-click the chart, or press Escape in it)"),
+      attrs: { type: "button" },
+      on: { click: () => zoomTo(null) },
+    },
+    t("Reset zoom"),
+  );
+  reset.hidden = true;
   const holder = el("div", {
     class: "chart",
     attrs: { tabindex: 0, role: "application", "aria-roledescription": "line chart", "aria-label": options.title },
   });
   holder.style.height = `${options.height}px`;
   const spoken = el("div", { class: "visually-hidden", attrs: { role: "status" } });
-  const node = el("div", { class: "chart-block" }, legend, holder, spoken);
+  const node = el("div", { class: "chart-block" }, legend, el("div", { class: "chart-tools" }, reset), holder, spoken);
 
   let lines: readonly Line[] = [];
   let scales = stepScales();
@@ -74,6 +85,8 @@ export function createLineChart(options: ChartOptions): LineChart {
   let plot: uPlot | null = null;
   /** Step under the pointer; null for the last one. */
   let step: number | null = null;
+  /** The positions that are shown; null for all. */
+  let zoom: Range | null = null;
 
   const readAt = (at: number) =>
     lines.map((line) => {
@@ -124,11 +137,30 @@ export function createLineChart(options: ChartOptions): LineChart {
     if (lines.length === 0 || holder.clientWidth === 0) return;
     const theme = readTheme();
     plot = new uPlot(
-      plotOptions(options, { lines, scales, marks: () => marks }, holder.clientWidth, theme, pointed),
+      plotOptions(options, { lines, scales, marks: () => marks }, holder.clientWidth, theme, { pointed, selected }),
       data(),
       holder,
     );
+    applyZoom();
     drawLegend();
+  };
+
+  const zoomTo = (range: Range | null) => {
+    zoom = range;
+    applyZoom();
+  };
+  /** The plot forgets its range when it is built again or gets other data. */
+  const applyZoom = () => {
+    reset.hidden = zoom === null;
+    const xs = plot?.data[0] ?? [];
+    const [min, max] = zoom ?? [xs[0] ?? 0, xs.at(-1) ?? 1];
+    plot?.setScale("x", { min, max });
+  };
+  const selected = (self: uPlot) => {
+    const { left, width } = self.select;
+    if (width < MIN_SELECTION) return;
+    zoomTo([self.posToVal(left, "x"), self.posToVal(left + width, "x")]);
+    self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
   };
 
   const pointed = (self: uPlot) => {
@@ -139,8 +171,17 @@ export function createLineChart(options: ChartOptions): LineChart {
     if (step !== before) drawLegend();
   };
 
+  holder.addEventListener("dblclick", () => zoomTo(null));
   holder.addEventListener("keydown", (event) => {
     if (!plot) return;
+    if (event.key === "Escape" && zoom) {
+      event.stopPropagation();
+      return zoomTo(null);
+    }
+    if (event.key === "+" || event.key === "-") {
+      event.preventDefault();
+      return zoomTo(zoomed(plot, step, event.key === "+" ? 0.5 : 2));
+    }
     const xs = plot.data[0];
     const last = xs.length - 1;
     const from = step === null ? last : plot.valToIdx(step);
@@ -185,11 +226,28 @@ export function createLineChart(options: ChartOptions): LineChart {
       marks = nextMarks;
       setAttr(holder, "aria-label", `${options.title}, ${next.map(({ name }) => name).join(", ")}`);
       if (!same) return rebuild();
-      plot?.setData(data());
+      plot?.setData(data(), zoom === null);
+      if (zoom) applyZoom();
       drawLegend();
     },
     drawing: () => plot && lineDrawing(plotOf(options, lines, scales, marks, readTheme())),
   };
+}
+
+type Range = readonly [min: number, max: number];
+
+/** Pixels: a shorter drag is a click. */
+const MIN_SELECTION = 4;
+
+/** A part of the chart around a step, `factor` as wide as what is shown; null for all or more than all. */
+function zoomed({ data: [xs], scales }: uPlot, step: number | null, factor: number): Range | null {
+  const [first, last] = [xs[0] ?? 0, xs.at(-1) ?? 1];
+  const [min, max] = [scales.x?.min ?? first, scales.x?.max ?? last];
+  const width = (max - min) * factor;
+  if (width >= last - first) return null;
+  const middle = Math.min(max, Math.max(min, step ?? last));
+  const start = Math.min(last - width, Math.max(first, middle - width / 2));
+  return [start, start + width];
 }
 
 const colorOf = ({ color }: Line, { series }: Theme): Rgb => series[color % series.length] as Rgb;
@@ -255,7 +313,7 @@ function plotOptions(
   { lines, scales, marks }: { lines: readonly Line[]; scales: Scales; marks: () => readonly Mark[] },
   width: number,
   theme: Theme,
-  pointed: (self: uPlot) => void,
+  { pointed, selected }: { readonly pointed: (self: uPlot) => void; readonly selected: (self: uPlot) => void },
 ): uPlot.Options {
   const axis: uPlot.Axis = {
     stroke: toCss(theme.muted),
@@ -270,7 +328,7 @@ function plotOptions(
     legend: { show: false },
     padding: [8, rightAxis ? 0 : 12, 0, 0],
     cursor: {
-      drag: { x: false, y: false },
+      drag: { x: true, y: false, setScale: false },
       points: { size: 7, fill: toCss(theme.background) },
       y: false,
     },
@@ -310,13 +368,19 @@ function plotOptions(
           stroke: style === "faint" ? alpha(stroke, theme.highContrast ? 0.55 : 0.35) : toCss(stroke),
           width: style === "faint" ? 1 : 1.75,
           spanGaps: true,
-          // A single point has no line to be seen by.
-          points: { show: style === "dots" || line.points.x.length === 1, size: 5, fill: toCss(stroke) },
+          points: { show: (self: uPlot, i: number) => isMarked(self, i, style), size: 5, fill: toCss(stroke) },
         };
       }),
     ],
-    hooks: { setCursor: [pointed], draw: [(self) => drawMarks(self, marks(), theme)] },
+    hooks: { setCursor: [pointed], setSelect: [selected], draw: [(self) => drawMarks(self, marks(), theme)] },
   };
+}
+
+/** Points are marked where they are few. A single point has no line to be seen by. */
+function isMarked(plot: uPlot, index: number, style: Line["style"]): boolean {
+  const [from, to] = plot.series[0]?.idxs ?? [0, 0];
+  const shown = plot.data[index]?.slice(from, to + 1).filter((value) => value != null).length ?? 0;
+  return shown === 1 || (style === "dots" && shown * MARK_ROOM <= plot.bbox.width / devicePixelRatio);
 }
 
 const WHOLE_STEPS = [1, 2, 5]

@@ -31,6 +31,8 @@ const LEFT = 64;
 const RIGHT = 16;
 const BOTTOM = 40;
 const LEGEND_ROW = 18;
+/** Pixels from one marked point to the next, so that marks do not hide their line. */
+export const MARK_ROOM = 16;
 
 export function lineDrawing({ title, x, y, lines, marks, foreground, muted }: LinePlot): Drawing {
   const top = 36 + LEGEND_ROW * lines.length;
@@ -75,7 +77,8 @@ export function lineDrawing({ title, x, y, lines, marks, foreground, muted }: Li
           return Number.isFinite(value) ? [[xAt(position), yAt(value)]] : [];
         });
         pen.line(drawn, { color, dash, ...(style === "faint" ? { width: 1, opacity: 0.4 } : { width: 1.75 }) });
-        if (style === "dots") for (const center of drawn) pen.circle(center, 2.5, { fill: color });
+        const hasRoom = drawn.length * MARK_ROOM <= WIDTH - LEFT - RIGHT;
+        if (style === "dots" && hasRoom) for (const center of drawn) pen.circle(center, 2.5, { fill: color });
       });
       for (const { x: position, label } of marks) {
         const at = xAt(position);

@@ -37,19 +37,18 @@ export function decimate({ x, y }: Points, buckets: number): Points {
   return { x: kept.map((i) => x[i] as number), y: kept.map((i) => y[i] as number) };
 }
 
-/** Number of steps over which a curve of `count` steps is smoothed. */
-export const smoothingWindow = (count: number): number => Math.max(1, Math.min(200, Math.round(count / 40)));
-
 /**
- * Exponential moving average over about `window` steps. The window starts at one step and grows, so that the curve
- * does not lag behind a loss that falls fast at the start.
+ * Debiased exponential moving average, as in TensorBoard: m = w m + (1 - w) y, divided by 1 - w^n after n values, so that
+ * the start is not pulled to 0. A weight of 0 leaves y as it is; values that are not finite keep the mean.
  */
-export function smooth(y: readonly number[], window: number): number[] {
-  let mean = Number.NaN;
-  return y.map((value, i) => {
-    const share = 2 / (Math.min(window, 1 + i / 8) + 1);
-    if (Number.isFinite(value)) mean = Number.isNaN(mean) ? value : mean + share * (value - mean);
-    return mean;
+export function smooth(y: readonly number[], weight: number): number[] {
+  let [mean, seen] = [0, 0];
+  return y.map((value) => {
+    if (Number.isFinite(value)) {
+      mean = weight * mean + (1 - weight) * value;
+      seen++;
+    }
+    return seen === 0 ? Number.NaN : mean / (1 - weight ** seen);
   });
 }
 

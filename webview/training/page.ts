@@ -71,7 +71,7 @@ const REMEMBERED = {
   dir: "",
   xAxis: "step",
   logarithmic: false,
-  smoothing: "usual",
+  smoothing: 0.9 as number,
   checkpoints: false,
   painted: false,
   record: false,

@@ -16,13 +16,16 @@ test("decimation keeps few points unchanged, without NaN", () => {
 });
 
 test("smoothing keeps a constant and starts at the first value", () => {
-  expect(smooth([2, 2, 2, 2], 50)).toEqual([2, 2, 2, 2]);
-  expect(smooth([8, 0, 0], 50)[0]).toBe(8);
+  for (const value of smooth([2, 2, 2, 2], 0.9)) expect(value).toBeCloseTo(2, 12);
+  expect(smooth([8, 0, 0], 0.9)[0]).toBeCloseTo(8, 12);
+  // (0.5 * 4 + 1 * 1) / 1.5, then (0.25 * 4 + 0.5 * 1 + 1 * 7) / 1.75
+  expect(smooth([4, 1, 7], 0.5)).toEqual([4, 2, 8.5 / 1.75]);
+  expect(smooth([3, Number.NaN, 5], 0)).toEqual([3, 3, 5]);
 });
 
 test("smoothing reduces noise", () => {
   const noisy = Array.from({ length: 400 }, (_, i) => 1 + (i % 2 === 0 ? 0.5 : -0.5));
-  for (const value of smooth(noisy, 20).slice(200)) expect(Math.abs(value - 1)).toBeLessThan(0.06);
+  for (const value of smooth(noisy, 0.9).slice(200)) expect(Math.abs(value - 1)).toBeLessThan(0.06);
 });
 
 test("the value at a step is the last at or before it", () => {

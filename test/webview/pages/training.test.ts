@@ -43,6 +43,57 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     60_000,
   );
 
+  test("dragging shows a part of the curves, and a double-click, Escape or the button shows all of them again", async () => {
+    const { page } = opened();
+    await train("running");
+    const panel = page.getByRole("region", { name: "Loss", exact: true });
+    const chart = panel.getByRole("application", { name: /^Loss/ });
+    const reset = panel.getByRole("button", { name: "Reset zoom" });
+    const drag = async () => {
+      const plot = (await chart.locator(".u-over").boundingBox()) as { x: number; y: number; width: number };
+      await page.mouse.move(plot.x + plot.width * 0.25, plot.y + 50);
+      await page.mouse.down();
+      await page.mouse.move(plot.x + plot.width * 0.5, plot.y + 60, { steps: 4 });
+      await page.mouse.up();
+      await reset.waitFor();
+    };
+    const firstStep = async () => {
+      await chart.press("Home");
+      return panel.locator(".legend-step dd").innerText();
+    };
+    await drag();
+    await reset.click();
+    await reset.waitFor({ state: "hidden" });
+    await drag();
+    await chart.press("Escape");
+    await reset.waitFor({ state: "hidden" });
+    await drag();
+    // A new report keeps the part that is shown.
+    await train("running");
+    expect(await reset.isVisible()).toBe(true);
+    await chart.locator(".u-over").dblclick();
+    await reset.waitFor({ state: "hidden" });
+    await chart.press("+");
+    await reset.waitFor();
+    await chart.press("-");
+    await reset.waitFor({ state: "hidden" });
+    expect(await firstStep()).not.toBe("");
+  });
+
+  test("the smoothing slider stays where it is while it is dragged, and is remembered", async () => {
+    const { page } = opened();
+    await train("running");
+    const slider = page.getByRole("slider", { name: "Smoothing" });
+    const before = await slider.boundingBox();
+    await slider.fill("0");
+    expect(await slider.boundingBox()).toEqual(before);
+    await page.getByRole("region", { name: "Loss", exact: true }).getByText("training", { exact: true }).waitFor();
+    expect(await page.evaluate(() => window.lab.state)).toMatchObject({ smoothing: 0 });
+    await slider.fill("0.5");
+    await page.getByText("training, smoothed").first().waitFor();
+    expect(await slider.boundingBox()).toEqual(before);
+  });
+
   test("a diverged run is branched, or trained again if it has no checkpoint", async () => {
     const { page } = opened();
     const branches = (kept: number[]) =>

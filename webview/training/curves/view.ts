@@ -9,7 +9,7 @@ import { formatCount, formatDuration, formatShort } from "../../base/format";
 import { t } from "../../base/strings";
 import { checkbox, dropdown } from "../../base/toolkit";
 import { createLineChart, type Line, type LineChart, type Mark, type Scales } from "../../charts/lineChart";
-import { type Points, smooth, smoothingWindow } from "../../charts/series";
+import { type Points, smooth } from "../../charts/series";
 import { createDataBar, type DataBar, type Save } from "../../parts/dataBar";
 import { movedTo, pointsOf, positions, type XAxis } from "./layout";
 
@@ -23,7 +23,8 @@ export interface CurvesView {
 export interface CurveChoices {
   readonly xAxis: string;
   readonly logarithmic: boolean;
-  readonly smoothing: string;
+  /** Weight of the moving average, 0 to 0.999. */
+  readonly smoothing: number;
 }
 
 interface Panel {
@@ -32,9 +33,6 @@ interface Panel {
   readonly data: DataBar;
   readonly draw: () => void;
 }
-
-/** Factor on the usual smoothing window; 0 turns smoothing off. */
-const SMOOTHING: Readonly<Record<string, number>> = { none: 0, usual: 1, strong: 5 };
 
 const formatLoss = (loss: number): string => loss.toFixed(4);
 const perplexity = (loss: number): string => formatShort(Math.exp(loss));
@@ -73,7 +71,7 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
     );
     const draw = () => {
       if (!run) return;
-      const smoothing = SMOOTHING[choices.smoothing] ?? 1;
+      const { smoothing } = choices;
       const runs = alone ? [run] : [run, ...others];
       drawn = runs.flatMap((each, index) => {
         const position = positions(each, axisOf(choices));
@@ -162,21 +160,13 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
     ],
     axisOf(choices),
   );
-  const smoothing = dropdown(t("Smoothing"), (chosen) => change({ smoothing: chosen }));
-  smoothing.update(
-    [
-      { value: "none", label: t("not smoothed") },
-      { value: "usual", label: t("smoothed") },
-      { value: "strong", label: t("strongly smoothed") },
-    ],
-    choices.smoothing in SMOOTHING ? choices.smoothing : "usual",
-  );
+  const smoothing = createSmoothing(choices.smoothing, (weight) => change({ smoothing: weight }));
   const logarithmic = checkbox(t("Logarithmic"), choices.logarithmic, (checked) => change({ logarithmic: checked }));
   const bar = el(
     "div",
     { class: "curve-choices", attrs: { role: "group", "aria-label": t("Curve options") } },
     xAxis.node,
-    smoothing.node,
+    smoothing,
     logarithmic,
   );
   const node = el("div", { class: "curves" }, bar, el("div", { class: "panels" }, ...panels.map((each) => each.node)));
@@ -189,6 +179,22 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
       draw();
     },
   };
+}
+
+/** A slider for the weight of the moving average. */
+function createSmoothing(first: number, choose: (weight: number) => void): HTMLElement {
+  const value = el("output", { class: "number" }, first.toFixed(2));
+  const slider = el("input", {
+    class: "slider",
+    attrs: { type: "range", min: 0, max: 0.99, step: 0.01, "aria-label": t("Smoothing") },
+  });
+  slider.value = String(first);
+  slider.addEventListener("input", () => {
+    value.textContent = Number(slider.value).toFixed(2);
+    choose(Number(slider.value));
+  });
+  const title = t("Weight of the moving average: 0 shows the values as they are.");
+  return el("label", { class: "smoothing", title }, t("Smoothing"), slider, value);
 }
 
 const axisOf = ({ xAxis }: CurveChoices): XAxis => (xAxis === "tokens" || xAxis === "seconds" ? xAxis : "step");
@@ -207,11 +213,16 @@ function scalesOf(choices: CurveChoices): Scales {
 
 const formatMany = (n: number): string => (n < 1e6 ? formatCount(n) : `${Number((n / 1e6).toPrecision(4))} M`);
 
-/** The lines of one run among several: in the run's color and dash pattern, without the unsmoothed values. */
+/** The lines of one run among several: in the run's color, with validation dashed, and without the unsmoothed values. */
 const comparedLines = (name: string, index: number, lines: readonly Line[]): Line[] =>
   lines
     .filter(({ style }) => style !== "faint")
-    .map((line) => ({ ...line, name: `${name}: ${line.name}`, color: index, dash: index }));
+    .map((line) => ({
+      ...line,
+      name: `${name}: ${line.name}`,
+      color: index,
+      dash: line.style === "dots" ? 1 : 0,
+    }));
 
 function lossLines({ reports, evals }: RunSnapshot, smoothing: number): Line[] {
   return [
@@ -255,8 +266,7 @@ function withTrend(
   smoothing: number,
 ): Line[] {
   if (smoothing === 0) return [{ name: raw, points, color: 0, style: "line", format }];
-  const window = Math.round(smoothing * smoothingWindow(points.y.length));
-  const smoothed: Points = { x: points.x, y: smooth(points.y, window) };
+  const smoothed: Points = { x: points.x, y: smooth(points.y, smoothing) };
   return [
     { name: raw, points, color: 0, style: "faint", format },
     { name: trend, points: smoothed, color: 0, style: "line", format },
