@@ -107,9 +107,9 @@ async function tour(workbench: Workbench): Promise<void> {
   await photograph(workbench, "4-inspector", async () => {
     await head.click();
     // Shows the controls below the sticky title.
-    await inspector.getByText("Rows are queries").evaluate((caption) => {
-      caption.scrollIntoView({ block: "start" });
-      caption.ownerDocument.scrollingElement?.scrollBy(0, -100);
+    await inspector.getByRole("combobox", { name: "Layer", exact: true }).evaluate((picker) => {
+      picker.scrollIntoView({ block: "start" });
+      picker.ownerDocument.scrollingElement?.scrollBy(0, -100);
     });
   });
   await photograph(workbench, "4-inspector-top", async () => {
@@ -377,9 +377,9 @@ async function widened(workbench: Workbench): Promise<void> {
 
 /** Scrolls to the controls of the attention view, below the sticky scrubber and title. */
 const showAttention = (inspector: Frame): Promise<void> =>
-  inspector.getByText("Rows are queries").evaluate((caption) => {
-    caption.scrollIntoView({ block: "start" });
-    caption.ownerDocument.scrollingElement?.scrollBy(0, -190);
+  inspector.getByRole("combobox", { name: "Layer", exact: true }).evaluate((picker) => {
+    picker.scrollIntoView({ block: "start" });
+    picker.ownerDocument.scrollingElement?.scrollBy(0, -190);
   });
 
 /** Takes a screenshot per theme and size, each after `prepare`. */

@@ -24,6 +24,8 @@ interface CanvasChartOptions<Target> {
   readonly move: (from: Target, event: KeyboardEvent) => Target | null;
   readonly scrollTo?: (target: Target) => void;
   readonly describe: (target: Target) => string;
+  /** Draws the target and what is near it in a larger size; returns false where the chart is large enough. */
+  readonly magnify?: (canvas: HTMLCanvasElement, target: Target) => boolean;
   /** Called for a target that is clicked or chosen with Enter or Space. */
   readonly pick: (target: Target) => void;
   /** For targets that are controls in a grid: screen readers get each cell with its position. */
@@ -81,7 +83,8 @@ export function createCanvasChart<Target>(options: CanvasChartOptions<Target>): 
     target = next;
     const text = next === null ? "" : options.describe(next);
     readout.textContent = at ? "" : text;
-    tip.show(at ? text : "", at);
+    const isMagnified = next !== null && at !== undefined && (options.magnify?.(tip.lens, next) ?? false);
+    tip.show(at ? text : "", isMagnified, at);
     // The legend and the readout share a line, so that nothing moves.
     legend.hidden = readout.textContent !== "";
     return text;
@@ -156,12 +159,17 @@ export function createCanvasChart<Target>(options: CanvasChartOptions<Target>): 
 /** Space between the pointer and its tooltip, and between the tooltip and the edges of the page, in pixels. */
 const TIP_SPACE = 14;
 
-/** A description beside the pointer, always inside the page. Screen readers get the same from the keyboard. */
+/**
+ * A description beside the pointer, always inside the page. Screen readers get the same from the keyboard. It is a
+ * popover, because a fixed box is placed in, and cut by, an ancestor that is a container.
+ */
 function createTip() {
-  const node = el("div", { class: "tip", attrs: { "aria-hidden": "true" } });
-  node.hidden = true;
+  const text = el("div", {});
+  const lens = el("canvas");
+  const node = el("div", { class: "tip", attrs: { popover: "manual", "aria-hidden": "true" } }, lens, text);
+  let isOpen = false;
   const move = (at?: Point) => {
-    if (!at || node.hidden) return;
+    if (!at || !isOpen) return;
     const { width, height } = node.getBoundingClientRect();
     const [x, y] = at;
     const right = window.innerWidth - width - TIP_SPACE;
@@ -171,10 +179,13 @@ function createTip() {
   };
   return {
     node,
+    lens,
     move,
-    show(text: string, at?: Point) {
-      node.textContent = text;
-      node.hidden = text === "";
+    show(content: string, isMagnified: boolean, at?: Point) {
+      text.textContent = content;
+      lens.hidden = !isMagnified;
+      if (isOpen !== (content !== "")) node.togglePopover();
+      isOpen = content !== "";
       move(at);
     },
   };

@@ -7,6 +7,7 @@ import { type CanvasChart, createCanvasChart, scrollBarSize } from "./canvasChar
 import { LOG_RANGE, toCss } from "./colorScale";
 import {
   drawHeatmap,
+  drawLens,
   drawOutline,
   flatColor,
   type HeatmapData,
@@ -64,10 +65,11 @@ export function createHeatmap(
     if (!data) return;
     const width = chart.node.clientWidth;
     theme = readTheme();
-    grid = heatmapGrid(data, width, window.innerHeight, theme);
+    const height = data.fit ? heightInPane(chart.node, chart.legend) : null;
+    grid = heatmapGrid(data, width, height, theme);
     // A scroll bar gets its own space: if it covered cells, it would make the other scroll bar necessary.
     const bar = scrollBarSize();
-    if (grid.height > grid.viewHeight) grid = heatmapGrid(data, width - bar, window.innerHeight, theme);
+    if (grid.height > grid.viewHeight) grid = heatmapGrid(data, width - bar, height, theme);
     const { viewWidth, viewHeight } = grid;
     chart.resize(grid, {
       width: viewWidth + (grid.height > viewHeight ? bar : 0),
@@ -106,6 +108,8 @@ export function createHeatmap(
     move: (from, { key, ctrlKey, metaKey }) => grid && moveCell(grid, from, key, ctrlKey || metaKey),
     scrollTo: reveal,
     describe: ({ row, col }) => data?.describe(row, col) ?? "",
+    magnify: (canvas, cell) =>
+      data !== null && grid !== null && theme !== null && drawLens(canvas, data, grid, cell, theme),
     pick: ({ row, col }) => pick(row, col),
     ...(menu && {
       grid: {
@@ -149,6 +153,16 @@ export function createHeatmap(
     },
     inView: () => grid && visibleCells(grid, scroll()),
   };
+}
+
+const PANE_MARGIN = 12;
+
+/** The height below a chart's top in its pane, so that it is seen whole, but at least half of the page; null outside. */
+function heightInPane(node: HTMLElement, legend: HTMLElement): number | null {
+  const pane = node.closest<HTMLElement>(".pane");
+  if (!pane) return null;
+  const above = node.getBoundingClientRect().top - pane.getBoundingClientRect().top + pane.scrollTop;
+  return Math.max(window.innerHeight / 2, pane.clientHeight - above - legend.offsetHeight - PANE_MARGIN);
 }
 
 /** Colors of a legend from its low to its high end. */

@@ -13,7 +13,7 @@ import {
   tickStep,
   visibleCells,
 } from "./heatmapLayout";
-import { type Box, type Pen, type TextStyle, widestText } from "./pen";
+import { type Box, canvasPen, FONT_SIZE, type Pen, type TextStyle, widestText } from "./pen";
 
 export interface HeatmapData {
   /** Accessible name, such as "Attention of layer 0, head 1". */
@@ -31,6 +31,8 @@ export interface HeatmapData {
   readonly masked?: (row: number, col: number) => boolean;
   /** Fills these cells with a flat color in place of the hatch, which would be half of a causal picture. */
   readonly flatMask?: boolean;
+  /** The main picture of its view: as high as its pane, with a lens at the pointer where labels have no room. */
+  readonly fit?: boolean;
   /** Name of cells without a value in the legend; "no value" by default. */
   readonly maskedLabel?: string;
   readonly rowLabels: readonly string[];
@@ -61,13 +63,16 @@ const MAX_HEIGHT = 420;
 const SQUARE_SHARE = 0.64;
 /** Space for a row label, for an upright letter, and for a number of an axis, in pixels. */
 const LABEL_ROOM = 14;
+/** Space for a label of the smallest legible size. */
+const LEAST_ROOM = 11;
+const LEAST_FONT = 9;
 const LETTER_ROOM = 10;
 const NUMBER_ROOM = 34;
 const TEXT_CELL = 58;
 const SYMBOL_CELL = 38;
 
-/** Fits a grid into a width of the page, in pixels; `pageHeight` limits a square grid. */
-export function heatmapGrid(data: HeatmapData, width: number, pageHeight: number, theme: Theme): Grid {
+/** Fits a grid into a width, and into a height unless that is null, in pixels. */
+export function heatmapGrid(data: HeatmapData, width: number, height: number | null, theme: Theme): Grid {
   const isSquare = data.rowHeight === "square";
   const maxCell = isSquare ? MAX_SQUARE : MAX_WIDE;
   const written = data.text ? TEXT_CELL : data.symbol ? SYMBOL_CELL : null;
@@ -76,13 +81,13 @@ export function heatmapGrid(data: HeatmapData, width: number, pageHeight: number
     rows: data.rows,
     cols: data.cols,
     width,
-    maxHeight: isSquare ? SQUARE_SHARE * pageHeight : MAX_HEIGHT,
+    maxHeight: height ?? (isSquare ? SQUARE_SHARE * window.innerHeight : MAX_HEIGHT),
     left: gutter(data.rowLabels, theme, 84),
     top: isLow ? LABEL_ROOM + 2 : gutter(data.colLabels as readonly string[], theme, 72),
     minCell: written ?? MIN_CELL,
     maxCell: written ? 2 * written : maxCell,
     rowHeight: data.rowHeight,
-    labelHeight: data.rowLabels.length > 0 ? LABEL_ROOM : 0,
+    labelHeight: data.rowLabels.length === 0 ? 0 : data.fit ? LEAST_ROOM : LABEL_ROOM,
   });
 }
 
@@ -98,7 +103,7 @@ const areUpright = ({ colLabels }: HeatmapData): boolean =>
 function columnStep(data: HeatmapData, cellWidth: number): number {
   if (data.colLabels === "numbers") return tickStep(cellWidth, NUMBER_ROOM);
   if (data.symbol) return 1;
-  return labelStep(cellWidth, areUpright(data) ? LETTER_ROOM : LABEL_ROOM);
+  return labelStep(cellWidth, areUpright(data) ? LETTER_ROOM : LEAST_ROOM);
 }
 
 export function heatmapScale(data: HeatmapData, theme: Theme): ColorScale {
@@ -233,7 +238,13 @@ function drawRowLabels(
     if (row !== marked && (row % step !== 0 || !hasSpace)) continue;
     const y = grid.top + (row + 0.5) * grid.cellHeight - scroll.y;
     const color = row === marked ? theme.foreground : theme.muted;
-    const style = { color, anchor: "end", bold: row === marked, room: grid.left - 8 } as const;
+    const style = {
+      color,
+      anchor: "end",
+      bold: row === marked,
+      room: grid.left - 8,
+      size: labelSize(grid.cellHeight),
+    } as const;
     pen.text(grid.left - 5, y, data.rowLabels[row] ?? "", style);
   }
 }
@@ -246,12 +257,40 @@ function drawColLabels(pen: Pen, data: HeatmapData, grid: Grid, scroll: Scroll, 
   for (let col = Math.ceil(firstCol / step) * step; col < endCol; col += step) {
     const x = left + (col + 0.5) * cellWidth - scroll.x;
     const write = (at: number, y: number, text: string | undefined, style: Partial<TextStyle>) =>
-      pen.text(at, y, text ?? "", { color, ...style });
+      pen.text(at, y, text ?? "", { color, size: labelSize(cellWidth), ...style });
     if (data.colLabels === "numbers") write(col === 0 ? left : x, top / 2, String(col), col > 0 ? CENTERED : {});
     else if (data.text) write(x - cellWidth / 2 + 3, top / 2, data.colLabels[col], { room: cellWidth - 6 });
     else if (isUpright || data.symbol) write(x, top / 2, data.colLabels[col], CENTERED);
     else write(x, top - 5, data.colLabels[col], { turned: true, room: top - 8 });
   }
+}
+
+/** The size of labels beside cells: smaller, as long as it is legible, where that gives every cell a label. */
+const labelSize = (cell: number): number =>
+  cell < LEAST_ROOM ? FONT_SIZE : Math.min(FONT_SIZE, Math.max(LEAST_FONT, Math.floor(cell) - 2));
+
+/** Side of a magnified cell, and the number of cells beside the middle one. */
+const LENS_CELL = 18;
+const LENS_REACH = 3;
+
+/** Draws a cell with its neighbors and their labels where the cells of the chart have no room for labels. */
+export function drawLens(canvas: HTMLCanvasElement, data: HeatmapData, grid: Grid, cell: Cell, theme: Theme): boolean {
+  if (!data.fit || data.colLabels === "numbers" || Math.min(grid.cellWidth, grid.cellHeight) >= LEAST_ROOM)
+    return false;
+  const { rows, cols } = grid;
+  const [left, top] = [gutter(data.rowLabels, theme, 84), gutter(data.colLabels, theme, 72)];
+  const side = 2 * LENS_REACH + 1;
+  const lens = {
+    ...{ rows, cols, left, top, cellWidth: LENS_CELL, cellHeight: LENS_CELL },
+    ...{ width: left + cols * LENS_CELL, height: top + rows * LENS_CELL },
+    ...{ viewWidth: left + Math.min(side, cols) * LENS_CELL, viewHeight: top + Math.min(side, rows) * LENS_CELL },
+  };
+  const start = (at: number, count: number) => LENS_CELL * Math.max(0, Math.min(at - LENS_REACH, count - side));
+  const scroll = { x: start(cell.col, cols), y: start(cell.row, rows) };
+  const pen = canvasPen(canvas, { width: lens.viewWidth, height: lens.viewHeight }, theme);
+  drawHeatmap(pen, data, lens, scroll, NO_MARK, theme);
+  drawOutline(pen, lens, cell, scroll, theme);
+  return true;
 }
 
 const CENTERED = { anchor: "middle" } as const;

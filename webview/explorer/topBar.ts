@@ -60,6 +60,7 @@ export function createTopBar(text: string, follows: boolean, actions: TopBarActi
     /** Clears the facts of a trace that is no longer shown. `name` is the model whose trace failed, if known. */
     clear(name: string | null) {
       model.textContent = name ?? t("Select a model");
+      model.title = t("Select a model");
       facts.textContent = "";
       from.textContent = "";
     },
@@ -75,6 +76,8 @@ export function createTopBar(text: string, follows: boolean, actions: TopBarActi
         tokensText(trace, source),
         formatMilliseconds(milliseconds),
       ].filter((part) => typeof part === "string");
+      // A low page has no room for the facts.
+      model.title = [t("Select a model"), ...parts].join("\n");
       fill(facts, parts.join(" · "), parity && ` · `, parity && parityFact(parity));
     },
   };

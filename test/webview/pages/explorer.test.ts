@@ -55,7 +55,7 @@ describeExplorer((opened) => {
     const panel = page.getByRole("tabpanel", { name: "Attention" });
     const matrix = panel.getByRole("application", { name: /^Attention of layer/ });
     await matrix.waitFor();
-    await panel.getByText(/attends to “.+” \d/).waitFor();
+    await panel.getByText(/reads (mostly|only) /).waitFor();
     for (const size of [
       { width: 1390, height: 800 },
       { width: 900, height: 500 },

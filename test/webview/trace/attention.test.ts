@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Tracer } from "../../../src/engine/inspect/tracer";
 import type { TraceInfo } from "../../../src/protocol/engineApi";
 import { formatPercent } from "../../../webview/base/format";
-import { linesChart, matrixChart } from "../../../webview/trace/attention/charts";
+import { linesChart, matrixChart, readingOf } from "../../../webview/trace/attention/charts";
 import {
   type AttentionValue,
   attentionKinds,
@@ -258,6 +258,18 @@ describe("the charts of a head", () => {
     expect(text).toContain(`blocks.1.attn.pattern[0, 2, 3, 1] = ${value(3, 1).toPrecision(6)}\n`);
     expect(text.endsWith(`trace ${info.trace}`)).toBe(true);
     expect(matrixChart(shown, "linear").data.describe(1, 3)).toContain("masked");
+  });
+
+  test("a row is read in words: shares of 5 % or more, and the query itself", () => {
+    const read = (...row: number[]) => {
+      const values = Float32Array.from([0, 0, 0, ...row]);
+      const words = ["The", "cat", "sat"];
+      return readingOf({ ...shown, labels: words, keyLabels: words, cols: 3, values }, 1);
+    };
+    expect(read(0.41, 0.22, 0)).toBe("“cat” reads mostly “The” (41 %) and itself (22 %).");
+    expect(read(0.97, 0.03, 0)).toBe("“cat” reads mostly “The” (97 %).");
+    expect(read(0, 1, 0)).toBe("“cat” reads only itself.");
+    expect(readingOf({ ...shown, stage: "scores" }, 1)).toBe("");
   });
 
   test("lines are as strong as their share of the largest weight", () => {

@@ -62,13 +62,26 @@ export function noteText({ inspection, kind, layer, stage }: ShownPattern, { for
   return notes.filter((note) => typeof note === "string" && note !== "").join(" ");
 }
 
-/** The strongest keys of a query; empty for scores, which are no shares. */
-export function strongestText({ stage, values, cols, masked, labels, keyLabels }: ShownPattern, query: number): string {
+/** A query's row in words: its strongest keys of at least 5 %; empty for scores, which are no shares. */
+export function readingOf(
+  { kind, stage, values, cols, masked, labels, keyLabels }: ShownPattern,
+  query: number,
+): string {
   if (stage !== "pattern") return "";
-  const keys = strongestKeys(values, cols, query, 3, masked);
-  const shares = keys.map(({ key, weight }) => `“${keyLabels[key]}” ${formatPercent(weight)}`);
-  return t("“{0}” attends to {1}", labels[query] ?? "", shares.join(", "));
+  const [first, ...others] = strongestKeys(values, cols, query, 3, masked);
+  if (!first) return "";
+  const name = (key: number) => (kind.id !== "cross" && key === query ? t("itself") : `“${keyLabels[key] ?? key}”`);
+  const label = labels[query] ?? "";
+  if (first.weight > 0.995) return t("“{0}” reads only {1}.", label, name(first.key));
+  const share = ({ key, weight }: typeof first) => `${name(key)} (${Math.round(100 * weight)} %)`;
+  const [second, third] = others.filter(({ weight }) => weight >= LEAST_READ);
+  if (!second) return t("“{0}” reads mostly {1}.", label, share(first));
+  if (!third) return t("“{0}” reads mostly {1} and {2}.", label, share(first), share(second));
+  return t("“{0}” reads mostly {1}, {2} and {3}.", label, share(first), share(second), share(third));
 }
+
+/** Smaller shares are not put into words. */
+const LEAST_READ = 0.05;
 
 /** Cells without a color: those that have no value, and the first key's if it is ignored. */
 const uncolored = ({ masked, stage }: ShownPattern, scale: Scale): Masked | null =>
@@ -97,6 +110,7 @@ export function matrixChart(pattern: ShownPattern, scale: Scale): { data: Heatma
       rowLabels: labels,
       colLabels: keyLabels,
       rowHeight: "square",
+      fit: true,
       describe: (query, key) => describeCell(pattern, query, key, maxima),
     },
     note:

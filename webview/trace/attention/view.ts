@@ -11,7 +11,7 @@ import { whenSeen } from "../../parts/whenSeen";
 import { type Inspection, matrixOf, type View, type ViewContext } from "../inspection";
 import { tokenLabel } from "../tokens/layout";
 import { createCellPanel } from "./cell";
-import { linesChart, matrixChart, noteText, patternTable, strongestText } from "./charts";
+import { linesChart, matrixChart, noteText, patternTable, readingOf } from "./charts";
 import { createHeadGrid } from "./headGrid";
 import { type AttentionKind, attentionKinds, type HeadId, headsNear } from "./layout";
 import { createLines } from "./lines";
@@ -94,7 +94,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
   const empty = el("p", { class: "small muted" }, t("This trace has no attention patterns."));
   const note = el("p", { class: "small muted axis-note" });
   const chartNote = el("p", { class: "small" });
-  const strongest = el("p", { class: "reading", attrs: { role: "status" } });
+  const reading = el("p", { class: "reading", attrs: { role: "status" } });
   const chart = () => (choices.form === "lines" ? lines : heatmap);
   const data = createDataBar(
     {
@@ -106,8 +106,8 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     save,
   );
   const shading = explorer ? createShadingControls(explorer.shading) : null;
-  const main = el("div", { class: "attention-main" }, note, heatmap.node, lines.node, chartNote, data.node, shading);
-  const side = el("div", { class: "attention-side" }, strongest, heads.node);
+  const main = el("div", { class: "attention-main" }, heatmap.node, lines.node, chartNote, data.node, shading);
+  const side = el("div", { class: "attention-side" }, reading, note, heads.node);
   const parts = el("div", { class: "attention-parts" }, main, side, cell.node);
   section.body.append(empty, pickers.node, problem.node, parts);
 
@@ -183,7 +183,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     lines.mark(query, key);
     // A selection made elsewhere is scrolled into view, unless the user is pointing at the chart.
     if (!isPointedAt()) heatmap.reveal({ row: query, col: key });
-    strongest.textContent = strongestText(shown, query);
+    reading.textContent = readingOf(shown, query);
     clearTimeout(cellTimer);
     cellTimer = setTimeout(() => void loadCell(), CELL_DELAY);
   };
