@@ -1,7 +1,7 @@
 /** One vector of the trace: all its numbers as a strip, its statistics, and its largest dimensions. */
 
 import { el, fill } from "../../base/dom";
-import { formatDigits, formatPercent, formatShort, formatValue } from "../../base/format";
+import { formatDigits, formatPercent, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { dropdown } from "../../base/toolkit";
 import { createHeatmap } from "../../charts/heatmap";
@@ -147,7 +147,7 @@ export function createVectorPart({ selection, save }: Pick<ViewContext, "selecti
     fill(
       statistics,
       ...facts.map(([term, value, at]) => {
-        const number = at === undefined ? formatShort(value) : t("{0} at dimension {1}", formatShort(value), at);
+        const number = at === undefined ? formatDigits(value) : t("{0} at dimension {1}", formatDigits(value), at);
         return el("div", { title: formatValue(value) }, el("dt", {}, term), el("dd", { class: "number" }, number));
       }),
     );
