@@ -44,6 +44,7 @@ const state = createStore(
     head: 0,
     shade: false as boolean,
     generation: "",
+    read: "",
     interventions: "",
     prompts: "",
   }),

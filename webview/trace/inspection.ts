@@ -6,6 +6,7 @@ import type { Intervention } from "../../src/protocol/traceApi";
 import type { InspectedSource, PromptSet, TraceQuestions } from "../../src/protocol/webviewApi";
 import type { Store } from "../base/store";
 import type { Save } from "../parts/dataBar";
+import type { ReadExplanations } from "../parts/explanation";
 import type { Section } from "../parts/section";
 import type { Shading } from "./attention/layout";
 import type { InterventionHistory } from "./interventionHistory";
@@ -91,7 +92,7 @@ export interface ExplorerTools {
   /** Runs another text as if the user had typed it. */
   readonly run: (text: string) => void;
   /** State of the view of this name that survives hiding and reloading the panel, in the view's own format. */
-  readonly memory: Store<{ readonly generation: string; readonly prompts: string }>;
+  readonly memory: Store<{ readonly generation: string; readonly prompts: string } & ReadExplanations>;
   /** The named sets of prompts that the host keeps. */
   readonly promptSets: PromptSets;
   /** Active interventions and their undo history: the page runs the text with them and shows that trace in every view. */

@@ -76,4 +76,23 @@ describeExplorer((opened) => {
     expect(live.selected.at(-1)?.token).toBe(0);
     await page.emulateMedia({ reducedMotion: null });
   });
+
+  test("an explanation that was closed stays behind its button after a reload", async () => {
+    const { live, page, tab } = opened();
+    const panel = page.getByRole("tabpanel", { name: "Overview" });
+    const text = panel.getByText("The stream of the selected token");
+    const button = panel.getByRole("button", { name: "Explanation" });
+    await text.waitFor();
+    await button.press("Enter");
+    await text.waitFor({ state: "hidden" });
+    await page.reload();
+    await live.show(CHARACTERS, STORY);
+    await tab("Logit lens").click();
+    await page.getByRole("tabpanel", { name: "Logit lens" }).getByText("Read upward").waitFor();
+    await tab("Overview").click();
+    expect(await button.getAttribute("aria-expanded")).toBe("false");
+    expect(await text.isVisible()).toBe(false);
+    await button.press("Enter");
+    await text.waitFor();
+  });
 });

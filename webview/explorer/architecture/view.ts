@@ -5,6 +5,7 @@ import { formatBytes, formatCount } from "../../base/format";
 import { t } from "../../base/strings";
 import { textField } from "../../base/toolkit";
 import { createDataBar } from "../../parts/dataBar";
+import { createExplanation } from "../../parts/explanation";
 import { createProblem } from "../../parts/problem";
 import type { Inspection, View, ViewContext } from "../../trace/inspection";
 import {
@@ -53,11 +54,11 @@ export function createArchitectureView({ section: makeSection, selection, save, 
     save,
   );
   section.body.append(
-    el(
-      "p",
-      { class: "small muted" },
+    createExplanation(
+      "architecture",
+      explorer?.memory,
       t("As PyTorch prints it, with the values of this trace and their shapes (B is the batch)."),
-    ),
+    ).node,
     notes,
     search,
     problem.node,

@@ -6,6 +6,7 @@ import { t } from "../../base/strings";
 import { checkbox, dropdown } from "../../base/toolkit";
 import { createHeatmap } from "../../charts/heatmap";
 import { createDataBar } from "../../parts/dataBar";
+import { createExplanation } from "../../parts/explanation";
 import { createProblem } from "../../parts/problem";
 import { type Inspection, matrixOf, type ViewContext } from "../../trace/inspection";
 import { traceText } from "../../trace/provenance";
@@ -24,7 +25,7 @@ interface Shown {
 
 /** `choose` is called with the name of the value of a cell that is clicked. */
 export function createStreamMap(
-  { selection, save }: Pick<ViewContext, "selection" | "save">,
+  { selection, save, explorer }: Pick<ViewContext, "selection" | "save" | "explorer">,
   choose: (name: string) => void,
 ) {
   let inspection: Inspection | null = null;
@@ -36,7 +37,7 @@ export function createStreamMap(
   const kept = new Map<string, Shown>();
 
   const problem = createProblem(() => void load());
-  const explanation = el("p", { class: "small muted" });
+  const explanation = createExplanation("hiddenStates", explorer?.memory);
   const quantityPicker = dropdown(t("Quantity"), (value) => {
     quantity = value as Quantity;
     void load();
@@ -73,7 +74,7 @@ export function createStreamMap(
     { class: "stream-map" },
     el("h3", { class: "subheading" }, t("Residual stream by layer and token")),
     el("div", { class: "lens-controls" }, quantityPicker.node, stackPicker.node, curve),
-    explanation,
+    explanation.node,
     problem.node,
     heatmap.node,
     data.node,
@@ -137,7 +138,7 @@ export function createStreamMap(
         values[row * T + col] = isCosine ? 1 - numberAt(row, col) : numberAt(row, col);
       }
     }
-    explanation.textContent = `${QUANTITIES[shown.quantity].explanation()} ${t("Read upward, layer by layer.")}`;
+    explanation.say(`${QUANTITIES[shown.quantity].explanation()} ${t("Read upward, layer by layer.")}`);
     const isMissing = numbers.includes(null);
     heatmap.show({
       title: titleOf(shown),

@@ -7,6 +7,7 @@ import { button, checkbox, dropdown, textField } from "../../base/toolkit";
 import { createHeatmap } from "../../charts/heatmap";
 import { setPending } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
+import { createExplanation } from "../../parts/explanation";
 import { createProblem } from "../../parts/problem";
 import type { Inspection, View, ViewContext } from "../../trace/inspection";
 import { searched } from "../../trace/nextToken/layout";
@@ -20,7 +21,7 @@ const TYPING_PAUSE = 300;
 /** Selects the last depth of any model. */
 const LAST = Number.POSITIVE_INFINITY;
 
-export function createLensView({ section: makeSection, selection, save }: ViewContext): View {
+export function createLensView({ section: makeSection, selection, save, explorer }: ViewContext): View {
   const section = makeSection(t("Logit lens"));
   let current: Inspection | null = null;
   let tracked: TrackedToken | null = null;
@@ -40,7 +41,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
       problem.say(error);
     },
   });
-  const intro = el("p", { class: "small muted" });
+  const intro = createExplanation("lens", explorer?.memory);
   const problem = createProblem(() => void restart());
   const notFound = el("span", { class: "small", attrs: { role: "status" } });
   const colors = dropdown(t("Cell color"), (value) => {
@@ -81,7 +82,7 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
   );
   const pictures = el("div", {}, heatmap.node, data.node, detail.node);
   section.body.append(
-    intro,
+    intro.node,
     el("div", { class: "lens-controls" }, colors.node, midway, track, untrack, notFound),
     problem.node,
     pictures,
@@ -150,13 +151,15 @@ export function createLensView({ section: makeSection, selection, save }: ViewCo
     }
     const cellAt = (row: number, col: number) => columns.get(col)?.[shown[row] as number];
     const hasMid = shown.some((p) => /\.residMid$/.test(depths[p] as string));
-    intro.textContent = [
-      convention,
-      t("Read upward, layer by layer. Each column shows what follows its token."),
-      hasMid && t("“mid” is after the attention of a layer, “post” after the whole layer."),
-    ]
-      .filter((part) => typeof part === "string")
-      .join(" ");
+    intro.say(
+      [
+        convention,
+        t("Read upward, layer by layer. Each column shows what follows its token."),
+        hasMid && t("“mid” is after the attention of a layer, “post” after the whole layer."),
+      ]
+        .filter((part) => typeof part === "string")
+        .join(" "),
+    );
     colors.update(
       [
         { value: "probability", label: t("Probability of the top token") },

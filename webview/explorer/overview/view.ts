@@ -8,6 +8,7 @@ import { t } from "../../base/strings";
 import { onThemeChange, readTheme } from "../../base/theme";
 import { canvasPen } from "../../charts/pen";
 import { createDataBar } from "../../parts/dataBar";
+import { createExplanation } from "../../parts/explanation";
 import { createProblem } from "../../parts/problem";
 import { whenSeen } from "../../parts/whenSeen";
 import type { Inspection, View, ViewContext } from "../../trace/inspection";
@@ -72,7 +73,13 @@ export function createOverviewView({ section: makeSection, selection, save, expl
       "div",
       { class: "overview-controls" },
       player.node,
-      el("p", { class: "small muted" }, t("Click a part to open its view. Play shows one token after the other.")),
+      createExplanation(
+        "overview",
+        explorer?.memory,
+        t(
+          "The stream of the selected token runs from its embedding to the next token. Attention reads the dotted tokens and writes to it from above, the MLP from below; thickness is the L2 norm. Select a part to open its view.",
+        ),
+      ).node,
     ),
     problem.node,
     scroller,
