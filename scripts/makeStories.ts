@@ -31,14 +31,23 @@ interface Story {
   readonly pick: <T>(options: readonly T[]) => T;
 }
 
-const BOYS = ["Tim", "Ben", "Sam", "Max", "Leo", "Finn", "Tom", "Jack", "Otto", "Will"];
-const GIRLS = ["Lily", "Mia", "Anna", "Sue", "Rose", "Ella", "Nora", "Ruby", "Ida", "May"];
-const KINDS = ["fox", "bear", "rabbit", "mouse", "cat", "dog", "duck", "frog", "goat", "pig"];
+/** The characters. Each is always of one kind, so that a name says who it is. */
+const CAST = [
+  ["Tim", "fox"],
+  ["Ben", "bear"],
+  ["Max", "dog"],
+  ["Tom", "frog"],
+  ["Mia", "cat"],
+  ["Lily", "rabbit"],
+  ["Anna", "goat"],
+  ["Ella", "mouse"],
+] as const;
+const BOYS = 4;
 const TRAITS = ["little", "kind", "brave", "shy", "happy", "quiet", "clever", "funny"];
-const COLORS = ["red", "blue", "green", "yellow", "white", "brown"];
+const COLORS = ["red", "blue", "green", "yellow"];
 const TOYS = ["ball", "kite", "boat", "drum", "hat", "book", "bell", "cup"];
 const FOODS = ["apple", "cake", "pear", "pie", "bun", "plum"];
-const LISTED = ["milk", "bread", "honey", "salt", "eggs", "butter", "rice", "beans", "soap", "tea", "corn", "nuts"];
+const LISTED = ["milk", "bread", "honey", "salt", "eggs", "butter", "beans", "tea"];
 const PLACES = ["the park", "the garden", "the river", "the hill", "the forest", "the lake"];
 const WARM_TIMES = ["One day", "One morning", "One sunny day", "One afternoon", "On Sunday"];
 const TIMES = [...WARM_TIMES, "One cold day"];
@@ -222,7 +231,7 @@ function plant(story: Story): string {
     ["red", "a rose"],
     ["yellow", "a sunflower"],
     ["green", "a bean plant"],
-    ["white", "a lily"],
+    ["blue", "a bluebell"],
   ] as const);
   return paragraphs(
     `${opening(story)} ${friend.name} the ${friend.kind} gave ${hero.him} a small seed. "Put it in the ground and give it water," said ${friend.name}.`,
@@ -307,7 +316,7 @@ function market(story: Story): string {
 /** A secret word opens a door twice. */
 function secret(story: Story): string {
   const { hero, friend, pick } = story;
-  const [color, toy, kind] = [pick(COLORS), pick(TOYS), pick(KINDS)];
+  const [color, toy, kind] = [pick(COLORS), pick(TOYS), pick(CAST)[1]];
   const word = `${color} ${kind} ${toy}`;
   return paragraphs(
     `${opening(story)} ${capital(hero.he)} had a little house in a tree, and its door opened only for the secret words.`,
@@ -387,10 +396,11 @@ export function makeStories(seed: number = SEED, length: number = LENGTH): strin
 function tell(rng: Random): string {
   const pick = <T>(options: readonly T[]): T => options[rng.below(options.length)] as T;
   const somebody = (): Friend => {
-    const boy = rng.below(2) === 0;
-    const kind = rng.below(4) === 0 ? (boy ? "boy" : "girl") : pick(KINDS);
-    const name = pick(boy ? BOYS : GIRLS);
-    return boy ? { name, kind, he: "he", his: "his", him: "him" } : { name, kind, he: "she", his: "her", him: "her" };
+    const index = rng.below(CAST.length);
+    const [name, kind] = CAST[index] as (typeof CAST)[number];
+    const pronouns =
+      index < BOYS ? ({ he: "he", his: "his", him: "him" } as const) : ({ he: "she", his: "her", him: "her" } as const);
+    return { name, kind, ...pronouns };
   };
   const hero = somebody();
   let friend = somebody();

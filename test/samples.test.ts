@@ -29,12 +29,15 @@ describe("the stories of the samples", () => {
     for (const [, his, name] of stories.matchAll(/There once was an? \w+ \w+\. (His|Her) name was (\w+)\./g)) {
       expect(his === "His" ? boys : girls).toContain(name);
     }
+    expect(new Set(stories.match(/\bTom(,| the) (a )?\w+(?= (came|walked|gave|saw|took|was)|\.)/g))).toEqual(
+      new Set(["Tom the frog", "Tom, a frog"]),
+    );
     expect(stories).not.toMatch(/undefined|\[object|\$\{| {2}/);
   });
 });
 
-const boys = ["Tim", "Ben", "Sam", "Max", "Leo", "Finn", "Tom", "Jack", "Otto", "Will"];
-const girls = ["Lily", "Mia", "Anna", "Sue", "Rose", "Ella", "Nora", "Ruby", "Ida", "May"];
+const boys = ["Tim", "Ben", "Max", "Tom"];
+const girls = ["Mia", "Lily", "Anna", "Ella"];
 
 test("the hover sample has CR LF, emoji, CJK and combining marks", () => {
   const text = readFileSync(inRoot("samples/unicode.txt"), "utf8");
@@ -71,9 +74,9 @@ describe("the sentence pairs of the samples", () => {
 });
 
 test.each([
-  ["char", "stories.txt", /^There once was a /],
-  ["text", "stories.txt", /^There once was a /],
-  ["gpt2", "stories.txt", /^There once was a /],
+  ["char", "stories.txt", /^Once there was a /],
+  ["text", "stories.txt", /^Once there was a /],
+  ["gpt2", "stories.txt", /^Once there was a /],
   ["tinylm", "greetings.txt", /^hello , how are you \?\n/],
   ["translate", "english-french.tsv", /^[a-z' ]+\t.+\n/],
 ])("%s trains on %s unless another text is chosen", async (preset, name, start) => {
