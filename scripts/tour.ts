@@ -102,7 +102,7 @@ async function tour(workbench: Workbench): Promise<void> {
   const inspector = await inspectorView(workbench);
   const typed = inspector.getByRole("textbox", { name: "Prompt" });
   await typed.fill("Tom was a clever frog.");
-  await inspector.locator(".token").nth(21).waitFor();
+  await inspector.locator(".token").nth(5).waitFor();
   const head = inspector.getByRole("button", { name: "Layer 2, head 0", exact: true });
   await photograph(workbench, "4-inspector", async () => {
     await head.click();
@@ -221,7 +221,7 @@ async function tourOfCheckpoints(workbench: Workbench): Promise<void> {
   await widened(workbench);
   const inspector = await inspectorView(workbench);
   await inspector.getByRole("textbox", { name: "Prompt" }).fill("Tom was a clever frog.");
-  await inspector.locator(".token").nth(21).waitFor();
+  await inspector.locator(".token").nth(5).waitFor();
   const slider = inspector.getByRole("slider", { name: "Checkpoint" });
   const said = inspector.locator(".scrubber-said");
   await inspector.getByRole("button", { name: "Layer 1, head 0", exact: true }).click();
@@ -334,14 +334,14 @@ async function tourOfExplorer(workbench: Workbench): Promise<void> {
   const explorer = await workbench.webview("Model Explorer");
   // Makes space for the views.
   await workbench.runCommand("View: Toggle Primary Side Bar Visibility");
-  await explorer.locator(".strip-token").nth(45).click();
+  await explorer.locator(".strip-token").nth(12).click();
   const tabs = explorer.getByRole("tablist", { name: "Views" }).getByRole("tab");
   const views = await tabs.allInnerTexts();
   const open = (view: string) => tabs.filter({ hasText: view }).first().click();
   // Two views compare with a second trace: with an ablated head, and of another text.
   await open("Compare");
   const other = explorer.getByRole("textbox", { name: "Text to compare with" });
-  await other.fill("Once upon a time, there was a little cat who lived in the wood.");
+  await other.fill('Tim was a clever fox. Then Tim met his friend Mia, a cat. "Why are you sad?" asked');
   await other.press("Enter");
   await open("Prompts");
   const prompts = ["Once upon a time", "The fox saw a", "One day, the little cat"];
@@ -364,7 +364,7 @@ async function tourOfExplorer(workbench: Workbench): Promise<void> {
   await workbench.runCommand("View: Toggle Primary Side Bar Visibility");
   await workbench.openFile("stories.txt");
   await workbench.runCommand("Decoder Lab: Toggle Surprisal Lens");
-  await workbench.page.locator(".view-overlays [class*='ced-']").nth(20).waitFor();
+  await workbench.page.locator(".view-overlays [class*='ced-']").nth(8).waitFor();
   await photograph(workbench, "16-surprisal-lens");
   await workbench.runCommand("Decoder Lab: Toggle Surprisal Lens");
 }
