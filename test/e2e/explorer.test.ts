@@ -28,8 +28,12 @@ import { probeHost, useWorkbench, whenActive } from "./window.ts";
 import { appears } from "./workbench.ts";
 
 const window = useWorkbench();
-const text = "Once upon a time, there was a little fox who lived in the wood.";
-const otherText = text.replace("fox", "cat");
+/** The text that the explorer has before the user chooses one. */
+const sampleText = 'Tom was a clever frog. Then Tom met his friend Mia, a cat. "Why are you sad?" asked';
+/** Long enough for 200 numbers of each view. */
+const text =
+  'Once upon a time, there was a little fox named Tim. He had a red ball and took it everywhere. One day, Tim went to the park to play. When it was time to go home, he could not find the red ball. Tim was very sad. Then Tim met his friend Anna, a goat. "Why are you sad?" asked';
+const otherText = text.replace("fox", "dog");
 
 let known: Pick<Known, "modules" | "generation">;
 let shown: TraceReport;
@@ -62,18 +66,20 @@ test("the explorer opens on the bundled model if the user has none", async () =>
   const start = performance.now();
   await workbench.pick("Decoder Lab: Open Model Explorer");
   const explorer = await explorerView();
-  await explorer
-    .locator(".strip-token")
-    .nth(text.length - 1)
-    .waitFor();
+  await explorer.locator(".strip-token").nth(22).waitFor();
   const seconds = (performance.now() - start) / 1000;
   console.log(`the Model Explorer shows the trace ${seconds.toFixed(2)} s after the command`);
-  expect(await explorer.getByRole("textbox", { name: "Prompt" }).inputValue()).toBe(text);
+  expect(await explorer.getByRole("textbox", { name: "Prompt" }).inputValue()).toBe(sampleText);
   expect(seconds).toBeLessThan(30);
 });
 
 test("200 numbers of each view equal those of the command line", async () => {
   const explorer = await explorerView();
+  const prompt = explorer.getByRole("textbox", { name: "Prompt" });
+  await prompt.fill(text);
+  await prompt.press("Enter");
+  const last = shown.tokens.length - 1;
+  await explorer.locator(".strip-token").nth(last).waitFor();
   const views = await tabs(explorer).allInnerTexts();
   expect(views.length).toBeGreaterThan(9);
   // The Prompts view shows nothing before a set is run.
@@ -83,7 +89,7 @@ test("200 numbers of each view equal those of the command line", async () => {
     const traces = [shown, secondTraces[view]] as const;
     const cells = await window().until(`200 numbers of ${view}`, async () => {
       const tables = await readTables(explorer);
-      const all = tables.flatMap((table) => cellsOf(table, { ...known, traces, token: text.length - 1, head: 0 }));
+      const all = tables.flatMap((table) => cellsOf(table, { ...known, traces, token: last, head: 0 }));
       return all.length >= leastCells(view) && all;
     });
     const sampled = sample(cells, 200);
@@ -168,17 +174,24 @@ test("an ablation is undone by keyboard, and it and a named set of prompts survi
   await workbench.runCommand("View: Close Editor");
 });
 
-/** A line of stories.txt that fits into the context of the model (1 character per token), with its 1-based number. */
-async function lineThatFits(): Promise<{ readonly line: number; readonly text: string }> {
+/** A line of stories.txt that fits into the context of the model, with its 1-based number and its tokens. */
+async function lineThatFits() {
   const lines = (await readFile(join(inject("workspace"), "stories.txt"), "utf8")).split("\n");
-  const line = lines.findIndex(({ length }) => length > 40 && length < 100);
-  return { line: line + 1, text: lines[line] as string };
+  const line = lines.findIndex(({ length }) => length > 200 && length < 300);
+  const text = lines[line] as string;
+  const tokens = await scoreText(model, text);
+  const tokenAt = (offset: number) => tokens.findIndex(({ start, end }) => start <= offset && offset < end);
+  return { line: line + 1, text, tokens, tokenAt };
 }
+
+/** The value of each character's token. */
+const byCharacter = <T>(tokens: readonly Scored[], values: readonly T[]): T[] =>
+  tokens.flatMap(({ start, end }, i) => Array<T>(end - start).fill(values[i] as T));
 
 test("a selected token is shared by the explorer, the inspector, and the editor", async () => {
   const workbench = window();
-  const { line, text } = await lineThatFits();
-  const last = text.length - 1;
+  const { line, tokens, tokenAt } = await lineThatFits();
+  const last = tokens.length - 1;
   await workbench.openFile("stories.txt");
   await workbench.goTo(line, 1);
   await workbench.runCommand("Decoder Lab: Inspect Selection or Line");
@@ -198,19 +211,22 @@ test("a selected token is shared by the explorer, the inspector, and the editor"
   await workbench.openFile("stories.txt");
   await workbench.goTo(line, 21);
   await workbench.page.keyboard.press("ArrowLeft");
-  await Promise.all([inExplorer(19), inInspector(19)]);
+  await Promise.all([inExplorer(tokenAt(19)), inInspector(tokenAt(19))]);
 });
 
 test("the text in the editor is shaded by the attention of the selected token until that is turned off", async () => {
   const workbench = window();
-  const { line, text } = await lineThatFits();
+  const { line, text, tokens, tokenAt } = await lineThatFits();
   const { tensors } = await tracePrompt(model, text, "e", join(home, "line.safetensors"));
   const pattern = tensors.get("blocks.0.attn.pattern");
   if (!pattern) throw new Error("the trace has no attention pattern of the first layer");
   // Weights of the first head relative to the largest one, in eighths.
   const shades = (token: number) => {
-    const row = [...pattern.data.subarray(token * text.length, (token + 1) * text.length)];
-    return row.map((weight) => Math.round((8 * weight) / Math.max(...row)) || undefined);
+    const row = [...pattern.data.subarray(token * tokens.length, (token + 1) * tokens.length)];
+    return byCharacter(
+      tokens,
+      row.map((weight) => Math.round((8 * weight) / Math.max(...row)) || undefined),
+    );
   };
   const isShaded = (expected: readonly (number | undefined)[]) =>
     workbench.until(
@@ -220,7 +236,7 @@ test("the text in the editor is shaded by the attention of the selected token un
 
   const toggle = () => workbench.runCommand("Decoder Lab: Toggle Attention Shading");
   await toggle();
-  await isShaded(shades(19));
+  await isShaded(shades(tokenAt(19)));
   const explorer = await explorerView();
   await explorer.locator(".strip-token").nth(30).click();
   await workbench.openFile("stories.txt");
@@ -238,19 +254,20 @@ test("the surprisal lens colors a text by the values of the command line, also a
   const item = workbench.statusItem("bits/byte");
   const isColored = (scored: readonly Scored[]) =>
     workbench.until("the colors of the text", async () => {
-      const perByte = sumOf(scored.map(({ surprisal }) => surprisal ?? 0)) / (scored.length - 1);
+      const bytes = (scored.at(-1)?.end ?? 0) - (scored[0]?.end ?? 0);
+      const perByte = sumOf(scored.map(({ surprisal }) => surprisal ?? 0)) / bytes;
       if ((await item.innerText()).trim() !== `${perByte.toFixed(3)} bits/byte`) return false;
       const steps = scored.map(({ surprisal }) =>
         surprisal === null || stepOf(surprisal) < 0 ? undefined : stepOf(surprisal),
       );
-      return String(await columnsOf(workbench, 1, stepDrawn)) === String(steps);
+      return String(await columnsOf(workbench, 1, stepDrawn)) === String(byCharacter(scored, steps));
     });
   const scored = await scoreText(model, before);
   await isColored(scored);
 
   const most = scored.reduce((a, b) => ((b.surprisal ?? 0) > (a.surprisal ?? 0) ? b : a));
   expect(stepOf(most.surprisal ?? 0)).toBeGreaterThan(1);
-  const hover = await workbench.hoverAt(1, most.start + 1);
+  const hover = await workbench.hoverAt(1, most.end);
   const expectShown = (name: string, pattern: RegExp, expected: number | null | undefined) =>
     expect({
       name,
@@ -283,7 +300,7 @@ test("a restart after the engine has stopped for good shows the trace again", as
   await typed.fill("Tom was a clever frog.");
   await explorer.locator(".problem").filter({ hasText: "crashed" }).waitFor();
   await explorer.getByRole("button", { name: "Restart Engine" }).click();
-  await explorer.locator(".strip-token").nth(21).waitFor();
+  await explorer.locator(".strip-token").nth(5).waitFor();
   expect(await explorer.locator(".problem").count()).toBe(0);
 });
 

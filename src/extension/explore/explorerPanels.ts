@@ -91,10 +91,10 @@ function textOfEditor(): ShownText | null {
   return editor && showsText(editor) ? textOf(editor) : null;
 }
 
-/** A sentence in the style of the stories that the bundled model was trained on. */
+/** A text in the style of the stories that the bundled model was trained on; in their language, so it is not translated. */
 const sampleText = (): ShownText => ({
   source: {
-    ...typedText(l10n.t("Once upon a time, there was a little fox who lived in the wood.")),
+    ...typedText('Tom was a clever frog. Then Tom met his friend Mia, a cat. "Why are you sad?" asked'),
     label: l10n.t("sample text"),
   },
   location: null,
