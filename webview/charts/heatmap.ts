@@ -4,7 +4,7 @@ import { el } from "../base/dom";
 import { t } from "../base/strings";
 import { readTheme, type Theme } from "../base/theme";
 import { type CanvasChart, createCanvasChart, scrollBarSize } from "./canvasChart";
-import { LOG_RANGE, toCss } from "./colorScale";
+import { LOG_RANGE, type Rgb, toCss } from "./colorScale";
 import {
   drawHeatmap,
   drawLens,
@@ -183,14 +183,15 @@ function drawLegend(legend: HTMLElement, data: HeatmapData, theme: Theme): void 
   legend.replaceChildren();
   if (data.max === 0) return;
   const { colors, low, high, masked } = legendOf(data, theme);
+  const mask = masked === null ? [] : [maskSwatch(data, theme), masked];
+  if (data.overlaid) {
+    const names = data.overlaid.flatMap(({ name }, i) => [colorSwatch(theme, i), name]);
+    legend.replaceChildren(...names, ...mask);
+    return;
+  }
   const bar = el("span", { class: "legend-bar", attrs: { "aria-hidden": "true" } });
   bar.style.background = `linear-gradient(to right, ${colors.map(toCss).join(", ")})`;
-  legend.replaceChildren(
-    el("span", { class: "number" }, low),
-    bar,
-    el("span", { class: "number" }, high),
-    ...(masked === null ? [] : [maskSwatch(data, theme), masked]),
-  );
+  legend.replaceChildren(el("span", { class: "number" }, low), bar, el("span", { class: "number" }, high), ...mask);
 }
 
 /** Height of the legend of a saved picture, and a step of its colors. */
@@ -199,6 +200,15 @@ const SAVED_LEGEND = { height: 28, step: 6 };
 function drawSavedLegend(pen: Pen, data: HeatmapData, top: number, theme: Theme): void {
   const { colors, low, high, masked } = legendOf(data, theme);
   const y = top + SAVED_LEGEND.height / 2;
+  if (data.overlaid) {
+    let x = 0;
+    data.overlaid.forEach(({ name }, i) => {
+      pen.rect({ x, y: y - 4, width: 16, height: 8 }, { fill: theme.series[i] as Rgb });
+      pen.text(x + 22, y, name, { color: theme.muted });
+      x += 22 + widestText([name]) + 16;
+    });
+    return;
+  }
   const start = widestText([low]) + 8;
   pen.text(0, y, low, { color: theme.muted });
   colors.forEach((fill, i) => {
@@ -211,6 +221,12 @@ function drawSavedLegend(pen: Pen, data: HeatmapData, top: number, theme: Theme)
   if (data.flatMask) pen.rect(hatch, { fill: flatColor(theme) });
   else pen.hatch([hatch], { color: theme.muted, opacity: 0.6 });
   pen.text(hatch.x + 24, y, masked, { color: theme.muted });
+}
+
+function colorSwatch({ series }: Theme, i: number): HTMLElement {
+  const swatch = el("span", { class: "legend-hatch", attrs: { "aria-hidden": "true" } });
+  swatch.style.background = toCss(series[i] as Rgb);
+  return swatch;
 }
 
 function maskSwatch({ flatMask }: HeatmapData, theme: Theme): HTMLElement {

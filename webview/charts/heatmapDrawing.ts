@@ -13,6 +13,7 @@ import {
   tickStep,
   visibleCells,
 } from "./heatmapLayout";
+import { type Overlaid, overlayColors } from "./overlay";
 import { type Box, canvasPen, FONT_SIZE, type Pen, type TextStyle, widestText } from "./pen";
 
 export interface HeatmapData {
@@ -31,6 +32,8 @@ export interface HeatmapData {
   readonly masked?: (row: number, col: number) => boolean;
   /** Fills these cells with a flat color in place of the hatch, which would be half of a causal picture. */
   readonly flatMask?: boolean;
+  /** Matrices of this size that are drawn over each other in place of `values`, each in its own color. */
+  readonly overlaid?: readonly Overlaid[];
   /** The main picture of its view: as high as its pane, with a lens at the pointer where labels have no room. */
   readonly fit?: boolean;
   /** Name of cells without a value in the legend; "no value" by default. */
@@ -143,7 +146,7 @@ function drawCells(pen: Pen, data: HeatmapData, grid: Grid, scroll: Scroll, them
   const scale = heatmapScale(data, theme);
   const box = (row: number, col: number, count = 1): Box => cellBox(grid, { row, col }, scroll, count);
   const { x, y, width, height } = box(firstRow, firstCol);
-  pen.image({ x, y, width: cols * width, height: rows * height }, cellImage(data, range, scale));
+  pen.image({ x, y, width: cols * width, height: rows * height }, cellImage(data, range, theme));
   const hatched: Box[] = [];
   for (let row = firstRow; row < endRow; row++) {
     let count = 0;
@@ -184,15 +187,23 @@ export function flatColor({ background, muted, highContrast }: Theme): Rgb {
   return [mixed(0), mixed(1), mixed(2)];
 }
 
+/** Returns the color of a cell by its index. */
+function cellColors(data: HeatmapData, theme: Theme): (cell: number) => Rgb {
+  if (data.overlaid) return overlayColors(data.overlaid, theme);
+  const scale = heatmapScale(data, theme);
+  return (cell) => scale.colorAt(data.values[cell] as number);
+}
+
 /** A pixel per cell; masked cells are transparent. */
-function cellImage(data: HeatmapData, range: CellRange, scale: ColorScale): OffscreenCanvas {
+function cellImage(data: HeatmapData, range: CellRange, theme: Theme): OffscreenCanvas {
+  const colorAt = cellColors(data, theme);
   const { firstRow, endRow, firstCol, endCol } = range;
   const pixels = new ImageData(endCol - firstCol, endRow - firstRow);
   let i = 0;
   for (let row = firstRow; row < endRow; row++) {
     for (let col = firstCol; col < endCol; col++, i += 4) {
       if (data.masked?.(row, col)) continue;
-      const color = scale.colorAt(data.values[row * data.cols + col] as number);
+      const color = colorAt(row * data.cols + col);
       pixels.data[i] = color[0];
       pixels.data[i + 1] = color[1];
       pixels.data[i + 2] = color[2];

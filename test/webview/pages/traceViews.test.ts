@@ -1,7 +1,8 @@
 /** The views that show one trace, in the Model Explorer in Chromium: their numbers are those of the engine. */
 
 import { expect, test } from "vitest";
-import { CHARACTERS, describeExplorer, STORY } from "./chromium";
+import { setTheme } from "../openPage";
+import { CHARACTERS, describeExplorer, expectAccessible, STORY, THEMES } from "./chromium";
 
 describeExplorer((opened) => {
   test("a sampler slider reads out what it removes, and the list the probabilities after the selected token", async () => {
@@ -108,5 +109,43 @@ describeExplorer((opened) => {
     await shown.getByRole("application", { name: /as lines/ }).press("Home");
     const status = shown.getByRole("status").filter({ hasText: "lines drawn" });
     expect(await status.textContent()).toContain("blocks.1.attn.pattern[0, 1, 0, 0] = 1");
+  });
+
+  test("heads are overlaid with Ctrl+click and by keyboard, named in the legend, and gone with the next choice", async () => {
+    const { live, page, tab } = opened();
+    await live.show(CHARACTERS, STORY);
+    await tab("Attention").click();
+    const shown = page.getByRole("tabpanel", { name: "Attention" });
+    const thumbnail = (layer: number, head: number) =>
+      shown.getByRole("button", { name: `Layer ${layer}, head ${head}`, exact: true });
+    await thumbnail(0, 0).click();
+    await thumbnail(0, 1).click({ modifiers: ["ControlOrMeta"] });
+    await shown.getByRole("application", { name: /^Attention of L0 H0, L0 H1, 16 × 16$/ }).waitFor();
+    await thumbnail(0, 0).focus();
+    for (const key of ["Control+ArrowDown", "Control+Space"]) await page.keyboard.press(key);
+    await shown.getByRole("application", { name: /^Attention of L0 H0, L0 H1, L1 H0, 16 × 16$/ }).waitFor();
+    expect(await shown.locator(".attention-main .legend:visible").innerText()).toMatch(
+      /L0 H0\s*L0 H1\s*L1 H0\s*masked/,
+    );
+    await expectAccessible(page);
+    await thumbnail(1, 1).click({ modifiers: ["Shift"] });
+    const swatches = shown.locator(".attention-main .legend:visible .legend-hatch");
+    await expect.poll(() => swatches.count()).toBe(5);
+    for (const theme of THEMES) {
+      await page.evaluate(setTheme(theme));
+      await page.waitForTimeout(100);
+      const colors = await swatches.evaluateAll((all) =>
+        all.map((each) => (getComputedStyle(each).backgroundColor.match(/\d+/g) ?? []).map(Number)),
+      );
+      for (const [i, a] of colors.entries())
+        for (const b of colors.slice(i + 1))
+          expect(Math.hypot(...a.map((x, c) => x - (b[c] ?? 0))), theme).toBeGreaterThan(60);
+    }
+    await page.evaluate(setTheme("dark"));
+    await thumbnail(1, 1).click({ modifiers: ["Shift"] });
+    await thumbnail(1, 0).press("Control+Space");
+    await shown.getByRole("application", { name: /^Attention of L0 H0, L0 H1, 16 × 16$/ }).waitFor();
+    await thumbnail(0, 0).click();
+    await shown.getByRole("application", { name: /^Attention of layer 0, head 0, 16 × 16$/ }).waitFor();
   });
 });

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { Tracer } from "../../../src/engine/inspect/tracer";
 import type { TraceInfo } from "../../../src/protocol/engineApi";
-import { formatPercent } from "../../../webview/base/format";
-import { linesChart, matrixChart, readingOf } from "../../../webview/trace/attention/charts";
+import { formatPercent, formatValue } from "../../../webview/base/format";
+import { linesChart, matrixChart, patternTable, readingOf } from "../../../webview/trace/attention/charts";
 import {
   type AttentionValue,
   attentionKinds,
@@ -234,6 +234,7 @@ describe("the charts of a head", () => {
     labels,
     keyLabels: labels,
     ...pattern,
+    overlaid: [],
     masked,
   };
   const value = (query: number, key: number) => pattern.values[query * T + key] as number;
@@ -258,6 +259,21 @@ describe("the charts of a head", () => {
     expect(text).toContain(`blocks.1.attn.pattern[0, 2, 3, 1] = ${value(3, 1).toPrecision(6)}\n`);
     expect(text.endsWith(`trace ${info.trace}`)).toBe(true);
     expect(matrixChart(shown, "linear").data.describe(1, 3)).toContain("masked");
+  });
+
+  test("overlaid heads have a color and a name each, and a cell has the weight of each", () => {
+    const other = matrixOf(tensor("blocks.0.attn.pattern", 1)).values;
+    const { data } = matrixChart({ ...shown, overlaid: [{ layer: 0, head: 1, values: other }] }, "log");
+    expect(data.overlaid?.map(({ name }) => name)).toEqual(["L1 H2", "L0 H1"]);
+    expect(data.title).toBe("Attention of L1 H2, L0 H1");
+    expect(data.describe(3, 1).split("\n").slice(1, 3)).toEqual([
+      `blocks.1.attn.pattern[0, 2, 3, 1] = ${formatValue(value(3, 1))}`,
+      `blocks.0.attn.pattern[0, 1, 3, 1] = ${formatValue(other[3 * T + 1] as number)}`,
+    ]);
+    const table = patternTable({ ...shown, overlaid: [{ layer: 0, head: 1, values: other }] });
+    expect(table.columns).toEqual(["query", "key", "L1 H2", "L0 H1"]);
+    expect(table.row(3 * T + 1).slice(2)).toEqual([value(3, 1), other[3 * T + 1]]);
+    expect(table.row(T - 1).slice(2)).toEqual(["masked", "masked"]);
   });
 
   test("a row is read in words: shares of 5 % or more, and the query itself", () => {

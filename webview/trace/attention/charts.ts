@@ -48,14 +48,17 @@ function patternTitle({ inspection, kind, stage, layer, head }: ShownPattern): s
 }
 
 /** Describes the rows and columns, the stage and the mask. */
-export function noteText({ inspection, kind, layer, stage }: ShownPattern, { form, scale }: Choices): string {
+export function noteText({ inspection, kind, layer, stage, overlaid }: ShownPattern, { form, scale }: Choices): string {
   const window = kind.id === "self" ? (inspection.trace.model.config.windows[layer] ?? null) : null;
   const notes = [
     form === "lines"
       ? t("Lines connect each query on the left with the keys it attends to.")
       : t("Rows are queries, columns are keys."),
     STAGE_NOTES[stage](),
-    form === "matrix" && scale === "byRow" && t("Colors are scaled to the largest value in each row."),
+    form === "matrix" &&
+      scale === "byRow" &&
+      overlaid.length === 0 &&
+      t("Colors are scaled to the largest value in each row."),
     window !== null && t("This layer attends to the last {0} tokens only.", window),
     inspection.base && t("With interventions applied."),
   ];
@@ -89,10 +92,58 @@ const uncolored = ({ masked, stage }: ShownPattern, scale: Scale): Masked | null
     ? (query, key) => key === 0 || (masked?.(query, key) ?? false)
     : masked;
 
+/** The chosen head and those overlaid with it, under short names. */
+const overlaidHeads = ({ layer, head, values, overlaid }: ShownPattern) =>
+  [{ layer, head, values }, ...overlaid].map((each) => ({ name: `L${each.layer} H${each.head}`, values: each.values }));
+
+/** Cells that no head sees: layers may have windows of different lengths. */
+function overlaidMask({ kind, layer, overlaid, masked }: ShownPattern): Masked | null {
+  const masks = [layer, ...overlaid.map((each) => each.layer)].map(kind.masked);
+  return masked && ((query, key) => masks.every((mask) => mask?.(query, key)));
+}
+
+/** Several heads as one heatmap; a cell is described with the weight of each. */
+function overlaidChart(pattern: ShownPattern): { data: HeatmapData; note: string } {
+  const { inspection, kind, rows, cols, values, labels, keyLabels, overlaid } = pattern;
+  const heads = overlaidHeads(pattern);
+  const masked = overlaidMask(pattern);
+  const isTranslator = inspection.trace.source !== undefined;
+  const title = t("Attention of {0}", heads.map(({ name }) => name).join(", "));
+  const weights = (query: number, key: number) =>
+    [pattern, ...overlaid].map(({ layer, head }, i) => {
+      const weight = (heads[i]?.values ?? values)[query * cols + key] as number;
+      return `${kind.valueName(layer, "pattern")}[0, ${head}, ${query}, ${key}] = ${formatValue(weight)}`;
+    });
+  return {
+    data: {
+      title: isTranslator ? `${title}, ${KIND_NAMES[kind.id]()}` : title,
+      rows,
+      cols,
+      values,
+      overlaid: heads,
+      scale: "sequential",
+      max: 1,
+      ...(masked && { masked, maskedLabel: t("masked"), flatMask: true }),
+      rowLabels: labels,
+      colLabels: keyLabels,
+      rowHeight: "square",
+      fit: true,
+      describe: (query, key) =>
+        [
+          pairText(labels[query] ?? query, keyLabels[key] ?? key),
+          ...(masked?.(query, key) ? [t("masked")] : weights(query, key)),
+          traceText(inspection),
+        ].join("\n"),
+    },
+    note: "",
+  };
+}
+
 /** The matrix as a heatmap, and a note on what it leaves out. */
 export function matrixChart(pattern: ShownPattern, scale: Scale): { data: HeatmapData; note: string } {
   const { rows, cols, values, masked, labels, keyLabels, stage } = pattern;
   const isPattern = stage === "pattern";
+  if (isPattern && pattern.overlaid.length > 0) return overlaidChart(pattern);
   const hidden = uncolored(pattern, scale);
   const needsMaxima = scale === "byRow" || scale === "withoutFirst" || !isPattern;
   const maxima = needsMaxima ? rowMaxima(values, [rows, cols], hidden) : null;
@@ -182,6 +233,7 @@ function describeEnd(pattern: ShownPattern, { side, index }: LineEnd, drawn: rea
 }
 
 export const patternTable = (pattern: ShownPattern): TableData => {
+  if (pattern.overlaid.length > 0) return overlaidTable(pattern);
   const { name, head, labels, keyLabels, rows, cols, values, masked } = pattern;
   return {
     title: `${patternTitle(pattern)}: ${name}[0, ${head}, query, key]`,
@@ -195,3 +247,20 @@ export const patternTable = (pattern: ShownPattern): TableData => {
     ],
   };
 };
+
+/** A row per cell, with the weight of each overlaid head. */
+function overlaidTable(pattern: ShownPattern): TableData {
+  const { rows, cols, labels, keyLabels } = pattern;
+  const heads = overlaidHeads(pattern);
+  const masked = overlaidMask(pattern);
+  return {
+    title: t("Attention of {0}", heads.map(({ name }) => name).join(", ")),
+    columns: ["query", "key", ...heads.map(({ name }) => name)],
+    rows: rows * cols,
+    row(i) {
+      const [query, key] = [Math.floor(i / cols), i % cols];
+      const weights = heads.map(({ values }) => (masked?.(query, key) ? "masked" : (values[i] as number)));
+      return [`${query} ${labels[query]}`, `${key} ${keyLabels[key]}`, ...weights];
+    },
+  };
+}

@@ -29,21 +29,27 @@ export interface HeadGrid {
   readonly node: HTMLElement;
   /** Fetches another trace's heads; the present thumbnails stay, grayed out, until the new ones are there. */
   readonly show: (inspection: Inspection, kind: AttentionKind) => void;
-  readonly mark: (head: HeadId) => void;
+  /** Marks the chosen head, and those that are overlaid with it in the colors of the series. */
+  readonly mark: (head: HeadId, overlaid: readonly HeadId[]) => void;
 }
 
-/** `choose` is called for a head that is clicked or moved to, `point` for the head under the pointer, or null. */
-export function createHeadGrid(
-  choose: (head: HeadId) => void,
-  point: (head: HeadId | null) => void,
-  save: Save,
-): HeadGrid {
+interface HeadActions {
+  /** Called for a head that is clicked or moved to. */
+  readonly choose: (head: HeadId) => void;
+  /** Called for a head that is clicked, or chosen with Space or Enter, with Ctrl or Shift. */
+  readonly toggle: (head: HeadId) => void;
+  /** Called for the head under the pointer, or null. */
+  readonly point: (head: HeadId | null) => void;
+}
+
+export function createHeadGrid(actions: HeadActions, save: Save): HeadGrid {
   let score: HeadScore | "" = "";
   let sorted = false;
   let requested: { readonly inspection: Inspection; readonly kind: AttentionKind } | null = null;
   /** The thumbnails' patterns and scores, and their trace. */
   let grid: (AttentionGrid & { readonly of: Inspection }) | null = null;
   let marked: HeadId = { layer: 0, head: 0 };
+  let overlaid: readonly HeadId[] = [];
   /** In the order of the page. */
   let thumbnails: readonly Thumbnail[] = [];
   let arrangement = "";
@@ -79,6 +85,11 @@ export function createHeadGrid(
     el("h3", { class: "subheading" }, gridTitle()),
     el("div", { class: "head-grid-controls" }, scores.node, sort),
     meaning,
+    el(
+      "p",
+      { class: "small muted" },
+      t("Ctrl+click or Ctrl+Space overlays a head by color, Ctrl+arrow keys move to it."),
+    ),
     problem.node,
     rows,
     data.node,
@@ -88,13 +99,19 @@ export function createHeadGrid(
   rows.addEventListener("keydown", (event) => {
     const from = thumbnails.findIndex(({ button }) => button === document.activeElement);
     if (from < 0) return;
+    const isToggle = (event.ctrlKey || event.metaKey || event.shiftKey) && [" ", "Enter"].includes(event.key);
+    if (isToggle) {
+      event.preventDefault();
+      return actions.toggle((thumbnails[from] as Thumbnail).id);
+    }
     const top = thumbnails[0]?.node.offsetTop;
     const inFirstRow = thumbnails.filter((each) => each.node.offsetTop === top).length;
     const to = moveHead(event.key, from, thumbnails.length, sorted ? inFirstRow : (requested?.kind.heads ?? 1));
     const next = to === null ? undefined : thumbnails[to];
     if (!next) return;
     event.preventDefault();
-    choose(next.id);
+    // Ctrl moves to a head that is to be overlaid.
+    if (!event.ctrlKey && !event.metaKey) actions.choose(next.id);
     next.button.focus();
   });
 
@@ -170,7 +187,7 @@ export function createHeadGrid(
           ? name
           : `${name}\n${SCORES[score].label()}: ${formatValue(value)}\n${traceText(inspection)}`;
     }
-    mark(marked);
+    mark(marked, overlaid);
     data.update();
   };
 
@@ -180,7 +197,7 @@ export function createHeadGrid(
     if (key === arrangement) return;
     arrangement = key;
     const hadFocus = rows.contains(document.activeElement);
-    thumbnails = headOrder(layers, heads, by).map((head) => createThumbnail(head, by !== null, choose, point));
+    thumbnails = headOrder(layers, heads, by).map((head) => createThumbnail(head, by !== null, actions));
     rows.classList.toggle("sorted", by !== null);
     rows.classList.toggle("many", heads > MANY);
     const nodes = thumbnails.map((thumbnail) => thumbnail.node);
@@ -189,15 +206,19 @@ export function createHeadGrid(
       return el("div", { class: "head-row" }, label, ...nodes.slice(layer * heads, (layer + 1) * heads));
     };
     fill(rows, ...(by ? nodes : Array.from({ length: layers }, (_, layer) => row(layer))));
-    mark(marked);
+    mark(marked, overlaid);
     if (hadFocus) thumbnails.find(({ button }) => button.tabIndex === 0)?.button.focus();
   };
 
-  const mark = (head: HeadId) => {
+  const mark = (head: HeadId, others: readonly HeadId[]) => {
     marked = head;
+    overlaid = others;
+    const shown = [head, ...others];
     for (const { id, button } of thumbnails) {
       const isMarked = id.layer === head.layer && id.head === head.head;
-      setAttr(button, "aria-pressed", String(isMarked));
+      const at = shown.findIndex((each) => id.layer === each.layer && id.head === each.head);
+      setAttr(button, "aria-pressed", String(at >= 0));
+      button.style.outline = at >= 0 && others.length > 0 ? `2px solid var(--lab-series-${at + 1})` : "";
       button.tabIndex = isMarked ? 0 : -1;
     }
   };
@@ -243,19 +264,18 @@ interface Thumbnail {
   readonly showScore: (score: { readonly text: string; readonly share: number } | null) => void;
 }
 
-function createThumbnail(
-  id: HeadId,
-  isNamed: boolean,
-  choose: (head: HeadId) => void,
-  point: (head: HeadId | null) => void,
-): Thumbnail {
+function createThumbnail(id: HeadId, isNamed: boolean, { choose, toggle, point }: HeadActions): Thumbnail {
   const canvas = el("canvas", { class: "thumbnail" });
   const button = el(
     "button",
     {
       class: "head-button",
       attrs: { type: "button", "aria-label": headName(id), "aria-pressed": "false" },
-      on: { click: () => choose(id), pointerenter: () => point(id), pointerleave: () => point(null) },
+      on: {
+        click: ({ ctrlKey, metaKey, shiftKey }) => (ctrlKey || metaKey || shiftKey ? toggle(id) : choose(id)),
+        pointerenter: () => point(id),
+        pointerleave: () => point(null),
+      },
     },
     canvas,
   );

@@ -37,12 +37,17 @@ export function createPickers(pick: { readonly [K in keyof Picked]: (value: Pick
   const numbers = (count: number) => Array.from({ length: count }, (_, i) => String(i));
   return {
     node: el("div", { class: "pickers" }, ...[kind, layer, head, form, stage, scale, perQuery].map(({ part }) => part)),
-    show(offer: ReturnType<typeof offered> & HeadId & { kinds: readonly AttentionKind[]; kind: AttentionKind }) {
+    show(
+      offer: ReturnType<typeof offered> &
+        HeadId & { kinds: readonly AttentionKind[]; kind: AttentionKind; isOverlaid: boolean },
+    ) {
       const { choices } = offer;
       const isLines = choices.form === "lines";
       kind.part.hidden = offer.kinds.length < 2;
       stage.part.hidden = isLines || offer.stages.length < 2;
       perQuery.part.hidden = !isLines;
+      // Overlaid heads have colors of their own.
+      scale.part.hidden = offer.isOverlaid;
       update(
         kind,
         offer.kinds.map(({ id }) => id),

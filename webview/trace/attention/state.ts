@@ -25,6 +25,11 @@ export const INITIAL_CHOICES: Choices = {
   key: null,
 };
 
+/** A head's pattern, of the same size as the one that it is overlaid with. */
+interface OverlaidHead extends HeadId {
+  readonly values: Float32Array;
+}
+
 /** The matrix of one head at one stage, as it is in the trace. */
 export interface ShownPattern {
   readonly inspection: Inspection;
@@ -39,6 +44,8 @@ export interface ShownPattern {
   readonly rows: number;
   readonly cols: number;
   readonly values: Float32Array;
+  /** Further heads, which are overlaid by color. */
+  readonly overlaid: readonly OverlaidHead[];
   /** Cells without a value; null where every cell has one, as before the mask. */
   readonly masked: Masked | null;
 }

@@ -4,6 +4,7 @@ import "./attention.css";
 import { el } from "../../base/dom";
 import { t } from "../../base/strings";
 import { createHeatmap } from "../../charts/heatmap";
+import { MAX_OVERLAID } from "../../charts/overlay";
 import { setPending } from "../../parts/busy";
 import { createDataBar } from "../../parts/dataBar";
 import { createProblem } from "../../parts/problem";
@@ -17,7 +18,15 @@ import { type AttentionKind, attentionKinds, type HeadId, headsNear } from "./la
 import { createLines } from "./lines";
 import { createPickers } from "./pickers";
 import { createShadingControls } from "./shadingControls";
-import { type Choices, choose, INITIAL_CHOICES, offered, type ShownPattern, selectedCell, selectedHead } from "./state";
+import {
+  type Choices,
+  INITIAL_CHOICES,
+  offered,
+  type ShownPattern,
+  selectedCell,
+  selectedHead,
+  choose as withChoice,
+} from "./state";
 
 /** Milliseconds without a new selection before the cell's vectors and the neighboring heads are fetched. */
 const CELL_DELAY = 120;
@@ -34,15 +43,18 @@ export function createAttentionView({ section: makeSection, selection, save, exp
   let kinds: readonly AttentionKind[] = [];
   let choices = INITIAL_CHOICES;
   let shown: ShownPattern | null = null;
+  /** Heads overlaid with the selected one. */
+  let overlaid: readonly HeadId[] = [];
   let cellTimer: ReturnType<typeof setTimeout> | undefined;
   let pointerTimer: ReturnType<typeof setTimeout> | undefined;
 
   const set = (change: Partial<Choices>) => {
-    choices = choose(choices, change);
+    choices = withChoice(choices, change);
   };
   const pickers = createPickers({
     kind: (kind) => {
       set({ kind });
+      overlaid = [];
       loadAll();
     },
     layer: (layer) => selection.set({ layer }),
@@ -88,7 +100,23 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     if (pattern && head)
       pointerTimer = setTimeout(() => void fetchHead(pattern, head).catch(() => undefined), POINTER_DELAY);
   };
-  const heads = createHeadGrid((head) => selection.set(head), prefetch, save);
+  /** Overlays a head by color, or removes it again. */
+  const toggle = (head: HeadId) => {
+    const kind = currentKind();
+    if (!kind || isSameHead(head, selectedHead(kind, selection.get()))) return;
+    const others = overlaid.filter((each) => !isSameHead(each, head));
+    if (others.length === overlaid.length && others.length + 1 >= MAX_OVERLAID) return;
+    overlaid = others.length < overlaid.length ? others : [...others, head];
+    set({ form: "matrix", stage: "pattern" });
+    load();
+  };
+  const choose = (head: HeadId) => {
+    const had = overlaid.length > 0;
+    overlaid = [];
+    selection.set(head);
+    if (had) load();
+  };
+  const heads = createHeadGrid({ choose, toggle, point: prefetch }, save);
   const cell = createCellPanel(save);
   const problem = createProblem(() => load());
   const empty = el("p", { class: "small muted" }, t("This trace has no attention patterns."));
@@ -114,6 +142,9 @@ export function createAttentionView({ section: makeSection, selection, save, exp
   const currentKind = () => kinds.find(({ id }) => id === choices.kind) ?? kinds[0];
   const isPointedAt = () => main.matches(":focus-within, :hover");
 
+  /** Lines and scores are of one head. */
+  const isOverlaid = () => overlaid.length > 0 && choices.form === "matrix" && choices.stage === "pattern";
+
   const updatePickers = () => {
     const kind = currentKind();
     if (!kind || !inspection) return;
@@ -121,7 +152,7 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     const hasScores = inspection.has(kind.valueName(layer, "scores"));
     const offer = offered(choices, { hasScores, isMasked: kind.masked(layer) !== null });
     choices = offer.choices;
-    pickers.show({ ...offer, kinds, kind, layer, head });
+    pickers.show({ ...offer, kinds, kind, layer, head, isOverlaid: isOverlaid() });
   };
 
   const loadHead = async () => {
@@ -130,22 +161,32 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     const from = inspection;
     const { layer, head } = selectedHead(kind, selection.get());
     section.summarize(t("layer {0}, head {1}", layer, head));
-    heads.mark({ layer, head });
+    heads.mark({ layer, head }, overlaid);
     updatePickers();
     const { stage } = choices;
     const name = tensorName(kind, layer, stage);
     setPending(main, "computing");
     if (shown?.inspection !== from) setPending(cell.node, "computing");
     try {
-      const { rows, cols, values } = matrixOf(await from.tensor(name, head));
+      const others = stage === "pattern" ? overlaid : [];
+      const [{ rows, cols, values }, ...more] = await Promise.all([
+        from.tensor(name, head).then(matrixOf),
+        ...others.map((each) => from.tensor(tensorName(kind, each.layer, stage), each.head).then(matrixOf)),
+      ]);
       const now = selectedHead(kind, selection.get());
-      const isStale = inspection !== from || currentKind() !== kind || choices.stage !== stage;
+      const isStale =
+        inspection !== from ||
+        currentKind() !== kind ||
+        choices.stage !== stage ||
+        (stage === "pattern" && others !== overlaid);
       if (isStale || now.layer !== layer || now.head !== head) return;
       problem.clear();
       setPending(main, "done");
       const [labels, keyLabels] = [kind.queries.map(tokenLabel), kind.keys.map(tokenLabel)];
       const masked = stage === "scores" ? null : kind.masked(layer);
-      shown = { inspection: from, name, kind, stage, layer, head, labels, keyLabels, rows, cols, values, masked };
+      const over = others.map((each, i) => ({ ...each, values: more[i]?.values ?? values }));
+      const size = { rows, cols, values };
+      shown = { inspection: from, name, kind, stage, layer, head, labels, keyLabels, ...size, overlaid: over, masked };
       draw();
       data.update();
     } catch (error) {
@@ -243,7 +284,9 @@ export function createAttentionView({ section: makeSection, selection, save, exp
   selection.subscribe((now, before) => {
     // Another token starts at its strongest key, unless it was chosen here together with its key.
     if (now.token !== before.token && !isPointedAt()) set({ key: null });
-    if (now.layer !== before.layer || now.head !== before.head) load();
+    const isOtherHead = now.layer !== before.layer || now.head !== before.head;
+    if (isOtherHead) overlaid = [];
+    if (isOtherHead) load();
     else if (now.token !== before.token || now.sourceToken !== before.sourceToken) mark();
   });
 
@@ -254,6 +297,8 @@ export function createAttentionView({ section: makeSection, selection, save, exp
       if (next.trace.tokens.length !== inspection?.trace.tokens.length) set({ key: null });
       inspection = next;
       kinds = attentionKinds(next.trace);
+      const kind = currentKind();
+      overlaid = overlaid.filter(({ layer, head }) => kind && layer < kind.layers && head < kind.heads);
       for (const part of [pickers.node, parts]) part.hidden = kinds.length === 0;
       empty.hidden = kinds.length > 0;
       if (shading) shading.hidden = next.trace.source !== undefined;
@@ -261,6 +306,8 @@ export function createAttentionView({ section: makeSection, selection, save, exp
     },
   };
 }
+
+const isSameHead = (a: HeadId, b: HeadId) => a.layer === b.layer && a.head === b.head;
 
 const tensorName = (kind: AttentionKind, layer: number, stage: Choices["stage"]): string =>
   kind.valueName(layer, stage === "pattern" ? "pattern" : "scores");
