@@ -18,6 +18,7 @@ export const commandIds = {
     "decoderLab.refreshModels",
     "decoderLab.inspectSelection",
     "decoderLab.exploreInspected",
+    "decoderLab.exploreCheckpoints",
     "decoderLab.newExplorer",
     "decoderLab.exploreTokens",
     "decoderLab.exploreNextToken",

@@ -97,7 +97,7 @@ export function activate(context: vscode.ExtensionContext): void {
         ...engineCommands(lab),
         ...modelCommands(lab, () => inspector.reveal()),
         ...runCommands(lab, panel),
-        ...exploreCommands(explorers, inspector),
+        ...exploreCommands(lab, explorers, inspector),
         "decoderLab.toggleSurprisal": () => surprisal.toggle(),
         ...completionCommands(lab),
         "decoderLab.getStarted": () => openWalkthrough(context),

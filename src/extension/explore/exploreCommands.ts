@@ -3,11 +3,13 @@
 import * as vscode from "vscode";
 import type { Commands, TokenLocation } from "../contributions";
 import { l10n } from "../l10n";
+import type { LabServices } from "../labServices";
+import { isUsable } from "../models/modelFolders";
 import { textAround } from "./editorText";
 import type { ExplorerPanels } from "./explorerPanels";
 import type { InspectorView } from "./inspectorView";
 
-export const exploreCommands = (explorers: ExplorerPanels, inspector: InspectorView) =>
+export const exploreCommands = ({ models }: LabServices, explorers: ExplorerPanels, inspector: InspectorView) =>
   ({
     "decoderLab.inspectSelection": () => inspector.reveal(),
     "decoderLab.exploreInspected": async () => explorers.show(inspector.text),
@@ -15,6 +17,12 @@ export const exploreCommands = (explorers: ExplorerPanels, inspector: InspectorV
     "decoderLab.openExplorer": async (given?: object) => {
       const dir = given && "dir" in given && typeof given.dir === "string" ? given.dir : undefined;
       explorers.show(null, { dir });
+    },
+    "decoderLab.exploreCheckpoints": async () => {
+      await models.refresh();
+      const trained = models.models.find((model) => !model.bundled && model.source === null && isUsable(model));
+      if (!trained) throw new Error(l10n.t("No model was trained on this machine yet. Train one first."));
+      explorers.show(null, { dir: trained.dir });
     },
     "decoderLab.newExplorer": async () => explorers.openAnother(),
     "decoderLab.exploreTokens": async () => explorers.show(null, { view: "tokens" }),

@@ -27,7 +27,7 @@ export class ExplorerPanels implements vscode.WebviewPanelSerializer, vscode.Dis
   show(given?: ShownText | null, { dir, view }: Opening = {}): void {
     const text = given ?? textOfEditor();
     const found = this.#open.find(({ explorer }) => dir === undefined || explorer.model?.dir === dir);
-    if (!found) this.#create(text, { dir, view });
+    if (!found) this.#create(text, { dir, view }, this.#open[0]?.panel.viewColumn);
     else if (text) found.explorer.show({ kind: "text", text }, { view });
     else found.explorer.open(view);
   }
@@ -35,7 +35,8 @@ export class ExplorerPanels implements vscode.WebviewPanelSerializer, vscode.Dis
   /** Opens another Explorer beside the one that was used last, with the same text unless an editor has one. */
   openAnother(): void {
     const last = this.#open[0];
-    this.#create(textOfEditor() ?? last?.explorer.text ?? null, { dir: last?.explorer.model?.dir });
+    const text = textOfEditor() ?? last?.explorer.text ?? null;
+    this.#create(text, { dir: last?.explorer.model?.dir }, last && vscode.ViewColumn.Beside);
   }
 
   /** VS Code restores a panel after a reload, with the state that its page saved. */
@@ -64,13 +65,10 @@ export class ExplorerPanels implements vscode.WebviewPanelSerializer, vscode.Dis
     for (const { panel } of this.#open) panel.dispose();
   }
 
-  #create(text: ShownText | null, opening: Opening): void {
-    const column = vscode.window.activeTextEditor || this.#open.length > 0 ? vscode.ViewColumn.Beside : undefined;
-    const panel = vscode.window.createWebviewPanel(
-      explorerPanelType,
-      l10n.t("Model Explorer"),
-      column ?? vscode.ViewColumn.Active,
-    );
+  /** By default, the new panel is beside the text that it shows. */
+  #create(text: ShownText | null, opening: Opening, column?: vscode.ViewColumn): void {
+    const usual = vscode.window.activeTextEditor ? vscode.ViewColumn.Beside : vscode.ViewColumn.Active;
+    const panel = vscode.window.createWebviewPanel(explorerPanelType, l10n.t("Model Explorer"), column ?? usual);
     this.#fill(panel, text ?? sampleText(), opening);
   }
 
