@@ -65,7 +65,7 @@ test("a model is trained with the first choices, and its checkpoints are compare
   await expectNoError(view);
   await press(view, "Stop");
   await useModel(workbench, /stopped at step \d+/);
-  // Of several Explorers, the test would not know which is new.
+  // The test does not know which of several Explorers is new.
   await workbench.runCommand("View: Close All Editors");
   await follow("Compare its checkpoints");
   const page = await explorer();
