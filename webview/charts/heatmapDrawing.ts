@@ -189,7 +189,7 @@ export function flatColor({ background, muted, highContrast }: Theme): Rgb {
 
 /** Returns the color of a cell by its index. */
 function cellColors(data: HeatmapData, theme: Theme): (cell: number) => Rgb {
-  if (data.overlaid) return overlayColors(data.overlaid, theme);
+  if (data.overlaid) return overlayColors(data.overlaid, data.max || 1, theme);
   const scale = heatmapScale(data, theme);
   return (cell) => scale.colorAt(data.values[cell] as number);
 }
@@ -288,8 +288,7 @@ const LENS_REACH = 3;
 export function drawLens(canvas: HTMLCanvasElement, data: HeatmapData, grid: Grid, cell: Cell, theme: Theme): boolean {
   if (!data.fit || data.colLabels === "numbers" || Math.min(grid.cellWidth, grid.cellHeight) >= LEAST_ROOM)
     return false;
-  const { rows, cols } = grid;
-  const [left, top] = [gutter(data.rowLabels, theme, 84), gutter(data.colLabels, theme, 72)];
+  const { rows, cols, left, top } = grid;
   const side = 2 * LENS_REACH + 1;
   const lens = {
     ...{ rows, cols, left, top, cellWidth: LENS_CELL, cellHeight: LENS_CELL },

@@ -1,7 +1,7 @@
 /** Several matrices in one picture: each has a color, and a cell has the mix of those that are strong in it. */
 
 import type { Theme } from "../base/theme";
-import { maxAbs, type Rgb } from "./colorScale";
+import type { Rgb } from "./colorScale";
 
 /** A matrix of weights of at least 0, with its name in the legend. */
 export interface Overlaid {
@@ -14,9 +14,12 @@ type Colors = Pick<Theme, "background" | "series">;
 /** At most this many matrices are overlaid: the first colors of the series differ well in every theme. */
 export const MAX_OVERLAID = 4;
 
-/** The color of a cell by its index: the mean of the matrices' colors by their weights, as strong as the largest. */
-export function overlayColors(matrices: readonly Overlaid[], { background, series }: Colors): (cell: number) => Rgb {
-  const top = matrices.reduce((most, { values }) => Math.max(most, maxAbs(values)), 0) || 1;
+/** The color of a cell by its index: the mean of the matrices' colors by their weights, as strong as the largest is beside `top`. */
+export function overlayColors(
+  matrices: readonly Overlaid[],
+  top: number,
+  { background, series }: Colors,
+): (cell: number) => Rgb {
   return (cell) => {
     let [sum, most] = [0, 0];
     const hue = [0, 0, 0];

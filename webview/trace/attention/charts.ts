@@ -2,7 +2,7 @@
 
 import { formatPercent, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
-import { LOG_RANGE } from "../../charts/colorScale";
+import { LOG_RANGE, maxAbs } from "../../charts/colorScale";
 import type { TableData } from "../../charts/csv";
 import type { HeatmapData } from "../../charts/heatmap";
 import { traceText, valueText } from "../provenance";
@@ -122,7 +122,7 @@ function overlaidChart(pattern: ShownPattern): { data: HeatmapData; note: string
       values,
       overlaid: heads,
       scale: "sequential",
-      max: 1,
+      max: heads.reduce((most, each) => Math.max(most, maxAbs(each.values)), 0),
       ...(masked && { masked, maskedLabel: t("masked"), flatMask: true }),
       rowLabels: labels,
       colLabels: keyLabels,
