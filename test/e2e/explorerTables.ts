@@ -4,6 +4,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Frame } from "playwright-core";
 import { inRoot } from "../../scripts/paths.ts";
+import { charactersToBytes } from "../../src/engine/tokenizers/bytes.ts";
 import { readTensors, type Tensor } from "../../src/engine/weights";
 
 /** A table on the screen. The first cell of a row is its header. */
@@ -321,7 +322,9 @@ function tokenRow(row: Readonly<Record<string, string>>, { traces: [trace, other
   const p = before?.[token.id];
   return {
     id: token.id,
-    bytes: [...Buffer.from(token.token)].map((byte) => byte.toString(16).padStart(2, "0").toUpperCase()).join(" "),
+    bytes: [...(charactersToBytes(token.token) ?? [])]
+      .map((byte) => byte.toString(16).padStart(2, "0").toUpperCase())
+      .join(" "),
     start,
     end: start + token.token.length,
     probability: p,
