@@ -52,7 +52,7 @@ test("export --format onnx --precision int4 writes what transformers.js calls q4
 
 test("export --format torch includes the training data", async () => {
   const out = join(dir, "torch");
-  const text = join(root, "samples/stories.txt");
+  const text = join(root, "test/golden/stories.txt");
   const { code, stderr } = await decoderLab(
     "export",
     "--model",
@@ -80,7 +80,7 @@ test.skipIf(!hasTorch)(
   "an exported run continues in PyTorch, and its result continues here",
   async () => {
     const [run, project] = [join(dir, "run"), join(dir, "project")];
-    const text = join(root, "samples/stories.txt");
+    const text = join(root, "test/golden/stories.txt");
     const small = ["model.nLayers=1", "model.dModel=16", "train.blockSize=16", "train.batchSize=4"];
     const train = ["--preset", "char", "--data", text, "--steps", "3", "--device", "cpu", "--set", ...small];
     expect((await decoderLab("train", ...train, "--out", run)).code).toBe(0);

@@ -5,9 +5,10 @@
 import { copyFile, cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openCorpus } from "../../src/engine/data";
+import { EngineError } from "../../src/engine/errors";
 import type { Random } from "../../src/engine/random";
 import { openStored, readStored } from "../../src/engine/weights";
-import { readPrompts } from "../../src/files/promptSet";
+import { PromptSetError, readPrompts } from "../../src/files/promptSet";
 import { ggufFile, llamaValues, value, wholeLlama } from "../helpers/ggufFiles";
 import { type Call, engine, type Maker, oneOf, type Target } from "./makers";
 import { mutated, mutatedBytes } from "./mutate";
@@ -126,6 +127,12 @@ async function modelFolder(dir: string, root: string, variant: string): Promise<
   await writeFile(join(dir, "special_tokens_map.json"), JSON.stringify(special));
   await writeFile(join(dir, "generation_config.json"), JSON.stringify({ eos_token_id: [1, 2], temperature: 0.7 }));
 }
+
+/** Reads a set of prompts; its errors are for users, as the command line shows them. */
+const promptsOf = (path: string) =>
+  readPrompts(path).catch((error) => {
+    throw error instanceof PromptSetError ? new EngineError("data", error.message) : error;
+  });
 
 export const TARGETS: Readonly<Record<string, Target>> = {
   ...REQUEST_TARGETS,
@@ -279,11 +286,11 @@ export const TARGETS: Readonly<Record<string, Target>> = {
 
   prompts: async (scratch) => {
     await writeFile(join(scratch, "a.csv"), 'id,prompt\r\n1,"The cat, ""Tom"""\r\n2,\'=1+1\r\n');
-    return oneOf(scratch, ["a.csv"], () => readPrompts(join(scratch, "a.csv")));
+    return oneOf(scratch, ["a.csv"], () => promptsOf(join(scratch, "a.csv")));
   },
   promptLines: async (scratch) => {
     await writeFile(join(scratch, "a.jsonl"), '"The cat"\n{"prompt": "The dog", "n": [1, 2]}\n{"text": "x"}\n');
-    return oneOf(scratch, ["a.jsonl"], () => readPrompts(join(scratch, "a.jsonl")));
+    return oneOf(scratch, ["a.jsonl"], () => promptsOf(join(scratch, "a.jsonl")));
   },
   source: async (scratch, root) => {
     const call = engine();
