@@ -9,6 +9,7 @@ import type { Model } from "../models/modelFolders";
 import { readReports } from "../runs/runReports";
 import { CheckpointScrubber } from "./checkpointScrubber";
 import { withUnixLineBreaks } from "./editorText";
+import { textOfTokens } from "./tokenText";
 
 /** The busy indicator appears only for forward passes that take longer than this, in milliseconds. */
 const BUSY_DELAY = 150;
@@ -219,7 +220,6 @@ async function ownText(dir: string): Promise<string | undefined> {
 
 /** A trace file has no text of its own, so it is decoded from the tokens. */
 function sourceOfFile(file: vscode.Uri, { tokens }: TraceInfo): InspectedSource {
-  const bytes = tokens.flatMap(({ bytes, special }) => (special ? [] : [...bytes]));
-  const text = new TextDecoder().decode(Uint8Array.from(bytes));
-  return { kind: "typed", label: file.path.split("/").at(-1) ?? "", text, truncated: false };
+  const label = file.path.split("/").at(-1) ?? "";
+  return { kind: "typed", label, text: textOfTokens(tokens), truncated: false };
 }
