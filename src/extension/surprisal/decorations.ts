@@ -1,7 +1,7 @@
 import * as vscode from "vscode";
 import { offsetsOf, withMargin } from "./editorRanges";
 import type { Scores } from "./scores";
-import { peaksOf, STEPS, shadedOf, stepOf } from "./shading";
+import { peaksOf, STEPS, shadedOf, stepOf, unknownOf } from "./shading";
 
 /** Marks in the overview ruler. */
 const MAX_PEAKS = 500;
@@ -17,6 +17,12 @@ export class SurprisalDecorations implements vscode.Disposable {
       borderWidth: `0 0 ${line.split(" ")[0]} 0`,
     });
   });
+  /** A model has no surprisal for these: framed, not colored. */
+  readonly #unknown = vscode.window.createTextEditorDecorationType({
+    outlineColor: new vscode.ThemeColor("decoderLab.surprisalLine"),
+    outlineStyle: "dotted",
+    outlineWidth: "1px",
+  });
   readonly #peaks = vscode.window.createTextEditorDecorationType({
     overviewRulerColor: new vscode.ThemeColor("decoderLab.surprisalLine"),
     overviewRulerLane: vscode.OverviewRulerLane.Right,
@@ -25,14 +31,16 @@ export class SurprisalDecorations implements vscode.Disposable {
   draw(editor: vscode.TextEditor, scores: Scores): void {
     const { document } = editor;
     const ranges = STEPS.map((): vscode.Range[] => []);
+    const unknown: vscode.Range[] = [];
     const range = (start: number, end: number) =>
       new vscode.Range(document.positionAt(start), document.positionAt(end));
     for (const near of withMargin(editor)) {
-      for (const { start, end, bits } of shadedOf(scores.tokens(...offsetsOf(document, near)))) {
-        ranges[stepOf(bits)]?.push(range(start, end));
-      }
+      const tokens = [...scores.tokens(...offsetsOf(document, near))];
+      for (const { start, end, bits } of shadedOf(tokens)) ranges[stepOf(bits)]?.push(range(start, end));
+      for (const { start, end } of unknownOf(tokens)) unknown.push(range(start, end));
     }
     for (const [i, type] of this.#steps.entries()) editor.setDecorations(type, ranges[i] ?? []);
+    editor.setDecorations(this.#unknown, unknown);
     const peaks = peaksOf(shadedOf(scores.tokens()), MAX_PEAKS);
     editor.setDecorations(
       this.#peaks,
@@ -41,6 +49,6 @@ export class SurprisalDecorations implements vscode.Disposable {
   }
 
   dispose(): void {
-    for (const type of [...this.#steps, this.#peaks]) type.dispose();
+    for (const type of [...this.#steps, this.#unknown, this.#peaks]) type.dispose();
   }
 }

@@ -27,6 +27,18 @@ export function shadedOf(tokens: Iterable<ScoredToken>): Shaded[] {
   return shaded;
 }
 
+/** The ranges of tokens that are not in the vocabulary; those side by side are one range. */
+export function unknownOf(tokens: Iterable<ScoredToken>): Omit<Shaded, "bits">[] {
+  const ranges: { start: number; end: number }[] = [];
+  for (const { start, end, span } of tokens) {
+    if (span.id >= 0) continue;
+    const last = ranges.at(-1);
+    if (last && start <= last.end) last.end = Math.max(last.end, end);
+    else ranges.push({ start, end });
+  }
+  return ranges;
+}
+
 /** The most surprising ranges of the highest step, at most `maxCount`. */
 export const peaksOf = (shaded: readonly Shaded[], maxCount: number): Shaded[] =>
   shaded

@@ -3,7 +3,7 @@
 import { resolve } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Edit, type ScoredToken, Scores } from "../../../src/extension/surprisal/scores";
-import { costOf, peaksOf, shadedOf, stepOf } from "../../../src/extension/surprisal/shading";
+import { costOf, peaksOf, shadedOf, stepOf, unknownOf } from "../../../src/extension/surprisal/shading";
 import {
   convertLineBreaks,
   nextSlice,
@@ -157,6 +157,17 @@ describe("the lens", () => {
     ]);
     // The token hover names the token.
     expect(scoredTokenText(token(0, 3, 2), false)).toMatch(/^surprisal/);
+  });
+
+  test("frames tokens that are not in the vocabulary, side by side as one", () => {
+    const unknown = (start: number, end: number) => ({
+      ...token(start, end, Number.NaN),
+      span: { ...token(start, end, 0).span, id: -1 },
+    });
+    expect(unknownOf([token(0, 2, 4), unknown(2, 3), unknown(3, 5), token(5, 6, Number.NaN), unknown(7, 8)])).toEqual([
+      { start: 2, end: 5 },
+      { start: 7, end: 8 },
+    ]);
   });
 
   test("shades tokens that share a character together, by their sum", () => {
