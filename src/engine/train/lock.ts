@@ -6,8 +6,8 @@
  * A lock whose process no longer runs is replaced. A lock of another machine, on a shared disk, is always believed.
  */
 
-import { randomUUID } from "node:crypto";
-import { link, rename, rm, stat, writeFile } from "node:fs/promises";
+import { createHash, randomUUID } from "node:crypto";
+import { link, rm, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -39,9 +39,10 @@ export async function lockRun(dir: string): Promise<Unlock> {
   try {
     await writeFile(temporary, text);
     for (let attempt = 0; !(await create(temporary, path, text)); attempt++) {
+      const found = await identityOf(path);
       await requireUntrained(dir);
       if (attempt === MAX_ATTEMPTS) throw new EngineError("storage", `Could not lock ${dir}. Try again.`);
-      await removeLock(path);
+      if (found !== null) await removeStale(path, found, temporary);
     }
   } catch (error) {
     throw storageError(error, path);
@@ -54,8 +55,11 @@ export async function lockRun(dir: string): Promise<Unlock> {
   };
 }
 
-/** Other processes may take a released lock first. */
-const MAX_ATTEMPTS = 5;
+/** Other processes may take a released lock first, or be about to remove a stale one. */
+const MAX_ATTEMPTS = 20;
+const RETRY_MS = 25;
+/** The age of a claim whose process was killed. */
+const KILLED_MS = 10_000;
 
 /** Creates the lock with its content in one step; returns false if there is one. */
 async function create(temporary: string, path: string, text: string): Promise<boolean> {
@@ -75,17 +79,30 @@ async function create(temporary: string, path: string, text: string): Promise<bo
   );
 }
 
-/** Removes a stale lock. Puts it back if another process has replaced it meanwhile. */
-async function removeLock(path: string): Promise<void> {
-  const trash = temporaryName(path);
-  try {
-    await rename(path, trash);
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return;
-    throw error;
+/** Tells one lock from every other one at its path; null if there is none. */
+async function identityOf(path: string): Promise<string | null> {
+  const [text, stats] = await Promise.all([textOf(path), stat(path).catch(() => null)]);
+  return stats && createHash("sha256").update(`${stats.ino} ${stats.mtimeMs} ${text}`).digest("hex").slice(0, 16);
+}
+
+/**
+ * Removes the lock that was found stale, and no other one. Only the process that creates the claim named after a lock may
+ * remove it, so that the lock cannot have been replaced between the last look and the removal.
+ */
+async function removeStale(path: string, identity: string, claimant: string): Promise<void> {
+  const claim = `${path}.${identity}`;
+  if (!(await create(claimant, claim, await textOf(claimant)))) {
+    // A claim is held for milliseconds, unless its process was killed.
+    const since = (await stat(claim).catch(() => null))?.mtimeMs ?? Date.now();
+    if (Date.now() - since > KILLED_MS) await rm(claim, { force: true });
+    else await sleep(RETRY_MS);
+    return;
   }
-  if (await heldLock(trash)) await link(trash, path).catch(() => {});
-  await rm(trash, { force: true });
+  try {
+    if ((await identityOf(path)) === identity) await rm(path, { force: true });
+  } finally {
+    await rm(claim, { force: true });
+  }
 }
 
 /** Throws if a process trains in a folder, or is about to create it. */
