@@ -19,6 +19,11 @@ interface Input {
 /** Makes an input that follows from what is drawn; an unchanged one, which must be accepted, without. */
 export type Maker = (draw: Random | null) => Promise<Input>;
 
+/** An error whose message a user sees as it is. */
+export class ForUsers extends Error {
+  override readonly name: string = "ForUsers";
+}
+
 /** Fills a scratch folder and makes inputs in it. */
 export type Target = (scratch: string, root: string) => Promise<Maker>;
 

@@ -3,13 +3,12 @@
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { readPairs } from "../../src/engine/data/pairs";
-import { EngineError } from "../../src/engine/errors";
 import type { Random } from "../../src/engine/random";
 import { explorerChecks, trainingChecks } from "../../src/extension/webviews/messageChecks";
 import type { PlannedRun } from "../../src/protocol/engineApi";
 import { startHub, TOKEN } from "../helpers/hubServer";
 import { cats, tinyRun } from "../helpers/tinyRun";
-import { engine, oneOf, type Target } from "./makers";
+import { engine, ForUsers, oneOf, type Target } from "./makers";
 import { mutated } from "./mutate";
 
 /** A changed value, as the other side of a connection could send it; null if the change is no longer JSON. */
@@ -104,7 +103,8 @@ export const REQUEST_TARGETS: Readonly<Record<string, Target>> = {
         try {
           checks[method]?.(params);
         } catch (error) {
-          throw new EngineError("config", (error as Error).message);
+          const { message } = error as Error;
+          throw message.startsWith("The view sent an invalid ") ? new ForUsers(message) : error;
         }
       };
       return { open, files: [] };

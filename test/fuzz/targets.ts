@@ -5,12 +5,11 @@
 import { copyFile, cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { openCorpus } from "../../src/engine/data";
-import { EngineError } from "../../src/engine/errors";
 import type { Random } from "../../src/engine/random";
 import { openStored, readStored } from "../../src/engine/weights";
 import { PromptSetError, readPrompts } from "../../src/files/promptSet";
 import { ggufFile, llamaValues, value, wholeLlama } from "../helpers/ggufFiles";
-import { type Call, engine, type Maker, oneOf, type Target } from "./makers";
+import { type Call, engine, ForUsers, type Maker, oneOf, type Target } from "./makers";
 import { mutated, mutatedBytes } from "./mutate";
 import { REQUEST_TARGETS } from "./requestTargets";
 
@@ -131,7 +130,7 @@ async function modelFolder(dir: string, root: string, variant: string): Promise<
 /** Reads a set of prompts; its errors are for users, as the command line shows them. */
 const promptsOf = (path: string) =>
   readPrompts(path).catch((error) => {
-    throw error instanceof PromptSetError ? new EngineError("data", error.message) : error;
+    throw error instanceof PromptSetError ? new ForUsers(error.message) : error;
   });
 
 export const TARGETS: Readonly<Record<string, Target>> = {

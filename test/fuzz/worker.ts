@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { EngineError } from "../../src/engine/errors";
 import { random } from "../../src/engine/random";
 import { RemoteError } from "../../src/protocol/rpc";
+import { ForUsers } from "./makers";
 import { brokenRules } from "./messageRules";
 import { TARGETS } from "./targets";
 
@@ -59,7 +60,8 @@ process.once("message", async ({ target, seed, from, to, scratch, root }: Job) =
 
 /** A rejection with a message for the user, unless the error is a bug or the message breaks a rule. */
 function outcomeOf(error: unknown, input: number, cpuSeconds: number): Outcome {
-  const isForUsers = error instanceof EngineError || (error instanceof RemoteError && error.code !== "bug");
+  const isForUsers =
+    error instanceof EngineError || error instanceof ForUsers || (error instanceof RemoteError && error.code !== "bug");
   if (!isForUsers) return { kind: "failed", input, problem: `a bug: ${error instanceof Error ? error.stack : error}` };
   const { message } = error;
   const broken = brokenRules(message);
