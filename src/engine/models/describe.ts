@@ -17,7 +17,7 @@ import { QUANTIZATION_FILE, type QuantizationReport, scalesOf, storedLayout } fr
 import { checkpointTensors } from "./checkpointTensors";
 import { layers } from "./config";
 import { exportNames, type FamilyNames, moduleNameIn } from "./family";
-import { configNotes, configOf, importNotes } from "./folder";
+import { configNotes, configOf, importNotes, notesOnTokenizer } from "./folder";
 
 /** Describes the model in a folder. A folder without weights is described by its config.json. */
 export async function describeModel(dir: string): Promise<ModuleTree> {
@@ -38,7 +38,8 @@ export async function describeModel(dir: string): Promise<ModuleTree> {
       return stored ? describeStored(storedName, shape, stored, errors) : describeUnstored(storedName, shape, given);
     },
   });
-  const all = [...(await importNotes(dir)), ...configNotes(json, family), ...notes];
+  const onTokenizer = stored && !isEncoderDecoder(cfg) ? await notesOnTokenizer(dir, cfg) : [];
+  const all = [...(await importNotes(dir)), ...configNotes(json, family), ...notes, ...onTokenizer];
   return {
     ...tree,
     ...(perplexity && isCost(perplexity) && { perplexity }),

@@ -97,6 +97,13 @@ const tokenizerNotes = (tokenizer: Tokenizer, { vocabSize }: DecoderConfig): str
     ? [`The tokenizer has ${tokenizer.vocabSize} tokens, but the model only ${vocabSize}: ids from ${vocabSize} fail.`]
     : [];
 
+/** The same for a folder whose tokenizer may be missing or damaged, which its own errors report. */
+export const notesOnTokenizer = (dir: string, cfg: DecoderConfig): Promise<string[]> =>
+  openTokenizer(dir, cfg).then(
+    (tokenizer) => tokenizerNotes(tokenizer, cfg),
+    () => [],
+  );
+
 /** Adds notes to those in the record of an import. */
 const withNotes = (record: ModelRecord, notes: readonly string[]): ModelRecord => {
   const all = [...(record.notes ?? []), ...notes];

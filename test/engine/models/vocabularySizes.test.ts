@@ -4,6 +4,7 @@ import { cp, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { GREEDY } from "../../../src/engine/generate/sampling";
+import { describeModel } from "../../../src/engine/models/describe";
 import { openModel } from "../../../src/engine/models/folder";
 import { LoadedModel } from "../../../src/engine/models/loadedModel";
 import { openStored, readStored, writeSafetensors } from "../../../src/engine/weights";
@@ -73,6 +74,7 @@ describe("a vocabulary with fewer rows than the tokenizer has tokens", () => {
     expect(info.notes).toEqual([
       `The tokenizer has ${vocabSize + 1} tokens, but the model only ${vocabSize}: ids from ${vocabSize} fail.`,
     ]);
+    expect((await describeModel(dir)).notes).toEqual(info.notes);
     const loaded = await LoadedModel.open(dir, "cpu");
     const { tokenizer } = loaded.model;
     const ids = [...tokenizer.encodePrompt(TEXT)].filter((id) => id < vocabSize);
