@@ -1,4 +1,5 @@
 import { type ExportProgress, exportModel } from "../../engine";
+import { byteSize } from "../../text/untrusted";
 import { cancelable } from "../interrupt";
 import type { Command } from "../options";
 
@@ -20,12 +21,10 @@ export const exportTo: Command = {
     const { stderr } = process;
     const write = (line: string) => stderr.isTTY && stderr.write(`\r${line}\x1b[K`);
     const onProgress = ({ bytes, totalBytes }: ExportProgress) =>
-      write(`${megabytes(bytes)} of ${megabytes(totalBytes)} MB`);
+      write(`${byteSize(bytes)} of ${byteSize(totalBytes)}`);
     const { dir } = await cancelable("Stopped. Nothing was exported.", (signal) =>
       exportModel(model, { ...settings, signal, onProgress }),
     ).finally(() => write(""));
     console.log(options.has("json") ? JSON.stringify({ event: "done", dir }) : dir);
   },
 };
-
-const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);

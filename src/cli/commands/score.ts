@@ -1,6 +1,7 @@
 import { EngineError, LoadedModel, type PromptScore, type ScoredTokens } from "../../engine";
 import { PromptSetError, readPrompts } from "../../files/promptSet";
 import { readRegularText } from "../../files/regular";
+import { quoted } from "../../text/untrusted";
 import type { Command, Options } from "../options";
 
 export const score: Command = {
@@ -59,10 +60,10 @@ const promptJson: PrintPrompt = (prompt, result) => {
 };
 
 const promptText: PrintPrompt = (prompt, result) => {
-  if ("error" in result) return `\t\t\t\t${JSON.stringify(prompt)}\t${result.error}`;
+  if ("error" in result) return `\t\t\t\t${quoted(prompt)}\t${result.error}`;
   const { next, loss, tokens } = result;
-  const numbers = [next.probability.toFixed(4), JSON.stringify(next.token), loss?.toFixed(4) ?? "", tokens];
-  return [...numbers, JSON.stringify(prompt)].join("\t");
+  const numbers = [next.probability.toFixed(4), quoted(next.token), loss?.toFixed(4) ?? "", tokens];
+  return [...numbers, quoted(prompt)].join("\t");
 };
 
 type PrintPrompt = (prompt: string, result: PromptScore | { readonly error: string }) => string;
@@ -112,8 +113,6 @@ const printJson = (line: Line): void => console.log(JSON.stringify(line));
 
 function printText({ token, surprisal, rank, alternatives }: Line): void {
   const bits = surprisal === null ? "" : surprisal.toFixed(2);
-  const others = alternatives.map(
-    (other) => `${JSON.stringify(other.token)} ${(100 * other.probability).toFixed(1)} %`,
-  );
-  console.log(`${bits}\t${rank ?? ""}\t${JSON.stringify(token)}\t${others.join(", ")}`);
+  const others = alternatives.map((other) => `${quoted(other.token)} ${(100 * other.probability).toFixed(1)} %`);
+  console.log(`${bits}\t${rank ?? ""}\t${quoted(token)}\t${others.join(", ")}`);
 }

@@ -10,6 +10,7 @@
 
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { readRegular } from "../../files/regular";
+import { byteSize } from "../../text/untrusted";
 import { EngineError } from "../errors";
 import { familyOf } from "../models/families";
 import { openModel, openWeights } from "../models/folder";
@@ -219,10 +220,7 @@ const MAX_SMALL_BYTES = 300_000_000;
 function requireSmall(source: FileSource, name: string): void {
   const size = sizeOf(source, [name]);
   if (size <= MAX_SMALL_BYTES) return;
-  throw new EngineError(
-    "config",
-    `${name} of ${source.label} is too large (${Math.round(size / 1e6)} MB). Choose another model.`,
-  );
+  throw new EngineError("config", `${name} of ${source.label} is too large (${byteSize(size)}). Choose another model.`);
 }
 
 /** Checks the disk of the cache, and that of the model folder if it is a different one. */

@@ -7,6 +7,7 @@
 
 import { dirname } from "node:path";
 import { JsonProblem, parseJson } from "../../files/json";
+import { byteSize } from "../../text/untrusted";
 import type { Device, ModelInfo } from "../api/model";
 import type { NextToken, TokenSpan } from "../api/tokens";
 import type { Intervention, TraceSource } from "../api/trace";
@@ -47,7 +48,7 @@ export async function saveTrace(path: string, summary: SavedTrace, trace: Trace)
   if (bytes > MAX_BYTES) {
     throw new EngineError(
       "config",
-      `The trace has ${megabytes(bytes)}, but a trace file can have at most ${megabytes(MAX_BYTES)}. Inspect fewer tokens and save again.`,
+      `The trace has ${byteSize(bytes)}, but a trace file can have at most ${byteSize(MAX_BYTES)}. Inspect fewer tokens and save again.`,
     );
   }
   const json = {
@@ -72,7 +73,7 @@ export async function openTrace(path: string): Promise<{ readonly summary: Saved
   if (version === undefined) fail("it is not a trace file");
   if (version !== VERSION) fail(`its version is ${quoted(String(version))}, but only version ${VERSION} is supported`);
   const bytes = [...tensors.values()].reduce((sum, { start, end }) => sum + end - start, 0);
-  if (bytes > MAX_BYTES) fail(`it has ${megabytes(bytes)}, more than a trace can have`);
+  if (bytes > MAX_BYTES) fail(`it has ${byteSize(bytes)}, more than a trace can have`);
   const summary = summaryFrom(metadata.run ?? "", fail);
 
   const longest = Math.max(summary.tokens.length, summary.source?.tokens.length ?? 0);
@@ -117,8 +118,6 @@ function* neededNames({ cfg, encoder }: Sizes): Generator<string> {
 
 const NORMS = "residualNorms";
 const SOURCE_NORMS = "enc.residualNorms";
-
-const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
 
 const asVector = (data: Float32Array): TraceValue => ({ shape: [data.length], data });
 

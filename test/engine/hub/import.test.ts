@@ -383,7 +383,7 @@ describe("rejected before weights are downloaded:", () => {
     const rest = ["model.safetensors", "tokenizer.json"].map((path) => ({ ...big, path, size: 9 }));
     hub.trouble = ({ path }) =>
       path.includes("/tree/") ? { kind: "body", body: JSON.stringify([big, ...rest]) } : undefined;
-    await rejected(importFrom("lab/real"), /^config\.json of lab\/real is too large \(5000 MB\)\. Choose another/);
+    await rejected(importFrom("lab/real"), /^config\.json of lab\/real is too large \(5 GB\)\. Choose another/);
     expect(fileRequests()).toEqual([]);
   });
 
