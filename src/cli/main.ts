@@ -18,6 +18,7 @@ import { tokenize } from "./commands/tokenize";
 import { trainModel } from "./commands/train";
 import { commandHelp, overview } from "./help";
 import { type Command, parseOptions } from "./options";
+import { print } from "./terminal";
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   presets,
@@ -39,11 +40,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 
 async function main([name = "help", ...args]: readonly string[]): Promise<void> {
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (name === "help" || name === "--help") return console.log(overview(COMMANDS));
+  if (name === "help" || name === "--help") return print(overview(COMMANDS));
   if (!command) {
     throw new EngineError("config", `Unknown command "${name}". Choose one of ${Object.keys(COMMANDS).join(", ")}.`);
   }
-  if (args.includes("--help")) return console.log(commandHelp(command));
+  if (args.includes("--help")) return print(commandHelp(command));
   await command.run(parseOptions(command, args));
 }
 

@@ -6,3 +6,6 @@ import { visibleLines } from "../text/untrusted";
  */
 export const printable = (text: string, isTerminal = process.stdout.isTTY): string =>
   isTerminal ? visibleLines(text) : text;
+
+/** Prints a line on standard output. */
+export const print = (text: string): void => console.log(printable(text));

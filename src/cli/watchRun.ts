@@ -1,6 +1,6 @@
 import type { RunControl, TrainEvent, TrainResult } from "../engine";
 import { cancelable } from "./interrupt";
-import { printable } from "./terminal";
+import { print } from "./terminal";
 
 /** Prints a training run in the terminal, one line per report. Ctrl+C stops it and keeps the model. */
 export async function watchRun(json: boolean, work: (control: RunControl) => Promise<TrainResult>): Promise<void> {
@@ -8,27 +8,27 @@ export async function watchRun(json: boolean, work: (control: RunControl) => Pro
   const result = await cancelable("Stopped before the first step. Nothing was written.", (signal) =>
     work({ signal, whilePaused: async () => {}, report }),
   );
-  if (json) console.log(JSON.stringify({ event: "done", ...result }));
-  else console.log(`${result.reason} after step ${result.step}: ${result.dir}`);
+  if (json) print(JSON.stringify({ event: "done", ...result }));
+  else print(`${result.reason} after step ${result.step}: ${result.dir}`);
 }
 
 function printJson(event: TrainEvent): void {
   switch (event.kind) {
     case "steps":
-      for (const report of event.reports) console.log(JSON.stringify(report));
+      for (const report of event.reports) print(JSON.stringify(report));
       break;
     case "eval": {
       const { loss: valLoss, ...report } = event.report;
-      console.log(JSON.stringify({ event: "eval", ...report, valLoss }));
+      print(JSON.stringify({ event: "eval", ...report, valLoss }));
       break;
     }
     case "start":
-      console.log(JSON.stringify({ event: "start", device: event.device, parameters: event.model.parameters }));
+      print(JSON.stringify({ event: "start", device: event.device, parameters: event.model.parameters }));
       break;
     case "updates":
     case "warning": {
       const { kind, ...fields } = event;
-      console.log(JSON.stringify({ event: kind, ...fields }));
+      print(JSON.stringify({ event: kind, ...fields }));
       break;
     }
     case "prepare":
@@ -45,9 +45,7 @@ function textPrinter(): (event: TrainEvent) => void {
   return (event) => {
     switch (event.kind) {
       case "start":
-        console.log(
-          `${event.model.parameters.toLocaleString("en")} parameters on ${event.device} (${event.deviceReason})`,
-        );
+        print(`${event.model.parameters.toLocaleString("en")} parameters on ${event.device} (${event.deviceReason})`);
         break;
       case "steps": {
         const now = performance.now();
@@ -55,7 +53,7 @@ function textPrinter(): (event: TrainEvent) => void {
         if (!last || now - printed < EVERY_SECONDS * 1000) break;
         printed = now;
         const speed = Math.round(last.tokensPerSecond).toLocaleString("en");
-        console.log(
+        print(
           `step ${last.step}  loss ${last.loss.toFixed(4)}  ${speed} tokens/s  ${Math.ceil(event.secondsLeft)} s left`,
         );
         break;
@@ -63,11 +61,11 @@ function textPrinter(): (event: TrainEvent) => void {
       case "eval": {
         const { step, loss, perplexity, accuracy } = event.report;
         const right = accuracy === undefined ? "" : `  accuracy ${accuracy.toFixed(4)}`;
-        console.log(`step ${step}  validation loss ${loss.toFixed(4)}  perplexity ${perplexity.toFixed(2)}${right}`);
+        print(`step ${step}  validation loss ${loss.toFixed(4)}  perplexity ${perplexity.toFixed(2)}${right}`);
         break;
       }
       case "sample":
-        console.log(printable(event.text.replace(/^/gm, "  | ")));
+        print(event.text.replace(/^/gm, "  | "));
         break;
       case "warning":
         // A problem that ends the run is printed as its error.

@@ -6,6 +6,7 @@ import { benchTraining, measureTraining, type TrainJob } from "../bench/training
 import { benchWebgpu } from "../bench/webgpu";
 import { restartWithHugePages } from "../hugePages";
 import type { Command } from "../options";
+import { print } from "../terminal";
 
 /** Benchmarks that run by default. M1 needs minutes and gigabytes, W1 a GPU. */
 const DEFAULT = ["T1", "T2", "T3", "G1", "A1"];
@@ -22,7 +23,7 @@ export const bench: Command = {
     if (job !== undefined) {
       const parsed = JSON.parse(job) as Job | TrainJob;
       if (parsed.kind === "train") restartWithHugePages();
-      console.log(JSON.stringify(await (parsed.kind === "train" ? measureTraining(parsed) : measure(parsed))));
+      print(JSON.stringify(await (parsed.kind === "train" ? measureTraining(parsed) : measure(parsed))));
       // Threads of other libraries would keep the process alive.
       process.exit(0);
     }

@@ -1,6 +1,7 @@
 import { DataCache } from "../../engine";
 import { byteSize } from "../../text/untrusted";
 import type { Command } from "../options";
+import { print } from "../terminal";
 
 export const cache: Command = {
   summary: "Show or clear the cache of tokenized texts",
@@ -12,7 +13,7 @@ export const cache: Command = {
     const { folder, limit } = data;
     if (options.has("clear")) await data.clear();
     const bytes = await data.size();
-    if (options.has("json")) return console.log(JSON.stringify({ folder, bytes, limit }));
-    console.log(`${folder}\t${byteSize(bytes)} of ${byteSize(limit)}`);
+    if (options.has("json")) return print(JSON.stringify({ folder, bytes, limit }));
+    print(`${folder}\t${byteSize(bytes)} of ${byteSize(limit)}`);
   },
 };

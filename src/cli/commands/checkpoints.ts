@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { checkpointsOf, EngineError } from "../../engine";
 import type { Command } from "../options";
+import { print } from "../terminal";
 
 export const checkpoints: Command = {
   summary: "List the checkpoints of a training run",
@@ -10,7 +11,7 @@ export const checkpoints: Command = {
   async run(options) {
     const dir = resolve(options.needed("model"));
     const found = await checkpointsOf(dir);
-    if (options.has("json")) return console.log(JSON.stringify(found));
+    if (options.has("json")) return print(JSON.stringify(found));
     if (found.length === 0) {
       throw new EngineError(
         "checkpoint",
@@ -20,7 +21,7 @@ export const checkpoints: Command = {
     const field = (name: string, value: number | null) => (value === null ? "" : `  ${name} ${value.toFixed(4)}`);
     for (const { step, dir: path, loss, valLoss, accuracy } of found) {
       const figures = field("loss", loss) + field("validation loss", valLoss) + field("accuracy", accuracy);
-      console.log(`step ${step}${figures}  ${path}`);
+      print(`step ${step}${figures}  ${path}`);
     }
   },
 };

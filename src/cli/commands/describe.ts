@@ -1,6 +1,6 @@
 import { describeModel, printModules } from "../../engine";
 import type { Command } from "../options";
-import { printable } from "../terminal";
+import { print } from "../terminal";
 
 export const describe: Command = {
   summary: "Print the modules and parameters of a model",
@@ -9,7 +9,7 @@ export const describe: Command = {
   flags: ["json"],
   async run(options) {
     const tree = await describeModel(options.needed("model"));
-    if (options.has("json")) return console.log(JSON.stringify(tree));
-    console.log(printable(printModules(tree)));
+    if (options.has("json")) return print(JSON.stringify(tree));
+    print(printModules(tree));
   },
 };

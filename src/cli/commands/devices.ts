@@ -1,5 +1,6 @@
 import { listDevices } from "../../engine";
 import type { Command } from "../options";
+import { print } from "../terminal";
 
 export const devices: Command = {
   summary: "List the devices for training and inference",
@@ -8,8 +9,8 @@ export const devices: Command = {
   flags: ["json"],
   async run(options) {
     const found = await listDevices();
-    if (options.has("json")) return console.log(JSON.stringify(found));
+    if (options.has("json")) return print(JSON.stringify(found));
     for (const { device, available, detail } of found)
-      console.log(`${device}\t${available ? "available" : "not available"}\t${detail}`);
+      print(`${device}\t${available ? "available" : "not available"}\t${detail}`);
   },
 };

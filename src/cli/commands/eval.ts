@@ -1,5 +1,6 @@
 import { evaluateModel } from "../../engine";
 import type { Command } from "../options";
+import { print } from "../terminal";
 
 export const evaluate: Command = {
   summary: "Compute the loss, perplexity and accuracy of a model",
@@ -9,11 +10,9 @@ export const evaluate: Command = {
   flags: ["json"],
   async run(options) {
     const result = await evaluateModel(options.needed("model"), options.source(), options.device());
-    if (options.has("json")) return console.log(JSON.stringify(result));
+    if (options.has("json")) return print(JSON.stringify(result));
     const { loss, perplexity, tokens, accuracy } = result;
-    console.log(
-      `loss ${loss.toFixed(4)}  perplexity ${perplexity.toFixed(3)}  over ${tokens.toLocaleString("en")} tokens`,
-    );
-    if (accuracy !== undefined) console.log(`accuracy ${accuracy.toFixed(4)}`);
+    print(`loss ${loss.toFixed(4)}  perplexity ${perplexity.toFixed(3)}  over ${tokens.toLocaleString("en")} tokens`);
+    if (accuracy !== undefined) print(`accuracy ${accuracy.toFixed(4)}`);
   },
 };

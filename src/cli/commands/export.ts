@@ -2,6 +2,7 @@ import { type ExportProgress, exportModel } from "../../engine";
 import { byteSize } from "../../text/untrusted";
 import { cancelable } from "../interrupt";
 import type { Command } from "../options";
+import { print } from "../terminal";
 
 export const exportTo: Command = {
   summary: "Export a model to Hugging Face, ONNX or a PyTorch project",
@@ -25,6 +26,6 @@ export const exportTo: Command = {
     const { dir } = await cancelable("Stopped. Nothing was exported.", (signal) =>
       exportModel(model, { ...settings, signal, onProgress }),
     ).finally(() => write(""));
-    console.log(options.has("json") ? JSON.stringify({ event: "done", dir }) : dir);
+    print(options.has("json") ? JSON.stringify({ event: "done", dir }) : dir);
   },
 };

@@ -1,7 +1,7 @@
 import { EngineError, isTranslation, LoadedModel, LoadedTranslator } from "../../engine";
 import { toJson } from "../json";
 import type { Command, Options } from "../options";
-import { printable } from "../terminal";
+import { print, printable } from "../terminal";
 
 export const generate: Command = {
   summary: "Generate text, or translate",
@@ -47,8 +47,8 @@ async function translate(options: Options): Promise<void> {
     const maxNewTokens = options.count("max-new-tokens");
     const rows = [];
     for (const source of sourceRows(loaded, options)) rows.push(await loaded.translate(source, maxNewTokens));
-    if (!options.has("json")) return console.log(printable(rows.map(({ text }) => text).join("\n")));
-    console.log(JSON.stringify(rows.length === 1 ? rows[0] : { rows }));
+    if (!options.has("json")) return print(rows.map(({ text }) => text).join("\n"));
+    print(JSON.stringify(rows.length === 1 ? rows[0] : { rows }));
   } finally {
     await loaded.release();
   }
@@ -85,7 +85,7 @@ async function writeSamples(loaded: LoadedModel, prompt: number[], settings: Set
     if (!json) process.stdout.write(`${printable(text.slice(printed))}\n`);
     samples.push({ ids, text });
   }
-  if (json) console.log(JSON.stringify(count === 1 ? samples[0] : { samples }));
+  if (json) print(JSON.stringify(count === 1 ? samples[0] : { samples }));
 }
 
 /** Prints every step of one sample with its most likely tokens. */
@@ -94,7 +94,7 @@ async function writeSteps(loaded: LoadedModel, [prompt, ...others]: number[][], 
     throw new EngineError("config", "--trace needs --json and a single prompt or row of ids.");
   }
   // Passing the text instead of its ids includes the source range of each token.
-  console.log(
+  print(
     toJson(
       await loaded.generationTrace(options.has("ids") ? prompt : options.needed("prompt"), {
         ...settings,
@@ -110,7 +110,7 @@ const STEP_TOKENS = 10;
 async function writeRows(loaded: LoadedModel, prompts: number[][], settings: Settings, options: Options) {
   if (options.has("samples")) throw new EngineError("config", "--samples needs a single prompt or row of ids.");
   const rows = await loaded.generateBatch(prompts, { ...settings, stop: options.list("stop") });
-  console.log(options.has("json") ? JSON.stringify({ rows }) : printable(rows.map(({ text }) => text).join("\n")));
+  print(options.has("json") ? JSON.stringify({ rows }) : rows.map(({ text }) => text).join("\n"));
 }
 
 /** The prompt of --prompt, or the rows of --ids, checked against the vocabulary. */

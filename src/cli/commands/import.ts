@@ -3,6 +3,7 @@ import { type ImportProgress, importModel, openModel } from "../../engine";
 import { byteSize, excerpt } from "../../text/untrusted";
 import { cancelable } from "../interrupt";
 import type { Command } from "../options";
+import { print } from "../terminal";
 
 export const importSource: Command = {
   summary: "Import a model from Hugging Face, a folder or a GGUF file",
@@ -25,10 +26,9 @@ export const importSource: Command = {
       importModel(source, { ...settings, signal, onProgress }),
     ).finally(end);
     const { notes = [] } = (await openModel(dir)).info;
-    if (options.has("json"))
-      return console.log(JSON.stringify({ event: "done", dir, ...(notes.length > 0 && { notes }) }));
+    if (options.has("json")) return print(JSON.stringify({ event: "done", dir, ...(notes.length > 0 && { notes }) }));
     for (const note of notes) console.error(note);
-    console.log(dir);
+    print(dir);
   },
 };
 
@@ -45,7 +45,7 @@ function jsonDisplay(): Display {
       const now = performance.now();
       if (now - printed < 1000 && progress.bytes < progress.totalBytes) return;
       printed = now;
-      console.log(JSON.stringify({ event: "progress", ...progress }));
+      print(JSON.stringify({ event: "progress", ...progress }));
     },
     end: () => {},
   };

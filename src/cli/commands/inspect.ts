@@ -19,6 +19,7 @@ import {
 import { writeSafetensors } from "../../engine/weights";
 import { toJson } from "../json";
 import type { Command, Options } from "../options";
+import { print } from "../terminal";
 import { promptRows, sourceRows } from "./generate";
 import { printTraceFile, saveTraceFile } from "./traceFile";
 
@@ -47,8 +48,8 @@ export const inspect: Command = {
     const trace = await loaded.trace(rows, interventions);
     if (out !== undefined) await write(out, trace, loaded);
     const lengths = ["enc.ids", "ids"].flatMap((name) => trace.get(name)?.shape[1] ?? []);
-    if (json) console.log(toJson(await reportOf(loaded, trace, { changes, interventions }, options)));
-    else console.log(`${trace.size} values of ${rows.length} × ${lengths.join(" and ")} tokens: ${out}`);
+    if (json) print(toJson(await reportOf(loaded, trace, { changes, interventions }, options)));
+    else print(`${trace.size} values of ${rows.length} × ${lengths.join(" and ")} tokens: ${out}`);
     await loaded.release();
   },
 };

@@ -1,5 +1,6 @@
 import { PRESETS, type PresetInfo, presetInfo, presetNamed } from "../../engine";
 import type { Command } from "../options";
+import { print } from "../terminal";
 
 export const presets: Command = {
   summary: "List the training presets, or show the settings of one",
@@ -10,9 +11,8 @@ export const presets: Command = {
   async run(options) {
     const name = options.text("name");
     const found = (name === undefined ? PRESETS : [presetNamed(name)]).map(presetInfo);
-    if (options.has("json")) return console.log(JSON.stringify(name === undefined ? found : found[0]));
-    for (const preset of found)
-      console.log(name === undefined ? `${preset.name}\t${preset.description}` : details(preset));
+    if (options.has("json")) return print(JSON.stringify(name === undefined ? found : found[0]));
+    for (const preset of found) print(name === undefined ? `${preset.name}\t${preset.description}` : details(preset));
   },
 };
 

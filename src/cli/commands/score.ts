@@ -3,6 +3,7 @@ import { PromptSetError, readPrompts } from "../../files/promptSet";
 import { readRegularText } from "../../files/regular";
 import { quoted } from "../../text/untrusted";
 import type { Command, Options } from "../options";
+import { print } from "../terminal";
 
 export const score: Command = {
   summary: "Print the surprisal of each token of a text, or the prediction after each prompt of a set",
@@ -33,10 +34,10 @@ async function scorePrompts(options: Options): Promise<void> {
   const prompts = await readPrompts(options.needed("prompts")).catch((error) => {
     throw error instanceof PromptSetError ? new EngineError("data", error.message, { cause: error }) : error;
   });
-  const print = options.has("json") ? promptJson : promptText;
+  const line = options.has("json") ? promptJson : promptText;
   const loaded = await LoadedModel.open(options.needed("model"), options.device());
   try {
-    for (const prompt of prompts) console.log(print(prompt, await scoreOrError(loaded, prompt)));
+    for (const prompt of prompts) print(line(prompt, await scoreOrError(loaded, prompt)));
   } finally {
     await loaded.release();
   }
@@ -53,20 +54,20 @@ async function scoreOrError(loaded: LoadedModel, prompt: string): Promise<Prompt
   }
 }
 
-const promptJson: PrintPrompt = (prompt, result) => {
+const promptJson: PromptLine = (prompt, result) => {
   if ("error" in result) return JSON.stringify({ prompt, ...result });
   const { probabilities: _, ...score } = result;
   return JSON.stringify({ prompt, ...score });
 };
 
-const promptText: PrintPrompt = (prompt, result) => {
+const promptText: PromptLine = (prompt, result) => {
   if ("error" in result) return `\t\t\t\t${quoted(prompt)}\t${result.error}`;
   const { next, loss, tokens } = result;
   const numbers = [next.probability.toFixed(4), quoted(next.token), loss?.toFixed(4) ?? "", tokens];
   return [...numbers, quoted(prompt)].join("\t");
 };
 
-type PrintPrompt = (prompt: string, result: PromptScore | { readonly error: string }) => string;
+type PromptLine = (prompt: string, result: PromptScore | { readonly error: string }) => string;
 
 const LIMITS = { max: 20, whole: true };
 
@@ -109,10 +110,10 @@ function linesOf(piece: ScoredTokens, vocabulary: readonly string[]): Line[] {
   });
 }
 
-const printJson = (line: Line): void => console.log(JSON.stringify(line));
+const printJson = (line: Line): void => print(JSON.stringify(line));
 
 function printText({ token, surprisal, rank, alternatives }: Line): void {
   const bits = surprisal === null ? "" : surprisal.toFixed(2);
   const others = alternatives.map((other) => `${quoted(other.token)} ${(100 * other.probability).toFixed(1)} %`);
-  console.log(`${bits}\t${rank ?? ""}\t${quoted(token)}\t${others.join(", ")}`);
+  print(`${bits}\t${rank ?? ""}\t${quoted(token)}\t${others.join(", ")}`);
 }

@@ -3,6 +3,7 @@
 import { EngineError, loadModel, openTrace, requireWritableFile, saveTrace } from "../../engine";
 import { excerpt, quoted } from "../../text/untrusted";
 import type { Options } from "../options";
+import { print } from "../terminal";
 
 /** Records the trace of a text and saves it. */
 export async function saveTraceFile(options: Options): Promise<void> {
@@ -18,7 +19,7 @@ export async function saveTraceFile(options: Options): Promise<void> {
     const inspection = await loaded.inspect(text);
     const { trace, tokens } = inspection;
     await saveTrace(path, loaded.summary(inspection, [], performance.now() - start), trace);
-    console.log(`${trace.size} values of ${tokens.length} tokens: ${path}`);
+    print(`${trace.size} values of ${tokens.length} tokens: ${path}`);
   } finally {
     await loaded.release();
   }
@@ -31,9 +32,9 @@ export async function printTraceFile(options: Options): Promise<void> {
   const { model, tokens, nextToken, interventions, device } = summary;
   if (options.has("json")) {
     const ids = tokens.map(({ id, token }) => ({ id, token }));
-    return console.log(JSON.stringify({ model: model.name, device, tokens: ids, values, nextToken, interventions }));
+    return print(JSON.stringify({ model: model.name, device, tokens: ids, values, nextToken, interventions }));
   }
-  console.log(`${excerpt(model.name)} (${excerpt(model.family)}) over ${tokens.length} tokens on ${device}`);
-  console.log(tokens.map(({ token }) => quoted(token)).join(" "));
-  for (const { name, shape } of values) console.log(`${name} [${shape.join(", ")}]`);
+  print(`${excerpt(model.name)} (${excerpt(model.family)}) over ${tokens.length} tokens on ${device}`);
+  print(tokens.map(({ token }) => quoted(token)).join(" "));
+  for (const { name, shape } of values) print(`${name} [${shape.join(", ")}]`);
 }

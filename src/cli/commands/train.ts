@@ -3,6 +3,7 @@ import { branch, EngineError, findLearningRate, PRESETS, type TrainParams, train
 import { restartWithHugePages } from "../hugePages";
 import { cancelable } from "../interrupt";
 import type { Command, Options } from "../options";
+import { print } from "../terminal";
 import { watchRun } from "../watchRun";
 
 export const trainModel: Command = {
@@ -22,7 +23,7 @@ export const trainModel: Command = {
     if (checkpoint === undefined) {
       const run = planned(options);
       const sample = run.data ? undefined : PRESETS.find((preset) => preset.name === run.preset)?.sample;
-      if (sample && !json) console.log(`Training on the sample ${sample}. Use --data to train on other files.`);
+      if (sample && !json) print(`Training on the sample ${sample}. Use --data to train on other files.`);
       return watchRun(json, (control) => train({ ...run, out, name }, control));
     }
     for (const option of ["preset", "from", "data"]) {
@@ -64,12 +65,12 @@ function settings(options: Options): NonNullable<TrainParams["set"]> {
 async function printLearningRate(options: Options): Promise<void> {
   const json = options.has("json");
   const report = (point: { lr: number; loss: number }) =>
-    console.log(json ? JSON.stringify(point) : `${point.lr.toExponential(2)}  loss ${point.loss.toFixed(4)}`);
+    print(json ? JSON.stringify(point) : `${point.lr.toExponential(2)}  loss ${point.loss.toFixed(4)}`);
   const run = { ...planned(options), name: "" };
   const { suggestion, set } = await cancelable("Stopped. Nothing was written.", (signal) =>
     findLearningRate(run, { signal, report }),
   );
-  if (json) return console.log(JSON.stringify({ event: "done", suggestion, set }));
+  if (json) return print(JSON.stringify({ event: "done", suggestion, set }));
   const settings = Object.entries(set).map(([name, value]) => `--set ${name}=${value}`);
-  console.log(`Suggested learning rate (steepest decrease of the loss): ${suggestion}. Use ${settings.join(" ")}`);
+  print(`Suggested learning rate (steepest decrease of the loss): ${suggestion}. Use ${settings.join(" ")}`);
 }
