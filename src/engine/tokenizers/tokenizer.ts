@@ -296,8 +296,8 @@ function unknownText(kind: TokenizerKind, spans: readonly TokenSpan[]): string {
     const words = unknown.length === 1 ? "a word" : "words";
     return `The text has ${words} that the model was not trained on: ${shown.join(", ")}${more}. Use other words, or train with data.unknown=unk, which reads them as <unk>.`;
   }
-  const what = unknown.length === 1 ? "a character" : "characters";
-  return `The text has ${what} that the model was not trained on: ${shown.join(", ")}${more}. Leave them out, or train on a text that has them.`;
+  const [what, them] = unknown.length === 1 ? ["a character", "it"] : ["characters", "them"];
+  return `The text has ${what} that the model was not trained on: ${shown.join(", ")}${more}. Leave ${them} out, or train on a text that has ${them}.`;
 }
 
 function codePoints(text: string): string {

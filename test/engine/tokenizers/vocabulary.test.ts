@@ -41,6 +41,9 @@ describe("characters", () => {
       'The text has characters that the model was not trained on: "é" (U+00E9), "😀" (U+1F600). ' +
         "Leave them out, or train on a text that has them.",
     );
+    expect(() => tokenizer.encode("a:b")).toThrow(
+      /trained on: ":" \(U\+003A\)\. Leave it out, or train on a text that has it\.$/,
+    );
   });
 
   test("outside the vocabulary are tokens without an id in a document", async () => {
