@@ -15,7 +15,7 @@ import { readRegularText } from "../../files/regular";
 import { quoted } from "../../text/untrusted";
 import { EngineError } from "../errors";
 import { codeOf, flushFolder, makeFolder, readError, storageError } from "./files";
-import { parsedJson } from "./reading";
+import { isObject, parsedJson } from "./reading";
 import { readHeader } from "./safetensors";
 import { isTemporary, temporaryName } from "./temporary";
 
@@ -294,15 +294,16 @@ export async function appendJsonLines(path: string, values: readonly unknown[]):
   }
 }
 
-/** Values of a JSON Lines file, without truncated lines. Empty if the file does not exist. */
-export async function readJsonLines(path: string): Promise<unknown[]> {
+/** The objects of a JSON Lines file, without truncated and other lines. Empty if the file does not exist. */
+export async function readJsonLines(path: string): Promise<object[]> {
   const text = await readRegularText(path, MAX_LINES_BYTES).catch((error) => {
     if (codeOf(error) === "ENOENT") return "";
     throw readError(error, path);
   });
   return text.split("\n").flatMap((line) => {
     try {
-      return line ? [parseJson(line)] : [];
+      const value = parseJson(line);
+      return isObject(value) ? [value] : [];
     } catch {
       return [];
     }

@@ -273,6 +273,8 @@ describe("files", () => {
     await truncate(path, (await readFile(path)).length - 4);
     await appendJsonLines(path, [{ step: 3 }]);
     expect(await readJsonLines(path)).toEqual([{ step: 1 }, { step: 3 }]);
+    await writeFile(path, '{"step":1}\nnull\n"step"\n7\n[{"step":2}]\n\n{"step":3}\n');
+    expect(await readJsonLines(path)).toEqual([{ step: 1 }, { step: 3 }]);
   });
 
   test("missing or damaged JSON is reported with advice", async () => {
