@@ -186,8 +186,8 @@ async function tourOfImports(workbench: Workbench, hub: HubServer, home: string)
   await photograph(workbench, "10-module-tree");
   await inspectorHeader.click();
   const inspector = await inspectorView(workbench);
-  await inspector.locator(".model-name", { hasText: "8-bit" }).waitFor();
   await inspector.getByRole("textbox", { name: "Prompt" }).fill("Tom was a clever frog.");
+  await inspector.locator(".model-name", { hasText: "8-bit" }).waitFor();
   await inspector.locator(".token").nth(5).waitFor();
   await photograph(workbench, "11-shared-keys", async () => {
     const keys = inspector.getByRole("button", { name: "attn.k", exact: true });
