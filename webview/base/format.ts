@@ -18,7 +18,8 @@ export function formatShort(x: number): string {
 }
 
 /** A number with three digits, including trailing zeros, so that those of a column align. */
-export const formatDigits = (x: number): string => (x >= 1000 ? formatCount(Math.round(x)) : x.toPrecision(3));
+export const formatDigits = (x: number): string =>
+  Math.abs(x) >= 1000 ? formatCount(Math.round(x)) : x.toPrecision(3);
 
 /** A probability as a percentage with enough digits that a rare token does not read as 0 %. */
 export function formatPercent(p: number): string {

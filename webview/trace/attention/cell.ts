@@ -1,7 +1,7 @@
 /** How one weight was computed: the query's and the key's vectors, their product per dimension, and the softmax. */
 
 import { el, fill } from "../../base/dom";
-import { formatValue } from "../../base/format";
+import { formatDigits, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
 import { createHeatmap } from "../../charts/heatmap";
 import { setPending } from "../../parts/busy";
@@ -221,14 +221,15 @@ function drawTerms(list: HTMLElement, cell: ShownCell, { terms, product }: CellP
       { class: isRest ? "bar rest" : "bar", title },
       el("span", { class: "bar-label mono" }, label),
       el("span", { class: "bar-track term-track", attrs: { "aria-hidden": "true" } }, filled),
-      el("span", { class: "bar-value number" }, formatValue(value)),
+      el("span", { class: "bar-value number" }, formatDigits(value)),
     );
   };
   fill(
     list,
     ...listed.map((i) => {
       const [q, k] = [cell.q[cell.query * cell.K + i] as number, cell.k[cell.key * cell.K + i] as number];
-      const title = `q[${i}] × k[${i}] = ${formatValue(q)} × ${formatValue(k)}\n${traceText(cell.inspection)}`;
+      const written = `${formatValue(q)} × ${formatValue(k)} = ${formatValue(q * k)}`;
+      const title = `q[${i}] × k[${i}] = ${written}\n${traceText(cell.inspection)}`;
       return bar(t("dimension {0}", i), terms[i] as number, title);
     }),
     order.length > LISTED && bar(t("all others"), rest, t("Sum of the other {0} terms", order.length - LISTED), true),
