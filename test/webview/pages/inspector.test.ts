@@ -118,6 +118,11 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     await page.setViewportSize({ width: 300, height: 900 });
     await inspect(page, "A longer line, with several words in it, that must wrap.");
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(300);
+    const heights = await page
+      .locator(".value-name:visible")
+      .evaluateAll((names) => names.map((name) => name.getBoundingClientRect().height));
+    expect(heights.length).toBeGreaterThan(5);
+    expect(Math.max(...heights), "names of values are one line").toBeLessThan(26);
     await page.setViewportSize(SIDE_BAR);
   });
 
