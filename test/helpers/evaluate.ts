@@ -40,14 +40,16 @@ const rules: { readonly [K in Op]: Rule<K> } = {
   },
   constant: ({ attrs: { data } }) => Float64Array.from(data),
   stored: ({ attrs: { tensor } }) => numbersOf(tensor),
-  quantized: ({ attrs: { weight, scales, bits }, shape }) => {
-    const [codes, scale] = [numbersOf(weight), numbersOf(scales)];
+  quantized: ({ attrs: { weight, scales, mins, bits }, shape }) => {
+    const [codes, scale, min] = [numbersOf(weight), numbersOf(scales), mins && numbersOf(mins)];
     const half = (i: number) => (at(codes, i >> 1) >> (4 * (i & 1))) & 15;
     const block = sizeOf(shape) / scale.length;
-    return Float64Array.from(
-      { length: sizeOf(shape) },
-      (_, i) => at(scale, Math.floor(i / block)) * (bits === 8 ? at(codes, i) - 128 : half(i) - 8),
-    );
+    return Float64Array.from({ length: sizeOf(shape) }, (_, i) => {
+      const b = Math.floor(i / block);
+      const code = bits === 8 ? at(codes, i) : half(i);
+      if (min) return at(scale, b) * (bits === 8 ? code - 112 : code) + at(min, b);
+      return at(scale, b) * (bits === 8 ? code - 128 : code - 8);
+    });
   },
 
   add: elementwise((a, b) => a + b),

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { QuantizedTensor } from "../../src/engine/graph/node";
 import { type Shape, sizeOf } from "../../src/engine/graph/shape";
-import { type Bits, quantizeMatrix } from "../../src/engine/weights/quantize";
+import { type Bits, blockBytes, quantizeMatrix } from "../../src/engine/weights/quantize";
 import type { StoredTensor } from "../../src/engine/weights/stored";
 import { normals } from "./gradcheck";
 
@@ -33,6 +33,22 @@ export function encoded(dtype: FloatType, values: Float32Array): Float32Array | 
     const exponent = ((x >>> 23) & 255) - 112;
     return exponent < 1 ? 0 : ((x >>> 16) & 0x8000) | (exponent << 10) | ((x >>> 13) & 1023);
   });
+}
+
+/** A matrix of random codes, as some types of GGUF have them: in small blocks, or with minimums. */
+export function randomBlocks(
+  [rows, width]: readonly [number, number],
+  { bits, block, hasMins }: { readonly bits: Bits; readonly block: number; readonly hasMins: boolean },
+): QuantizedTensor {
+  const blocks = width / block;
+  const codes = Uint8Array.from({ length: blockBytes(bits, rows * width) }, (_, i) => (i * i * 31 + i * 7) >>> 3);
+  const perBlock = (name: string) => inFile(name, "F32", [rows, blocks], normals(rows * blocks, name));
+  return {
+    weight: inFile("w", "U8", [rows, blocks, blockBytes(bits, block)], codes),
+    scales: perBlock("w.scales"),
+    ...(hasMins && { mins: perBlock("w.mins") }),
+    bits,
+  };
 }
 
 /** A matrix of normally distributed values, quantized to 8 or 4 bits. */

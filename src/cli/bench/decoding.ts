@@ -7,7 +7,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { QuantizedTensor } from "../../engine/graph/node";
-import { openWeights } from "../../engine/models/folder";
+import { bytesOf, openWeights } from "../../engine/models/folder";
 import type { DecoderConfig } from "../../engine/nn/config";
 import { paramSpecs } from "../../engine/nn/params";
 import type { StoredTensor } from "../../engine/weights";
@@ -264,9 +264,6 @@ async function bytesPerToken(dir: string): Promise<number> {
     return isRead ? sum + bytesOf(weights.get(name) as StoredTensor | QuantizedTensor) : sum;
   }, 0);
 }
-
-export const bytesOf = (tensor: StoredTensor | QuantizedTensor): number =>
-  "bits" in tensor ? tensor.weight.length + tensor.scales.length : tensor.length;
 
 /** The fraction of a limit that is reached, 0 to 1. */
 const shareOf = ({ metric, value }: Figure, limit: number) => (metric.endsWith("/s") ? value / limit : limit / value);

@@ -2,8 +2,8 @@
 
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { openWeights } from "../../engine/models/folder";
-import { bytesOf, withTemporaryFolder } from "./decoding";
+import { bytesOf, openWeights } from "../../engine/models/folder";
+import { withTemporaryFolder } from "./decoding";
 import { type Decoded, memoryOf } from "./measure";
 import { importQuantized, type ShapeName, writeRandomModel } from "./models";
 import { measureApart } from "./sides";

@@ -77,8 +77,9 @@ function addWeights(
     if (!source) throw new Error(`addWeights: ${spec.name} is missing`);
     const name = names.get(spec.name) ?? spec.name;
     if (bits !== null && hasBlocks(spec, cfg)) {
-      const [codes, scales] = asBlocks(name, spec, source, bits, cfg);
-      nodes.set(spec.name, quantized({ weight: data.add(codes), scales: data.add(scales), bits }));
+      const { codes, scales, mins } = asBlocks(name, spec, source, bits, cfg);
+      const tensors = { weight: data.add(codes), scales: data.add(scales), ...(mins && { mins: data.add(mins) }) };
+      nodes.set(spec.name, quantized({ ...tensors, bits }));
     } else nodes.set(spec.name, stored(data.add(asFloats(name, spec, source, cfg))));
   }
   return { param: paramNodes(nodes), angles: addAngles(data, angleTables(cfg)) };

@@ -5,8 +5,8 @@ import type { QuantizedTensor } from "../graph/node";
 import { type Shape, sizeOf } from "../graph/shape";
 import type { DecoderConfig } from "../nn/config";
 import type { ParamSpec } from "../nn/params";
-import { type Bits, dequantize, quantizeMatrix, readStored, readStoredBytes, type StoredTensor } from "../weights";
-import { BLOCK, blockFor } from "../weights/quantize";
+import { type Bits, quantizeMatrix, readStored, readStoredBytes, type StoredTensor } from "../weights";
+import { BLOCK, blockFor, minsOf, readQuantized, scalesOf } from "../weights/quantize";
 import { rowsOf } from "../weights/stored";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -52,7 +52,7 @@ export const asFloats = (
 
 /**
  * A matrix quantized in blocks, as MatMulNBits reads it: codes [out, blocks, bytes per block] and their scales, which are
- * known once the codes have been written.
+ * known once the codes have been written. Minimums are copied from the source.
  */
 export function asBlocks(
   name: string,
@@ -60,7 +60,7 @@ export function asBlocks(
   source: StoredTensor | QuantizedTensor,
   bits: Bits,
   cfg: DecoderConfig,
-): readonly [codes: Outgoing, scales: Outgoing] {
+): { readonly codes: Outgoing; readonly scales: Outgoing; readonly mins?: Outgoing } {
   const transposes = isTransposed(role, cfg);
   const [rows, width] = (transposes ? [...shape].reverse() : shape) as [number, number];
   const hasCodes = "bits" in source && source.bits === bits;
@@ -82,10 +82,12 @@ export function asBlocks(
       yield quantized.codes;
     }
   }
-  return [
-    { name, dtype: "U8", shape: [rows, blocks, ((width / blocks) * bits) / 8], pieces: codes },
-    fromMemory(`${name}.scales`, [rows, blocks], scales),
-  ];
+  const mins = hasCodes ? source.mins : undefined;
+  return {
+    codes: { name, dtype: "U8", shape: [rows, blocks, ((width / blocks) * bits) / 8], pieces: codes },
+    scales: fromMemory(scalesOf(name), [rows, blocks], scales),
+    ...(mins && { mins: { name: minsOf(name), dtype: "F32", shape: mins.shape, pieces: () => storedPieces(mins) } }),
+  };
 }
 
 function requireNumbers(values: Floats, name: string): void {
@@ -103,9 +105,8 @@ export async function readWhole(
   cfg: DecoderConfig,
 ): Promise<Floats> {
   if (!("bits" in source)) return readStored(source);
-  const { weight, scales, bits } = source;
-  const values = dequantize({ codes: await readStoredBytes(weight), scales: await readStored(scales) }, bits);
-  return isTransposed(role, cfg) ? transposed(values, weight.shape[0] as number) : values;
+  const values = await readQuantized(source);
+  return isTransposed(role, cfg) ? transposed(values, source.weight.shape[0] as number) : values;
 }
 
 /** Returns whether a parameter can be quantized: a matrix or the token table, with rows of whole blocks. */
@@ -143,15 +144,7 @@ async function* matrixPieces(source: StoredTensor | QuantizedTensor): AsyncGener
   }
   for (const [from, to] of rowRanges(rows, stored.length)) {
     const values =
-      "bits" in source
-        ? dequantize(
-            {
-              codes: await readStoredBytes(rowsOf(source.weight, from, to)),
-              scales: await readStored(rowsOf(source.scales, from, to)),
-            },
-            source.bits,
-          )
-        : await readStored(rowsOf(source, from, to));
+      "bits" in source ? await readQuantized(source, from, to) : await readStored(rowsOf(source, from, to));
     yield { values, from, rows: to - from };
   }
 }

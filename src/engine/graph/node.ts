@@ -18,7 +18,7 @@ export interface Ops {
   constant: { inputs: []; attrs: { readonly data: Float32Array | Int32Array } };
   /** A tensor in a file, read as float32; the runtime maps the file. */
   stored: { inputs: []; attrs: { readonly tensor: StoredTensor } };
-  /** A matrix [out, in] in blocks along its rows: scale * (q - 2^(bits - 1)). Only `linear` and `rows` read it. */
+  /** A matrix [out, in] in blocks along its rows: see weights/quantize.ts. Only `linear` and `rows` read it. */
   quantized: { inputs: []; attrs: QuantizedTensor };
 
   add: { inputs: [Node, Node]; attrs: None };
@@ -121,6 +121,8 @@ export interface QuantizedTensor {
   readonly weight: StoredTensor;
   /** F32 [out, in / block] */
   readonly scales: StoredTensor;
+  /** F32 [out, in / block]; see weights/quantize.ts. */
+  readonly mins?: StoredTensor | undefined;
   readonly bits: 4 | 8;
 }
 

@@ -5,8 +5,8 @@ import { blockOf, type QuantizedTensor } from "../graph/node";
 import { type Shape, sizeOf } from "../graph/shape";
 import { isTranslation, openTranslation, openWeights, type Translation } from "../models/folder";
 import type { ModelConfig } from "../nn/config";
-import { dequantize } from "../weights/quantize";
-import { readStored, readStoredBytes, rowsOf, type StoredTensor } from "../weights/stored";
+import { readQuantized } from "../weights/quantize";
+import { readStored, rowsOf, type StoredTensor } from "../weights/stored";
 
 export type StoredWeight = StoredTensor | QuantizedTensor;
 
@@ -63,6 +63,5 @@ export async function readRows(weight: StoredWeight, from: number, to: number): 
     if (!weight.strides) return readStored(rows === 1 ? weight : rowsOf(weight, from, to));
     return (await readStored(weight)).subarray(from * width, to * width);
   }
-  const [codes, scales] = [rowsOf(weight.weight, from, to), rowsOf(weight.scales, from, to)];
-  return dequantize({ codes: await readStoredBytes(codes), scales: await readStored(scales) }, weight.bits);
+  return readQuantized(weight, from, to);
 }

@@ -9,7 +9,7 @@ import type { IgnoredTensor } from "../api/model";
 import { EngineError } from "../errors";
 import { sameShape } from "../graph/shape";
 import { decoderOf, isEncoderDecoder, type ModelConfig } from "../nn/config";
-import { scalesOf } from "../weights/quantize";
+import { companionsOf } from "../weights/quantize";
 import { type StoredTensors, sameBytes } from "../weights/stored";
 import { type FamilyNames, layerOfName, namesWith, patternOf } from "./family";
 
@@ -193,9 +193,10 @@ const MAX_NAME = 80;
 
 /** Returns true if two tensors have the same values. Compares their bytes in pieces and stops at the first difference. */
 async function isSame(stored: StoredTensors, a: string, b: string): Promise<boolean> {
-  const pairs = [[a, b] as const, ...(stored.has(scalesOf(a)) ? [[scalesOf(a), scalesOf(b)] as const] : [])];
-  for (const [x, y] of pairs) {
-    const [first, second] = [stored.get(x), stored.get(y)];
+  const [ofA, ofB] = [a, b].map((name) => [name, ...companionsOf(name)].map((each) => stored.get(each)));
+  for (const [i, first] of (ofA ?? []).entries()) {
+    const second = ofB?.[i];
+    if (!first && !second) continue;
     if (!first || !second || first.dtype !== second.dtype || !sameShape(first.shape, second.shape)) return false;
     if (!(await sameBytes(first, second))) return false;
   }
@@ -232,11 +233,11 @@ function ignoredTensors(
   { plain, layout: { wrapper, prefix }, head }: Found,
 ): IgnoredTensor[] {
   const used = new Set(names.values());
-  for (const name of names.values()) used.add(scalesOf(name));
+  for (const name of names.values()) for (const companion of companionsOf(name)) used.add(companion);
   const shorts = new Map([...plain].map(([short, name]) => [name, short]));
   const buffers = Object.entries(family.buffers ?? {}).map(([name, meaning]) => [patternOf(name), meaning] as const);
   const reasonOf = (name: string): string | null => {
-    if (name === head || (head !== undefined && name === scalesOf(head)))
+    if (name === head || (head !== undefined && companionsOf(head).includes(name)))
       return "the head, equal to the token embedding";
     const short = shorts.get(name);
     if (short === undefined) return "a copy of another tensor";

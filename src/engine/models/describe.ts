@@ -13,7 +13,7 @@ import {
 } from "../nn/config";
 import { ENCODER, hasHeadRows, type ParamSpec, stackSpecs } from "../nn/params";
 import { hasStored, openStored, readJson, type StoredTensor, type StoredTensors } from "../weights";
-import { QUANTIZATION_FILE, type QuantizationReport, scalesOf, storedLayout } from "../weights/quantize";
+import { minsOf, QUANTIZATION_FILE, type QuantizationReport, scalesOf, storedLayout } from "../weights/quantize";
 import { checkpointTensors } from "./checkpointTensors";
 import { layers } from "./config";
 import { exportNames, type FamilyNames, moduleNameIn } from "./family";
@@ -69,7 +69,7 @@ function describeStored(
     name,
     shape,
     dtype: `uint8 (${bits}-bit)`,
-    bytes: length + scales.length,
+    bytes: length + scales.length + (stored.get(minsOf(name))?.length ?? 0),
     ...(typeof relativeError === "number" && { relativeError }),
   };
 }

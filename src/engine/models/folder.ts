@@ -18,7 +18,7 @@ import { countParameters, type ParamSpec, type Params, paramSpecs } from "../nn/
 import type { StoredWeights } from "../runtime/weights";
 import { loadPrefixedTokenizer, loadTokenizer, noTokenizer, type Tokenizer } from "../tokenizers";
 import { codeOf, readJson, readTensors } from "../weights";
-import { blockBytes, scalesOf, storedLayout } from "../weights/quantize";
+import { blockBytes, minsOf, scalesOf, storedLayout } from "../weights/quantize";
 import { isObject } from "../weights/reading";
 import { openStored, readStored, requireWeights, type StoredTensor, type StoredTensors } from "../weights/stored";
 import { type CheckpointTensors, checkpointTensors } from "./checkpointTensors";
@@ -283,7 +283,9 @@ function weightOf(
   const { bits, block } = storedLayout(weight.shape, scales.shape, a * b);
   requireShape(weight.file, name, weight.shape, [out, inner / block, blockBytes(bits, block)]);
   requireShape(scales.file, scales.name, scales.shape, [out, inner / block]);
-  return { weight, scales, bits };
+  const mins = stored.get(minsOf(name));
+  if (mins) requireShape(mins.file, mins.name, mins.shape, [out, inner / block]);
+  return { weight, scales, bits, ...(mins && { mins }) };
 }
 
 function requireShape(file: string, name: string, shape: Shape, expected: Shape): void {
@@ -305,14 +307,17 @@ function finite(values: Float32Array, file: string, name: string): Float32Array 
   );
 }
 
-const bytesOf = (tensor: StoredTensor | QuantizedTensor): number =>
-  "bits" in tensor ? tensor.weight.length + tensor.scales.length : tensor.length;
+export const bytesOf = (tensor: StoredTensor | QuantizedTensor): number =>
+  "bits" in tensor ? tensor.weight.length + tensor.scales.length + (tensor.mins?.length ?? 0) : tensor.length;
 
-/** Precision of the matrices. Quantization leaves norms and biases unchanged. */
+/** Precision of the matrices, of most of them if it varies. Quantization leaves norms and biases unchanged. */
 function precisionOf(weights: StoredWeights): Precision {
   const tensors = [...weights.values()];
-  const quantized = tensors.find((tensor) => "bits" in tensor);
-  if (quantized && "bits" in quantized) return quantized.bits === 8 ? "8-bit" : "4-bit";
+  const bytesIn = (bits: number) =>
+    tensors.reduce((sum, tensor) => ("bits" in tensor && tensor.bits === bits ? sum + tensor.weight.length : sum), 0);
+  const [in8, in4] = [bytesIn(8), bytesIn(4)];
+  // A byte contains two values of 4 bits.
+  if (in8 + in4 > 0) return 2 * in4 > in8 ? "4-bit" : "8-bit";
   const dtypes = new Set(tensors.map((tensor) => ("bits" in tensor ? "" : tensor.dtype)));
   return dtypes.has("F32") || dtypes.has("F64") ? "float32" : dtypes.has("BF16") ? "bfloat16" : "float16";
 }

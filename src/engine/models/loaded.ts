@@ -29,7 +29,7 @@ import { decoderOf, type ModelConfig } from "../nn/config";
 import { paramSpecs } from "../nn/params";
 import { type DeviceWeights, mapWeights, placeWeights, type StoredWeights } from "../runtime/weights";
 import type { Tokenizer } from "../tokenizers";
-import { isCheckpoint, type Model, readParams, type Translation } from "./folder";
+import { bytesOf, isCheckpoint, type Model, readParams, type Translation } from "./folder";
 import { Turns } from "./turns";
 
 /** A trace with what was computed from it at once. */
@@ -193,5 +193,5 @@ export const MEMORY_SHARE = 0.75;
 export const memoryOf = ({ cfg, weights }: Model | Translation): number =>
   paramSpecs(cfg).reduce((sum, { name, shape }) => {
     const tensor = weights.get(name);
-    return sum + (tensor && "bits" in tensor ? tensor.weight.length + tensor.scales.length : 4 * sizeOf(shape));
+    return sum + (tensor && "bits" in tensor ? bytesOf(tensor) : 4 * sizeOf(shape));
   }, 0);

@@ -8,6 +8,7 @@
 
 import { blockOf, type DType, type Node, type Op, topoSort } from "../graph/node";
 import { type Shape, sizeOf, UNKNOWN } from "../graph/shape";
+import { type Bits, firstCode, middleCode } from "../weights/quantize";
 import type { StoredTensor } from "../weights/stored";
 import type { ElementType, ExternalData, OnnxAttribute, OnnxGraph, OnnxNode, OnnxTensor, OnnxValue } from "./onnx";
 
@@ -291,7 +292,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
   quantizedLinear: (node, w) => {
     const [x, matrix, bias] = node.inputs;
     if (matrix.op !== "quantized") throw new Error("quantizedLinear: the matrix must be quantized");
-    const { weight, scales, bits } = (matrix as Node<"quantized">).attrs;
+    const { weight, scales, mins, bits } = (matrix as Node<"quantized">).attrs;
     const block = blockOf((matrix as Node<"quantized">).attrs);
     const [N, K] = matrix.shape as [number, number];
     const { alpha, beta } = node.attrs;
@@ -301,7 +302,8 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     // Level 4 computes with 8-bit activations; the default is 200 times slower at 8 bits.
     const attributes = { K, N, bits, block_size: block, accuracy_level: 4 };
     const last = plain && { as: node as Node };
-    const product = w.emit("MatMulNBits", inputs, { attributes, domain: "com.microsoft", ...last });
+    const inBlocks = w.emit("MatMulNBits", inputs, { attributes, domain: "com.microsoft", ...(!mins && last) });
+    const product = mins ? addMins(w, w.name(x), inBlocks, { scales, mins, bits, block }, last) : inBlocks;
     if (plain) return product;
     const scaled = w.emit("Mul", [product, w.float(alpha)], { ...(!bias && { as: node as Node }) });
     if (!bias) return scaled;
@@ -387,12 +389,22 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     const [table, ids] = node.inputs;
     const attributes = { axis: 0 };
     if (is(table, "quantized")) {
-      const { weight, scales, bits } = table.attrs;
+      const { weight, scales, mins, bits } = table.attrs;
       const block = blockOf(table.attrs);
       const [V, D] = table.shape as [number, number];
       const inputs = [w.external(weight, [V, (D * bits) / 8]), w.name(ids), w.external(scales, [V, D / block])];
       const blocks = { gather_axis: 0, quantize_axis: 1, block_size: block, bits };
-      return w.emit("GatherBlockQuantized", inputs, { attributes: blocks, domain: "com.microsoft", as: node as Node });
+      const lookup = { attributes: blocks, domain: "com.microsoft" } as const;
+      if (!mins) return w.emit("GatherBlockQuantized", inputs, { ...lookup, as: node as Node });
+      const byRow = (tensor: StoredTensor) =>
+        w.emit("Gather", [w.external(tensor, [V, D / block]), w.name(ids)], { attributes });
+      const found = w.emit("Reshape", [w.emit("GatherBlockQuantized", inputs, lookup), w.int64s(-1, D / block, block)]);
+      const offsets = w.emit("Reshape", [
+        blockOffsets(w, byRow(scales), byRow(mins), bits),
+        w.int64s(-1, D / block, 1),
+      ]);
+      const shape = w.int64s(...node.shape.map((n) => (n === UNKNOWN ? -1 : n)));
+      return w.emit("Reshape", [w.emit("Add", [found, offsets]), shape], { as: node as Node });
     }
     if (is(table, "stored") && table.attrs.tensor.dtype !== "F32") {
       // Only the rows that are read are converted, instead of the whole table.
@@ -476,6 +488,29 @@ const ELEMENT = { f32: "float32", i32: "int32", i64: "int64" } as const satisfie
 
 /** The types that onnxruntime can map from a file, by their names in safetensors. */
 const STORED_TYPES = { F32: "float32", F16: "float16", BF16: "bfloat16", U8: "uint8" } as const;
+
+/** The number to add to each value of a block of codes with a minimum. */
+function blockOffsets(w: GraphWriter, scales: string, mins: string, bits: Bits): string {
+  const fromMiddle = middleCode(bits) - firstCode(bits, true);
+  return w.emit("Add", [w.emit("Mul", [scales, w.float(fromMiddle)]), mins]);
+}
+
+/** Adds what the offsets of blocks contribute to a product: each multiplies the sum of a block of `x`. */
+function addMins(
+  w: GraphWriter,
+  x: string,
+  product: string,
+  { scales, mins, bits, block }: { scales: StoredTensor; mins: StoredTensor; bits: Bits; block: number },
+  last: Emit | false,
+): string {
+  const [N, blocks] = scales.shape as [number, number];
+  const sums = w.emit("ReduceSum", [w.emit("Reshape", [x, w.int64s(-1, blocks, block)]), w.int64s(2)], {
+    attributes: { keepdims: 0 },
+  });
+  // Constant, so onnxruntime computes them once.
+  const offsets = blockOffsets(w, w.external(scales, [N, blocks]), w.external(mins, [N, blocks]), bits);
+  return w.emit("Gemm", [sums, offsets, product], { attributes: { transB: 1 }, ...last });
+}
 
 const toFloat = (name: string, { dtype }: StoredTensor, w: GraphWriter, as?: Node): string =>
   dtype === "F32" ? name : w.emit("Cast", [name], { attributes: { to: FLOAT }, ...(as && { as }) });

@@ -5,6 +5,9 @@
  * value = scale * (code - 128) for 8 bits, scale * (code - 8) for 4 bits. In model.safetensors it is stored as two tensors,
  * `X` (U8, [N, K/S, bytes per block]) and `X.scales` (F32, [N, K/S]). With 4 bits, byte i of a block has value 2i in its low
  * half and value 2i + 1 in its high half.
+ *
+ * Matrices from GGUF may have a third tensor, `X.mins` (F32, [N, K/S]): value = scale * (code - 112) + min for 8 bits,
+ * scale * code + min for 4 bits.
  */
 
 import { join } from "node:path";
@@ -20,6 +23,7 @@ import {
   openStored,
   readOrderedBytes,
   readStored,
+  readStoredBytes,
   rowsOf,
   type StoredTensor,
   type StoredTensors,
@@ -27,8 +31,10 @@ import {
 
 export type Bits = 8 | 4;
 
-/** Values in the smallest block, the same as in GGUF. */
+/** Values in a block, the same as in most types of GGUF. */
 export const BLOCK = 32;
+/** Two types of GGUF have smaller blocks. */
+const SMALL_BLOCK = 16;
 /** Makes 8-bit products 25 % faster: see docs/decisions/2026-11-21-decoding.md. */
 const LARGE_BLOCK = 128;
 
@@ -37,11 +43,20 @@ export const blockFor = (bits: Bits, width: number) => (bits === 8 && width % LA
 
 export const blockBytes = (bits: Bits, block = BLOCK) => (block * bits) / 8;
 export const scalesOf = (name: string) => `${name}.scales`;
+export const minsOf = (name: string) => `${name}.mins`;
+/** Tensors that may be stored beside a quantized matrix. */
+export const companionsOf = (name: string) => [scalesOf(name), minsOf(name)];
+
+/** The code that is subtracted from others, which is 0 or centers 5-bit values if there are minimums. */
+export const firstCode = (bits: Bits, hasMins: boolean) => (hasMins ? (bits === 8 ? 112 : 0) : middleCode(bits));
+
+/** The code in the middle, which the products of onnxruntime subtract. */
+export const middleCode = (bits: Bits) => (bits === 8 ? 128 : 8);
 
 /** Bits and block size of a stored matrix with `size` values, from the shapes of its codes and scales. */
 export function storedLayout(codes: readonly number[], scales: readonly number[], size: number) {
   const width = size / (codes[0] as number);
-  const block = scales[1] === width / LARGE_BLOCK ? LARGE_BLOCK : BLOCK;
+  const block = [LARGE_BLOCK, SMALL_BLOCK].find((values) => scales[1] === width / values) ?? BLOCK;
   const bits: Bits = codes[2] === blockBytes(8, block) ? 8 : 4;
   return { bits, block };
 }
@@ -54,6 +69,31 @@ export interface Quantized {
   readonly codes: Uint8Array<ArrayBuffer>;
   /** [N, K/S] */
   readonly scales: Float32Array<ArrayBuffer>;
+  /** [N, K/S] */
+  readonly mins?: Float32Array<ArrayBuffer>;
+}
+
+/** The tensors of a quantized matrix. */
+export interface QuantizedTensors {
+  readonly weight: StoredTensor;
+  readonly scales: StoredTensor;
+  readonly mins?: StoredTensor | undefined;
+  readonly bits: Bits;
+}
+
+/** Reads the values of a quantized matrix, or of its rows `[from, to)`. */
+export async function readQuantized(
+  { weight, scales, mins, bits }: QuantizedTensors,
+  from = 0,
+  to = weight.shape[0] as number,
+): Promise<Float32Array<ArrayBuffer>> {
+  const rows = (tensor: StoredTensor) => rowsOf(tensor, from, to);
+  const quantized = {
+    codes: await readStoredBytes(rows(weight)),
+    scales: await readStored(rows(scales)),
+    ...(mins && { mins: await readStored(rows(mins)) }),
+  };
+  return dequantize(quantized, bits);
 }
 
 /** Quantizes rows of K values, or columns if `transpose` is set: `values` is then [K, N]. */
@@ -147,20 +187,31 @@ export function dequantize(quantized: Quantized, bits: Bits): Float32Array<Array
   return values;
 }
 
-function decode8({ codes, scales }: Quantized, at: number, into: Float32Array): void {
+function decode8({ codes, scales, mins }: Quantized, at: number, into: Float32Array): void {
   const scale = scales[at] as number;
   const from = at * into.length;
-  for (let i = 0; i < into.length; i++) into[i] = scale * ((codes[from + i] as number) - 128);
+  const first = firstCode(8, mins !== undefined);
+  for (let i = 0; i < into.length; i++) into[i] = scale * ((codes[from + i] as number) - first);
+  addMin(mins, at, into);
 }
 
-function decode4({ codes, scales }: Quantized, at: number, into: Float32Array): void {
+function decode4({ codes, scales, mins }: Quantized, at: number, into: Float32Array): void {
   const scale = scales[at] as number;
   const from = (at * into.length) / 2;
+  const first = firstCode(4, mins !== undefined);
   for (let i = 0; i < into.length / 2; i++) {
     const pair = codes[from + i] as number;
-    into[2 * i] = scale * ((pair & 15) - 8);
-    into[2 * i + 1] = scale * ((pair >>> 4) - 8);
+    into[2 * i] = scale * ((pair & 15) - first);
+    into[2 * i + 1] = scale * ((pair >>> 4) - first);
   }
+  addMin(mins, at, into);
+}
+
+/** The products were rounded to float32 before, as in the definition of GGUF's types. */
+function addMin(mins: Float32Array | undefined, at: number, into: Float32Array): void {
+  if (!mins) return;
+  const min = mins[at] as number;
+  for (let i = 0; i < into.length; i++) into[i] = (into[i] as number) + min;
 }
 
 /** Accumulates the relative error of a tensor that is processed in parts. */

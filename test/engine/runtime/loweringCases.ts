@@ -14,6 +14,7 @@ import {
   oneHot,
   ones,
   pick,
+  type QuantizedTensor,
   quantized,
   replaceAt,
   reshapeTo,
@@ -30,7 +31,7 @@ import {
 import { type Shape, sizeOf, UNKNOWN } from "../../../src/engine/graph/shape";
 import type { HostArray } from "../../../src/engine/runtime/session";
 import { normals } from "../../helpers/gradcheck";
-import { quantizedNormals, storedNormals } from "../../helpers/storedTensors";
+import { quantizedNormals, randomBlocks, storedNormals } from "../../helpers/storedTensors";
 
 export interface LoweringCase {
   readonly outputs: Readonly<Record<string, Node>>;
@@ -107,12 +108,12 @@ const rotated = (nHeads: number, K: number, R: number) =>
  * not change these values.
  */
 const wholeNumbers = (rows: number, width: number): Float32Array =>
-  Float32Array.from({ length: rows * width }, (_, i) => (i % 32 === 5 ? 127 : ((i * 37) % 255) - 127));
+  Float32Array.from({ length: rows * width }, (_, i) => (i % 16 === 5 ? 127 : ((i * 37) % 255) - 127));
 
-const quantizedProducts = (bits: 4 | 8, K = 96): LoweringCase => {
+const quantizedProducts = (matrix: (shape: readonly [number, number]) => QuantizedTensor, K = 96): LoweringCase => {
   const [N, F] = [3, 40];
   const [x, b] = [input("x", [N, K]), input("b", [F])];
-  const w = quantized(quantizedNormals([F, K], bits));
+  const w = quantized(matrix([F, K]));
   return {
     outputs: {
       plain: linear(x, w),
@@ -124,6 +125,15 @@ const quantizedProducts = (bits: 4 | 8, K = 96): LoweringCase => {
     feeds: { x: wholeNumbers(N, K), b: normals(F, "bias") },
   };
 };
+
+/** Blocks of types of GGUF: Q6_K, Q3_K, Q5_K, Q4_K, and Q2_K. */
+const BLOCKS = {
+  "8 bits and small blocks": { bits: 8, block: 16, hasMins: false },
+  "4 bits and small blocks": { bits: 4, block: 16, hasMins: false },
+  "8 bits with minimums": { bits: 8, block: 32, hasMins: true },
+  "4 bits with minimums": { bits: 4, block: 32, hasMins: true },
+  "4 bits, small blocks and minimums": { bits: 4, block: 16, hasMins: true },
+} as const;
 
 export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
   "arithmetic that broadcasts": () =>
@@ -289,9 +299,19 @@ export const loweringCases: Readonly<Record<string, () => LoweringCase>> = {
       scaled: linear(x, w, b, { alpha: 0.7, beta: -1.5, transW: true }),
       none: linear(x, w, undefined, { alpha: 0.7, transW: true }),
     })),
-  "linear with a matrix in 8 bits": () => quantizedProducts(8),
-  "linear with a matrix in 4 bits": () => quantizedProducts(4),
-  "linear with a matrix in 8 bits and large blocks": () => quantizedProducts(8, 256),
+  "linear with a matrix in 8 bits": () => quantizedProducts((shape) => quantizedNormals(shape, 8)),
+  "linear with a matrix in 4 bits": () => quantizedProducts((shape) => quantizedNormals(shape, 4)),
+  "linear with a matrix in 8 bits and large blocks": () =>
+    quantizedProducts((shape) => quantizedNormals(shape, 8), 256),
+  ...Object.fromEntries(
+    Object.entries(BLOCKS).flatMap(([name, blocks]): [string, () => LoweringCase][] => [
+      [`linear with a matrix in ${name}`, () => quantizedProducts((shape) => randomBlocks(shape, blocks))],
+      [
+        `rows of a table in ${name}`,
+        () => caseWithIds([3, 1, 3, 0], [2, 2], [], (ids) => rows(quantized(randomBlocks([5, 64], blocks)), ids)),
+      ],
+    ]),
+  ),
   "rows of a table in 8 bits": () =>
     caseWithIds([3, 1, 3, 0], [2, 2], [], (ids) => rows(quantized(quantizedNormals([5, 64], 8)), ids)),
   "rows of a table in 8 bits and large blocks": () =>
