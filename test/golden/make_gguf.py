@@ -1,4 +1,5 @@
-"""Writes small GGUF files and their tensors in Hugging Face's layout to checkpoints/. Run with llama.cpp's package:
+"""Writes small GGUF files and their tensors in Hugging Face's layout, and blocks of every type with their values, to
+checkpoints/. Run with llama.cpp's package:
 
     pip install gguf && python3 make_gguf.py
 
@@ -56,8 +57,9 @@ class Model:
 def save(path, tensors):
     header, data = {}, b""
     for name, values in tensors.items():
-        raw = np.ascontiguousarray(values, dtype="<f4").tobytes()
-        header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": [len(data), len(data) + len(raw)]}
+        kind = "U8" if values.dtype == np.uint8 else "F32"
+        raw = np.ascontiguousarray(values, dtype="u1" if kind == "U8" else "<f4").tobytes()
+        header[name] = {"dtype": kind, "shape": list(values.shape), "data_offsets": [len(data), len(data) + len(raw)]}
         data += raw
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
@@ -144,5 +146,31 @@ def gpt2():
     m.finish()
 
 
+# Where the float16 factors of a block are.
+FACTORS = {
+    T.Q8_0: [0], T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q2_K: [80, 82], T.Q3_K: [108],
+    T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208], T.IQ4_NL: [0], T.IQ4_XS: [0], T.MXFP4: [],
+}  # fmt: skip
+
+
+def types():
+    """Blocks of random bytes, so that every bit matters, with their values."""
+    random = np.random.default_rng(7)
+    tensors = {}
+    for kind, factors in FACTORS.items():
+        block, size = gguf.GGML_QUANT_SIZES[kind]
+        blocks = random.integers(0, 256, (2 if block == 256 else 6, size), dtype=np.uint8)
+        for at in factors:
+            numbers = random.standard_normal(len(blocks)) * 10.0 ** random.integers(-6, 2, len(blocks))
+            blocks[:, at : at + 2] = numbers.astype("<f2").view(np.uint8).reshape(-1, 2)
+        if kind == T.MXFP4:
+            # No denormal floats: onnxruntime lets the thread count them as 0.
+            blocks[:, 0] = [2, 3, 100, 127, 130, 250]
+        tensors[f"{kind.name}.bytes"] = blocks
+        tensors[f"{kind.name}.values"] = quants.dequantize(blocks, kind)
+    save(OUT / "gguf-types.safetensors", tensors)
+
+
 llama()
 gpt2()
+types()

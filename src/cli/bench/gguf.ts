@@ -12,7 +12,7 @@ import { paramSpecs } from "../../engine/nn/params";
 import { BYTE_CHARACTERS } from "../../engine/tokenizers/bytes";
 import { readStored, readStoredBytes, type StoredTensor } from "../../engine/weights";
 import { writeFileWhole } from "../../engine/weights/files";
-import { GGUF_TYPES, type GgufType } from "../../engine/weights/gguf";
+import { GGUF_TYPES, type GgufType } from "../../engine/weights/ggufTypes";
 import { BLOCK, blockBytes } from "../../engine/weights/quantize";
 import { toFloat16 } from "./float16";
 

@@ -8,22 +8,10 @@
 import { realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { EngineError } from "../errors";
+import { GGUF_TYPE_NAMES, GGUF_TYPES, type GgufType, isGgufType } from "./ggufTypes";
 import { damaged, quoted, readBytes, shown, withFile } from "./reading";
 
 type GgufValue = number | bigint | boolean | string | readonly (number | bigint | boolean | string)[];
-
-/** `block` values occupy `bytes` bytes. */
-export const GGUF_TYPES = {
-  F32: { block: 1, bytes: 4 },
-  F16: { block: 1, bytes: 2 },
-  BF16: { block: 1, bytes: 2 },
-  /** An F16 scale and 32 signed bytes. */
-  Q8_0: { block: 32, bytes: 34 },
-  /** An F16 scale and 32 4-bit values: value i is the low half of byte i, value i + 16 its high half. */
-  Q4_0: { block: 32, bytes: 18 },
-} as const;
-
-export type GgufType = keyof typeof GGUF_TYPES;
 
 export interface GgufTensor {
   readonly name: string;
@@ -40,42 +28,6 @@ export interface Gguf {
   readonly values: ReadonlyMap<string, GgufValue>;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
 }
-
-/** Names of all tensor types by number, for the message about unsupported ones. */
-const TYPE_NAMES: Readonly<Record<number, string>> = {
-  0: "F32",
-  1: "F16",
-  2: "Q4_0",
-  3: "Q4_1",
-  6: "Q5_0",
-  7: "Q5_1",
-  8: "Q8_0",
-  9: "Q8_1",
-  10: "Q2_K",
-  11: "Q3_K",
-  12: "Q4_K",
-  13: "Q5_K",
-  14: "Q6_K",
-  15: "Q8_K",
-  16: "IQ2_XXS",
-  17: "IQ2_XS",
-  18: "IQ3_XXS",
-  19: "IQ1_S",
-  20: "IQ4_NL",
-  21: "IQ3_S",
-  22: "IQ2_S",
-  23: "IQ4_XS",
-  24: "I8",
-  25: "I16",
-  26: "I32",
-  27: "I64",
-  28: "F64",
-  29: "IQ1_M",
-  30: "BF16",
-  34: "TQ1_0",
-  35: "TQ2_0",
-  39: "MXFP4",
-};
 
 const FIRST_HEADER_BYTES = 2 ** 22;
 /** A vocabulary of 250,000 tokens needs about 10 MB. */
@@ -226,8 +178,8 @@ function readTensorInfo(cursor: Cursor): GgufTensor {
   const typeNumber = Number(cursor.number(UINT32));
   const offset = Number(cursor.number(UINT64));
 
-  const typeName = TYPE_NAMES[typeNumber] ?? `number ${shown(typeNumber)}`;
-  if (!isSupported(typeName)) {
+  const typeName = GGUF_TYPE_NAMES[typeNumber] ?? `number ${shown(typeNumber)}`;
+  if (!isGgufType(typeName)) {
     throw new EngineError(
       "weights",
       `${path}: the tensor ${quoted(name)} has type ${typeName}, which is not supported. Use a GGUF file with types ${Object.keys(GGUF_TYPES).join(", ")}.`,
@@ -240,8 +192,6 @@ function readTensorInfo(cursor: Cursor): GgufTensor {
     throw wrong(`of type ${typeName} has the impossible shape ${shown(dims)}`);
   return { name, file: cursor.file, type: typeName, shape: dims.reverse(), offset, length: (elements / block) * bytes };
 }
-
-const isSupported = (type: string): type is GgufType => Object.hasOwn(GGUF_TYPES, type);
 
 /** Makes offsets absolute. Tensors must not overlap or extend past the end of the file. */
 function locateTensors(

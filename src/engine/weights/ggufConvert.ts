@@ -3,11 +3,12 @@
 import { join } from "node:path";
 import { cooperate } from "../tokenizers/cooperate";
 import { makeFolder, writeFileWhole } from "./files";
-import { type FindPart, GGUF_TYPES, type Gguf, type GgufTensor, readGguf } from "./gguf";
+import { type FindPart, type Gguf, type GgufTensor, readGguf } from "./gguf";
+import { convertBlocks, layoutOf } from "./ggufBlocks";
 import { ALL_ROPE_FACTORS, EMBEDDING, type GgufModel, ggufModel, type HubTensor, OUTPUT } from "./ggufModels";
 import { ggufTokenizer } from "./ggufTokenizer";
-import { float16ToFloat32 } from "./halves";
-import { BLOCK, blockBytes, type QuantizeOptions, quantizationConfig, scalesOf } from "./quantize";
+import { GGUF_TYPES, type GgufBlocks, type GgufFloat, isBlocks } from "./ggufTypes";
+import { blockBytes, minsOf, type QuantizeOptions, quantizationConfig, scalesOf } from "./quantize";
 import { damaged, quoted } from "./reading";
 import { type TensorToWrite, type WritePart, writeSafetensorsInParts } from "./safetensors";
 import { readStoredBytes } from "./stored";
@@ -125,7 +126,7 @@ function planTensors(path: string, gguf: Gguf, model: GgufModel): { plans: Plan[
     if (!hub) return [];
     const [rows = 1] = tensor.shape;
     const isVector = tensor.shape.length === 1;
-    if (tensor.shape.length > 2 || (isVector && bitsOf(tensor)))
+    if (tensor.shape.length > 2 || (isVector && isBlocks(tensor.type)))
       throw damaged(path, `the tensor ${quoted(tensor.name)} is neither an unquantized vector nor a matrix`);
     if (hub.headRows && rows % hub.headRows !== 0)
       throw damaged(
@@ -137,10 +138,8 @@ function planTensors(path: string, gguf: Gguf, model: GgufModel): { plans: Plan[
   return { plans, notes };
 }
 
-const bitsOf = ({ type }: GgufTensor) => (type === "Q8_0" ? 8 : type === "Q4_0" ? 4 : null);
-
 function configOf({ config }: GgufModel, plans: readonly Plan[]): object {
-  const bits = plans.flatMap(({ tensor }) => bitsOf(tensor) ?? []);
+  const bits = plans.flatMap(({ tensor: { type } }) => (isBlocks(type) ? [layoutOf(type).bits] : []));
   // If 4 and 8 bits both occur, readers derive the bits of each tensor from its shape.
   return bits.length === 0 ? config : { ...config, quantization_config: quantizationConfig(bits.includes(4) ? 4 : 8) };
 }
@@ -148,16 +147,18 @@ function configOf({ config }: GgufModel, plans: readonly Plan[]): object {
 /** Tensors of the new file that replace one of the old file. */
 function outputTensors({ tensor, hub }: Plan): [string, Pick<TensorToWrite, "dtype" | "shape">][] {
   const { type, shape } = tensor;
-  const bits = bitsOf(tensor);
-  if (bits) {
+  if (isBlocks(type)) {
+    const { bits, group, hasMins } = layoutOf(type);
     const [rows, width] = shape as [number, number];
+    const perGroup = { dtype: "F32", shape: [rows, width / group] } as const;
     return [
-      [hub.name, { dtype: "U8", shape: [rows, width / BLOCK, blockBytes(bits)] }],
-      [scalesOf(hub.name), { dtype: "F32", shape: [rows, width / BLOCK] }],
+      [hub.name, { dtype: "U8", shape: [rows, width / group, blockBytes(bits, group)] }],
+      [scalesOf(hub.name), perGroup],
+      ...(hasMins ? [[minsOf(hub.name), perGroup] as [string, typeof perGroup]] : []),
     ];
   }
-  // The other three types exist in safetensors, too.
-  const dtype = type as Exclude<typeof type, "Q8_0" | "Q4_0">;
+  // These types exist in safetensors, too.
+  const dtype: GgufFloat = type;
   return [[hub.name, { dtype, shape: hub.transpose ? [...shape].reverse() : shape }]];
 }
 
@@ -168,15 +169,14 @@ async function writeTensor(
   write: WritePart,
   step: (bytes: number) => Promise<void>,
 ): Promise<void> {
-  const { shape, length } = tensor;
+  const { shape, length, type } = tensor;
   const [rows = 1] = shape;
   const part = rawTensor(tensor);
-  const bits = bitsOf(tensor);
-  if (hub.transpose && !bits) {
+  if (hub.transpose && !isBlocks(type)) {
     await write(
       hub.name,
       0,
-      transposed(await readStoredBytes(part), shape as [number, number], GGUF_TYPES[tensor.type].bytes),
+      transposed(await readStoredBytes(part), shape as [number, number], GGUF_TYPES[type].bytes),
     );
     return step(length);
   }
@@ -188,15 +188,19 @@ async function writeTensor(
     const to = Math.min(rows, from + most);
     const read = await readStoredBytes(part, from * rowBytes, to * rowBytes);
     const bytes = hub.headRows ? unpermuted(read, rowBytes, hub.headRows) : read;
-    if (!bits) await write(hub.name, from * rowBytes, bytes);
-    else {
-      const { codes, scales } = bits === 8 ? blocks8(bytes) : blocks4(bytes);
-      const at = (from * (shape[1] as number)) / BLOCK;
-      await write(hub.name, at * blockBytes(bits), codes);
-      await write(scalesOf(hub.name), at * 4, new Uint8Array(scales.buffer));
-    }
+    if (isBlocks(type)) await writeBlocks(hub.name, type, bytes, from * (shape[1] as number), write);
+    else await write(hub.name, from * rowBytes, bytes);
     await step(read.length);
   }
+}
+
+/** Writes converted blocks that begin at a value of the tensor. */
+async function writeBlocks(name: string, type: GgufBlocks, bytes: Uint8Array, from: number, write: WritePart) {
+  const { bits, group } = layoutOf(type);
+  const { codes, scales, mins } = convertBlocks(type, bytes);
+  await write(name, blockBytes(bits, from), codes);
+  await write(scalesOf(name), (4 * from) / group, new Uint8Array(scales.buffer));
+  if (mins) await write(minsOf(name), (4 * from) / group, new Uint8Array(mins.buffer));
 }
 
 /** Reorders the rows of each head as the Hub has them, even ones before odd ones: [0, 1, 2, 3] -> [0, 2, 1, 3]. */
@@ -224,49 +228,4 @@ function transposed(
     for (let r = 0; r < rows; r++) to[c * rows + r] = from[r * columns + c] as number;
   }
   return result;
-}
-
-interface Blocks {
-  readonly codes: Uint8Array;
-  readonly scales: Float32Array<ArrayBuffer>;
-}
-
-/** Converts Q8_0: signed bytes become codes around 128. */
-function blocks8(bytes: Uint8Array): Blocks {
-  const size = GGUF_TYPES.Q8_0.bytes;
-  const count = bytes.length / size;
-  const codes = new Uint8Array(count * BLOCK);
-  for (let b = 0; b < count; b++) {
-    for (let i = 0; i < BLOCK; i++) codes[b * BLOCK + i] = (bytes[b * size + 2 + i] as number) ^ 0x80;
-  }
-  return { codes, scales: scalesAt(bytes, size) };
-}
-
-/** Converts Q4_0: values i and i + 16 share a byte there; values 2i and 2i + 1 do here. */
-function blocks4(bytes: Uint8Array): Blocks {
-  const size = GGUF_TYPES.Q4_0.bytes;
-  const count = bytes.length / size;
-  const half = BLOCK / 2;
-  const codes = new Uint8Array(count * half);
-  for (let b = 0; b < count; b++) {
-    const at = b * size + 2;
-    for (let i = 0; i < half / 2; i++) {
-      const [first, second] = [bytes[at + 2 * i] as number, bytes[at + 2 * i + 1] as number];
-      codes[b * half + i] = (first & 15) | ((second & 15) << 4);
-      codes[b * half + half / 2 + i] = (first >>> 4) | (second & 0xf0);
-    }
-  }
-  return { codes, scales: scalesAt(bytes, size) };
-}
-
-/** Scales of the blocks, stored as F16 at the start of each. */
-function scalesAt(bytes: Uint8Array, blockSize: number): Float32Array<ArrayBuffer> {
-  const count = bytes.length / blockSize;
-  const halves = Uint16Array.from({ length: count }, (_, b) => {
-    const at = b * blockSize;
-    return (bytes[at] as number) | ((bytes[at + 1] as number) << 8);
-  });
-  const scales = new Float32Array(count);
-  float16ToFloat32(halves, scales);
-  return scales;
 }

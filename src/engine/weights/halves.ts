@@ -14,6 +14,11 @@ export function float16ToFloat32(halves: Uint16Array, into: Float32Array, at = 0
   return into;
 }
 
+/** Reads the little-endian float16 at byte `at`. */
+export function float16At(bytes: Uint8Array, at: number): number {
+  return float16Values()[(bytes[at] as number) | ((bytes[at + 1] as number) << 8)] as number;
+}
+
 let table: Float32Array | undefined;
 
 /** The value of each of the 65,536 bit patterns: 1 sign bit, 5 exponent bits (bias 15), 10 fraction bits. */
