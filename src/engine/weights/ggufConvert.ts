@@ -5,13 +5,14 @@ import { cooperate } from "../tokenizers/cooperate";
 import { makeFolder, writeFileWhole } from "./files";
 import { type FindPart, type Gguf, type GgufTensor, readGguf } from "./gguf";
 import { convertBlocks, layoutOf } from "./ggufBlocks";
-import { ALL_ROPE_FACTORS, EMBEDDING, type GgufModel, ggufModel, type HubTensor, OUTPUT } from "./ggufModels";
+import { ALL_ROPE_FACTORS, EMBEDDING, OUTPUT } from "./ggufMetadata";
+import { type GgufModel, ggufModel, type HubTensor } from "./ggufModels";
 import { ggufTokenizer } from "./ggufTokenizer";
 import { GGUF_TYPES, type GgufBlocks, type GgufFloat, isBlocks } from "./ggufTypes";
 import { blockBytes, minsOf, type QuantizeOptions, quantizationConfig, scalesOf } from "./quantize";
 import { damaged, quoted } from "./reading";
 import { type TensorToWrite, type WritePart, writeSafetensorsInParts } from "./safetensors";
-import { readStoredBytes } from "./stored";
+import { readStored, readStoredBytes } from "./stored";
 
 export interface GgufOptions extends QuantizeOptions {
   /** The file name of a part, if `path` has another. */
@@ -158,7 +159,7 @@ function outputTensors({ tensor, hub }: Plan): [string, Pick<TensorToWrite, "dty
     ];
   }
   // These types exist in safetensors, too.
-  const dtype: GgufFloat = type;
+  const dtype: GgufFloat = hub.minusOne ? "F32" : type;
   return [[hub.name, { dtype, shape: hub.transpose ? [...shape].reverse() : shape }]];
 }
 
@@ -178,6 +179,11 @@ async function writeTensor(
       0,
       transposed(await readStoredBytes(part), shape as [number, number], GGUF_TYPES[type].bytes),
     );
+    return step(length);
+  }
+  if (hub.minusOne) {
+    const values = await readStored({ ...part, dtype: type as GgufFloat });
+    await write(hub.name, 0, new Uint8Array(values.map((value) => value - 1).buffer));
     return step(length);
   }
   // Pieces of whole rows, and of whole heads if these are reordered.

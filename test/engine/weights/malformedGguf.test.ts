@@ -30,6 +30,12 @@ function llamaWithout(key: string): Buffer {
   const { [key]: _, ...values } = llamaValues;
   return ggufFile({ ...valid, values });
 }
+const graniteValues = {
+  ...Object.fromEntries(
+    Object.entries(llamaValues).map(([key, content]) => [key.replace("llama.", "granite."), content]),
+  ),
+  "general.architecture": value.text("granite"),
+};
 const EMBEDDING = { name: "token_embd.weight", dims: [32, 4], type: 0, offset: 0 } as const;
 const embedding = (change: Partial<Parameters<typeof info>[0]>) => [info({ ...EMBEDDING, ...change })];
 
@@ -225,7 +231,7 @@ describe("an unsupported or invalid model is rejected:", () => {
     [
       "of an unsupported architecture",
       llamaWith({ "general.architecture": value.text("mamba") }),
-      /"mamba" is not supported \(only llama and gpt2\)/,
+      /"mamba" is not supported \(only gpt2, llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, starcoder2, granite, olmo2, smollm3\)/,
     ],
     [
       "of an architecture named like a JavaScript property",
@@ -241,9 +247,19 @@ describe("an unsupported or invalid model is rejected:", () => {
       is("llama.attention.head_count"),
     ],
     [
-      "with a number of heads per layer",
-      llamaWith({ "llama.attention.head_count": value.ints([4]) }),
-      is("llama.attention.head_count"),
+      "with different numbers of heads",
+      llamaWith({ "llama.attention.head_count": value.ints([4, 2]) }),
+      /"llama\.attention\.head_count" must be the same for every layer, but is a list/,
+    ],
+    [
+      "of Granite without rotary positions",
+      ggufFile({ ...valid, values: { ...graniteValues, "granite.rope.scaling.finetuned": value.bool(false) } }),
+      /Granite without rotary positions is not supported: rope\.scaling\.finetuned is false/,
+    ],
+    [
+      "with more layers than any model",
+      llamaWith({ "llama.block_count": value.uint(1001) }),
+      /"llama\.block_count" must be a number from 1 to 1000, but is 1001/,
     ],
     [
       "of 2^62 heads",
