@@ -302,7 +302,10 @@ async function tourOfTranslator(workbench: Workbench): Promise<void> {
     text: "Active file",
     settings: { "Training steps": 1000, "Batch size": 32 },
   });
-  await lossAfter(workbench, await trainingView(workbench), 1000, 600_000);
+  const view = await trainingView(workbench);
+  // The view showed another run before.
+  await view.getByRole("heading", { name: "english-french.tsv" }).waitFor();
+  await lossAfter(workbench, view, 1000, 600_000);
   await useModel(workbench, "finished training");
   await workbench.clearNotifications();
   await workbench.openFile("english-french.tsv");
