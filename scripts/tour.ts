@@ -260,9 +260,7 @@ async function tourOfComparison(workbench: Workbench): Promise<void> {
   await workbench.page.getByRole("button", { name: "Stop It and Start This Run" }).click();
   await training.getByRole("heading", { name: second, exact: true }).waitFor();
   await lossAfter(workbench, training, 300, 300_000);
-  await press(training, "Compare with…");
-  await workbench.quickRow(first).click();
-  await workbench.page.keyboard.press("Enter");
+  await training.getByRole("checkbox", { name: `Compare with ${first}`, exact: true }).check();
   await training.getByRole("list", { name: "Compared runs" }).getByRole("listitem").nth(1).waitFor();
   await workbench.clearNotifications();
   await photograph(workbench, "13-runs-compared");

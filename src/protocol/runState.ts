@@ -121,3 +121,6 @@ export function append<R extends AtStep>(list: R[], reports: readonly R[]): void
 }
 
 const groupOf = ({ step }: AtStep, stride: number): number => Math.floor(step / stride);
+
+/** Runs that can be compared with one. The chart has six colors. */
+export const MAX_COMPARED = 5;

@@ -202,10 +202,10 @@ export interface TrainingHost {
   resume: Method<Empty, null>;
   /** Makes the run's model the active one; with `inspect`, also shows it in the inspector. */
   activate: Method<{ readonly inspect: boolean }, null>;
-  /** Lets the user choose the runs to compare with; the result is sent as `compared`. */
-  compare: Method<Empty, null>;
-  /** Removes a run from the comparison. */
-  uncompare: Method<{ readonly dir: string }, null>;
+  /** Chooses the runs to compare with; they are sent as `compared`. */
+  compare: Method<{ readonly dirs: readonly string[] }, null>;
+  /** Shows another run. */
+  openRun: Method<{ readonly dir: string }, null>;
   /** Asks for settings and continues from a checkpoint in a new folder. */
   branch: Method<{ readonly step: number }, null>;
   /** Surprisal of a page of the training text at a checkpoint; null is the current model. */
@@ -232,11 +232,28 @@ export interface TrainingEvents {
   record: RunRecord;
   /** The runs to compare with. */
   compared: readonly RunSnapshot[];
+  /** All runs on this machine, when one is added, trained further, renamed or deleted. */
+  runs: readonly RunRow[];
   /** Checkpoints of the current run, the newest last. */
   checkpoints: readonly CheckpointInfo[];
   queue: RunQueueState;
   /** A search for a learning rate; null when it is closed. */
   finder: FinderState | null;
+}
+
+/** A run in the table of all runs. Null where its record does not say. */
+export interface RunRow {
+  readonly dir: string;
+  readonly name: string;
+  readonly preset: string;
+  readonly step: number | null;
+  readonly loss: number | null;
+  readonly valLoss: number | null;
+  readonly parameters: number | null;
+  /** Time of its steps in seconds, without evaluations and pauses. */
+  readonly seconds: number | null;
+  /** Labels and values of the settings that differ from the preset's. */
+  readonly changed: string;
 }
 
 export type QueueChange = "remove" | "up" | "down" | "now";

@@ -45,7 +45,8 @@ const stepScales = (): Scales => ({ x: { name: t("step"), format: formatCount, w
 
 interface ChartOptions {
   readonly title: string;
-  readonly height: number;
+  /** A CSS length. */
+  readonly height: string;
   readonly formatAxis: (value: number) => string;
   /** A second axis for the same scale on the right, such as perplexity beside loss. */
   readonly rightAxis?: { readonly name: string; readonly format: (value: number) => string };
@@ -75,7 +76,7 @@ export function createLineChart(options: ChartOptions): LineChart {
     class: "chart",
     attrs: { tabindex: 0, role: "application", "aria-roledescription": "line chart", "aria-label": options.title },
   });
-  holder.style.height = `${options.height}px`;
+  holder.style.height = options.height;
   const spoken = el("div", { class: "visually-hidden", attrs: { role: "status" } });
   const node = el("div", { class: "chart-block" }, legend, el("div", { class: "chart-tools" }, reset), holder, spoken);
 
@@ -137,7 +138,7 @@ export function createLineChart(options: ChartOptions): LineChart {
     if (lines.length === 0 || holder.clientWidth === 0) return;
     const theme = readTheme();
     plot = new uPlot(
-      plotOptions(options, { lines, scales, marks: () => marks }, holder.clientWidth, theme, { pointed, selected }),
+      plotOptions(options, { lines, scales, marks: () => marks }, holder, theme, { pointed, selected }),
       data(),
       holder,
     );
@@ -207,7 +208,7 @@ export function createLineChart(options: ChartOptions): LineChart {
   });
   holder.addEventListener("blur", () => plot?.setCursor({ left: -10, top: -10 }));
   new ResizeObserver(() => {
-    if (plot) plot.setSize({ width: holder.clientWidth, height: options.height });
+    if (plot) plot.setSize({ width: holder.clientWidth, height: holder.clientHeight });
     else rebuild();
   }).observe(holder);
   onThemeChange(rebuild);
@@ -309,9 +310,9 @@ function plotOf(
 }
 
 function plotOptions(
-  { height, formatAxis, rightAxis }: ChartOptions,
+  { formatAxis, rightAxis }: ChartOptions,
   { lines, scales, marks }: { lines: readonly Line[]; scales: Scales; marks: () => readonly Mark[] },
-  width: number,
+  { clientWidth: width, clientHeight: height }: HTMLElement,
   theme: Theme,
   { pointed, selected }: { readonly pointed: (self: uPlot) => void; readonly selected: (self: uPlot) => void },
 ): uPlot.Options {

@@ -19,6 +19,7 @@ import { createHeaderView } from "./header/view";
 import { createQueueView } from "./queue/view";
 import { createRecordView } from "./record/view";
 import { type Figure, figuresOf, phaseAnnouncement } from "./run";
+import { createRunsView } from "./runs/view";
 import { createSamplesView } from "./samples/view";
 import { followHost, type TrainingState } from "./state";
 import { createTaskView } from "./task/view";
@@ -75,6 +76,7 @@ const REMEMBERED = {
   checkpoints: false,
   painted: false,
   record: false,
+  runs: true as boolean,
 };
 
 /** Builds the page and returns the function that shows a state in it. */
@@ -97,11 +99,13 @@ function mount(hasRuns: boolean): (state: TrainingState) => void {
   const notice = el("div", { class: "notice" });
   const announcement = el("p", { class: "visually-hidden", attrs: { role: "status" } });
   const figures = el("dl", { class: "figures" });
-  const comparison = createCompareView(
-    save,
-    () => request(host.call("compare", {})),
-    (dir) => request(host.call("uncompare", { dir })),
-  );
+  const compare = (dirs: readonly string[]) => request(host.call("compare", { dirs }));
+  let compared: readonly string[] = [];
+  const comparison = createCompareView(save, (dir) => compare(compared.filter((each) => each !== dir)));
+  const runs = createRunsView(save, memory.runs, (open) => note({ runs: open }), {
+    open: (dir) => request(host.call("openRun", { dir })),
+    compare,
+  });
   const curves = createCurvesView(save, memory, note);
   const samples = createSamplesView();
   const task = createTaskView(save);
@@ -122,17 +126,24 @@ function mount(hasRuns: boolean): (state: TrainingState) => void {
     (step, page) => host.call("paint", { step, page }),
   );
   const record = createRecordView(save, memory.record, (open) => note({ record: open }));
-  const views = [comparison, curves, task, samples, checkpoints, excerpt, record];
-  const runNodes = [header, ...views].map(({ node }) => node);
+  const first = el("div", { class: "loss-row" }, curves.loss, samples.node);
+  const ofSteps = [figures, curves.choices, curves.loss, curves.others];
+  const below = [task, checkpoints, excerpt, record].map(({ node }) => node);
+  const ofRun = [header.node, first, comparison.node, ...ofSteps, ...below];
   main.append(header.node, problem, notice, announcement, queue.node, finder.node, figures);
-  main.append(...views.map(({ node }) => node));
+  main.append(curves.choices, first, comparison.node, runs.node, curves.others, ...below);
 
   let announced: RunPhase | null = null;
   return (state) => {
     const { run } = state;
     queue.show(state.queue);
     finder.show(state.finder);
-    for (const part of [...runNodes, figures]) part.hidden = run === null;
+    for (const part of ofRun) part.hidden = run === null;
+    runs.show(
+      state.runs,
+      run?.dir ?? "",
+      state.compared.map(({ dir }) => dir),
+    );
     if (!run) {
       const actions: readonly Action[] = [
         { id: "trainModel", label: t("Train Tiny GPT") },
@@ -146,13 +157,14 @@ function mount(hasRuns: boolean): (state: TrainingState) => void {
     header.show(run, state.checkpoints);
     fill(notice, ...noticesOf(run));
     const hasSteps = run.reports.length > 0;
-    for (const part of [figures, curves.node, comparison.node]) part.hidden = !hasSteps;
+    for (const part of ofSteps) part.hidden = !hasSteps;
     samples.node.hidden = run.samples.length === 0 && !run.started;
     if (hasSteps) {
       fill(figures, ...figuresOf(run).map(drawFigure));
       curves.show(run, state.compared);
-      comparison.show(run, state.compared);
     }
+    compared = state.compared.map(({ dir }) => dir);
+    comparison.show(run, state.compared);
     task.show(run);
     samples.show(run);
     checkpoints.show(state.checkpoints);

@@ -6,6 +6,7 @@ import { applyEvent, type LiveRun, liveRun } from "../../src/protocol/runState";
 import type {
   FinderState,
   RunQueueState,
+  RunRow,
   RunSnapshot,
   TrainingEvents,
   TrainingHost,
@@ -15,6 +16,8 @@ export interface TrainingState {
   run: LiveRun | null;
   /** Runs that are drawn beside it. */
   compared: readonly RunSnapshot[];
+  /** All runs on this machine. */
+  runs: readonly RunRow[];
   checkpoints: readonly CheckpointInfo[];
   queue: RunQueueState;
   /** A learning rate search that is running, or whose result is shown. */
@@ -26,6 +29,7 @@ export function followHost(host: Pick<Client<TrainingHost, TrainingEvents>, "on"
   const state: TrainingState = {
     run: null,
     compared: [],
+    runs: [],
     checkpoints: [],
     queue: { waiting: [], held: null },
     finder: null,
@@ -49,6 +53,7 @@ export function followHost(host: Pick<Client<TrainingHost, TrainingEvents>, "on"
   host.on("state", (now) => changeRun({ state: now }));
   host.on("record", (record) => changeRun({ record }));
   host.on("compared", (compared) => change({ compared }));
+  host.on("runs", (runs) => change({ runs }));
   host.on("checkpoints", (checkpoints) => change({ checkpoints }));
   host.on("queue", (queue) => change({ queue }));
   host.on("finder", (finder) => change({ finder }));

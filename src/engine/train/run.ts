@@ -90,6 +90,7 @@ export async function train(run: TrainParams, control: RunControl): Promise<Trai
       accuracy: null,
       bestLoss: null,
       createdAt: new Date().toISOString(),
+      seconds: 0,
       versions: versions(),
     };
     const { model, state, trained } = await startOf(setup);
@@ -375,7 +376,12 @@ async function loop(
       const problems = reports.map((each) => watch(each, saved.step));
       const bad = problems.findIndex((problem) => problem?.ends);
       const good = bad < 0 ? reports : reports.slice(0, bad);
-      now = { ...now, step: now.step + good.length, loss: good.at(-1)?.loss ?? now.loss };
+      now = {
+        ...now,
+        step: now.step + good.length,
+        loss: good.at(-1)?.loss ?? now.loss,
+        ...(now.seconds !== undefined && { seconds: now.seconds + seconds }),
+      };
       clock.count(count);
       await folder.append(good);
       report({ kind: "steps", reports: good, secondsLeft: clock.secondsFor(config.steps - now.step) });

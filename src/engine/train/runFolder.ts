@@ -76,6 +76,8 @@ export interface RunRecord {
   /** The lowest validation loss so far. */
   readonly bestLoss: number | null;
   readonly createdAt: string;
+  /** Time of all steps so far, in seconds, without evaluations and pauses. Records of earlier versions lack it. */
+  readonly seconds?: number;
   /** Software versions when the run was last started or resumed. */
   readonly versions?: Versions;
   /** How the run ended; absent while it is training and after a kill. Only in the record of the model folder. */

@@ -6,7 +6,7 @@ import type { LabServices } from "../labServices";
 import { reportErrors } from "../registerCommands";
 import { changeQueue } from "./queueCommands";
 import { resumeRun, resumeTraining } from "./resumeTraining";
-import { branchFrom, branchTraining, chooseCompared, exportProject, openRunRecord } from "./runCommands";
+import { branchFrom, branchTraining, exportProject, openRunRecord } from "./runCommands";
 import { TrainingPanel } from "./trainingPanel";
 import { trainTinyGpt } from "./trainTinyGpt";
 
@@ -36,7 +36,6 @@ export function createTrainingPanel(lab: LabServices): TrainingPanel {
     resume: (dir) => void reportErrors("resume", () => resumeRun(lab, panel, dir), log),
     branch: (run, checkpoint) => void reportErrors("branch", () => branchFrom(lab, panel, run, checkpoint), log),
     exportProject: (dir) => void reportErrors("export", () => exportProject(lab)({ dir, name: basename(dir) }), log),
-    chooseCompared: (dir, chosen) => chooseCompared(lab, dir, chosen),
   });
   return panel;
 }

@@ -1,6 +1,5 @@
 /** Commands for a run: open its record, compare it, branch from it, export it to PyTorch. */
 
-import { access } from "node:fs/promises";
 import { basename, join } from "node:path";
 import * as vscode from "vscode";
 import type { CheckpointInfo } from "../../protocol/engineApi";
@@ -11,7 +10,7 @@ import type { LabServices } from "../labServices";
 import { isUsable, type Model } from "../models/modelFolders";
 import { pickModel } from "../models/pickModel";
 import { pickSetting } from "./pickSetting";
-import { REPORTS_FILE, readRun } from "./runReports";
+import { readRun } from "./runReports";
 import { isSetting, type SettingValue } from "./trainingChoices";
 import type { TrainingPanel } from "./trainingPanel";
 import { showRun } from "./trainingProgress";
@@ -87,44 +86,6 @@ export async function branchFrom(
     lab.models.release(reserved);
     throw error;
   }
-}
-
-/** The chart has six colors, one of them for the shown run. */
-const MAX_COMPARED = 5;
-
-/** Asks which runs to compare with the one in `dir`; undefined when dismissed. */
-export async function chooseCompared(
-  lab: LabServices,
-  dir: string,
-  chosen: readonly string[],
-): Promise<readonly string[] | undefined> {
-  await lab.models.refresh();
-  const others = lab.models.models.filter((model) => model.dir !== dir && trained(model));
-  const reported = await Promise.all(
-    others.map((model) =>
-      access(join(model.dir, REPORTS_FILE)).then(
-        () => [model],
-        () => [],
-      ),
-    ),
-  );
-  const items = reported.flat().map((model) => ({
-    label: model.name,
-    description: [model.preset, model.valLoss === null ? null : l10n.t("loss {0}", model.valLoss.toFixed(3))]
-      .filter((part) => part !== null)
-      .join(" · "),
-    picked: chosen.includes(model.dir),
-    dir: model.dir,
-  }));
-  if (items.length === 0) {
-    throw new Error(l10n.t("No other run to compare with. Train another model first."));
-  }
-  const title = l10n.t("Choose runs to compare");
-  const picked = await vscode.window.showQuickPick(items, { title, canPickMany: true, matchOnDescription: true });
-  if (picked && picked.length > MAX_COMPARED) {
-    throw new Error(l10n.t("At most {0} runs can be compared with this one. Choose fewer.", MAX_COMPARED));
-  }
-  return picked?.map((item) => item.dir);
 }
 
 /** Exports a model's run as a PyTorch project to a folder that the user chooses. */

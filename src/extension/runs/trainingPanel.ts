@@ -13,6 +13,7 @@ import { act, save } from "../webviews/hostActions";
 import { trainingChecks } from "../webviews/messageChecks";
 import { openPage, webviewPort } from "../webviews/webviewPage";
 import { readRecord, readRun } from "./runReports";
+import { listRuns } from "./runTable";
 
 /** Actions that the view shares with commands; each shows its own errors. */
 export interface RunActions {
@@ -21,8 +22,6 @@ export interface RunActions {
   /** Continues from a checkpoint of a run in a new folder. */
   branch(run: RunSnapshot, checkpoint: CheckpointInfo): void;
   exportProject(dir: string): void;
-  /** Asks which runs to compare with this one; `chosen` are compared already. */
-  chooseCompared(dir: string, chosen: readonly string[]): Promise<readonly string[] | undefined>;
 }
 
 export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disposable {
@@ -76,7 +75,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
   }
 
   #fill(panel: vscode.WebviewPanel): void {
-    const { extensionUri, trainings } = this.#lab;
+    const { extensionUri, models, trainings } = this.#lab;
     this.#panel = panel;
     panel.iconPath = vscode.Uri.joinPath(extensionUri, "media", "icon.svg");
     this.#setTitle(null);
@@ -93,6 +92,7 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
       }),
       trainings.onDidChangeState((state) => this.#isLive() && page.send("state", state)),
       trainings.onDidChangeQueue((queue) => page.send("queue", queue)),
+      models.onDidChange(() => void this.#sendRuns()),
     );
     panel.onDidDispose(() => {
       subscriptions.dispose();
@@ -107,6 +107,11 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
   /** True if the shown run is this window's own, whose events arrive live. */
   #isLive(): boolean {
     return this.#shownDir() === this.#lab.trainings.current?.dir;
+  }
+
+  /** A page may only name folders of the library. */
+  #isKnown(dir: string): boolean {
+    return this.#lab.models.models.some((model) => model.dir === dir && model.preset !== null);
   }
 
   #shownDir(): string | undefined {
@@ -160,6 +165,10 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
     this.#page?.send("compared", this.#comparedRuns);
   }
 
+  async #sendRuns(): Promise<void> {
+    this.#page?.send("runs", await listRuns(this.#lab));
+  }
+
   /** Sends the compared runs again if the run of this window is one of them. */
   #updateCompared(): void {
     const { current } = this.#lab.trainings;
@@ -202,8 +211,8 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
         this.#page?.send("finder", this.#finder?.state ?? null);
         void this.#sendSaved();
         void this.#sendCompared();
-        // Only a page without a run offers to open one.
-        if (!run) await models.refresh();
+        await models.refresh();
+        void this.#sendRuns();
         const hasRuns = models.models.some(({ preset }) => preset !== null);
         return { strings: vscode.l10n.bundle ?? {}, run, hasRuns };
       },
@@ -224,16 +233,13 @@ export class TrainingPanel implements vscode.WebviewPanelSerializer, vscode.Disp
         if (inspect) void vscode.commands.executeCommand("decoderLab.inspectSelection");
         return null;
       },
-      compare: async () => {
-        const chosen = await this.#actions.chooseCompared(this.#requireDir(), this.#compared);
-        if (!chosen) return null;
-        this.#compared = chosen;
+      compare: async ({ dirs }) => {
+        this.#compared = dirs.filter((dir) => this.#isKnown(dir));
         await this.#sendCompared();
         return null;
       },
-      uncompare: async ({ dir }) => {
-        this.#compared = this.#compared.filter((each) => each !== dir);
-        await this.#sendCompared();
+      openRun: async ({ dir }) => {
+        if (this.#isKnown(dir)) this.show(dir);
         return null;
       },
       branch: async ({ step }) => {

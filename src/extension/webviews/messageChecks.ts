@@ -1,5 +1,6 @@
 import * as v from "valibot";
 import type { Checks } from "../../protocol/rpc";
+import { MAX_COMPARED } from "../../protocol/runState";
 import type { ExplorerHost, HostAction, InspectorHost, ScrubberHost, TrainingHost } from "../../protocol/webviewApi";
 import { traceChecks } from "../explore/traceChecks";
 import { fields, folder, index, list, noParams, text } from "./schemas";
@@ -59,8 +60,8 @@ export const trainingChecks: Checks<TrainingHost> = {
   stop: noParams,
   resume: noParams,
   activate: fields({ inspect: v.boolean() }),
-  compare: noParams,
-  uncompare: fields({ dir: folder }),
+  compare: fields({ dirs: list(folder, MAX_COMPARED) }),
+  openRun: fields({ dir: folder }),
   branch: fields({ step: index }),
   paint: fields({ step: v.nullable(index), page: index }),
   changeQueue: fields({ id: index, change: v.picklist(["remove", "up", "down", "now"]) }),

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { changedSettings } from "../../../src/extension/runs/runTable";
 import { orderedSettings, parseSetting } from "../../../src/extension/runs/trainingChoices";
 
 describe("a typed setting", () => {
@@ -21,4 +22,11 @@ describe("a typed setting", () => {
     );
     expect(names).toEqual(["train.steps", "model.nLayers", "train.seed", "a.b"]);
   });
+});
+
+test("the settings of a run that differ from its preset's are listed with their labels", () => {
+  const settings = { "train.steps": 500, "model.nLayers": 4, "train.dropout": 0.1, "data.reversed": false };
+  const ofRun = { "model.nLayers": 2, "train.steps": 900, "train.dropout": 0.1, "data.reversed": false, other: 1 };
+  expect(changedSettings({ settings }, ofRun)).toBe("Training steps 900 · Layers 2");
+  expect(changedSettings({ settings }, settings)).toBe("");
 });

@@ -9,10 +9,10 @@ import {
   promptsOf,
   promptTable,
   readSaved,
-  sorted,
   textOf,
 } from "../../../webview/explorer/prompts/layout";
 import { createScores } from "../../../webview/explorer/prompts/scores";
+import { sorted } from "../../../webview/parts/sortableTable";
 
 const score = (token: string, probability: number, loss: number | null): PromptScore => ({
   tokens: 3,

@@ -94,6 +94,27 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     expect(await slider.boundingBox()).toEqual(before);
   });
 
+  for (const size of [
+    { width: 1440, height: 900 },
+    { width: 960, height: 600 },
+    { width: 640, height: 400 },
+  ]) {
+    test(`at ${size.width} x ${size.height}, the loss is at least half as high as the page and begins in its upper half`, async () => {
+      const { page } = opened();
+      await train("running");
+      await page.setViewportSize(size);
+      await page.evaluate(() => scrollTo(0, 0));
+      const panel = (await page.getByRole("region", { name: "Loss", exact: true }).boundingBox())!;
+      expect(panel.height).toBeGreaterThanOrEqual(size.height / 2);
+      expect(panel.width).toBeLessThanOrEqual(900);
+      expect(panel.y).toBeLessThan(size.height / 2);
+      const samples = (await page.getByRole("region", { name: "Samples" }).boundingBox())!;
+      if (size.width >= 960) expect(samples.x).toBeGreaterThan(panel.x + panel.width);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(size.width);
+      await page.setViewportSize({ width: 900, height: 1000 });
+    });
+  }
+
   test("a diverged run is branched, or trained again if it has no checkpoint", async () => {
     const { page } = opened();
     const branches = (kept: number[]) =>
@@ -173,6 +194,12 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
       const run = lab.run!;
       const settings = { ...run.record!.settings, "train.schedule.lr": 20 };
       lab.send("compared", [{ ...run, dir: "/models/slow", name: "slow", record: { ...run.record!, settings } }]);
+      const row = { preset: "char", step: 520, loss: 2, valLoss: 2.5, parameters: 1000, seconds: 12, changed: "" };
+      lab.send("runs", [
+        { ...row, dir: run.dir, name: run.name },
+        { ...row, dir: "/models/slow", name: "slow", loss: 1.5, changed: "Learning rate 20" },
+        { ...row, dir: "/models/old", name: "old", loss: null, valLoss: null, seconds: null },
+      ]);
       lab.send("checkpoints", [{ step: 500, dir: "/x", loss: 2, valLoss: 2.125, accuracy: null }]);
       lab.send("queue", {
         waiting: [{ id: 7, name: "fox", preset: "char", about: "500 steps" }],
@@ -206,6 +233,31 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     );
   });
 
+  test("the table of runs is sorted by keyboard, and opens and compares runs", async () => {
+    const { page } = opened();
+    const table = page.getByRole("region", { name: "Table of runs" });
+    const names = () => table.getByRole("rowheader").allInnerTexts();
+    const shown = await page.evaluate(() => window.lab.run!.name);
+    await table.getByRole("button", { name: "training loss" }).press("Enter");
+    expect((await names()).map((name) => name.trim())).toEqual(["slow", shown, "old"]);
+    expect(await table.getByRole("columnheader", { name: /training loss/ }).getAttribute("aria-sort")).toBe(
+      "ascending",
+    );
+    // The button of the header keeps the focus.
+    await page.keyboard.press("Enter");
+    expect((await names()).map((name) => name.trim())).toEqual([shown, "slow", "old"]);
+    expect(await table.getByRole("row", { name: /slow/ }).innerText()).toContain("Learning rate 20");
+    expect(await table.getByRole("checkbox", { name: "Compare with slow" }).isChecked()).toBe(true);
+    await table.getByRole("checkbox", { name: "Compare with old" }).press("Space");
+    await table.getByRole("checkbox", { name: "Compare with slow" }).press("Space");
+    await table.getByRole("button", { name: "old" }).press("Enter");
+    expect(await page.evaluate(() => window.lab.requests.slice(-3))).toEqual([
+      'compare {"dirs":["/models/slow","/models/old"]}',
+      'compare {"dirs":[]}',
+      'openRun {"dir":"/models/old"}',
+    ]);
+  });
+
   test("the buttons of the queue, the comparison and the checkpoints send requests to the host", async () => {
     const { page } = opened();
     const press = (name: string) => page.getByRole("button", { name, exact: true }).click();
@@ -217,7 +269,7 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     const requests = await page.evaluate(() => window.lab.requests.slice(-5));
     expect(requests).toEqual([
       'changeQueue {"id":7,"change":"now"}',
-      'uncompare {"dir":"/models/slow"}',
+      'compare {"dirs":[]}',
       'branch {"step":500}',
       "resumeQueue {}",
       'paint {"step":null,"page":1}',

@@ -30,7 +30,7 @@ export function createLensDetail(save: Save, track: (token: TrackedToken) => voi
   const path = el("p", { class: "small" });
   const chart = createLineChart({
     title: t("Tracked token by layer"),
-    height: 160,
+    height: "160px",
     formatAxis: formatPercent,
   });
   const data = createDataBar(

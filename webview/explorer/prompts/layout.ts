@@ -4,6 +4,7 @@ import type { PromptScore } from "../../../src/protocol/traceApi";
 import { formatCount, formatPercent, formatShort } from "../../base/format";
 import { t } from "../../base/strings";
 import type { TableData } from "../../charts/csv";
+import type { Column } from "../../parts/sortableTable";
 
 /** Stands for a line break in a prompt, as prompts are edited one per line. */
 const BREAK = "↵";
@@ -35,11 +36,7 @@ export interface PromptRow {
 export const scoreOf = ({ outcome }: PromptRow): PromptScore | null =>
   outcome === null || outcome instanceof Error ? null : outcome;
 
-export interface PromptColumn {
-  readonly label: string;
-  readonly isText?: true;
-  /** Null where there is no value; an error is a text. */
-  readonly value: (row: PromptRow) => number | string | null;
+export interface PromptColumn extends Column<PromptRow> {
   readonly format: (value: number) => string;
 }
 
@@ -64,23 +61,6 @@ export function columnsOf(tokens: readonly ChosenToken[]): PromptColumn[] {
       ...probability,
     })),
   ];
-}
-
-export interface Order {
-  readonly column: number;
-  readonly isDescending: boolean;
-}
-
-/** Rows sorted by a column; those without a value are last in both directions. */
-export function sorted(rows: readonly PromptRow[], columns: readonly PromptColumn[], order: Order): PromptRow[] {
-  const { value } = columns[order.column] ?? (columns[0] as PromptColumn);
-  const sign = order.isDescending ? -1 : 1;
-  return [...rows].sort((one, other) => {
-    const [a, b] = [value(one), value(other)];
-    if (a === null || b === null) return Number(a === null) - Number(b === null);
-    if (typeof a === "number" && typeof b === "number") return sign * (a - b);
-    return sign * String(a).localeCompare(String(b));
-  });
 }
 
 /** A table that the reader of prompt sets reads again: its column "prompt" has the prompts. */

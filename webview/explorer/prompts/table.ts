@@ -1,66 +1,24 @@
-/** The scores of a set's prompts as a table that its headers sort. */
+/** The scores of a set's prompts as a sortable table. */
 
-import { el, fill, setAttr } from "../../base/dom";
+import { el } from "../../base/dom";
 import { formatCount, formatValue } from "../../base/format";
 import { t } from "../../base/strings";
+import { createSortableTable } from "../../parts/sortableTable";
 import { visibleText } from "../../trace/tokens/layout";
-import { type ChosenToken, columnsOf, type Order, type PromptColumn, type PromptRow, sorted } from "./layout";
+import { type ChosenToken, columnsOf, type PromptColumn, type PromptRow } from "./layout";
 
 /** `open` is called with a prompt that is clicked. */
 export function createPromptTable(open: (prompt: string) => void) {
-  let order: Order = { column: 0, isDescending: false };
-  let rows: readonly PromptRow[] = [];
-  let tokens: readonly ChosenToken[] = [];
-  const head = el("tr");
-  const body = el("tbody");
-  const node = el(
-    "div",
-    {
-      class: "data-table prompt-table",
-      attrs: { tabindex: 0, role: "region", "aria-label": t("Scores of the prompts") },
-    },
-    el("table", {}, el("caption", {}, t("Scores of the prompts")), el("thead", {}, head), body),
-  );
-
-  const drawHead = () => {
-    const focused = [...head.children].findIndex((cell) => cell.contains(document.activeElement));
-    fill(
-      head,
-      ...columnsOf(tokens).map(({ label, isText }, column) => {
-        const isSorted = order.column === column;
-        const arrow = isSorted ? (order.isDescending ? " ▼" : " ▲") : "";
-        const sort = () => {
-          order = { column, isDescending: isSorted && !order.isDescending };
-          drawHead();
-          drawBody();
-        };
-        const cell = el(
-          "th",
-          { ...(isText && { class: "text" }), attrs: { scope: "col" } },
-          el("button", { class: "sort", attrs: { type: "button" }, on: { click: sort } }, `${label}${arrow}`),
-        );
-        if (isSorted) setAttr(cell, "aria-sort", order.isDescending ? "descending" : "ascending");
-        return cell;
-      }),
-    );
-    head.children[focused]?.querySelector("button")?.focus();
-  };
-
-  const drawBody = () => {
-    const columns = columnsOf(tokens);
-    fill(body, ...sorted(rows, columns, order).map((row) => drawRow(row, open, columns)));
-  };
-
+  let columns: readonly PromptColumn[] = [];
+  const table = createSortableTable<PromptRow>(t("Scores of the prompts"), (row) => drawRow(row, open, columns));
+  table.node.classList.add("prompt-table");
   return {
-    node,
-    show(nextRows: readonly PromptRow[], nextTokens: readonly ChosenToken[]) {
-      rows = nextRows;
-      tokens = nextTokens;
-      drawHead();
-      drawBody();
+    node: table.node,
+    show(rows: readonly PromptRow[], tokens: readonly ChosenToken[]) {
+      columns = columnsOf(tokens);
+      table.show(rows, columns);
     },
-    /** The rows in the order of the table. */
-    rows: () => sorted(rows, columnsOf(tokens), order),
+    rows: table.rows,
   };
 }
 

@@ -4,7 +4,6 @@ import type { RunSnapshot } from "../../../src/protocol/webviewApi";
 import { el, fill } from "../../base/dom";
 import { t } from "../../base/strings";
 import { onThemeChange, readTheme } from "../../base/theme";
-import { button } from "../../base/toolkit";
 import { swatch } from "../../charts/lineChart";
 import { createDataBar, type Save } from "../../parts/dataBar";
 import { comparisonTable } from "./layout";
@@ -14,29 +13,24 @@ export interface CompareView {
   readonly show: (run: RunSnapshot, others: readonly RunSnapshot[]) => void;
 }
 
-export function createCompareView(save: Save, add: () => void, remove: (dir: string) => void): CompareView {
+export function createCompareView(save: Save, remove: (dir: string) => void): CompareView {
   let runs: readonly RunSnapshot[] = [];
   const list = el("ul", { class: "compared", attrs: { "aria-label": t("Compared runs") } });
   const data = createDataBar(
     { fileName: () => `${runs[0]?.name ?? "run"}-compared`, table: () => comparisonTable(runs) },
     save,
   );
-  const node = el(
-    "section",
-    { class: "panel comparison", attrs: { "aria-label": t("Comparison") } },
-    el("div", { class: "panel-head" }, list, button(t("Compare with…"), add)),
-    data.node,
-  );
+  const node = el("section", { class: "panel comparison", attrs: { "aria-label": t("Comparison") } }, list, data.node);
   const draw = () => {
     const theme = readTheme();
-    list.hidden = data.node.hidden = runs.length < 2;
+    node.hidden = runs.length < 2;
     fill(
       list,
       ...runs.map(({ name, dir }, index) =>
         el(
           "li",
           {},
-          swatch({ name, points: { x: [], y: [] }, color: index, dash: index, style: "line", format: String }, theme),
+          swatch({ name, points: { x: [], y: [] }, color: index, style: "line", format: String }, theme),
           name,
           index > 0 &&
             el(

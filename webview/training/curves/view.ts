@@ -14,7 +14,11 @@ import { createDataBar, type DataBar, type Save } from "../../parts/dataBar";
 import { movedTo, pointsOf, positions, type XAxis } from "./layout";
 
 export interface CurvesView {
-  readonly node: HTMLElement;
+  /** The controls that apply to all curves. */
+  readonly choices: HTMLElement;
+  readonly loss: HTMLElement;
+  /** All curves but the loss. */
+  readonly others: HTMLElement;
   /** Draws a run, and other runs with it. */
   readonly show: (run: RunSnapshot, others: readonly RunSnapshot[]) => void;
 }
@@ -47,7 +51,7 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
   const panel = (
     name: string,
     title: string,
-    height: number,
+    height: string,
     options: Omit<Parameters<typeof createLineChart>[0], "title" | "height">,
     linesOf: (run: RunSnapshot, smoothing: number) => readonly Line[],
     { marks = () => [], alone = false }: { marks?: (run: RunSnapshot) => readonly Mark[]; alone?: boolean } = {},
@@ -90,25 +94,31 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
     return { node, chart, data, draw };
   };
 
+  const loss = panel(
+    "loss",
+    t("Loss"),
+    "clamp(160px, 50vh, 400px)",
+    { formatAxis: formatShort, rightAxis: { name: t("perplexity"), format: perplexity } },
+    lossLines,
+    { marks: warningMarks },
+  );
   const panels = [
     panel(
-      "loss",
-      t("Loss"),
-      300,
-      { formatAxis: formatShort, rightAxis: { name: t("perplexity"), format: perplexity } },
-      lossLines,
-      { marks: warningMarks },
+      "accuracy",
+      t("Accuracy"),
+      "180px",
+      { formatAxis: (share) => `${formatShort(share * 100)} %` },
+      ({ evals }) => [
+        {
+          name: t("validation"),
+          points: pointsOf(evals, ({ accuracy }) => accuracy),
+          color: 1,
+          style: "dots",
+          format: (share) => `${(share * 100).toFixed(2)} %`,
+        },
+      ],
     ),
-    panel("accuracy", t("Accuracy"), 180, { formatAxis: (share) => `${formatShort(share * 100)} %` }, ({ evals }) => [
-      {
-        name: t("validation"),
-        points: pointsOf(evals, ({ accuracy }) => accuracy),
-        color: 1,
-        style: "dots",
-        format: (share) => `${(share * 100).toFixed(2)} %`,
-      },
-    ]),
-    panel("learning-rate", t("Learning rate"), 180, { formatAxis: formatShort }, ({ reports }) => [
+    panel("learning-rate", t("Learning rate"), "180px", { formatAxis: formatShort }, ({ reports }) => [
       {
         name: t("learning rate"),
         points: pointsOf(reports, ({ lr }) => lr),
@@ -120,7 +130,7 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
     panel(
       "gradient-norm",
       t("Gradient norm before clipping"),
-      180,
+      "180px",
       { formatAxis: formatShort },
       ({ reports }, smoothing) =>
         withTrend(
@@ -130,10 +140,10 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
           smoothing,
         ),
     ),
-    panel("updates", t("Update-to-weight ratio per layer"), 220, { formatAxis: formatShort }, updateLines, {
+    panel("updates", t("Update-to-weight ratio per layer"), "220px", { formatAxis: formatShort }, updateLines, {
       alone: true,
     }),
-    panel("speed", t("Tokens per second"), 180, { formatAxis: formatCount }, ({ reports }, smoothing) =>
+    panel("speed", t("Tokens per second"), "180px", { formatAxis: formatCount }, ({ reports }, smoothing) =>
       withTrend(
         [t("each step"), t("smoothed")],
         pointsOf(reports, ({ tokensPerSecond }) => tokensPerSecond),
@@ -143,7 +153,7 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
     ),
   ];
   const draw = () => {
-    for (const each of panels) each.draw();
+    for (const each of [loss, ...panels]) each.draw();
   };
 
   const change = (next: Partial<CurveChoices>) => {
@@ -169,10 +179,11 @@ export function createCurvesView(save: Save, first: CurveChoices, choose: (choic
     smoothing,
     logarithmic,
   );
-  const node = el("div", { class: "curves" }, bar, el("div", { class: "panels" }, ...panels.map((each) => each.node)));
 
   return {
-    node,
+    choices: bar,
+    loss: loss.node,
+    others: el("div", { class: "panels" }, ...panels.map((each) => each.node)),
     show(next, nextOthers) {
       run = next;
       others = nextOthers;

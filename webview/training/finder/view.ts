@@ -15,7 +15,7 @@ export interface FinderView {
 
 export function createFinderView(save: Save, stop: () => void): FinderView {
   const title = t("Loss by learning rate");
-  const chart = createLineChart({ title, height: 220, formatAxis: formatShort });
+  const chart = createLineChart({ title, height: "220px", formatAxis: formatShort });
   let finder: FinderState | null = null;
   const data = createDataBar(
     {

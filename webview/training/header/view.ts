@@ -54,6 +54,8 @@ export function createHeaderView(
       title.textContent = run.name;
       phase.textContent = phaseName(run.state.phase);
       summary.textContent = runSummary(run);
+      // A low page has no room for the summary.
+      title.title = runSummary(run);
 
       const actions = actionsOf(run);
       pause.hidden = !actions.pause;

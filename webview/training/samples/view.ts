@@ -14,7 +14,7 @@ export function createSamplesView(): SamplesView {
   const list = el("div", { class: "samples" });
   const node = el(
     "section",
-    { class: "panel", attrs: { "aria-label": t("Samples") } },
+    { class: "panel samples-panel", attrs: { "aria-label": t("Samples") } },
     el("h2", { class: "panel-title" }, t("Samples")),
     list,
   );
