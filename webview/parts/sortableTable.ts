@@ -5,7 +5,7 @@ import { el, fill, setAttr } from "../base/dom";
 export interface Column<Row> {
   readonly label: string;
   readonly isText?: true;
-  /** What the column sorts by; null where there is no value. */
+  /** The value to sort by; null where there is none. */
   readonly value: (row: Row) => number | string | null;
 }
 

@@ -7,7 +7,7 @@ import { append, emptyReports, newRun, type RunReports } from "../../protocol/ru
 import type { Facts, RunRecord, RunSnapshot, RunState, RunWarning } from "../../protocol/webviewApi";
 import { parseRecord, RUN_RECORD, readRecordText } from "../models/modelFolders";
 
-export const REPORTS_FILE = "reports.jsonl";
+const REPORTS_FILE = "reports.jsonl";
 
 /**
  * The reports of a run up to and including the step `last`, none where there is no file. Each line is a JSON value: a

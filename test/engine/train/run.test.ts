@@ -10,7 +10,7 @@ import { LoadedModel } from "../../../src/engine/models/loadedModel";
 import type { RunControl } from "../../../src/engine/train/control";
 import { evaluateModel } from "../../../src/engine/train/evaluate";
 import { branch, resume, train } from "../../../src/engine/train/run";
-import { checkpointsOf } from "../../../src/engine/train/runFolder";
+import { checkpointsOf, readRunRecord } from "../../../src/engine/train/runFolder";
 import { largestDifference } from "../../helpers/tinyModel";
 import { cats, tinyRun } from "../../helpers/tinyRun";
 
@@ -127,7 +127,10 @@ describe("a resumed run repeats the losses of an uninterrupted one, bit for bit:
     expect(reason).toBe("stopped");
     expect(step).toBeLessThan(24);
     const second = watched();
+    const { seconds = 0 } = await readRunRecord(out);
+    expect(seconds).toBeGreaterThan(0);
     await resume(out, {}, second);
+    expect((await readRunRecord(out)).seconds, "the time of all steps").toBeGreaterThan(seconds);
     expect([...lossesOf(first.events), ...lossesOf(second.events)]).toEqual(lossesOf(whole));
     const params = await readParams(await openModel(out));
     for (const [name, values] of reference) expect(largestDifference(params.get(name) ?? [], values), name).toBe(0);
