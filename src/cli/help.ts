@@ -65,9 +65,21 @@ export const overview = (commands: Readonly<Record<string, Command>>): string =>
   ].join("\n");
 
 /** Describes one command and its options. */
-export function commandHelp({ summary, usage, values, many = [], flags = [], descriptions = {} }: Command): string {
+export function commandHelp({
+  summary,
+  usage,
+  values,
+  many = [],
+  flags = [],
+  descriptions,
+  readsGguf,
+}: Command): string {
+  const own: NonNullable<Command["descriptions"]> = {
+    ...(readsGguf && { model: ["PATH", "Model folder, or a GGUF file"] as const }),
+    ...descriptions,
+  };
   const rows = [...values, ...many, ...flags].flatMap((name) => {
-    const [value, description] = descriptions[name] ?? OPTIONS[name] ?? [];
+    const [value, description] = own[name] ?? OPTIONS[name] ?? [];
     return description === undefined ? [] : [[`--${name} ${value}`.trim(), description] as const];
   });
   return [

@@ -16,6 +16,7 @@ import { resumeTraining } from "./commands/resume";
 import { score } from "./commands/score";
 import { tokenize } from "./commands/tokenize";
 import { trainModel } from "./commands/train";
+import { withGgufModel } from "./ggufModel";
 import { commandHelp, overview } from "./help";
 import { type Command, parseOptions } from "./options";
 import { print } from "./terminal";
@@ -45,7 +46,8 @@ async function main([name = "help", ...args]: readonly string[]): Promise<void> 
     throw new EngineError("config", `Unknown command "${name}". Choose one of ${Object.keys(COMMANDS).join(", ")}.`);
   }
   if (args.includes("--help")) return print(commandHelp(command));
-  await command.run(parseOptions(command, args));
+  const options = parseOptions(command, args);
+  await (command.readsGguf ? withGgufModel(options, command.run) : command.run(options));
 }
 
 /** Prints one line for an error that the user can act on. A bug keeps its stack. */

@@ -17,6 +17,8 @@ export interface Command {
   readonly flags?: readonly string[];
   /** Help for options whose meaning differs from the table in help.ts. */
   readonly descriptions?: Readonly<Record<string, readonly [value: string, description: string]>>;
+  /** True if `--model` may be a GGUF file, of which `run` gets a converted folder. */
+  readonly readsGguf?: true;
   readonly run: (options: Options) => Promise<void>;
 }
 
@@ -109,6 +111,11 @@ export class Options {
     private readonly given: Given,
     private readonly usage: string,
   ) {}
+
+  /** The same options with another text for one. */
+  with(name: string, text: string): Options {
+    return new Options({ ...this.given, [name]: text }, this.usage);
+  }
 
   has(name: string): boolean {
     return this.given[name] !== undefined;

@@ -4,15 +4,13 @@
  * process, and the best results are compared, because shared machines have slow phases.
  */
 
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { QuantizedTensor } from "../../engine/graph/node";
 import { bytesOf, openWeights } from "../../engine/models/folder";
 import type { DecoderConfig } from "../../engine/nn/config";
 import { paramSpecs } from "../../engine/nn/params";
 import type { StoredTensor } from "../../engine/weights";
-import { makeFolder } from "../../engine/weights";
-import { removeStale, temporaryName } from "../../engine/weights/temporary";
+import { withTemporaryFolder } from "../temporaryFolder";
 import { Machine } from "./machine";
 import type { Decoded, Job, Traced, TraceJob } from "./measure";
 import { importQuantized, type Precision, type ShapeName, writeRandomModel } from "./models";
@@ -37,7 +35,7 @@ const REPEATS = 3;
 
 export async function benchDecoding({ works, shape, peers, rounds, json }: DecodingOptions): Promise<void> {
   const log = (line: string) => console.error(line);
-  await withTemporaryFolder(async (dir) => {
+  await withTemporaryFolder(CACHE, "bench", async (dir) => {
     log("Creating models with random weights …");
     const folder = (precision: Precision) => join(dir, precision);
     await writeRandomModel(folder("f32"), shape, "F32");
@@ -65,27 +63,6 @@ export async function benchDecoding({ works, shape, peers, rounds, json }: Decod
       );
     for (const line of notes(decoded, traced)) log(line);
   });
-}
-
-/** Runs `work` with a folder in the cache, which is removed afterwards, even if the process is interrupted. */
-export async function withTemporaryFolder(work: (dir: string) => Promise<void>): Promise<void> {
-  await makeFolder(CACHE);
-  await removeStale(CACHE);
-  const dir = temporaryName(join(CACHE, "bench"));
-  await makeFolder(dir);
-  const remove = () => rmSync(dir, { recursive: true, force: true });
-  const stop = () => process.exit(130);
-  process.once("exit", remove);
-  process.once("SIGINT", stop);
-  process.once("SIGTERM", stop);
-  try {
-    await work(dir);
-  } finally {
-    remove();
-    process.off("exit", remove);
-    process.off("SIGINT", stop);
-    process.off("SIGTERM", stop);
-  }
 }
 
 /** The measurements of one side in one precision, one per process. */

@@ -3,9 +3,10 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { bytesOf, openWeights } from "../../engine/models/folder";
-import { withTemporaryFolder } from "./decoding";
+import { withTemporaryFolder } from "../temporaryFolder";
 import { type Decoded, memoryOf } from "./measure";
 import { importQuantized, type ShapeName, writeRandomModel } from "./models";
+import { CACHE } from "./programs";
 import { measureApart } from "./sides";
 import { printFigure, row, shown } from "./table";
 
@@ -16,7 +17,7 @@ export async function benchLarge({
   readonly shape: ShapeName;
   readonly json: boolean;
 }): Promise<void> {
-  await withTemporaryFolder(async (dir) => {
+  await withTemporaryFolder(CACHE, "bench", async (dir) => {
     const [original, path] = [join(dir, "float16"), join(dir, "8-bit")];
     console.error("Creating a model in float16 with random weights …");
     await writeRandomModel(original, shape, "F16");

@@ -4,9 +4,10 @@ import { print } from "../terminal";
 
 export const describe: Command = {
   summary: "Print the modules and parameters of a model",
-  usage: "describe --model DIR [--json]",
+  usage: "describe --model PATH [--json]",
   values: ["model"],
   flags: ["json"],
+  readsGguf: true,
   async run(options) {
     const tree = await describeModel(options.needed("model"));
     if (options.has("json")) return print(JSON.stringify(tree));

@@ -4,10 +4,11 @@ import { print } from "../terminal";
 
 export const evaluate: Command = {
   summary: "Compute the loss, perplexity and accuracy of a model",
-  usage: "eval --model DIR [--data PATH…] [--device D] [--json]",
+  usage: "eval --model PATH [--data PATH…] [--device D] [--json]",
   values: ["model", "device"],
   many: ["data"],
   flags: ["json"],
+  readsGguf: true,
   async run(options) {
     const result = await evaluateModel(options.needed("model"), options.source(), options.device());
     if (options.has("json")) return print(JSON.stringify(result));

@@ -6,10 +6,11 @@ import { print } from "../terminal";
 
 export const exportTo: Command = {
   summary: "Export a model to Hugging Face, ONNX or a PyTorch project",
-  usage: "export --model DIR --format hf|onnx|torch --out DIR [--precision float32|int8|int4] [--data PATH…] [--json]",
+  usage: "export --model PATH --format hf|onnx|torch --out DIR [--precision float32|int8|int4] [--data PATH…] [--json]",
   values: ["model", "format", "out", "precision"],
   many: ["data"],
   flags: ["json"],
+  readsGguf: true,
   async run(options) {
     const model = options.needed("model");
     options.needed("format");

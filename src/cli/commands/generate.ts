@@ -6,7 +6,7 @@ import { print, printable } from "../terminal";
 export const generate: Command = {
   summary: "Generate text, or translate",
   usage:
-    'generate --model DIR (--prompt TEXT | --ids "1,2,3;4,5") [--max-new-tokens N] [--temperature T] [--top-k K] [--top-p P] [--min-p P] [--repetition-penalty R] [--seed N] [--samples N] [--stop TEXT…] [--device D] [--json [--trace]]',
+    'generate --model PATH (--prompt TEXT | --ids "1,2,3;4,5") [--max-new-tokens N] [--temperature T] [--top-k K] [--top-p P] [--min-p P] [--repetition-penalty R] [--seed N] [--samples N] [--stop TEXT…] [--device D] [--json [--trace]]',
   values: [
     "model",
     "prompt",
@@ -23,6 +23,7 @@ export const generate: Command = {
   ],
   many: ["stop"],
   flags: ["json", "trace"],
+  readsGguf: true,
   async run(options) {
     // Options are checked before files.
     const [dir, device] = [options.needed("model"), options.device()];

@@ -26,10 +26,11 @@ import { printTraceFile, saveTraceFile } from "./traceFile";
 export const inspect: Command = {
   summary: "Record, modify and analyze a forward pass",
   usage:
-    'inspect --model DIR (--prompt TEXT | --ids "1,2,3;4,5") [--scale blocks.0.head.1=0…] [--patch "blocks.0.residPost@9=6:OTHER TEXT"…] [--out FILE.safetensors] [--json [--position N] [--lens] [--attribute TOKEN]] [--device D] | --model DIR --prompt TEXT --save FILE.dltrace | --open FILE.dltrace [--json]',
+    'inspect --model PATH (--prompt TEXT | --ids "1,2,3;4,5") [--scale blocks.0.head.1=0…] [--patch "blocks.0.residPost@9=6:OTHER TEXT"…] [--out FILE.safetensors] [--json [--position N] [--lens] [--attribute TOKEN]] [--device D] | --model PATH --prompt TEXT --save FILE.dltrace | --open FILE.dltrace [--json]',
   values: ["model", "prompt", "ids", "out", "save", "open", "position", "attribute", "device"],
   many: ["scale", "patch"],
   flags: ["json", "lens"],
+  readsGguf: true,
   async run(options) {
     if (options.has("open")) return printTraceFile(options);
     if (options.has("save")) return saveTraceFile(options);

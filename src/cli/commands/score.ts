@@ -8,10 +8,11 @@ import { print } from "../terminal";
 export const score: Command = {
   summary: "Print the surprisal of each token of a text, or the prediction after each prompt of a set",
   usage:
-    "score --model DIR (--text TEXT | --text-file FILE | --prompts FILE) [--from N] [--alternatives N] [--device D] [--json]",
+    "score --model PATH (--text TEXT | --text-file FILE | --prompts FILE) [--from N] [--alternatives N] [--device D] [--json]",
   values: ["model", "text", "text-file", "prompts", "from", "alternatives", "device"],
   flags: ["json"],
   descriptions: { from: ["N", "First character to score (UTF-16 offset)"] },
+  readsGguf: true,
   async run(options) {
     if (options.has("prompts")) return scorePrompts(options);
     const [from, alternatives] = [options.number("from", { whole: true }), options.number("alternatives", LIMITS) ?? 3];

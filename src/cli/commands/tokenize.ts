@@ -5,9 +5,10 @@ import { print } from "../terminal";
 
 export const tokenize: Command = {
   summary: "Print the tokens of a text",
-  usage: "tokenize --model DIR --text TEXT [--json]",
+  usage: "tokenize --model PATH --text TEXT [--json]",
   values: ["model", "text"],
   flags: ["json"],
+  readsGguf: true,
   async run(options) {
     const tokenizer = await loadTokenizer(options.needed("model"));
     const text = options.needed("text");

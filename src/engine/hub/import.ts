@@ -38,7 +38,7 @@ export interface ImportOptions extends HubOptions {
   readonly onProgress?: OnProgress | undefined;
 }
 
-const SOURCE_FILE = "source.json";
+export const SOURCE_FILE = "source.json";
 
 export async function importModel(text: string, options: ImportOptions): Promise<{ readonly dir: string }> {
   const { quantize, signal = new AbortController().signal, onProgress = () => {} } = options;
