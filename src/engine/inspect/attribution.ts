@@ -45,7 +45,7 @@ export class Attributor {
     requireToken(token, cfg);
     if (against !== undefined) requireToken(against, cfg);
     this.#session ??= Session.create(
-      lower(partsGraph(cfg, sublayers, weights.param), weights.device),
+      lower(partsGraph(cfg, sublayers, weights.param), weights.device, { exact: true }),
       weights.device,
       threadsFor(cfg),
     );

@@ -92,7 +92,7 @@ export class Readout {
   #session(): Promise<Session> {
     const { cfg, weights } = this;
     this.#reading ??= Session.create(
-      withTopK(lower(readingGraph(cfg, weights), weights.device), "logProbabilities"),
+      withTopK(lower(readingGraph(cfg, weights), weights.device, { exact: true }), "logProbabilities"),
       weights.device,
       threadsFor(cfg),
     );

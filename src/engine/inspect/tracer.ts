@@ -119,7 +119,7 @@ export class Tracer {
     this.#sessions[B] ??= new Map();
     const known = this.#sessions[B].get(isWanted);
     if (known) return known;
-    const graph = lower(traceGraph(this.cfg, this.weights, B, isWanted), this.weights.device);
+    const graph = lower(traceGraph(this.cfg, this.weights, B, isWanted), this.weights.device, { exact: true });
     const session = Session.create(graph, this.weights.device, threadsFor(this.cfg));
     this.#sessions[B].set(isWanted, session);
     return session;

@@ -5,7 +5,8 @@ import { UNKNOWN } from "../../../src/engine/graph/shape";
 import { lower } from "../../../src/engine/runtime/lower";
 import { Session } from "../../../src/engine/runtime/session";
 import { expectMeaning } from "../../helpers/goldenChecks";
-import { runGraph } from "../../helpers/run";
+import { normals } from "../../helpers/gradcheck";
+import { runGraph, runOnnx } from "../../helpers/run";
 import { cpuCases, loweringCases, opsOfCases } from "./loweringCases";
 
 describe("a graph computes the expected values on the CPU", () => {
@@ -13,6 +14,17 @@ describe("a graph computes the expected values on the CPU", () => {
     const { outputs, feeds } = make();
     expectMeaning(await runGraph(outputs, feeds, "cpu"), outputs, feeds, 2e-6);
   });
+
+  test.each(Object.entries(loweringCases).filter(([name]) => name.startsWith("linear with a matrix in ")))(
+    "%s, exactly",
+    async (_name, make) => {
+      const { outputs, feeds } = make();
+      // Values that the faster product would round.
+      const x = normals(feeds.x?.length ?? 0, "exact");
+      const onnx = lower(outputs, "cpu", { exact: true });
+      expectMeaning(await runOnnx(onnx, { ...feeds, x }, "cpu"), outputs, { ...feeds, x }, 2e-6);
+    },
+  );
 
   test("every op has a case", () => {
     const tried = opsOfCases();
