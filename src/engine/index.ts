@@ -45,6 +45,7 @@ export type { RunControl } from "./train/control";
 export { type Evaluation, evaluateModel } from "./train/evaluate";
 export { trainingExcerpt } from "./train/excerpt";
 export { findLearningRate } from "./train/findLearningRate";
+export { fineTuningInfo } from "./train/fineTune";
 export { branch, estimate, resume, train } from "./train/run";
 export { checkpointsOf } from "./train/runFolder";
 export { requireWritableFile } from "./weights/files";

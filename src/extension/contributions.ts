@@ -38,6 +38,7 @@ export const commandIds = {
   model: [
     "decoderLab.resumeTraining",
     "decoderLab.openRunRecord",
+    "decoderLab.fineTuneModel",
     "decoderLab.branchTraining",
     "decoderLab.exportProject",
     "decoderLab.activateModel",

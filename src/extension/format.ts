@@ -21,10 +21,13 @@ function inThousands(n: number, units: readonly [string, string, string]): strin
 /** 3725 -> "1 h 2 min", 75 -> "1 min", 12 -> "12 s". */
 export function duration(seconds: number): string {
   const s = Math.max(0, Math.round(seconds));
-  if (s < 60) return l10n.t("{0} s", s);
+  if (s < 60) return unbroken(l10n.t("{0} s", s));
   const minutes = Math.round(s / 60);
-  if (minutes < 60) return l10n.t("{0} min", minutes);
-  return l10n.t("{0} h {1} min", Math.floor(minutes / 60), minutes % 60);
+  if (minutes < 60) return unbroken(l10n.t("{0} min", minutes));
+  return unbroken(l10n.t("{0} h {1} min", Math.floor(minutes / 60), minutes % 60));
 }
+
+/** With spaces at which lines do not break. */
+const unbroken = (text: string): string => text.replaceAll(" ", "\u00a0");
 
 export const deviceName = (device: string): string => ({ cpu: "CPU", webgpu: "GPU" })[device] ?? device;

@@ -16,6 +16,8 @@ import type {
   PlannedRun,
   PresetInfo,
   RatePoint,
+  Settings,
+  SettingsInfo,
   TrainEvent,
   TrainParams,
   TrainResult,
@@ -78,6 +80,8 @@ export interface EngineApi extends TraceApi {
   pauseRun: Method<{ dir: string; paused: boolean }, null>;
   stopRun: Method<{ dir: string }, null>;
   presets: Method<Record<string, never>, PresetInfo[]>;
+  /** Settings for fine-tuning a model, with `set` applied; fails for a model that cannot be fine-tuned. */
+  fineTuning: Method<{ readonly dir: string; readonly set: Settings }, SettingsInfo>;
 }
 
 export interface ImportParams {

@@ -15,6 +15,7 @@ import {
   estimate,
   exportModel,
   findLearningRate,
+  fineTuningInfo,
   importModel,
   isCheckpoint,
   LoadedModel,
@@ -88,6 +89,7 @@ export function engineService(
     branch: (params, context) => runs.run(params.out, context, (control) => branch(params, control)),
     estimate: (params, { signal }) => estimate({ name: "", ...params }, { signal }),
     findLearningRate: (params, context) => findLearningRate({ name: "", ...params }, context),
+    fineTuning: ({ dir, set }) => fineTuningInfo(dir, set),
     checkpoints: ({ dir }) => checkpointsOf(dir),
     trainingExcerpt: ({ dir, page }) => trainingExcerpt(dir, page),
     exportModel: ({ dir, ...options }, { signal, report }) =>

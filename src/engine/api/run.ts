@@ -210,7 +210,7 @@ export interface Excerpt {
   readonly source: string;
 }
 
-export interface PresetInfo {
+export interface PresetInfo extends SettingsInfo {
   readonly name: string;
   readonly title: string;
   readonly description: string;
@@ -220,6 +220,10 @@ export interface PresetInfo {
   readonly needsText: boolean;
   /** Name of the included text, if there is one. */
   readonly sample: string | null;
+}
+
+/** The settings of a run before it starts. */
+export interface SettingsInfo {
   /** Every setting with its default. */
   readonly settings: Settings;
   /** Allowed words of the settings that have a fixed set. */

@@ -188,8 +188,8 @@ export function requireContext(name: string, tokens: Tokens, shares: Shares, blo
   const needed = Math.ceil((blockSize + 1) / smallest) + 1;
   if (tokens.length >= needed) return;
   throw new EngineError(
-    "data",
-    `${name} has ${count(tokens.length, "token")}, but a context of ${blockSize} needs at least ${needed}: choose a longer text or a shorter context (blockSize).`,
+    "config",
+    `${name} has ${count(tokens.length, "token")}, but a training context of ${blockSize} needs at least ${needed}. Choose a longer text or a smaller train.blockSize.`,
   );
 }
 
@@ -199,8 +199,8 @@ export function requireDocuments(name: string, splits: Splits, shares: Shares, b
   for (const key of ["train", "validation", "test"] as const) {
     if (used[key] === 0 || splits[key].length > blockSize) continue;
     throw new EngineError(
-      "data",
-      `${name} split by document leaves ${count(splits[key].length, "token")} to ${PURPOSES[key]}, but a context of ${blockSize} needs at least ${blockSize + 1}: choose more documents, a shorter context (blockSize), or a split by position (data.split).`,
+      "config",
+      `${name} split by document leaves ${count(splits[key].length, "token")} to ${PURPOSES[key]}, but a training context of ${blockSize} needs at least ${blockSize + 1}. Choose more documents, a smaller train.blockSize, or data.split=position.`,
     );
   }
 }

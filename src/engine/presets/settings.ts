@@ -1,7 +1,7 @@
 /** Lists, overrides and checks the settings of presets by dotted name ("model.nLayers", "train.schedule.lr"). */
 
 import { shown } from "../../text/untrusted";
-import type { PresetInfo, Setting, Settings } from "../api/run";
+import type { PresetInfo, Setting, Settings, SettingsInfo } from "../api/run";
 import { type Arithmetic, equationBlockSize } from "../data/adder";
 import { EngineError } from "../errors";
 import { requireWholeHeads } from "../nn/config";
@@ -19,14 +19,14 @@ export function presetNamed(name: string): Preset {
 
 export function presetInfo(preset: Preset): PresetInfo {
   const { name, title, description, expected, data, sample } = preset;
-  const settings = settingsOf(preset);
+  const facts = { name, title, description, expected, needsText: data.kind !== "adder", sample: sample ?? null };
+  return { ...facts, ...settingsInfo(preset) };
+}
+
+/** The settings of a recipe, and what they may become. */
+export function settingsInfo(recipe: Preset | FineTuning): SettingsInfo {
+  const settings = settingsOf(recipe);
   return {
-    name,
-    title,
-    description,
-    expected,
-    needsText: data.kind !== "adder",
-    sample: sample ?? null,
     settings,
     choices: Object.fromEntries(
       Object.keys(settings).flatMap((name) => (RULES[name]?.oneOf ? [[name, RULES[name].oneOf]] : [])),

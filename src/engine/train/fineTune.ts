@@ -1,11 +1,11 @@
 /** Set-up of runs that start from an existing model. */
 
-import type { Settings } from "../api/run";
+import type { Settings, SettingsInfo } from "../api/run";
 import { EngineError } from "../errors";
 import { type Model, openModel, requireUnquantized } from "../models/folder";
 import type { Lora } from "../nn/adapters";
 import { FINE_TUNING, type FineTuning, LORA_LEARNING_RATE } from "../presets/presets";
-import { withSettings } from "../presets/settings";
+import { settingsInfo, withSettings } from "../presets/settings";
 import { loraOf } from "./runFolder";
 
 /** The base model and recipe of a fine-tuning run. Throws for settings that the model does not support. */
@@ -33,3 +33,7 @@ export async function fineTuningOf(
   const lora = loraOf({ "lora.rank": rank, "lora.alpha": alpha });
   return { base, recipe, lora };
 }
+
+/** The settings for fine-tuning a model. Throws for a model or settings with which it cannot be fine-tuned. */
+export const fineTuningInfo = async (dir: string, changes: Settings): Promise<SettingsInfo> =>
+  settingsInfo((await fineTuningOf(dir, changes)).recipe);

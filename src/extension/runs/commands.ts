@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import type { Commands } from "../contributions";
 import type { LabServices } from "../labServices";
 import { reportErrors } from "../registerCommands";
+import { fineTuneModel } from "./fineTune";
 import { changeQueue } from "./queueCommands";
 import { resumeRun, resumeTraining } from "./resumeTraining";
 import { branchFrom, branchTraining, exportProject, openRunRecord } from "./runCommands";
@@ -21,6 +22,7 @@ export const runCommands = (lab: LabServices, panel: TrainingPanel) =>
     "decoderLab.stopTraining": async () => lab.trainings.current?.stop(),
     "decoderLab.resumeTraining": resumeTraining(lab, panel),
     "decoderLab.openRunRecord": openRunRecord(lab, panel),
+    "decoderLab.fineTuneModel": fineTuneModel(lab, panel),
     "decoderLab.branchTraining": branchTraining(lab, panel),
     "decoderLab.exportProject": exportProject(lab),
     "decoderLab.runQueuedNow": changeQueue(lab, "now"),

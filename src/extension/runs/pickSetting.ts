@@ -19,12 +19,12 @@ export interface SettingChoices {
 /** Returns the chosen action, "changed" after a setting, or undefined when dismissed. */
 export async function pickSetting<V extends string>(
   title: string,
-  choices: readonly Choice<V>[],
+  choices: Promise<readonly Choice<V>[]> | readonly Choice<V>[],
   { settings, words = {} }: SettingChoices,
   changed: Record<string, SettingValue>,
 ): Promise<V | "changed" | undefined> {
-  const items = [
-    ...choices.map(({ label, description, value }) => ({ label, description, value, name: null, alwaysShow: true })),
+  const items = (actions: readonly Choice<V>[]) => [
+    ...actions.map(({ label, description, value }) => ({ label, description, value, name: null, alwaysShow: true })),
     { label: l10n.t("Settings"), kind: vscode.QuickPickItemKind.Separator, value: null, name: null },
     ...orderedSettings(settings).map(([name, value]) => ({
       label: settingLabel(name),
@@ -35,7 +35,8 @@ export async function pickSetting<V extends string>(
     })),
   ];
   // A click outside the list must not discard earlier changes.
-  const picked = await vscode.window.showQuickPick(items, { title, matchOnDetail: true, ignoreFocusOut: true });
+  const all = Promise.resolve(choices).then(items);
+  const picked = await vscode.window.showQuickPick(all, { title, matchOnDetail: true, ignoreFocusOut: true });
   if (!picked) return undefined;
   if (picked.value !== null) return picked.value;
   const before = picked.name === null ? undefined : settings[picked.name];

@@ -19,6 +19,8 @@ export function orderedSettings(settings: Readonly<Record<string, SettingValue>>
 
 const FIRST = [
   "train.steps",
+  "lora.rank",
+  "lora.alpha",
   "data.tokenizer",
   "data.vocabSize",
   "data.digits",
@@ -94,6 +96,10 @@ export function settingLabel(name: string): string {
       return l10n.t("Reversed answers (last digit first)");
     case "data.unknown":
       return l10n.t("Unknown words");
+    case "lora.rank":
+      return l10n.t("Adapter rank");
+    case "lora.alpha":
+      return l10n.t("Adapter scale (alpha)");
     case "train.maxGradNorm":
       return l10n.t("Maximum gradient norm");
     case "model.causal":

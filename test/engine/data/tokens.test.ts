@@ -87,7 +87,7 @@ describe("splits", () => {
   test("reject a text shorter than the context, with the number of tokens it has and needs", () => {
     const shares = { validation: 0.1 };
     expect(() => requireContext("a.txt", tokens.subarray(0, 1), shares, 64)).toThrow(
-      "a.txt has 1 token, but a context of 64 needs at least 651: choose a longer text or a shorter context (blockSize).",
+      "a.txt has 1 token, but a training context of 64 needs at least 651. Choose a longer text or a smaller train.blockSize.",
     );
     for (let n = 1; n <= 1000; n++) {
       const parts = splitTokens(tokens.subarray(0, n), shares);
@@ -108,7 +108,7 @@ test("a split by document names the part that is too short, and what to do", () 
   const shares = { validation: 0.1 };
   const splits = splitDocuments(tokens, Float64Array.of(1000), shares, 1);
   expect(() => requireDocuments("a.txt", splits, shares, 64)).toThrow(
-    "a.txt split by document leaves 0 tokens to validate on, but a context of 64 needs at least 65: choose more documents, a shorter context (blockSize), or a split by position (data.split).",
+    "a.txt split by document leaves 0 tokens to validate on, but a training context of 64 needs at least 65. Choose more documents, a smaller train.blockSize, or data.split=position.",
   );
   const many = splitDocuments(
     tokens,

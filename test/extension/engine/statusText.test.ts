@@ -38,7 +38,7 @@ describe("the status bar item", () => {
 
   test("has a tooltip with the progress, the model, and the device", () => {
     expect(statusText({ ...idle, run }).tooltip).toEqual([
-      "Hare: step 450 of 1,000, loss 2.500, 1 min left",
+      "Hare: step 450 of 1,000, loss 2.500, 1\u00a0min left",
       "Model: Fox",
       "Device: CPU",
     ]);

@@ -86,7 +86,9 @@ describe("the progress of an import", () => {
   };
 
   test("shows bytes, speed, and remaining time", () =>
-    expect(progressText(progress)).toBe("Downloading model.safetensors: 50.0 MB of 200 MB, 1.50 MB/s, 2 min left"));
+    expect(progressText(progress)).toBe(
+      "Downloading model.safetensors: 50.0 MB of 200 MB, 1.50 MB/s, 2\u00a0min left",
+    ));
   test("shows the phase before any size is known", () =>
     expect(progressText({ ...progress, phase: "connect", file: "", totalBytes: 0 })).toBe("Looking for the model"));
 
