@@ -1,5 +1,6 @@
 /** Pretrained models from a folder and from a hub, with their module trees, tokens, tensors, and completions. */
 
+import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { type HubServer, startHub } from "../helpers/hubServer.ts";
@@ -97,6 +98,29 @@ test.skipIf(!stories)("it completes typed text", async () => {
     return (await workbench.ghostText()) || undefined;
   });
   expect(text).toMatch(/[a-z]{2,}/);
+});
+
+test("a failed search says so at once, Enter repeats it, and Enter while searching chooses nothing", async () => {
+  const workbench = window();
+  let slow: ServerResponse | undefined;
+  hub.trouble = ({ path }) =>
+    path.startsWith("/api/models") ? { kind: "answer", answer: (response) => (slow = response) } : undefined;
+  await workbench.runCommand("Decoder Lab: Import Model");
+  await workbench.quickInput.fill("tiny");
+  await workbench.until("the search to reach the hub", async () => slow !== undefined);
+  await workbench.quickRow("Searching…").waitFor();
+  await workbench.page.keyboard.press("Enter");
+  await workbench.quickRow("Choose a folder…").waitFor();
+  hub.trouble = ({ path }) => (path.startsWith("/api/models") ? { kind: "status", status: 503 } : undefined);
+  slow?.destroy();
+  const failure = workbench.page.locator(".quick-input-widget:visible .monaco-list-row", {
+    hasText: "Press Enter to try again.",
+  });
+  await failure.waitFor();
+  hub.trouble = () => undefined;
+  await workbench.page.keyboard.press("Enter");
+  await workbench.quickRow("lab/tiny-llama").waitFor();
+  await workbench.page.keyboard.press("Escape");
 });
 
 test("an import from a hub shows its progress, can be canceled, and resumes when repeated", async () => {

@@ -55,6 +55,8 @@ async function askForToken({ hub }: LabServices): Promise<boolean> {
 interface SourceItem extends vscode.QuickPickItem {
   /** Missing for items that only show a message. Returns undefined when dismissed. */
   readonly choose?: () => Promise<ImportSource | undefined>;
+  /** The search failed, and choosing the item repeats it. */
+  readonly isFailure?: true;
 }
 
 /** Delay after typing before the search starts, in milliseconds. */
@@ -72,10 +74,16 @@ async function pickSource(lab: LabServices): Promise<ImportSource | undefined> {
   const show = () => {
     pick.items = [...typedItems(pick.value, found), ...found, ...localItems(lab)];
   };
+  /** While nothing is found, the first item says why, so that Enter does not choose a folder instead. */
+  const say = (label: string) => {
+    found = [{ label, alwaysShow: true }];
+    show();
+  };
   const search = async (query: string) => {
     const abort = new AbortController();
     searching = abort;
     pick.busy = true;
+    say(l10n.t("Searching…"));
     const items = await searchItems(lab, query, abort.signal);
     if (abort.signal.aborted) return;
     pick.busy = false;
@@ -90,16 +98,23 @@ async function pickSource(lab: LabServices): Promise<ImportSource | undefined> {
   pick.onDidChangeValue((value) => {
     forget();
     const query = value.trim();
-    if (offline || query === "") found = [];
-    else timer = setTimeout(() => void search(query), SEARCH_DELAY);
-    show();
+    if (query === "") {
+      found = [];
+      show();
+    } else if (offline) {
+      say(l10n.t("The search is off, because the setting decoderLab.hub.offline is on."));
+    } else {
+      say(l10n.t("Searching…"));
+      timer = setTimeout(() => void search(query), SEARCH_DELAY);
+    }
   });
 
   show();
   const chosen = await new Promise<SourceItem | undefined>((resolve) => {
     pick.onDidAccept(() => {
       const item = pick.selectedItems[0];
-      if (item?.choose) resolve(item);
+      if (item?.isFailure) void search(pick.value.trim());
+      else if (item?.choose) resolve(item);
     });
     pick.onDidHide(() => resolve(undefined));
     pick.show();
@@ -123,7 +138,8 @@ async function searchItems({ engine, hub }: LabServices, query: string, signal: 
     if (found.length > 0) return found.map(foundItem);
     return [{ label: l10n.t("No supported model has “{0}” in its name.", query), alwaysShow: true }];
   } catch (error) {
-    return [{ label: `$(warning) ${errorText(error)}`, alwaysShow: true }];
+    const detail = l10n.t("Press Enter to try again.");
+    return [{ label: `$(warning) ${errorText(error)}`, detail, alwaysShow: true, isFailure: true }];
   }
 }
 
