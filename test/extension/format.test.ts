@@ -9,7 +9,7 @@ test.each([
 ])("the count %i is formatted as %s", (n, text) => expect(count(n)).toBe(text));
 
 test.each([
-  [12.4, "12 s"],
-  [75, "1 min"],
-  [3725, "1 h 2 min"],
+  [12.4, "12\u00a0s"],
+  [75, "1\u00a0min"],
+  [3725, "1\u00a0h\u00a02\u00a0min"],
 ])("%d seconds are formatted as %s", (seconds, text) => expect(duration(seconds)).toBe(text));
