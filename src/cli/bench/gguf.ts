@@ -146,7 +146,9 @@ type Value = readonly [
 
 function metadataOf(cfg: DecoderConfig): readonly Value[] {
   const { vocabSize } = cfg;
-  const tokens = Array.from({ length: vocabSize }, (_, id) => BYTE_CHARACTERS[id] ?? `token${id}`);
+  // The bytes, and the token of the only merge.
+  const known = [...BYTE_CHARACTERS, "!!"];
+  const tokens = Array.from({ length: vocabSize }, (_, id) => known[id] ?? `token${id}`);
   return [
     ["general.architecture", "string", "gpt2"],
     ["gpt2.block_count", "u32", cfg.nLayers],

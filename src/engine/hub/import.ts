@@ -24,6 +24,7 @@ import type { HubOptions } from "./connection";
 import { linkOrCopy, onSameDisk, requireSpace } from "./disk";
 import { cacheSource, type FetchedFile, type FileSource, folderSource, hubSource } from "./fileSources";
 import { CONFIG, hasTokenizer, isIndex, neededFiles, shardsOf } from "./files";
+import { generationNote } from "./generationCost";
 import { Meter, type OnProgress } from "./progress";
 import { quantizeInto, requireUnquantizedConfig } from "./quantizing";
 import { parseSource, requireRevision, type Source } from "./source";
@@ -168,7 +169,8 @@ async function convert(task: ImportTask, name: string): Promise<readonly [Fetche
   end();
   if (quantize) requireUnquantizedConfig(await readJson(join(work, CONFIG)), source.label);
   await relabel(work, source.label, openModel(work));
-  return [fetched, notes];
+  const measured = quantize ? null : await generationNote(work, signal, onProgress);
+  return [fetched, measured === null ? notes : [...notes, measured]];
 }
 
 const sizeOf = (source: FileSource, names: readonly string[]): number =>

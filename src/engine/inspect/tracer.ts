@@ -35,6 +35,8 @@ export class Tracer {
   constructor(
     readonly cfg: DecoderConfig,
     readonly weights: DeviceWeights,
+    /** With `exact: false`, values are those of generation: see `lower`. */
+    readonly options: { readonly exact: boolean } = { exact: true },
   ) {}
 
   /**
@@ -119,7 +121,7 @@ export class Tracer {
     this.#sessions[B] ??= new Map();
     const known = this.#sessions[B].get(isWanted);
     if (known) return known;
-    const graph = lower(traceGraph(this.cfg, this.weights, B, isWanted), this.weights.device, { exact: true });
+    const graph = lower(traceGraph(this.cfg, this.weights, B, isWanted), this.weights.device, this.options);
     const session = Session.create(graph, this.weights.device, threadsFor(this.cfg));
     this.#sessions[B].set(isWanted, session);
     return session;

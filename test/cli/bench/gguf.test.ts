@@ -5,7 +5,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { toFloat16 } from "../../../src/cli/bench/float16";
 import { writeGguf } from "../../../src/cli/bench/gguf";
 import { importQuantized, writeRandomModel } from "../../../src/cli/bench/models";
-import { openWeights, readParams } from "../../../src/engine/models/folder";
+import { importModel } from "../../../src/engine/hub/import";
+import { openModel, openWeights, readParams } from "../../../src/engine/models/folder";
 import { convertGguf, openStored, readGguf, readStored, readStoredBytes } from "../../../src/engine/weights";
 import { float16ToFloat32 } from "../../../src/engine/weights/halves";
 
@@ -88,4 +89,17 @@ test("float16 rounds to the nearest value, ties to even, down to the smallest", 
     -0,
     65504,
   ]);
+});
+
+test("an import says how much the products of generation differ from exact ones", async () => {
+  await roundTrip("8-bit");
+  await importModel(at("8-bit.gguf"), { out: at("imported") });
+  const { notes = [] } = (await openModel(at("imported"))).info;
+  const [, tokens, bits] =
+    /^Generation rounds .* For (\d+) tokens of a sample, .* differ by ([\de.-]+) bits .*, and the perplexity is \d/.exec(
+      notes[0] ?? "",
+    ) ?? [];
+  expect(Number(tokens)).toBeGreaterThan(30);
+  expect(Number(bits)).toBeGreaterThan(0);
+  expect(Number(bits)).toBeLessThan(0.01);
 });
