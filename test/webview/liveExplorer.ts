@@ -7,6 +7,7 @@ import { forwardTo } from "../../src/extension/explore/traceChecks";
 import type { EngineApi, TraceInfo } from "../../src/protocol/engineApi";
 import { type Client, connect, type Message, type Port, serve } from "../../src/protocol/rpc";
 import type {
+  CheckpointsShown,
   Completion,
   ExplorerEvents,
   ExplorerHost,
@@ -38,6 +39,8 @@ export interface LiveExplorer {
   readonly parcel: (bytes: Uint8Array) => string;
   /** Traces a text with a model and shows the trace. */
   readonly show: (dir: string, text: string, completion?: Completion) => Promise<TraceInfo>;
+  /** Sends the checkpoints of the model that is shown. */
+  readonly sendCheckpoints: (shown: CheckpointsShown) => void;
 }
 
 /** Opens a page bundled by `bundlePage("explorer", "relayInPage")`. */
@@ -120,7 +123,8 @@ export async function openLiveExplorer(
     page = blank;
     await blank.exposeFunction("toHost", (message: Message) => listener(message));
   });
-  return { ...opened, parcel, engine, selected, shaded, saved, imported, show };
+  const sendCheckpoints = (now: CheckpointsShown) => server.send("checkpoints", now);
+  return { ...opened, parcel, engine, selected, shaded, saved, imported, show, sendCheckpoints };
 }
 
 /** Serves large arrays on this machine, each once. The returned function adds one and returns its URL. */

@@ -55,7 +55,7 @@ export function createScrubber(scrub: (step: number) => Promise<unknown>): Scrub
     const checkpoint = checkpoints[Number(slider.value)];
     if (!checkpoint) return;
     const text = describeCheckpoint(checkpoint);
-    label.textContent = text;
+    label.textContent = label.title = text;
     setAttr(slider, "aria-valuetext", text);
     setAttr(play, "aria-label", playing ? t("Stop") : t("Play checkpoints"));
     play.title = playing ? t("Stop") : t("Play checkpoints");

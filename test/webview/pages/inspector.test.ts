@@ -214,6 +214,15 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     const checkpoints = [100, 200, 300].map((step) => ({ step, loss: 400 / step, valLoss: null, accuracy: null }));
     await page.evaluate((event) => window.lab.send("checkpoints", event), { checkpoints, at: 300 });
     const slider = page.getByRole("slider", { name: "Checkpoint" });
+    await page.setViewportSize({ width: 180, height: 900 });
+    const below = page.getByRole("listbox", { name: "Tokens" });
+    const places = async () => [await slider.boundingBox(), await below.boundingBox()];
+    const before = await places();
+    const longer = checkpoints.map((each) => ({ ...each, valLoss: 2.5, accuracy: 0.25 }));
+    await page.evaluate((event) => window.lab.send("checkpoints", event), { checkpoints: longer, at: 300 });
+    expect(await places(), "a longer description moves nothing").toEqual(before);
+    await page.evaluate((event) => window.lab.send("checkpoints", event), { checkpoints, at: 300 });
+    await page.setViewportSize(SIDE_BAR);
     await slider.focus();
     expect(await slider.getAttribute("aria-valuetext")).toBe("step 300 · loss 1.333");
     await page.keyboard.press("ArrowLeft");

@@ -13,7 +13,7 @@ const TEXT = "Tom had a red ball. He put the ball in a box.";
 
 describeExplorer((opened) => {
   for (const size of SIZES) {
-    test(`at ${size.width} x ${size.height}, views have most of the height, the matrix at least half, and tooltips stay inside`, async () => {
+    test(`at ${size.width} x ${size.height}, views have most of the height, the matrix at least half, tooltips stay inside, and the checkpoint slider stays where it is`, async () => {
       const { live, page, tab, tabs } = opened();
       await page.setViewportSize(size);
       await live.show(CHARACTERS, TEXT);
@@ -45,6 +45,26 @@ describeExplorer((opened) => {
       }
       await page.mouse.move(0, 0);
       await expectAccessible(page);
+
+      const checkpoints = [5, 500, 50_000].map((step) => ({
+        step,
+        dir: "",
+        loss: 4,
+        valLoss: step > 5 ? 3 : null,
+        accuracy: null,
+      }));
+      live.sendCheckpoints({ checkpoints, at: 5 });
+      const slider = page.getByRole("slider", { name: "Checkpoint" });
+      const before = await slider.boundingBox();
+      for (const [value, text] of [
+        ["2", "A trace of a longer text than the first."],
+        ["1", TEXT],
+      ] as const) {
+        await slider.fill(value);
+        await live.show(CHARACTERS, text);
+        expect(await slider.boundingBox(), "the slider stays under the pointer").toEqual(before);
+      }
+      live.sendCheckpoints({ checkpoints: [], at: 0 });
     }, 60_000);
   }
 });
