@@ -159,8 +159,8 @@ function mount(hasRuns: boolean): (state: TrainingState) => void {
     const hasSteps = run.reports.length > 0;
     for (const part of ofSteps) part.hidden = !hasSteps;
     samples.node.hidden = run.samples.length === 0 && !run.started;
+    fill(figures, ...(hasSteps ? figuresOf(run).map(drawFigure) : []));
     if (hasSteps) {
-      fill(figures, ...figuresOf(run).map(drawFigure));
       curves.show(run, state.compared);
     }
     compared = state.compared.map(({ dir }) => dir);
