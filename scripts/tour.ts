@@ -263,7 +263,9 @@ async function tourOfComparison(workbench: Workbench): Promise<void> {
   await training.getByRole("checkbox", { name: `Compare with ${first}`, exact: true }).check();
   await training.getByRole("list", { name: "Compared runs" }).getByRole("listitem").nth(1).waitFor();
   await workbench.clearNotifications();
-  await photograph(workbench, "13-runs-compared");
+  await photograph(workbench, "13-runs-compared", async () => {
+    await training.evaluate("scrollTo(0, 0)");
+  });
   await press(training, "Stop");
   await workbench.notification(/stopped at step \d+/).waitFor();
   await workbench.clearNotifications();
