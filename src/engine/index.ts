@@ -48,5 +48,6 @@ export { findLearningRate } from "./train/findLearningRate";
 export { fineTuningInfo } from "./train/fineTune";
 export { branch, estimate, resume, train } from "./train/run";
 export { checkpointsOf } from "./train/runFolder";
+export { checkGguf } from "./weights";
 export { requireWritableFile } from "./weights/files";
 export { removeStale } from "./weights/temporary";

@@ -5,7 +5,7 @@
  */
 
 import type { GeneratedToken, GenerateResult, Sampling } from "../engine/api/generation";
-import type { FoundModel, HubAccess, ImportProgress } from "../engine/api/hub";
+import type { FoundModel, HubAccess, ImportProgress, ModelFileInfo } from "../engine/api/hub";
 import type { DeviceChoice, DeviceInfo, ExportProgress, ModelInfo, ModuleTree } from "../engine/api/model";
 import type {
   BranchParams,
@@ -47,6 +47,8 @@ export interface EngineApi extends TraceApi {
 
   /** Text-generation models of the hub with a supported architecture, most downloaded first. */
   searchHub: Method<{ query: string; access: HubAccess }, FoundModel[]>;
+  /** Checks the header of a GGUF file. */
+  checkGguf: Method<{ readonly path: string }, ModelFileInfo>;
   /** Creates a model folder. After a cancellation the next import resumes from the cache. */
   importModel: Method<ImportParams, ModelInfo, ImportProgress>;
 

@@ -7,6 +7,7 @@ import { runInNewContext } from "node:vm";
 import {
   type AnyLoaded,
   branch,
+  checkGguf,
   checkpointsOf,
   type DeviceChoice,
   DocumentTokens,
@@ -63,6 +64,7 @@ export function engineService(
     printModules: async ({ dir }) => printModules(await describeModel(dir)),
 
     searchHub: ({ query, access }, { signal }) => searchHub(query, { ...access, signal }),
+    checkGguf: ({ path }) => checkGguf(path),
     importModel: async ({ source, out, quantize, access }, { signal, report }) => {
       const { dir } = await importModel(source, { ...access, out, quantize, signal, onProgress: report });
       return (await openModel(dir)).info;
@@ -106,6 +108,7 @@ const WITHOUT_MODELS: ReadonlySet<string> = new Set<keyof EngineApi>([
   "branch",
   "estimate",
   "findLearningRate",
+  "checkGguf",
   "importModel",
   "exportModel",
   "searchHub",

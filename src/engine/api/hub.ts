@@ -17,6 +17,14 @@ export interface FoundModel {
   readonly modelType?: string;
 }
 
+/** The model in a file, before its import. */
+export interface ModelFileInfo {
+  readonly parameters: number;
+  /** Size of the stored weights. */
+  readonly bytes: number;
+  readonly isQuantized: boolean;
+}
+
 export interface ImportProgress {
   readonly phase: "connect" | "download" | "check" | "copy" | "convert" | "quantize" | "measure";
   /** The current file; empty before the first one. */

@@ -1,6 +1,8 @@
 /** Converts a GGUF file to a Hugging Face folder. Weights keep their precision; quantized blocks get our layout. */
 
 import { join } from "node:path";
+import type { ModelFileInfo } from "../api/hub";
+import { sizeOf } from "../graph/shape";
 import { cooperate } from "../tokenizers/cooperate";
 import { makeFolder, writeFileWhole } from "./files";
 import { type FindPart, type Gguf, type GgufTensor, readGguf } from "./gguf";
@@ -20,6 +22,28 @@ export interface GgufOptions extends QuantizeOptions {
   readonly findPart?: FindPart | undefined;
 }
 
+/** The size of a GGUF file's model. Fails as the conversion would, but reads the header only. */
+export async function checkGguf(path: string): Promise<ModelFileInfo> {
+  const { plans } = await planOf(path, {});
+  const sum = (of: (tensor: GgufTensor) => number) => plans.reduce((total, { tensor }) => total + of(tensor), 0);
+  return {
+    parameters: sum(({ shape }) => sizeOf(shape)),
+    bytes: sum(({ length }) => length),
+    isQuantized: plans.some(({ tensor }) => isBlocks(tensor.type)),
+  };
+}
+
+async function planOf(path: string, { name, findPart }: Pick<GgufOptions, "name" | "findPart">) {
+  const gguf = await readGguf(path, { ...(name !== undefined && { name }), ...(findPart && { findPart }) });
+  const model = ggufModel(path, gguf, {
+    isTied: await isTied(gguf),
+    ropeFactors: await ropeFactors(gguf),
+  });
+  const tokenizer = ggufTokenizer(path, gguf, model.vocabulary);
+  const { plans, notes: ignored } = planTensors(path, gguf, model);
+  return { model, tokenizer, plans, ignored };
+}
+
 /**
  * Writes model.safetensors, config.json, tokenizer.json and tokenizer_config.json into `outDir`, and generation_config.json
  * if other tokens than EOS end a generation. Returns notes on what the new files do not contain or say differently (see
@@ -28,16 +52,10 @@ export interface GgufOptions extends QuantizeOptions {
 export async function convertGguf(
   path: string,
   outDir: string,
-  { name, findPart, signal, onProgress }: GgufOptions = {},
+  { signal, onProgress, ...names }: GgufOptions = {},
 ): Promise<{ readonly notes: readonly string[] }> {
-  const gguf = await readGguf(path, { ...(name !== undefined && { name }), ...(findPart && { findPart }) });
-  const model = ggufModel(path, gguf, {
-    isTied: await isTied(gguf),
-    ropeFactors: await ropeFactors(gguf),
-  });
+  const { model, tokenizer, plans, ignored } = await planOf(path, names);
   const { vocabulary } = model;
-  const tokenizer = ggufTokenizer(path, gguf, vocabulary);
-  const { plans, notes: ignored } = planTensors(path, gguf, model);
   const total = plans.reduce((sum, { tensor }) => sum + tensor.length, 0);
   const pause = cooperate(signal);
 

@@ -15,7 +15,7 @@ export {
 } from "./checkpoint";
 export { codeOf, makeFolder, readError, storageError, writeFileWhole } from "./files";
 export { readGguf } from "./gguf";
-export { convertGguf } from "./ggufConvert";
+export { checkGguf, convertGguf } from "./ggufConvert";
 export {
   type Bits,
   type Choose,

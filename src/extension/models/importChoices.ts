@@ -1,6 +1,6 @@
 /** The choices of "Import Model": typed names, search results, and precisions. */
 
-import type { FoundModel, ImportParams, ModuleTree } from "../../protocol/engineApi";
+import type { FoundModel, ImportParams, ModelFileInfo, ModuleTree } from "../../protocol/engineApi";
 import { bytes, count } from "../format";
 import { l10n } from "../l10n";
 
@@ -45,12 +45,10 @@ export const folderSource = (path: string, tree: ModuleTree): ImportSource => ({
   isRemote: false,
 });
 
-export const fileSource = (path: string): ImportSource => ({
+export const fileSource = (path: string, info: ModelFileInfo): ImportSource => ({
   source: path,
   name: lastName(path).replace(/\.gguf$/i, ""),
-  parameters: null,
-  bytes: null,
-  isQuantized: false,
+  ...info,
   isRemote: false,
 });
 

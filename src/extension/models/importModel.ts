@@ -166,7 +166,7 @@ const localItems = ({ engine }: LabServices): SourceItem[] => [
     alwaysShow: true,
     choose: async () => {
       const file = await chooseOnDisk({ filters: { GGUF: ["gguf"] } });
-      return file === undefined ? undefined : fileSource(file);
+      return file === undefined ? undefined : fileSource(file, await engine.call("checkGguf", { path: file }));
     },
   },
 ];

@@ -3,8 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { describeModel } from "../../../src/engine/models/describe";
 import { loadTokenizer } from "../../../src/engine/tokenizers";
 import {
+  checkGguf,
   convertGguf,
   dequantize,
   openStored,
@@ -70,6 +72,15 @@ test("quantized tensors stay quantized, and others keep their type", async () =>
   expect(tensors.get("model.layers.0.self_attn.q_proj.weight")).toMatchObject({ dtype: "U8", shape: [32, 1, 16] });
   expect(tensors.get("model.layers.0.mlp.up_proj.weight")).toMatchObject({ dtype: "BF16", shape: [64, 32] });
   expect(tensors.get("lm_head.weight")).toMatchObject({ dtype: "F16", shape: [20, 32] });
+});
+
+test("a file is checked without converting it", async () => {
+  const { parameters, bytes, isQuantized } = await checkGguf(golden("llama.gguf"));
+  const { tensors } = await readGguf(golden("llama.gguf"));
+  expect(bytes).toBe([...tensors.values()].reduce((sum, { length }) => sum + length, 0));
+  expect(isQuantized).toBe(true);
+  await convertGguf(golden("llama.gguf"), dir);
+  expect((await describeModel(dir)).parameters).toBe(parameters);
 });
 
 test("a llama gets its configuration", async () => {

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { convertGguf } from "../../../src/engine/weights";
+import { checkGguf, convertGguf } from "../../../src/engine/weights";
 import { ggufFile, ggufText, info, LLAMA_DATA, llamaInfos, llamaValues, value } from "../../helpers/ggufFiles";
 import { u8, u32, u64 } from "../../helpers/pickles";
 import { expectRejected } from "../../helpers/rejected";
@@ -21,6 +21,7 @@ const rejected = async (bytes: Uint8Array, message: RegExp) => {
   await expectRejected(() => convert(bytes), message);
   // Problems are found before anything is written.
   expect(await readdir(dir)).toEqual(["model.gguf"]);
+  await expectRejected(() => checkGguf(join(dir, "model.gguf")), message);
 };
 
 const valid = { values: llamaValues, infos: llamaInfos, data: LLAMA_DATA };

@@ -25,6 +25,7 @@ test.each([
   ["org/", null],
 ])("the typed text %j has the full name %j", (text, name) => expect(typedModel(text)).toBe(name));
 
+const file = { parameters: 1000, bytes: 4000, isQuantized: true };
 const weight = { name: "a.weight", shape: [32, 64], dtype: "float32", bytes: 8192 };
 const leaf: ModuleTree = {
   name: "a",
@@ -49,7 +50,7 @@ describe("an import source", () => {
     expect(folderSource("/fox", { ...tree, children: [quantized] }).isQuantized).toBe(true);
   });
   test("in a GGUF file is named without the extension", () =>
-    expect(fileSource("/models/fox-q8.gguf").name).toBe("fox-q8"));
+    expect(fileSource("/models/fox-q8.gguf", file)).toMatchObject({ name: "fox-q8", bytes: 4000, isQuantized: true }));
 });
 
 test("a search result shows the known facts", () => {
@@ -68,7 +69,7 @@ describe("precisions", () => {
       "about 62.5 MB of memory",
     ]));
   test("show no memory if the size is unknown", () =>
-    expect(precisions(fileSource("/fox.gguf")).map(({ description }) => description)).toEqual(["", "", ""]));
+    expect(precisions(hubSource("org/fox", null)).map(({ description }) => description)).toEqual(["", "", ""]));
   test("are part of the name of the model", () => {
     expect(importedName("fox", undefined)).toBe("fox");
     expect(importedName("fox", "int4")).toBe("fox (4-bit)");
