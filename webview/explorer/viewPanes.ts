@@ -146,6 +146,8 @@ export function createViewPanes<L extends Layout>(
       setAttr(slot.tab, "aria-selected", String(visible));
       slot.panel.classList.toggle("beside", id === beside && id !== view);
       if (!visible) continue;
+      // A narrow row of tabs scrolls.
+      slot.tab.scrollIntoView({ block: "nearest", inline: "nearest" });
       slot.view ??= create(slot);
       if (inspection && slot.shown !== inspection) {
         slot.shown = inspection;

@@ -22,6 +22,14 @@ describeExplorer((opened) => {
         const pane = await page.getByRole("tabpanel", { name }).boundingBox();
         expect(pane?.height, name).toBeGreaterThanOrEqual(0.6 * size.height);
       }
+      await tab("Prompts").click();
+      const row = (await page.getByRole("tablist", { name: "Views" }).boundingBox())!;
+      const last = (await tab("Prompts").boundingBox())!;
+      expect(last.x + last.width, "the open view's tab is in sight").toBeLessThanOrEqual(row.x + row.width + 1);
+      await tab("Next token").click();
+      const bars = page.getByRole("tabpanel", { name: "Next token" }).locator(".bars").first();
+      await bars.waitFor(SOON);
+      if (size.height >= 600) expect((await bars.boundingBox())!.y, "bars").toBeLessThan(size.height / 2);
       await tab("Attention").click();
       const matrix = page.getByRole("application", { name: /^Attention of layer/ });
       await matrix.waitFor(SOON);

@@ -88,7 +88,7 @@ export function createSamplerControls(changed: () => void): SamplerControls {
     node: el(
       "div",
       { class: "sampler", attrs: { role: "group", "aria-label": t("Sampler") } },
-      ...rows.map(({ node }) => node),
+      el("div", { class: "sampler-rows" }, ...rows.map(({ node }) => node)),
       el(
         "div",
         { class: "sampler-foot" },
