@@ -249,6 +249,9 @@ const ARRAY = 9;
 /** Converts to a number if that is exact. */
 const exact = (n: bigint) => (Number.isSafeInteger(Number(n)) ? Number(n) : n);
 
+/** A token may begin with the character that marks the byte order, which a decoder removes by default. */
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
 class Cursor {
   at = 0;
   private values = 0;
@@ -275,7 +278,7 @@ class Cursor {
   string(): string {
     const length = Number(this.number(UINT64));
     const start = this.skip(length);
-    return new TextDecoder().decode(this.bytes.subarray(start, this.at));
+    return UTF8.decode(this.bytes.subarray(start, this.at));
   }
 
   /** Reads a count of items that need at least `bytes` each. */

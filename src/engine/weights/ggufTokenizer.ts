@@ -19,9 +19,15 @@ export function ggufTokenizer(path: string, gguf: Gguf, vocabulary: Vocabulary):
     "tokenizer",
     kind === undefined
       ? `${path} has no tokenizer. Import the original model instead.`
-      : `${path}: the tokenizer type ${shown(kind)} is not supported (only "llama" and "gpt2"). Import the original model instead.`,
+      : `${path}: the tokenizer type ${shown(kind)}${algorithmOf(kind)} is not supported (only "llama" and "gpt2"). Import the original model instead.`,
   );
 }
+
+/** Names of the algorithms that are not supported, by llama.cpp's names. */
+const ALGORITHMS: Readonly<Record<string, string>> = { bert: "WordPiece", t5: "Unigram" };
+
+const algorithmOf = (kind: unknown): string =>
+  typeof kind === "string" && Object.hasOwn(ALGORITHMS, kind) ? ` (${ALGORITHMS[kind]})` : "";
 
 /** A SentencePiece vocabulary. Every pair of tokens that form a third is a merge, best score first. */
 function sentencePiece(vocabulary: Vocabulary): TokenizerFiles {

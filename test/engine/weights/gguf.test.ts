@@ -412,6 +412,11 @@ describe("a generation ends", () => {
   });
 });
 
+test("a token that begins with a byte order mark keeps it", async () => {
+  await convertVocabulary({ tokens: value.texts(["<unk>", "a", "\ufeffa", "b"]) });
+  expect((await readJson("tokenizer.json")).model.vocab).toEqual({ "<unk>": 0, a: 1, "\ufeffa": 2, b: 3 });
+});
+
 test("empty tokens get names, as in llama.cpp", async () => {
   await convertVocabulary({ tokens: value.texts(["", "<s>", "</s>", ""].slice(0, 3).concat("a")) });
   expect((await readJson("tokenizer.json")).model.vocab).toMatchObject({ "[EMPTY_0]": 0, a: 3 });

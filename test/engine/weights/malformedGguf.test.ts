@@ -361,6 +361,8 @@ describe("an invalid vocabulary is rejected:", () => {
   test.each<[string, Buffer, RegExp]>([
     ["without a type", llamaWithout("tokenizer.ggml.model"), /has no tokenizer\./],
     ["of an unsupported type", tokens({ model: value.text("rwkv") }), /the tokenizer type "rwkv" is not supported/],
+    ["of WordPiece", tokens({ model: value.text("bert") }), /the tokenizer type "bert" \(WordPiece\) is not supported/],
+    ["of Unigram", tokens({ model: value.text("t5") }), /the tokenizer type "t5" \(Unigram\) is not supported/],
     ["without tokens", llamaWithout("tokenizer.ggml.tokens"), /it has no vocabulary/],
     ["with an empty list of tokens", tokens({ tokens: value.texts([]) }), /it has no vocabulary/],
     [
