@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { openCorpus } from "../../src/engine/data";
 import type { Random } from "../../src/engine/random";
 import { openStored, readStored } from "../../src/engine/weights";
+import { ARCHITECTURES } from "../../src/engine/weights/ggufArchitectures";
 import { PromptSetError, readPrompts } from "../../src/files/promptSet";
 import { ggufFile, llamaValues, value, wholeLlama } from "../helpers/ggufFiles";
 import { type Call, engine, ForUsers, type Maker, oneOf, type Target } from "./makers";
@@ -52,7 +53,10 @@ function ggufChange(draw: Random): readonly [string, string] {
     ...["scale_linear", "freq_base", "dimension_count"].map((name) => `llama.rope.${name}`),
     ...ids.map((name) => `tokenizer.ggml.${name}_token_id`),
     ...others.map((name) => `tokenizer.ggml.${name}`),
-    ...["split.no", "split.count", "split.tensors.count", "general.alignment", "llama.attention.key_length"],
+    ...["attn", "final"].map((name) => `llama.${name}_logit_softcapping`),
+    ...["embedding", "residual", "logit"].map((name) => `llama.${name}_scale`),
+    ...["key_length", "scale", "sliding_window", "sliding_window_pattern"].map((name) => `llama.attention.${name}`),
+    ...["split.no", "split.count", "split.tensors.count", "general.alignment", "llama.rope.scaling.finetuned"],
   ]);
   const numbers = [0, 1, 2, 3, 4, 7, 8, 32, 255, 65_535, 2 ** 24, 2 ** 31, 2 ** 32 - 1];
   const floats = [0, -1, 0.5, 4, 1e-30, 1e30, 1e38, Number.NaN, Number.POSITIVE_INFINITY];
@@ -195,8 +199,15 @@ export const TARGETS: Readonly<Record<string, Target>> = {
 
   gguf: async (scratch, root) => {
     const call = engine();
-    const names = ["llama.gguf", "gpt2.gguf"];
-    const originals = await Promise.all(names.map((name) => readFile(golden(root, "checkpoints", name))));
+    const names = [
+      "checkpoints/llama",
+      "checkpoints/gpt2",
+      "gguf/gemma3",
+      "gguf/olmo3",
+      "gguf/phi3-longrope",
+      "gguf/types",
+    ];
+    const originals = await Promise.all(names.map((name) => readFile(golden(root, `${name}.gguf`))));
     return async (draw) => {
       const path = join(scratch, "model.gguf");
       await writeFile(path, changedOneOf(originals, draw));
@@ -216,7 +227,12 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       const values = Object.entries({ ...llamaValues, ...Object.fromEntries(changes) }).filter(
         ([, text]) => text !== "",
       );
-      await writeFile(path, ggufFile({ values: Object.fromEntries(values), ...wholeLlama }));
+      // Other architectures have the same keys; their tensors differ, so most are rejected later.
+      const all = Object.keys(ARCHITECTURES);
+      const architecture = draw ? all[draw.below(2 * all.length)] : undefined;
+      const named = values.map(([key, text]) => [key.replace(/^llama\./, `${architecture ?? "llama"}.`), text]);
+      const general = architecture ? { "general.architecture": value.text(architecture) } : {};
+      await writeFile(path, ggufFile({ values: { ...Object.fromEntries(named), ...general }, ...wholeLlama }));
       return { open, files: [path] };
     };
   },
