@@ -47,7 +47,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
     return Float64Array.from({ length: sizeOf(shape) }, (_, i) => {
       const b = Math.floor(i / block);
       const code = bits === 8 ? at(codes, i) : half(i);
-      if (min) return at(scale, b) * (bits === 8 ? code - 112 : code) + at(min, b);
+      if (min) return at(scale, b) * (code - (bits === 8 ? 112 : block === 16 ? 6 : 0)) + at(min, b);
       return at(scale, b) * (bits === 8 ? code - 128 : code - 8);
     });
   },

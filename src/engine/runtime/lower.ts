@@ -413,7 +413,7 @@ const rules: { readonly [K in Op]: Rule<K> } = {
         w.emit("Gather", [w.external(tensor, [V, D / block]), w.name(ids)], { attributes });
       const found = w.emit("Reshape", [w.emit("GatherBlockQuantized", inputs, lookup), w.int64s(-1, D / block, block)]);
       const offsets = w.emit("Reshape", [
-        blockOffsets(w, byRow(scales), byRow(mins), bits),
+        blockOffsets(w, byRow(scales), byRow(mins), { bits, block }),
         w.int64s(-1, D / block, 1),
       ]);
       const shape = w.int64s(...node.shape.map((n) => (n === UNKNOWN ? -1 : n)));
@@ -503,8 +503,13 @@ const ELEMENT = { f32: "float32", i32: "int32", i64: "int64" } as const satisfie
 const STORED_TYPES = { F32: "float32", F16: "float16", BF16: "bfloat16", U8: "uint8" } as const;
 
 /** The number to add to each value of a block of codes with a minimum. */
-function blockOffsets(w: GraphWriter, scales: string, mins: string, bits: Bits): string {
-  const fromMiddle = middleCode(bits) - firstCode(bits, true);
+function blockOffsets(
+  w: GraphWriter,
+  scales: string,
+  mins: string,
+  { bits, block }: { readonly bits: Bits; readonly block: number },
+): string {
+  const fromMiddle = middleCode(bits) - firstCode(bits, block, true);
   return w.emit("Add", [w.emit("Mul", [scales, w.float(fromMiddle)]), mins]);
 }
 
@@ -521,7 +526,7 @@ function addMins(
     attributes: { keepdims: 0 },
   });
   // Constant, so onnxruntime computes them once.
-  const offsets = blockOffsets(w, w.external(scales, [N, blocks]), w.external(mins, [N, blocks]), bits);
+  const offsets = blockOffsets(w, w.external(scales, [N, blocks]), w.external(mins, [N, blocks]), { bits, block });
   return w.emit("Gemm", [sums, offsets, product], { attributes: { transB: 1 }, ...last });
 }
 

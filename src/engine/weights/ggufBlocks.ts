@@ -230,7 +230,7 @@ export function convertBlocks(type: GgufBlocks, bytes: Uint8Array): Quantized {
     mins: new Float32Array(hasMins ? groups : 0),
   };
   for (let b = 0; b < blocks; b++) unpack(bytes, b * size, into, (b * block) / group);
-  const codes = packCodes(into.q, bits, firstCode(bits, hasMins));
+  const codes = packCodes(into.q, bits, firstCode(bits, group, hasMins));
   return { codes, scales: into.scales, ...(hasMins && { mins: into.mins }) };
 }
 

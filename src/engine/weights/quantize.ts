@@ -6,8 +6,8 @@
  * `X` (U8, [N, K/S, bytes per block]) and `X.scales` (F32, [N, K/S]). With 4 bits, byte i of a block has value 2i in its low
  * half and value 2i + 1 in its high half.
  *
- * Matrices from GGUF may have a third tensor, `X.mins` (F32, [N, K/S]): value = scale * (code - 112) + min for 8 bits,
- * scale * code + min for 4 bits.
+ * Matrices from GGUF may have a third tensor, `X.mins` (F32, [N, K/S]): value = scale * (code - first) + min, with the
+ * first code of `firstCode`.
  */
 
 import { join } from "node:path";
@@ -47,8 +47,15 @@ export const minsOf = (name: string) => `${name}.mins`;
 /** Tensors that may be stored beside a quantized matrix. */
 export const companionsOf = (name: string) => [scalesOf(name), minsOf(name)];
 
-/** The code that is subtracted from others, which is 0 or centers 5-bit values if there are minimums. */
-export const firstCode = (bits: Bits, hasMins: boolean) => (hasMins ? (bits === 8 ? 112 : 0) : middleCode(bits));
+/**
+ * The code that is subtracted from others. With minimums, it is the smallest: 8 bits contain values of 5 bits, and 4 bits
+ * contain values of 2 bits in small blocks. They are around the middle, where products with rounded operands are best.
+ */
+export function firstCode(bits: Bits, block: number, hasMins: boolean): number {
+  if (!hasMins) return middleCode(bits);
+  if (bits === 8) return 112;
+  return block === SMALL_BLOCK ? 6 : 0;
+}
 
 /** The code in the middle, which the products of onnxruntime subtract. */
 export const middleCode = (bits: Bits) => (bits === 8 ? 128 : 8);
@@ -190,7 +197,7 @@ export function dequantize(quantized: Quantized, bits: Bits): Float32Array<Array
 function decode8({ codes, scales, mins }: Quantized, at: number, into: Float32Array): void {
   const scale = scales[at] as number;
   const from = at * into.length;
-  const first = firstCode(8, mins !== undefined);
+  const first = firstCode(8, into.length, mins !== undefined);
   for (let i = 0; i < into.length; i++) into[i] = scale * ((codes[from + i] as number) - first);
   addMin(mins, at, into);
 }
@@ -198,7 +205,7 @@ function decode8({ codes, scales, mins }: Quantized, at: number, into: Float32Ar
 function decode4({ codes, scales, mins }: Quantized, at: number, into: Float32Array): void {
   const scale = scales[at] as number;
   const from = (at * into.length) / 2;
-  const first = firstCode(4, mins !== undefined);
+  const first = firstCode(4, into.length, mins !== undefined);
   for (let i = 0; i < into.length / 2; i++) {
     const pair = codes[from + i] as number;
     into[2 * i] = scale * ((pair & 15) - first);
