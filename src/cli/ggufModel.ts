@@ -5,6 +5,7 @@ import { basename, join, resolve } from "node:path";
 import { EngineError } from "../engine";
 import { cacheFolder } from "../engine/data";
 import { SOURCE_FILE } from "../engine/hub/import";
+import { isGguf } from "../engine/hub/source";
 import { convertGguf, writeFileWhole } from "../engine/weights";
 import { excerpt } from "../text/untrusted";
 import type { Options } from "./options";
@@ -13,9 +14,9 @@ import { withTemporaryFolder } from "./temporaryFolder";
 /** Runs a command whose `--model` may be a GGUF file. */
 export async function withGgufModel(options: Options, run: (options: Options) => Promise<void>): Promise<void> {
   const given = options.text("model") ?? "";
-  const isFile = given.endsWith(".gguf") && (await stat(given).catch(() => null))?.isFile();
-  if (!isFile) return run(options);
   const path = resolve(given);
+  const isFile = given !== "" && (await stat(path).catch(() => null))?.isFile();
+  if (!isFile || !(await isGguf(path))) return run(options);
   const name = basename(path, ".gguf");
   await withTemporaryFolder(join(cacheFolder(), "gguf"), name, async (dir) => {
     const { notes } = await convertGguf(path, dir, { onProgress: showProgress(name) });

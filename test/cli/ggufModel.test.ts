@@ -46,6 +46,12 @@ test("inspect writes the logits of transformers, under the name of the file", as
   expect((await readFile(out)).subarray(8, 200).toString()).toContain('"model":"qwen3"');
 });
 
+test("a GGUF file with another name is recognized by its content", async () => {
+  const blob = join(dir, "sha256-4f5a");
+  await copyFile(QWEN3, blob);
+  expect((await decoderLab("describe", "--model", blob)).stdout).toContain("Qwen3ForCausalLM");
+});
+
 test("the converted copy is deleted", async () => {
   await decoderLab("tokenize", "--model", QWEN3, "--text", "he", "--json");
   expect(await readdir(join(dir, "decoder-lab", "gguf"))).toEqual([]);

@@ -31,6 +31,9 @@ export function requireRevision(revision: string): string {
   );
 }
 
+/** Returns true for a GGUF file. Some programs store them under other names, such as a hash. */
+export const isGguf = async (path: string): Promise<boolean> => path.endsWith(".gguf") || startsLikeGguf(path);
+
 async function startsLikeGguf(path: string): Promise<boolean> {
   const file = await open(path, "r").catch((error: unknown) => {
     throw readError(error, path);
@@ -52,8 +55,7 @@ export async function parseSource(text: string): Promise<Source> {
   if (info?.isDirectory()) return { kind: "folder", dir: path };
   if (info && !info.isFile())
     throw new EngineError("config", `${path} is a pipe or a device, not a file. Choose a model folder or a GGUF file.`);
-  // Some programs store GGUF files under other names, such as a hash.
-  if (info && (path.endsWith(".gguf") || (await startsLikeGguf(path)))) return { kind: "gguf", file: path };
+  if (info && (await isGguf(path))) return { kind: "gguf", file: path };
   if (info) throw new EngineError("config", `${path} is a file. Import its folder or a .gguf file.`);
   if (PATH.test(text.trim()) || text.trim().startsWith("~")) {
     throw new EngineError("notFound", `${path} does not exist. Choose a model folder or a .gguf file.`);
