@@ -22,9 +22,10 @@ describeExplorer((opened) => {
         const pane = await page.getByRole("tabpanel", { name }).boundingBox();
         expect(pane?.height, name).toBeGreaterThanOrEqual(0.6 * size.height);
       }
-      await tab("Prompts").click();
+      await tab("Overview").click();
+      await page.locator("body").press("0");
       const row = (await page.getByRole("tablist", { name: "Views" }).boundingBox())!;
-      const last = (await tab("Prompts").boundingBox())!;
+      const last = (await tab("Interventions").boundingBox())!;
       expect(last.x + last.width, "the open view's tab is in sight").toBeLessThanOrEqual(row.x + row.width + 1);
       await tab("Next token").click();
       const bars = page.getByRole("tabpanel", { name: "Next token" }).locator(".bars").first();
