@@ -19,6 +19,7 @@ export const ARCHITECTURES = resolve(import.meta.dirname, "../golden/architectur
 /** Reference checkpoints by family. A new family needs a line here. */
 export const VARIANTS: Readonly<Record<string, readonly string[]>> = {
   gpt2: ["gpt2", "gpt2-prefixed"],
+  gpt_bigcode: ["gpt_bigcode", "gpt_bigcode-multi-head"],
   opt: ["opt", "opt-post-norm", "opt-galactica"],
   gpt_neo: ["gpt_neo"],
   gpt_neox: ["gpt_neox", "gpt_neox-sequential"],

@@ -9,6 +9,7 @@ import { gemma } from "./gemma";
 import { gemma2 } from "./gemma2";
 import { gemma3, gemma3Text } from "./gemma3";
 import { gpt2 } from "./gpt2";
+import { gptBigCode } from "./gptBigCode";
 import { gptNeo } from "./gptNeo";
 import { gptNeoX } from "./gptNeoX";
 import { granite } from "./granite";
@@ -28,6 +29,7 @@ import { starcoder2 } from "./starcoder2";
 const FAMILIES: readonly Family[] = [
   decoderLab,
   gpt2,
+  gptBigCode,
   opt,
   gptNeo,
   gptNeoX,

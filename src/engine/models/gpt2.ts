@@ -1,51 +1,45 @@
 /** GPT-2 (Radford et al., 2019) and models trained with its code. */
 
 import { type Activation, type DecoderConfig, PLAIN } from "../nn/config";
-import { activationOf } from "./config";
-import { defineFamily } from "./family";
+import { activationOf, type Fields } from "./config";
+import { defineFamily, type FamilySpec } from "./family";
 
-// Matrices are stored [in, out] ("Conv1D"), with queries, keys and values in one matrix.
-export const gpt2 = defineFamily({
-  modelType: "gpt2",
-  className: "GPT2",
-  architecture: "GPT2LMHeadModel",
-  matrixClass: "Conv1D",
+/** Reads a config.json in GPT-2's format, of a model with matrices stored [out, in]. */
+export function gpt2Decoder(hf: Fields, activation: string): DecoderConfig {
+  const [dModel, nHeads] = [hf.count("n_embd", 768), hf.count("n_head", 12)];
+  const dHead = dModel / nHeads;
+  return {
+    ...PLAIN,
+    vocabSize: hf.count("vocab_size", 50257),
+    nCtx: hf.count("n_positions", 1024),
+    nLayers: hf.layerCount("n_layer", 12),
+    nHeads,
+    nKvHeads: nHeads,
+    dModel,
+    dHead,
+    dMlp: hf.countOrNull("n_inner", null) ?? 4 * dModel,
+    dEmbed: dModel,
+    weightLayout: "outIn",
+    qkv: "fused",
+    positions: { kind: "learned", offset: 0 },
+    norm: "pre",
+    normKind: "layer",
+    normEps: hf.number("layer_norm_epsilon", 1e-5, [0, 1]),
+    normScale: true,
+    normBias: true,
+    finalNorm: true,
+    activation: activationOf(hf, "activation_function", activation),
+    gatedMlp: false,
+    attentionBias: true,
+    outBias: true,
+    mlpBias: true,
+    attentionScale: hf.flag("scale_attn_weights", true) ? 1 / Math.sqrt(dHead) : 1,
+    tiedHead: hf.flag("tie_word_embeddings", true),
+    headBias: false,
+  };
+}
 
-  config(hf) {
-    const [dModel, nHeads] = [hf.count("n_embd", 768), hf.count("n_head", 12)];
-    const dHead = dModel / nHeads;
-    return {
-      ...PLAIN,
-      vocabSize: hf.count("vocab_size", 50257),
-      nCtx: hf.count("n_positions", 1024),
-      nLayers: hf.layerCount("n_layer", 12),
-      nHeads,
-      nKvHeads: nHeads,
-      dModel,
-      dHead,
-      dMlp: hf.countOrNull("n_inner", null) ?? 4 * dModel,
-      dEmbed: dModel,
-      weightLayout: "inOut",
-      qkv: "fused",
-      positions: { kind: "learned", offset: 0 },
-      norm: "pre",
-      normKind: "layer",
-      normEps: hf.number("layer_norm_epsilon", 1e-5, [0, 1]),
-      normScale: true,
-      normBias: true,
-      finalNorm: true,
-      activation: activationOf(hf, "activation_function", "gelu_new"),
-      gatedMlp: false,
-      attentionBias: true,
-      outBias: true,
-      mlpBias: true,
-      attentionScale: hf.flag("scale_attn_weights", true) ? 1 / Math.sqrt(dHead) : 1,
-      scaleByLayer: hf.flag("scale_attn_by_inverse_layer_idx", false),
-      ...(hf.flag("tie_word_embeddings", true) ? { tiedHead: true } : { tiedHead: false, headLayout: "outIn" }),
-      headBias: false,
-    };
-  },
-
+export const gpt2Parts = {
   prefix: "transformer.",
   otherPrefixes: [""],
   names: {
@@ -66,6 +60,24 @@ export const gpt2 = defineFamily({
     "h.{l}.attn.masked_bias": "the score of masked positions",
   },
   classes: { transformer: "Model", h: "ModuleList", "{l}": "Block", attn: "Attention", mlp: "MLP" },
+} satisfies Partial<FamilySpec>;
+
+// Matrices are stored [in, out] ("Conv1D"), with queries, keys and values in one matrix.
+export const gpt2 = defineFamily({
+  ...gpt2Parts,
+  modelType: "gpt2",
+  className: "GPT2",
+  architecture: "GPT2LMHeadModel",
+  matrixClass: "Conv1D",
+  config(hf) {
+    const cfg = gpt2Decoder(hf, "gelu_new");
+    return {
+      ...cfg,
+      weightLayout: "inOut",
+      scaleByLayer: hf.flag("scale_attn_by_inverse_layer_idx", false),
+      ...(!cfg.tiedHead && { headLayout: "outIn" }),
+    };
+  },
 });
 
 /** Names of the activations in transformers, whose "gelu" is the exact one. */

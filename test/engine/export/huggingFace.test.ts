@@ -107,7 +107,8 @@ describe.skipIf(!hasTorch)("PyTorch computes the same with an exported folder as
   test.each(NAMES)("%s", async (name) => {
     const { data, shape } = await readTensor(join(ARCHITECTURES, name, "reference.safetensors"), "logits");
     const [, T, V] = shape as [number, number, number];
-    expectSameLogits(torch.get(exported(name)), (b, length) => data.subarray(b * T * V, (b * T + length) * V), 1e-5);
+    // The reference is from another PyTorch, whose products may add in another order.
+    expectSameLogits(torch.get(exported(name)), (b, length) => data.subarray(b * T * V, (b * T + length) * V), 5e-5);
   });
 });
 

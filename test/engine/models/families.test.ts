@@ -79,6 +79,18 @@ const PUBLISHED: Readonly<Record<string, readonly [config: object, parameters: n
     },
     14_659_507_200,
   ],
+  "bigcode/tiny_starcoder_py": [
+    {
+      model_type: "gpt_bigcode",
+      n_embd: 768,
+      n_head: 12,
+      n_inner: 3072,
+      n_layer: 20,
+      n_positions: 8192,
+      vocab_size: 49152,
+    },
+    164_144_128,
+  ],
   "bigcode/starcoder2-3b": [{ model_type: "starcoder2" }, 3_030_371_328],
   "allenai/Olmo-3-1025-7B": [{ model_type: "olmo3", vocab_size: 100278 }, 7_298_011_136],
   "openai-community/gpt2": [{ model_type: "gpt2", n_ctx: 1024, n_embd: 768, n_head: 12, n_layer: 12 }, 124_439_808],

@@ -55,6 +55,36 @@ def gpt2(c, w, ids, mask, probe, prefix=""):
     return probe("lnFinal", norm("ln_f", x)) @ tokens.T
 
 
+def gpt_bigcode(c, w, ids, mask, probe):
+    D, H, K, hidden = c["n_embd"], c["n_head"], c["n_embd"] // c["n_head"], c["n_inner"] or 4 * c["n_embd"]
+    act = ACTIVATIONS[c["activation_function"]]
+
+    def norm(name, x):
+        return layer_norm(w, f"transformer.{name}", x, c["layer_norm_epsilon"])
+
+    tokens = embedding(w, "transformer.wte", c["vocab_size"], D)
+    positions = embedding(w, "transformer.wpe", c["n_positions"], D)
+    x = probe("embed", tokens[ids]) + probe("posEmbed", positions[torch.arange(ids.shape[1]).expand_as(ids)])
+
+    for layer in range(c["n_layer"]):
+        name, at = f"transformer.h.{layer}", within_block(probe, layer)
+
+        at("residPre", x)
+        y = norm(f"h.{layer}.ln_1", x)
+        if c["multi_query"]:  # all queries, then one key and one value
+            fused = linear(w, f"{name}.attn.c_attn", y, D + 2 * K)
+            q, k, v = heads(fused[..., :D], H), heads(fused[..., D : D + K], 1), heads(fused[..., D + K :], 1)
+        else:  # within each head: q, then k, then v
+            q, k, v = heads(linear(w, f"{name}.attn.c_attn", y, 3 * D), H).chunk(3, dim=-1)
+        z = attention(q, k, v, visible(mask), K**-0.5, at)
+        x = at("residMid", x + at("attnOut", linear(w, f"{name}.attn.c_proj", z, D)))
+
+        h = act(linear(w, f"{name}.mlp.c_fc", norm(f"h.{layer}.ln_2", x), hidden))
+        x = at("residPost", x + at("mlpOut", linear(w, f"{name}.mlp.c_proj", h, D)))
+
+    return probe("lnFinal", norm("ln_f", x)) @ tokens.T
+
+
 def opt(c, w, ids, mask, probe, prefix="model.decoder"):
     D, H, E = c["hidden_size"], c["num_attention_heads"], c["word_embed_proj_dim"]
     act = ACTIVATIONS[c["activation_function"]]

@@ -71,6 +71,12 @@ GPT2 = dict(
     bos_token_id=98, eos_token_id=98,
 )  # fmt: skip
 
+GPT_BIGCODE = dict(
+    architectures=["GPTBigCodeForCausalLM"], model_type="gpt_bigcode", vocab_size=VOCABULARY, n_positions=CONTEXT,
+    n_embd=32, n_layer=2, n_head=4, n_inner=None, activation_function="gelu_pytorch_tanh", layer_norm_epsilon=1e-5,
+    multi_query=True, bos_token_id=98, eos_token_id=98,
+)  # fmt: skip
+
 OPT = dict(
     architectures=["OPTForCausalLM"], model_type="opt", vocab_size=VOCABULARY, max_position_embeddings=CONTEXT,
     hidden_size=32, word_embed_proj_dim=32, ffn_dim=64, num_hidden_layers=2, num_attention_heads=4,
@@ -211,6 +217,8 @@ VARIANTS = [
         dict(GPT2, n_inner=64, scale_attn_by_inverse_layer_idx=True, n_layer=3),
         torch.float16,
     ),
+    Variant("gpt_bigcode", families.gpt_bigcode, GPT_BIGCODE),
+    Variant("gpt_bigcode-multi-head", families.gpt_bigcode, dict(GPT_BIGCODE, multi_query=False), torch.float16),
     Variant("opt", families.opt, OPT),
     Variant(
         "opt-post-norm",
