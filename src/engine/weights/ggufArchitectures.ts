@@ -57,6 +57,10 @@ function requireWholeHeads(metadata: Metadata): void {
     throw metadata.wrong("rope.dimension_count", `the head size ${headDim}`);
 }
 
+/** The fraction of each head's dimensions that is rotated. */
+const rotatedPart = (metadata: Metadata): number =>
+  metadata.count("rope.dimension_count", headSize(metadata)) / headSize(metadata);
+
 /** Biases by the field that enables them. */
 const biases = (metadata: Metadata) => ({
   attention_bias: metadata.hasTensor("blk.0.attn_q.bias"),
@@ -216,7 +220,7 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
       return {
         ...llamaFields(metadata, "Phi3", "phi3"),
         hidden_act: "silu",
-        partial_rotary_factor: metadata.count("rope.dimension_count", headSize(metadata)) / headSize(metadata),
+        partial_rotary_factor: rotatedPart(metadata),
         ...(metadata.has(original) && { original_max_position_embeddings: metadata.count(original) }),
         sliding_window: window ? metadata.count("attention.sliding_window") : null,
       };
@@ -225,6 +229,21 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
       ...LLAMA_NAMES,
       "blk.{}.attn_qkv": "model.layers.{}.self_attn.qkv_proj",
       "blk.{}.ffn_up": "model.layers.{}.mlp.gate_up_proj",
+    },
+  },
+  phi2: {
+    config: (metadata) => ({
+      ...rotaryFields(metadata, "Phi", "phi"),
+      hidden_act: "gelu_new",
+      layer_norm_eps: metadata.number("attention.layer_norm_epsilon"),
+      partial_rotary_factor: rotatedPart(metadata),
+    }),
+    names: {
+      ...LLAMA_NAMES,
+      output_norm: "model.final_layernorm",
+      "blk.{}.attn_output": "model.layers.{}.self_attn.dense",
+      "blk.{}.ffn_up": "model.layers.{}.mlp.fc1",
+      "blk.{}.ffn_down": "model.layers.{}.mlp.fc2",
     },
   },
   starcoder2: {

@@ -65,13 +65,13 @@ OWN = [
 MODELS = {variant.name: variant for variant in OWN} | {
     name: dataclasses.replace(KNOWN[name], dtype=KNOWN[name].dtype if name == "llama" else BF16)
     for name in (
-        "gpt2 llama llama-biased llama-linear llama-yarn llama-llama3 qwen3 gemma phi3 phi3-longrope granite "
+        "gpt2 llama llama-biased llama-linear llama-yarn llama-llama3 qwen3 gemma phi phi3 phi3-longrope granite "
         "granite-biased granitemoehybrid olmo2 olmo3"
     ).split()
 }
 
 # The architecture of a family whose name differs.
-ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "granitemoehybrid": "granite", "olmo3": "olmo2"}
+ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "granitemoehybrid": "granite", "olmo3": "olmo2", "phi": "phi2"}
 
 
 def permuted(weights, heads):
@@ -154,11 +154,11 @@ class File:
         w.add_embedding_length(c["hidden_size"])
         w.add_feed_forward_length(c.get("shared_intermediate_size") or c["intermediate_size"])
         w.add_head_count(heads)
-        w.add_head_count_kv(c["num_key_value_heads"])
+        w.add_head_count_kv(c["num_key_value_heads"] or heads)
         if "rms_norm_eps" in c:
             w.add_layer_norm_rms_eps(c["rms_norm_eps"])
         else:
-            w.add_layer_norm_eps(c["norm_epsilon"])
+            w.add_layer_norm_eps(c.get("norm_epsilon") or c["layer_norm_eps"])
         if "head_dim" in c:
             w.add_key_length(head)
             w.add_value_length(head)
