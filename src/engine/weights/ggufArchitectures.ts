@@ -14,6 +14,8 @@ export interface Architecture {
   readonly names: Readonly<Record<string, string>>;
   /** The rows of q and k are interleaved. */
   readonly interleaved?: true;
+  /** The Hub stores q, k and v head by head instead of one after the other. */
+  readonly qkvByHead?: true;
   /** Norms are stored as the factor itself, which the Hub stores less 1. */
   readonly shiftedNorms?: true;
   /** Matrices that the Hub stores [in, out]. */
@@ -147,6 +149,34 @@ export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
     }),
     names: GPT2_NAMES,
     transposed: /^(attn_qkv|attn_output|ffn_up|ffn_down)$/,
+  },
+  gptneox: {
+    config: (metadata) => ({
+      architectures: ["GPTNeoXForCausalLM"],
+      model_type: "gpt_neox",
+      hidden_size: metadata.count("embedding_length"),
+      intermediate_size: metadata.count("feed_forward_length"),
+      num_hidden_layers: metadata.layers,
+      num_attention_heads: metadata.count("attention.head_count"),
+      max_position_embeddings: metadata.count("context_length"),
+      layer_norm_eps: metadata.number("attention.layer_norm_epsilon"),
+      rotary_emb_base: metadata.number("rope.freq_base", 10000),
+      rotary_pct: rotatedPart(metadata),
+      use_parallel_residual: metadata.flag("use_parallel_residual", true),
+      hidden_act: "gelu",
+    }),
+    names: {
+      [moduleOf(EMBEDDING)]: "gpt_neox.embed_in",
+      [moduleOf(OUTPUT)]: "embed_out",
+      output_norm: "gpt_neox.final_layer_norm",
+      "blk.{}.attn_norm": "gpt_neox.layers.{}.input_layernorm",
+      "blk.{}.ffn_norm": "gpt_neox.layers.{}.post_attention_layernorm",
+      "blk.{}.attn_qkv": "gpt_neox.layers.{}.attention.query_key_value",
+      "blk.{}.attn_output": "gpt_neox.layers.{}.attention.dense",
+      "blk.{}.ffn_up": "gpt_neox.layers.{}.mlp.dense_h_to_4h",
+      "blk.{}.ffn_down": "gpt_neox.layers.{}.mlp.dense_4h_to_h",
+    },
+    qkvByHead: true,
   },
   llama: {
     config(metadata) {

@@ -147,6 +147,11 @@ function planTensors(path: string, gguf: Gguf, model: GgufModel): { plans: Plan[
     const isVector = tensor.shape.length === 1;
     if (tensor.shape.length > 2 || (isVector && isBlocks(tensor.type)))
       throw damaged(path, `the tensor ${quoted(tensor.name)} is neither an unquantized vector nor a matrix`);
+    if (hub.qkvHeads && rows % (3 * hub.qkvHeads) !== 0)
+      throw damaged(
+        path,
+        `the ${rows} rows of the tensor ${quoted(tensor.name)} are not q, k and v of ${hub.qkvHeads} heads`,
+      );
     if (hub.headRows && rows % hub.headRows !== 0)
       throw damaged(
         path,
@@ -207,11 +212,15 @@ async function writeTensor(
   // Pieces of whole rows, and of whole heads if these are reordered.
   const rowBytes = length / rows;
   const unit = hub.headRows ?? 1;
-  const most = Math.max(1, Math.floor(PIECE_BYTES / rowBytes / unit)) * unit;
+  const most = hub.qkvHeads ? rows : Math.max(1, Math.floor(PIECE_BYTES / rowBytes / unit)) * unit;
   for (let from = 0; from < rows; from += most) {
     const to = Math.min(rows, from + most);
     const read = await readStoredBytes(part, from * rowBytes, to * rowBytes);
-    const bytes = hub.headRows ? unpermuted(read, rowBytes, hub.headRows) : read;
+    const bytes = hub.headRows
+      ? reordered(read, rowBytes, halvesApart(hub.headRows))
+      : hub.qkvHeads
+        ? reordered(read, rowBytes, headByHead(rows / 3 / hub.qkvHeads, rows))
+        : read;
     if (isBlocks(type)) await writeBlocks(hub.name, type, bytes, from * (shape[1] as number), write);
     else await write(hub.name, from * rowBytes, bytes);
     await step(read.length);
@@ -227,18 +236,29 @@ async function writeBlocks(name: string, type: GgufBlocks, bytes: Uint8Array, fr
   if (mins) await write(minsOf(name), (4 * from) / group, new Uint8Array(mins.buffer));
 }
 
-/** Reorders the rows of each head as the Hub has them, even ones before odd ones: [0, 1, 2, 3] -> [0, 2, 1, 3]. */
-function unpermuted(bytes: Uint8Array, rowBytes: number, headRows: number): Uint8Array {
+/** Moves each row to its place from the row of the file that `from` returns. */
+function reordered(bytes: Uint8Array, rowBytes: number, from: (row: number) => number): Uint8Array {
   const result = new Uint8Array(bytes.length);
-  const rows = bytes.length / rowBytes;
-  for (let row = 0; row < rows; row++) {
-    const inHead = row % headRows;
-    const half = headRows / 2;
-    const from = row - inHead + (inHead < half ? 2 * inHead : 2 * (inHead - half) + 1);
-    result.set(bytes.subarray(from * rowBytes, (from + 1) * rowBytes), row * rowBytes);
+  for (let row = 0; row < bytes.length / rowBytes; row++) {
+    const start = from(row) * rowBytes;
+    result.set(bytes.subarray(start, start + rowBytes), row * rowBytes);
   }
   return result;
 }
+
+/** The rows of each head as the Hub has them, even ones before odd ones: [0, 1, 2, 3] -> [0, 2, 1, 3]. */
+const halvesApart = (headRows: number) => (row: number) => {
+  const inHead = row % headRows;
+  const half = headRows / 2;
+  return row - inHead + (inHead < half ? 2 * inHead : 2 * (inHead - half) + 1);
+};
+
+/** The rows of q, k and v, each with `headRows` rows per head, head by head. */
+const headByHead = (headRows: number, rows: number) => (row: number) => {
+  const part = Math.floor(row / headRows) % 3;
+  const head = Math.floor(row / headRows / 3);
+  return (part * rows) / 3 + head * headRows + (row % headRows);
+};
 
 function transposed(
   bytes: Uint8Array<ArrayBuffer>,

@@ -12,6 +12,8 @@ export interface HubTensor {
   readonly name: string;
   /** Rows per head, if the file interleaves the two halves of each head (the Hub stores one half after the other). */
   readonly headRows?: number | undefined;
+  /** Number of heads, if the Hub stores q, k and v head by head instead of one after the other. */
+  readonly qkvHeads?: number | undefined;
   /** True if the Hub stores the matrix [in, out]. */
   readonly transpose?: boolean | undefined;
   /** True if the Hub stores the values less 1. */
@@ -73,6 +75,7 @@ function hubTensor(metadata: Metadata, architecture: Architecture, tensor: strin
   return {
     name: `${(architecture.names[pattern] as string).replace("{}", layer)}.${part}`,
     headRows: isRotated ? headSize(metadata) : undefined,
+    qkvHeads: architecture.qkvByHead && module === "attn_qkv" ? metadata.count("attention.head_count") : undefined,
     transpose: part === "weight" && (architecture.transposed?.test(module) ?? false),
     minusOne: architecture.shiftedNorms && module.endsWith("norm"),
   };

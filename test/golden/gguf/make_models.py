@@ -65,13 +65,13 @@ OWN = [
 MODELS = {variant.name: variant for variant in OWN} | {
     name: dataclasses.replace(KNOWN[name], dtype=KNOWN[name].dtype if name == "llama" else BF16)
     for name in (
-        "gpt2 llama llama-biased llama-linear llama-yarn llama-llama3 qwen3 gemma phi phi3 phi3-longrope granite "
+        "gpt2 gpt_neox gpt_neox-sequential llama llama-biased llama-linear llama-yarn llama-llama3 qwen3 gemma phi phi3 phi3-longrope granite "
         "granite-biased granitemoehybrid olmo2 olmo3"
     ).split()
 }
 
 # The architecture of a family whose name differs.
-ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "granitemoehybrid": "granite", "olmo3": "olmo2", "phi": "phi2"}
+ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "granitemoehybrid": "granite", "olmo3": "olmo2", "phi": "phi2", "gpt_neox": "gptneox"}
 
 
 def permuted(weights, heads):
@@ -114,12 +114,17 @@ class File:
 
     def converted(self, name, data):
         c = self.c
-        if self.family == "gpt2" and name.endswith((".attn.bias", ".attn.masked_bias")):
+        buffers = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".inv_freq")
+        if self.family in ("gpt2", "gpt_neox") and name.endswith(buffers):
             return
         if name == "lm_head.weight" and c.get("tie_word_embeddings"):
             return
         if self.family == "gpt2" and name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")):
             data = data.T
+        if "query_key_value" in name:
+            H = c["num_attention_heads"]
+            parts = data.reshape(H, 3, -1, *data.shape[1:])
+            data = np.concatenate([parts[:, i].reshape(-1, *data.shape[1:]) for i in range(3)])
         if self.architecture in ("llama", "granite", "smollm3"):
             if ".q_proj." in name:
                 data = permuted(data, c["num_attention_heads"])
@@ -148,13 +153,15 @@ class File:
             w.add_layer_norm_eps(c["layer_norm_epsilon"])
             return
         heads = c["num_attention_heads"]
+        if self.family == "gpt_neox":
+            w.add_parallel_residual(c["use_parallel_residual"])
         head = c.get("head_dim") or c["hidden_size"] // heads
         w.add_block_count(c["num_hidden_layers"])
         w.add_context_length(c["max_position_embeddings"])
         w.add_embedding_length(c["hidden_size"])
         w.add_feed_forward_length(c.get("shared_intermediate_size") or c["intermediate_size"])
         w.add_head_count(heads)
-        w.add_head_count_kv(c["num_key_value_heads"] or heads)
+        w.add_head_count_kv(c.get("num_key_value_heads") or heads)
         if "rms_norm_eps" in c:
             w.add_layer_norm_rms_eps(c["rms_norm_eps"])
         else:
@@ -162,7 +169,8 @@ class File:
         if "head_dim" in c:
             w.add_key_length(head)
             w.add_value_length(head)
-        self.rope(int(head * c.get("partial_rotary_factor", 1)))
+        rotated = c.get("partial_rotary_factor") or c.get("rotary_pct") or c.get("rope_parameters", {}).get("partial_rotary_factor")
+        self.rope(int(head * (rotated or 1)))
         if self.architecture in ("gemma2", "gemma3", "phi3", "olmo2") and "sliding_window" in c:
             w.add_sliding_window(c["sliding_window"] or 0)
         if self.architecture == "gemma2":
@@ -181,7 +189,7 @@ class File:
         given = c.get("rope_parameters", {})
         scaling = given.get("full_attention") or c.get("rope_scaling") or {}
         w.add_rope_dimension_count(dims)
-        w.add_rope_freq_base(scaling.get("rope_theta") or c["rope_theta"])
+        w.add_rope_freq_base(given.get("rope_theta") or scaling.get("rope_theta") or c.get("rope_theta") or c["rotary_emb_base"])
         kind = scaling.get("rope_type") or scaling.get("type")
         original = scaling.get("original_max_position_embeddings") or c.get("original_max_position_embeddings")
         if kind in ("linear", "yarn"):
