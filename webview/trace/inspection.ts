@@ -95,11 +95,11 @@ export interface ExplorerTools {
   readonly memory: Store<{ readonly generation: string; readonly prompts: string } & ReadExplanations>;
   /** The named sets of prompts that the host keeps. */
   readonly promptSets: PromptSets;
-  /** Active interventions and their undo history: the page runs the text with them and shows that trace in every view. */
+  /** Active interventions and their undo history: the page traces the text with them and shows that trace in every view. */
   readonly interventions: Store<InterventionHistory>;
   /** The state of the forward pass with the active interventions. */
   readonly intervening: Store<{ readonly state: "computing" | "done" | "failed" }>;
-  /** Models that can be run, the active one first. */
+  /** Models that can be used, the active one first. */
   readonly models: () => Promise<readonly { readonly dir: string; readonly name: string }[]>;
   /** Runs another text or model, to compare with or to patch from. The trace uses memory until it is released. */
   readonly alongside: (dir: string, text: string) => Promise<Inspection>;

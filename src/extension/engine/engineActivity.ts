@@ -8,7 +8,7 @@ export class EngineActivity {
   #shown = false;
   #timer: NodeJS.Timeout | undefined;
 
-  /** The last error that no notification reported, as of a completion; null after a success. */
+  /** The last error that no notification reported, such as a completion's; null after a success. */
   problem: string | null = null;
 
   constructor(changed: () => void) {

@@ -34,7 +34,7 @@ export class Explorer extends TraceHost {
   readonly #server: Server<ExplorerEvents>;
   readonly #link: SourceLink;
   #content: ExplorerContent;
-  /** The folder of the model that texts are run through. */
+  /** The folder of the model that reads the texts. */
   #dir: string | undefined;
   /** The id of a view that opens with the next trace. */
   #view: string | undefined;
@@ -62,7 +62,7 @@ export class Explorer extends TraceHost {
     openPage(panel.webview, lab.extensionUri, "explorer", l10n.t("Model Explorer"));
   }
 
-  /** The model that texts are run through: the Explorer's own choice, or the active model if that one is gone. */
+  /** The model that reads the texts: the Explorer's own choice, or the active model if that one is gone. */
   get model(): Model | undefined {
     const { models, active } = this.lab.models;
     return models.find((model) => model.dir === this.#dir && isUsable(model)) ?? active;

@@ -1,6 +1,6 @@
 import * as vscode from "vscode";
 
-/** A selection in a text. Tokens are counted from its end, because pages run more or fewer of its last tokens. */
+/** A selection in a text. Tokens are counted from its end, because pages trace more or fewer of its last tokens. */
 export interface Chosen {
   /** The sender. */
   readonly by: object;

@@ -18,13 +18,13 @@ export type TraceEvents = InspectorEvents & ScrubberEvents;
 
 type NamedModel = Pick<Model, "dir" | "name">;
 
-/** The trace that a page shows: runs texts through a model and sends the page the outcome. */
+/** The trace that a page shows: traces texts with a model and sends the page the outcome. */
 export class ShownTrace {
   readonly #lab: LabServices;
   readonly #send: Server<TraceEvents>["send"];
   readonly #scrubber: CheckpointScrubber;
   #running: AbortController | undefined;
-  /** Identifies what is shown, so that the same text is not run twice in a row. */
+  /** Identifies what is shown, so that the same text is not traced twice in a row. */
   #key: string | null = null;
   #trace: TraceInfo | null = null;
   /** The text of `#trace` as the model read it. */
@@ -64,7 +64,7 @@ export class ShownTrace {
 
   /**
    * Runs a text through a model, or through the checkpoint of it that the scrubber is at, unless that is what is shown
-   * already. `find` is called as late as possible, so that the latest text is run.
+   * already. `find` is called as late as possible, so that the latest text is traced.
    */
   async run(model: Model | undefined, find: () => InspectedSource | null, maxTokens: number): Promise<void> {
     if (!model) {
@@ -127,7 +127,7 @@ export class ShownTrace {
     this.#scrubber.outdate();
   }
 
-  /** Selects the checkpoint at a step for the next run. */
+  /** Selects the checkpoint at a step for the next trace. */
   scrub(step: number): void {
     this.#scrubber.move(step);
   }
@@ -138,7 +138,7 @@ export class ShownTrace {
   }
 
   /**
-   * Discards the trace that the previous engine had. Returns true if it must be run again: not after an error, whose
+   * Discards the trace that the previous engine had. Returns true if the text must be traced again: not after an error, whose
    * text may be what crashed the engine, unless the page was waiting for the engine.
    */
   engineStarted(): boolean {

@@ -2,7 +2,7 @@
  * Converts between offsets in a document and in its trace: models read line breaks as "\n", but the document may
  * contain "\r\n".
  *
- *   "a\r\nb" is run as "a\nb": the offset of b is 3 in the document and 2 in the trace.
+ *   "a\r\nb" is read as "a\nb": the offset of b is 3 in the document and 2 in the trace.
  */
 
 import type { TokenSpan } from "../../protocol/engineApi";

@@ -18,7 +18,7 @@ export abstract class TraceHost implements vscode.Disposable {
   readonly #subscriptions: vscode.Disposable;
   #timer: NodeJS.Timeout | undefined;
 
-  /** A change of the settings in `settings` runs the text again. */
+  /** After a change of one of these settings, the text is traced again. */
   constructor(lab: LabServices, settings: "decoderLab.inspector" | "decoderLab.explorer", follow: boolean) {
     this.lab = lab;
     this.follow = follow;
@@ -51,7 +51,7 @@ export abstract class TraceHost implements vscode.Disposable {
   /** Shows text that was typed in the page. */
   protected abstract showTyped(text: string): void;
 
-  /** A new engine does not have the trace that is shown, so the text is run again. */
+  /** A new engine does not have the trace that is shown, so the text is traced again. */
   engineStarted(): void {
     if (this.shown.engineStarted()) this.refreshSoon(true);
   }

@@ -29,7 +29,7 @@ import type { SweepSource } from "./sweepPlan";
 
 export interface Patching {
   readonly node: HTMLElement;
-  /** Shows another trace. The other text runs again if the model changed. */
+  /** Shows another trace. The other text is traced again if the model changed. */
   readonly show: (base: Inspection) => void;
   /** Follows the selection of a token, layer or head. */
   readonly look: () => void;

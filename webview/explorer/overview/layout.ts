@@ -1,5 +1,5 @@
 /**
- * The picture from text to next token: tokens from top to bottom, layers to the right. Below the tokens runs the residual
+ * The picture from text to next token: tokens from top to bottom, layers to the right. Below the tokens is the residual
  * stream of the selected one; attention writes to it from above and the MLP from below. Coordinates are CSS pixels.
  */
 

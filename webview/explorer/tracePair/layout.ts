@@ -126,8 +126,8 @@ export function partnersOf(tokens: Tokens, other: Tokens): Partners {
 }
 
 /**
- * The position to compare with in the other text: the partner of the token. A last token without one is compared with
- * the other text's last, since both have read their whole text; other tokens take the partner of the nearest before.
+ * The position to compare with in the other text: the partner of the token. If the last token has none, it is compared
+ * with the other text's last, because both have read a whole text. Any other uses the partner of the nearest token before.
  */
 export function positionBeside(position: number, partners: Partners, otherLength: number): number {
   if (position >= partners.length - 1) return partners.at(-1) ?? otherLength - 1;
