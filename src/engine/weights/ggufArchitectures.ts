@@ -52,6 +52,16 @@ function rotaryFields(metadata: Metadata, className: string, modelType: string) 
   };
 }
 
+const gpt2Fields = (metadata: Metadata) => ({
+  n_embd: metadata.count("embedding_length"),
+  n_inner: metadata.count("feed_forward_length"),
+  n_layer: metadata.layers,
+  n_head: metadata.count("attention.head_count"),
+  n_positions: metadata.count("context_length"),
+  layer_norm_epsilon: metadata.number("attention.layer_norm_epsilon"),
+  activation_function: "gelu_new",
+});
+
 /** Rejects a file that rotates only a part of each head. */
 function requireWholeHeads(metadata: Metadata): void {
   const headDim = headSize(metadata);
@@ -136,19 +146,17 @@ const GPT2_NAMES = {
 
 export const ARCHITECTURES: Readonly<Record<string, Architecture>> = {
   gpt2: {
-    config: (metadata) => ({
-      architectures: ["GPT2LMHeadModel"],
-      model_type: "gpt2",
-      n_embd: metadata.count("embedding_length"),
-      n_inner: metadata.count("feed_forward_length"),
-      n_layer: metadata.layers,
-      n_head: metadata.count("attention.head_count"),
-      n_positions: metadata.count("context_length"),
-      layer_norm_epsilon: metadata.number("attention.layer_norm_epsilon"),
-      activation_function: "gelu_new",
-    }),
+    config: (metadata) => ({ architectures: ["GPT2LMHeadModel"], model_type: "gpt2", ...gpt2Fields(metadata) }),
     names: GPT2_NAMES,
     transposed: /^(attn_qkv|attn_output|ffn_up|ffn_down)$/,
+  },
+  starcoder: {
+    config(metadata) {
+      if (metadata.count("attention.head_count_kv", 1) !== 1) throw metadata.wrong("attention.head_count_kv", "1");
+      const names = { architectures: ["GPTBigCodeForCausalLM"], model_type: "gpt_bigcode", multi_query: true };
+      return { ...names, ...gpt2Fields(metadata) };
+    },
+    names: GPT2_NAMES,
   },
   gptneox: {
     config: (metadata) => ({

@@ -232,7 +232,7 @@ describe("an unsupported or invalid model is rejected:", () => {
     [
       "of an unsupported architecture",
       llamaWith({ "general.architecture": value.text("mamba") }),
-      /"mamba" is not supported \(only gpt2, gptneox, llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, phi2, starcoder2, granite, olmo2, smollm3\)/,
+      /"mamba" is not supported \(only gpt2, starcoder, gptneox, llama, qwen2, qwen3, gemma, gemma2, gemma3, phi3, phi2, starcoder2, granite, olmo2, smollm3\)/,
     ],
     [
       "of an architecture named like a JavaScript property",

@@ -65,13 +65,13 @@ OWN = [
 MODELS = {variant.name: variant for variant in OWN} | {
     name: dataclasses.replace(KNOWN[name], dtype=KNOWN[name].dtype if name == "llama" else BF16)
     for name in (
-        "gpt2 gpt_neox gpt_neox-sequential llama llama-biased llama-linear llama-yarn llama-llama3 qwen3 gemma phi phi3 phi3-longrope granite "
+        "gpt2 gpt_bigcode gpt_neox gpt_neox-sequential llama llama-biased llama-linear llama-yarn llama-llama3 qwen3 gemma phi phi3 phi3-longrope granite "
         "granite-biased granitemoehybrid olmo2 olmo3"
     ).split()
 }
 
 # The architecture of a family whose name differs.
-ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "granitemoehybrid": "granite", "olmo3": "olmo2", "phi": "phi2", "gpt_neox": "gptneox"}
+ARCHITECTURES = {"mistral": "llama", "gemma3_text": "gemma3", "granitemoehybrid": "granite", "olmo3": "olmo2", "phi": "phi2", "gpt_neox": "gptneox", "gpt_bigcode": "starcoder"}
 
 
 def permuted(weights, heads):
@@ -144,13 +144,15 @@ class File:
 
     def metadata(self):
         w, c = self.w, self.c
-        if self.family == "gpt2":
+        if self.family in ("gpt2", "gpt_bigcode"):
             w.add_block_count(c["n_layer"])
             w.add_context_length(c["n_positions"])
             w.add_embedding_length(c["n_embd"])
             w.add_feed_forward_length(4 * c["n_embd"])
             w.add_head_count(c["n_head"])
             w.add_layer_norm_eps(c["layer_norm_epsilon"])
+            if self.family == "gpt_bigcode":
+                w.add_head_count_kv(1)
             return
         heads = c["num_attention_heads"]
         if self.family == "gpt_neox":
