@@ -149,5 +149,5 @@ test("an import from a hub shows its progress, can be canceled, and resumes when
   expect(hub.seen.some(({ range }) => range !== undefined && !range.startsWith("bytes=0-"))).toBe(true);
   const row = (await modelRows(workbench)).filter({ hasText: "tiny-llama (8-bit)" });
   await row.waitFor();
-  expect(await row.innerText()).toMatch(/active.*8-bit/s);
+  await expect.poll(() => row.innerText()).toMatch(/active.*8-bit/s);
 });
