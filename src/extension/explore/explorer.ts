@@ -60,6 +60,8 @@ export class Explorer extends TraceHost {
     panel.onDidDispose(() => this.dispose());
     panel.iconPath = vscode.Uri.joinPath(lab.extensionUri, "media", "icon.svg");
     openPage(panel.webview, lab.extensionUri, "explorer", l10n.t("Model Explorer"));
+    // The engine starts while the page loads; an error is shown with the trace.
+    if (this.#dir) lab.engine.call("model", { dir: this.#dir }).catch(() => undefined);
   }
 
   /** The model that reads the texts: the Explorer's own choice, or the active model if that one is gone. */
