@@ -6,7 +6,8 @@ import { l10n } from "../l10n";
 import type { LabServices } from "../labServices";
 import { isUsable, type Model } from "../models/modelFolders";
 import { pickModel } from "../models/pickModel";
-import { type Changed, memoryOf, pickRunSettings } from "./pickRunSettings";
+import { memoryOf } from "./memoryText";
+import { type Changed, pickRunSettings } from "./pickRunSettings";
 import { pickText } from "./pickText";
 import type { TrainingPanel } from "./trainingPanel";
 import { showRun } from "./trainingProgress";
@@ -29,8 +30,7 @@ export function fineTuneModel(lab: LabServices, panel: TrainingPanel) {
     const { name, dir: out } = reserved;
     const { deviceChoice: device } = lab.engine;
     const params: TrainParams = { preset: PRESET, from: model.dir, data: data.source, out, name, device };
-    const estimate = (set: Changed, signal?: AbortSignal) =>
-      lab.engine.call("estimate", { ...params, set }, signal && { signal });
+    const estimate = (set: Changed, signal: AbortSignal) => lab.engine.call("estimate", { ...params, set }, { signal });
     try {
       const first = await pickParameters(model.name, estimate);
       if (!first) return lab.models.release(reserved);
@@ -53,8 +53,9 @@ export function fineTuneModel(lab: LabServices, panel: TrainingPanel) {
 /** Asks for the parameters to train, with the memory that each choice needs. Returns their settings. */
 async function pickParameters(
   name: string,
-  estimate: (set: Changed) => Promise<MemoryEstimate>,
+  estimate: (set: Changed, signal: AbortSignal) => Promise<MemoryEstimate>,
 ): Promise<Changed | undefined> {
+  const abort = new AbortController();
   const choices = [
     {
       label: l10n.t("All parameters"),
@@ -70,8 +71,12 @@ async function pickParameters(
     },
   ];
   const items = Promise.all(
-    choices.map(async (choice) => ({ ...choice, description: (await memoryOf(estimate(choice.set))).text })),
+    choices.map(async (choice) => ({
+      ...choice,
+      description: (await memoryOf(estimate(choice.set, abort.signal))).text,
+    })),
   );
   const title = l10n.t("Fine-tune “{0}”: choose the parameters to train", name);
-  return (await vscode.window.showQuickPick(items, { title, ignoreFocusOut: true }))?.set;
+  const picked = Promise.resolve(vscode.window.showQuickPick(items, { title, ignoreFocusOut: true }));
+  return (await picked.finally(() => abort.abort()))?.set;
 }

@@ -1,11 +1,10 @@
 /** The last question before a run: start, or change a setting first. */
 
 import type { MemoryEstimate, SettingsInfo } from "../../protocol/engineApi";
-import { RemoteError } from "../../protocol/rpc";
-import { errorText } from "../errorText";
-import { bytes, deviceName } from "../format";
+import { deviceName } from "../format";
 import { l10n } from "../l10n";
 import { setting } from "../settings";
+import { type MemoryText, memoryOf } from "./memoryText";
 import { pickSetting } from "./pickSetting";
 import { type SettingValue, settingsWith } from "./trainingChoices";
 
@@ -59,22 +58,4 @@ function startItem({ text, isPossible }: MemoryText) {
     description: isPossible ? `${device} · ${text}` : text,
     value: "start" as const,
   };
-}
-
-interface MemoryText {
-  /** The memory, such as `about 45 MB of memory of 20 GB that are free`, or why the run cannot start. */
-  readonly text: string;
-  readonly isPossible: boolean;
-}
-
-/** Puts an estimate in words. Throws only for a text that no setting makes usable. */
-export async function memoryOf(estimate: Promise<MemoryEstimate>): Promise<MemoryText> {
-  try {
-    const { fits, advice, neededBytes, freeBytes } = await estimate;
-    const memory = l10n.t("about {0} of memory of {1} that are free", bytes(neededBytes), bytes(freeBytes));
-    return { text: advice ?? memory, isPossible: fits };
-  } catch (error) {
-    if (error instanceof RemoteError && error.code === "config") return { text: errorText(error), isPossible: false };
-    throw error;
-  }
 }
