@@ -137,6 +137,13 @@ export function createViewPanes<L extends Layout>(
     return view;
   };
 
+  /** A narrow row of tabs scrolls. */
+  const showOpenTabs = () => {
+    for (const { kind, tab } of slots)
+      if (isShown(kind.id)) tab.scrollIntoView({ block: "nearest", inline: "nearest" });
+  };
+  new ResizeObserver(showOpenTabs).observe(nav);
+
   const draw = () => {
     const { view, beside } = layout.get();
     for (const slot of slots) {
@@ -146,8 +153,6 @@ export function createViewPanes<L extends Layout>(
       setAttr(slot.tab, "aria-selected", String(visible));
       slot.panel.classList.toggle("beside", id === beside && id !== view);
       if (!visible) continue;
-      // A narrow row of tabs scrolls.
-      slot.tab.scrollIntoView({ block: "nearest", inline: "nearest" });
       slot.view ??= create(slot);
       if (inspection && slot.shown !== inspection) {
         slot.shown = inspection;
@@ -158,6 +163,7 @@ export function createViewPanes<L extends Layout>(
         else slot.view.section.summarize("");
       }
     }
+    showOpenTabs();
     const isSplit = beside !== "";
     panels.classList.toggle("split", isSplit);
     split.textContent = isSplit ? t("One view") : t("Two views");
