@@ -115,6 +115,18 @@ describeHosted("training", { width: 900, height: 1000 }, (opened) => {
     });
   }
 
+  test("a page of 240 pixels keeps words whole, and its buttons are as high as usual", async () => {
+    const { page } = opened();
+    await train("done");
+    await page.setViewportSize({ width: 240, height: 300 });
+    const highest = async (selector: string) =>
+      Math.max(...(await page.locator(selector).evaluateAll((all) => all.map((each) => each.clientHeight))));
+    expect(await highest("header vscode-button:not([hidden])")).toBeLessThan(40);
+    expect(await highest(".smoothing")).toBeLessThan(60);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(240);
+    await page.setViewportSize({ width: 900, height: 1000 });
+  });
+
   test("a diverged run is branched, or trained again if it has no checkpoint", async () => {
     const { page } = opened();
     const branches = (kept: number[]) =>
