@@ -236,6 +236,19 @@ describeHosted("inspector", SIDE_BAR, (opened) => {
     expect(await slider.isVisible()).toBe(false);
   });
 
+  test("a narrow side bar has one line for each layer of a translator, and whole labels", async () => {
+    const { page } = opened();
+    await page.setViewportSize({ width: 180, height: 900 });
+    await page.evaluate(() => window.lab.translate("the cat", "le"));
+    const heights = (selector: string) =>
+      page.locator(selector).evaluateAll((all) => all.map((each) => each.getBoundingClientRect().height));
+    const titles = await heights(".layer-title:visible");
+    expect(titles.length).toBeGreaterThan(3);
+    expect(Math.max(...titles)).toBeLessThan(24);
+    expect(Math.max(...(await heights(".picker:visible")))).toBeLessThan(34);
+    await page.setViewportSize(SIDE_BAR);
+  });
+
   test("cross-attention has a row for each target token and a column for each source token", async () => {
     const { page } = opened();
     await page.evaluate(() => window.lab.translate("the cat", "le"));

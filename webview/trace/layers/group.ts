@@ -67,7 +67,7 @@ export function createGroup(
     "button",
     { class: "layer-toggle", attrs: { type: "button", "aria-expanded": String(startsOpen) } },
     el("span", { class: "chevron", attrs: { "aria-hidden": "true" } }),
-    el("span", { class: "layer-title" }, title),
+    el("span", { class: "layer-title", title }, title),
     total.node,
   );
   toggle.addEventListener("click", () => {
